@@ -1,0 +1,90 @@
+"""Every error that phonebench raises on purpose, one exit code a branch.
+
+A message says what failed, gives the value, and says what to do next.
+
+    PhonebenchError              1   (never raised itself)
+    ├── UsageError               2   the command line, a spec file or a model folder is wrong
+    │   └── UnknownNameError     2   a name outside a closed set; names the nearest match
+    ├── DeviceError              3   a device is missing or unfit
+    ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
+    │   └── MissingPackageError  4   an optional package is not installed
+    ├── RunError                 5   the run on a device failed
+    ├── StoreError               6   stored results or a cache cannot be read or written
+    └── InterruptedRunError    130   Ctrl-C; what is done is kept
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PhonebenchError(Exception):
+    """Base of all errors that are meant for the user's eyes; ``exit_code`` is what the command returns."""
+
+    exit_code = 1
+
+
+class UsageError(PhonebenchError):
+    """The command line, a spec file or a model folder asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name outside a closed set.
+
+    Attributes: ``kind`` (what sort of name, such as ``"format"``), ``name`` (what was given), ``allowed``.
+    """
+
+    def __init__(self, name: str, *, kind: str, allowed: Iterable[str], where: str = "") -> None:
+        self.kind, self.name, self.allowed = kind, name, tuple(allowed)
+        place = f" in {where}" if where else ""
+        super().__init__(f"unknown {kind} {name!r}{place}; {suggestion(name, self.allowed)}")
+
+
+class DeviceError(PhonebenchError):
+    """A device is missing, or it cannot take work."""
+
+    exit_code = 3
+
+
+class BuildError(PhonebenchError):
+    """A model cannot be loaded, or an artifact cannot be exported from it."""
+
+    exit_code = 4
+
+
+class MissingPackageError(BuildError):
+    """An optional package is not installed; ``extra`` is the extra of phonebench that brings it."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{purpose} needs the package {package!r}; run: pip install 'phonebench[{extra}]'")
+
+
+class RunError(PhonebenchError):
+    """A cell could not be measured on its device."""
+
+    exit_code = 5
+
+
+class StoreError(PhonebenchError):
+    """Stored results or the cache cannot be read or written."""
+
+    exit_code = 6
+
+
+class InterruptedRunError(PhonebenchError):
+    """The user stopped the run; everything measured so far is stored."""
+
+    exit_code = 130
+
+
+def suggestion(name: str, allowed: Iterable[str]) -> str:
+    """Return the end of a sentence that helps: the nearest of ``allowed``, and all of them when they are few."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.55)
+    match = next((n for n in names if near and n.lower() == near[0]), None)
+    listed = "one of " + ", ".join(names) if names else "there are none"
+    return f"did you mean {match!r}? ({listed})" if match else f"use {listed}"

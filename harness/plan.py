@@ -1,0 +1,170 @@
+"""From a spec to cells: every (artifact, delegate, threads, device) that will run, and every hole with its reason.
+
+Nothing is loaded and nothing is built here, so that a whole plan can be checked and printed before any work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.errors import UsageError
+from harness.model import ModelCard
+from harness.profiles import ProfileName
+from harness.recipe import AS_IS, Precision
+from harness.spec import Spec
+from harness.wire import Delegate, Format
+
+
+class Backend(StrEnum):
+    """What a ``.pte`` is lowered to at export."""
+
+    XNNPACK = "xnnpack"
+    PORTABLE = "portable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One artifact wanted; ``backend`` is set for ``pte`` alone."""
+
+    model: str
+    variant: str
+    format: Format
+    backend: Backend | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The unit of work, of resume and of comparison; ``key`` is made by `make_cell` and never parsed."""
+
+    key: str
+    model: str
+    variant: str
+    format: Format
+    backend: Backend | None
+    delegate: Delegate
+    threads: int
+    device: str
+    profile: ProfileName
+
+    @property
+    def build(self) -> Build:
+        """The artifact that this cell runs."""
+        return Build(model=self.model, variant=self.variant, format=self.format, backend=self.backend)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """A cell that cannot be, and why."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All cells of a run in the order they run, and the holes."""
+
+    cells: tuple[Cell, ...]
+    holes: tuple[Hole, ...]
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """Each artifact that the cells need, once, in order."""
+        return tuple(dict.fromkeys(cell.build for cell in self.cells))
+
+
+# The delegates of each format, the usual one first. A .pte fixes its backend at export: XNNPACK or portable kernels.
+DELEGATES: dict[Format, tuple[Delegate, ...]] = {
+    Format.PTE: (Delegate.XNNPACK, Delegate.CPU),
+    Format.TFLITE: (Delegate.XNNPACK, Delegate.CPU, Delegate.GPU, Delegate.NNAPI, Delegate.COREML),
+    Format.ONNX: (Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML),
+    Format.PTL: (Delegate.CPU,),
+}
+
+# What each kind of device can run on; a kind that is not listed says so itself when it is opened.
+DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
+    "host": (Delegate.CPU, Delegate.XNNPACK),
+    "fake": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU),
+}
+
+# Precisions that a format has no quantiser for, with the reason a user needs.
+NO_PRECISION: dict[tuple[Format, Precision, Backend | None], str] = {
+    (Format.PTE, Precision.INT8_DYNAMIC, Backend.PORTABLE): (
+        "ExecuTorch's portable kernels have no dynamically quantised linear; use the xnnpack delegate"
+    ),
+}
+
+
+def make_plan(spec: Spec, models: tuple[ModelCard, ...]) -> Plan:
+    """Cross everything the spec asks for. Raises `UsageError` when two models share a name or nothing is left."""
+    _check_names(models)
+    cells: list[Cell] = []
+    holes: list[Hole] = []
+    for device in spec.device:
+        for model in models:
+            for format_, variant in _artifacts(spec, model):
+                for delegate in spec.delegate or DELEGATES[format_][:1]:
+                    for threads in spec.threads:
+                        cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
+                        reason = why_not(cell)
+                        if reason is None:
+                            cells.append(cell)
+                        else:
+                            holes.append(Hole(cell=cell, reason=reason))
+    return Plan(cells=tuple(cells), holes=tuple(holes))
+
+
+def make_cell(
+    model: str, variant: str, format_: Format, delegate: Delegate, threads: int, device: str, profile: ProfileName
+) -> Cell:
+    """Build a cell and its key, the only place where a key is made."""
+    backend = _backend(format_, delegate)
+    parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
+    return Cell(
+        key="-".join(parts),
+        model=model,
+        variant=variant,
+        format=format_,
+        backend=backend,
+        delegate=delegate,
+        threads=threads,
+        device=device,
+        profile=profile,
+    )
+
+
+def why_not(cell: Cell) -> str | None:
+    """Return why ``cell`` cannot be, or None when it can be tried."""
+    if cell.delegate not in DELEGATES[cell.format]:
+        allowed = ", ".join(d.value for d in DELEGATES[cell.format])
+        return f"{cell.format.value} has no delegate {cell.delegate.value!r} (it has: {allowed})"
+    kind = cell.device.partition(":")[0]
+    offered = DEVICE_DELEGATES.get(kind)
+    if offered is not None and cell.delegate not in offered:
+        return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
+    if cell.variant == AS_IS:
+        return None
+    return NO_PRECISION.get((cell.format, Precision(cell.variant), cell.backend))
+
+
+def _backend(format_: Format, delegate: Delegate) -> Backend | None:
+    if format_ is not Format.PTE:
+        return None
+    return Backend.XNNPACK if delegate is Delegate.XNNPACK else Backend.PORTABLE
+
+
+def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:
+    """The (format, variant) pairs of one model; a ready-made file has just its own."""
+    if model.ready is not None:
+        return [(model.ready, AS_IS)]
+    return [(format_, variant) for format_ in spec.format for variant in spec.variant]
+
+
+def _check_names(models: tuple[ModelCard, ...]) -> None:
+    seen: set[str] = set()
+    for model in models:
+        if model.name in seen:
+            msg = f"two models are named {model.name!r}: rename one in its model.toml"
+            raise UsageError(msg)
+        seen.add(model.name)

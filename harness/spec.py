@@ -1,0 +1,117 @@
+"""A spec: everything a run was asked for, whether by command line or by a TOML file, in one frozen record.
+
+The keys of the file are the names of the options. Nothing is loaded here; names are checked against their closed
+sets, and an unknown one is refused with its nearest match.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from harness.errors import UnknownNameError, UsageError, suggestion
+from harness.profiles import ProfileName
+from harness.recipe import RECIPES, parse_recipe
+from harness.wire import Delegate, Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``."""
+
+    model: tuple[str, ...] = ("digits",)
+    device: tuple[str, ...] = ("host",)
+    format: tuple[Format, ...] = tuple(Format)
+    variant: tuple[str, ...] = tuple(RECIPES)
+    delegate: tuple[Delegate, ...] = ()
+    threads: tuple[int, ...] = (1,)
+    profile: ProfileName = ProfileName.QUICK
+    launches: int | None = None
+    random_weights: bool = False
+    input: tuple[str, ...] = ()
+    data: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.variant:
+            parse_recipe(name)
+        for key in ("model", "device", "format", "variant", "threads"):
+            if not getattr(self, key):
+                msg = f"{key} is empty: name at least one, or leave it out for the default"
+                raise UsageError(msg)
+        if any(t < 1 or t > 256 for t in self.threads):
+            msg = f"threads are {list(self.threads)}: each must be from 1 to 256"
+            raise UsageError(msg)
+        if self.launches is not None and not 1 <= self.launches <= 1000:
+            msg = f"launches is {self.launches}: it must be from 1 to 1000"
+            raise UsageError(msg)
+
+
+KEYS = tuple(f.name for f in fields(Spec))
+_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input")
+_NAMES: dict[str, type[StrEnum]] = {"format": Format, "delegate": Delegate, "profile": ProfileName}
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """Return the values that the TOML file at ``path`` sets, keys checked. Raises `UsageError` naming the place."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"there is no spec file {str(path)!r}"
+        raise UsageError(msg) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"cannot read the spec file {str(path)!r}: {error}"
+        raise UsageError(msg) from error
+    check_keys(values, KEYS, where=str(path))
+    return values
+
+
+def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
+    """Build a spec from plain values; a single value stands for a list of one. Raises `UsageError`."""
+    ready: dict[str, Any] = {}
+    for key, value in values.items():
+        listed = [value] if key in _LIST_KEYS and not isinstance(value, list | tuple) else value
+        if key in _NAMES:
+            for name in listed if isinstance(listed, list | tuple) else [listed]:
+                check_name(key, name, _NAMES[key], where=where)
+        if key == "variant":
+            for name in listed:
+                parse_recipe(str(name), where=where)
+        # Repeated names mean one cell, not two with the same key.
+        ready[key] = list(dict.fromkeys(listed)) if isinstance(listed, list | tuple) else listed
+    return decode(ready, Spec, where=where or "the command line")
+
+
+def check_name(kind: str, name: object, allowed: type[StrEnum], *, where: str = "") -> None:
+    """Raise `UnknownNameError` unless ``name`` is a value of ``allowed``."""
+    names = [member.value for member in allowed]
+    if name not in names:
+        raise UnknownNameError(str(name), kind=kind, allowed=names, where=where)
+
+
+def check_keys(values: dict[str, Any], allowed: tuple[str, ...], *, where: str) -> None:
+    """Raise `UsageError` for the first key outside ``allowed``, with the nearest match."""
+    for key in values:
+        if key not in allowed:
+            msg = f"unknown key {key!r} in {where}; {suggestion(key, allowed)}"
+            raise UsageError(msg)
+
+
+_Record = TypeVar("_Record")
+
+
+def decode(values: dict[str, Any], kind: type[_Record], *, where: str) -> _Record:
+    """Turn decoded TOML or JSON into a record, every type checked. Raises `UsageError` with the field at fault."""
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        # What a record's own check says comes wrapped; the sentence of ours is the one to show.
+        if isinstance(error.__cause__, UsageError):
+            raise error.__cause__ from None
+        msg = f"{where}: {error}"
+        raise UsageError(msg) from error
