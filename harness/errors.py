@@ -10,6 +10,7 @@ A message says what failed, gives the value, and says what to do next.
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
     ├── StoreError               6   stored results or a cache cannot be read or written
+    ├── IncompleteError         20   a device went away; what is done is kept, and can be gone on with
     └── InterruptedRunError    130   Ctrl-C; what is done is kept
 """
 
@@ -58,7 +59,7 @@ class BuildError(PhonebenchError):
 class MissingPackageError(BuildError):
     """An optional package is not installed; ``extra`` is the extra of phonebench that brings it."""
 
-    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+    def __init__(self, *, package: str, extra: str, purpose: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f"{purpose} needs the package {package!r}; run: pip install 'phonebench[{extra}]'")
 
@@ -73,6 +74,12 @@ class StoreError(PhonebenchError):
     """Stored results or the cache cannot be read or written."""
 
     exit_code = 6
+
+
+class IncompleteError(PhonebenchError):
+    """Some cells have no measurement, for a reason that is neither the model's nor the runner's."""
+
+    exit_code = 20
 
 
 class InterruptedRunError(PhonebenchError):

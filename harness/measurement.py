@@ -40,6 +40,8 @@ class ConditionId(StrEnum):
     INDICATIVE = "INDICATIVE"
     UNSTEADY = "UNSTEADY"
     RANDOM_WEIGHTS = "RANDOM-WEIGHTS"
+    RANDOM_INPUTS = "RANDOM-INPUTS"
+    RANDOM_CALIBRATION = "RANDOM-CALIBRATION"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

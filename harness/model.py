@@ -1,64 +1,66 @@
-"""Models: cards, how a name or a path becomes one, and how the float network behind a card is loaded."""
+"""Models: how a name, a path or a reference on the command line becomes a card; the way in for the other stages.
+
+The records live in `harness.modelcard`, reading them in `harness.modeltoml`, loading the network in `harness.network`;
+all of it is offered here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from harness.wire import Format, TensorSpec
+from harness.errors import UnknownNameError, UsageError
+from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task
+from harness.modeltoml import read_card, read_factory, read_file
+from harness.network import example_inputs, input_specs, load_network
+from harness.reference import is_reference
+from harness.sourcekey import source_key
+
+__all__ = [
+    "DataCard",
+    "ModelCard",
+    "ModelOptions",
+    "SourceKind",
+    "Task",
+    "bundled_models",
+    "example_inputs",
+    "input_specs",
+    "load_network",
+    "resolve",
+    "source_key",
+]
 
 
-class Task(StrEnum):
-    """What the outputs mean; ``classification`` has top-1 accuracy, the others are judged by fidelity."""
-
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-    EMBEDDING = "embedding"
-    OTHER = "other"
+def bundled_models() -> tuple[str, ...]:
+    """Return the names of the models that come with phonebench, sorted."""
+    return tuple(sorted(file.parent.name for file in _bundled_folder().glob(f"*/{CARD_FILE}")))
 
 
-class SourceKind(StrEnum):
-    """How the network is come by."""
+def resolve(reference: str, options: ModelOptions) -> ModelCard:
+    """Return the card of ``reference``; nothing is imported or loaded.
 
-    PYTHON = "python"
-    EXPORTED = "exported"
-    TORCHSCRIPT = "torchscript"
-    READY = "ready"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataCard:
-    """Where inputs and labels come from, and how images of an image folder become tensors.
-
-    ``source``: ``module:function`` beside the card, an image folder (one folder a class), or an ``.npz`` with
-    ``inputs`` and ``labels``. Images: short side to ``resize``, centre ``crop``, then (x / 255 - mean) / std.
+    ``reference``: a bundled name, a folder with ``model.toml``, a model file, or ``package.module:factory``, in this
+    order; ``./digits`` is the folder where ``digits`` is the bundled model. Raises `UsageError` with what is wrong in
+    which file, `UnknownNameError` for a name that is nothing of these.
     """
+    if reference in bundled_models():
+        return read_card(_bundled_folder() / reference, options)
+    path = Path(reference).expanduser()
+    if reference and path.is_dir():
+        return read_card(path, options)
+    if path.name == CARD_FILE and path.is_file():
+        return read_card(path.parent, options)
+    if path.is_file():
+        return read_file(path, options)
+    if is_reference(reference):
+        return read_factory(reference, options)
+    if path.suffix.lower() in KINDS or reference.startswith((".", "~")) or "/" in reference or "\\" in reference:
+        msg = f"there is no model file or folder {reference!r}: check the path"
+        raise UsageError(msg)
+    raise UnknownNameError(reference, kind="model", allowed=bundled_models())
 
-    source: str
-    resize: int | None = None
-    crop: int | None = None
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """A model as its folder, file or factory describes it; nothing is loaded yet.
-
-    ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
-    weights are left as initialised: speed is real, accuracy is not measured.
-    """
-
-    name: str
-    task: Task
-    kind: SourceKind
-    source: str
-    folder: Path | None
-    weights: str | None
-    license: str
-    inputs: tuple[TensorSpec, ...]
-    data: DataCard | None
-    random_weights: bool
-    seed: int
-    ready: Format | None = None
+def _bundled_folder() -> Path:
+    """An installed package has the models inside it, a checkout beside it."""
+    package = Path(__file__).resolve().parent
+    installed = package / "bundled_models"
+    return installed if installed.is_dir() else package.parent / "models"

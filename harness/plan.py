@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.errors import UsageError
-from harness.model import ModelCard
+from harness.modelcard import ModelCard
 from harness.profiles import ProfileName
-from harness.recipe import AS_IS, Precision
+from harness.recipe import AS_IS
 from harness.spec import Spec
 from harness.wire import Delegate, Format
 
@@ -88,13 +88,6 @@ DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
     "fake": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU),
 }
 
-# Precisions that a format has no quantiser for, with the reason a user needs.
-NO_PRECISION: dict[tuple[Format, Precision, Backend | None], str] = {
-    (Format.PTE, Precision.INT8_DYNAMIC, Backend.PORTABLE): (
-        "ExecuTorch's portable kernels have no dynamically quantised linear; use the xnnpack delegate"
-    ),
-}
-
 
 def make_plan(spec: Spec, models: tuple[ModelCard, ...]) -> Plan:
     """Cross everything the spec asks for. Raises `UsageError` when two models share a name or nothing is left."""
@@ -143,9 +136,7 @@ def why_not(cell: Cell) -> str | None:
     offered = DEVICE_DELEGATES.get(kind)
     if offered is not None and cell.delegate not in offered:
         return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
-    if cell.variant == AS_IS:
-        return None
-    return NO_PRECISION.get((cell.format, Precision(cell.variant), cell.backend))
+    return None
 
 
 def _backend(format_: Format, delegate: Delegate) -> Backend | None:

@@ -22,7 +22,10 @@ from harness.wire import Delegate, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``."""
+    """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
+
+    ``timeout``: seconds that one launch may take, worked out from the profile when it is None.
+    """
 
     model: tuple[str, ...] = ("digits",)
     device: tuple[str, ...] = ("host",)
@@ -32,6 +35,7 @@ class Spec:
     threads: tuple[int, ...] = (1,)
     profile: ProfileName = ProfileName.QUICK
     launches: int | None = None
+    timeout: float | None = None
     random_weights: bool = False
     input: tuple[str, ...] = ()
     data: str | None = None
@@ -49,6 +53,9 @@ class Spec:
             raise UsageError(msg)
         if self.launches is not None and not 1 <= self.launches <= 1000:
             msg = f"launches is {self.launches}: it must be from 1 to 1000"
+            raise UsageError(msg)
+        if self.timeout is not None and not 1 <= self.timeout <= 86_400:
+            msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
 
 

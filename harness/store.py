@@ -1,13 +1,48 @@
-"""The results folder: the only code that reads or writes ``results/``."""
+"""The results folder: the only code that reads or writes ``results/``.
+
+    results/<run id>/run.json             what was asked, resolved; models, devices, versions, commit
+                     measurements.jsonl   one line a cell, flushed to disk as soon as it is known
+                     replies/             raw replies and outputs of the runners, compressed, by digest
+                     report.html  table.csv  charts/
+
+The one decision: nothing is ever changed in place. ``run.json`` is replaced by rename, ``measurements.jsonl`` only
+grows, a line without its line end was cut off by a kill and does not count; so a run is readable at any instant.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gzip
+import hashlib
+import logging
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+from filelock import FileLock, Timeout
+
+from harness.errors import StoreError, UsageError
+from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
 from harness.spec import Spec
+from harness.storage import storage_errors
+from harness.wire import RunReply, WireError, decode_reply
+
+log = logging.getLogger(__name__)
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+RUN_FILE = "run.json"
+MEASUREMENTS_FILE = "measurements.jsonl"
+REPLIES_FOLDER = "replies"
+LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +61,23 @@ class ModelFacts:
     calibration_count: int
     labelled: bool
     float_correct: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHead:
+    """The content of ``run.json``. Times are ISO 8601, UTC."""
+
+    schema: int = SCHEMA
+    id: str
+    created_at: str
+    finished_at: str | None = None
+    spec: Spec
+    plan: Plan
+    models: tuple[ModelFacts, ...] = ()
+    devices: tuple[DeviceInfo, ...] = ()
+    host: DeviceInfo
+    versions: dict[str, str]
+    commit: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +100,245 @@ class RunRecord:
     commit: str | None
     measurements: tuple[Measurement, ...]
     damaged_lines: int = 0
+
+
+class RunWriter:
+    """The one writer of a run folder; made by `create_run` or `reopen_run`."""
+
+    def __init__(self, folder: Path, head: RunHead) -> None:
+        self.folder = folder
+        self.head = head
+
+    def update(
+        self,
+        *,
+        models: tuple[ModelFacts, ...] | None = None,
+        devices: tuple[DeviceInfo, ...] | None = None,
+        finished_at: str | None = None,
+    ) -> None:
+        """Replace what has become known of the run; None leaves a field as it is."""
+        self.head = replace(
+            self.head,
+            models=self.head.models if models is None else models,
+            devices=self.head.devices if devices is None else devices,
+            finished_at=self.head.finished_at if finished_at is None else finished_at,
+        )
+        self._write_head()
+
+    def add(self, measurement: Measurement) -> None:
+        """Append a measurement and wait until it is on disk."""
+        with storage_errors(self.folder), (self.folder / MEASUREMENTS_FILE).open("ab") as file:
+            file.write(msgspec.json.encode(measurement) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep(self, data: bytes, suffix: str) -> str:
+        """Keep ``data`` compressed under its SHA-256, which is returned; the same data is kept once."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.folder / REPLIES_FOLDER / f"{digest}{suffix}.gz"
+        if not path.exists():
+            with storage_errors(self.folder):
+                # Level 1: samples compress well at any level, and the next launch waits for this.
+                _replace(path, gzip.compress(data, compresslevel=1, mtime=0))
+        return digest
+
+    def record(self) -> RunRecord:
+        """Return the run as it is stored now."""
+        return _read_folder(self.folder)
+
+    def _write_head(self) -> None:
+        with storage_errors(self.folder):
+            _replace(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
+
+
+@contextmanager
+def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
+    """Make the folder of a new run, write its head, and hold it. Raises `StoreError` when it cannot be written."""
+    folder = root / head.id
+    with storage_errors(root):
+        folder.mkdir(parents=True)
+        (folder / REPLIES_FOLDER).mkdir()
+    with _held(folder):
+        writer = RunWriter(folder, head)
+        writer.update()
+        yield writer
+
+
+@contextmanager
+def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
+    """Hold an existing run in order to go on with it; a line that a kill cut off is removed first.
+
+    Raises `StoreError` when another process holds it or it cannot be read, `UsageError` when there is none.
+    """
+    folder = find_run(root, name)
+    with _held(folder):
+        head = _read_head(folder)
+        _drop_partial_line(folder / MEASUREMENTS_FILE)
+        yield RunWriter(folder, head)
+
+
+def new_run_id(now: datetime) -> str:
+    """Return an id that sorts by time and that two runs started in one second do not share."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def utc_now() -> str:
+    """Return the time in ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def find_run(root: Path, name: str) -> Path:
+    """Return the folder of a run given by id, by unique prefix, by path, or as ``latest``.
+
+    Raises `UsageError` when there is none, or when a prefix fits several.
+    """
+    if (Path(name) / RUN_FILE).is_file():
+        return Path(name)
+    runs = list_runs(root)
+    if not runs:
+        msg = f"there are no runs in {str(root)!r}; make one with: phonebench run"
+        raise UsageError(msg)
+    if name == LATEST:
+        return root / runs[-1]
+    found = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    if len(found) == 1:
+        return root / found[0]
+    what = f"fits {len(found)} runs ({', '.join(found[:4])})" if found else f"is no run in {str(root)!r}"
+    msg = f"{name!r} {what}; the newest is {runs[-1]!r}, see: phonebench show --list"
+    raise UsageError(msg)
+
+
+def list_runs(root: Path) -> tuple[str, ...]:
+    """Return the ids of the runs in ``root``, oldest first."""
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(folder.name for folder in root.iterdir() if (folder / RUN_FILE).is_file()))
+
+
+def load_run(root: Path, name: str) -> RunRecord:
+    """Read a run. Raises `UsageError` when there is none, `StoreError` when it is damaged or of another version."""
+    return _read_folder(find_run(root, name))
+
+
+def read_reply(run: RunRecord, sha256: str) -> RunReply:
+    """Read a kept reply. Raises `StoreError` when it is missing or damaged."""
+    path = run.directory / REPLIES_FOLDER / f"{sha256}.json.gz"
+    try:
+        data = gzip.decompress(path.read_bytes())
+        if hashlib.sha256(data).hexdigest() != sha256:
+            msg = f"the kept reply {str(path)!r} has changed: its content no longer has its digest"
+            raise StoreError(msg)
+        return decode_reply(data)
+    except (OSError, EOFError, WireError, zlib.error) as error:
+        msg = f"the kept reply {str(path)!r} cannot be read: {error}"
+        raise StoreError(msg) from error
+
+
+def write_text(run: RunRecord, name: str, text: str) -> Path:
+    """Write a file of the report beside the results, whole or not at all, and return its path."""
+    path = run.directory / name
+    with storage_errors(run.directory):
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, text.encode())
+    return path
+
+
+def _read_folder(folder: Path) -> RunRecord:
+    head = _read_head(folder)
+    measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)
+    return RunRecord(
+        id=head.id,
+        directory=folder,
+        created_at=head.created_at,
+        finished_at=head.finished_at,
+        spec=head.spec,
+        plan=head.plan,
+        models=head.models,
+        devices=head.devices,
+        host=head.host,
+        versions=head.versions,
+        commit=head.commit,
+        measurements=measurements,
+        damaged_lines=damaged,
+    )
+
+
+def _read_head(folder: Path) -> RunHead:
+    path = folder / RUN_FILE
+    try:
+        data = path.read_bytes()
+        _check_schema(data, SCHEMA, str(path))
+        return msgspec.json.decode(data, type=RunHead)
+    except (OSError, msgspec.DecodeError) as error:
+        msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
+        raise StoreError(msg) from error
+
+
+def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
+    """The measurements in order, the last one of a cell counting, and how many lines could not be read."""
+    if not path.exists():
+        return (), 0
+    found: dict[str, Measurement] = {}
+    damaged = 0
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read: {error}"
+        raise StoreError(msg) from error
+    # What follows the last line end is a line that a kill cut off, or nothing.
+    for line in lines[:-1]:
+        try:
+            _check_schema(line, MEASUREMENT_SCHEMA, str(path))
+            measurement = msgspec.json.decode(line, type=Measurement)
+        except msgspec.DecodeError as error:
+            log.warning("a line of %s cannot be read (%s); its cell counts as not run", path, error)
+            damaged += 1
+            continue
+        found[measurement.cell] = measurement
+    return tuple(found.values()), damaged
+
+
+class _Versioned(msgspec.Struct):
+    schema: int
+
+
+def _check_schema(data: bytes, wanted: int, where: str) -> None:
+    found = msgspec.json.decode(data, type=_Versioned).schema
+    if found != wanted:
+        msg = f"{where!r} has schema {found}, this phonebench reads schema {wanted}: use the version it is of"
+        raise StoreError(msg)
+
+
+def _drop_partial_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with storage_errors(path.parent), path.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write ``data`` under a private name and rename it, so that nobody ever sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        msg = f"the run {folder.name!r} is being worked on by another process; wait for it, or start a new run"
+        raise StoreError(msg) from None
+    try:
+        yield
+    finally:
+        lock.release()

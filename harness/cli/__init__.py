@@ -1,1 +1,78 @@
-def main() -> None: ...
+"""The command line: the only place that prints or exits.
+
+A command parses, calls one function and renders. Everything heavy is imported inside the command that needs it, so
+that ``phonebench --help`` stays as quick as click itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from harness import __version__
+from harness.cli.cache import cache
+from harness.cli.inventory import devices, doctor, formats, models
+from harness.cli.results import report, show
+from harness.cli.run import build, run
+from harness.errors import InterruptedRunError, PhonebenchError, suggestion
+
+# Set to see the traceback of a bug.
+DEBUG = "PHONEBENCH_DEBUG"
+
+
+class Group(click.Group):
+    """A group that answers an unknown command with the nearest one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            msg = f"unknown command {args[0]!r}; {suggestion(args[0], self.list_commands(ctx))}"
+            raise click.UsageError(msg)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="phonebench")
+def cli() -> None:
+    """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
+
+
+for command in (run, build, models, formats, devices, doctor, show, report, cache):
+    cli.add_command(command)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = cli.main(args=args, prog_name="phonebench", standalone_mode=False)
+    except PhonebenchError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("stopped", InterruptedRunError.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not try to flush what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  the last place where a bug can be told from the user's mistake
+        if os.environ.get(DEBUG):
+            raise
+        _fail(f"a bug in phonebench: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"phonebench: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,84 @@
+"""Devices by key: ``host``, ``fake``, ``fake:NAME``. The only code that touches hardware lies in this folder.
+
+One file a kind and one line in `DEVICES`; `open_device` is how anything else gets at one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from harness.devices.device import Device, Execution
+from harness.devices.fake import check_fake_key, fake_info, open_fake
+from harness.devices.host import open_host
+from harness.devices.host_facts import host_info
+from harness.errors import DeviceError, UnknownNameError
+from harness.measurement import DeviceInfo
+
+__all__ = [
+    "DEVICES",
+    "Device",
+    "DeviceKey",
+    "DeviceKind",
+    "Execution",
+    "list_devices",
+    "open_device",
+    "parse_device_key",
+]
+
+
+class DeviceKind(StrEnum):
+    """The kinds of devices."""
+
+    HOST = "host"
+    FAKE = "fake"
+
+
+DEVICES: dict[DeviceKind, Callable[[str], AbstractContextManager[Device]]] = {
+    DeviceKind.HOST: open_host,
+    DeviceKind.FAKE: open_fake,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceKey:
+    """What the user typed, taken apart; ``name`` is empty for a kind that has one device."""
+
+    kind: DeviceKind
+    name: str
+
+
+def parse_device_key(key: str) -> DeviceKey:
+    """Take ``kind`` or ``kind:name`` apart.
+
+    Raises `UnknownNameError` for an unknown kind or an unknown scripted phone, `DeviceError` for a name that the kind
+    cannot have.
+    """
+    head, colon, name = key.partition(":")
+    if head not in set(DeviceKind):
+        raise UnknownNameError(head, kind="device kind", allowed=[kind.value for kind in DeviceKind], where=repr(key))
+    kind = DeviceKind(head)
+    match kind:
+        case DeviceKind.HOST:
+            if colon:
+                msg = f"device {key!r} does not exist: there is one host, write 'host'"
+                raise DeviceError(msg)
+        case DeviceKind.FAKE:
+            if colon:
+                check_fake_key(key)
+        case _:
+            assert_never(kind)
+    return DeviceKey(kind=kind, name=name)
+
+
+def open_device(key: str) -> AbstractContextManager[Device]:
+    """Return the device of ``key``, to be entered by ``with``, which cleans it; raises as `parse_device_key` does."""
+    return DEVICES[parse_device_key(key).kind](key)
+
+
+def list_devices() -> tuple[DeviceInfo, ...]:
+    """Return the devices that are there now: this machine, and the scripted phone."""
+    return (host_info(), fake_info("fake"))

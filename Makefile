@@ -1,0 +1,50 @@
+# Everything a contributor runs. `make bench` and `make test` set up the environment by themselves.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup bench test check format lint types benchmark lock clean
+
+help: ## Show what can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+bench: $(READY) ## Build the digits model in every format and precision, run it on this computer, write a report.
+	$(BIN)/phonebench run $(ARGS)
+
+test: $(READY) ## Run the tests.
+	$(BIN)/python -m pytest $(ARGS)
+
+check: format lint types test ## Format, lint, type-check and test.
+
+format: $(READY) ## Check the formatting.
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## Lint.
+	$(BIN)/ruff check .
+
+types: $(READY) ## Check the types.
+	$(BIN)/mypy
+
+benchmark: $(READY) ## Measure phonebench itself: overhead, start-up, build time. Prints ratios.
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+setup: $(READY) ## Make the virtual environment from the lock.
+
+# uv comes out of the lock itself, by its hash, and installs the rest many times faster than pip would.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "phonebench needs Python 3.11 to 3.13, PYTHON=$(PYTHON) is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	awk '/^uv==/ {on = 1} on {print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+lock: ## Make requirements.lock anew from pyproject.toml (needs a network).
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+
+clean: ## Remove the environment and what the tools left behind.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,141 @@
+"""The cache: finished folders under content addresses.
+
+The one decision: an entry is made in a private folder beside the others and appears by one rename, so that a kill at
+any instant leaves either a whole entry or none, and two processes can share one cache. What is read is checked; a
+damaged entry is thrown away and made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from filelock import FileLock
+
+from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, file_sha256
+from harness.storage import storage_errors
+
+log = logging.getLogger(__name__)
+
+MANIFEST_FILE = "manifest.json"
+# A staging folder older than this belongs to a process that was killed.
+STALE_SECONDS = 24 * 3600
+
+_Entry = TypeVar("_Entry")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUsage:
+    """How much the cache holds."""
+
+    entries: int
+    bytes: int
+
+
+class Cache:
+    """Entries below ``root``: ``artifacts/<key>`` and ``prepared/<key>``. Raises `StoreError` when it cannot write."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with storage_errors(root):
+            for name in ("artifacts", "prepared", "staging", "locks", "logs"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        self._sweep()
+
+    def artifact(self, key: str) -> Artifact | None:
+        """Return the entry under ``key`` when it is there and whole; a damaged one is removed."""
+        return self.entry("artifacts", key, _read_artifact)
+
+    def entry(self, kind: str, key: str, read: Callable[[Path], _Entry]) -> _Entry | None:
+        """Return what ``read`` makes of the folder of ``key``, or None; ``read`` raises ValueError on damage."""
+        folder = self.folder(kind, key)
+        if not folder.is_dir():
+            return None
+        try:
+            return read(folder)
+        except (ValueError, OSError) as error:
+            log.warning("the cache entry %s is damaged (%s); it is made again", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Return where the entry of ``key`` is or would be."""
+        return self.root / kind / key[:2] / key
+
+    def log_path(self, key: str) -> Path:
+        """Return where the log of making ``key`` goes."""
+        return self.root / "logs" / f"{key}.log"
+
+    def lock(self, key: str) -> FileLock:
+        """Return the lock that one maker of ``key`` holds; the system frees it when its process dies."""
+        return FileLock(self.root / "locks" / f"{key}.lock")
+
+    @contextmanager
+    def making(self, kind: str, key: str) -> Iterator[Path]:
+        """Yield a private folder; when the block ends well it becomes the entry of ``key`` by one rename."""
+        with storage_errors(self.root):
+            staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-", dir=self.root / "staging"))
+            try:
+                yield staging
+                target = self.folder(kind, key)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _sync_folder(staging)
+                shutil.rmtree(target, ignore_errors=True)
+                staging.rename(target)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def usage(self) -> CacheUsage:
+        """Count entries and bytes."""
+        folders = [f for kind in ("artifacts", "prepared") for f in (self.root / kind).glob("*/*")]
+        size = sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
+        return CacheUsage(entries=len(folders), bytes=size)
+
+    def clear(self) -> CacheUsage:
+        """Remove every entry and log, and return what there was; locks held by a running build stay."""
+        before = self.usage()
+        with storage_errors(self.root):
+            for name in ("artifacts", "prepared", "logs"):
+                shutil.rmtree(self.root / name, ignore_errors=True)
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        return before
+
+    def _sweep(self) -> None:
+        limit = time.time() - STALE_SECONDS
+        for folder in (self.root / "staging").iterdir():
+            if folder.stat().st_mtime < limit:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_artifact(folder: Path) -> Artifact:
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST_FILE).read_bytes(), type=Manifest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        msg = f"its manifest cannot be read: {error}"
+        raise ValueError(msg) from error
+    if manifest.schema != SCHEMA:
+        msg = f"its manifest has schema {manifest.schema}, this version writes {SCHEMA}"
+        raise ValueError(msg)
+    if manifest.file is None:
+        return Artifact(manifest=manifest, path=None)
+    path = folder / manifest.file
+    if not path.is_file() or file_sha256(path) != manifest.sha256:
+        msg = f"{manifest.file} is missing or its content has changed"
+        raise ValueError(msg)
+    return Artifact(manifest=manifest, path=path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush every file of ``folder`` to disk, so that the rename never shows an empty one after a power cut."""
+    for file in folder.iterdir():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())

@@ -1,0 +1,88 @@
+"""The verification gate: no artifact is measured before its own runtime has run it on real inputs.
+
+Several exporters and quantisers give garbage without an error; the gate is what makes a matrix believable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.artifacts.manifest import ArtifactState
+from harness.artifacts.prepared import PreparedModel
+from harness.host_runner.runtimes import SessionError, open_session, run_once
+from harness.model import ModelCard, Task
+from harness.stats.fidelity import OutputFidelity, compare_outputs
+from harness.tensors import Array
+from harness.wire import Delegate, Format, RuntimeRequest
+
+# Inputs run by the gate; the whole test split is run on the device afterwards.
+GATE_INPUTS = 64
+
+# Below these an artifact is garbage rather than imprecise: real int8 files lie well above, known bad ones well below.
+MIN_SQNR_DB = 5.0
+MIN_AGREEMENT = 0.5
+
+# On made-up inputs, or of untrained weights, quantisation error says little; only noise above the signal is refused.
+MIN_SQNR_RANDOM_DB = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """What the gate saw; ``state`` is ready or broken, ``reason`` is set with broken."""
+
+    state: ArtifactState
+    reason: str | None
+    sqnr_db: float | None
+    agreement: float | None
+    inputs: int
+
+
+def verify(path: Path, format_: Format, delegate: Delegate, model: PreparedModel, card: ModelCard) -> GateResult:
+    """Load ``path`` in its own runtime, run it on the first test inputs, and compare with the float network."""
+    count = min(GATE_INPUTS, model.facts.test_count)
+    inputs = tuple(array[:count] for array in model.test_inputs())
+    try:
+        outputs = _run_all(path, format_, delegate, inputs)
+    except SessionError as error:
+        return _broken(f"it does not run in its own runtime: {error}", count)
+    bad = sum(int(np.count_nonzero(~np.isfinite(o))) for o in outputs if o.dtype.kind == "f")
+    if bad:
+        return _broken(f"{bad:,} of {sum(o.size for o in outputs):,} output values are not finite", count)
+    reference = model.reference()
+    if reference is None:
+        return GateResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
+    if [o.size for o in outputs] != [r[:count].size for r in reference]:
+        shapes = [o.shape[1:] for o in outputs], [r.shape[1:] for r in reference]
+        return _broken(f"its outputs have shapes {shapes[0]}, the float model's have {shapes[1]}", count)
+    sides = [(r[:count].reshape(count, -1), o.reshape(count, -1)) for r, o in zip(reference, outputs, strict=True)]
+    seen = [compare_outputs(r, o, classes=card.task is Task.CLASSIFICATION) for r, o in sides]
+    return _judge(seen, real=not (card.random_weights or model.facts.random_inputs))
+
+
+def _run_all(path: Path, format_: Format, delegate: Delegate, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    session = open_session(path, RuntimeRequest(delegate=delegate, threads=1), format_)
+    try:
+        rows = [run_once(session, tuple(a[i] for a in inputs)) for i in range(len(inputs[0]))]
+    finally:
+        session.close()
+    return tuple(np.stack([np.asarray(o) for o in column]) for column in zip(*rows, strict=True))
+
+
+def _judge(seen: list[OutputFidelity], *, real: bool) -> GateResult:
+    """Weigh what was seen of each output: the worst ratio, and the agreement of the first, which holds the scores."""
+    sqnr, agreement, count = min(s.sqnr_db for s in seen), seen[0].agreement, seen[0].count
+    limit = MIN_SQNR_DB if real else MIN_SQNR_RANDOM_DB
+    reason = None
+    if sqnr < limit:
+        reason = f"its outputs stand {sqnr:.1f} dB above their error against the float model, {limit:g} are needed"
+    elif real and agreement is not None and agreement < MIN_AGREEMENT:
+        reason = f"its top-1 agrees with the float model on {agreement:.0%} of {count} inputs, half is needed"
+    state = ArtifactState.BROKEN if reason else ArtifactState.READY
+    return GateResult(state=state, reason=reason, sqnr_db=sqnr, agreement=agreement, inputs=count)
+
+
+def _broken(reason: str, count: int) -> GateResult:
+    return GateResult(state=ArtifactState.BROKEN, reason=reason, sqnr_db=None, agreement=None, inputs=count)

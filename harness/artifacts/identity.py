@@ -1,0 +1,36 @@
+"""The content address of an artifact: everything that decides its bytes, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from harness import __version__
+from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES, versions_of
+from harness.artifacts.prepared import Prepared
+from harness.plan import Build
+from harness.recipe import Precision, Recipe
+
+
+def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
+    """Return the SHA-256, in hexadecimal, over weights, recipe, format, backend, calibration and package versions.
+
+    ``recipe`` is None for a ready-made file: its content alone counts, with the runtime that verified it. The test
+    inputs count too, since the gate's figures stand in the manifest.
+    """
+    packages = PACKAGES if recipe else RUNTIME_PACKAGES
+    static = recipe is not None and recipe.precision is Precision.INT8
+    parts = {
+        "weights": facts.weights_sha256,
+        "inputs": [asdict(tensor) for tensor in facts.inputs],
+        "data": facts.data_sha256,
+        "calibration": facts.calibration_sha256 if static else None,
+        "recipe": asdict(recipe) if recipe else None,
+        "format": build.format,
+        "backend": build.backend,
+        "revision": EXPORTER_REVISIONS[build.format],
+        "versions": versions_of(packages[build.format]),
+        "phonebench": __version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""What is known of an artifact: the record beside the file in the cache, and the stage's output."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+from harness.plan import Backend
+from harness.recipe import Recipe
+from harness.wire import Format
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+
+class ArtifactState(StrEnum):
+    """``broken``: exported, but the gate refused it. ``failed``: the exporter or its process died; never cached."""
+
+    READY = "ready"
+    BROKEN = "broken"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+
+
+class CalibrationSource(StrEnum):
+    """What a static quantiser saw; ``none`` for precisions that need no calibration."""
+
+    NONE = "none"
+    DATA = "data"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One artifact: where it came from, what it is, and what the gate saw.
+
+    ``sqnr_db`` and ``agreement`` (0…1) are against the float network on ``gate_inputs`` inputs, None without one.
+    ``versions`` are those of the packages that took part; ``seconds`` is what the export took, wall.
+    """
+
+    schema: int = SCHEMA
+    key: str
+    model: str
+    variant: str
+    recipe: Recipe | None
+    format: Format
+    backend: Backend | None
+    state: ArtifactState
+    reason: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    sqnr_db: float | None = None
+    agreement: float | None = None
+    gate_inputs: int = 0
+    calibration: CalibrationSource = CalibrationSource.NONE
+    versions: dict[str, str]
+    seconds: float = 0.0
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A manifest and where its file is; ``path`` is None for an artifact that was not made."""
+
+    manifest: Manifest
+    path: Path | None
+
+
+# Packages whose code decides what is in a file: their versions are part of its identity.
+PACKAGES: dict[Format, tuple[str, ...]] = {
+    Format.PTE: ("torch", "executorch", "torchao"),
+    Format.TFLITE: ("torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer"),
+    Format.ONNX: ("torch", "onnx", "onnxscript", "onnxruntime"),
+    Format.PTL: ("torch",),
+}
+
+# The extra of phonebench that brings a format's packages.
+EXTRAS: dict[Format, str] = {
+    Format.PTE: "torch",
+    Format.TFLITE: "tflite",
+    Format.ONNX: "onnx",
+    Format.PTL: "torch",
+}
+
+# Packages that can run a ready-made file of a format.
+RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
+    Format.PTE: ("executorch",),
+    Format.TFLITE: ("ai-edge-litert",),
+    Format.ONNX: ("onnxruntime",),
+    Format.PTL: ("torch",),
+}
+
+
+# Counts the changes of an exporter that change the bytes it makes.
+EXPORTER_REVISIONS: dict[Format, int] = {Format.PTE: 1, Format.TFLITE: 1, Format.ONNX: 1, Format.PTL: 1}
+
+
+def package_version(name: str) -> str | None:
+    """Return the installed version of a distribution without importing it, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of the installed ones of ``packages``."""
+    found = {name: package_version(name) for name in packages}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def missing_packages(packages: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of ``packages`` are not installed."""
+    return tuple(name for name in packages if package_version(name) is None)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,126 @@
+"""ONNX ``.onnx``: one float export by torch, every precision derived from it by onnxruntime's quantisers."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, assert_never
+
+from harness.artifacts.source import FloatModel
+from harness.plan import Backend
+from harness.recipe import Precision, Recipe
+
+log = logging.getLogger(__name__)
+
+# Used when the exporter that captures with torch.export fails on a network.
+LEGACY_OPSET = 17
+
+
+class OnnxExporter:
+    """Exports the network once and keeps the float graph."""
+
+    def __init__(self, source: FloatModel) -> None:
+        self._source = source
+        self._names = [tensor.name for tensor in source.inputs]
+        self._base = self._export_float()
+
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+        """Write the variant to ``path``."""
+        import onnx
+
+        match recipe.precision:
+            case Precision.FP32:
+                onnx.save(self._base, str(path))
+            case Precision.FP16:
+                onnx.save(self._float16(), str(path))
+            case Precision.INT8:
+                self._static(recipe, path)
+            case Precision.INT8_DYNAMIC:
+                self._dynamic(path)
+            case _:
+                assert_never(recipe.precision)
+
+    def _export_float(self) -> Any:
+        import onnx
+        import torch
+
+        with tempfile.TemporaryDirectory(prefix="phonebench-onnx-") as folder:
+            path = Path(folder) / "base.onnx"
+            try:
+                torch.onnx.export(
+                    self._source.exportable(),
+                    self._source.example(),
+                    str(path),
+                    dynamo=True,
+                    external_data=False,
+                    input_names=self._names,
+                )
+            except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+                log.warning("the torch.export-based ONNX exporter failed (%s); using the tracing one", error)
+                torch.onnx.export(
+                    self._source.network,
+                    self._source.example(),
+                    str(path),
+                    dynamo=False,
+                    opset_version=LEGACY_OPSET,
+                    input_names=self._names,
+                )
+            return onnx.load(str(path))
+
+    def _float16(self) -> Any:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        return convert_float_to_float16(copy.deepcopy(self._base), keep_io_types=True)
+
+    def _quantisable(self) -> Any:
+        """A copy without the inferred shapes, which onnxruntime's quantisers contradict on these graphs."""
+        model = copy.deepcopy(self._base)
+        del model.graph.value_info[:]
+        return model
+
+    def _dynamic(self, path: Path) -> None:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        # Convolutions stay float: their dynamically quantised kernel is many times slower than the float one.
+        # Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
+        quantize_dynamic(
+            self._quantisable(),
+            str(path),
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
+        )
+
+    def _static(self, recipe: Recipe, path: Path) -> None:
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+        quantize_static(
+            self._quantisable(),
+            str(path),
+            _Reader(self._feeds(recipe.calibration_inputs)),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+    def _feeds(self, limit: int) -> Iterator[dict[str, Any]]:
+        for item in self._source.calibration_items(limit):
+            yield {name: tensor.numpy() for name, tensor in zip(self._names, item, strict=True)}
+
+
+class _Reader:
+    """Gives calibration inputs one by one, as onnxruntime asks for them."""
+
+    def __init__(self, feeds: Iterator[dict[str, Any]]) -> None:
+        self._feeds = feeds
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next feed, or None at the end."""
+        return next(self._feeds, None)

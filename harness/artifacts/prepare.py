@@ -1,0 +1,203 @@
+"""Prepares a model: loads the float network and its data once, in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import file_sha256
+from harness.artifacts.prepared import (
+    CALIBRATION_FILE,
+    LABELS_FILE,
+    PREPARED_FILE,
+    REFERENCE_FILE,
+    Prepared,
+    PreparedModel,
+    count_correct,
+    read_prepared,
+)
+from harness.data import Dataset, Split, load_split, synthetic
+from harness.errors import BuildError
+from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
+from harness.plan import DELEGATES
+from harness.tensors import Array, first_output, write_tensors
+from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+# Inputs made up for a model without data.
+RANDOM_COUNT = 32
+
+
+def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
+    """Make the entry of ``key``, or return it when another process has made it.
+
+    Raises `BuildError` when the network or its data cannot be loaded or the network does not run on them.
+    """
+    with cache.lock(key):
+        found = cache.entry("prepared", key, read_prepared)
+        if found is not None:
+            return found
+        with cache.making("prepared", key) as folder:
+            facts = _ready_made(card, key, folder) if card.kind is SourceKind.READY else _float(card, key, folder)
+            (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
+    return read_prepared(cache.folder("prepared", key))
+
+
+def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
+    network = load_network(card)
+    sides = _write_data(card, input_specs(card, network), folder)
+    outputs = run_float(network, sides.test.inputs)
+    specs = tuple(
+        TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
+    )
+    write_tensors(folder / REFERENCE_FILE, outputs, specs)
+    scores = first_output(outputs)
+    scored = card.task is Task.CLASSIFICATION and sides.test.labels is not None
+    return Prepared(
+        key=key,
+        model=card.name,
+        inputs=sides.inputs,
+        outputs=specs,
+        weights_sha256=weights_sha256(network),
+        parameters=sum(p.numel() for p in network.parameters()),
+        float_correct=count_correct(scores, sides.test.labels) if scored and sides.test.labels is not None else None,
+        **sides.facts(folder),
+    )
+
+
+def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
+    sides = _write_data(card, card.inputs or _inputs_of_file(card), folder)
+    return Prepared(
+        key=key,
+        model=card.name,
+        inputs=sides.inputs,
+        outputs=(),
+        weights_sha256=file_sha256(Path(card.source)),
+        parameters=None,
+        float_correct=None,
+        **sides.facts(folder),
+    )
+
+
+def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
+    from harness.host_runner.runtimes import SessionError, open_session
+
+    path = Path(card.source)
+    if card.ready is None:
+        msg = f"{path.name} is not a ready-made file"
+        raise BuildError(msg)
+    request = RuntimeRequest(delegate=DELEGATES[card.ready][0], threads=1)
+    try:
+        session = open_session(path, request, card.ready)
+    except SessionError as error:
+        msg = f"{path.name} cannot be loaded: {error}"
+        raise BuildError(msg) from error
+    inputs = tuple(_one_call(tensor) for tensor in session.inputs() or ())
+    session.close()
+    if not inputs or any(size < 0 for tensor in inputs for size in tensor.shape):
+        msg = f"{path.name} does not tell the sizes of its inputs; name them with --input NAME:DTYPE:1x3x224x224"
+        raise BuildError(msg)
+    return inputs
+
+
+def _one_call(tensor: TensorSpec) -> TensorSpec:
+    """An open batch dimension becomes 1: one call runs one input."""
+    opened = tensor.shape[:1] == (-1,)
+    return replace(tensor, shape=(1, *tensor.shape[1:])) if opened else tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    """The two splits that measuring needs, and whether they are made up."""
+
+    inputs: tuple[TensorSpec, ...]
+    test: Dataset
+    calibration: Dataset
+    random_inputs: bool
+    random_calibration: bool
+
+    def facts(self, folder: Path) -> dict[str, Any]:
+        """Return the fields of `Prepared` that tell of the data."""
+        return {
+            "data_sha256": file_sha256(folder / INPUTS_FILE),
+            "calibration_sha256": file_sha256(folder / CALIBRATION_FILE),
+            "test_count": self.test.count,
+            "calibration_count": self.calibration.count,
+            "labelled": self.test.labels is not None,
+            "random_inputs": self.random_inputs,
+            "random_calibration": self.random_calibration,
+        }
+
+
+def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -> _Sides:
+    """Load both splits, making up seeded noise where the model has none, and write them as runners read them."""
+    known = replace(card, inputs=inputs)
+    test = load_split(known, Split.TEST) if card.data else None
+    calibration = load_split(known, Split.CALIBRATION) if card.data else None
+    sides = _Sides(
+        inputs=inputs,
+        test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),
+        calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1),
+        random_inputs=test is None,
+        random_calibration=calibration is None,
+    )
+    write_tensors(folder / INPUTS_FILE, sides.test.inputs, inputs)
+    write_tensors(folder / CALIBRATION_FILE, sides.calibration.inputs, inputs)
+    if sides.test.labels is not None:
+        (folder / LABELS_FILE).write_text(json.dumps(sides.test.labels.tolist()))
+    return sides
+
+
+def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Run ``network`` on every input, one call each; return one array an output, shape ``(count, *output shape)``.
+
+    Raises `BuildError` when the network does not take the inputs, or its outputs are not tensors.
+    """
+    import torch
+
+    rows: list[list[Array]] = []
+    with torch.no_grad():
+        for index in range(len(inputs[0])):
+            tensors = [torch.from_numpy(np.ascontiguousarray(array[index])) for array in inputs]
+            try:
+                result = network(*tensors)
+            except (RuntimeError, TypeError, ValueError, IndexError) as error:
+                msg = f"the network does not run on input {index}: {error}"
+                raise BuildError(msg) from error
+            rows.append([_plain(output) for output in _flat(result)])
+    return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+
+def _flat(result: object) -> list[object]:
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
+def _plain(output: object) -> Array:
+    import torch
+
+    if not isinstance(output, torch.Tensor):
+        msg = f"the network returns a {type(output).__name__}, a tensor or a tuple of tensors is needed"
+        raise BuildError(msg)
+    plain = output.float() if output.dtype in (torch.float16, torch.bfloat16, torch.float64) else output
+    array: Array = plain.contiguous().numpy()
+    return array
+
+
+def weights_sha256(network: torch.nn.Module) -> str:
+    """Return the SHA-256 over the network's source structure and every tensor of its state, in hexadecimal."""
+    digest = hashlib.sha256(str(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().cpu().flatten().numpy().tobytes())
+    return digest.hexdigest()

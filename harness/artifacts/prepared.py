@@ -1,0 +1,116 @@
+"""A prepared model: its inputs, labels and the float network's own outputs, kept so that later runs need no torch.
+
+The entry is found by `harness.model.source_key`, which is cheap; it holds the digests that artifacts are keyed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.artifacts.manifest import file_sha256
+from harness.wire import INPUTS_FILE, TensorSpec
+
+if TYPE_CHECKING:
+    from harness.tensors import Array
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+PREPARED_FILE = "prepared.json"
+CALIBRATION_FILE = "calibration.bin"
+REFERENCE_FILE = "reference.bin"
+LABELS_FILE = "labels.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is known of a model once it was loaded.
+
+    ``outputs`` are the float network's (empty for a ready-made file, which has no float network). ``random_inputs``:
+    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers.
+    """
+
+    schema: int = SCHEMA
+    key: str
+    model: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights_sha256: str
+    data_sha256: str
+    calibration_sha256: str
+    test_count: int
+    calibration_count: int
+    labelled: bool
+    random_inputs: bool
+    random_calibration: bool
+    parameters: int | None
+    float_correct: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedModel:
+    """A `Prepared` and the folder its arrays are in."""
+
+    facts: Prepared
+    folder: Path
+
+    @property
+    def inputs_path(self) -> Path:
+        """The test inputs as a runner reads them."""
+        return self.folder / INPUTS_FILE
+
+    def test_inputs(self) -> tuple[Array, ...]:
+        """Return the test inputs, one array a tensor, shape ``(count, *TensorSpec.shape)``."""
+        from harness.tensors import read_tensors
+
+        return read_tensors(self.inputs_path, self.facts.inputs, self.facts.test_count)
+
+    def calibration_inputs(self) -> tuple[Array, ...]:
+        """Return the calibration inputs, shaped as the test inputs are."""
+        from harness.tensors import read_tensors
+
+        return read_tensors(self.folder / CALIBRATION_FILE, self.facts.inputs, self.facts.calibration_count)
+
+    def reference(self) -> tuple[Array, ...] | None:
+        """Return the float network's outputs on the test inputs, or None for a ready-made file."""
+        from harness.tensors import read_tensors
+
+        if not self.facts.outputs:
+            return None
+        return read_tensors(self.folder / REFERENCE_FILE, self.facts.outputs, self.facts.test_count)
+
+    def labels(self) -> list[int] | None:
+        """Return one class index an input, or None without labels."""
+        if not self.facts.labelled:
+            return None
+        return msgspec.json.decode((self.folder / LABELS_FILE).read_bytes(), type=list[int])
+
+
+def read_prepared(folder: Path) -> PreparedModel:
+    """Read an entry. Raises `ValueError` when it is damaged or of another schema."""
+    try:
+        facts = msgspec.json.decode((folder / PREPARED_FILE).read_bytes(), type=Prepared)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        msg = f"{PREPARED_FILE} cannot be read: {error}"
+        raise ValueError(msg) from error
+    if facts.schema != SCHEMA:
+        msg = f"it has schema {facts.schema}, this version writes {SCHEMA}"
+        raise ValueError(msg)
+    model = PreparedModel(facts=facts, folder=folder)
+    if file_sha256(model.inputs_path) != facts.data_sha256:
+        msg = f"{INPUTS_FILE} has changed"
+        raise ValueError(msg)
+    if file_sha256(folder / CALIBRATION_FILE) != facts.calibration_sha256:
+        msg = f"{CALIBRATION_FILE} has changed"
+        raise ValueError(msg)
+    return model
+
+
+def count_correct(scores: Array, labels: Sequence[int] | Array) -> int:
+    """Return how many rows of ``scores``, shape ``(count, classes)``, are largest at their label."""
+    return int((scores.argmax(axis=1) == labels).sum())

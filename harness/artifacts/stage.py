@@ -1,0 +1,177 @@
+"""The build stage: from the plan's builds to artifacts, out of the cache where it can, by workers where it must.
+
+Nothing heavy is imported here: when everything is cached, no worker starts and no torch is loaded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.identity import artifact_key
+from harness.artifacts.manifest import (
+    EXTRAS,
+    PACKAGES,
+    RUNTIME_PACKAGES,
+    Artifact,
+    ArtifactState,
+    Manifest,
+    missing_packages,
+)
+from harness.artifacts.pool import Group, run_groups
+from harness.artifacts.prepared import PreparedModel, read_prepared
+from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, WorkerResult, WorkerTask
+from harness.model import ModelCard, source_key
+from harness.plan import Build
+from harness.progress import Progress
+from harness.recipe import RECIPES, Recipe
+from harness.wire import Format
+
+# The order in which backends are started: what takes longest first.
+LONGEST_FIRST = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
+
+
+@dataclass(slots=True, kw_only=True)
+class BuildOutcome:
+    """Everything the build stage came to: an entry for every model and build that it was asked for."""
+
+    models: dict[str, PreparedModel] = field(default_factory=dict)
+    model_failures: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[Build, Artifact] = field(default_factory=dict)
+    built: int = 0
+
+
+def build_artifacts(
+    cards: Sequence[ModelCard], builds: Sequence[Build], cache: Cache, progress: Progress
+) -> BuildOutcome:
+    """Prepare ``cards`` and make ``builds``. A build that fails is an artifact with state, reason and log.
+
+    Raises `StoreError` when the cache cannot be written.
+    """
+    return _Stage(cards, builds, cache, progress).run()
+
+
+class _Stage:
+    """The state of one build stage; results come in from several threads."""
+
+    def __init__(self, cards: Sequence[ModelCard], builds: Sequence[Build], cache: Cache, progress: Progress) -> None:
+        self._cards = {card.name: card for card in cards}
+        self._keys = {card.name: source_key(card) for card in cards}
+        self._builds = builds
+        self._cache = cache
+        self._progress = progress
+        self._outcome = BuildOutcome()
+        self._lock = threading.Lock()
+
+    def run(self) -> BuildOutcome:
+        """Look up, do what is missing, and return what there is."""
+        for name, key in self._keys.items():
+            found = self._cache.entry("prepared", key, read_prepared)
+            if found is not None:
+                self._outcome.models[name] = found
+        wanted = [build for build in self._builds if not self._at_hand(build)]
+        unprepared = [self._prepare_task(name) for name in self._cards if name not in self._outcome.models]
+        if wanted or unprepared:
+            self._progress.start("build", len(wanted))
+            try:
+                self._work(unprepared, wanted)
+            finally:
+                self._progress.finish()
+        return self._outcome
+
+    def _at_hand(self, build: Build) -> bool:
+        """Whether ``build`` is in the cache, or cannot be made at all; then it is entered."""
+        recipe = self._recipe(build)
+        missing = missing_packages((PACKAGES if recipe else RUNTIME_PACKAGES)[build.format])
+        if missing:
+            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, _install_hint(build, missing)))
+            return True
+        model = self._outcome.models.get(build.model)
+        found = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
+        if found is not None:
+            self._outcome.artifacts[build] = found
+        return found is not None
+
+    def _work(self, unprepared: list[WorkerTask], wanted: list[Build]) -> None:
+        formats = [f for f in LONGEST_FIRST if any(b.format is f for b in wanted)]
+        groups = [
+            Group(
+                name=format_.value,
+                warm=format_.value,
+                log=self._cache.root / "logs" / f"{format_.value}.log",
+                tasks=tuple(self._export_task(b) for b in wanted if b.format is format_),
+            )
+            for format_ in formats
+        ] or [Group(name="prepare", warm="", log=self._cache.root / "logs" / "prepare.log", tasks=())]
+        run_groups(unprepared, groups, self._report)
+
+    def _report(self, task: WorkerTask, result: WorkerResult) -> None:
+        with self._lock:
+            if task.prepare is not None:
+                self._report_model(task.prepare, result)
+            elif task.export is not None:
+                self._report_artifact(task.export.build, result)
+
+    def _report_model(self, task: PrepareTask, result: WorkerResult) -> None:
+        found = self._cache.entry("prepared", task.key, read_prepared) if result.prepared else None
+        if found is not None:
+            self._outcome.models[task.card.name] = found
+            return
+        failure = result.failure or TaskFailure(message="its prepared data vanished from the cache; run again", log="")
+        self._outcome.model_failures[task.card.name] = failure.message
+
+    def _report_artifact(self, build: Build, result: WorkerResult) -> None:
+        label = f"{build.model} {build.variant} {build.format.value}"
+        model_failure = self._outcome.model_failures.get(build.model)
+        if result.manifest is not None:
+            self._outcome.built += not result.cached
+            artifact = self._cache.artifact(result.manifest.key)
+            self._enter(build, artifact or Artifact(manifest=result.manifest, path=None))
+        else:
+            failure = result.failure or TaskFailure(message="no answer", log="")
+            self._enter(build, _unmade(build, ArtifactState.FAILED, model_failure or failure.message, failure.log))
+        manifest = self._outcome.artifacts[build].manifest
+        self._progress.step(label, f"{manifest.state.value}, {manifest.seconds:.1f} s")
+
+    def _enter(self, build: Build, artifact: Artifact) -> None:
+        self._outcome.artifacts[build] = artifact
+
+    def _recipe(self, build: Build) -> Recipe | None:
+        return None if self._cards[build.model].ready is not None else RECIPES[build.variant]
+
+    def _prepare_task(self, name: str) -> WorkerTask:
+        root = str(self._cache.root)
+        return WorkerTask(prepare=PrepareTask(card=self._cards[name], key=self._keys[name], cache_root=root))
+
+    def _export_task(self, build: Build) -> WorkerTask:
+        task = ExportTask(
+            card=self._cards[build.model],
+            build=build,
+            recipe=self._recipe(build),
+            prepared_key=self._keys[build.model],
+            cache_root=str(self._cache.root),
+        )
+        return WorkerTask(export=task)
+
+
+def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> Artifact:
+    manifest = Manifest(
+        key="",
+        model=build.model,
+        variant=build.variant,
+        recipe=None,
+        format=build.format,
+        backend=build.backend,
+        state=state,
+        reason=reason,
+        versions={},
+        log=log or None,
+    )
+    return Artifact(manifest=manifest, path=None)
+
+
+def _install_hint(build: Build, missing: tuple[str, ...]) -> str:
+    names = ", ".join(missing)
+    return f"{build.format.value} needs {names}; run: pip install 'phonebench[{EXTRAS[build.format]}]'"

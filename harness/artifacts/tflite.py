@@ -1,0 +1,83 @@
+"""LiteRT ``.tflite``: one float conversion by litert-torch, every precision derived from it by ai-edge-quantizer."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, assert_never
+
+from harness.artifacts.source import FloatModel
+from harness.plan import Backend
+from harness.recipe import Precision, Recipe
+
+
+class TfliteExporter:
+    """Converts the network once; the float file is kept in a private folder for as long as this object lives."""
+
+    def __init__(self, source: FloatModel) -> None:
+        import litert_torch
+
+        self._source = source
+        self._folder = tempfile.TemporaryDirectory(prefix="phonebench-tflite-")
+        self._base = Path(self._folder.name) / "base.tflite"
+        litert_torch.convert(source.exportable(), source.example()).export(str(self._base))
+
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+        """Write the variant to ``path``."""
+        from ai_edge_quantizer import recipe as recipes
+
+        match recipe.precision:
+            case Precision.FP32:
+                path.write_bytes(self._base.read_bytes())
+            case Precision.FP16:
+                path.write_bytes(self._quantise(_float16_recipe()))
+            case Precision.INT8:
+                path.write_bytes(self._quantise(recipes.static_wi8_ai8(), calibration_inputs=recipe.calibration_inputs))
+            case Precision.INT8_DYNAMIC:
+                path.write_bytes(self._quantise(recipes.dynamic_wi8_afp32()))
+            case _:
+                assert_never(recipe.precision)
+
+    def _quantise(self, rules: Any, *, calibration_inputs: int = 0) -> bytes:
+        from ai_edge_quantizer import quantizer
+
+        job = quantizer.Quantizer(str(self._base))
+        job.load_quantization_recipe(rules)
+        ranges = job.calibrate(self._calibration(calibration_inputs)) if calibration_inputs else None
+        return bytes(job.quantize(ranges).quantized_model)
+
+    def _calibration(self, limit: int) -> dict[str, list[dict[str, Any]]]:
+        """Calibration inputs by signature and input name; the converter narrows int64 to int32, so they do too."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        signatures = Interpreter(model_path=str(self._base)).get_signature_list()
+        signature, names = next(iter(signatures.items()))
+        # The converter names inputs args_0, args_1, …; sorting by that number gives the order of the call.
+        ordered = sorted(names["inputs"], key=lambda name: int(name.rpartition("_")[2]))
+        items = self._source.calibration_items(limit)
+        return {signature: [dict(zip(ordered, map(_narrow, item), strict=True)) for item in items]}
+
+
+def _narrow(tensor: Any) -> Any:
+    array = tensor.numpy()
+    return array.astype("int32") if array.dtype == "int64" else array
+
+
+def _float16_recipe() -> Any:
+    """Float16 weights that are widened when the file is loaded; activations stay float32."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    manager = recipe_manager.RecipeManager()
+    weights = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+    manager.add_quantization_config(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=weights,
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+        algorithm_key=AlgorithmName.FLOAT_CASTING,
+    )
+    return manager.get_quantization_recipe()

@@ -1,0 +1,227 @@
+"""The build worker: ``python -m harness.artifacts.worker``, one process a backend.
+
+Tasks come as JSON lines on standard input, results go as JSON lines to what was standard output at the start. Both
+output descriptors are then pointed at the log of the task at hand, so that converters that print cannot break the
+line protocol, and a crash of native code takes down this process alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from harness.artifacts import onnx, pte, ptl, tflite
+from harness.artifacts.cache import MANIFEST_FILE, Cache
+from harness.artifacts.gate import verify
+from harness.artifacts.identity import artifact_key
+from harness.artifacts.manifest import (
+    PACKAGES,
+    RUNTIME_PACKAGES,
+    ArtifactState,
+    CalibrationSource,
+    Manifest,
+    file_sha256,
+    versions_of,
+)
+from harness.artifacts.prepare import prepare
+from harness.artifacts.prepared import PreparedModel, read_prepared
+from harness.artifacts.source import Exporter, FloatModel, UnsupportedError
+from harness.artifacts.tasks import (
+    ExportTask,
+    PrepareTask,
+    TaskFailure,
+    WorkerResult,
+    WorkerTask,
+    decode_task,
+    encode_line,
+)
+from harness.errors import BuildError, PhonebenchError
+from harness.lifeline import end_with_parent
+from harness.model import ModelCard, SourceKind, load_network
+from harness.plan import DELEGATES, Backend, Build
+from harness.recipe import Precision
+from harness.wire import Delegate, Format
+
+EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
+    Format.PTE: pte.PteExporter,
+    Format.TFLITE: tflite.TfliteExporter,
+    Format.ONNX: onnx.OnnxExporter,
+    Format.PTL: ptl.PtlExporter,
+}
+
+WARM: dict[str, tuple[str, ...]] = {
+    Format.PTE: ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
+    Format.TFLITE: ("litert_torch", "ai_edge_quantizer"),
+    Format.ONNX: ("torch.onnx", "onnxscript", "onnxruntime.quantization"),
+    Format.PTL: ("torch.ao.quantization.quantize_fx",),
+}
+
+
+class Worker:
+    """Does tasks one after the other, keeping the exporter of the last model for its next variant."""
+
+    def __init__(self) -> None:
+        self._exporter: tuple[str, Format, Exporter] | None = None
+
+    def do(self, task: WorkerTask) -> WorkerResult:
+        """Do ``task``; whatever goes wrong comes back as a failure with a sentence, never as an exception."""
+        try:
+            if task.prepare is not None:
+                return self._prepare(task.prepare)
+            if task.export is not None:
+                return self._export(task.export)
+            msg = "a worker task names neither a model to prepare nor an artifact to export"
+            raise BuildError(msg)
+        except PhonebenchError as error:
+            return _failure(str(error))
+        except MemoryError:
+            return _failure("the computer ran out of memory")
+        # Exporters are other people's compilers: anything may come out, and the next task must go on.
+        except Exception as error:  # noqa: BLE001
+            traceback.print_exc()
+            return _failure(f"{type(error).__name__}: {_first_line(error)}")
+
+    def _prepare(self, task: PrepareTask) -> WorkerResult:
+        return WorkerResult(prepared=prepare(task.card, task.key, Cache(Path(task.cache_root))).facts)
+
+    def _export(self, task: ExportTask) -> WorkerResult:
+        cache = Cache(Path(task.cache_root))
+        model = cache.entry("prepared", task.prepared_key, read_prepared)
+        if model is None:
+            msg = f"the prepared model {task.build.model!r} is gone from the cache; run again"
+            raise BuildError(msg)
+        key = artifact_key(model.facts, task.recipe, task.build)
+        with cache.lock(key):
+            found = cache.artifact(key)
+            if found is not None:
+                return WorkerResult(manifest=found.manifest, cached=True)
+            with cache.making("artifacts", key) as folder:
+                manifest = self._make(task, model, folder, key)
+                (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+        return WorkerResult(manifest=manifest)
+
+    def _make(self, task: ExportTask, model: PreparedModel, folder: Path, key: str) -> Manifest:
+        """Write the artifact into ``folder``, pass it through the gate, and say what became of it."""
+        started = time.monotonic()
+        card, build = task.card, task.build
+        path = folder / f"model.{build.format.value}"
+        manifest = _blank(task, model, key)
+        if task.recipe is None:
+            path.write_bytes(Path(card.source).read_bytes())
+        else:
+            try:
+                self._exporter_for(card, model, build).export(task.recipe, build.backend, path)
+            except UnsupportedError as error:
+                return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
+        seconds = time.monotonic() - started
+        gate = verify(path, build.format, gate_delegate(build), model, card)
+        return replace(
+            manifest,
+            state=gate.state,
+            reason=gate.reason,
+            file=path.name,
+            sha256=file_sha256(path),
+            bytes=path.stat().st_size,
+            sqnr_db=gate.sqnr_db,
+            agreement=gate.agreement,
+            gate_inputs=gate.inputs,
+            seconds=seconds,
+        )
+
+    def _exporter_for(self, card: ModelCard, model: PreparedModel, build: Build) -> Exporter:
+        known = self._exporter
+        if known is not None and known[:2] == (model.facts.key, build.format):
+            return known[2]
+        self._exporter = None
+        network = load_network(card)
+        source = FloatModel(
+            network=network,
+            inputs=model.facts.inputs,
+            calibration=model.calibration_inputs(),
+            calibration_source=_calibration_source(model),
+            scripted=card.kind is SourceKind.TORCHSCRIPT,
+        )
+        exporter = EXPORTERS[build.format](source)
+        self._exporter = (model.facts.key, build.format, exporter)
+        return exporter
+
+
+def gate_delegate(build: Build) -> Delegate:
+    """Return the delegate that the gate runs an artifact with: the one it was lowered to, or the format's usual."""
+    return Delegate.CPU if build.backend is Backend.PORTABLE else DELEGATES[build.format][0]
+
+
+def _calibration_source(model: PreparedModel) -> CalibrationSource:
+    return CalibrationSource.RANDOM if model.facts.random_calibration else CalibrationSource.DATA
+
+
+def _blank(task: ExportTask, model: PreparedModel, key: str) -> Manifest:
+    static = task.recipe is not None and task.recipe.precision is Precision.INT8
+    packages = PACKAGES if task.recipe else RUNTIME_PACKAGES
+    return Manifest(
+        key=key,
+        model=task.build.model,
+        variant=task.build.variant,
+        recipe=task.recipe,
+        format=task.build.format,
+        backend=task.build.backend,
+        state=ArtifactState.FAILED,
+        calibration=_calibration_source(model) if static else CalibrationSource.NONE,
+        versions=versions_of(packages[task.build.format]),
+    )
+
+
+def _failure(message: str) -> WorkerResult:
+    return WorkerResult(failure=TaskFailure(message=message, log=""))
+
+
+def _first_line(error: Exception) -> str:
+    """The first line that says something, since compilers answer with pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:400] if lines else "no message"
+
+
+def _serve(tasks: BinaryIO, results: BinaryIO, log_path: Path) -> None:
+    """Answer each line of ``tasks`` until it ends; the parent closes it, or dies, when there is no more work."""
+    worker = Worker()
+    for line in tasks:
+        task = decode_task(line)
+        result = worker.do(task)
+        sys.stdout.flush()
+        if result.failure is not None:
+            result = replace(result, failure=replace(result.failure, log=str(log_path)))
+        results.write(encode_line(result))
+        results.flush()
+
+
+def main() -> None:
+    """Take over the two pipes, send everything else that is printed to the log, and serve."""
+    end_with_parent()
+    log_path = Path(sys.argv[1])
+    results = os.fdopen(os.dup(1), "wb")
+    with log_path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        warm_up(sys.argv[2])
+        _serve(sys.stdin.buffer, results, log_path)
+
+
+def warm_up(format_: str) -> None:
+    """Import what exporting ``format_`` takes while the parent has no task yet; what is missing shows up later."""
+    for name in WARM.get(format_, ()):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What this computer can build and run, found by doing it: a tiny network goes through every exporter and delegate.
+
+Version numbers say little about what a wheel was built with; trying says everything. The answer is kept in the cache
+until a package changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from harness import __version__
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, Artifact, ArtifactState, versions_of
+from harness.artifacts.stage import BuildOutcome, build_artifacts
+from harness.devices import open_device
+from harness.model import ModelCard, ModelOptions, resolve
+from harness.plan import DELEGATES, Backend, Build, Cell, make_cell, why_not
+from harness.profiles import PROFILES, ProfileName
+from harness.progress import Progress
+from harness.recipe import RECIPES, Precision
+from harness.run import Job, launch_once
+from harness.wire import Delegate, Format, ReplyStatus
+
+PROBE_MODEL = Path(__file__).parent / "probe_model"
+PROBE_FILE = "capability.json"
+
+
+class Capability(StrEnum):
+    """How trying went."""
+
+    WORKS = "works"
+    UNSUPPORTED = "unsupported"
+    BROKEN = "broken"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantCapability:
+    """Whether a precision can be built in a format; ``detail`` is the fidelity, or the reason."""
+
+    format: Format
+    backend: str | None
+    variant: str
+    state: Capability
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegateCapability:
+    """Whether a format runs on a delegate of a device; ``detail`` is the runtime's version, or the reason."""
+
+    format: Format
+    delegate: Delegate
+    device: str
+    state: Capability
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """The whole table."""
+
+    schema: int = 1
+    variants: tuple[VariantCapability, ...]
+    delegates: tuple[DelegateCapability, ...]
+
+
+def probe(cache: Cache, progress: Progress) -> Capabilities:
+    """Return the table, tried out now unless the same packages were tried before."""
+    key = _environment_key()
+    found = cache.entry("prepared", key, _read)
+    if found is not None:
+        return found
+    card = resolve(str(PROBE_MODEL), ModelOptions())
+    builds = [
+        Build(model=card.name, variant=variant, format=format_, backend=backend)
+        for format_ in Format
+        for backend in (tuple(Backend) if format_ is Format.PTE else (None,))
+        for variant in RECIPES
+    ]
+    outcome = build_artifacts([card], builds, cache, progress)
+    table = Capabilities(
+        variants=tuple(_variant(build, outcome.artifacts[build]) for build in builds),
+        delegates=_delegates(card, outcome),
+    )
+    with cache.making("prepared", key) as folder:
+        (folder / PROBE_FILE).write_bytes(msgspec.json.encode(table))
+    return table
+
+
+def _environment_key() -> str:
+    packages = tuple(dict.fromkeys(name for names in PACKAGES.values() for name in names))
+    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(RECIPES), "capability 1"]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(folder: Path) -> Capabilities:
+    try:
+        return msgspec.json.decode((folder / PROBE_FILE).read_bytes(), type=Capabilities)
+    except msgspec.DecodeError as error:
+        msg = f"{PROBE_FILE} cannot be read: {error}"
+        raise ValueError(msg) from error
+
+
+_STATES: dict[ArtifactState, Capability] = {
+    ArtifactState.READY: Capability.WORKS,
+    ArtifactState.BROKEN: Capability.BROKEN,
+    ArtifactState.UNSUPPORTED: Capability.UNSUPPORTED,
+    ArtifactState.FAILED: Capability.FAILED,
+}
+
+
+def _variant(build: Build, artifact: Artifact) -> VariantCapability:
+    manifest = artifact.manifest
+    fidelity = f"{manifest.sqnr_db:.0f} dB against float" if manifest.sqnr_db is not None else ""
+    return VariantCapability(
+        format=build.format,
+        backend=build.backend.value if build.backend else None,
+        variant=build.variant,
+        state=_STATES[manifest.state],
+        detail=manifest.reason or fidelity,
+    )
+
+
+def _delegates(card: ModelCard, outcome: BuildOutcome) -> tuple[DelegateCapability, ...]:
+    cells = [
+        make_cell(card.name, Precision.FP32.value, format_, delegate, 1, "host", ProfileName.QUICK)
+        for format_ in Format
+        for delegate in DELEGATES[format_]
+    ]
+    return tuple(_delegate(cell, card, outcome) for cell in cells)
+
+
+def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCapability:
+    """Run the float artifact once on the delegate."""
+    state, detail = Capability.UNSUPPORTED, why_not(cell)
+    artifact = outcome.artifacts[cell.build]
+    if detail is None and artifact.path is None:
+        detail = artifact.manifest.reason
+    elif detail is None:
+        job = Job(
+            cell=cell,
+            card=card,
+            artifact=artifact,
+            model=outcome.models[card.name],
+            profile=PROFILES[ProfileName.QUICK],
+        )
+        with open_device(cell.device) as device:
+            reply = launch_once(job, device)
+        state = {
+            ReplyStatus.OK: Capability.WORKS,
+            ReplyStatus.UNSUPPORTED: Capability.UNSUPPORTED,
+            ReplyStatus.FAILED: Capability.FAILED,
+        }[reply.status]
+        runtime = f"{reply.runtime.name} {reply.runtime.version}" if reply.runtime else ""
+        detail = reply.failure.message if reply.failure else runtime
+    return DelegateCapability(
+        format=cell.format, delegate=cell.delegate, device=cell.device, state=state, detail=detail or ""
+    )

@@ -1,0 +1,48 @@
+"""What ``phonebench build`` shows of its outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.artifacts.manifest import Artifact, ArtifactState
+from harness.artifacts.stage import BuildOutcome
+from harness.errors import BuildError
+from harness.report import units
+
+
+def build_rows(outcome: BuildOutcome) -> list[tuple[str, ...]]:
+    """Return one row of text an artifact; a model that could not be loaded has a row of its own."""
+    rows = [_row(artifact) for artifact in outcome.artifacts.values()]
+    return rows + [(name, "", "", "", "failed", "", "", reason) for name, reason in outcome.model_failures.items()]
+
+
+def builds_json(outcome: BuildOutcome) -> dict[str, Any]:
+    """Return the manifests with the paths of their files, as plain values."""
+    artifacts = [
+        msgspec.to_builtins(artifact.manifest) | {"path": str(artifact.path) if artifact.path else None}
+        for artifact in outcome.artifacts.values()
+    ]
+    return {"schema": 1, "built": outcome.built, "artifacts": artifacts, "failed_models": outcome.model_failures}
+
+
+def build_exit_code(outcome: BuildOutcome) -> int:
+    """Return 0, or the exit code of a failed build when an artifact is broken, has failed, or none was made."""
+    states = [artifact.manifest.state for artifact in outcome.artifacts.values()]
+    bad = outcome.model_failures or any(s in (ArtifactState.BROKEN, ArtifactState.FAILED) for s in states)
+    return BuildError.exit_code if bad or ArtifactState.READY not in states else 0
+
+
+def _row(artifact: Artifact) -> tuple[str, ...]:
+    manifest = artifact.manifest
+    return (
+        manifest.model,
+        manifest.variant,
+        manifest.format.value,
+        manifest.backend.value if manifest.backend else "",
+        manifest.state.value,
+        units.size(manifest.bytes) if manifest.bytes is not None else "",
+        units.decibels(manifest.sqnr_db) if manifest.sqnr_db is not None else "",
+        str(artifact.path) if artifact.path and not manifest.reason else manifest.reason or "",
+    )

@@ -1,0 +1,28 @@
+"""``phonebench cache``: what it holds, and emptying it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.console import print_json
+from harness.cli.options import cache_folder, json_option
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Remove every artifact; the next run builds them again.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE")
+@json_option
+def cache(clear: bool, cache_dir: Path | None, as_json: bool) -> None:
+    """Show what the cache of artifacts holds, or empty it."""
+    from harness.artifacts.cache import Cache
+    from harness.report import units
+
+    store = Cache(cache_folder(cache_dir))
+    usage = store.clear() if clear else store.usage()
+    if as_json:
+        print_json({"path": str(store.root), "entries": usage.entries, "bytes": usage.bytes, "cleared": clear})
+        return
+    verb = "removed" if clear else "holds"
+    click.echo(f"{store.root}: {verb} {usage.entries} entries, {units.size(usage.bytes)}")

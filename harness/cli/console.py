@@ -1,0 +1,118 @@
+"""How progress and tables reach the terminal: rich where a person looks, plain lines where nobody does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+
+    from harness.progress import Progress
+
+
+def stdout_console() -> Console:
+    """Return the console of standard output; without a terminal it is wide enough to cut nothing off."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON, readable and stable."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    stdout_console().print(table)
+
+
+def make_progress() -> Progress:
+    """Return bars for a terminal, lines otherwise; both on standard error, which leaves standard output to results."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines:
+    """One line a finished unit, with how long it took and how many are left."""
+
+    def __init__(self) -> None:
+        self._stage, self._total, self._done = "", 0, 0
+        self._since = time.monotonic()
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage."""
+        self._stage, self._total, self._done = stage, total, 0
+        self._since = time.monotonic()
+        click.echo(f"{stage}: {total} to do", err=True)
+
+    def begin(self, unit: str) -> None:
+        """Say nothing: the line comes when there is an outcome."""
+
+    def step(self, unit: str, outcome: str) -> None:
+        """Print the outcome of a unit."""
+        self._done += 1
+        click.echo(f"{self._stage} {self._done}/{self._total} {unit}: {outcome}", err=True)
+
+    def finish(self) -> None:
+        """Print how long the stage took."""
+        click.echo(f"{self._stage}: {self._done} done in {time.monotonic() - self._since:.1f} s", err=True)
+
+
+class Bars:
+    """A bar a stage with what is being worked on and the time left; finished units scroll by above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import TaskID
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: RichProgress | None = None
+        self._task = TaskID(0)
+
+    def start(self, stage: str, total: int) -> None:
+        """Show the bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.fields[stage]:>8}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total, stage=stage)
+        self._progress.start()
+
+    def begin(self, unit: str) -> None:
+        """Name the unit beside the bar."""
+        if self._progress is not None:
+            self._progress.update(self._task, description=unit)
+
+    def step(self, unit: str, outcome: str) -> None:
+        """Move the bar, and leave a line."""
+        if self._progress is not None:
+            self._console.print(f"  {unit}: {outcome}", markup=False, soft_wrap=True)
+            self._progress.advance(self._task)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

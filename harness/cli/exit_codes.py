@@ -1,0 +1,23 @@
+"""What a stored run means to a script: who is to blame, in one number."""
+
+from __future__ import annotations
+
+from harness.errors import BuildError, RunError
+from harness.measurement import CellStatus, Measurement
+from harness.store import RunRecord
+
+
+def exit_code(run: RunRecord) -> int:
+    """Return 5 when a cell failed on its device, 4 when an artifact was not made or is broken, else 0.
+
+    Holes that have a reason are results, not failures; but a run in which nothing could be measured is none.
+    """
+    if any(_failed_on_device(m) for m in run.measurements):
+        return RunError.exit_code
+    bad = any(m.status in (CellStatus.FAILED, CellStatus.BROKEN) for m in run.measurements)
+    nothing = not any(m.status is CellStatus.OK for m in run.measurements)
+    return BuildError.exit_code if bad or nothing else 0
+
+
+def _failed_on_device(measurement: Measurement) -> bool:
+    return measurement.status is CellStatus.FAILED and measurement.failure is not None

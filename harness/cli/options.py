@@ -1,0 +1,132 @@
+"""Options that several commands share, and how they become a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.pipeline import Places
+    from harness.spec import Spec
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Listed(click.ParamType[list[str]]):
+    """A list of names: separated by commas, in one option or in several."""
+
+    name = "LIST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:  # noqa: ARG002
+        """Split at commas; empty items fall away."""
+        if isinstance(value, list):
+            return value
+        return [item.strip() for item in str(value).split(",") if item.strip()]
+
+
+def together(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    """Return one decorator that applies ``options`` so that the first is shown first."""
+
+    def decorate(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
+    return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
+
+
+spec_options = together(
+    click.argument("model", nargs=-1),
+    _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: all]"),
+    _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
+    _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
+    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
+    click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
+    click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
+    click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
+    _listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
+    click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
+    click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+)
+
+places_options = together(
+    click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        envvar="PHONEBENCH_RESULTS",
+        show_envvar=True,
+        help="Where runs are kept.",
+    ),
+    click.option(
+        "--cache-dir",
+        type=click.Path(path_type=Path),
+        envvar="PHONEBENCH_CACHE",
+        show_envvar=True,
+        help="Where artifacts are kept.  [default: the user's cache folder]",
+    ),
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Return the cache folder: the one given, else the system's place for a user's caches."""
+    if given is not None:
+        return given
+    from platformdirs import user_cache_path
+
+    return user_cache_path("phonebench")
+
+
+def places(results: Path, cache_dir: Path | None) -> Places:
+    """Return where a run keeps things."""
+    from harness.pipeline import Places
+
+    return Places(results=results, cache=cache_folder(cache_dir))
+
+
+def spec_from(spec_file: Path | None, given: dict[str, Any]) -> Spec:
+    """Return the spec of a file with the options of the command line over it. Raises `UsageError`."""
+    from harness.spec import KEYS, make_spec, read_spec
+
+    values = read_spec(spec_file) if spec_file else {}
+    for key in KEYS:
+        value = given.get(key)
+        if value is None or value == ():
+            continue
+        values[key] = _flat(value) if isinstance(value, tuple) else value
+    if "threads" in values:
+        values["threads"] = [_number(item) for item in _listed_values(values["threads"])]
+    return make_spec(values, where=str(spec_file) if spec_file else "")
+
+
+def _flat(value: tuple[Any, ...]) -> list[Any]:
+    """Options of `Listed` come as a list each; plain arguments as they are."""
+    return [item for part in value for item in (part if isinstance(part, list) else [part])]
+
+
+def _listed_values(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _number(text: Any) -> int:
+    from harness.errors import UsageError
+
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    if isinstance(text, str) and text.isdecimal():
+        return int(text)
+    msg = f"threads is {text!r}: give whole numbers, such as --threads 1,4"
+    raise UsageError(msg)

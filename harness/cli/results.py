@@ -1,0 +1,61 @@
+"""``phonebench show`` and ``phonebench report``: stored runs, without torch and without a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.console import print_json, print_table, stdout_console
+from harness.cli.options import json_option
+
+_results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    envvar="PHONEBENCH_RESULTS",
+    help="Where runs are kept.",
+)
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--list", "list_all", is_flag=True, help="List the stored runs instead.")
+@_results_option
+@json_option
+def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
+    """Show a stored RUN: an id, a unique prefix of one, a path, or latest."""
+    from harness.store import list_runs, load_run
+
+    if list_all:
+        runs = list_runs(results)
+        print_json(list(runs)) if as_json else print_table(("run",), [(name,) for name in runs])
+        return
+    record = load_run(results, run)
+    if as_json:
+        from harness.report.view import show_json
+
+        print_json(show_json(record))
+        return
+    from harness.report.terminal import run_renderables
+
+    console = stdout_console()
+    for renderable in run_renderables(record):
+        console.print(renderable)
+
+
+@click.command()
+@click.argument("run", default="latest")
+@_results_option
+@json_option
+def report(run: str, results: Path, as_json: bool) -> None:
+    """Write the report of a stored RUN again: report.html, table.csv and charts/ beside its results."""
+    from harness.report.files import write_report
+    from harness.store import load_run
+
+    written = write_report(load_run(results, run))
+    if as_json:
+        print_json({"html": str(written.html), "csv": str(written.csv), "charts": [str(p) for p in written.charts]})
+        return
+    click.echo(f"report: {written.html}\ntable: {written.csv}")

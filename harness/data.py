@@ -1,0 +1,225 @@
+"""Data of a model: inputs and labels of one split, whether they come from Python, an ``.npz`` or a folder of images.
+
+The one decision: whatever the source, everything is checked here once, so that the rest can rely on shapes, element
+types, finite values, labels in range and splits that do not overlap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError, suggestion
+from harness.images import read_images
+from harness.modelcard import ModelCard, Task
+from harness.reference import is_reference, load_object, running
+from harness.splits import Split, hash_split
+from harness.wire import DType, TensorSpec
+
+__all__ = ["Dataset", "Split", "load_split", "synthetic"]
+
+Array = NDArray[Any]
+
+# Which splits a split must share no input with. A pair is checked once, when the second of it is loaded.
+_APART: dict[Split, tuple[Split, ...]] = {
+    Split.CALIBRATION: (),
+    Split.TEST: (Split.CALIBRATION,),
+    Split.TRAIN: (Split.CALIBRATION, Split.TEST),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Inputs of one split, one array an input tensor, shape ``(count, *TensorSpec.shape)``: item i is one call.
+
+    ``labels``: class indices, int64, shape ``(count,)``, or None where there are none.
+    """
+
+    inputs: tuple[Array, ...]
+    labels: NDArray[np.int64] | None
+
+    @property
+    def count(self) -> int:
+        """How many calls there are inputs for."""
+        return len(self.inputs[0])
+
+
+def load_split(card: ModelCard, split: Split) -> Dataset | None:
+    """Return the data of ``split``, or None when the model has none. ``card.inputs`` must be known.
+
+    Raises `UsageError` for wrong shapes, element types or labels, for a source that fails, and when an input of this
+    split is also in another one; `MissingPackageError` when the source needs a package that is not installed.
+    """
+    dataset = _load(card, split)
+    if dataset is None:
+        return None
+    for other in _APART[split]:
+        _check_apart(card, dataset, split, other)
+    return dataset
+
+
+def synthetic(inputs: tuple[TensorSpec, ...], *, count: int, seed: int) -> Dataset:
+    """Return ``count`` made-up inputs without labels: normal floats, integers 0 … 9 (0 … 1 for bool), by ``seed``."""
+    rng = np.random.default_rng(seed)
+    return Dataset(inputs=tuple(_random(spec, count, rng) for spec in inputs), labels=None)
+
+
+def _random(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array:
+    shape = (count, *spec.shape)
+    match spec.dtype:
+        case DType.FLOAT32 | DType.FLOAT16:
+            return rng.standard_normal(shape, dtype=np.float32).astype(spec.dtype.value)
+        case DType.BOOL:
+            return rng.integers(0, 2, shape).astype(np.bool_)
+        case _:
+            return rng.integers(0, 10, shape).astype(spec.dtype.value)
+
+
+def _load(card: ModelCard, split: Split) -> Dataset | None:
+    if card.data is None or not card.data.source:
+        return None
+    if not card.inputs:
+        msg = f"model {card.name!r} does not tell its inputs: add [[input]] to its card, or name them with --input"
+        raise UsageError(msg)
+    source = card.data.source
+    if is_reference(source) and not Path(source).is_absolute():
+        found = _from_python(card, split, source)
+    elif source.endswith(".npz"):
+        found = _from_npz(Path(source), card.inputs, split)
+    else:
+        found = read_images(Path(source), card.data, card.inputs, split)
+    return None if found is None else _checked(card, f"split {split.value!r} of {source!r}", *found)
+
+
+def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[Array, ...], Array | None] | None:
+    function = load_object(reference, card.folder, raises=UsageError)
+    with running(f"{reference}({split.value!r})", raises=UsageError, folder=card.folder or Path.cwd()):
+        result = function(split.value)
+    if result is None:
+        return None
+    if not isinstance(result, tuple) or len(result) != 2:
+        msg = f"{reference}({split.value!r}) returned a {type(result).__name__}: return (inputs, labels), or None"
+        raise UsageError(msg)
+    inputs, labels = result
+    return _per_input(inputs, card.inputs, reference), None if labels is None else np.asarray(labels)
+
+
+def _per_input(inputs: object, specs: tuple[TensorSpec, ...], where: str) -> tuple[Array, ...]:
+    """One array an input: from a dict by name, a tuple or list in order, or the one array itself."""
+    if isinstance(inputs, Mapping):
+        _check_names(set(inputs), {s.name for s in specs}, where)
+        return tuple(np.asarray(inputs[s.name]) for s in specs)
+    arrays = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    if len(arrays) != len(specs):
+        msg = f"{where} gives {len(arrays)} inputs, the model takes {len(specs)}: {', '.join(s.name for s in specs)}"
+        raise UsageError(msg)
+    return tuple(np.asarray(a) for a in arrays)
+
+
+def _check_names(found: set[str], wanted: set[str], where: str) -> None:
+    for name in sorted(wanted - found):
+        msg = f"{where} has no array {name!r}; it has {', '.join(sorted(found)) or 'none'}"
+        raise UsageError(msg)
+    for name in sorted(found - wanted):
+        msg = f"{where} has an array {name!r} that nothing takes; {suggestion(name, wanted)}"
+        raise UsageError(msg)
+
+
+def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
+    """Read ``inputs`` (or one array an input name) and ``labels``, or the same with ``train_``, ``test_`` … before."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, Array] = dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
+        msg = f"cannot read the data file {str(path)!r}: {error}"
+        raise UsageError(msg) from error
+    prefixes = tuple(f"{s.value}_" for s in Split)
+    if any(name.startswith(prefixes) for name in arrays):
+        mark = f"{split.value}_"
+        chosen = {name.removeprefix(mark): a for name, a in arrays.items() if name.startswith(mark)}
+        return _named(chosen, specs, f"split {split.value!r} of {str(path)!r}") if chosen else None
+    inputs, labels = _named(arrays, specs, repr(str(path)))
+    _check_counts(inputs, labels, repr(str(path)))
+    keys = [_digest(inputs, i) for i in range(len(inputs[0]))]
+    rows = hash_split(keys, split)
+    return None if not rows else (tuple(a[rows] for a in inputs), None if labels is None else labels[rows])
+
+
+def _named(
+    arrays: dict[str, Array], specs: tuple[TensorSpec, ...], where: str
+) -> tuple[tuple[Array, ...], Array | None]:
+    named = dict(arrays)
+    labels = named.pop("labels", None)
+    if len(specs) == 1 and "inputs" in named:
+        _check_names(set(named), {"inputs"}, where)
+        return (named["inputs"],), labels
+    return _per_input(named, specs, where), labels
+
+
+def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -> None:
+    counts = [len(a) if a.ndim else 0 for a in inputs] + ([labels.size] if labels is not None else [])
+    if min(counts) != max(counts):
+        msg = f"{where} has arrays of unlike length ({', '.join(map(str, counts))}): give one row an input and a label"
+        raise UsageError(msg)
+    if counts[0] == 0:
+        msg = f"{where} is empty: give at least one input, or leave the split out"
+        raise UsageError(msg)
+
+
+def _checked(card: ModelCard, where: str, inputs: tuple[Array, ...], labels: Array | None) -> Dataset:
+    _check_counts(inputs, labels, where)
+    arrays = tuple(_fitted(a, spec, where) for a, spec in zip(inputs, card.inputs, strict=True))
+    if card.task is not Task.CLASSIFICATION or labels is None:
+        return Dataset(inputs=arrays, labels=None)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
+        msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}: give integers, shape [count]"
+        raise UsageError(msg)
+    if labels.min() < 0:
+        msg = f"{where} has the label {labels.min()}: labels are class indices from 0"
+        raise UsageError(msg)
+    return Dataset(inputs=arrays, labels=labels.astype(np.int64))
+
+
+def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:
+    """Check one input's array; a missing batch of 1 is put in."""
+    if array.dtype != np.dtype(spec.dtype.value):
+        msg = f"{where}: input {spec.name!r} is {array.dtype}, the model takes {spec.dtype.value}; convert it first"
+        raise UsageError(msg)
+    if spec.shape[0] == 1 and array.shape[1:] == spec.shape[1:]:
+        array = array[:, np.newaxis]
+    if array.shape[1:] != spec.shape:
+        expected = ["count", *spec.shape]
+        msg = f"{where}: input {spec.name!r} has shape {list(array.shape)}; give [{', '.join(map(str, expected))}]"
+        raise UsageError(msg)
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        msg = f"{where}: input {spec.name!r} has values that are not finite; clean the data"
+        raise UsageError(msg)
+    return np.ascontiguousarray(array)
+
+
+def _digest(inputs: tuple[Array, ...], row: int) -> str:
+    digest = hashlib.sha256()
+    for array in inputs:
+        digest.update(np.ascontiguousarray(array[row]).tobytes())
+    return digest.hexdigest()
+
+
+def _check_apart(card: ModelCard, dataset: Dataset, split: Split, other: Split) -> None:
+    apart = _load(card, other)
+    if apart is None:
+        return
+    seen = {_digest(apart.inputs, i) for i in range(apart.count)}
+    shared = sum(_digest(dataset.inputs, i) in seen for i in range(dataset.count))
+    if shared:
+        msg = (
+            f"{shared} of the {dataset.count} inputs of split {split.value!r} of model {card.name!r} are also in split "
+            f"{other.value!r}: figures from them would flatter; give each input to one split"
+        )
+        raise UsageError(msg)

@@ -1,0 +1,47 @@
+"""What every kind of device offers, and the record of one execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.measurement import Condition, DeviceInfo
+from harness.wire import RunReply, RunRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What came back from one launch.
+
+    ``reply_bytes`` is the reply as the runner wrote it, or as the host made it when there was none to believe.
+    ``outputs`` is a local file, valid until the device executes again or is cleaned; None when there are no outputs.
+    """
+
+    reply: RunReply
+    reply_bytes: bytes
+    outputs: Path | None
+
+
+class Device(Protocol):
+    """A place to run. All methods raise `DeviceError` when the device is missing or cannot take work."""
+
+    @property
+    def info(self) -> DeviceInfo:
+        """What the device is; constant while it is open."""
+
+    @property
+    def passively_cooled(self) -> bool:
+        """Whether it needs the profile's pause between launches to shed heat."""
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what makes figures taken now less trustworthy."""
+
+    def push(self, path: Path, sha256: str) -> bool:
+        """Put a file on the device under its digest; False when it was there already."""
+
+    def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
+        """Run one launch of an artifact that was pushed; a launch that fails is a reply with its failure."""
+
+    def clean(self) -> None:
+        """Remove everything that was put on the device."""

@@ -1,0 +1,266 @@
+"""Device ``fake``: a scripted phone for demonstrations and tests, on any machine, at once.
+
+It runs no model: latencies, loads and memory are made up from the artifact's bytes (`harness.devices.fake_model`), it
+has no outputs, so accuracy is not measured on it, and everything it says bears the condition ``SIMULATED``. What it
+says goes through the same check as a real reply. ``fake`` is a healthy phone; ``fake:NAME`` is one of these:
+
+    low, high      a slower and a faster healthy phone
+    hot            grows hot: THERMAL from the second launch on, slower from launch to launch and call to call
+    low-battery    LOW-BATTERY, 12 %
+    fallback       whatever delegate is asked, the CPU runs the model, and the reply says so
+    crash          the runner crashes
+    hang           the runner never answers: kind timeout, at once
+    oom            the runner says that memory ran out
+    half-reply     the reply ends in the middle
+    rubbish        the reply is not JSON
+    stale          the reply is of another launch
+    lost           after two launches the cable is out: every call raises `DeviceError`
+    full           there is no space: a push raises `DeviceError`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from harness import __version__
+from harness.devices.device import Execution
+from harness.devices.fake_model import Script, play_latency, play_load_ns, play_memory, total_ns
+from harness.devices.replies import believed, failed
+from harness.errors import DeviceError, UnknownNameError
+from harness.measurement import Condition, ConditionId, DeviceInfo
+from harness.wire import (
+    Delegate,
+    DeviceStates,
+    Failure,
+    FailureKind,
+    LoadTimes,
+    ReplyStatus,
+    RunnerInfo,
+    RunReply,
+    RunRequest,
+    RuntimeReport,
+    StateSample,
+    encode,
+)
+
+
+class Character(StrEnum):
+    """What a scripted phone is like; the values are the names in ``fake:NAME``."""
+
+    HEALTHY = ""
+    LOW = "low"
+    HIGH = "high"
+    HOT = "hot"
+    LOW_BATTERY = "low-battery"
+    FALLBACK = "fallback"
+    CRASH = "crash"
+    HANG = "hang"
+    OOM = "oom"
+    HALF_REPLY = "half-reply"
+    RUBBISH = "rubbish"
+    STALE = "stale"
+    LOST = "lost"
+    FULL = "full"
+
+
+_SPEED: dict[Character, float] = {Character.LOW: 2.5, Character.HIGH: 0.4}
+_LAUNCHES_BEFORE_LOSS = 2
+_HOT_LAUNCH_GROWTH = 0.08
+_HOT_CALL_GROWTH = 0.0005
+_COOL_C, _HOT_C = 27.0, 46.0
+_MEMORY_BYTES = 6 * 2**30
+
+
+@contextlib.contextmanager
+def open_fake(key: str = "fake") -> Iterator[FakePhone]:
+    """Open the scripted phone of ``key``. Raises `UnknownNameError` for a name that is not in the list."""
+    phone = FakePhone(key)
+    try:
+        yield phone
+    finally:
+        phone.clean()
+
+
+def check_fake_key(key: str) -> Character:
+    """Return the character that ``key`` names. Raises `UnknownNameError`."""
+    _, colon, name = key.partition(":")
+    names = [character.value for character in Character if character.value]
+    if (colon and not name) or name not in ("", *names):
+        raise UnknownNameError(name, kind="scripted phone", allowed=names, where=repr(key))
+    return Character(name)
+
+
+def fake_info(key: str) -> DeviceInfo:
+    """Return what the scripted phone of ``key`` says it is."""
+    return DeviceInfo(
+        key=key,
+        kind="fake",
+        model="scripted phone" if key == "fake" else f"scripted phone ({key.partition(':')[2]})",
+        os="simulated",
+        cpu="simulated",
+        cores=8,
+        memory_bytes=_MEMORY_BYTES,
+        abi="simulated",
+        details={"simulated": "yes"},
+    )
+
+
+class FakePhone:
+    """A scripted phone; it counts its launches and keeps the sizes of what was pushed."""
+
+    def __init__(self, key: str = "fake") -> None:
+        self._character = check_fake_key(key)
+        self._info = fake_info(key)
+        self._sizes: dict[str, int] = {}
+        self._launches = 0
+        self._clock_ns = 0
+
+    @property
+    def info(self) -> DeviceInfo:
+        return self._info
+
+    @property
+    def passively_cooled(self) -> bool:
+        # It is a phone, but no heat has to leave it: a pause would only cost the user time.
+        return False
+
+    def conditions(self) -> tuple[Condition, ...]:
+        self._check_present()
+        found = [
+            Condition(
+                id=ConditionId.SIMULATED,
+                summary="scripted phone: the figures are made up and say nothing of the model",
+                detail=f"device {self._info.key!r} runs no model",
+            )
+        ]
+        if self._character is Character.HOT and self._launches:
+            found.append(
+                Condition(
+                    id=ConditionId.THERMAL,
+                    summary="the phone is hot and slows down",
+                    detail=f"thermal status {self._state().thermal_status}, battery at {self._temperature_c():.1f} °C",
+                )
+            )
+        if self._character is Character.LOW_BATTERY:
+            found.append(
+                Condition(id=ConditionId.LOW_BATTERY, summary="battery at 12 %", detail="phones save power when low")
+            )
+        return tuple(found)
+
+    def push(self, path: Path, sha256: str) -> bool:
+        self._check_present()
+        if sha256 in self._sizes:
+            return False
+        if self._character is Character.FULL:
+            msg = f"device {self._info.key!r} has no space for {path.name!r}: free some space on the phone"
+            raise DeviceError(msg)
+        data = path.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if found != sha256:
+            msg = f"{path.name!r} has sha256 {found}, {sha256} was said: build the artifact again"
+            raise DeviceError(msg)
+        self._sizes[sha256] = len(data)
+        return True
+
+    def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
+        self._check_present()
+        if request.artifact.sha256 not in self._sizes:
+            msg = f"artifact {request.artifact.sha256!r} is not on device {self._info.key!r}: push it before the launch"
+            raise DeviceError(msg)
+        if not inputs.is_file():
+            msg = f"the inputs {str(inputs)!r} are not there: prepare the model's data first"
+            raise DeviceError(msg)
+        self._launches += 1
+        match self._character:
+            case Character.CRASH:
+                return failed(request, FailureKind.CRASH, "the runner crashed with SIGSEGV", detail="scripted crash")
+            case Character.HANG:
+                return failed(request, FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s")
+            case _:
+                return believed(self._reply_bytes(request), request, None)
+
+    def clean(self) -> None:
+        self._sizes.clear()
+
+    def _reply_bytes(self, request: RunRequest) -> bytes:
+        """The reply as it would come over the cable."""
+        whole = encode(self._reply(request))
+        match self._character:
+            case Character.HALF_REPLY:
+                return whole[: len(whole) // 2]
+            case Character.RUBBISH:
+                return b"\x7fELF rubbish"
+            case Character.STALE:
+                return encode(self._reply(replace(request, launch=request.launch + 1)))
+            case _:
+                return whole
+
+    def _reply(self, request: RunRequest) -> RunReply:
+        before, script, passes = self._state(), self._script(request), request.passes
+        reply = RunReply(
+            cell=request.cell,
+            launch=request.launch,
+            status=ReplyStatus.OK,
+            runner=RunnerInfo(kind="fake", version=__version__),
+            runtime=self._runtime(script),
+            load=LoadTimes(first_ns=play_load_ns(script)),
+            latency=play_latency(script, passes.latency) if passes.latency else None,
+            memory=play_memory(script) if passes.memory else None,
+        )
+        self._clock_ns += total_ns(reply.latency)
+        reply = replace(reply, state=DeviceStates(before=before, after=self._state()))
+        if self._character is not Character.OOM:
+            return reply
+        failure = Failure(kind=FailureKind.OOM, message="the phone ran out of memory while the model was loading")
+        return replace(reply, status=ReplyStatus.FAILED, failure=failure, load=None, latency=None, memory=None)
+
+    def _script(self, request: RunRequest) -> Script:
+        fallback, hot = self._character is Character.FALLBACK, self._character is Character.HOT
+        return Script(
+            request=request,
+            artifact_bytes=self._sizes[request.artifact.sha256],
+            delegate=Delegate.CPU if fallback else request.runtime.delegate,
+            speed=_SPEED.get(self._character, 1.0) * (1 + _HOT_LAUNCH_GROWTH * (self._launches - 1) * hot),
+            drift=_HOT_CALL_GROWTH * hot,
+        )
+
+    def _runtime(self, script: Script) -> RuntimeReport:
+        on_delegate = script.delegate is not Delegate.CPU
+        return RuntimeReport(
+            name="simulated",
+            version=__version__,
+            delegate_requested=script.request.runtime.delegate,
+            delegate_used=script.delegate.value,
+            threads=script.request.runtime.threads,
+            nodes_total=40,
+            nodes_delegated=40 if on_delegate else 0,
+            partitions=1 if on_delegate else 0,
+        )
+
+    def _state(self) -> StateSample:
+        low = self._character is Character.LOW_BATTERY
+        return StateSample(
+            at_ns=self._clock_ns,
+            thermal_status="moderate" if self._temperature_c() >= 40 else "none",
+            temperatures_c={"battery": self._temperature_c()},
+            cpu_khz=(2_400_000,) * self._info.cores,
+            governor="schedutil",
+            available_bytes=_MEMORY_BYTES // 2,
+            battery_percent=12.0 if low else 80.0,
+            charging=False,
+        )
+
+    def _temperature_c(self) -> float:
+        if self._character is not Character.HOT:
+            return _COOL_C
+        return min(_HOT_C, 36.0 + 4.0 * self._launches)
+
+    def _check_present(self) -> None:
+        if self._character is Character.LOST and self._launches >= _LAUNCHES_BEFORE_LOSS:
+            msg = f"device {self._info.key!r} is gone: check the cable, then run again with --resume"
+            raise DeviceError(msg)

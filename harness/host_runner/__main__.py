@@ -1,0 +1,31 @@
+"""The command line of the host runner; its exit code is 0 whenever a reply was written, be it a failed one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from harness.host_runner.job import run_job, write_reply
+from harness.lifeline import end_with_parent
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job in the folder named by the only argument; return the exit code."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        sys.stderr.write("usage: python -m harness.host_runner JOB_FOLDER\n")
+        return 2
+    end_with_parent()
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    folder = Path(arguments[0]).resolve()
+    reply = run_job(folder)
+    try:
+        write_reply(folder, reply)
+    except OSError as error:
+        sys.stderr.write(f"cannot write the reply into {str(folder)!r}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,266 @@
+"""One job from request to reply: check the artifact, import, load, and run the passes in their order.
+
+Whatever happens becomes a reply; what was measured before a failure stays in it. The order of the passes is written
+here once: latency, memory, outputs, profile. The memory pass releases the model to see what stays behind, so the
+passes after it load the file again, which gives a warm load time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import __version__
+from harness.host_runner.latency import Timings, measure_latency
+from harness.host_runner.memory import Meter
+from harness.host_runner.runtimes import PROFILERS, RUNTIMES, Session, SessionError
+from harness.host_runner.state import sample_state
+from harness.tensors import Array, describe, raw, read_record, record_bytes
+from harness.wire import (
+    OUTPUTS_FILE,
+    REPLY_FILE,
+    REQUEST_FILE,
+    ArtifactRef,
+    DeviceStates,
+    Failure,
+    FailureKind,
+    InputsRef,
+    LoadTimes,
+    MemoryReading,
+    OperatorTime,
+    OutputsRef,
+    ReplyStatus,
+    RunnerInfo,
+    RunReply,
+    RunRequest,
+    RuntimeReport,
+    StateSample,
+    WireError,
+    decode_request,
+    encode,
+)
+
+KIND = "host"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known so far."""
+
+    runtime: RuntimeReport | None = None
+    first_load_ns: int | None = None
+    warm_load_ns: tuple[int, ...] = ()
+    latency: Timings | None = None
+    memory: MemoryReading | None = None
+    outputs: OutputsRef | None = None
+    profile: tuple[OperatorTime, ...] = ()
+
+
+def run_job(folder: Path) -> RunReply:
+    """Run the job in ``folder`` and return its reply; ``outputs.bin`` is written by then, a bad job is a reply too."""
+    try:
+        request = decode_request((folder / REQUEST_FILE).read_bytes())
+    except (OSError, WireError) as error:
+        return _unreadable(folder, f"cannot read {REQUEST_FILE}: {error}")
+    before, done = sample_state(), Progress()
+    failure, status = None, ReplyStatus.OK
+    try:
+        _run(folder, request, done)
+    except SessionError as error:
+        status = ReplyStatus.UNSUPPORTED if error.unsupported else ReplyStatus.FAILED
+        failure = Failure(kind=error.kind, message=error.message, detail=error.detail)
+    except MemoryError as error:
+        status = ReplyStatus.FAILED
+        msg = "the runner ran out of memory: free some, or run a smaller model"
+        failure = Failure(kind=FailureKind.OOM, message=msg, detail=str(error))
+    if failure is not None:
+        _log.info("%s: %s", status.value, failure.message)
+    return _reply(request, done, failure=failure, status=status, before=before)
+
+
+def write_reply(folder: Path, reply: RunReply) -> None:
+    """Write ``reply.json`` so that it is there whole or not at all. Raises `OSError`."""
+    temporary = folder / f"{REPLY_FILE}.tmp"
+    with temporary.open("wb") as file:
+        file.write(encode(reply))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / REPLY_FILE)
+
+
+def _run(folder: Path, request: RunRequest, done: Progress) -> None:
+    """Run everything that was asked, filling ``done`` as it goes. Raises `SessionError`, `MemoryError`."""
+    artifact = _checked_artifact(folder, request.artifact)
+    inputs = _checked_inputs(folder, request)
+    RUNTIMES[request.artifact.format].import_runtime(request.runtime)
+    meter = Meter.start() if request.passes.memory is not None else None
+    session = _load(artifact, request, done)
+    if meter is not None:
+        meter.loaded()
+    _log.info("loaded %s in %.1f ms", artifact.name, (done.first_load_ns or 0) / 1e6)
+    done.runtime = session.report()
+    session.set_inputs(inputs.arrays(0, session))
+    # Open dimensions are settled by the inputs, and a delegate may take other nodes then.
+    done.runtime = session.report()
+    if request.passes.latency is not None:
+        done.latency = measure_latency(session.invoke, request.passes.latency)
+        _log.info("latency: done")
+    if request.passes.memory is not None and meter is not None:
+        done.memory = meter.finish(session, request.passes.memory)
+        _log.info("memory: %d bytes steady", done.memory.steady_bytes)
+    if request.passes.outputs is not None:
+        session = session if meter is None else _load(artifact, request, done)
+        done.outputs = _write_outputs(folder / OUTPUTS_FILE, session, inputs, request.passes.outputs.count)
+        _log.info("outputs: %d", done.outputs.count)
+    session.close()
+    profiler = PROFILERS.get(request.artifact.format)
+    if request.passes.profile is not None and profiler is not None:
+        arrays = inputs.wire_arrays(0)
+        done.profile = profiler(artifact, request.runtime, arrays, request.passes.profile.calls)
+
+
+def _load(artifact: Path, request: RunRequest, done: Progress) -> Session:
+    start = time.perf_counter_ns()
+    session = RUNTIMES[request.artifact.format].load(artifact, request.runtime)
+    elapsed = time.perf_counter_ns() - start
+    if done.first_load_ns is None:
+        done.first_load_ns = elapsed
+    else:
+        done.warm_load_ns = (*done.warm_load_ns, elapsed)
+    return session
+
+
+def _checked_artifact(folder: Path, ref: ArtifactRef) -> Path:
+    """Return the artifact's path once its digest is what the request says. Raises `SessionError`."""
+    path = folder / ref.file
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"cannot read the artifact {ref.file!r}: {error.strerror}; deploy it again"
+        raise SessionError(FailureKind.DIGEST, msg) from error
+    if found != ref.sha256:
+        msg = f"the artifact {ref.file!r} has sha256 {found}, the request says {ref.sha256}: deploy it again"
+        raise SessionError(FailureKind.DIGEST, msg)
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inputs:
+    """``inputs.bin`` behind its description."""
+
+    path: Path
+    ref: InputsRef
+
+    def wire_arrays(self, index: int) -> tuple[Array, ...]:
+        """Input ``index`` in the order of the request. Raises `SessionError`."""
+        try:
+            return read_record(self.path, self.ref.tensors, index)
+        except (OSError, ValueError) as error:
+            msg = f"cannot read input {index} of {self.path.name!r}: {error}"
+            raise SessionError(FailureKind.INPUT, msg) from error
+
+    def arrays(self, index: int, session: Session) -> tuple[Array, ...]:
+        """Input ``index`` in the model's order: by name where all names agree, else as given."""
+        given = self.wire_arrays(index)
+        wanted = [spec.name for spec in session.inputs() or ()]
+        names = [spec.name for spec in self.ref.tensors]
+        if sorted(wanted) != sorted(names) or len(set(names)) != len(names):
+            return given
+        return tuple(given[names.index(name)] for name in wanted)
+
+
+def _checked_inputs(folder: Path, request: RunRequest) -> _Inputs:
+    """Return the inputs once the file's length is what the request says. Raises `SessionError`."""
+    ref, outputs = request.inputs, request.passes.outputs
+    path = folder / ref.file
+    if ref.count < 1 or (outputs is not None and outputs.count > ref.count):
+        asked = outputs.count if outputs else 1
+        msg = (
+            f"the request gives {ref.count} inputs and asks for the outputs of {asked}: give one at the least, and all"
+        )
+        raise SessionError(FailureKind.INPUT, msg)
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        msg = f"cannot read the inputs {ref.file!r}: {error.strerror}; push them again"
+        raise SessionError(FailureKind.INPUT, msg) from error
+    wanted = ref.count * record_bytes(ref.tensors)
+    if found != wanted:
+        msg = f"{ref.file!r} has {found} bytes, {ref.count} inputs of the given tensors make {wanted}: push it again"
+        raise SessionError(FailureKind.INPUT, msg)
+    return _Inputs(path=path, ref=ref)
+
+
+def _write_outputs(path: Path, session: Session, inputs: _Inputs, count: int) -> OutputsRef:
+    """Run the inputs ``0 … count - 1`` once each and write their outputs. Raises `SessionError`."""
+    try:
+        with path.open("wb") as file:
+            tensors = None
+            for arrays in _outputs(session, inputs, count):
+                specs = describe(arrays, [f"output_{index}" for index in range(len(arrays))])
+                if tensors is not None and specs != tensors:
+                    msg = f"the outputs changed their shape from one input to the next ({tensors} to {specs})"
+                    raise SessionError(FailureKind.RUN, msg)
+                tensors = specs
+                file.write(raw(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        msg = f"cannot write {path.name!r}: {error.strerror}; free some space"
+        raise SessionError(FailureKind.STORAGE, msg, str(error)) from error
+    return OutputsRef(file=path.name, count=count, tensors=tensors or ())
+
+
+def _outputs(session: Session, inputs: _Inputs, count: int) -> Iterator[tuple[Array, ...]]:
+    for index in range(count):
+        session.set_inputs(inputs.arrays(index, session))
+        session.invoke()
+        yield session.outputs()
+
+
+def _reply(
+    request: RunRequest, done: Progress, *, failure: Failure | None, status: ReplyStatus, before: StateSample
+) -> RunReply:
+    load = None if done.first_load_ns is None else LoadTimes(first_ns=done.first_load_ns, warm_ns=done.warm_load_ns)
+    return RunReply(
+        cell=request.cell,
+        launch=request.launch,
+        status=status,
+        runner=RunnerInfo(kind=KIND, version=__version__),
+        failure=failure,
+        runtime=done.runtime,
+        load=load,
+        latency=done.latency.samples() if done.latency else None,
+        memory=done.memory,
+        outputs=done.outputs,
+        profile=done.profile,
+        state=DeviceStates(before=before, after=sample_state()),
+    )
+
+
+def _unreadable(folder: Path, message: str) -> RunReply:
+    """The reply to a request that cannot be read; it names the cell and the launch if they can be made out."""
+    try:
+        head: Any = msgspec.json.decode((folder / REQUEST_FILE).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        head = {}
+    known = head if isinstance(head, dict) else {}
+    cell, launch = known.get("cell"), known.get("launch")
+    return RunReply(
+        cell=cell if isinstance(cell, str) else "",
+        launch=launch if isinstance(launch, int) else 0,
+        status=ReplyStatus.FAILED,
+        runner=RunnerInfo(kind=KIND, version=__version__),
+        failure=Failure(kind=FailureKind.INPUT, message=message),
+    )

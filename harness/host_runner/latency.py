@@ -1,0 +1,112 @@
+"""The latency pass: single calls on input 0, each timed on its own, every sample kept.
+
+Between the two readings of the clock there is the call and nothing else: the buffer of samples is allocated before,
+it grows between calls, and the garbage collector rests. The buffer lies in shared pages, so that many samples of a
+fast model do not pass for memory of the model in the pass that follows.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.wire import LatencyPass, LatencySamples
+
+CHUNK = 65_536
+
+Clock = Callable[[], int]
+Sleep = Callable[[float], None]
+
+
+def _chunk() -> memoryview[int]:
+    return memoryview(mmap.mmap(-1, 8 * CHUNK)).cast("q")
+
+
+@dataclass(slots=True)
+class Samples:
+    """Times of calls in order, in ns; chunks of equal size, of which the last is partly filled."""
+
+    chunks: list[memoryview[int]] = field(default_factory=lambda: [_chunk()])
+    in_last: int = 0
+
+    def values(self) -> tuple[int, ...]:
+        """Return all of them."""
+        full = [value for chunk in self.chunks[:-1] for value in chunk]
+        return (*full, *self.chunks[-1][: self.in_last])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """What the pass recorded; `samples` makes the reply's record of it once no memory is measured any more."""
+
+    first: Samples
+    warmup: Samples
+    measured: Samples
+
+    def samples(self) -> LatencySamples:
+        """Return the record for the reply."""
+        return LatencySamples(
+            first_ns=self.first.values()[0], warmup_ns=self.warmup.values(), samples_ns=self.measured.values()
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When to stop: both minima are met, or the cap is reached."""
+
+    min_calls: int
+    min_ns: int
+    max_ns: int
+
+
+def measure_latency(
+    invoke: Callable[[], None], asked: LatencyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
+) -> Timings:
+    """Time call 0, the warm-up and the measured calls; whatever ``invoke`` raises goes through.
+
+    Both phases end when their two minima are met. ``measure.max_ns`` cuts either phase short, the warm-up too: a
+    call of many seconds must not be repeated only to get warm. The measured phase has one call at the least.
+    """
+    pause = asked.interval_ns / 1e9
+    warm, measure = asked.warmup, asked.measure
+
+    def wait() -> None:
+        if pause:
+            sleep(pause)
+
+    def calls(min_calls: int, min_ns: int) -> Samples:
+        limits = Limits(min_calls=min_calls, min_ns=min_ns, max_ns=measure.max_ns)
+        return _calls(invoke, limits, clock=clock, wait=wait)
+
+    gc.collect()
+    gc.disable()
+    try:
+        first = calls(1, 0)
+        warmup = calls(warm.min_calls, warm.min_ns) if warm.min_calls or warm.min_ns else Samples()
+        return Timings(first=first, warmup=warmup, measured=calls(measure.min_calls, measure.min_ns))
+    finally:
+        gc.enable()
+
+
+def _calls(invoke: Callable[[], None], limits: Limits, *, clock: Clock, wait: Callable[[], None]) -> Samples:
+    """Time calls until ``limits`` are met."""
+    samples = Samples()
+    chunk, count, before = samples.chunks[-1], 0, 0
+    began = clock()
+    while True:
+        start = clock()
+        invoke()
+        end = clock()
+        chunk[count] = end - start
+        count += 1
+        elapsed = end - began
+        if (before + count >= limits.min_calls and elapsed >= limits.min_ns) or elapsed >= limits.max_ns:
+            samples.in_last = count
+            return samples
+        if count == CHUNK:
+            chunk, count, before = _chunk(), 0, before + CHUNK
+            samples.chunks.append(chunk)
+        wait()

@@ -1,0 +1,147 @@
+"""The memory pass: what the process owns with the runtime but no model, loaded, in use, at its peak, and released.
+
+The primary quantity on Linux is RssAnon + VmSwap, memory that the process owns and nothing can evict. Weights that a
+runtime maps from the file are left out of it; the definition says so beside every reading.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.host_runner.runtimes.session import Session
+from harness.wire import MemoryPass, MemoryReading
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+LINUX_DEFINITION = (
+    "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes; pages mapped from files "
+    "(weights mapped from the artifact among them) and memory of accelerators are not in it. Baseline: after the "
+    "runtime's import, before the load, once the heap's free pages are given back (malloc_trim, with glibc). Loaded: "
+    "right after the load. Steady: median between the calls of the memory pass. Retained: after release, garbage "
+    "collection, malloc_trim and the settling time. Peak: baseline plus the growth of VmHWM over VmRSS since it was "
+    "reset at the baseline, until the end of the pass, file pages included; null where the kernel refuses the reset."
+)
+OTHER_DEFINITION = (
+    "unique set size (USS) of the runner process as psutil tells it, in bytes. Baseline: after the runtime's import, "
+    "before the load. Loaded: right after the load. Steady: median between the calls of the memory pass. Retained: "
+    "after release, garbage collection and the settling time. Peak: not measured on this system, null."
+)
+
+
+class Probe(Protocol):
+    """A way to read the memory of this process."""
+
+    definition: str
+
+    def owned_bytes(self) -> int: ...
+
+    def reset_peak(self) -> bool:
+        """Forget the peak so far; False where that is not possible."""
+
+    def growth_bytes(self) -> int:
+        """Return by how much the peak exceeds what was resident at the reset."""
+
+
+class LinuxProbe:
+    """Reads ``/proc/self``; the two paths are parameters so that a test can give a made-up system."""
+
+    definition = LINUX_DEFINITION
+
+    def __init__(self, status: Path = STATUS, clear_refs: Path = CLEAR_REFS) -> None:
+        self._status, self._clear_refs = status, clear_refs
+        self._resident = 0
+
+    def owned_bytes(self) -> int:
+        return self._field("RssAnon") + self._field("VmSwap")
+
+    def reset_peak(self) -> bool:
+        try:
+            self._clear_refs.write_text("5", encoding="ascii")
+        except OSError:
+            return False
+        self._resident = self._field("VmRSS")
+        return True
+
+    def growth_bytes(self) -> int:
+        return max(0, self._field("VmHWM") - self._resident)
+
+    def _field(self, name: str) -> int:
+        for line in self._status.read_text(encoding="ascii", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key == name:
+                return int(value.split()[0]) * 1024
+        return 0
+
+
+class PsutilProbe:
+    """Every other system."""
+
+    definition = OTHER_DEFINITION
+
+    def owned_bytes(self) -> int:
+        import psutil
+
+        return int(psutil.Process().memory_full_info().uss)
+
+    def reset_peak(self) -> bool:
+        return False
+
+    def growth_bytes(self) -> int:
+        return 0
+
+
+@dataclass(slots=True)
+class Meter:
+    """The readings so far; `start` takes the baseline, `loaded` is told when the model is there."""
+
+    probe: Probe
+    baseline_bytes: int
+    has_peak: bool
+    loaded_bytes: int = 0
+
+    @classmethod
+    def start(cls, probe: Probe | None = None) -> Meter:
+        """Take the baseline: the runtime is imported, nothing is loaded yet."""
+        probe = probe or (LinuxProbe() if sys.platform == "linux" else PsutilProbe())
+        _give_back()
+        baseline = probe.owned_bytes()
+        return cls(probe=probe, baseline_bytes=baseline, has_peak=probe.reset_peak())
+
+    def loaded(self) -> None:
+        """Read the memory right after the load."""
+        self.loaded_bytes = self.probe.owned_bytes()
+
+    def finish(self, session: Session, asked: MemoryPass) -> MemoryReading:
+        """Run the calls of the pass, release ``session``, and return all readings in bytes."""
+        steady = []
+        for _ in range(max(1, asked.calls)):
+            session.invoke()
+            steady.append(self.probe.owned_bytes())
+        peak = self.baseline_bytes + self.probe.growth_bytes() if self.has_peak else None
+        session.close()
+        _give_back()
+        time.sleep(asked.settle_ns / 1e9)
+        return MemoryReading(
+            definition=self.probe.definition,
+            baseline_bytes=self.baseline_bytes,
+            loaded_bytes=self.loaded_bytes,
+            steady_bytes=int(statistics.median(steady)),
+            peak_bytes=peak,
+            retained_bytes=self.probe.owned_bytes(),
+        )
+
+
+def _give_back() -> None:
+    """Collect garbage and return the free pages of the heap, or a small load would hide in what the imports left."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,182 @@
+"""onnxruntime runs ``.onnx``. Inputs are bound once, so that the timed call is the run alone, without a copy.
+
+``options`` of the request become session configuration entries, whatever onnxruntime knows by that name.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.host_runner.runtimes.session import (
+    ANY_SIZE,
+    NATIVE_ERRORS,
+    check_inputs,
+    import_library,
+    load_error,
+    no_delegate,
+    run_error,
+)
+from harness.tensors import Array, on_the_wire
+from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRequest, TensorSpec
+
+NAME = "onnxruntime"
+_FATAL_ONLY = 4
+
+PROVIDERS: dict[Delegate, str] = {
+    Delegate.CPU: "CPUExecutionProvider",
+    Delegate.XNNPACK: "XnnpackExecutionProvider",
+    Delegate.NNAPI: "NnapiExecutionProvider",
+    Delegate.COREML: "CoreMLExecutionProvider",
+}
+
+TYPES: dict[str, str] = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int16)": "int16",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+
+
+def import_runtime(request: RuntimeRequest) -> None:  # noqa: ARG001 - the signature is the protocol's
+    """Import onnxruntime and silence its log."""
+    library: Any = import_library("onnxruntime", extra="onnx")
+    library.set_default_logger_severity(_FATAL_ONLY)
+
+
+def load(path: Path, request: RuntimeRequest) -> OnnxSession:
+    """Make a session, which optimises the graph for the provider."""
+    library: Any = import_library("onnxruntime", extra="onnx")
+    return OnnxSession(library, _make(library, path, request, _options(library, request)), request)
+
+
+def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> tuple[OperatorTime, ...]:
+    """Return the times of every operator over ``calls`` calls, from a session of its own with profiling on.
+
+    onnxruntime counts in whole microseconds. Raises `SessionError`.
+    """
+    library: Any = import_library("onnxruntime", extra="onnx")
+    with tempfile.TemporaryDirectory(prefix="phonebench-profile-") as folder:
+        options = _options(library, request)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        native = _make(library, path, request, options)
+        session = OnnxSession(library, native, request)
+        session.set_inputs(arrays)
+        for _ in range(calls):
+            session.invoke()
+        events = json.loads(Path(native.end_profiling()).read_text(encoding="utf-8"))
+    return operator_times(events)
+
+
+def operator_times(events: Sequence[dict[str, Any]]) -> tuple[OperatorTime, ...]:
+    """Gather the kernel events of a profile by operator, in the order in which the operators first ran."""
+    samples: dict[tuple[str, str], list[int]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            key = (event["name"].removesuffix("_kernel_time"), event["args"]["op_name"])
+            samples.setdefault(key, []).append(int(event["dur"]) * 1000)
+    return tuple(OperatorTime(name=name, kind=kind, samples_ns=tuple(ns)) for (name, kind), ns in samples.items())
+
+
+class OnnxSession:
+    """An inference session with bound inputs and outputs."""
+
+    def __init__(self, library: Any, native: Any, request: RuntimeRequest) -> None:
+        self._library, self._native, self._request = library, native, request
+        self._errors = _errors()
+        self._specs = tuple(_spec(node) for node in native.get_inputs())
+        self._types = [np.dtype(TYPES[node.type]) if node.type in TYPES else None for node in native.get_inputs()]
+        self._binding: Any = native.io_binding()
+        self._held: list[Any] = []
+
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._specs
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        check_inputs(self._specs, arrays)
+        try:
+            self._bind(arrays)
+        except self._errors as error:
+            raise run_error(NAME, error) from error
+
+    def invoke(self) -> None:
+        try:
+            self._native.run_with_iobinding(self._binding)
+        except self._errors as error:
+            raise run_error(NAME, error) from error
+
+    def outputs(self) -> tuple[Array, ...]:
+        return tuple(on_the_wire(np.array(array)) for array in self._binding.copy_outputs_to_cpu())
+
+    def report(self) -> RuntimeReport:
+        names = {provider: delegate for delegate, provider in PROVIDERS.items()}
+        used = self._native.get_providers()[0]
+        return RuntimeReport(
+            name=NAME,
+            version=self._library.__version__,
+            delegate_requested=self._request.delegate,
+            delegate_used=names[used].value if used in names else used,
+            threads=self._request.threads,
+        )
+
+    def close(self) -> None:
+        self._held = []
+        self._binding = self._native = None
+
+    def _bind(self, arrays: Sequence[Array]) -> None:
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        self._held = []
+        for spec, kind, array in zip(self._specs, self._types, arrays, strict=True):
+            ready = np.ascontiguousarray(array, dtype=kind)
+            value = self._library.OrtValue.ortvalue_from_numpy(ready)
+            self._held += [ready, value]
+            self._binding.bind_ortvalue_input(spec.name, value)
+        for node in self._native.get_outputs():
+            self._binding.bind_output(node.name)
+
+
+def _options(library: Any, request: RuntimeRequest) -> Any:
+    options = library.SessionOptions()
+    options.intra_op_num_threads = request.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    for key, value in request.options.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def _make(library: Any, path: Path, request: RuntimeRequest, options: Any) -> Any:
+    available = library.get_available_providers()
+    provider = PROVIDERS.get(request.delegate)
+    if provider is None or provider not in available:
+        has = [delegate.value for delegate, name in PROVIDERS.items() if name in available]
+        raise no_delegate(NAME, request, has)
+    try:
+        return library.InferenceSession(str(path), options, providers=[provider])
+    except _errors() as error:
+        raise load_error(path, NAME, error) from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """The exceptions of onnxruntime have no base class of their own; they are all in one module."""
+    state = import_library("onnxruntime.capi.onnxruntime_pybind11_state", extra="onnx")
+    own = [item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception)]
+    return (*own, *NATIVE_ERRORS)
+
+
+def _spec(node: Any) -> TensorSpec:
+    kind = on_the_wire(np.empty(0, TYPES.get(node.type, "float32"))).dtype.name
+    shape = tuple(size if isinstance(size, int) else ANY_SIZE for size in node.shape)
+    return TensorSpec(name=node.name, dtype=DType(kind), shape=shape)

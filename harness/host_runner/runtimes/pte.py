@@ -1,0 +1,148 @@
+"""ExecuTorch runs ``.pte``. The backend was fixed at export: what the file holds is what runs, whatever is asked.
+
+A call sets the inputs, executes and fetches views of the outputs, as the module API of phones does. Executing alone
+would be wrong: the memory plan of a program may reuse the inputs' memory, so a second run would read garbage.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.host_runner.runtimes.pte_file import PteFacts, read_pte
+from harness.host_runner.runtimes.session import (
+    NATIVE_ERRORS,
+    SessionError,
+    check_inputs,
+    import_library,
+    library_version,
+    load_error,
+    refuse_options,
+    run_error,
+)
+from harness.tensors import Array, on_the_wire
+from harness.wire import Delegate, DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+
+NAME = "executorch"
+TITLE = "ExecuTorch"
+METHOD = "forward"
+_BACKENDS = {"XnnpackBackend": Delegate.XNNPACK.value, "CoreMLBackend": Delegate.COREML.value}
+
+# ScalarType of ExecuTorch, which is that of PyTorch.
+_SCALARS: dict[int, DType] = {
+    0: DType.UINT8,
+    1: DType.INT8,
+    2: DType.INT16,
+    3: DType.INT32,
+    4: DType.INT64,
+    5: DType.FLOAT16,
+    6: DType.FLOAT32,
+    11: DType.BOOL,
+}
+
+
+def import_runtime(request: RuntimeRequest) -> None:
+    """Import the bindings with the quantised kernels, and size the thread pool, which must precede every load."""
+    refuse_options(request, TITLE)
+    library = _library()
+    # Registers the kernels that int8 programs need for what XNNPACK did not take.
+    import_library("executorch.kernels.quantized", extra="torch")
+    _set_threads(library, request.threads)
+
+
+def load(path: Path, request: RuntimeRequest) -> PteSession:
+    """Load the program and its method, which is when a delegate prepares its blobs."""
+    library = _library()
+    facts = read_pte(path)
+    missing = [name for name in facts.backends if not library._is_available(name)]
+    if missing:
+        msg = f"{path.name!r} is lowered to {missing[0]!r}, which this build of ExecuTorch does not have"
+        raise SessionError(FailureKind.DELEGATE, msg, unsupported=True)
+    try:
+        program = library._load_program(str(path))
+        return PteSession(program, program.load_method(METHOD), request, facts)
+    except NATIVE_ERRORS as error:
+        raise load_error(path, TITLE, error) from error
+
+
+class PteSession:
+    """A program with its method ``forward`` loaded."""
+
+    def __init__(self, program: Any, method: Any, request: RuntimeRequest, facts: PteFacts) -> None:
+        self._program, self._method, self._request, self._facts = program, method, request, facts
+        self._specs = _specs(method.method_meta())
+        self._tensors: list[Any] = []
+        self._results: Sequence[Any] = ()
+        _LIVE.add(self)
+
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._specs
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        import torch
+
+        check_inputs(self._specs, arrays)
+        self._tensors = [
+            torch.from_numpy(np.array(array, dtype=spec.dtype.value, order="C"))
+            for spec, array in zip(self._specs, arrays, strict=True)
+        ]
+
+    def invoke(self) -> None:
+        try:
+            self._results = self._method.call(self._tensors, False)
+        except NATIVE_ERRORS as error:
+            raise run_error(TITLE, error) from error
+
+    def outputs(self) -> tuple[Array, ...]:
+        return tuple(on_the_wire(tensor.detach().numpy().copy()) for tensor in self._results)
+
+    def report(self) -> RuntimeReport:
+        used = [_BACKENDS.get(name, name) for name in self._facts.backends]
+        return RuntimeReport(
+            name=NAME,
+            version=library_version("executorch"),
+            delegate_requested=self._request.delegate,
+            delegate_used="+".join(used) or Delegate.CPU.value,
+            threads=self._request.threads,
+            nodes_total=self._facts.nodes_total,
+            nodes_delegated=self._facts.nodes_delegated,
+            partitions=self._facts.partitions,
+        )
+
+    def close(self) -> None:
+        self._results, self._tensors = (), []
+        self._method = self._program = None
+        _LIVE.discard(self)
+
+
+# Sessions that hold a program: with one of them the thread pool must not be touched.
+_LIVE: weakref.WeakSet[PteSession] = weakref.WeakSet()
+
+
+def _library() -> Any:
+    """Import the native bindings; the public module beside them would import the whole exporter."""
+    import_library("torch", extra="torch")
+    return import_library("executorch.extension.pybindings._portable_lib", extra="torch")
+
+
+def _set_threads(library: Any, threads: int) -> None:
+    """Size the thread pool; replacing it under a loaded program is a race in ExecuTorch, so that is refused."""
+    if library._threadpool_get_thread_count() == threads:
+        return
+    if _LIVE:
+        msg = f"ExecuTorch cannot go to {threads} threads while a program is loaded: close that session first"
+        raise SessionError(FailureKind.LOAD, msg)
+    library._unsafe_reset_threadpool(threads)
+
+
+def _specs(meta: Any) -> tuple[TensorSpec, ...]:
+    """The logical inputs; sizes are upper bounds where the program takes smaller ones."""
+    infos = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
+    return tuple(
+        TensorSpec(name=f"input_{index}", dtype=_SCALARS[int(info.dtype())], shape=tuple(info.sizes()))
+        for index, info in enumerate(infos)
+    )

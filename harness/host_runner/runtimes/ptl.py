@@ -1,0 +1,110 @@
+"""The lite interpreter of PyTorch runs ``.ptl``: on the CPU alone, and without its types or shapes being told."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.host_runner.runtimes.session import (
+    NATIVE_ERRORS,
+    import_library,
+    load_error,
+    no_delegate,
+    refuse_options,
+    run_error,
+)
+from harness.tensors import Array, on_the_wire
+from harness.wire import Delegate, RuntimeReport, RuntimeRequest, TensorSpec
+
+NAME = "torchscript-lite"
+TITLE = "TorchScript"
+_QUANTISED_ENGINE = "qnnpack"
+
+
+def import_runtime(request: RuntimeRequest) -> None:
+    """Import PyTorch; set its threads and the engine that int8 files of phones are made for."""
+    refuse_options(request, TITLE)
+    torch: Any = import_library("torch", extra="torch")
+    torch.set_num_threads(request.threads)
+    if _QUANTISED_ENGINE in torch.backends.quantized.supported_engines:
+        torch.backends.quantized.engine = _QUANTISED_ENGINE
+
+
+def load(path: Path, request: RuntimeRequest) -> PtlSession:
+    """Load the file with the lite interpreter."""
+    if request.delegate is not Delegate.CPU:
+        raise no_delegate(TITLE, request, [Delegate.CPU.value])
+    mobile: Any = import_library("torch.jit.mobile", extra="torch")
+    try:
+        with warnings.catch_warnings():
+            # The format is deprecated, which the user of a .ptl knows.
+            warnings.simplefilter("ignore")
+            return PtlSession(mobile._load_for_lite_interpreter(str(path)), request)
+    except NATIVE_ERRORS as error:
+        raise load_error(path, TITLE, error) from error
+
+
+class PtlSession:
+    """A module of the lite interpreter."""
+
+    def __init__(self, module: Any, request: RuntimeRequest) -> None:
+        self._module: Any = module
+        self._request = request
+        self._tensors: list[Any] = []
+        self._result: Any = None
+
+    def inputs(self) -> tuple[TensorSpec, ...] | None:
+        return None
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        import torch
+
+        self._tensors = [torch.from_numpy(np.array(array, order="C")) for array in arrays]
+
+    def invoke(self) -> None:
+        try:
+            self._result = self._module(*self._tensors)
+        except NATIVE_ERRORS as error:
+            raise run_error(TITLE, error) from error
+
+    def outputs(self) -> tuple[Array, ...]:
+        return tuple(on_the_wire(_values(tensor)) for tensor in _flat(self._result))
+
+    def report(self) -> RuntimeReport:
+        import torch
+
+        return RuntimeReport(
+            name=NAME,
+            version=str(torch.__version__),
+            delegate_requested=self._request.delegate,
+            delegate_used=Delegate.CPU.value,
+            threads=self._request.threads,
+        )
+
+    def close(self) -> None:
+        self._module = self._result = None
+        self._tensors = []
+
+
+def _values(tensor: Any) -> Array:
+    """A copy of the values; numpy has neither quantised tensors nor bfloat16."""
+    plain = tensor.detach()
+    if plain.is_quantized:
+        plain = plain.dequantize()
+    if str(plain.dtype) == "torch.bfloat16":
+        plain = plain.float()
+    values: Array = plain.numpy().copy()
+    return values
+
+
+def _flat(result: Any) -> list[Any]:
+    """The tensors of a result in order: a tensor, a tuple or list of them, or a mapping in its own order."""
+    if isinstance(result, dict):
+        result = tuple(result.values())
+    if isinstance(result, tuple | list):
+        return [tensor for item in result for tensor in _flat(item)]
+    return [result]

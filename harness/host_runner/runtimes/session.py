@@ -1,0 +1,134 @@
+"""What a runtime looks like to the runner: a model that is loaded, the way to get it, and the one error they raise.
+
+Import and load are two phases, because the memory of the runtime itself is read between them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+from harness.tensors import Array
+from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+
+# What the native bindings of the runtimes raise; onnxruntime adds classes of its own.
+NATIVE_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)
+
+ANY_SIZE = -1
+
+
+class SessionError(Exception):
+    """A model that cannot be loaded or run.
+
+    ``unsupported`` says that this build of the runtime cannot do what was asked, which is a result and no fault.
+    """
+
+    def __init__(self, kind: FailureKind, message: str, detail: str = "", *, unsupported: bool = False) -> None:
+        self.kind, self.message, self.detail, self.unsupported = kind, message, detail, unsupported
+        super().__init__(message)
+
+
+class Session(Protocol):
+    """A loaded model. All methods raise `SessionError`; `invoke` is the one thing that is timed."""
+
+    def inputs(self) -> tuple[TensorSpec, ...] | None:
+        """Return the logical inputs (a quantised input is float32, an open dimension -1), or None if unknown."""
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        """Take one call's inputs, in the model's order; casting and quantising happen here, untimed."""
+
+    def invoke(self) -> None:
+        """Run the model once on the inputs that were set."""
+
+    def outputs(self) -> tuple[Array, ...]:
+        """Return copies of the outputs of the last call, dequantised to float32."""
+
+    def report(self) -> RuntimeReport:
+        """Say what the runtime is and what it really runs on."""
+
+    def close(self) -> None:
+        """Release the model."""
+
+
+class Runtime(Protocol):
+    """One runtime; each sibling module is one."""
+
+    def import_runtime(self, request: RuntimeRequest) -> None:
+        """Import the library and set what is set once a process. Raises `SessionError`."""
+
+    def load(self, path: Path, request: RuntimeRequest) -> Session:
+        """Load the artifact. Raises `SessionError`."""
+
+
+def import_library(module: str, *, extra: str) -> ModuleType:
+    """Import a runtime's library. Raises `SessionError`, as unsupported, with the extra that brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        msg = f"the runtime needs {module!r}, which cannot be imported; run: pip install 'phonebench[{extra}]'"
+        raise SessionError(FailureKind.LOAD, msg, str(error), unsupported=True) from error
+
+
+def library_version(package: str) -> str:
+    """Return the version of an installed package, ``unknown`` for one built without its facts."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def refuse_options(request: RuntimeRequest, runtime: str) -> None:
+    """Raise `SessionError` when the request has options for a runtime that knows none."""
+    if request.options:
+        msg = f"{runtime} takes no options here, but the request has {sorted(request.options)}: leave them out"
+        raise SessionError(FailureKind.INPUT, msg)
+
+
+def no_delegate(runtime: str, request: RuntimeRequest, has: Sequence[str]) -> SessionError:
+    """Return the error for a delegate that this build of the runtime does not have."""
+    offered = ", ".join(sorted(has))
+    msg = f"this build of {runtime} has no {request.delegate.value} delegate on this host (it has: {offered})"
+    return SessionError(FailureKind.DELEGATE, msg, unsupported=True)
+
+
+def load_error(path: Path, runtime: str, error: Exception) -> SessionError:
+    """Return the error for an artifact that its runtime does not take."""
+    kind = FailureKind.OOM if "bad_alloc" in str(error) else FailureKind.LOAD
+    return SessionError(kind, f"{runtime} cannot load {path.name!r}: {_first_line(error)}", str(error))
+
+
+def run_error(runtime: str, error: Exception) -> SessionError:
+    """Return the error for a call that failed."""
+    kind = FailureKind.OOM if "bad_alloc" in str(error) else FailureKind.RUN
+    return SessionError(kind, f"{runtime} failed in a call: {_first_line(error)}", str(error))
+
+
+def check_inputs(specs: Sequence[TensorSpec], arrays: Sequence[Array]) -> None:
+    """Raise `SessionError` of kind ``input`` unless the arrays have the model's count, shapes and sorts."""
+    if len(specs) != len(arrays):
+        msg = f"the model has {len(specs)} inputs, {len(arrays)} were given: correct [[input]] in model.toml"
+        raise SessionError(FailureKind.INPUT, msg)
+    for spec, array in zip(specs, arrays, strict=True):
+        fits = len(spec.shape) == array.ndim and all(
+            want in (ANY_SIZE, got) for want, got in zip(spec.shape, array.shape, strict=True)
+        )
+        if not fits or _sort(spec.dtype.value) != _sort(array.dtype.name):
+            msg = (
+                f"input {spec.name!r} of the model is {spec.dtype.value} {list(spec.shape)}, "
+                f"given was {array.dtype.name} {list(array.shape)}: correct [[input]] in model.toml"
+            )
+            raise SessionError(FailureKind.INPUT, msg)
+
+
+def _sort(dtype: str) -> str:
+    """Within one sort a cast is harmless: floats, integers, truth values."""
+    return {"float32": "float", "float16": "float", DType.BOOL.value: "bool"}.get(dtype, "int")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

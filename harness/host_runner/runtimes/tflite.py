@@ -1,0 +1,202 @@
+"""LiteRT runs ``.tflite``; ``cpu`` is the built-in kernels without any delegate, ``xnnpack`` LiteRT's own default.
+
+Inputs and outputs on the wire are the model's logical values. Where a tensor of the file is quantised, its own scale
+and zero point are applied here, outside the timed call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.host_runner.runtimes.session import (
+    ANY_SIZE,
+    NATIVE_ERRORS,
+    check_inputs,
+    import_library,
+    library_version,
+    load_error,
+    no_delegate,
+    refuse_options,
+    run_error,
+)
+from harness.tensors import Array, on_the_wire
+from harness.wire import Delegate, DType, RuntimeReport, RuntimeRequest, TensorSpec
+
+NAME = "litert"
+TITLE = "LiteRT"
+_DELEGATE_NODE = "DELEGATE"
+
+
+def import_runtime(request: RuntimeRequest) -> None:
+    """Import LiteRT; it has nothing to set once a process."""
+    refuse_options(request, TITLE)
+    import_library("ai_edge_litert.interpreter", extra="tflite")
+
+
+def load(path: Path, request: RuntimeRequest) -> TfliteSession:
+    """Load the file and allocate its tensors, which is when delegates take their nodes."""
+    library: Any = import_library("ai_edge_litert.interpreter", extra="tflite")
+    match request.delegate:
+        case Delegate.CPU:
+            resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        case Delegate.XNNPACK:
+            resolver = library.OpResolverType.AUTO
+        case _:
+            raise no_delegate(TITLE, request, [Delegate.CPU.value, Delegate.XNNPACK.value])
+    try:
+        interpreter = library.Interpreter(
+            model_path=str(path), num_threads=request.threads, experimental_op_resolver_type=resolver
+        )
+        interpreter.allocate_tensors()
+        return TfliteSession(interpreter, request)
+    except NATIVE_ERRORS as error:
+        raise load_error(path, TITLE, error) from error
+
+
+class TfliteSession:
+    """An interpreter with its tensors allocated."""
+
+    def __init__(self, interpreter: Any, request: RuntimeRequest) -> None:
+        self._interpreter: Any = interpreter
+        self._request = request
+        self._names = _signature_names(interpreter)
+        self._inputs: list[dict[str, Any]] = interpreter.get_input_details()
+
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        names = self._names if len(self._names) == len(self._inputs) else [d["name"] for d in self._inputs]
+        return tuple(
+            TensorSpec(name=name, dtype=_logical_dtype(detail), shape=tuple(int(n) for n in _open_shape(detail)))
+            for name, detail in zip(names, self._inputs, strict=True)
+        )
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        check_inputs(self.inputs(), arrays)
+        try:
+            self._resize(arrays)
+            for detail, array in zip(self._inputs, arrays, strict=True):
+                self._interpreter.set_tensor(detail["index"], quantise(array, detail))
+        except NATIVE_ERRORS as error:
+            raise run_error(TITLE, error) from error
+
+    def invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except NATIVE_ERRORS as error:
+            raise run_error(TITLE, error) from error
+
+    def outputs(self) -> tuple[Array, ...]:
+        details = self._interpreter.get_output_details()
+        return tuple(dequantise(self._interpreter.get_tensor(detail["index"]), detail) for detail in details)
+
+    def report(self) -> RuntimeReport:
+        total, delegated, partitions = coverage(self._nodes())
+        return RuntimeReport(
+            name=NAME,
+            version=library_version("ai-edge-litert"),
+            delegate_requested=self._request.delegate,
+            delegate_used=(Delegate.XNNPACK if partitions else Delegate.CPU).value,
+            threads=self._request.threads,
+            nodes_total=total,
+            nodes_delegated=delegated,
+            partitions=partitions,
+        )
+
+    def close(self) -> None:
+        self._interpreter = None
+        self._inputs = []
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        # The only call of the Python interpreter that shows what a delegate took; it is not public.
+        nodes: list[dict[str, Any]] = self._interpreter._get_ops_details()
+        return nodes
+
+    def _resize(self, arrays: Sequence[Array]) -> None:
+        """Give open dimensions the size of the inputs; nothing happens when they have it already."""
+        changed = False
+        for detail, array in zip(self._inputs, arrays, strict=True):
+            if tuple(detail["shape"]) != array.shape:
+                self._interpreter.resize_tensor_input(detail["index"], array.shape)
+                changed = True
+        if changed:
+            self._interpreter.allocate_tensors()
+            self._inputs = self._interpreter.get_input_details()
+
+
+def coverage(nodes: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
+    """Return (nodes of the graph, nodes that delegates run, partitions).
+
+    The list has all nodes of the file, and after them one node a partition. What a partition replaced is what lies
+    between its inputs and its outputs: walk back from the outputs and stop at the inputs.
+    """
+    own = [node for node in nodes if node["op_name"] != _DELEGATE_NODE]
+    producer = {int(tensor): at for at, node in enumerate(own) for tensor in node["outputs"]}
+    taken: set[int] = set()
+    partitions = [node for node in nodes if node["op_name"] == _DELEGATE_NODE]
+    for partition in partitions:
+        border = {int(tensor) for tensor in partition["inputs"]}
+        todo = [int(tensor) for tensor in partition["outputs"]]
+        while todo:
+            at = producer.get(todo.pop())
+            if at is None or at in taken:
+                continue
+            taken.add(at)
+            todo += [int(tensor) for tensor in own[at]["inputs"] if int(tensor) not in border]
+    return len(own), len(taken), len(partitions)
+
+
+def quantise(array: Array, detail: dict[str, Any]) -> Array:
+    """Return ``array`` in the tensor's own type: real = scale * (stored - zero point), rounded and clipped."""
+    kind = np.dtype(detail["dtype"])
+    scales, zero_points = _parameters(detail)
+    if kind.kind not in "iu" or scales.size == 0 or array.dtype.kind != "f":
+        return array.astype(kind, copy=False)
+    limits = np.iinfo(kind)
+    stored: Array = np.clip(np.rint(array / scales) + zero_points, limits.min, limits.max).astype(kind)
+    return stored
+
+
+def dequantise(array: Array, detail: dict[str, Any]) -> Array:
+    """Return the real values of an output tensor as float32; a tensor without a scale stays as it is."""
+    scales, zero_points = _parameters(detail)
+    if array.dtype.kind not in "iu" or scales.size == 0:
+        return on_the_wire(array)
+    return ((array.astype(np.float32) - zero_points) * scales).astype(np.float32)
+
+
+def _parameters(detail: dict[str, Any]) -> tuple[Array, Array]:
+    """Scales and zero points as float32, shaped to multiply with the tensor (one each, or one a channel)."""
+    parameters = detail["quantization_parameters"]
+    scales = np.asarray(parameters["scales"], dtype=np.float32)
+    zero_points = np.asarray(parameters["zero_points"], dtype=np.float32)
+    if scales.size <= 1:
+        return scales, zero_points
+    shape = [1] * len(detail["shape"])
+    shape[parameters["quantized_dimension"]] = scales.size
+    return scales.reshape(shape), zero_points.reshape(shape)
+
+
+def _logical_dtype(detail: dict[str, Any]) -> DType:
+    kind = np.dtype(detail["dtype"])
+    if kind.kind in "iu" and _parameters(detail)[0].size:
+        return DType.FLOAT32
+    return DType(on_the_wire(np.empty(0, kind)).dtype.name)
+
+
+def _open_shape(detail: dict[str, Any]) -> Sequence[int]:
+    signature: Sequence[int] = detail["shape_signature"]
+    return signature if len(signature) == len(detail["shape"]) else [ANY_SIZE] * len(detail["shape"])
+
+
+def _signature_names(interpreter: Any) -> list[str]:
+    """Input names of the file's only signature, in the order of the graph's inputs; empty when there is none."""
+    signatures = interpreter.get_signature_list()
+    if len(signatures) != 1:
+        return []
+    details = interpreter.get_signature_runner().get_input_details()
+    by_index = {int(detail["index"]): name for name, detail in details.items()}
+    order = [int(detail["index"]) for detail in interpreter.get_input_details()]
+    return [by_index[index] for index in order] if set(order) == set(by_index) else []

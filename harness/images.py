@@ -1,0 +1,157 @@
+"""Folders of images, one folder a class, as the inputs of a vision model.
+
+``ROOT/<split>/<class>/*``, or ``ROOT/<class>/*`` which is divided by a hash of each file's name. A class has the index
+of its folder in sorted order, or the folder's name itself where all names are integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError
+from harness.modelcard import DataCard
+from harness.splits import Split, hash_split
+from harness.wire import DType, TensorSpec
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# All inputs of a split are in memory at once.
+MAX_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """The tensor that an image becomes."""
+
+    channels: int
+    height: int
+    width: int
+    channels_last: bool
+    dtype: DType
+
+
+def read_images(
+    root: Path, data: DataCard, inputs: tuple[TensorSpec, ...], split: Split
+) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]] | None:
+    """Return one array of shape ``(count, 1, …)`` and the labels of ``split``, or None when the folder has no such.
+
+    Raises `UsageError` for an empty folder, a file that is no image, and an input that cannot take images.
+    """
+    target = _target(inputs, data)
+    files = _files(root, split)
+    if not files:
+        return None
+    item_bytes = np.dtype(target.dtype.value).itemsize * math.prod(inputs[0].shape)
+    if len(files) * item_bytes > MAX_BYTES:
+        msg = f"{len(files)} images in {str(root)!r} take more than {MAX_BYTES // 2**30} GiB as inputs: use fewer"
+        raise UsageError(msg)
+    images = np.empty((len(files), *inputs[0].shape), dtype=target.dtype.value)
+    for index, (file, _) in enumerate(files):
+        images[index, 0] = _image(file, data, target)
+    return (images,), np.array([label for _, label in files], dtype=np.int64)
+
+
+def _target(inputs: tuple[TensorSpec, ...], data: DataCard) -> _Target:
+    spec = inputs[0]
+    shape = spec.shape
+    wanted = "one input of float32, float16 or uint8, shape [1, 3, H, W] or [1, H, W, 3] (or 1 channel)"
+    channels_last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
+    channels = shape[3 if channels_last else 1] if len(shape) == 4 else 0
+    if (
+        len(inputs) != 1
+        or channels not in (1, 3)
+        or shape[0] != 1
+        or spec.dtype not in (DType.FLOAT32, DType.FLOAT16, DType.UINT8)
+    ):
+        shown = ", ".join(f"{s.name} {s.dtype.value} {list(s.shape)}" for s in inputs)
+        msg = f"the model takes {shown}; images need {wanted}"
+        raise UsageError(msg)
+    height, width = shape[1:3] if channels_last else shape[2:4]
+    if data.crop is not None and (height, width) != (data.crop, data.crop):
+        msg = f"crop is {data.crop}, the input {spec.name!r} has {height}x{width} pixels: make them equal"
+        raise UsageError(msg)
+    if data.resize is not None and data.resize < max(height, width):
+        msg = f"resize is {data.resize}, the input {spec.name!r} has {height}x{width} pixels: resize to at least that"
+        raise UsageError(msg)
+    return _Target(channels=channels, height=height, width=width, channels_last=channels_last, dtype=spec.dtype)
+
+
+def _files(root: Path, split: Split) -> list[tuple[Path, int]]:
+    """The images of ``split`` with their labels, in the order of their names."""
+    parts = [folder for s in Split if (folder := root / s.value).is_dir()]
+    if parts:
+        labels = _labels({name for part in parts for name in _folders(part)}, root)
+        return _labelled(root / split.value, labels) if (root / split.value).is_dir() else []
+    files = _labelled(root, _labels(set(_folders(root)), root))
+    rows = hash_split([file.relative_to(root).as_posix() for file, _ in files], split)
+    return [files[row] for row in rows]
+
+
+def _labelled(folder: Path, labels: dict[str, int]) -> list[tuple[Path, int]]:
+    found = [
+        (file, labels[name])
+        for name in _folders(folder)
+        for file in sorted((folder / name).iterdir())
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    ]
+    if not found:
+        msg = f"there are no images in {str(folder)!r}: put them in one folder a class"
+        raise UsageError(msg)
+    return found
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _labels(names: set[str], root: Path) -> dict[str, int]:
+    if not names or not all(name.isdecimal() for name in names):
+        return {name: index for index, name in enumerate(sorted(names))}
+    labels = {name: int(name) for name in names}
+    if len(set(labels.values())) < len(labels):
+        msg = f"two folders in {str(root)!r} stand for one class number ({', '.join(sorted(names))}): join them"
+        raise UsageError(msg)
+    return labels
+
+
+def _image(file: Path, data: DataCard, target: _Target) -> NDArray[Any]:
+    """One image as an array (C, H, W) or (H, W, C)."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("RGB" if target.channels == 3 else "L")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        msg = f"cannot read the image {str(file)!r}: {error}; remove it or put a sound one there"
+        raise UsageError(msg) from error
+    scale = _scale(image.width, image.height, data, target)
+    # Rounding may not make the image smaller than what is cut out of it.
+    size = (max(round(image.width * scale), target.width), max(round(image.height * scale), target.height))
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = (size[0] - target.width) // 2, (size[1] - target.height) // 2
+    cropped = image.crop((left, top, left + target.width, top + target.height))
+    pixels: NDArray[Any] = np.asarray(cropped, dtype=np.float32).reshape(target.height, target.width, target.channels)
+    if target.dtype is not DType.UINT8:
+        mean, std = _per_channel(data.mean, target.channels, "mean"), _per_channel(data.std, target.channels, "std")
+        pixels = (pixels / 255 - mean) / std
+    values = pixels.astype(target.dtype.value)
+    return values if target.channels_last else values.transpose(2, 0, 1)
+
+
+def _scale(width: int, height: int, data: DataCard, target: _Target) -> float:
+    """How much an image is scaled: its short side to ``resize``, or until it just covers the input."""
+    if data.resize is not None:
+        return data.resize / min(width, height)
+    return max(target.width / width, target.height / height)
+
+
+def _per_channel(values: tuple[float, ...], channels: int, key: str) -> NDArray[np.float32]:
+    if len(values) != channels and len(set(values)) > 1:
+        msg = f"{key} has {len(values)} values, the input has {channels} channels: give one a channel"
+        raise UsageError(msg)
+    return np.asarray(values if len(values) == channels else values[:1] * channels, dtype=np.float32)

@@ -1,0 +1,304 @@
+"""Makes model cards: from a folder with ``model.toml``, from a file, or from a factory.
+
+The one decision: a card is made without loading anything, so that a whole run can be checked before any work. Every
+key and type is checked here; what only the network can tell is checked when it is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError, suggestion
+from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task
+from harness.reference import EXTRAS, find_module, is_reference, split_reference
+from harness.spec import check_keys, check_name, decode
+from harness.wire import DType, Format, TensorSpec
+
+MAX_ELEMENTS = 2**28
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ModelTable:
+    """The table ``[model]``."""
+
+    name: str
+    source: str
+    task: Task = Task.OTHER
+    weights: str | None = None
+    license: str = ""
+
+
+def read_card(folder: Path, options: ModelOptions) -> ModelCard:
+    """Return the card of ``folder``. Raises `UsageError` naming the file and the key."""
+    folder = folder.resolve()
+    file = folder / CARD_FILE
+    values = _read_toml(file)
+    check_keys(values, ("model", "input", "data"), where=str(file))
+    table = _model_table(values, file)
+    card = ModelCard(
+        name=table.name,
+        task=table.task,
+        kind=SourceKind.PYTHON,
+        source=table.source,
+        folder=folder,
+        weights=table.weights,
+        license=table.license,
+        inputs=_inputs(values.get("input", []), file),
+        data=_data(values["data"], folder) if "data" in values else None,
+        random_weights=False,
+        seed=options.seed,
+    )
+    card = _with_source(card, where=f"source in [model] of {file}")
+    card = with_options(card, options)
+    _check_weights(card, file)
+    return card
+
+
+def read_file(path: Path, options: ModelOptions) -> ModelCard:
+    """Return the card of a single model file. Raises `UsageError` for a file that holds no network."""
+    return with_options(_with_source(_bare(path.stem, str(path.resolve()), options), where="the model"), options)
+
+
+def read_factory(reference: str, options: ModelOptions) -> ModelCard:
+    """Return the card of ``package.module:factory``. Raises `UsageError` when there is no such module."""
+    name = split_reference(reference)[1].rpartition(".")[2]
+    return with_options(_with_source(_bare(name, reference, options), where="the model"), options)
+
+
+def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
+    """Return ``card`` with what the command line says put over it. Raises `UsageError` for what does not fit."""
+    given = tuple(parse_input(text) for text in options.inputs)
+    _check_unique(given, "--input")
+    if given and card.inputs and {s.name for s in given} != {s.name for s in card.inputs}:
+        names = ", ".join(s.name for s in card.inputs)
+        msg = f"--input names {', '.join(s.name for s in given)}; model {card.name!r} has the inputs: {names}"
+        raise UsageError(msg)
+    if card.kind is SourceKind.TORCHSCRIPT and not given and not card.inputs:
+        msg = f"{card.source!r} is TorchScript, which does not tell its inputs: add --input NAME:DTYPE:SHAPE"
+        raise UsageError(msg)
+    return replace(
+        card,
+        inputs=given or card.inputs,
+        data=_data_of_option(options.data, card) if options.data is not None else card.data,
+        # Weights in a file of its own are never random: there is nothing to leave out.
+        random_weights=options.random_weights and card.kind is SourceKind.PYTHON,
+    )
+
+
+def parse_input(text: str) -> TensorSpec:
+    """Read ``NAME:DTYPE:1x3x224x224``; the name may hold colons. Raises `UsageError`."""
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3 or not re.fullmatch(r"\d+(x\d+)*", parts[2]):
+        msg = f"--input is {text!r}: write NAME:DTYPE:SHAPE, such as image:float32:1x3x224x224"
+        raise UsageError(msg)
+    check_name("dtype", parts[1], DType, where=f"--input {text!r}")
+    spec = TensorSpec(name=parts[0], dtype=DType(parts[1]), shape=tuple(int(n) for n in parts[2].split("x")))
+    _check_spec(spec, f"--input {text!r}")
+    return spec
+
+
+def _bare(name: str, source: str, options: ModelOptions) -> ModelCard:
+    """A card for what has no ``model.toml``: outputs are taken for classes only when labels are given."""
+    return ModelCard(
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-") or "model",
+        task=Task.OTHER if options.data is None else Task.CLASSIFICATION,
+        kind=SourceKind.PYTHON,
+        source=source,
+        folder=None,
+        weights=None,
+        license="",
+        inputs=(),
+        data=None,
+        random_weights=False,
+        seed=options.seed,
+    )
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}: add one, docs/models.md says what stands in it"
+        raise UsageError(msg) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"cannot read {str(file)!r}: {error}"
+        raise UsageError(msg) from error
+
+
+def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"{where} must be a table, it is {value!r}"
+        raise UsageError(msg)
+    check_keys(value, keys, where=where)
+    return value
+
+
+def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
+    where = f"[model] of {file}"
+    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license"), where)
+    if "task" in table:
+        check_name("task", table["task"], Task, where=where)
+    model = decode(table, _ModelTable, where=where)
+    if not _NAME.fullmatch(model.name):
+        msg = f"name is {model.name!r} in {where}: use letters, digits, '_', '.' and '-', a letter or digit first"
+        raise UsageError(msg)
+    return model
+
+
+def _inputs(tables: object, file: Path) -> tuple[TensorSpec, ...]:
+    if not isinstance(tables, list):
+        msg = f"input in {file} must be an array of tables: write [[input]], not [input]"
+        raise UsageError(msg)
+    specs: list[TensorSpec] = []
+    for number, value in enumerate(tables, start=1):
+        where = f"[[input]] number {number} of {file}"
+        table = _table(value, ("name", "dtype", "shape"), where)
+        if "dtype" in table:
+            check_name("dtype", table["dtype"], DType, where=where)
+        specs.append(decode(table, TensorSpec, where=where))
+        _check_spec(specs[-1], where)
+    _check_unique(tuple(specs), str(file))
+    return tuple(specs)
+
+
+def _check_spec(spec: TensorSpec, where: str) -> None:
+    if not spec.name:
+        msg = f"an input has no name in {where}"
+        raise UsageError(msg)
+    if not spec.shape or min(spec.shape) < 1 or math.prod(spec.shape) > MAX_ELEMENTS:
+        msg = f"shape is {list(spec.shape)} in {where}: give at least one size, each from 1, {MAX_ELEMENTS} in product"
+        raise UsageError(msg)
+
+
+def _check_unique(specs: tuple[TensorSpec, ...], where: str) -> None:
+    names = [s.name for s in specs]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        msg = f"two inputs are named {twice!r} in {where}: give each its own name"
+        raise UsageError(msg)
+
+
+def _data(value: object, folder: Path) -> DataCard:
+    where = f"[data] of {folder / CARD_FILE}"
+    table = _table(value, ("source", "resize", "crop", "mean", "std"), where)
+    data = decode({"source": ""} | table, DataCard, where=where)
+    _check_images(data, where)
+    # A card may tell how images become tensors and leave the images to --data.
+    only_images = "source" not in table and bool(table)
+    return data if only_images else _located(data, folder, where)
+
+
+def _check_images(data: DataCard, where: str) -> None:
+    for key in ("resize", "crop"):
+        size = getattr(data, key)
+        if size is not None and not 1 <= size <= 4096:
+            msg = f"{key} is {size} in {where}: it must be from 1 to 4096"
+            raise UsageError(msg)
+    if data.resize is not None and data.crop is not None and data.crop > data.resize:
+        msg = f"crop is {data.crop} and resize is {data.resize} in {where}: a crop cannot be larger than the image"
+        raise UsageError(msg)
+    if not data.mean or not data.std or any(s <= 0 for s in data.std):
+        msg = f"mean is {list(data.mean)} and std is {list(data.std)} in {where}: give one value a channel, std over 0"
+        raise UsageError(msg)
+
+
+def _data_of_option(text: str, card: ModelCard) -> DataCard:
+    data = replace(card.data, source=text) if card.data is not None else DataCard(source=text)
+    home = card.folder if is_reference(text) and card.folder is not None else Path.cwd()
+    return _located(data, home, "--data")
+
+
+def _located(data: DataCard, folder: Path, where: str) -> DataCard:
+    """Return ``data`` with the absolute path of its file or folder; a reference stays as it is."""
+    path = folder / Path(data.source).expanduser()
+    if is_reference(data.source) and not path.exists():
+        _check_module(data.source, folder, f"source {data.source!r} in {where}")
+        return data
+    if not data.source or not (path.is_dir() or (path.is_file() and path.suffix == ".npz")):
+        msg = f"source is {data.source!r} in {where}: give an image folder, an .npz file or module:function"
+        raise UsageError(msg)
+    return replace(data, source=str(path.resolve()))
+
+
+def _with_source(card: ModelCard, *, where: str) -> ModelCard:
+    """Return ``card`` with its kind, and the absolute path of a file. Raises `UsageError` for an unfit source."""
+    path = (card.folder or Path()) / card.source
+    if is_reference(card.source) and not path.exists():
+        _check_module(card.source, card.folder, f"{where} is {card.source!r}")
+        return card
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None or not path.is_file():
+        wrong = f"no file {path.name!r} is there" if kind is not None else f"use module:name or a file {_suffixes()}"
+        msg = f"{where} is {card.source!r}: {wrong}"
+        raise UsageError(msg)
+    if card.weights is not None:
+        msg = f"{where} is {card.source!r}, which has its weights in it: leave out the key 'weights'"
+        raise UsageError(msg)
+    _check_archive(path, kind)
+    ready = Format(path.suffix.lower()[1:]) if kind is SourceKind.READY else None
+    return replace(card, kind=kind, source=str(path.resolve()), ready=ready)
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(KINDS))
+
+
+def _check_module(reference: str, folder: Path | None, what: str) -> None:
+    """Refuse a module that is nowhere; a package that an extra brings may be missing until it is needed."""
+    module = split_reference(reference)[0]
+    if find_module(module, folder) is not None or module.partition(".")[0] in EXTRAS:
+        return
+    beside = sorted(p.stem for p in (folder or Path.cwd()).glob("*.py"))
+    place = f"beside {CARD_FILE}" if folder is not None else "in this folder"
+    msg = f"{what}: there is no {module}.py {place} and no installed module {module!r}; {suggestion(module, beside)}"
+    raise UsageError(msg)
+
+
+def _check_archive(path: Path, kind: SourceKind) -> None:
+    """Refuse a file that `torch.save` wrote, and a broken one. What is in a zip can be seen without torch."""
+    marks = {SourceKind.TORCHSCRIPT: ("constants.pkl", "TorchScript"), SourceKind.EXPORTED: ("", "an exported program")}
+    if kind not in marks:
+        return
+    mark, what = marks[kind]
+    names = _archived(path)
+    if names and (not mark or mark in names):
+        return
+    if "data.pkl" in names:
+        msg = (
+            f"{str(path)!r} holds a state dict or a pickled module, which is not a network by itself: make a folder "
+            f"with {CARD_FILE}, name the Python that builds the network as source and this file as weights"
+        )
+    else:
+        msg = f"{str(path)!r} is not {what}, or it is broken: save it again, best with torch.export.save to .pt2"
+    raise UsageError(msg)
+
+
+def _archived(path: Path) -> set[str]:
+    """The names inside the zip at ``path``, without the folder they are all in; empty when it is no zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.partition("/")[2] for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return set()
+
+
+def _check_weights(card: ModelCard, file: Path) -> None:
+    if card.weights is None or card.random_weights or card.folder is None:
+        return
+    where = f"weights in [model] of {file} is {card.weights!r}"
+    if is_reference(card.weights):
+        _check_module(card.weights, card.folder, where)
+    elif Path(card.weights).suffix not in (".safetensors", ".pt", ".pth"):
+        msg = f"{where}: use a .safetensors or .pt file, or module:function"
+        raise UsageError(msg)
+    elif not (card.folder / card.weights).is_file():
+        msg = f"{where}: there is no such file; put it there, or use --random-weights"
+        raise UsageError(msg)

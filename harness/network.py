@@ -1,0 +1,244 @@
+"""The float network behind a card: built or read, its weights loaded strictly, in eval mode, tried once on its inputs.
+
+The one decision: a network is handed on only when it runs on the inputs that its card tells, so that an export error
+further on is never about a wrong shape or missing weights.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from harness.data import synthetic
+from harness.errors import BuildError, UsageError
+from harness.modelcard import ModelCard, SourceKind
+from harness.reference import is_reference, load_object, need_torch, running
+from harness.wire import DType, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = tuple[torch.Tensor, ...]
+
+_SHOWN_KEYS = 3
+
+# Example inputs that came with a network, and their names; a network does not carry them itself.
+_EXAMPLES: weakref.WeakKeyDictionary[torch.nn.Module, tuple[tuple[str, ...], Tensors]] = weakref.WeakKeyDictionary()
+
+
+def load_network(card: ModelCard) -> torch.nn.Module:
+    """Return the network of ``card`` in eval mode, on the CPU, weights loaded unless ``card.random_weights``.
+
+    Raises `BuildError` when it cannot be built, its weights do not fit, or it does not run on the card's inputs, and
+    `MissingPackageError` when a package is not installed.
+    """
+    need_torch(f"loading the model {card.name!r}")
+    match card.kind:
+        case SourceKind.PYTHON:
+            network = _from_python(card)
+        case SourceKind.EXPORTED:
+            network = _from_exported(Path(card.source))
+        case SourceKind.TORCHSCRIPT:
+            network = _from_torchscript(Path(card.source))
+        case SourceKind.READY:
+            msg = f"model {card.name!r} is a ready-made file, there is no network in it to load"
+            raise BuildError(msg)
+        case _:
+            assert_never(card.kind)
+    network.eval()
+    if card.inputs or network in _EXAMPLES:
+        _try(card, network)
+    return network
+
+
+def input_specs(card: ModelCard, network: torch.nn.Module | None = None) -> tuple[TensorSpec, ...]:
+    """Return the input tensors of one call: the card's own, else those that ``network`` came with.
+
+    Raises `UsageError` naming ``--input`` where neither tells, `BuildError` for an element type that no runner knows.
+    """
+    if card.inputs:
+        return card.inputs
+    if network is None or network not in _EXAMPLES:
+        msg = f"model {card.name!r} does not tell its inputs: add --input NAME:DTYPE:SHAPE, or [[input]] to its card"
+        raise UsageError(msg)
+    names, examples = _EXAMPLES[network]
+    return tuple(_spec(n, x) for n, x in zip(names, examples, strict=True))
+
+
+def example_inputs(card: ModelCard, network: torch.nn.Module) -> Tensors:
+    """Return one call's inputs: those that ``network`` came with where they fit the card, else seeded ones.
+
+    Raises as `input_specs` does.
+    """
+    import torch
+
+    specs = input_specs(card, network)
+    if network in _EXAMPLES:
+        examples = _EXAMPLES[network][1]
+        if [tuple(x.shape) for x in examples] == [s.shape for s in specs]:
+            return examples
+    return tuple(torch.from_numpy(a[0]) for a in synthetic(specs, count=1, seed=card.seed).inputs)
+
+
+def _from_python(card: ModelCard) -> torch.nn.Module:
+    import torch
+
+    home = card.folder or Path.cwd()
+    factory = load_object(card.source, card.folder, raises=BuildError)
+    with torch.random.fork_rng(devices=[]), running(f"{card.source}()", raises=BuildError, folder=home):
+        torch.manual_seed(card.seed)
+        made = factory if isinstance(factory, torch.nn.Module) else factory()
+    network, examples = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(network, torch.nn.Module):
+        msg = f"{card.source}() returned a {type(network).__name__}: return an nn.Module, or (module, example inputs)"
+        raise BuildError(msg)
+    if examples is not None:
+        _keep_examples(network, examples, card.source)
+    if card.weights is not None and not card.random_weights:
+        _load_weights(card, card.weights, network)
+    return network
+
+
+def _from_exported(path: Path) -> torch.nn.Module:
+    import torch
+
+    hint = "; write it again with torch.export.save of this version of torch"
+    with running(f"reading {str(path)!r}", raises=BuildError, folder=None, hint=hint):
+        program = torch.export.load(path)
+    # The guards are Python that TorchScript cannot trace; a wrong shape is found by trying the network below.
+    network = program.module(check_guards=False)
+    _check_inference(network, path)
+    # They refuse to switch an exported graph; this one is in inference form, so that eval() has nothing to change.
+    for name in ("train", "eval"):
+        network.__dict__.pop(name, None)
+    args, kwargs = program.example_inputs or ((), {})
+    if kwargs:
+        msg = f"{path.name} takes the keyword inputs {', '.join(kwargs)}: export it with positional inputs alone"
+        raise BuildError(msg)
+    if args:
+        _keep_examples(network, args, path.name, tuple(program.graph_signature.user_inputs))
+    return network
+
+
+def _check_inference(network: torch.fx.GraphModule, path: Path) -> None:
+    """Refuse a graph with dropout or batch statistics frozen in training form."""
+    position = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}
+    for node in network.graph.nodes:
+        at = position.get(str(node.target))
+        if at is not None and len(node.args) > at and node.args[at] is True:
+            msg = f"{path.name} was exported in training mode ({node.name}): call eval() before torch.export.export"
+            raise BuildError(msg)
+
+
+def _from_torchscript(path: Path) -> torch.nn.Module:
+    import torch
+
+    hint = "; save it again with torch.export.save to .pt2"
+    with running(f"reading {str(path)!r}", raises=BuildError, folder=None, hint=hint), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated")
+        network: torch.nn.Module = torch.jit.load(path, map_location="cpu")
+    return network
+
+
+def _keep_examples(network: torch.nn.Module, examples: Any, where: str, names: tuple[str, ...] = ()) -> None:
+    import torch
+
+    given = tuple(examples) if isinstance(examples, tuple | list) else (examples,)
+    if not given or not all(isinstance(x, torch.Tensor) for x in given):
+        kinds = ", ".join(type(x).__name__ for x in given) or "none"
+        msg = f"{where} has the example inputs {kinds}: tensors are needed, one for each input"
+        raise BuildError(msg)
+    detached = tuple(x.detach().cpu() for x in given)
+    _EXAMPLES[network] = (names if len(names) == len(given) else _names(network, len(given)), detached)
+
+
+def _names(network: torch.nn.Module, count: int) -> tuple[str, ...]:
+    """The parameter names of ``forward`` for the first ``count`` inputs."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in inspect.signature(network.forward).parameters.values() if p.kind in kinds]
+    return tuple(names[:count]) if len(names) >= count else tuple(f"input_{i}" for i in range(count))
+
+
+def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in {d.value for d in DType}:
+        msg = f"the input {name!r} is {dtype}: runners know {', '.join(d.value for d in DType)}"
+        raise BuildError(msg)
+    return TensorSpec(name=name, dtype=DType(dtype), shape=tuple(tensor.shape))
+
+
+def _try(card: ModelCard, network: torch.nn.Module) -> None:
+    import torch
+
+    specs = input_specs(card, network)
+    shown = ", ".join(f"{s.name} {s.dtype.value} {'x'.join(map(str, s.shape))}" for s in specs)
+    what = f"running the network of {card.name!r} on {shown}"
+    with torch.no_grad(), running(what, raises=BuildError, folder=card.folder):
+        network(*example_inputs(card, network))
+
+
+def _load_weights(card: ModelCard, weights: str, network: torch.nn.Module) -> None:
+    state = _referenced_state(card, weights) if is_reference(weights) else _state_of_file(card, weights)
+    _check_state(state, weights)
+    own = network.state_dict()
+    wrong = [f"{k} is {list(state[k].shape)} in the weights, {list(own[k].shape)} in the network" for k in own
+             if k in state and state[k].shape != own[k].shape]  # fmt: skip
+    fit = {k: v for k, v in state.items() if k not in own or v.shape == own[k].shape} if wrong else state
+    result = network.load_state_dict(fit, strict=False)
+    missing = [k for k in result.missing_keys if k not in state]
+    problems = {"missing": missing, "unexpected": list(result.unexpected_keys), "of another shape": wrong}
+    told = "; ".join(f"{len(keys)} {what}: {_few(keys)}" for what, keys in problems.items() if keys)
+    if told:
+        msg = f"the weights {weights!r} do not fit the network of model {card.name!r}: {told}"
+        raise BuildError(msg)
+
+
+def _few(keys: list[str]) -> str:
+    return ", ".join(keys[:_SHOWN_KEYS]) + (", …" if len(keys) > _SHOWN_KEYS else "")
+
+
+def _check_state(state: object, weights: str) -> None:
+    import torch
+
+    if isinstance(state, Mapping) and state and all(isinstance(v, torch.Tensor) for v in state.values()):
+        return
+    held = _few([str(k) for k in state]) if isinstance(state, Mapping) else type(state).__name__
+    msg = f"the weights {weights!r} are no state dict of tensors, they hold: {held or 'nothing'}; save the state dict"
+    raise BuildError(msg)
+
+
+def _state_of_file(card: ModelCard, weights: str) -> Any:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = (card.folder or Path()) / weights
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"cannot read the weights {str(path)!r}: {str(error).splitlines()[0]}; only tensors are read from it"
+        raise BuildError(msg) from error
+
+
+def _referenced_state(card: ModelCard, weights: str) -> Any:
+    found = load_object(weights, card.folder, raises=BuildError)
+    hint = "; without a network, --random-weights measures speed alone"
+    with running(f"loading the weights {weights!r}", raises=BuildError, folder=card.folder, hint=hint):
+        fetch: Callable[..., Any] | None = getattr(found, "get_state_dict", None)
+        if fetch is None:
+            return found()
+        return fetch(progress=False, check_hash=True) if _takes_anything(fetch) else fetch()
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    """Whether keywords are passed on, as torchvision's weights do to the download."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)

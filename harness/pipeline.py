@@ -1,0 +1,252 @@
+"""A whole run: spec → plan → artifacts → devices → measurements → store → report, and the same run resumed.
+
+The one decision: everything that can be refused is refused before the first model loads, and from then on whatever
+goes wrong costs one cell and is stored with its reason.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import __version__
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import PACKAGES, Artifact, ArtifactState, versions_of
+from harness.artifacts.stage import BuildOutcome, build_artifacts
+from harness.devices import Device, list_devices, open_device, parse_device_key
+from harness.errors import DeviceError, IncompleteError, InterruptedRunError
+from harness.measurement import CellStatus, Measurement
+from harness.model import ModelCard, ModelOptions, resolve
+from harness.plan import Cell, Plan, make_plan
+from harness.profiles import PROFILES
+from harness.progress import Progress
+from harness.run import Job, measure, unmeasured
+from harness.spec import Spec
+from harness.store import ModelFacts, RunHead, RunRecord, RunWriter, create_run, new_run_id, reopen_run, utc_now
+
+# A device that fails this many cells one after the other is not asked again.
+LOSSES_IN_A_ROW = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a run keeps things."""
+
+    results: Path
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A spec with its models found and its plan made: all that can be known without loading anything."""
+
+    spec: Spec
+    cards: tuple[ModelCard, ...]
+    plan: Plan
+
+
+def check(spec: Spec) -> Checked:
+    """Resolve every name of ``spec`` and make the plan. Raises `UsageError` or `DeviceError`."""
+    for device in spec.device:
+        parse_device_key(device)
+    options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
+    cards = tuple(resolve(reference, options) for reference in spec.model)
+    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards))
+
+
+def build(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, BuildOutcome]:
+    """Make every artifact of ``spec`` without running any."""
+    checked = check(spec)
+    return checked, build_artifacts(checked.cards, checked.plan.builds, Cache(places.cache), progress)
+
+
+def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
+    """Do everything ``spec`` asks for and return the stored run.
+
+    Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
+    """
+    checked = check(spec)
+    cache = Cache(places.cache)
+    with create_run(places.results, _head(checked)) as writer, _resumable(writer):
+        for hole in checked.plan.holes:
+            writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
+        return _go(checked, checked.plan.cells, writer, _Tools(cache=cache, progress=progress))
+
+
+def resume(name: str, places: Places, progress: Progress) -> RunRecord:
+    """Go on with the cells of a stored run that have no measurement yet. Raises as `run` does."""
+    with reopen_run(places.results, name) as writer, _resumable(writer):
+        checked = check(writer.head.spec)
+        done = {measurement.cell for measurement in writer.record().measurements}
+        plan = writer.head.plan
+        for hole in plan.holes:
+            if hole.cell.key not in done:
+                writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
+        missing = tuple(cell for cell in plan.cells if cell.key not in done)
+        return _go(checked, missing, writer, _Tools(cache=Cache(places.cache), progress=progress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    cache: Cache
+    progress: Progress
+
+
+def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _Tools) -> RunRecord:
+    with ExitStack() as stack:
+        devices = {key: stack.enter_context(open_device(key)) for key in checked.spec.device}
+        writer.update(devices=tuple(device.info for device in devices.values()))
+        builds = tuple(dict.fromkeys(cell.build for cell in cells))
+        outcome = build_artifacts(checked.cards, builds, tools.cache, tools.progress)
+        writer.update(models=_model_facts(checked.cards, outcome))
+        todo = _enter_unbuilt(cells, outcome, writer)
+        _measure_all(_jobs(checked, todo, outcome), devices, writer, tools.progress)
+    writer.update(finished_at=utc_now())
+    return writer.record()
+
+
+def _enter_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWriter) -> tuple[Cell, ...]:
+    """Store the cells whose artifact was not made, with the reason; return the others."""
+    todo: list[Cell] = []
+    for cell in cells:
+        artifact = outcome.artifacts.get(cell.build)
+        if artifact is not None and artifact.manifest.state is ArtifactState.READY:
+            todo.append(cell)
+            continue
+        writer.add(_unbuilt(cell, artifact, outcome))
+    return tuple(todo)
+
+
+def _unbuilt(cell: Cell, artifact: Artifact | None, outcome: BuildOutcome) -> Measurement:
+    if artifact is None:
+        reason = outcome.model_failures.get(cell.model, "the build did not get to it")
+        return unmeasured(cell, CellStatus.FAILED, reason, utc_now)
+    status = {
+        ArtifactState.BROKEN: CellStatus.BROKEN,
+        ArtifactState.UNSUPPORTED: CellStatus.UNSUPPORTED,
+    }.get(artifact.manifest.state, CellStatus.FAILED)
+    reason = artifact.manifest.reason or "the build gave no reason"
+    where = f" (log: {artifact.manifest.log})" if artifact.manifest.log else ""
+    return unmeasured(cell, status, reason + where, utc_now)
+
+
+def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> list[Job]:
+    cards = {card.name: card for card in checked.cards}
+    return [
+        Job(
+            cell=cell,
+            card=cards[cell.model],
+            artifact=outcome.artifacts[cell.build],
+            model=outcome.models[cell.model],
+            profile=PROFILES[cell.profile],
+            launches=checked.spec.launches,
+            timeout_s=checked.spec.timeout,
+        )
+        for cell in cells
+    ]
+
+
+def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter, progress: Progress) -> None:
+    """Run every job. A lost device costs the job in flight; only when the next one is lost too is it given up."""
+    progress.start("measure", len(jobs))
+    losses: dict[str, list[str]] = {key: [] for key in devices}
+    pending = 0
+    try:
+        for job in jobs:
+            lost = losses[job.cell.device]
+            if len(lost) >= LOSSES_IN_A_ROW:
+                pending += 1
+                continue
+            progress.begin(job.cell.key)
+            try:
+                measurement = measure(job, devices[job.cell.device], writer, utc_now)
+            except DeviceError as error:
+                lost.append(str(error))
+                pending += 1
+                progress.step(job.cell.key, f"device lost: {error}")
+                continue
+            lost.clear()
+            writer.add(measurement)
+            progress.step(job.cell.key, _outcome(measurement))
+    finally:
+        progress.finish()
+    if pending:
+        reasons = (
+            "; ".join(dict.fromkeys(lost[-1] for lost in losses.values() if lost)) or "a device went away for a time"
+        )
+        how = f"go on with: phonebench run --resume={writer.head.id}"
+        msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {how}"
+        raise IncompleteError(msg)
+
+
+def _outcome(measurement: Measurement) -> str:
+    if measurement.latency is None:
+        return f"{measurement.status.value}: {measurement.reason}"
+    return f"{measurement.latency.median_ns / 1e6:.3f} ms"
+
+
+@contextmanager
+def _resumable(writer: RunWriter) -> Iterator[None]:
+    """Turn Ctrl-C into an error that says how to go on; everything measured is stored already."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(writer.record().measurements)
+        total = len(writer.head.plan.cells) + len(writer.head.plan.holes)
+        msg = f"stopped with {done} of {total} cells done; go on with: phonebench run --resume={writer.head.id}"
+        raise InterruptedRunError(msg) from None
+
+
+def _head(checked: Checked) -> RunHead:
+    now = datetime.now(UTC)
+    packages = dict.fromkeys(name for names in PACKAGES.values() for name in names)
+    return RunHead(
+        id=new_run_id(now),
+        created_at=utc_now(),
+        spec=checked.spec,
+        plan=checked.plan,
+        host=list_devices()[0],
+        versions={"phonebench": __version__, **versions_of(tuple(packages))},
+        commit=_commit(),
+    )
+
+
+def _commit() -> str | None:
+    """The commit of the folder that the command was called in, since that is the code whose speed is asked for."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+    facts: list[ModelFacts] = []
+    for card in cards:
+        model = outcome.models.get(card.name)
+        if model is None:
+            continue
+        known = model.facts
+        facts.append(
+            ModelFacts(
+                name=card.name,
+                task=card.task.value,
+                license=card.license,
+                source=card.source,
+                random_weights=card.random_weights,
+                weights_sha256=known.weights_sha256,
+                data_sha256=None if known.random_inputs else known.data_sha256,
+                parameters=known.parameters,
+                test_count=known.test_count,
+                calibration_count=known.calibration_count,
+                labelled=known.labelled,
+                float_correct=None if card.random_weights else known.float_correct,
+            )
+        )
+    return tuple(facts)

@@ -1,0 +1,220 @@
+"""Bar charts with one row a cell, in blocks by format: latency, memory, size.
+
+The one decision: bars lie on their side and start at zero, so that forty names can be read and lengths compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.report import units
+from harness.report.figure import COLOURS, FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
+from harness.report.view import CellView, MemoryGrowth, labels, memory_growth
+from harness.wire import Format
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW_INCHES = 0.235
+LABEL_INCHES = 1.9
+# What a value's text takes beside its bar, as a share of the longest bar.
+ROOM = 0.17
+HATCH = "////"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A cell, or with ``view`` None the name of a format above its cells; ``place`` counts down from the top."""
+
+    place: float
+    label: str
+    format: Format
+    view: CellView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One bar: its length and whiskers in the base unit, whether it is hatched, and the text at its end."""
+
+    value: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+    hatched: bool = False
+
+
+def latency_bars(views: tuple[CellView, ...], *, hatched: frozenset[str]) -> str | None:
+    """Draw median latencies as SVG; keys in ``hatched`` are not to be ranked. None without any latency.
+
+    Whiskers are the 95 % interval over launches; with a single launch p5 to p90 of its calls (p75 from few calls).
+    """
+    drawn = tuple(v for v in views if v.latency)
+    unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
+
+    def bar(view: CellView) -> Bar | None:
+        if view.latency is None:
+            return None
+        low, high = whiskers(view)
+        value = view.latency.median_ns
+        return Bar(value=value, text=unit.show(value), low=low, high=high, hatched=view.cell.key in hatched)
+
+    return _single(drawn, bar, unit, f"latency of a call, {unit.name}")
+
+
+def whiskers(view: CellView) -> tuple[float | None, float | None]:
+    """Return the ends of the whiskers (ns) of a latency bar."""
+    latency = view.latency
+    if latency is None:
+        return None, None
+    if latency.low_ns is not None and latency.high_ns is not None:
+        return latency.low_ns, latency.high_ns
+    return latency.p5_ns, latency.p90_ns if latency.p90_ns is not None else latency.p75_ns
+
+
+def size_bars(views: tuple[CellView, ...]) -> str | None:
+    """Draw artifact sizes as SVG, with the ratio to fp32 at the end of the bar. None without artifacts."""
+    drawn = tuple(v for v in views if v.artifact)
+    unit = units.size_unit(v.artifact.bytes for v in drawn if v.artifact)
+
+    def bar(view: CellView) -> Bar | None:
+        if view.artifact is None:
+            return None
+        ratio = f"  {units.ratio(view.size_ratio)}" if view.size_ratio and view.size_ratio != 1 else ""
+        return Bar(value=view.artifact.bytes, text=f"{unit.show(view.artifact.bytes)}{ratio}")
+
+    return _single(drawn, bar, unit, f"file, {unit.name}")
+
+
+_MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
+    ("loaded", lambda g: g.loaded_bytes),
+    ("steady", lambda g: g.steady_bytes),
+    ("peak", lambda g: g.peak_bytes),
+    ("retained", lambda g: g.retained_bytes),
+)
+
+
+def memory_bars(views: tuple[CellView, ...]) -> str | None:
+    """Draw memory over the baseline as SVG, a panel a moment on one scale. None without any reading."""
+    drawn = tuple(v for v in views if v.memory)
+    if not drawn:
+        return None
+    growths = {v.cell.key: g for v in drawn if (g := memory_growth(v.memory))}
+    values = [x for g in growths.values() for _, read in _MOMENTS if (x := read(g)) is not None]
+    unit = units.size_unit(values)
+    rows = rows_of(drawn)
+    figure = new_figure(WIDTH_INCHES, _height(rows))
+    panels = figure.subplots(1, len(_MOMENTS), sharey=True)
+    left = LABEL_INCHES / WIDTH_INCHES
+    figure.subplots_adjust(left=left, right=0.995, bottom=_below(rows), top=1 - 0.3 / _height(rows), wspace=0.08)
+    for axes, (name, read) in zip(panels, _MOMENTS, strict=True):
+
+        def bar(view: CellView, read: Callable[[MemoryGrowth], int | None] = read) -> Bar | None:
+            value = read(growths[view.cell.key])
+            return None if value is None else Bar(value=value, text=unit.show(value))
+
+        _draw(axes, rows, bar, unit)
+        _limits(axes, values, unit, room=0.45)
+        axes.set_title(f"{name}, {unit.name}", fontsize=FONT_SIZE, color=MUTED, loc="left")
+    return svg_of(figure)
+
+
+def rows_of(views: tuple[CellView, ...]) -> list[Row]:
+    """Return the rows of ``views`` from the top, blocks by format in the order of `Format`, each under its name."""
+    names = labels(views)
+    rows: list[Row] = []
+    place = 0.0
+    for format_ in Format:
+        block = [v for v in views if v.cell.format is format_]
+        if not block:
+            continue
+        rows.append(Row(place=place, label=format_.value, format=format_))
+        for view in block:
+            place += 1
+            # The block says the format already.
+            name = names[view.cell.key].replace(f" {format_.value}", "", 1)
+            rows.append(Row(place=place, label=name, format=format_, view=view))
+        place += 1.35
+    return rows
+
+
+def _single(
+    views: tuple[CellView, ...], bar: Callable[[CellView], Bar | None], unit: units.Unit, label: str
+) -> str | None:
+    if not views:
+        return None
+    rows = rows_of(views)
+    figure = new_figure(WIDTH_INCHES, _height(rows))
+    axes = figure.subplots()
+    figure.subplots_adjust(left=LABEL_INCHES / WIDTH_INCHES, right=0.995, bottom=_below(rows), top=0.995)
+    _draw(axes, rows, bar, unit)
+    ends = [e for v in views if (b := bar(v)) for e in (b.value, b.high or 0.0)]
+    _limits(axes, ends, unit, room=ROOM)
+    axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
+    return svg_of(figure)
+
+
+def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], unit: units.Unit) -> None:
+    for row in rows:
+        found = bar(row.view) if row.view else None
+        if found is not None:
+            _draw_bar(axes, row, found, unit)
+    axes.set_yticks([r.place for r in rows], [r.label for r in rows])
+    axes.set_ylim(rows[-1].place + 0.6, rows[0].place - 0.6)
+    bare(axes, grid="x")
+    # A panel that shares its rows with the one to its left has no labels of its own.
+    for tick, row in zip(axes.get_yticklabels(), rows, strict=False):
+        tick.set_color(INK)
+        if row.view is None:
+            tick.set_fontweight("bold")
+
+
+def _draw_bar(axes: Axes, row: Row, bar: Bar, unit: units.Unit) -> None:
+    colour = COLOURS[row.format]
+    length = bar.value / unit.size
+    if bar.hatched:
+        axes.barh(row.place, length, 0.72, facecolor="none", edgecolor=colour, hatch=HATCH, linewidth=0.8)
+    else:
+        axes.barh(row.place, length, 0.72, color=colour)
+    end = length
+    if bar.low is not None and bar.high is not None:
+        low, end = bar.low / unit.size, max(length, bar.high / unit.size)
+        axes.errorbar(
+            length,
+            row.place,
+            xerr=[[max(0.0, length - low)], [max(0.0, end - length)]],
+            ecolor=INK,
+            elinewidth=1.1,
+            capsize=2.5,
+            capthick=1.1,
+        )
+    axes.annotate(
+        bar.text,
+        (max(end, 0.0), row.place),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=FONT_SIZE - 1,
+        color=INK,
+    )
+
+
+def _limits(axes: Axes, values: list[float] | list[int], unit: units.Unit, *, room: float) -> None:
+    """From zero, or from below it where a value is negative, with room for the text of the longest bar."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(0.0, *values) / unit.size, max(0.0, *values) / unit.size
+    span = (high - low) or 1.0
+    axes.set_xlim(low - (0.03 * span if low < 0 else 0.0), high + room * span)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if room > ROOM else 7))
+    if low < 0:
+        axes.axvline(0.0, color=MUTED, linewidth=0.8)
+
+
+def _height(rows: list[Row]) -> float:
+    return (rows[-1].place + 1.2) * ROW_INCHES + 0.55
+
+
+def _below(rows: list[Row]) -> float:
+    return 0.5 / _height(rows)

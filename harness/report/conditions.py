@@ -1,0 +1,132 @@
+"""What each condition means, and which figures it touches.
+
+The one decision: a condition stands beside every figure that it touches, as a letter that a footnote explains, so that
+no figure can be read without it.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.measurement import ConditionId
+from harness.report.view import CellView
+
+
+class Figure(StrEnum):
+    """Groups of figures that conditions touch."""
+
+    LATENCY = "latency"
+    LOAD = "load"
+    MEMORY = "memory"
+    ACCURACY = "accuracy"
+    FIDELITY = "fidelity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionFacts:
+    """What a condition does to a figure, in words, and to which."""
+
+    meaning: str
+    touches: frozenset[Figure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footnote:
+    """One condition of a run: its letter, and what the cells say of it."""
+
+    letter: str
+    id: ConditionId
+    summaries: tuple[str, ...]
+    meaning: str
+    cells: int
+
+
+_TIMES = frozenset({Figure.LATENCY, Figure.LOAD})
+_TIMES_AND_MEMORY = _TIMES | {Figure.MEMORY}
+_OUTPUTS = frozenset({Figure.ACCURACY, Figure.FIDELITY})
+
+CONDITIONS: dict[ConditionId, ConditionFacts] = {
+    ConditionId.THERMAL: ConditionFacts(
+        meaning="The device was warm enough to slow itself down; it may be faster when cool.", touches=_TIMES
+    ),
+    ConditionId.LOW_BATTERY: ConditionFacts(
+        meaning="The battery was low, and phones save power by lowering their clocks.", touches=_TIMES
+    ),
+    ConditionId.DEBUGGABLE: ConditionFacts(
+        meaning="The runner was a debug build, which is slower and larger than a release.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.EMULATOR: ConditionFacts(
+        meaning="An emulator ran this; its speed and memory are not those of a phone.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.SHARED_HOST: ConditionFacts(
+        meaning="The machine was shared with other programs, which add noise and may slow single launches.",
+        touches=_TIMES,
+    ),
+    ConditionId.BUSY_HOST: ConditionFacts(
+        meaning="The machine was busy with other work while this was measured.", touches=_TIMES
+    ),
+    ConditionId.DESKTOP_CPU: ConditionFacts(
+        meaning=(
+            "The fp16 and int8 instructions and kernels of a desktop CPU are not a phone's: do not rank fp16 or int8 "
+            "by these times."
+        ),
+        touches=_TIMES,
+    ),
+    ConditionId.FALLBACK: ConditionFacts(
+        meaning="All or part of the model did not run on the delegate that was asked for.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.SIMULATED: ConditionFacts(
+        meaning="A scripted device made these figures up; they show how phonebench works and nothing else.",
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.INDICATIVE: ConditionFacts(
+        meaning="Too few launches for an interval: good for a first look, not for a claim.",
+        touches=frozenset({Figure.LATENCY}),
+    ),
+    ConditionId.UNSTEADY: ConditionFacts(
+        meaning="The calls of a launch never settled, or got slower while they were measured.",
+        touches=frozenset({Figure.LATENCY}),
+    ),
+    ConditionId.RANDOM_WEIGHTS: ConditionFacts(
+        meaning="The weights are untrained: speed and size are real, what the outputs say is not.", touches=_OUTPUTS
+    ),
+    ConditionId.RANDOM_INPUTS: ConditionFacts(
+        meaning="The inputs are noise: they do not exercise the model as real data does.", touches=_OUTPUTS
+    ),
+    ConditionId.RANDOM_CALIBRATION: ConditionFacts(
+        meaning="A quantised variant was calibrated on noise; on real data it would be more exact.", touches=_OUTPUTS
+    ),
+}
+
+
+def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
+    """Return the conditions of ``views``, lettered a, b, c … in the order of `ConditionId`."""
+    said: dict[ConditionId, dict[str, None]] = {}
+    count: dict[ConditionId, int] = {}
+    for view in views:
+        for condition in view.conditions:
+            said.setdefault(condition.id, {})[condition.summary] = None
+            count[condition.id] = count.get(condition.id, 0) + 1
+    present = [c for c in ConditionId if c in said]
+    return tuple(
+        Footnote(
+            letter=letter, id=name, summaries=_first(said[name]), meaning=CONDITIONS[name].meaning, cells=count[name]
+        )
+        for letter, name in zip(string.ascii_lowercase, present, strict=False)
+    )
+
+
+def _first(summaries: Iterable[str]) -> tuple[str, ...]:
+    """The first two of what the cells say; a load or a temperature differs in each of them."""
+    listed = tuple(summaries)
+    more = len(listed) - 2
+    return (*listed[:2], f"and {more} more like it") if more > 0 else listed
+
+
+def marks(view: CellView, notes: Iterable[Footnote], figure: Figure | None = None) -> tuple[Footnote, ...]:
+    """Return those of ``notes`` that ``view`` carries, and that touch ``figure`` when one is given."""
+    carried = {c.id for c in view.conditions}
+    return tuple(n for n in notes if n.id in carried and (figure is None or figure in CONDITIONS[n.id].touches))

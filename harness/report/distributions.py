@@ -1,0 +1,132 @@
+"""How the calls of each cell are spread: cumulative curves over boxes by launch, a small panel a cell.
+
+The one decision: curve and boxes share one axis, so that what is spread within a launch and what differs between
+launches can be told apart at a glance. A curve is drawn through 200 quantiles: more cannot be seen, and the file stays
+small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.measurement import Measurement
+from harness.report import units
+from harness.report.figure import COLOURS, FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, log_axis, new_figure, svg_of
+from harness.report.view import CellView, labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = npt.NDArray[np.float64]
+Samples = Callable[[Measurement], list[list[int]]]
+
+COLUMNS = 4
+# Names longer than this, in characters, get wider panels: one column less.
+LONG_NAME = 20
+PANEL_INCHES = 1.95
+POINTS = 200
+LOG_FROM = 3.0
+BOX_DEPTH = 0.62
+
+
+def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
+    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement as SVG. None without any."""
+    drawn = [(v, launches) for v in views if v.measurement and (launches := _launches(v.measurement, samples))]
+    if not drawn:
+        return None
+    names = labels(v for v, _ in drawn)
+    most = COLUMNS if max(len(name) for name in names.values()) <= LONG_NAME else COLUMNS - 1
+    columns = min(most, len(drawn))
+    lines = math.ceil(len(drawn) / columns)
+    figure = new_figure(WIDTH_INCHES * columns / most, PANEL_INCHES * lines)
+    panels = figure.subplots(lines, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.02, right=0.99, bottom=0.4 / (PANEL_INCHES * lines), top=0.99, wspace=0.14, hspace=0.52
+    )
+    for axes in panels.flat[len(drawn) :]:
+        axes.set_axis_off()
+    for axes, (view, launches) in zip(panels.flat, drawn, strict=False):
+        _panel(axes, view, launches, names[view.cell.key])
+    return svg_of(figure)
+
+
+def _launches(measurement: Measurement, samples: Samples) -> list[list[int]]:
+    return [calls for calls in samples(measurement) if calls]
+
+
+def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> None:
+    calls = np.concatenate([np.asarray(calls, dtype=np.float64) for calls in launches])
+    unit = units.time_unit([float(np.median(calls))])
+    steps = np.linspace(0, 100, POINTS + 1)
+    curve = np.percentile(calls, steps) / unit.size
+    colour = COLOURS[view.cell.format]
+    axes.plot(curve, steps / 100, color=colour, linewidth=1.8, zorder=3)
+    # Latencies of a cell without p90 or p99 come from too few calls for that mark.
+    latency = view.latency
+    marks = [(50, latency.median_ns), (90, latency.p90_ns), (99, latency.p99_ns)] if latency else []
+    for percent, value in marks:
+        if value is not None:
+            _mark(axes, float(np.percentile(calls, percent)) / unit.size, percent)
+    _boxes(axes, [np.asarray(c, dtype=np.float64) / unit.size for c in launches], colour)
+    _axes(axes, *(float(x) / unit.size for x in np.percentile(calls, [0, 50, 99])))
+    axes.set_title(name, fontsize=FONT_SIZE, color=INK, loc="left", pad=3)
+    axes.set_title(unit.name, fontsize=FONT_SIZE - 1, color=MUTED, loc="right", pad=3)
+
+
+def _mark(axes: Axes, x: float, percent: int) -> None:
+    axes.plot([x], [percent / 100], marker="o", markersize=4, color=INK, zorder=4)
+    # Below the curve and to the side where it leaves room: p99 stands at the right edge.
+    place = (-4, -11) if percent == 99 else (5, -9)
+    side: Literal["left", "right"] = "right" if percent == 99 else "left"
+    axes.annotate(
+        f"p{percent}",
+        (x, percent / 100),
+        xytext=place,
+        textcoords="offset points",
+        ha=side,
+        fontsize=FONT_SIZE - 3,
+        color=MUTED,
+    )
+
+
+def _boxes(axes: Axes, launches: list[Floats], colour: str) -> None:
+    """Boxes under the curve: quartiles, median, and p5 to p95; twenty launches fit."""
+    pitch = BOX_DEPTH / max(len(launches), 3)
+    places = [-0.14 - pitch * i for i in range(len(launches))]
+    axes.boxplot(
+        launches,
+        orientation="horizontal",
+        positions=places,
+        widths=0.62 * pitch,
+        whis=(5, 95),
+        showfliers=False,
+        showcaps=False,
+        patch_artist=True,
+        boxprops={"facecolor": colour, "edgecolor": "none", "alpha": 0.55},
+        whiskerprops={"color": colour, "linewidth": 0.9},
+        medianprops={"color": INK, "linewidth": 1.2},
+        manage_ticks=False,
+    )
+
+
+def _axes(axes: Axes, least: float, middle: float, high: float) -> None:
+    """Scale the axis from the least call to a little past ``high`` (p99): the slowest would squeeze everything else."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if least > 0 and high / middle > LOG_FROM:
+        log_axis(axes)
+        axes.set_xlim(least / 1.1, high * 1.2)
+    else:
+        margin = 0.08 * (high - least) or 0.05 * high or 1.0
+        axes.set_xlim(least - margin, high + 2 * margin)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_ylim(-0.14 - BOX_DEPTH, 1.06)
+    axes.set_yticks([0, 0.5, 1], ["", "", ""])
+    bare(axes, grid="both")
+    axes.axhline(0, color=GRID, linewidth=0.7)

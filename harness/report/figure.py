@@ -1,0 +1,89 @@
+"""The common look of the charts, and a matplotlib figure as an SVG string.
+
+The one decision: the same figures give the same bytes. matplotlib's object interface is used without pyplot, text stays
+text (small, sharp, searchable), and nothing that depends on the clock or on chance goes into the file.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from harness.recipe import Precision
+from harness.wire import Format
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito (2008): told apart with any of the common kinds of colour blindness.
+COLOURS: dict[Format, str] = {
+    Format.PTE: "#0072b2",
+    Format.TFLITE: "#e69f00",
+    Format.ONNX: "#009e73",
+    Format.PTL: "#cc79a7",
+}
+MARKERS: dict[str, str] = {
+    Precision.FP32: "o",
+    Precision.FP16: "s",
+    Precision.INT8: "^",
+    Precision.INT8_DYNAMIC: "D",
+}
+OTHER_MARKER = "P"
+INK = "#24292f"
+MUTED = "#6e7781"
+GRID = "#d8dee4"
+FONT_SIZE = 10.0
+WIDTH_INCHES = 9.6
+
+# matplotlib types the keys as one long Literal; Any stands for that.
+_STYLE: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": FONT_SIZE,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "phonebench",
+    "axes.unicode_minus": False,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of ``width`` by ``height`` inches, in which a pixel is a point (1/72 inch)."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=72)
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def svg_of(figure: Figure) -> str:
+    """Return ``figure`` as SVG, cropped to what is drawn on it; equal figures give equal strings."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.06, transparent=True)
+    return buffer.getvalue()
+
+
+def bare(axes: Axes, *, grid: str) -> None:
+    """Take away the box and the ticks, and draw thin lines across ``grid`` (``x``, ``y`` or ``both``)."""
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(which="both", length=0, labelsize=FONT_SIZE - 1, colors=MUTED)
+    axes.set_axisbelow(True)
+    if grid in ("x", "both"):
+        axes.grid(axis="x", color=GRID, linewidth=0.7)
+    if grid in ("y", "both"):
+        axes.grid(axis="y", color=GRID, linewidth=0.7)
+
+
+def log_axis(axes: Axes) -> None:
+    """Make x logarithmic with plain numbers at 1, 2 and 5 times the powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

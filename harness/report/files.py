@@ -1,0 +1,52 @@
+"""Writes the report of a run beside its results; may be called at any time, also on half a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import StoreError
+from harness.measurement import Measurement
+from harness.report.charts import charts
+from harness.report.html import chart_files, render_page
+from harness.report.table import csv_text
+from harness.store import RunRecord, read_reply, write_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Where the report's files are."""
+
+    html: Path
+    csv: Path
+    charts: tuple[Path, ...]
+
+
+def write_report(run: RunRecord) -> Written:
+    """Write ``report.html``, ``table.csv`` and ``charts/*.svg``. Raises `StoreError` when they cannot be written."""
+
+    def samples(measurement: Measurement) -> list[list[int]]:
+        return steady_samples(run, measurement)
+
+    drawn = charts(run, samples)
+    return Written(
+        html=write_text(run, "report.html", render_page(run, drawn)),
+        csv=write_text(run, "table.csv", csv_text(run)),
+        charts=tuple(write_text(run, f"charts/{name}", svg) for name, svg in chart_files(drawn).items()),
+    )
+
+
+def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
+    """Return the calls (ns) that the figures of ``measurement`` are made of, one list a launch.
+
+    Empty when a reply is gone or damaged: the figures stand, the distribution is then not drawn.
+    """
+    found: list[list[int]] = []
+    for launch in measurement.launches:
+        try:
+            reply = read_reply(run, launch.reply_sha256)
+        except StoreError:
+            return []
+        if reply.latency is not None:
+            found.append(list(reply.latency.samples_ns[-launch.calls :]))
+    return found

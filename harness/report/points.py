@@ -1,0 +1,204 @@
+"""Accuracy against latency, one point a cell, with the front of those that nothing beats.
+
+The one decision: colour says format and shape says variant, so that names are written at the front alone and forty
+points stay readable.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from harness.report import units
+from harness.report.bars import whiskers
+from harness.report.figure import (
+    COLOURS,
+    FONT_SIZE,
+    INK,
+    MARKERS,
+    MUTED,
+    OTHER_MARKER,
+    bare,
+    log_axis,
+    new_figure,
+    svg_of,
+)
+from harness.report.ranking import Ranking, quality_share
+from harness.report.view import CellView, labels
+from harness.wire import Format
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH, HEIGHT = 9.6, 4.9
+# Latencies further apart than this get a logarithmic axis.
+LOG_FROM = 8.0
+LARGEST_MARKER, SMALLEST_MARKER = 420.0, 45.0
+# Where a name may stand, in points from its dot, the best place first.
+_PLACES = tuple(
+    (dx, dy)
+    for radius in (12, 24, 38, 54, 72)
+    for dx, dy in (
+        (radius, radius),
+        (radius, -radius),
+        (-radius, radius),
+        (-radius, -radius),
+        (0, radius),
+        (0, -radius),
+    )
+)
+
+
+def accuracy_points(ranking: Ranking) -> str | None:
+    """Draw the ok cells of ``ranking`` as SVG. None when fewer than two have both a latency and a quality.
+
+    The y axis is accuracy with Wilson 95 % whiskers, or agreement with the float model where no accuracy is known.
+    Hollow points are not to be ranked by their latency; the area of a point is the size of its file.
+    """
+    has_accuracy = any(v.accuracy for v in ranking.ok)
+    drawn = [v for v in ranking.ok if v.latency and (v.accuracy if has_accuracy else v.agreement is not None)]
+    if len(drawn) < 2:
+        return None
+    unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
+    figure = new_figure(WIDTH, HEIGHT)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.08, right=0.995, bottom=0.19, top=0.98)
+    largest = max((v.artifact.bytes for v in drawn if v.artifact), default=1)
+    for view in drawn:
+        _draw_point(axes, view, ranking, unit, largest)
+    _axes(axes, drawn, unit, "accuracy, %" if has_accuracy else "same answer as the float model, %")
+    front = [v for key in ranking.front for v in drawn if v.cell.key == key]
+    axes.plot(
+        [_x(v, unit) for v in front], [_y(v) for v in front], color=MUTED, linewidth=1.2, linestyle="--", zorder=1
+    )
+    _legend(axes, drawn)
+    _name(axes, front, drawn, unit)
+    return svg_of(figure)
+
+
+def _x(view: CellView, unit: units.Unit) -> float:
+    return view.latency.median_ns / unit.size if view.latency else math.nan
+
+
+def _y(view: CellView) -> float:
+    return 100 * (quality_share(view) or 0.0)
+
+
+def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, largest: int) -> None:
+    colour = COLOURS[view.cell.format]
+    x, y = _x(view, unit), _y(view)
+    low, high = whiskers(view)
+    across = [[max(0.0, x - (low or 0) / unit.size)], [max(0.0, (high or 0) / unit.size - x)]]
+    up = None
+    if view.accuracy is not None:
+        up = [[max(0.0, y - 100 * view.accuracy.low)], [max(0.0, 100 * view.accuracy.high - y)]]
+    axes.errorbar(x, y, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2)
+    area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
+    hollow = not ranking.is_ranked(view)
+    axes.scatter(
+        x,
+        y,
+        s=area,
+        marker=MARKERS.get(view.cell.variant, OTHER_MARKER),
+        facecolor="none" if hollow else colour,
+        edgecolor=colour,
+        linewidth=1.4,
+        alpha=0.85,
+        zorder=3,
+    )
+
+
+def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    values = [_x(v, unit) for v in drawn]
+    if min(values) > 0 and max(values) / min(values) > LOG_FROM:
+        log_axis(axes)
+    else:
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -4), min(high, 100.9))
+    axes.set_xlabel(f"latency of a call, {unit.name}", fontsize=FONT_SIZE, color=MUTED)
+    axes.set_ylabel(label, fontsize=FONT_SIZE, color=MUTED)
+    bare(axes, grid="both")
+
+
+def _legend(axes: Axes, drawn: list[CellView]) -> None:
+    """Formats by colour and variants by shape, in one line under the axis."""
+    from matplotlib.lines import Line2D
+
+    formats = [f for f in Format if any(v.cell.format is f for v in drawn)]
+    variants = list(dict.fromkeys(v.cell.variant for v in drawn))
+    entries = [Line2D([], [], linestyle="none", marker="o", color=COLOURS[f], label=f.value) for f in formats]
+    entries += [
+        Line2D(
+            [], [], linestyle="none", marker=MARKERS.get(v, OTHER_MARKER), color=MUTED, markerfacecolor="none", label=v
+        )
+        for v in variants
+    ]
+    axes.legend(
+        handles=entries,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.13),
+        ncols=len(entries),
+        frameon=False,
+        fontsize=FONT_SIZE - 1,
+        labelcolor=INK,
+        handletextpad=0.1,
+        columnspacing=1.4,
+    )
+
+
+def _name(axes: Axes, front: list[CellView], drawn: list[CellView], unit: units.Unit) -> None:
+    """Write the names of the front where they cover neither a point nor another name, with a thin line to the point."""
+    names = labels(drawn)
+    frame = axes.get_window_extent()
+    inside = (frame.x0, frame.y0, frame.x1, frame.y1)
+    taken = [_around(*axes.transData.transform((_x(v, unit), _y(v)))) for v in drawn]
+    for view in front:
+        name, at = names[view.cell.key], (_x(view, unit), _y(view))
+        pixel = axes.transData.transform(at)
+        boxes = {place: _text_box(name, pixel[0] + place[0], pixel[1] + place[1], place) for place in _PLACES}
+        place = min(_PLACES, key=lambda p: (_covered(boxes[p], taken, inside), _PLACES.index(p)))
+        taken.append(boxes[place])
+        axes.annotate(
+            name,
+            at,
+            xytext=place,
+            textcoords="offset points",
+            ha=_ALIGN[(place[0] > 0) - (place[0] < 0)],
+            va="bottom" if place[1] > 0 else "top",
+            fontsize=_NAME_SIZE,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5},
+        )
+
+
+_ALIGN: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
+_NAME_SIZE = FONT_SIZE - 1
+Box = tuple[float, float, float, float]
+
+
+def _text_box(text: str, x: float, y: float, place: tuple[int, int]) -> Box:
+    """Return about where ``text`` would stand (points), anchored at x, y on the side towards its point."""
+    width, height = 0.62 * _NAME_SIZE * len(text), 1.3 * _NAME_SIZE
+    left = x - width * (0.0 if place[0] > 0 else 1.0 if place[0] < 0 else 0.5)
+    bottom = y if place[1] > 0 else y - height
+    return left, bottom, left + width, bottom + height
+
+
+def _around(x: float, y: float) -> Box:
+    return x - 9, y - 9, x + 9, y + 9
+
+
+def _covered(box: Box, taken: list[Box], inside: Box) -> float:
+    """Return how much of ``taken`` the box would cover; leaving ``inside`` costs more than anything."""
+    outside = box[0] < inside[0] or box[1] < inside[1] or box[2] > inside[2] or box[3] > inside[3]
+    return sum(_overlap(box, other) for other in taken) + (1e9 if outside else 0.0)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    up = min(one[3], other[3]) - max(one[1], other[1])
+    return across * up if across > 0 and up > 0 else 0.0

@@ -1,0 +1,161 @@
+"""The key of a model's source: equal keys mean the same network and the same data.
+
+The one decision: the key is made of file contents and package versions, without torch and without importing anything
+of the model, because it is what tells whether a model must be loaded at all.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from harness.modelcard import ModelCard, SourceKind
+from harness.reference import find_module, is_reference, split_reference
+
+# 1 (2026-11): the first.
+_SCHEMA = 1
+
+
+def source_key(card: ModelCard) -> str:
+    """Return the SHA-256, in hexadecimal, over everything that the network and the data of ``card`` come from.
+
+    That is: every file of its folder, its file, the Python that its references reach by ``import``, its data, the
+    options, and the versions of the installed packages that this Python imports. A factory that reads further files
+    by itself is out of sight: give it a folder with a card.
+    """
+    digest = hashlib.sha256()
+    reach = _reach(card)
+    facts = {
+        "schema": _SCHEMA,
+        "source": card.source if card.kind is SourceKind.PYTHON else card.kind.value,
+        "weights": card.weights,
+        "task": card.task.value,
+        "inputs": msgspec.to_builtins(card.inputs),
+        "random_weights": card.random_weights,
+        "seed": card.seed,
+        "data": _data_facts(card),
+        "packages": {package: _version(package) for package in sorted(reach.packages)},
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for name, file in _files(card, reach):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"\n{name}\0{content}".encode())
+    return digest.hexdigest()
+
+
+def _data_facts(card: ModelCard) -> object:
+    """The data card, with no path in it: the content is what counts."""
+    if card.data is None:
+        return None
+    facts: dict[str, object] = msgspec.to_builtins(card.data)
+    return facts if is_reference(card.data.source) else facts | {"source": "files"}
+
+
+def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
+    """The files to read, each with a name that does not depend on where things lie."""
+    if card.folder is not None:
+        yield from _below(card.folder, "folder")
+    elif card.kind is not SourceKind.PYTHON:
+        yield "source", Path(card.source)
+    for module, file in sorted(reach.files.items()):
+        yield f"module/{module}", file
+    if card.data is not None and card.data.source and not is_reference(card.data.source):
+        data = Path(card.data.source)
+        if card.folder is None or not data.is_relative_to(card.folder):
+            yield from _below(data, "data") if data.is_dir() else [("data", data)]
+
+
+def _below(folder: Path, label: str) -> Iterator[tuple[str, Path]]:
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield "/".join((label, *parts)), file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reach:
+    """What the references of a card reach: Python of its author by module, and installed packages."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    packages: set[str] = field(default_factory=set)
+
+
+def _reach(card: ModelCard) -> _Reach:
+    reach = _Reach()
+    named = (card.source, card.weights, card.data.source if card.data else None)
+    todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
+    while todo:
+        module = todo.pop()
+        if module in reach.files:
+            continue
+        file = find_module(module, card.folder)
+        if file is not None and _is_own(file):
+            reach.files[module] = file
+            todo += [*_imports(module, file), *_parents(module)]
+        elif module.partition(".")[0] not in sys.stdlib_module_names:
+            top = module.partition(".")[0]
+            # `from mine import thing` names mine.thing, which may be no module; mine itself is on the list then.
+            if (found := find_module(top, card.folder)) is None or not _is_own(found):
+                reach.packages.add(top)
+    return reach
+
+
+def _is_own(file: Path) -> bool:
+    return not {"site-packages", "dist-packages"} & set(file.parts) and file.suffix == ".py" and not _is_stdlib(file)
+
+
+def _is_stdlib(file: Path) -> bool:
+    return file.is_relative_to(Path(ast.__file__).parent)
+
+
+def _parents(module: str) -> Iterator[str]:
+    while "." in module:
+        module = module.rpartition(".")[0]
+        yield module
+
+
+def _imports(module: str, file: Path) -> Iterable[str]:
+    """The modules that ``file`` may import, by absolute names. Python that does not parse fails when it is loaded."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:
+        return
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    kept = parts[: len(parts) - node.level + 1]
+    return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+@functools.cache
+def _version(package: str) -> str:
+    names = _distributions().get(package, [package])
+    try:
+        return " ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names)))
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())

@@ -1,0 +1,68 @@
+"""95 % intervals: of a latency over launches, and of a share of correct answers.
+
+The one decision: calls within a launch depend on one another, so an interval of a latency is never over calls. Its unit
+is the launch, on the logarithm, because launches differ by factors (Kalibera and Jones 2013).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.stats.student import t_quantile
+
+LEVEL = 0.975  # upper quantile of a two-sided 95 % interval
+_Z = statistics.NormalDist().inv_cdf(LEVEL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A latency and its 95 % interval, in nanoseconds."""
+
+    centre_ns: float
+    low_ns: float
+    high_ns: float
+
+
+def t_interval_of_log_medians(launch_medians_ns: Sequence[float]) -> Interval | None:
+    """Return the median of the launches' medians with exp(mean ± t·s/√R) of their logarithms.
+
+    None for fewer than two launches: one launch has no spread between launches. None too where a median is not
+    positive, since it has no logarithm. Where launches are so skewed that their median lies outside, the interval is
+    widened to hold it.
+    """
+    half = log_half_width(launch_medians_ns)
+    if half is None:
+        return None
+    centre = statistics.median(launch_medians_ns)
+    mean = statistics.fmean(math.log(m) for m in launch_medians_ns)
+    return Interval(
+        centre_ns=centre, low_ns=min(centre, math.exp(mean - half)), high_ns=max(centre, math.exp(mean + half))
+    )
+
+
+def log_half_width(launch_medians_ns: Sequence[float]) -> float | None:
+    """Return t·s/√R on the logarithms: 0.015 reads "± 1.5 %". None where there is no interval."""
+    count = len(launch_medians_ns)
+    if count < 2 or min(launch_medians_ns) <= 0:
+        return None
+    spread = statistics.stdev(math.log(m) for m in launch_medians_ns)
+    return t_quantile(LEVEL, count - 1) * spread / math.sqrt(count)
+
+
+def wilson(correct: int, count: int) -> tuple[float, float]:
+    """Return the Wilson (1927) score 95 % interval (low, high) of the share ``correct`` / ``count``, within 0…1.
+
+    It keeps its coverage near 0 and 1, where the textbook interval does not (Brown, Cai and DasGupta 2001).
+    Raises ValueError unless 0 <= ``correct`` <= ``count`` and ``count`` >= 1.
+    """
+    if not 0 <= correct <= count or count < 1:
+        msg = f"{correct!r} correct of {count!r} is not a share: count must be 1 or more, correct from 0 to count"
+        raise ValueError(msg)
+    share, square = correct / count, _Z**2 / count
+    centre = (share + square / 2) / (1 + square)
+    half = _Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
+    # Rounding must not push a bound past the share itself at 0 and at 1.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

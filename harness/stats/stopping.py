@@ -1,0 +1,29 @@
+"""When a cell has had enough launches.
+
+The one decision: the interval is looked at only at a few fixed launch counts, because looking after every launch and
+stopping at the first narrow interval would make it narrower than it is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.stats.intervals import log_half_width
+
+
+def enough_launches(launch_medians_ns: Sequence[float], half_width: float, checkpoints: Sequence[int]) -> bool:
+    """Return True when no further launch is wanted.
+
+    That is at the last of ``checkpoints`` (launch counts), or at an earlier one if the 95 % half-width of ln(latency)
+    over launches is at most ``half_width``. Raises ValueError without checkpoints.
+    """
+    if not checkpoints:
+        msg = "there are no checkpoints: give at least one launch count to stop at"
+        raise ValueError(msg)
+    count = len(launch_medians_ns)
+    if count >= max(checkpoints):
+        return True
+    if count not in checkpoints:
+        return False
+    half = log_half_width(launch_medians_ns)
+    return half is not None and half <= half_width

@@ -1,0 +1,28 @@
+"""What a disk does to us, in words: one translation of operating-system errors for the cache and the results."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import StoreError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+
+
+@contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn what a full or forbidden disk raises into a `StoreError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            msg = f"no space left for {str(folder)!r}: free some, or choose another folder"
+            raise StoreError(msg) from error
+        if error.errno in _FORBIDDEN:
+            msg = f"cannot write to {str(folder)!r} ({error.strerror}): make it writable, or choose another folder"
+            raise StoreError(msg) from error
+        raise

@@ -1,0 +1,52 @@
+"""A small convolutional network for 8x8 digits: one plain convolution, then depthwise-separable ones.
+
+Only layers that every mobile runtime has kernels for, quantised too: convolution, batch norm, ReLU, pooling, linear.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def conv(channels_in: int, channels_out: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution without bias that keeps the size at stride 1, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+def separable(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Sequential:
+    """A 3x3 depthwise convolution, then a 1x1 one."""
+    return nn.Sequential(
+        conv(channels_in, channels_in, kernel=3, stride=stride, groups=channels_in),
+        conv(channels_in, channels_out, kernel=1),
+    )
+
+
+class DigitNet(nn.Module):
+    """Images (n, 1, 8, 8) in 0 … 1 to logits (n, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            conv(1, 24, kernel=3),
+            separable(24, 48),
+            separable(48, 96, stride=2),
+            separable(96, 96),
+            separable(96, 112),
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(112, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        logits: torch.Tensor = self.head(self.pool(self.features(image)).flatten(1))
+        return logits
+
+
+def build() -> nn.Module:
+    """Return the network, weights as initialised."""
+    return DigitNet()

@@ -1,0 +1,76 @@
+"""What all tests share: a cache with the digits artifacts built once a session, and the command line as a function."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
+MISSING = "missing: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """How a call of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return standard output, read as JSON."""
+        return json.loads(self.out)
+
+
+CommandLine = Callable[..., Called]
+
+
+def call_phonebench(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+    """Run the real command line in a process of its own, as a user would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *args],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Called(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@pytest.fixture(scope="session")
+def built_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that holds all sixteen digits artifacts."""
+    folder = tmp_path_factory.mktemp("built")
+    done = call_phonebench("build", "digits", "--cache-dir", str(folder / "cache"), cwd=folder)
+    assert done.code == 0, done.err
+    return folder / "cache"
+
+
+@pytest.fixture
+def phonebench(tmp_path: Path, built_cache: Path) -> CommandLine:
+    """The command line with results in ``tmp_path / "results"`` and the session's cache."""
+    places = {"PHONEBENCH_RESULTS": str(tmp_path / "results"), "PHONEBENCH_CACHE": str(built_cache)}
+
+    def call(*args: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+        return call_phonebench(*args, cwd=tmp_path, env=places | (env or {}), timeout_s=timeout_s)
+
+    return call
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Turn a skip for something that is not installed into a failure in continuous integration."""
+    report = yield
+    if os.environ.get("CI") == "true" and report.skipped and MISSING in str(report.longrepr):
+        report.outcome = "failed"
+    return report

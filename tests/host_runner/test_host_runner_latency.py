@@ -1,0 +1,86 @@
+"""The latency pass on a clock that the test turns."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from harness.host_runner.latency import CHUNK, measure_latency
+from harness.wire import LatencyPass, LatencySamples, MeasurePass, WarmupPass
+
+
+class Model:
+    """Takes the times of a list, then its last one for ever; its clock moves with its calls and its pauses."""
+
+    def __init__(self, *times: int) -> None:
+        self.times, self.calls, self.now, self.pauses = times, 0, 0, 0
+        self.collecting: list[bool] = []
+
+    def invoke(self) -> None:
+        self.now += self.times[min(self.calls, len(self.times) - 1)]
+        self.calls += 1
+        self.collecting.append(gc.isenabled())
+
+    def clock(self) -> int:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses += 1
+        self.now += round(seconds * 1e9)
+
+
+def asked(*, warm: tuple[int, int] = (0, 0), measure: tuple[int, int, int], interval_ns: int = 0) -> LatencyPass:
+    return LatencyPass(
+        warmup=WarmupPass(min_calls=warm[0], min_ns=warm[1]),
+        measure=MeasurePass(min_calls=measure[0], min_ns=measure[1], max_ns=measure[2]),
+        interval_ns=interval_ns,
+    )
+
+
+def measured(model: Model, request: LatencyPass) -> LatencySamples:
+    return measure_latency(model.invoke, request, clock=model.clock, sleep=model.sleep).samples()
+
+
+def test_call_zero_and_the_warm_up_stand_apart() -> None:
+    samples = measured(Model(900, 50, 40, 10), asked(warm=(2, 0), measure=(3, 0, 10**9)))
+    assert samples == LatencySamples(first_ns=900, warmup_ns=(50, 40), samples_ns=(10, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("min_calls", "min_ns", "count"), [(5, 0, 5), (0, 95, 10), (5, 95, 10), (20, 95, 20), (0, 0, 1)]
+)
+def test_both_minima_are_met(min_calls: int, min_ns: int, count: int) -> None:
+    assert len(measured(Model(10), asked(measure=(min_calls, min_ns, 10**9))).samples_ns) == count
+
+
+def test_the_cap_ends_the_measured_calls() -> None:
+    assert len(measured(Model(10), asked(measure=(1000, 0, 35))).samples_ns) == 4
+
+
+def test_the_cap_ends_the_warm_up_too() -> None:
+    samples = measured(Model(20), asked(warm=(1000, 0), measure=(1, 0, 50)))
+    assert (len(samples.warmup_ns), len(samples.samples_ns)) == (3, 1)
+
+
+def test_no_warm_up_means_none() -> None:
+    assert measured(Model(10), asked(measure=(1, 0, 10**9))).warmup_ns == ()
+
+
+def test_pauses_are_between_calls_and_not_in_them() -> None:
+    model = Model(10)
+    samples = measured(model, asked(measure=(4, 0, 10**9), interval_ns=1000))
+    assert samples.samples_ns == (10, 10, 10, 10)
+    assert model.pauses == 3
+
+
+def test_more_samples_than_a_chunk_are_all_kept_in_order() -> None:
+    samples = measured(Model(*range(2 * CHUNK + 10)), asked(measure=(2 * CHUNK + 1, 0, 10**18)))
+    assert samples.samples_ns == tuple(range(1, 2 * CHUNK + 2))
+
+
+def test_the_garbage_collector_rests_and_comes_back() -> None:
+    model = Model(10)
+    measured(model, asked(measure=(2, 0, 10**9)))
+    assert not any(model.collecting)
+    assert gc.isenabled()

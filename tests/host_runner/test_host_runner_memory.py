@@ -1,0 +1,105 @@
+"""The memory pass on a made-up process, and the reading of a made-up /proc."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.host_runner.memory import LinuxProbe, Meter
+from harness.tensors import Array
+from harness.wire import MemoryPass, RuntimeReport, TensorSpec
+
+STATUS = """Name:\tpython
+VmHWM:\t    5000 kB
+VmRSS:\t    4000 kB
+RssAnon:\t    1000 kB
+RssFile:\t    3000 kB
+VmSwap:\t      24 kB
+"""
+
+
+class Process:
+    """A probe whose owned memory follows a list."""
+
+    definition = "made up"
+
+    def __init__(self, *owned: int, resets: bool = True) -> None:
+        self._owned, self._resets = iter(owned), resets
+
+    def owned_bytes(self) -> int:
+        return next(self._owned)
+
+    def reset_peak(self) -> bool:
+        return self._resets
+
+    def growth_bytes(self) -> int:
+        return 70
+
+
+class Idle:
+    """A session that only counts."""
+
+    def __init__(self) -> None:
+        self.calls, self.closed = 0, False
+
+    def inputs(self) -> tuple[TensorSpec, ...] | None:
+        return None
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        assert not arrays
+
+    def invoke(self) -> None:
+        self.calls += 1
+
+    def outputs(self) -> tuple[Array, ...]:
+        return (np.zeros(1),)
+
+    def report(self) -> RuntimeReport:
+        raise AssertionError
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_five_readings_are_taken_in_their_order() -> None:
+    meter, session = Meter.start(Process(100, 150, 160, 190, 170, 110)), Idle()
+    meter.loaded()
+    reading = meter.finish(session, MemoryPass(calls=3))
+    assert (reading.baseline_bytes, reading.loaded_bytes, reading.steady_bytes) == (100, 150, 170)
+    assert (reading.peak_bytes, reading.retained_bytes, reading.definition) == (170, 110, "made up")
+    assert (session.calls, session.closed) == (3, True)
+
+
+def test_without_a_reset_the_peak_is_not_measured() -> None:
+    meter = Meter.start(Process(100, 150, 160, 110, resets=False))
+    meter.loaded()
+    assert meter.finish(Idle(), MemoryPass(calls=1)).peak_bytes is None
+
+
+def test_linux_reads_owned_memory_and_the_growth_of_the_peak(tmp_path: Path) -> None:
+    status, clear = tmp_path / "status", tmp_path / "clear_refs"
+    status.write_text(STATUS)
+    probe = LinuxProbe(status, clear)
+    assert probe.owned_bytes() == 1024 * 1024
+    assert probe.reset_peak()
+    assert clear.read_text() == "5"
+    status.write_text(STATUS.replace("5000", "6500"))
+    assert probe.growth_bytes() == 2500 * 1024
+
+
+def test_a_kernel_that_refuses_the_reset_is_believed(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(STATUS)
+    assert not LinuxProbe(tmp_path / "status", tmp_path / "no folder" / "clear_refs").reset_peak()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_the_real_probe_sees_memory_come_and_go() -> None:
+    probe = LinuxProbe()
+    before = probe.owned_bytes()
+    held = np.ones(8 * 2**20)
+    assert probe.owned_bytes() - before > 0.9 * held.nbytes
+    del held
+    assert probe.owned_bytes() - before < 32 * 2**20

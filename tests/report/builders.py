@@ -1,0 +1,247 @@
+"""Made-up runs that look like real ones: sixteen digits cells on this host, and a phone with five launches a cell."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from harness.measurement import (
+    Accuracy,
+    ArtifactFacts,
+    CellStatus,
+    Condition,
+    ConditionId,
+    DeviceInfo,
+    Fidelity,
+    LatencySummary,
+    LaunchSummary,
+    LoadSummary,
+    Measurement,
+)
+from harness.model import Task
+from harness.plan import Backend, Cell, Hole, Plan, make_cell
+from harness.profiles import ProfileName
+from harness.spec import Spec
+from harness.stats.intervals import wilson
+from harness.stats.summary import summarise
+from harness.store import ModelFacts, RunRecord
+from harness.wire import Delegate, Failure, FailureKind, Format, MemoryReading, RunnerInfo, RuntimeReport
+
+Samples = Callable[[Measurement], list[list[int]]]
+
+VARIANTS = ("fp32", "fp16", "int8", "int8-dynamic")
+DELEGATE = {
+    Format.PTE: Delegate.XNNPACK,
+    Format.TFLITE: Delegate.XNNPACK,
+    Format.ONNX: Delegate.CPU,
+    Format.PTL: Delegate.CPU,
+}
+# Rough but likely figures: µs a call of fp32 by format, factors of time, size and error by variant.
+BASE_US = {Format.PTE: 41.0, Format.TFLITE: 18.5, Format.ONNX: 29.0, Format.PTL: 88.0}
+SPEED = {"fp32": 1.0, "fp16": 1.06, "int8": 0.62, "int8-dynamic": 0.9}
+SIZE = {"fp32": 1.0, "fp16": 0.52, "int8": 0.29, "int8-dynamic": 0.31}
+CORRECT = {"fp32": 356, "fp16": 356, "int8": 354, "int8-dynamic": 355}
+SQNR = {"fp32": 131.0, "fp16": 66.0, "int8": 27.5, "int8-dynamic": 33.1}
+HOST = DeviceInfo(
+    key="host",
+    kind="host",
+    model="Desktop",
+    os="Linux 6.8",
+    cpu="AMD EPYC 7B13",
+    cores=2,
+    memory_bytes=8 << 30,
+    abi="x86_64",
+)
+PHONE = DeviceInfo(
+    key="android:R58M1",
+    kind="android",
+    model="Pixel 8",
+    os="Android 15",
+    cpu="Tensor G3",
+    cores=9,
+    memory_bytes=8 << 30,
+    abi="arm64-v8a",
+)
+DESKTOP = Condition(id=ConditionId.DESKTOP_CPU, summary="measured on a desktop CPU, not on a phone")
+INDICATIVE = Condition(id=ConditionId.INDICATIVE, summary="one launch: no interval between launches")
+SHARED = Condition(id=ConditionId.SHARED_HOST, summary="other programs ran on this machine")
+FACTS = ModelFacts(
+    name="digits",
+    task=Task.CLASSIFICATION.value,
+    license="BSD-3-Clause",
+    source="network:build",
+    random_weights=False,
+    weights_sha256="ab" * 32,
+    data_sha256="cd" * 32,
+    parameters=18_634,
+    test_count=360,
+    calibration_count=200,
+    labelled=True,
+    float_correct=356,
+)
+
+
+def sample_launches(cell: Cell, *, launches: int, calls: int = 700) -> list[list[int]]:
+    """Call times of ``launches`` launches (ns): a level of its own a launch, a right tail, a few slow calls."""
+    rng = random.Random(cell.key)
+    level_ns = 1000 * BASE_US[cell.format] * SPEED[cell.variant] * (1.0 if cell.backend is not Backend.PORTABLE else 40)
+    levels = [level_ns * rng.gauss(1, 0.02) for _ in range(launches)]
+    return [[int(x * (1 + rng.expovariate(30) + (rng.random() < 0.006) * 2)) for _ in range(calls)] for x in levels]
+
+
+def latency_of(launches: list[list[int]]) -> LatencySummary:
+    """The summary of ``launches`` as a run stores it."""
+    summary = summarise(launches)
+    return LatencySummary(**{name: getattr(summary, name) for name in LatencySummary.__slots__})
+
+
+def accuracy_of(correct: int, count: int = 360) -> Accuracy:
+    """Top-1 of ``correct`` in ``count``."""
+    low, high = wilson(correct, count)
+    bits = f"{(1 << correct) - 1:x}"
+    return Accuracy(
+        metric="top-1", value=correct / count, low=low, high=high, correct=correct, count=count, correct_bits=bits
+    )
+
+
+def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, ...] = ()) -> Measurement:
+    """A cell that went well."""
+    calls = sample_launches(cell, launches=launches)
+    sqnr, correct = SQNR[cell.variant], CORRECT[cell.variant]
+    float_bytes = {Format.PTE: 79_000, Format.TFLITE: 77_300, Format.ONNX: 75_900, Format.PTL: 91_200}[cell.format]
+    base = 41 << 20
+    grown = round(float_bytes * (3 + SIZE[cell.variant])) + (1 << 19)
+    agreement = 1.0 if cell.variant in ("fp32", "fp16") else 0.994
+    return Measurement(
+        cell=cell.key,
+        status=CellStatus.OK,
+        started_at="2026-11-23T01:40:02Z",
+        ended_at="2026-11-23T01:40:09Z",
+        artifact=ArtifactFacts(
+            sha256="ef" * 32, bytes=round(float_bytes * SIZE[cell.variant]), sqnr_db=sqnr, agreement=agreement
+        ),
+        launches=tuple(_launch(i, samples) for i, samples in enumerate(calls)),
+        latency=latency_of(calls),
+        load=LoadSummary(first_ns=1.3e6, first_inference_ns=0.4e6),
+        memory=MemoryReading(
+            definition="RssAnon + VmSwap of the runner process",
+            baseline_bytes=base,
+            loaded_bytes=base + grown,
+            steady_bytes=base + grown + (1 << 18),
+            peak_bytes=base + grown + (1 << 19),
+            retained_bytes=base + (1 << 17),
+        ),
+        accuracy=accuracy_of(correct),
+        fidelity=Fidelity(
+            sqnr_db=sqnr, sqnr_worst_db=sqnr - 9, cosine=0.9996, max_error=0.2, agreement=agreement, count=360
+        ),
+        runtime=RuntimeReport(
+            name="ExecuTorch" if cell.format is Format.PTE else cell.format.value,
+            version="1.4.1",
+            delegate_requested=cell.delegate,
+            delegate_used=cell.delegate.value,
+            threads=cell.threads,
+            nodes_total=14,
+            nodes_delegated=12 if cell.delegate is Delegate.XNNPACK else None,
+        ),
+        runner=RunnerInfo(kind="host", version="0.1.0"),
+        conditions=conditions,
+    )
+
+
+def broken(cell: Cell, reason: str = "its outputs are 0.4 dB above their error against the float model") -> Measurement:
+    """A cell whose artifact did not pass the gate."""
+    artifact = ArtifactFacts(sha256="ba" * 32, bytes=26_000, sqnr_db=0.4, agreement=0.11)
+    return replace(_empty(cell), status=CellStatus.BROKEN, reason=reason, artifact=artifact)
+
+
+def failed(cell: Cell, message: str = "the runner was killed by signal 11") -> Measurement:
+    """A cell that crashed on its device."""
+    return replace(
+        _empty(cell),
+        status=CellStatus.FAILED,
+        failure=Failure(kind=FailureKind.CRASH, message=message, detail="SIGSEGV"),
+    )
+
+
+def cells(*, device: str = "host", model: str = "digits", profile: ProfileName = ProfileName.QUICK) -> tuple[Cell, ...]:
+    """Four formats by four variants."""
+    return tuple(
+        make_cell(model, variant, format_, DELEGATE[format_], 1, device, profile)
+        for format_ in Format
+        for variant in VARIANTS
+    )
+
+
+def make_run(
+    planned: tuple[Cell, ...],
+    measurements: tuple[Measurement, ...],
+    *,
+    holes: tuple[Hole, ...] = (),
+    device: DeviceInfo = HOST,
+    facts: ModelFacts = FACTS,
+) -> RunRecord:
+    """A finished run with just these cells."""
+    return RunRecord(
+        id="20261123-014001-5f3a",
+        directory=Path("results/20261123-014001-5f3a"),
+        created_at="2026-11-23T01:40:01Z",
+        finished_at="2026-11-23T01:43:40Z",
+        spec=Spec(model=(facts.name,), device=(device.key,)),
+        plan=Plan(cells=planned, holes=holes),
+        models=(facts,),
+        devices=(device,),
+        host=HOST,
+        versions={"phonebench": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "executorch": "1.4.1"},
+        commit="0123456789abcdef0123456789abcdef01234567",
+        measurements=measurements,
+    )
+
+
+def host_run() -> RunRecord:
+    """Sixteen digits cells on this machine, quick profile: fourteen ok, one broken, one hole."""
+    planned = cells()
+    hole, bad = planned[3], planned[14]
+    ok = tuple(c for c in planned if c not in (hole, bad))
+    measured = tuple(measurement(c, conditions=(DESKTOP, SHARED, INDICATIVE)) for c in ok)
+    reason = "ExecuTorch's portable kernels have no dynamically quantised linear; use the xnnpack delegate"
+    return make_run((*ok, bad), (*measured, broken(bad)), holes=(Hole(cell=hole, reason=reason),))
+
+
+def phone_run() -> RunRecord:
+    """Sixteen digits cells on a phone, five launches each; one failed, one has not run yet, one was hot."""
+    planned = cells(device=PHONE.key, profile=ProfileName.STANDARD)
+    hot = Condition(id=ConditionId.THERMAL, summary="the phone was warm: thermal status LIGHT", detail="39.5 °C")
+    measured = [measurement(c, launches=5) for c in planned[:14]]
+    measured[5] = replace(measured[5], conditions=(hot,))
+    measured.append(failed(planned[14]))
+    return make_run(planned, tuple(measured), device=PHONE)
+
+
+def samples_of(run: RunRecord) -> Samples:
+    """The callable that charts read raw samples from."""
+    by_key = {c.key: c for c in run.plan.cells}
+    return lambda m: sample_launches(by_key[m.cell], launches=len(m.launches))
+
+
+def _launch(index: int, samples: list[int]) -> LaunchSummary:
+    return LaunchSummary(
+        index=index,
+        reply_sha256="0" * 64,
+        median_ns=sorted(samples)[len(samples) // 2],
+        calls=len(samples),
+        first_ns=400_000,
+        load_ns=1_300_000,
+        steady_state="flat",
+    )
+
+
+def _empty(cell: Cell) -> Measurement:
+    return Measurement(
+        cell=cell.key,
+        status=CellStatus.PENDING,
+        started_at="2026-11-23T01:42:00Z",
+        ended_at="2026-11-23T01:42:01Z",
+    )

@@ -1,0 +1,169 @@
+"""Charts: what is drawn, and that it is the same every time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.report.charts import Chart, charts
+from harness.report.inline import inline_svg
+from harness.store import RunRecord
+from tests.report.builders import (
+    accuracy_of,
+    cells,
+    host_run,
+    latency_of,
+    make_run,
+    measurement,
+    phone_run,
+    samples_of,
+)
+
+
+def drawn(run: RunRecord) -> dict[str, Chart]:
+    return {chart.name: chart for chart in charts(run, samples_of(run))}
+
+
+@pytest.fixture(scope="module")
+def host() -> dict[str, Chart]:
+    return drawn(host_run())
+
+
+@pytest.fixture(scope="module")
+def phone() -> dict[str, Chart]:
+    return drawn(phone_run())
+
+
+def texts(chart: Chart) -> list[str]:
+    """All words in the chart."""
+    root = ElementTree.fromstring(chart.svg)
+    return [t.text or "" for t in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_whole_run_has_all_five_charts(host: dict[str, Chart]) -> None:
+    assert list(host) == ["latency", "accuracy", "distribution", "memory", "size"]
+
+
+def test_the_same_run_gives_the_same_bytes(phone: dict[str, Chart]) -> None:
+    assert drawn(phone_run()) == phone
+
+
+def test_latency_bars_carry_names_and_values(phone: dict[str, Chart]) -> None:
+    words = texts(phone["latency"])
+    assert words.count("int8-dynamic") == 3
+    assert {"pte", "tflite", "onnx", "ptl", "11.8", "latency of a call, µs"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "says", "says_not"),
+    [
+        ("host", "p5 to p90 of the calls of the one launch", "95 % interval"),
+        ("phone", "Whiskers are the 95 % interval over launches.", "one launch"),
+    ],
+)
+def test_the_caption_says_what_the_whiskers_are(
+    fixture: str, says: str, says_not: str, request: pytest.FixtureRequest
+) -> None:
+    caption = request.getfixturevalue(fixture)["latency"].caption
+    assert says in caption
+    assert says_not not in caption
+
+
+def test_a_run_with_both_kinds_of_whiskers_says_so() -> None:
+    one, two = cells()[:2]
+    caption = drawn(make_run((one, two), (measurement(one), measurement(two, launches=5))))["latency"].caption
+    assert "for a cell with a single launch they are p5 to p90" in caption
+
+
+def test_few_calls_have_whiskers_to_p75_and_say_so() -> None:
+    cell = cells()[0]
+    made = replace(measurement(cell), latency=latency_of([[1000, 1100, 1200, 1300]]))
+    assert "p75 where calls are few" in drawn(make_run((cell,), (made,)))["latency"].caption
+
+
+@pytest.mark.parametrize(("fixture", "hatched"), [("host", True), ("phone", False)])
+def test_what_is_not_ranked_is_hatched(fixture: str, hatched: bool, request: pytest.FixtureRequest) -> None:
+    chart = request.getfixturevalue(fixture)["latency"]
+    assert ("<pattern" in chart.svg) == hatched
+    assert ("must not be ranked" in chart.caption) == hatched
+
+
+def test_the_front_is_named_in_the_accuracy_chart(phone: dict[str, Chart]) -> None:
+    words = texts(phone["accuracy"])
+    assert {"int8 tflite", "int8-dynamic tflite", "fp32 tflite"} <= set(words)
+    assert "fp32 onnx" not in words
+
+
+@pytest.mark.parametrize(("factor", "ticks"), [(1.0, {"1.05", "1.2"}), (30.0, {"1", "2", "5", "10"})])
+def test_a_long_tail_gets_a_logarithmic_axis(factor: float, ticks: set[str]) -> None:
+    cell = cells()[0]
+    calls = [1_000_000 + 4_000 * (i % 100) for i in range(700)]
+    calls[::20] = [int(1_000_000 * max(1.2, factor))] * 35
+    made = replace(measurement(cell), latency=latency_of([calls]))
+    chart = {c.name: c for c in charts(make_run((cell,), (made,)), lambda _: [calls])}["distribution"]
+    assert {"p50", "p90", "p99"} <= set(texts(chart))
+    assert ticks <= set(texts(chart))
+
+
+def test_marks_need_enough_calls() -> None:
+    cell = cells()[0]
+    calls = list(range(1000, 1100))
+    made = replace(measurement(cell), latency=latency_of([calls]))
+    words = texts({c.name: c for c in charts(make_run((cell,), (made,)), lambda _: [calls])}["distribution"])
+    assert {"p50", "p90"} <= set(words)
+    assert "p99" not in words
+
+
+@pytest.mark.parametrize("gone", [[], [[]]])
+def test_lost_samples_leave_out_one_chart_only(gone: list[list[int]]) -> None:
+    names = [c.name for c in charts(host_run(), lambda _: gone)]
+    assert names == ["latency", "accuracy", "memory", "size"]
+
+
+@pytest.mark.parametrize(("correct", "drawn_front"), [((356, 356), 2), ((0, 360), 2)])
+def test_extreme_accuracies_can_be_drawn(correct: tuple[int, int], drawn_front: int) -> None:
+    planned = cells(device="fake")[:2]
+    measured = tuple(replace(measurement(c), accuracy=accuracy_of(n)) for c, n in zip(planned, correct, strict=True))
+    assert texts(drawn(make_run(planned, measured))["accuracy"]).count("accuracy, %") == drawn_front - 1
+
+
+def test_without_accuracy_the_chart_shows_agreement() -> None:
+    planned = cells(device="fake")[:4]
+    run = make_run(planned, tuple(replace(measurement(c), accuracy=None) for c in planned))
+    assert "same answer as the float model, %" in texts(drawn(run)["accuracy"])
+
+
+def test_without_any_quality_there_is_no_accuracy_chart() -> None:
+    planned = cells()[:3]
+    bare = tuple(replace(measurement(c), accuracy=None, fidelity=None, artifact=None) for c in planned)
+    assert list(drawn(make_run(planned, bare))) == ["latency", "distribution", "memory"]
+
+
+def test_several_devices_have_charts_of_their_own() -> None:
+    planned = (*cells()[:2], *cells(device="fake")[:2])
+    run = make_run(planned, tuple(measurement(c) for c in planned))
+    assert {"latency-1", "latency-2"} <= set(drawn(run))
+    assert drawn(run)["latency-2"].about == "digits on fake"
+
+
+def test_memory_below_the_baseline_can_be_drawn() -> None:
+    cell = cells()[0]
+    made = measurement(cell)
+    assert made.memory
+    memory = replace(made.memory, retained_bytes=made.memory.baseline_bytes - 500_000, peak_bytes=None)
+    words = texts(drawn(make_run((cell,), (replace(made, memory=memory),)))["memory"])
+    assert "-500" in words
+
+
+def test_inline_svg_names_no_address_and_keeps_its_references(host: dict[str, Chart]) -> None:
+    inline = inline_svg(host["latency"])
+    assert "http" not in inline
+    assert "metadata" not in inline
+    ids = re.findall(r' id="([^"]+)"', inline)
+    used = set(re.findall(r'href="#([^"]+)"', inline)) | set(re.findall(r"url\(#([^)]+)\)", inline))
+    assert len(ids) == len(set(ids))
+    assert used == set(ids)
+    assert all(i.startswith("latency-") for i in ids)

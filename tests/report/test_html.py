@@ -1,0 +1,188 @@
+"""The HTML report: whole, safe, and there for every empty case."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.measurement import Condition, ConditionId
+from harness.plan import Hole
+from harness.report.conditions import CONDITIONS, Figure, footnotes, marks
+from harness.report.html import render_html
+from harness.report.view import cell_views
+from harness.store import RunRecord
+from tests.report.builders import (
+    DESKTOP,
+    FACTS,
+    broken,
+    cells,
+    failed,
+    host_run,
+    make_run,
+    measurement,
+    phone_run,
+    samples_of,
+)
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags, its words, and whether every tag is closed in order."""
+
+    VOID = ("meta", "br", "img", "link", "input")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [v for k, v in attrs if k == "id" and v]
+        self.links += [v for k, v in attrs if k in ("href", "src", "xlink:href") and v]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def page(run: RunRecord) -> Page:
+    return Page(render_html(run, samples_of(run)))
+
+
+@pytest.fixture(scope="module")
+def host() -> str:
+    return render_html(host_run(), samples_of(host_run()))
+
+
+@pytest.fixture(scope="module")
+def phone() -> str:
+    return render_html(phone_run(), samples_of(phone_run()))
+
+
+@pytest.mark.parametrize("fixture", ["host", "phone"])
+def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest) -> None:
+    html = request.getfixturevalue(fixture)
+    found = Page(html)
+    assert found.open == []
+    assert "http" not in html
+    assert not {"link", "img", "iframe"} & set(found.tags)
+    assert found.tags.count("script") == 1
+    assert all(link.startswith("#") for link in found.links)
+    assert {link[1:] for link in found.links} <= set(found.ids)
+    assert len(found.ids) == len(set(found.ids))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "digits on Desktop (host)",
+        "14 ok, 1 unsupported, 1 broken",
+        "AMD EPYC 7B13, 2 cores, x86_64",
+        "executorch",
+        "20261123-014001-5f3a",
+        "3 min 39 s",
+        "354/360, 96.4–99.2",
+        "0.29× fp32",
+        "12 of 14 nodes, 1 thread",
+        "calls 40.2–43.2",
+        "ExecuTorch's portable kernels have no dynamically quantised linear",
+        "DESKTOP-CPU",
+        "RssAnon + VmSwap of the runner process",
+        "phonebench run digits --device host --format pte,tflite,onnx,ptl",
+        "measurements.jsonl",
+    ],
+)
+def test_the_host_report_tells(text: str, host: str) -> None:
+    assert text in Page(host).text
+
+
+@pytest.mark.parametrize("text", ["Ship int8 tflite", "1 of 16 cells have not run yet", "SIGSEGV", "11.7–12.0"])
+def test_the_phone_report_tells(text: str, phone: str) -> None:
+    assert text in Page(phone).text
+
+
+HOLE = Hole(cell=cells()[0], reason="no such kernels")
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (make_run((), ()), "The plan of this run has no cells."),
+        (make_run((), (), holes=(HOLE,)), "no such kernels"),
+        (make_run(cells(), ()), "16 of 16 cells have not run yet"),
+        (make_run(cells()[:1], (failed(cells()[0]),)), "killed by signal 11"),
+        (make_run(cells()[:1], (broken(cells()[0]),)), "above their error"),
+        (make_run(cells()[:1], (measurement(cells()[0]),)), "Ship fp32 pte"),
+        (replace(host_run(), devices=(), models=(), versions={}, commit=None, finished_at=None), "not finished"),
+    ],
+)
+def test_empty_cases_render(run: RunRecord, text: str) -> None:
+    found = page(run)
+    assert found.open == []
+    assert text in found.text
+
+
+def test_without_accuracy_there_is_a_dash_and_no_zero() -> None:
+    cell = cells()[0]
+    bare = replace(measurement(cell), accuracy=None, fidelity=None, memory=None, load=None, runtime=None)
+    text = page(make_run((cell,), (bare,), facts=replace(FACTS, float_correct=None, labelled=False))).text
+    assert "Accuracy was not measured" in text
+    assert "without labels" in text
+    assert "0.0–" not in text
+
+
+@pytest.mark.parametrize(
+    "bad", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "$\\frac"]
+)
+def test_names_and_reasons_are_text(bad: str) -> None:
+    planned = cells(model=bad)[:3]
+    run = make_run(
+        planned[:2],
+        (measurement(planned[0]), failed(planned[1], bad)),
+        holes=(Hole(cell=planned[2], reason=bad),),
+        facts=replace(FACTS, name=bad, source=bad),
+    )
+    found = page(run)
+    assert found.tags.count("script") == 1
+    assert "img" not in found.tags
+    assert bad in found.text
+
+
+def test_every_condition_is_explained_and_touches_a_figure() -> None:
+    assert set(CONDITIONS) == set(ConditionId)
+    assert all(facts.touches and facts.meaning.endswith(".") for facts in CONDITIONS.values())
+
+
+@pytest.mark.parametrize(("said", "shown"), [(1, 1), (2, 2), (5, 3)])
+def test_a_footnote_does_not_repeat_every_reading(said: int, shown: int) -> None:
+    planned = cells()[:said]
+    busy = [Condition(id=ConditionId.BUSY_HOST, summary=f"load {i}") for i in range(said)]
+    run = make_run(planned, tuple(measurement(c, conditions=(b,)) for c, b in zip(planned, busy, strict=True)))
+    (note,) = footnotes(cell_views(run))
+    assert (len(note.summaries), note.cells) == (shown, said)
+
+
+def test_a_condition_stands_only_beside_what_it_touches() -> None:
+    cell = cells()[0]
+    (view,) = cell_views(make_run((cell,), (measurement(cell, conditions=(DESKTOP,)),)))
+    notes = footnotes([view])
+    assert [n.letter for n in marks(view, notes, Figure.LATENCY)] == ["a"]
+    assert marks(view, notes, Figure.ACCURACY) == ()

@@ -1,0 +1,91 @@
+"""Intervals against printed tables and against figures worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.stats.intervals import log_half_width, t_interval_of_log_medians, wilson
+from harness.stats.student import t_probability, t_quantile
+
+# Two-sided 95 % and 99 % points as any printed table has them.
+TABLE_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 9: 2.262, 14: 2.145, 19: 2.093, 30: 2.042}
+TABLE_99 = {1: 63.657, 2: 9.925, 4: 4.604, 10: 3.169, 120: 2.617}
+
+
+@pytest.mark.parametrize(("degrees", "expected"), TABLE_95.items())
+def test_t_quantiles_are_those_of_the_95_percent_table(degrees: int, expected: float) -> None:
+    assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=0.0006)
+
+
+@pytest.mark.parametrize(("degrees", "expected"), TABLE_99.items())
+def test_t_quantiles_are_those_of_the_99_percent_table(degrees: int, expected: float) -> None:
+    assert t_quantile(0.995, degrees) == pytest.approx(expected, abs=0.0006)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 7, 40])
+def test_the_t_distribution_is_symmetric_about_zero(degrees: int) -> None:
+    assert t_probability(0.0, degrees) == 0.5
+    assert t_quantile(0.1, degrees) == pytest.approx(-t_quantile(0.9, degrees))
+
+
+@pytest.mark.parametrize(("probability", "degrees"), [(0.0, 3), (1.0, 3), (0.9, 0)])
+def test_no_quantile_outside_the_distribution(probability: float, degrees: int) -> None:
+    with pytest.raises(ValueError, match="no t quantile"):
+        t_quantile(probability, degrees)
+
+
+def test_interval_of_two_launches_by_hand() -> None:
+    # ln 100 and ln 121 lie ln 1.21 apart: s = ln 1.21 / √2, so t·s/√2 = 12.706 · ln 1.1; the centre of logs is ln 110.
+    interval = t_interval_of_log_medians([100.0, 121.0])
+    assert interval is not None
+    assert interval.centre_ns == 110.5
+    assert interval.high_ns == pytest.approx(110 * 1.1**12.7062, rel=1e-4)
+    assert interval.low_ns == pytest.approx(110 / 1.1**12.7062, rel=1e-4)
+
+
+@pytest.mark.parametrize("medians", [[], [100.0], [0.0, 100.0, 100.0]])
+def test_no_interval_without_spread_between_launches(medians: list[float]) -> None:
+    assert t_interval_of_log_medians(medians) is None
+    assert log_half_width(medians) is None
+
+
+def test_equal_launches_have_an_interval_of_no_width() -> None:
+    interval = t_interval_of_log_medians([250.0] * 5)
+    assert interval is not None
+    assert [interval.low_ns, interval.high_ns] == pytest.approx([250.0, 250.0])
+
+
+def test_the_interval_always_holds_its_centre() -> None:
+    interval = t_interval_of_log_medians([100.0] * 15 + [200.0] * 5)
+    assert interval is not None
+    assert interval.low_ns <= interval.centre_ns == 100.0 < interval.high_ns
+
+
+@pytest.mark.parametrize(
+    ("correct", "count", "low", "high"),
+    [(76, 100, 0.6677, 0.8331), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
+)
+def test_wilson(correct: int, count: int, low: float, high: float) -> None:
+    assert list(wilson(correct, count)) == pytest.approx([low, high], abs=5e-5)
+
+
+@pytest.mark.parametrize(("count", "half"), [(100, 0.083), (500, 0.037), (1000, 0.026), (5000, 0.012)])
+def test_wilson_half_widths_of_the_protocol(count: int, half: float) -> None:
+    low, high = wilson(round(0.76 * count), count)
+    assert (high - low) / 2 == pytest.approx(half, abs=0.0006)
+
+
+@pytest.mark.parametrize(("correct", "count"), [(0, 0), (3, 2), (-1, 5)])
+def test_wilson_refuses_what_is_no_share(correct: int, count: int) -> None:
+    with pytest.raises(ValueError, match="is not a share"):
+        wilson(correct, count)
+
+
+@pytest.mark.parametrize(("sd", "launches", "half"), [(0.02, 5, 0.0248), (0.02, 10, 0.0143), (0.02, 20, 0.0094)])
+def test_half_width_shrinks_with_launches(sd: float, launches: int, half: float) -> None:
+    # As many launches above as below the mean (one in the middle for an odd count), scaled to the wanted deviation.
+    signs = [1.0] * (launches // 2) + [-1.0] * (launches // 2) + [0.0] * (launches % 2)
+    scale = sd * math.sqrt((launches - 1) / (launches // 2 * 2))
+    assert log_half_width([1e6 * math.exp(scale * s) for s in signs]) == pytest.approx(half, abs=1e-4)

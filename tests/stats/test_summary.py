@@ -1,0 +1,57 @@
+"""From calls to figures."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from harness.measurement import LatencySummary
+from harness.stats.steady import SteadyState
+from harness.stats.summary import Summary, summarise, summarise_launch
+
+
+def test_the_fields_are_those_of_the_stored_record() -> None:
+    assert [f.name for f in fields(Summary)] == [f.name for f in fields(LatencySummary)]
+
+
+def test_headline_is_the_median_of_launch_medians() -> None:
+    # All calls pooled have the median 20; the launches' medians are 10, 20 and 90.
+    summary = summarise([[10] * 10, [20] * 30, [90] * 20])
+    assert summary.median_ns == 20.0
+    assert (summary.calls, summary.launches) == (60, 3)
+    assert (summary.low_ns or 0) < 20 < (summary.high_ns or 0)
+
+
+def test_a_single_launch_has_no_interval() -> None:
+    summary = summarise([[1, 2, 3, 4, 5]])
+    assert (summary.low_ns, summary.high_ns) == (None, None)
+    assert (summary.median_ns, summary.mean_ns, summary.min_ns) == (3.0, 3.0, 1)
+    assert (summary.p25_ns, summary.p75_ns) == (2.0, 4.0)
+    assert summary.variation == pytest.approx(2.5**0.5 / 3)
+
+
+@pytest.mark.parametrize(
+    ("calls", "shown"),
+    [(63, [False, False, False]), (64, [True, False, False]), (130, [True, True, False]), (662, [True, True, True])],
+)
+def test_tail_percentiles_appear_with_enough_calls(calls: int, shown: list[bool]) -> None:
+    summary = summarise([list(range(1, calls + 1))])
+    assert [p is not None for p in (summary.p90_ns, summary.p95_ns, summary.p99_ns)] == shown
+
+
+def test_one_call_has_no_variation() -> None:
+    assert summarise([[7]]).variation is None
+
+
+@pytest.mark.parametrize("launches", [[], [[1, 2], []]])
+def test_nothing_to_summarise_is_an_error(launches: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match="there are no"):
+        summarise(launches)
+
+
+@pytest.mark.parametrize(("trim", "start", "median_ns"), [(True, 150, 1000.0), (False, 0, 1000.0)])
+def test_trimming_drops_the_warm_up_and_tells_it_either_way(trim: bool, start: int, median_ns: float) -> None:
+    launch = summarise_launch([1500] * 150 + [1000] * 200, trim=trim)
+    assert (launch.start, launch.calls, launch.median_ns) == (start, 350 - start, median_ns)
+    assert launch.state is SteadyState.WARMUP
