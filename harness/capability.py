@@ -72,7 +72,7 @@ class Capabilities:
 
 
 def probe(cache: Cache, progress: Progress) -> Capabilities:
-    """Return the table, tried out now unless the same packages were tried before."""
+    """Return the table, tried out now unless the same packages were tried before and nothing failed."""
     key = _environment_key()
     found = cache.entry("prepared", key, _read)
     if found is not None:
@@ -89,8 +89,11 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
         variants=tuple(_variant(build, outcome.artifacts[build]) for build in builds),
         delegates=_delegates(card, outcome),
     )
-    with cache.making("prepared", key) as folder:
-        (folder / PROBE_FILE).write_bytes(msgspec.json.encode(table))
+    # What failed may have failed for want of memory or time; it is tried again.
+    states = [c.state for c in table.variants] + [c.state for c in table.delegates]
+    if Capability.FAILED not in states:
+        with cache.making("prepared", key) as folder:
+            (folder / PROBE_FILE).write_bytes(msgspec.json.encode(table))
     return table
 
 
@@ -108,7 +111,8 @@ def _read(folder: Path) -> Capabilities:
         raise ValueError(msg) from error
 
 
-_STATES: dict[ArtifactState, Capability] = {
+# What a build's end says of a capability.
+STATES: dict[ArtifactState, Capability] = {
     ArtifactState.READY: Capability.WORKS,
     ArtifactState.BROKEN: Capability.BROKEN,
     ArtifactState.UNSUPPORTED: Capability.UNSUPPORTED,
@@ -123,7 +127,7 @@ def _variant(build: Build, artifact: Artifact) -> VariantCapability:
         format=build.format,
         backend=build.backend.value if build.backend else None,
         variant=build.variant,
-        state=_STATES[manifest.state],
+        state=STATES[manifest.state],
         detail=manifest.reason or fidelity,
     )
 
@@ -142,7 +146,7 @@ def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCap
     state, detail = Capability.UNSUPPORTED, why_not(cell)
     artifact = outcome.artifacts[cell.build]
     if detail is None and artifact.path is None:
-        detail = artifact.manifest.reason
+        state, detail = STATES[artifact.manifest.state], artifact.manifest.reason
     elif detail is None:
         job = Job(
             cell=cell,

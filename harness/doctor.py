@@ -50,11 +50,11 @@ class Findings:
     advice: str
 
 
-def examine() -> Findings:
-    """Look at the installed distributions."""
+def examine(wanted: tuple[tuple[str, str, str], ...] = PACKAGES) -> Findings:
+    """Look whether the distributions of ``wanted``, rows like those of `PACKAGES`, are installed."""
     packages = tuple(
         PackageFinding(extra=extra, name=name, version=package_version(name), purpose=purpose)
-        for extra, name, purpose in PACKAGES
+        for extra, name, purpose in wanted
     )
     missing = list(dict.fromkeys(p.extra for p in packages if p.version is None))
     return Findings(

@@ -18,7 +18,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import Device, list_devices, open_device, parse_device_key
-from harness.errors import DeviceError, IncompleteError, InterruptedRunError
+from harness.errors import DeviceError, IncompleteError, InterruptedRunError, UsageError
 from harness.measurement import CellStatus, Measurement
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Cell, Plan, make_plan
@@ -80,6 +80,7 @@ def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
     """Go on with the cells of a stored run that have no measurement yet. Raises as `run` does."""
     with reopen_run(places.results, name) as writer, _resumable(writer):
+        _refuse_change("the installed packages have", writer.head.versions, _versions())
         checked = check(writer.head.spec)
         done = {measurement.cell for measurement in writer.record().measurements}
         plan = writer.head.plan
@@ -102,11 +103,25 @@ def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _To
         writer.update(devices=tuple(device.info for device in devices.values()))
         builds = tuple(dict.fromkeys(cell.build for cell in cells))
         outcome = build_artifacts(checked.cards, builds, tools.cache, tools.progress)
-        writer.update(models=_model_facts(checked.cards, outcome))
+        facts = _model_facts(checked.cards, outcome)
+        _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
+        writer.update(models=facts)
         todo = _enter_unbuilt(cells, outcome, writer)
         _measure_all(_jobs(checked, todo, outcome), devices, writer, tools.progress)
     writer.update(finished_at=utc_now())
     return writer.record()
+
+
+def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
+    return {model.name: f"{model.weights_sha256} {model.data_sha256}" for model in models}
+
+
+def _refuse_change(what: str, before: dict[str, str], now: dict[str, str]) -> None:
+    """Raise `UsageError` when something known of a stored run differs now: its cells would not be comparable."""
+    changed = [name for name, value in before.items() if now.get(name) not in (None, value)]
+    if changed:
+        msg = f"{what} changed since this run began ({', '.join(changed)}): start a new run"
+        raise UsageError(msg)
 
 
 def _enter_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWriter) -> tuple[Cell, ...]:
@@ -203,16 +218,20 @@ def _resumable(writer: RunWriter) -> Iterator[None]:
 
 def _head(checked: Checked) -> RunHead:
     now = datetime.now(UTC)
-    packages = dict.fromkeys(name for names in PACKAGES.values() for name in names)
     return RunHead(
         id=new_run_id(now),
         created_at=utc_now(),
         spec=checked.spec,
         plan=checked.plan,
         host=list_devices()[0],
-        versions={"phonebench": __version__, **versions_of(tuple(packages))},
+        versions=_versions(),
         commit=_commit(),
     )
+
+
+def _versions() -> dict[str, str]:
+    packages = dict.fromkeys(name for names in PACKAGES.values() for name in names)
+    return {"phonebench": __version__, **versions_of(tuple(packages))}
 
 
 def _commit() -> str | None:

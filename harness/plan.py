@@ -90,7 +90,7 @@ DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
 
 
 def make_plan(spec: Spec, models: tuple[ModelCard, ...]) -> Plan:
-    """Cross everything the spec asks for. Raises `UsageError` when two models share a name or nothing is left."""
+    """Cross everything the spec asks for. Raises `UsageError` when two models share a name."""
     _check_names(models)
     cells: list[Cell] = []
     holes: list[Hole] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.artifacts.manifest import Artifact, CalibrationSource
-from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.prepared import PreparedModel, correct_rows
 from harness.deploy import deploy
 from harness.devices import Device, Execution
 from harness.measurement import (
@@ -111,7 +111,7 @@ def measure(job: Job, device: Device, keeper: Keeper, now: Callable[[], str]) ->
         execution = device.execute(make_request(job, launch), job.model.inputs_path, _deadline_s(job))
         seen.digests.append(keeper.keep(execution.reply_bytes, ".json"))
         seen.replies.append(execution.reply)
-        if execution.reply.status is not ReplyStatus.OK or execution.reply.latency is None:
+        if execution.reply.status is not ReplyStatus.OK or not _samples(execution.reply):
             return _failed(job, seen, started_at, now())
         _take(job, seen, execution, keeper)
         if _enough(job, seen):
@@ -200,6 +200,10 @@ def _take(job: Job, seen: _Seen, execution: Execution, keeper: Keeper) -> None:
         seen.outputs_sha256 = keeper.keep(data, ".bin")
 
 
+def _samples(reply: RunReply) -> tuple[int, ...]:
+    return reply.latency.samples_ns if reply.latency else ()
+
+
 def _failed(job: Job, seen: _Seen, started_at: str, ended_at: str) -> Measurement:
     reply = seen.replies[-1]
     unsupported = reply.status is ReplyStatus.UNSUPPORTED
@@ -277,7 +281,9 @@ def _latency(seen: _Seen) -> LatencySummary:
     return LatencySummary(**{name: getattr(found, name) for name in LatencySummary.__dataclass_fields__})
 
 
-def _load(seen: _Seen) -> LoadSummary:
+def _load(seen: _Seen) -> LoadSummary | None:
+    if not all(reply.load for reply in seen.replies):
+        return None
     return LoadSummary(
         first_ns=median([reply.load.first_ns for reply in seen.replies if reply.load]),
         first_inference_ns=median([reply.latency.first_ns for reply in seen.replies if reply.latency]),
@@ -285,7 +291,7 @@ def _load(seen: _Seen) -> LoadSummary:
 
 
 def _memory(seen: _Seen) -> MemoryReading | None:
-    """The launch with the highest steady memory: one coherent reading instead of a mixture of several."""
+    """The launch with the highest peak: one coherent reading instead of a mixture of several."""
     readings = [reply.memory for reply in seen.replies if reply.memory]
     return max(readings, key=lambda r: r.peak_bytes or r.steady_bytes) if readings else None
 
@@ -296,7 +302,7 @@ def _accuracy(job: Job, seen: _Seen) -> Accuracy | None:
     if seen.outputs is None or labels is None or job.card.task is not Task.CLASSIFICATION or job.card.random_weights:
         return None
     scores = first_output(seen.outputs)
-    right = [int(guess) == label for guess, label in zip(scores.argmax(axis=1), labels, strict=True)]
+    right = correct_rows(scores, labels)
     low, high = wilson(sum(right), len(right))
     bits = "".join("1" if r else "0" for r in right)
     padded = bits.ljust(-(-len(bits) // 4) * 4, "0")

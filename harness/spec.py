@@ -54,6 +54,9 @@ class Spec:
         if self.launches is not None and not 1 <= self.launches <= 1000:
             msg = f"launches is {self.launches}: it must be from 1 to 1000"
             raise UsageError(msg)
+        if not 0 <= self.seed < 2**32:
+            msg = f"seed is {self.seed}: it must be from 0 to {2**32 - 1}"
+            raise UsageError(msg)
         if self.timeout is not None and not 1 <= self.timeout <= 86_400:
             msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
@@ -82,6 +85,7 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
     """Build a spec from plain values; a single value stands for a list of one. Raises `UsageError`."""
     ready: dict[str, Any] = {}
     for key, value in values.items():
+        _check_flat(key, value, where=where)
         listed = [value] if key in _LIST_KEYS and not isinstance(value, list | tuple) else value
         if key in _NAMES:
             for name in listed if isinstance(listed, list | tuple) else [listed]:
@@ -92,6 +96,15 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
         # Repeated names mean one cell, not two with the same key.
         ready[key] = list(dict.fromkeys(listed)) if isinstance(listed, list | tuple) else listed
     return decode(ready, Spec, where=where or "the command line")
+
+
+def _check_flat(key: str, value: object, *, where: str) -> None:
+    """Raise `UsageError` for a table, or a list within a list: no key takes one."""
+    items = value if isinstance(value, list | tuple) else [value]
+    nested = next((item for item in items if isinstance(item, list | tuple | dict)), None)
+    if nested is not None:
+        msg = f"{key} holds {nested!r} in {where or 'the command line'}: give a single value, or a list of them"
+        raise UsageError(msg)
 
 
 def check_name(kind: str, name: object, allowed: type[StrEnum], *, where: str = "") -> None:
@@ -117,8 +130,5 @@ def decode(values: dict[str, Any], kind: type[_Record], *, where: str) -> _Recor
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        # What a record's own check says comes wrapped; the sentence of ours is the one to show.
-        if isinstance(error.__cause__, UsageError):
-            raise error.__cause__ from None
         msg = f"{where}: {error}"
         raise UsageError(msg) from error

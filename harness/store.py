@@ -32,7 +32,7 @@ from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
 from harness.spec import Spec
 from harness.storage import storage_errors
-from harness.wire import RunReply, WireError, decode_reply
+from harness.wire import RunReply, decode_reply
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
             msg = f"the kept reply {str(path)!r} has changed: its content no longer has its digest"
             raise StoreError(msg)
         return decode_reply(data)
-    except (OSError, EOFError, WireError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         msg = f"the kept reply {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
 
@@ -269,7 +269,8 @@ def _read_head(folder: Path) -> RunHead:
         data = path.read_bytes()
         _check_schema(data, SCHEMA, str(path))
         return msgspec.json.decode(data, type=RunHead)
-    except (OSError, msgspec.DecodeError) as error:
+    # A value error is JSON or UTF-8 that is none; a spec can hold names that this version does not know.
+    except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
         raise StoreError(msg) from error
 
@@ -290,7 +291,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
         try:
             _check_schema(line, MEASUREMENT_SCHEMA, str(path))
             measurement = msgspec.json.decode(line, type=Measurement)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             log.warning("a line of %s cannot be read (%s); its cell counts as not run", path, error)
             damaged += 1
             continue
@@ -334,7 +335,8 @@ def _replace(path: Path, data: bytes) -> None:
 def _held(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / ".lock", timeout=0)
     try:
-        lock.acquire()
+        with storage_errors(folder):
+            lock.acquire()
     except Timeout:
         msg = f"the run {folder.name!r} is being worked on by another process; wait for it, or start a new run"
         raise StoreError(msg) from None

@@ -7,6 +7,7 @@ damaged entry is thrown away and made again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -97,8 +98,7 @@ class Cache:
     def usage(self) -> CacheUsage:
         """Count entries and bytes."""
         folders = [f for kind in ("artifacts", "prepared") for f in (self.root / kind).glob("*/*")]
-        size = sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
-        return CacheUsage(entries=len(folders), bytes=size)
+        return CacheUsage(entries=len(folders), bytes=sum(_sizes(self.root)))
 
     def clear(self) -> CacheUsage:
         """Remove every entry and log, and return what there was; locks held by a running build stay."""
@@ -112,8 +112,18 @@ class Cache:
     def _sweep(self) -> None:
         limit = time.time() - STALE_SECONDS
         for folder in (self.root / "staging").iterdir():
-            if folder.stat().st_mtime < limit:
-                shutil.rmtree(folder, ignore_errors=True)
+            # Another process may be done with it at this very moment.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < limit:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sizes(root: Path) -> Iterator[int]:
+    """The sizes of the files below ``root``; what vanishes while it is counted does not count."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                yield Path(folder, name).lstat().st_size
 
 
 def _read_artifact(folder: Path) -> Artifact:

@@ -17,11 +17,13 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     """Return the SHA-256, in hexadecimal, over weights, recipe, format, backend, calibration and package versions.
 
     ``recipe`` is None for a ready-made file: its content alone counts, with the runtime that verified it. The test
-    inputs count too, since the gate's figures stand in the manifest.
+    inputs count too, since the gate's figures stand in the manifest. The key of the source counts, because what
+    ``forward`` does, and what the card says of the task, can change while every weight stays the same.
     """
     packages = PACKAGES if recipe else RUNTIME_PACKAGES
     static = recipe is not None and recipe.precision is Precision.INT8
     parts = {
+        "source": facts.key,
         "weights": facts.weights_sha256,
         "inputs": [asdict(tensor) for tensor in facts.inputs],
         "data": facts.data_sha256,

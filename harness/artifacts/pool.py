@@ -5,13 +5,14 @@ A worker that dies or hangs costs the task in its hands; a new one goes on with 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,26 +20,34 @@ from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decod
 
 # The longest export measured is minutes; past this a converter hangs.
 TASK_SECONDS = 1800.0
+# What a worker without work may take to end by itself.
+CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
+COMMAND = (sys.executable, "-m", "harness.artifacts.worker")
 
 Report = Callable[[WorkerTask, WorkerResult], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Tasks that one worker does in order. ``warm`` names what it may import while it waits for the first."""
+    """Tasks that one worker does in order. ``warm`` names what it may import while it waits for the first.
+
+    ``command`` starts the worker, which gets the path of its log and ``warm`` as arguments.
+    """
 
     name: str
     warm: str
     log: Path
     tasks: tuple[WorkerTask, ...]
+    command: tuple[str, ...] = COMMAND
+    task_seconds: float = TASK_SECONDS
 
 
 def run_groups(first: Sequence[WorkerTask], groups: Sequence[Group], report: Report) -> None:
     """Do the tasks of ``first`` in the first group's worker, then every group's own; groups run side by side.
 
     ``report`` gets each task with its result, from any of the threads. Workers of other groups start at once and
-    import meanwhile. On an interrupt all workers are killed and the interrupt goes on.
+    import meanwhile. On an interrupt, or when ``report`` raises, all workers are killed and the exception goes on.
     """
     gate = threading.Event()
     workers: list[_Worker] = []
@@ -47,6 +56,8 @@ def run_groups(first: Sequence[WorkerTask], groups: Sequence[Group], report: Rep
     def work(index: int, group: Group) -> None:
         worker = _Worker(group)
         workers.append(worker)
+        if stopped.is_set():
+            worker.kill()
         try:
             if index == 0:
                 try:
@@ -61,7 +72,7 @@ def run_groups(first: Sequence[WorkerTask], groups: Sequence[Group], report: Rep
     with ThreadPoolExecutor(max_workers=min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(work, index, group) for index, group in enumerate(groups)]
         try:
-            for future in futures:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
             stopped.set()
@@ -88,14 +99,16 @@ class _Worker:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._timed_out = False
+        self._killed = False
+        self._lock = threading.Lock()
         self._process = self._start()
 
     def do(self, task: WorkerTask) -> WorkerResult:
         """Send ``task`` and wait for its result; a dead or hung process becomes a failure."""
         if self._process.poll() is not None:
-            self._process = self._start()
+            self._restart()
         self._timed_out = False
-        timer = threading.Timer(TASK_SECONDS, self._give_up)
+        timer = threading.Timer(self._group.task_seconds, self._give_up)
         timer.start()
         try:
             line = self._exchange(encode_line(task))
@@ -103,28 +116,44 @@ class _Worker:
             timer.cancel()
         if not line.endswith(b"\n"):
             return self._death()
-        return decode_result(line)
+        try:
+            return decode_result(line)
+        # Whatever it is, it does not speak the protocol, so that nothing it says later can be believed either.
+        except ValueError:
+            self._process.kill()
+            self._process.wait()
+            return self._failure(f"the {self._group.name} exporter answered with rubbish: {line[:80]!r}")
 
     def close(self) -> None:
         """Let the process end by itself, which it does when its input ends."""
         if self._process.stdin is not None:
             # A process that died has closed the other end already.
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(timeout=CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
     def kill(self) -> None:
-        """End the process now."""
-        self._process.kill()
+        """End the process now, and start no other."""
+        with self._lock:
+            self._killed = True
+            self._process.kill()
+
+    def _restart(self) -> None:
+        with self._lock:
+            if not self._killed:
+                self.close()
+                self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.artifacts.worker", str(self._group.log), self._group.warm],
+            [*self._group.command, str(self._group.log), self._group.warm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | threads,
@@ -149,9 +178,12 @@ class _Worker:
     def _death(self) -> WorkerResult:
         code = self._process.wait()
         if self._timed_out:
-            message = f"it took longer than {TASK_SECONDS:.0f} s and was stopped"
+            message = f"it took longer than {self._group.task_seconds:g} s and was stopped"
         elif code < 0:
             message = f"the {self._group.name} exporter died with {signal.Signals(-code).name}"
         else:
             message = f"the {self._group.name} exporter ended with exit code {code} without an answer"
+        return self._failure(message)
+
+    def _failure(self, message: str) -> WorkerResult:
         return WorkerResult(failure=TaskFailure(message=message, log=str(self._group.log)))

@@ -20,7 +20,7 @@ from harness.artifacts.prepared import (
     REFERENCE_FILE,
     Prepared,
     PreparedModel,
-    count_correct,
+    correct_rows,
     read_prepared,
 )
 from harness.data import Dataset, Split, load_split, synthetic
@@ -48,6 +48,7 @@ def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
             return found
         with cache.making("prepared", key) as folder:
             facts = _ready_made(card, key, folder) if card.kind is SourceKind.READY else _float(card, key, folder)
+            facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
             (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
     return read_prepared(cache.folder("prepared", key))
 
@@ -60,8 +61,7 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
     )
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    scores = first_output(outputs)
-    scored = card.task is Task.CLASSIFICATION and sides.test.labels is not None
+    labels = sides.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
         key=key,
         model=card.name,
@@ -69,7 +69,7 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         outputs=specs,
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
-        float_correct=count_correct(scores, sides.test.labels) if scored and sides.test.labels is not None else None,
+        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
         **sides.facts(folder),
     )
 
@@ -167,7 +167,8 @@ def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Arra
     rows: list[list[Array]] = []
     with torch.no_grad():
         for index in range(len(inputs[0])):
-            tensors = [torch.from_numpy(np.ascontiguousarray(array[index])) for array in inputs]
+            # Copies: a network may work in place, and what came from a file may be read-only.
+            tensors = [torch.from_numpy(array[index].copy()) for array in inputs]
             try:
                 result = network(*tensors)
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
@@ -189,6 +190,7 @@ def _plain(output: object) -> Array:
     if not isinstance(output, torch.Tensor):
         msg = f"the network returns a {type(output).__name__}, a tensor or a tuple of tensors is needed"
         raise BuildError(msg)
+    output = output.detach()
     plain = output.float() if output.dtype in (torch.float16, torch.bfloat16, torch.float64) else output
     array: Array = plain.contiguous().numpy()
     return array
@@ -196,8 +198,11 @@ def _plain(output: object) -> Array:
 
 def weights_sha256(network: torch.nn.Module) -> str:
     """Return the SHA-256 over the network's source structure and every tensor of its state, in hexadecimal."""
+    import torch
+
     digest = hashlib.sha256(str(network).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().contiguous().cpu().flatten().numpy().tobytes())
+        # Bytes, because numpy has no bfloat16.
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -6,7 +6,7 @@ The entry is found by `harness.model.source_key`, which is cheap; it holds the d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,8 @@ class Prepared:
     """What is known of a model once it was loaded.
 
     ``outputs`` are the float network's (empty for a ready-made file, which has no float network). ``random_inputs``:
-    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers.
+    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers. ``files`` has the
+    SHA-256 of every file of the entry but this record's own.
     """
 
     schema: int = SCHEMA
@@ -50,6 +51,7 @@ class Prepared:
     random_calibration: bool
     parameters: int | None
     float_correct: int | None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +104,20 @@ def read_prepared(folder: Path) -> PreparedModel:
         msg = f"it has schema {facts.schema}, this version writes {SCHEMA}"
         raise ValueError(msg)
     model = PreparedModel(facts=facts, folder=folder)
-    if file_sha256(model.inputs_path) != facts.data_sha256:
-        msg = f"{INPUTS_FILE} has changed"
-        raise ValueError(msg)
-    if file_sha256(folder / CALIBRATION_FILE) != facts.calibration_sha256:
-        msg = f"{CALIBRATION_FILE} has changed"
-        raise ValueError(msg)
+    known = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
+    for name, sha256 in (facts.files | known).items():
+        if file_sha256(folder / name) != sha256:
+            msg = f"{name} has changed"
+            raise ValueError(msg)
     return model
 
 
-def count_correct(scores: Array, labels: Sequence[int] | Array) -> int:
-    """Return how many rows of ``scores``, shape ``(count, classes)``, are largest at their label."""
-    return int((scores.argmax(axis=1) == labels).sum())
+def correct_rows(scores: Array, labels: Sequence[int] | Array) -> list[bool]:
+    """Return for each row of ``scores``, shape ``(count, classes)``, whether it is largest at its label.
+
+    A row with a value that is not finite is wrong: `argmax` would take its first NaN for the largest.
+    """
+    import numpy as np
+
+    right = (scores.argmax(axis=1) == np.asarray(labels)) & np.isfinite(scores).all(axis=1)
+    return [bool(r) for r in right]

@@ -35,7 +35,7 @@ LONGEST_FIRST = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
 
 @dataclass(slots=True, kw_only=True)
 class BuildOutcome:
-    """Everything the build stage came to: an entry for every model and build that it was asked for."""
+    """Everything the build stage came to: an entry for every model and build that it was asked for, in that order."""
 
     models: dict[str, PreparedModel] = field(default_factory=dict)
     model_failures: dict[str, str] = field(default_factory=dict)
@@ -79,6 +79,7 @@ class _Stage:
                 self._work(unprepared, wanted)
             finally:
                 self._progress.finish()
+        self._outcome.artifacts = {build: self._outcome.artifacts[build] for build in self._builds}
         return self._outcome
 
     def _at_hand(self, build: Build) -> bool:
@@ -105,6 +106,7 @@ class _Stage:
             )
             for format_ in formats
         ] or [Group(name="prepare", warm="", log=self._cache.root / "logs" / "prepare.log", tasks=())]
+        self._progress.begin(", ".join(group.name for group in groups))
         run_groups(unprepared, groups, self._report)
 
     def _report(self, task: WorkerTask, result: WorkerResult) -> None:

@@ -12,15 +12,16 @@ from harness.recipe import Precision, Recipe
 
 
 class TfliteExporter:
-    """Converts the network once; the float file is kept in a private folder for as long as this object lives."""
+    """Converts the network once and keeps the float file's bytes."""
 
     def __init__(self, source: FloatModel) -> None:
         import litert_torch
 
         self._source = source
-        self._folder = tempfile.TemporaryDirectory(prefix="phonebench-tflite-")
-        self._base = Path(self._folder.name) / "base.tflite"
-        litert_torch.convert(source.exportable(), source.example()).export(str(self._base))
+        with tempfile.TemporaryDirectory(prefix="phonebench-tflite-") as folder:
+            path = Path(folder) / "base.tflite"
+            litert_torch.convert(source.exportable(), source.example()).export(str(path))
+            self._base = path.read_bytes()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
         """Write the variant to ``path``."""
@@ -28,7 +29,7 @@ class TfliteExporter:
 
         match recipe.precision:
             case Precision.FP32:
-                path.write_bytes(self._base.read_bytes())
+                path.write_bytes(self._base)
             case Precision.FP16:
                 path.write_bytes(self._quantise(_float16_recipe()))
             case Precision.INT8:
@@ -41,7 +42,7 @@ class TfliteExporter:
     def _quantise(self, rules: Any, *, calibration_inputs: int = 0) -> bytes:
         from ai_edge_quantizer import quantizer
 
-        job = quantizer.Quantizer(str(self._base))
+        job = quantizer.Quantizer(bytearray(self._base))
         job.load_quantization_recipe(rules)
         ranges = job.calibrate(self._calibration(calibration_inputs)) if calibration_inputs else None
         return bytes(job.quantize(ranges).quantized_model)
@@ -50,7 +51,7 @@ class TfliteExporter:
         """Calibration inputs by signature and input name; the converter narrows int64 to int32, so they do too."""
         from ai_edge_litert.interpreter import Interpreter
 
-        signatures = Interpreter(model_path=str(self._base)).get_signature_list()
+        signatures = Interpreter(model_content=self._base).get_signature_list()
         signature, names = next(iter(signatures.items()))
         # The converter names inputs args_0, args_1, …; sorting by that number gives the order of the call.
         ordered = sorted(names["inputs"], key=lambda name: int(name.rpartition("_")[2]))

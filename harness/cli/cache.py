@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json
-from harness.cli.options import cache_folder, json_option
+from harness.cli.options import CACHE_HELP, cache_folder, json_option
 
 
 @click.command()
 @click.option("--clear", is_flag=True, help="Remove every artifact; the next run builds them again.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE")
+@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE", help=CACHE_HELP)
 @json_option
 def cache(clear: bool, cache_dir: Path | None, as_json: bool) -> None:
     """Show what the cache of artifacts holds, or empty it."""

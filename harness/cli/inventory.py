@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.options import cache_folder, json_option
+from harness.cli.options import CACHE_HELP, cache_folder, json_option
 
 
 @click.command()
@@ -27,7 +27,7 @@ def models(as_json: bool) -> None:
             card.name,
             card.task.value,
             ", ".join(f"{t.name} {t.dtype.value} {'x'.join(map(str, t.shape))}" for t in card.inputs),
-            "labelled test data" if card.data else "no data: fidelity only",
+            "labelled test data" if card.data and card.data.source else "none of its own: --data",
             card.license,
         )
         for card in cards
@@ -36,7 +36,7 @@ def models(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE")
+@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE", help=CACHE_HELP)
 @json_option
 def formats(cache_dir: Path | None, as_json: bool) -> None:
     """Show what can be built and run here, tried out on a tiny network, with the reason for each hole.

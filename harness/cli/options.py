@@ -59,6 +59,8 @@ spec_options = together(
     click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
 )
 
+CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"
+
 places_options = together(
     click.option(
         "--results",
@@ -74,7 +76,7 @@ places_options = together(
         type=click.Path(path_type=Path),
         envvar="PHONEBENCH_CACHE",
         show_envvar=True,
-        help="Where artifacts are kept.  [default: the user's cache folder]",
+        help=CACHE_HELP,
     ),
 )
 
@@ -101,15 +103,16 @@ def spec_from(spec_file: Path | None, given: dict[str, Any]) -> Spec:
     """Return the spec of a file with the options of the command line over it. Raises `UsageError`."""
     from harness.spec import KEYS, make_spec, read_spec
 
-    values = read_spec(spec_file) if spec_file else {}
+    values = _with_numbers(read_spec(spec_file)) if spec_file else {}
+    if spec_file:
+        # By itself first, so that a mistake on the command line is not blamed on the file.
+        make_spec(values, where=str(spec_file))
     for key in KEYS:
         value = given.get(key)
         if value is None or value == ():
             continue
         values[key] = _flat(value) if isinstance(value, tuple) else value
-    if "threads" in values:
-        values["threads"] = [_number(item) for item in _listed_values(values["threads"])]
-    return make_spec(values, where=str(spec_file) if spec_file else "")
+    return make_spec(_with_numbers(values))
 
 
 def _flat(value: tuple[Any, ...]) -> list[Any]:
@@ -117,8 +120,12 @@ def _flat(value: tuple[Any, ...]) -> list[Any]:
     return [item for part in value for item in (part if isinstance(part, list) else [part])]
 
 
-def _listed_values(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _with_numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with numbers for ``threads``, which come as words from the command line."""
+    if "threads" not in values:
+        return values
+    threads = values["threads"]
+    return values | {"threads": [_number(item) for item in (threads if isinstance(threads, list) else [threads])]}
 
 
 def _number(text: Any) -> int:

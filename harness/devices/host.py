@@ -23,6 +23,7 @@ from harness.devices.host_facts import host_conditions, host_info
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
 from harness.measurement import Condition, DeviceInfo
+from harness.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, encode
 
 RUNNER = (sys.executable, "-m", "harness.host_runner")
@@ -90,13 +91,13 @@ class HostDevice:
 
     def clean(self) -> None:
         if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
+            remove_scratch(self._root)
             self._root = None
 
     def _folder(self, name: str) -> Path:
         with _storage(self._parent or Path(tempfile.gettempdir())):
             if self._root is None:
-                self._root = Path(tempfile.mkdtemp(prefix="phonebench-host-", dir=self._parent))
+                self._root = make_scratch("host", self._parent)
             folder = self._root / name
             folder.mkdir(exist_ok=True)
         return folder

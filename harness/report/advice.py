@@ -56,7 +56,7 @@ def _headline(ranking: Ranking, names: dict[str, str]) -> str:
         return _ship(ranking, ranking.best, names)
     if ranking.smallest is None:
         return f"Nothing can be recommended: no variant of {where} keeps the quality of the float model."
-    return _smallest(ranking.smallest, names)
+    return _smallest(ranking.smallest, names, judged=ranking.basis is not QualityBasis.NOTHING)
 
 
 def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
@@ -71,12 +71,14 @@ def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
     return f"{words}{_quality_words(best)}{_size_words(best)}."
 
 
-def _smallest(view: CellView, names: dict[str, str]) -> str:
-    words = f"The smallest file that keeps the quality is {names[view.cell.key]}"
+def _smallest(view: CellView, names: dict[str, str], *, judged: bool) -> str:
+    which = "The smallest file that keeps the quality" if judged else "The smallest file, whatever its quality,"
+    words = f"{which} is {names[view.cell.key]}"
     growth = memory_growth(view.memory)
     peak = growth.peak_bytes if growth else None
     memory = f"; it adds {units.size(peak)} of memory at its peak" if peak is not None else ""
-    return f"{words}{_size_words(view)}{_quality_words(view)}{memory}."
+    quality = _quality_words(view) if judged else ""
+    return f"{words}{_size_words(view)}{quality}{memory}."
 
 
 def _quality_words(view: CellView) -> str:

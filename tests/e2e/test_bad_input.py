@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,40 @@ def test_a_missing_reply_leaves_the_figures(phonebench: CommandLine, tmp_path: P
         reply.write_bytes(b"")
     assert phonebench("report").code == 0
     assert phonebench("show", "--json").json()["cells"][0]["latency"]["median_ns"] > 0
+
+
+def test_weights_that_do_not_fit(phonebench: CommandLine, tmp_path: Path) -> None:
+    digits = Path(__file__).parents[2] / "models" / "digits"
+    shutil.copytree(digits, tmp_path / "mine")
+    network = tmp_path / "mine" / "network.py"
+    network.write_text(re.sub(r"nn\.Linear\((\w+), 10\)", r"nn.Linear(\1, 11)", network.read_text()))
+    done = phonebench("run", "mine", "--format", "onnx", "--variant", "fp32")
+    assert done.code == 4
+    assert "Traceback" not in done.err
+    cell = phonebench("show", "--json").json()["cells"][0]
+    assert cell["status"] == "failed"
+    assert "weights" in cell["reason"]
+
+
+def test_a_damaged_artifact_in_the_cache_is_built_again(
+    phonebench: CommandLine, tmp_path: Path, built_cache: Path
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(built_cache, cache)
+    victim = next(cache.glob("artifacts/*/*/model.onnx"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    done = phonebench("build", "digits", "--format", "onnx", "--json", "--cache-dir", str(cache))
+    assert done.code == 0, done.err
+    assert done.json()["built"] == 1
+    assert len(victim.read_bytes()) == len(whole)
+
+
+def test_a_run_is_not_resumed_with_another_model(phonebench: CommandLine, tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "models" / "digits", tmp_path / "mine")
+    phonebench("run", "mine", "--device", "fake:lost", "--format", "onnx")
+    card = tmp_path / "mine" / "model.toml"
+    card.write_text(card.read_text().replace('weights = "weights.safetensors"\n', ""))
+    done = phonebench("run", "--resume")
+    assert done.code == 2
+    assert "changed since" in done.err

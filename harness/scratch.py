@@ -1,0 +1,60 @@
+"""Temporary folders that do not pile up: what a killed process left behind is removed by the next one.
+
+Each folder is guarded by a lock file beside it that the system frees when its process dies; a lock that can be taken
+means that nobody is left to use the folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+# A process may be between making its folder and locking it; nobody takes that long.
+GRACE_SECONDS = 600
+
+_held: dict[Path, FileLock] = {}
+
+
+def make_scratch(kind: str, parent: Path | None = None) -> Path:
+    """Return a new private folder in ``parent`` (by default the system's), sweeping dead ones of ``kind`` first."""
+    root = parent or Path(tempfile.gettempdir())
+    prefix = f"phonebench-{kind}-"
+    _sweep(root, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    lock = FileLock(_lock_path(folder))
+    lock.acquire()
+    _held[folder] = lock
+    return folder
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a folder made by `make_scratch`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    lock = _held.pop(folder, None)
+    if lock is not None:
+        lock.release()
+    _lock_path(folder).unlink(missing_ok=True)
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _sweep(root: Path, prefix: str) -> None:
+    limit = time.time() - GRACE_SECONDS
+    for folder in root.glob(f"{prefix}*"):
+        if folder.suffix == ".lock" or folder in _held:
+            continue
+        try:
+            if folder.stat().st_mtime > limit:
+                continue
+            with FileLock(_lock_path(folder), timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):
+            # In use, somebody else's, or being swept by another process.
+            continue
+        _lock_path(folder).unlink(missing_ok=True)

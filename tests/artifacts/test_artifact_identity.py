@@ -1,0 +1,89 @@
+"""The content address: it changes with all that decides an artifact or its figures, and with nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.artifacts.identity import artifact_key
+from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
+from harness.plan import Backend, Build
+from harness.recipe import AS_IS, RECIPES, Recipe
+from harness.wire import DType, Format, TensorSpec
+from tests.artifacts.builders import FACTS
+
+WIDER = (TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 3)),)
+
+
+def key(
+    variant: str = "fp32",
+    *,
+    format_: Format = Format.PTE,
+    backend: Backend | None = Backend.XNNPACK,
+    recipe: Recipe | None = None,
+    **facts: Any,
+) -> str:
+    """The key of one artifact of the tiny model, some of its facts changed."""
+    build = Build(model="tiny", variant=variant, format=format_, backend=backend)
+    known = None if variant == AS_IS else recipe or RECIPES[variant]
+    return artifact_key(replace(FACTS, **facts), known, build)
+
+
+def test_the_same_artifact_has_the_same_key() -> None:
+    assert key() == key()
+    assert len(key()) == 64
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weights_sha256": "other"},
+        {"data_sha256": "other"},
+        {"key": "another forward, the same weights"},
+        {"inputs": WIDER},
+        {"variant": "fp16"},
+        {"variant": "int8"},
+        {"format_": Format.ONNX},
+        {"backend": Backend.PORTABLE},
+        {"recipe": replace(RECIPES["fp32"], calibration_inputs=7)},
+    ],
+)
+def test_what_decides_the_file_or_its_figures_changes_the_key(changed: dict[str, Any]) -> None:
+    assert key(**changed) != key()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"model": "renamed"}, {"parameters": 7}, {"float_correct": 3}, {"files": {"a": "b"}}]
+)
+def test_what_decides_neither_leaves_the_key(changed: dict[str, Any]) -> None:
+    assert key(**changed) == key()
+
+
+@pytest.mark.parametrize(
+    ("variant", "counts"), [("fp32", False), ("fp16", False), ("int8-dynamic", False), ("int8", True), (AS_IS, False)]
+)
+def test_calibration_counts_for_static_precisions_alone(variant: str, counts: bool) -> None:
+    assert (key(variant, calibration_sha256="other") != key(variant)) is counts
+
+
+def test_two_formats_of_the_same_packages_are_two_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGES, Format.ONNX, PACKAGES[Format.PTE])
+    assert key(format_=Format.ONNX) != key(format_=Format.PTE)
+
+
+def test_a_package_that_takes_part_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, ready = key(), key(AS_IS)
+    monkeypatch.setitem(PACKAGES, Format.PTE, ("torch", "numpy"))
+    assert key() != before
+    assert key(AS_IS) == ready
+    monkeypatch.setitem(RUNTIME_PACKAGES, Format.PTE, ("numpy",))
+    assert key(AS_IS) != ready
+
+
+def test_a_new_revision_of_an_exporter_changes_the_keys_of_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, other = key(), key(format_=Format.ONNX, backend=None)
+    monkeypatch.setitem(EXPORTER_REVISIONS, Format.PTE, 99)
+    assert key() != before
+    assert key(format_=Format.ONNX, backend=None) == other

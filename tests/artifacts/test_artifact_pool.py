@@ -1,0 +1,158 @@
+"""Build workers from the parent's side: whatever a worker does, its task has a result and the next one is done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.artifacts.pool import COMMAND, Group, run_groups
+from harness.artifacts.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
+from harness.model import ModelOptions, resolve
+from tests.artifacts.builders import CARD
+from tests.models.folders import NETWORK, make_folder
+
+# Answers each task with the key that it was given and its own process id; some keys are orders to misbehave.
+PROGRAM = """
+import json, os, signal, sys, time
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+for line in sys.stdin:
+    key = json.loads(line)["prepare"]["key"]
+    if key == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if key == "exit":
+        sys.exit(7)
+    if key == "hang":
+        time.sleep(600)
+    said = {"failure": {"message": f"{key} by {os.getpid()}", "log": ""}}
+    print({"rubbish": "Converting…", "half": '{"failure": {', "wrong": '{"failure": 3}'}.get(key) or json.dumps(said))
+    sys.stdout.flush()
+"""
+
+
+class StopError(Exception):
+    """What a report raises in these tests."""
+
+
+def tasks(*keys: str) -> tuple[WorkerTask, ...]:
+    return tuple(WorkerTask(prepare=PrepareTask(card=CARD, key=key, cache_root="")) for key in keys)
+
+
+def group(log: Path, *keys: str, task_seconds: float = 3600) -> Group:
+    """A group whose worker is the program above."""
+    command = (sys.executable, "-I", "-S", "-c", PROGRAM)
+    return Group(name="pte", warm="", log=log, tasks=tasks(*keys), command=command, task_seconds=task_seconds)
+
+
+def said(result: WorkerResult) -> str:
+    assert result.failure is not None
+    return result.failure.message
+
+
+class Reports:
+    """Keeps what was reported, in order; at one task it raises, as soon as another worker has left its log."""
+
+    def __init__(self, fails_at: str = "", waits_for: Path | None = None) -> None:
+        self.seen: list[tuple[str, WorkerResult]] = []
+        self._fails_at, self._waits_for = fails_at, waits_for
+
+    def __call__(self, task: WorkerTask, result: WorkerResult) -> None:
+        assert task.prepare is not None
+        if task.prepare.key == self._fails_at:
+            while self._waits_for is not None and not (self._waits_for.exists() and self._waits_for.read_text()):
+                time.sleep(0.01)
+            raise StopError
+        self.seen.append((task.prepare.key, result))
+
+    def messages(self) -> list[str]:
+        return [said(result) for _, result in self.seen]
+
+
+def still_alive(log: Path) -> list[int]:
+    """Which of the workers that wrote ``log`` are still there."""
+    return [pid for pid in map(int, log.read_text().split()) if _is_alive(pid)]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_one_worker_does_the_tasks_of_a_group_in_order(tmp_path: Path) -> None:
+    reports = Reports()
+    run_groups(tasks("a"), [group(tmp_path / "log", "b", "c")], reports)
+    assert [message.split()[0] for message in reports.messages()] == ["a", "b", "c"]
+    assert len({message.split()[-1] for message in reports.messages()}) == 1
+
+
+def test_the_first_tasks_are_done_before_those_of_any_group(tmp_path: Path) -> None:
+    reports = Reports()
+    run_groups(tasks("a", "b"), [group(tmp_path / "1", "c"), group(tmp_path / "2", "d")], reports)
+    assert [key for key, _ in reports.seen][:2] == ["a", "b"]
+    assert {key for key, _ in reports.seen} == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "words"),
+    [
+        ("die", "the pte exporter died with SIGKILL"),
+        ("exit", "the pte exporter ended with exit code 7 without an answer"),
+        ("rubbish", "the pte exporter answered with rubbish: b'Converting"),
+        ("half", "answered with rubbish"),
+        ("wrong", "answered with rubbish"),
+        ("hang", "it took longer than 0.5 s and was stopped"),
+    ],
+)
+def test_a_misdeed_costs_its_task_and_no_other(tmp_path: Path, misdeed: str, words: str) -> None:
+    reports = Reports()
+    run_groups((), [group(tmp_path / "log", misdeed, "next", "last", task_seconds=0.5)], reports)
+    first, *others = reports.messages()
+    assert words in first
+    assert [message.split()[0] for message in others] == ["next", "last"]
+    assert len((tmp_path / "log").read_text().split()) == 2
+
+
+def test_a_failure_names_the_log(tmp_path: Path) -> None:
+    reports = Reports()
+    run_groups((), [group(tmp_path / "log", "die")], reports)
+    failure = reports.seen[0][1].failure
+    assert failure is not None
+    assert failure.log == str(tmp_path / "log")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("hanging_first", [True, False])
+def test_a_report_that_raises_ends_all_workers(tmp_path: Path, hanging_first: bool) -> None:
+    fine, hang = group(tmp_path / "fine", "fine"), group(tmp_path / "hang", "hang")
+    reports = Reports(fails_at="fine", waits_for=tmp_path / "hang")
+    with pytest.raises(StopError):
+        run_groups((), [hang, fine] if hanging_first else [fine, hang], reports)
+    assert reports.seen == []
+    assert still_alive(tmp_path / "fine") == still_alive(tmp_path / "hang") == []
+
+
+def test_workers_are_gone_when_the_work_is_done(tmp_path: Path) -> None:
+    run_groups((), [group(tmp_path / "1", "a"), group(tmp_path / "2")], Reports())
+    assert still_alive(tmp_path / "1") == []
+    assert still_alive(tmp_path / "2") == []
+
+
+def test_what_a_model_prints_does_not_reach_the_results(tmp_path: Path) -> None:
+    noisy = f'import os\nprint("loud")\nos.write(1, b"louder\\n")\n{NETWORK}'
+    card = resolve(str(make_folder(tmp_path / "own", network=noisy)), ModelOptions())
+    task = WorkerTask(prepare=PrepareTask(card=card, key="ab" * 32, cache_root=str(tmp_path / "cache")))
+    done = subprocess.run(
+        [*COMMAND, str(tmp_path / "log"), ""], input=encode_line(task), capture_output=True, timeout=120, check=True
+    )
+    (line,) = done.stdout.splitlines()
+    prepared = decode_result(line).prepared
+    assert prepared is not None
+    assert prepared.model == "own"
+    assert {"loud", "louder"} <= set((tmp_path / "log").read_text().split())

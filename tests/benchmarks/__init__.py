@@ -1,0 +1,1 @@
+"""Measurements of phonebench itself; run by ``make benchmark``, never by the tests."""

@@ -1,0 +1,110 @@
+"""The real command line on this computer: real models, real runtimes, accuracy from the runner's own outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CommandLine
+
+NETWORK = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+class NotFinite(nn.Module):
+    def forward(self, x):
+        return torch.log(-x.abs() - 1).reshape(1, -1)[:, :3]
+
+def not_finite():
+    return NotFinite()
+"""
+
+CARD = """
+[model]
+name = "mine"
+task = "classification"
+source = "network:{factory}"
+license = "MIT"
+
+[[input]]
+name = "x"
+dtype = "float32"
+shape = [1, 2, 4]
+"""
+
+
+def own_model(folder: Path, factory: str = "build") -> str:
+    """Write a model folder of a user's own, without data."""
+    folder.mkdir()
+    (folder / "network.py").write_text(NETWORK)
+    (folder / "model.toml").write_text(CARD.format(factory=factory))
+    return str(folder)
+
+
+def test_every_format_has_the_float_models_accuracy(phonebench: CommandLine) -> None:
+    done = phonebench("run", "digits", "--variant", "fp32", "--json")
+    assert done.code == 0, done.err
+    cells = done.json()["cells"]
+    assert [c["format"] for c in cells] == ["pte", "tflite", "onnx", "ptl"]
+    for cell in cells:
+        assert (cell["accuracy"]["correct"], cell["accuracy"]["count"]) == (357, 360)
+        assert cell["accuracy"]["low"] < cell["accuracy"]["value"] < cell["accuracy"]["high"]
+        assert cell["artifact"]["sqnr_db"] > 100
+        assert cell["runtime"]["delegate_used"] == cell["delegate"]
+        assert cell["memory"]["peak_bytes"] >= cell["memory"]["loaded_bytes"]
+        assert cell["memory"]["definition"]
+        assert cell["latency"]["calls"] >= 50
+        assert cell["latency"]["low_ns"] is None, "one launch has no interval"
+
+
+def test_a_model_of_ones_own_without_data(phonebench: CommandLine, tmp_path: Path) -> None:
+    done = phonebench("run", own_model(tmp_path / "mine"), "--format", "onnx", "--variant", "int8", "--json")
+    assert done.code == 0, done.err
+    cell = done.json()["cells"][0]
+    assert cell["accuracy"] is None
+    assert {"RANDOM-INPUTS", "RANDOM-CALIBRATION"} <= {c["id"] for c in cell["conditions"]}
+
+
+def test_a_network_whose_outputs_are_not_finite_is_broken(phonebench: CommandLine, tmp_path: Path) -> None:
+    done = phonebench("run", own_model(tmp_path / "mine", "not_finite"), "--format", "onnx", "--variant", "fp32")
+    assert done.code == 4
+    cell = phonebench("show", "--json").json()["cells"][0]
+    assert cell["status"] == "broken"
+    assert "not finite" in cell["reason"]
+
+
+def test_a_ready_file_skips_straight_to_the_run(phonebench: CommandLine, built_cache: Path, tmp_path: Path) -> None:
+    source = next(built_cache.glob("artifacts/*/*/model.tflite"))
+    (tmp_path / "theirs.tflite").write_bytes(source.read_bytes())
+    done = phonebench("run", "theirs.tflite", "--delegate", "cpu", "--json")
+    assert done.code == 0, done.err
+    cell = done.json()["cells"][0]
+    assert (cell["variant"], cell["delegate"]) == ("as-is", "cpu")
+    assert cell["accuracy"] is None
+    assert cell["latency"]["median_ns"] > 0
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_a_truncated_ready_file(phonebench: CommandLine, built_cache: Path, tmp_path: Path, keep: int) -> None:
+    source = next(built_cache.glob("artifacts/*/*/model.onnx"))
+    (tmp_path / "half.onnx").write_bytes(source.read_bytes()[:keep])
+    done = phonebench("run", "half.onnx")
+    assert done.code == 4
+    assert "Traceback" not in done.err
+    cell = phonebench("show", "--json").json()["cells"][0]
+    assert cell["status"] in ("failed", "broken")
+    assert "half.onnx" in cell["reason"]
+
+
+def test_a_delegate_that_this_build_lacks_is_a_hole(phonebench: CommandLine) -> None:
+    done = phonebench("run", "--format", "onnx,tflite", "--variant", "fp32", "--delegate", "xnnpack", "--json")
+    assert done.code == 0, done.err
+    cells = {c["format"]: c for c in done.json()["cells"]}
+    assert cells["tflite"]["status"] == "ok"
+    assert cells["onnx"]["status"] == "unsupported"
+    assert "xnnpack" in cells["onnx"]["reason"]

@@ -1,0 +1,132 @@
+"""Runs that are stopped: by Ctrl-C, by kill -9 at any instant, or beside another run on the same cache."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import CommandLine, call_phonebench
+
+ROOT = Path(__file__).parents[2]
+CELLS = ("--device", "fake", "--format", "onnx", "--threads", "1,2", "--launches", "20")
+KILLS = 20
+
+
+def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own."""
+    places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *args],
+        cwd=folder,
+        env=os.environ | places,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a file that matches has so many lines, or the process has ended."""
+    for _ in range(2400):
+        found = list(folder.glob(path_pattern))
+        if process.poll() is not None or (found and len(found[0].read_bytes().splitlines()) >= lines):
+            return
+        time.sleep(0.05)
+
+
+def test_twenty_kills_at_random_instants_lose_nothing(
+    phonebench: CommandLine, tmp_path: Path, built_cache: Path
+) -> None:
+    chance = random.Random(20261123)
+    began = time.monotonic()
+    expected = {c["key"] for c in phonebench("run", *CELLS, "--json").json()["cells"]}
+    whole_s = time.monotonic() - began
+    assert len(expected) == 8
+    resumed = 0
+    for _ in range(KILLS):
+        unfinished = [c for c in shown(phonebench) if c["status"] == "pending"]
+        resumed += bool(unfinished)
+        args = ("--resume",) if unfinished else CELLS
+        process = start(tmp_path, "run", *args, cache=built_cache)
+        try:
+            process.wait(timeout=chance.uniform(0.0, whole_s))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    done = phonebench("run", "--resume")
+    assert done.code == 0, done.err
+    cells = shown(phonebench)
+    assert {c["key"] for c in cells} == expected
+    assert {c["status"] for c in cells} == {"ok"}
+    assert len(cells) == len(expected)
+    assert all(c["latency"]["launches"] == 20 for c in cells)
+    assert resumed, "no kill fell into a run; the instants must be spread over the whole of it"
+
+
+def shown(phonebench: CommandLine) -> list[dict[str, Any]]:
+    """The cells of the newest run."""
+    done = phonebench("show", "--json")
+    assert done.code == 0, done.err
+    cells: list[dict[str, Any]] = done.json()["cells"]
+    return cells
+
+
+def test_kills_while_artifacts_are_built_leave_a_sound_cache(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    cache = tmp_path / "cache"
+    for _ in range(3):
+        process = start(tmp_path, "build", "digits", "--format", "onnx", cache=cache)
+        try:
+            process.wait(timeout=chance.uniform(1.0, 9.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    done = call_phonebench("build", "digits", "--format", "onnx", "--json", "--cache-dir", str(cache), cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert [a["state"] for a in done.json()["artifacts"]] == ["ready"] * 4
+    again = call_phonebench("build", "digits", "--format", "onnx", "--json", "--cache-dir", str(cache), cwd=tmp_path)
+    assert again.json()["built"] == 0
+
+
+def test_two_runs_at_once_share_one_cold_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    args = ("run", "--device", "fake", "--format", "onnx,ptl", "--variant", "fp32,int8")
+    sides = [start(tmp_path, *args, cache=cache) for _ in range(2)]
+    outcomes = [process.communicate()[1].decode() for process in sides]
+    assert [process.returncode for process in sides] == [0, 0], outcomes
+    assert len(list((cache / "artifacts").glob("*/*"))) == 4
+    assert len(list((tmp_path / "results").glob("*/report.html"))) == 2
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_a_stopped_run_keeps_what_is_done_and_says_how_to_go_on(
+    phonebench: CommandLine, tmp_path: Path, built_cache: Path, signal_: signal.Signals
+) -> None:
+    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=built_cache)
+    wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
+    process.send_signal(signal_)
+    message = process.communicate()[1].decode()
+    assert process.returncode == 130, message
+    assert "1 of 2 cells done" in message
+    assert "--resume=" in message
+    assert "Traceback" not in message
+    assert [c["status"] for c in shown(phonebench)] == ["ok", "pending"]
+    assert phonebench("run", "--resume").code == 0
+    assert [c["status"] for c in shown(phonebench)] == ["ok", "ok"]
+
+
+def test_two_processes_cannot_write_one_run(phonebench: CommandLine, tmp_path: Path, built_cache: Path) -> None:
+    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=built_cache)
+    wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
+    second = phonebench("run", "--resume")
+    process.kill()
+    process.communicate()
+    assert second.code == 6
+    assert "another process" in second.err

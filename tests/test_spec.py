@@ -1,0 +1,176 @@
+"""A spec: files and options say the same, and whatever is wrong is refused with the place and the nearest match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UnknownNameError, UsageError
+from harness.profiles import ProfileName
+from harness.recipe import RECIPES
+from harness.spec import KEYS, Spec, make_spec, read_spec
+from harness.wire import Delegate, Format
+
+WHOLE = """
+model = ["digits", "./own"]
+device = ["host", "fake:low"]
+format = ["onnx", "pte"]
+variant = ["fp32", "int8"]
+delegate = "xnnpack"
+threads = [1, 4]
+profile = "standard"
+launches = 3
+timeout = 90
+random_weights = true
+input = "x:float32:1x4"
+data = "photos"
+seed = 7
+"""
+
+
+def from_toml(folder: Path, text: str) -> Spec:
+    path = folder / "spec.toml"
+    path.write_text(text)
+    return make_spec(read_spec(path), where=str(path))
+
+
+def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
+    assert from_toml(tmp_path, WHOLE) == Spec(
+        model=("digits", "./own"),
+        device=("host", "fake:low"),
+        format=(Format.ONNX, Format.PTE),
+        variant=("fp32", "int8"),
+        delegate=(Delegate.XNNPACK,),
+        threads=(1, 4),
+        profile=ProfileName.STANDARD,
+        launches=3,
+        timeout=90.0,
+        random_weights=True,
+        input=("x:float32:1x4",),
+        data="photos",
+        seed=7,
+    )
+    assert all(f"{key} =" in WHOLE for key in KEYS)
+
+
+def test_nothing_given_is_the_default(tmp_path: Path) -> None:
+    assert from_toml(tmp_path, "") == make_spec({}) == Spec()
+    assert Spec().variant == tuple(RECIPES)
+
+
+@pytest.mark.parametrize("key", ["model", "device", "variant", "input"])
+def test_one_value_stands_for_a_list_of_one(key: str) -> None:
+    assert make_spec({key: "fp32"}) == make_spec({key: ["fp32"]})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "folded"),
+    [
+        ("model", ["a", "b", "a"], ("a", "b")),
+        ("threads", [4, 1, 4], (4, 1)),
+        ("format", ["onnx", "onnx"], (Format.ONNX,)),
+        ("variant", ["int8", "fp32", "int8"], ("int8", "fp32")),
+    ],
+)
+def test_duplicates_fold_and_the_order_stays(key: str, value: list[Any], folded: tuple[Any, ...]) -> None:
+    assert getattr(make_spec({key: value}), key) == folded
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "near"),
+    [
+        ("format", "tflight", "'tflite'"),
+        ("format", ["onnx", "ONX"], "'onnx'"),
+        ("variant", "int88", "'int8'"),
+        ("variant", ["fp23"], "'fp32'"),
+        ("delegate", "xnpack", "'xnnpack'"),
+        ("profile", "standart", "'standard'"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(key: str, value: Any, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"in some.toml; did you mean {near}") as caught:
+        make_spec({key: value}, where="some.toml")
+    assert caught.value.kind == key
+
+
+def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'fromat' in .*spec.toml; did you mean 'format'"):
+        from_toml(tmp_path, 'fromat = "onnx"')
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("model = 3", "model[0]"),
+        ("threads = [1.5]", "threads[0]"),
+        ("threads = [true]", "threads[0]"),
+        ('launches = "3"', "launches"),
+        ("launches = 1.5", "launches"),
+        ('timeout = "long"', "timeout"),
+        ('random_weights = "yes"', "random_weights"),
+        ("seed = 1.5", "seed"),
+        ("data = ['a']", "data"),
+        ("profile = ['quick']", "profile"),
+        ("model = [['a']]", "model"),
+        ("input = [{ name = 'x' }]", "input"),
+        ("threads = [[1]]", "threads"),
+        ("[model]\nname = 'a'", "model"),
+    ],
+)
+def test_a_wrong_type_names_the_field_and_the_file(tmp_path: Path, text: str, field: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_toml(tmp_path, text)
+    assert field in str(caught.value)
+    assert "spec.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("threads", [0]),
+        ("threads", [1, 257]),
+        ("launches", 0),
+        ("launches", 1001),
+        ("timeout", 0.5),
+        ("timeout", 86_401),
+        ("timeout", float("nan")),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("model", []),
+        ("device", []),
+        ("format", []),
+        ("variant", []),
+        ("threads", []),
+    ],
+)
+def test_what_is_out_of_bounds_names_the_field(key: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"^{key} (is|are) "):
+        make_spec({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("threads", [1, 256]), ("launches", 1), ("launches", 1000), ("timeout", 1), ("seed", 2**32 - 1), ("delegate", [])],
+)
+def test_the_bounds_themselves_are_allowed(key: str, value: Any) -> None:
+    found = getattr(make_spec({key: value}), key)
+    assert found == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "there is no spec file"), (b"format = [", "cannot read"), (b"data = '\xff'", "cannot read")],
+)
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "spec.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        read_spec(path)
+
+
+def test_a_folder_in_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the spec file"):
+        read_spec(tmp_path)
