@@ -1,10 +1,14 @@
-"""Child processes must not outlive a harness that was killed: they would disturb whatever is measured next."""
+"""Our own child processes: how they find our package and nothing of the user's, and that they end with us.
+
+A child that outlived a killed harness would disturb whatever is measured next.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from pathlib import Path
 
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
@@ -21,3 +25,19 @@ def end_with_parent() -> None:
     # The parent may have died before the request was in place.
     if os.getppid() != parent:
         os._exit(1)
+
+
+def child_environment(threads: int) -> dict[str, str]:
+    """Return a child's environment: threads of the maths libraries, a trace of native crashes, our package.
+
+    To be used with ``python -P``, so that a folder of the user's called ``harness`` is not taken for ours.
+    """
+    environment = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(threads)
+    environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
+    root = Path(__file__).resolve().parent.parent
+    # An installed package is found anyway, and putting site-packages before the standard library would be wrong.
+    if root.name not in ("site-packages", "dist-packages"):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    return environment

@@ -339,7 +339,8 @@ def decode_reply(data: bytes) -> RunReply:
 def _check_schema(data: bytes, what: str) -> None:
     try:
         head: Any = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    # Bytes that are not UTF-8 inside a string come as a UnicodeDecodeError, which is a ValueError as well.
+    except ValueError as error:
         msg = f"the {what} is not JSON: {error}"
         raise WireError(msg) from error
     found = head.get("schema") if isinstance(head, dict) else None
@@ -354,7 +355,7 @@ _Record = TypeVar("_Record", RunRequest, RunReply)
 def _decode(data: bytes, kind: type[_Record]) -> _Record:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except ValueError as error:
         msg = f"cannot read the {kind.__name__}: {error}"
         raise WireError(msg) from error
 

@@ -125,3 +125,9 @@ def test_the_golden_tensors_are_written_byte_for_byte() -> None:
     records = [[np.array(v, dtype=s.dtype.value) for v, s in zip(r, MIXED, strict=True)] for r in described["records"]]
     assert b"".join(raw(record) for record in records) == golden("tensors-mixed.bin")
     assert len(golden("tensors-mixed.bin")) == 2 * record_bytes(MIXED) == 2 * (8 + 16 + 3)
+
+
+def test_bytes_that_are_no_text_are_refused_as_a_reply() -> None:
+    whole = golden("reply-ok-minimal.json")
+    with pytest.raises(WireError, match="reply"):
+        decode_reply(whole.replace(b'"host"', b'"h\xffst"'))

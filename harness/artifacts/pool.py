@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
+from harness.lifeline import child_environment
 
 # The longest export measured is minutes; past this a converter hangs.
 TASK_SECONDS = 1800.0
 # What a worker without work may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
-COMMAND = (sys.executable, "-m", "harness.artifacts.worker")
+COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.worker")
 
 Report = Callable[[WorkerTask, WorkerResult], None]
 
@@ -151,12 +152,11 @@ class _Worker:
                 self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         return subprocess.Popen(
             [*self._group.command, str(self._group.log), self._group.warm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | threads,
+            env=child_environment(threads=1),
             # Ctrl-C is the parent's to handle.
             start_new_session=True,
         )

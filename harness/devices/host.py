@@ -14,19 +14,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import harness
 from harness.devices.device import Execution
 from harness.devices.host_facts import host_conditions, host_info
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
+from harness.lifeline import child_environment
 from harness.measurement import Condition, DeviceInfo
 from harness.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, encode
 
-RUNNER = (sys.executable, "-m", "harness.host_runner")
+RUNNER = (sys.executable, "-P", "-m", "harness.host_runner")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
 
@@ -124,7 +124,7 @@ def _run(command: list[str], *, log: Path, threads: int, deadline_s: float) -> i
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
-                env=_environment(os.environ, threads),
+                env=child_environment(threads),
                 start_new_session=True,
             )
         except OSError as error:
@@ -138,19 +138,6 @@ def _run(command: list[str], *, log: Path, threads: int, deadline_s: float) -> i
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _environment(base: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The runner's environment: threads of the maths libraries, a stack trace of native crashes, and our package."""
-    environment = dict(base)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(threads)
-    environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
-    root = Path(harness.__file__).resolve().parent.parent
-    # An installed package is found anyway, and putting site-packages before the standard library would be wrong.
-    if root.name not in ("site-packages", "dist-packages"):
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), base.get("PYTHONPATH"))))
-    return environment
 
 
 def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:

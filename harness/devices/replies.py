@@ -69,6 +69,10 @@ def _check_outputs(reply: RunReply, request: RunRequest, outputs: Path | None) -
                 raise WireError(msg)
     if reply.outputs is None:
         return
+    asked = request.passes.outputs
+    if asked is not None and reply.status is ReplyStatus.OK and reply.outputs.count != asked.count:
+        msg = f"it has the outputs of {reply.outputs.count} inputs, {asked.count} were asked for"
+        raise WireError(msg)
     wanted = reply.outputs.count * record_bytes(reply.outputs.tensors)
     found = outputs.stat().st_size if outputs is not None and outputs.is_file() else 0
     if found != wanted:

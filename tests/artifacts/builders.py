@@ -104,3 +104,18 @@ def make_prepared(folder: Path, reference: Floats, labels: list[int] | None = No
     facts = replace(facts, **changes)
     (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
     return PreparedModel(facts=facts, folder=folder)
+
+
+def onnx_file(path: Path, operator: str, operand: Floats, shape: tuple[int | str, ...] = (1, 2)) -> Path:
+    """Write a file that gives ``operator(x, operand)`` for its input x; a size that is a word is open."""
+    import onnx
+
+    make = onnx.helper
+    shapes = [("x", list(shape)), ("y", None)]
+    inputs, outputs = (make.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes)
+    nodes = [make.make_node(operator, ["x", "operand"], ["y"])]
+    constants = [onnx.numpy_helper.from_array(operand.astype(np.float32), "operand")]
+    graph = make.make_graph(nodes, "net", [inputs], [outputs], constants)
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+    return path

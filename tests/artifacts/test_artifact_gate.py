@@ -15,30 +15,15 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.model import ModelOptions, Task, resolve, source_key
 from harness.wire import Delegate, Format
-from tests.artifacts.builders import CARD, Floats, make_prepared
+from tests.artifacts.builders import CARD, Floats, make_prepared, onnx_file
 
 SCORES = np.array([[10.0, 10.1], [3.0, 3.1]], dtype=np.float32)
-
-
-def onnx_file(path: Path, operator: str, operand: Floats, classes: int = 2) -> Path:
-    """Write a file that gives ``operator(x, operand)`` for its input x of shape (1, classes)."""
-    import onnx
-
-    make = onnx.helper
-    shapes = [("x", [1, classes]), ("y", None)]
-    inputs, outputs = (make.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes)
-    nodes = [make.make_node(operator, ["x", "operand"], ["y"])]
-    constants = [onnx.numpy_helper.from_array(operand.astype(np.float32), "operand")]
-    graph = make.make_graph(nodes, "net", [inputs], [outputs], constants)
-    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 def judge(folder: Path, operator: str, operand: list[Any], *, reference: Floats = SCORES, **card: Any) -> GateResult:
     """Pass such a file through the gate, the float network being the identity."""
     model = make_prepared(folder / "model", reference)
-    path = onnx_file(folder / "net.onnx", operator, np.array(operand), reference.shape[1])
+    path = onnx_file(folder / "net.onnx", operator, np.array(operand), (1, reference.shape[1]))
     return verify(path, Format.ONNX, Delegate.CPU, model, replace(CARD, **card))
 
 
@@ -120,7 +105,7 @@ def test_a_file_that_its_runtime_refuses_is_broken(tmp_path: Path, content: byte
 
 
 def test_a_file_that_takes_another_input_is_broken(tmp_path: Path) -> None:
-    path = onnx_file(tmp_path / "net.onnx", "Mul", np.ones(3, dtype=np.float32), classes=3)
+    path = onnx_file(tmp_path / "net.onnx", "Mul", np.ones(3, dtype=np.float32), (1, 3))
     seen = verify(path, Format.ONNX, Delegate.CPU, make_prepared(tmp_path / "model", SCORES), CARD)
     assert "input 'x' of the model is float32 [1, 3], given was float32 [1, 2]" in (seen.reason or "")
 

@@ -42,7 +42,7 @@ def tasks(*keys: str) -> tuple[WorkerTask, ...]:
     return tuple(WorkerTask(prepare=PrepareTask(card=CARD, key=key, cache_root="")) for key in keys)
 
 
-def group(log: Path, *keys: str, task_seconds: float = 3600) -> Group:
+def group(log: Path, *keys: str, task_seconds: float = 120) -> Group:
     """A group whose worker is the program above."""
     command = (sys.executable, "-I", "-S", "-c", PROGRAM)
     return Group(name="pte", warm="", log=log, tasks=tasks(*keys), command=command, task_seconds=task_seconds)

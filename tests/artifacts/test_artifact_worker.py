@@ -13,6 +13,7 @@ from torch import nn
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState, CalibrationSource, Manifest
+from harness.artifacts.prepare import weights_sha256
 from harness.artifacts.prepared import Prepared, read_prepared
 from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
 from harness.artifacts.worker import Worker
@@ -20,6 +21,7 @@ from harness.model import ModelCard, ModelOptions, resolve, source_key
 from harness.plan import Backend, Build
 from harness.recipe import AS_IS, RECIPES
 from harness.wire import DType, Format
+from tests.artifacts.builders import onnx_file
 from tests.models.folders import CARD, make_folder
 
 # Exporters warn of their own insides; in a worker all of it goes to the log.
@@ -196,6 +198,7 @@ def test_a_model_without_data_is_run_on_noise(tmp_path: Path, cache: Cache) -> N
     facts = facts_of(card, cache)
     assert (facts.random_inputs, facts.random_calibration, facts.labelled) == (True, True, False)
     assert (facts.float_correct, facts.parameters, facts.test_count) == (None, 4 * 8 + 8 + 8 * 3 + 3, 32)
+    assert facts.data_sha256 != facts.calibration_sha256
 
 
 def test_a_model_with_data_is_calibrated_on_it(tmp_path: Path, cache: Cache) -> None:
@@ -359,6 +362,19 @@ def test_a_ready_made_file_is_run_as_it_is(tmp_path: Path, cache: Cache, ready_o
     assert [(t.name, t.dtype, t.shape) for t in facts.inputs] == [("x", DType.FLOAT32, (1, 4))]
 
 
+def test_an_open_batch_of_a_ready_made_file_is_one(tmp_path: Path, cache: Cache) -> None:
+    card = resolve(str(onnx_file(tmp_path / "open.onnx", "Mul", np.ones(2, np.float32), ("N", 2))), ModelOptions())
+    ready(card, cache, (Format.ONNX, AS_IS))
+    assert facts_of(card, cache).inputs[0].shape == (1, 2)
+
+
+def test_another_open_size_of_a_ready_made_file_has_to_be_told(tmp_path: Path, cache: Cache) -> None:
+    path = str(onnx_file(tmp_path / "open.onnx", "Mul", np.ones(1, np.float32), (1, "width")))
+    message = failure_of(prepare(resolve(path, ModelOptions()), cache, Worker()))
+    assert "does not tell the sizes of its inputs; name them with --input" in message
+    ready(resolve(path, ModelOptions(inputs=("x:float32:1x5",))), cache, (Format.ONNX, AS_IS))
+
+
 def test_a_cut_off_ready_made_file_cannot_be_prepared(tmp_path: Path, cache: Cache, ready_onnx: bytes) -> None:
     path = tmp_path / "given.onnx"
     path.write_bytes(ready_onnx[: len(ready_onnx) // 2])
@@ -392,14 +408,17 @@ def test_reference_outputs_are_those_of_the_network(tmp_path: Path, cache: Cache
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
 def test_every_weight_counts_in_the_digest_of_the_weights(dtype: Any) -> None:
-    from harness.artifacts.prepare import weights_sha256
-
     digests = set()
     for value in (0, 1):
         network = small()
         network.register_buffer("extra", torch.tensor([value, 1]).to(dtype))
         digests |= {weights_sha256(network), weights_sha256(network)}
     assert len(digests) == 2
+
+
+def test_the_structure_counts_in_the_digest_of_the_weights() -> None:
+    layer = nn.Linear(4, 3)
+    assert weights_sha256(nn.Sequential(layer, nn.ReLU())) != weights_sha256(nn.Sequential(layer, nn.Tanh()))
 
 
 def test_tasks_survive_the_wire(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 from harness.devices import Execution, open_device
-from harness.devices.host import HostDevice
+from harness.devices.host import RUNNER, HostDevice
 from harness.errors import DeviceError
-from harness.wire import FailureKind, ReplyStatus
+from harness.lifeline import child_environment
+from harness.wire import FailureKind, OutputsPass, ReplyStatus
 
 # What every little runner begins with; `answer` leaves a reply as the wire wants it.
 HEAD = """
@@ -82,6 +84,24 @@ def test_outputs_are_handed_over_as_a_file(bench: Bench, parcel: Any) -> None:
     execution = bench.run("(job / 'outputs.bin').write_bytes(bytes(24)); answer(outputs=outputs)", parcel)
     assert execution.outputs is not None
     assert execution.outputs.read_bytes() == bytes(24)
+
+
+def test_outputs_of_fewer_inputs_than_asked_for_are_refused(bench: Bench, parcel: Any) -> None:
+    passes = replace(parcel.request.passes, outputs=OutputsPass(count=3))
+    parcel = replace(parcel, request=replace(parcel.request, passes=passes))
+    execution = bench.run("(job / 'outputs.bin').write_bytes(bytes(24)); answer(outputs=outputs)", parcel)
+    assert execution.reply.failure is not None
+    assert execution.reply.failure.kind is FailureKind.REPLY
+    assert "3 were asked for" in execution.reply.failure.message
+
+
+def test_a_folder_called_harness_is_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('the wrong harness')")
+    done = subprocess.run(
+        [*RUNNER, str(tmp_path / "no job")], cwd=tmp_path, env=child_environment(1), capture_output=True, text=True
+    )
+    assert "the wrong harness" not in done.stderr
 
 
 def test_the_job_holds_the_artifact_and_the_inputs(bench: Bench, parcel: Any) -> None:
