@@ -68,7 +68,7 @@ class OnnxExporter:
                     opset_version=LEGACY_OPSET,
                     input_names=self._names,
                 )
-            return onnx.load(str(path))
+            return _without_traces(onnx.load(str(path)))
 
     def _float16(self) -> Any:
         from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -113,6 +113,17 @@ class OnnxExporter:
     def _feeds(self, limit: int) -> Iterator[dict[str, Any]]:
         for item in self._source.calibration_items(limit):
             yield {name: tensor.numpy() for name, tensor in zip(self._names, item, strict=True)}
+
+
+def _without_traces(model: Any) -> Any:
+    """Drop the stack traces that the exporter leaves in the graph: they carry paths of this machine, and weight."""
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        for part in (graph, *graph.node, *graph.value_info):
+            del part.metadata_props[:]
+    for part in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del part.metadata_props[:]
+    return model
 
 
 class _Reader:

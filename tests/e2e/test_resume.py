@@ -122,6 +122,18 @@ def test_a_stopped_run_keeps_what_is_done_and_says_how_to_go_on(
     assert [c["status"] for c in shown(phonebench)] == ["ok", "ok"]
 
 
+def test_ctrl_c_while_artifacts_are_built_ends_at_once_and_cleans_up(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    process = start(tmp_path, "run", "--format", "onnx,ptl", cache=cache)
+    wait_for("results/*/run.json", tmp_path, 1, process)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    message = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130, message
+    assert "0 of 8 cells done" in message
+    assert list((cache / "staging").iterdir()) == []
+
+
 def test_two_processes_cannot_write_one_run(phonebench: CommandLine, tmp_path: Path, built_cache: Path) -> None:
     process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=built_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
