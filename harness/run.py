@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from harness.artifacts.manifest import Artifact, CalibrationSource
 from harness.artifacts.prepared import PreparedModel, correct_rows
 from harness.deploy import deploy
@@ -30,6 +32,7 @@ from harness.measurement import (
 from harness.model import ModelCard, Task
 from harness.plan import Cell
 from harness.profiles import Profile
+from harness.quality import why_garbage
 from harness.stats.fidelity import compare_outputs
 from harness.stats.intervals import wilson
 from harness.stats.percentiles import median
@@ -225,9 +228,12 @@ def _failed(job: Job, seen: _Seen, started_at: str, ended_at: str) -> Measuremen
 
 def _measured(job: Job, seen: _Seen, started_at: str, ended_at: str) -> Measurement:
     last = seen.replies[-1]
+    fidelity = _fidelity(job, seen)
+    garbage = _garbage(job, seen, fidelity)
     return Measurement(
         cell=job.cell.key,
-        status=CellStatus.OK,
+        status=CellStatus.BROKEN if garbage else CellStatus.OK,
+        reason=garbage,
         started_at=started_at,
         ended_at=ended_at,
         artifact=_artifact_facts(job),
@@ -236,12 +242,25 @@ def _measured(job: Job, seen: _Seen, started_at: str, ended_at: str) -> Measurem
         load=_load(seen),
         memory=_memory(seen),
         accuracy=_accuracy(job, seen),
-        fidelity=_fidelity(job, seen),
+        fidelity=fidelity,
         runtime=last.runtime,
         runner=last.runner,
         outputs_sha256=seen.outputs_sha256,
         conditions=tuple(seen.conditions.values()),
     )
+
+
+def _garbage(job: Job, seen: _Seen, fidelity: Fidelity | None) -> str | None:
+    """Why the device's own outputs cannot be believed, or None; without outputs there is nothing to disbelieve."""
+    values = [output for output in seen.outputs or () if output.dtype.kind == "f"]
+    bad = sum(int(np.count_nonzero(~np.isfinite(output))) for output in values)
+    if bad:
+        return f"on the device {bad:,} of {sum(output.size for output in values):,} output values are not finite"
+    if fidelity is None:
+        return None
+    real = not (job.card.random_weights or job.model.facts.random_inputs)
+    found = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
+    return f"on the device {found}" if found else None
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:

@@ -208,6 +208,24 @@ def test_outputs_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
     assert found.fidelity.agreement == 0
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (np.where(FLOAT.max() == FLOAT, np.nan, FLOAT), "not finite"),
+        (-FLOAT, "dB above their error"),
+        (np.roll(FLOAT, 1, axis=1), "dB above their error"),
+    ],
+    ids=["nan", "negated", "shifted"],
+)
+def test_garbage_from_a_device_is_broken_whatever_the_gate_said(tmp_path: Path, scores: Floats, words: str) -> None:
+    found = with_outputs(tmp_path, scores.astype(np.float32))
+    assert found.status is CellStatus.BROKEN
+    assert found.reason is not None
+    assert "on the device" in found.reason
+    assert words in found.reason
+    assert found.latency is not None, "the figures are kept beside the reason"
+
+
 def test_fidelity_compares_with_the_float_network(tmp_path: Path) -> None:
     fidelity = with_outputs(tmp_path, FLOAT * np.float32(1.1)).fidelity
     assert fidelity is not None

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
-    ("storage", "metrics", "stats", "wire", "profiles", "recipe"),
+    ("storage", "metrics", "stats", "quality", "wire", "profiles", "recipe"),
     ("tensors", "measurement"),
     ("spec",),
     ("reference", "modelcard"),

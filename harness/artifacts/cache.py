@@ -72,10 +72,6 @@ class Cache:
         """Return where the entry of ``key`` is or would be."""
         return self.root / kind / key[:2] / key
 
-    def log_path(self, key: str) -> Path:
-        """Return where the log of making ``key`` goes."""
-        return self.root / "logs" / f"{key}.log"
-
     def lock(self, key: str) -> FileLock:
         """Return the lock that one maker of ``key`` holds; the system frees it when its process dies."""
         return FileLock(self.root / "locks" / f"{key}.lock")

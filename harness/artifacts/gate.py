@@ -14,19 +14,13 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel
 from harness.host_runner.runtimes import SessionError, open_session, run_once
 from harness.model import ModelCard, Task
+from harness.quality import why_garbage
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.tensors import Array
 from harness.wire import Delegate, Format, RuntimeRequest
 
 # Inputs run by the gate; the whole test split is run on the device afterwards.
 GATE_INPUTS = 64
-
-# Below these an artifact is garbage rather than imprecise: real int8 files lie well above, known bad ones well below.
-MIN_SQNR_DB = 5.0
-MIN_AGREEMENT = 0.5
-
-# On made-up inputs, or of untrained weights, quantisation error says little; only noise above the signal is refused.
-MIN_SQNR_RANDOM_DB = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +68,7 @@ def _run_all(path: Path, format_: Format, delegate: Delegate, inputs: tuple[Arra
 def _judge(seen: list[OutputFidelity], *, real: bool) -> GateResult:
     """Weigh what was seen of each output: the worst ratio, and the agreement of the first, which holds the scores."""
     sqnr, agreement, count = min(s.sqnr_db for s in seen), seen[0].agreement, seen[0].count
-    limit = MIN_SQNR_DB if real else MIN_SQNR_RANDOM_DB
-    reason = None
-    if sqnr < limit:
-        reason = f"its outputs stand {sqnr:.1f} dB above their error against the float model, {limit:g} are needed"
-    elif real and agreement is not None and agreement < MIN_AGREEMENT:
-        reason = f"its top-1 agrees with the float model on {agreement:.0%} of {count} inputs, half is needed"
+    reason = why_garbage(sqnr, agreement, count, real=real)
     state = ArtifactState.BROKEN if reason else ArtifactState.READY
     return GateResult(state=state, reason=reason, sqnr_db=sqnr, agreement=agreement, inputs=count)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from harness.artifacts.manifest import CalibrationSource
 from harness.plan import Backend
 from harness.recipe import Recipe
 from harness.tensors import Array
@@ -33,7 +32,6 @@ class FloatModel:
     network: torch.nn.Module
     inputs: tuple[TensorSpec, ...]
     calibration: tuple[Array, ...]
-    calibration_source: CalibrationSource
     scripted: bool
 
     def example(self) -> tuple[torch.Tensor, ...]:

@@ -67,6 +67,10 @@ WARM: dict[str, tuple[str, ...]] = {
 }
 
 
+# Converters print pages an artifact; a log past this size is begun anew.
+LOG_BYTES = 8 << 20
+
+
 class Worker:
     """Does tasks one after the other, keeping the exporter of the last model for its next variant."""
 
@@ -148,7 +152,6 @@ class Worker:
             network=network,
             inputs=model.facts.inputs,
             calibration=model.calibration_inputs(),
-            calibration_source=_calibration_source(model),
             scripted=card.kind is SourceKind.TORCHSCRIPT,
         )
         exporter = EXPORTERS[build.format](source)
@@ -209,7 +212,8 @@ def main() -> None:
     end_with_parent()
     log_path = Path(sys.argv[1])
     results = os.fdopen(os.dup(1), "wb")
-    with log_path.open("ab") as log:
+    full = log_path.exists() and log_path.stat().st_size > LOG_BYTES
+    with log_path.open("wb" if full else "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         warm_up(sys.argv[2])
