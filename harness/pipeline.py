@@ -18,7 +18,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import Device, list_devices, open_device, parse_device_key
-from harness.errors import DeviceError, IncompleteError, InterruptedRunError, UsageError
+from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.measurement import CellStatus, Measurement
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Cell, Plan, make_plan
@@ -78,17 +78,22 @@ def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
 
 
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
-    """Go on with the cells of a stored run that have no measurement yet. Raises as `run` does."""
+    """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
     with reopen_run(places.results, name) as writer, _resumable(writer):
         _refuse_change("the installed packages have", writer.head.versions, _versions())
         checked = check(writer.head.spec)
-        done = {measurement.cell for measurement in writer.record().measurements}
+        done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
         plan = writer.head.plan
         for hole in plan.holes:
             if hole.cell.key not in done:
                 writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
         missing = tuple(cell for cell in plan.cells if cell.key not in done)
         return _go(checked, missing, writer, _Tools(cache=Cache(places.cache), progress=progress))
+
+
+def _never_ran(measurement: Measurement) -> bool:
+    """Whether a cell failed before it got to a device: a full disk or a model that has been mended is worth a retry."""
+    return measurement.status is CellStatus.FAILED and measurement.failure is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +211,7 @@ def _outcome(measurement: Measurement) -> str:
 
 @contextmanager
 def _resumable(writer: RunWriter) -> Iterator[None]:
-    """Turn Ctrl-C into an error that says how to go on; everything measured is stored already."""
+    """Make Ctrl-C and a full disk errors that say how to go on; everything measured is stored already."""
     try:
         yield
     except KeyboardInterrupt:
@@ -214,6 +219,9 @@ def _resumable(writer: RunWriter) -> Iterator[None]:
         total = len(writer.head.plan.cells) + len(writer.head.plan.holes)
         msg = f"stopped with {done} of {total} cells done; go on with: phonebench run --resume={writer.head.id}"
         raise InterruptedRunError(msg) from None
+    except StoreError as error:
+        msg = f"{error}; then go on with: phonebench run --resume={writer.head.id}"
+        raise StoreError(msg) from error
 
 
 def _head(checked: Checked) -> RunHead:

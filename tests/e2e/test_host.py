@@ -78,6 +78,19 @@ def test_a_network_whose_outputs_are_not_finite_is_broken(phonebench: CommandLin
     assert "not finite" in cell["reason"]
 
 
+def test_a_model_that_was_mended_is_gone_on_with(phonebench: CommandLine, tmp_path: Path) -> None:
+    folder = own_model(tmp_path / "mine")
+    network = tmp_path / "mine" / "network.py"
+    whole = network.read_text()
+    network.write_text(whole.replace("nn.Flatten()", "nn.Flaten()"))
+    done = phonebench("run", folder, "--device", "fake", "--format", "onnx", "--variant", "fp32")
+    assert done.code == 4
+    assert "Flaten" in phonebench("show", "--json").json()["cells"][0]["reason"]
+    network.write_text(whole)
+    assert phonebench("run", "--resume").code == 0
+    assert phonebench("show", "--json").json()["cells"][0]["status"] == "ok"
+
+
 def test_a_ready_file_skips_straight_to_the_run(phonebench: CommandLine, built_cache: Path, tmp_path: Path) -> None:
     source = next(built_cache.glob("artifacts/*/*/model.tflite"))
     (tmp_path / "theirs.tflite").write_bytes(source.read_bytes())
