@@ -121,3 +121,11 @@ def test_a_delegate_that_this_build_lacks_is_a_hole(phonebench: CommandLine) -> 
     assert cells["tflite"]["status"] == "ok"
     assert cells["onnx"]["status"] == "unsupported"
     assert "xnnpack" in cells["onnx"]["reason"]
+
+
+def test_real_imagenet_weights_are_right_on_eighteen_of_twenty_photos(phonebench: CommandLine) -> None:
+    done = phonebench("run", "efficientnet_lite0", "--format", "tflite", "--variant", "fp32", "--json", timeout_s=600)
+    assert done.code == 0, done.err
+    cell = done.json()["cells"][0]
+    assert (cell["accuracy"]["correct"], cell["accuracy"]["count"]) == (18, 20)
+    assert cell["artifact"]["sqnr_db"] > 100
