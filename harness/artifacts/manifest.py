@@ -96,7 +96,7 @@ RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
 
 
 # Counts the changes of an exporter that change the bytes it makes.
-EXPORTER_REVISIONS: dict[Format, int] = {Format.PTE: 1, Format.TFLITE: 1, Format.ONNX: 2, Format.PTL: 1}
+EXPORTER_REVISIONS: dict[Format, int] = {Format.PTE: 2, Format.TFLITE: 2, Format.ONNX: 2, Format.PTL: 2}
 
 
 def package_version(name: str) -> str | None:

@@ -13,9 +13,9 @@ from harness.recipe import Precision, Recipe
 if TYPE_CHECKING:
     import torch
 
-# The weight of a new batch in the moving average of the observed range; measured as better than histogram and
-# plain min/max observers on a real network (docs/design.md).
+# The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).
 AVERAGING = 0.1
+EPS = 2**-12
 
 
 class PteExporter:
@@ -57,6 +57,8 @@ class PteExporter:
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         quantizer = XNNPACKQuantizer().set_global(_quantisation(dynamic=dynamic))
+        if not dynamic:
+            quantizer = quantizer.set_module_type(torch.nn.Linear, _whole_range(_quantisation(dynamic=False)))
         graph = torch.export.export(self._module, self._source.example()).module()
         prepared = prepare_pt2e(graph, quantizer)
         with torch.no_grad():
@@ -92,9 +94,17 @@ def _quantisation(*, dynamic: bool) -> Any:
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
     if dynamic:
         return config
-    observer = MovingAverageMinMaxObserver.with_args(averaging_constant=AVERAGING, eps=2**-12)
+    observer = MovingAverageMinMaxObserver.with_args(averaging_constant=AVERAGING, eps=EPS)
     return dataclasses.replace(
         config,
         input_activation=dataclasses.replace(config.input_activation, observer_or_fake_quant_ctr=observer),
         output_activation=dataclasses.replace(config.output_activation, observer_or_fake_quant_ctr=observer),
     )
+
+
+def _whole_range(config: Any) -> Any:
+    """Let outputs keep the whole range that was seen: the largest scores decide, and an average would clip them."""
+    from torchao.quantization.pt2e.observer import MinMaxObserver
+
+    output = dataclasses.replace(config.output_activation, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
+    return dataclasses.replace(config, output_activation=output)

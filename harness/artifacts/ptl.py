@@ -64,6 +64,7 @@ class PtlExporter:
     def _static(self, recipe: Recipe) -> torch.nn.Module:
         import torch
         from torch.ao.quantization import (
+            MinMaxObserver,
             MovingAverageMinMaxObserver,
             QConfig,
             default_weight_observer,
@@ -74,6 +75,9 @@ class PtlExporter:
         activation = MovingAverageMinMaxObserver.with_args(dtype=torch.quint8, averaging_constant=0.1)
         mapping = get_default_qconfig_mapping(ENGINE)
         mapping.set_global(QConfig(activation=activation, weight=default_weight_observer))
+        # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them.
+        whole = QConfig(activation=MinMaxObserver.with_args(dtype=torch.quint8), weight=default_weight_observer)
+        mapping.set_object_type(torch.nn.Linear, whole)
         prepared = prepare_fx(copy.deepcopy(self._source.network), mapping, self._source.example())
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.calibration_inputs):

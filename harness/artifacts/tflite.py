@@ -44,8 +44,28 @@ class TfliteExporter:
 
         job = quantizer.Quantizer(bytearray(self._base))
         job.load_quantization_recipe(rules)
-        ranges = job.calibrate(self._calibration(calibration_inputs)) if calibration_inputs else None
+        ranges = None
+        if calibration_inputs:
+            feeds = self._calibration(calibration_inputs)
+            ranges = self._whole_output_range(job.calibrate(feeds), next(iter(feeds.values())))
         return bytes(job.quantize(ranges).quantized_model)
+
+    def _whole_output_range(self, ranges: Any, feeds: list[dict[str, Any]]) -> Any:
+        """Widen the outputs to all that was seen: the largest scores decide, and the quantiser's average clips them."""
+        import numpy as np
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=self._base)
+        run = interpreter.get_signature_runner()
+        seen = [run(**feed) for feed in feeds]
+        tensors = {output["index"]: output["name"] for output in interpreter.get_output_details()}
+        for name, detail in run.get_output_details().items():
+            known = ranges.get(tensors.get(detail["index"], detail["name"]))
+            if known is not None:
+                values = np.stack([outputs[name] for outputs in seen])
+                known["min"] = np.minimum(known["min"], values.min())
+                known["max"] = np.maximum(known["max"], values.max())
+        return ranges
 
     def _calibration(self, limit: int) -> dict[str, list[dict[str, Any]]]:
         """Calibration inputs by signature and input name; the converter narrows int64 to int32, so they do too."""
