@@ -35,7 +35,7 @@ def models(as_json: bool) -> None:
     print_table(("model", "task", "inputs", "data", "license"), rows)
 
 
-@click.command()
+@click.command(short_help="Show what can be built and run here.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE", help=CACHE_HELP)
 @json_option
 def formats(cache_dir: Path | None, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def devices(as_json: bool) -> None:
     print_table(("device", "model", "system", "processor", "cores", "memory"), rows)
 
 
-@click.command()
+@click.command(short_help="Say what is missing and how to add it.")
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what is installed, what is missing, and the one command that adds it."""

@@ -19,7 +19,7 @@ _results_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Show a stored run.")
 @click.argument("run", default="latest")
 @click.option("--list", "list_all", is_flag=True, help="List the stored runs instead.")
 @_results_option
@@ -45,7 +45,7 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
         console.print(renderable)
 
 
-@click.command()
+@click.command(short_help="Write a stored run's report again.")
 @click.argument("run", default="latest")
 @_results_option
 @json_option

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.store import RunRecord
 
 
-@click.command()
+@click.command(short_help="Build variants, measure each, and say which one to ship.")
 @spec_options
 @places_options
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Go on with a stopped run.")
@@ -42,7 +42,7 @@ def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_d
     return _finish(pipeline.run(spec, where, make_progress()), as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Make the artifacts without running them.")
 @spec_options
 @places_options
 @json_option
