@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.manifest import file_sha256
 from harness.devices import Device
 from harness.errors import StoreError
 
@@ -27,8 +27,7 @@ def deploy(device: Device, path: Path, sha256: str) -> Deployment:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         msg = f"cannot read the artifact {str(path)!r}: {error.strerror}; build it again"
         raise StoreError(msg) from error

@@ -296,8 +296,7 @@ def _latency(seen: _Seen) -> LatencySummary:
         for reply, summary in zip(seen.replies, seen.summaries, strict=True)
         if reply.latency
     ]
-    found = summarise(calls)
-    return LatencySummary(**{name: getattr(found, name) for name in LatencySummary.__dataclass_fields__})
+    return summarise(calls)
 
 
 def _load(seen: _Seen) -> LoadSummary | None:

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
-    ("storage", "metrics", "stats", "quality", "wire", "profiles", "recipe"),
+    ("storage", "metrics", "quality", "wire", "profiles", "recipe"),
     ("tensors", "measurement"),
+    ("stats",),
     ("spec",),
     ("reference", "modelcard"),
     ("splits", "images"),

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from filelock import FileLock
 
-from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, file_sha256
+from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, file_sha256, read_record
 from harness.storage import storage_errors
 
 log = logging.getLogger(__name__)
@@ -123,14 +122,7 @@ def _sizes(root: Path) -> Iterator[int]:
 
 
 def _read_artifact(folder: Path) -> Artifact:
-    try:
-        manifest = msgspec.json.decode((folder / MANIFEST_FILE).read_bytes(), type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        msg = f"its manifest cannot be read: {error}"
-        raise ValueError(msg) from error
-    if manifest.schema != SCHEMA:
-        msg = f"its manifest has schema {manifest.schema}, this version writes {SCHEMA}"
-        raise ValueError(msg)
+    manifest = read_record(folder / MANIFEST_FILE, Manifest, SCHEMA)
     if manifest.file is None:
         return Artifact(manifest=manifest, path=None)
     path = folder / manifest.file

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from harness.plan import Backend
 from harness.recipe import Recipe
@@ -116,6 +119,27 @@ def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
 def missing_packages(packages: tuple[str, ...]) -> tuple[str, ...]:
     """Return which of ``packages`` are not installed."""
     return tuple(name for name in packages if package_version(name) is None)
+
+
+class _Versioned(Protocol):
+    @property
+    def schema(self) -> int: ...
+
+
+_Record = TypeVar("_Record", bound=_Versioned)
+
+
+def read_record(path: Path, kind: type[_Record], schema: int) -> _Record:
+    """Read a record of the cache. Raises `ValueError` when it is damaged or of another schema."""
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=kind)
+    except ValueError as error:
+        msg = f"{path.name} cannot be read: {error}"
+        raise ValueError(msg) from error
+    if record.schema != schema:
+        msg = f"{path.name} has schema {record.schema}, this version writes {schema}"
+        raise ValueError(msg)
+    return record
 
 
 def file_sha256(path: Path) -> str:

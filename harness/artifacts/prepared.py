@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.artifacts.manifest import file_sha256
+from harness.artifacts.manifest import file_sha256, read_record
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
@@ -95,14 +95,7 @@ class PreparedModel:
 
 def read_prepared(folder: Path) -> PreparedModel:
     """Read an entry. Raises `ValueError` when it is damaged or of another schema."""
-    try:
-        facts = msgspec.json.decode((folder / PREPARED_FILE).read_bytes(), type=Prepared)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        msg = f"{PREPARED_FILE} cannot be read: {error}"
-        raise ValueError(msg) from error
-    if facts.schema != SCHEMA:
-        msg = f"it has schema {facts.schema}, this version writes {SCHEMA}"
-        raise ValueError(msg)
+    facts = read_record(folder / PREPARED_FILE, Prepared, SCHEMA)
     model = PreparedModel(facts=facts, folder=folder)
     known = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
     for name, sha256 in (facts.files | known).items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.view import CellView, cell_views, memory_growth
+from harness.report.view import CellView, cell_identity, cell_views, memory_growth
 from harness.store import RunRecord
 
 
@@ -40,17 +40,10 @@ def _row(view: CellView) -> dict[str, Any]:
 
 
 def _identity(view: CellView) -> dict[str, Any]:
-    cell, artifact = view.cell, view.artifact
+    artifact = view.artifact
     return {
-        "key": cell.key,
-        "model": cell.model,
-        "variant": cell.variant,
-        "format": cell.format.value,
-        "backend": cell.backend.value if cell.backend else None,
-        "delegate": cell.delegate.value,
-        "threads": cell.threads,
-        "device": cell.device,
-        "profile": cell.profile.value,
+        **cell_identity(view),
+        "profile": view.cell.profile.value,
         "status": view.status.value,
         "reason": view.reason,
         "artifact_sha256": artifact.sha256 if artifact else None,

@@ -186,7 +186,8 @@ _ACCURACY = ("metric", "value", "low", "high", "correct", "count")
 _RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
 
 
-def _cell_facts(view: CellView) -> dict[str, Any]:
+def cell_identity(view: CellView) -> dict[str, Any]:
+    """Return what tells a cell from all others of its run, as plain values."""
     cell = view.cell
     return {
         "key": cell.key,
@@ -197,6 +198,12 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "delegate": cell.delegate.value,
         "threads": cell.threads,
         "device": cell.device,
+    }
+
+
+def _cell_facts(view: CellView) -> dict[str, Any]:
+    return {
+        **cell_identity(view),
         "status": view.status.value,
         "reason": view.reason,
         "artifact": _pick(view.artifact, ("sha256", "bytes", "sqnr_db", "agreement")),

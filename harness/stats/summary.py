@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.measurement import LatencySummary
 from harness.stats.intervals import t_interval_of_log_medians
 from harness.stats.percentiles import median, percentile, percentile_if_enough
 from harness.stats.steady import SteadyState, find_steady
@@ -26,26 +27,6 @@ class Launch:
     state: SteadyState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """Latency over all launches; the fields are those of `harness.measurement.LatencySummary`."""
-
-    median_ns: float
-    low_ns: float | None
-    high_ns: float | None
-    mean_ns: float
-    min_ns: int
-    p5_ns: float
-    p25_ns: float
-    p75_ns: float
-    p90_ns: float | None
-    p95_ns: float | None
-    p99_ns: float | None
-    variation: float | None
-    calls: int
-    launches: int
-
-
 def summarise_launch(samples_ns: Sequence[int], *, trim: bool) -> Launch:
     """Summarise the measured calls of one launch (ns, in order, call 0 and warm-up left out).
 
@@ -58,7 +39,7 @@ def summarise_launch(samples_ns: Sequence[int], *, trim: bool) -> Launch:
     return Launch(start=start, calls=len(kept), median_ns=median(kept), state=steady.state)
 
 
-def summarise(launches: Sequence[Sequence[int]]) -> Summary:
+def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
     """Summarise the steady calls (ns) of one or more launches.
 
     ``variation`` is the standard deviation of all calls over their mean. Raises ValueError without launches, or when
@@ -71,7 +52,7 @@ def summarise(launches: Sequence[Sequence[int]]) -> Summary:
     interval = t_interval_of_log_medians(medians)
     calls = np.concatenate([np.asarray(launch, dtype=np.int64) for launch in launches])
     mean = float(calls.mean())
-    return Summary(
+    return LatencySummary(
         median_ns=median(medians),
         low_ns=interval.low_ns if interval else None,
         high_ns=interval.high_ns if interval else None,
