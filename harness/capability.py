@@ -16,19 +16,22 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, Artifact, ArtifactState, versions_of
-from harness.artifacts.stage import BuildOutcome, build_artifacts
+from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, ArtifactState, versions_of
+from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model import ModelCard, ModelOptions, resolve
-from harness.plan import DELEGATES, Backend, Build, Cell, make_cell, why_not
+from harness.plan import DELEGATES, Build, Cell, make_cell, why_not
 from harness.profiles import PROFILES, ProfileName
 from harness.progress import Progress
-from harness.recipe import RECIPES, Precision
+from harness.recipe import Precision
 from harness.run import Job, launch_once
+from harness.shorthand import recipes_of
+from harness.support import Backend, why_not_build
 from harness.wire import Delegate, Format, ReplyStatus
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"
 PROBE_FILE = "capability.json"
+VARIANTS = tuple(precision.value for precision in Precision)
 
 
 class Capability(StrEnum):
@@ -36,6 +39,7 @@ class Capability(StrEnum):
 
     WORKS = "works"
     UNSUPPORTED = "unsupported"
+    BUILT = "built, not run here"
     BROKEN = "broken"
     FAILED = "failed"
 
@@ -82,11 +86,14 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
         Build(model=card.name, variant=variant, format=format_, backend=backend)
         for format_ in Format
         for backend in (tuple(Backend) if format_ is Format.PTE else (None,))
-        for variant in RECIPES
+        for variant in VARIANTS
     ]
-    outcome = build_artifacts([card], builds, cache, progress)
+    recipes = recipes_of(VARIANTS, ())
+    holes = {b: reason for b in builds if (reason := why_not_build(recipes[b.variant], b.format, b.backend))}
+    wanted = [build for build in builds if build not in holes]
+    outcome = build_artifacts(BuildOrder(cards=[card], builds=wanted, recipes=recipes), cache, progress)
     table = Capabilities(
-        variants=tuple(_variant(build, outcome.artifacts[build]) for build in builds),
+        variants=tuple(_variant(build, outcome, holes.get(build)) for build in builds),
         delegates=_delegates(card, outcome),
     )
     # What failed may have failed for want of memory or time; it is tried again.
@@ -99,7 +106,7 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
 
 def _environment_key() -> str:
     packages = tuple(dict.fromkeys(name for names in PACKAGES.values() for name in names))
-    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(RECIPES), "capability 1"]
+    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(VARIANTS), "capability 2"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,21 +121,25 @@ def _read(folder: Path) -> Capabilities:
 # What a build's end says of a capability.
 STATES: dict[ArtifactState, Capability] = {
     ArtifactState.READY: Capability.WORKS,
+    ArtifactState.UNVERIFIED: Capability.BUILT,
     ArtifactState.BROKEN: Capability.BROKEN,
     ArtifactState.UNSUPPORTED: Capability.UNSUPPORTED,
     ArtifactState.FAILED: Capability.FAILED,
 }
 
 
-def _variant(build: Build, artifact: Artifact) -> VariantCapability:
-    manifest = artifact.manifest
-    fidelity = f"{manifest.sqnr_db:.0f} dB against float" if manifest.sqnr_db is not None else ""
+def _variant(build: Build, outcome: BuildOutcome, hole: str | None) -> VariantCapability:
+    state, detail = Capability.UNSUPPORTED, hole
+    if hole is None:
+        manifest = outcome.artifacts[build].manifest
+        fidelity = f"{manifest.sqnr_db:.0f} dB against float" if manifest.sqnr_db is not None else ""
+        state, detail = STATES[manifest.state], manifest.reason or fidelity
     return VariantCapability(
         format=build.format,
         backend=build.backend.value if build.backend else None,
         variant=build.variant,
-        state=STATES[manifest.state],
-        detail=manifest.reason or fidelity,
+        state=state,
+        detail=detail or "",
     )
 
 

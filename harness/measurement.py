@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from harness.stepreport import StepReport
 from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 
 # 1 (2026-11): the first.
@@ -42,6 +43,9 @@ class ConditionId(StrEnum):
     RANDOM_WEIGHTS = "RANDOM-WEIGHTS"
     RANDOM_INPUTS = "RANDOM-INPUTS"
     RANDOM_CALIBRATION = "RANDOM-CALIBRATION"
+    DATA_FREE = "DATA-FREE"
+    NOT_FINE_TUNED = "NOT-FINE-TUNED"
+    UNVERIFIED = "UNVERIFIED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,25 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactFacts:
-    """The file that ran. ``sqnr_db`` and ``agreement`` (0…1) compare it with the float model; None without one."""
+    """The file that ran, and the network in it.
+
+    ``sqnr_db`` and ``agreement`` (0…1) compare it with the float model, ``own_sqnr_db`` with the network that its
+    recipe's graph steps left; None without one. ``compressed_bytes``: deflated. ``parameters`` and ``macs`` (of one
+    call) count the network, ``steps`` is what was done to it, ``kept_float`` which layers a mixed precision spared,
+    ``calibration`` what a calibrated quantiser saw (empty for the others).
+    """
 
     sha256: str
     bytes: int
     sqnr_db: float | None
     agreement: float | None
+    own_sqnr_db: float | None = None
+    compressed_bytes: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    steps: tuple[StepReport, ...] = ()
+    kept_float: tuple[str, ...] = ()
+    calibration: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

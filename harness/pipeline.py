@@ -15,13 +15,14 @@ from pathlib import Path
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, Artifact, ArtifactState, versions_of
-from harness.artifacts.stage import BuildOutcome, build_artifacts
+from harness.artifacts.manifest import PACKAGES, RUNNABLE, Artifact, ArtifactState, versions_of
+from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
+from harness.artifacts.varied import find_varied
 from harness.devices import Device, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.measurement import CellStatus, Measurement
 from harness.model import ModelCard, ModelOptions, resolve
-from harness.plan import Cell, Plan, make_plan
+from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
 from harness.run import Job, measure, unmeasured
@@ -49,19 +50,24 @@ class Checked:
     plan: Plan
 
 
-def check(spec: Spec) -> Checked:
-    """Resolve every name of ``spec`` and make the plan. Raises `UsageError` or `DeviceError`."""
+def check(spec: Spec, *, to_run: bool = True) -> Checked:
+    """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`."""
     for device in spec.device:
         parse_device_key(device)
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = tuple(resolve(reference, options) for reference in spec.model)
-    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards))
+    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, to_run=to_run))
+
+
+def order_of(checked: Checked, builds: tuple[Build, ...]) -> BuildOrder:
+    """Return ``builds`` with the models and recipes that they need."""
+    return BuildOrder(cards=checked.cards, builds=builds, recipes=checked.spec.recipes())
 
 
 def build(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, BuildOutcome]:
     """Make every artifact of ``spec`` without running any."""
-    checked = check(spec)
-    return checked, build_artifacts(checked.cards, checked.plan.builds, Cache(places.cache), progress)
+    checked = check(spec, to_run=False)
+    return checked, build_artifacts(order_of(checked, checked.plan.builds), Cache(places.cache), progress)
 
 
 def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
@@ -107,12 +113,12 @@ def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _To
         devices = {key: stack.enter_context(open_device(key)) for key in checked.spec.device}
         writer.update(devices=tuple(device.info for device in devices.values()))
         builds = tuple(dict.fromkeys(cell.build for cell in cells))
-        outcome = build_artifacts(checked.cards, builds, tools.cache, tools.progress)
+        outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
         facts = _model_facts(checked.cards, outcome)
         _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
         writer.update(models=facts)
         todo = _enter_unbuilt(cells, outcome, writer)
-        _measure_all(_jobs(checked, todo, outcome), devices, writer, tools.progress)
+        _measure_all(_jobs(checked, todo, outcome, tools.cache), devices, writer, tools.progress)
     writer.update(finished_at=utc_now())
     return writer.record()
 
@@ -134,7 +140,7 @@ def _enter_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWr
     todo: list[Cell] = []
     for cell in cells:
         artifact = outcome.artifacts.get(cell.build)
-        if artifact is not None and artifact.manifest.state is ArtifactState.READY:
+        if artifact is not None and artifact.manifest.state in RUNNABLE:
             todo.append(cell)
             continue
         writer.add(_unbuilt(cell, artifact, outcome))
@@ -154,7 +160,8 @@ def _unbuilt(cell: Cell, artifact: Artifact | None, outcome: BuildOutcome) -> Me
     return unmeasured(cell, status, reason + where, utc_now)
 
 
-def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> list[Job]:
+def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cache: Cache) -> list[Job]:
+    recipes = checked.spec.recipes()
     cards = {card.name: card for card in checked.cards}
     return [
         Job(
@@ -165,6 +172,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> l
             profile=PROFILES[cell.profile],
             launches=checked.spec.launches,
             timeout_s=checked.spec.timeout,
+            varied=find_varied(cache, outcome.models[cell.model], recipes.get(cell.variant)),
         )
         for cell in cells
     ]

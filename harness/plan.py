@@ -6,21 +6,14 @@ Nothing is loaded and nothing is built here, so that a whole plan can be checked
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from harness.errors import UsageError
 from harness.modelcard import ModelCard
 from harness.profiles import ProfileName
-from harness.recipe import AS_IS
+from harness.recipe import AS_IS, Recipe
 from harness.spec import Spec
+from harness.support import Backend, why_not_build
 from harness.wire import Delegate, Format
-
-
-class Backend(StrEnum):
-    """What a ``.pte`` is lowered to at export."""
-
-    XNNPACK = "xnnpack"
-    PORTABLE = "portable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +67,20 @@ class Plan:
         return tuple(dict.fromkeys(cell.build for cell in self.cells))
 
 
-# The delegates of each format, the usual one first. A .pte fixes its backend at export: XNNPACK or portable kernels.
+# The delegates of each format, the usual one first. A .pte fixes its backend at export.
 DELEGATES: dict[Format, tuple[Delegate, ...]] = {
-    Format.PTE: (Delegate.XNNPACK, Delegate.CPU),
+    Format.PTE: (Delegate.XNNPACK, Delegate.CPU, Delegate.GPU, Delegate.COREML),
     Format.TFLITE: (Delegate.XNNPACK, Delegate.CPU, Delegate.GPU, Delegate.NNAPI, Delegate.COREML),
     Format.ONNX: (Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML),
     Format.PTL: (Delegate.CPU,),
+    Format.MLPACKAGE: (Delegate.COREML,),
+}
+
+PTE_BACKENDS: dict[Delegate, Backend] = {
+    Delegate.XNNPACK: Backend.XNNPACK,
+    Delegate.CPU: Backend.PORTABLE,
+    Delegate.GPU: Backend.VULKAN,
+    Delegate.COREML: Backend.COREML,
 }
 
 # What each kind of device can run on; a kind that is not listed says so itself when it is opened.
@@ -89,9 +90,13 @@ DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
 }
 
 
-def make_plan(spec: Spec, models: tuple[ModelCard, ...]) -> Plan:
-    """Cross everything the spec asks for. Raises `UsageError` when two models share a name."""
+def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True) -> Plan:
+    """Cross everything the spec asks for. Raises `UsageError` when two models share a name.
+
+    ``to_run`` is False where artifacts are only built: what the device cannot run is no hole then.
+    """
     _check_names(models)
+    recipes = spec.recipes()
     cells: list[Cell] = []
     holes: list[Hole] = []
     for device in spec.device:
@@ -100,7 +105,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...]) -> Plan:
                 for delegate in spec.delegate or DELEGATES[format_][:1]:
                     for threads in spec.threads:
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
-                        reason = why_not(cell)
+                        reason = why_not(cell, recipes.get(variant), to_run=to_run)
                         if reason is None:
                             cells.append(cell)
                         else:
@@ -127,22 +132,23 @@ def make_cell(
     )
 
 
-def why_not(cell: Cell) -> str | None:
-    """Return why ``cell`` cannot be, or None when it can be tried."""
+def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) -> str | None:
+    """Return why ``cell`` cannot be, or None when it can be tried; ``recipe`` is None for a ready-made file."""
     if cell.delegate not in DELEGATES[cell.format]:
         allowed = ", ".join(d.value for d in DELEGATES[cell.format])
         return f"{cell.format.value} has no delegate {cell.delegate.value!r} (it has: {allowed})"
+    hole = why_not_build(recipe, cell.format, cell.backend) if recipe else None
+    if hole is not None:
+        return hole
     kind = cell.device.partition(":")[0]
-    offered = DEVICE_DELEGATES.get(kind)
+    offered = DEVICE_DELEGATES.get(kind) if to_run else None
     if offered is not None and cell.delegate not in offered:
         return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
     return None
 
 
 def _backend(format_: Format, delegate: Delegate) -> Backend | None:
-    if format_ is not Format.PTE:
-        return None
-    return Backend.XNNPACK if delegate is Delegate.XNNPACK else Backend.PORTABLE
+    return PTE_BACKENDS.get(delegate) if format_ is Format.PTE else None
 
 
 def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:

@@ -1,45 +1,323 @@
-"""Recipes: what is done to a model before it becomes an artifact, as plain data saved with what it made."""
+"""Recipes: what is done to a model before it becomes an artifact, as plain data saved with what it made.
+
+A recipe is graph steps in order, which change the network, then at most one precision, which each format's own
+quantiser applies. The one decision: what stands on the command line (``prune50+int8``) and what stands in a spec file
+(``[[recipe]]``) is the same record, and every value is checked when the record is made.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 
-from harness.errors import UnknownNameError
+import msgspec
+
+from harness.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+_.-]*")
+
+
+# The checks stand first: the defaults of the records below are records too, made while this file is read.
+def _check_between(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        limits = f"between {low:g} and {high:g}" if high != float("inf") else f"over {low:g}"
+        msg = f"{name} is {value:g}: it must be {limits}"
+        raise UsageError(msg)
+
+
+def _check_count(name: str, value: int, *, most: int, least: int = 1) -> None:
+    if not least <= value <= most:
+        msg = f"{name} is {value}: it must be from {least} to {most}"
+        raise UsageError(msg)
+
+
+def _check_one(where: str, named: Mapping[str, object]) -> None:
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        msg = f"{where} has {found}: give exactly one of {', '.join(named)}"
+        raise UsageError(msg)
 
 
 class Precision(StrEnum):
     """Number formats of weights and activations; each is applied by the format's own quantiser.
 
     ``int8``: static, weights and activations, calibrated. ``int8-dynamic``: int8 weights, activation ranges found
-    at run time.
+    at run time. ``int8-weight`` and ``int4-weight``: weights alone, computed in float. ``int16x8``: int16 activations,
+    int8 weights, calibrated.
     """
 
     FP32 = "fp32"
     FP16 = "fp16"
+    BF16 = "bf16"
     INT8 = "int8"
     INT8_DYNAMIC = "int8-dynamic"
+    INT8_WEIGHT = "int8-weight"
+    INT4_WEIGHT = "int4-weight"
+    INT16X8 = "int16x8"
 
+
+# Precisions whose activation ranges come from calibration inputs.
+CALIBRATED = (Precision.INT8, Precision.INT16X8)
 
 # The variant of a ready-made file of another tool, which is run as it is.
 AS_IS = "as-is"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """One variant: its name on the command line, its precision, and how many inputs calibrate a static one."""
+class Observer(StrEnum):
+    """How a calibrated quantiser comes from observed values to a range."""
+
+    MOVING_AVERAGE = "moving-average"
+    MIN_MAX = "min-max"
+    HISTOGRAM = "histogram"
+    PERCENTILE = "percentile"
+
+
+class CalibrationFrom(StrEnum):
+    """Where calibration inputs come from.
+
+    ``data``: the calibration split. ``batch-norm``: made so that the network's batch-norm layers see the statistics
+    that they have stored. ``range``: uniform over the range that the input declares.
+    """
+
+    DATA = "data"
+    BATCH_NORM = "batch-norm"
+    RANGE = "range"
+
+
+class Importance(StrEnum):
+    """What says how little a channel matters: its weights, weights times gradients, or its activations."""
+
+    MAGNITUDE = "magnitude"
+    TAYLOR = "taylor"
+    ACTIVATION = "activation"
+
+
+class Scope(StrEnum):
+    """Over what a ratio is held: the whole network, or each layer by itself."""
+
+    GLOBAL = "global"
+    LAYER = "layer"
+
+
+class FineTune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The budget of training a damaged network again: whole ``epochs``, or as many as fit into ``seconds``.
+
+    It ends early when the score on the calibration split has not risen for ``patience`` epochs.
+    """
+
+    epochs: int = 30
+    seconds: float | None = None
+    learning_rate: float = 3e-3
+    batch: int = 64
+    patience: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_count("epochs", self.epochs, most=10_000)
+        _check_count("batch", self.batch, most=65_536, least=2)
+        _check_count("patience", self.patience, most=10_000)
+        _check_count("seed", self.seed, most=2**32 - 1, least=0)
+        _check_between("learning_rate", self.learning_rate, 0.0, 1.0)
+        if self.seconds is not None:
+            _check_between("seconds", self.seconds, 0.0, 86_400.0)
+
+
+class Fuse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="fuse"):
+    """Fold batch norms into the convolutions and linears before them."""
+
+
+class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="prune"):
+    """Remove whole channels: ``ratio`` (0…1) of them, rounded to multiples of ``round_to``, never those of ``keep``."""
+
+    ratio: float
+    importance: Importance = Importance.MAGNITUDE
+    scope: Scope = Scope.LAYER
+    round_to: int = 8
+    keep: tuple[str, ...] = ()
+    fine_tune: FineTune | bool = FineTune()
+
+    def __post_init__(self) -> None:
+        _check_between("ratio", self.ratio, 0.0, 1.0)
+        _check_count("round_to", self.round_to, most=1024)
+
+
+class Sparsify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="sparse"):
+    """Set single weights to zero: a ``ratio`` (0…1) of all, or those below ``threshold`` in magnitude.
+
+    ``dynamic``: while training again, weights that have become important come back and others go (network surgery).
+    """
+
+    ratio: float | None = None
+    threshold: float | None = None
+    dynamic: bool = False
+    fine_tune: FineTune | bool = FineTune()
+
+    def __post_init__(self) -> None:
+        _check_one("sparse", {"ratio": self.ratio, "threshold": self.threshold})
+        if self.ratio is not None:
+            _check_between("ratio", self.ratio, 0.0, 1.0)
+        if self.threshold is not None:
+            _check_between("threshold", self.threshold, 0.0, float("inf"))
+        if self.dynamic and self.fine_tune is False:
+            msg = "dynamic is true and fine_tune is false: weights come back only while training; leave one of them out"
+            raise UsageError(msg)
+
+
+class LowRank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="low-rank"):
+    """Split linear and convolution layers in two by SVD, to a ``rank``, a ``ratio`` of the full rank, or an ``energy``.
+
+    ``energy`` (0…1) is the share of the squared singular values that is kept.
+    """
+
+    rank: int | None = None
+    ratio: float | None = None
+    energy: float | None = None
+    fine_tune: FineTune | bool = FineTune()
+
+    def __post_init__(self) -> None:
+        _check_one("low-rank", {"rank": self.rank, "ratio": self.ratio, "energy": self.energy})
+        if self.rank is not None:
+            _check_count("rank", self.rank, most=1_000_000)
+        if self.ratio is not None:
+            _check_between("ratio", self.ratio, 0.0, 1.0)
+        if self.energy is not None:
+            _check_between("energy", self.energy, 0.0, 1.0)
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="cluster"):
+    """Let the weights of a layer share ``clusters`` values (16 make 4-bit indices)."""
+
+    clusters: int = 16
+    fine_tune: FineTune | bool = FineTune()
+
+    def __post_init__(self) -> None:
+        _check_count("clusters", self.clusters, most=4096, least=2)
+
+
+class Distill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="distill"):
+    """Train a smaller student on the float model's soft outputs at ``temperature``.
+
+    The student is the one that the model card names; without one it is the model pruned by ``ratio``. ``hard_weight``
+    (0…1) is the weight of the loss against the labels. ``compare_plain`` trains the same student without the teacher
+    too, so that the gain is known.
+    """
+
+    ratio: float = 0.5
+    temperature: float = 4.0
+    hard_weight: float = 0.3
+    compare_plain: bool = True
+    fine_tune: FineTune | bool = FineTune()
+
+    def __post_init__(self) -> None:
+        _check_between("ratio", self.ratio, 0.0, 1.0)
+        _check_between("temperature", self.temperature, 0.0, 1000.0)
+        if not 0 <= self.hard_weight <= 1:
+            msg = f"hard_weight is {self.hard_weight:g}: it must be from 0 to 1"
+            raise UsageError(msg)
+        if self.fine_tune is False:
+            msg = "fine_tune is false in a distill step: distilling is training; give it a budget, or leave it out"
+            raise UsageError(msg)
+
+
+class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="qat"):
+    """Train with the rounding of int8 in the forward pass; the recipe's precision is int8."""
+
+    fine_tune: FineTune | bool = FineTune(learning_rate=3e-4, epochs=8)
+
+    def __post_init__(self) -> None:
+        if self.fine_tune is False:
+            msg = "fine_tune is false in a qat step: it is nothing but training; give it a budget, or leave it out"
+            raise UsageError(msg)
+
+
+Step = Fuse | Prune | Sparsify | LowRank | Cluster | Distill | Qat
+STEPS: dict[str, type[Step]] = {
+    "fuse": Fuse,
+    "prune": Prune,
+    "sparse": Sparsify,
+    "low-rank": LowRank,
+    "cluster": Cluster,
+    "distill": Distill,
+    "qat": Qat,
+}
+# Steps that change what the network computes and therefore train it again.
+Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
+
+
+def training_of(step: Damaging) -> FineTune | None:
+    """Return the training budget of ``step``, None when ``fine_tune = false`` is written."""
+    if isinstance(step.fine_tune, FineTune):
+        return step.fine_tune
+    return FineTune() if step.fine_tune else None
+
+
+class KeepFloat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which layers a quantiser leaves in float: these ``layers``, or the most sensitive ones of a scan.
+
+    Of the scan: a ``count`` of them, a ``share`` (0…1) of all, or as many as it takes to an output SQNR of ``sqnr_db``.
+    """
+
+    layers: tuple[str, ...] | None = None
+    count: int | None = None
+    share: float | None = None
+    sqnr_db: float | None = None
+
+    def __post_init__(self) -> None:
+        named = {"layers": self.layers, "count": self.count, "share": self.share, "sqnr_db": self.sqnr_db}
+        _check_one("keep_float", named)
+        if self.count is not None:
+            _check_count("count", self.count, most=1_000_000)
+        if self.share is not None:
+            _check_between("share", self.share, 0.0, 1.0)
+
+
+class Quantisation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The knobs of a quantiser; a precision that has no use for one ignores it.
+
+    ``calibration_inputs``: how many inputs calibrate. ``keep_float`` makes the precision mixed.
+    """
+
+    observer: Observer = Observer.MOVING_AVERAGE
+    per_channel: bool = True
+    calibration: CalibrationFrom = CalibrationFrom.DATA
+    calibration_inputs: int = 100
+    keep_float: KeepFloat | None = None
+
+    def __post_init__(self) -> None:
+        _check_count("calibration_inputs", self.calibration_inputs, most=1_000_000)
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One variant: its name, its graph steps in order, its precision and how that is applied.
+
+    ``float_io``: inputs and outputs stay float32 whatever the precision inside. ``channel_last``: images go in with
+    their channels last (``.tflite`` alone).
+    """
 
     name: str
-    precision: Precision
-    calibration_inputs: int = 100
+    steps: tuple[Step, ...] = ()
+    precision: Precision = Precision.FP32
+    quantisation: Quantisation = Quantisation()
+    float_io: bool = True
+    channel_last: bool = False
 
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            msg = f"name is {self.name!r} in a recipe: use letters, digits, '+', '_', '.' and '-', a letter first"
+            raise UsageError(msg)
+        for position, step in enumerate(self.steps):
+            if not isinstance(step, Qat):
+                continue
+            if self.precision is not Precision.INT8:
+                msg = f"recipe {self.name!r} has a qat step and precision {self.precision.value!r}: it must be 'int8'"
+                raise UsageError(msg)
+            if position != len(self.steps) - 1:
+                msg = f"recipe {self.name!r} has steps after qat: the training for int8 must come last"
+                raise UsageError(msg)
 
-RECIPES: dict[str, Recipe] = {p.value: Recipe(name=p.value, precision=p) for p in Precision}
-
-
-def parse_recipe(name: str, *, where: str = "") -> Recipe:
-    """Return the recipe that the shorthand ``name`` stands for. Raises `UnknownNameError`."""
-    try:
-        return RECIPES[name]
-    except KeyError:
-        raise UnknownNameError(name, kind="variant", allowed=RECIPES, where=where) from None
+    @property
+    def calibrated(self) -> bool:
+        """Whether calibration inputs decide what is in the file."""
+        return self.precision in CALIBRATED

@@ -13,8 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.artifacts.manifest import Artifact, CalibrationSource
+from harness.artifacts.manifest import Artifact, ArtifactState, CalibrationSource, untrained_steps
 from harness.artifacts.prepared import PreparedModel, correct_rows
+from harness.artifacts.varied import VariedModel, own_reference
 from harness.deploy import deploy
 from harness.devices import Device, Execution
 from harness.measurement import (
@@ -74,7 +75,10 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell with everything it takes; ``launches`` overrides the profile's stop rule, ``timeout_s`` its deadline."""
+    """A cell with everything it takes; ``launches`` overrides the profile's stop rule, ``timeout_s`` its deadline.
+
+    ``varied`` is the network that the recipe's graph steps left, None without steps.
+    """
 
     cell: Cell
     card: ModelCard
@@ -83,6 +87,7 @@ class Job:
     profile: Profile
     launches: int | None = None
     timeout_s: float | None = None
+    varied: VariedModel | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -259,7 +264,8 @@ def _garbage(job: Job, seen: _Seen, fidelity: Fidelity | None) -> str | None:
     if fidelity is None:
         return None
     real = not (job.card.random_weights or job.model.facts.random_inputs)
-    found = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
+    own = _own_fidelity(job, seen) or fidelity
+    found = why_garbage(own.sqnr_db, own.agreement, own.count, real=real)
     return f"on the device {found}" if found else None
 
 
@@ -270,6 +276,13 @@ def _artifact_facts(job: Job) -> ArtifactFacts:
         bytes=manifest.bytes or 0,
         sqnr_db=manifest.sqnr_db,
         agreement=manifest.agreement,
+        own_sqnr_db=manifest.own_sqnr_db,
+        compressed_bytes=manifest.compressed_bytes,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        steps=manifest.steps,
+        kept_float=manifest.kept_float,
+        calibration="" if manifest.calibration is CalibrationSource.NONE else manifest.calibration.value,
     )
 
 
@@ -336,7 +349,15 @@ def _accuracy(job: Job, seen: _Seen) -> Accuracy | None:
 
 
 def _fidelity(job: Job, seen: _Seen) -> Fidelity | None:
-    reference = job.model.reference()
+    return _fidelity_to(job.model.reference(), job, seen)
+
+
+def _own_fidelity(job: Job, seen: _Seen) -> Fidelity | None:
+    """The outputs against those of the network that the graph steps left; None without steps."""
+    return None if job.varied is None else _fidelity_to(own_reference(job.model, job.varied), job, seen)
+
+
+def _fidelity_to(reference: tuple[Array, ...] | None, job: Job, seen: _Seen) -> Fidelity | None:
     if seen.outputs is None or reference is None:
         return None
     classes = job.card.task is Task.CLASSIFICATION
@@ -376,6 +397,21 @@ def _own_conditions(job: Job, seen: _Seen) -> list[Condition]:
             job.artifact.manifest.calibration is CalibrationSource.RANDOM,
             ConditionId.RANDOM_CALIBRATION,
             "the quantiser was calibrated on noise: with calibration data the accuracy would be higher",
+        ),
+        (
+            job.artifact.manifest.calibration in (CalibrationSource.BATCH_NORM, CalibrationSource.RANGE),
+            ConditionId.DATA_FREE,
+            "the quantiser was calibrated without data: on real inputs the accuracy may be lower than with real ones",
+        ),
+        (
+            untrained_steps(job.artifact.manifest) != "",
+            ConditionId.NOT_FINE_TUNED,
+            f"not trained again after {untrained_steps(job.artifact.manifest)}: accuracy is lower than it would be",
+        ),
+        (
+            job.artifact.manifest.state is ArtifactState.UNVERIFIED,
+            ConditionId.UNVERIFIED,
+            "the file was not run before it came to the device: its runtime is not on the computer that built it",
         ),
         (
             bool(unsteady) and job.profile.trim,

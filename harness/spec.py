@@ -16,21 +16,27 @@ import msgspec
 
 from harness.errors import UnknownNameError, UsageError, suggestion
 from harness.profiles import ProfileName
-from harness.recipe import RECIPES, parse_recipe
+from harness.recipe import STEPS, Recipe
+from harness.shorthand import DEFAULT_VARIANTS, parse_recipe, recipes_of
 from harness.wire import Delegate, Format
+
+# What a run builds when no format is named; an .mlpackage can be built here, but runs on Apple's systems alone.
+DEFAULT_FORMATS = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
 
+    ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
     ``timeout``: seconds that one launch may take, worked out from the profile when it is None.
     """
 
     model: tuple[str, ...] = ("digits",)
     device: tuple[str, ...] = ("host",)
-    format: tuple[Format, ...] = tuple(Format)
-    variant: tuple[str, ...] = tuple(RECIPES)
+    format: tuple[Format, ...] = DEFAULT_FORMATS
+    variant: tuple[str, ...] = tuple(p.value for p in DEFAULT_VARIANTS)
+    recipe: tuple[Recipe, ...] = ()
     delegate: tuple[Delegate, ...] = ()
     threads: tuple[int, ...] = (1,)
     profile: ProfileName = ProfileName.QUICK
@@ -42,8 +48,8 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in self.variant:
-            parse_recipe(name)
+        _check_recipe_names(self.recipe)
+        recipes_of(self.variant, self.recipe)
         for key in ("model", "device", "format", "variant", "threads"):
             if not getattr(self, key):
                 msg = f"{key} is empty: name at least one, or leave it out for the default"
@@ -60,6 +66,10 @@ class Spec:
         if self.timeout is not None and not 1 <= self.timeout <= 86_400:
             msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Return the recipe of each variant by its name."""
+        return recipes_of(self.variant, self.recipe)
 
 
 KEYS = tuple(f.name for f in fields(Spec))
@@ -84,7 +94,14 @@ def read_spec(path: Path) -> dict[str, Any]:
 def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
     """Build a spec from plain values; a single value stands for a list of one. Raises `UsageError`."""
     ready: dict[str, Any] = {}
+    if "recipe" in values:
+        values = values | {"recipe": _read_recipes(values["recipe"], where=where)}
+        values.setdefault("variant", [recipe.name for recipe in values["recipe"]])
+    own = {recipe.name for recipe in values.get("recipe", ())}
     for key, value in values.items():
+        if key == "recipe":
+            ready[key] = value
+            continue
         _check_flat(key, value, where=where)
         listed = [value] if key in _LIST_KEYS and not isinstance(value, list | tuple) else value
         if key in _NAMES:
@@ -92,10 +109,44 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
                 check_name(key, name, _NAMES[key], where=where)
         if key == "variant":
             for name in listed:
-                parse_recipe(str(name), where=where)
+                if name not in own:
+                    parse_recipe(str(name), where=where)
         # Repeated names mean one cell, not two with the same key.
         ready[key] = list(dict.fromkeys(listed)) if isinstance(listed, list | tuple) else listed
     return decode(ready, Spec, where=where or "the command line")
+
+
+def _check_recipe_names(recipes: tuple[Recipe, ...]) -> None:
+    names = [recipe.name for recipe in recipes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"two recipes are named {twice!r}: give each its own name"
+        raise UsageError(msg)
+
+
+def _read_recipes(tables: object, *, where: str) -> tuple[Recipe, ...]:
+    """Turn the tables ``[[recipe]]`` into records, every key checked. Raises `UsageError`."""
+    if isinstance(tables, tuple) and all(isinstance(table, Recipe) for table in tables):
+        return tables
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        msg = f"recipe in {where} must be an array of tables: write [[recipe]], not [recipe]"
+        raise UsageError(msg)
+    return tuple(read_recipe(table, where=f"[[recipe]] number {n} of {where}") for n, table in enumerate(tables, 1))
+
+
+def read_recipe(table: dict[str, Any], *, where: str) -> Recipe:
+    """Return the recipe that plain values tell of. Raises `UsageError` naming the key, with the nearest match."""
+    check_keys(table, Recipe.__struct_fields__, where=where)
+    for number, step in enumerate(table.get("steps", ()), 1):
+        _check_step(step, where=f"step {number} of {where}")
+    return decode(table, Recipe, where=where)
+
+
+def _check_step(step: object, *, where: str) -> None:
+    kind = step.get("step") if isinstance(step, dict) else None
+    if not isinstance(step, dict) or kind not in STEPS:
+        raise UnknownNameError(str(kind), kind="step", allowed=STEPS, where=where)
+    check_keys(step, ("step", *STEPS[kind].__struct_fields__), where=where)
 
 
 def _check_flat(key: str, value: object, *, where: str) -> None:

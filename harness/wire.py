@@ -32,6 +32,7 @@ class Format(StrEnum):
     TFLITE = "tflite"
     ONNX = "onnx"
     PTL = "ptl"
+    MLPACKAGE = "mlpackage"
 
 
 class Delegate(StrEnum):

@@ -11,9 +11,9 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, ArtifactState
 from harness.capability import STATES, Capability, VariantCapability, probe
 from harness.doctor import examine
-from harness.plan import Backend
 from harness.progress import Silent
-from harness.recipe import RECIPES
+from harness.shorthand import default_recipes
+from harness.support import Backend
 from harness.wire import Delegate, Format
 
 
@@ -33,7 +33,7 @@ def test_every_variant_and_delegate_is_tried_once(tmp_path: Path) -> None:
     table = probe(Cache(tmp_path), recorder)
     variants = {(v.format, v.backend, v.variant): v for v in table.variants}
     backends = {f: [b.value for b in Backend] if f is Format.PTE else [None] for f in Format}
-    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in RECIPES}
+    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in default_recipes()}
     assert {key: v.detail for key, v in variants.items() if not _works(v)} == {}
     states = {(d.format.value, d.delegate.value): d.state for d in table.delegates if d.state is Capability.WORKS}
     host = {("tflite", "xnnpack"), ("tflite", "cpu"), ("onnx", "cpu"), ("pte", "xnnpack"), ("pte", "cpu")}

@@ -41,6 +41,7 @@ from harness.wire import (
     encode,
 )
 from tests.artifacts.builders import CARD, Floats, make_manifest, make_prepared, sha256
+from tests.orders import order
 
 FLOAT = np.array([[3, 1, 0], [0, 4, 1], [1, 5, 2], [6, 0, 1], [0, 2, 1]], dtype=np.float32)
 LABELS = [0, 1, 2, 0, 1]
@@ -432,7 +433,7 @@ def digits(built_cache: Path) -> Job:
     """A cell of the real digits artifact."""
     card = resolve("digits", ModelOptions())
     cell = make_cell("digits", "int8", Format.ONNX, Delegate.CPU, 1, "fake", ProfileName.QUICK)
-    outcome = build_artifacts([card], [cell.build], Cache(built_cache), Silent())
+    outcome = build_artifacts(order([card], [cell.build]), Cache(built_cache), Silent())
     return Job(
         cell=cell,
         card=card,

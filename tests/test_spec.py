@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import UnknownNameError, UsageError
 from harness.profiles import ProfileName
-from harness.recipe import RECIPES
+from harness.shorthand import default_recipes
 from harness.spec import KEYS, Spec, make_spec, read_spec
 from harness.wire import Delegate, Format
 
@@ -57,7 +57,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
 
 def test_nothing_given_is_the_default(tmp_path: Path) -> None:
     assert from_toml(tmp_path, "") == make_spec({}) == Spec()
-    assert Spec().variant == tuple(RECIPES)
+    assert Spec().variant == tuple(default_recipes())
 
 
 @pytest.mark.parametrize("key", ["model", "device", "variant", "input"])

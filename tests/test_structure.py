@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
-    ("storage", "metrics", "quality", "wire", "profiles", "recipe"),
-    ("tensors", "measurement"),
+    ("storage", "metrics", "quality", "wire", "profiles", "recipe", "stepreport"),
+    ("tensors", "measurement", "shorthand", "support"),
     ("stats",),
     ("spec",),
     ("reference", "modelcard"),
@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("network",),
     ("sourcekey",),
     ("model",),
-    ("plan",),
+    ("plan", "variants"),
     ("host_runner",),
     ("artifacts",),
     ("devices",),
@@ -49,6 +49,10 @@ HEAVY = (
     "onnx",
     "onnxruntime",
     "sklearn",
+    "torch_pruning",
+    "coremltools",
+    "tensorflow",
+    "sqlalchemy",
     "pandas",
     "matplotlib",
 )

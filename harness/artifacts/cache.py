@@ -27,6 +27,8 @@ from harness.storage import storage_errors
 log = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
+# What an entry can be; each kind has its own folder.
+KINDS = ("artifacts", "prepared", "variants", "scans")
 # A staging folder older than this belongs to a process that was killed.
 STALE_SECONDS = 24 * 3600
 
@@ -42,12 +44,12 @@ class CacheUsage:
 
 
 class Cache:
-    """Entries below ``root``: ``artifacts/<key>`` and ``prepared/<key>``. Raises `StoreError` when it cannot write."""
+    """Entries below ``root``, a folder each kind. Raises `StoreError` when it cannot write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         with storage_errors(root):
-            for name in ("artifacts", "prepared", "staging", "locks", "logs"):
+            for name in (*KINDS, "staging", "locks", "logs"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         self._sweep()
 
@@ -92,14 +94,14 @@ class Cache:
 
     def usage(self) -> CacheUsage:
         """Count entries and bytes."""
-        folders = [f for kind in ("artifacts", "prepared") for f in (self.root / kind).glob("*/*")]
+        folders = [f for kind in KINDS for f in (self.root / kind).glob("*/*")]
         return CacheUsage(entries=len(folders), bytes=sum(_sizes(self.root)))
 
     def clear(self) -> CacheUsage:
         """Remove every entry and log, and return what there was; locks held by a running build stay."""
         before = self.usage()
         with storage_errors(self.root):
-            for name in ("artifacts", "prepared", "logs"):
+            for name in (*KINDS, "logs"):
                 shutil.rmtree(self.root / name, ignore_errors=True)
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         return before

@@ -5,13 +5,14 @@ Several exporters and quantisers give garbage without an error; the gate is what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.varied import VariedModel, own_reference
 from harness.host_runner.runtimes import SessionError, open_session, run_once
 from harness.model import ModelCard, Task
 from harness.quality import why_garbage
@@ -32,10 +33,24 @@ class GateResult:
     sqnr_db: float | None
     agreement: float | None
     inputs: int
+    own_sqnr_db: float | None = None
 
 
-def verify(path: Path, format_: Format, delegate: Delegate, model: PreparedModel, card: ModelCard) -> GateResult:
-    """Load ``path`` in its own runtime, run it on the first test inputs, and compare with the float network."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an artifact is held to: the model, and the variant of it where graph steps changed the network."""
+
+    model: PreparedModel
+    card: ModelCard
+    varied: VariedModel | None = None
+
+
+def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> GateResult:
+    """Load ``path`` in its own runtime, run it on the first test inputs, and compare with the float network.
+
+    After graph steps it is judged by the network that they left: what they cost is for the report to say.
+    """
+    model = expected.model
     count = min(GATE_INPUTS, model.facts.test_count)
     inputs = tuple(array[:count] for array in model.test_inputs())
     try:
@@ -45,15 +60,30 @@ def verify(path: Path, format_: Format, delegate: Delegate, model: PreparedModel
     bad = sum(int(np.count_nonzero(~np.isfinite(o))) for o in outputs if o.dtype.kind == "f")
     if bad:
         return _broken(f"{bad:,} of {sum(o.size for o in outputs):,} output values are not finite", count)
-    reference = model.reference()
+    reference = own_reference(model, expected.varied)
     if reference is None:
         return GateResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
     if [o.size for o in outputs] != [r[:count].size for r in reference]:
         shapes = [o.shape[1:] for o in outputs], [r.shape[1:] for r in reference]
         return _broken(f"its outputs have shapes {shapes[0]}, the float model's have {shapes[1]}", count)
+    result = _judge(_seen(reference, outputs, count, expected.card), real=_is_real(expected))
+    original = model.reference()
+    if expected.varied is None or original is None:
+        return result
+    seen = _seen(original, outputs, count, expected.card)
+    sqnr = min(s.sqnr_db for s in seen)
+    return replace(result, own_sqnr_db=result.sqnr_db, sqnr_db=sqnr, agreement=seen[0].agreement)
+
+
+def _is_real(expected: Expected) -> bool:
+    return not (expected.card.random_weights or expected.model.facts.random_inputs)
+
+
+def _seen(
+    reference: tuple[Array, ...], outputs: tuple[Array, ...], count: int, card: ModelCard
+) -> list[OutputFidelity]:
     sides = [(r[:count].reshape(count, -1), o.reshape(count, -1)) for r, o in zip(reference, outputs, strict=True)]
-    seen = [compare_outputs(r, o, classes=card.task is Task.CLASSIFICATION) for r, o in sides]
-    return _judge(seen, real=not (card.random_weights or model.facts.random_inputs))
+    return [compare_outputs(r, o, classes=card.task is Task.CLASSIFICATION) for r, o in sides]
 
 
 def _run_all(path: Path, format_: Format, delegate: Delegate, inputs: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+
+import msgspec
 
 from harness import __version__
 from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES, versions_of
 from harness.artifacts.prepared import Prepared
+from harness.artifacts.varied import variant_key
 from harness.plan import Build
-from harness.recipe import Precision, Recipe
+from harness.recipe import Recipe
 
 
 def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
@@ -21,18 +23,19 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     ``forward`` does, and what the card says of the task, can change while every weight stays the same.
     """
     packages = PACKAGES if recipe else RUNTIME_PACKAGES
-    static = recipe is not None and recipe.precision is Precision.INT8
+    calibrated = recipe is not None and recipe.calibrated
     parts = {
         "source": facts.key,
         "weights": facts.weights_sha256,
-        "inputs": [asdict(tensor) for tensor in facts.inputs],
+        "inputs": msgspec.to_builtins(facts.inputs),
         "data": facts.data_sha256,
-        "calibration": facts.calibration_sha256 if static else None,
-        "recipe": asdict(recipe) if recipe else None,
+        "calibration": facts.calibration_sha256 if calibrated else None,
+        "recipe": msgspec.to_builtins(recipe),
         "format": build.format,
         "backend": build.backend,
         "revision": EXPORTER_REVISIONS[build.format],
         "versions": versions_of(packages[build.format]),
+        "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
         "phonebench": __version__,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -11,21 +11,30 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from harness.plan import Backend
-from harness.recipe import Recipe
+from harness.recipe import Fuse, Recipe
+from harness.stepreport import StepReport
+from harness.support import Backend
 from harness.wire import Format
 
+# 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size.
 # 1 (2026-11): the first.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class ArtifactState(StrEnum):
-    """``broken``: exported, but the gate refused it. ``failed``: the exporter or its process died; never cached."""
+    """``unverified``: exported, but its runtime is not to be had here, so that no gate could run it. ``broken``: the
+    gate refused it. ``failed``: the exporter or its process died; never cached.
+    """
 
     READY = "ready"
+    UNVERIFIED = "unverified"
     BROKEN = "broken"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+
+
+# States in which there is a file that a device may be given.
+RUNNABLE = (ArtifactState.READY, ArtifactState.UNVERIFIED)
 
 
 class CalibrationSource(StrEnum):
@@ -34,14 +43,19 @@ class CalibrationSource(StrEnum):
     NONE = "none"
     DATA = "data"
     RANDOM = "random"
+    BATCH_NORM = "batch-norm"
+    RANGE = "range"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """One artifact: where it came from, what it is, and what the gate saw.
 
-    ``sqnr_db`` and ``agreement`` (0…1) are against the float network on ``gate_inputs`` inputs, None without one.
-    ``versions`` are those of the packages that took part; ``seconds`` is what the export took, wall.
+    ``sqnr_db`` and ``agreement`` (0…1) are against the float network on ``gate_inputs`` inputs, None without one;
+    ``own_sqnr_db`` is against the variant's own network after its graph steps, None without steps, and is what the gate
+    judges. ``steps`` is what the graph steps did. ``compressed_bytes`` is the size of the file deflated, as an app
+    store ships it. ``kept_float`` names the layers that a mixed precision left in float. ``versions`` are those of the
+    packages that took part; ``seconds`` is what the export took, wall.
     """
 
     schema: int = SCHEMA
@@ -59,6 +73,12 @@ class Manifest:
     sqnr_db: float | None = None
     agreement: float | None = None
     gate_inputs: int = 0
+    own_sqnr_db: float | None = None
+    steps: tuple[StepReport, ...] = ()
+    parameters: int | None = None
+    macs: int | None = None
+    compressed_bytes: int | None = None
+    kept_float: tuple[str, ...] = ()
     calibration: CalibrationSource = CalibrationSource.NONE
     versions: dict[str, str]
     seconds: float = 0.0
@@ -73,13 +93,24 @@ class Artifact:
     path: Path | None
 
 
+def untrained_steps(manifest: Manifest) -> str:
+    """Return the graph steps of an artifact that damaged it and were not followed by training, joined by commas."""
+    last_training = max((i for i, step in enumerate(manifest.steps) if step.training), default=-1)
+    return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != Fuse.__struct_config__.tag)
+
+
 # Packages whose code decides what is in a file: their versions are part of its identity.
 PACKAGES: dict[Format, tuple[str, ...]] = {
     Format.PTE: ("torch", "executorch", "torchao"),
     Format.TFLITE: ("torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer"),
     Format.ONNX: ("torch", "onnx", "onnxscript", "onnxruntime"),
     Format.PTL: ("torch",),
+    Format.MLPACKAGE: ("torch", "coremltools"),
 }
+
+# Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
+VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao")
+VARIANT_REVISION = 1
 
 # The extra of phonebench that brings a format's packages.
 EXTRAS: dict[Format, str] = {
@@ -87,6 +118,7 @@ EXTRAS: dict[Format, str] = {
     Format.TFLITE: "tflite",
     Format.ONNX: "onnx",
     Format.PTL: "torch",
+    Format.MLPACKAGE: "coreml",
 }
 
 # Packages that can run a ready-made file of a format.
@@ -95,11 +127,18 @@ RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
     Format.TFLITE: ("ai-edge-litert",),
     Format.ONNX: ("onnxruntime",),
     Format.PTL: ("torch",),
+    Format.MLPACKAGE: ("coremltools",),
 }
 
 
 # Counts the changes of an exporter that change the bytes it makes.
-EXPORTER_REVISIONS: dict[Format, int] = {Format.PTE: 2, Format.TFLITE: 2, Format.ONNX: 2, Format.PTL: 2}
+EXPORTER_REVISIONS: dict[Format, int] = {
+    Format.PTE: 2,
+    Format.TFLITE: 2,
+    Format.ONNX: 2,
+    Format.PTL: 2,
+    Format.MLPACKAGE: 1,
+}
 
 
 def package_version(name: str) -> str | None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
-from harness.artifacts.source import FloatModel
-from harness.plan import Backend
-from harness.recipe import Precision, Recipe
+from harness.artifacts.source import FloatModel, UnsupportedError, no_precision
+from harness.recipe import Precision, Quantisation, Recipe
+from harness.support import Backend
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class OnnxExporter:
                 self._static(recipe, path)
             case Precision.INT8_DYNAMIC:
                 self._dynamic(path)
+            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+                raise UnsupportedError(no_precision(recipe, path))
             case _:
                 assert_never(recipe.precision)
 
@@ -101,7 +103,7 @@ class OnnxExporter:
         quantize_static(
             self._quantisable(),
             str(path),
-            _Reader(self._feeds(recipe.calibration_inputs)),
+            _Reader(self._feeds(recipe.quantisation)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=True,
@@ -110,8 +112,8 @@ class OnnxExporter:
             calibrate_method=CalibrationMethod.MinMax,
         )
 
-    def _feeds(self, limit: int) -> Iterator[dict[str, Any]]:
-        for item in self._source.calibration_items(limit):
+    def _feeds(self, quantisation: Quantisation) -> Iterator[dict[str, Any]]:
+        for item in self._source.calibration_items(quantisation):
             yield {name: tensor.numpy() for name, tensor in zip(self._names, item, strict=True)}
 
 

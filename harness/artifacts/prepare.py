@@ -28,6 +28,7 @@ from harness.errors import BuildError
 from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
 from harness.plan import DELEGATES
 from harness.tensors import Array, first_output, write_tensors
+from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
     network = load_network(card)
     sides = _write_data(card, input_specs(card, network), folder)
     outputs = run_float(network, sides.test.inputs)
-    specs = tuple(
-        TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
-    )
+    specs = output_specs(outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
     labels = sides.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
@@ -69,6 +68,7 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         outputs=specs,
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
+        macs=count_macs(network, first_call(sides.test.inputs)),
         float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
         **sides.facts(folder),
     )
@@ -157,6 +157,13 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     return sides
 
 
+def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:
+    """Return the tensors that arrays of shape ``(count, *shape)`` hold, named by their place."""
+    return tuple(
+        TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
+    )
+
+
 def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
     """Run ``network`` on every input, one call each; return one array an output, shape ``(count, *output shape)``.
 
@@ -194,6 +201,13 @@ def _plain(output: object) -> Array:
     plain = output.float() if output.dtype in (torch.float16, torch.bfloat16, torch.float64) else output
     array: Array = plain.contiguous().numpy()
     return array
+
+
+def first_call(inputs: tuple[Array, ...]) -> tuple[torch.Tensor, ...]:
+    """Return the tensors of the first call of ``inputs``, arrays of shape ``(count, *shape)``."""
+    import torch
+
+    return tuple(torch.from_numpy(array[0].copy()) for array in inputs)
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

@@ -18,8 +18,9 @@ from harness.wire import INPUTS_FILE, TensorSpec
 if TYPE_CHECKING:
     from harness.tensors import Array
 
+# 2 (2026-11): macs.
 # 1 (2026-11): the first.
-SCHEMA = 1
+SCHEMA = 2
 
 PREPARED_FILE = "prepared.json"
 CALIBRATION_FILE = "calibration.bin"
@@ -32,7 +33,8 @@ class Prepared:
     """What is known of a model once it was loaded.
 
     ``outputs`` are the float network's (empty for a ready-made file, which has no float network). ``random_inputs``:
-    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers. ``files`` has the
+    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers, ``macs`` the
+    multiply-accumulates of one call (None where they cannot be counted). ``files`` has the
     SHA-256 of every file of the entry but this record's own.
     """
 
@@ -50,6 +52,7 @@ class Prepared:
     random_inputs: bool
     random_calibration: bool
     parameters: int | None
+    macs: int | None = None
     float_correct: int | None
     files: dict[str, str] = field(default_factory=dict)
 

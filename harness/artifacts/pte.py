@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from harness.artifacts.source import FloatModel, half_with_float_io
-from harness.plan import Backend
+from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io, no_precision
 from harness.recipe import Precision, Recipe
+from harness.support import Backend
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,8 @@ class PteExporter:
                 module = self._quantised(recipe, dynamic=False)
             case Precision.INT8_DYNAMIC:
                 module = self._quantised(recipe, dynamic=True)
+            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+                raise UnsupportedError(no_precision(recipe, path))
             case _:
                 assert_never(recipe.precision)
         dynamic = recipe.precision is Precision.INT8_DYNAMIC
@@ -62,7 +64,7 @@ class PteExporter:
         graph = torch.export.export(self._module, self._source.example()).module()
         prepared = prepare_pt2e(graph, quantizer)
         with torch.no_grad():
-            for item in self._source.calibration_items(1 if dynamic else recipe.calibration_inputs):
+            for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         converted: torch.nn.Module = convert_pt2e(prepared)
         return converted
@@ -82,6 +84,9 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
             )
         case Backend.PORTABLE | None:
             return []
+        case Backend.VULKAN | Backend.COREML:
+            msg = f"lowering to {backend.value} is not built in"
+            raise UnsupportedError(msg)
         case _:
             assert_never(backend)
 

@@ -6,9 +6,9 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io
-from harness.plan import Backend
+from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io, no_precision
 from harness.recipe import Precision, Recipe
+from harness.support import Backend
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,8 @@ class PtlExporter:
                 module = self._static(recipe)
             case Precision.INT8_DYNAMIC:
                 module = self._dynamic()
+            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+                raise UnsupportedError(no_precision(recipe, path))
             case _:
                 assert_never(recipe.precision)
         self._save(module, path)
@@ -80,7 +82,7 @@ class PtlExporter:
         mapping.set_object_type(torch.nn.Linear, whole)
         prepared = prepare_fx(copy.deepcopy(self._source.network), mapping, self._source.example())
         with torch.no_grad():
-            for item in self._source.calibration_items(recipe.calibration_inputs):
+            for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         module: torch.nn.Module = convert_fx(prepared)
         return module

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from harness.plan import Backend
-from harness.recipe import Recipe
+from harness.recipe import CalibrationFrom, Quantisation, Recipe
+from harness.support import Backend
 from harness.tensors import Array
 from harness.wire import TensorSpec
 
@@ -25,25 +25,29 @@ class UnsupportedError(Exception):
 class FloatModel:
     """A float network in eval mode with what exporting it takes.
 
-    ``calibration``: one array an input tensor, shape ``(count, *TensorSpec.shape)``. ``scripted`` is set when the
-    network came as TorchScript: the formats that need `torch.export` convert it first.
+    ``calibration`` returns the inputs of a source, one array an input tensor, shape ``(count, *TensorSpec.shape)``.
+    ``scripted`` is set when the network came as TorchScript: the formats that need `torch.export` convert it first.
     """
 
     network: torch.nn.Module
     inputs: tuple[TensorSpec, ...]
-    calibration: tuple[Array, ...]
+    calibration: Callable[[CalibrationFrom], tuple[Array, ...]]
     scripted: bool
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Return the first calibration input, one tensor an input."""
-        return next(self.calibration_items(1))
+        return next(self._items(CalibrationFrom.DATA, 1))
 
-    def calibration_items(self, limit: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield at most ``limit`` calibration inputs, one tensor an input tensor."""
+    def calibration_items(self, quantisation: Quantisation) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield the calibration inputs that ``quantisation`` asks for, one tensor an input tensor."""
+        return self._items(quantisation.calibration, quantisation.calibration_inputs)
+
+    def _items(self, source: CalibrationFrom, limit: int) -> Iterator[tuple[torch.Tensor, ...]]:
         import torch
 
-        for index in range(min(limit, len(self.calibration[0]))):
-            yield tuple(torch.from_numpy(array[index].copy()) for array in self.calibration)
+        arrays = self.calibration(source)
+        for index in range(min(limit, len(arrays[0]))):
+            yield tuple(torch.from_numpy(array[index].copy()) for array in arrays)
 
     def exportable(self) -> torch.nn.Module:
         """Return the network as `torch.export` takes it: TorchScript is converted to a graph module."""
@@ -60,7 +64,15 @@ class Exporter(Protocol):
     """Makes the files of one format from one float network, and keeps what its variants share."""
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
-        """Write the variant to ``path``. Raises `UnsupportedError` with a reason when it cannot be."""
+        """Write the variant to ``path``. Raises `UnsupportedError` with a reason when it cannot be.
+
+        The graph steps have been applied already. ``recipe.quantisation.keep_float`` is None or names its layers.
+        """
+
+
+def no_precision(recipe: Recipe, path: Path) -> str:
+    """Return the reason for a precision that an exporter does not make."""
+    return f"{path.suffix.removeprefix('.')} has no {recipe.precision.value} here"
 
 
 def half_with_float_io(network: torch.nn.Module) -> torch.nn.Module:

@@ -6,7 +6,7 @@ Nothing heavy is imported here: when everything is cached, no worker starts and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.artifacts.cache import Cache
@@ -22,15 +22,15 @@ from harness.artifacts.manifest import (
 )
 from harness.artifacts.pool import Group, run_groups
 from harness.artifacts.prepared import PreparedModel, read_prepared
-from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, WorkerResult, WorkerTask
+from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
 from harness.model import ModelCard, source_key
 from harness.plan import Build
 from harness.progress import Progress
-from harness.recipe import RECIPES, Recipe
+from harness.recipe import Recipe
 from harness.wire import Format
 
 # The order in which backends are started: what takes longest first.
-LONGEST_FIRST = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
+LONGEST_FIRST = (Format.PTE, Format.TFLITE, Format.ONNX, Format.MLPACKAGE, Format.PTL)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,23 +43,31 @@ class BuildOutcome:
     built: int = 0
 
 
-def build_artifacts(
-    cards: Sequence[ModelCard], builds: Sequence[Build], cache: Cache, progress: Progress
-) -> BuildOutcome:
-    """Prepare ``cards`` and make ``builds``. A build that fails is an artifact with state, reason and log.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """What is wanted: artifacts of models, and the recipe of each variant by name."""
+
+    cards: Sequence[ModelCard]
+    builds: Sequence[Build]
+    recipes: Mapping[str, Recipe]
+
+
+def build_artifacts(order: BuildOrder, cache: Cache, progress: Progress) -> BuildOutcome:
+    """Prepare the models of ``order`` and make its builds. A build that fails is an artifact with state and reason.
 
     Raises `StoreError` when the cache cannot be written.
     """
-    return _Stage(cards, builds, cache, progress).run()
+    return _Stage(order, cache, progress).run()
 
 
 class _Stage:
     """The state of one build stage; results come in from several threads."""
 
-    def __init__(self, cards: Sequence[ModelCard], builds: Sequence[Build], cache: Cache, progress: Progress) -> None:
-        self._cards = {card.name: card for card in cards}
-        self._keys = {card.name: source_key(card) for card in cards}
-        self._builds = builds
+    def __init__(self, order: BuildOrder, cache: Cache, progress: Progress) -> None:
+        self._cards = {card.name: card for card in order.cards}
+        self._keys = {card.name: source_key(card) for card in order.cards}
+        self._builds = order.builds
+        self._recipes = order.recipes
         self._cache = cache
         self._progress = progress
         self._outcome = BuildOutcome()
@@ -73,6 +81,7 @@ class _Stage:
                 self._outcome.models[name] = found
         wanted = [build for build in self._builds if not self._at_hand(build)]
         unprepared = [self._prepare_task(name) for name in self._cards if name not in self._outcome.models]
+        unprepared += self._vary_tasks(wanted)
         if wanted or unprepared:
             self._progress.start("build", len(wanted))
             try:
@@ -141,11 +150,26 @@ class _Stage:
         self._outcome.artifacts[build] = artifact
 
     def _recipe(self, build: Build) -> Recipe | None:
-        return None if self._cards[build.model].ready is not None else RECIPES[build.variant]
+        return None if self._cards[build.model].ready is not None else self._recipes[build.variant]
 
     def _prepare_task(self, name: str) -> WorkerTask:
         root = str(self._cache.root)
         return WorkerTask(prepare=PrepareTask(card=self._cards[name], key=self._keys[name], cache_root=root))
+
+    def _vary_tasks(self, wanted: list[Build]) -> list[WorkerTask]:
+        """One task for each network that graph steps have to make first."""
+        needed = dict.fromkeys((b.model, recipe.steps) for b in wanted if (recipe := self._recipe(b)) and recipe.steps)
+        return [
+            WorkerTask(
+                vary=VaryTask(
+                    card=self._cards[name],
+                    steps=steps,
+                    prepared_key=self._keys[name],
+                    cache_root=str(self._cache.root),
+                )
+            )
+            for name, steps in needed
+        ]
 
     def _export_task(self, build: Build) -> WorkerTask:
         task = ExportTask(

@@ -10,9 +10,10 @@ import msgspec
 
 from harness.artifacts.manifest import Manifest
 from harness.artifacts.prepared import Prepared
+from harness.artifacts.varied import Varied
 from harness.model import ModelCard
 from harness.plan import Build
-from harness.recipe import Recipe
+from harness.recipe import Recipe, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,16 @@ class PrepareTask:
 
     card: ModelCard
     key: str
+    cache_root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaryTask:
+    """Apply graph steps to a prepared model and keep the network they leave."""
+
+    card: ModelCard
+    steps: tuple[Step, ...]
+    prepared_key: str
     cache_root: str
 
 
@@ -51,6 +62,7 @@ class WorkerTask:
     """One line to a worker; exactly one field is set."""
 
     prepare: PrepareTask | None = None
+    vary: VaryTask | None = None
     export: ExportTask | None = None
 
 
@@ -59,6 +71,7 @@ class WorkerResult:
     """One line from a worker; exactly one field is set. ``cached``: somebody else had made it meanwhile."""
 
     prepared: Prepared | None = None
+    varied: Varied | None = None
     manifest: Manifest | None = None
     failure: TaskFailure | None = None
     cached: bool = False

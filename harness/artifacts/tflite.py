@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, assert_never
 
-from harness.artifacts.source import FloatModel
-from harness.plan import Backend
-from harness.recipe import Precision, Recipe
+from harness.artifacts.source import FloatModel, UnsupportedError, no_precision
+from harness.recipe import Precision, Quantisation, Recipe
+from harness.support import Backend
 
 
 class TfliteExporter:
@@ -33,20 +33,22 @@ class TfliteExporter:
             case Precision.FP16:
                 path.write_bytes(self._quantise(_float16_recipe()))
             case Precision.INT8:
-                path.write_bytes(self._quantise(recipes.static_wi8_ai8(), calibration_inputs=recipe.calibration_inputs))
+                path.write_bytes(self._quantise(recipes.static_wi8_ai8(), calibration=recipe.quantisation))
             case Precision.INT8_DYNAMIC:
                 path.write_bytes(self._quantise(recipes.dynamic_wi8_afp32()))
+            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+                raise UnsupportedError(no_precision(recipe, path))
             case _:
                 assert_never(recipe.precision)
 
-    def _quantise(self, rules: Any, *, calibration_inputs: int = 0) -> bytes:
+    def _quantise(self, rules: Any, *, calibration: Quantisation | None = None) -> bytes:
         from ai_edge_quantizer import quantizer
 
         job = quantizer.Quantizer(bytearray(self._base))
         job.load_quantization_recipe(rules)
         ranges = None
-        if calibration_inputs:
-            feeds = self._calibration(calibration_inputs)
+        if calibration is not None:
+            feeds = self._calibration(calibration)
             ranges = self._whole_output_range(job.calibrate(feeds), next(iter(feeds.values())))
         return bytes(job.quantize(ranges).quantized_model)
 
@@ -67,7 +69,7 @@ class TfliteExporter:
                 known["max"] = np.maximum(known["max"], values.max())
         return ranges
 
-    def _calibration(self, limit: int) -> dict[str, list[dict[str, Any]]]:
+    def _calibration(self, quantisation: Quantisation) -> dict[str, list[dict[str, Any]]]:
         """Calibration inputs by signature and input name; the converter narrows int64 to int32, so they do too."""
         from ai_edge_litert.interpreter import Interpreter
 
@@ -75,7 +77,7 @@ class TfliteExporter:
         signature, names = next(iter(signatures.items()))
         # The converter names inputs args_0, args_1, …; sorting by that number gives the order of the call.
         ordered = sorted(names["inputs"], key=lambda name: int(name.rpartition("_")[2]))
-        items = self._source.calibration_items(limit)
+        items = self._source.calibration_items(quantisation)
         return {signature: [dict(zip(ordered, map(_narrow, item), strict=True)) for item in items]}
 
 

@@ -13,16 +13,17 @@ import os
 import sys
 import time
 import traceback
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, assert_never
 
 import msgspec
 
 from harness.artifacts import onnx, pte, ptl, tflite
 from harness.artifacts.cache import MANIFEST_FILE, Cache
-from harness.artifacts.gate import verify
+from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import (
     PACKAGES,
@@ -40,16 +41,20 @@ from harness.artifacts.tasks import (
     ExportTask,
     PrepareTask,
     TaskFailure,
+    VaryTask,
     WorkerResult,
     WorkerTask,
     decode_task,
     encode_line,
 )
+from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
 from harness.lifeline import end_with_parent
 from harness.model import ModelCard, SourceKind, load_network
-from harness.plan import DELEGATES, Backend, Build
-from harness.recipe import Precision
+from harness.plan import DELEGATES
+from harness.recipe import CalibrationFrom, Recipe
+from harness.support import RUN_HERE, Backend
+from harness.tensors import Array
 from harness.wire import Delegate, Format
 
 EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
@@ -82,9 +87,11 @@ class Worker:
         try:
             if task.prepare is not None:
                 return self._prepare(task.prepare)
+            if task.vary is not None:
+                return self._vary(task.vary)
             if task.export is not None:
                 return self._export(task.export)
-            msg = "a worker task names neither a model to prepare nor an artifact to export"
+            msg = "a worker task names neither a model to prepare, nor steps to apply, nor an artifact to export"
             raise BuildError(msg)
         except PhonebenchError as error:
             return _failure(str(error))
@@ -98,79 +105,142 @@ class Worker:
     def _prepare(self, task: PrepareTask) -> WorkerResult:
         return WorkerResult(prepared=prepare(task.card, task.key, Cache(Path(task.cache_root))).facts)
 
+    def _vary(self, task: VaryTask) -> WorkerResult:
+        cache = Cache(Path(task.cache_root))
+        model = _prepared(cache, task.prepared_key, task.card)
+        return WorkerResult(varied=vary(task.card, model, task.steps, cache).facts)
+
     def _export(self, task: ExportTask) -> WorkerResult:
         cache = Cache(Path(task.cache_root))
-        model = cache.entry("prepared", task.prepared_key, read_prepared)
-        if model is None:
-            msg = f"the prepared model {task.build.model!r} is gone from the cache; run again"
-            raise BuildError(msg)
+        model = _prepared(cache, task.prepared_key, task.card)
         key = artifact_key(model.facts, task.recipe, task.build)
         with cache.lock(key):
             found = cache.artifact(key)
             if found is not None:
                 return WorkerResult(manifest=found.manifest, cached=True)
             with cache.making("artifacts", key) as folder:
-                manifest = self._make(task, model, folder, key)
+                steps = task.recipe.steps if task.recipe else ()
+                varied = vary(task.card, model, steps, cache) if steps else None
+                manifest = self._make(task, Expected(model=model, card=task.card, varied=varied), folder, key)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)
 
-    def _make(self, task: ExportTask, model: PreparedModel, folder: Path, key: str) -> Manifest:
+    def _make(self, task: ExportTask, expected: Expected, folder: Path, key: str) -> Manifest:
         """Write the artifact into ``folder``, pass it through the gate, and say what became of it."""
         started = time.monotonic()
-        card, build = task.card, task.build
+        build = task.build
         path = folder / f"model.{build.format.value}"
-        manifest = _blank(task, model, key)
+        manifest = _blank(task, expected, key)
+        if expected.varied is not None and expected.varied.facts.reason is not None:
+            return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=expected.varied.facts.reason)
         if task.recipe is None:
-            path.write_bytes(Path(card.source).read_bytes())
+            path.write_bytes(Path(task.card.source).read_bytes())
         else:
             try:
-                self._exporter_for(card, model, build).export(task.recipe, build.backend, path)
+                self._exporter_for(expected, build.format).export(task.recipe, build.backend, path)
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
-        seconds = time.monotonic() - started
-        gate = verify(path, build.format, gate_delegate(build), model, card)
-        return replace(
-            manifest,
-            state=gate.state,
-            reason=gate.reason,
-            file=path.name,
-            sha256=file_sha256(path),
-            bytes=path.stat().st_size,
-            sqnr_db=gate.sqnr_db,
-            agreement=gate.agreement,
-            gate_inputs=gate.inputs,
-            seconds=seconds,
-        )
+        return _verified(manifest, path, expected, seconds=time.monotonic() - started)
 
-    def _exporter_for(self, card: ModelCard, model: PreparedModel, build: Build) -> Exporter:
+    def _exporter_for(self, expected: Expected, format_: Format) -> Exporter:
+        key = expected.varied.facts.key if expected.varied else expected.model.facts.key
         known = self._exporter
-        if known is not None and known[:2] == (model.facts.key, build.format):
+        if known is not None and known[:2] == (key, format_):
             return known[2]
         self._exporter = None
-        network = load_network(card)
-        source = FloatModel(
-            network=network,
-            inputs=model.facts.inputs,
-            calibration=model.calibration_inputs(),
-            scripted=card.kind is SourceKind.TORCHSCRIPT,
-        )
-        exporter = EXPORTERS[build.format](source)
-        self._exporter = (model.facts.key, build.format, exporter)
+        exporter = EXPORTERS[format_](float_model(expected))
+        self._exporter = (key, format_, exporter)
         return exporter
 
 
-def gate_delegate(build: Build) -> Delegate:
+def float_model(expected: Expected) -> FloatModel:
+    """Load the float network, or the variant of it, as exporters take it."""
+    card, model, varied = expected.card, expected.model, expected.varied
+    network = load_network(card) if varied is None else load_varied(card, varied)
+
+    def calibration(source: CalibrationFrom) -> tuple[Array, ...]:
+        if source is not CalibrationFrom.DATA:
+            msg = f"calibration from {source.value!r} is not built in"
+            raise UnsupportedError(msg)
+        return model.calibration_inputs()
+
+    return FloatModel(
+        network=network,
+        inputs=model.facts.inputs,
+        calibration=calibration,
+        scripted=card.kind is SourceKind.TORCHSCRIPT,
+    )
+
+
+def _prepared(cache: Cache, key: str, card: ModelCard) -> PreparedModel:
+    model = cache.entry("prepared", key, read_prepared)
+    if model is None:
+        msg = f"the prepared model {card.name!r} is gone from the cache; run again"
+        raise BuildError(msg)
+    return model
+
+
+def _verified(manifest: Manifest, path: Path, expected: Expected, *, seconds: float) -> Manifest:
+    """Return ``manifest`` with what the file is, and what the gate made of it where its runtime is here."""
+    made = replace(
+        manifest,
+        state=ArtifactState.UNVERIFIED,
+        file=path.name,
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        compressed_bytes=deflated_size(path),
+        seconds=seconds,
+    )
+    if not runs_here(manifest.format, manifest.backend):
+        return made
+    gate = verify(path, manifest.format, gate_delegate(manifest.format, manifest.backend), expected)
+    return replace(
+        made,
+        state=gate.state,
+        reason=gate.reason,
+        sqnr_db=gate.sqnr_db,
+        own_sqnr_db=gate.own_sqnr_db,
+        agreement=gate.agreement,
+        gate_inputs=gate.inputs,
+    )
+
+
+def runs_here(format_: Format, backend: Backend | None) -> bool:
+    """Return whether the runtime of an artifact is to be had on this computer, so that the gate can run it."""
+    return format_ is not Format.MLPACKAGE and (backend is None or backend in RUN_HERE)
+
+
+def deflated_size(path: Path) -> int:
+    """Return the size of the file's content after deflate at level 6, bytes: what an app store transfers."""
+    packer, size = zlib.compressobj(6), 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(packer.compress(chunk))
+    return size + len(packer.flush())
+
+
+def gate_delegate(format_: Format, backend: Backend | None) -> Delegate:
     """Return the delegate that the gate runs an artifact with: the one it was lowered to, or the format's usual."""
-    return Delegate.CPU if build.backend is Backend.PORTABLE else DELEGATES[build.format][0]
+    return Delegate.CPU if backend is Backend.PORTABLE else DELEGATES[format_][0]
 
 
-def _calibration_source(model: PreparedModel) -> CalibrationSource:
-    return CalibrationSource.RANDOM if model.facts.random_calibration else CalibrationSource.DATA
+def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> CalibrationSource:
+    if recipe is None or not recipe.calibrated:
+        return CalibrationSource.NONE
+    match recipe.quantisation.calibration:
+        case CalibrationFrom.DATA:
+            return CalibrationSource.RANDOM if model.facts.random_calibration else CalibrationSource.DATA
+        case CalibrationFrom.BATCH_NORM:
+            return CalibrationSource.BATCH_NORM
+        case CalibrationFrom.RANGE:
+            return CalibrationSource.RANGE
+        case _:
+            assert_never(recipe.quantisation.calibration)
 
 
-def _blank(task: ExportTask, model: PreparedModel, key: str) -> Manifest:
-    static = task.recipe is not None and task.recipe.precision is Precision.INT8
+def _blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
     packages = PACKAGES if task.recipe else RUNTIME_PACKAGES
+    varied = expected.varied.facts if expected.varied else None
     return Manifest(
         key=key,
         model=task.build.model,
@@ -179,7 +249,10 @@ def _blank(task: ExportTask, model: PreparedModel, key: str) -> Manifest:
         format=task.build.format,
         backend=task.build.backend,
         state=ArtifactState.FAILED,
-        calibration=_calibration_source(model) if static else CalibrationSource.NONE,
+        calibration=_calibration_source(task.recipe, expected.model),
+        steps=varied.reports if varied else (),
+        parameters=varied.parameters if varied else expected.model.facts.parameters,
+        macs=varied.macs if varied else expected.model.facts.macs,
         versions=versions_of(packages[task.build.format]),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from harness.artifacts.manifest import Artifact, ArtifactState
+from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.stage import BuildOutcome
 from harness.errors import BuildError
 from harness.report import units
@@ -31,7 +31,7 @@ def build_exit_code(outcome: BuildOutcome) -> int:
     """Return 0, or the exit code of a failed build when an artifact is broken, has failed, or none was made."""
     states = [artifact.manifest.state for artifact in outcome.artifacts.values()]
     bad = outcome.model_failures or any(s in (ArtifactState.BROKEN, ArtifactState.FAILED) for s in states)
-    return BuildError.exit_code if bad or ArtifactState.READY not in states else 0
+    return BuildError.exit_code if bad or not set(RUNNABLE) & set(states) else 0
 
 
 def _row(artifact: Artifact) -> tuple[str, ...]:

@@ -99,6 +99,18 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.RANDOM_CALIBRATION: ConditionFacts(
         meaning="A quantised variant was calibrated on noise; on real data it would be more exact.", touches=_OUTPUTS
     ),
+    ConditionId.DATA_FREE: ConditionFacts(
+        meaning="A quantised variant was calibrated without data: hold it against the one calibrated with data.",
+        touches=_OUTPUTS,
+    ),
+    ConditionId.NOT_FINE_TUNED: ConditionFacts(
+        meaning="A step changed the network and nothing trained it again: its speed is real, its accuracy is not.",
+        touches=_OUTPUTS,
+    ),
+    ConditionId.UNVERIFIED: ConditionFacts(
+        meaning="The computer that built the file could not run it: the device was the first that did.",
+        touches=_OUTPUTS,
+    ),
 }
 
 

@@ -22,7 +22,7 @@ from harness.artifacts.prepared import (
     PreparedModel,
 )
 from harness.model import ModelCard, SourceKind, Task
-from harness.recipe import RECIPES
+from harness.shorthand import parse_recipe
 from harness.tensors import write_tensors
 from harness.wire import INPUTS_FILE, DType, Format, TensorSpec
 
@@ -67,7 +67,7 @@ def make_manifest(**changes: Any) -> Manifest:
         key=KEY,
         model="tiny",
         variant="fp32",
-        recipe=RECIPES["fp32"],
+        recipe=parse_recipe("fp32"),
         format=Format.ONNX,
         backend=None,
         state=ArtifactState.READY,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.gate import GATE_INPUTS, GateResult, verify
+from harness.artifacts.gate import GATE_INPUTS, Expected, GateResult, verify
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.model import ModelOptions, Task, resolve, source_key
@@ -24,7 +24,7 @@ def judge(folder: Path, operator: str, operand: list[Any], *, reference: Floats 
     """Pass such a file through the gate, the float network being the identity."""
     model = make_prepared(folder / "model", reference)
     path = onnx_file(folder / "net.onnx", operator, np.array(operand), (1, reference.shape[1]))
-    return verify(path, Format.ONNX, Delegate.CPU, model, replace(CARD, **card))
+    return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=replace(CARD, **card)))
 
 
 def test_equal_outputs_are_ready(tmp_path: Path) -> None:
@@ -79,7 +79,9 @@ def test_the_worst_output_of_several_counts(tmp_path: Path) -> None:
     twice = replace(model.facts, outputs=model.facts.outputs * 2)
     (model.folder / "reference.bin").write_bytes(np.stack([SCORES, -SCORES], axis=1).tobytes())
     path = _two_outputs(tmp_path / "net.onnx")
-    seen = verify(path, Format.ONNX, Delegate.CPU, PreparedModel(facts=twice, folder=model.folder), CARD)
+    seen = verify(
+        path, Format.ONNX, Delegate.CPU, Expected(model=PreparedModel(facts=twice, folder=model.folder), card=CARD)
+    )
     assert seen.state is ArtifactState.BROKEN
     assert seen.sqnr_db == pytest.approx(-6.02, abs=0.01)
 
@@ -99,14 +101,14 @@ def _two_outputs(path: Path) -> Path:
 def test_a_file_that_its_runtime_refuses_is_broken(tmp_path: Path, content: bytes | None) -> None:
     path = onnx_file(tmp_path / "net.onnx", "Mul", np.ones(2, dtype=np.float32))
     path.write_bytes(path.read_bytes()[:40] if content is None else content)
-    seen = verify(path, Format.ONNX, Delegate.CPU, make_prepared(tmp_path / "model", SCORES), CARD)
+    seen = verify(path, Format.ONNX, Delegate.CPU, Expected(model=make_prepared(tmp_path / "model", SCORES), card=CARD))
     assert seen.state is ArtifactState.BROKEN
     assert "does not run in its own runtime: onnxruntime cannot load 'net.onnx'" in (seen.reason or "")
 
 
 def test_a_file_that_takes_another_input_is_broken(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "net.onnx", "Mul", np.ones(3, dtype=np.float32), (1, 3))
-    seen = verify(path, Format.ONNX, Delegate.CPU, make_prepared(tmp_path / "model", SCORES), CARD)
+    seen = verify(path, Format.ONNX, Delegate.CPU, Expected(model=make_prepared(tmp_path / "model", SCORES), card=CARD))
     assert "input 'x' of the model is float32 [1, 3], given was float32 [1, 2]" in (seen.reason or "")
 
 
@@ -133,6 +135,6 @@ def test_the_file_of_another_variant_is_close_and_not_equal(built_cache: Path) -
     artifact = next(a for a in found if a and (a.manifest.format, a.manifest.variant) == wanted)
     assert model is not None
     assert artifact.path is not None
-    seen = verify(artifact.path, Format.ONNX, Delegate.CPU, model, card)
+    seen = verify(artifact.path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card))
     assert (seen.sqnr_db, seen.agreement) == (artifact.manifest.sqnr_db, artifact.manifest.agreement)
     assert 10 < (seen.sqnr_db or 0) < 60

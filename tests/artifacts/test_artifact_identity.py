@@ -9,8 +9,10 @@ import pytest
 
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
-from harness.plan import Backend, Build
-from harness.recipe import AS_IS, RECIPES, Recipe
+from harness.plan import Build
+from harness.recipe import AS_IS, Recipe
+from harness.shorthand import parse_recipe
+from harness.support import Backend
 from harness.wire import DType, Format, TensorSpec
 from tests.artifacts.builders import FACTS
 
@@ -27,7 +29,7 @@ def key(
 ) -> str:
     """The key of one artifact of the tiny model, some of its facts changed."""
     build = Build(model="tiny", variant=variant, format=format_, backend=backend)
-    known = None if variant == AS_IS else recipe or RECIPES[variant]
+    known = None if variant == AS_IS else recipe or parse_recipe(variant)
     return artifact_key(replace(FACTS, **facts), known, build)
 
 
@@ -47,7 +49,9 @@ def test_the_same_artifact_has_the_same_key() -> None:
         {"variant": "int8"},
         {"format_": Format.ONNX},
         {"backend": Backend.PORTABLE},
-        {"recipe": replace(RECIPES["fp32"], calibration_inputs=7)},
+        {"variant": "int8-histogram"},
+        {"variant": "fuse"},
+        {"variant": "nhwc"},
     ],
 )
 def test_what_decides_the_file_or_its_figures_changes_the_key(changed: dict[str, Any]) -> None:

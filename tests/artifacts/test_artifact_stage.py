@@ -12,16 +12,20 @@ from harness.artifacts.cache import MANIFEST_FILE, Cache
 from harness.artifacts.manifest import PACKAGES, RUNTIME_PACKAGES, ArtifactState
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model import ModelCard, ModelOptions, resolve
-from harness.plan import Backend, Build
+from harness.plan import Build
 from harness.progress import Silent
-from harness.recipe import AS_IS, RECIPES
+from harness.recipe import AS_IS
+from harness.shorthand import default_recipes, parse_recipe
+from harness.spec import DEFAULT_FORMATS
+from harness.support import Backend
 from harness.wire import Format
 from tests.models.folders import CARD, make_folder
+from tests.orders import order
 
 DIGITS = [
     Build(model="digits", variant=variant, format=format_, backend=Backend.XNNPACK if format_ is Format.PTE else None)
-    for format_ in Format
-    for variant in RECIPES
+    for format_ in DEFAULT_FORMATS
+    for variant in default_recipes()
 ]
 
 
@@ -50,7 +54,7 @@ def digits() -> ModelCard:
 def build(cards: Sequence[ModelCard], builds: Sequence[Build], cache: Path) -> tuple[BuildOutcome, Recorder]:
     """Build, and what the progress was told."""
     recorder = Recorder()
-    return build_artifacts(cards, builds, Cache(cache), recorder), recorder
+    return build_artifacts(order(cards, builds), Cache(cache), recorder), recorder
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ def test_an_artifact_knows_what_it_is(built_cache: Path) -> None:
     for wanted, artifact in build([digits()], DIGITS, built_cache)[0].artifacts.items():
         manifest = artifact.manifest
         assert (manifest.model, manifest.variant, manifest.format) == ("digits", wanted.variant, wanted.format)
-        assert manifest.recipe == RECIPES[wanted.variant]
+        assert manifest.recipe == parse_recipe(wanted.variant)
         assert artifact.path is not None
         assert artifact.path.stat().st_size == manifest.bytes
 

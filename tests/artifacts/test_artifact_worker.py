@@ -18,8 +18,10 @@ from harness.artifacts.prepared import Prepared, read_prepared
 from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
 from harness.artifacts.worker import Worker
 from harness.model import ModelCard, ModelOptions, resolve, source_key
-from harness.plan import Backend, Build
-from harness.recipe import AS_IS, RECIPES
+from harness.plan import Build
+from harness.recipe import AS_IS
+from harness.shorthand import parse_recipe
+from harness.support import Backend
 from harness.wire import DType, Format
 from tests.artifacts.builders import onnx_file
 from tests.models.folders import CARD, make_folder
@@ -146,7 +148,7 @@ def export(card: ModelCard, cache: Cache, *wanted: tuple[Format, str]) -> list[W
         task = ExportTask(
             card=card,
             build=build,
-            recipe=RECIPES.get(variant),
+            recipe=None if variant == AS_IS else parse_recipe(variant),
             prepared_key=source_key(card),
             cache_root=str(cache.root),
         )
@@ -253,7 +255,7 @@ def test_a_worker_goes_on_after_a_failure(tmp_path: Path, cache: Cache) -> None:
 def test_an_export_of_a_model_that_was_not_prepared_is_a_sentence(tmp_path: Path, cache: Cache) -> None:
     build = Build(model="own", variant="fp32", format=Format.ONNX, backend=None)
     task = ExportTask(
-        card=own(tmp_path), build=build, recipe=RECIPES["fp32"], prepared_key="ab" * 32, cache_root=str(cache.root)
+        card=own(tmp_path), build=build, recipe=parse_recipe("fp32"), prepared_key="ab" * 32, cache_root=str(cache.root)
     )
     assert "'own' is gone from the cache" in failure_of(Worker().do(WorkerTask(export=task)))
 

@@ -32,6 +32,7 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5
@@ -57,7 +58,7 @@ def jobs(folder: Path) -> list[Job]:
     """The cells above, built in a cache of their own."""
     card = resolve("digits", ModelOptions())
     cells = [make_cell("digits", v, f, d, 1, "host", ProfileName.QUICK) for v, f, d in CELLS]
-    outcome = build_artifacts([card], [c.build for c in cells], Cache(folder), Silent())
+    outcome = build_artifacts(order([card], [c.build for c in cells]), Cache(folder), Silent())
     return [
         Job(
             cell=cell,
@@ -126,7 +127,7 @@ def warm(folder: Path) -> None:
 def outcome_of_all(folder: Path) -> BuildOutcome:
     """Build everything that ``phonebench run`` builds by default."""
     card = resolve("digits", ModelOptions())
-    return build_artifacts([card], default_builds(), Cache(folder), Silent())
+    return build_artifacts(order([card], default_builds()), Cache(folder), Silent())
 
 
 def default_builds() -> list[Build]:

@@ -21,12 +21,13 @@ from harness.measurement import (
     Measurement,
 )
 from harness.model import Task
-from harness.plan import Backend, Cell, Hole, Plan, make_cell
+from harness.plan import Cell, Hole, Plan, make_cell
 from harness.profiles import ProfileName
 from harness.spec import Spec
 from harness.stats.intervals import wilson
 from harness.stats.summary import summarise
 from harness.store import ModelFacts, RunRecord
+from harness.support import Backend
 from harness.wire import Delegate, Failure, FailureKind, Format, MemoryReading, RunnerInfo, RuntimeReport
 
 Samples = Callable[[Measurement], list[list[int]]]

@@ -1,0 +1,115 @@
+"""A made variant: the network that the graph steps of a recipe left, its own outputs, and what the steps report.
+
+Kept in the cache so that every format and precision of it starts from the same weights. The key is made of plain
+data, without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness import __version__
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, file_sha256, read_record, versions_of
+from harness.artifacts.prepared import Prepared, PreparedModel
+from harness.recipe import Recipe, Step
+from harness.stepreport import StepReport
+from harness.wire import TensorSpec
+
+if TYPE_CHECKING:
+    from harness.tensors import Array
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+VARIED_FILE = "variant.json"
+NETWORK_FILE = "network.pt"
+OWN_REFERENCE_FILE = "reference.bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Varied:
+    """What is known of a made variant.
+
+    ``reason`` is set when the model cannot take the steps; there is no network then. ``outputs`` are those of the
+    varied network on the test inputs, ``float_correct`` how many of them are right, None without labels. ``files`` has
+    the SHA-256 of every file of the entry but this record's own.
+    """
+
+    schema: int = SCHEMA
+    key: str
+    steps: tuple[Step, ...]
+    reason: str | None = None
+    reports: tuple[StepReport, ...] = ()
+    weights_sha256: str = ""
+    parameters: int = 0
+    macs: int | None = None
+    outputs: tuple[TensorSpec, ...] = ()
+    float_correct: int | None = None
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariedModel:
+    """A `Varied` and the folder its files are in."""
+
+    facts: Varied
+    folder: Path
+
+    @property
+    def network_path(self) -> Path:
+        """The network, as `torch.save` wrote it."""
+        return self.folder / NETWORK_FILE
+
+    def reference(self, count: int) -> tuple[Array, ...]:
+        """Return the varied network's own outputs on the ``count`` test inputs, one array an output."""
+        from harness.tensors import read_tensors
+
+        return read_tensors(self.folder / OWN_REFERENCE_FILE, self.facts.outputs, count)
+
+
+def variant_key(facts: Prepared, steps: Sequence[Step]) -> str:
+    """Return the content address of the network that ``steps`` make of a prepared model.
+
+    The key of the source stands for the train split too: it holds every file that the data come from.
+    """
+    parts = {
+        "source": facts.key,
+        "weights": facts.weights_sha256,
+        "calibration": facts.calibration_sha256,
+        "test": facts.data_sha256,
+        "steps": msgspec.to_builtins(tuple(steps)),
+        "revision": VARIANT_REVISION,
+        "versions": versions_of(VARIANT_PACKAGES),
+        "phonebench": __version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def own_reference(model: PreparedModel, varied: VariedModel | None) -> tuple[Array, ...] | None:
+    """Return the outputs that an artifact is held to: of the varied network where there is one, else the float's."""
+    return model.reference() if varied is None else varied.reference(model.facts.test_count)
+
+
+def find_varied(cache: Cache, model: PreparedModel | None, recipe: Recipe | None) -> VariedModel | None:
+    """Return the made variant of ``recipe`` from the cache, None without steps or before it was made."""
+    if model is None or recipe is None or not recipe.steps:
+        return None
+    return cache.entry("variants", variant_key(model.facts, recipe.steps), read_varied)
+
+
+def read_varied(folder: Path) -> VariedModel:
+    """Read an entry. Raises `ValueError` when it is damaged or of another schema."""
+    facts = read_record(folder / VARIED_FILE, Varied, SCHEMA)
+    for name, sha256 in facts.files.items():
+        if file_sha256(folder / name) != sha256:
+            msg = f"{name} has changed"
+            raise ValueError(msg)
+    return VariedModel(facts=facts, folder=folder)

@@ -1,0 +1,119 @@
+"""Makes variants in a worker process: loads the float network, applies the steps, keeps what they left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import file_sha256
+from harness.artifacts.prepare import output_specs, run_float, weights_sha256
+from harness.artifacts.prepared import PreparedModel, correct_rows
+from harness.artifacts.varied import (
+    NETWORK_FILE,
+    OWN_REFERENCE_FILE,
+    VARIED_FILE,
+    Varied,
+    VariedModel,
+    read_varied,
+    variant_key,
+)
+from harness.data import Dataset, Split, load_split
+from harness.errors import BuildError
+from harness.model import ModelCard, SourceKind, load_network
+from harness.recipe import Step
+from harness.tensors import first_output, write_tensors
+from harness.variants.make import Variant, count_macs, make_variant
+from harness.variants.step import StepContext, UnfitError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+
+def vary(card: ModelCard, model: PreparedModel, steps: Sequence[Step], cache: Cache) -> VariedModel:
+    """Make the variant that ``steps`` are, or return it when another process has made it.
+
+    A model that cannot take the steps gives an entry with a reason. Raises `BuildError` when a step fails.
+    """
+    key = variant_key(model.facts, steps)
+    with cache.lock(key):
+        found = cache.entry("variants", key, read_varied)
+        if found is not None:
+            return found
+        with cache.making("variants", key) as folder:
+            facts = Varied(key=key, steps=tuple(steps))
+            try:
+                facts = _make(card, model, facts, folder)
+            except UnfitError as error:
+                facts = replace(facts, reason=str(error))
+            facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
+            (folder / VARIED_FILE).write_bytes(msgspec.json.encode(facts))
+    return read_varied(cache.folder("variants", key))
+
+
+def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
+    """Return the network of a made variant.
+
+    It is read as Python's own objects, which is safe for what this program wrote itself and whose digest was checked.
+    """
+    import torch
+
+    # The classes of a model folder's Python are known by names that loading the network makes.
+    load_network(card)
+    network: torch.nn.Module = torch.load(varied.network_path, map_location="cpu", weights_only=False)
+    return network.eval()
+
+
+def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) -> Varied:
+    import torch
+
+    if card.kind is SourceKind.TORCHSCRIPT:
+        msg = "a TorchScript file cannot be changed by steps; give the nn.Module, or its folder"
+        raise UnfitError(msg)
+    context = context_of(card, model)
+    variant: Variant = make_variant(facts.steps, context)
+    torch.save(variant.network, folder / NETWORK_FILE)
+    outputs = run_float(variant.network, model.test_inputs())
+    specs = output_specs(outputs)
+    _check_outputs(model, [spec.shape for spec in specs])
+    write_tensors(folder / OWN_REFERENCE_FILE, outputs, specs)
+    labels = model.labels()
+    return replace(
+        facts,
+        reports=variant.reports,
+        weights_sha256=weights_sha256(variant.network),
+        parameters=sum(p.numel() for p in variant.network.parameters()),
+        macs=count_macs(variant.network, context.example()),
+        outputs=specs,
+        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
+    )
+
+
+def context_of(card: ModelCard, model: PreparedModel) -> StepContext:
+    """Return what steps may use of a prepared model."""
+    known = replace(card, inputs=model.facts.inputs)
+    labelled = load_split(known, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
+
+    def train() -> Dataset | None:
+        return load_split(known, Split.TRAIN) if card.data else None
+
+    return StepContext(
+        card=known,
+        inputs=model.facts.inputs,
+        original=load_network(card),
+        calibration=labelled or Dataset(inputs=model.calibration_inputs(), labels=None),
+        random_calibration=model.facts.random_calibration,
+        train=train,
+    )
+
+
+def _check_outputs(model: PreparedModel, shapes: list[tuple[int, ...]]) -> None:
+    wanted = [spec.shape for spec in model.facts.outputs]
+    if shapes != wanted:
+        msg = f"the variant gives outputs of shapes {shapes}, the model gives {wanted}: they must be the same"
+        raise BuildError(msg)

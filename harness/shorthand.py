@@ -1,0 +1,168 @@
+"""The short names of recipes on the command line: words joined by ``+``, such as ``prune50+int8-histogram``.
+
+The one decision: a word is a step with its number, or a precision with its knobs after hyphens; each word stands in
+one table, so that what can be written can also be listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from harness.errors import UnknownNameError, UsageError
+from harness.recipe import (
+    CalibrationFrom,
+    Cluster,
+    Distill,
+    Fuse,
+    Importance,
+    KeepFloat,
+    LowRank,
+    Observer,
+    Precision,
+    Prune,
+    Qat,
+    Quantisation,
+    Recipe,
+    Sparsify,
+    Step,
+)
+
+# What a run builds when no variant is named.
+DEFAULT_VARIANTS = (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_DYNAMIC)
+
+# The share of layers that the word ``mixed`` leaves in float.
+MIXED_SHARE = 0.1
+
+# Steps with a number: per cent of channels, of weights or of the full rank; or a count.
+_NUMBERED: dict[str, Callable[[int], Step]] = {
+    "prune": lambda n: Prune(ratio=n / 100),
+    "prune-taylor": lambda n: Prune(ratio=n / 100, importance=Importance.TAYLOR),
+    "prune-activation": lambda n: Prune(ratio=n / 100, importance=Importance.ACTIVATION),
+    "sparse": lambda n: Sparsify(ratio=n / 100),
+    "surgery": lambda n: Sparsify(ratio=n / 100, dynamic=True),
+    "low-rank": lambda n: LowRank(ratio=n / 100),
+    "energy": lambda n: LowRank(energy=n / 100),
+    "cluster": lambda n: Cluster(clusters=n),
+}
+_PLAIN: dict[str, Step] = {"fuse": Fuse(), "distill": Distill()}
+
+# Knobs after a calibrated precision.
+_KNOBS: dict[str, dict[str, Any]] = {
+    "tensor": {"per_channel": False},
+    **{observer.value.replace("-", ""): {"observer": observer} for observer in Observer},
+    "datafree": {"calibration": CalibrationFrom.BATCH_NORM},
+    "range": {"calibration": CalibrationFrom.RANGE},
+    "mixed": {"keep_float": KeepFloat(share=MIXED_SHARE)},
+}
+_CALIBRATED = ("qat-int8", Precision.INT8.value, Precision.INT16X8.value)
+_HALVES = (Precision.FP16, Precision.BF16)
+
+WORDS: tuple[str, ...] = (
+    *(p.value for p in Precision),
+    *(f"{p.value}-whole" for p in _HALVES),
+    *(f"{Precision.INT8.value}-{knob}" for knob in _KNOBS),
+    "qat-int8",
+    *_PLAIN,
+    *(f"{name}{16 if name == 'cluster' else 50}" for name in _NUMBERED),
+    "nhwc",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parts:
+    """What the words read so far have said."""
+
+    steps: list[Step]
+    precision: str = ""
+    fields: dict[str, Any]
+
+
+def parse_recipe(name: str, *, where: str = "") -> Recipe:
+    """Return the recipe that ``name`` stands for. Raises `UnknownNameError` or `UsageError` with what is allowed."""
+    parts = _Parts(steps=[], fields={})
+    for word in name.split("+"):
+        _read_word(word, parts, name=name, where=where)
+    precision = Precision(parts.fields.pop("precision", Precision.FP32))
+    return Recipe(name=name, steps=tuple(parts.steps), precision=precision, **parts.fields)
+
+
+def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
+    if word == "nhwc":
+        parts.fields["channel_last"] = True
+        return
+    fields = _precision_word(word)
+    if fields is None:
+        if parts.precision:
+            msg = f"variant {name!r} has {word!r} after {parts.precision!r}: steps come first, the precision last"
+            step = _step_word(word, where=where)
+            raise UsageError(msg) if step else UnknownNameError(word, kind="variant", allowed=WORDS, where=where)
+        parts.steps.append(_step_word(word, where=where))
+        return
+    if parts.precision:
+        msg = f"variant {name!r} has two precisions, {parts.precision!r} and {word!r}: give at most one"
+        raise UsageError(msg)
+    parts.precision = word
+    if word.startswith("qat-"):
+        parts.steps.append(Qat())
+    parts.fields |= fields
+
+
+def _precision_word(word: str) -> dict[str, Any] | None:
+    """The fields of a recipe that a precision with its knobs stands for, or None for a word that is none."""
+    if word in {p.value for p in Precision}:
+        return {"precision": word}
+    if word in {f"{p.value}-whole" for p in _HALVES}:
+        return {"precision": word.removesuffix("-whole"), "float_io": False}
+    for start in _CALIBRATED:
+        if word != start and not word.startswith(f"{start}-"):
+            continue
+        knobs = word.removeprefix(start).split("-")[1:]
+        if not all(knob in _KNOBS for knob in knobs):
+            return None
+        chosen: dict[str, Any] = {}
+        for knob in knobs:
+            chosen |= _KNOBS[knob]
+        return {"precision": start.removeprefix("qat-"), "quantisation": Quantisation(**chosen)}
+    return None
+
+
+def _step_word(word: str, *, where: str) -> Step:
+    if word in _PLAIN:
+        return _PLAIN[word]
+    found = re.fullmatch(r"([a-z-]+?)(\d{1,6})", word)
+    if found is None or found[1] not in _NUMBERED:
+        raise UnknownNameError(word, kind="variant", allowed=WORDS, where=where)
+    try:
+        return _NUMBERED[found[1]](int(found[2]))
+    except UsageError as error:
+        msg = f"variant {word!r}: {error}"
+        raise UsageError(msg) from error
+
+
+def default_recipes() -> dict[str, Recipe]:
+    """Return the recipes of `DEFAULT_VARIANTS` by name."""
+    return {p.value: Recipe(name=p.value, precision=p) for p in DEFAULT_VARIANTS}
+
+
+def recipes_of(variants: Iterable[str], own: Iterable[Recipe]) -> dict[str, Recipe]:
+    """Return the recipe of each of ``variants``: one of ``own`` of that name, else what the short name stands for."""
+    named = {recipe.name: recipe for recipe in own}
+    return {name: named.get(name) or parse_recipe(name) for name in variants}
+
+
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """Return ``recipe`` as the plain values of a ``[[recipe]]`` table, defaults left out but the precision."""
+    plain: dict[str, Any] = _without_nulls(msgspec.to_builtins(recipe))
+    return plain
+
+
+def _without_nulls(value: Any) -> Any:
+    """TOML has no null: a field that is None is left out."""
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list | tuple) else value

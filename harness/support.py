@@ -1,0 +1,46 @@
+"""What can be built at all: a table of precision by format and backend, with the reason beside each hole.
+
+What stands here is known without trying: a format that has no such numbers, or a library that is known to give
+garbage or to fail. What the table lets through is built and goes through the gate.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from harness.recipe import Precision, Recipe
+from harness.wire import Format
+
+
+class Backend(StrEnum):
+    """What a ``.pte`` is lowered to at export."""
+
+    XNNPACK = "xnnpack"
+    PORTABLE = "portable"
+    VULKAN = "vulkan"
+    COREML = "coreml"
+
+
+# Backends whose runtime runs on this kind of computer, so that the gate can verify what was lowered to them.
+RUN_HERE = (Backend.XNNPACK, Backend.PORTABLE)
+
+_FORMAT_HOLES: dict[tuple[Format, Precision], str] = {
+    (Format.PTE, Precision.INT16X8): "ExecuTorch has no quantiser for int16 activations with int8 weights",
+    (Format.ONNX, Precision.INT16X8): "ONNX Runtime's CPU kernels have no int16 activations with int8 weights",
+    (Format.PTL, Precision.INT16X8): "TorchScript has no int16 kernels",
+    (Format.PTL, Precision.INT8_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
+    (Format.PTL, Precision.INT4_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
+}
+_BACKEND_HOLES: dict[tuple[Backend, Precision], str] = {
+    (Backend.XNNPACK, Precision.INT8_WEIGHT): "XNNPACK has no weight-only int8: what is built gives garbage",
+}
+
+
+def why_not_build(recipe: Recipe, format_: Format, backend: Backend | None) -> str | None:
+    """Return why ``recipe`` cannot be built as ``format_`` for ``backend``, or None when it can be tried."""
+    if recipe.channel_last and format_ is not Format.TFLITE:
+        return f"{format_.value} takes inputs as the model does: channel-last inputs are an option of tflite"
+    hole = _FORMAT_HOLES.get((format_, recipe.precision))
+    if hole is None and backend is not None:
+        hole = _BACKEND_HOLES.get((backend, recipe.precision))
+    return hole

@@ -1,0 +1,121 @@
+"""Makes a variant: applies the graph steps of a recipe in order, seeded, and reports what each did.
+
+The one decision: the same steps on the same network give the same weights bit for bit on one machine, so that a recipe
+is all that has to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import BuildError
+from harness.recipe import Fuse, Step
+from harness.stepreport import StepReport
+from harness.variants import fuse
+from harness.variants.step import Apply, Outcome, StepContext
+
+if TYPE_CHECKING:
+    import torch
+
+STEPS: dict[type[Step], Apply[Any]] = {
+    Fuse: fuse.apply,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A network in eval mode with its steps applied, and one report a step."""
+
+    network: torch.nn.Module
+    reports: tuple[StepReport, ...]
+
+
+def make_variant(steps: Sequence[Step], context: StepContext) -> Variant:
+    """Apply ``steps`` to a copy of the float network.
+
+    Raises `UnfitError` when the network cannot take a step, `BuildError` when a step fails or leaves values that are
+    not finite.
+    """
+    network = context.copy_of_original()
+    reports: list[StepReport] = []
+    with _reproducible():
+        for step in steps:
+            network, report = _apply(network, step, context)
+            reports.append(report)
+    return Variant(network=network, reports=tuple(reports))
+
+
+def step_name(step: Step) -> str:
+    """Return what the step is called in a recipe."""
+    return str(step.__struct_config__.tag)
+
+
+def _apply(network: torch.nn.Module, step: Step, context: StepContext) -> tuple[torch.nn.Module, StepReport]:
+    before = _sizes(network, context)
+    outcome: Outcome = STEPS[type(step)](network, step, context)
+    outcome.network.eval()
+    _check_finite(outcome.network, step)
+    after = _sizes(outcome.network, context)
+    report = StepReport(
+        step=step_name(step),
+        parameters_before=before[0],
+        parameters_after=after[0],
+        macs_before=before[1],
+        macs_after=after[1],
+        figures=outcome.figures,
+        layers=outcome.layers,
+        training=outcome.training,
+        notes=outcome.notes,
+    )
+    return outcome.network, report
+
+
+def _sizes(network: torch.nn.Module, context: StepContext) -> tuple[int, int | None]:
+    return sum(p.numel() for p in network.parameters()), count_macs(network, context.example())
+
+
+def count_macs(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> int | None:
+    """Return the multiply-accumulates of one call, by torch's own counter (convolutions and matrix products).
+
+    None when the network cannot be counted, such as one that runs TorchScript.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            network(*example)
+    except (RuntimeError, NotImplementedError, AssertionError):
+        return None
+    return int(counter.get_total_flops()) // 2
+
+
+def _check_finite(network: torch.nn.Module, step: Step) -> None:
+    import torch
+
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            msg = f"step {step_name(step)!r} left values in {name!r} that are not finite: lower its learning_rate"
+            raise BuildError(msg)
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Fix what would make two runs differ: the generator, the number of threads, kernels that add in any order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
+            torch.set_num_threads(threads)
