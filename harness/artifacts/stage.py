@@ -144,7 +144,7 @@ class _Stage:
         return [
             Group(
                 name=f"{_network_group(model, steps)} {format_.value}",
-                tasks=tuple(self._export_task(b) for b in sorted(builds, key=self._is_float)),
+                tasks=tuple(self._export_task(b) for b in sorted(builds, key=self._order)),
                 after=(_network_group(model, steps) if steps else _model_group(model),),
                 seconds=EXPORT_SECONDS[format_],
                 # Lowering is nearly all of the work for these, and nothing of it can be shared.
@@ -153,10 +153,16 @@ class _Stage:
             for (model, steps, format_), builds in found.items()
         ]
 
-    def _is_float(self, build: Build) -> bool:
-        """Whether ``build`` is quick to export: quantised graphs have several times the nodes."""
+    def _order(self, build: Build) -> tuple[bool, bool]:
+        """Longest first: quantised graphs have several times the nodes of a float one.
+
+        What needs a scan of the layers comes after its kind: by then another worker may have made the scan.
+        """
         recipe = self._recipe(build)
-        return recipe is None or recipe.precision in (Precision.FP32, Precision.FP16, Precision.BF16)
+        if recipe is None:
+            return True, False
+        is_float = recipe.precision in (Precision.FP32, Precision.FP16, Precision.BF16)
+        return is_float, recipe.quantisation.keep_float is not None
 
     def _report(self, task: WorkerTask, result: WorkerResult) -> None:
         with self._lock:
