@@ -13,7 +13,7 @@ from harness.stepreport import Figure, StepReport
 from harness.variants.fuse import NOTHING
 from harness.variants.make import make_variant
 from harness.variants.step import UnfitError
-from tests.variants.contexts import accuracy, context_for, digits_context
+from tests.variants.floats import accuracy, context_for, digits_context
 
 IMAGE, ROW, SEQUENCE = (1, 3, 8, 8), (1, 6), (1, 3, 16)
 
@@ -58,7 +58,8 @@ class Branching(Functional):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.flatten().shape[0] > 10:
             x = self.norm(self.conv(x))
-        return x * len(x)
+        y: torch.Tensor = x * len(x)
+        return y
 
 
 class Residual(Functional):

@@ -1,4 +1,4 @@
-"""Contexts for steps on small networks, and on the bundled digits."""
+"""Contexts for steps on float networks of any shape without data, and on the bundled digits."""
 
 from __future__ import annotations
 
