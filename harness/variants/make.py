@@ -43,7 +43,7 @@ def make_variant(steps: Sequence[Step], context: StepContext) -> Variant:
     """
     network = context.copy_of_original()
     reports: list[StepReport] = []
-    with _reproducible():
+    with reproducible():
         for step in steps:
             network, report = _apply(network, step, context)
             reports.append(report)
@@ -106,7 +106,7 @@ def _check_finite(network: torch.nn.Module, step: Step) -> None:
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Fix what would make two runs differ: the generator, the number of threads, kernels that add in any order."""
     import torch
 

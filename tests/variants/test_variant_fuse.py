@@ -67,7 +67,7 @@ class Residual(Functional):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.conv(x)
-        return y + self.norm(y)
+        return torch.add(y, self.norm(y))
 
 
 class Twice(nn.Module):
