@@ -48,6 +48,15 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputRange:
+    """The least and the greatest value that the elements of the input ``name`` take."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataCard:
     """Where inputs and labels come from, and how images of an image folder become tensors.
 
@@ -69,7 +78,8 @@ class ModelCard:
 
     ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds.
     ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
-    weights are left as initialised: speed is real, accuracy is not measured.
+    weights are left as initialised: speed is real, accuracy is not measured. ``ranges`` has those inputs whose card
+    declares one.
     """
 
     name: str
@@ -84,3 +94,4 @@ class ModelCard:
     random_weights: bool
     seed: int
     ready: Format | None = None
+    ranges: tuple[InputRange, ...] = ()

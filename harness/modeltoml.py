@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, suggestion
-from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task
+from harness.modelcard import CARD_FILE, KINDS, DataCard, InputRange, ModelCard, ModelOptions, SourceKind, Task
 from harness.reference import EXTRAS, find_module, is_reference, split_reference
 from harness.spec import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
@@ -43,6 +43,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     values = _read_toml(file)
     check_keys(values, ("model", "input", "data"), where=str(file))
     table = _model_table(values, file)
+    inputs = _inputs(values.get("input", []), file)
     card = ModelCard(
         name=table.name,
         task=table.task,
@@ -51,7 +52,8 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         folder=folder,
         weights=table.weights,
         license=table.license,
-        inputs=_inputs(values.get("input", []), file),
+        inputs=tuple(spec for spec, _ in inputs),
+        ranges=tuple(found for _, found in inputs if found is not None),
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
@@ -153,20 +155,30 @@ def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
     return model
 
 
-def _inputs(tables: object, file: Path) -> tuple[TensorSpec, ...]:
+def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | None], ...]:
     if not isinstance(tables, list):
         msg = f"input in {file} must be an array of tables: write [[input]], not [input]"
         raise UsageError(msg)
-    specs: list[TensorSpec] = []
+    found: list[tuple[TensorSpec, InputRange | None]] = []
     for number, value in enumerate(tables, start=1):
         where = f"[[input]] number {number} of {file}"
-        table = _table(value, ("name", "dtype", "shape"), where)
+        table = dict(_table(value, ("name", "dtype", "shape", "range"), where))
         if "dtype" in table:
             check_name("dtype", table["dtype"], DType, where=where)
-        specs.append(decode(table, TensorSpec, where=where))
-        _check_spec(specs[-1], where)
-    _check_unique(tuple(specs), str(file))
-    return tuple(specs)
+        limits = table.pop("range", None)
+        spec = decode(table, TensorSpec, where=where)
+        _check_spec(spec, where)
+        found.append((spec, None if limits is None else _range(spec.name, limits, where)))
+    _check_unique(tuple(spec for spec, _ in found), str(file))
+    return tuple(found)
+
+
+def _range(name: str, limits: object, where: str) -> InputRange:
+    numbers = limits if isinstance(limits, list) and all(type(n) in (int, float) for n in limits) else []
+    if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+        msg = f"range is {limits!r} in {where}: give [least, greatest], two numbers in this order"
+        raise UsageError(msg)
+    return InputRange(name=name, low=float(numbers[0]), high=float(numbers[1]))
 
 
 def _check_spec(spec: TensorSpec, where: str) -> None:

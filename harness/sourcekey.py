@@ -40,6 +40,7 @@ def source_key(card: ModelCard) -> str:
         "weights": card.weights,
         "task": card.task.value,
         "inputs": msgspec.to_builtins(card.inputs),
+        "ranges": msgspec.to_builtins(card.ranges),
         "random_weights": card.random_weights,
         "seed": card.seed,
         "data": _data_facts(card),

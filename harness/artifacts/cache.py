@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
 # What an entry can be; each kind has its own folder.
-KINDS = ("artifacts", "prepared", "variants", "scans")
+KINDS = ("artifacts", "prepared", "variants", "scans", "calibrations")
 # A staging folder older than this belongs to a process that was killed.
 STALE_SECONDS = 24 * 3600
 

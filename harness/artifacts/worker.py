@@ -23,6 +23,7 @@ import msgspec
 
 from harness.artifacts import onnx, pte, ptl, tflite
 from harness.artifacts.cache import MANIFEST_FILE, Cache
+from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import (
@@ -56,6 +57,7 @@ from harness.plan import DELEGATES
 from harness.recipe import CalibrationFrom, Recipe
 from harness.support import RUN_HERE, Backend
 from harness.tensors import Array
+from harness.variants.step import UnfitError
 from harness.wire import Delegate, Format
 
 EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
@@ -137,32 +139,35 @@ class Worker:
             path.write_bytes(Path(task.card.source).read_bytes())
         else:
             try:
-                self._exporter_for(expected, build.format).export(task.recipe, build.backend, path)
+                exporter = self._exporter_for(expected, build.format, Cache(Path(task.cache_root)))
+                exporter.export(task.recipe, build.backend, path)
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
         return _verified(manifest, path, expected, seconds=time.monotonic() - started)
 
-    def _exporter_for(self, expected: Expected, format_: Format) -> Exporter:
+    def _exporter_for(self, expected: Expected, format_: Format, cache: Cache) -> Exporter:
         key = expected.varied.facts.key if expected.varied else expected.model.facts.key
         known = self._exporter
         if known is not None and known[:2] == (key, format_):
             return known[2]
         self._exporter = None
-        exporter = EXPORTERS[format_](float_model(expected))
+        exporter = EXPORTERS[format_](float_model(expected, cache))
         self._exporter = (key, format_, exporter)
         return exporter
 
 
-def float_model(expected: Expected) -> FloatModel:
-    """Load the float network, or the variant of it, as exporters take it."""
+def float_model(expected: Expected, cache: Cache) -> FloatModel:
+    """Load the float network, or the variant of it, as exporters take it; ``cache`` keeps what is made to calibrate."""
     card, model, varied = expected.card, expected.model, expected.varied
     network = load_network(card) if varied is None else load_varied(card, varied)
 
     def calibration(source: CalibrationFrom) -> tuple[Array, ...]:
-        if source is not CalibrationFrom.DATA:
-            msg = f"calibration from {source.value!r} is not built in"
-            raise UnsupportedError(msg)
-        return model.calibration_inputs()
+        if source is CalibrationFrom.DATA:
+            return model.calibration_inputs()
+        try:
+            return made_inputs(card, model.facts, source, cache)
+        except UnfitError as error:
+            raise UnsupportedError(str(error)) from error
 
     return FloatModel(
         network=network,
