@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deploy",),
     ("run", "doctor"),
     ("store",),
+    ("history",),
     ("pipeline", "capability", "report"),
     ("cli",),
     ("__main__",),
@@ -51,6 +52,8 @@ HEAVY = (
     "sklearn",
     "pandas",
     "matplotlib",
+    "sqlalchemy",
+    "pyarrow",
 )
 
 

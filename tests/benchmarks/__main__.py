@@ -1,6 +1,6 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, history.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.benchmarks.history import history
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5
@@ -221,6 +222,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "start": start,
     "runner": runner,
     "overhead": overhead,
+    "history": history,
 }
 
 
