@@ -31,7 +31,7 @@ from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
 from harness.spec import Spec
-from harness.storage import storage_errors
+from harness.storage import storage_errors, write_whole
 from harness.wire import RunReply, decode_reply
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class RunWriter:
         if not path.exists():
             with storage_errors(self.folder):
                 # Level 1: samples compress well at any level, and the next launch waits for this.
-                _replace(path, gzip.compress(data, compresslevel=1, mtime=0))
+                write_whole(path, gzip.compress(data, compresslevel=1, mtime=0))
         return digest
 
     def record(self) -> RunRecord:
@@ -148,7 +148,7 @@ class RunWriter:
 
     def _write_head(self) -> None:
         with storage_errors(self.folder):
-            _replace(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
+            write_whole(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
 
 
 @contextmanager
@@ -239,7 +239,7 @@ def write_text(run: RunRecord, name: str, text: str) -> Path:
     path = run.directory / name
     with storage_errors(run.directory):
         path.parent.mkdir(exist_ok=True)
-        _replace(path, text.encode())
+        write_whole(path, text.encode())
     return path
 
 
@@ -316,19 +316,6 @@ def _drop_partial_line(path: Path) -> None:
     with storage_errors(path.parent), path.open("rb+") as file:
         data = file.read()
         file.truncate(data.rfind(b"\n") + 1)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write ``data`` under a private name and rename it, so that nobody ever sees half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

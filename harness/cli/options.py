@@ -61,16 +61,26 @@ spec_options = together(
 
 CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"
 
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    envvar="PHONEBENCH_RESULTS",
+    show_envvar=True,
+    help="Where runs are kept.",
+)
+
+history_option = click.option(
+    "--history",
+    metavar="FILE|URL",
+    envvar="PHONEBENCH_HISTORY",
+    show_envvar=True,
+    help="The history: a file, or postgresql://USER@HOST/DATABASE.  [default: history.sqlite in the results]",
+)
+
 places_options = together(
-    click.option(
-        "--results",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        envvar="PHONEBENCH_RESULTS",
-        show_envvar=True,
-        help="Where runs are kept.",
-    ),
+    results_option,
     click.option(
         "--cache-dir",
         type=click.Path(path_type=Path),
@@ -90,6 +100,11 @@ def cache_folder(given: Path | None) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("phonebench")
+
+
+def history_place(given: str | None, results: Path) -> str:
+    """Return where the history is: the file or URL given, else a file in the results."""
+    return given or str(results / "history.sqlite")
 
 
 def places(results: Path, cache_dir: Path | None) -> Places:

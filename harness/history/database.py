@@ -110,8 +110,8 @@ def _without_password(where: str) -> str:
 def _engine(url: sa.URL, shown: str, wait_s: float) -> sa.Engine:
     try:
         if url.get_backend_name() != "sqlite":
-            # A pool of one: a connection that the server has dropped is found out by the next statement, not hidden.
-            return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+            # Asked whether it is alive before each use: a server that was restarted meanwhile is connected to anew.
+            return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
         engine = sa.create_engine(_file_url(Path(shown)), connect_args={"timeout": wait_s})
     except ModuleNotFoundError as error:
         raise MissingPackageError(

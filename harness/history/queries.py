@@ -47,10 +47,10 @@ def find_series(history: History, name: str) -> Series:
     raise UsageError(msg)
 
 
-def nights_of(history: History, series: str) -> tuple[Night, ...]:
-    """Return every night of a series, oldest first, superseded attempts before the one that counts.
+def nights_of(history: History, series: str, *, last: int | None = None) -> tuple[Night, ...]:
+    """Return the nights of a series, oldest first, superseded attempts before the one that counts.
 
-    Raises `StoreError`.
+    ``last``: only so many of them, the newest. Raises `StoreError`.
     """
     value, run = tables.value, tables.run
     this = sa.select(tables.series.c.id).where(tables.series.c.name == series).scalar_subquery()
@@ -72,10 +72,11 @@ def nights_of(history: History, series: str) -> tuple[Night, ...]:
         .join(run, run.c.id == value.c.run_id)
         .join(tables.artifact, tables.artifact.c.id == value.c.artifact_id)
         .where(value.c.series_id == this)
-        .order_by(run.c.created_at, run.c.id, value.c.attempt)
+        .order_by(run.c.created_at.desc(), run.c.id.desc(), value.c.attempt.desc())
+        .limit(last)
     )
     with history.reading() as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
+        rows = [tuple(row) for row in connection.execute(query)][::-1]
         environments = _environments(connection, {row[5] for row in rows})
     return tuple(_night(row, environments) for row in rows)
 

@@ -31,13 +31,13 @@ class Cluster:
         return f"postgresql://{SERVER_USER}@/{database}?host={self.folder}"
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+        """Make an empty schema, which is quicker than a database and as separate, and return its URL."""
         import psycopg
 
         name = f"history_{uuid4().hex[:12]}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return self.url(name)
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self.url('postgres')}&options=-csearch_path%3D{name}"
 
     def start(self) -> None:
         """Start the server and wait until it answers; no TCP port is opened."""
