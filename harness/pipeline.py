@@ -19,14 +19,26 @@ from harness.artifacts.manifest import PACKAGES, Artifact, ArtifactState, versio
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import Device, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
-from harness.measurement import CellStatus, Measurement
+from harness.gate import Gate
+from harness.measurement import CellStatus, DeviceInfo, Measurement
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
 from harness.run import Job, measure, unmeasured
 from harness.spec import Spec
-from harness.store import ModelFacts, RunHead, RunRecord, RunWriter, create_run, new_run_id, reopen_run, utc_now
+from harness.store import (
+    ModelFacts,
+    RunHead,
+    RunRecord,
+    RunWriter,
+    create_run,
+    keep_probes,
+    new_run_id,
+    read_probes,
+    reopen_run,
+    utc_now,
+)
 
 # A device that fails this many cells one after the other is not asked again.
 LOSSES_IN_A_ROW = 2
@@ -112,7 +124,8 @@ def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _To
         _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
         writer.update(models=facts)
         todo = _enter_unbuilt(cells, outcome, writer)
-        _measure_all(_jobs(checked, todo, outcome), devices, writer, tools.progress)
+        with gates_of(devices, writer.folder.parent) as gates:
+            _measure_all(_jobs(checked, todo, outcome), gates, writer, tools.progress)
     writer.update(finished_at=utc_now())
     return writer.record()
 
@@ -170,10 +183,26 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> l
     ]
 
 
-def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter, progress: Progress) -> None:
+@contextmanager
+def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
+    """Give each device its gate with the best probe that ``results`` knows of it, and keep what is better by the end."""
+    known = read_probes(results)
+    gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
+    try:
+        yield gates
+    finally:
+        bests = {_identity(gate.device.info): gate.best_probe_ns for gate in gates.values()}
+        keep_probes(results, known | {name: best for name, best in bests.items() if best is not None})
+
+
+def _identity(info: DeviceInfo) -> str:
+    return f"{info.key} {info.model} {info.cpu}"
+
+
+def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
     """Run every job. A lost device costs the job in flight; only when the next one is lost too is it given up."""
     progress.start("measure", len(jobs))
-    losses: dict[str, list[str]] = {key: [] for key in devices}
+    losses: dict[str, list[str]] = {key: [] for key in gates}
     pending = 0
     try:
         for job in jobs:
@@ -183,7 +212,8 @@ def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter,
                 continue
             progress.begin(job.cell.key)
             try:
-                measurement = measure(job, devices[job.cell.device], writer, utc_now)
+                gate = gates[job.cell.device]
+                measurement = measure(job, gate.device, writer, utc_now, gate=gate)
             except DeviceError as error:
                 lost.append(str(error))
                 pending += 1

@@ -1,5 +1,6 @@
 """The results folder: the only code that reads or writes ``results/``.
 
+    results/probes.json                   the best speed probe of each device, for the gate before a launch
     results/<run id>/run.json             what was asked, resolved; models, devices, versions, commit
                      measurements.jsonl   one line a cell, flushed to disk as soon as it is known
                      replies/             raw replies and outputs of the runners, compressed, by digest
@@ -42,6 +43,7 @@ SCHEMA = 1
 RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
+PROBES_FILE = "probes.json"
 LATEST = "latest"
 
 
@@ -232,6 +234,21 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
     except (OSError, EOFError, ValueError, zlib.error) as error:
         msg = f"the kept reply {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
+
+
+def read_probes(root: Path) -> dict[str, int]:
+    """Return the best probe in ns by device. A file that is not there or damaged holds none: it is measured anew."""
+    try:
+        return msgspec.json.decode((root / PROBES_FILE).read_bytes(), type=dict[str, int])
+    except (OSError, ValueError) as error:
+        log.debug("no probes: %s", error)
+        return {}
+
+
+def keep_probes(root: Path, probes: dict[str, int]) -> None:
+    """Write what `read_probes` reads. Raises `StoreError`."""
+    with storage_errors(root):
+        _replace(root / PROBES_FILE, msgspec.json.encode(probes))
 
 
 def write_text(run: RunRecord, name: str, text: str) -> Path:

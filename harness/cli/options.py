@@ -49,7 +49,11 @@ spec_options = together(
     _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
     _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
-    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    click.option(
+        "-p",
+        "--profile",
+        help="quick (indicative), standard (several launches), mlperf, sustained (half an hour).  [default: quick]",
+    ),
     click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
