@@ -6,10 +6,11 @@ goes wrong costs one cell and is stored with its reason.
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +62,22 @@ class Checked:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How a run departs from the whole of its spec in the order of its plan: what a nightly job asks for.
+
+    ``run_id``: the id it gets, so that it is known before anything can fail. ``cells``: only those, by key. ``order``:
+    seed of the order in which cells are measured, so that no cell always follows the same neighbour.
+    """
+
+    run_id: str | None = None
+    cells: frozenset[str] | None = None
+    order: str | None = None
+
+
+WHOLE = Part()
+
+
 def check(spec: Spec) -> Checked:
     """Resolve every name of ``spec`` and make the plan. Raises `UsageError` or `DeviceError`."""
     for device in spec.device:
@@ -76,17 +93,28 @@ def build(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, Buil
     return checked, build_artifacts(checked.cards, checked.plan.builds, Cache(places.cache), progress)
 
 
-def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
-    """Do everything ``spec`` asks for and return the stored run.
+def run(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -> RunRecord:
+    """Do everything ``spec`` asks for, or ``part`` of it, and return the stored run.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
-    checked = check(spec)
+    checked = _only(check(spec), part)
     cache = Cache(places.cache)
-    with create_run(places.results, _head(checked)) as writer, _resumable(writer):
+    with create_run(places.results, _head(checked, part.run_id)) as writer, _resumable(writer):
         for hole in checked.plan.holes:
             writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
-        return _go(checked, checked.plan.cells, writer, _Tools(cache=cache, progress=progress))
+        return _go(checked, _ordered(checked.plan.cells, part), writer, _Tools(cache=cache, progress=progress))
+
+
+def _only(checked: Checked, part: Part) -> Checked:
+    if part.cells is None:
+        return checked
+    cells = tuple(cell for cell in checked.plan.cells if cell.key in part.cells)
+    return replace(checked, plan=Plan(cells=cells, holes=()))
+
+
+def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
+    return cells if part.order is None else tuple(random.Random(part.order).sample(cells, len(cells)))
 
 
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
@@ -185,7 +213,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> l
 
 @contextmanager
 def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
-    """Give each device its gate with the best probe that ``results`` knows of it, and keep what is better by the end."""
+    """Give each device its gate with the best probe that ``results`` knows of it, and keep the better one."""
     known = read_probes(results)
     gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
     try:
@@ -254,10 +282,9 @@ def _resumable(writer: RunWriter) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-def _head(checked: Checked) -> RunHead:
-    now = datetime.now(UTC)
+def _head(checked: Checked, run_id: str | None) -> RunHead:
     return RunHead(
-        id=new_run_id(now),
+        id=run_id or new_run_id(datetime.now(UTC)),
         created_at=utc_now(),
         spec=checked.spec,
         plan=checked.plan,

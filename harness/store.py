@@ -248,7 +248,7 @@ def read_probes(root: Path) -> dict[str, int]:
 def keep_probes(root: Path, probes: dict[str, int]) -> None:
     """Write what `read_probes` reads. Raises `StoreError`."""
     with storage_errors(root):
-        _replace(root / PROBES_FILE, msgspec.json.encode(probes))
+        write_whole(root / PROBES_FILE, msgspec.json.encode(probes))
 
 
 def write_text(run: RunRecord, name: str, text: str) -> Path:

@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("history",),
     ("pipeline", "capability", "report"),
+    ("nightly",),
     ("cli",),
     ("__main__",),
 )

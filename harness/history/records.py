@@ -19,11 +19,15 @@ class NightStatus(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a confirmation said of a change. ``refuted``: the two artifacts are equally fast, side by side."""
+    """What a confirmation said of a change. ``refuted``: side by side the two artifacts are equally fast.
+
+    ``drift``: the artifact is the same file as before, so that the device changed and not what it runs.
+    """
 
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
     UNDECIDED = "undecided"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

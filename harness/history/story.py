@@ -17,6 +17,9 @@ from harness.history.records import Decided, Decision, Environment, Night, Night
 from harness.metrics import METRICS, Metric, Polarity
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
+# After these the level is a new one, and is screened as such.
+SPLITTING = (Decision.CONFIRMED, Decision.DRIFT)
+
 
 class SwapKind(StrEnum):
     """What was swapped between two nights."""
@@ -117,7 +120,7 @@ def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
 
 def open_segment(series: Series, nights: Sequence[Night], decisions: Sequence[Decided]) -> int:
     """Return the first night that the newest is comparable with: none after it has a swap or a confirmed change."""
-    confirmed = [i for i, d in _placed(nights, decisions) if d.decision is Decision.CONFIRMED]
+    confirmed = [i for i, d in _placed(nights, decisions) if d.decision in SPLITTING]
     return max([0, *(swap.index for swap in find_swaps(series, nights)), *confirmed])
 
 
@@ -140,7 +143,7 @@ def _changes(
     series: Series, nights: Sequence[Night], swaps: Sequence[Swap], decisions: Sequence[Decided]
 ) -> tuple[Change, ...]:
     placed = _placed(nights, decisions)
-    confirmed = [i for i, d in placed if d.decision is Decision.CONFIRMED]
+    confirmed = [i for i, d in placed if d.decision in SPLITTING]
     splits = sorted({*(swap.index for swap in swaps), *confirmed})
     values = values_of(nights)
     found: tuple[Candidate, ...] = ()
