@@ -185,7 +185,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome) -> l
 
 @contextmanager
 def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
-    """Give each device its gate with the best probe that ``results`` knows of it, and keep what is better by the end."""
+    """Give each device its gate with the best probe that ``results`` knows of it, and keep the better one."""
     known = read_probes(results)
     gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
     try:

@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("outcome",),
     ("run", "doctor"),
     ("store",),
-    ("pipeline", "capability", "report"),
+    ("pipeline", "capability", "report", "compare"),
     ("cli",),
     ("__main__",),
 )

@@ -65,16 +65,18 @@ spec_options = together(
 
 CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"
 
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    envvar="PHONEBENCH_RESULTS",
+    show_envvar=True,
+    help="Where runs are kept.",
+)
+
 places_options = together(
-    click.option(
-        "--results",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        envvar="PHONEBENCH_RESULTS",
-        show_envvar=True,
-        help="Where runs are kept.",
-    ),
+    results_option,
     click.option(
         "--cache-dir",
         type=click.Path(path_type=Path),
