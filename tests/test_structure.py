@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("run", "doctor"),
     ("store",),
     ("history",),
-    ("pipeline", "capability", "report"),
+    ("pipeline", "capability", "report", "compare"),
     ("nightly",),
     ("cli",),
     ("__main__",),

@@ -15,6 +15,7 @@ import click
 
 from harness import __version__
 from harness.cli.cache import cache
+from harness.cli.compare import compare
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
 from harness.cli.results import report, show
@@ -44,7 +45,7 @@ def cli() -> None:
     """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
 
 
-for command in (run, build, models, formats, devices, doctor, show, report, history, cache):
+for command in (run, build, models, formats, devices, doctor, show, report, compare, history, cache):
     cli.add_command(command)
 
 
