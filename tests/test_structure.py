@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("run", "doctor"),
     ("store",),
     ("pipeline", "capability", "report", "compare"),
+    ("ab",),
     ("cli",),
     ("__main__",),
 )
