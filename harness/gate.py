@@ -47,9 +47,11 @@ class GateLimits:
 PHONE = GateLimits(poll_s=10, least_s=10, most_s=300, rest_s=90, probe_before=1.05, probe_after=1.10)
 
 # A computer with a fan does not heat up from launch to launch: what disturbs it is other work, which ends sooner or
-# does not end at all. The probe of a virtual machine spreads by some percent when nothing else runs, so it gets more.
+# does not end at all. The probe of a virtual machine spreads by some percent when nothing else runs, so it gets more;
+# and one that is slower afterwards tells of a neighbour at that instant, which the calls' own medians bear, and not of
+# heat, which would stay: only where half of the core was gone is the launch thrown out.
 COMPUTER = GateLimits(
-    poll_s=1, least_s=0, most_s=15, rest_s=5, probe_before=1.15, probe_after=1.25, hottest_c=85.0, busy=0.7
+    poll_s=1, least_s=0, most_s=15, rest_s=2, probe_before=1.15, probe_after=2.0, hottest_c=85.0, busy=0.7
 )
 
 
@@ -121,6 +123,7 @@ class Gate:
         self._limits = limits_of(device)
         self._first: Readiness | None = None
         self._launches = 0
+        self._timeouts = 0
         self.best_probe_ns = best_probe_ns
 
     def begin_cell(self) -> None:
@@ -140,12 +143,13 @@ class Gate:
             now = self._read()
             reasons = why_wait(now, self._first, self.best_probe_ns, limits)
             told.update(dict.fromkeys(reasons))
-            if not reasons or waited >= limits.most_s:
+            if not reasons or waited >= self._patience_s():
                 break
             waited += self._rest(limits.poll_s)
         self._refuse(now)
         self._first = self._first or now
         outcome = GateOutcome.TIMEOUT if reasons else GateOutcome.OPEN
+        self._timeouts = self._timeouts + 1 if reasons else 0
         return GateFacts(outcome=outcome, waited_s=waited, reasons=tuple(told), before=now)
 
     def after(self, gate: GateFacts, watch: Sequence[StateSample]) -> tuple[GateFacts, tuple[str, ...]]:
@@ -162,6 +166,11 @@ class Gate:
     def forget_probe(self) -> None:
         """Give up the best probe: it was of a device that does not come back (as androidx benchmark does)."""
         self.best_probe_ns = None
+
+    def _patience_s(self) -> float:
+        """How long to wait: heat always leaves in the end, but work of others that did not end twice will not now."""
+        limits = self._limits
+        return limits.most_s if self.device.passively_cooled else limits.most_s / 4**self._timeouts
 
     def _cool_down(self, profile: Profile) -> GateFacts:
         """The plain pause of profiles without a gate; before the first launch of all there is nothing to cool."""

@@ -29,6 +29,7 @@ from harness.progress import Progress
 from harness.run import Job, measure, unmeasured
 from harness.spec import Spec
 from harness.store import (
+    AB_FILE,
     ModelFacts,
     RunHead,
     RunRecord,
@@ -100,7 +101,7 @@ def run(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -
     """
     checked = _only(check(spec), part)
     cache = Cache(places.cache)
-    with create_run(places.results, _head(checked, part.run_id)) as writer, _resumable(writer):
+    with create_run(places.results, new_head(checked.spec, checked.plan, part.run_id)) as writer, _resumable(writer):
         for hole in checked.plan.holes:
             writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
         return _go(checked, _ordered(checked.plan.cells, part), writer, _Tools(cache=cache, progress=progress))
@@ -120,6 +121,7 @@ def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
     """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
     with reopen_run(places.results, name) as writer, _resumable(writer):
+        _refuse_pairs(writer)
         _refuse_change("the installed packages have", writer.head.versions, _versions())
         checked = check(writer.head.spec)
         done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
@@ -129,6 +131,13 @@ def resume(name: str, places: Places, progress: Progress) -> RunRecord:
                 writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
         missing = tuple(cell for cell in plan.cells if cell.key not in done)
         return _go(checked, missing, writer, _Tools(cache=Cache(places.cache), progress=progress))
+
+
+def _refuse_pairs(writer: RunWriter) -> None:
+    """Raise `UsageError` for a session of pairs: measuring one cell after the other would be another experiment."""
+    if (writer.folder / AB_FILE).exists():
+        msg = f"run {writer.head.id!r} is a session of phonebench ab, which cannot be gone on with: start it again"
+        raise UsageError(msg)
 
 
 def _never_ran(measurement: Measurement) -> bool:
@@ -148,7 +157,7 @@ def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _To
         writer.update(devices=tuple(device.info for device in devices.values()))
         builds = tuple(dict.fromkeys(cell.build for cell in cells))
         outcome = build_artifacts(checked.cards, builds, tools.cache, tools.progress)
-        facts = _model_facts(checked.cards, outcome)
+        facts = model_facts(checked.cards, outcome)
         _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
         writer.update(models=facts)
         todo = _enter_unbuilt(cells, outcome, writer)
@@ -282,12 +291,13 @@ def _resumable(writer: RunWriter) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-def _head(checked: Checked, run_id: str | None) -> RunHead:
+def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
+    """Return the head of a run that begins now, with an id of its own unless one is given."""
     return RunHead(
         id=run_id or new_run_id(datetime.now(UTC)),
         created_at=utc_now(),
-        spec=checked.spec,
-        plan=checked.plan,
+        spec=spec,
+        plan=plan,
         host=list_devices()[0],
         versions=_versions(),
         commit=_commit(),
@@ -310,7 +320,8 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+    """Return what a run stores of its models; a model that could not be prepared has no facts."""
     facts: list[ModelFacts] = []
     for card in cards:
         model = outcome.models.get(card.name)

@@ -47,7 +47,7 @@ LAUNCH_OVERHEAD_S = 120.0
 # Outputs larger than this are not kept: accuracy and fidelity are in the measurement, and the file can be run again.
 MAX_OUTPUTS_BYTES = 64 << 20
 
-# A cell of which so many launches failed all their tries does not settle: further launches get one try each.
+# A cell of which so many launches in a row failed all their tries does not settle: those after get one try each.
 HOPELESS = 2
 
 
@@ -99,6 +99,7 @@ class Launches:
                 return False
             seen.launched.append(launched)
             if not launched.tainted:
+                self._spoilt = 0
                 return True
             if retry < retries:
                 self._gate.rest()

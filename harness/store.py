@@ -3,6 +3,7 @@
     results/probes.json                   the best speed probe of each device, for the gate before a launch
     results/<run id>/run.json             what was asked, resolved; models, devices, versions, commit
                      measurements.jsonl   one line a cell, flushed to disk as soon as it is known
+                     ab.json              the pairs and the verdict, of a comparison in one session
                      replies/             raw replies and outputs of the runners, compressed, by digest
                      report.html  table.csv  charts/
 
@@ -44,6 +45,7 @@ RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
 PROBES_FILE = "probes.json"
+AB_FILE = "ab.json"
 LATEST = "latest"
 
 

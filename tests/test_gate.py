@@ -105,6 +105,23 @@ def test_profiles_without_a_gate_pause(name: ProfileName, waited_s: int) -> None
     assert [(f.outcome, f.waited_s) for f in found] == [(GateOutcome.NONE, 0), (GateOutcome.NONE, waited_s)]
 
 
+def test_work_of_others_that_does_not_end_is_waited_for_less_and_less() -> None:
+    device = BusyComputer()
+    gate = Gate(device)
+    assert [gate.wait(STANDARD).waited_s for _ in range(4)] == [15, 4, 1, 1]
+
+
+class BusyComputer(FakePhone):
+    """A scripted device that behaves like a computer on which something else always runs."""
+
+    @property
+    def passively_cooled(self) -> bool:
+        return False
+
+    def readiness(self) -> Readiness:
+        return Readiness(busy=1.0)
+
+
 def test_the_best_probe_is_kept_until_it_is_given_up() -> None:
     gate = Gate(FakePhone(), best_probe_ns=9_900_000)
     gate.wait(STANDARD)

@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("history",),
     ("pipeline", "capability", "report", "compare"),
+    ("ab",),
     ("nightly",),
     ("cli",),
     ("__main__",),

@@ -14,6 +14,7 @@ from types import FrameType
 import click
 
 from harness import __version__
+from harness.cli.ab import ab
 from harness.cli.cache import cache
 from harness.cli.compare import compare
 from harness.cli.history import history
@@ -45,7 +46,7 @@ def cli() -> None:
     """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
 
 
-for command in (run, build, models, formats, devices, doctor, show, report, compare, history, cache):
+for command in (run, build, models, formats, devices, doctor, show, report, compare, ab, history, cache):
     cli.add_command(command)
 
 

@@ -38,17 +38,18 @@ def together(*options: Callable[[_Function], _Function]) -> Callable[[_Function]
     return decorate
 
 
-def _listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
+def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
+    """Return an option that takes a list of names."""
     return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
 
 
 spec_options = together(
     click.argument("model", nargs=-1),
-    _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: all]"),
-    _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
-    _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
-    _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
+    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: all]"),
+    listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
+    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
     click.option(
         "-p",
         "--profile",
@@ -58,7 +59,7 @@ spec_options = together(
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
     click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
-    _listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
+    listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
     click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
 )

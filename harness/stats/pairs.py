@@ -102,6 +102,24 @@ def group_effect(log_a: Sequence[float], log_b: Sequence[float]) -> Effect | Non
     )
 
 
+def pairs_for_half_width(spread: float, half_width: float) -> int:
+    """Return how many pairs of standard deviation ``spread`` give an interval of ± ``half_width``, at least 2.
+
+    The least n with t(0.975, n - 1)·s/√n <= half_width, at most 10,000. Raises ValueError unless both are sensible.
+    """
+    if not spread >= 0 or not half_width > 0:
+        msg = f"no count of pairs for spread {spread!r} and half-width {half_width!r}: give 0 or more, and over 0"
+        raise ValueError(msg)
+    low, high = 2, 10_000
+    while low < high:
+        middle = (low + high) // 2
+        if t_quantile(LEVEL, middle - 1) * spread / math.sqrt(middle) <= half_width:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def hodges_lehmann(values: Sequence[float]) -> float:
     """Return the median of the Walsh averages (x_i + x_j) / 2, i <= j (Hodges and Lehmann 1963).
 

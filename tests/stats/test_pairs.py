@@ -15,10 +15,18 @@ from harness.stats.pairs import (
     mann_whitney_p,
     mean_ranks,
     paired_effect,
+    pairs_for_half_width,
     shift,
     shift_interval,
     signed_rank_p,
 )
+
+
+@pytest.mark.parametrize(
+    ("spread", "half_width", "pairs"), [(0.01, 0.02, 4), (0.02, 0.02, 7), (0.05, 0.02, 27), (0.0, 0.01, 2)]
+)
+def test_how_many_pairs_a_width_takes(spread: float, half_width: float, pairs: int) -> None:
+    assert pairs_for_half_width(spread, half_width) == pairs
 
 
 def test_walsh_averages_by_eye() -> None:
