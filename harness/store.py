@@ -160,8 +160,9 @@ def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
     """Make the folder of a new run, write its head, and hold it. Raises `StoreError` when it cannot be written."""
     folder = root / head.id
     with storage_errors(root):
-        folder.mkdir(parents=True)
-        (folder / REPLIES_FOLDER).mkdir()
+        # A folder without a head is a beginning that was killed.
+        folder.mkdir(parents=True, exist_ok=not (folder / RUN_FILE).exists())
+        (folder / REPLIES_FOLDER).mkdir(exist_ok=True)
     with _held(folder):
         writer = RunWriter(folder, head)
         writer.update()

@@ -105,6 +105,8 @@ def _figures(measurement: Measurement) -> dict[Metric, Figures | None]:
     if measurement.accuracy is not None:
         known = measurement.accuracy
         found[Metric.ACCURACY] = Figures(value=known.value, low=known.low, high=known.high, count=known.count)
+    if measurement.scores is not None:
+        found[Metric.SCORE] = Figures(value=measurement.scores.value, count=measurement.scores.count)
     return found
 
 
@@ -112,7 +114,7 @@ def _latency(measurement: Measurement) -> Figures | None:
     known = measurement.latency
     if known is None:
         return None
-    medians = [float(launch.median_ns) for launch in measurement.launches]
+    medians = [float(launch.median_ns) for launch in measurement.launches if not launch.tainted]
     middle = median(medians) if medians else known.median_ns
     return Figures(
         value=known.median_ns,

@@ -39,13 +39,17 @@ class Trigger(StrEnum):
 
 
 class State(StrEnum):
-    """What a night says of one series. The first two are confirmed; only ``regression`` fails the job."""
+    """What a night says of one series. The first two are confirmed; only ``regression`` fails the job.
+
+    ``failed``: the cell was tried and gave no figure. ``incomplete``: it was not tried, its device was not there.
+    """
 
     REGRESSION = "regression"
     IMPROVEMENT = "improvement"
     SUSPICIOUS = "suspicious"
     NONE = "none"
     INSUFFICIENT = "insufficient data"
+    FAILED = "failed"
     INCOMPLETE = "incomplete"
 
 

@@ -17,7 +17,7 @@ from harness.metrics import METRICS, Metric
 from harness.nightly.record import SeriesNight, State, Suspect, Trigger
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
 
-EXACT = (Metric.SIZE, Metric.ACCURACY)
+EXACT = (Metric.SIZE, Metric.ACCURACY, Metric.SCORE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,9 @@ def _judge(segment: list[float], series: Series, tonight: Sequence[Entry]) -> Ni
     values = [entry.figures.value for entry in tonight if entry.figures is not None]
     if series.metric in EXACT or not can_be_screened([*segment, *values]):
         return None
-    return judge_night(segment, values)
+    judged = judge_night(segment, values)
+    # A series that hardly varies has a spread of next to nothing; what is too small to matter is not measured again.
+    return replace(judged, again=False) if judged.again and _within(series, median(segment), judged.value) else judged
 
 
 def _settled(tonight: Sequence[Entry], judged: NightJudgement | None) -> tuple[Entry, ...]:
@@ -132,12 +134,17 @@ def _suspect(
 def _exact(place: _Place) -> Suspect | None:
     """A figure that does not vary differs from last night's by more than its tolerance."""
     before, now = values_of(place.nights[-2:])
-    facts = METRICS[place.series.metric]
-    if abs(now - before) <= max(facts.absolute_tolerance, facts.relative_tolerance * abs(before)):
+    if _within(place.series, before, now):
         return None
     return place.suspect(
         Trigger.TOLERANCE, len(place.nights) - 1, now / before if before else math.inf, up=now > before
     )
+
+
+def _within(series: Series, before: float, now: float) -> bool:
+    """Whether the difference is within the tolerance of the metric."""
+    facts = METRICS[series.metric]
+    return abs(now - before) <= max(facts.absolute_tolerance, facts.relative_tolerance * abs(before))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +183,7 @@ def _without_value(known: Known, entry: Entry, run: RunFacts) -> SeriesNight:
         series=entry.series.name,
         cell=entry.series.cell,
         metric=entry.series.metric,
-        state=State.SUSPICIOUS if suspect else State.INCOMPLETE,
+        state=State.SUSPICIOUS if suspect else State.FAILED,
         reason="the outputs are garbage" if broken else "the cell failed on its device",
         nights=len(known.nights),
         suspect=suspect,
