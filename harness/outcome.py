@@ -168,7 +168,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
             ConditionId.INDICATIVE,
             f"profile {profile.name.value!r} measures briefly: no claim of a difference can rest on it"
             if profile.indicative
-            else f"{len(seen.counted)} launches: profile {profile.name.value!r} supports a claim from {claims} on",
+            else f"a claim takes {claims} launches of profile {profile.name.value!r}, there are {len(seen.counted)}",
         ),
         (
             bool(unsteady) and (profile.retries > 0 or profile.trim),

@@ -22,7 +22,9 @@ from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
 MARGIN = 0.03
 
 # A block is shorter than a launch of the profile: what counts is how many pairs there are, not how long each is.
-BLOCK = replace(PROFILES[ProfileName.STANDARD], warmup_ns=SECOND_NS // 2, measure_ns=SECOND_NS, cap_ns=20 * SECOND_NS)
+BLOCK = replace(
+    PROFILES[ProfileName.STANDARD], warmup_ns=SECOND_NS // 2, measure_ns=SECOND_NS, cap_ns=20 * SECOND_NS, retries=1
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from tests.conftest import CommandLine
 def test_the_same_artifact_twice_is_equivalent_and_stored_as_a_run(phonebench: CommandLine, tmp_path: Path) -> None:
     done = phonebench("ab", "digits:fp32:onnx", "digits:fp32:onnx", "--device", "fake")
     assert done.code == 0, done.err
-    assert "equivalent: B takes 1.00" in done.out
+    assert "equivalent: B takes" in done.out
     cells = phonebench("show", "--json").json()["cells"]
     assert [c["status"] for c in cells] == ["ok", "ok"]
     assert [c["latency"]["launches"] for c in cells] == [10, 10]

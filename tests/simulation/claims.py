@@ -246,18 +246,18 @@ CLAIMS: dict[str, Claim] = {
     ),
     "bad-nights": Claim(
         what="the same with 5 % outlying nights",
-        low=0.0, high=2.0, figure=lambda n: false_candidates(n, bad=0.05), short=60, long=1000,
+        low=0.0, high=2.0, figure=lambda n: false_candidates(n, bad=0.05), short=60, long=500,
     ),
     "ten-percent-step": Claim(
         what="nights until a 10 % step at 3 % noise is a candidate, median",
-        low=1, high=7, figure=lambda n: nights_to_find(n, step=0.10), short=40, long=1000,
+        low=1, high=7, figure=lambda n: nights_to_find(n, step=0.10), short=40, long=400,
     ),
     "twenty-percent-step": Claim(
         what="20 % steps that are a candidate the same night",
-        low=0.9, high=1.0, figure=lambda n: same_night(n, step=0.20), short=60, long=1000,
+        low=0.9, high=1.0, figure=lambda n: same_night(n, step=0.20), short=60, long=400,
     ),
     "false-alarms": Claim(
         what="false alarms in 10,000 series-nights after the confirmation",
-        low=0.0, high=1.0, figure=false_alarms, short=84, long=1000,
+        low=0.0, high=1.0, figure=false_alarms, short=84, long=500,
     ),
 }  # fmt: skip
