@@ -77,6 +77,7 @@ class ModelCard:
     """A model as its folder, file or factory describes it; nothing is loaded yet.
 
     ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds.
+    ``metric`` is a reference to Python that scores outputs, ``target`` a preset of `harness.presets`.
     ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
     weights are left as initialised: speed is real, accuracy is not measured. ``ranges`` has those inputs whose card
     declares one.
@@ -95,3 +96,5 @@ class ModelCard:
     seed: int
     ready: Format | None = None
     ranges: tuple[InputRange, ...] = ()
+    metric: str | None = None
+    target: str | None = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.errors import UsageError, suggestion
 from harness.modelcard import CARD_FILE, KINDS, DataCard, InputRange, ModelCard, ModelOptions, SourceKind, Task
+from harness.presets import Preset
 from harness.reference import EXTRAS, find_module, is_reference, split_reference
 from harness.spec import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
@@ -34,6 +35,8 @@ class _ModelTable:
     task: Task = Task.OTHER
     weights: str | None = None
     license: str = ""
+    metric: str | None = None
+    target: str | None = None
 
 
 def read_card(folder: Path, options: ModelOptions) -> ModelCard:
@@ -57,6 +60,8 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
+        metric=_checked_metric(table, folder, file),
+        target=table.target,
     )
     card = _with_source(card, where=f"source in [model] of {file}")
     card = with_options(card, options)
@@ -145,14 +150,28 @@ def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
 
 def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
     where = f"[model] of {file}"
-    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license"), where)
+    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license", "metric", "target"), where)
     if "task" in table:
         check_name("task", table["task"], Task, where=where)
+    if "target" in table:
+        check_name("target", table["target"], Preset, where=where)
     model = decode(table, _ModelTable, where=where)
     if not _NAME.fullmatch(model.name):
         msg = f"name is {model.name!r} in {where}: use letters, digits, '_', '.' and '-', a letter or digit first"
         raise UsageError(msg)
     return model
+
+
+def _checked_metric(table: _ModelTable, folder: Path, file: Path) -> str | None:
+    """Return the reference of the metric once its module is found. Raises `UsageError`."""
+    if table.metric is None:
+        return None
+    where = f"metric in [model] of {file}"
+    if not is_reference(table.metric):
+        msg = f"{where} is {table.metric!r}: write module:function, the module beside {CARD_FILE}"
+        raise UsageError(msg)
+    _check_module(table.metric, folder, f"{where} is {table.metric!r}")
+    return table.metric
 
 
 def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | None], ...]:

@@ -6,10 +6,11 @@ goes wrong costs one cell and is stored with its reason.
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +21,27 @@ from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
 from harness.devices import Device, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
-from harness.measurement import CellStatus, Measurement
+from harness.gate import Gate
+from harness.measurement import CellStatus, DeviceInfo, Measurement
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
 from harness.run import Job, measure, unmeasured
 from harness.spec import Spec
-from harness.store import ModelFacts, RunHead, RunRecord, RunWriter, create_run, new_run_id, reopen_run, utc_now
+from harness.store import (
+    AB_FILE,
+    ModelFacts,
+    RunHead,
+    RunRecord,
+    RunWriter,
+    create_run,
+    keep_probes,
+    new_run_id,
+    read_probes,
+    reopen_run,
+    utc_now,
+)
 
 # A device that fails this many cells one after the other is not asked again.
 LOSSES_IN_A_ROW = 2
@@ -50,6 +64,22 @@ class Checked:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How a run departs from the whole of its spec in the order of its plan: what a nightly job asks for.
+
+    ``run_id``: the id it gets, so that it is known before anything can fail. ``cells``: only those, by key. ``order``:
+    seed of the order in which cells are measured, so that no cell always follows the same neighbour.
+    """
+
+    run_id: str | None = None
+    cells: frozenset[str] | None = None
+    order: str | None = None
+
+
+WHOLE = Part()
+
+
 def check(spec: Spec, *, to_run: bool = True) -> Checked:
     """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`."""
     for device in spec.device:
@@ -70,22 +100,34 @@ def build(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, Buil
     return checked, build_artifacts(order_of(checked, checked.plan.builds), Cache(places.cache), progress)
 
 
-def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
-    """Do everything ``spec`` asks for and return the stored run.
+def run(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -> RunRecord:
+    """Do everything ``spec`` asks for, or ``part`` of it, and return the stored run.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
-    checked = check(spec)
+    checked = _only(check(spec), part)
     cache = Cache(places.cache)
-    with create_run(places.results, _head(checked)) as writer, _resumable(writer):
+    with create_run(places.results, new_head(checked.spec, checked.plan, part.run_id)) as writer, _resumable(writer):
         for hole in checked.plan.holes:
             writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
-        return _go(checked, checked.plan.cells, writer, _Tools(cache=cache, progress=progress))
+        return _go(checked, _ordered(checked.plan.cells, part), writer, _Tools(cache=cache, progress=progress))
+
+
+def _only(checked: Checked, part: Part) -> Checked:
+    if part.cells is None:
+        return checked
+    cells = tuple(cell for cell in checked.plan.cells if cell.key in part.cells)
+    return replace(checked, plan=Plan(cells=cells, holes=()))
+
+
+def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
+    return cells if part.order is None else tuple(random.Random(part.order).sample(cells, len(cells)))
 
 
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
     """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
     with reopen_run(places.results, name) as writer, _resumable(writer):
+        _refuse_pairs(writer)
         _refuse_change("the installed packages have", writer.head.versions, _versions())
         checked = check(writer.head.spec)
         done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
@@ -95,6 +137,13 @@ def resume(name: str, places: Places, progress: Progress) -> RunRecord:
                 writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
         missing = tuple(cell for cell in plan.cells if cell.key not in done)
         return _go(checked, missing, writer, _Tools(cache=Cache(places.cache), progress=progress))
+
+
+def _refuse_pairs(writer: RunWriter) -> None:
+    """Raise `UsageError` for a session of pairs: measuring one cell after the other would be another experiment."""
+    if (writer.folder / AB_FILE).exists():
+        msg = f"run {writer.head.id!r} is a session of phonebench ab, which cannot be gone on with: start it again"
+        raise UsageError(msg)
 
 
 def _never_ran(measurement: Measurement) -> bool:
@@ -114,11 +163,12 @@ def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _To
         writer.update(devices=tuple(device.info for device in devices.values()))
         builds = tuple(dict.fromkeys(cell.build for cell in cells))
         outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
-        facts = _model_facts(checked.cards, outcome)
+        facts = model_facts(checked.cards, outcome)
         _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
         writer.update(models=facts)
         todo = _enter_unbuilt(cells, outcome, writer)
-        _measure_all(_jobs(checked, todo, outcome, tools.cache), devices, writer, tools.progress)
+        with gates_of(devices, writer.folder.parent) as gates:
+            _measure_all(_jobs(checked, todo, outcome, tools.cache), gates, writer, tools.progress)
     writer.update(finished_at=utc_now())
     return writer.record()
 
@@ -178,10 +228,26 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
     ]
 
 
-def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter, progress: Progress) -> None:
+@contextmanager
+def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
+    """Give each device its gate with the best probe that ``results`` knows of it, and keep the better one."""
+    known = read_probes(results)
+    gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
+    try:
+        yield gates
+    finally:
+        bests = {_identity(gate.device.info): gate.best_probe_ns for gate in gates.values()}
+        keep_probes(results, known | {name: best for name, best in bests.items() if best is not None})
+
+
+def _identity(info: DeviceInfo) -> str:
+    return f"{info.key} {info.model} {info.cpu}"
+
+
+def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
     """Run every job. A lost device costs the job in flight; only when the next one is lost too is it given up."""
     progress.start("measure", len(jobs))
-    losses: dict[str, list[str]] = {key: [] for key in devices}
+    losses: dict[str, list[str]] = {key: [] for key in gates}
     pending = 0
     try:
         for job in jobs:
@@ -191,7 +257,8 @@ def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter,
                 continue
             progress.begin(job.cell.key)
             try:
-                measurement = measure(job, devices[job.cell.device], writer, utc_now)
+                gate = gates[job.cell.device]
+                measurement = measure(job, gate.device, writer, utc_now, gate=gate)
             except DeviceError as error:
                 lost.append(str(error))
                 pending += 1
@@ -232,13 +299,13 @@ def _resumable(writer: RunWriter) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-def _head(checked: Checked) -> RunHead:
-    now = datetime.now(UTC)
+def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
+    """Return the head of a run that begins now, with an id of its own unless one is given."""
     return RunHead(
-        id=new_run_id(now),
+        id=run_id or new_run_id(datetime.now(UTC)),
         created_at=utc_now(),
-        spec=checked.spec,
-        plan=checked.plan,
+        spec=spec,
+        plan=plan,
         host=list_devices()[0],
         versions=_versions(),
         commit=_commit(),
@@ -261,7 +328,8 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+    """Return what a run stores of its models; a model that could not be prepared has no facts."""
     facts: list[ModelFacts] = []
     for card in cards:
         model = outcome.models.get(card.name)

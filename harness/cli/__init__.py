@@ -14,8 +14,12 @@ from types import FrameType
 import click
 
 from harness import __version__
+from harness.cli.ab import ab
 from harness.cli.cache import cache
+from harness.cli.compare import compare
+from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
+from harness.cli.nightly import nightly
 from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.errors import InterruptedRunError, PhonebenchError, suggestion
@@ -43,7 +47,7 @@ def cli() -> None:
     """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
 
 
-for command in (run, build, models, formats, devices, doctor, show, report, cache):
+for command in (run, build, models, formats, devices, doctor, show, report, compare, ab, history, nightly, cache):
     cli.add_command(command)
 
 

@@ -14,6 +14,7 @@ from harness.measurement import CellStatus
 from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks
+from harness.report.extras import extra_lines
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
 from harness.store import RunRecord
@@ -68,6 +69,7 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     notes = footnotes(views)
     parts: list[RenderableType] = [Text(_heading(run), style="bold")]
     parts += [RunTable(views=ran, notes=notes)] if ran else [Text("No cell has run yet.")]
+    parts += [Text(line) for line in extra_lines(views)]
     parts += list(_reasons(views, run.id))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
     parts += list(_advice(run))

@@ -39,6 +39,7 @@ SECONDS = Unit(name="s", size=1e9)
 KILOBYTES = Unit(name="kB", size=1e3)
 MEBIBYTES = Unit(name="MiB", size=MIB)
 GIBIBYTES = Unit(name="GiB", size=1024 * MIB)
+PERCENT = Unit(name="%", size=0.01)
 
 
 def time_unit(values_ns: Iterable[float | None]) -> Unit:

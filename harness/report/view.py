@@ -181,8 +181,9 @@ def _plain(record: object) -> Any:
     return msgspec.json.decode(msgspec.json.encode(record))
 
 
-_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches")
-_ACCURACY = ("metric", "value", "low", "high", "correct", "count")
+_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
+_ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
+_SCORES = ("metric", "value", "low", "high", "count")
 _RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
 
 
@@ -213,11 +214,14 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "accuracy": _pick(view.accuracy, _ACCURACY),
         "runtime": _pick(view.runtime, _RUNTIME),
         "conditions": _plain(view.conditions),
+        "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
+        "target": _plain(view.measurement.target if view.measurement else None),
+        "fidelity": _plain(view.fidelity),
     }
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if record is None else {name: getattr(record, name) for name in names}
+    return None if record is None else {name: _plain(getattr(record, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

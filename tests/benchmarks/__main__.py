@@ -1,6 +1,6 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.benchmarks.history import history
 from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
@@ -239,6 +240,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "start": start,
     "runner": runner,
     "overhead": overhead,
+    "history": history,
 }
 
 

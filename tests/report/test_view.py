@@ -82,7 +82,7 @@ def test_groups_are_by_model_and_device() -> None:
 RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit")
 CELL_KEYS = (
     "key model variant format backend delegate threads device status reason artifact latency load memory accuracy "
-    "runtime conditions"
+    "runtime conditions scores target fidelity"
 )
 
 
@@ -90,10 +90,10 @@ CELL_KEYS = (
     ("part", "keys"),
     [
         ("artifact", "sha256 bytes sqnr_db agreement"),
-        ("latency", "median_ns low_ns high_ns p90_ns calls launches"),
+        ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes"),
-        ("accuracy", "metric value low high correct count"),
+        ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
     ],
 )
