@@ -19,6 +19,9 @@ from harness.tensors import Array
 
 Feed = dict[str, Array]
 
+# onnxruntime's own 128 bins are as many as it quantises to, which leaves its search a single candidate.
+ENTROPY_BINS = 512
+
 # The columns of a matrix that share a scale when weights alone are quantised.
 BLOCK = 32
 
@@ -104,7 +107,9 @@ def _settings(observer: Observer) -> dict[str, Any]:
             return {"moving_average": True, "averaging_constant": AVERAGING}
         case Observer.PERCENTILE:
             return {"percentile": PERCENTILE}
-        case Observer.MIN_MAX | Observer.HISTOGRAM:
+        case Observer.HISTOGRAM:
+            return {"num_bins": ENTROPY_BINS}
+        case Observer.MIN_MAX:
             return {}
         case _:
             assert_never(observer)
