@@ -104,8 +104,8 @@ class Scope(StrEnum):
 class FineTune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The budget of training a damaged network again: whole ``epochs``, or as many as fit into ``seconds``.
 
-    With both, what is spent first ends it. It ends early when the network has not become better on the calibration
-    split for ``patience`` epochs: by its score, among equal scores by its loss.
+    With both, what is spent first ends it. It ends early when the loss on the calibration split has not fallen for
+    ``patience`` epochs, and the weights with the smallest are kept.
     """
 
     epochs: int = 30

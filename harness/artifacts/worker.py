@@ -48,6 +48,7 @@ from harness.artifacts.tasks import (
     decode_task,
     encode_line,
 )
+from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
 from harness.lifeline import end_with_parent
@@ -121,8 +122,7 @@ class Worker:
             if found is not None:
                 return WorkerResult(manifest=found.manifest, cached=True)
             with cache.making("artifacts", key) as folder:
-                steps = task.recipe.steps if task.recipe else ()
-                varied = vary(task.card, model, steps, cache) if steps else None
+                varied = _varied(cache, model, task)
                 manifest = self._make(task, Expected(model=model, card=task.card, varied=varied), folder, key)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)
@@ -183,6 +183,17 @@ def _prepared(cache: Cache, key: str, card: ModelCard) -> PreparedModel:
         msg = f"the prepared model {card.name!r} is gone from the cache; run again"
         raise BuildError(msg)
     return model
+
+
+def _varied(cache: Cache, model: PreparedModel, task: ExportTask) -> VariedModel | None:
+    """The network that the steps of the task's recipe left, None without steps."""
+    if task.recipe is None or not task.recipe.steps:
+        return None
+    found = find_varied(cache, model, task.recipe)
+    if found is None:
+        msg = f"the network of variant {task.build.variant!r} was not made, or is gone from the cache; run again"
+        raise BuildError(msg)
+    return found
 
 
 def _verified(manifest: Manifest, path: Path, expected: Expected, *, seconds: float) -> Manifest:

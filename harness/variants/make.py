@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
-from harness.recipe import Cluster, Fuse, LowRank, Step
+from harness.recipe import Cluster, Fuse, LowRank, Prune, Sparsify, Step
 from harness.stepreport import StepReport
-from harness.variants import cluster, fuse, lowrank
+from harness.variants import cluster, fuse, lowrank, prune, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
     LowRank: lowrank.apply,
     Cluster: cluster.apply,
+    Prune: prune.apply,
+    Sparsify: sparse.apply,
 }
 
 

@@ -45,10 +45,6 @@ class Judgement:
     score: float | None
     loss: float
 
-    def beats(self, other: Judgement) -> bool:
-        """Whether this one is better; among equal scores the smaller loss is."""
-        return (self.score or 0.0, -self.loss) > (other.score or 0.0, -other.loss)
-
 
 def judge(network: torch.nn.Module, examples: Examples, objective: Objective, *, batch: int) -> Judgement:
     """Return how good ``network``, in eval mode, is on ``examples``."""

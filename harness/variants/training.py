@@ -108,8 +108,9 @@ def train(
 ) -> Trained:
     """Train ``network`` in place: AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle of the learning rate.
 
-    The weights of the best epoch are kept (0 is the network as it came), by the score on the calibration split, then
-    by its loss; those of the last epoch where that split is made up. Raises as `fine_tune` does.
+    The weights of the epoch with the smallest loss on the calibration split are kept, before the first one included,
+    because the score of a hundred inputs is too coarse to choose by; those of the last epoch where that split is made
+    up. Raises as `fine_tune` does.
     """
     import torch
 
@@ -149,7 +150,7 @@ class _Loop:
         while not stopped and self._spent() < 1.0:
             self.losses.append(self._epoch())
             now = self._judge()
-            if now.beats(best) or not self.lessons.judged:
+            if now.loss < best.loss or not self.lessons.judged:
                 best, weights, best_epoch = now, self._weights(), len(self.losses)
             stopped = len(self.losses) - best_epoch >= self.budget.patience
         stopped = stopped and self._spent() < 1.0

@@ -23,7 +23,7 @@ from harness.measurement import (
 from harness.model import Task
 from harness.plan import Cell, Hole, Plan, make_cell
 from harness.profiles import ProfileName
-from harness.spec import Spec
+from harness.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.summary import summarise
 from harness.store import ModelFacts, RunRecord
@@ -171,7 +171,7 @@ def cells(*, device: str = "host", model: str = "digits", profile: ProfileName =
     """Four formats by four variants."""
     return tuple(
         make_cell(model, variant, format_, DELEGATE[format_], 1, device, profile)
-        for format_ in Format
+        for format_ in DEFAULT_FORMATS
         for variant in VARIANTS
     )
 

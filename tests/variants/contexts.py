@@ -105,3 +105,73 @@ def forward(function: Callable[[torch.Tensor], torch.Tensor], network: nn.Module
             return function(self.inner(x))
 
     return Wrapped().eval()
+
+
+IMAGE = TensorSpec(name="image", dtype=DType.FLOAT32, shape=(1, 3, 8, 8))
+
+
+def images(count: int, seed: int) -> Dataset:
+    """Noise of three colours; the class is the brightest colour."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.standard_normal((count, 1, 3, 8, 8), dtype=np.float32)
+    return Dataset(inputs=(pixels,), labels=pixels.mean((1, 3, 4)).argmax(1).astype(np.int64))
+
+
+def image_context(network: nn.Module, **changes: Any) -> StepContext:
+    """The context of a classifier of images with its own calibration and training data."""
+    context = StepContext(
+        card=replace(CARD, inputs=(IMAGE,)),
+        inputs=(IMAGE,),
+        original=network,
+        calibration=images(40, seed=1),
+        random_calibration=False,
+        train=lambda: images(160, seed=0),
+    )
+    return replace(context, **changes)
+
+
+class Residual(nn.Module):
+    """Two convolutions, the second added to what went in."""
+
+    def __init__(self, channels: int, groups: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(2 * channels)
+        self.second = nn.Conv2d(2 * channels, channels, 3, padding=1, groups=groups)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = x + self.second(torch.relu(self.norm(self.first(x))))
+        return y
+
+
+class Attention(nn.Module):
+    """Attention of two heads over the places of an image, written out, then two linear layers."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.up = nn.Linear(channels, 4 * channels)
+        self.down = nn.Linear(4 * channels, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(2).transpose(1, 2)
+        batch, places, channels = rows.shape
+        q, k, v = self.qkv(rows).reshape(batch, places, 3, 2, channels // 2).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1)).softmax(-1)
+        rows = rows + self.out((weights @ v).transpose(1, 2).reshape(batch, places, channels))
+        rows = rows + self.down(torch.relu(self.up(rows)))
+        y: torch.Tensor = rows.transpose(1, 2).reshape(x.shape)
+        return y
+
+
+def image_network(*middle: nn.Module, channels: int = 16) -> nn.Module:
+    """Images to three classes by way of ``middle``, which keeps the shape; seeded, in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        stem = (nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 3))
+        network = nn.Sequential(*stem, *middle, *head)
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.3)
+    return network.eval()
