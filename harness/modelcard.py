@@ -27,6 +27,7 @@ class SourceKind(StrEnum):
     EXPORTED = "exported"
     TORCHSCRIPT = "torchscript"
     READY = "ready"
+    COMPOSED = "composed"
 
 
 KINDS: dict[str, SourceKind] = {
@@ -73,6 +74,20 @@ class DataCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartCard:
+    """One network of a model of several; ``kind``, ``source`` and ``weights`` are as those of a `ModelCard`.
+
+    ``after`` names the parts and inputs of the model whose tensors it takes, in order; empty for all inputs.
+    """
+
+    name: str
+    kind: SourceKind
+    source: str
+    weights: str | None = None
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """A model as its folder, file or factory describes it; nothing is loaded yet.
 
@@ -80,7 +95,8 @@ class ModelCard:
     ``metric`` is a reference to Python that scores outputs, ``target`` a preset of `harness.presets`.
     ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
     weights are left as initialised: speed is real, accuracy is not measured. ``ranges`` has those inputs whose card
-    declares one.
+    declares one. ``parts``: the networks that a ``composed`` model is put together from. ``whole``: the card of the
+    model that this one is a part of; its inputs and data come from there, and ``inputs`` is empty.
     """
 
     name: str
@@ -98,3 +114,28 @@ class ModelCard:
     ranges: tuple[InputRange, ...] = ()
     metric: str | None = None
     target: str | None = None
+    parts: tuple[PartCard, ...] = ()
+    whole: ModelCard | None = None
+
+
+def last_parts(card: ModelCard) -> tuple[str, ...]:
+    """Return the parts of ``card`` that no other part comes after: their outputs are the model's, in this order."""
+    taken = {name for part in card.parts for name in part.after}
+    return tuple(part.name for part in card.parts if part.name not in taken)
+
+
+def takes(card: ModelCard, part: PartCard) -> tuple[str, ...]:
+    """Return the names of the parts and inputs of ``card`` whose tensors ``part`` takes."""
+    return part.after or tuple(spec.name for spec in card.inputs)
+
+
+def own_part(card: ModelCard) -> tuple[ModelCard, PartCard] | None:
+    """Return the whole that ``card`` is a part of and the part that it is, None for a model by itself."""
+    if card.whole is None:
+        return None
+    return card.whole, next(part for part in card.whole.parts if part_name(card.whole, part.name) == card.name)
+
+
+def part_name(card: ModelCard, part: str) -> str:
+    """Return the name that the part ``part`` of ``card`` has as a model of its own."""
+    return f"{card.name}.{part}"

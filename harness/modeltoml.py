@@ -15,7 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, suggestion
-from harness.modelcard import CARD_FILE, KINDS, DataCard, InputRange, ModelCard, ModelOptions, SourceKind, Task
+from harness.modelcard import (
+    CARD_FILE,
+    KINDS,
+    DataCard,
+    InputRange,
+    ModelCard,
+    ModelOptions,
+    PartCard,
+    SourceKind,
+    Task,
+)
+from harness.partstoml import check_links, read_parts
 from harness.presets import Preset
 from harness.reference import EXTRAS, find_module, is_reference, split_reference
 from harness.spec import check_keys, check_name, decode
@@ -44,8 +55,9 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     folder = folder.resolve()
     file = folder / CARD_FILE
     values = _read_toml(file)
-    check_keys(values, ("model", "input", "data"), where=str(file))
-    table = _model_table(values, file)
+    check_keys(values, ("model", "part", "input", "data"), where=str(file))
+    parts = read_parts(values["part"], file) if "part" in values else ()
+    table = _model_table(values, file, parts=tuple(part.name for part in parts))
     inputs = _inputs(values.get("input", []), file)
     card = ModelCard(
         name=table.name,
@@ -57,16 +69,35 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         license=table.license,
         inputs=tuple(spec for spec, _ in inputs),
         ranges=tuple(found for _, found in inputs if found is not None),
+        parts=parts,
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
         metric=_checked_metric(table, folder, file),
         target=table.target,
     )
+    if parts:
+        card = replace(card, kind=SourceKind.COMPOSED, parts=_checked_parts(card, file))
+        check_links(card, str(file))
+        return with_options(card, options)
     card = _with_source(card, where=f"source in [model] of {file}")
     card = with_options(card, options)
-    _check_weights(card, file)
+    _check_weights(card, f"[model] of {file}")
     return card
+
+
+def _checked_parts(card: ModelCard, file: Path) -> tuple[PartCard, ...]:
+    """Return the parts with their kinds and the absolute paths of their files, each checked as a model's would be."""
+    return tuple(_checked_part(card, part, f"[[part]] {part.name!r} of {file}") for part in card.parts)
+
+
+def _checked_part(card: ModelCard, part: PartCard, where: str) -> PartCard:
+    found = _with_source(replace(card, source=part.source, weights=part.weights), where=f"source in {where}")
+    if found.kind not in (SourceKind.PYTHON, SourceKind.EXPORTED):
+        msg = f"source in {where} is {part.source!r}: a part is module:name or a .pt2, which can be put together"
+        raise UsageError(msg)
+    _check_weights(found, where)
+    return replace(part, kind=found.kind, source=found.source)
 
 
 def read_file(path: Path, options: ModelOptions) -> ModelCard:
@@ -96,7 +127,7 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
         inputs=given or card.inputs,
         data=_data_of_option(options.data, card) if options.data is not None else card.data,
         # Weights in a file of its own are never random: there is nothing to leave out.
-        random_weights=options.random_weights and card.kind is SourceKind.PYTHON,
+        random_weights=options.random_weights and card.kind in (SourceKind.PYTHON, SourceKind.COMPOSED),
     )
 
 
@@ -148,9 +179,15 @@ def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     return value
 
 
-def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
+def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) -> _ModelTable:
     where = f"[model] of {file}"
     table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license", "metric", "target"), where)
+    if parts:
+        given = next((key for key in ("source", "weights") if key in table), None)
+        if given is not None:
+            msg = f"{given} stands in {where}, which has parts: write it in each [[part]]"
+            raise UsageError(msg)
+        table = table | {"source": ", ".join(parts)}
     if "task" in table:
         check_name("task", table["task"], Task, where=where)
     if "target" in table:
@@ -321,10 +358,10 @@ def _archived(path: Path) -> set[str]:
         return set()
 
 
-def _check_weights(card: ModelCard, file: Path) -> None:
+def _check_weights(card: ModelCard, where: str) -> None:
     if card.weights is None or card.random_weights or card.folder is None:
         return
-    where = f"weights in [model] of {file} is {card.weights!r}"
+    where = f"weights in {where} is {card.weights!r}"
     if is_reference(card.weights):
         _check_module(card.weights, card.folder, where)
     elif Path(card.weights).suffix not in (".safetensors", ".pt", ".pth"):

@@ -23,7 +23,7 @@ from harness.devices import Device, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate
 from harness.measurement import CellStatus, DeviceInfo, Measurement
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.model import ModelCard, ModelOptions, resolve, with_parts
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
@@ -86,7 +86,18 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
         parse_device_key(device)
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = tuple(resolve(reference, options) for reference in spec.model)
+    if spec.parts:
+        cards = _with_parts(cards)
     return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, to_run=to_run))
+
+
+def _with_parts(cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+    """Return each card followed by those of its parts, which may have been named as well."""
+    if not any(card.parts for card in cards):
+        msg = f"parts is asked for, and no model has any ({', '.join(c.name for c in cards)}): leave it out"
+        raise UsageError(msg)
+    found = {card.name: card for whole in cards for card in with_parts(whole)}
+    return tuple(found.values())
 
 
 def order_of(checked: Checked, builds: tuple[Build, ...]) -> BuildOrder:
@@ -342,6 +353,7 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 task=card.task.value,
                 license=card.license,
                 source=card.source,
+                whole=card.whole.name if card.whole else None,
                 random_weights=card.random_weights,
                 weights_sha256=known.weights_sha256,
                 data_sha256=None if known.random_inputs else known.data_sha256,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.modelcard import ModelCard, SourceKind
+from harness.modelcard import ModelCard, PartCard, SourceKind
 from harness.reference import find_module, is_reference, split_reference
 
 # 1 (2026-11): the first.
@@ -37,6 +37,8 @@ def source_key(card: ModelCard) -> str:
     facts = {
         "schema": _SCHEMA,
         "source": card.source if card.kind is SourceKind.PYTHON else card.kind.value,
+        "parts": [_part_facts(part) for part in card.parts],
+        "whole": None if card.whole is None else [source_key(card.whole), card.name],
         "weights": card.weights,
         "task": card.task.value,
         "inputs": msgspec.to_builtins(card.inputs),
@@ -59,6 +61,12 @@ def _data_facts(card: ModelCard) -> object:
         return None
     facts: dict[str, object] = msgspec.to_builtins(card.data)
     return facts if is_reference(card.data.source) else facts | {"source": "files"}
+
+
+def _part_facts(part: PartCard) -> dict[str, object]:
+    """A part without a path in it: what is in a file of the folder counts as the folder's."""
+    facts: dict[str, object] = msgspec.to_builtins(part)
+    return facts if part.kind is SourceKind.PYTHON else facts | {"source": Path(part.source).name}
 
 
 def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
@@ -92,7 +100,8 @@ class _Reach:
 
 def _reach(card: ModelCard) -> _Reach:
     reach = _Reach()
-    named = (card.source, card.weights, card.data.source if card.data else None)
+    parts = (text for part in card.parts for text in (part.source, part.weights))
+    named = (card.source, card.weights, card.data.source if card.data else None, *parts)
     todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
     while todo:
         module = todo.pop()

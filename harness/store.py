@@ -51,7 +51,10 @@ LATEST = "latest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here."""
+    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here.
+
+    ``whole`` is the name of the model that this one is a part of.
+    """
 
     name: str
     task: str
@@ -65,6 +68,7 @@ class ModelFacts:
     calibration_count: int
     labelled: bool
     float_correct: int | None
+    whole: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, file_sha256, read_record, versions_of
 from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
-from harness.model import ModelCard, load_network
+from harness.model import ModelCard, Task, load_network
 from harness.recipe import CalibrationFrom
 from harness.tensors import Array, read_tensors, write_tensors
 from harness.variants.datafree import from_batch_norms, from_ranges
@@ -58,7 +58,8 @@ def made_inputs(card: ModelCard, facts: Prepared, source: CalibrationFrom, cache
 def _make(card: ModelCard, facts: Prepared, source: CalibrationFrom) -> tuple[Array, ...]:
     match source:
         case CalibrationFrom.BATCH_NORM:
-            return from_batch_norms(load_network(card), facts.inputs, card.ranges)
+            classes = card.task is Task.CLASSIFICATION
+            return from_batch_norms(load_network(card), facts.inputs, card.ranges, classes=classes)
         case CalibrationFrom.RANGE:
             return from_ranges(facts.inputs, card.ranges)
         case CalibrationFrom.DATA:

@@ -23,9 +23,10 @@ from harness.artifacts.prepared import (
     correct_rows,
     read_prepared,
 )
-from harness.data import Dataset, Split, load_split, synthetic
+from harness.data import Dataset, Split, synthetic
 from harness.errors import BuildError
 from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
+from harness.partdata import load_data
 from harness.plan import DELEGATES
 from harness.tensors import Array, first_output, write_tensors
 from harness.variants.make import count_macs
@@ -141,8 +142,8 @@ class _Sides:
 def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -> _Sides:
     """Load both splits, making up seeded noise where the model has none, and write them as runners read them."""
     known = replace(card, inputs=inputs)
-    test = load_split(known, Split.TEST) if card.data else None
-    calibration = load_split(known, Split.CALIBRATION) if card.data else None
+    test = load_data(known, Split.TEST) if card.data else None
+    calibration = load_data(known, Split.CALIBRATION) if card.data else None
     sides = _Sides(
         inputs=inputs,
         test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),

@@ -64,6 +64,7 @@ spec_options = together(
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
     click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
     listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
+    click.option("--parts", is_flag=True, default=None, help="Run each part of a model of several by itself as well."),
     click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
 )

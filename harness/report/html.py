@@ -20,6 +20,7 @@ from harness.report.command import command_line
 from harness.report.conditions import footnotes
 from harness.report.distributions import Samples
 from harness.report.inline import inline_svg
+from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels
 from harness.store import ModelFacts, RunRecord
@@ -74,6 +75,7 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
         "advice": [advise(r) for r in ranked],
         "table": cell_table(views, ranked, notes),
         "notes": notes,
+        "parts": [told(found) for found in parts_comparisons(run.models, views)],
         "cell_count": len(views),
         "charts": _chart_sections(drawn),
         "missing": _missing(views),

@@ -15,6 +15,7 @@ from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks
 from harness.report.extras import extra_lines
+from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
 from harness.store import RunRecord
@@ -72,6 +73,7 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     parts += [Text(line) for line in extra_lines(views)]
     parts += list(_reasons(views, run.id))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
+    parts += [Text(told(found)) for found in parts_comparisons(run.models, views)]
     parts += list(_advice(run))
     return tuple(parts)
 

@@ -25,6 +25,7 @@ from harness.measurement import (
 )
 from harness.plan import Cell
 from harness.recipe import Precision
+from harness.report.parts import parts_comparisons
 from harness.store import RunRecord
 from harness.wire import MemoryReading, RuntimeReport
 
@@ -150,7 +151,13 @@ def show_json(run: RunRecord) -> dict[str, Any]:
 
     The fields are specified in ``docs/report.md``; ``schema`` grows when one of them changes its meaning.
     """
-    return {"schema": SCHEMA, "run": _run_facts(run), "cells": [_cell_facts(v) for v in cell_views(run)]}
+    views = cell_views(run)
+    return {
+        "schema": SCHEMA,
+        "run": _run_facts(run),
+        "cells": [_cell_facts(v) for v in views],
+        "parts": _plain(parts_comparisons(run.models, views)),
+    }
 
 
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,14 +32,25 @@ ELEMENTS, FEWEST, MOST = 1_200_000, 8, 32
 # They are found in so many batches: one batch's statistics are met with less variety, small batches have poor ones.
 BATCHES = 2
 STEPS, LEARNING_RATE = 25, 0.2
+# How much the classes count beside the statistics.
+CLASS_WEIGHT = 0.02
 
 _FLOATS = (DType.FLOAT32, DType.FLOAT16)
 
 
 def from_batch_norms(
-    network: torch.nn.Module, inputs: Sequence[TensorSpec], ranges: Sequence[InputRange], *, seed: int = 0
+    network: torch.nn.Module,
+    inputs: Sequence[TensorSpec],
+    ranges: Sequence[InputRange],
+    *,
+    classes: bool = False,
+    seed: int = 0,
 ) -> tuple[Array, ...]:
     """Return found inputs, one array a tensor, shape ``(count, *TensorSpec.shape)``, within their declared ranges.
+
+    With ``classes`` the network's first output holds scores, and each input is made to score for a class drawn for it
+    (Yin et al. 2020, arXiv:1912.08795): statistics alone are met by inputs of no class, and scores that nothing has
+    reached are cut off by a quantiser.
 
     Raises `UnfitError` for a network without batch norms that it calls, or whose inputs are not floats of batch 1.
     """
@@ -53,7 +65,9 @@ def from_batch_norms(
     with reproducible(), _statistics(network) as gaps:
         for _ in range(BATCHES):
             start = tuple(_noise(spec, size, limits.get(spec.name), generator) for spec in inputs)
-            batches.append(_descended(network, start, gaps, [limits.get(spec.name) for spec in inputs]))
+            classes_drawn = torch.rand(size, generator=generator) if classes else None
+            goal = _Goal(gaps=gaps, classes=classes_drawn, limits=tuple(limits.get(spec.name) for spec in inputs))
+            batches.append(_descended(network, start, goal))
     return tuple(torch.cat(parts).unsqueeze(1).numpy() for parts in zip(*batches, strict=True))
 
 
@@ -138,33 +152,50 @@ def _gap(norm: Any, seen: torch.Tensor) -> torch.Tensor:
     return gap
 
 
-def _descended(
-    network: torch.nn.Module,
-    start: tuple[torch.Tensor, ...],
-    gaps: list[torch.Tensor],
-    limits: Sequence[InputRange | None],
-) -> tuple[torch.Tensor, ...]:
-    """Move ``start`` down the gradient of the gaps by Adam, and return where it came to."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Goal:
+    """What inputs are moved to: small ``gaps``, the class of each (a share, 0…1, of all), within ``limits``."""
+
+    gaps: list[torch.Tensor]
+    classes: torch.Tensor | None
+    limits: tuple[InputRange | None, ...]
+
+    def loss(self, result: object) -> torch.Tensor:
+        """Return what is to become small after a call that gave ``result``."""
+        import torch
+        from torch.nn import functional
+
+        if not self.gaps:
+            msg = "calibration from 'batch-norm' needs batch-norm layers, and none of the network's is called"
+            raise UnfitError(msg)
+        loss = torch.stack(self.gaps).mean()
+        scores = result
+        if isinstance(result, dict | tuple | list):
+            scores = next(iter(result.values() if isinstance(result, dict) else result), None)
+        if self.classes is None or not isinstance(scores, torch.Tensor) or scores.dim() != 2:
+            return loss
+        wanted = (self.classes * scores.shape[1]).long()
+        return loss + CLASS_WEIGHT * functional.cross_entropy(scores, wanted)
+
+
+def _descended(network: torch.nn.Module, start: tuple[torch.Tensor, ...], goal: _Goal) -> tuple[torch.Tensor, ...]:
+    """Move ``start`` down the gradient of the goal's loss by Adam, and return where it came to."""
     import torch
 
     found = tuple(x.clone().requires_grad_() for x in start)
-    scale = [1.0 if limit is None else (limit.high - limit.low) / 2 for limit in limits]
+    scale = [1.0 if limit is None else (limit.high - limit.low) / 2 for limit in goal.limits]
     groups: list[dict[str, Any]] = [{"params": [x], "lr": LEARNING_RATE * s} for x, s in zip(found, scale, strict=True)]
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
-        gaps.clear()
-        network(*found)
-        if not gaps:
-            msg = "calibration from 'batch-norm' needs batch-norm layers, and none of the network's is called"
-            raise UnfitError(msg)
-        gradients = torch.autograd.grad(torch.stack(gaps).mean(), found, allow_unused=True)
+        goal.gaps.clear()
+        gradients = torch.autograd.grad(goal.loss(network(*found)), found, allow_unused=True)
         for x, gradient in zip(found, gradients, strict=True):
             x.grad = gradient
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            for x, limit in zip(found, limits, strict=True):
+            for x, limit in zip(found, goal.limits, strict=True):
                 if limit is not None:
                     x.clamp_(limit.low, limit.high)
     return tuple(x.detach() for x in found)

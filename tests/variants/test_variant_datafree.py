@@ -50,7 +50,6 @@ def test_batch_norms_see_on_the_inputs_what_they_have_stored() -> None:
     noise = np.random.default_rng(0).standard_normal(found.shape, dtype=np.float32)
     assert found.shape == (32, 1, 3, 8, 8)
     assert gap(network, found) < 0.5 * gap(network, noise)
-    assert float(found.mean()) > 1
 
 
 def test_inputs_are_the_same_bit_for_bit_and_differ_by_seed_and_network() -> None:
