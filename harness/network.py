@@ -44,6 +44,9 @@ def load_network(card: ModelCard) -> torch.nn.Module:
             network = _from_exported(Path(card.source))
         case SourceKind.TORCHSCRIPT:
             network = _from_torchscript(Path(card.source))
+        case SourceKind.KERAS:
+            msg = f"model {card.name!r} is a Keras model or a SavedModel, there is no PyTorch network in it to load"
+            raise BuildError(msg)
         case SourceKind.READY:
             msg = f"model {card.name!r} is a ready-made file, there is no network in it to load"
             raise BuildError(msg)

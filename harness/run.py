@@ -13,10 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.artifacts.manifest import Artifact, ArtifactState, CalibrationSource, untrained_steps
+from harness.artifacts.layout import Feed, feed_of
+from harness.artifacts.manifest import Artifact, ArtifactState, CalibrationSource, artifact_file, untrained_steps
 from harness.artifacts.prepared import PreparedModel, correct_rows
 from harness.artifacts.varied import VariedModel, own_reference
-from harness.deploy import deploy
+from harness.deploy import deploy_artifact
 from harness.devices import Device, Execution
 from harness.measurement import (
     Accuracy,
@@ -43,6 +44,7 @@ from harness.stats.summary import Launch, summarise, summarise_launch
 from harness.tensors import Array, first_output, read_tensors
 from harness.wire import (
     ArtifactRef,
+    CompanionRef,
     InputsRef,
     LatencyPass,
     MeasurePass,
@@ -111,12 +113,12 @@ def measure(job: Job, device: Device, keeper: Keeper, now: Callable[[], str]) ->
     manifest = job.artifact.manifest
     if job.artifact.path is None or manifest.sha256 is None:
         return unmeasured(job.cell, CellStatus.FAILED, "there is no artifact to run", now)
-    deploy(device, job.artifact.path, manifest.sha256)
+    deploy_artifact(device, job.artifact)
     seen = _Seen(replies=[], digests=[], summaries=[], conditions={})
     for launch in range(_most_launches(job)):
         _cool_down(job.profile, device, first=launch == 0)
         _note(seen, device.conditions())
-        execution = device.execute(make_request(job, launch), job.model.inputs_path, _deadline_s(job))
+        execution = device.execute(make_request(job, launch), _feed(job).path, _deadline_s(job))
         seen.digests.append(keeper.keep(execution.reply_bytes, ".json"))
         seen.replies.append(execution.reply)
         if execution.reply.status is not ReplyStatus.OK or not _samples(execution.reply):
@@ -132,9 +134,9 @@ def launch_once(job: Job, device: Device) -> RunReply:
     """Run one input of ``job`` once, untimed, and return the reply: whether it works at all. Raises `DeviceError`."""
     manifest = job.artifact.manifest
     if job.artifact.path is not None and manifest.sha256 is not None:
-        deploy(device, job.artifact.path, manifest.sha256)
+        deploy_artifact(device, job.artifact)
     request = replace(make_request(job, 0), passes=Passes(outputs=OutputsPass(count=1)))
-    return device.execute(request, job.model.inputs_path, _deadline_s(job)).reply
+    return device.execute(request, _feed(job).path, _deadline_s(job)).reply
 
 
 def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], str]) -> Measurement:
@@ -145,7 +147,7 @@ def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], st
 
 def make_request(job: Job, launch: int) -> RunRequest:
     """Return the request of one launch; outputs are asked for once, since the same file gives the same outputs."""
-    profile, manifest, facts = job.profile, job.artifact.manifest, job.model.facts
+    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, _feed(job)
     latency = LatencyPass(
         warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
         measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
@@ -154,16 +156,23 @@ def make_request(job: Job, launch: int) -> RunRequest:
         cell=job.cell.key,
         launch=launch,
         artifact=ArtifactRef(
-            file=f"model.{job.cell.format.value}", sha256=manifest.sha256 or "", format=job.cell.format
+            file=manifest.file or artifact_file(job.cell.format),
+            sha256=manifest.sha256 or "",
+            format=job.cell.format,
+            companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
         ),
         runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads),
-        inputs=InputsRef(file=job.model.inputs_path.name, count=facts.test_count, tensors=facts.inputs),
+        inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
         passes=Passes(
             latency=latency,
             memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
             outputs=OutputsPass(count=facts.test_count) if launch == 0 else None,
         ),
     )
+
+
+def _feed(job: Job) -> Feed:
+    return feed_of(job.artifact, job.model)
 
 
 def _most_launches(job: Job) -> int:

@@ -28,11 +28,20 @@ _FORMAT_HOLES: dict[tuple[Format, Precision], str] = {
     (Format.PTE, Precision.INT16X8): "ExecuTorch has no quantiser for int16 activations with int8 weights",
     (Format.ONNX, Precision.INT16X8): "ONNX Runtime's CPU kernels have no int16 activations with int8 weights",
     (Format.PTL, Precision.INT16X8): "TorchScript has no int16 kernels",
+    (Format.MLPACKAGE, Precision.BF16): "Core ML computes in float32 or float16",
+    (Format.MLPACKAGE, Precision.INT8_DYNAMIC): "Core ML has no activation ranges that are found at run time",
+    (Format.MLPACKAGE, Precision.INT16X8): "Core ML has no int16 activations",
     (Format.PTL, Precision.INT8_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
     (Format.PTL, Precision.INT4_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
 }
 _BACKEND_HOLES: dict[tuple[Backend, Precision], str] = {
     (Backend.XNNPACK, Precision.INT8_WEIGHT): "XNNPACK has no weight-only int8: what is built gives garbage",
+    (Backend.VULKAN, Precision.BF16): "ExecuTorch's Vulkan backend computes in float32 or float16",
+    (Backend.VULKAN, Precision.INT4_WEIGHT): "int4 weights are not built for Vulkan here",
+    (Backend.COREML, Precision.BF16): "Core ML computes in float32 or float16",
+    (Backend.COREML, Precision.INT8_DYNAMIC): "Core ML has no activation ranges that are found at run time",
+    (Backend.COREML, Precision.INT8_WEIGHT): "weights alone are compressed in the format mlpackage, not in pte",
+    (Backend.COREML, Precision.INT4_WEIGHT): "weights alone are compressed in the format mlpackage, not in pte",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
+from harness.artifacts import onnx_external
 from harness.artifacts.source import FloatModel, UnsupportedError, no_precision
 from harness.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
@@ -20,22 +21,21 @@ LEGACY_OPSET = 17
 
 
 class OnnxExporter:
-    """Exports the network once and keeps the float graph."""
+    """Exports the network once and keeps the float graph; weights over ``external_bytes`` go to a second file."""
 
-    def __init__(self, source: FloatModel) -> None:
+    def __init__(self, source: FloatModel, *, external_bytes: int = onnx_external.EXTERNAL_BYTES) -> None:
         self._source = source
+        self._external_bytes = external_bytes
         self._names = [tensor.name for tensor in source.inputs]
         self._base = self._export_float()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
         """Write the variant to ``path``."""
-        import onnx
-
         match recipe.precision:
             case Precision.FP32:
-                onnx.save(self._base, str(path))
+                onnx_external.save(self._base, path, limit=self._external_bytes)
             case Precision.FP16:
-                onnx.save(self._float16(), str(path))
+                onnx_external.save(self._float16(), path, limit=self._external_bytes)
             case Precision.INT8:
                 self._static(recipe, path)
             case Precision.INT8_DYNAMIC:
@@ -44,6 +44,12 @@ class OnnxExporter:
                 raise UnsupportedError(no_precision(recipe, path))
             case _:
                 assert_never(recipe.precision)
+        onnx_external.split(path, limit=self._external_bytes)
+
+    @property
+    def _external(self) -> bool:
+        """Whether onnxruntime's quantisers must write the weights of a float network to a second file."""
+        return onnx_external.weight_bytes(self._base) > self._external_bytes
 
     def _export_float(self) -> Any:
         import onnx
@@ -57,7 +63,8 @@ class OnnxExporter:
                     self._source.example(),
                     str(path),
                     dynamo=True,
-                    external_data=False,
+                    # Weights that would pass the limit of protobuf are read back from their own file below.
+                    external_data=True,
                     input_names=self._names,
                 )
             except (RuntimeError, torch.onnx.OnnxExporterError) as error:
@@ -95,6 +102,7 @@ class OnnxExporter:
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             reduce_range=True,
+            use_external_data_format=self._external,
         )
 
     def _static(self, recipe: Recipe, path: Path) -> None:
@@ -110,6 +118,7 @@ class OnnxExporter:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            use_external_data_format=self._external,
         )
 
     def _feeds(self, quantisation: Quantisation) -> Iterator[dict[str, Any]]:

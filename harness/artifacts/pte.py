@@ -1,11 +1,13 @@
-"""ExecuTorch ``.pte``: `torch.export`, PT2E quantisation by torchao, lowering to XNNPACK or the portable kernels."""
+"""ExecuTorch ``.pte``: `torch.export`, PT2E quantisation by torchao, lowering to a backend or the portable kernels."""
 
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from harness.artifacts import pte_coreml, pte_vulkan
 from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io, no_precision
 from harness.recipe import Precision, Recipe
 from harness.support import Backend
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 # The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).
 AVERAGING = 0.1
 EPS = 2**-12
+
+# Backends of other processors, which this computer cannot run: how each makes its network and its partitioners.
+ELSEWHERE = {Backend.VULKAN: pte_vulkan.prepare, Backend.COREML: pte_coreml.prepare}
 
 
 class PteExporter:
@@ -29,6 +34,12 @@ class PteExporter:
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the variant, lowered to ``backend``, to ``path``."""
+        if backend in ELSEWHERE:
+            module, partitioners = ELSEWHERE[backend](
+                self._source, recipe, lambda: self._quantised(recipe, dynamic=False)
+            )
+            path.write_bytes(self._lower(module, partitioners))
+            return
         match recipe.precision:
             case Precision.FP32:
                 module = self._module
@@ -50,7 +61,12 @@ class PteExporter:
         from executorch.exir import to_edge_transform_and_lower
 
         program = torch.export.export(module, self._source.example())
-        lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
+        try:
+            lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
+        except subprocess.CalledProcessError as error:
+            # Backends write their graphs as JSON first, which has no infinity, and leave it to this program.
+            msg = f"the backend's serialiser {Path(error.cmd[0]).name} refuses this network (exit {error.returncode})"
+            raise UnsupportedError(msg) from error
         return bytes(lowered.to_executorch().buffer)
 
     def _quantised(self, recipe: Recipe, *, dynamic: bool) -> torch.nn.Module:
@@ -85,8 +101,8 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
         case Backend.PORTABLE | None:
             return []
         case Backend.VULKAN | Backend.COREML:
-            msg = f"lowering to {backend.value} is not built in"
-            raise UnsupportedError(msg)
+            msg = f"{backend.value} has partitioners of its own"
+            raise AssertionError(msg)
         case _:
             assert_never(backend)
 

@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
-from harness.artifacts.manifest import (
-    EXTRAS,
-    PACKAGES,
-    RUNTIME_PACKAGES,
-    Artifact,
-    ArtifactState,
-    Manifest,
-    missing_packages,
-)
+from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
+from harness.artifacts.needs import why_missing
 from harness.artifacts.pool import Group, run_groups
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
-from harness.model import ModelCard, source_key
+from harness.model import ModelCard, SourceKind, source_key
 from harness.plan import Build
 from harness.progress import Progress
 from harness.recipe import Recipe
@@ -94,9 +87,9 @@ class _Stage:
     def _at_hand(self, build: Build) -> bool:
         """Whether ``build`` is in the cache, or cannot be made at all; then it is entered."""
         recipe = self._recipe(build)
-        missing = missing_packages((PACKAGES if recipe else RUNTIME_PACKAGES)[build.format])
-        if missing:
-            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, _install_hint(build, missing)))
+        missing = why_missing(self._cards[build.model], build)
+        if missing is not None:
+            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, missing))
             return True
         model = self._outcome.models.get(build.model)
         found = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
@@ -105,18 +98,27 @@ class _Stage:
         return found is not None
 
     def _work(self, unprepared: list[WorkerTask], wanted: list[Build]) -> None:
-        formats = [f for f in LONGEST_FIRST if any(b.format is f for b in wanted)]
         groups = [
-            Group(
-                name=format_.value,
-                warm=format_.value,
-                log=self._cache.root / "logs" / f"{format_.value}.log",
-                tasks=tuple(self._export_task(b) for b in wanted if b.format is format_),
-            )
-            for format_ in formats
-        ] or [Group(name="prepare", warm="", log=self._cache.root / "logs" / "prepare.log", tasks=())]
+            self._group(format_.value, [b for b in wanted if b.format is format_ and not self._of_keras(b.model)])
+            for format_ in LONGEST_FIRST
+        ]
+        groups = [group for group in groups if group.tasks]
+        first = [task for task in unprepared if not _is_keras(task)]
+        if first and not groups:
+            groups = [self._group("prepare", [])]
+        # TensorFlow and torch crash when both are in one process, so that Keras models have a worker of their own.
+        own = self._group(SourceKind.KERAS.value, [b for b in wanted if self._of_keras(b.model)])
+        own = replace(own, tasks=(*(task for task in unprepared if _is_keras(task)), *own.tasks))
+        groups += [own] if own.tasks else []
         self._progress.begin(", ".join(group.name for group in groups))
-        run_groups(unprepared, groups, self._report)
+        run_groups(first, groups, self._report)
+
+    def _group(self, name: str, builds: list[Build]) -> Group:
+        log = self._cache.root / "logs" / f"{name}.log"
+        return Group(name=name, warm=name, log=log, tasks=tuple(self._export_task(b) for b in builds))
+
+    def _of_keras(self, model: str) -> bool:
+        return self._cards[model].kind is SourceKind.KERAS
 
     def _report(self, task: WorkerTask, result: WorkerResult) -> None:
         with self._lock:
@@ -182,6 +184,11 @@ class _Stage:
         return WorkerTask(export=task)
 
 
+def _is_keras(task: WorkerTask) -> bool:
+    part = task.prepare or task.vary or task.export
+    return part is not None and part.card.kind is SourceKind.KERAS
+
+
 def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> Artifact:
     manifest = Manifest(
         key="",
@@ -196,8 +203,3 @@ def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> A
         log=log or None,
     )
     return Artifact(manifest=manifest, path=None)
-
-
-def _install_hint(build: Build, missing: tuple[str, ...]) -> str:
-    names = ", ".join(missing)
-    return f"{build.format.value} needs {names}; run: pip install 'phonebench[{EXTRAS[build.format]}]'"
