@@ -9,12 +9,16 @@ import pytest
 from harness import doctor
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, ArtifactState
-from harness.capability import STATES, Capability, VariantCapability, probe
+from harness.capability import STATES, VARIANTS, Capability, VariantCapability, probe
 from harness.doctor import examine
 from harness.progress import Silent
 from harness.shorthand import default_recipes
+from harness.spec import DEFAULT_FORMATS
 from harness.support import Backend
 from harness.wire import Delegate, Format
+
+
+ELSEWHERE = (Backend.VULKAN.value, Backend.COREML.value)
 
 
 class Recorder(Silent):
@@ -33,8 +37,20 @@ def test_every_variant_and_delegate_is_tried_once(tmp_path: Path) -> None:
     table = probe(Cache(tmp_path), recorder)
     variants = {(v.format, v.backend, v.variant): v for v in table.variants}
     backends = {f: [b.value for b in Backend] if f is Format.PTE else [None] for f in Format}
-    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in default_recipes()}
-    assert {key: v.detail for key, v in variants.items() if not _works(v)} == {}
+    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in VARIANTS}
+    here = {key: v for key, v in variants.items() if key[0] in DEFAULT_FORMATS and key[1] not in ELSEWHERE}
+    usual = {key: v.detail for key, v in here.items() if key[2] in default_recipes() and not _works(v)}
+    assert usual == {}
+    built = {key for key, v in variants.items() if v.state is Capability.BUILT}
+    assert built == {
+        *((Format.PTE, "vulkan", v) for v in ("fp32", "fp16", "int8", "int8-dynamic", "int8-weight")),
+        *((Format.PTE, "coreml", v) for v in ("fp32", "fp16", "int8")),
+        *((Format.MLPACKAGE, None, v) for v in ("fp32", "fp16", "int8", "int8-weight", "int4-weight")),
+    }
+    assert all(v.detail for v in variants.values() if v.state is not Capability.WORKS)
+    elsewhere = {(d.format, d.delegate) for d in table.delegates if d.state is Capability.BUILT}
+    coreml = {(Format.PTE, Delegate.COREML), (Format.MLPACKAGE, Delegate.COREML)}
+    assert elsewhere == coreml | {(Format.PTE, Delegate.GPU)}
     states = {(d.format.value, d.delegate.value): d.state for d in table.delegates if d.state is Capability.WORKS}
     host = {("tflite", "xnnpack"), ("tflite", "cpu"), ("onnx", "cpu"), ("pte", "xnnpack"), ("pte", "cpu")}
     assert set(states) == host | {("ptl", "cpu")}
