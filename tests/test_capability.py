@@ -17,7 +17,6 @@ from harness.spec import DEFAULT_FORMATS
 from harness.support import Backend
 from harness.wire import Delegate, Format
 
-
 ELSEWHERE = (Backend.VULKAN.value, Backend.COREML.value)
 
 
