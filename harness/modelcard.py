@@ -26,6 +26,7 @@ class SourceKind(StrEnum):
     PYTHON = "python"
     EXPORTED = "exported"
     TORCHSCRIPT = "torchscript"
+    KERAS = "keras"
     READY = "ready"
     COMPOSED = "composed"
 
@@ -34,8 +35,18 @@ KINDS: dict[str, SourceKind] = {
     ".pt2": SourceKind.EXPORTED,
     ".pt": SourceKind.TORCHSCRIPT,
     ".pth": SourceKind.TORCHSCRIPT,
+    ".keras": SourceKind.KERAS,
     **{f".{format_.value}": SourceKind.READY for format_ in Format},
 }
+
+
+# What makes a folder a TensorFlow SavedModel.
+SAVED_MODEL_FILE = "saved_model.pb"
+
+
+def is_saved_model(path: Path) -> bool:
+    """Return whether the folder at ``path`` is a TensorFlow SavedModel."""
+    return (path / SAVED_MODEL_FILE).is_file()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +102,13 @@ class PartCard:
 class ModelCard:
     """A model as its folder, file or factory describes it; nothing is loaded yet.
 
-    ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds.
-    ``metric`` is a reference to Python that scores outputs, ``target`` a preset of `harness.presets`.
-    ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
-    weights are left as initialised: speed is real, accuracy is not measured. ``ranges`` has those inputs whose card
-    declares one. ``parts``: the networks that a ``composed`` model is put together from. ``whole``: the card of the
-    model that this one is a part of; its inputs and data come from there, and ``inputs`` is empty.
+    ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds, for
+    ``keras`` of a file or of a SavedModel's folder. ``metric`` is a reference to Python that scores outputs, ``target``
+    a preset of `harness.presets`. ``inputs`` may be empty where the file itself knows them (``.pt2``, Keras models,
+    ready-made files). ``random_weights`` means the weights are left as initialised: speed is real, accuracy is not
+    measured. ``ranges`` has those inputs whose card declares one. ``parts``: the networks that a ``composed`` model is
+    put together from. ``whole``: the card of the model that this one is a part of; its inputs and data come from there,
+    and ``inputs`` is empty.
     """
 
     name: str

@@ -25,6 +25,7 @@ from harness.modelcard import (
     PartCard,
     SourceKind,
     Task,
+    is_saved_model,
 )
 from harness.partstoml import check_links, read_parts
 from harness.presets import Preset
@@ -302,9 +303,14 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     if is_reference(card.source) and not path.exists():
         _check_module(card.source, card.folder, f"{where} is {card.source!r}")
         return card
-    kind = KINDS.get(path.suffix.lower())
-    if kind is None or not path.is_file():
-        wrong = f"no file {path.name!r} is there" if kind is not None else f"use module:name or a file {_suffixes()}"
+    saved_model = is_saved_model(path)
+    kind = SourceKind.KERAS if saved_model else KINDS.get(path.suffix.lower())
+    if kind is None or not (saved_model or path.is_file()):
+        wrong = (
+            f"no file {path.name!r} is there"
+            if kind is not None
+            else f"use module:name or a file {_suffixes()}, or a SavedModel"
+        )
         msg = f"{where} is {card.source!r}: {wrong}"
         raise UsageError(msg)
     if card.weights is not None:

@@ -48,6 +48,9 @@ def load_network(card: ModelCard) -> torch.nn.Module:
             network = _from_torchscript(Path(card.source))
         case SourceKind.COMPOSED:
             network = _from_parts(card, card.parts, last_parts(card))
+        case SourceKind.KERAS:
+            msg = f"model {card.name!r} is a Keras model or a SavedModel, there is no PyTorch network in it to load"
+            raise BuildError(msg)
         case SourceKind.READY:
             msg = f"model {card.name!r} is a ready-made file, there is no network in it to load"
             raise BuildError(msg)

@@ -13,7 +13,9 @@ from typing import Protocol
 
 import msgspec
 
-from harness.deploy import deploy
+from harness.artifacts.layout import Feed, feed_of
+from harness.artifacts.manifest import artifact_file
+from harness.deploy import deploy_artifact
 from harness.devices import Device, Execution
 from harness.gate import Gate
 from harness.measurement import CellStatus, GateFacts, Measurement
@@ -26,6 +28,7 @@ from harness.stats.summary import Launch, summarise_launch
 from harness.tensors import read_tensors
 from harness.wire import (
     ArtifactRef,
+    CompanionRef,
     InputsRef,
     LatencyPass,
     MeasurePass,
@@ -70,7 +73,7 @@ def measure(
     manifest = job.artifact.manifest
     if job.artifact.path is None or manifest.sha256 is None:
         return unmeasured(job.cell, CellStatus.FAILED, "there is no artifact to run", now)
-    deploy(device, job.artifact.path, manifest.sha256)
+    deploy_artifact(device, job.artifact)
     seen = Seen()
     launches = Launches(job, device, keeper, gate or Gate(device))
     for _ in range(job.launches or max(job.profile.checkpoints)):
@@ -113,7 +116,7 @@ class Launches:
         seen.note(device.conditions())
         request = make_request(job, self._number, outputs=seen.outputs is None and self._number == 0)
         self._number += 1
-        execution = device.execute(request, job.model.inputs_path, _deadline_s(job))
+        execution = device.execute(request, _feed(job).path, _deadline_s(job))
         sha256 = self._keeper.keep(execution.reply_bytes, ".json")
         seen.last = reply = execution.reply
         if reply.status is not ReplyStatus.OK or reply.latency is None or not reply.latency.samples_ns:
@@ -157,9 +160,9 @@ def launch_once(job: Job, device: Device) -> RunReply:
     """Run one input of ``job`` once, untimed, and return the reply: whether it works at all. Raises `DeviceError`."""
     manifest = job.artifact.manifest
     if job.artifact.path is not None and manifest.sha256 is not None:
-        deploy(device, job.artifact.path, manifest.sha256)
+        deploy_artifact(device, job.artifact)
     request = replace(make_request(job, 0), passes=Passes(outputs=OutputsPass(count=1)))
-    return device.execute(request, job.model.inputs_path, _deadline_s(job)).reply
+    return device.execute(request, _feed(job).path, _deadline_s(job)).reply
 
 
 def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], str]) -> Measurement:
@@ -170,7 +173,7 @@ def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], st
 
 def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
     """Return the request of one launch, with or without the outputs of all test inputs."""
-    profile, manifest, facts = job.profile, job.artifact.manifest, job.model.facts
+    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, _feed(job)
     latency = LatencyPass(
         warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
         measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
@@ -180,16 +183,23 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
         cell=job.cell.key,
         launch=launch,
         artifact=ArtifactRef(
-            file=f"model.{job.cell.format.value}", sha256=manifest.sha256 or "", format=job.cell.format
+            file=manifest.file or artifact_file(job.cell.format),
+            sha256=manifest.sha256 or "",
+            format=job.cell.format,
+            companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
         ),
         runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads),
-        inputs=InputsRef(file=job.model.inputs_path.name, count=facts.test_count, tensors=facts.inputs),
+        inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
         passes=Passes(
             latency=latency,
             memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
             outputs=OutputsPass(count=facts.test_count) if outputs else None,
         ),
     )
+
+
+def _feed(job: Job) -> Feed:
+    return feed_of(job.artifact, job.model)
 
 
 def _enough(job: Job, seen: Seen) -> bool:

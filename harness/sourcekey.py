@@ -46,13 +46,18 @@ def source_key(card: ModelCard) -> str:
         "random_weights": card.random_weights,
         "seed": card.seed,
         "data": _data_facts(card),
-        "packages": {package: _version(package) for package in sorted(reach.packages)},
+        "packages": {package: _version(package) for package in sorted(reach.packages | _frameworks(card))},
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, file in _files(card, reach):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"\n{name}\0{content}".encode())
     return digest.hexdigest()
+
+
+def _frameworks(card: ModelCard) -> set[str]:
+    """The package that reads the model's file, where what it makes of it depends on its version."""
+    return {"tensorflow"} if card.kind is SourceKind.KERAS else set()
 
 
 def _data_facts(card: ModelCard) -> object:
@@ -74,7 +79,8 @@ def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
     if card.folder is not None:
         yield from _below(card.folder, "folder")
     elif card.kind is not SourceKind.PYTHON:
-        yield "source", Path(card.source)
+        source = Path(card.source)
+        yield from _below(source, "source") if source.is_dir() else [("source", source)]
     for module, file in sorted(reach.files.items()):
         yield f"module/{module}", file
     if card.data is not None and card.data.source and not is_reference(card.data.source):

@@ -93,12 +93,26 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionRef:
+    """A further file of an artifact, beside the request under this name, such as the weights of a large ``.onnx``."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRef:
-    """The file to load, beside the request; the runner checks ``sha256`` before it loads."""
+    """The file to load, beside the request; the runner checks every ``sha256`` before it loads."""
 
     file: str
     sha256: str
     format: Format
+    companions: tuple[CompanionRef, ...] = ()
+
+    @property
+    def files(self) -> tuple[CompanionRef, ...]:
+        """Every file of the artifact, the one to load first."""
+        return (CompanionRef(file=self.file, sha256=self.sha256), *self.companions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from pathlib import Path
 from harness.artifacts.schedule import Group, Schedule, Worker
 from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.lifeline import child_environment
+from harness.model import SourceKind
+from harness.wire import Format
 
 # The longest export measured is minutes; past this a converter hangs.
 TASK_SECONDS = 1800.0
@@ -98,6 +100,7 @@ class _Worker:
         self._warm = crew.warm[index] if crew.warm else ""
         self._log = crew.logs / f"build-{index + 1}.log"
         self._what = "build"
+        self._library = _LIBRARIES.get(self._warm)
         self._timed_out = False
         self._killed = False
         self._lock = threading.Lock()
@@ -105,8 +108,10 @@ class _Worker:
 
     def do(self, task: WorkerTask) -> WorkerResult:
         """Send ``task`` and wait for its result; a dead or hung process becomes a failure."""
-        if self._process.poll() is not None:
+        library = _library(task)
+        if self._process.poll() is not None or self._library not in (None, library):
             self._restart()
+        self._library = library
         self._timed_out = False
         self._what = _kind(task)
         timer = threading.Timer(self._crew.task_seconds, self._give_up)
@@ -146,8 +151,10 @@ class _Worker:
             self._process.kill()
 
     def _restart(self) -> None:
+        """Start anew, importing nothing ahead: what the next task needs may not be what the last one did."""
         with self._lock:
             if not self._killed:
+                self._warm = ""
                 self.close()
                 self._process = self._start()
 
@@ -187,6 +194,15 @@ class _Worker:
 
     def _failure(self, message: str) -> WorkerResult:
         return WorkerResult(failure=TaskFailure(message=message, log=str(self._log)))
+
+
+# What `warm` brings into a process. TensorFlow and torch crash when both are in one.
+_LIBRARIES = {SourceKind.KERAS.value: "tensorflow", **{format_.value: "torch" for format_ in Format}}
+
+
+def _library(task: WorkerTask) -> str:
+    part = task.prepare or task.vary or task.export
+    return "tensorflow" if part is not None and part.card.kind is SourceKind.KERAS else "torch"
 
 
 def _kind(task: WorkerTask) -> str:

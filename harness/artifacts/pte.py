@@ -1,4 +1,4 @@
-"""ExecuTorch ``.pte``: `torch.export`, quantisation by torchao, lowering to XNNPACK or the portable kernels."""
+"""ExecuTorch ``.pte``: `torch.export`, PT2E quantisation by torchao, lowering to a backend or the portable kernels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from harness.artifacts import pte_coreml, pte_vulkan
 from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.observers import torch_observer
-from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.artifacts.source import FloatModel, cast_example, half_network, no_precision
 from harness.recipe import Observer, Precision, Quantisation, Recipe
 from harness.support import Backend
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 EPS = 2**-12
 # The weights of a row that share a scale as int4; XNNPACK has no other group that torchao offers.
 GROUP = 32
+
+# Backends of other processors, which this computer cannot run: how each makes its network and its partitioners.
+ELSEWHERE = {Backend.VULKAN: pte_vulkan.prepare, Backend.COREML: pte_coreml.prepare}
 
 
 class PteExporter:
@@ -34,6 +38,10 @@ class PteExporter:
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the variant, lowered to ``backend``, to ``path``."""
         example = self._source.example()
+        if backend in ELSEWHERE:
+            module, partitioners = ELSEWHERE[backend](self._source, recipe, lambda: self._quantised(recipe))
+            path.write_bytes(_lower(module, example, partitioners))
+            return
         match recipe.precision:
             case Precision.FP32:
                 module = self._module
@@ -129,8 +137,8 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
         case Backend.PORTABLE | None:
             return []
         case Backend.VULKAN | Backend.COREML:
-            msg = f"lowering to {backend.value} is not built in"
-            raise UnsupportedError(msg)
+            msg = f"{backend.value} has partitioners of its own"
+            raise AssertionError(msg)
         case _:
             assert_never(backend)
 

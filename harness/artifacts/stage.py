@@ -11,20 +11,13 @@ from dataclasses import dataclass, field
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
-from harness.artifacts.manifest import (
-    EXTRAS,
-    PACKAGES,
-    RUNTIME_PACKAGES,
-    Artifact,
-    ArtifactState,
-    Manifest,
-    missing_packages,
-)
+from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
+from harness.artifacts.needs import why_missing
 from harness.artifacts.pool import Crew, run_groups
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
-from harness.model import ModelCard, source_key
+from harness.model import ModelCard, SourceKind, source_key
 from harness.plan import Build
 from harness.progress import Progress
 from harness.recipe import Precision, Recipe, Step
@@ -101,9 +94,9 @@ class _Stage:
     def _at_hand(self, build: Build) -> bool:
         """Whether ``build`` is in the cache, or cannot be made at all; then it is entered."""
         recipe = self._recipe(build)
-        missing = missing_packages((PACKAGES if recipe else RUNTIME_PACKAGES)[build.format])
-        if missing:
-            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, _install_hint(build, missing)))
+        missing = why_missing(self._cards[build.model], build)
+        if missing is not None:
+            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, missing))
             return True
         model = self._outcome.models.get(build.model)
         found = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
@@ -113,9 +106,14 @@ class _Stage:
 
     def _work(self, wanted: list[Build]) -> None:
         groups = [*self._prepare_groups(), *self._vary_groups(wanted), *self._export_groups(wanted)]
-        formats = [f.value for f in LONGEST_FIRST if any(b.format is f for b in wanted)]
-        self._progress.begin(", ".join(formats) or "model")
-        run_groups(groups, Crew(warm=tuple(formats) or ("",), logs=self._cache.root / "logs"), self._report)
+        self._progress.begin(", ".join(f.value for f in LONGEST_FIRST if any(b.format is f for b in wanted)) or "model")
+        run_groups(groups, Crew(warm=self._warm(wanted), logs=self._cache.root / "logs"), self._report)
+
+    def _warm(self, wanted: list[Build]) -> tuple[str, ...]:
+        """What workers import ahead, the dearest first: exporters of formats, or TensorFlow."""
+        keras = [b for b in wanted if self._cards[b.model].kind is SourceKind.KERAS]
+        formats = [f.value for f in LONGEST_FIRST if any(b.format is f and b not in keras for b in wanted)]
+        return (*formats, *([SourceKind.KERAS.value] if keras else [])) or ("",)
 
     def _prepare_groups(self) -> list[Group]:
         """One group for each model that is not in the cache."""
@@ -254,8 +252,3 @@ def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> A
         log=log or None,
     )
     return Artifact(manifest=manifest, path=None)
-
-
-def _install_hint(build: Build, missing: tuple[str, ...]) -> str:
-    names = ", ".join(missing)
-    return f"{build.format.value} needs {names}; run: pip install 'phonebench[{EXTRAS[build.format]}]'"

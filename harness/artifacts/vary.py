@@ -73,6 +73,9 @@ def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
 def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) -> Varied:
     import torch
 
+    if card.kind is SourceKind.KERAS:
+        msg = "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
+        raise UnfitError(msg)
     if card.kind is SourceKind.TORCHSCRIPT:
         msg = "a TorchScript file cannot be changed by steps; give the nn.Module, or its folder"
         raise UnfitError(msg)

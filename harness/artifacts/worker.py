@@ -21,20 +21,22 @@ from typing import BinaryIO, assert_never
 
 import msgspec
 
-from harness.artifacts import onnx, pte, ptl, tflite
+from harness.artifacts import mlpackage, onnx, pte, ptl, tflite
 from harness.artifacts.cache import MANIFEST_FILE, Cache
 from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
+from harness.artifacts.layout import write_channels_last
 from harness.artifacts.manifest import (
-    PACKAGES,
-    RUNTIME_PACKAGES,
     ArtifactState,
     CalibrationSource,
+    Companion,
     Manifest,
+    artifact_file,
     file_sha256,
     versions_of,
 )
+from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.source import Exporter, FloatModel, UnsupportedError
@@ -48,6 +50,8 @@ from harness.artifacts.tasks import (
     decode_task,
     encode_line,
 )
+from harness.artifacts.tflite_keras import KerasExporter
+from harness.artifacts.unrun import check_unrun
 from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
@@ -65,9 +69,11 @@ EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
     Format.TFLITE: tflite.TfliteExporter,
     Format.ONNX: onnx.OnnxExporter,
     Format.PTL: ptl.PtlExporter,
+    Format.MLPACKAGE: mlpackage.MlpackageExporter,
 }
 
 WARM: dict[str, tuple[str, ...]] = {
+    SourceKind.KERAS: ("tensorflow",),
     Format.PTE: ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
     Format.TFLITE: ("litert_torch", "ai_edge_quantizer"),
     Format.ONNX: ("torch.onnx", "onnxscript", "onnxruntime.quantization"),
@@ -122,8 +128,10 @@ class Worker:
             if found is not None:
                 return WorkerResult(manifest=found.manifest, cached=True)
             with cache.making("artifacts", key) as folder:
+                last = task.recipe is not None and task.recipe.channel_last
                 varied = _varied(cache, model, task)
-                manifest = self._make(task, Expected(model=model, card=task.card, varied=varied), folder, key)
+                expected = Expected(model=model, card=task.card, varied=varied, channel_last=last)
+                manifest = self._make(task, expected, folder, key)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)
 
@@ -131,7 +139,7 @@ class Worker:
         """Write the artifact into ``folder``, pass it through the gate, and say what became of it."""
         started = time.monotonic()
         build = task.build
-        path = folder / f"model.{build.format.value}"
+        path = folder / artifact_file(build.format)
         manifest = _blank(task, expected, key)
         if expected.varied is not None and expected.varied.facts.reason is not None:
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=expected.varied.facts.reason)
@@ -143,7 +151,11 @@ class Worker:
                 exporter.export(task.recipe, build.backend, path)
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
-        return _verified(manifest, path, expected, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        made = _measured(manifest, path)
+        if expected.channel_last:
+            made = replace(made, inputs=write_channels_last(expected.model, folder))
+        return _verified(replace(made, seconds=seconds), path, expected)
 
     def _exporter_for(self, expected: Expected, format_: Format, cache: Cache) -> Exporter:
         key = expected.varied.facts.key if expected.varied else expected.model.facts.key
@@ -151,9 +163,15 @@ class Worker:
         if known is not None and known[:2] == (key, format_):
             return known[2]
         self._exporter = None
-        exporter = EXPORTERS[format_](float_model(expected, cache))
+        exporter = _new_exporter(expected, format_, cache)
         self._exporter = (key, format_, exporter)
         return exporter
+
+
+def _new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
+    if expected.card.kind is SourceKind.KERAS:
+        return KerasExporter(expected.card, expected.model, format_)
+    return EXPORTERS[format_](float_model(expected, cache))
 
 
 def float_model(expected: Expected, cache: Cache) -> FloatModel:
@@ -196,22 +214,30 @@ def _varied(cache: Cache, model: PreparedModel, task: ExportTask) -> VariedModel
     return found
 
 
-def _verified(manifest: Manifest, path: Path, expected: Expected, *, seconds: float) -> Manifest:
-    """Return ``manifest`` with what the file is, and what the gate made of it where its runtime is here."""
-    made = replace(
+def _measured(manifest: Manifest, path: Path) -> Manifest:
+    """Return ``manifest`` with what the file is, and those that the exporter wrote beside it."""
+    others = sorted(file for file in path.parent.iterdir() if file != path)
+    files = [path, *others]
+    return replace(
         manifest,
-        state=ArtifactState.UNVERIFIED,
         file=path.name,
         sha256=file_sha256(path),
-        bytes=path.stat().st_size,
-        compressed_bytes=deflated_size(path),
-        seconds=seconds,
+        bytes=sum(file.stat().st_size for file in files),
+        compressed_bytes=sum(deflated_size(file) for file in files),
+        companions=tuple(
+            Companion(file=file.name, sha256=file_sha256(file), bytes=file.stat().st_size) for file in others
+        ),
     )
+
+
+def _verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
+    """Return ``manifest`` with what the gate made of the file, or what can be seen of one that does not run here."""
     if not runs_here(manifest.format, manifest.backend):
-        return made
+        check = check_unrun(path, manifest.backend)
+        return replace(manifest, state=check.state, reason=check.reason, checked=check.found)
     gate = verify(path, manifest.format, gate_delegate(manifest.format, manifest.backend), expected)
     return replace(
-        made,
+        manifest,
         state=gate.state,
         reason=gate.reason,
         sqnr_db=gate.sqnr_db,
@@ -255,7 +281,6 @@ def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> Calibrat
 
 
 def _blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
-    packages = PACKAGES if task.recipe else RUNTIME_PACKAGES
     varied = expected.varied.facts if expected.varied else None
     return Manifest(
         key=key,
@@ -269,7 +294,7 @@ def _blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
         steps=varied.reports if varied else (),
         parameters=varied.parameters if varied else expected.model.facts.parameters,
         macs=varied.macs if varied else expected.model.facts.macs,
-        versions=versions_of(packages[task.build.format]),
+        versions=versions_of(packages_of(task.card, task.build)),
     )
 
 

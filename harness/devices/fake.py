@@ -194,9 +194,10 @@ class FakePhone:
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         self._check_present()
-        if request.artifact.sha256 not in self._sizes:
-            msg = f"artifact {request.artifact.sha256!r} is not on device {self._info.key!r}: push it before the launch"
-            raise DeviceError(msg)
+        for part in request.artifact.files:
+            if part.sha256 not in self._sizes:
+                msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
+                raise DeviceError(msg)
         if not inputs.is_file():
             msg = f"the inputs {str(inputs)!r} are not there: prepare the model's data first"
             raise DeviceError(msg)
@@ -250,7 +251,7 @@ class FakePhone:
         fallback, hot = self._character is Character.FALLBACK, self._character is Character.HOT
         return Script(
             request=request,
-            artifact_bytes=self._sizes[request.artifact.sha256],
+            artifact_bytes=sum(self._sizes[p.sha256] for p in request.artifact.files),
             delegate=Delegate.CPU if fallback else request.runtime.delegate,
             speed=_SPEED.get(self._character, 1.0) * (1 + _HOT_LAUNCH_GROWTH * (self._launches - 1) * hot),
             drift=_HOT_CALL_GROWTH * hot,

@@ -86,11 +86,11 @@ class HostDevice:
         return True
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        artifact = self._folder("artifacts") / request.artifact.sha256
-        if not artifact.exists():
-            msg = f"artifact {request.artifact.sha256!r} is not on device 'host': push it before the launch"
-            raise DeviceError(msg)
-        job = self._job(request, artifact, inputs)
+        for part in request.artifact.files:
+            if not (self._folder("artifacts") / part.sha256).exists():
+                msg = f"artifact {part.sha256!r} is not on device 'host': push it before the launch"
+                raise DeviceError(msg)
+        job = self._job(request, inputs)
         log = job / LOG_FILE
         watch: list[StateSample] = []
         code = _run([*self._command, str(job)], log=log, limits=(request.runtime.threads, deadline_s), watch=watch)
@@ -114,14 +114,15 @@ class HostDevice:
             folder.mkdir(exist_ok=True)
         return folder
 
-    def _job(self, request: RunRequest, artifact: Path, inputs: Path) -> Path:
+    def _job(self, request: RunRequest, inputs: Path) -> Path:
         """Make the job's folder in place of the one before."""
-        job = self._folder("job")
+        job, artifacts = self._folder("job"), self._folder("artifacts")
         with _storage(job):
             shutil.rmtree(job)
             job.mkdir()
             (job / REQUEST_FILE).write_bytes(encode(request))
-            _link_or_copy(artifact, job / _plain(request.artifact.file))
+            for part in request.artifact.files:
+                _link_or_copy(artifacts / part.sha256, job / _plain(part.file))
             _link_or_copy(inputs, job / _plain(request.inputs.file))
         return job
 
