@@ -16,7 +16,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
-from harness.deploy import deploy
+from harness.deploy import deploy_artifact
 from harness.devices import Device, open_device, parse_device_key
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
 from harness.model import ModelCard, ModelOptions, resolve
@@ -176,8 +176,7 @@ def _session(
 ) -> PairSession:
     """Run the pairs; whatever ends them, what both sides have shown is stored."""
     for job in jobs:
-        if job.artifact.path is not None and job.artifact.manifest.sha256 is not None:
-            deploy(device, job.artifact.path, job.artifact.manifest.sha256)
+        deploy_artifact(device, job.artifact)
     seen, began = Sides(), utc_now()
     failed: list[str] = []
     progress.start("pairs", request.plan.most_pairs)
