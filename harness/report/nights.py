@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.history.records import Decision, Night
 from harness.history.story import Change, Story
 from harness.measurement import ConditionId
+from harness.metrics import Metric
 from harness.report import units
 from harness.report.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
 from harness.storage import storage_errors, write_whole
@@ -84,7 +85,8 @@ def unit_of(story: Story) -> units.Unit:
         case "bytes":
             return units.size_unit(values)
         case _:
-            return units.PERCENT
+            # The metric that a model's folder names may be on any scale.
+            return units.PERCENT if story.series.metric is Metric.ACCURACY else units.PLAIN
 
 
 def commit_range(change: Change) -> str:
@@ -151,7 +153,9 @@ def _axes(axes: Axes, story: Story, unit: units.Unit) -> None:
     low, high = axes.get_ylim()
     margin = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
-    axes.set_ylabel(f"{story.series.metric.replace('_', ' ')}, {unit.name}", fontsize=FONT_SIZE, color=MUTED)
+    axes.set_ylabel(
+        f"{story.series.metric.replace('_', ' ')}, {unit.name}".rstrip(", "), fontsize=FONT_SIZE, color=MUTED
+    )
     axes.set_title(story.series.name, fontsize=FONT_SIZE, color=INK, loc="left", pad=8 + LINES * LINE_POINTS)
     bare(axes, grid="y")
 

@@ -108,4 +108,4 @@ def _show(value: float | None, unit: str) -> str:
         case "bytes":
             return units.size(value)
         case _:
-            return units.percent(value)
+            return units.PLAIN.full(value)

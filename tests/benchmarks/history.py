@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -50,34 +51,48 @@ def history(folder: Path) -> None:
         fill(opened)
         print(f"history: {SERIES * NIGHTS:,} rows made in {time.perf_counter() - began:.0f} s")
         for night in range(NIGHTS, NIGHTS + MORE_NIGHTS):
-            made = entries(night)
-            began = time.perf_counter()
+            made, spent = entries(night), Spent()
             append(opened, run_facts(night), made)
-            print(f"history: a night of {len(made):,} rows appended in {time.perf_counter() - began:.2f} s")
-        began = time.perf_counter()
+            print(f"history: a night of {len(made):,} rows appended in {spent}")
+        spent = Spent()
         again = append(opened, run_facts(night), made)
-        print(f"history: the same night again in {time.perf_counter() - began:.2f} s, {again.added} rows added")
+        print(f"history: the same night again in {spent}, {again.added} rows added")
         ask(opened)
     if "://" not in where:
         print(f"history: {Path(where).stat().st_size / 1e6:.0f} MB")
 
 
+class Spent:
+    """Wall and processor time since it was made; on a busy machine only the second says much."""
+
+    def __init__(self) -> None:
+        self.wall_s, self.own_s = time.perf_counter(), time.process_time()
+
+    def stop(self) -> tuple[float, float]:
+        """Return both, s."""
+        return time.perf_counter() - self.wall_s, time.process_time() - self.own_s
+
+    def __str__(self) -> str:
+        wall, own = self.stop()
+        return f"{wall:.2f} s (processor {own:.2f} s)"
+
+
 def ask(opened: History) -> None:
-    """Time the two questions."""
-    seconds = []
-    for cell in random.Random(1).sample(range(SERIES), ASKED):
-        began = time.perf_counter()
-        nights = nights_of(opened, make_series(cells()[cell], Metric.LATENCY).name)
-        seconds.append(time.perf_counter() - began)
-    worst = sorted(seconds)[int(0.95 * ASKED)]
-    print(f"history: one series of {len(nights)} nights: {median(seconds) * 1e3:.2f} ms, p95 {worst * 1e3:.2f} ms")
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        found = latest(opened)
-        count = len(found.series) if found else 0
-        seconds.append(time.perf_counter() - began)
-    print(f"history: newest night of {count:,} series against seven: {median(seconds) * 1e3:.0f} ms")
+    """Time the two questions, whose first answer also warms the caches."""
+    names = [make_series(cells()[i], Metric.LATENCY).name for i in random.Random(1).sample(range(SERIES), ASKED)]
+    print(f"history: one series: {timings([partial(nights_of, opened, name) for name in names])}")
+    print(f"history: newest night of all series against seven: {timings([partial(latest, opened)] * 9)}")
+
+
+def timings(calls: list[Callable[[], object]]) -> str:
+    """Median, quickest and slowest of ``calls``, ms."""
+    spent: list[tuple[float, float]] = []
+    for call in calls:
+        began = Spent()
+        call()
+        spent.append(began.stop())
+    wall, own = (sorted(1e3 * times[i] for times in spent) for i in (0, 1))
+    return f"{median(wall):.1f} ms ({wall[0]:.1f} to {wall[-1]:.1f}; processor {median(own):.1f} ms)"
 
 
 def fill(opened: History) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.history.records import Decision, Latest
+from harness.history.figures import make_series
+from harness.history.records import Decision, Figures, Latest
 from harness.history.story import Story, tell
+from harness.metrics import Metric
 from harness.report.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
 from harness.report.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
-from tests.history.nights import PHONE, SERIES, entry, failed_entry
+from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry
 from tests.history.test_history_story import LEVEL, decided, level, night
 
 
@@ -95,6 +97,17 @@ def test_the_lines_below_say_level_changes_and_swaps() -> None:
 def test_the_range_of_commits(good: str | None, bad: str | None, words: str) -> None:
     change = replace(story().changes[0], last_good=good, first_bad=bad)
     assert words in commit_range(change)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [(Metric.SIZE, 54_826.0, "54.8 kB"), (Metric.ACCURACY, 0.99, "99.0 %"), (Metric.SCORE, 35.2, "35.2")],
+)
+def test_each_metric_is_shown_in_its_unit(metric: Metric, value: float, shown: str) -> None:
+    given = replace(entry(1.0), series=make_series(CELL, metric), figures=Figures(value=value))
+    one = tell(given.series, [night(0, given)])
+    assert night_rows(one, last=1)[0][1] == shown
+    assert nights_svg(one) is not None
 
 
 def test_json_holds_every_night() -> None:
