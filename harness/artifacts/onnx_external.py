@@ -10,6 +10,8 @@ from typing import Any
 
 # Protobuf's limit is 2 GiB for everything; the rest is for the graph around the weights.
 EXTERNAL_BYTES = 1_900_000_000
+# Smaller tensors stay in the graph: onnxruntime reads shapes and axes there before it opens the second file.
+SMALL_BYTES = 1024
 
 
 def weight_bytes(model: Any) -> int:
@@ -30,8 +32,10 @@ def save(model: Any, path: Path, *, limit: int) -> None:
         save_as_external_data=True,
         all_tensors_to_one_file=True,
         location=f"{path.name}.data",
-        size_threshold=0,
+        size_threshold=SMALL_BYTES,
     )
+    # Saving has emptied the model, which other variants are derived from.
+    onnx.load_external_data_for_model(model, str(path.parent))
 
 
 def split(path: Path, *, limit: int) -> None:

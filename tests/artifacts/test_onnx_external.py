@@ -48,6 +48,12 @@ def test_weights_past_the_limit_lie_beside_and_the_gate_finds_them(bench: Bench,
     assert manifest.bytes == path.stat().st_size + companion.bytes
 
 
+def test_writing_the_weights_apart_leaves_them_for_the_next_variant(bench: Bench) -> None:
+    card = image_card(bench.cache.root)
+    bench.make(card, "fp32", Format.ONNX)
+    assert bench.make(card, "fp16", Format.ONNX).state is ArtifactState.READY
+
+
 def test_under_the_limit_there_is_one_file(tmp_path: Path) -> None:
     assert Bench(tmp_path).make(image_card(tmp_path), "fp32", Format.ONNX).companions == ()
 

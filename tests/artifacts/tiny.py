@@ -47,8 +47,8 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU())
-        self.head = nn.Linear(16, 4)
+        self.body = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU())
+        self.head = nn.Linear(64, 4)
 
     def forward(self, picture):
         return self.head(self.body(picture).mean((2, 3), keepdim=True).flatten(1))
