@@ -108,7 +108,8 @@ class ModelCard:
     ready-made files). ``random_weights`` means the weights are left as initialised: speed is real, accuracy is not
     measured. ``ranges`` has those inputs whose card declares one. ``parts``: the networks that a ``composed`` model is
     put together from. ``whole``: the card of the model that this one is a part of; its inputs and data come from there,
-    and ``inputs`` is empty.
+    and ``inputs`` is empty. ``student`` is a reference to a factory of a smaller network with the same inputs and
+    outputs, for distillation.
     """
 
     name: str
@@ -128,6 +129,7 @@ class ModelCard:
     target: str | None = None
     parts: tuple[PartCard, ...] = ()
     whole: ModelCard | None = None
+    student: str | None = None
 
 
 def last_parts(card: ModelCard) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from harness.spec import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
 
 MAX_ELEMENTS = 2**28
+MODEL_KEYS = ("name", "task", "source", "weights", "license", "metric", "target", "student")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -49,6 +50,7 @@ class _ModelTable:
     license: str = ""
     metric: str | None = None
     target: str | None = None
+    student: str | None = None
 
 
 def read_card(folder: Path, options: ModelOptions) -> ModelCard:
@@ -76,6 +78,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         seed=options.seed,
         metric=_checked_metric(table, folder, file),
         target=table.target,
+        student=table.student,
     )
     if parts:
         card = replace(card, kind=SourceKind.COMPOSED, parts=_checked_parts(card, file))
@@ -84,6 +87,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     card = _with_source(card, where=f"source in [model] of {file}")
     card = with_options(card, options)
     _check_weights(card, f"[model] of {file}")
+    _check_student(card, file)
     return card
 
 
@@ -182,7 +186,7 @@ def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
 
 def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) -> _ModelTable:
     where = f"[model] of {file}"
-    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license", "metric", "target"), where)
+    table = _table(values.get("model", {}), MODEL_KEYS, where)
     if parts:
         given = next((key for key in ("source", "weights") if key in table), None)
         if given is not None:
@@ -376,3 +380,13 @@ def _check_weights(card: ModelCard, where: str) -> None:
     elif not (card.folder / card.weights).is_file():
         msg = f"{where}: there is no such file; put it there, or use --random-weights"
         raise UsageError(msg)
+
+
+def _check_student(card: ModelCard, file: Path) -> None:
+    if card.student is None:
+        return
+    where = f"student in [model] of {file} is {card.student!r}"
+    if not is_reference(card.student):
+        msg = f"{where}: use module:function, a function that takes nothing and returns an nn.Module"
+        raise UsageError(msg)
+    _check_module(card.student, card.folder, where)

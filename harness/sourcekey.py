@@ -40,6 +40,7 @@ def source_key(card: ModelCard) -> str:
         "parts": [_part_facts(part) for part in card.parts],
         "whole": None if card.whole is None else [source_key(card.whole), card.name],
         "weights": card.weights,
+        "student": card.student,
         "task": card.task.value,
         "inputs": msgspec.to_builtins(card.inputs),
         "ranges": msgspec.to_builtins(card.ranges),
@@ -107,7 +108,7 @@ class _Reach:
 def _reach(card: ModelCard) -> _Reach:
     reach = _Reach()
     parts = (text for part in card.parts for text in (part.source, part.weights))
-    named = (card.source, card.weights, card.data.source if card.data else None, *parts)
+    named = (card.source, card.weights, card.student, card.data.source if card.data else None, *parts)
     todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
     while todo:
         module = todo.pop()

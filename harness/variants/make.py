@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
-from harness.recipe import Cluster, Fuse, LowRank, Prune, Sparsify, Step
+from harness.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
 from harness.stepreport import StepReport
-from harness.variants import cluster, fuse, lowrank, prune, sparse
+from harness.variants import cluster, distill, fuse, lowrank, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ STEPS: dict[type[Step], Apply[Any]] = {
     Cluster: cluster.apply,
     Prune: prune.apply,
     Sparsify: sparse.apply,
+    Distill: distill.apply,
+    Qat: qat.apply,
 }
 
 
