@@ -243,6 +243,15 @@ def write_text(run: RunRecord, name: str, text: str) -> Path:
     return path
 
 
+def write_beside(root: Path, name: str, text: str) -> Path:
+    """Write a file that belongs to no run below the results folder, whole or not at all, and return its path."""
+    path = root / name
+    with storage_errors(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, text.encode())
+    return path
+
+
 def _read_folder(folder: Path) -> RunRecord:
     head = _read_head(folder)
     measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)

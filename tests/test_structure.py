@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
     ("storage", "metrics", "quality", "wire", "profiles", "recipe", "stepreport"),
-    ("tensors", "measurement", "shorthand", "support"),
+    ("tensors", "measurement", "shorthand", "support", "scan"),
     ("stats",),
     ("spec",),
     ("reference", "modelcard"),

@@ -6,6 +6,7 @@ is read from the traced graph; the network itself stays the module that it was, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
+class Pair:
     """Names of a layer and of the batch norm that alone reads it, and whether an activation comes next."""
 
     layer: str
@@ -29,9 +30,7 @@ class _Pair:
 
 def apply(network: torch.nn.Module, step: Fuse, context: StepContext) -> Outcome:  # noqa: ARG001  nothing to choose
     """Fold every batch norm whose only input is a convolution or linear; a network without any is left as it is."""
-    pairs = tuple(_pairs(network))
-    for pair in pairs:
-        _fold(network, pair)
+    pairs = fold_norms(network)
     if not pairs:
         return Outcome(
             network=network,
@@ -45,16 +44,51 @@ def apply(network: torch.nn.Module, step: Fuse, context: StepContext) -> Outcome
     )
 
 
-def _pairs(network: torch.nn.Module) -> Iterator[_Pair]:
-    """Find layers and their norms in the traced graph; a module that is called twice cannot be folded."""
-    import torch
+def fold_norms(network: torch.nn.Module) -> tuple[Pair, ...]:
+    """Fold the batch norms of ``network`` in place and return which. Raises `UnfitError` when it cannot be traced."""
+    pairs = tuple(_pairs(network))
+    for pair in pairs:
+        _fold(network, pair)
+    return pairs
+
+
+def activations(network: torch.nn.Module) -> dict[str, str]:
+    """Return by layer the name of the activation module that alone reads it; modules that are called once alone count.
+
+    Identities, which folding leaves, are looked through. Raises `UnfitError` when the network cannot be traced.
+    """
     from torch import nn
 
+    graph, modules = _traced(network), dict(network.named_modules())
+    calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    kinds = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.SiLU, nn.GELU)
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[str(node.target)], kinds) or calls[str(node.target)] > 1:
+            continue
+        before = node.args[0]
+        while before.op == "call_module" and isinstance(modules[str(before.target)], nn.Identity):
+            before = before.args[0] if len(before.users) == 1 else node
+        if before.op == "call_module" and before is not node and len(before.users) == 1:
+            found[str(before.target)] = str(node.target)
+    return found
+
+
+def _traced(network: torch.nn.Module) -> torch.fx.Graph:
+    import torch
+
     try:
-        graph = torch.fx.symbolic_trace(network).graph
+        return torch.fx.symbolic_trace(network).graph
     except (torch.fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError, ValueError) as error:
         msg = f"fuse: the network cannot be traced to see which layers follow each other ({error}); leave the step out"
         raise UnfitError(msg) from error
+
+
+def _pairs(network: torch.nn.Module) -> Iterator[Pair]:
+    """Find layers and their norms in the traced graph; a module that is called twice cannot be folded."""
+    from torch import nn
+
+    graph = _traced(network)
     modules = dict(network.named_modules())
     calls = [str(node.target) for node in graph.nodes if node.op == "call_module"]
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -67,7 +101,7 @@ def _pairs(network: torch.nn.Module) -> Iterator[_Pair]:
             continue
         if calls.count(str(before.target)) > 1 or calls.count(str(node.target)) > 1:
             continue
-        yield _Pair(layer=str(before.target), norm=str(node.target), activated=_activated(node, modules))
+        yield Pair(layer=str(before.target), norm=str(node.target), activated=_activated(node, modules))
 
 
 def _activated(norm: torch.fx.Node, modules: dict[str, torch.nn.Module]) -> bool:
@@ -82,7 +116,7 @@ def _activated(norm: torch.fx.Node, modules: dict[str, torch.nn.Module]) -> bool
     return after.target in (functional.relu, functional.relu6, functional.hardtanh)
 
 
-def _fold(network: torch.nn.Module, pair: _Pair) -> None:
+def _fold(network: torch.nn.Module, pair: Pair) -> None:
     from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
