@@ -27,6 +27,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError, UsageError
+from harness.goal import Goal
 from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
@@ -65,7 +66,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """The content of ``run.json``. Times are ISO 8601, UTC."""
+    """The content of ``run.json``. Times are ISO 8601, UTC. ``goal`` is set for a search, whose plan grows."""
 
     schema: int = SCHEMA
     id: str
@@ -78,6 +79,7 @@ class RunHead:
     host: DeviceInfo
     versions: dict[str, str]
     commit: str | None
+    goal: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class RunRecord:
     commit: str | None
     measurements: tuple[Measurement, ...]
     damaged_lines: int = 0
+    goal: Goal | None = None
 
 
 class RunWriter:
@@ -123,6 +126,11 @@ class RunWriter:
             devices=self.head.devices if devices is None else devices,
             finished_at=self.head.finished_at if finished_at is None else finished_at,
         )
+        self._write_head()
+
+    def grow(self, spec: Spec, plan: Plan, goal: Goal) -> None:
+        """Replace what is asked for by more of it: a search finds its cells on the way. Cells are never taken away."""
+        self.head = replace(self.head, spec=spec, plan=plan, goal=goal, finished_at=None)
         self._write_head()
 
     def add(self, measurement: Measurement) -> None:
@@ -269,6 +277,7 @@ def _read_folder(folder: Path) -> RunRecord:
         commit=head.commit,
         measurements=measurements,
         damaged_lines=damaged,
+        goal=head.goal,
     )
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
     ("storage", "metrics", "quality", "wire", "profiles", "recipe", "stepreport"),
-    ("tensors", "measurement", "shorthand", "support", "scan"),
+    ("tensors", "measurement", "shorthand", "support", "scan", "goal"),
     ("stats",),
     ("spec",),
     ("reference", "modelcard"),
@@ -33,7 +33,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deploy",),
     ("run", "doctor"),
     ("store",),
+    ("search",),
     ("pipeline", "capability", "report"),
+    ("optimise",),
     ("cli",),
     ("__main__",),
 )

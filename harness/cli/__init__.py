@@ -16,7 +16,7 @@ import click
 from harness import __version__
 from harness.cli.cache import cache
 from harness.cli.inventory import devices, doctor, formats, models
-from harness.cli.optimise import sensitivity
+from harness.cli.optimise import search, sensitivity
 from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.errors import InterruptedRunError, PhonebenchError, suggestion
@@ -44,7 +44,7 @@ def cli() -> None:
     """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
 
 
-for command in (run, build, sensitivity, models, formats, devices, doctor, show, report, cache):
+for command in (run, build, sensitivity, search, models, formats, devices, doctor, show, report, cache):
     cli.add_command(command)
 
 

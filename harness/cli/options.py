@@ -49,6 +49,16 @@ model_options = together(
     click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
 )
 
+measuring_options = together(
+    _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: pte, tflite, onnx]"),
+    _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    _listed("-t", "--threads", help="The number of threads.  [default: 1]"),
+    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
+    click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
+)
+
 spec_options = together(
     click.argument("model", nargs=-1),
     _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),

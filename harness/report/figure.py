@@ -22,6 +22,7 @@ COLOURS: dict[Format, str] = {
     Format.TFLITE: "#e69f00",
     Format.ONNX: "#009e73",
     Format.PTL: "#cc79a7",
+    Format.MLPACKAGE: "#56b4e9",
 }
 MARKERS: dict[str, str] = {
     Precision.FP32: "o",

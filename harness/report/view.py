@@ -172,7 +172,7 @@ def _artifact_bytes(measurement: Measurement | None) -> int | None:
 
 
 def _run_facts(run: RunRecord) -> dict[str, Any]:
-    names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit")
+    names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
     return {name: _plain(getattr(run, name)) for name in names}
 
 

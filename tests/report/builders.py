@@ -171,7 +171,7 @@ def cells(*, device: str = "host", model: str = "digits", profile: ProfileName =
     """Four formats by four variants."""
     return tuple(
         make_cell(model, variant, format_, DELEGATE[format_], 1, device, profile)
-        for format_ in Format
+        for format_ in DELEGATE
         for variant in VARIANTS
     )
 
