@@ -104,7 +104,8 @@ class Scope(StrEnum):
 class FineTune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The budget of training a damaged network again: whole ``epochs``, or as many as fit into ``seconds``.
 
-    It ends early when the score on the calibration split has not risen for ``patience`` epochs.
+    With both, what is spent first ends it. It ends early when the loss on the calibration split has not fallen for
+    ``patience`` epochs, and the weights with the smallest are kept.
     """
 
     epochs: int = 30

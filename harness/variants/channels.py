@@ -1,0 +1,177 @@
+"""Which channels of a network go together, and which must stay: the dependency graph that pruning works on.
+
+A channel is removed from every layer that makes or reads it (Fang et al. 2023, arXiv:2301.12900; torch-pruning). What
+must stay is found by running the network once: layers whose outputs are the network's, and layers whose outputs are
+multiplied with each other (attention), where the places of the channels mean something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.variants.step import UnfitError
+
+if TYPE_CHECKING:
+    import torch
+
+OUTPUT = "its outputs are the network's"
+ATTENTION = "attention: its outputs are multiplied with each other, head by head"
+GROUPED = "a grouped convolution reads its channels in fixed groups"
+GROUP_NORM = "a group norm reads its channels in fixed groups"
+RECURRENT = "a recurrent layer is among those that share its channels"
+
+_PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm", "einsum", "scaled_dot_product_attention")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelGroup:
+    """Channels that several layers share: ``makers`` are those that make them, ``name`` is the first.
+
+    ``items`` is torch-pruning's own group. ``fixed`` says why they must stay, None when they may go.
+    """
+
+    name: str
+    channels: int
+    makers: tuple[str, ...]
+    items: Any
+    fixed: str | None
+
+
+def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> list[ChannelGroup]:
+    """Return the groups of ``network``, in the order in which the layers stand in it.
+
+    Raises `UnfitError` when the network cannot be traced.
+    """
+    import torch_pruning
+
+    for parameter in network.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    fixed = fixed_layers(network, example)
+    try:
+        graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=list(example), verbose=False)
+        found = list(graph.get_all_groups())
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError) as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"the network cannot be traced to see which layers share channels ({told}); leave the step out"
+        raise UnfitError(msg) from error
+    groups = [_group(items, network, fixed, graph) for items in found]
+    order = [name for name, _ in network.named_modules()]
+    return sorted(groups, key=lambda group: order.index(group.name))
+
+
+def _group(items: Any, network: torch.nn.Module, fixed: dict[str, str], graph: Any) -> ChannelGroup:
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    members = [item.dep.target.module for item in items]
+    made = {id(i.dep.target.module) for i in items if graph.is_out_channel_pruning_fn(i.dep.handler)}
+    layers = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear | _ConvNd))
+    makers = tuple(name for name, module in layers if id(module) in made)
+    why = next((fixed[name] for name in makers if name in fixed), None) or _why_fixed(members)
+    return ChannelGroup(name=makers[0], channels=len(items[0].idxs), makers=makers, items=items, fixed=why)
+
+
+def _why_fixed(members: list[Any]) -> str | None:
+    from torch import nn
+
+    for module in members:
+        if isinstance(module, nn.MultiheadAttention):
+            return ATTENTION
+        if isinstance(module, nn.RNNBase):
+            return RECURRENT
+        if isinstance(module, nn.GroupNorm):
+            return GROUP_NORM
+        depthwise = getattr(module, "groups", 1) == getattr(module, "out_channels", 0)
+        if getattr(module, "groups", 1) > 1 and not depthwise:
+            return GROUPED
+    return None
+
+
+def fixed_layers(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
+    """Return the layers of ``network`` whose channels must stay, with the reason. It is run once, with gradients."""
+    import torch
+
+    traced = _Traced()
+    with torch.enable_grad(), traced.watching(network), _product_mode(traced):
+        result = network(*example)
+    reasons = dict.fromkeys(traced.multiplied, ATTENTION)
+    for output in _tensors(result):
+        reasons |= dict.fromkeys(traced.makers_of(output), OUTPUT)
+    return reasons
+
+
+@dataclass(slots=True)
+class _Traced:
+    """Which layer made what, by the nodes of the autograd graph."""
+
+    made_by: dict[Any, str] = field(default_factory=dict)
+    multiplied: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def watching(self, network: torch.nn.Module) -> Iterator[None]:
+        """Note what every convolution and linear layer of ``network`` makes."""
+        from torch import nn
+        from torch.nn.modules.conv import _ConvNd
+
+        def note(name: str, output: Any) -> None:
+            for tensor in _tensors(output):
+                if tensor.grad_fn is not None:
+                    self.made_by[tensor.grad_fn] = name
+
+        hooks = [
+            module.register_forward_hook(lambda _m, _x, y, name=name: note(name, y))
+            for name, module in network.named_modules()
+            if isinstance(module, nn.Linear | _ConvNd)
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def makers_of(self, tensor: torch.Tensor) -> list[str]:
+        """Return the layers whose outputs reach ``tensor`` with no other layer between."""
+        todo, seen, found = [tensor.grad_fn], set(), []
+        while todo:
+            node = todo.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node in self.made_by:
+                found.append(self.made_by[node])
+            else:
+                todo += [after for after, _ in node.next_functions]
+        return found
+
+    def note_product(self, operands: list[torch.Tensor]) -> None:
+        """Note the layers that made ``operands``, where two of them at least come from layers."""
+        makers = [made for operand in operands if (made := self.makers_of(operand))]
+        if len(makers) > 1:
+            self.multiplied += [name for made in makers for name in made]
+
+
+def _product_mode(traced: _Traced) -> Any:
+    from torch.overrides import TorchFunctionMode
+
+    class Products(TorchFunctionMode):
+        """Sees every product of two tensors."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+            if getattr(func, "__name__", "") in _PRODUCTS:
+                traced.note_product(list(_tensors([args, kwargs or {}])))
+            return func(*args, **(kwargs or {}))
+
+    return Products()
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)

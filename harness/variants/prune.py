@@ -1,0 +1,206 @@
+"""``prune``: whole channels removed from every layer that makes or reads them, then the network is trained again.
+
+The one decision: what may not be cut is left alone with a reason in the report, and a cut that the network does not
+run with is taken back, so that a network comes out that runs and gives outputs of the same shape.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from harness.errors import BuildError, suggestion
+from harness.recipe import Prune, Scope
+from harness.stepreport import Figure, LayerReport
+from harness.variants.channels import ChannelGroup, channel_groups
+from harness.variants.importance import rating
+from harness.variants.step import Outcome, StepContext, UnfitError
+from harness.variants.training import fine_tune
+
+if TYPE_CHECKING:
+    import torch
+
+# Channels to remove, by the first layer that makes them.
+Cuts = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """A network without some of its channels, in eval mode, not trained again yet."""
+
+    network: torch.nn.Module
+    figures: dict[Figure, float]
+    layers: tuple[LayerReport, ...]
+
+
+def apply(network: torch.nn.Module, step: Prune, context: StepContext) -> Outcome:
+    """Prune, and train again."""
+    pruned = prune(network, step, context)
+    trained = fine_tune(pruned.network, step, context)
+    return Outcome(
+        network=pruned.network,
+        figures=pruned.figures,
+        layers=pruned.layers,
+        training=trained.report,
+        notes=trained.notes,
+    )
+
+
+def prune(network: torch.nn.Module, step: Prune, context: StepContext) -> Pruned:
+    """Return ``network`` with the least important channels removed.
+
+    Raises `UnfitError` when it has none that may go, `BuildError` when a layer would be left without channels, or
+    ``keep`` names a layer that is not there.
+    """
+    _check_keep(network, step)
+    groups = channel_groups(network, context.example())
+    left = {group.name: why for group in groups if (why := _why_left(group, step))}
+    free = [group for group in groups if group.name not in left]
+    if not free:
+        told = "; ".join(dict.fromkeys(left.values())) or "it has no convolution and no linear layer"
+        msg = f"prune: the network has no channels that may go ({told})"
+        raise UnfitError(msg)
+    cuts = _cuts(free, step, network, context)
+    if not cuts:
+        msg = f"prune: ratio {step.ratio:g} removes nothing in multiples of {step.round_to}: raise it or lower round_to"
+        raise UnfitError(msg)
+    network.zero_grad()
+    pruned, failed = _cut_what_runs(network, cuts, context)
+    if failed.keys() == cuts.keys():
+        msg = f"prune: the network does not run with fewer channels in any layer: {next(iter(failed.values()))}"
+        raise UnfitError(msg)
+    return _pruned(pruned, groups, cuts, left | failed)
+
+
+def _pruned(network: torch.nn.Module, groups: list[ChannelGroup], cuts: Cuts, left: Mapping[str, str]) -> Pruned:
+    removed = {name: len(cut) for name, cut in cuts.items() if name not in left}
+    before = sum(group.channels for group in groups)
+    layers = [_report(group, removed.get(group.name, 0), left.get(group.name)) for group in groups]
+    figures: dict[Figure, float] = {
+        Figure.CHANNELS_BEFORE: before,
+        Figure.CHANNELS_AFTER: before - sum(removed.values()),
+    }
+    return Pruned(network=network.eval(), figures=figures, layers=tuple(layers))
+
+
+def _report(group: ChannelGroup, removed: int, left: str | None) -> LayerReport:
+    if left is not None:
+        return LayerReport(layer=group.name, outcome=f"left alone: {left}")
+    others = [name for name in group.makers if name != group.name]
+    shared = f", shared with {', '.join(others)}" if others else ""
+    return LayerReport(layer=group.name, outcome=f"{group.channels - removed} of {group.channels} channels{shared}")
+
+
+def _check_keep(network: torch.nn.Module, step: Prune) -> None:
+    names = [name for name, _ in network.named_modules() if name]
+    for kept in step.keep:
+        if kept not in names:
+            msg = f"keep names {kept!r}, which is no layer of the network; {suggestion(kept, names)}"
+            raise BuildError(msg)
+
+
+def _why_left(group: ChannelGroup, step: Prune) -> str | None:
+    if group.fixed is not None:
+        return group.fixed
+    kept = next((k for k in step.keep for name in group.makers if f"{name}.".startswith(f"{k}.")), None)
+    if kept is not None:
+        return f"keep names {kept}"
+    if group.channels <= step.round_to:
+        return f"{group.channels} channels are no more than one multiple of round_to ({step.round_to})"
+    return None
+
+
+def _cuts(groups: list[ChannelGroup], step: Prune, network: torch.nn.Module, context: StepContext) -> Cuts:
+    """Choose the channels to remove from each group."""
+    rate = rating(step.importance, network, context)
+    rated = {group.name: rate(group) for group in groups}
+    match step.scope:
+        case Scope.LAYER:
+            kept = {name: len(ratings) * (1 - step.ratio) for name, ratings in rated.items()}
+        case Scope.GLOBAL:
+            kept = _kept_of_all(rated, step.ratio)
+        case _:
+            assert_never(step.scope)
+    cuts = {}
+    for name, ratings in rated.items():
+        _check_left(name, kept[name], len(ratings), step)
+        remove = len(ratings) - _rounded(kept[name], len(ratings), step.round_to)
+        # A stable sort: equal ratings must give the same channels on every run.
+        cuts[name] = sorted(ratings.argsort(stable=True)[:remove].tolist())
+    return {name: cut for name, cut in cuts.items() if cut}
+
+
+def _kept_of_all(rated: Mapping[str, torch.Tensor], ratio: float) -> dict[str, float]:
+    """How many channels each layer keeps when the least important of all layers together go."""
+    import torch
+
+    owners = torch.cat([torch.full((len(ratings),), number) for number, ratings in enumerate(rated.values())])
+    order = torch.cat(list(rated.values())).argsort(stable=True)
+    staying = owners[order[int(ratio * len(order)) :]]
+    return {name: float((staying == number).sum()) for number, name in enumerate(rated)}
+
+
+def _check_left(name: str, kept: float, channels: int, step: Prune) -> None:
+    if kept >= 1 - 1e-9:
+        return
+    msg = (
+        f"prune: ratio {step.ratio:g} over scope {step.scope.value!r} would leave none of the {channels} channels of "
+        f"{name!r}: give a smaller ratio, or name the layer in keep"
+    )
+    raise BuildError(msg)
+
+
+def _rounded(kept: float, channels: int, multiple: int) -> int:
+    """The nearest multiple, the smaller of two as near, that is not nothing, and never more than there are."""
+    return min(max(math.ceil(kept / multiple - 0.5), 1) * multiple, channels)
+
+
+def _cut_what_runs(
+    network: torch.nn.Module, cuts: Cuts, context: StepContext
+) -> tuple[torch.nn.Module, dict[str, str]]:
+    """Make all cuts; where the network does not run with them, only those that it runs with one by one."""
+    example = context.example()
+    pruned = _cut(network, cuts, example)
+    if _why_not_runs(pruned, network, example) is None:
+        return pruned, {}
+    failed = {}
+    for name, cut in cuts.items():
+        why = _why_not_runs(_cut(network, {name: cut}, example), network, example)
+        if why is not None:
+            failed[name] = f"the network does not run with fewer of its channels ({why})"
+    pruned = _cut(network, {name: cut for name, cut in cuts.items() if name not in failed}, example)
+    why = _why_not_runs(pruned, network, example)
+    if why is not None:
+        msg = f"prune: the network does not run with its channels removed ({why})"
+        raise UnfitError(msg)
+    return pruned, failed
+
+
+def _cut(network: torch.nn.Module, cuts: Cuts, example: tuple[torch.Tensor, ...]) -> torch.nn.Module:
+    pruned = copy.deepcopy(network)
+    for group in channel_groups(pruned, example):
+        if group.name in cuts:
+            group.items.prune(cuts[group.name])
+    return pruned
+
+
+def _why_not_runs(pruned: torch.nn.Module, network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> str | None:
+    import torch
+
+    with torch.no_grad():
+        wanted = _shapes(network(*example))
+        try:
+            given = _shapes(pruned(*example))
+        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+            return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None if given == wanted else f"it gives {given} in place of {wanted}"
+
+
+def _shapes(result: object) -> list[list[int]]:
+    import torch
+
+    items = result.values() if isinstance(result, dict) else result if isinstance(result, tuple | list) else [result]
+    return [list(item.shape) for item in items if isinstance(item, torch.Tensor)]
