@@ -49,6 +49,11 @@ def on_the_wire(array: Array) -> Array:
     return array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
 
 
+def as_output(array: Array) -> Array:
+    """Return an output as the wire has it, a float of any width as float32: files of every precision compare."""
+    return array.astype(np.float32) if array.dtype.kind == "f" else on_the_wire(array)
+
+
 def raw(arrays: Sequence[Array]) -> bytes:
     """Return the bytes of one record."""
     return b"".join(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes() for array in arrays)

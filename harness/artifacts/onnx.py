@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import logging
 import tempfile
@@ -9,7 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
-from harness.artifacts.source import FloatModel, UnsupportedError, no_precision
+from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.onnx_quantise import (
+    Feed,
+    has_integer_weights,
+    quantise_products,
+    quantise_static,
+    with_matrix_products,
+)
+from harness.artifacts.source import FloatModel, no_precision
 from harness.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
 
@@ -18,6 +27,9 @@ log = logging.getLogger(__name__)
 # Used when the exporter that captures with torch.export fails on a network.
 LEGACY_OPSET = 17
 
+# Under this key the exporter says which submodules a node comes from, as the text of a Python list.
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
 
 class OnnxExporter:
     """Exports the network once and keeps the float graph."""
@@ -25,6 +37,7 @@ class OnnxExporter:
     def __init__(self, source: FloatModel) -> None:
         self._source = source
         self._names = [tensor.name for tensor in source.inputs]
+        self._scopes: dict[str, frozenset[str]] = {}
         self._base = self._export_float()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
@@ -35,15 +48,20 @@ class OnnxExporter:
             case Precision.FP32:
                 onnx.save(self._base, str(path))
             case Precision.FP16:
-                onnx.save(self._float16(), str(path))
+                onnx.save(self._float16(recipe), str(path))
             case Precision.INT8:
-                self._static(recipe, path)
+                model, excluded = self._quantisable(), self._excluded(recipe)
+                quantise_static(model, self._feeds(recipe.quantisation), recipe.quantisation, excluded, path)
             case Precision.INT8_DYNAMIC:
-                self._dynamic(path)
-            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
-                raise UnsupportedError(no_precision(recipe, path))
+                self._dynamic(recipe, path)
+            case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT:
+                bits = 4 if recipe.precision is Precision.INT4_WEIGHT else 8
+                onnx.save(quantise_products(self._quantisable(), bits, self._excluded(recipe)), str(path))
+            case Precision.BF16 | Precision.INT16X8:
+                raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
+        self._check_quantised(recipe, path)
 
     def _export_float(self) -> Any:
         import onnx
@@ -70,12 +88,22 @@ class OnnxExporter:
                     opset_version=LEGACY_OPSET,
                     input_names=self._names,
                 )
-            return _without_traces(onnx.load(str(path)))
+            model = onnx.load(str(path))
+        self._scopes = {node.name: _scopes(node) for node in model.graph.node}
+        return _without_traces(model)
 
-    def _float16(self) -> Any:
+    def _float16(self, recipe: Recipe) -> Any:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
-        return convert_float_to_float16(copy.deepcopy(self._base), keep_io_types=True)
+        return convert_float_to_float16(copy.deepcopy(self._base), keep_io_types=recipe.float_io)
+
+    def _excluded(self, recipe: Recipe) -> list[str]:
+        """The nodes of the layers that stay in float."""
+        kept = kept_layers(recipe, self._source.network)
+        nodes = [node for node, scopes in self._scopes.items() if any(is_within(scope, kept) for scope in scopes)]
+        if kept and not nodes:
+            raise nothing_kept(kept)
+        return nodes
 
     def _quantisable(self) -> Any:
         """A copy without the inferred shapes, which onnxruntime's quantisers contradict on these graphs."""
@@ -83,38 +111,45 @@ class OnnxExporter:
         del model.graph.value_info[:]
         return model
 
-    def _dynamic(self, path: Path) -> None:
+    def _dynamic(self, recipe: Recipe, path: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         # Convolutions stay float: their dynamically quantised kernel is many times slower than the float one.
         # Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
         quantize_dynamic(
-            self._quantisable(),
+            with_matrix_products(self._quantisable()),
             str(path),
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul"],
             per_channel=True,
             reduce_range=True,
+            nodes_to_exclude=self._excluded(recipe),
         )
 
-    def _static(self, recipe: Recipe, path: Path) -> None:
-        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    def _check_quantised(self, recipe: Recipe, path: Path) -> None:
+        """Refuse a file that bears the name of an integer precision and is the float file."""
+        import onnx
 
-        quantize_static(
-            self._quantisable(),
-            str(path),
-            _Reader(self._feeds(recipe.quantisation)),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
+        float_types = (Precision.FP32, Precision.FP16)
+        if recipe.precision not in float_types and not has_integer_weights(onnx.load(str(path))):
+            lacking = "no layer" if recipe.precision is Precision.INT8 else "no matrix product"
+            path.unlink()
+            raise nothing_quantised(recipe, f"{lacking} to quantise")
 
-    def _feeds(self, quantisation: Quantisation) -> Iterator[dict[str, Any]]:
+    def _feeds(self, quantisation: Quantisation) -> Iterator[Feed]:
         for item in self._source.calibration_items(quantisation):
             yield {name: tensor.numpy() for name, tensor in zip(self._names, item, strict=True)}
+
+
+def _scopes(node: Any) -> frozenset[str]:
+    """The submodules that a node comes from, with those that its weights belong to.
+
+    A convolution with a batch norm folded in bears the name of the norm alone, but its weights keep theirs. The
+    tracing exporter writes the submodules into the node's name, one after each slash.
+    """
+    told = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
+    weights = {name.rpartition(".")[0] for name in node.input}
+    return frozenset({*ast.literal_eval(told), *node.name.split("/"), *weights} - {""})
 
 
 def _without_traces(model: Any) -> Any:
@@ -126,14 +161,3 @@ def _without_traces(model: Any) -> Any:
     for part in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         del part.metadata_props[:]
     return model
-
-
-class _Reader:
-    """Gives calibration inputs one by one, as onnxruntime asks for them."""
-
-    def __init__(self, feeds: Iterator[dict[str, Any]]) -> None:
-        self._feeds = feeds
-
-    def get_next(self) -> dict[str, Any] | None:
-        """Return the next feed, or None at the end."""
-        return next(self._feeds, None)

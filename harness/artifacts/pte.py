@@ -1,21 +1,25 @@
-"""ExecuTorch ``.pte``: `torch.export`, PT2E quantisation by torchao, lowering to XNNPACK or the portable kernels."""
+"""ExecuTorch ``.pte``: `torch.export`, quantisation by torchao, lowering to XNNPACK or the portable kernels."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io, no_precision
-from harness.recipe import Precision, Recipe
+from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.observers import torch_observer
+from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.recipe import Observer, Precision, Quantisation, Recipe
 from harness.support import Backend
 
 if TYPE_CHECKING:
     import torch
 
-# The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).
-AVERAGING = 0.1
 EPS = 2**-12
+# The weights of a row that share a scale as int4; XNNPACK has no other group that torchao offers.
+GROUP = 32
 
 
 class PteExporter:
@@ -29,45 +33,82 @@ class PteExporter:
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the variant, lowered to ``backend``, to ``path``."""
+        example = self._source.example()
         match recipe.precision:
             case Precision.FP32:
                 module = self._module
-            case Precision.FP16:
-                module = half_with_float_io(self._module)
-            case Precision.INT8:
-                module = self._quantised(recipe, dynamic=False)
-            case Precision.INT8_DYNAMIC:
-                module = self._quantised(recipe, dynamic=True)
-            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
-                raise UnsupportedError(no_precision(recipe, path))
+            case Precision.FP16 | Precision.BF16:
+                module, example = self._half(recipe)
+            case Precision.INT8 | Precision.INT8_DYNAMIC:
+                module = self._quantised(recipe)
+            case Precision.INT4_WEIGHT:
+                module = self._int4(recipe)
+            case Precision.INT8_WEIGHT | Precision.INT16X8:
+                raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
         dynamic = recipe.precision is Precision.INT8_DYNAMIC
-        path.write_bytes(self._lower(module, _partitioners(backend, dynamic=dynamic)))
+        path.write_bytes(_lower(module, example, _partitioners(backend, dynamic=dynamic)))
 
-    def _lower(self, module: torch.nn.Module, partitioners: list[Any]) -> bytes:
+    def _half(self, recipe: Recipe) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         import torch
-        from executorch.exir import to_edge_transform_and_lower
 
-        program = torch.export.export(module, self._source.example())
-        lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
-        return bytes(lowered.to_executorch().buffer)
+        dtype = torch.float16 if recipe.precision is Precision.FP16 else torch.bfloat16
+        example = self._source.example()
+        module = half_network(self._module, dtype, float_io=recipe.float_io)
+        return module, example if recipe.float_io else cast_example(example, dtype)
 
-    def _quantised(self, recipe: Recipe, *, dynamic: bool) -> torch.nn.Module:
+    def _quantised(self, recipe: Recipe) -> torch.nn.Module:
         import torch
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        quantizer = XNNPACKQuantizer().set_global(_quantisation(dynamic=dynamic))
-        if not dynamic:
-            quantizer = quantizer.set_module_type(torch.nn.Linear, _whole_range(_quantisation(dynamic=False)))
+        dynamic = recipe.precision is Precision.INT8_DYNAMIC
         graph = torch.export.export(self._module, self._source.example()).module()
+        config = _quantisation(recipe.quantisation, dynamic=dynamic)
+        quantizer = XNNPACKQuantizer().set_global(config)
+        if not dynamic:
+            quantizer = quantizer.set_module_type(torch.nn.Linear, _whole_range(config))
+        kept = kept_layers(recipe, self._source.network)
+        if kept:
+            quantizer = quantizer.set_filter_function(_outside(kept, graph))
         prepared = prepare_pt2e(graph, quantizer)
         with torch.no_grad():
             for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         converted: torch.nn.Module = convert_pt2e(prepared)
+        if not any("quantize" in str(node.target) for node in converted.graph.nodes):  # type: ignore[union-attr]
+            raise nothing_quantised(recipe, "no layer that XNNPACK's quantiser takes")
         return converted
+
+    def _int4(self, recipe: Recipe) -> torch.nn.Module:
+        """Linear layers alone: int4 weights in groups, activations to int8 at run time, which is XNNPACK's way."""
+        import torch
+        from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
+        from torchao.quantization.granularity import PerGroup
+
+        kept = kept_layers(recipe, self._source.network)
+        chosen = {
+            name
+            for name, module in self._module.named_modules()
+            if isinstance(module, torch.nn.Linear) and module.in_features % GROUP == 0 and not is_within(name, kept)
+        }
+        if not chosen:
+            raise nothing_quantised(recipe, f"no linear layer with a multiple of {GROUP} inputs")
+        module = copy.deepcopy(self._module)
+        int4 = getattr(torch, "int4")  # noqa: B009  the stubs of torch do not have it
+        config = Int8DynamicActivationIntxWeightConfig(weight_dtype=int4, weight_granularity=PerGroup(GROUP))
+        quantize_(module, config, filter_fn=lambda _, name: name in chosen)
+        return module
+
+
+def _lower(module: torch.nn.Module, example: tuple[torch.Tensor, ...], partitioners: list[Any]) -> bytes:
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = torch.export.export(module, example)
+    lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
+    return bytes(lowered.to_executorch().buffer)
 
 
 def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
@@ -91,25 +132,35 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
             assert_never(backend)
 
 
-def _quantisation(*, dynamic: bool) -> Any:
-    """Symmetric int8 weights per channel; for static activations the moving average of the observed range."""
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
-    from torchao.quantization.pt2e.observer import MovingAverageMinMaxObserver
+def _outside(kept: tuple[str, ...], graph: torch.fx.GraphModule) -> Callable[[torch.fx.Node], bool]:
+    """Return a filter that lets the quantiser see the nodes outside the ``kept`` layers alone."""
 
-    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
+    def outside(node: torch.fx.Node) -> bool:
+        names = (name.removeprefix("L['self'].") for name, _ in node.meta.get("nn_module_stack", {}).values())
+        return not any(is_within(name, kept) for name in names)
+
+    if all(outside(node) for node in graph.graph.nodes if node.op == "call_function"):
+        raise nothing_kept(kept)
+    return outside
+
+
+def _quantisation(knobs: Quantisation, *, dynamic: bool) -> Any:
+    """Symmetric int8 weights; for static activations the observer of the recipe."""
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
+
+    config = get_symmetric_quantization_config(is_per_channel=knobs.per_channel, is_dynamic=dynamic)
     if dynamic:
         return config
-    observer = MovingAverageMinMaxObserver.with_args(averaging_constant=AVERAGING, eps=EPS)
-    return dataclasses.replace(
-        config,
-        input_activation=dataclasses.replace(config.input_activation, observer_or_fake_quant_ctr=observer),
-        output_activation=dataclasses.replace(config.output_activation, observer_or_fake_quant_ctr=observer),
-    )
+    observed = _observed(config.input_activation, knobs.observer)
+    return dataclasses.replace(config, input_activation=observed, output_activation=observed)
 
 
 def _whole_range(config: Any) -> Any:
     """Let outputs keep the whole range that was seen: the largest scores decide, and an average would clip them."""
-    from torchao.quantization.pt2e.observer import MinMaxObserver
+    return dataclasses.replace(config, output_activation=_observed(config.output_activation, Observer.MIN_MAX))
 
-    output = dataclasses.replace(config.output_activation, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
-    return dataclasses.replace(config, output_activation=output)
+
+def _observed(spec: Any, observer: Observer) -> Any:
+    from torchao.quantization.pt2e import observer as library
+
+    return dataclasses.replace(spec, observer_or_fake_quant_ctr=torch_observer(library, observer, eps=EPS))

@@ -1,13 +1,21 @@
-"""TorchScript ``.ptl`` for the lite interpreter: tracing, freezing, and eager or FX quantisation for qnnpack."""
+"""TorchScript ``.ptl`` for the lite interpreter: tracing, freezing, and eager or FX quantisation for qnnpack.
+
+The file is a TorchScript archive with bytecode for the lite interpreter beside the code: the full runtime loads it too.
+"""
 
 from __future__ import annotations
 
 import copy
+import functools
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from harness.artifacts.source import FloatModel, UnsupportedError, half_with_float_io, no_precision
-from harness.recipe import Precision, Recipe
+from harness.artifacts.layers import is_within, kept_layers, nothing_quantised
+from harness.artifacts.observers import torch_observer
+from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.recipe import Observer, Precision, Quantisation, Recipe
 from harness.support import Backend
 
 if TYPE_CHECKING:
@@ -15,6 +23,12 @@ if TYPE_CHECKING:
 
 # The quantised kernels of phones' CPUs.
 ENGINE = "qnnpack"
+
+# A file within the archive: the element types of the inputs, which TorchScript itself does not tell.
+INPUT_TYPES_FILE = "input_types.json"
+
+# What the rewriting for phones is made for; its packed kernels take no float of 16 bits.
+_FOR_MOBILE = (Precision.FP32, Precision.INT8, Precision.INT8_DYNAMIC)
 
 
 class PtlExporter:
@@ -31,58 +45,110 @@ class PtlExporter:
         if self._source.scripted and recipe.precision is not Precision.FP32:
             msg = f"a TorchScript file cannot be quantised to {recipe.precision.value}; give the nn.Module or a .pt2"
             raise UnsupportedError(msg)
+        example = self._source.example()
         match recipe.precision:
             case Precision.FP32:
                 module = self._source.network
-            case Precision.FP16:
-                module = half_with_float_io(self._source.network)
+            case Precision.FP16 | Precision.BF16:
+                module, example = self._half(recipe)
             case Precision.INT8:
                 module = self._static(recipe)
             case Precision.INT8_DYNAMIC:
-                module = self._dynamic()
-            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
-                raise UnsupportedError(no_precision(recipe, path))
+                module = self._dynamic(recipe)
+            case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+                raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
-        self._save(module, path)
+        self._save(module, example, path, for_mobile=recipe.precision in _FOR_MOBILE)
 
-    def _save(self, module: torch.nn.Module, path: Path) -> None:
+    def _save(
+        self, module: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path, *, for_mobile: bool
+    ) -> None:
         import torch
 
         with torch.no_grad():
-            traced = module if self._source.scripted else torch.jit.trace(module, self._source.example())
-            frozen = torch.jit.freeze(traced.eval())
-        frozen._save_for_lite_interpreter(str(path))
+            traced = (module if self._source.scripted else torch.jit.trace(module, example)).eval()
+            ready = _optimised(traced) if for_mobile and mobile_optimiser_works() else torch.jit.freeze(traced)
+        types = [str(x.dtype).removeprefix("torch.") for x in example]
+        ready._save_for_lite_interpreter(str(path), {INPUT_TYPES_FILE: json.dumps(types)})
 
-    def _dynamic(self) -> torch.nn.Module:
+    def _half(self, recipe: Recipe) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         import torch
-        from torch.ao.quantization import quantize_dynamic
 
-        module: torch.nn.Module = quantize_dynamic(
-            copy.deepcopy(self._source.network), {torch.nn.Linear}, dtype=torch.qint8
-        )
+        dtype = torch.float16 if recipe.precision is Precision.FP16 else torch.bfloat16
+        example = self._source.example()
+        module = half_network(self._source.network, dtype, float_io=recipe.float_io)
+        return module, example if recipe.float_io else cast_example(example, dtype)
+
+    def _dynamic(self, recipe: Recipe) -> torch.nn.Module:
+        import torch
+        from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
+
+        network = self._source.network
+        kept = kept_layers(recipe, network)
+        linears = [name for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
+        chosen = {name: default_dynamic_qconfig for name in linears if not is_within(name, kept)}
+        if not chosen:
+            raise nothing_quantised(recipe, "no linear layer that it could be applied to")
+        module: torch.nn.Module = quantize_dynamic(copy.deepcopy(network), chosen, dtype=torch.qint8)
         return module
 
     def _static(self, recipe: Recipe) -> torch.nn.Module:
         import torch
-        from torch.ao.quantization import (
-            MinMaxObserver,
-            MovingAverageMinMaxObserver,
-            QConfig,
-            default_weight_observer,
-            get_default_qconfig_mapping,
-        )
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-        activation = MovingAverageMinMaxObserver.with_args(dtype=torch.quint8, averaging_constant=0.1)
-        mapping = get_default_qconfig_mapping(ENGINE)
-        mapping.set_global(QConfig(activation=activation, weight=default_weight_observer))
-        # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them.
-        whole = QConfig(activation=MinMaxObserver.with_args(dtype=torch.quint8), weight=default_weight_observer)
-        mapping.set_object_type(torch.nn.Linear, whole)
+        kept = kept_layers(recipe, self._source.network)
+        mapping = _mapping(recipe.quantisation, kept)
         prepared = prepare_fx(copy.deepcopy(self._source.network), mapping, self._source.example())
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         module: torch.nn.Module = convert_fx(prepared)
+        if not any("quantized" in type(layer).__module__ for layer in module.modules()):
+            raise nothing_quantised(recipe, "no layer that torch.ao quantises")
         return module
+
+
+def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
+    """Say how each layer is quantised; those within ``kept`` are not."""
+    import torch
+    from torch.ao.quantization import (
+        QConfig,
+        default_per_channel_weight_observer,
+        default_weight_observer,
+        get_default_qconfig_mapping,
+        observer,
+    )
+
+    weight = default_per_channel_weight_observer if knobs.per_channel else default_weight_observer
+    activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
+    mapping = get_default_qconfig_mapping(ENGINE)
+    mapping.set_global(QConfig(activation=activation, weight=weight))
+    # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them.
+    whole = torch_observer(observer, Observer.MIN_MAX, dtype=torch.quint8)
+    mapping.set_object_type(torch.nn.Linear, QConfig(activation=whole, weight=weight))
+    for layer in kept:
+        mapping.set_module_name(layer, None)
+        mapping.set_module_name_regex(rf"{re.escape(layer)}\..*", None)
+    return mapping
+
+
+@functools.cache
+def mobile_optimiser_works() -> bool:
+    """Return whether the installed torch can rewrite a module for phones, tried once on one convolution.
+
+    Wheels from 2.13 on are built without the XNNPACK that it needs.
+    """
+    import torch
+
+    try:
+        _optimised(torch.jit.trace(torch.nn.Conv2d(1, 1, 1).eval(), torch.zeros(1, 1, 1, 1)))
+    except (ImportError, RuntimeError):
+        return False
+    return True
+
+
+def _optimised(traced: Any) -> Any:
+    from torch.utils.mobile_optimizer import optimize_for_mobile
+
+    return optimize_for_mobile(traced)

@@ -70,13 +70,21 @@ class Exporter(Protocol):
         """
 
 
-def no_precision(recipe: Recipe, path: Path) -> str:
-    """Return the reason for a precision that an exporter does not make."""
-    return f"{path.suffix.removeprefix('.')} has no {recipe.precision.value} here"
+def no_precision(recipe: Recipe, path: Path) -> UnsupportedError:
+    """Return the error for a precision that an exporter does not make; `support` has its reason where it is known."""
+    return UnsupportedError(f"{path.suffix.removeprefix('.')} has no {recipe.precision.value} here")
 
 
-def half_with_float_io(network: torch.nn.Module) -> torch.nn.Module:
-    """Return a float16 copy of ``network`` that takes and gives float32, so that every variant has one interface."""
+def cast_example(example: tuple[torch.Tensor, ...], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """Return one call's inputs with the floats among them as ``dtype``."""
+    return tuple(x.to(dtype) if x.is_floating_point() else x for x in example)
+
+
+def half_network(network: torch.nn.Module, dtype: torch.dtype, *, float_io: bool) -> torch.nn.Module:
+    """Return a copy of ``network`` in ``dtype``, a float of 16 bits.
+
+    With ``float_io`` it takes and gives float32, so that every variant has one interface.
+    """
     import torch
 
     class HalfInside(torch.nn.Module):
@@ -87,11 +95,11 @@ def half_with_float_io(network: torch.nn.Module) -> torch.nn.Module:
             self.inner = inner
 
         def forward(self, *inputs: torch.Tensor) -> object:
-            """Run the float16 network on ``inputs``."""
-            halves = [x.half() if x.is_floating_point() else x for x in inputs]
-            outputs = self.inner(*halves)
+            """Run the inner network on ``inputs``."""
+            outputs = self.inner(*cast_example(inputs, dtype))
             if isinstance(outputs, torch.Tensor):
                 return outputs.float()
             return tuple(y.float() if y.is_floating_point() else y for y in outputs)
 
-    return HalfInside(copy.deepcopy(network).half()).eval()
+    inner = copy.deepcopy(network).to(dtype)
+    return HalfInside(inner).eval() if float_io else inner

@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, assert_never
 
-from harness.artifacts.source import FloatModel, UnsupportedError, no_precision
+from harness.artifacts.layers import kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.source import FloatModel, no_precision
+from harness.artifacts.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
 from harness.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
 
@@ -25,34 +27,41 @@ class TfliteExporter:
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
         """Write the variant to ``path``."""
-        from ai_edge_quantizer import recipe as recipes
-
         match recipe.precision:
             case Precision.FP32:
                 path.write_bytes(self._base)
             case Precision.FP16:
-                path.write_bytes(self._quantise(_float16_recipe()))
-            case Precision.INT8:
-                path.write_bytes(self._quantise(recipes.static_wi8_ai8(), calibration=recipe.quantisation))
-            case Precision.INT8_DYNAMIC:
-                path.write_bytes(self._quantise(recipes.dynamic_wi8_afp32()))
-            case Precision.BF16 | Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
-                raise UnsupportedError(no_precision(recipe, path))
+                path.write_bytes(self._quantise(recipe))
+            case Precision.INT8 | Precision.INT8_DYNAMIC | Precision.INT8_WEIGHT | Precision.INT16X8:
+                path.write_bytes(_checked(self._quantise(recipe), recipe, bits=8))
+            case Precision.INT4_WEIGHT:
+                path.write_bytes(_checked(self._quantise(recipe), recipe, bits=4))
+            case Precision.BF16:
+                raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
 
-    def _quantise(self, rules: Any, *, calibration: Quantisation | None = None) -> bytes:
+    def _quantise(self, recipe: Recipe) -> bytes:
         from ai_edge_quantizer import quantizer
 
         job = quantizer.Quantizer(bytearray(self._base))
-        job.load_quantization_recipe(rules)
+        job.load_quantization_recipe(rules_of(recipe, self._kept_operators(recipe)))
         ranges = None
-        if calibration is not None:
-            feeds = self._calibration(calibration)
-            ranges = self._whole_output_range(job.calibrate(feeds), next(iter(feeds.values())))
+        if recipe.calibrated:
+            signature, feeds = self._calibration(recipe.quantisation)
+            ranges = self._whole_output_range(observe(job, self._base, signature, feeds, recipe), feeds)
         return bytes(job.quantize(ranges).quantized_model)
 
-    def _whole_output_range(self, ranges: Any, feeds: list[dict[str, Any]]) -> Any:
+    def _kept_operators(self, recipe: Recipe) -> list[str]:
+        kept = kept_layers(recipe, self._source.network)
+        if not kept:
+            return []
+        found = operators_within(self._base, self._source.exportable(), self._source.example(), kept)
+        if not found:
+            raise nothing_kept(kept)
+        return found
+
+    def _whole_output_range(self, ranges: Ranges, feeds: list[Feed]) -> Ranges:
         """Widen the outputs to all that was seen: the largest scores decide, and the quantiser's average clips them."""
         import numpy as np
         from ai_edge_litert.interpreter import Interpreter
@@ -69,8 +78,8 @@ class TfliteExporter:
                 known["max"] = np.maximum(known["max"], values.max())
         return ranges
 
-    def _calibration(self, quantisation: Quantisation) -> dict[str, list[dict[str, Any]]]:
-        """Calibration inputs by signature and input name; the converter narrows int64 to int32, so they do too."""
+    def _calibration(self, quantisation: Quantisation) -> tuple[str, list[Feed]]:
+        """The signature and calibration inputs by name; the converter narrows int64 to int32, so they do too."""
         from ai_edge_litert.interpreter import Interpreter
 
         signatures = Interpreter(model_content=self._base).get_signature_list()
@@ -78,29 +87,16 @@ class TfliteExporter:
         # The converter names inputs args_0, args_1, …; sorting by that number gives the order of the call.
         ordered = sorted(names["inputs"], key=lambda name: int(name.rpartition("_")[2]))
         items = self._source.calibration_items(quantisation)
-        return {signature: [dict(zip(ordered, map(_narrow, item), strict=True)) for item in items]}
+        return signature, [dict(zip(ordered, map(_narrow, item), strict=True)) for item in items]
+
+
+def _checked(model: bytes, recipe: Recipe, *, bits: int) -> bytes:
+    """Refuse a file that bears the name of an integer precision and is the float file."""
+    if not integer_weights(model, bits=bits):
+        raise nothing_quantised(recipe, f"no layer whose weights LiteRT takes in {bits} bits")
+    return model
 
 
 def _narrow(tensor: Any) -> Any:
     array = tensor.numpy()
     return array.astype("int32") if array.dtype == "int64" else array
-
-
-def _float16_recipe() -> Any:
-    """Float16 weights that are widened when the file is loaded; activations stay float32."""
-    from ai_edge_quantizer import qtyping, recipe_manager
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-
-    manager = recipe_manager.RecipeManager()
-    weights = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
-    manager.add_quantization_config(
-        regex=".*",
-        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
-        op_config=qtyping.OpQuantizationConfig(
-            weight_tensor_config=weights,
-            compute_precision=qtyping.ComputePrecision.FLOAT,
-            explicit_dequantize=True,
-        ),
-        algorithm_key=AlgorithmName.FLOAT_CASTING,
-    )
-    return manager.get_quantization_recipe()

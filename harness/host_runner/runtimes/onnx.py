@@ -22,7 +22,7 @@ from harness.host_runner.runtimes.session import (
     no_delegate,
     run_error,
 )
-from harness.tensors import Array, on_the_wire
+from harness.tensors import Array, as_output, on_the_wire
 from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRequest, TensorSpec
 
 NAME = "onnxruntime"
@@ -117,7 +117,7 @@ class OnnxSession:
             raise run_error(NAME, error) from error
 
     def outputs(self) -> tuple[Array, ...]:
-        return tuple(on_the_wire(np.array(array)) for array in self._binding.copy_outputs_to_cpu())
+        return tuple(as_output(np.array(array)) for array in self._binding.copy_outputs_to_cpu())
 
     def report(self) -> RuntimeReport:
         names = {provider: delegate for delegate, provider in PROVIDERS.items()}

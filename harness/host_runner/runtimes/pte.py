@@ -24,7 +24,7 @@ from harness.host_runner.runtimes.session import (
     refuse_options,
     run_error,
 )
-from harness.tensors import Array, on_the_wire
+from harness.tensors import Array, as_output
 from harness.wire import Delegate, DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 
 NAME = "executorch"
@@ -98,7 +98,7 @@ class PteSession:
             raise run_error(TITLE, error) from error
 
     def outputs(self) -> tuple[Array, ...]:
-        return tuple(on_the_wire(tensor.detach().numpy().copy()) for tensor in self._results)
+        return tuple(as_output(tensor.detach().numpy().copy()) for tensor in self._results)
 
     def report(self) -> RuntimeReport:
         used = [_BACKENDS.get(name, name) for name in self._facts.backends]

@@ -1,8 +1,14 @@
-"""The lite interpreter of PyTorch runs ``.ptl``: on the CPU alone, and without its types or shapes being told."""
+"""The lite interpreter of PyTorch runs ``.ptl``: on the CPU alone, and without its shapes being told.
+
+The types of the inputs stand in a file within the archive where phonebench has exported it; without it inputs go in as
+they are.
+"""
 
 from __future__ import annotations
 
+import json
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +23,14 @@ from harness.host_runner.runtimes.session import (
     refuse_options,
     run_error,
 )
-from harness.tensors import Array, on_the_wire
+from harness.tensors import Array, as_output
 from harness.wire import Delegate, RuntimeReport, RuntimeRequest, TensorSpec
 
 NAME = "torchscript-lite"
 TITLE = "TorchScript"
 _QUANTISED_ENGINE = "qnnpack"
+# Where the exporter leaves the element types of the inputs, a JSON list, below the archive's own first folder.
+INPUT_TYPES = "/extra/input_types.json"
 
 
 def import_runtime(request: RuntimeRequest) -> None:
@@ -43,7 +51,7 @@ def load(path: Path, request: RuntimeRequest) -> PtlSession:
         with warnings.catch_warnings():
             # The format is deprecated, which the user of a .ptl knows.
             warnings.simplefilter("ignore")
-            return PtlSession(mobile._load_for_lite_interpreter(str(path)), request)
+            return PtlSession(mobile._load_for_lite_interpreter(str(path)), request, _input_types(path))
     except NATIVE_ERRORS as error:
         raise load_error(path, TITLE, error) from error
 
@@ -51,8 +59,9 @@ def load(path: Path, request: RuntimeRequest) -> PtlSession:
 class PtlSession:
     """A module of the lite interpreter."""
 
-    def __init__(self, module: Any, request: RuntimeRequest) -> None:
+    def __init__(self, module: Any, request: RuntimeRequest, input_types: Sequence[str]) -> None:
         self._module: Any = module
+        self._input_types = input_types
         self._request = request
         self._tensors: list[Any] = []
         self._result: Any = None
@@ -63,7 +72,11 @@ class PtlSession:
     def set_inputs(self, arrays: Sequence[Array]) -> None:
         import torch
 
-        self._tensors = [torch.from_numpy(np.array(array, order="C")) for array in arrays]
+        types = self._input_types if len(self._input_types) == len(arrays) else [a.dtype.name for a in arrays]
+        self._tensors = [
+            torch.from_numpy(np.array(array, order="C")).to(getattr(torch, kind))
+            for array, kind in zip(arrays, types, strict=True)
+        ]
 
     def invoke(self) -> None:
         try:
@@ -72,7 +85,7 @@ class PtlSession:
             raise run_error(TITLE, error) from error
 
     def outputs(self) -> tuple[Array, ...]:
-        return tuple(on_the_wire(_values(tensor)) for tensor in _flat(self._result))
+        return tuple(as_output(_values(tensor)) for tensor in _flat(self._result))
 
     def report(self) -> RuntimeReport:
         import torch
@@ -88,6 +101,16 @@ class PtlSession:
     def close(self) -> None:
         self._module = self._result = None
         self._tensors = []
+
+
+def _input_types(path: Path) -> tuple[str, ...]:
+    """The types that the exporter wrote down, none in a file of another tool. Raises `ValueError` when damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = next((name for name in archive.namelist() if name.endswith(INPUT_TYPES)), None)
+            return tuple(json.loads(archive.read(found))) if found else ()
+    except zipfile.BadZipFile:
+        return ()
 
 
 def _values(tensor: Any) -> Array:

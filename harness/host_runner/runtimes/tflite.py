@@ -23,7 +23,7 @@ from harness.host_runner.runtimes.session import (
     refuse_options,
     run_error,
 )
-from harness.tensors import Array, on_the_wire
+from harness.tensors import Array, as_output, on_the_wire
 from harness.wire import Delegate, DType, RuntimeReport, RuntimeRequest, TensorSpec
 
 NAME = "litert"
@@ -163,7 +163,7 @@ def dequantise(array: Array, detail: dict[str, Any]) -> Array:
     """Return the real values of an output tensor as float32; a tensor without a scale stays as it is."""
     scales, zero_points = _parameters(detail)
     if array.dtype.kind not in "iu" or scales.size == 0:
-        return on_the_wire(array)
+        return as_output(array)
     return ((array.astype(np.float32) - zero_points) * scales).astype(np.float32)
 
 

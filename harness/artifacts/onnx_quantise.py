@@ -1,0 +1,206 @@
+"""What onnxruntime's quantisers need around them: ranges by the recipe's observer, and matrix products they know.
+
+onnxruntime gathers every activation of every calibration input before it looks at one; here it sees one input at a
+time, so that a hundred photos fit into memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+
+from harness.artifacts.observers import AVERAGING, PERCENTILE
+from harness.recipe import Observer, Quantisation
+from harness.tensors import Array
+
+Feed = dict[str, Array]
+
+# The columns of a matrix that share a scale when weights alone are quantised.
+BLOCK = 32
+
+
+class _One:
+    """Gives a single calibration input, as onnxruntime asks for them."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed: Feed | None = feed
+
+    def get_next(self) -> Feed | None:
+        """Return the feed, and None from then on."""
+        feed, self._feed = self._feed, None
+        return feed
+
+
+def quantise_static(
+    model: Any, feeds: Iterator[Feed], knobs: Quantisation, excluded: list[str], destination: Path
+) -> None:
+    """Write ``model`` with int8 weights and activations; ``excluded`` names nodes that stay in float.
+
+    Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    with tempfile.TemporaryDirectory(prefix="phonebench-onnx-") as folder:
+        ranges = Path(folder) / "ranges.json"
+        _write_ranges(model, feeds, knobs.observer, ranges)
+        quantize_static(
+            model,
+            str(destination),
+            None,
+            quant_format=QuantFormat.QDQ,
+            per_channel=knobs.per_channel,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=excluded,
+            calibrate_method=_method(knobs.observer),
+            calibration_cache_path=str(ranges),
+        )
+
+
+def _method(observer: Observer) -> Any:
+    from onnxruntime.quantization import CalibrationMethod
+
+    match observer:
+        case Observer.MOVING_AVERAGE | Observer.MIN_MAX:
+            return CalibrationMethod.MinMax
+        case Observer.HISTOGRAM:
+            return CalibrationMethod.Entropy
+        case Observer.PERCENTILE:
+            return CalibrationMethod.Percentile
+        case _:
+            assert_never(observer)
+
+
+def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destination: Path) -> None:
+    """Observe all activations of ``feeds`` and write their ranges as onnxruntime's quantiser reads them."""
+    import onnx
+    from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
+
+    graph = destination.with_name("graph.onnx")
+    onnx.save(model, str(graph))
+    calibrator = create_calibrator(
+        graph,
+        augmented_model_path=str(destination.with_name("augmented.onnx")),
+        calibrate_method=_method(observer),
+        extra_options=_settings(observer),
+    )
+    whole = _OutputRange(model)
+    for feed in feeds:
+        calibrator.collect_data(_One(feed))
+        whole.see(feed)
+    ranges = calibrator.compute_data()
+    whole.widen(ranges)
+    save_tensors_data(ranges, destination)
+
+
+def _settings(observer: Observer) -> dict[str, Any]:
+    match observer:
+        case Observer.MOVING_AVERAGE:
+            return {"moving_average": True, "averaging_constant": AVERAGING}
+        case Observer.PERCENTILE:
+            return {"percentile": PERCENTILE}
+        case Observer.MIN_MAX | Observer.HISTOGRAM:
+            return {}
+        case _:
+            assert_never(observer)
+
+
+class _OutputRange:
+    """The whole range of the graph's outputs: the largest scores decide, and an average would clip them."""
+
+    def __init__(self, model: Any) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        content = model.SerializeToString()
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def see(self, feed: Feed) -> None:
+        """Run one input."""
+        names = [output.name for output in self._session.get_outputs()]
+        for name, values in zip(names, self._session.run(names, feed), strict=True):
+            low, high = self._seen.get(name, (np.inf, -np.inf))
+            self._seen[name] = min(low, values.min()), max(high, values.max())
+
+    def widen(self, ranges: Any) -> None:
+        """Let ``ranges`` hold all that was seen."""
+        from onnxruntime.quantization.calibrate import TensorData
+
+        for name, (low, high) in self._seen.items():
+            if name in ranges:
+                known = ranges[name]
+                fields = {field: getattr(known, field) for field in ("hist", "hist_edges") if hasattr(known, field)}
+                kind = known.lowest.dtype.type
+                ranges.data[name] = TensorData(lowest=np.array(low, kind), highest=np.array(high, kind), **fields)
+
+
+def with_matrix_products(model: Any) -> Any:
+    """Write each Gemm with constant weights as MatMul and Add, the only operator whose weights alone are quantised."""
+    import onnx
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        plain = attributes.get("alpha", 1) == 1 and attributes.get("beta", 1) == 1 and not attributes.get("transA")
+        if node.op_type != "Gemm" or node.input[1] not in constants or not plain:
+            nodes.append(node)
+            continue
+        weight = node.input[1]
+        if attributes.get("transB"):
+            weight = _transposed(model, constants, weight)
+        nodes += _product_and_sum(node, weight)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def _product_and_sum(gemm: Any, weight: str) -> list[Any]:
+    import onnx
+
+    make = onnx.helper.make_node
+    if len(gemm.input) < 3:
+        return [make("MatMul", [gemm.input[0], weight], [gemm.output[0]], name=gemm.name)]
+    product = f"{gemm.output[0]}_product"
+    return [
+        make("MatMul", [gemm.input[0], weight], [product], name=gemm.name),
+        make("Add", [product, gemm.input[2]], [gemm.output[0]], name=f"{gemm.name}_bias"),
+    ]
+
+
+def _transposed(model: Any, constants: dict[str, Any], name: str) -> str:
+    """Add the transpose of a constant to the graph, once however many read it, and return its name."""
+    import onnx
+
+    other = f"{name}_transposed"
+    if other not in constants:
+        values = np.ascontiguousarray(onnx.numpy_helper.to_array(constants[name]).T)
+        constants[other] = onnx.numpy_helper.from_array(values, other)
+        model.graph.initializer.append(constants[other])
+    return other
+
+
+def quantise_products(model: Any, bits: int, excluded: list[str]) -> Any:
+    """Return ``model`` with the weights of its matrix products in ``bits`` (4 or 8), a scale for `BLOCK` of them."""
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    job = MatMulNBitsQuantizer(
+        with_matrix_products(model), bits=bits, block_size=BLOCK, is_symmetric=True, nodes_to_exclude=excluded
+    )
+    job.process()
+    return job.model.model
+
+
+def has_integer_weights(model: Any) -> bool:
+    """Return whether a graph holds weights in integers of eight bits, or of four packed into eight."""
+    import onnx
+
+    integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    return any(tensor.data_type in integers and len(tensor.dims) > 1 for tensor in model.graph.initializer)

@@ -1,0 +1,165 @@
+"""What ai-edge-quantizer needs around it: ranges by the recipe's observer, rules, and the operators of a layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, assert_never
+
+import numpy as np
+
+from harness.artifacts.layers import is_within
+from harness.artifacts.observers import Histogram, empty_histogram, least_error_range, percentile_range
+from harness.recipe import Observer, Precision, Recipe
+from harness.tensors import Array
+
+if TYPE_CHECKING:
+    import torch
+
+Feed = dict[str, Array]
+Ranges = dict[str, Any]
+
+
+def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
+    """Return the rules for ``recipe``; operators with a scope of ``kept_operators`` stay in float."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    manager = recipe_manager.RecipeManager()
+    everywhere = {"regex": ".*", "operation_name": qtyping.TFLOperationName.ALL_SUPPORTED}
+    grain = qtyping.QuantGranularity
+    granularity = grain.CHANNELWISE if recipe.quantisation.per_channel else grain.TENSORWISE
+    match recipe.precision:
+        case Precision.FP16:
+            # Float16 weights that are widened when the file is loaded; activations stay float32.
+            manager.add_weight_only_config(**everywhere, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+        case Precision.INT8 | Precision.INT16X8:
+            bits = 8 if recipe.precision is Precision.INT8 else 16
+            manager.add_static_config(
+                **everywhere, activation_num_bits=bits, weight_num_bits=8, weight_granularity=granularity
+            )
+        case Precision.INT8_DYNAMIC:
+            manager.add_dynamic_config(**everywhere, num_bits=8)
+        case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT:
+            bits = 8 if recipe.precision is Precision.INT8_WEIGHT else 4
+            manager.add_weight_only_config(**everywhere, num_bits=bits)
+        case Precision.FP32 | Precision.BF16:
+            msg = f"{recipe.precision.value} is not made by the quantiser"
+            raise ValueError(msg)
+        case _:
+            assert_never(recipe.precision)
+    for scope in kept_operators:
+        exactly = f"^{re.escape(scope)}$"
+        manager.add_quantization_config(exactly, everywhere["operation_name"], algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return manager.get_quantization_recipe()
+
+
+def operators_within(base: bytes, network: torch.nn.Module, example: Any, kept: tuple[str, ...]) -> list[str]:
+    """Return the scopes of the operators of the file ``base`` that come from the layers ``kept`` of ``network``.
+
+    The converter names a tensor after the modules on the way to it, class and name of each. An operator belongs to a
+    layer by its output or its constants: the graph's outputs have names of their own.
+    """
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
+
+    places = _places(network, example, kept)
+    model = flatbuffer.read_model(bytearray(base))
+    scopes: list[str] = []
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            constants = [
+                i for i in operator.inputs if i >= 0 and model.buffers[graph.tensors[i].buffer].data is not None
+            ]
+            names = [graph.tensors[i].name.decode() for i in [*operator.outputs, *constants]]
+            if any(_is_at(part, places) for name in names for part in name.split(";")):
+                scopes.append(flatbuffer.get_op_scope(operator, graph.tensors))
+    return scopes
+
+
+def _places(network: torch.nn.Module, example: Any, kept: tuple[str, ...]) -> set[str]:
+    """The names that the converter gives to what runs within ``kept``, by the module stack of the exported graph."""
+    import torch
+
+    places: set[str] = set()
+    for node in torch.export.export(network, example).graph.nodes:
+        path: list[str] = []
+        for name, kind in node.meta.get("nn_module_stack", {}).values():
+            path.append(kind + (f"_{name.rpartition('.')[2]}" if name else ""))
+            if name and is_within(name, kept):
+                places.add("/".join(path))
+    return places
+
+
+def _is_at(part: str, places: set[str]) -> bool:
+    return part in places or any(part.startswith(f"{place}/") for place in places)
+
+
+def observe(job: Any, base: bytes, signature: str, feeds: list[Feed], recipe: Recipe) -> Ranges:
+    """Return the range of every tensor that ``job`` quantises, by the recipe's observer.
+
+    The moving average is the quantiser's own. The others take its record of the tensors and replace the numbers.
+    """
+    ranges: Ranges = job.calibrate({signature: feeds})
+    observer = recipe.quantisation.observer
+    if observer is Observer.MOVING_AVERAGE:
+        return ranges
+    seen = _whole_ranges(base, signature, feeds, ranges)
+    if observer is not Observer.MIN_MAX:
+        levels = 2**8 if recipe.precision is Precision.INT8 else 2**16
+        seen = _searched(_histograms(base, signature, feeds, seen), observer, levels)
+    for name, (low, high) in seen.items():
+        known = ranges[name]
+        known["min"], known["max"] = np.full_like(known["min"], low), np.full_like(known["max"], high)
+    return ranges
+
+
+def _whole_ranges(base: bytes, signature: str, feeds: list[Feed], wanted: Ranges) -> dict[str, tuple[float, float]]:
+    seen: dict[str, tuple[float, float]] = {}
+    for name, values in _activations(base, signature, feeds, wanted):
+        low, high = seen.get(name, (np.inf, -np.inf))
+        seen[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return seen
+
+
+def _histograms(
+    base: bytes, signature: str, feeds: list[Feed], seen: dict[str, tuple[float, float]]
+) -> dict[str, Histogram]:
+    """The values of each tensor over its whole range, which a run before this one has found."""
+    counted = {name: empty_histogram(low, high) for name, (low, high) in seen.items()}
+    for name, values in _activations(base, signature, feeds, counted):
+        counted[name] = counted[name].with_values(values)
+    return counted
+
+
+def _searched(counted: dict[str, Histogram], observer: Observer, levels: int) -> dict[str, tuple[float, float]]:
+    if observer is Observer.PERCENTILE:
+        return {name: percentile_range(histogram) for name, histogram in counted.items()}
+    return {name: least_error_range(histogram, levels) for name, histogram in counted.items()}
+
+
+def _activations(base: bytes, signature: str, feeds: list[Feed], wanted: Iterable[str]) -> Iterator[tuple[str, Array]]:
+    """Run the float file on each of ``feeds`` and yield the tensors of ``wanted`` that are floats and no constants."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=base, experimental_preserve_all_tensors=True)
+    run = interpreter.get_signature_runner(signature)
+    names = set(wanted)
+    for feed in feeds:
+        run(**feed)
+        for detail in interpreter.get_tensor_details():
+            if detail["name"] in names and detail["dtype"] is np.float32 and 0 not in detail["shape"]:
+                yield detail["name"], interpreter.get_tensor(detail["index"])
+
+
+def integer_weights(model: bytes, *, bits: int) -> bool:
+    """Return whether the file holds a constant of two dimensions or more in integers of ``bits`` (4 or 8)."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
+
+    content = flatbuffer.read_model(bytearray(model))
+    kind = schema.TensorType.INT4 if bits == 4 else schema.TensorType.INT8
+    return any(
+        tensor.type == kind and len(tensor.shape) > 1 and content.buffers[tensor.buffer].data is not None
+        for graph in content.subgraphs
+        for tensor in graph.tensors
+    )
