@@ -19,6 +19,7 @@ from harness.report.charts import Chart, charts
 from harness.report.command import command_line
 from harness.report.conditions import footnotes
 from harness.report.distributions import Samples
+from harness.report.done import done_table
 from harness.report.found import TITLES, findings_of, front_rows, headline, notes
 from harness.report.inline import inline_svg
 from harness.report.ranking import rankings
@@ -76,6 +77,7 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
         "table": cell_table(views, ranked, conditions),
         "notes": conditions,
         "cell_count": len(views),
+        "done": done_table(views, run.spec.recipes()),
         "charts": _chart_sections(drawn),
         "missing": _missing(views),
         "pending": sum(1 for v in views if v.status is CellStatus.PENDING),

@@ -14,6 +14,7 @@ from harness.measurement import CellStatus
 from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks
+from harness.report.done import done_table
 from harness.report.found import findings_of, headline, notes
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
@@ -70,6 +71,7 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     parts: list[RenderableType] = [Text(_heading(run), style="bold")]
     parts += [RunTable(views=ran, notes=notes)] if ran else [Text("No cell has run yet.")]
     parts += list(_reasons(views, run))
+    parts += list(_done(views, run))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
     parts += list(_found(run)) or list(_advice(run))
     return tuple(parts)
@@ -183,6 +185,16 @@ def _reasons(views: tuple[CellView, ...], run: RunRecord) -> Iterator[Renderable
         command = f"phonebench {'search' if run.goal else 'run'} --resume={run.id}"
         words = f"{pending} of {len(views)} cells have not run yet; {command} goes on with them."
         yield Text(words, style="yellow")
+
+
+def _done(views: tuple[CellView, ...], run: RunRecord) -> Iterator[RenderableType]:
+    """What steps did and what mixed precisions kept; a variant that is a precision and no more needs no words."""
+    from rich.text import Text
+
+    for row in done_table(views, run.spec.recipes()).rows:
+        steps = row.words[:-1]
+        if steps or row.notes:
+            yield Text(f"{row.variant}: {'; '.join((*steps, *row.notes))}", style="cyan")
 
 
 def _found(run: RunRecord) -> Iterator[RenderableType]:

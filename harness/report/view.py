@@ -181,6 +181,10 @@ def _plain(record: object) -> Any:
     return msgspec.json.decode(msgspec.json.encode(record))
 
 
+_ARTIFACT = (
+    "sha256", "bytes", "sqnr_db", "agreement",
+    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
+)  # fmt: skip
 _LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches")
 _ACCURACY = ("metric", "value", "low", "high", "correct", "count")
 _RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
@@ -206,7 +210,7 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         **cell_identity(view),
         "status": view.status.value,
         "reason": view.reason,
-        "artifact": _pick(view.artifact, ("sha256", "bytes", "sqnr_db", "agreement")),
+        "artifact": _artifact_facts(view.artifact),
         "latency": _pick(view.latency, _LATENCY),
         "load": _pick(view.load, ("first_ns",)),
         "memory": _plain(view.memory),
@@ -214,6 +218,11 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "runtime": _pick(view.runtime, _RUNTIME),
         "conditions": _plain(view.conditions),
     }
+
+
+def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
+    facts = _pick(artifact, _ARTIFACT)
+    return None if artifact is None or facts is None else {**facts, "steps": _plain(artifact.steps)}
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
