@@ -117,11 +117,13 @@ def run(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
     checked = _only(check(spec), part)
-    cache = Cache(places.cache)
-    with create_run(places.results, new_head(checked.spec, checked.plan, part.run_id)) as writer, _resumable(writer):
-        for hole in checked.plan.holes:
-            writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
-        return _go(checked, _ordered(checked.plan.cells, part), writer, _Tools(cache=cache, progress=progress))
+    tools = Tools(cache=Cache(places.cache), progress=progress)
+    head = new_head(checked.spec, checked.plan, part.run_id)
+    with create_run(places.results, head) as writer, resumable(writer):
+        enter_holes(checked.plan, writer)
+        with opened(checked, writer) as gates:
+            cells = _ordered(checked.plan.cells, part)
+            return _finished(checked, cells, Bench(writer=writer, gates=gates, tools=tools))
 
 
 def _only(checked: Checked, part: Part) -> Checked:
@@ -137,17 +139,32 @@ def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
 
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
     """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
-    with reopen_run(places.results, name) as writer, _resumable(writer):
+    tools = Tools(cache=Cache(places.cache), progress=progress)
+    with reopen_run(places.results, name) as writer, resumable(writer):
         _refuse_pairs(writer)
-        _refuse_change("the installed packages have", writer.head.versions, _versions())
-        checked = check(writer.head.spec)
-        done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
-        plan = writer.head.plan
-        for hole in plan.holes:
-            if hole.cell.key not in done:
-                writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
-        missing = tuple(cell for cell in plan.cells if cell.key not in done)
-        return _go(checked, missing, writer, _Tools(cache=Cache(places.cache), progress=progress))
+        checked, missing = gone_on(writer)
+        with opened(checked, writer) as gates:
+            return _finished(checked, missing, Bench(writer=writer, gates=gates, tools=tools))
+
+
+def gone_on(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
+    """Return what a stored run was asked for, and its cells that never got to a device; its holes are stored.
+
+    Raises `UsageError` when the installed packages have changed since.
+    """
+    _refuse_change("the installed packages have", writer.head.versions, _versions())
+    checked = check(writer.head.spec)
+    enter_holes(writer.head.plan, writer)
+    done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
+    return checked, tuple(cell for cell in writer.head.plan.cells if cell.key not in done)
+
+
+def enter_holes(plan: Plan, writer: RunWriter) -> None:
+    """Store the holes of ``plan`` with their reasons, each once."""
+    known = {measurement.cell for measurement in writer.record().measurements}
+    for hole in plan.holes:
+        if hole.cell.key not in known:
+            writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
 
 
 def _refuse_pairs(writer: RunWriter) -> None:
@@ -163,25 +180,51 @@ def _never_ran(measurement: Measurement) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Tools:
+class Tools:
+    """Where artifacts come from, and who is told how it goes."""
+
     cache: Cache
     progress: Progress
 
 
-def _go(checked: Checked, cells: tuple[Cell, ...], writer: RunWriter, tools: _Tools) -> RunRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A run that is held for writing, the gates of the devices that are open for it, and the tools of the build."""
+
+    writer: RunWriter
+    gates: dict[str, Gate]
+    tools: Tools
+
+
+@contextmanager
+def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
+    """Open the devices of a run, store what they are, and give each its gate. Raises `DeviceError`."""
     with ExitStack() as stack:
         devices = {key: stack.enter_context(open_device(key)) for key in checked.spec.device}
         writer.update(devices=tuple(device.info for device in devices.values()))
-        builds = tuple(dict.fromkeys(cell.build for cell in cells))
-        outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
-        facts = model_facts(checked.cards, outcome)
-        _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
-        writer.update(models=facts)
-        todo = _enter_unbuilt(cells, outcome, writer)
         with gates_of(devices, writer.folder.parent) as gates:
-            _measure_all(_jobs(checked, todo, outcome, tools.cache), gates, writer, tools.progress)
-    writer.update(finished_at=utc_now())
-    return writer.record()
+            yield gates
+
+
+def measure_cells(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> None:
+    """Build what ``cells`` need and measure each; whatever goes wrong costs one cell and is stored with its reason.
+
+    Raises `UsageError` when a model has changed since the run began, `IncompleteError` when a device is gone.
+    """
+    writer, tools = bench.writer, bench.tools
+    builds = tuple(dict.fromkeys(cell.build for cell in cells))
+    outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
+    facts = model_facts(checked.cards, outcome)
+    _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
+    writer.update(models=facts)
+    todo = _enter_unbuilt(cells, outcome, writer)
+    _measure_all(_jobs(checked, todo, outcome, tools.cache), bench.gates, writer, tools.progress)
+
+
+def _finished(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> RunRecord:
+    measure_cells(checked, cells, bench)
+    bench.writer.update(finished_at=utc_now())
+    return bench.writer.record()
 
 
 def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
@@ -284,8 +327,7 @@ def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, pro
         reasons = (
             "; ".join(dict.fromkeys(lost[-1] for lost in losses.values() if lost)) or "a device went away for a time"
         )
-        how = f"go on with: phonebench run --resume={writer.head.id}"
-        msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {how}"
+        msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {_how_to_go_on(writer)}"
         raise IncompleteError(msg)
 
 
@@ -296,18 +338,23 @@ def _outcome(measurement: Measurement) -> str:
 
 
 @contextmanager
-def _resumable(writer: RunWriter) -> Iterator[None]:
+def resumable(writer: RunWriter) -> Iterator[None]:
     """Make Ctrl-C and a full disk errors that say how to go on; everything measured is stored already."""
     try:
         yield
     except KeyboardInterrupt:
         done = len(writer.record().measurements)
         total = len(writer.head.plan.cells) + len(writer.head.plan.holes)
-        msg = f"stopped with {done} of {total} cells done; go on with: phonebench run --resume={writer.head.id}"
+        msg = f"stopped with {done} of {total} cells done; {_how_to_go_on(writer)}"
         raise InterruptedRunError(msg) from None
     except StoreError as error:
-        msg = f"{error}; then go on with: phonebench run --resume={writer.head.id}"
+        msg = f"{error}; then {_how_to_go_on(writer)}"
         raise StoreError(msg) from error
+
+
+def _how_to_go_on(writer: RunWriter) -> str:
+    command = "run" if writer.head.goal is None else "search"
+    return f"go on with: phonebench {command} --resume={writer.head.id}"
 
 
 def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:

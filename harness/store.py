@@ -29,6 +29,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError, UsageError
+from harness.goal import Goal
 from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
@@ -73,7 +74,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """The content of ``run.json``. Times are ISO 8601, UTC."""
+    """The content of ``run.json``. Times are ISO 8601, UTC. ``goal`` is set for a search, whose plan grows."""
 
     schema: int = SCHEMA
     id: str
@@ -86,6 +87,7 @@ class RunHead:
     host: DeviceInfo
     versions: dict[str, str]
     commit: str | None
+    goal: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ class RunRecord:
     commit: str | None
     measurements: tuple[Measurement, ...]
     damaged_lines: int = 0
+    goal: Goal | None = None
 
 
 class RunWriter:
@@ -131,6 +134,11 @@ class RunWriter:
             devices=self.head.devices if devices is None else devices,
             finished_at=self.head.finished_at if finished_at is None else finished_at,
         )
+        self._write_head()
+
+    def grow(self, spec: Spec, plan: Plan, goal: Goal) -> None:
+        """Replace what is asked for by more of it: a search finds its cells on the way. Cells are never taken away."""
+        self.head = replace(self.head, spec=spec, plan=plan, goal=goal, finished_at=None)
         self._write_head()
 
     def add(self, measurement: Measurement) -> None:
@@ -267,6 +275,15 @@ def write_text(run: RunRecord, name: str, text: str) -> Path:
     return path
 
 
+def write_beside(root: Path, name: str, text: str) -> Path:
+    """Write a file that belongs to no run below the results folder, whole or not at all, and return its path."""
+    path = root / name
+    with storage_errors(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    return path
+
+
 def _read_folder(folder: Path) -> RunRecord:
     head = _read_head(folder)
     measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)
@@ -284,6 +301,7 @@ def _read_folder(folder: Path) -> RunRecord:
         commit=head.commit,
         measurements=measurements,
         damaged_lines=damaged,
+        goal=head.goal,
     )
 
 

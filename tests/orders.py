@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.artifacts.stage import BuildOrder
 from harness.model import ModelCard
 from harness.plan import Build
-from harness.recipe import AS_IS
+from harness.recipe import AS_IS, Recipe
 from harness.shorthand import recipes_of
 
 
-def order(cards: Sequence[ModelCard], builds: Sequence[Build]) -> BuildOrder:
-    """An order of ``builds``, whose variants are short names."""
+def order(
+    cards: Sequence[ModelCard], builds: Sequence[Build], recipes: Mapping[str, Recipe] | None = None
+) -> BuildOrder:
+    """An order of ``builds``, whose variants are short names unless ``recipes`` has them."""
     names = dict.fromkeys(build.variant for build in builds if build.variant != AS_IS)
-    return BuildOrder(cards=cards, builds=builds, recipes=recipes_of(names, ()))
+    return BuildOrder(cards=cards, builds=builds, recipes=recipes or recipes_of(names, ()))

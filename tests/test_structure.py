@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
     ("storage", "metrics", "quality", "wire", "profiles", "recipe", "stepreport"),
-    ("tensors", "measurement", "shorthand", "support"),
+    ("tensors", "measurement", "shorthand", "support", "scan", "goal"),
     ("stats",),
     ("spec", "presets"),
     ("reference", "modelcard"),
@@ -38,7 +38,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("run", "doctor"),
     ("store",),
     ("history",),
+    ("search",),
     ("pipeline", "capability", "report", "compare"),
+    ("optimise",),
     ("ab",),
     ("nightly",),
     ("cli",),

@@ -201,7 +201,7 @@ _LIBRARIES = {SourceKind.KERAS.value: "tensorflow", **{format_.value: "torch" fo
 
 
 def _library(task: WorkerTask) -> str:
-    part = task.prepare or task.vary or task.export
+    part = task.prepare or task.vary or task.scan or task.export
     return "tensorflow" if part is not None and part.card.kind is SourceKind.KERAS else "torch"
 
 
@@ -209,4 +209,6 @@ def _kind(task: WorkerTask) -> str:
     """What the worker is doing, in a word: the format that it exports, or the stage before."""
     if task.export is not None:
         return task.export.build.format.value
-    return "variant" if task.vary is not None else "model"
+    if task.vary is not None:
+        return "variant"
+    return "model" if task.scan is None else "scan"

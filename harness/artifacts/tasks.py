@@ -14,6 +14,7 @@ from harness.artifacts.varied import Varied
 from harness.model import ModelCard
 from harness.plan import Build
 from harness.recipe import Recipe, Step
+from harness.scan import Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class ExportTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScanTask:
+    """Find how sensitive each layer of a prepared model is to int8, on so many calibration ``inputs``."""
+
+    card: ModelCard
+    prepared_key: str
+    cache_root: str
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
     """Why a task came to nothing: a sentence, and where the log is."""
 
@@ -64,6 +75,7 @@ class WorkerTask:
     prepare: PrepareTask | None = None
     vary: VaryTask | None = None
     export: ExportTask | None = None
+    scan: ScanTask | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,7 @@ class WorkerResult:
     prepared: Prepared | None = None
     varied: Varied | None = None
     manifest: Manifest | None = None
+    scan: Scan | None = None
     failure: TaskFailure | None = None
     cached: bool = False
 

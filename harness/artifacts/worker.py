@@ -39,10 +39,12 @@ from harness.artifacts.manifest import (
 from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
+from harness.artifacts.scanning import resolved, scan
 from harness.artifacts.source import Exporter, FloatModel, UnsupportedError
 from harness.artifacts.tasks import (
     ExportTask,
     PrepareTask,
+    ScanTask,
     TaskFailure,
     VaryTask,
     WorkerResult,
@@ -58,7 +60,7 @@ from harness.errors import BuildError, PhonebenchError
 from harness.lifeline import end_with_parent
 from harness.model import ModelCard, SourceKind, load_network
 from harness.plan import DELEGATES
-from harness.recipe import CalibrationFrom, Recipe
+from harness.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.support import RUN_HERE, Backend
 from harness.tensors import Array
 from harness.variants.step import UnfitError
@@ -100,7 +102,9 @@ class Worker:
                 return self._vary(task.vary)
             if task.export is not None:
                 return self._export(task.export)
-            msg = "a worker task names neither a model to prepare, nor steps to apply, nor an artifact to export"
+            if task.scan is not None:
+                return self._scan(task.scan)
+            msg = "a worker task names neither a model to prepare or scan, nor steps to apply, nor an artifact to make"
             raise BuildError(msg)
         except PhonebenchError as error:
             return _failure(str(error))
@@ -118,6 +122,12 @@ class Worker:
         cache = Cache(Path(task.cache_root))
         model = _prepared(cache, task.prepared_key, task.card)
         return WorkerResult(varied=vary(task.card, model, task.steps, cache).facts)
+
+    def _scan(self, task: ScanTask) -> WorkerResult:
+        cache = Cache(Path(task.cache_root))
+        expected = Expected(model=_prepared(cache, task.prepared_key, task.card), card=task.card)
+        wanted = Quantisation(calibration_inputs=task.inputs)
+        return WorkerResult(scan=scan(expected, lambda: float_model(expected, cache), wanted, cache))
 
     def _export(self, task: ExportTask) -> WorkerResult:
         cache = Cache(Path(task.cache_root))
@@ -147,8 +157,11 @@ class Worker:
             path.write_bytes(Path(task.card.source).read_bytes())
         else:
             try:
-                exporter = self._exporter_for(expected, build.format, Cache(Path(task.cache_root)))
-                exporter.export(task.recipe, build.backend, path)
+                cache = Cache(Path(task.cache_root))
+                recipe = resolved(task.recipe, expected, lambda: float_model(expected, cache), cache)
+                self._exporter_for(expected, build.format, cache).export(recipe, build.backend, path)
+                kept = recipe.quantisation.keep_float
+                manifest = replace(manifest, kept_float=(kept.layers or ()) if kept else ())
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
         seconds = time.monotonic() - started

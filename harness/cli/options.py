@@ -43,6 +43,23 @@ def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa:
     return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
 
 
+model_options = together(
+    click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
+    listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
+    click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
+    click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+)
+
+measuring_options = together(
+    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: pte, tflite, onnx]"),
+    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    listed("-t", "--threads", help="The number of threads.  [default: 1]"),
+    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
+    click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
+)
+
 spec_options = together(
     click.argument("model", nargs=-1),
     listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
@@ -62,11 +79,8 @@ spec_options = together(
     click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
-    click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
-    listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
     click.option("--parts", is_flag=True, default=None, help="Run each part of a model of several by itself as well."),
-    click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
-    click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+    model_options,
 )
 
 CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"

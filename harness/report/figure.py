@@ -7,6 +7,7 @@ text (small, sharp, searchable), and nothing that depends on the clock or on cha
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.recipe import Precision
@@ -22,6 +23,7 @@ COLOURS: dict[Format, str] = {
     Format.TFLITE: "#e69f00",
     Format.ONNX: "#009e73",
     Format.PTL: "#cc79a7",
+    Format.MLPACKAGE: "#56b4e9",
 }
 MARKERS: dict[str, str] = {
     Precision.FP32: "o",
@@ -29,7 +31,8 @@ MARKERS: dict[str, str] = {
     Precision.INT8: "^",
     Precision.INT8_DYNAMIC: "D",
 }
-OTHER_MARKER = "P"
+# The shapes of all other variants, in the order that they come in.
+OTHER_MARKERS = ("P", "v", "X", "<", "p", ">", "h", "*", "d", "8", "H")
 INK = "#24292f"
 MUTED = "#6e7781"
 GRID = "#d8dee4"
@@ -44,6 +47,12 @@ _STYLE: Any = {
     "svg.hashsalt": "phonebench",
     "axes.unicode_minus": False,
 }
+
+
+def markers_of(variants: Iterable[str]) -> dict[str, str]:
+    """Return a shape by variant: the usual one of a precision, else the next of those that are free."""
+    others = [v for v in dict.fromkeys(variants) if v not in MARKERS]
+    return MARKERS | {variant: OTHER_MARKERS[i % len(OTHER_MARKERS)] for i, variant in enumerate(others)}
 
 
 def new_figure(width: float, height: float) -> Figure:

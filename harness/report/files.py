@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from harness.errors import StoreError
 from harness.measurement import Measurement
 from harness.report.charts import charts
 from harness.report.html import chart_files, render_page
+from harness.report.sensitivity import scan_chart, scan_json
 from harness.report.table import csv_text
-from harness.store import RunRecord, read_reply, write_text
+from harness.scan import Scan
+from harness.store import RunRecord, read_reply, write_beside, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,13 @@ def write_report(run: RunRecord) -> Written:
         csv=write_text(run, "table.csv", csv_text(run)),
         charts=tuple(write_text(run, f"charts/{name}", svg) for name, svg in chart_files(drawn).items()),
     )
+
+
+def write_scan(results: Path, scan: Scan) -> tuple[Path, Path]:
+    """Write the chart and the figures of a scan below ``results`` and return their paths. Raises `StoreError`."""
+    text = json.dumps(scan_json(scan), indent=1)
+    chart = write_beside(results, f"sensitivity/{scan.model}.svg", scan_chart(scan))
+    return chart, write_beside(results, f"sensitivity/{scan.model}.json", text)
 
 
 def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:

@@ -19,6 +19,8 @@ from harness.report.charts import Chart, charts
 from harness.report.command import command_line
 from harness.report.conditions import footnotes
 from harness.report.distributions import Samples
+from harness.report.done import done_table
+from harness.report.found import TITLES, findings_of, front_rows, headline, notes
 from harness.report.inline import inline_svg
 from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
@@ -61,7 +63,7 @@ def render_page(run: RunRecord, drawn: tuple[Chart, ...]) -> str:
 def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
     views = cell_views(run)
     ranked = rankings(run)
-    notes = footnotes(views)
+    conditions = footnotes(views)
     return {
         "run": run,
         "title": f"{', '.join(m.name for m in run.models) or 'no model'} on {', '.join(_device_names(run))}",
@@ -73,16 +75,26 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
         "devices": [(d.key, _device_facts(d)) for d in run.devices],
         "versions": sorted(run.versions.items()),
         "advice": [advise(r) for r in ranked],
-        "table": cell_table(views, ranked, notes),
-        "notes": notes,
+        "table": cell_table(views, ranked, conditions),
+        "notes": conditions,
         "parts": [told(found) for found in parts_comparisons(run.models, views)],
         "cell_count": len(views),
+        "done": done_table(views, run.spec.recipes()),
         "charts": _chart_sections(drawn),
         "missing": _missing(views),
         "pending": sum(1 for v in views if v.status is CellStatus.PENDING),
         "memory_definitions": list(dict.fromkeys(v.memory.definition for v in views if v.memory)),
-        "command": command_line(run.spec),
+        "command": command_line(run.spec, run.goal),
+        "found": _found(run),
     }
+
+
+def _found(run: RunRecord) -> dict[str, Any] | None:
+    """The outcome of a search: its headline, what limits it, and the front as rows of text."""
+    found = findings_of(run)
+    if found is None:
+        return None
+    return {"headline": headline(found), "notes": notes(found), "titles": TITLES, "rows": front_rows(found)}
 
 
 def _chart_sections(drawn: tuple[Chart, ...]) -> list[tuple[str, list[tuple[Chart, Any]]]]:

@@ -15,11 +15,10 @@ from harness.report.figure import (
     COLOURS,
     FONT_SIZE,
     INK,
-    MARKERS,
     MUTED,
-    OTHER_MARKER,
     bare,
     log_axis,
+    markers_of,
     new_figure,
     svg_of,
 )
@@ -30,7 +29,9 @@ from harness.wire import Format
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH, HEIGHT = 9.6, 4.9
+# Inches: the plot, what stands below it with one line of legend, and each further line.
+WIDTH, PLOT, BELOW, LEGEND_ROW = 9.6, 4.0, 0.9, 0.21
+LEGEND_COLUMNS = 8
 # Latencies further apart than this get a logarithmic axis.
 LOG_FROM = 8.0
 LARGEST_MARKER, SMALLEST_MARKER = 420.0, 45.0
@@ -60,18 +61,22 @@ def accuracy_points(ranking: Ranking) -> str | None:
     if len(drawn) < 2:
         return None
     unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
-    figure = new_figure(WIDTH, HEIGHT)
+    shapes = markers_of(v.cell.variant for v in drawn)
+    entries = len({v.cell.format for v in drawn}) + len({v.cell.variant for v in drawn})
+    below = BELOW + LEGEND_ROW * (math.ceil(entries / LEGEND_COLUMNS) - 1)
+    figure = new_figure(WIDTH, PLOT + below)
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.08, right=0.995, bottom=0.19, top=0.98)
+    figure.subplots_adjust(left=0.08, right=0.995, bottom=below / (PLOT + below), top=0.98)
     largest = max((v.artifact.bytes for v in drawn if v.artifact), default=1)
     for view in drawn:
-        _draw_point(axes, view, ranking, unit, largest)
+        area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
+        _draw_point(axes, view, ranking, unit, area=area, shape=shapes[view.cell.variant])
     _axes(axes, drawn, unit, "accuracy, %" if has_accuracy else "same answer as the float model, %")
     front = [v for key in ranking.front for v in drawn if v.cell.key == key]
     axes.plot(
         [_x(v, unit) for v in front], [_y(v) for v in front], color=MUTED, linewidth=1.2, linestyle="--", zorder=1
     )
-    _legend(axes, drawn)
+    _legend(axes, drawn, shapes)
     _name(axes, front, drawn, unit)
     return svg_of(figure)
 
@@ -84,7 +89,7 @@ def _y(view: CellView) -> float:
     return 100 * (quality_share(view) or 0.0)
 
 
-def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, largest: int) -> None:
+def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, *, area: float, shape: str) -> None:
     colour = COLOURS[view.cell.format]
     x, y = _x(view, unit), _y(view)
     low, high = whiskers(view)
@@ -93,13 +98,12 @@ def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, 
     if view.accuracy is not None:
         up = [[max(0.0, y - 100 * view.accuracy.low)], [max(0.0, 100 * view.accuracy.high - y)]]
     axes.errorbar(x, y, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2)
-    area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
     hollow = not ranking.is_ranked(view)
     axes.scatter(
         x,
         y,
         s=area,
-        marker=MARKERS.get(view.cell.variant, OTHER_MARKER),
+        marker=shape,
         facecolor="none" if hollow else colour,
         edgecolor=colour,
         linewidth=1.4,
@@ -124,24 +128,22 @@ def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> No
     bare(axes, grid="both")
 
 
-def _legend(axes: Axes, drawn: list[CellView]) -> None:
-    """Formats by colour and variants by shape, in one line under the axis."""
+def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
+    """Formats by colour and variants by shape, in lines under the axis."""
     from matplotlib.lines import Line2D
 
     formats = [f for f in Format if any(v.cell.format is f for v in drawn)]
     variants = list(dict.fromkeys(v.cell.variant for v in drawn))
     entries = [Line2D([], [], linestyle="none", marker="o", color=COLOURS[f], label=f.value) for f in formats]
     entries += [
-        Line2D(
-            [], [], linestyle="none", marker=MARKERS.get(v, OTHER_MARKER), color=MUTED, markerfacecolor="none", label=v
-        )
+        Line2D([], [], linestyle="none", marker=shapes[v], color=MUTED, markerfacecolor="none", label=v)
         for v in variants
     ]
     axes.legend(
         handles=entries,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.13),
-        ncols=len(entries),
+        ncols=min(len(entries), LEGEND_COLUMNS),
         frameon=False,
         fontsize=FONT_SIZE - 1,
         labelcolor=INK,

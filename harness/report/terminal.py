@@ -14,7 +14,9 @@ from harness.measurement import CellStatus
 from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks
+from harness.report.done import done_table
 from harness.report.extras import extra_lines
+from harness.report.found import findings_of, headline, notes
 from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
@@ -71,10 +73,11 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     parts: list[RenderableType] = [Text(_heading(run), style="bold")]
     parts += [RunTable(views=ran, notes=notes)] if ran else [Text("No cell has run yet.")]
     parts += [Text(line) for line in extra_lines(views)]
-    parts += list(_reasons(views, run.id))
+    parts += list(_reasons(views, run))
+    parts += list(_done(views, run))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
     parts += [Text(told(found)) for found in parts_comparisons(run.models, views)]
-    parts += list(_advice(run))
+    parts += list(_found(run)) or list(_advice(run))
     return tuple(parts)
 
 
@@ -172,7 +175,7 @@ def _heading(run: RunRecord) -> str:
     return f"Run {run.id}, {units.stamp(run.created_at)}, profile {profiles or run.spec.profile.value}{state}"
 
 
-def _reasons(views: tuple[CellView, ...], run_id: str) -> Iterator[RenderableType]:
+def _reasons(views: tuple[CellView, ...], run: RunRecord) -> Iterator[RenderableType]:
     """What gave no figures: one line a cell, and one line for all that have not run."""
     from rich.text import Text
 
@@ -183,8 +186,30 @@ def _reasons(views: tuple[CellView, ...], run_id: str) -> Iterator[RenderableTyp
             yield Text(f"{view.status.value}: {where}: {view.reason or 'no reason was recorded'}", style="red")
     pending = sum(1 for v in views if v.status is CellStatus.PENDING)
     if pending:
-        words = f"{pending} of {len(views)} cells have not run yet; phonebench run --resume={run_id} goes on with them."
+        command = f"phonebench {'search' if run.goal else 'run'} --resume={run.id}"
+        words = f"{pending} of {len(views)} cells have not run yet; {command} goes on with them."
         yield Text(words, style="yellow")
+
+
+def _done(views: tuple[CellView, ...], run: RunRecord) -> Iterator[RenderableType]:
+    """What steps did and what mixed precisions kept; a variant that is a precision and no more needs no words."""
+    from rich.text import Text
+
+    for row in done_table(views, run.spec.recipes()).rows:
+        steps = row.words[:-1]
+        if steps or row.notes:
+            yield Text(f"{row.variant}: {'; '.join((*steps, *row.notes))}", style="cyan")
+
+
+def _found(run: RunRecord) -> Iterator[RenderableType]:
+    """What a search found, in place of the advice of a run, whose tolerance is not what was asked for."""
+    from rich.text import Text
+
+    found = findings_of(run)
+    if found is not None:
+        yield Text(headline(found), style="bold green" if found.ship else "bold")
+        for note in notes(found):
+            yield Text(f"  {note}", style="dim")
 
 
 def _advice(run: RunRecord) -> Iterator[RenderableType]:

@@ -179,7 +179,7 @@ def _artifact_bytes(measurement: Measurement | None) -> int | None:
 
 
 def _run_facts(run: RunRecord) -> dict[str, Any]:
-    names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit")
+    names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
     return {name: _plain(getattr(run, name)) for name in names}
 
 
@@ -188,6 +188,10 @@ def _plain(record: object) -> Any:
     return msgspec.json.decode(msgspec.json.encode(record))
 
 
+_ARTIFACT = (
+    "sha256", "bytes", "sqnr_db", "agreement",
+    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
+)  # fmt: skip
 _LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
 _ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
 _SCORES = ("metric", "value", "low", "high", "count")
@@ -214,7 +218,7 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         **cell_identity(view),
         "status": view.status.value,
         "reason": view.reason,
-        "artifact": _pick(view.artifact, ("sha256", "bytes", "sqnr_db", "agreement")),
+        "artifact": _artifact_facts(view.artifact),
         "latency": _pick(view.latency, _LATENCY),
         "load": _pick(view.load, ("first_ns",)),
         "memory": _plain(view.memory),
@@ -225,6 +229,11 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "target": _plain(view.measurement.target if view.measurement else None),
         "fidelity": _plain(view.fidelity),
     }
+
+
+def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
+    facts = _pick(artifact, _ARTIFACT)
+    return None if artifact is None or facts is None else {**facts, "steps": _plain(artifact.steps)}
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ def test_groups_are_by_model_and_device() -> None:
     assert {k: len(v) for k, v in found.items()} == {("digits", "host"): 2, ("digits", "fake"): 1, ("other", "host"): 1}
 
 
-RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit")
+RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
 CELL_KEYS = (
     "key model variant format backend delegate threads device status reason artifact latency load memory accuracy "
     "runtime conditions scores target fidelity"
@@ -89,7 +89,10 @@ CELL_KEYS = (
 @pytest.mark.parametrize(
     ("part", "keys"),
     [
-        ("artifact", "sha256 bytes sqnr_db agreement"),
+        (
+            "artifact",
+            "sha256 bytes sqnr_db agreement own_sqnr_db compressed_bytes parameters macs kept_float calibration steps",
+        ),
         ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes"),

@@ -1,0 +1,110 @@
+"""Sensitivity scans in a worker process, kept in the cache by weights and calibration data."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness import __version__
+from harness.artifacts.cache import Cache
+from harness.artifacts.gate import Expected
+from harness.artifacts.manifest import read_record, versions_of
+from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.errors import UsageError
+from harness.model import Task
+from harness.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
+from harness.scan import DEFAULT_INPUTS, SCHEMA, Scan, kept_layers, named_layers
+from harness.variants.sensitivity import scan_network
+from harness.variants.simulate import is_layer
+from harness.variants.step import UnfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SCAN_FILE = "scan.json"
+# Counts the changes to the simulation that change what it finds.
+REVISION = 1
+# Precisions whose quantiser leaves layers alone when it is told to.
+MIXED = (Precision.INT8, Precision.INT16X8, Precision.INT8_DYNAMIC, Precision.INT8_WEIGHT, Precision.INT4_WEIGHT)
+
+
+def scan_key(expected: Expected, quantisation: Quantisation, inputs: int) -> str:
+    """Return the content address of a scan: the network, the inputs it looks at, and the code that ran it."""
+    facts, varied = expected.model.facts, expected.varied
+    parts = {
+        "source": facts.key,
+        "weights": varied.facts.weights_sha256 if varied else facts.weights_sha256,
+        "steps": msgspec.to_builtins(varied.facts.steps) if varied else [],
+        "calibration": facts.calibration_sha256,
+        "from": quantisation.calibration,
+        "inputs": inputs,
+        "revision": REVISION,
+        "versions": versions_of(("torch",)),
+        "phonebench": __version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def find_scan(cache: Cache, key: str) -> Scan | None:
+    """Return a scan that was made before."""
+    return cache.entry("scans", key, _read)
+
+
+def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Quantisation, cache: Cache) -> Scan:
+    """Scan with the inputs that ``quantisation`` asks for, or return what another process has found.
+
+    ``source`` gives the network when it is needed. Raises `UnfitError` when there is nothing to scan.
+    """
+    count = quantisation.calibration_inputs
+    key = scan_key(expected, quantisation, count)
+    with cache.lock(key):
+        found = find_scan(cache, key)
+        if found is not None:
+            return found
+        model = source()
+        items = tuple(itertools.islice(model.calibration_items(quantisation), count))
+        classes = expected.card.task is Task.CLASSIFICATION
+        made = scan_network(model.network, items, model=expected.card.name, key=key, classes=classes)
+        random = quantisation.calibration is CalibrationFrom.DATA and expected.model.facts.random_calibration
+        made = replace(made, random_inputs=random)
+        with cache.making("scans", key) as folder:
+            (folder / SCAN_FILE).write_bytes(msgspec.json.encode(made))
+    return made
+
+
+def resolved(recipe: Recipe, expected: Expected, source: Callable[[], FloatModel], cache: Cache) -> Recipe:
+    """Return ``recipe`` with the layers that it keeps in float named, as exporters take it.
+
+    Raises `UnsupportedError` with a reason when they cannot be found.
+    """
+    keep = recipe.quantisation.keep_float
+    if keep is None:
+        return recipe
+    if recipe.precision not in MIXED:
+        return _keeping(recipe, None)
+    scanned = msgspec.structs.replace(
+        recipe.quantisation, calibration_inputs=min(DEFAULT_INPUTS, recipe.quantisation.calibration_inputs)
+    )
+    try:
+        if keep.layers is not None:
+            known = [name for name, module in source().network.named_modules() if is_layer(module)]
+            names = named_layers(keep.layers, known)
+        else:
+            names = kept_layers(keep, scan(expected, source, scanned, cache))
+    except (UsageError, UnfitError) as error:
+        raise UnsupportedError(str(error)) from error
+    return _keeping(recipe, KeepFloat(layers=names) if names else None)
+
+
+def _keeping(recipe: Recipe, keep: KeepFloat | None) -> Recipe:
+    return msgspec.structs.replace(recipe, quantisation=msgspec.structs.replace(recipe.quantisation, keep_float=keep))
+
+
+def _read(folder: Path) -> Scan:
+    return read_record(folder / SCAN_FILE, Scan, SCHEMA)

@@ -1,0 +1,65 @@
+"""The parent's side of a sensitivity scan: out of the cache where it can be, by a worker process where it must."""
+
+from __future__ import annotations
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.gate import Expected
+from harness.artifacts.pool import Crew, run_groups
+from harness.artifacts.prepared import read_prepared
+from harness.artifacts.scanning import find_scan, scan_key
+from harness.artifacts.schedule import Group
+from harness.artifacts.tasks import PrepareTask, ScanTask, WorkerResult, WorkerTask
+from harness.errors import BuildError, UsageError
+from harness.model import ModelCard, source_key
+from harness.progress import Progress
+from harness.recipe import Quantisation
+from harness.scan import DEFAULT_INPUTS, Scan, check_inputs
+
+
+def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int = DEFAULT_INPUTS) -> Scan:
+    """Return how sensitive each layer of a model's float network is to int8, on up to ``inputs`` calibration inputs.
+
+    Raises `UsageError` for a ready-made file or a number that cannot be, `BuildError` when the model cannot be loaded
+    or has nothing to scan.
+    """
+    check_inputs(inputs)
+    if card.ready is not None:
+        msg = f"{card.name!r} is a ready-made file, whose layers are no longer there to scan: give the model it is from"
+        raise UsageError(msg)
+    key, root = source_key(card), str(cache.root)
+    prepared = cache.entry("prepared", key, read_prepared)
+    if prepared is not None:
+        wanted = scan_key(Expected(model=prepared, card=card), Quantisation(calibration_inputs=inputs), inputs)
+        found = find_scan(cache, wanted)
+        if found is not None:
+            return found
+    return _ask(
+        [
+            WorkerTask(prepare=PrepareTask(card=card, key=key, cache_root=root)),
+            WorkerTask(scan=ScanTask(card=card, prepared_key=key, cache_root=root, inputs=inputs)),
+        ],
+        cache,
+        progress,
+    )
+
+
+def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
+    answers: list[WorkerResult] = []
+
+    def report(task: WorkerTask, result: WorkerResult) -> None:
+        answers.append(result)
+        progress.step("scan" if task.scan else "load", result.failure.message if result.failure else "done")
+
+    group = Group(name="scan", tasks=tuple(tasks))
+    progress.start("scan", len(tasks))
+    try:
+        run_groups([group], Crew(warm=("",), logs=cache.root / "logs"), report)
+    finally:
+        progress.finish()
+    failed = next((answer.failure for answer in answers if answer.failure), None)
+    last = answers[-1].scan if answers else None
+    if failed is not None or last is None:
+        reason = failed.message if failed else "the worker gave no answer"
+        msg = f"{reason} (log: {failed.log})" if failed and failed.log else reason
+        raise BuildError(msg)
+    return last

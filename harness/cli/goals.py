@@ -1,0 +1,31 @@
+"""How the options of ``phonebench search`` become a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from harness.goal import DEFAULT_BUDGET, DEFAULT_MAX_DROP, DEFAULT_SECONDS, Goal, Minimise, read_drop, read_minimise
+
+
+def make_goal(*, max_drop: str | None, minimise: str | None, budget: int | None, seconds: float | None) -> Goal:
+    """Return the goal that options ask for, None standing for a default. Raises `UsageError`."""
+    return Goal(
+        max_drop=read_drop(DEFAULT_MAX_DROP if max_drop is None else max_drop),
+        minimise=read_minimise(Minimise.LATENCY if minimise is None else minimise),
+        budget=DEFAULT_BUDGET if budget is None else budget,
+        seconds=DEFAULT_SECONDS if seconds is None else seconds,
+    )
+
+
+def changed_goal(budget: int | None, seconds: float | None) -> Callable[[Goal], Goal]:
+    """Return what gives a stored goal another budget; None leaves a value as it is."""
+
+    def change(goal: Goal) -> Goal:
+        return replace(
+            goal,
+            budget=goal.budget if budget is None else budget,
+            seconds=goal.seconds if seconds is None else seconds,
+        )
+
+    return change

@@ -1,0 +1,129 @@
+"""The walk of a search: which points to try next, from those that are known.
+
+Stages: the float model in each precision; layers kept in float where int8 loses too much; pruning with the best of
+these, three ratios at first and then bisection between the largest that keeps the quality and the smallest that does
+not; at last that ratio in the other formats. The one decision: a move is a pure function of what was measured, so that
+a stopped search goes on by asking it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from harness.measurement import CellStatus
+from harness.recipe import KeepFloat, Precision, Prune, Quantisation, Recipe
+from harness.search.points import Findings, Point
+from harness.shorthand import MIXED_SHARE
+from harness.wire import Format
+
+# Shares of the layers kept in float, one after the other while the quality is still lost.
+MIXED_SHARES = (MIXED_SHARE, 0.25)
+FIRST_RATIOS = (25, 50, 75)
+# Per cent: finer steps of the ratio are within what training again varies by.
+FINEST_STEP = 10
+ROUND_TO = 5
+MOST_RATIO = 95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What to try next, in this order, and why."""
+
+    pairs: tuple[tuple[Recipe, Format], ...]
+    why: str
+
+
+def next_move(found: Findings, formats: Sequence[Format]) -> Move | None:
+    """Return what to try next of ``formats``, None when the walk is over; at most what the budget has left."""
+    tried = {(p.recipe.name, p.cell.format) for p in found.points}
+    left = found.goal.budget - builds_done(found)
+    for move in _moves(found, formats):
+        fresh = tuple(pair for pair in move.pairs if (pair[0].name, pair[1]) not in tried)
+        if fresh:
+            return replace(move, pairs=fresh[:left]) if left > 0 else None
+    return None
+
+
+def builds_done(found: Findings) -> int:
+    """Return how many builds the points took; what the table of holes refused was never built."""
+    return sum(1 for p in found.points if p.status is not CellStatus.UNSUPPORTED or p.bytes is not None)
+
+
+def _moves(found: Findings, formats: Sequence[Format]) -> Iterator[Move]:
+    """The moves of the whole walk as far as what is known leads."""
+    recipes = [Recipe(name=p.value, precision=p) for p in found.goal.precisions]
+    yield Move(pairs=tuple((r, f) for r in recipes for f in formats), why="the float model in each precision")
+    for share in MIXED_SHARES:
+        lost = [f for f in formats if _misses(found, f)]
+        words = f"int8 loses too much: {share:.0%} of the layers stay float"
+        yield Move(pairs=tuple((_mixed(share), f) for f in lost), why=words)
+    base = next((p for p in found.kept if not p.recipe.steps), None)
+    if base is None:
+        return
+    yield from _prunings(found, base)
+    ratio = _largest_kept(found, base)
+    if ratio:
+        others = [p for f in formats if f is not base.cell.format and (p := _best_of(found, f))]
+        pairs = tuple((_pruned(ratio, p.recipe), p.cell.format) for p in others)
+        yield Move(pairs=pairs, why=f"{ratio} % of the channels removed in the other formats")
+
+
+def _misses(found: Findings, format_: Format) -> bool:
+    """Whether int8 ran in ``format_`` and lost too much, and no mixed set tried so far mends it."""
+    int8 = [p for p in found.points if p.cell.format is format_ and p.recipe.precision is Precision.INT8]
+    tried = [p for p in int8 if not p.recipe.steps and p.status in (CellStatus.OK, CellStatus.BROKEN)]
+    return bool(tried) and not any(found.keeps(p) for p in tried)
+
+
+def _mixed(share: float) -> Recipe:
+    """Static int8 with a share of the layers in float, named as on the command line where that has a name."""
+    name = "int8-mixed" if share == MIXED_SHARE else f"int8-keep{share * 100:.0f}"
+    keep = Quantisation(keep_float=KeepFloat(share=share))
+    return Recipe(name=name, precision=Precision.INT8, quantisation=keep)
+
+
+def _pruned(percent: int, base: Recipe) -> Recipe:
+    name = f"prune{percent}" if base.precision is Precision.FP32 else f"prune{percent}+{base.name}"
+    return msgspec.structs.replace(base, name=name, steps=(Prune(ratio=percent / 100),))
+
+
+def _prunings(found: Findings, base: Point) -> Iterator[Move]:
+    """Three ratios at once, which costs one start of the workers; then one in the middle of what they leave open."""
+
+    def move(percents: Sequence[int], why: str) -> Move:
+        return Move(pairs=tuple((_pruned(n, base.recipe), base.cell.format) for n in percents), why=why)
+
+    yield move(FIRST_RATIOS, f"pruning with {base.recipe.name} as {base.cell.format.value}")
+    ratios = _ratios(found, base)
+    # A network that cannot be pruned, or whose training diverges, is the same at any ratio.
+    if not any(status in (CellStatus.OK, CellStatus.BROKEN) for status, _ in ratios.values()):
+        return
+    low = _largest_kept(found, base)
+    high = min((n for n, (_, keeps) in ratios.items() if not keeps and n > low), default=100)
+    middle = round((low + high) / 2 / ROUND_TO) * ROUND_TO
+    if high - low > FINEST_STEP and middle <= MOST_RATIO:
+        yield move((middle,), f"between {low} % that keep the quality and {high} %")
+
+
+def _ratios(found: Findings, base: Point) -> dict[int, tuple[CellStatus, bool]]:
+    """By per cent pruned: how that point of ``base`` ended, and whether it keeps the quality."""
+    known: dict[int, tuple[CellStatus, bool]] = {}
+    for point in found.points:
+        steps = point.recipe.steps
+        if len(steps) != 1 or not isinstance(steps[0], Prune) or point.cell.format is not base.cell.format:
+            continue
+        percent = round(steps[0].ratio * 100)
+        if point.recipe == _pruned(percent, base.recipe):
+            known[percent] = (point.status, found.keeps(point))
+    return known
+
+
+def _largest_kept(found: Findings, base: Point) -> int:
+    return max((n for n, (_, keeps) in _ratios(found, base).items() if keeps), default=0)
+
+
+def _best_of(found: Findings, format_: Format) -> Point | None:
+    return next((p for p in found.kept if not p.recipe.steps and p.cell.format is format_), None)

@@ -1,0 +1,183 @@
+"""Simulated static int8: a float network of which chosen layers compute as those of a quantised file would.
+
+Weights are rounded per channel and symmetric; what goes into a layer and comes out of it is rounded per tensor to the
+range that was observed (Jacob et al. 2018, arXiv:1712.05877, §2 and §3). Batch norms are folded first, and an output
+is rounded after its activation, as quantisers do. The one decision: hooks on the modules and no rewritten graph, so
+that every network whose layers run in Python can be simulated.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.tensors import Array
+from harness.variants.activations import activations
+from harness.variants.fuse import fold_batch_norms
+from harness.variants.step import UnfitError
+
+if TYPE_CHECKING:
+    import torch
+
+Items = Sequence[tuple["torch.Tensor", ...]]
+
+# The weight of a new input in the moving average of an observed range, as in the quantisers.
+AVERAGING = 0.1
+_LOWEST, _HIGHEST = -128, 127
+
+
+class Simulation:
+    """Runs a network with any set of its layers quantised, on the inputs that gave the ranges."""
+
+    def __init__(self, network: torch.nn.Module, items: Items) -> None:
+        """Observe the ranges on ``items``, one tensor an input of the network each; ``network`` is not changed.
+
+        Raises `UnfitError` when it has no layer that can be quantised.
+        """
+        self._network = copy.deepcopy(network).eval()
+        self._items = items
+        ends = _fold(self._network, items[0])
+        modules = dict(self._network.named_modules())
+        self._sites = {n: _Site(m, modules[ends.get(n, n)]) for n, m in modules.items() if is_layer(m)}
+        if not self._sites:
+            msg = "it has no convolution or linear layer whose quantisation can be simulated"
+            raise UnfitError(msg)
+        self.reference = self.run(())
+        # A layer that these inputs never reach has no ranges, and nothing to be sensitive to.
+        self._sites = {name: site for name, site in self._sites.items() if site.observed}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers that can be quantised, in the order of the network's modules."""
+        return tuple(self._sites)
+
+    def parameters(self, layer: str) -> int:
+        """Return how many trainable numbers ``layer`` holds, its folded batch norm counted as its bias."""
+        return sum(p.numel() for p in self._sites[layer].layer.parameters())
+
+    def kind(self, layer: str) -> str:
+        """Return the name of the layer's class, such as ``Conv2d``."""
+        return type(self._sites[layer].layer).__name__
+
+    def run(self, quantised: Collection[str]) -> Array:
+        """Return the first output with the layers ``quantised`` in int8, shape ``(count, elements of one call)``."""
+        import numpy as np
+        import torch
+
+        for name, site in self._sites.items():
+            site.switch(name in quantised)
+        with torch.no_grad():
+            rows = [_first(self._network(*(tensor.clone() for tensor in item))) for item in self._items]
+        array: Array = np.stack([row.detach().float().reshape(-1).numpy() for row in rows])
+        return array
+
+
+def is_layer(module: torch.nn.Module) -> bool:
+    """Return whether ``module`` is of a kind that static int8 rounds the weights of."""
+    from torch import nn
+
+    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return isinstance(module, (*convolutions, nn.Linear))
+
+
+def _fold(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
+    """Fold batch norms, and return by layer the module whose output is rounded: the activation that comes next.
+
+    A network that cannot be traced keeps its batch norms, and its outputs are rounded before them.
+    """
+    try:
+        fold_batch_norms(network, example)
+        return activations(network)
+    except UnfitError:
+        return {}
+
+
+@dataclass(slots=True)
+class _Range:
+    """The observed range of one tensor: a moving average, or with ``whole`` all that was seen."""
+
+    whole: bool
+    low: float = 0.0
+    high: float = 0.0
+    seen: bool = False
+
+    def observe(self, tensor: torch.Tensor) -> None:
+        """Take ``tensor`` into the range, which always holds zero."""
+        low, high = (float(x) for x in tensor.aminmax())
+        if not self.seen:
+            self.low, self.high, self.seen = min(low, 0.0), max(high, 0.0), True
+        elif self.whole:
+            self.low, self.high = min(self.low, low), max(self.high, high)
+        else:
+            self.low += AVERAGING * (min(low, 0.0) - self.low)
+            self.high += AVERAGING * (max(high, 0.0) - self.high)
+
+    def round(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return ``tensor`` as int8 would hold it."""
+        import torch
+
+        scale = max((self.high - self.low) / (_HIGHEST - _LOWEST), 2**-24)
+        zero = min(max(round(_LOWEST - self.low / scale), _LOWEST), _HIGHEST)
+        return torch.fake_quantize_per_tensor_affine(tensor, scale, zero, _LOWEST, _HIGHEST)
+
+
+class _Site:
+    """One layer with its float and rounded weights, and hooks that observe at first and round once switched on."""
+
+    def __init__(self, layer: torch.nn.Module, end: torch.nn.Module) -> None:
+        from torch import nn
+
+        self.layer = layer
+        self._weights = layer.get_parameter("weight").detach().clone(), rounded_weight(layer)
+        # The largest scores decide the answer, and an average would clip them.
+        self._ranges = _Range(whole=False), _Range(whole=isinstance(layer, nn.Linear) and end is layer)
+        self._observing, self._on = True, False
+        layer.register_forward_pre_hook(self._enter)
+        end.register_forward_hook(self._leave)
+
+    @property
+    def observed(self) -> bool:
+        """Whether a call has reached the layer."""
+        return all(known.seen for known in self._ranges)
+
+    def switch(self, on: bool) -> None:
+        """Compute in int8 from now on, or in float; ranges are observed only until the first call that is in int8."""
+        self._observing = self._observing and not self._on and not self.observed
+        self._on = on
+        self.layer.get_parameter("weight").data = self._weights[on]
+
+    def _enter(self, _module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self._pass(self._ranges[0], inputs[0]), *inputs[1:])
+
+    def _leave(self, _module: torch.nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        return self._pass(self._ranges[1], output)
+
+    def _pass(self, known: _Range, tensor: torch.Tensor) -> torch.Tensor:
+        if self._observing:
+            known.observe(tensor)
+        return known.round(tensor) if self._on else tensor
+
+
+def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:
+    """Return the weight of ``layer`` as int8 per output channel would hold it, symmetric."""
+    import torch
+    from torch import nn
+
+    weight = layer.get_parameter("weight").detach()
+    # A transposed convolution has its input channels first.
+    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+    axis = 1 if transposed else 0
+    others = [d for d in range(weight.dim()) if d != axis]
+    scale = (weight.abs().amax(dim=others) / _HIGHEST).clamp(min=2**-24)
+    zeros = torch.zeros(len(scale), dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale, zeros, axis, -_HIGHEST, _HIGHEST)
+
+
+def _first(result: Any) -> torch.Tensor:
+    """The first output of a call, where the answer stands."""
+    if isinstance(result, dict):
+        result = next(iter(result.values()))
+    tensor: torch.Tensor = result[0] if isinstance(result, tuple | list) else result
+    return tensor

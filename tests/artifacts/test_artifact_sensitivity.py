@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.sensitivity import scan_model
+from harness.artifacts.stage import build_artifacts
+from harness.errors import BuildError, UsageError
+from harness.model import ModelOptions, resolve
+from harness.plan import Build
+from harness.progress import Silent
+from harness.recipe import KeepFloat, Precision, Quantisation, Recipe
+from harness.wire import Format
+from tests.artifacts.builders import CARD
+from tests.models.folders import make_folder
+from tests.orders import order
+
+DIGITS_LAYERS = 10
+
+
+def test_a_scan_is_made_once_by_a_worker(tmp_path: Path) -> None:
+    card, cache = resolve(str(make_folder(tmp_path / "own")), ModelOptions()), Cache(tmp_path / "cache")
+    first = scan_model(card, cache, Silent(), inputs=4)
+    assert {unit.name for unit in first.units} == {"0", "3"}
+    assert (first.inputs, first.random_inputs) == (4, True)
+    assert scan_model(card, cache, Silent(), inputs=4) == first, "the time that it took would differ"
+    assert scan_model(card, cache, Silent(), inputs=5).key != first.key
+
+
+def test_what_cannot_be_scanned_is_said(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(UsageError, match="from 1 to 1000"):
+        scan_model(CARD, cache, Silent(), inputs=0)
+    (tmp_path / "x.tflite").write_bytes(b"")
+    with pytest.raises(UsageError, match="ready-made file"):
+        scan_model(resolve(str(tmp_path / "x.tflite"), ModelOptions()), cache, Silent())
+    own = make_folder(tmp_path / "own", network="from torch import nn\n\n\ndef build():\n    return nn.ReLU()\n")
+    with pytest.raises(BuildError, match="no convolution or linear layer"):
+        scan_model(resolve(str(own), ModelOptions()), cache, Silent())
+
+
+@pytest.mark.parametrize(
+    ("keep", "state", "kept"),
+    [
+        (KeepFloat(share=0.3), "ready", 3),
+        (KeepFloat(share=0.01), "ready", 1),
+        (KeepFloat(layers=("features.1",)), "ready", 2),
+        (KeepFloat(layers=("features.9",)), "unsupported", 0),
+        (KeepFloat(sqnr_db=150.0), "unsupported", 0),
+    ],
+)
+def test_the_manifest_names_the_layers_that_stay_float(
+    built_cache: Path, keep: KeepFloat, state: str, kept: int
+) -> None:
+    recipe = Recipe(name="mixed", precision=Precision.INT8, quantisation=Quantisation(keep_float=keep))
+    build = Build(model="digits", variant="mixed", format=Format.ONNX, backend=None)
+    wanted = order([resolve("digits", ModelOptions())], [build], {"mixed": recipe})
+    manifest = build_artifacts(wanted, Cache(built_cache), Silent()).artifacts[build].manifest
+    assert (manifest.state, len(manifest.kept_float)) == (state, kept), manifest.reason
+    assert manifest.reason is None or "keep_float" in manifest.reason

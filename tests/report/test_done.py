@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.report.done import Done, done_table
+from harness.report.html import render_html
+from harness.report.steps import _PAIRED, _WORDS, count, step_words
+from harness.report.terminal import run_renderables
+from harness.report.view import cell_views, show_json
+from harness.stepreport import Figure, StepReport
+from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
+
+
+def done(variant: str) -> Done:
+    run = wide_run()
+    return next(row for row in done_table(cell_views(run), run.spec.recipes()).rows if row.variant == variant)
+
+
+def test_every_figure_has_words() -> None:
+    assert set(_WORDS) | set(_PAIRED) == set(Figure)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (PRUNE, "channels 376 → 192"),
+        (PRUNE, "parameters 29.7\u202fk → 8.20\u202fk, MACs 700\u202fk → 190\u202fk"),
+        (PRUNE, "trained 12 epochs (6 s, stopped early), 41.0\u202f% → 99.2\u202f%"),
+        (STEPS["sparse80"], "80.0\u202f% of the weights zero"),
+        (STEPS["distill+int8"], "the same student without a teacher 97.8\u202f%"),
+        (StepReport(step="fuse", parameters_before=9, parameters_after=9), "fuse"),
+    ],
+)
+def test_a_step_is_told_in_one_line(step: StepReport, words: str) -> None:
+    assert words in step_words(step)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (940, "940"), (4_650_000, "4.65\u202fM"), (1.2e9, "1.20\u202fG")]
+)
+def test_counts_are_short(value: float | None, text: str) -> None:
+    assert count(value) == text
+
+
+def test_a_variant_has_one_row_whatever_its_formats() -> None:
+    run = wide_run()
+    table = done_table(cell_views(run), run.spec.recipes())
+    assert [row.variant for row in table.rows] == [recipe.name for recipe in RECIPES]
+    row = done("prune50+int8")
+    assert (row.parameters, row.macs) == ("8.20\u202fk (0.28×)", "190\u202fk (0.27×)")
+    assert row.words[-1].startswith("int8, per channel, moving-average observer")
+    assert set(row.packed) == set(table.formats)
+
+
+def test_what_stays_float_and_what_was_not_trained_again_is_said() -> None:
+    assert done("int8-mixed").notes == ("in float: features.1.0.0",)
+    assert done("untrained").notes == ("fine_tune = false: not trained again after prune",)
+    assert "distill: the student is the model pruned by 0.5" in done("distill+int8").notes
+
+
+def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
+    run = wide_run()
+    worse = tuple(
+        replace(m, fidelity=replace(m.fidelity, sqnr_db=m.fidelity.sqnr_db - 6))
+        if "datafree-onnx" in m.cell and m.fidelity
+        else m
+        for m in run.measurements
+    )
+    rows = done_table(cell_views(replace(run, measurements=worse)), run.spec.recipes()).rows
+    notes = next(row for row in rows if row.variant == "int8-datafree").notes
+    assert "onnx -6.0 dB SQNR, +0.0 pp accuracy" in notes[0]
+    alone = wide_run(recipes=tuple(r for r in RECIPES if r.name != "int8"))
+    assert "is not in this run" in done_table(cell_views(alone), alone.spec.recipes()).rows[4].notes[0]
+
+
+def test_the_page_and_the_terminal_tell_it() -> None:
+    run = wide_run()
+    page = render_html(run, like_samples(run))
+    assert "What was done" in page
+    assert page.count("layer by layer (8)") == 5
+    told = [str(part) for part in run_renderables(run)]
+    assert any(text.startswith("prune50: prune: channels 376 → 192") for text in told)
+    assert not any(text.startswith("fp16:") for text in told)
+
+
+def test_json_has_what_was_done() -> None:
+    cell = next(c for c in show_json(wide_run())["cells"] if c["variant"] == "prune50")
+    artifact = cell["artifact"]
+    assert (artifact["parameters"], artifact["macs"], artifact["own_sqnr_db"]) == (8_200, 190_000, 31.0)
+    assert artifact["steps"][0]["training"]["score_after"] == 0.992
+    assert artifact["steps"][0]["figures"] == {"channels-before": 376, "channels-after": 192}

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.goal import Goal, Minimise
+from harness.measurement import ConditionId
+from harness.report.command import command_line
+from harness.report.found import findings_of, found_json, front_rows, headline, notes
+from harness.report.html import render_html
+from harness.search.points import DropBasis
+from harness.shorthand import parse_recipe
+from harness.wire import Format
+from tests.report.wide import like_samples, wide_run
+from tests.search.found import findings_of as made_up
+from tests.search.found import point
+
+GOAL = Goal(max_drop=0.01, minimise=Minimise.SIZE, budget=60)
+FP32 = point(parse_recipe("fp32"), Format.ONNX)
+INT8 = point(parse_recipe("int8"), Format.ONNX, drop=0.005, quality=0.985, latency_ns=800.0)
+
+
+def test_the_headline_says_what_to_ship_and_what_it_gains() -> None:
+    words = headline(made_up((FP32, INT8)))
+    assert words.startswith("Ship int8 onnx: 32.0 kB and 800 ns a call, a drop of 0.50 pp")
+    assert "1/3.3 the size, 0.80× the time of fp32 as onnx" in words
+    assert headline(made_up((replace(FP32, drop=0.3),))).startswith("Nothing to ship: none of 1 points")
+
+
+def test_what_limits_the_answer_is_said() -> None:
+    desktop = replace(INT8, conditions=frozenset({ConditionId.DESKTOP_CPU}))
+    assert any("desktop CPU" in note for note in notes(made_up((FP32, desktop))))
+    assert "Accuracy was not measured" in notes(made_up((FP32,), basis=DropBasis.AGREEMENT))[0]
+    slow = replace(INT8, latency_ns=1200.0)
+    assert any("Smaller, but slower than fp32: int8 onnx" in note for note in notes(made_up((FP32, slow))))
+
+
+def test_the_front_marks_what_is_shipped_and_what_drops_too_much() -> None:
+    lossy = point(parse_recipe("int8-dynamic"), Format.TFLITE, drop=0.3, quality=0.7, bytes=9_000)
+    rows = front_rows(made_up((FP32, INT8, lossy)))
+    assert [(row[0], row[-1]) for row in rows] == [("int8-dynamic", "drops too much"), ("int8", "ship"), ("fp32", "")]
+
+
+def test_a_search_is_told_on_its_page_with_its_own_command() -> None:
+    run = replace(wide_run(), goal=GOAL)
+    page = render_html(run, like_samples(run))
+    assert "What the search found" in page
+    assert "--max-drop 1pp --minimise size --budget 60" in command_line(run.spec, run.goal)
+    assert findings_of(wide_run()) is None
+
+
+def test_json_has_every_point() -> None:
+    run = replace(wide_run(), goal=GOAL)
+    found = findings_of(run)
+    assert found is not None
+    plain = found_json(run, found, ended="over", spec_file=None)
+    assert len(plain["points"]) == len(run.plan.cells)
+    assert plain["ship"]["cell"] in {p["cell"] for p in plain["points"]}
+    assert plain["goal"]["max_drop"] == 0.01

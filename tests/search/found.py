@@ -1,0 +1,54 @@
+"""Made-up findings of a search, from a rule that says how each point ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from harness.goal import Goal, Minimise
+from harness.measurement import CellStatus
+from harness.plan import DELEGATES, make_cell
+from harness.profiles import ProfileName
+from harness.recipe import Precision, Prune, Recipe
+from harness.search.points import DropBasis, Findings, Point
+from harness.wire import Format
+
+GOAL = Goal(max_drop=0.01, minimise=Minimise.SIZE)
+FORMATS = (Format.TFLITE, Format.ONNX)
+SIZES = {Precision.FP32: 100_000, Precision.FP16: 50_000, Precision.INT8: 27_000, Precision.INT8_DYNAMIC: 30_000}
+
+Rule = Callable[[Recipe, Format], Point]
+
+
+def ratio_of(recipe: Recipe) -> float:
+    """The share of the channels that a recipe removes."""
+    return sum(step.ratio for step in recipe.steps if isinstance(step, Prune))
+
+
+def point(recipe: Recipe, format_: Format, **changes: object) -> Point:
+    """A point that ran: smaller and faster the more is pruned, without a drop."""
+    left = 1 - ratio_of(recipe)
+    plain = Point(
+        cell=make_cell("m", recipe.name, format_, DELEGATES[format_][0], 1, "host", ProfileName.QUICK),
+        recipe=recipe,
+        status=CellStatus.OK,
+        drop=0.0,
+        quality=1.0,
+        latency_ns=1000.0 * left,
+        bytes=int(SIZES[recipe.precision] * left) + (5000 if format_ is Format.ONNX else 0),
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def breaks_at(limit: float) -> Rule:
+    """A rule by which more than ``limit`` of the channels cannot be removed."""
+
+    def rule(recipe: Recipe, format_: Format) -> Point:
+        return point(recipe, format_, drop=0.2 if ratio_of(recipe) > limit else 0.0)
+
+    return rule
+
+
+def findings_of(points: Iterable[Point], goal: Goal = GOAL, basis: DropBasis = DropBasis.ACCURACY) -> Findings:
+    """Findings with these points."""
+    return Findings(goal=goal, points=tuple(points), basis=basis, reference=0.99)
