@@ -172,13 +172,13 @@ def _session(
     for job in jobs:
         if job.artifact.path is not None and job.artifact.manifest.sha256 is not None:
             deploy(device, job.artifact.path, job.artifact.manifest.sha256)
-    seen, began = Sides(), utc_now()
+    seen, began = Sides(told=_teller(progress)), utc_now()
     failed: list[str] = []
     progress.start("pairs", request.plan.most_pairs)
     try:
         with gates_of({request.device: device}, writer.folder.parent) as gates:
             gate = gates[request.device]
-            return run_pairs(jobs, gate, writer, request.plan, sides=seen, told=_teller(progress))
+            return run_pairs(jobs, gate, writer, request.plan, sides=seen)
     except SideFailedError as error:
         failed.append(str(error))
         last = (seen.a if failed == ["A"] else seen.b).last
