@@ -177,13 +177,13 @@ def _session(
     """Run the pairs; whatever ends them, what both sides have shown is stored."""
     for job in jobs:
         deploy_artifact(device, job.artifact)
-    seen, began = Sides(), utc_now()
+    seen, began = Sides(told=_teller(progress)), utc_now()
     failed: list[str] = []
     progress.start("pairs", request.plan.most_pairs)
     try:
         with gates_of({request.device: device}, writer.folder.parent) as gates:
             gate = gates[request.device]
-            return run_pairs(jobs, gate, writer, request.plan, sides=seen, told=_teller(progress))
+            return run_pairs(jobs, gate, writer, request.plan, sides=seen)
     except SideFailedError as error:
         failed.append(str(error))
         last = (seen.a if failed == ["A"] else seen.b).last

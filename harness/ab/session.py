@@ -73,15 +73,6 @@ class PairSession:
     reason: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Sides:
-    """What both sides have shown so far, for whoever keeps it when the session is cut short."""
-
-    a: Seen = field(default_factory=Seen)
-    b: Seen = field(default_factory=Seen)
-    pairs: list[PairResult] = field(default_factory=list)
-
-
 class Told(Protocol):
     """Is told of each pair as it is done."""
 
@@ -89,18 +80,22 @@ class Told(Protocol):
         """``number`` of at most ``most`` is done."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Sides:
+    """What both sides have shown so far, for whoever keeps it when the session is cut short; and who is told."""
+
+    a: Seen = field(default_factory=Seen)
+    b: Seen = field(default_factory=Seen)
+    pairs: list[PairResult] = field(default_factory=list)
+    told: Told | None = None
+
+
 class SideFailedError(Exception):
     """A block of one side gave no figures: its cell failed, and there is nothing to compare."""
 
 
 def run_pairs(
-    jobs: tuple[Job, Job],
-    gate: Gate,
-    keeper: Keeper,
-    plan: PairPlan,
-    *,
-    sides: Sides | None = None,
-    told: Told | None = None,
+    jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, plan: PairPlan, *, sides: Sides | None = None
 ) -> PairSession:
     """Run pairs of ``jobs`` (A, B) on the gate's device until they decide, or the most allowed have run.
 
@@ -114,8 +109,8 @@ def run_pairs(
     for wanted in dict.fromkeys((plan.pairs, plan.most_pairs)):
         while _good(seen) < wanted and len(seen.pairs) < wanted + plan.spare:
             seen.pairs.append(_pair(seen, launches, chance))
-            if told is not None:
-                told(seen.pairs[-1], _good(seen), plan.most_pairs)
+            if seen.told is not None:
+                seen.told(seen.pairs[-1], _good(seen), plan.most_pairs)
         if not needs_more(_span(_effect(seen)), log_margin(plan.margin)):
             break
     return summarise_pairs(seen.pairs, plan)
