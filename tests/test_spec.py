@@ -25,6 +25,7 @@ profile = "standard"
 launches = 3
 timeout = 90
 random_weights = true
+parts = true
 input = "x:float32:1x4"
 data = "photos"
 seed = 7
@@ -67,6 +68,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         launches=3,
         timeout=90.0,
         random_weights=True,
+        parts=True,
         input=("x:float32:1x4",),
         data="photos",
         seed=7,
