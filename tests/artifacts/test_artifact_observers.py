@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from harness.artifacts.observers import AVERAGING, Histogram, empty_histogram, least_error_range, percentile_range
 from harness.recipe import Observer
 from harness.tensors import Array
 from harness.wire import Format
-from tests.artifacts.shop import Shop, read_content, recipe
+from tests.artifacts.shop import Shop, make_network, read_content, recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -78,11 +81,36 @@ def moving_average(inputs: Array, weight: float) -> float:
     return high - low
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", [Format.TFLITE, Format.PTL, Format.PTE])
 def test_the_usual_observer_averages_the_range(shop: Shop, format_: Format) -> None:
     content = read_content(shop.file(format_, recipe("int8")))
     expected = moving_average(shop.inputs, WEIGHTS.get(format_, AVERAGING))
     assert content.input_range == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_usual_observer_averages_the_ranges_inside_an_onnx(shop: Shop) -> None:
+    front = torch.nn.Sequential(*list(make_network().get_submodule("body").children())[:3])
+    with torch.no_grad():
+        activations = np.stack([front(torch.from_numpy(x)).numpy() for x in shop.inputs])
+    activations[:, 0, 0, 0, 0] = 0
+    found = [range_ for _, range_ in onnx_ranges(shop.file(Format.ONNX, recipe("int8")))]
+    expected = moving_average(activations, AVERAGING)
+    assert any(range_ == pytest.approx(expected, rel=1e-2) for range_ in found), (expected, found)
+    assert not any(range_ == pytest.approx(activations.max(), rel=1e-2) for range_ in found)
+
+
+def test_the_usual_observer_keeps_the_whole_input_of_an_onnx(shop: Shop) -> None:
+    content = read_content(shop.file(Format.ONNX, recipe("int8")))
+    assert content.input_range == pytest.approx(np.ptp(shop.inputs), rel=1e-3)
+
+
+def onnx_ranges(path: Path) -> Iterator[tuple[str, float]]:
+    """The tensors that are quantised to eight bits, and the width of the range of each."""
+    graph = onnx.load(str(path)).graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            yield node.input[0], float(constants[node.input[1]]) * 255
 
 
 @pytest.mark.parametrize("format_", FORMATS)
