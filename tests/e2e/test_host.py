@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.artifacts.tiny import image_card
 from tests.conftest import CommandLine
 
 NETWORK = """
@@ -121,6 +122,19 @@ def test_a_delegate_that_this_build_lacks_is_a_hole(phonebench: CommandLine) -> 
     assert cells["tflite"]["status"] == "ok"
     assert cells["onnx"]["status"] == "unsupported"
     assert "xnnpack" in cells["onnx"]["reason"]
+
+
+def test_channels_last_cost_no_accuracy(phonebench: CommandLine, tmp_path: Path) -> None:
+    images = image_card(tmp_path).folder
+    variants = ("--format", "tflite", "--variant", "nhwc,int8+nhwc")
+    done = phonebench("run", "digits", str(images), *variants, "--json", timeout_s=600)
+    assert done.code == 0, done.err
+    cells = {(c["model"], c["variant"]): c for c in done.json()["cells"]}
+    assert cells["digits", "nhwc"]["accuracy"]["correct"] == 357
+    assert cells["digits", "int8+nhwc"]["accuracy"]["correct"] >= 356
+    # Digits have one channel, which is in the right place by chance; these images have three.
+    assert cells["image", "nhwc"]["fidelity"]["sqnr_db"] > 90
+    assert cells["image", "int8+nhwc"]["fidelity"]["sqnr_db"] > 20
 
 
 def test_real_imagenet_weights_are_right_on_eighteen_of_twenty_photos(phonebench: CommandLine) -> None:
