@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, RUNNABLE, Artifact, ArtifactState, versions_of
+from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
 from harness.devices import Device, list_devices, open_device, parse_device_key
@@ -371,7 +371,7 @@ def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
 
 
 def _versions() -> dict[str, str]:
-    packages = dict.fromkeys(name for names in PACKAGES.values() for name in names)
+    packages = dict.fromkeys(name for names in (*PACKAGES.values(), TENSORFLOWS) for name in names)
     return {"phonebench": __version__, **versions_of(tuple(packages))}
 
 

@@ -68,10 +68,16 @@ def test_vulkan_precisions_are_different_programs(bench: Bench) -> None:
 
 
 def test_core_ml_precisions_are_different_programs(bench: Bench) -> None:
-    contents = {v: bench.path(built(bench, Backend.COREML, v)).read_bytes() for v in ("fp32", "fp16", "int8")}
-    assert b"FLOAT16" not in contents["fp32"]
-    assert len({len(content) for content in contents.values()}) == 3
-    assert b"constexpr_affine_dequantize" in contents["int8"]
+    fp32, fp16 = (bench.path(built(bench, Backend.COREML, v)).read_bytes() for v in ("fp32", "fp16"))
+    assert len(fp16) != len(fp32)
+    assert (b"to_fp16" in fp32, b"to_fp16" in fp16) == (False, True)
+
+
+@pytest.mark.slow
+def test_static_int8_for_core_ml_quantises_activations(bench: Bench) -> None:
+    content = bench.path(built(bench, Backend.COREML, "int8")).read_bytes()
+    assert b"constexpr_affine_dequantize" in content
+    assert b"quantize_per_tensor" in content
 
 
 def test_core_ml_needs_no_tensorflow_and_does_not_shut_it_out(tmp_path: Path) -> None:
