@@ -16,6 +16,9 @@ from harness.recipe import KeepFloat
 # 1 (2026-11): the first.
 SCHEMA = 1
 
+# Counts the changes to the simulation, or to the choice below, that change what is kept.
+REVISION = 1
+
 # Calibration inputs that a scan looks at when it is not told.
 DEFAULT_INPUTS = 10
 MOST_INPUTS = 1000

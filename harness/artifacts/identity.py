@@ -13,6 +13,7 @@ from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
 from harness.plan import Build
 from harness.recipe import Recipe
+from harness.scan import REVISION
 
 
 def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
@@ -40,4 +41,6 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
         "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
         "phonebench": __version__,
     }
+    if recipe is not None and recipe.quantisation.keep_float is not None:
+        parts["scan"] = REVISION
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

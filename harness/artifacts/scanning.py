@@ -19,7 +19,7 @@ from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.errors import UsageError
 from harness.model import Task
 from harness.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
-from harness.scan import DEFAULT_INPUTS, SCHEMA, Scan, kept_layers, named_layers
+from harness.scan import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers
 from harness.variants.sensitivity import scan_network
 from harness.variants.simulate import is_layer
 from harness.variants.step import UnfitError
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCAN_FILE = "scan.json"
-# Counts the changes to the simulation that change what it finds.
-REVISION = 1
 # Precisions whose quantiser leaves layers alone when it is told to.
 MIXED = (Precision.INT8, Precision.INT16X8, Precision.INT8_DYNAMIC, Precision.INT8_WEIGHT, Precision.INT4_WEIGHT)
 

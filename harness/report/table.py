@@ -23,7 +23,7 @@ def csv_text(run: RunRecord) -> str:
 
 COLUMNS = (
     "key", "model", "variant", "format", "backend", "delegate", "threads", "device", "profile", "status", "reason",
-    "artifact_sha256", "artifact_bytes", "size_ratio_to_fp32",
+    "artifact_sha256", "artifact_bytes", "artifact_compressed_bytes", "size_ratio_to_fp32", "parameters", "macs",
     "latency_median_ns", "latency_low_ns", "latency_high_ns", "latency_mean_ns", "latency_min_ns", "latency_p5_ns",
     "latency_p25_ns", "latency_p75_ns", "latency_p90_ns", "latency_p95_ns", "latency_p99_ns", "latency_variation",
     "calls", "launches", "load_first_ns", "first_inference_ns",
@@ -48,7 +48,10 @@ def _identity(view: CellView) -> dict[str, Any]:
         "reason": view.reason,
         "artifact_sha256": artifact.sha256 if artifact else None,
         "artifact_bytes": artifact.bytes if artifact else None,
+        "artifact_compressed_bytes": artifact.compressed_bytes if artifact else None,
         "size_ratio_to_fp32": view.size_ratio,
+        "parameters": artifact.parameters if artifact else None,
+        "macs": artifact.macs if artifact else None,
     }
 
 

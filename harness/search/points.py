@@ -86,7 +86,10 @@ class Findings:
 
         Of points whose latency cannot be told apart from the fastest's the smallest is taken.
         """
-        kept = self.kept
+        return self.best(self.kept)
+
+    def best(self, kept: Sequence[Point]) -> Point | None:
+        """Return the one of ``kept``, ordered as `kept` is, that `ship` would take; None where there is none."""
         if self.goal.minimise is Minimise.LATENCY and kept:
             limit = _slower(kept[0].value(Minimise.LATENCY))
             return min((p for p in kept if p.value(Minimise.LATENCY) <= limit), key=lambda p: p.value(Minimise.SIZE))

@@ -60,7 +60,7 @@ def _moves(found: Findings, formats: Sequence[Format]) -> Iterator[Move]:
         lost = [f for f in formats if _misses(found, f)]
         words = f"int8 loses too much: {share:.0%} of the layers stay float"
         yield Move(pairs=tuple((_mixed(share), f) for f in lost), why=words)
-    base = next((p for p in found.kept if not p.recipe.steps), None)
+    base = found.best([p for p in found.kept if not p.recipe.steps])
     if base is None:
         return
     yield from _prunings(found, base)
@@ -126,4 +126,4 @@ def _largest_kept(found: Findings, base: Point) -> int:
 
 
 def _best_of(found: Findings, format_: Format) -> Point | None:
-    return next((p for p in found.kept if not p.recipe.steps and p.cell.format is format_), None)
+    return found.best([p for p in found.kept if not p.recipe.steps and p.cell.format is format_])

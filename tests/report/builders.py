@@ -122,7 +122,13 @@ def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, .
         started_at="2026-11-23T01:40:02Z",
         ended_at="2026-11-23T01:40:09Z",
         artifact=ArtifactFacts(
-            sha256="ef" * 32, bytes=round(float_bytes * SIZE[cell.variant]), sqnr_db=sqnr, agreement=agreement
+            sha256="ef" * 32,
+            bytes=round(float_bytes * SIZE[cell.variant]),
+            sqnr_db=sqnr,
+            agreement=agreement,
+            compressed_bytes=round(float_bytes * SIZE[cell.variant] * 0.8),
+            parameters=29_700,
+            macs=700_000,
         ),
         launches=tuple(_launch(i, samples) for i, samples in enumerate(calls)),
         latency=latency_of(calls),

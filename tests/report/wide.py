@@ -95,7 +95,6 @@ def _facts(plain: ArtifactFacts, variant: str) -> ArtifactFacts:
     step = STEPS.get(variant)
     return replace(
         plain,
-        compressed_bytes=round(plain.bytes * 0.8),
         parameters=step.parameters_after if step else 29_700,
         macs=step.macs_after if step else 700_000,
         steps=(step,) if step else (),

@@ -67,6 +67,14 @@ def test_layers_stay_float_where_int8_loses_too_much_and_more_of_them_where_it_s
     assert not any(format_ is Format.TFLITE for _, format_ in mixed)
 
 
+def test_what_is_slower_than_fp32_is_not_what_pruning_begins_with() -> None:
+    def rule(recipe: Recipe, format_: Format) -> Point:
+        slow = recipe.name == "int8" and format_ is Format.TFLITE
+        return point(recipe, format_, **({"latency_ns": 1500.0} if slow else {}))
+
+    assert walked(rule)[1][1] == "pruning with int8-dynamic as tflite"
+
+
 def test_pruning_ends_at_once_where_it_cannot_be_done() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         return point(recipe, format_, status=CellStatus.UNSUPPORTED if recipe.steps else CellStatus.OK)
