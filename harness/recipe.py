@@ -207,9 +207,10 @@ class Distill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ratio: float = 0.5
     temperature: float = 4.0
-    hard_weight: float = 0.3
+    hard_weight: float = 0.1
     compare_plain: bool = True
-    fine_tune: FineTune | bool = FineTune()
+    # From nothing takes longer than from a damaged network, and to stop before the rate has fallen costs the most.
+    fine_tune: FineTune | bool = FineTune(epochs=50, learning_rate=1e-2, patience=50)
 
     def __post_init__(self) -> None:
         _check_between("ratio", self.ratio, 0.0, 1.0)

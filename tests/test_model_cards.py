@@ -87,6 +87,8 @@ def test_the_toml_itself_may_be_named(tmp_path: Path) -> None:
         ("network:build", "net.pt2", r"no file 'net.pt2' is there"),
         ("network:build", "", r"source in .* is ''"),
         ('license = "MIT"', 'weights = "w.safetensors"', r"weights .* is 'w.safetensors'.*--random-weights"),
+        ('license = "MIT"', 'student = "small.pt"', r"student .* is 'small.pt': use module:function"),
+        ('license = "MIT"', 'student = "netwrk:small"', r"student .* no netwrk.py beside model.toml.*'network'"),
         ('license = "MIT"', 'weights = "w.bin"', r"weights .* is 'w.bin': use a .safetensors"),
         ('license = "MIT"', "license = MIT", r"cannot read .*model.toml"),
     ],

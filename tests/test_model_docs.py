@@ -28,7 +28,7 @@ def test_worked_example_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *("name", "task", "source", "weights", "license", "dtype", "shape"),
+        *("name", "task", "source", "weights", "license", "student", "dtype", "shape"),
         *(f.name for f in fields(DataCard)),
         *(member.value for kind in (Task, DType, Split) for member in kind),
         *KINDS.keys() - {".pth"},

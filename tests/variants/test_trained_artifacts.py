@@ -1,0 +1,85 @@
+"""Steps that train, through the real build stage: one worker makes the variant, the artifact is held to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import Artifact, ArtifactState
+from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
+from harness.model import ModelOptions, resolve
+from harness.plan import Build
+from harness.progress import Silent
+from harness.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify
+from harness.stepreport import Figure
+from harness.wire import Format
+from tests.models.folders import CARD, make_folder
+from tests.orders import order
+
+SHORT = FineTune(epochs=3)
+RECIPES = (
+    Recipe(name="pruned", steps=(Prune(ratio=0.5, fine_tune=SHORT),), precision=Precision.INT8),
+    Recipe(name="sparse", steps=(Sparsify(ratio=0.8, dynamic=True, fine_tune=SHORT),)),
+    Recipe(name="small", steps=(Distill(compare_plain=False, fine_tune=SHORT),)),
+    Recipe(name="aware", steps=(Qat(fine_tune=FineTune(epochs=1)),), precision=Precision.INT8),
+)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> BuildOutcome:
+    """Digits as ``.onnx`` in each of the recipes."""
+    builds = [Build(model="digits", variant=r.name, format=Format.ONNX, backend=None) for r in RECIPES]
+    wanted = BuildOrder(
+        cards=[resolve("digits", ModelOptions())], builds=builds, recipes={recipe.name: recipe for recipe in RECIPES}
+    )
+    return build_artifacts(wanted, Cache(tmp_path_factory.mktemp("trained")), Silent())
+
+
+def artifact(outcome: BuildOutcome, variant: str) -> Artifact:
+    """The artifact of ``variant``, which must be ready."""
+    found = next(a for build, a in outcome.artifacts.items() if build.variant == variant)
+    assert found.manifest.state is ArtifactState.READY, found.manifest.reason
+    return found
+
+
+def test_a_pruned_network_makes_a_small_file(outcome: BuildOutcome) -> None:
+    pruned, aware = (artifact(outcome, name).manifest for name in ("pruned", "aware"))
+    assert pruned.parameters is not None
+    assert aware.parameters is not None
+    assert pruned.parameters < aware.parameters / 3
+    assert pruned.bytes is not None
+    assert aware.bytes is not None
+    assert pruned.bytes < 0.7 * aware.bytes
+    assert pruned.agreement is not None
+    assert pruned.agreement > 0.8
+
+
+def test_zeros_make_a_file_that_deflates(outcome: BuildOutcome) -> None:
+    sparse = artifact(outcome, "sparse").manifest
+    assert sparse.steps[0].figures[Figure.SPARSITY] == pytest.approx(0.8, abs=1e-3)
+    assert sparse.compressed_bytes is not None
+    assert sparse.bytes is not None
+    assert sparse.compressed_bytes < sparse.bytes / 2
+
+
+def test_a_student_is_an_artifact_of_its_model(outcome: BuildOutcome) -> None:
+    small = artifact(outcome, "small").manifest
+    assert (small.model, small.parameters) == ("digits", 2026)
+
+
+def test_a_network_trained_for_int8_agrees_with_the_float_one(outcome: BuildOutcome) -> None:
+    aware = artifact(outcome, "aware").manifest
+    assert aware.steps[0].training is not None
+    assert aware.agreement is not None
+    assert aware.agreement > 0.95
+
+
+def test_without_data_to_train_on_the_artifact_says_what_to_write(tmp_path: Path) -> None:
+    card = resolve(str(make_folder(tmp_path / "own", card=CARD)), ModelOptions())
+    build = Build(model="own", variant="sparse50", format=Format.ONNX, backend=None)
+    made = build_artifacts(order([card], [build]), Cache(tmp_path / "cache"), Silent())
+    manifest = made.artifacts[build].manifest
+    assert manifest.state is ArtifactState.FAILED
+    assert "fine_tune = false" in (manifest.reason or "")
