@@ -69,7 +69,8 @@ class ModelCard:
 
     ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds.
     ``inputs`` may be empty where the file itself knows them (``.pt2``, ready-made files). ``random_weights`` means the
-    weights are left as initialised: speed is real, accuracy is not measured.
+    weights are left as initialised: speed is real, accuracy is not measured. ``student`` is a reference to a factory of
+    a smaller network with the same inputs and outputs, for distillation.
     """
 
     name: str
@@ -84,3 +85,4 @@ class ModelCard:
     random_weights: bool
     seed: int
     ready: Format | None = None
+    student: str | None = None

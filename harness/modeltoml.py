@@ -34,6 +34,7 @@ class _ModelTable:
     task: Task = Task.OTHER
     weights: str | None = None
     license: str = ""
+    student: str | None = None
 
 
 def read_card(folder: Path, options: ModelOptions) -> ModelCard:
@@ -55,10 +56,12 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
+        student=table.student,
     )
     card = _with_source(card, where=f"source in [model] of {file}")
     card = with_options(card, options)
     _check_weights(card, file)
+    _check_student(card, file)
     return card
 
 
@@ -143,7 +146,7 @@ def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
 
 def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
     where = f"[model] of {file}"
-    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license"), where)
+    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license", "student"), where)
     if "task" in table:
         check_name("task", table["task"], Task, where=where)
     model = decode(table, _ModelTable, where=where)
@@ -302,3 +305,13 @@ def _check_weights(card: ModelCard, file: Path) -> None:
     elif not (card.folder / card.weights).is_file():
         msg = f"{where}: there is no such file; put it there, or use --random-weights"
         raise UsageError(msg)
+
+
+def _check_student(card: ModelCard, file: Path) -> None:
+    if card.student is None:
+        return
+    where = f"student in [model] of {file} is {card.student!r}"
+    if not is_reference(card.student):
+        msg = f"{where}: use module:function, a function that takes nothing and returns an nn.Module"
+        raise UsageError(msg)
+    _check_module(card.student, card.folder, where)

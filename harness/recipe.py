@@ -225,7 +225,7 @@ class Distill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="qat"):
     """Train with the rounding of int8 in the forward pass; the recipe's precision is int8."""
 
-    fine_tune: FineTune | bool = FineTune(learning_rate=3e-4, epochs=8)
+    fine_tune: FineTune | bool = FineTune(learning_rate=3e-4, epochs=5)
 
     def __post_init__(self) -> None:
         if self.fine_tune is False:

@@ -38,6 +38,7 @@ def source_key(card: ModelCard) -> str:
         "schema": _SCHEMA,
         "source": card.source if card.kind is SourceKind.PYTHON else card.kind.value,
         "weights": card.weights,
+        "student": card.student,
         "task": card.task.value,
         "inputs": msgspec.to_builtins(card.inputs),
         "random_weights": card.random_weights,
@@ -91,7 +92,7 @@ class _Reach:
 
 def _reach(card: ModelCard) -> _Reach:
     reach = _Reach()
-    named = (card.source, card.weights, card.data.source if card.data else None)
+    named = (card.source, card.weights, card.student, card.data.source if card.data else None)
     todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
     while todo:
         module = todo.pop()

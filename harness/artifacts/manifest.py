@@ -109,7 +109,7 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
 }
 
 # Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
-VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao")
+VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao", "executorch")
 VARIANT_REVISION = 1
 
 # The extra of phonebench that brings a format's packages.

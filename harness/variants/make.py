@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
-from harness.recipe import Fuse, Prune, Sparsify, Step
+from harness.recipe import Distill, Fuse, Prune, Qat, Sparsify, Step
 from harness.stepreport import StepReport
-from harness.variants import fuse, prune, sparse
+from harness.variants import distill, fuse, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
     Prune: prune.apply,
     Sparsify: sparse.apply,
+    Distill: distill.apply,
+    Qat: qat.apply,
 }
 
 

@@ -65,7 +65,9 @@ def fine_tune(
     budget = training_of(step)
     if budget is None:
         return Trained(report=None, notes=("not trained again: fine_tune = false is written",))
-    return train(network, budget, load_lessons(context, budget), after_update=after_update)
+    lessons = load_lessons(context, budget)
+    check_batches(network, lessons.train)
+    return train(network, budget, lessons, after_update=after_update)
 
 
 def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
@@ -110,11 +112,10 @@ def train(
 
     The weights of the epoch with the smallest loss on the calibration split are kept, before the first one included,
     because the score of a hundred inputs is too coarse to choose by; those of the last epoch where that split is made
-    up. Raises as `fine_tune` does.
+    up. Raises `BuildError` when the loss is no longer finite.
     """
     import torch
 
-    check_batches(network, lessons.train)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(budget.seed)
         for parameter in network.parameters():
