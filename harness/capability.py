@@ -31,7 +31,8 @@ from harness.wire import Delegate, Format, ReplyStatus
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"
 PROBE_FILE = "capability.json"
-VARIANTS = tuple(precision.value for precision in Precision)
+# Every precision, and float16 once more with its inputs and outputs in it.
+VARIANTS = (*(precision.value for precision in Precision), "fp16-whole")
 
 
 class Capability(StrEnum):

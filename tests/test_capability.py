@@ -9,12 +9,20 @@ import pytest
 from harness import doctor
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, ArtifactState
-from harness.capability import STATES, Capability, VariantCapability, probe
+from harness.capability import STATES, VARIANTS, Capability, VariantCapability, probe
 from harness.doctor import examine
 from harness.progress import Silent
-from harness.shorthand import default_recipes
 from harness.support import Backend
 from harness.wire import Delegate, Format
+
+# What has a reason in place of a file, of the runtimes that run here.
+HOLES: dict[tuple[Format, str | None], tuple[str, ...]] = {
+    (Format.PTE, Backend.XNNPACK.value): ("bf16", "int8-weight", "int16x8"),
+    (Format.PTE, Backend.PORTABLE.value): ("int8-weight", "int4-weight", "int16x8"),
+    (Format.TFLITE, None): ("bf16", "fp16-whole"),
+    (Format.ONNX, None): ("bf16", "int16x8"),
+    (Format.PTL, None): ("int8-weight", "int4-weight", "int16x8"),
+}
 
 
 class Recorder(Silent):
@@ -33,8 +41,12 @@ def test_every_variant_and_delegate_is_tried_once(tmp_path: Path) -> None:
     table = probe(Cache(tmp_path), recorder)
     variants = {(v.format, v.backend, v.variant): v for v in table.variants}
     backends = {f: [b.value for b in Backend] if f is Format.PTE else [None] for f in Format}
-    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in default_recipes()}
-    assert {key: v.detail for key, v in variants.items() if not _works(v)} == {}
+    assert set(variants) == {(f, b, v) for f in Format for b in backends[f] for v in VARIANTS}
+    for (format_, backend), unsupported in HOLES.items():
+        rows = [v for v in table.variants if (v.format, v.backend) == (format_, backend)]
+        assert {v.variant for v in rows if v.state is Capability.UNSUPPORTED} == set(unsupported), (format_, backend)
+        assert {v.variant: v.detail for v in rows if v.variant not in unsupported and not _works(v)} == {}
+        assert all(v.detail for v in rows)
     states = {(d.format.value, d.delegate.value): d.state for d in table.delegates if d.state is Capability.WORKS}
     host = {("tflite", "xnnpack"), ("tflite", "cpu"), ("onnx", "cpu"), ("pte", "xnnpack"), ("pte", "cpu")}
     assert set(states) == host | {("ptl", "cpu")}

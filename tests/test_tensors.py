@@ -10,6 +10,7 @@ import pytest
 
 from harness.tensors import (
     Array,
+    as_output,
     describe,
     first_output,
     on_the_wire,
@@ -109,3 +110,12 @@ def test_scores_are_the_first_output_as_rows() -> None:
     outputs = (np.arange(6, dtype=np.int8).reshape(2, 1, 3), np.zeros((2, 5)))
     scores = first_output(outputs)
     assert (scores.dtype.name, scores.tolist()) == ("float32", [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [(np.float16, "float32"), (np.float64, "float32"), (np.int8, "int8"), (np.uint16, "int64")]
+)
+def test_an_output_of_any_float_is_a_float32(given: Any, wanted: str) -> None:
+    array = as_output(np.array([0, 1], dtype=given))
+    assert array.dtype.name == wanted
+    assert array.tolist() == [0, 1]

@@ -19,6 +19,9 @@ from harness.tensors import Array
 
 Feed = dict[str, Array]
 
+# onnxruntime's own 128 bins are as many as it quantises to, which leaves its search a single candidate.
+ENTROPY_BINS = 512
+
 # The columns of a matrix that share a scale when weights alone are quantised.
 BLOCK = 32
 
@@ -89,7 +92,7 @@ def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destina
         calibrate_method=_method(observer),
         extra_options=_settings(observer),
     )
-    whole = _OutputRange(model)
+    whole = _EdgeRange(model, with_inputs=observer is Observer.MOVING_AVERAGE)
     for feed in feeds:
         calibrator.collect_data(_One(feed))
         whole.see(feed)
@@ -104,28 +107,36 @@ def _settings(observer: Observer) -> dict[str, Any]:
             return {"moving_average": True, "averaging_constant": AVERAGING}
         case Observer.PERCENTILE:
             return {"percentile": PERCENTILE}
-        case Observer.MIN_MAX | Observer.HISTOGRAM:
+        case Observer.HISTOGRAM:
+            return {"num_bins": ENTROPY_BINS}
+        case Observer.MIN_MAX:
             return {}
         case _:
             assert_never(observer)
 
 
-class _OutputRange:
-    """The whole range of the graph's outputs: the largest scores decide, and an average would clip them."""
+class _EdgeRange:
+    """The whole range of the graph's outputs, and of its inputs where ranges are averaged.
 
-    def __init__(self, model: Any) -> None:
+    The largest scores decide. And an input of few values, such as a row of features, averages to a fraction of its
+    range, where an activation of many does not.
+    """
+
+    def __init__(self, model: Any, *, with_inputs: bool) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         content = model.SerializeToString()
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._with_inputs = with_inputs
         self._seen: dict[str, tuple[float, float]] = {}
 
     def see(self, feed: Feed) -> None:
         """Run one input."""
         names = [output.name for output in self._session.get_outputs()]
-        for name, values in zip(names, self._session.run(names, feed), strict=True):
+        outputs = zip(names, self._session.run(names, feed), strict=True)
+        for name, values in (*(feed.items() if self._with_inputs else ()), *outputs):
             low, high = self._seen.get(name, (np.inf, -np.inf))
             self._seen[name] = min(low, values.min()), max(high, values.max())
 

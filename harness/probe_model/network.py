@@ -17,8 +17,11 @@ class Probe(nn.Module):
             nn.ReLU(),
             nn.Conv2d(8, 8, 3, padding=1, groups=8),
             nn.ReLU(),
+            nn.Conv2d(8, 32, 1),
+            nn.ReLU(),
         )
-        self.head = nn.Linear(8, 4)
+        # Weights in four bits come in groups of 32.
+        self.head = nn.Linear(32, 4)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return four scores."""

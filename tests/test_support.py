@@ -1,0 +1,42 @@
+"""What cannot be built at all, and that a reason stands beside each."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.recipe import Precision, Recipe
+from harness.shorthand import parse_recipe
+from harness.support import Backend, why_not_build
+from harness.wire import Format
+
+
+@pytest.mark.parametrize(
+    ("variant", "format_", "backend", "words"),
+    [
+        ("bf16", Format.TFLITE, None, "LiteRT's kernels have no bfloat16"),
+        ("bf16", Format.ONNX, None, "no bfloat16 convolutions"),
+        ("bf16", Format.PTE, Backend.XNNPACK, "as delegate cpu it is built"),
+        ("bf16-whole", Format.PTL, None, "no runner can be given bfloat16 inputs"),
+        ("fp16-whole", Format.TFLITE, None, "inputs and outputs cannot be float16"),
+        ("int8-weight", Format.PTE, Backend.XNNPACK, "gives garbage"),
+        ("int8-weight", Format.PTE, Backend.PORTABLE, "cannot read torchao's packed weights"),
+        ("int4-weight", Format.PTE, Backend.PORTABLE, "cannot read torchao's packed weights"),
+        ("int4-weight", Format.PTL, None, "no weight-only kernels"),
+        ("int16x8", Format.PTE, Backend.XNNPACK, "no quantiser for int16"),
+        ("int16x8", Format.ONNX, None, "no int16 activations"),
+        ("int16x8", Format.PTL, None, "no int16 kernels"),
+        ("nhwc", Format.ONNX, None, "an option of tflite"),
+    ],
+)
+def test_a_hole_has_its_reason(variant: str, format_: Format, backend: Backend | None, words: str) -> None:
+    assert words in (why_not_build(parse_recipe(variant), format_, backend) or "")
+
+
+def test_integers_have_no_whole_form() -> None:
+    recipe = Recipe(name="x", precision=Precision.INT8, float_io=False)
+    assert "float_io = false is for fp16" in (why_not_build(recipe, Format.ONNX, None) or "")
+
+
+@pytest.mark.parametrize("format_", [Format.ONNX, Format.PTL, Format.PTE])
+def test_float16_has_a_whole_form(format_: Format) -> None:
+    assert why_not_build(parse_recipe("fp16-whole"), format_, None) is None
