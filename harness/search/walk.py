@@ -1,9 +1,10 @@
 """The walk of a search: which points to try next, from those that are known.
 
 Stages: the float model in each precision; layers kept in float where int8 loses too much; pruning with the best of
-these, three ratios at first and then bisection between the largest that keeps the quality and the smallest that does
-not; at last that ratio in the other formats. The one decision: a move is a pure function of what was measured, so that
-a stopped search goes on by asking it again.
+these at three ratios; the largest that keeps the quality in the other formats; then, with the best of all, bisection
+between the largest ratio that keeps the quality and the smallest that does not.
+
+The one decision: a move is a pure function of what was measured, so that a stopped search goes on by asking it again.
 """
 
 from __future__ import annotations
@@ -63,12 +64,7 @@ def _moves(found: Findings, formats: Sequence[Format]) -> Iterator[Move]:
     base = found.best([p for p in found.kept if not p.recipe.steps])
     if base is None:
         return
-    yield from _prunings(found, base)
-    ratio = _largest_kept(found, base)
-    if ratio:
-        others = [p for f in formats if f is not base.cell.format and (p := _best_of(found, f))]
-        pairs = tuple((_pruned(ratio, p.recipe), p.cell.format) for p in others)
-        yield Move(pairs=pairs, why=f"{ratio} % of the channels removed in the other formats")
+    yield from _prunings(found, base, formats)
 
 
 def _misses(found: Findings, format_: Format) -> bool:
@@ -90,22 +86,40 @@ def _pruned(percent: int, base: Recipe) -> Recipe:
     return msgspec.structs.replace(base, name=name, steps=(Prune(ratio=percent / 100),))
 
 
-def _prunings(found: Findings, base: Point) -> Iterator[Move]:
-    """Three ratios at once, which costs one start of the workers; then one in the middle of what they leave open."""
-
-    def move(percents: Sequence[int], why: str) -> Move:
-        return Move(pairs=tuple((_pruned(n, base.recipe), base.cell.format) for n in percents), why=why)
-
-    yield move(FIRST_RATIOS, f"pruning with {base.recipe.name} as {base.cell.format.value}")
+def _prunings(found: Findings, base: Point, formats: Sequence[Format]) -> Iterator[Move]:
+    """Three ratios at once, which costs one start of the workers; then other formats; then one ratio after another."""
+    words = f"pruning with {base.recipe.name} as {base.cell.format.value}"
+    yield Move(pairs=tuple((_pruned(n, base.recipe), base.cell.format) for n in FIRST_RATIOS), why=words)
     ratios = _ratios(found, base)
     # A network that cannot be pruned, or whose training diverges, is the same at any ratio.
     if not any(status in (CellStatus.OK, CellStatus.BROKEN) for status, _ in ratios.values()):
         return
-    low = _largest_kept(found, base)
-    high = min((n for n, (_, keeps) in ratios.items() if not keeps and n > low), default=100)
+    kept = max((n for n in FIRST_RATIOS if n in ratios and ratios[n][1]), default=0)
+    if kept:
+        others = [p for f in formats if f is not base.cell.format and (p := _best_of(found, f))]
+        pairs = tuple((_pruned(kept, p.recipe), p.cell.format) for p in others)
+        yield Move(pairs=pairs, why=f"{kept} % of the channels removed in the other formats")
+    yield from _bisection(found, _champion(found, base), base)
+
+
+def _champion(found: Findings, base: Point) -> Point:
+    """The float point whose pruned form is the best so far."""
+    best = found.best([p for p in found.kept if p.recipe.steps])
+    if best is None or best.cell.format is base.cell.format:
+        return base
+    return _best_of(found, best.cell.format) or base
+
+
+def _bisection(found: Findings, champion: Point, base: Point) -> Iterator[Move]:
+    """A ratio in the middle of what is open; what ``base`` lost bounds a champion that has lost nothing yet."""
+    ratios = _ratios(found, champion)
+    low = max((n for n, (_, keeps) in ratios.items() if keeps), default=0)
+    lost = [n for known in (ratios, _ratios(found, base)) for n, (_, keeps) in known.items() if not keeps and n > low]
+    high = min(lost, default=100)
     middle = round((low + high) / 2 / ROUND_TO) * ROUND_TO
     if high - low > FINEST_STEP and middle <= MOST_RATIO:
-        yield move((middle,), f"between {low} % that keep the quality and {high} %")
+        words = f"between {low} % that keep the quality and {high} %, {champion.recipe.name}"
+        yield Move(pairs=((_pruned(middle, champion.recipe), champion.cell.format),), why=words)
 
 
 def _ratios(found: Findings, base: Point) -> dict[int, tuple[CellStatus, bool]]:
@@ -119,10 +133,6 @@ def _ratios(found: Findings, base: Point) -> dict[int, tuple[CellStatus, bool]]:
         if point.recipe == _pruned(percent, base.recipe):
             known[percent] = (point.status, found.keeps(point))
     return known
-
-
-def _largest_kept(found: Findings, base: Point) -> int:
-    return max((n for n, (_, keeps) in _ratios(found, base).items() if keeps), default=0)
 
 
 def _best_of(found: Findings, format_: Format) -> Point | None:

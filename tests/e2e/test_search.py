@@ -45,7 +45,7 @@ def test_a_stopped_search_goes_on_with_what_it_knows(
     asked = ("search", "digits", "--device", "host", "--format", "onnx", "--budget", "3")
     process = start(tmp_path, *asked, cache=built_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     message = process.communicate()[1].decode()
     assert process.returncode == 130, message
     assert "phonebench search --resume=" in message

@@ -27,8 +27,8 @@ def test_precisions_come_first_then_ratios_then_the_other_formats() -> None:
     assert [(p.recipe.name, p.cell.format) for p in found.points[:2]] == [("fp32", f) for f in FORMATS]
     assert {p.recipe.name for p in found.points[:8]} == {"fp32", "int8", "fp16", "int8-dynamic"}
     assert whys[1] == "pruning with int8 as tflite"
-    assert whys[-1].endswith("in the other formats")
-    assert found.points[-1].cell.format is Format.ONNX
+    assert whys[2] == "50 % of the channels removed in the other formats"
+    assert [p.cell.format for p in found.points if p.recipe.name == "prune50+int8"] == list(FORMATS)
 
 
 @pytest.mark.parametrize("limit", [0.12, 0.33, 0.58, 0.74, 0.9])
@@ -73,6 +73,17 @@ def test_what_is_slower_than_fp32_is_not_what_pruning_begins_with() -> None:
         return point(recipe, format_, **({"latency_ns": 1500.0} if slow else {}))
 
     assert walked(rule)[1][1] == "pruning with int8-dynamic as tflite"
+
+
+def test_bisection_goes_on_with_the_format_that_pruning_serves_best() -> None:
+    def rule(recipe: Recipe, format_: Format) -> Point:
+        made = breaks_at(0.6)(recipe, format_)
+        small = format_ is Format.ONNX and bool(recipe.steps)
+        return replace(made, bytes=1000 if small else made.bytes)
+
+    found, whys = walked(rule)
+    assert whys[3] == "between 50 % that keep the quality and 75 %, int8"
+    assert [p.cell.format for p in found.points[-2:]] == [Format.ONNX, Format.ONNX]
 
 
 def test_pruning_ends_at_once_where_it_cannot_be_done() -> None:
