@@ -41,6 +41,8 @@ def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Po
         time.sleep(0.05)
 
 
+# Twenty runs, each cut somewhere: on a busy machine that is many minutes.
+@pytest.mark.timeout(2400)
 def test_twenty_kills_at_random_instants_lose_nothing(
     phonebench: CommandLine, tmp_path: Path, built_cache: Path
 ) -> None:
