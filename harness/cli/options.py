@@ -51,7 +51,7 @@ model_options = together(
 
 measuring_options = together(
     _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: pte, tflite, onnx]"),
+    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
     _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     _listed("-t", "--threads", help="The number of threads.  [default: 1]"),
     click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
@@ -62,7 +62,7 @@ measuring_options = together(
 spec_options = together(
     click.argument("model", nargs=-1),
     _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: all]"),
+    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
     _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
     _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
