@@ -52,7 +52,7 @@ model_options = together(
 
 measuring_options = together(
     listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: pte, tflite, onnx]"),
+    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
     listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     listed("-t", "--threads", help="The number of threads.  [default: 1]"),
     click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),

@@ -1,7 +1,7 @@
 """The walk of a search: which points to try next, from those that are known.
 
 Stages: the float model in each precision; layers kept in float where int8 loses too much; pruning with the best of
-these at three ratios; the largest that keeps the quality in the other formats; then, with the best of all, bisection
+these at two ratios; the largest that keeps the quality in the other formats; then, with the best of all, bisection
 between the largest ratio that keeps the quality and the smallest that does not.
 
 The one decision: a move is a pure function of what was measured, so that a stopped search goes on by asking it again.
@@ -22,7 +22,7 @@ from harness.wire import Format
 
 # Shares of the layers kept in float, one after the other while the quality is still lost.
 MIXED_SHARES = (MIXED_SHARE, 0.25)
-FIRST_RATIOS = (25, 50, 75)
+FIRST_RATIOS = (50, 75)
 # Per cent: finer steps of the ratio are within what training again varies by.
 FINEST_STEP = 10
 ROUND_TO = 5
@@ -87,7 +87,7 @@ def _pruned(percent: int, base: Recipe) -> Recipe:
 
 
 def _prunings(found: Findings, base: Point, formats: Sequence[Format]) -> Iterator[Move]:
-    """Three ratios at once, which costs one start of the workers; then other formats; then one ratio after another."""
+    """Two ratios at once, which costs one start of the workers; then other formats; then one ratio after another."""
     words = f"pruning with {base.recipe.name} as {base.cell.format.value}"
     yield Move(pairs=tuple((_pruned(n, base.recipe), base.cell.format) for n in FIRST_RATIOS), why=words)
     ratios = _ratios(found, base)

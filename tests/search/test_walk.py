@@ -91,7 +91,7 @@ def test_pruning_ends_at_once_where_it_cannot_be_done() -> None:
         return point(recipe, format_, status=CellStatus.UNSUPPORTED if recipe.steps else CellStatus.OK)
 
     found, _ = walked(rule)
-    assert [p.recipe.name for p in found.points if p.recipe.steps] == ["prune25+int8", "prune50+int8", "prune75+int8"]
+    assert [p.recipe.name for p in found.points if p.recipe.steps] == ["prune50+int8", "prune75+int8"]
 
 
 def test_a_search_in_which_nothing_runs_ends() -> None:
