@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup bench test check format lint types benchmark lock clean
+.PHONY: simulate help setup bench test check format lint types benchmark lock clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ $(READY): requirements.lock pyproject.toml
 lock: ## Make requirements.lock anew from pyproject.toml (needs a network).
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+
+simulate: $(READY) ## Hold the statistics against a known truth, at length (a few minutes).
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 clean: ## Remove the environment and what the tools left behind.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

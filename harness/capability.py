@@ -16,7 +16,7 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, ArtifactState, versions_of
+from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model import ModelCard, ModelOptions, resolve
@@ -106,8 +106,9 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
 
 
 def _environment_key() -> str:
-    packages = tuple(dict.fromkeys(name for names in PACKAGES.values() for name in names))
-    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(VARIANTS), "capability 2"]
+    wanted = (*PACKAGES.values(), *BACKEND_PACKAGES.values())
+    packages = tuple(dict.fromkeys(name for names in wanted for name in names))
+    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(VARIANTS), "capability 3"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -134,7 +135,7 @@ def _variant(build: Build, outcome: BuildOutcome, hole: str | None) -> VariantCa
     if hole is None:
         manifest = outcome.artifacts[build].manifest
         fidelity = f"{manifest.sqnr_db:.0f} dB against float" if manifest.sqnr_db is not None else ""
-        state, detail = STATES[manifest.state], manifest.reason or fidelity
+        state, detail = STATES[manifest.state], manifest.reason or manifest.checked or fidelity
     return VariantCapability(
         format=build.format,
         backend=build.backend.value if build.backend else None,
@@ -157,7 +158,9 @@ def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCap
     """Run the float artifact once on the delegate."""
     state, detail = Capability.UNSUPPORTED, why_not(cell)
     artifact = outcome.artifacts[cell.build]
-    if detail is None and artifact.path is None:
+    if artifact.manifest.state is ArtifactState.UNVERIFIED:
+        state = Capability.BUILT
+    elif detail is None and artifact.path is None:
         state, detail = STATES[artifact.manifest.state], artifact.manifest.reason
     elif detail is None:
         job = Job(

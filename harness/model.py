@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import UnknownNameError, UsageError
-from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task
+from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task, is_saved_model
 from harness.modeltoml import read_card, read_factory, read_file
 from harness.network import example_inputs, input_specs, load_network
+from harness.partstoml import part_of, with_parts
 from harness.reference import is_reference
 from harness.sourcekey import source_key
 
@@ -27,6 +28,7 @@ __all__ = [
     "load_network",
     "resolve",
     "source_key",
+    "with_parts",
 ]
 
 
@@ -38,15 +40,19 @@ def bundled_models() -> tuple[str, ...]:
 def resolve(reference: str, options: ModelOptions) -> ModelCard:
     """Return the card of ``reference``; nothing is imported or loaded.
 
-    ``reference``: a bundled name, a folder with ``model.toml``, a model file, or ``package.module:factory``, in this
-    order; ``./digits`` is the folder where ``digits`` is the bundled model. Raises `UsageError` with what is wrong in
-    which file, `UnknownNameError` for a name that is nothing of these.
+    ``reference``: a bundled name, a folder with ``model.toml`` or a SavedModel, a model file, or
+    ``package.module:factory``, in this order; ``./digits`` is the folder where ``digits`` is the bundled model. ``#``
+    and a name after it are a part of the model before it. Raises `UsageError` with what is wrong in which file,
+    `UnknownNameError` for a name that is nothing of these.
     """
+    whole, mark, part = reference.rpartition("#")
+    if mark and whole and not Path(reference).expanduser().exists():
+        return part_of(resolve(whole, options), part)
     if reference in bundled_models():
         return read_card(_bundled_folder() / reference, options)
     path = Path(reference).expanduser()
     if reference and path.is_dir():
-        return read_card(path, options)
+        return read_file(path, options) if is_saved_model(path) else read_card(path, options)
     if path.name == CARD_FILE and path.is_file():
         return read_card(path.parent, options)
     if path.is_file():

@@ -15,12 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, suggestion
-from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task
+from harness.modelcard import (
+    CARD_FILE,
+    KINDS,
+    DataCard,
+    InputRange,
+    ModelCard,
+    ModelOptions,
+    PartCard,
+    SourceKind,
+    Task,
+    is_saved_model,
+)
+from harness.partstoml import check_links, read_parts
+from harness.presets import Preset
 from harness.reference import EXTRAS, find_module, is_reference, split_reference
 from harness.spec import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
 
 MAX_ELEMENTS = 2**28
+MODEL_KEYS = ("name", "task", "source", "weights", "license", "metric", "target", "student")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -34,6 +48,8 @@ class _ModelTable:
     task: Task = Task.OTHER
     weights: str | None = None
     license: str = ""
+    metric: str | None = None
+    target: str | None = None
     student: str | None = None
 
 
@@ -42,8 +58,10 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     folder = folder.resolve()
     file = folder / CARD_FILE
     values = _read_toml(file)
-    check_keys(values, ("model", "input", "data"), where=str(file))
-    table = _model_table(values, file)
+    check_keys(values, ("model", "part", "input", "data"), where=str(file))
+    parts = read_parts(values["part"], file) if "part" in values else ()
+    table = _model_table(values, file, parts=tuple(part.name for part in parts))
+    inputs = _inputs(values.get("input", []), file)
     card = ModelCard(
         name=table.name,
         task=table.task,
@@ -52,17 +70,39 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         folder=folder,
         weights=table.weights,
         license=table.license,
-        inputs=_inputs(values.get("input", []), file),
+        inputs=tuple(spec for spec, _ in inputs),
+        ranges=tuple(found for _, found in inputs if found is not None),
+        parts=parts,
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
+        metric=_checked_metric(table, folder, file),
+        target=table.target,
         student=table.student,
     )
+    if parts:
+        card = replace(card, kind=SourceKind.COMPOSED, parts=_checked_parts(card, file))
+        check_links(card, str(file))
+        return with_options(card, options)
     card = _with_source(card, where=f"source in [model] of {file}")
     card = with_options(card, options)
-    _check_weights(card, file)
+    _check_weights(card, f"[model] of {file}")
     _check_student(card, file)
     return card
+
+
+def _checked_parts(card: ModelCard, file: Path) -> tuple[PartCard, ...]:
+    """Return the parts with their kinds and the absolute paths of their files, each checked as a model's would be."""
+    return tuple(_checked_part(card, part, f"[[part]] {part.name!r} of {file}") for part in card.parts)
+
+
+def _checked_part(card: ModelCard, part: PartCard, where: str) -> PartCard:
+    found = _with_source(replace(card, source=part.source, weights=part.weights), where=f"source in {where}")
+    if found.kind not in (SourceKind.PYTHON, SourceKind.EXPORTED):
+        msg = f"source in {where} is {part.source!r}: a part is module:name or a .pt2, which can be put together"
+        raise UsageError(msg)
+    _check_weights(found, where)
+    return replace(part, kind=found.kind, source=found.source)
 
 
 def read_file(path: Path, options: ModelOptions) -> ModelCard:
@@ -92,7 +132,7 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
         inputs=given or card.inputs,
         data=_data_of_option(options.data, card) if options.data is not None else card.data,
         # Weights in a file of its own are never random: there is nothing to leave out.
-        random_weights=options.random_weights and card.kind is SourceKind.PYTHON,
+        random_weights=options.random_weights and card.kind in (SourceKind.PYTHON, SourceKind.COMPOSED),
     )
 
 
@@ -144,11 +184,19 @@ def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     return value
 
 
-def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
+def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) -> _ModelTable:
     where = f"[model] of {file}"
-    table = _table(values.get("model", {}), ("name", "task", "source", "weights", "license", "student"), where)
+    table = _table(values.get("model", {}), MODEL_KEYS, where)
+    if parts:
+        given = next((key for key in ("source", "weights") if key in table), None)
+        if given is not None:
+            msg = f"{given} stands in {where}, which has parts: write it in each [[part]]"
+            raise UsageError(msg)
+        table = table | {"source": ", ".join(parts)}
     if "task" in table:
         check_name("task", table["task"], Task, where=where)
+    if "target" in table:
+        check_name("target", table["target"], Preset, where=where)
     model = decode(table, _ModelTable, where=where)
     if not _NAME.fullmatch(model.name):
         msg = f"name is {model.name!r} in {where}: use letters, digits, '_', '.' and '-', a letter or digit first"
@@ -156,20 +204,42 @@ def _model_table(values: dict[str, Any], file: Path) -> _ModelTable:
     return model
 
 
-def _inputs(tables: object, file: Path) -> tuple[TensorSpec, ...]:
+def _checked_metric(table: _ModelTable, folder: Path, file: Path) -> str | None:
+    """Return the reference of the metric once its module is found. Raises `UsageError`."""
+    if table.metric is None:
+        return None
+    where = f"metric in [model] of {file}"
+    if not is_reference(table.metric):
+        msg = f"{where} is {table.metric!r}: write module:function, the module beside {CARD_FILE}"
+        raise UsageError(msg)
+    _check_module(table.metric, folder, f"{where} is {table.metric!r}")
+    return table.metric
+
+
+def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | None], ...]:
     if not isinstance(tables, list):
         msg = f"input in {file} must be an array of tables: write [[input]], not [input]"
         raise UsageError(msg)
-    specs: list[TensorSpec] = []
+    found: list[tuple[TensorSpec, InputRange | None]] = []
     for number, value in enumerate(tables, start=1):
         where = f"[[input]] number {number} of {file}"
-        table = _table(value, ("name", "dtype", "shape"), where)
+        table = dict(_table(value, ("name", "dtype", "shape", "range"), where))
         if "dtype" in table:
             check_name("dtype", table["dtype"], DType, where=where)
-        specs.append(decode(table, TensorSpec, where=where))
-        _check_spec(specs[-1], where)
-    _check_unique(tuple(specs), str(file))
-    return tuple(specs)
+        limits = table.pop("range", None)
+        spec = decode(table, TensorSpec, where=where)
+        _check_spec(spec, where)
+        found.append((spec, None if limits is None else _range(spec.name, limits, where)))
+    _check_unique(tuple(spec for spec, _ in found), str(file))
+    return tuple(found)
+
+
+def _range(name: str, limits: object, where: str) -> InputRange:
+    numbers = limits if isinstance(limits, list) and all(type(n) in (int, float) for n in limits) else []
+    if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+        msg = f"range is {limits!r} in {where}: give [least, greatest], two numbers in this order"
+        raise UsageError(msg)
+    return InputRange(name=name, low=float(numbers[0]), high=float(numbers[1]))
 
 
 def _check_spec(spec: TensorSpec, where: str) -> None:
@@ -237,9 +307,14 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     if is_reference(card.source) and not path.exists():
         _check_module(card.source, card.folder, f"{where} is {card.source!r}")
         return card
-    kind = KINDS.get(path.suffix.lower())
-    if kind is None or not path.is_file():
-        wrong = f"no file {path.name!r} is there" if kind is not None else f"use module:name or a file {_suffixes()}"
+    saved_model = is_saved_model(path)
+    kind = SourceKind.KERAS if saved_model else KINDS.get(path.suffix.lower())
+    if kind is None or not (saved_model or path.is_file()):
+        wrong = (
+            f"no file {path.name!r} is there"
+            if kind is not None
+            else f"use module:name or a file {_suffixes()}, or a SavedModel"
+        )
         msg = f"{where} is {card.source!r}: {wrong}"
         raise UsageError(msg)
     if card.weights is not None:
@@ -293,10 +368,10 @@ def _archived(path: Path) -> set[str]:
         return set()
 
 
-def _check_weights(card: ModelCard, file: Path) -> None:
+def _check_weights(card: ModelCard, where: str) -> None:
     if card.weights is None or card.random_weights or card.folder is None:
         return
-    where = f"weights in [model] of {file} is {card.weights!r}"
+    where = f"weights in {where} is {card.weights!r}"
     if is_reference(card.weights):
         _check_module(card.weights, card.folder, where)
     elif Path(card.weights).suffix not in (".safetensors", ".pt", ".pth"):

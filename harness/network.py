@@ -10,12 +10,14 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from harness.composition import compose
 from harness.data import synthetic
 from harness.errors import BuildError, UsageError
-from harness.modelcard import ModelCard, SourceKind
+from harness.modelcard import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
 from harness.reference import is_reference, load_object, need_torch, running
 from harness.wire import DType, TensorSpec
 
@@ -44,15 +46,35 @@ def load_network(card: ModelCard) -> torch.nn.Module:
             network = _from_exported(Path(card.source))
         case SourceKind.TORCHSCRIPT:
             network = _from_torchscript(Path(card.source))
+        case SourceKind.COMPOSED:
+            network = _from_parts(card, card.parts, last_parts(card))
+        case SourceKind.KERAS:
+            msg = f"model {card.name!r} is a Keras model or a SavedModel, there is no PyTorch network in it to load"
+            raise BuildError(msg)
         case SourceKind.READY:
             msg = f"model {card.name!r} is a ready-made file, there is no network in it to load"
             raise BuildError(msg)
         case _:
             assert_never(card.kind)
     network.eval()
+    if (own := own_part(card)) is not None:
+        _keep_handed_on(*own, before_part(card), network)
     if card.inputs or network in _EXAMPLES:
         _try(card, network)
     return network
+
+
+def before_part(card: ModelCard) -> torch.nn.Module:
+    """Return the network that gives a part its inputs: the parts before it, from the inputs of the whole.
+
+    ``card`` is that of a part. One output is a tensor, several are a tuple. Raises `BuildError` as `load_network`.
+    """
+    own = own_part(card)
+    if own is None:
+        msg = f"model {card.name!r} is no part of another: there is nothing before it"
+        raise BuildError(msg)
+    whole, part = own
+    return _from_parts(whole, whole.parts[: whole.parts.index(part)], takes(whole, part))
 
 
 def input_specs(card: ModelCard, network: torch.nn.Module | None = None) -> tuple[TensorSpec, ...]:
@@ -69,7 +91,7 @@ def input_specs(card: ModelCard, network: torch.nn.Module | None = None) -> tupl
     return tuple(_spec(n, x) for n, x in zip(names, examples, strict=True))
 
 
-def example_inputs(card: ModelCard, network: torch.nn.Module) -> Tensors:
+def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> Tensors:
     """Return one call's inputs: those that ``network`` came with where they fit the card, else seeded ones.
 
     Raises as `input_specs` does.
@@ -77,11 +99,32 @@ def example_inputs(card: ModelCard, network: torch.nn.Module) -> Tensors:
     import torch
 
     specs = input_specs(card, network)
-    if network in _EXAMPLES:
+    if network is not None and network in _EXAMPLES:
         examples = _EXAMPLES[network][1]
         if [tuple(x.shape) for x in examples] == [s.shape for s in specs]:
             return examples
     return tuple(torch.from_numpy(a[0]) for a in synthetic(specs, count=1, seed=card.seed).inputs)
+
+
+def _from_parts(card: ModelCard, parts: tuple[PartCard, ...], wanted: tuple[str, ...]) -> torch.nn.Module:
+    modules: dict[str, torch.nn.Module] = {}
+    for part in parts:
+        alone = replace(card, kind=part.kind, source=part.source, weights=part.weights, inputs=(), parts=(), whole=None)
+        modules[part.name] = load_network(alone)
+    return compose(card, modules, example_inputs(card), wanted)
+
+
+def _keep_handed_on(whole: ModelCard, part: PartCard, before: torch.nn.Module, network: torch.nn.Module) -> None:
+    """Give the network of a part the example inputs that the parts before it hand on."""
+    import torch
+
+    with torch.no_grad():
+        given = before(*example_inputs(whole))
+    tensors = given if isinstance(given, tuple) else (given,)
+    names = takes(whole, part)
+    # A part with several outputs hands on more tensors than there are names.
+    numbered = tuple(f"{'_'.join(names)}_{i}" for i in range(len(tensors)))
+    _keep_examples(network, tensors, part.source, names if len(names) == len(tensors) else numbered)
 
 
 def _from_python(card: ModelCard) -> torch.nn.Module:

@@ -58,10 +58,10 @@ def search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Search
         msg = f"{spec.model[0]!r} is a ready-made file, which nothing can be done to: give the model that it is from"
         raise UsageError(msg)
     empty = Plan(cells=(), holes=())
-    head = replace(new_head(replace(checked, plan=empty)), goal=goal)
+    head = replace(new_head(checked.spec, empty), goal=goal)
     tools = Tools(cache=Cache(places.cache), progress=progress)
-    with create_run(places.results, head) as writer, resumable(writer), opened(checked, writer) as devices:
-        return _walk(Bench(writer=writer, devices=devices, tools=tools), checked)
+    with create_run(places.results, head) as writer, resumable(writer), opened(checked, writer) as gates:
+        return _walk(Bench(writer=writer, gates=gates, tools=tools), checked)
 
 
 def resume_search(name: str, places: Places, progress: Progress, change: Callable[[Goal], Goal]) -> Searched:
@@ -73,8 +73,8 @@ def resume_search(name: str, places: Places, progress: Progress, change: Callabl
             raise UsageError(msg)
         writer.grow(writer.head.spec, writer.head.plan, change(writer.head.goal))
         checked, missing = gone_on(writer)
-        with opened(checked, writer) as devices:
-            bench = Bench(writer=writer, devices=devices, tools=tools)
+        with opened(checked, writer) as gates:
+            bench = Bench(writer=writer, gates=gates, tools=tools)
             if missing:
                 measure_cells(checked, missing, bench)
             return _walk(bench, checked)

@@ -6,28 +6,42 @@ goes wrong costs one cell and is stored with its reason.
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, RUNNABLE, Artifact, ArtifactState, versions_of
+from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
 from harness.devices import Device, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
-from harness.measurement import CellStatus, Measurement
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.gate import Gate
+from harness.measurement import CellStatus, DeviceInfo, Measurement
+from harness.model import ModelCard, ModelOptions, resolve, with_parts
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
 from harness.run import Job, measure, unmeasured
 from harness.spec import Spec
-from harness.store import ModelFacts, RunHead, RunRecord, RunWriter, create_run, new_run_id, reopen_run, utc_now
+from harness.store import (
+    AB_FILE,
+    ModelFacts,
+    RunHead,
+    RunRecord,
+    RunWriter,
+    create_run,
+    keep_probes,
+    new_run_id,
+    read_probes,
+    reopen_run,
+    utc_now,
+)
 
 # A device that fails this many cells one after the other is not asked again.
 LOSSES_IN_A_ROW = 2
@@ -50,13 +64,40 @@ class Checked:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How a run departs from the whole of its spec in the order of its plan: what a nightly job asks for.
+
+    ``run_id``: the id it gets, so that it is known before anything can fail. ``cells``: only those, by key. ``order``:
+    seed of the order in which cells are measured, so that no cell always follows the same neighbour.
+    """
+
+    run_id: str | None = None
+    cells: frozenset[str] | None = None
+    order: str | None = None
+
+
+WHOLE = Part()
+
+
 def check(spec: Spec, *, to_run: bool = True) -> Checked:
     """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`."""
     for device in spec.device:
         parse_device_key(device)
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = tuple(resolve(reference, options) for reference in spec.model)
+    if spec.parts:
+        cards = _with_parts(cards)
     return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, to_run=to_run))
+
+
+def _with_parts(cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
+    """Return each card followed by those of its parts, which may have been named as well."""
+    if not any(card.parts for card in cards):
+        msg = f"parts is asked for, and no model has any ({', '.join(c.name for c in cards)}): leave it out"
+        raise UsageError(msg)
+    found = {card.name: card for whole in cards for card in with_parts(whole)}
+    return tuple(found.values())
 
 
 def order_of(checked: Checked, builds: tuple[Build, ...]) -> BuildOrder:
@@ -70,26 +111,40 @@ def build(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, Buil
     return checked, build_artifacts(order_of(checked, checked.plan.builds), Cache(places.cache), progress)
 
 
-def run(spec: Spec, places: Places, progress: Progress) -> RunRecord:
-    """Do everything ``spec`` asks for and return the stored run.
+def run(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -> RunRecord:
+    """Do everything ``spec`` asks for, or ``part`` of it, and return the stored run.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
-    checked = check(spec)
+    checked = _only(check(spec), part)
     tools = Tools(cache=Cache(places.cache), progress=progress)
-    with create_run(places.results, new_head(checked)) as writer, resumable(writer):
+    head = new_head(checked.spec, checked.plan, part.run_id)
+    with create_run(places.results, head) as writer, resumable(writer):
         enter_holes(checked.plan, writer)
-        with opened(checked, writer) as devices:
-            return _finished(checked, checked.plan.cells, Bench(writer=writer, devices=devices, tools=tools))
+        with opened(checked, writer) as gates:
+            cells = _ordered(checked.plan.cells, part)
+            return _finished(checked, cells, Bench(writer=writer, gates=gates, tools=tools))
+
+
+def _only(checked: Checked, part: Part) -> Checked:
+    if part.cells is None:
+        return checked
+    cells = tuple(cell for cell in checked.plan.cells if cell.key in part.cells)
+    return replace(checked, plan=Plan(cells=cells, holes=()))
+
+
+def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
+    return cells if part.order is None else tuple(random.Random(part.order).sample(cells, len(cells)))
 
 
 def resume(name: str, places: Places, progress: Progress) -> RunRecord:
     """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
     tools = Tools(cache=Cache(places.cache), progress=progress)
     with reopen_run(places.results, name) as writer, resumable(writer):
+        _refuse_pairs(writer)
         checked, missing = gone_on(writer)
-        with opened(checked, writer) as devices:
-            return _finished(checked, missing, Bench(writer=writer, devices=devices, tools=tools))
+        with opened(checked, writer) as gates:
+            return _finished(checked, missing, Bench(writer=writer, gates=gates, tools=tools))
 
 
 def gone_on(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
@@ -112,6 +167,13 @@ def enter_holes(plan: Plan, writer: RunWriter) -> None:
             writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
 
 
+def _refuse_pairs(writer: RunWriter) -> None:
+    """Raise `UsageError` for a session of pairs: measuring one cell after the other would be another experiment."""
+    if (writer.folder / AB_FILE).exists():
+        msg = f"run {writer.head.id!r} is a session of phonebench ab, which cannot be gone on with: start it again"
+        raise UsageError(msg)
+
+
 def _never_ran(measurement: Measurement) -> bool:
     """Whether a cell failed before it got to a device: a full disk or a model that has been mended is worth a retry."""
     return measurement.status is CellStatus.FAILED and measurement.failure is None
@@ -127,20 +189,21 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A run that is held for writing, the devices that are open for it, and the tools of the build."""
+    """A run that is held for writing, the gates of the devices that are open for it, and the tools of the build."""
 
     writer: RunWriter
-    devices: dict[str, Device]
+    gates: dict[str, Gate]
     tools: Tools
 
 
 @contextmanager
-def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Device]]:
-    """Open the devices of a run and store what they are. Raises `DeviceError`."""
+def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
+    """Open the devices of a run, store what they are, and give each its gate. Raises `DeviceError`."""
     with ExitStack() as stack:
         devices = {key: stack.enter_context(open_device(key)) for key in checked.spec.device}
         writer.update(devices=tuple(device.info for device in devices.values()))
-        yield devices
+        with gates_of(devices, writer.folder.parent) as gates:
+            yield gates
 
 
 def measure_cells(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> None:
@@ -151,11 +214,11 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> No
     writer, tools = bench.writer, bench.tools
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
     outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
-    facts = _model_facts(checked.cards, outcome)
+    facts = model_facts(checked.cards, outcome)
     _refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
     writer.update(models=facts)
     todo = _enter_unbuilt(cells, outcome, writer)
-    _measure_all(_jobs(checked, todo, outcome, tools.cache), bench.devices, writer, tools.progress)
+    _measure_all(_jobs(checked, todo, outcome, tools.cache), bench.gates, writer, tools.progress)
 
 
 def _finished(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> RunRecord:
@@ -219,10 +282,26 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
     ]
 
 
-def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter, progress: Progress) -> None:
+@contextmanager
+def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
+    """Give each device its gate with the best probe that ``results`` knows of it, and keep the better one."""
+    known = read_probes(results)
+    gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
+    try:
+        yield gates
+    finally:
+        bests = {_identity(gate.device.info): gate.best_probe_ns for gate in gates.values()}
+        keep_probes(results, known | {name: best for name, best in bests.items() if best is not None})
+
+
+def _identity(info: DeviceInfo) -> str:
+    return f"{info.key} {info.model} {info.cpu}"
+
+
+def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
     """Run every job. A lost device costs the job in flight; only when the next one is lost too is it given up."""
     progress.start("measure", len(jobs))
-    losses: dict[str, list[str]] = {key: [] for key in devices}
+    losses: dict[str, list[str]] = {key: [] for key in gates}
     pending = 0
     try:
         for job in jobs:
@@ -232,7 +311,8 @@ def _measure_all(jobs: list[Job], devices: dict[str, Device], writer: RunWriter,
                 continue
             progress.begin(job.cell.key)
             try:
-                measurement = measure(job, devices[job.cell.device], writer, utc_now)
+                gate = gates[job.cell.device]
+                measurement = measure(job, gate.device, writer, utc_now, gate=gate)
             except DeviceError as error:
                 lost.append(str(error))
                 pending += 1
@@ -277,14 +357,13 @@ def _how_to_go_on(writer: RunWriter) -> str:
     return f"go on with: phonebench {command} --resume={writer.head.id}"
 
 
-def new_head(checked: Checked) -> RunHead:
-    """Return the head of a run that begins now."""
-    now = datetime.now(UTC)
+def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
+    """Return the head of a run that begins now, with an id of its own unless one is given."""
     return RunHead(
-        id=new_run_id(now),
+        id=run_id or new_run_id(datetime.now(UTC)),
         created_at=utc_now(),
-        spec=checked.spec,
-        plan=checked.plan,
+        spec=spec,
+        plan=plan,
         host=list_devices()[0],
         versions=_versions(),
         commit=_commit(),
@@ -292,7 +371,7 @@ def new_head(checked: Checked) -> RunHead:
 
 
 def _versions() -> dict[str, str]:
-    packages = dict.fromkeys(name for names in PACKAGES.values() for name in names)
+    packages = dict.fromkeys(name for names in (*PACKAGES.values(), TENSORFLOWS) for name in names)
     return {"phonebench": __version__, **versions_of(tuple(packages))}
 
 
@@ -307,7 +386,8 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
+    """Return what a run stores of its models; a model that could not be prepared has no facts."""
     facts: list[ModelFacts] = []
     for card in cards:
         model = outcome.models.get(card.name)
@@ -320,6 +400,7 @@ def _model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[M
                 task=card.task.value,
                 license=card.license,
                 source=card.source,
+                whole=card.whole.name if card.whole else None,
                 random_weights=card.random_weights,
                 weights_sha256=known.weights_sha256,
                 data_sha256=None if known.random_inputs else known.data_sha256,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.modelcard import ModelCard
+from harness.modelcard import ModelCard, SourceKind
 from harness.profiles import ProfileName
 from harness.recipe import AS_IS, Recipe
 from harness.spec import Spec
@@ -105,7 +105,8 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
                 for delegate in spec.delegate or DELEGATES[format_][:1]:
                     for threads in spec.threads:
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
-                        reason = why_not(cell, recipes.get(variant), to_run=to_run)
+                        reason = why_not_source(model, cell, recipes.get(variant))
+                        reason = reason or why_not(cell, recipes.get(variant), to_run=to_run)
                         if reason is None:
                             cells.append(cell)
                         else:
@@ -144,6 +145,19 @@ def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) ->
     offered = DEVICE_DELEGATES.get(kind) if to_run else None
     if offered is not None and cell.delegate not in offered:
         return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
+    return None
+
+
+def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
+    """Return why an artifact cannot be made of what ``model`` came as, or None when it can be tried."""
+    if model.kind is not SourceKind.KERAS:
+        return None
+    if cell.format is not Format.TFLITE:
+        return f"a Keras model or SavedModel becomes tflite alone: {cell.format.value} is made of PyTorch networks"
+    if recipe is not None and recipe.steps:
+        return "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
+    if recipe is not None and recipe.channel_last:
+        return "a Keras model takes its inputs as it was built, with their channels last as a rule: leave out nhwc"
     return None
 
 

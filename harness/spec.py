@@ -29,7 +29,8 @@ class Spec:
     """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
 
     ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
-    ``timeout``: seconds that one launch may take, worked out from the profile when it is None.
+    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``parts``: run each part
+    of a model of several by itself as well.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -42,6 +43,7 @@ class Spec:
     profile: ProfileName = ProfileName.QUICK
     launches: int | None = None
     timeout: float | None = None
+    parts: bool = False
     random_weights: bool = False
     input: tuple[str, ...] = ()
     data: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,3 +27,16 @@ def storage_errors(folder: Path) -> Iterator[None]:
             msg = f"cannot write to {str(folder)!r} ({error.strerror}): make it writable, or choose another folder"
             raise StoreError(msg) from error
         raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` under a private name and rename it, so that nobody ever sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """The results folder: the only code that reads or writes ``results/``.
 
+    results/probes.json                   the best speed probe of each device, for the gate before a launch
     results/<run id>/run.json             what was asked, resolved; models, devices, versions, commit
                      measurements.jsonl   one line a cell, flushed to disk as soon as it is known
+                     ab.json              the pairs and the verdict, of a comparison in one session
                      replies/             raw replies and outputs of the runners, compressed, by digest
                      report.html  table.csv  charts/
 
@@ -32,7 +34,7 @@ from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
 from harness.spec import Spec
-from harness.storage import storage_errors
+from harness.storage import storage_errors, write_whole
 from harness.wire import RunReply, decode_reply
 
 log = logging.getLogger(__name__)
@@ -43,12 +45,17 @@ SCHEMA = 1
 RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
+PROBES_FILE = "probes.json"
+AB_FILE = "ab.json"
 LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here."""
+    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here.
+
+    ``whole`` is the name of the model that this one is a part of.
+    """
 
     name: str
     task: str
@@ -62,6 +69,7 @@ class ModelFacts:
     calibration_count: int
     labelled: bool
     float_correct: int | None
+    whole: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +155,7 @@ class RunWriter:
         if not path.exists():
             with storage_errors(self.folder):
                 # Level 1: samples compress well at any level, and the next launch waits for this.
-                _replace(path, gzip.compress(data, compresslevel=1, mtime=0))
+                write_whole(path, gzip.compress(data, compresslevel=1, mtime=0))
         return digest
 
     def record(self) -> RunRecord:
@@ -156,7 +164,7 @@ class RunWriter:
 
     def _write_head(self) -> None:
         with storage_errors(self.folder):
-            _replace(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
+            write_whole(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
 
 
 @contextmanager
@@ -164,8 +172,9 @@ def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
     """Make the folder of a new run, write its head, and hold it. Raises `StoreError` when it cannot be written."""
     folder = root / head.id
     with storage_errors(root):
-        folder.mkdir(parents=True)
-        (folder / REPLIES_FOLDER).mkdir()
+        # A folder without a head is a beginning that was killed.
+        folder.mkdir(parents=True, exist_ok=not (folder / RUN_FILE).exists())
+        (folder / REPLIES_FOLDER).mkdir(exist_ok=True)
     with _held(folder):
         writer = RunWriter(folder, head)
         writer.update()
@@ -242,12 +251,27 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
         raise StoreError(msg) from error
 
 
+def read_probes(root: Path) -> dict[str, int]:
+    """Return the best probe in ns by device. A file that is not there or damaged holds none: it is measured anew."""
+    try:
+        return msgspec.json.decode((root / PROBES_FILE).read_bytes(), type=dict[str, int])
+    except (OSError, ValueError) as error:
+        log.debug("no probes: %s", error)
+        return {}
+
+
+def keep_probes(root: Path, probes: dict[str, int]) -> None:
+    """Write what `read_probes` reads. Raises `StoreError`."""
+    with storage_errors(root):
+        write_whole(root / PROBES_FILE, msgspec.json.encode(probes))
+
+
 def write_text(run: RunRecord, name: str, text: str) -> Path:
     """Write a file of the report beside the results, whole or not at all, and return its path."""
     path = run.directory / name
     with storage_errors(run.directory):
         path.parent.mkdir(exist_ok=True)
-        _replace(path, text.encode())
+        write_whole(path, text.encode())
     return path
 
 
@@ -256,7 +280,7 @@ def write_beside(root: Path, name: str, text: str) -> Path:
     path = root / name
     with storage_errors(root):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text.encode())
+        write_whole(path, text.encode())
     return path
 
 
@@ -334,19 +358,6 @@ def _drop_partial_line(path: Path) -> None:
     with storage_errors(path.parent), path.open("rb+") as file:
         data = file.read()
         file.truncate(data.rfind(b"\n") + 1)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write ``data`` under a private name and rename it, so that nobody ever sees half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

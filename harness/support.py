@@ -30,6 +30,9 @@ _FORMAT_HOLES: dict[tuple[Format, Precision], str] = {
     (Format.PTE, Precision.INT16X8): "ExecuTorch has no quantiser for int16 activations with int8 weights",
     (Format.ONNX, Precision.INT16X8): "ONNX Runtime's CPU kernels have no int16 activations with int8 weights",
     (Format.PTL, Precision.INT16X8): "TorchScript has no int16 kernels",
+    (Format.MLPACKAGE, Precision.BF16): "Core ML computes in float32 or float16",
+    (Format.MLPACKAGE, Precision.INT8_DYNAMIC): "Core ML has no activation ranges that are found at run time",
+    (Format.MLPACKAGE, Precision.INT16X8): "Core ML has no int16 activations",
     (Format.PTL, Precision.INT8_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
     (Format.PTL, Precision.INT4_WEIGHT): "TorchScript's lite interpreter has no weight-only kernels",
 }
@@ -38,6 +41,12 @@ _BACKEND_HOLES: dict[tuple[Backend, Precision], str] = {
     (Backend.XNNPACK, Precision.BF16): "XNNPACK takes no bfloat16 operator; as delegate cpu it is built",
     (Backend.PORTABLE, Precision.INT8_WEIGHT): "ExecuTorch's portable kernels cannot read torchao's packed weights",
     (Backend.PORTABLE, Precision.INT4_WEIGHT): "ExecuTorch's portable kernels cannot read torchao's packed weights",
+    (Backend.VULKAN, Precision.BF16): "ExecuTorch's Vulkan backend computes in float32 or float16",
+    (Backend.VULKAN, Precision.INT4_WEIGHT): "int4 weights are not built for Vulkan here",
+    (Backend.COREML, Precision.BF16): "Core ML computes in float32 or float16",
+    (Backend.COREML, Precision.INT8_DYNAMIC): "Core ML has no activation ranges that are found at run time",
+    (Backend.COREML, Precision.INT8_WEIGHT): "weights alone are compressed in the format mlpackage, not in pte",
+    (Backend.COREML, Precision.INT4_WEIGHT): "weights alone are compressed in the format mlpackage, not in pte",
 }
 
 

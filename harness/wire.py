@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import msgspec
@@ -92,12 +93,26 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionRef:
+    """A further file of an artifact, beside the request under this name, such as the weights of a large ``.onnx``."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRef:
-    """The file to load, beside the request; the runner checks ``sha256`` before it loads."""
+    """The file to load, beside the request; the runner checks every ``sha256`` before it loads."""
 
     file: str
     sha256: str
     format: Format
+    companions: tuple[CompanionRef, ...] = ()
+
+    @property
+    def files(self) -> tuple[CompanionRef, ...]:
+        """Every file of the artifact, the one to load first."""
+        return (CompanionRef(file=self.file, sha256=self.sha256), *self.companions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +152,16 @@ class MeasurePass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyPass:
-    """Times single calls on input 0, one after the other, ``interval_ns`` apart."""
+    """Times single calls on input 0, one after the other, ``interval_ns`` apart.
+
+    With ``stride_ns`` over 0 every measured call is run and timed, but only one that begins at least so long after the
+    one kept before it is kept, together with when it began: a half hour of a fast model would fill the memory.
+    """
 
     warmup: WarmupPass
     measure: MeasurePass
     interval_ns: int = 0
+    stride_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,11 +251,15 @@ class LoadTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySamples:
-    """Every call, in order: call 0, the warm-up, the measured calls."""
+    """Every call, in order: call 0, the warm-up, the measured calls.
+
+    ``at_ns``: when each of ``samples_ns`` began, since the first measured call; only with a stride.
+    """
 
     first_ns: int
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
+    at_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,4 +394,14 @@ def _check_reply(reply: RunReply) -> None:
         times += (reply.load.first_ns, *reply.load.warm_ns)
     if any(t < 0 for t in times):
         msg = f"the reply has a negative time ({min(times)} ns): the runner's clock went backwards"
+        raise WireError(msg)
+    _check_moments(reply.latency.at_ns if reply.latency else (), len(reply.latency.samples_ns) if reply.latency else 0)
+
+
+def _check_moments(at_ns: tuple[int, ...], samples: int) -> None:
+    if at_ns and len(at_ns) != samples:
+        msg = f"the reply has {len(at_ns)} moments for {samples} samples: each sample needs its own"
+        raise WireError(msg)
+    if any(later < earlier for earlier, later in pairwise(at_ns)):
+        msg = "the reply's moments go backwards: the runner's clock did"
         raise WireError(msg)

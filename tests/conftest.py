@@ -35,8 +35,13 @@ CommandLine = Callable[..., Called]
 
 def call_phonebench(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
     """Run the real command line in a process of its own, as a user would."""
+    return call_python("-m", "harness", *args, cwd=cwd, env=env, timeout_s=timeout_s)
+
+
+def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
+    """Run Python in a process of its own that finds this package."""
     done = subprocess.run(
-        [sys.executable, "-m", "harness", *args],
+        [sys.executable, *args],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | (env or {}),
         capture_output=True,

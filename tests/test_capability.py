@@ -47,6 +47,16 @@ def test_every_variant_and_delegate_is_tried_once(tmp_path: Path) -> None:
         assert {v.variant for v in rows if v.state is Capability.UNSUPPORTED} == set(unsupported), (format_, backend)
         assert {v.variant: v.detail for v in rows if v.variant not in unsupported and not _works(v)} == {}
         assert all(v.detail for v in rows)
+    built = {key for key, v in variants.items() if v.state is Capability.BUILT}
+    assert built == {
+        *((Format.PTE, "vulkan", v) for v in ("fp32", "fp16", "int8", "int8-dynamic", "int8-weight")),
+        *((Format.PTE, "coreml", v) for v in ("fp32", "fp16", "int8")),
+        *((Format.MLPACKAGE, None, v) for v in ("fp32", "fp16", "int8", "int8-weight", "int4-weight")),
+    }
+    assert all(v.detail for v in variants.values() if v.state is not Capability.WORKS)
+    elsewhere = {(d.format, d.delegate) for d in table.delegates if d.state is Capability.BUILT}
+    coreml = {(Format.PTE, Delegate.COREML), (Format.MLPACKAGE, Delegate.COREML)}
+    assert elsewhere == coreml | {(Format.PTE, Delegate.GPU)}
     states = {(d.format.value, d.delegate.value): d.state for d in table.delegates if d.state is Capability.WORKS}
     host = {("tflite", "xnnpack"), ("tflite", "cpu"), ("onnx", "cpu"), ("pte", "xnnpack"), ("pte", "cpu")}
     assert set(states) == host | {("ptl", "cpu")}

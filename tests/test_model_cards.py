@@ -168,7 +168,7 @@ def test_ready_made_file_in_a_folder_needs_no_inputs(tmp_path: Path) -> None:
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("net.h5").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"net.h5': use module:name or a file \.onnx, \.pt,"):
+    with pytest.raises(UsageError, match=r"net.h5': use module:name or a file \.keras, \.mlpackage,"):
         resolve(str(tmp_path / "net.h5"), OPTIONS)
 
 

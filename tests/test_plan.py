@@ -13,7 +13,7 @@ from harness.plan import DELEGATES, Build, Plan, make_plan
 from harness.profiles import ProfileName
 from harness.recipe import AS_IS
 from harness.shorthand import default_recipes
-from harness.spec import Spec
+from harness.spec import DEFAULT_FORMATS, Spec
 from harness.support import Backend
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD
@@ -27,9 +27,9 @@ def plan(*models: ModelCard, **spec: Any) -> Plan:
 
 def test_the_default_is_every_format_and_variant_on_this_computer() -> None:
     made = plan()
-    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in Format for v in default_recipes()]
+    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in DEFAULT_FORMATS for v in default_recipes()]
     assert {(c.device, c.threads, c.profile) for c in made.cells} == {("host", 1, ProfileName.QUICK)}
-    assert {c.format: c.delegate for c in made.cells} == {f: DELEGATES[f][0] for f in Format}
+    assert {c.format: c.delegate for c in made.cells} == {f: DELEGATES[f][0] for f in DEFAULT_FORMATS}
     assert made.holes == ()
 
 
@@ -74,7 +74,7 @@ def test_the_delegate_decides_the_backend_of_pte_alone() -> None:
     ("format_", "delegate", "device", "reason"),
     [
         (Format.PTL, Delegate.GPU, "fake", "ptl has no delegate 'gpu' (it has: cpu)"),
-        (Format.PTE, Delegate.NNAPI, "host", "pte has no delegate 'nnapi' (it has: xnnpack, cpu)"),
+        (Format.PTE, Delegate.NNAPI, "host", "pte has no delegate 'nnapi' (it has: xnnpack, cpu, gpu, coreml)"),
         (Format.TFLITE, Delegate.GPU, "host", "device 'host' has no gpu (it has: cpu, xnnpack)"),
         (Format.TFLITE, Delegate.NNAPI, "fake:low", "device 'fake' has no nnapi (it has: cpu, xnnpack, gpu)"),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import UnknownNameError, UsageError
 from harness.profiles import ProfileName
+from harness.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
 from harness.shorthand import default_recipes
 from harness.spec import KEYS, Spec, make_spec, read_spec
 from harness.wire import Delegate, Format
@@ -17,17 +18,35 @@ WHOLE = """
 model = ["digits", "./own"]
 device = ["host", "fake:low"]
 format = ["onnx", "pte"]
-variant = ["fp32", "int8"]
+variant = ["fp32", "small"]
 delegate = "xnnpack"
 threads = [1, 4]
 profile = "standard"
 launches = 3
 timeout = 90
 random_weights = true
+parts = true
 input = "x:float32:1x4"
 data = "photos"
 seed = 7
+
+[[recipe]]
+name = "small"
+precision = "int8"
+quantisation = { observer = "min-max", keep_float = { layers = ["head"] } }
+
+[[recipe.steps]]
+step = "prune"
+ratio = 0.4
+fine_tune = false
 """
+
+SMALL = Recipe(
+    name="small",
+    steps=(Prune(ratio=0.4, fine_tune=False),),
+    precision=Precision.INT8,
+    quantisation=Quantisation(observer=Observer.MIN_MAX, keep_float=KeepFloat(layers=("head",))),
+)
 
 
 def from_toml(folder: Path, text: str) -> Spec:
@@ -41,18 +60,20 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         model=("digits", "./own"),
         device=("host", "fake:low"),
         format=(Format.ONNX, Format.PTE),
-        variant=("fp32", "int8"),
+        variant=("fp32", "small"),
+        recipe=(SMALL,),
         delegate=(Delegate.XNNPACK,),
         threads=(1, 4),
         profile=ProfileName.STANDARD,
         launches=3,
         timeout=90.0,
         random_weights=True,
+        parts=True,
         input=("x:float32:1x4",),
         data="photos",
         seed=7,
     )
-    assert all(f"{key} =" in WHOLE for key in KEYS)
+    assert all(f"{key} =" in WHOLE or f"[[{key}]]" in WHOLE for key in KEYS)
 
 
 def test_nothing_given_is_the_default(tmp_path: Path) -> None:
@@ -174,3 +195,45 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes
 def test_a_folder_in_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the spec file"):
         read_spec(tmp_path)
+
+
+RECIPE = 'variant = "small"\n[[recipe]]\nname = "small"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('precison = "int8"', "unknown key 'precison' in [[recipe]] number 1 of"),
+        ('precison = "int8"', "did you mean 'precision'?"),
+        ('precision = "int9"', "Invalid enum value 'int9'"),
+        ('steps = [{ step = "prun", ratio = 0.5 }]', "unknown step 'prun' in step 1 of [[recipe]] number 1"),
+        ('steps = [{ step = "prune", rato = 0.5 }]', "unknown key 'rato' in step 1 of"),
+        ('steps = [{ step = "prune", ratio = 1.5 }]', "ratio is 1.5: it must be between 0 and 1"),
+        ('steps = [{ step = "prune" }]', "missing required field `ratio`"),
+        ('steps = [{ step = "low-rank" }]', "low-rank has none of them: give exactly one of rank, ratio, energy"),
+        ('steps = [{ step = "sparse", ratio = 0.5, threshold = 0.1 }]', "sparse has ratio and threshold: give exactly"),
+        ('steps = [{ step = "cluster", clusters = 1 }]', "clusters is 1: it must be from 2 to 4096"),
+        ('steps = [{ step = "distill", fine_tune = false }]', "fine_tune is false in a distill step"),
+        ('steps = [{ step = "distill", hard_weight = 2.0 }]', "hard_weight is 2: it must be from 0 to 1"),
+        ('steps = [{ step = "prune", ratio = 0.5, fine_tune = { epochs = 0 } }]', "epochs is 0: it must be from 1"),
+        ('steps = [{ step = "qat" }]', "has a qat step and precision 'fp32': it must be 'int8'"),
+        ('precision = "int8"\nsteps = [{ step = "qat" }, { step = "fuse" }]', "has steps after qat"),
+        ("quantisation = { calibration_inputs = 0 }", "calibration_inputs is 0: it must be from 1"),
+        ("quantisation = { keep_float = { share = 2.0 } }", "share is 2: it must be between 0 and 1"),
+        ("quantisation = { keep_float = {} }", "keep_float has none of them"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_with_what_is_allowed(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_toml(tmp_path, RECIPE + text)
+    assert words in str(caught.value)
+
+
+def test_two_recipes_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two recipes are named 'small'"):
+        from_toml(tmp_path, RECIPE + '[[recipe]]\nname = "small"\n')
+
+
+def test_without_variants_the_recipes_are_what_runs(tmp_path: Path) -> None:
+    spec = from_toml(tmp_path, '[[recipe]]\nname = "small"\n')
+    assert (spec.variant, list(spec.recipes())) == (("small",), ["small"])

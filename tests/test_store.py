@@ -18,14 +18,17 @@ from harness.spec import Spec
 from harness.store import (
     LATEST,
     MEASUREMENTS_FILE,
+    PROBES_FILE,
     RUN_FILE,
     RunHead,
     RunWriter,
     create_run,
     find_run,
+    keep_probes,
     list_runs,
     load_run,
     new_run_id,
+    read_probes,
     read_reply,
     reopen_run,
     utc_now,
@@ -309,3 +312,12 @@ def test_times_are_utc() -> None:
     told = utc_now()
     assert told.endswith("Z")
     assert abs(datetime.now(UTC) - datetime.fromisoformat(told)).total_seconds() < 60
+
+
+@pytest.mark.parametrize("damage", [None, b"{", b'{"host": "fast"}'])
+def test_the_best_probes_are_kept_and_a_damaged_file_holds_none(tmp_path: Path, damage: bytes | None) -> None:
+    assert read_probes(tmp_path) == {}
+    keep_probes(tmp_path, {"host": 10})
+    if damage is not None:
+        (tmp_path / PROBES_FILE).write_bytes(damage)
+    assert read_probes(tmp_path) == ({} if damage else {"host": 10})

@@ -131,3 +131,19 @@ def test_bytes_that_are_no_text_are_refused_as_a_reply() -> None:
     whole = golden("reply-ok-minimal.json")
     with pytest.raises(WireError, match="reply"):
         decode_reply(whole.replace(b'"host"', b'"h\xffst"'))
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"), [([0, 5], "2 moments for 3 samples"), ([0, 9, 4], "the runner's clock did"), ([0, 4, 9], None)]
+)
+def test_the_moments_of_a_thinned_launch_never_go_backwards(moments: list[int], said: str | None) -> None:
+    reply = json.loads(golden("reply-ok-full.json"))
+    reply["latency"] |= {"samples_ns": [7, 7, 7], "at_ns": moments}
+    data = json.dumps(reply).encode()
+    if said is None:
+        latency = decode_reply(data).latency
+        assert latency is not None
+        assert latency.at_ns == tuple(moments)
+    else:
+        with pytest.raises(WireError, match=said):
+            decode_reply(data)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
 # What an entry can be; each kind has its own folder.
-KINDS = ("artifacts", "prepared", "variants", "scans")
+KINDS = ("artifacts", "prepared", "variants", "scans", "calibrations")
 # A staging folder older than this belongs to a process that was killed.
 STALE_SECONDS = 24 * 3600
 
@@ -127,11 +127,14 @@ def _read_artifact(folder: Path) -> Artifact:
     manifest = read_record(folder / MANIFEST_FILE, Manifest, SCHEMA)
     if manifest.file is None:
         return Artifact(manifest=manifest, path=None)
-    path = folder / manifest.file
-    if not path.is_file() or file_sha256(path) != manifest.sha256:
-        msg = f"{manifest.file} is missing or its content has changed"
-        raise ValueError(msg)
-    return Artifact(manifest=manifest, path=path)
+    digests = {manifest.file: manifest.sha256} | {part.file: part.sha256 for part in manifest.companions}
+    if manifest.inputs is not None:
+        digests[manifest.inputs.file] = manifest.inputs.sha256
+    for name, sha256 in digests.items():
+        if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
+            msg = f"{name} is missing or its content has changed"
+            raise ValueError(msg)
+    return Artifact(manifest=manifest, path=folder / manifest.file)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.artifacts.layout import to_channels_last
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel, own_reference
@@ -38,11 +39,15 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What an artifact is held to: the model, and the variant of it where graph steps changed the network."""
+    """What an artifact is held to: the model, and the variant of it where graph steps changed the network.
+
+    ``channel_last``: the artifact takes images with their channels last.
+    """
 
     model: PreparedModel
     card: ModelCard
     varied: VariedModel | None = None
+    channel_last: bool = False
 
 
 def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> GateResult:
@@ -53,6 +58,8 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
     model = expected.model
     count = min(GATE_INPUTS, model.facts.test_count)
     inputs = tuple(array[:count] for array in model.test_inputs())
+    if expected.channel_last:
+        inputs = to_channels_last(inputs, model.facts.inputs)
     try:
         outputs = _run_all(path, format_, delegate, inputs)
     except SessionError as error:

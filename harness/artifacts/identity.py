@@ -8,7 +8,7 @@ import json
 import msgspec
 
 from harness import __version__
-from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES, versions_of
+from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES, versions_of
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
 from harness.plan import Build
@@ -23,7 +23,9 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     inputs count too, since the gate's figures stand in the manifest. The key of the source counts, because what
     ``forward`` does, and what the card says of the task, can change while every weight stays the same.
     """
-    packages = PACKAGES if recipe else RUNTIME_PACKAGES
+    packages = (PACKAGES if recipe else RUNTIME_PACKAGES)[build.format]
+    if recipe and build.backend:
+        packages += BACKEND_PACKAGES.get(build.backend, ())
     calibrated = recipe is not None and recipe.calibrated
     parts = {
         "source": facts.key,
@@ -35,7 +37,7 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
         "format": build.format,
         "backend": build.backend,
         "revision": EXPORTER_REVISIONS[build.format],
-        "versions": versions_of(packages[build.format]),
+        "versions": versions_of(packages),
         "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
         "phonebench": __version__,
     }

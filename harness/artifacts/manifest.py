@@ -14,7 +14,7 @@ import msgspec
 from harness.recipe import Fuse, Recipe
 from harness.stepreport import StepReport
 from harness.support import Backend
-from harness.wire import Format
+from harness.wire import Format, TensorSpec
 
 # 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size.
 # 1 (2026-11): the first.
@@ -48,14 +48,34 @@ class CalibrationSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """A further file of an artifact, which goes wherever the artifact goes, under its own name."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactInputs:
+    """The test inputs as an artifact takes them, where that is not as the model does: a file beside the artifact."""
+
+    file: str
+    sha256: str
+    tensors: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """One artifact: where it came from, what it is, and what the gate saw.
 
     ``sqnr_db`` and ``agreement`` (0…1) are against the float network on ``gate_inputs`` inputs, None without one;
     ``own_sqnr_db`` is against the variant's own network after its graph steps, None without steps, and is what the gate
-    judges. ``steps`` is what the graph steps did. ``compressed_bytes`` is the size of the file deflated, as an app
-    store ships it. ``kept_float`` names the layers that a mixed precision left in float. ``versions`` are those of the
-    packages that took part; ``seconds`` is what the export took, wall.
+    judges. ``checked`` says what could be seen of a file that was not run. ``steps`` is what the graph steps did.
+    ``compressed_bytes`` is the size deflated, as an app store ships it; both sizes include those of ``companions``.
+    ``inputs`` is set where images go in with their channels last. ``kept_float`` names the layers that a mixed
+    precision left in float. ``versions`` are those of the packages that took part; ``seconds`` is what the export took,
+    wall.
     """
 
     schema: int = SCHEMA
@@ -70,6 +90,9 @@ class Manifest:
     file: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    companions: tuple[Companion, ...] = ()
+    inputs: ArtifactInputs | None = None
+    checked: str | None = None
     sqnr_db: float | None = None
     agreement: float | None = None
     gate_inputs: int = 0
@@ -105,8 +128,17 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
     Format.TFLITE: ("torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer"),
     Format.ONNX: ("torch", "onnx", "onnxscript", "onnxruntime"),
     Format.PTL: ("torch",),
-    Format.MLPACKAGE: ("torch", "coremltools"),
+    # The last two hold the quantiser that static int8 is made with.
+    Format.MLPACKAGE: ("torch", "coremltools", "executorch", "torchao"),
 }
+
+# What lowering to a backend takes beside the packages of ``.pte``.
+BACKEND_PACKAGES: dict[Backend, tuple[str, ...]] = {Backend.COREML: ("coremltools",)}
+
+# The one package has two distributions; either will do.
+TENSORFLOWS = ("tensorflow-cpu", "tensorflow")
+# What making a ``.tflite`` of a Keras model takes beside TensorFlow.
+KERAS_PACKAGES = ("ai-edge-litert",)
 
 # Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
 VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao", "executorch")
@@ -118,8 +150,13 @@ EXTRAS: dict[Format, str] = {
     Format.TFLITE: "tflite",
     Format.ONNX: "onnx",
     Format.PTL: "torch",
-    Format.MLPACKAGE: "coreml",
+    Format.MLPACKAGE: "torch,coreml",
 }
+BACKEND_EXTRAS: dict[Backend, str] = {Backend.COREML: "torch,coreml"}
+KERAS_EXTRA = "tflite,tensorflow"
+
+# The name of the file in an artifact's folder, where it is not ``model.`` and the format.
+FILE_NAMES: dict[Format, str] = {Format.MLPACKAGE: "model.mlpackage.zip"}
 
 # Packages that can run a ready-made file of a format.
 RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
@@ -139,6 +176,11 @@ EXPORTER_REVISIONS: dict[Format, int] = {
     Format.PTL: 3,
     Format.MLPACKAGE: 1,
 }
+
+
+def artifact_file(format_: Format) -> str:
+    """Return the name that an artifact's file has in its folder, and in a job."""
+    return FILE_NAMES.get(format_, f"model.{format_.value}")
 
 
 def package_version(name: str) -> str | None:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
+from harness.artifacts import onnx_external
 from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.onnx_quantise import (
     Feed,
+    StaticJob,
     has_integer_weights,
     quantise_products,
     quantise_static,
@@ -32,36 +34,41 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 class OnnxExporter:
-    """Exports the network once and keeps the float graph."""
+    """Exports the network once and keeps the float graph; weights over ``external_bytes`` go to a second file."""
 
-    def __init__(self, source: FloatModel) -> None:
+    def __init__(self, source: FloatModel, *, external_bytes: int = onnx_external.EXTERNAL_BYTES) -> None:
         self._source = source
+        self._external_bytes = external_bytes
         self._names = [tensor.name for tensor in source.inputs]
         self._scopes: dict[str, frozenset[str]] = {}
         self._base = self._export_float()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
         """Write the variant to ``path``."""
-        import onnx
-
         match recipe.precision:
             case Precision.FP32:
-                onnx.save(self._base, str(path))
+                onnx_external.save(self._base, path, limit=self._external_bytes)
             case Precision.FP16:
-                onnx.save(self._float16(recipe), str(path))
+                onnx_external.save(self._float16(recipe), path, limit=self._external_bytes)
             case Precision.INT8:
-                model, excluded = self._quantisable(), self._excluded(recipe)
-                quantise_static(model, self._feeds(recipe.quantisation), recipe.quantisation, excluded, path)
+                self._static(recipe, path)
             case Precision.INT8_DYNAMIC:
                 self._dynamic(recipe, path)
             case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT:
                 bits = 4 if recipe.precision is Precision.INT4_WEIGHT else 8
-                onnx.save(quantise_products(self._quantisable(), bits, self._excluded(recipe)), str(path))
+                model = quantise_products(self._quantisable(), bits, self._excluded(recipe))
+                onnx_external.save(model, path, limit=self._external_bytes)
             case Precision.BF16 | Precision.INT16X8:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
         self._check_quantised(recipe, path)
+        onnx_external.split(path, limit=self._external_bytes)
+
+    @property
+    def _external(self) -> bool:
+        """Whether onnxruntime's quantisers must write the weights of a float network to a second file."""
+        return onnx_external.weight_bytes(self._base) > self._external_bytes
 
     def _export_float(self) -> Any:
         import onnx
@@ -75,7 +82,8 @@ class OnnxExporter:
                     self._source.example(),
                     str(path),
                     dynamo=True,
-                    external_data=False,
+                    # Weights that would pass the limit of protobuf are read back from their own file below.
+                    external_data=True,
                     input_names=self._names,
                 )
             except (RuntimeError, torch.onnx.OnnxExporterError) as error:
@@ -124,7 +132,13 @@ class OnnxExporter:
             per_channel=True,
             reduce_range=True,
             nodes_to_exclude=self._excluded(recipe),
+            use_external_data_format=self._external,
         )
+
+    def _static(self, recipe: Recipe, path: Path) -> None:
+        knobs, excluded = recipe.quantisation, self._excluded(recipe)
+        job = StaticJob(knobs=knobs, excluded=excluded, external=self._external)
+        quantise_static(self._quantisable(), self._feeds(knobs), job, path)
 
     def _check_quantised(self, recipe: Recipe, path: Path) -> None:
         """Refuse a file that bears the name of an integer precision and is the float file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -38,10 +39,17 @@ class _One:
         return feed
 
 
-def quantise_static(
-    model: Any, feeds: Iterator[Feed], knobs: Quantisation, excluded: list[str], destination: Path
-) -> None:
-    """Write ``model`` with int8 weights and activations; ``excluded`` names nodes that stay in float.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticJob:
+    """How a graph is quantised: ``excluded`` names nodes that stay in float, ``external``: weights in a file apart."""
+
+    knobs: Quantisation
+    excluded: list[str]
+    external: bool = False
+
+
+def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destination: Path) -> None:
+    """Write ``model`` with int8 weights and activations to ``destination``.
 
     Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
     """
@@ -49,18 +57,19 @@ def quantise_static(
 
     with tempfile.TemporaryDirectory(prefix="phonebench-onnx-") as folder:
         ranges = Path(folder) / "ranges.json"
-        _write_ranges(model, feeds, knobs.observer, ranges)
+        _write_ranges(model, feeds, job.knobs.observer, ranges)
         quantize_static(
             model,
             str(destination),
             None,
             quant_format=QuantFormat.QDQ,
-            per_channel=knobs.per_channel,
+            per_channel=job.knobs.per_channel,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=excluded,
-            calibrate_method=_method(knobs.observer),
+            nodes_to_exclude=job.excluded,
+            use_external_data_format=job.external,
+            calibrate_method=_method(job.knobs.observer),
             calibration_cache_path=str(ranges),
         )
 

@@ -1,4 +1,4 @@
-"""The parent's side of the build workers: one process a group of tasks, at most two at once.
+"""The parent's side of the build workers: processes that do tasks one after the other, at most two at once.
 
 A worker that dies or hangs costs the task in its hands; a new one goes on with the next.
 """
@@ -16,8 +16,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.schedule import Group, Schedule, Worker
 from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.lifeline import child_environment
+from harness.model import SourceKind
+from harness.wire import Format
 
 # The longest export measured is minutes; past this a converter hangs.
 TASK_SECONDS = 1800.0
@@ -30,75 +33,74 @@ Report = Callable[[WorkerTask, WorkerResult], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Tasks that one worker does in order. ``warm`` names what it may import while it waits for the first.
+class Crew:
+    """How workers are started: ``warm`` says for each what it may import while it waits for its first task.
 
-    ``command`` starts the worker, which gets the path of its log and ``warm`` as arguments.
+    There are as many workers as entries of ``warm``, at most one a core. ``command`` starts one; it gets the path of
+    its log below ``logs`` and its ``warm`` as arguments.
     """
 
-    name: str
-    warm: str
-    log: Path
-    tasks: tuple[WorkerTask, ...]
+    warm: tuple[str, ...]
+    logs: Path
     command: tuple[str, ...] = COMMAND
     task_seconds: float = TASK_SECONDS
 
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return max(1, min(len(self.warm), MAX_WORKERS, os.cpu_count() or 1))
 
-def run_groups(first: Sequence[WorkerTask], groups: Sequence[Group], report: Report) -> None:
-    """Do the tasks of ``first`` in the first group's worker, then every group's own; groups run side by side.
 
-    ``report`` gets each task with its result, from any of the threads. Workers of other groups start at once and
-    import meanwhile. On an interrupt, or when ``report`` raises, all workers are killed and the exception goes on.
+def run_groups(groups: Sequence[Group], crew: Crew, report: Report) -> None:
+    """Do the tasks of all groups.
+
+    ``report`` gets each task with its result, from any of the threads. On an interrupt, or when ``report`` raises, all
+    workers are killed and the exception goes on.
     """
-    gate = threading.Event()
+    schedule = Schedule(groups)
     workers: list[_Worker] = []
-    stopped = threading.Event()
 
-    def work(index: int, group: Group) -> None:
-        worker = _Worker(group)
+    def work(index: int) -> None:
+        worker = _Worker(crew, index)
         workers.append(worker)
-        if stopped.is_set():
+        if schedule.stopped:
             worker.kill()
         try:
-            if index == 0:
-                try:
-                    _do_all(worker, first, report, stopped)
-                finally:
-                    gate.set()
-            gate.wait()
-            _do_all(worker, group.tasks, report, stopped)
+            _do_all(worker, schedule, report)
         finally:
             worker.close()
 
-    with ThreadPoolExecutor(max_workers=min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
-        futures = [pool.submit(work, index, group) for index, group in enumerate(groups)]
+    with ThreadPoolExecutor(max_workers=crew.size) as pool:
+        futures = [pool.submit(work, index) for index in range(crew.size)]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
-            stopped.set()
-            gate.set()
-            for future in futures:
-                future.cancel()
+            schedule.stop()
             for worker in workers:
                 worker.kill()
             raise
 
 
-def _do_all(worker: _Worker, tasks: Sequence[WorkerTask], report: Report, stopped: threading.Event) -> None:
-    for task in tasks:
-        if stopped.is_set():
-            return
+def _do_all(worker: _Worker, schedule: Schedule, report: Report) -> None:
+    place = Worker()
+    while (task := schedule.take(place)) is not None:
         result = worker.do(task)
-        if not stopped.is_set():
+        if not schedule.stopped:
             report(task, result)
+        # After the report: what waits for this task may need what the report has noted.
+        schedule.done(place)
 
 
 class _Worker:
     """One child process, started anew when it died."""
 
-    def __init__(self, group: Group) -> None:
-        self._group = group
+    def __init__(self, crew: Crew, index: int) -> None:
+        self._crew = crew
+        self._warm = crew.warm[index] if crew.warm else ""
+        self._log = crew.logs / f"build-{index + 1}.log"
+        self._what = "build"
+        self._library = _LIBRARIES.get(self._warm)
         self._timed_out = False
         self._killed = False
         self._lock = threading.Lock()
@@ -106,10 +108,13 @@ class _Worker:
 
     def do(self, task: WorkerTask) -> WorkerResult:
         """Send ``task`` and wait for its result; a dead or hung process becomes a failure."""
-        if self._process.poll() is not None:
+        library = _library(task)
+        if self._process.poll() is not None or self._library not in (None, library):
             self._restart()
+        self._library = library
         self._timed_out = False
-        timer = threading.Timer(self._group.task_seconds, self._give_up)
+        self._what = _kind(task)
+        timer = threading.Timer(self._crew.task_seconds, self._give_up)
         timer.start()
         try:
             line = self._exchange(encode_line(task))
@@ -123,7 +128,7 @@ class _Worker:
         except ValueError:
             self._process.kill()
             self._process.wait()
-            return self._failure(f"the {self._group.name} exporter answered with rubbish: {line[:80]!r}")
+            return self._failure(f"the {self._what} worker answered with rubbish: {line[:80]!r}")
 
     def close(self) -> None:
         """Let the process end by itself, which it does when its input ends."""
@@ -146,14 +151,16 @@ class _Worker:
             self._process.kill()
 
     def _restart(self) -> None:
+        """Start anew, importing nothing ahead: what the next task needs may not be what the last one did."""
         with self._lock:
             if not self._killed:
+                self._warm = ""
                 self.close()
                 self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*self._group.command, str(self._group.log), self._group.warm],
+            [*self._crew.command, str(self._log), self._warm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=child_environment(threads=1),
@@ -178,12 +185,30 @@ class _Worker:
     def _death(self) -> WorkerResult:
         code = self._process.wait()
         if self._timed_out:
-            message = f"it took longer than {self._group.task_seconds:g} s and was stopped"
+            message = f"it took longer than {self._crew.task_seconds:g} s and was stopped"
         elif code < 0:
-            message = f"the {self._group.name} exporter died with {signal.Signals(-code).name}"
+            message = f"the {self._what} worker died with {signal.Signals(-code).name}"
         else:
-            message = f"the {self._group.name} exporter ended with exit code {code} without an answer"
+            message = f"the {self._what} worker ended with exit code {code} without an answer"
         return self._failure(message)
 
     def _failure(self, message: str) -> WorkerResult:
-        return WorkerResult(failure=TaskFailure(message=message, log=str(self._group.log)))
+        return WorkerResult(failure=TaskFailure(message=message, log=str(self._log)))
+
+
+# What `warm` brings into a process. TensorFlow and torch crash when both are in one.
+_LIBRARIES = {SourceKind.KERAS.value: "tensorflow", **{format_.value: "torch" for format_ in Format}}
+
+
+def _library(task: WorkerTask) -> str:
+    part = task.prepare or task.vary or task.scan or task.export
+    return "tensorflow" if part is not None and part.card.kind is SourceKind.KERAS else "torch"
+
+
+def _kind(task: WorkerTask) -> str:
+    """What the worker is doing, in a word: the format that it exports, or the stage before."""
+    if task.export is not None:
+        return task.export.build.format.value
+    if task.vary is not None:
+        return "variant"
+    return "model" if task.scan is None else "scan"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,13 @@ from harness.artifacts.prepared import (
     correct_rows,
     read_prepared,
 )
-from harness.data import Dataset, Split, load_split, synthetic
+from harness.data import Dataset, Split, synthetic
 from harness.errors import BuildError
+from harness.kerasmodel import load_keras
 from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
+from harness.partdata import load_data
 from harness.plan import DELEGATES
-from harness.tensors import Array, first_output, write_tensors
+from harness.tensors import Array, first_output, on_the_wire, write_tensors
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
 
@@ -48,10 +51,14 @@ def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
         if found is not None:
             return found
         with cache.making("prepared", key) as folder:
-            facts = _ready_made(card, key, folder) if card.kind is SourceKind.READY else _float(card, key, folder)
+            facts = _makers(card.kind)(card, key, folder)
             facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
             (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
     return read_prepared(cache.folder("prepared", key))
+
+
+def _makers(kind: SourceKind) -> Callable[[ModelCard, str, Path], Prepared]:
+    return {SourceKind.READY: _ready_made, SourceKind.KERAS: _keras}.get(kind, _float)
 
 
 def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
@@ -69,6 +76,27 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
         macs=count_macs(network, first_call(sides.test.inputs)),
+        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
+        **sides.facts(folder),
+    )
+
+
+def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:
+    model = load_keras(card)
+    sides = _write_data(card, model.inputs, folder)
+    count = sides.test.count
+    rows = [[on_the_wire(y) for y in model.run([a[i] for a in sides.test.inputs])] for i in range(count)]
+    outputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
+    specs = output_specs(outputs)
+    write_tensors(folder / REFERENCE_FILE, outputs, specs)
+    labels = sides.test.labels if card.task is Task.CLASSIFICATION else None
+    return Prepared(
+        key=key,
+        model=card.name,
+        inputs=sides.inputs,
+        outputs=specs,
+        weights_sha256=model.weights_sha256,
+        parameters=model.parameters,
         float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
         **sides.facts(folder),
     )
@@ -141,8 +169,8 @@ class _Sides:
 def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -> _Sides:
     """Load both splits, making up seeded noise where the model has none, and write them as runners read them."""
     known = replace(card, inputs=inputs)
-    test = load_split(known, Split.TEST) if card.data else None
-    calibration = load_split(known, Split.CALIBRATION) if card.data else None
+    test = load_data(known, Split.TEST) if card.data else None
+    calibration = load_data(known, Split.CALIBRATION) if card.data else None
     sides = _Sides(
         inputs=inputs,
         test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),

@@ -1,4 +1,4 @@
-"""ExecuTorch ``.pte``: `torch.export`, quantisation by torchao, lowering to XNNPACK or the portable kernels."""
+"""ExecuTorch ``.pte``: `torch.export`, PT2E quantisation by torchao, lowering to a backend or the portable kernels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from harness.artifacts import pte_coreml, pte_vulkan
 from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.observers import torch_observer
-from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.artifacts.source import FloatModel, cast_example, half_network, no_precision
 from harness.recipe import Observer, Precision, Quantisation, Recipe
 from harness.support import Backend
 
@@ -21,6 +22,9 @@ EPS = 2**-12
 # The weights of a row that share a scale as int4; XNNPACK has no other group that torchao offers.
 GROUP = 32
 
+# Backends of other processors, which this computer cannot run: how each makes its network and its partitioners.
+ELSEWHERE = {Backend.VULKAN: pte_vulkan.prepare, Backend.COREML: pte_coreml.prepare}
+
 
 class PteExporter:
     """Exports one network; the quantised graph is shared between backends."""
@@ -29,11 +33,15 @@ class PteExporter:
         import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantised leftovers
 
         self._source = source
-        self._module = source.exportable()
+        self._module = source.folded()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the variant, lowered to ``backend``, to ``path``."""
         example = self._source.example()
+        if backend in ELSEWHERE:
+            module, partitioners = ELSEWHERE[backend](self._source, recipe, lambda: self._quantised(recipe))
+            path.write_bytes(_lower(module, example, partitioners))
+            return
         match recipe.precision:
             case Precision.FP32:
                 module = self._module
@@ -107,6 +115,9 @@ def _lower(module: torch.nn.Module, example: tuple[torch.Tensor, ...], partition
     from executorch.exir import to_edge_transform_and_lower
 
     program = torch.export.export(module, example)
+    # Each pass copies what a node came from, with what that came from: a fifth of the lowering, for nobody to read.
+    for node in program.graph.nodes:
+        node.meta.pop("from_node", None)
     lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
     return bytes(lowered.to_executorch().buffer)
 
@@ -126,8 +137,8 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
         case Backend.PORTABLE | None:
             return []
         case Backend.VULKAN | Backend.COREML:
-            msg = f"lowering to {backend.value} is not built in"
-            raise UnsupportedError(msg)
+            msg = f"{backend.value} has partitioners of its own"
+            raise AssertionError(msg)
         case _:
             assert_never(backend)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.gate import Expected
-from harness.artifacts.pool import Group, run_groups
+from harness.artifacts.pool import Crew, run_groups
 from harness.artifacts.prepared import read_prepared
 from harness.artifacts.scanning import find_scan, scan_key
+from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import PrepareTask, ScanTask, WorkerResult, WorkerTask
 from harness.errors import BuildError, UsageError
 from harness.model import ModelCard, source_key
@@ -49,10 +50,10 @@ def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
         answers.append(result)
         progress.step("scan" if task.scan else "load", result.failure.message if result.failure else "done")
 
-    group = Group(name="scan", warm="", log=cache.root / "logs" / "scan.log", tasks=tuple(tasks[1:]))
+    group = Group(name="scan", tasks=tuple(tasks))
     progress.start("scan", len(tasks))
     try:
-        run_groups(tasks[:1], [group], report)
+        run_groups([group], Crew(warm=("",), logs=cache.root / "logs"), report)
     finally:
         progress.finish()
     failed = next((answer.failure for answer in answers if answer.failure), None)

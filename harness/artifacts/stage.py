@@ -11,26 +11,27 @@ from dataclasses import dataclass, field
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
-from harness.artifacts.manifest import (
-    EXTRAS,
-    PACKAGES,
-    RUNTIME_PACKAGES,
-    Artifact,
-    ArtifactState,
-    Manifest,
-    missing_packages,
-)
-from harness.artifacts.pool import Group, run_groups
+from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
+from harness.artifacts.needs import why_missing
+from harness.artifacts.pool import Crew, run_groups
 from harness.artifacts.prepared import PreparedModel, read_prepared
+from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
-from harness.model import ModelCard, source_key
+from harness.model import ModelCard, SourceKind, source_key
 from harness.plan import Build
 from harness.progress import Progress
-from harness.recipe import Recipe
+from harness.recipe import Precision, Recipe, Step
 from harness.wire import Format
 
-# The order in which backends are started: what takes longest first.
-LONGEST_FIRST = (Format.PTE, Format.TFLITE, Format.ONNX, Format.MLPACKAGE, Format.PTL)
+# About what one artifact of a mobile-sized network takes; only the proportions matter.
+EXPORT_SECONDS: dict[Format, float] = {
+    Format.PTE: 20,
+    Format.TFLITE: 5,
+    Format.ONNX: 3,
+    Format.MLPACKAGE: 2,
+    Format.PTL: 1,
+}
+LONGEST_FIRST = tuple(sorted(EXPORT_SECONDS, key=EXPORT_SECONDS.__getitem__, reverse=True))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class _Stage:
         self._cache = cache
         self._progress = progress
         self._outcome = BuildOutcome()
+        self._variant_failures: dict[str, TaskFailure] = {}
         self._lock = threading.Lock()
 
     def run(self) -> BuildOutcome:
@@ -80,12 +82,10 @@ class _Stage:
             if found is not None:
                 self._outcome.models[name] = found
         wanted = [build for build in self._builds if not self._at_hand(build)]
-        unprepared = [self._prepare_task(name) for name in self._cards if name not in self._outcome.models]
-        unprepared += self._vary_tasks(wanted)
-        if wanted or unprepared:
+        if wanted or len(self._outcome.models) < len(self._cards):
             self._progress.start("build", len(wanted))
             try:
-                self._work(unprepared, wanted)
+                self._work(wanted)
             finally:
                 self._progress.finish()
         self._outcome.artifacts = {build: self._outcome.artifacts[build] for build in self._builds}
@@ -94,9 +94,9 @@ class _Stage:
     def _at_hand(self, build: Build) -> bool:
         """Whether ``build`` is in the cache, or cannot be made at all; then it is entered."""
         recipe = self._recipe(build)
-        missing = missing_packages((PACKAGES if recipe else RUNTIME_PACKAGES)[build.format])
-        if missing:
-            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, _install_hint(build, missing)))
+        missing = why_missing(self._cards[build.model], build)
+        if missing is not None:
+            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, missing))
             return True
         model = self._outcome.models.get(build.model)
         found = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
@@ -104,24 +104,70 @@ class _Stage:
             self._outcome.artifacts[build] = found
         return found is not None
 
-    def _work(self, unprepared: list[WorkerTask], wanted: list[Build]) -> None:
-        formats = [f for f in LONGEST_FIRST if any(b.format is f for b in wanted)]
-        groups = [
+    def _work(self, wanted: list[Build]) -> None:
+        groups = [*self._prepare_groups(), *self._vary_groups(wanted), *self._export_groups(wanted)]
+        self._progress.begin(", ".join(f.value for f in LONGEST_FIRST if any(b.format is f for b in wanted)) or "model")
+        run_groups(groups, Crew(warm=self._warm(wanted), logs=self._cache.root / "logs"), self._report)
+
+    def _warm(self, wanted: list[Build]) -> tuple[str, ...]:
+        """What workers import ahead, the dearest first: exporters of formats, or TensorFlow."""
+        keras = [b for b in wanted if self._cards[b.model].kind is SourceKind.KERAS]
+        formats = [f.value for f in LONGEST_FIRST if any(b.format is f and b not in keras for b in wanted)]
+        return (*formats, *([SourceKind.KERAS.value] if keras else [])) or ("",)
+
+    def _prepare_groups(self) -> list[Group]:
+        """One group for each model that is not in the cache."""
+        missing = [name for name in self._cards if name not in self._outcome.models]
+        return [Group(name=_model_group(name), tasks=(self._prepare_task(name),), seconds=10) for name in missing]
+
+    def _vary_groups(self, wanted: list[Build]) -> list[Group]:
+        """One group for each network that graph steps have to make first."""
+        needed = dict.fromkeys((b.model, recipe.steps) for b in wanted if (recipe := self._recipe(b)) and recipe.steps)
+        return [
             Group(
-                name=format_.value,
-                warm=format_.value,
-                log=self._cache.root / "logs" / f"{format_.value}.log",
-                tasks=tuple(self._export_task(b) for b in wanted if b.format is format_),
+                name=_network_group(model, steps),
+                tasks=(self._vary_task(model, steps),),
+                after=(_model_group(model),),
+                seconds=20,
             )
-            for format_ in formats
-        ] or [Group(name="prepare", warm="", log=self._cache.root / "logs" / "prepare.log", tasks=())]
-        self._progress.begin(", ".join(group.name for group in groups))
-        run_groups(unprepared, groups, self._report)
+            for model, steps in needed
+        ]
+
+    def _export_groups(self, wanted: list[Build]) -> list[Group]:
+        """One group for each network and format: its variants share what was converted once."""
+        found: dict[tuple[str, tuple[Step, ...], Format], list[Build]] = {}
+        for build in wanted:
+            recipe = self._recipe(build)
+            found.setdefault((build.model, recipe.steps if recipe else (), build.format), []).append(build)
+        return [
+            Group(
+                name=f"{_network_group(model, steps)} {format_.value}",
+                tasks=tuple(self._export_task(b) for b in sorted(builds, key=self._order)),
+                after=(_network_group(model, steps) if steps else _model_group(model),),
+                seconds=EXPORT_SECONDS[format_],
+                # Lowering is nearly all of the work for these, and nothing of it can be shared.
+                shared=format_ is Format.PTE,
+            )
+            for (model, steps, format_), builds in found.items()
+        ]
+
+    def _order(self, build: Build) -> tuple[bool, bool]:
+        """Longest first: quantised graphs have several times the nodes of a float one.
+
+        What needs a scan of the layers comes after its kind: by then another worker may have made the scan.
+        """
+        recipe = self._recipe(build)
+        if recipe is None:
+            return True, False
+        is_float = recipe.precision in (Precision.FP32, Precision.FP16, Precision.BF16)
+        return is_float, recipe.quantisation.keep_float is not None
 
     def _report(self, task: WorkerTask, result: WorkerResult) -> None:
         with self._lock:
             if task.prepare is not None:
                 self._report_model(task.prepare, result)
+            elif task.vary is not None:
+                self._report_variant(task.vary, result)
             elif task.export is not None:
                 self._report_artifact(task.export.build, result)
 
@@ -133,18 +179,29 @@ class _Stage:
         failure = result.failure or TaskFailure(message="its prepared data vanished from the cache; run again", log="")
         self._outcome.model_failures[task.card.name] = failure.message
 
+    def _report_variant(self, task: VaryTask, result: WorkerResult) -> None:
+        if result.failure is not None:
+            self._variant_failures[_network_group(task.card.name, task.steps)] = result.failure
+
     def _report_artifact(self, build: Build, result: WorkerResult) -> None:
         label = f"{build.model} {build.variant} {build.format.value}"
-        model_failure = self._outcome.model_failures.get(build.model)
         if result.manifest is not None:
             self._outcome.built += not result.cached
             artifact = self._cache.artifact(result.manifest.key)
             self._enter(build, artifact or Artifact(manifest=result.manifest, path=None))
         else:
-            failure = result.failure or TaskFailure(message="no answer", log="")
-            self._enter(build, _unmade(build, ArtifactState.FAILED, model_failure or failure.message, failure.log))
+            failure = self._failure_of(build, result.failure or TaskFailure(message="no answer", log=""))
+            self._enter(build, _unmade(build, ArtifactState.FAILED, failure.message, failure.log))
         manifest = self._outcome.artifacts[build].manifest
         self._progress.step(label, f"{manifest.state.value}, {manifest.seconds:.1f} s")
+
+    def _failure_of(self, build: Build, own: TaskFailure) -> TaskFailure:
+        """What made ``build`` fail first: its model, the steps of its recipe, or its export."""
+        model_failure = self._outcome.model_failures.get(build.model)
+        if model_failure is not None:
+            return TaskFailure(message=model_failure, log=own.log)
+        recipe = self._recipe(build)
+        return self._variant_failures.get(_network_group(build.model, recipe.steps if recipe else ()), own)
 
     def _enter(self, build: Build, artifact: Artifact) -> None:
         self._outcome.artifacts[build] = artifact
@@ -156,20 +213,10 @@ class _Stage:
         root = str(self._cache.root)
         return WorkerTask(prepare=PrepareTask(card=self._cards[name], key=self._keys[name], cache_root=root))
 
-    def _vary_tasks(self, wanted: list[Build]) -> list[WorkerTask]:
-        """One task for each network that graph steps have to make first."""
-        needed = dict.fromkeys((b.model, recipe.steps) for b in wanted if (recipe := self._recipe(b)) and recipe.steps)
-        return [
-            WorkerTask(
-                vary=VaryTask(
-                    card=self._cards[name],
-                    steps=steps,
-                    prepared_key=self._keys[name],
-                    cache_root=str(self._cache.root),
-                )
-            )
-            for name, steps in needed
-        ]
+    def _vary_task(self, model: str, steps: tuple[Step, ...]) -> WorkerTask:
+        root = str(self._cache.root)
+        key = self._keys[model]
+        return WorkerTask(vary=VaryTask(card=self._cards[model], steps=steps, prepared_key=key, cache_root=root))
 
     def _export_task(self, build: Build) -> WorkerTask:
         task = ExportTask(
@@ -180,6 +227,15 @@ class _Stage:
             cache_root=str(self._cache.root),
         )
         return WorkerTask(export=task)
+
+
+def _model_group(model: str) -> str:
+    return f"model {model}"
+
+
+def _network_group(model: str, steps: tuple[Step, ...]) -> str:
+    """The name of a network: its steps are plain data, and so is what they print as."""
+    return f"network {model} {steps}"
 
 
 def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> Artifact:
@@ -196,8 +252,3 @@ def _unmade(build: Build, state: ArtifactState, reason: str, log: str = "") -> A
         log=log or None,
     )
     return Artifact(manifest=manifest, path=None)
-
-
-def _install_hint(build: Build, missing: tuple[str, ...]) -> str:
-    names = ", ".join(missing)
-    return f"{build.format.value} needs {names}; run: pip install 'phonebench[{EXTRAS[build.format]}]'"

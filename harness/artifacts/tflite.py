@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any, assert_never
 
+import msgspec
+
 from harness.artifacts.layers import kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.source import FloatModel, no_precision
+from harness.artifacts.tflite_layout import channels_last_source
 from harness.artifacts.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
 from harness.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
 
 
 class TfliteExporter:
-    """Converts the network once and keeps the float file's bytes."""
+    """Converts the network once and keeps the float file's bytes; once more for channels last."""
 
     def __init__(self, source: FloatModel) -> None:
+        self._source = source
+
+    @functools.cached_property
+    def _channels_last(self) -> TfliteExporter:
+        return TfliteExporter(channels_last_source(self._source))
+
+    @functools.cached_property
+    def _base(self) -> bytes:
+        """The float file."""
         import litert_torch
 
-        self._source = source
+        source = self._source
         with tempfile.TemporaryDirectory(prefix="phonebench-tflite-") as folder:
             path = Path(folder) / "base.tflite"
             litert_torch.convert(source.exportable(), source.example()).export(str(path))
-            self._base = path.read_bytes()
+            return path.read_bytes()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
         """Write the variant to ``path``."""
+        if recipe.channel_last:
+            self._channels_last.export(msgspec.structs.replace(recipe, channel_last=False), backend, path)
+            return
         match recipe.precision:
             case Precision.FP32:
                 path.write_bytes(self._base)

@@ -21,9 +21,10 @@ from harness.artifacts.varied import (
     read_varied,
     variant_key,
 )
-from harness.data import Dataset, Split, load_split
+from harness.data import Dataset, Split
 from harness.errors import BuildError
 from harness.model import ModelCard, SourceKind, load_network
+from harness.partdata import load_data
 from harness.recipe import Step
 from harness.tensors import first_output, write_tensors
 from harness.variants.make import Variant, count_macs, make_variant
@@ -72,6 +73,9 @@ def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
 def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) -> Varied:
     import torch
 
+    if card.kind is SourceKind.KERAS:
+        msg = "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
+        raise UnfitError(msg)
     if card.kind is SourceKind.TORCHSCRIPT:
         msg = "a TorchScript file cannot be changed by steps; give the nn.Module, or its folder"
         raise UnfitError(msg)
@@ -97,10 +101,10 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
 def context_of(card: ModelCard, model: PreparedModel) -> StepContext:
     """Return what steps may use of a prepared model."""
     known = replace(card, inputs=model.facts.inputs)
-    labelled = load_split(known, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
+    labelled = load_data(known, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
 
     def train() -> Dataset | None:
-        return load_split(known, Split.TRAIN) if card.data else None
+        return load_data(known, Split.TRAIN) if card.data else None
 
     return StepContext(
         card=known,

@@ -21,19 +21,22 @@ from typing import BinaryIO, assert_never
 
 import msgspec
 
-from harness.artifacts import onnx, pte, ptl, tflite
+from harness.artifacts import mlpackage, onnx, pte, ptl, tflite
 from harness.artifacts.cache import MANIFEST_FILE, Cache
+from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
+from harness.artifacts.layout import write_channels_last
 from harness.artifacts.manifest import (
-    PACKAGES,
-    RUNTIME_PACKAGES,
     ArtifactState,
     CalibrationSource,
+    Companion,
     Manifest,
+    artifact_file,
     file_sha256,
     versions_of,
 )
+from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.scanning import resolved, scan
@@ -49,6 +52,9 @@ from harness.artifacts.tasks import (
     decode_task,
     encode_line,
 )
+from harness.artifacts.tflite_keras import KerasExporter
+from harness.artifacts.unrun import check_unrun
+from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
 from harness.lifeline import end_with_parent
@@ -57,6 +63,7 @@ from harness.plan import DELEGATES
 from harness.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.support import RUN_HERE, Backend
 from harness.tensors import Array
+from harness.variants.step import UnfitError
 from harness.wire import Delegate, Format
 
 EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
@@ -64,9 +71,11 @@ EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
     Format.TFLITE: tflite.TfliteExporter,
     Format.ONNX: onnx.OnnxExporter,
     Format.PTL: ptl.PtlExporter,
+    Format.MLPACKAGE: mlpackage.MlpackageExporter,
 }
 
 WARM: dict[str, tuple[str, ...]] = {
+    SourceKind.KERAS: ("tensorflow",),
     Format.PTE: ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
     Format.TFLITE: ("litert_torch", "ai_edge_quantizer"),
     Format.ONNX: ("torch.onnx", "onnxscript", "onnxruntime.quantization"),
@@ -118,7 +127,7 @@ class Worker:
         cache = Cache(Path(task.cache_root))
         expected = Expected(model=_prepared(cache, task.prepared_key, task.card), card=task.card)
         wanted = Quantisation(calibration_inputs=task.inputs)
-        return WorkerResult(scan=scan(expected, lambda: float_model(expected), wanted, cache))
+        return WorkerResult(scan=scan(expected, lambda: float_model(expected, cache), wanted, cache))
 
     def _export(self, task: ExportTask) -> WorkerResult:
         cache = Cache(Path(task.cache_root))
@@ -129,9 +138,10 @@ class Worker:
             if found is not None:
                 return WorkerResult(manifest=found.manifest, cached=True)
             with cache.making("artifacts", key) as folder:
-                steps = task.recipe.steps if task.recipe else ()
-                varied = vary(task.card, model, steps, cache) if steps else None
-                manifest = self._make(task, Expected(model=model, card=task.card, varied=varied), folder, key)
+                last = task.recipe is not None and task.recipe.channel_last
+                varied = _varied(cache, model, task)
+                expected = Expected(model=model, card=task.card, varied=varied, channel_last=last)
+                manifest = self._make(task, expected, folder, key)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)
 
@@ -139,7 +149,7 @@ class Worker:
         """Write the artifact into ``folder``, pass it through the gate, and say what became of it."""
         started = time.monotonic()
         build = task.build
-        path = folder / f"model.{build.format.value}"
+        path = folder / artifact_file(build.format)
         manifest = _blank(task, expected, key)
         if expected.varied is not None and expected.varied.facts.reason is not None:
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=expected.varied.facts.reason)
@@ -147,35 +157,48 @@ class Worker:
             path.write_bytes(Path(task.card.source).read_bytes())
         else:
             try:
-                recipe = resolved(task.recipe, expected, lambda: float_model(expected), Cache(Path(task.cache_root)))
-                self._exporter_for(expected, build.format).export(recipe, build.backend, path)
+                cache = Cache(Path(task.cache_root))
+                recipe = resolved(task.recipe, expected, lambda: float_model(expected, cache), cache)
+                self._exporter_for(expected, build.format, cache).export(recipe, build.backend, path)
                 kept = recipe.quantisation.keep_float
                 manifest = replace(manifest, kept_float=(kept.layers or ()) if kept else ())
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
-        return _verified(manifest, path, expected, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        made = _measured(manifest, path)
+        if expected.channel_last:
+            made = replace(made, inputs=write_channels_last(expected.model, folder))
+        return _verified(replace(made, seconds=seconds), path, expected)
 
-    def _exporter_for(self, expected: Expected, format_: Format) -> Exporter:
+    def _exporter_for(self, expected: Expected, format_: Format, cache: Cache) -> Exporter:
         key = expected.varied.facts.key if expected.varied else expected.model.facts.key
         known = self._exporter
         if known is not None and known[:2] == (key, format_):
             return known[2]
         self._exporter = None
-        exporter = EXPORTERS[format_](float_model(expected))
+        exporter = _new_exporter(expected, format_, cache)
         self._exporter = (key, format_, exporter)
         return exporter
 
 
-def float_model(expected: Expected) -> FloatModel:
-    """Load the float network, or the variant of it, as exporters take it."""
+def _new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
+    if expected.card.kind is SourceKind.KERAS:
+        return KerasExporter(expected.card, expected.model, format_)
+    return EXPORTERS[format_](float_model(expected, cache))
+
+
+def float_model(expected: Expected, cache: Cache) -> FloatModel:
+    """Load the float network, or the variant of it, as exporters take it; ``cache`` keeps what is made to calibrate."""
     card, model, varied = expected.card, expected.model, expected.varied
     network = load_network(card) if varied is None else load_varied(card, varied)
 
     def calibration(source: CalibrationFrom) -> tuple[Array, ...]:
-        if source is not CalibrationFrom.DATA:
-            msg = f"calibration from {source.value!r} is not built in"
-            raise UnsupportedError(msg)
-        return model.calibration_inputs()
+        if source is CalibrationFrom.DATA:
+            return model.calibration_inputs()
+        try:
+            return made_inputs(card, model.facts, source, cache)
+        except UnfitError as error:
+            raise UnsupportedError(str(error)) from error
 
     return FloatModel(
         network=network,
@@ -193,22 +216,41 @@ def _prepared(cache: Cache, key: str, card: ModelCard) -> PreparedModel:
     return model
 
 
-def _verified(manifest: Manifest, path: Path, expected: Expected, *, seconds: float) -> Manifest:
-    """Return ``manifest`` with what the file is, and what the gate made of it where its runtime is here."""
-    made = replace(
+def _varied(cache: Cache, model: PreparedModel, task: ExportTask) -> VariedModel | None:
+    """The network that the steps of the task's recipe left, None without steps."""
+    if task.recipe is None or not task.recipe.steps:
+        return None
+    found = find_varied(cache, model, task.recipe)
+    if found is None:
+        msg = f"the network of variant {task.build.variant!r} was not made, or is gone from the cache; run again"
+        raise BuildError(msg)
+    return found
+
+
+def _measured(manifest: Manifest, path: Path) -> Manifest:
+    """Return ``manifest`` with what the file is, and those that the exporter wrote beside it."""
+    others = sorted(file for file in path.parent.iterdir() if file != path)
+    files = [path, *others]
+    return replace(
         manifest,
-        state=ArtifactState.UNVERIFIED,
         file=path.name,
         sha256=file_sha256(path),
-        bytes=path.stat().st_size,
-        compressed_bytes=deflated_size(path),
-        seconds=seconds,
+        bytes=sum(file.stat().st_size for file in files),
+        compressed_bytes=sum(deflated_size(file) for file in files),
+        companions=tuple(
+            Companion(file=file.name, sha256=file_sha256(file), bytes=file.stat().st_size) for file in others
+        ),
     )
+
+
+def _verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
+    """Return ``manifest`` with what the gate made of the file, or what can be seen of one that does not run here."""
     if not runs_here(manifest.format, manifest.backend):
-        return made
+        check = check_unrun(path, manifest.backend)
+        return replace(manifest, state=check.state, reason=check.reason, checked=check.found)
     gate = verify(path, manifest.format, gate_delegate(manifest.format, manifest.backend), expected)
     return replace(
-        made,
+        manifest,
         state=gate.state,
         reason=gate.reason,
         sqnr_db=gate.sqnr_db,
@@ -252,7 +294,6 @@ def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> Calibrat
 
 
 def _blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
-    packages = PACKAGES if task.recipe else RUNTIME_PACKAGES
     varied = expected.varied.facts if expected.varied else None
     return Manifest(
         key=key,
@@ -266,7 +307,7 @@ def _blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
         steps=varied.reports if varied else (),
         parameters=varied.parameters if varied else expected.model.facts.parameters,
         macs=varied.macs if varied else expected.model.facts.macs,
-        versions=versions_of(packages[task.build.format]),
+        versions=versions_of(packages_of(task.card, task.build)),
     )
 
 

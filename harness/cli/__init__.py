@@ -14,8 +14,12 @@ from types import FrameType
 import click
 
 from harness import __version__
+from harness.cli.ab import ab
 from harness.cli.cache import cache
+from harness.cli.compare import compare
+from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
+from harness.cli.nightly import nightly
 from harness.cli.optimise import search, sensitivity
 from harness.cli.results import report, show
 from harness.cli.run import build, run
@@ -44,7 +48,24 @@ def cli() -> None:
     """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
 
 
-for command in (run, build, sensitivity, search, models, formats, devices, doctor, show, report, cache):
+COMMANDS: tuple[click.Command, ...] = (
+    run,
+    build,
+    sensitivity,
+    search,
+    models,
+    formats,
+    devices,
+    doctor,
+    show,
+    report,
+    compare,
+    ab,
+    history,
+    nightly,
+    cache,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -34,6 +34,14 @@ def build_exit_code(outcome: BuildOutcome) -> int:
     return BuildError.exit_code if bad or not set(RUNNABLE) & set(states) else 0
 
 
+def _detail(artifact: Artifact) -> str:
+    """Where the file is, and what is known of one that was not run; or why there is none."""
+    manifest = artifact.manifest
+    if manifest.reason or artifact.path is None:
+        return manifest.reason or ""
+    return f"built, not run here ({manifest.checked}): {artifact.path}" if manifest.checked else str(artifact.path)
+
+
 def _row(artifact: Artifact) -> tuple[str, ...]:
     manifest = artifact.manifest
     return (
@@ -44,5 +52,5 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
         manifest.state.value,
         units.size(manifest.bytes) if manifest.bytes is not None else "",
         units.decibels(manifest.sqnr_db) if manifest.sqnr_db is not None else "",
-        str(artifact.path) if artifact.path and not manifest.reason else manifest.reason or "",
+        _detail(artifact),
     )

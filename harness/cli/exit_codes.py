@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from harness.errors import BuildError, RunError
 from harness.measurement import CellStatus, Measurement
+from harness.stats.verdicts import Verdict
 from harness.store import RunRecord
+
+REGRESSION = 10
+UNDECIDED = 15
 
 
 def exit_code(run: RunRecord) -> int:
@@ -21,3 +25,10 @@ def exit_code(run: RunRecord) -> int:
 
 def _failed_on_device(measurement: Measurement) -> bool:
     return measurement.status is CellStatus.FAILED and measurement.failure is not None
+
+
+def verdict_code(verdict: Verdict, *, fail_on_undecided: bool) -> int:
+    """Return 10 for a regression, 15 for an undecided comparison where that was asked for, else 0."""
+    if verdict is Verdict.REGRESSED:
+        return REGRESSION
+    return UNDECIDED if verdict is Verdict.UNDECIDED and fail_on_undecided else 0

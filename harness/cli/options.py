@@ -38,22 +38,23 @@ def together(*options: Callable[[_Function], _Function]) -> Callable[[_Function]
     return decorate
 
 
-def _listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
+def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
+    """Return an option that takes a list of names."""
     return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
 
 
 model_options = together(
     click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
-    _listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
+    listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
     click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
     click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
 )
 
 measuring_options = together(
-    _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
-    _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
-    _listed("-t", "--threads", help="The number of threads.  [default: 1]"),
+    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: pte, tflite, onnx]"),
+    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    listed("-t", "--threads", help="The number of threads.  [default: 1]"),
     click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
     click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
@@ -61,30 +62,49 @@ measuring_options = together(
 
 spec_options = together(
     click.argument("model", nargs=-1),
-    _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
-    _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
-    _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
-    _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
-    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
+    listed(
+        "-v",
+        "--variant",
+        help="Steps and a precision: prune50+int8.  [default: fp32, fp16, int8, int8-dynamic]",
+    ),
+    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
+    click.option(
+        "-p",
+        "--profile",
+        help="quick (indicative), standard (several launches), mlperf, sustained (half an hour).  [default: quick]",
+    ),
     click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
+    click.option("--parts", is_flag=True, default=None, help="Run each part of a model of several by itself as well."),
     model_options,
 )
 
 CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"
 
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    envvar="PHONEBENCH_RESULTS",
+    show_envvar=True,
+    help="Where runs are kept.",
+)
+
+history_option = click.option(
+    "--history",
+    metavar="FILE|URL",
+    envvar="PHONEBENCH_HISTORY",
+    show_envvar=True,
+    help="The history: a file, or postgresql://USER@HOST/DATABASE.  [default: history.sqlite in the results]",
+)
+
 places_options = together(
-    click.option(
-        "--results",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        envvar="PHONEBENCH_RESULTS",
-        show_envvar=True,
-        help="Where runs are kept.",
-    ),
+    results_option,
     click.option(
         "--cache-dir",
         type=click.Path(path_type=Path),
@@ -104,6 +124,11 @@ def cache_folder(given: Path | None) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("phonebench")
+
+
+def history_place(given: str | None, results: Path) -> str:
+    """Return where the history is: the file or URL given, else a file in the results."""
+    return given or str(results / "history.sqlite")
 
 
 def places(results: Path, cache_dir: Path | None) -> Places:

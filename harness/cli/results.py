@@ -7,22 +7,13 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json, print_table, stdout_console
-from harness.cli.options import json_option
-
-_results_option = click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    envvar="PHONEBENCH_RESULTS",
-    help="Where runs are kept.",
-)
+from harness.cli.options import json_option, results_option
 
 
 @click.command(short_help="Show a stored run.")
 @click.argument("run", default="latest")
 @click.option("--list", "list_all", is_flag=True, help="List the stored runs instead.")
-@_results_option
+@results_option
 @json_option
 def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
     """Show a stored RUN: an id, a unique prefix of one, a path, or latest."""
@@ -47,7 +38,7 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
 
 @click.command(short_help="Write a stored run's report again.")
 @click.argument("run", default="latest")
-@_results_option
+@results_option
 @json_option
 def report(run: str, results: Path, as_json: bool) -> None:
     """Write the report of a stored RUN again: report.html, table.csv and charts/ beside its results."""

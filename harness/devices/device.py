@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.measurement import Condition, DeviceInfo
-from harness.wire import RunReply, RunRequest
+from harness.measurement import Condition, DeviceInfo, Readiness
+from harness.wire import RunReply, RunRequest, StateSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,11 +16,13 @@ class Execution:
 
     ``reply_bytes`` is the reply as the runner wrote it, or as the host made it when there was none to believe.
     ``outputs`` is a local file, valid until the device executes again or is cleaned; None when there are no outputs.
+    ``watch`` is the device's state about once a second while the launch ran, taken from outside of the runner.
     """
 
     reply: RunReply
     reply_bytes: bytes
     outputs: Path | None
+    watch: tuple[StateSample, ...] = ()
 
 
 class Device(Protocol):
@@ -36,6 +38,12 @@ class Device(Protocol):
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return what makes figures taken now less trustworthy."""
+
+    def readiness(self) -> Readiness:
+        """Return what the gate before a launch asks for; may take a tenth of a second, since it probes the speed."""
+
+    def rest(self, seconds: float) -> None:
+        """Leave the device alone for so long, so that it cools or gets free."""
 
     def push(self, path: Path, sha256: str) -> bool:
         """Put a file on the device under its digest; False when it was there already."""

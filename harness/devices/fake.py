@@ -6,6 +6,7 @@ says goes through the same check as a real reply. ``fake`` is a healthy phone; `
 
     low, high      a slower and a faster healthy phone
     hot            grows hot: THERMAL from the second launch on, slower from launch to launch and call to call
+    warm           throttles in its second launch, and is well again after a rest
     low-battery    LOW-BATTERY, 12 %
     fallback       whatever delegate is asked, the CPU runs the model, and the reply says so
     crash          the runner crashes
@@ -32,7 +33,7 @@ from harness.devices.device import Execution
 from harness.devices.fake_model import Script, play_latency, play_load_ns, play_memory, total_ns
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError, UnknownNameError
-from harness.measurement import Condition, ConditionId, DeviceInfo
+from harness.measurement import Condition, ConditionId, DeviceInfo, Readiness
 from harness.wire import (
     Delegate,
     DeviceStates,
@@ -56,6 +57,7 @@ class Character(StrEnum):
     LOW = "low"
     HIGH = "high"
     HOT = "hot"
+    WARM = "warm"
     LOW_BATTERY = "low-battery"
     FALLBACK = "fallback"
     CRASH = "crash"
@@ -73,6 +75,10 @@ _LAUNCHES_BEFORE_LOSS = 2
 _HOT_LAUNCH_GROWTH = 0.08
 _HOT_CALL_GROWTH = 0.0005
 _COOL_C, _HOT_C = 27.0, 46.0
+# A hot phone loses so much a second while it rests, down to what it has when idle for long.
+_COOLING_C_PER_S, _IDLE_C, _SWITCHED_ON_C, _HEAT_OF_LAUNCH_C = 0.05, 30.0, 36.0, 4.0
+_PROBE_NS = 10_000_000
+_WARM_LAUNCH, _WARM_GROWTH = 2, 0.25
 _MEMORY_BYTES = 6 * 2**30
 
 
@@ -119,6 +125,7 @@ class FakePhone:
         self._sizes: dict[str, int] = {}
         self._launches = 0
         self._clock_ns = 0
+        self._heat_c = _SWITCHED_ON_C
 
     @property
     def info(self) -> DeviceInfo:
@@ -126,8 +133,7 @@ class FakePhone:
 
     @property
     def passively_cooled(self) -> bool:
-        # It is a phone, but no heat has to leave it: a pause would only cost the user time.
-        return False
+        return True
 
     def conditions(self) -> tuple[Condition, ...]:
         self._check_present()
@@ -152,6 +158,25 @@ class FakePhone:
             )
         return tuple(found)
 
+    def readiness(self) -> Readiness:
+        self._check_present()
+        state = self._state()
+        return Readiness(
+            thermal_status=state.thermal_status,
+            battery_c=state.temperatures_c["battery"],
+            battery_percent=state.battery_percent,
+            charging=state.charging,
+            power_save=False,
+            governor=state.governor,
+            probe_ns=_PROBE_NS,
+        )
+
+    def rest(self, seconds: float) -> None:
+        """Let its own clock run and the phone cool; no real time passes."""
+        self._check_present()
+        self._clock_ns += round(seconds * 1e9)
+        self._heat_c = max(_IDLE_C, self._heat_c - _COOLING_C_PER_S * seconds)
+
     def push(self, path: Path, sha256: str) -> bool:
         self._check_present()
         if sha256 in self._sizes:
@@ -169,9 +194,10 @@ class FakePhone:
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         self._check_present()
-        if request.artifact.sha256 not in self._sizes:
-            msg = f"artifact {request.artifact.sha256!r} is not on device {self._info.key!r}: push it before the launch"
-            raise DeviceError(msg)
+        for part in request.artifact.files:
+            if part.sha256 not in self._sizes:
+                msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
+                raise DeviceError(msg)
         if not inputs.is_file():
             msg = f"the inputs {str(inputs)!r} are not there: prepare the model's data first"
             raise DeviceError(msg)
@@ -182,7 +208,8 @@ class FakePhone:
             case Character.HANG:
                 return failed(request, FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s")
             case _:
-                return believed(self._reply_bytes(request), request, None)
+                execution = believed(self._reply_bytes(request), request, None)
+                return replace(execution, watch=(self._state(),))
 
     def clean(self) -> None:
         self._sizes.clear()
@@ -213,6 +240,7 @@ class FakePhone:
             memory=play_memory(script) if passes.memory else None,
         )
         self._clock_ns += total_ns(reply.latency)
+        self._heat_c += _HEAT_OF_LAUNCH_C
         reply = replace(reply, state=DeviceStates(before=before, after=self._state()))
         if self._character is not Character.OOM:
             return reply
@@ -223,10 +251,11 @@ class FakePhone:
         fallback, hot = self._character is Character.FALLBACK, self._character is Character.HOT
         return Script(
             request=request,
-            artifact_bytes=self._sizes[request.artifact.sha256],
+            artifact_bytes=sum(self._sizes[p.sha256] for p in request.artifact.files),
             delegate=Delegate.CPU if fallback else request.runtime.delegate,
             speed=_SPEED.get(self._character, 1.0) * (1 + _HOT_LAUNCH_GROWTH * (self._launches - 1) * hot),
             drift=_HOT_CALL_GROWTH * hot,
+            late_growth=_WARM_GROWTH * (self._character is Character.WARM and self._launches == _WARM_LAUNCH),
         )
 
     def _runtime(self, script: Script) -> RuntimeReport:
@@ -258,7 +287,7 @@ class FakePhone:
     def _temperature_c(self) -> float:
         if self._character is not Character.HOT:
             return _COOL_C
-        return min(_HOT_C, 36.0 + 4.0 * self._launches)
+        return min(_HOT_C, self._heat_c)
 
     def _check_present(self) -> None:
         if self._character is Character.LOST and self._launches >= _LAUNCHES_BEFORE_LOSS:

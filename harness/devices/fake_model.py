@@ -25,6 +25,7 @@ _DELEGATE_FACTOR: dict[Delegate, float] = {
 _SPREAD = 0.01
 _LAUNCH_SPREAD = 0.004
 _WARMUP_EXCESS = 0.6
+_LATE_FROM = 0.6
 
 _BASELINE_BYTES = 38 * 2**20
 _ARENA_BYTES = 2 * 2**20
@@ -34,13 +35,17 @@ MEMORY_DEFINITION = "simulated: a fixed baseline and 1.1 times the artifact's si
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """What one launch plays: ``speed`` multiplies latency, ``drift`` is what each call adds to it, as a fraction."""
+    """What one launch plays: ``speed`` multiplies latency, ``drift`` is what each call adds to it, as a fraction.
+
+    ``late_growth`` is by how much the last part of the measured time is slower: a phone that throttles.
+    """
 
     request: RunRequest
     artifact_bytes: int
     delegate: Delegate
     speed: float
     drift: float = 0.0
+    late_growth: float = 0.0
 
 
 def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
@@ -49,10 +54,16 @@ def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
     base = _base_ns(script) * (1 + rng.gauss(0, _LAUNCH_SPREAD))
     first = round(base * 4)
     cap = asked.measure.max_ns
-    warmup = _phase(rng, (asked.warmup.min_calls, asked.warmup.min_ns, cap), base=base, excess=_WARMUP_EXCESS, drift=0)
-    measure = (asked.measure.min_calls, asked.measure.min_ns, cap)
-    samples = _phase(rng, measure, base=base, excess=0.0, drift=script.drift)
-    return LatencySamples(first_ns=first, warmup_ns=tuple(warmup), samples_ns=tuple(samples))
+    warm = _Limits(min_calls=asked.warmup.min_calls, min_ns=asked.warmup.min_ns, max_ns=cap)
+    warmup = _phase(rng, warm, _Shape(base=base, excess=_WARMUP_EXCESS))
+    measure = _Limits(min_calls=asked.measure.min_calls, min_ns=asked.measure.min_ns, max_ns=cap)
+    shape = _Shape(base=base, drift=script.drift, late_growth=script.late_growth, stride_ns=asked.stride_ns)
+    samples = _phase(rng, measure, shape)
+    at_ns: tuple[int, ...] = ()
+    if asked.stride_ns:
+        # One sample stands for a stride: the calls between two kept ones are not played.
+        at_ns = tuple(index * max(asked.stride_ns, samples[index]) for index in range(len(samples)))
+    return LatencySamples(first_ns=first, warmup_ns=tuple(warmup), samples_ns=tuple(samples), at_ns=at_ns)
 
 
 def play_load_ns(script: Script) -> int:
@@ -83,16 +94,34 @@ def _base_ns(script: Script) -> float:
     return work * script.speed * _DELEGATE_FACTOR[script.delegate] / math.pow(script.request.runtime.threads, 0.75)
 
 
-def _phase(rng: random.Random, limits: tuple[int, int, int], *, base: float, excess: float, drift: float) -> list[int]:
-    """Calls until ``limits`` (calls, ns, the cap in ns) are met; ``excess`` fades over the first calls."""
-    min_calls, min_ns, max_ns = limits
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    min_calls: int
+    min_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """``excess`` fades over the first calls; ``late_growth`` comes when six tenths of the time have passed."""
+
+    base: float
+    excess: float = 0.0
+    drift: float = 0.0
+    late_growth: float = 0.0
+    stride_ns: int = 0
+
+
+def _phase(rng: random.Random, limits: _Limits, shape: _Shape) -> list[int]:
+    """Calls until ``limits`` are met; with a stride each of them stands for all that begin within it."""
     samples: list[int] = []
     elapsed = 0
-    while not (len(samples) >= min_calls and elapsed >= min_ns) and elapsed < max_ns:
+    while not (len(samples) >= limits.min_calls and elapsed >= limits.min_ns) and elapsed < limits.max_ns:
         at = len(samples)
-        factor = (1 + excess * 0.5**at) * (1 + drift * at) * (1 + abs(rng.gauss(0, _SPREAD)))
-        samples.append(round(base * factor))
-        elapsed += samples[-1]
+        late = shape.late_growth if elapsed > _LATE_FROM * limits.min_ns else 0.0
+        factor = (1 + shape.excess * 0.5**at) * (1 + shape.drift * at) * (1 + late) * (1 + abs(rng.gauss(0, _SPREAD)))
+        samples.append(round(shape.base * factor))
+        elapsed += max(samples[-1], shape.stride_ns)
     return samples
 
 

@@ -14,21 +14,26 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.device import Execution
 from harness.devices.host_facts import host_conditions, host_info
+from harness.devices.host_probe import host_readiness
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
+from harness.host_runner.state import sample_state
 from harness.lifeline import child_environment
-from harness.measurement import Condition, DeviceInfo
+from harness.measurement import Condition, DeviceInfo, Readiness
 from harness.scratch import make_scratch, remove_scratch
-from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, encode
+from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
 
 RUNNER = (sys.executable, "-P", "-m", "harness.host_runner")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
+WATCH_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +71,12 @@ class HostDevice:
     def conditions(self) -> tuple[Condition, ...]:
         return host_conditions()
 
+    def readiness(self) -> Readiness:
+        return host_readiness()
+
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def push(self, path: Path, sha256: str) -> bool:
         place = self._folder("artifacts") / sha256
         if place.exists():
@@ -75,17 +86,18 @@ class HostDevice:
         return True
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        artifact = self._folder("artifacts") / request.artifact.sha256
-        if not artifact.exists():
-            msg = f"artifact {request.artifact.sha256!r} is not on device 'host': push it before the launch"
-            raise DeviceError(msg)
-        job = self._job(request, artifact, inputs)
+        for part in request.artifact.files:
+            if not (self._folder("artifacts") / part.sha256).exists():
+                msg = f"artifact {part.sha256!r} is not on device 'host': push it before the launch"
+                raise DeviceError(msg)
+        job = self._job(request, inputs)
         log = job / LOG_FILE
-        code = _run([*self._command, str(job)], log=log, threads=request.runtime.threads, deadline_s=deadline_s)
+        watch: list[StateSample] = []
+        code = _run([*self._command, str(job)], log=log, limits=(request.runtime.threads, deadline_s), watch=watch)
         reply = job / REPLY_FILE
         # A reply is renamed into place when it is whole, so it counts even if the runner died while tidying up.
         if reply.is_file():
-            return believed(reply.read_bytes(), request, job / OUTPUTS_FILE)
+            return replace(believed(reply.read_bytes(), request, job / OUTPUTS_FILE), watch=tuple(watch))
         kind, message = _no_reply(code, deadline_s)
         return failed(request, kind, message, detail=_tail(log))
 
@@ -102,20 +114,25 @@ class HostDevice:
             folder.mkdir(exist_ok=True)
         return folder
 
-    def _job(self, request: RunRequest, artifact: Path, inputs: Path) -> Path:
+    def _job(self, request: RunRequest, inputs: Path) -> Path:
         """Make the job's folder in place of the one before."""
-        job = self._folder("job")
+        job, artifacts = self._folder("job"), self._folder("artifacts")
         with _storage(job):
             shutil.rmtree(job)
             job.mkdir()
             (job / REQUEST_FILE).write_bytes(encode(request))
-            _link_or_copy(artifact, job / _plain(request.artifact.file))
+            for part in request.artifact.files:
+                _link_or_copy(artifacts / part.sha256, job / _plain(part.file))
             _link_or_copy(inputs, job / _plain(request.inputs.file))
         return job
 
 
-def _run(command: list[str], *, log: Path, threads: int, deadline_s: float) -> int | None:
-    """Run the runner to its end and return its exit code, None when the deadline came first."""
+def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: list[StateSample]) -> int | None:
+    """Run the runner to its end and return its exit code, None when the deadline came first.
+
+    ``limits``: threads, and the deadline in seconds. ``watch`` gets the machine's state once a second.
+    """
+    threads, deadline_s = limits
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
@@ -131,13 +148,22 @@ def _run(command: list[str], *, log: Path, threads: int, deadline_s: float) -> i
             msg = f"cannot start the host runner {command[0]!r}: {error.strerror}; check the Python installation"
             raise DeviceError(msg) from error
     try:
-        return process.wait(timeout=deadline_s)
-    except subprocess.TimeoutExpired:
-        return None
+        return _watched(process, deadline_s, watch)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[StateSample]) -> int | None:
+    """Wait for the end or the deadline, looking at the machine once a second; a look costs about a millisecond."""
+    deadline = time.monotonic() + deadline_s
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            return process.wait(timeout=min(WATCH_S, left))
+        except subprocess.TimeoutExpired:
+            watch.append(sample_state())
+    return process.poll()
 
 
 def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:

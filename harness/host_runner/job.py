@@ -21,7 +21,7 @@ import msgspec
 from harness import __version__
 from harness.host_runner.latency import Timings, measure_latency
 from harness.host_runner.memory import Meter
-from harness.host_runner.runtimes import PROFILERS, RUNTIMES, Session, SessionError
+from harness.host_runner.runtimes import PROFILERS, Session, SessionError, runtime_of
 from harness.host_runner.state import sample_state
 from harness.tensors import Array, describe, raw, read_record, record_bytes
 from harness.wire import (
@@ -102,7 +102,7 @@ def _run(folder: Path, request: RunRequest, done: Progress) -> None:
     """Run everything that was asked, filling ``done`` as it goes. Raises `SessionError`, `MemoryError`."""
     artifact = _checked_artifact(folder, request.artifact)
     inputs = _checked_inputs(folder, request)
-    RUNTIMES[request.artifact.format].import_runtime(request.runtime)
+    runtime_of(request.artifact.format).import_runtime(request.runtime)
     meter = Meter.start() if request.passes.memory is not None else None
     session = _load(artifact, request, done)
     if meter is not None:
@@ -131,7 +131,7 @@ def _run(folder: Path, request: RunRequest, done: Progress) -> None:
 
 def _load(artifact: Path, request: RunRequest, done: Progress) -> Session:
     start = time.perf_counter_ns()
-    session = RUNTIMES[request.artifact.format].load(artifact, request.runtime)
+    session = runtime_of(request.artifact.format).load(artifact, request.runtime)
     elapsed = time.perf_counter_ns() - start
     if done.first_load_ns is None:
         done.first_load_ns = elapsed
@@ -141,18 +141,21 @@ def _load(artifact: Path, request: RunRequest, done: Progress) -> Session:
 
 
 def _checked_artifact(folder: Path, ref: ArtifactRef) -> Path:
-    """Return the artifact's path once its digest is what the request says. Raises `SessionError`."""
-    path = folder / ref.file
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        msg = f"cannot read the artifact {ref.file!r}: {error.strerror}; deploy it again"
-        raise SessionError(FailureKind.DIGEST, msg) from error
-    if found != ref.sha256:
-        msg = f"the artifact {ref.file!r} has sha256 {found}, the request says {ref.sha256}: deploy it again"
-        raise SessionError(FailureKind.DIGEST, msg)
-    return path
+    """Return the artifact's path once its digest, and its companions', are those of the request.
+
+    Raises `SessionError`.
+    """
+    for part in ref.files:
+        try:
+            with (folder / part.file).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            msg = f"cannot read the artifact {part.file!r}: {error.strerror}; deploy it again"
+            raise SessionError(FailureKind.DIGEST, msg) from error
+        if found != part.sha256:
+            msg = f"the artifact {part.file!r} has sha256 {found}, the request says {part.sha256}: deploy it again"
+            raise SessionError(FailureKind.DIGEST, msg)
+    return folder / ref.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,14 @@ class Samples:
         full = [value for chunk in self.chunks[:-1] for value in chunk]
         return (*full, *self.chunks[-1][: self.in_last])
 
+    def append(self, value: int) -> None:
+        """Keep one more."""
+        if self.in_last == CHUNK:
+            self.chunks.append(_chunk())
+            self.in_last = 0
+        self.chunks[-1][self.in_last] = value
+        self.in_last += 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
@@ -45,11 +53,15 @@ class Timings:
     first: Samples
     warmup: Samples
     measured: Samples
+    moments: Samples
 
     def samples(self) -> LatencySamples:
         """Return the record for the reply."""
         return LatencySamples(
-            first_ns=self.first.values()[0], warmup_ns=self.warmup.values(), samples_ns=self.measured.values()
+            first_ns=self.first.values()[0],
+            warmup_ns=self.warmup.values(),
+            samples_ns=self.measured.values(),
+            at_ns=self.moments.values(),
         )
 
 
@@ -86,7 +98,12 @@ def measure_latency(
     try:
         first = calls(1, 0)
         warmup = calls(warm.min_calls, warm.min_ns) if warm.min_calls or warm.min_ns else Samples()
-        return Timings(first=first, warmup=warmup, measured=calls(measure.min_calls, measure.min_ns))
+        if asked.stride_ns:
+            limits = Limits(min_calls=measure.min_calls, min_ns=measure.min_ns, max_ns=measure.max_ns)
+            measured, moments = _strided(invoke, limits, clock=clock, stride_ns=asked.stride_ns)
+        else:
+            measured, moments = calls(measure.min_calls, measure.min_ns), Samples()
+        return Timings(first=first, warmup=warmup, measured=measured, moments=moments)
     finally:
         gc.enable()
 
@@ -110,3 +127,21 @@ def _calls(invoke: Callable[[], None], limits: Limits, *, clock: Clock, wait: Ca
             chunk, count, before = _chunk(), 0, before + CHUNK
             samples.chunks.append(chunk)
         wait()
+
+
+def _strided(invoke: Callable[[], None], limits: Limits, *, clock: Clock, stride_ns: int) -> tuple[Samples, Samples]:
+    """Time calls back to back until ``limits`` are met; keep those that begin a stride after the last one kept."""
+    samples, moments = Samples(), Samples()
+    began, calls, due = clock(), 0, 0
+    while True:
+        start = clock()
+        invoke()
+        end = clock()
+        calls += 1
+        if start - began >= due:
+            samples.append(end - start)
+            moments.append(start - began)
+            due = start - began + stride_ns
+        elapsed = end - began
+        if (calls >= limits.min_calls and elapsed >= limits.min_ns) or elapsed >= limits.max_ns:
+            return samples, moments

@@ -90,6 +90,14 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="The calls of a launch never settled, or got slower while they were measured.",
         touches=frozenset({Figure.LATENCY}),
     ),
+    ConditionId.THROTTLED: ConditionFacts(
+        meaning="The device slowed down or changed while it was measured, on every try; such launches are left out.",
+        touches=frozenset({Figure.LATENCY}),
+    ),
+    ConditionId.GATE_TIMEOUT: ConditionFacts(
+        meaning="The device was not cool or not free within the time that is waited, and was measured all the same.",
+        touches=_TIMES,
+    ),
     ConditionId.RANDOM_WEIGHTS: ConditionFacts(
         meaning="The weights are untrained: speed and size are real, what the outputs say is not.", touches=_OUTPUTS
     ),

@@ -76,6 +76,16 @@ def svg_of(figure: Figure) -> str:
     return buffer.getvalue()
 
 
+def png_of(figure: Figure) -> bytes:
+    """Return ``figure`` as PNG on white, at twice the size of a screen's point."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format="png", dpi=144, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.06)
+    return buffer.getvalue()
+
+
 def bare(axes: Axes, *, grid: str) -> None:
     """Take away the box and the ticks, and draw thin lines across ``grid`` (``x``, ``y`` or ``both``)."""
     for side in ("top", "right", "left", "bottom"):

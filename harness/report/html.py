@@ -22,6 +22,7 @@ from harness.report.distributions import Samples
 from harness.report.done import done_table
 from harness.report.found import TITLES, findings_of, front_rows, headline, notes
 from harness.report.inline import inline_svg
+from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels
 from harness.store import ModelFacts, RunRecord
@@ -76,6 +77,7 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
         "advice": [advise(r) for r in ranked],
         "table": cell_table(views, ranked, conditions),
         "notes": conditions,
+        "parts": [told(found) for found in parts_comparisons(run.models, views)],
         "cell_count": len(views),
         "done": done_table(views, run.spec.recipes()),
         "charts": _chart_sections(drawn),

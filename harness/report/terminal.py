@@ -15,7 +15,9 @@ from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks
 from harness.report.done import done_table
+from harness.report.extras import extra_lines
 from harness.report.found import findings_of, headline, notes
+from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
 from harness.store import RunRecord
@@ -70,9 +72,11 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     notes = footnotes(views)
     parts: list[RenderableType] = [Text(_heading(run), style="bold")]
     parts += [RunTable(views=ran, notes=notes)] if ran else [Text("No cell has run yet.")]
+    parts += [Text(line) for line in extra_lines(views)]
     parts += list(_reasons(views, run))
     parts += list(_done(views, run))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
+    parts += [Text(told(found)) for found in parts_comparisons(run.models, views)]
     parts += list(_found(run)) or list(_advice(run))
     return tuple(parts)
 

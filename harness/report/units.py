@@ -29,7 +29,7 @@ class Unit:
 
     def full(self, value: float | None) -> str:
         """Return ``value`` with the unit's name."""
-        return NONE if value is None else f"{self.show(value)} {self.name}"
+        return NONE if value is None else f"{self.show(value)} {self.name}".rstrip()
 
 
 NANOSECONDS = Unit(name="ns", size=1)
@@ -39,6 +39,8 @@ SECONDS = Unit(name="s", size=1e9)
 KILOBYTES = Unit(name="kB", size=1e3)
 MEBIBYTES = Unit(name="MiB", size=MIB)
 GIBIBYTES = Unit(name="GiB", size=1024 * MIB)
+PERCENT = Unit(name="%", size=0.01)
+PLAIN = Unit(name="", size=1)
 
 
 def time_unit(values_ns: Iterable[float | None]) -> Unit:

@@ -25,6 +25,7 @@ from harness.measurement import (
 )
 from harness.plan import Cell
 from harness.recipe import Precision
+from harness.report.parts import parts_comparisons
 from harness.store import RunRecord
 from harness.wire import MemoryReading, RuntimeReport
 
@@ -150,7 +151,13 @@ def show_json(run: RunRecord) -> dict[str, Any]:
 
     The fields are specified in ``docs/report.md``; ``schema`` grows when one of them changes its meaning.
     """
-    return {"schema": SCHEMA, "run": _run_facts(run), "cells": [_cell_facts(v) for v in cell_views(run)]}
+    views = cell_views(run)
+    return {
+        "schema": SCHEMA,
+        "run": _run_facts(run),
+        "cells": [_cell_facts(v) for v in views],
+        "parts": _plain(parts_comparisons(run.models, views)),
+    }
 
 
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:
@@ -185,8 +192,9 @@ _ARTIFACT = (
     "sha256", "bytes", "sqnr_db", "agreement",
     "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
 )  # fmt: skip
-_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches")
-_ACCURACY = ("metric", "value", "low", "high", "correct", "count")
+_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
+_ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
+_SCORES = ("metric", "value", "low", "high", "count")
 _RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
 
 
@@ -217,6 +225,9 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "accuracy": _pick(view.accuracy, _ACCURACY),
         "runtime": _pick(view.runtime, _RUNTIME),
         "conditions": _plain(view.conditions),
+        "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
+        "target": _plain(view.measurement.target if view.measurement else None),
+        "fidelity": _plain(view.fidelity),
     }
 
 
@@ -226,7 +237,7 @@ def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if record is None else {name: getattr(record, name) for name in names}
+    return None if record is None else {name: _plain(getattr(record, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""Pure numbers: percentiles, intervals, steady state, stop rules, fidelity, fronts. No I/O, no clock, no randomness.
+"""Pure numbers: percentiles, intervals, pairs, verdicts, steady state, nightly screen, fidelity. No clock, no chance.
 
-A leaf: nothing here imports another part of phonebench. numpy is needed by some modules, scipy by none.
+A leaf: nothing here imports another part of phonebench. numpy is needed by some modules, scipy by none. The one file
+that is read is the table of thresholds beside `screening`.
 """

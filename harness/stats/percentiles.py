@@ -7,6 +7,7 @@ conservative estimate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -40,6 +41,33 @@ def percentile_if_enough(samples: Sequence[int] | npt.NDArray[np.int64], percent
     if len(samples) < minimum_samples(percent):
         return None
     return percentile(samples, percent)
+
+
+def early_stopping_estimate(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float | None:
+    """Return LoadGen's early-stopping estimate of a percentile: the plain one is flattering when samples are few.
+
+    With t the most samples of n that may lie over the percentile, BinomCDF(t; n, 1 - percent / 100) <= 0.01, the t - 1
+    largest are dropped and the largest of the rest is the estimate. None with fewer samples than `minimum_samples`.
+    """
+    count = len(samples)
+    if count < minimum_samples(percent):
+        return None
+    over = _most_over(count, 1 - percent / 100)
+    return float(np.sort(np.asarray(samples))[count - over])
+
+
+@lru_cache
+def _most_over(count: int, probability: float) -> int:
+    """The largest t with P(X <= t) <= 0.01 for X ~ Binomial(count, probability); at least 1."""
+    # In logarithms, because (1 - p)^n is 0 in floating point from some ten thousand samples on.
+    term = count * math.log1p(-probability)
+    total, ratio = math.exp(term), math.log(probability) - math.log1p(-probability)
+    for over in range(1, count + 1):
+        term += math.log(count - over + 1) - math.log(over) + ratio
+        total += math.exp(term)
+        if total > 1 - CONFIDENCE:
+            return max(1, over - 1)
+    return count
 
 
 @lru_cache

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from harness.stats.intervals import log_half_width
 
 
-def enough_launches(launch_medians_ns: Sequence[float], half_width: float, checkpoints: Sequence[int]) -> bool:
+def enough_launches(launch_medians_ns: Sequence[float], half_width: float | None, checkpoints: Sequence[int]) -> bool:
     """Return True when no further launch is wanted.
 
     That is at the last of ``checkpoints`` (launch counts), or at an earlier one if the 95 % half-width of ln(latency)
-    over launches is at most ``half_width``. Raises ValueError without checkpoints.
+    over launches is at most ``half_width`` (None: no width is wanted). Raises ValueError without checkpoints.
     """
     if not checkpoints:
         msg = "there are no checkpoints: give at least one launch count to stop at"
@@ -26,4 +26,4 @@ def enough_launches(launch_medians_ns: Sequence[float], half_width: float, check
     if count not in checkpoints:
         return False
     half = log_half_width(launch_medians_ns)
-    return half is not None and half <= half_width
+    return half_width is not None and half is not None and half <= half_width

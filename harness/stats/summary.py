@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.measurement import LatencySummary
 from harness.stats.intervals import t_interval_of_log_medians
-from harness.stats.percentiles import median, percentile, percentile_if_enough
+from harness.stats.percentiles import early_stopping_estimate, median, percentile, percentile_if_enough
 from harness.stats.steady import SteadyState, find_steady
 
 
@@ -62,6 +62,7 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         p25_ns=percentile(calls, 25),
         p75_ns=percentile(calls, 75),
         p90_ns=percentile_if_enough(calls, 90),
+        p90_mlperf_ns=early_stopping_estimate(calls, 90),
         p95_ns=percentile_if_enough(calls, 95),
         p99_ns=percentile_if_enough(calls, 99),
         variation=float(calls.std(ddof=1)) / mean if len(calls) > 1 and mean > 0 else None,

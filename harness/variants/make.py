@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
-from harness.recipe import Distill, Fuse, Prune, Qat, Sparsify, Step
+from harness.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
 from harness.stepreport import StepReport
-from harness.variants import distill, fuse, prune, qat, sparse
+from harness.variants import cluster, distill, fuse, lowrank, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
+    LowRank: lowrank.apply,
+    Cluster: cluster.apply,
     Prune: prune.apply,
     Sparsify: sparse.apply,
     Distill: distill.apply,
@@ -45,7 +47,7 @@ def make_variant(steps: Sequence[Step], context: StepContext) -> Variant:
     """
     network = context.copy_of_original()
     reports: list[StepReport] = []
-    with _reproducible():
+    with reproducible():
         for step in steps:
             network, report = _apply(network, step, context)
             reports.append(report)
@@ -108,7 +110,7 @@ def _check_finite(network: torch.nn.Module, step: Step) -> None:
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """Fix what would make two runs differ: the generator, the number of threads, kernels that add in any order."""
     import torch
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.tensors import Array
-from harness.variants import fuse
+from harness.variants.activations import activations
+from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import UnfitError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Simulation:
         """
         self._network = copy.deepcopy(network).eval()
         self._items = items
-        ends = _fold(self._network)
+        ends = _fold(self._network, items[0])
         modules = dict(self._network.named_modules())
         self._sites = {n: _Site(m, modules[ends.get(n, n)]) for n, m in modules.items() if is_layer(m)}
         if not self._sites:
@@ -81,14 +82,14 @@ def is_layer(module: torch.nn.Module) -> bool:
     return isinstance(module, (*convolutions, nn.Linear))
 
 
-def _fold(network: torch.nn.Module) -> dict[str, str]:
+def _fold(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
     """Fold batch norms, and return by layer the module whose output is rounded: the activation that comes next.
 
     A network that cannot be traced keeps its batch norms, and its outputs are rounded before them.
     """
     try:
-        fuse.fold_norms(network)
-        return fuse.activations(network)
+        fold_batch_norms(network, example)
+        return activations(network)
     except UnfitError:
         return {}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts.pool import COMMAND, Group, run_groups
+from harness.artifacts.pool import COMMAND, Crew, run_groups
+from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model import ModelOptions, resolve
 from tests.artifacts.builders import CARD
@@ -42,10 +43,15 @@ def tasks(*keys: str) -> tuple[WorkerTask, ...]:
     return tuple(WorkerTask(prepare=PrepareTask(card=CARD, key=key, cache_root="")) for key in keys)
 
 
-def group(log: Path, *keys: str, task_seconds: float = 120) -> Group:
-    """A group whose worker is the program above."""
+def group(*keys: str, after: tuple[str, ...] = ()) -> Group:
+    """A group that is named by its first key."""
+    return Group(name=keys[0], tasks=tasks(*keys), after=after)
+
+
+def crew(logs: Path, size: int = 1, *, task_seconds: float = 120) -> Crew:
+    """Workers that are the program above."""
     command = (sys.executable, "-I", "-S", "-c", PROGRAM)
-    return Group(name="pte", warm="", log=log, tasks=tasks(*keys), command=command, task_seconds=task_seconds)
+    return Crew(warm=("",) * size, logs=logs, command=command, task_seconds=task_seconds)
 
 
 def said(result: WorkerResult) -> str:
@@ -54,7 +60,7 @@ def said(result: WorkerResult) -> str:
 
 
 class Reports:
-    """Keeps what was reported, in order; at one task it raises, as soon as another worker has left its log."""
+    """Keeps what was reported, in order; at one task it raises, as soon as two workers have left their logs."""
 
     def __init__(self, fails_at: str = "", waits_for: Path | None = None) -> None:
         self.seen: list[tuple[str, WorkerResult]] = []
@@ -63,7 +69,7 @@ class Reports:
     def __call__(self, task: WorkerTask, result: WorkerResult) -> None:
         assert task.prepare is not None
         if task.prepare.key == self._fails_at:
-            while self._waits_for is not None and not (self._waits_for.exists() and self._waits_for.read_text()):
+            while self._waits_for is not None and len(started(self._waits_for)) < 2:
                 time.sleep(0.01)
             raise StopError
         self.seen.append((task.prepare.key, result))
@@ -72,9 +78,14 @@ class Reports:
         return [said(result) for _, result in self.seen]
 
 
-def still_alive(log: Path) -> list[int]:
-    """Which of the workers that wrote ``log`` are still there."""
-    return [pid for pid in map(int, log.read_text().split()) if _is_alive(pid)]
+def started(logs: Path) -> list[int]:
+    """The process ids of all workers that were started."""
+    return [int(word) for log in sorted(logs.glob("build-*.log")) for word in log.read_text().split()]
+
+
+def still_alive(logs: Path) -> list[int]:
+    """Which of them are still there."""
+    return [pid for pid in started(logs) if _is_alive(pid)]
 
 
 def _is_alive(pid: int) -> bool:
@@ -87,14 +98,15 @@ def _is_alive(pid: int) -> bool:
 
 def test_one_worker_does_the_tasks_of_a_group_in_order(tmp_path: Path) -> None:
     reports = Reports()
-    run_groups(tasks("a"), [group(tmp_path / "log", "b", "c")], reports)
+    run_groups([group("a", "b", "c")], crew(tmp_path), reports)
     assert [message.split()[0] for message in reports.messages()] == ["a", "b", "c"]
-    assert len({message.split()[-1] for message in reports.messages()}) == 1
+    assert started(tmp_path) == [int(reports.messages()[0].split()[-1])]
 
 
-def test_the_first_tasks_are_done_before_those_of_any_group(tmp_path: Path) -> None:
+def test_what_waits_for_a_group_is_done_after_it(tmp_path: Path) -> None:
     reports = Reports()
-    run_groups(tasks("a", "b"), [group(tmp_path / "1", "c"), group(tmp_path / "2", "d")], reports)
+    groups = [group("c", after=("a",)), group("d", after=("a",)), group("a", "b")]
+    run_groups(groups, crew(tmp_path, 2), reports)
     assert [key for key, _ in reports.seen][:2] == ["a", "b"]
     assert {key for key, _ in reports.seen} == {"a", "b", "c", "d"}
 
@@ -102,9 +114,9 @@ def test_the_first_tasks_are_done_before_those_of_any_group(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("misdeed", "words"),
     [
-        ("die", "the pte exporter died with SIGKILL"),
-        ("exit", "the pte exporter ended with exit code 7 without an answer"),
-        ("rubbish", "the pte exporter answered with rubbish: b'Converting"),
+        ("die", "the model worker died with SIGKILL"),
+        ("exit", "the model worker ended with exit code 7 without an answer"),
+        ("rubbish", "the model worker answered with rubbish: b'Converting"),
         ("half", "answered with rubbish"),
         ("wrong", "answered with rubbish"),
         ("hang", "it took longer than 0.5 s and was stopped"),
@@ -112,36 +124,37 @@ def test_the_first_tasks_are_done_before_those_of_any_group(tmp_path: Path) -> N
 )
 def test_a_misdeed_costs_its_task_and_no_other(tmp_path: Path, misdeed: str, words: str) -> None:
     reports = Reports()
-    run_groups((), [group(tmp_path / "log", misdeed, "next", "last", task_seconds=0.5)], reports)
+    run_groups([group(misdeed, "next", "last")], crew(tmp_path, task_seconds=0.5), reports)
     first, *others = reports.messages()
     assert words in first
     assert [message.split()[0] for message in others] == ["next", "last"]
-    assert len((tmp_path / "log").read_text().split()) == 2
+    assert len(started(tmp_path)) == 2
 
 
 def test_a_failure_names_the_log(tmp_path: Path) -> None:
     reports = Reports()
-    run_groups((), [group(tmp_path / "log", "die")], reports)
+    run_groups([group("die")], crew(tmp_path), reports)
     failure = reports.seen[0][1].failure
     assert failure is not None
-    assert failure.log == str(tmp_path / "log")
+    assert failure.log == str(tmp_path / "build-1.log")
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("hanging_first", [True, False])
 def test_a_report_that_raises_ends_all_workers(tmp_path: Path, hanging_first: bool) -> None:
-    fine, hang = group(tmp_path / "fine", "fine"), group(tmp_path / "hang", "hang")
-    reports = Reports(fails_at="fine", waits_for=tmp_path / "hang")
+    reports = Reports(fails_at="fine", waits_for=tmp_path)
+    groups = [group("hang"), group("fine")]
     with pytest.raises(StopError):
-        run_groups((), [hang, fine] if hanging_first else [fine, hang], reports)
+        run_groups(groups if hanging_first else groups[::-1], crew(tmp_path, 2), reports)
     assert reports.seen == []
-    assert still_alive(tmp_path / "fine") == still_alive(tmp_path / "hang") == []
+    assert len(started(tmp_path)) == 2
+    assert still_alive(tmp_path) == []
 
 
 def test_workers_are_gone_when_the_work_is_done(tmp_path: Path) -> None:
-    run_groups((), [group(tmp_path / "1", "a"), group(tmp_path / "2")], Reports())
-    assert still_alive(tmp_path / "1") == []
-    assert still_alive(tmp_path / "2") == []
+    run_groups([group("a")], crew(tmp_path, 2), Reports())
+    assert len(started(tmp_path)) == 2
+    assert still_alive(tmp_path) == []
 
 
 def test_what_a_model_prints_does_not_reach_the_results(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.benchmarks.history import history
 from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
@@ -179,14 +181,29 @@ def replace_passes(job: Job, latency: LatencyPass) -> RunRequest:
 
 def cold(folder: Path) -> None:
     """Building the sixteen artifacts with an empty cache: wall time, and the most memory of all processes together."""
-    command = [sys.executable, "-m", "harness", "build", "digits", "--json", "--cache-dir", str(folder / "cold")]
+    build_command("cold build", ["digits", "--cache-dir", str(folder / "cold")])
+
+
+def matrix(folder: Path) -> None:
+    """Building the whole matrix of efficientnet_lite0 with an empty cache, and once more with a full one."""
+    spec = ROOT / "models" / "specs" / "efficientnet_lite0.toml"
+    for name in ("cold matrix", "warm matrix"):
+        build_command(name, ["--spec", str(spec), "--cache-dir", str(folder / "matrix")])
+
+
+def build_command(name: str, args: list[str]) -> None:
+    """Run ``phonebench build`` and print what it took."""
+    command = [sys.executable, "-m", "harness", "build", *args, "--json"]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
     peak = Peak(process.pid)
     output = process.communicate()[0]
     seconds = time.perf_counter() - began
-    built = json.loads(output)["built"]
-    print(f"cold build: {built} artifacts in {seconds:.1f} s, peak {peak.stop() / 1e9:.2f} GB over all processes")
+    found = json.loads(output)
+    states = Counter(artifact["state"] for artifact in found["artifacts"])
+    listed = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    memory = f"peak {peak.stop() / 1e9:.2f} GB over all processes"
+    print(f"{name}: {found['built']} artifacts in {seconds:.1f} s, {memory} ({listed})")
 
 
 class Peak:
@@ -218,10 +235,12 @@ class Peak:
 
 PARTS: dict[str, Callable[[Path], None]] = {
     "cold": cold,
+    "matrix": matrix,
     "warm": warm,
     "start": start,
     "runner": runner,
     "overhead": overhead,
+    "history": history,
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.artifacts.tiny import image_card
 from tests.conftest import CommandLine
 
 NETWORK = """
@@ -121,6 +123,22 @@ def test_a_delegate_that_this_build_lacks_is_a_hole(phonebench: CommandLine) -> 
     assert cells["tflite"]["status"] == "ok"
     assert cells["onnx"]["status"] == "unsupported"
     assert "xnnpack" in cells["onnx"]["reason"]
+
+
+def test_channels_last_cost_no_accuracy(phonebench: CommandLine, tmp_path: Path) -> None:
+    images = image_card(tmp_path).folder
+    variants = ("--format", "tflite", "--variant", "nhwc,int8+nhwc")
+    done = phonebench("run", "digits", str(images), *variants, "--json", timeout_s=600)
+    assert done.code == 0, done.err
+    cells = {(c["model"], c["variant"]): c for c in done.json()["cells"]}
+    assert cells["digits", "nhwc"]["accuracy"]["correct"] == 357
+    assert cells["digits", "int8+nhwc"]["accuracy"]["correct"] >= 356
+    # Digits have one channel, which is in the right place by chance; these images have three.
+    (stored,) = (tmp_path / "results").glob("*/measurements.jsonl")
+    measured = [json.loads(line) for line in stored.read_text().splitlines()]
+    images_db = {m["cell"]: m["fidelity"]["sqnr_db"] for m in measured if m["cell"].startswith("image-")}
+    assert len(images_db) == 2
+    assert all(db > (20 if "int8" in cell else 90) for cell, db in images_db.items())
 
 
 def test_real_imagenet_weights_are_right_on_eighteen_of_twenty_photos(phonebench: CommandLine) -> None:

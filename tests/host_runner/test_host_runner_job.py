@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness.host_runner.job import run_job, write_reply
+from harness.spec import DEFAULT_FORMATS
 from harness.wire import Delegate, FailureKind, Format, InputsRef, OutputsPass, ReplyStatus, RunReply, decode_reply
 
 CASES = [
@@ -92,7 +93,7 @@ def test_a_delegate_that_this_build_lacks_is_unsupported(
     assert "cpu" in reply.failure.message
 
 
-@pytest.mark.parametrize(("format_", "delegate"), [(f, Delegate.CPU) for f in Format])
+@pytest.mark.parametrize(("format_", "delegate"), [(f, Delegate.CPU) for f in DEFAULT_FORMATS])
 def test_a_corrupt_file_is_a_load_failure(format_: Format, delegate: Delegate, jobs: Any, tmp_path: Path) -> None:
     broken = tmp_path / f"broken.{format_.value}"
     broken.write_bytes(b"\0not a model" * 100)

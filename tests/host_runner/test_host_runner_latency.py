@@ -84,3 +84,21 @@ def test_the_garbage_collector_rests_and_comes_back() -> None:
     measured(model, asked(measure=(2, 0, 10**9)))
     assert not any(model.collecting)
     assert gc.isenabled()
+
+
+def test_with_a_stride_every_call_runs_and_few_are_kept() -> None:
+    now, calls = [0], [0]
+
+    def invoke() -> None:
+        calls[0] += 1
+        now[0] += 10
+
+    asked = LatencyPass(
+        warmup=WarmupPass(min_calls=0, min_ns=0),
+        measure=MeasurePass(min_calls=1, min_ns=1000, max_ns=5000),
+        stride_ns=100,
+    )
+    found = measure_latency(invoke, asked, clock=lambda: now[0]).samples()
+    assert calls[0] == 101
+    assert found.at_ns == tuple(range(0, 1000, 100))
+    assert found.samples_ns == (10,) * 10

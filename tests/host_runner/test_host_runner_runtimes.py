@@ -27,8 +27,11 @@ FILES = [
 ]
 
 
-def test_every_format_has_a_runtime() -> None:
-    assert set(RUNTIMES) == set(Format)
+def test_every_format_has_a_runtime_but_that_of_apple() -> None:
+    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE}
+    with pytest.raises(SessionError, match="this host has no runtime for mlpackage") as raised:
+        open_session(Path("model.mlpackage.zip"), CPU, Format.MLPACKAGE)
+    assert raised.value.unsupported
 
 
 @pytest.mark.parametrize(("artifact", "format_"), FILES)

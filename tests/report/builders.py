@@ -23,8 +23,9 @@ from harness.measurement import (
 from harness.model import Task
 from harness.plan import Cell, Hole, Plan, make_cell
 from harness.profiles import ProfileName
-from harness.spec import Spec
+from harness.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
+from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise
 from harness.store import ModelFacts, RunRecord
 from harness.support import Backend
@@ -101,7 +102,7 @@ def latency_of(launches: list[list[int]]) -> LatencySummary:
 def accuracy_of(correct: int, count: int = 360) -> Accuracy:
     """Top-1 of ``correct`` in ``count``."""
     low, high = wilson(correct, count)
-    bits = f"{(1 << correct) - 1:x}"
+    bits = correct_to_bits([True] * correct + [False] * (count - correct))
     return Accuracy(
         metric="top-1", value=correct / count, low=low, high=high, correct=correct, count=count, correct_bits=bits
     )
@@ -177,7 +178,7 @@ def cells(*, device: str = "host", model: str = "digits", profile: ProfileName =
     """Four formats by four variants."""
     return tuple(
         make_cell(model, variant, format_, DELEGATE[format_], 1, device, profile)
-        for format_ in DELEGATE
+        for format_ in DEFAULT_FORMATS
         for variant in VARIANTS
     )
 

@@ -82,7 +82,7 @@ def test_groups_are_by_model_and_device() -> None:
 RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
 CELL_KEYS = (
     "key model variant format backend delegate threads device status reason artifact latency load memory accuracy "
-    "runtime conditions"
+    "runtime conditions scores target fidelity"
 )
 
 
@@ -93,10 +93,10 @@ CELL_KEYS = (
             "artifact",
             "sha256 bytes sqnr_db agreement own_sqnr_db compressed_bytes parameters macs kept_float calibration steps",
         ),
-        ("latency", "median_ns low_ns high_ns p90_ns calls launches"),
+        ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes"),
-        ("accuracy", "metric value low high correct count"),
+        ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
     ],
 )
@@ -106,7 +106,7 @@ def test_parts_of_a_cell_have_their_public_keys(part: str, keys: str) -> None:
 
 def test_the_json_has_its_public_keys_and_survives_json() -> None:
     shown = json.loads(json.dumps(show_json(host_run()), allow_nan=False))
-    assert list(shown) == ["schema", "run", "cells"]
+    assert list(shown) == ["schema", "run", "cells", "parts"]
     assert tuple(shown["run"]) == RUN_KEYS
     assert {tuple(c) for c in shown["cells"]} == {tuple(CELL_KEYS.split())}
     assert shown["cells"][0]["conditions"][0].keys() == {"id", "summary", "detail"}

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.stats.percentiles import median, minimum_samples, percentile, percentile_if_enough
+from harness.stats.percentiles import early_stopping_estimate, median, minimum_samples, percentile, percentile_if_enough
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,14 @@ def test_no_samples_is_an_error() -> None:
         percentile([], 50)
     with pytest.raises(ValueError, match="no samples"):
         median([])
+
+
+@pytest.mark.parametrize(("count", "percentile_shown"), [(64, 100), (128, 96.9), (1024, 92.3), (24_576, 90.45)])
+def test_loadgens_estimate_is_higher_on_small_runs(count: int, percentile_shown: float) -> None:
+    found = early_stopping_estimate(list(range(1, count + 1)), 90)
+    assert found is not None
+    assert 100 * found / count == pytest.approx(percentile_shown, abs=0.1)
+
+
+def test_loadgen_gives_none_from_too_few() -> None:
+    assert early_stopping_estimate(list(range(63)), 90) is None

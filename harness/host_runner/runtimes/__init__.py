@@ -11,9 +11,9 @@ from pathlib import Path
 from harness.host_runner.runtimes import onnx, pte, ptl, tflite
 from harness.host_runner.runtimes.session import Runtime, Session, SessionError
 from harness.tensors import Array
-from harness.wire import Format, OperatorTime, RuntimeRequest
+from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
 
-__all__ = ["PROFILERS", "RUNTIMES", "Runtime", "Session", "SessionError", "open_session", "run_once"]
+__all__ = ["PROFILERS", "RUNTIMES", "Runtime", "Session", "SessionError", "open_session", "run_once", "runtime_of"]
 
 Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], tuple[OperatorTime, ...]]
 
@@ -33,9 +33,18 @@ def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Sessio
 
     Raises `SessionError`: kind ``load``, ``delegate``, ``oom``, or ``input`` for options that the runtime lacks.
     """
-    runtime = RUNTIMES[format_]
+    runtime = runtime_of(format_)
     runtime.import_runtime(request)
     return runtime.load(path, request)
+
+
+def runtime_of(format_: Format) -> Runtime:
+    """Return the runtime of ``format_``. Raises `SessionError`, as unsupported, for one that no host runs."""
+    if format_ not in RUNTIMES:
+        has = ", ".join(known.value for known in RUNTIMES)
+        msg = f"this host has no runtime for {format_.value} (it has those of: {has})"
+        raise SessionError(FailureKind.LOAD, msg, unsupported=True)
+    return RUNTIMES[format_]
 
 
 def run_once(session: Session, arrays: Sequence[Array]) -> tuple[Array, ...]:

@@ -28,12 +28,16 @@ _XNN_NODES = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PteFacts:
-    """Backends by name, each once. Nodes are kernel calls of the program plus the nodes inside XNNPACK's blobs."""
+    """Backends by name, each once. Nodes are kernel calls of the program plus the nodes inside XNNPACK's blobs.
+
+    ``kernel_calls`` are what no delegate took.
+    """
 
     backends: tuple[str, ...] = ()
     nodes_total: int | None = None
     nodes_delegated: int | None = None
     partitions: int | None = None
+    kernel_calls: int | None = None
 
 
 def read_pte(path: Path) -> PteFacts:
@@ -69,6 +73,7 @@ def _facts(data: mmap.mmap) -> PteFacts:
         nodes_total=None if delegated is None else delegated + calls.count(_KERNEL_CALL),
         nodes_delegated=delegated,
         partitions=calls.count(_DELEGATE_CALL),
+        kernel_calls=calls.count(_KERNEL_CALL),
     )
 
 

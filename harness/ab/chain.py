@@ -1,0 +1,222 @@
+"""The whole chain of ``phonebench ab``: sides → artifacts → one device → pairs → a stored run with both cells.
+
+The one decision: the result is a run like any other, one cell a side, with the pairs beside it in ``ab.json``; so
+reports, exports and comparisons know it already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from harness.ab.reference import ABReference, parse_reference
+from harness.ab.session import PairPlan, PairResult, PairSession, SideFailedError, Sides, Told, run_pairs
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import RUNNABLE
+from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
+from harness.artifacts.varied import find_varied
+from harness.deploy import deploy_artifact
+from harness.devices import Device, open_device, parse_device_key
+from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
+from harness.model import ModelCard, ModelOptions, resolve
+from harness.outcome import Job, Seen, failed_measurement, good_measurement
+from harness.pipeline import Places, gates_of, model_facts, new_head
+from harness.plan import Cell, Plan, make_plan
+from harness.profiles import PROFILES, ProfileName
+from harness.progress import Progress
+from harness.recipe import AS_IS
+from harness.shorthand import recipes_of
+from harness.spec import Spec, make_spec
+from harness.store import AB_FILE, RunRecord, RunWriter, create_run, utc_now, write_text
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ABRequest:
+    """What is compared where. ``common`` holds what counts for both sides: threads, delegate, seed, data and so on."""
+
+    a: str
+    b: str
+    device: str
+    plan: PairPlan
+    common: Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ABRecord:
+    """The content of ``ab.json``: which cell is which side, and the session."""
+
+    schema: int = SCHEMA
+    a: str
+    b: str
+    cell_a: str
+    cell_b: str
+    session: PairSession | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One side, resolved: its cell and its model's card."""
+
+    cell: Cell
+    card: ModelCard
+
+
+def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunRecord, ABRecord]:
+    """Compare the two sides and return the stored run and the verdict.
+
+    Raises `UsageError` or `DeviceError` before anything is built, `BuildError` when a side cannot be built, `RunError`
+    when it fails on the device, `IncompleteError` when the device goes away, `InterruptedRunError` on Ctrl-C; what was
+    measured by then is stored.
+    """
+    parse_device_key(request.device)
+    sides = _sides(request)
+    spec = _spec_of(request, sides)
+    plan = Plan(cells=(sides[0].cell, sides[1].cell), holes=())
+    with create_run(places.results, new_head(spec, plan)) as writer:
+        record = ABRecord(a=request.a, b=request.b, cell_a=sides[0].cell.key, cell_b=sides[1].cell.key, session=None)
+        _keep(writer, record)
+        with open_device(request.device) as device:
+            writer.update(devices=(device.info,))
+            jobs = _jobs(request, sides, places, progress, writer)
+            session = _session(request, jobs, device, writer, progress)
+        record = replace(record, session=session)
+        _keep(writer, record)
+        writer.update(finished_at=utc_now())
+        return writer.record(), record
+
+
+def _sides(request: ABRequest) -> tuple[_Side, _Side]:
+    a, b = (_side(parse_reference(text), request) for text in (request.a, request.b))
+    if a.card.name == b.card.name and a.card != b.card:
+        # Two files of one name: the second gets a name of its own.
+        name = f"{b.card.name}-b"
+        b = _Side(cell=replace(b.cell, model=name), card=replace(b.card, name=name))
+    return (
+        replace(a, cell=replace(a.cell, key=f"{a.cell.key}-side-a")),
+        replace(b, cell=replace(b.cell, key=f"{b.cell.key}-side-b")),
+    )
+
+
+def _side(reference: ABReference, request: ABRequest) -> _Side:
+    """Resolve one side to a cell that can be. Raises `UsageError` with the reason when it cannot."""
+    common = request.common
+    values = {
+        "model": [reference.model],
+        "device": [request.device],
+        "threads": [reference.threads or common.threads[0]],
+        "profile": ProfileName.STANDARD.value,
+        "random_weights": common.random_weights,
+        "input": list(common.input),
+        "data": common.data,
+        "seed": common.seed,
+    }
+    if reference.format is not None:
+        values |= {"format": [reference.format], "variant": [reference.variant]}
+    delegate = reference.delegate or (common.delegate[0].value if common.delegate else None)
+    values |= {"delegate": [delegate]} if delegate else {}
+    values |= {"recipe": common.recipe} if common.recipe else {}
+    spec = make_spec(values, where=repr(reference.text))
+    options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
+    card = resolve(reference.model, options)
+    plan = make_plan(spec, (card,))
+    if not plan.cells:
+        msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
+        raise UsageError(msg)
+    return _Side(cell=plan.cells[0], card=card)
+
+
+def _spec_of(request: ABRequest, sides: tuple[_Side, _Side]) -> Spec:
+    """The spec that the run says it was asked for."""
+    cells = [side.cell for side in sides]
+    variants = tuple(dict.fromkeys(c.variant for c in cells if c.variant != AS_IS))
+    spec = replace(
+        request.common,
+        model=tuple(dict.fromkeys(c.model for c in cells)),
+        device=(request.device,),
+        format=tuple(dict.fromkeys(c.format for c in cells)),
+        delegate=tuple(dict.fromkeys(c.delegate for c in cells)),
+        threads=tuple(dict.fromkeys(c.threads for c in cells)),
+        profile=ProfileName.STANDARD,
+    )
+    return replace(spec, variant=variants) if variants else spec
+
+
+def _jobs(
+    request: ABRequest, sides: tuple[_Side, _Side], places: Places, progress: Progress, writer: RunWriter
+) -> tuple[Job, Job]:
+    """Build both artifacts. Raises `BuildError` with the reason of the one that could not be."""
+    cards = tuple({side.card.name: side.card for side in sides}.values())
+    builds = tuple(dict.fromkeys(side.cell.build for side in sides))
+    cache = Cache(places.cache)
+    recipes = recipes_of((build.variant for build in builds if build.variant != AS_IS), request.common.recipe)
+    outcome = build_artifacts(BuildOrder(cards=cards, builds=builds, recipes=recipes), cache, progress)
+    writer.update(models=model_facts(cards, outcome))
+    a, b = (_job(side, outcome, request.common.timeout) for side in sides)
+    varied = [find_varied(cache, job.model, recipes.get(job.cell.variant)) for job in (a, b)]
+    return replace(a, varied=varied[0]), replace(b, varied=varied[1])
+
+
+def _job(side: _Side, outcome: BuildOutcome, timeout_s: float | None) -> Job:
+    artifact = outcome.artifacts.get(side.cell.build)
+    model = outcome.models.get(side.cell.model)
+    if artifact is None or model is None or artifact.manifest.state not in RUNNABLE:
+        reason = artifact.manifest.reason if artifact else outcome.model_failures.get(side.cell.model)
+        msg = f"{side.cell.key!r} cannot be compared: {reason or 'its artifact could not be built'}"
+        raise BuildError(msg)
+    profile = PROFILES[ProfileName.STANDARD]
+    return Job(cell=side.cell, card=side.card, artifact=artifact, model=model, profile=profile, timeout_s=timeout_s)
+
+
+def _session(
+    request: ABRequest, jobs: tuple[Job, Job], device: Device, writer: RunWriter, progress: Progress
+) -> PairSession:
+    """Run the pairs; whatever ends them, what both sides have shown is stored."""
+    for job in jobs:
+        deploy_artifact(device, job.artifact)
+    seen, began = Sides(told=_teller(progress)), utc_now()
+    failed: list[str] = []
+    progress.start("pairs", request.plan.most_pairs)
+    try:
+        with gates_of({request.device: device}, writer.folder.parent) as gates:
+            gate = gates[request.device]
+            return run_pairs(jobs, gate, writer, request.plan, sides=seen)
+    except SideFailedError as error:
+        failed.append(str(error))
+        last = (seen.a if failed == ["A"] else seen.b).last
+        why = last.failure.message if last and last.failure else "the runner measured no latency"
+        msg = f"side {error} failed on {request.device!r}: {why}"
+        raise RunError(msg) from error
+    except KeyboardInterrupt:
+        stored = f"stored in run {writer.head.id!r}"
+        msg = f"stopped after {len(seen.pairs)} pairs, {stored}; a session cannot be resumed, start it again"
+        raise InterruptedRunError(msg) from None
+    except DeviceError as error:
+        msg = f"{error}. {len(seen.pairs)} pairs are stored in run {writer.head.id!r}; start the session again"
+        raise IncompleteError(msg) from error
+    finally:
+        progress.finish()
+        for side, job, one in (("A", jobs[0], seen.a), ("B", jobs[1], seen.b)):
+            _store(writer, job, one, began=began, failed=side in failed)
+
+
+def _store(writer: RunWriter, job: Job, seen: Seen, *, began: str, failed: bool) -> None:
+    if failed:
+        writer.add(failed_measurement(job, seen, began, utc_now()))
+    elif seen.launched:
+        writer.add(good_measurement(job, seen, began, utc_now()))
+
+
+def _teller(progress: Progress) -> Told:
+    def tell(pair: PairResult, number: int, most: int) -> None:
+        outcome = f"B is {100 * (pair.b_ns / pair.a_ns - 1):+.1f} %" if pair.a_ns and pair.b_ns else ""
+        progress.step(f"pair {number} of at most {most}, {pair.order}", pair.dropped or outcome)
+
+    return tell
+
+
+def _keep(writer: RunWriter, record: ABRecord) -> None:
+    write_text(writer.record(), AB_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1).decode())

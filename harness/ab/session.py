@@ -1,0 +1,184 @@
+"""The session: pairs of blocks in random order inside each pair, each block a process of its own behind the gate.
+
+The one decision: the unit is the pair. What drifts over minutes hits both blocks of a pair alike, and the random order
+takes from what is left its direction; every other order calls drift a difference.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from harness.gate import Gate
+from harness.outcome import Job, Seen
+from harness.profiles import PROFILES, SECOND_NS, ProfileName
+from harness.run import Keeper, Launches
+from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
+from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
+
+MARGIN = 0.03
+
+# A block is shorter than a launch of the profile: what counts is how many pairs there are, not how long each is.
+BLOCK = replace(
+    PROFILES[ProfileName.STANDARD], warmup_ns=SECOND_NS // 2, measure_ns=SECOND_NS, cap_ns=20 * SECOND_NS, retries=1
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairPlan:
+    """How many pairs, and whether more when undecided; ``margin`` is the relative change that matters.
+
+    ``spare``: so many pairs may be lost to throttling before the session gives up.
+    """
+
+    pairs: int = 10
+    most_pairs: int = 20
+    margin: float = MARGIN
+    seed: int = 0
+    spare: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairResult:
+    """One pair: the order it ran in (``AB`` or ``BA``), the medians in ns, ln(B / A); why it was dropped, if so."""
+
+    order: str
+    a_ns: float | None
+    b_ns: float | None
+    log_ratio: float | None
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSession:
+    """Everything a session showed. ``ratio`` is B over A with its 95 % interval; None with fewer than two good pairs.
+
+    ``pairs_to_decide``: with noise like this session's so many pairs would decide; None when it is decided, or when
+    nothing can be said.
+    """
+
+    verdict: Verdict
+    margin: float
+    seed: int
+    pairs: tuple[PairResult, ...]
+    effect: Effect | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    hodges_lehmann_ratio: float | None
+    pairs_to_decide: int | None
+    reason: str | None = None
+
+
+class Told(Protocol):
+    """Is told of each pair as it is done."""
+
+    def __call__(self, pair: PairResult, number: int, most: int) -> None:
+        """``number`` of at most ``most`` is done."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sides:
+    """What both sides have shown so far, for whoever keeps it when the session is cut short; and who is told."""
+
+    a: Seen = field(default_factory=Seen)
+    b: Seen = field(default_factory=Seen)
+    pairs: list[PairResult] = field(default_factory=list)
+    told: Told | None = None
+
+
+class SideFailedError(Exception):
+    """A block of one side gave no figures: its cell failed, and there is nothing to compare."""
+
+
+def run_pairs(
+    jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, plan: PairPlan, *, sides: Sides | None = None
+) -> PairSession:
+    """Run pairs of ``jobs`` (A, B) on the gate's device until they decide, or the most allowed have run.
+
+    Looks at ``plan.pairs`` and at ``plan.most_pairs``, and nowhere else. Artifacts must be on the device already.
+    Raises `SideFailedError` when a block fails, `DeviceError` when the device is gone.
+    """
+    seen = sides or Sides()
+    # The names of the sides are no secret: the seed is stored, so that the order can be drawn again.
+    chance = random.Random(plan.seed)
+    launches = [Launches(replace(job, profile=BLOCK), gate.device, keeper, gate) for job in jobs]
+    for wanted in dict.fromkeys((plan.pairs, plan.most_pairs)):
+        while _good(seen) < wanted and len(seen.pairs) < wanted + plan.spare:
+            seen.pairs.append(_pair(seen, launches, chance))
+            if seen.told is not None:
+                seen.told(seen.pairs[-1], _good(seen), plan.most_pairs)
+        if not needs_more(_span(_effect(seen)), log_margin(plan.margin)):
+            break
+    return summarise_pairs(seen.pairs, plan)
+
+
+def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
+    """Return what pairs say; pure, so that the same stored session has the same verdict every time."""
+    effect = paired_effect([pair.log_ratio for pair in pairs if pair.log_ratio is not None])
+    span, margin = _span(effect), log_margin(plan.margin)
+    verdict = Verdict.UNDECIDED if span is None else decide(span, margin)
+    dropped = [pair.dropped for pair in pairs if pair.dropped]
+    reason = f"{len(dropped)} of {len(pairs)} pairs were dropped: {dropped[-1]}" if dropped else None
+    return PairSession(
+        verdict=verdict,
+        margin=plan.margin,
+        seed=plan.seed,
+        pairs=tuple(pairs),
+        effect=effect,
+        ratio=math.exp(effect.estimate) if effect else None,
+        low=math.exp(effect.low) if effect else None,
+        high=math.exp(effect.high) if effect else None,
+        hodges_lehmann_ratio=math.exp(effect.hodges_lehmann) if effect else None,
+        pairs_to_decide=_to_decide(effect, margin) if verdict is Verdict.UNDECIDED else None,
+        reason=reason,
+    )
+
+
+def _pair(seen: Sides, launches: list[Launches], chance: random.Random) -> PairResult:
+    order = "AB" if chance.random() < 0.5 else "BA"
+    medians: dict[str, float] = {}
+    dropped: dict[str, str] = {}
+    run: dict[str, Callable[[], bool]] = {
+        "A": lambda: launches[0].one(seen.a),
+        "B": lambda: launches[1].one(seen.b),
+    }
+    for side in order:
+        if not run[side]():
+            raise SideFailedError(side)
+        last = (seen.a if side == "A" else seen.b).launched[-1]
+        medians[side] = last.summary.median_ns
+        if last.tainted:
+            dropped[side] = last.tainted[0]
+    lost = "; ".join(f"{side}: {reason}" for side, reason in dropped.items())
+    good = not lost and min(medians.values()) > 0
+    return PairResult(
+        order=order,
+        a_ns=medians["A"],
+        b_ns=medians["B"],
+        log_ratio=math.log(medians["B"] / medians["A"]) if good else None,
+        dropped=lost or (None if good else "a median of 0 ns, the clock is too coarse"),
+    )
+
+
+def _good(seen: Sides) -> int:
+    return sum(pair.log_ratio is not None for pair in seen.pairs)
+
+
+def _effect(seen: Sides) -> Effect | None:
+    return paired_effect([pair.log_ratio for pair in seen.pairs if pair.log_ratio is not None])
+
+
+def _span(effect: Effect | None) -> Span | None:
+    return None if effect is None else Span(estimate=effect.estimate, low=effect.low, high=effect.high)
+
+
+def _to_decide(effect: Effect | None, margin: float) -> int | None:
+    """The pairs at which the interval would either leave out 0 or lie within the margin, whichever comes first."""
+    if effect is None:
+        return None
+    gap = max(abs(effect.estimate), margin - abs(effect.estimate))
+    return pairs_for_half_width(effect.spread, gap)

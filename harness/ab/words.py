@@ -1,0 +1,77 @@
+"""A session for people and for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.ab.chain import ABRecord
+from harness.ab.session import PairSession
+from harness.stats.verdicts import Verdict
+
+COLUMNS = ("pair", "order", "A", "B", "B against A", "")
+
+
+def pair_rows(session: PairSession) -> list[tuple[str, ...]]:
+    """Return one row a pair, in the order they ran."""
+    return [
+        (
+            str(number),
+            pair.order,
+            _ms(pair.a_ns),
+            _ms(pair.b_ns),
+            _percent(pair.b_ns / pair.a_ns) if pair.a_ns and pair.b_ns else "",
+            f"dropped: {pair.dropped}" if pair.dropped else "",
+        )
+        for number, pair in enumerate(session.pairs, start=1)
+    ]
+
+
+def sentences(record: ABRecord) -> list[str]:
+    """Return what the session says, in words; the first sentence is the verdict."""
+    session = record.session
+    if session is None or session.ratio is None or session.low is None or session.high is None:
+        return ["undecided: there are not two good pairs to compare"]
+    good = sum(pair.log_ratio is not None for pair in session.pairs)
+    ranks = session.hodges_lehmann_ratio or session.ratio
+    said = [
+        f"{session.verdict.value}: B takes {session.ratio:.4f} times as long as A, 95 % interval {session.low:.4f} to "
+        f"{session.high:.4f} (Hodges-Lehmann {ranks:.4f}), from {good} pairs in random order, seed {session.seed}",
+        _meaning(session),
+    ]
+    return [*said, session.reason] if session.reason else said
+
+
+def ab_json(record: ABRecord, run: str) -> dict[str, Any]:
+    """Return plain values; times in ns, ratios B over A."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
+    return {"schema": plain.pop("schema"), "run": run, **plain}
+
+
+def _meaning(session: PairSession) -> str:
+    margin = f"{100 * session.margin:g} %"
+    match session.verdict:
+        case Verdict.EQUIVALENT:
+            return f"the whole interval lies within ± {margin}: no difference that matters"
+        case Verdict.REGRESSED | Verdict.IMPROVED:
+            return f"the interval leaves out 1 and reaches the margin of {margin}"
+        case _:
+            return _what_it_would_take(session)
+
+
+def _what_it_would_take(session: PairSession) -> str:
+    if session.pairs_to_decide is None or session.effect is None:
+        return "more pairs are needed to say anything"
+    noise = f"with {100 * session.effect.spread:.1f} % from pair to pair"
+    return (
+        f"{noise} it would take about {session.pairs_to_decide} pairs to decide: --most-pairs {session.pairs_to_decide}"
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value / 1e6:.4g} ms"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.2f} %"

@@ -1,0 +1,138 @@
+"""What the outputs of a device are worth: accuracy where there are labels, fidelity to the float model always.
+
+The one decision: everything is computed here from the device's own outputs; a runner never sees a label and never
+judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.artifacts.prepared import PreparedModel, correct_rows
+from harness.artifacts.varied import VariedModel, own_reference
+from harness.measurement import Accuracy, ClassAccuracy, Fidelity, OutputFacts, Share, TargetFacts, TaskScores
+from harness.model import ModelCard, Task
+from harness.presets import PRESETS, Preset, judge_correct, judge_scores
+from harness.stats.fidelity import OutputFidelity, compare_outputs
+from harness.stats.intervals import wilson
+from harness.stats.proportions import bits_to_correct, correct_to_bits
+from harness.taskmetric import score
+from harness.tensors import Array, first_output
+
+TOP = 5
+
+
+def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> Accuracy | None:
+    """Return top-1, top-5 and per-class accuracy; None for unlabelled data, untrained weights, or no outputs."""
+    labels = model.labels()
+    if outputs is None or labels is None or card.task is not Task.CLASSIFICATION or card.random_weights:
+        return None
+    scores = first_output(outputs)
+    right = correct_rows(scores, labels)
+    share = _share(sum(right), len(right))
+    return Accuracy(
+        metric="top-1",
+        value=share.value,
+        low=share.low,
+        high=share.high,
+        correct=share.correct,
+        count=share.count,
+        correct_bits=correct_to_bits(right),
+        top5=_top5(scores, labels),
+        classes=_per_class(right, labels),
+    )
+
+
+def fidelity_of(
+    card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None, *, varied: VariedModel | None = None
+) -> Fidelity | None:
+    """Return how close ``outputs`` are to the float model's; None without either of them. The first output leads.
+
+    With ``varied`` they are held to the network that graph steps left of the model.
+    """
+    reference = own_reference(model, varied)
+    if outputs is None or reference is None:
+        return None
+    classes = card.task is Task.CLASSIFICATION
+    lead = compare_outputs(first_output(reference), first_output(outputs), classes=classes)
+    return Fidelity(
+        sqnr_db=lead.sqnr_db,
+        sqnr_worst_db=lead.sqnr_worst_db,
+        cosine=lead.cosine,
+        max_error=lead.max_error,
+        agreement=lead.agreement,
+        count=lead.count,
+        outputs=_per_output(model, reference, outputs, lead),
+    )
+
+
+def task_scores(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> TaskScores | None:
+    """Return the scores of the metric that the model's folder names, one an input; None where there is none."""
+    return None if outputs is None or card.random_weights else score(card, model, outputs)
+
+
+def target_of(
+    card: ModelCard, model: PreparedModel, accuracy: Accuracy | None, scores: TaskScores | None
+) -> TargetFacts | None:
+    """Return how the outputs stand to the target that the card names; None without one or without what it needs."""
+    if card.target is None:
+        return None
+    preset, labels, reference = Preset(card.target), model.labels(), model.reference()
+    if scores is not None and (scores.float_scores or PRESETS[preset].absolute is not None):
+        return judge_scores(preset, scores.float_scores, scores.scores)
+    if accuracy is None or labels is None or reference is None:
+        return None
+    float_right = correct_rows(first_output(reference), labels)
+    return judge_correct(preset, float_right, bits_to_correct(accuracy.correct_bits, accuracy.count))
+
+
+def _per_output(
+    model: PreparedModel, reference: tuple[Array, ...], outputs: tuple[Array, ...], lead: OutputFidelity
+) -> tuple[OutputFacts, ...]:
+    """One record an output; an output of another shape than the float model's has no figures and is left out."""
+    names = [tensor.name for tensor in model.facts.outputs]
+    found: list[OutputFacts] = []
+    for index, (name, wanted, given) in enumerate(zip(names, reference, outputs, strict=False)):
+        rows = _rows(wanted), _rows(given)
+        if index and rows[0].shape != rows[1].shape:
+            continue
+        one = compare_outputs(*rows, classes=False) if index else lead
+        found.append(
+            OutputFacts(
+                name=name,
+                sqnr_db=one.sqnr_db,
+                sqnr_worst_db=one.sqnr_worst_db,
+                cosine=one.cosine,
+                max_error=one.max_error,
+            )
+        )
+    return tuple(found)
+
+
+def _rows(output: Array) -> Array:
+    return output.reshape(len(output), -1)
+
+
+def _share(correct: int, count: int) -> Share:
+    low, high = wilson(correct, count)
+    return Share(value=correct / count, low=low, high=high, correct=correct, count=count)
+
+
+def _top5(scores: Array, labels: Sequence[int]) -> Share | None:
+    """Label among the five largest, all finite; None with so few classes that it says nothing."""
+    if scores.shape[1] <= TOP:
+        return None
+    best = np.argpartition(-scores.astype(np.float64), TOP - 1, axis=1)[:, :TOP]
+    right = (best == np.asarray(labels)[:, None]).any(axis=1) & np.isfinite(scores).all(axis=1)
+    return _share(int(right.sum()), len(right))
+
+
+def _per_class(right: Sequence[bool], labels: Sequence[int]) -> tuple[ClassAccuracy, ...]:
+    by_label: dict[int, list[bool]] = {}
+    for label, hit in zip(labels, right, strict=True):
+        by_label.setdefault(label, []).append(hit)
+    return tuple(
+        ClassAccuracy(label=label, share=_share(sum(hits), len(hits))) for label, hits in sorted(by_label.items())
+    )

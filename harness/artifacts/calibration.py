@@ -1,0 +1,88 @@
+"""Calibration inputs made without data, once for a model, and kept in the cache for every worker and format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness import __version__
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, file_sha256, read_record, versions_of
+from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
+from harness.errors import BuildError
+from harness.model import ModelCard, Task, load_network
+from harness.recipe import CalibrationFrom
+from harness.tensors import Array, read_tensors, write_tensors
+from harness.variants.datafree import from_batch_norms, from_ranges
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+MADE_FILE = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeInputs:
+    """How many inputs were made from ``source``, and the digest of their file."""
+
+    schema: int = SCHEMA
+    source: CalibrationFrom
+    count: int
+    sha256: str
+
+
+def made_inputs(card: ModelCard, facts: Prepared, source: CalibrationFrom, cache: Cache) -> tuple[Array, ...]:
+    """Return the inputs made from ``source`` for the float network of ``card``, out of the cache when they are there.
+
+    They serve every variant of the model: graph steps may fold away what they are made from. One array a tensor, shape
+    ``(count, *TensorSpec.shape)``. Raises `UnfitError` when the model does not have what they are made from.
+    """
+    key = _key(facts, source)
+    with cache.lock(key):
+        found = cache.entry("calibrations", key, _read)
+        if found is None:
+            with cache.making("calibrations", key) as folder:
+                arrays = _make(card, facts, source)
+                write_tensors(folder / CALIBRATION_FILE, arrays, facts.inputs)
+                made = MadeInputs(source=source, count=len(arrays[0]), sha256=file_sha256(folder / CALIBRATION_FILE))
+                (folder / MADE_FILE).write_bytes(msgspec.json.encode(made))
+            found = _read(cache.folder("calibrations", key))
+    path, made = found
+    return read_tensors(path, facts.inputs, made.count)
+
+
+def _make(card: ModelCard, facts: Prepared, source: CalibrationFrom) -> tuple[Array, ...]:
+    match source:
+        case CalibrationFrom.BATCH_NORM:
+            classes = card.task is Task.CLASSIFICATION
+            return from_batch_norms(load_network(card), facts.inputs, card.ranges, classes=classes)
+        case CalibrationFrom.RANGE:
+            return from_ranges(facts.inputs, card.ranges)
+        case CalibrationFrom.DATA:
+            msg = "the calibration split is not made: read it from the prepared model"
+            raise BuildError(msg)
+
+
+def _key(facts: Prepared, source: CalibrationFrom) -> str:
+    parts = {
+        "calibration": source,
+        "source": facts.key,
+        "weights": facts.weights_sha256,
+        "revision": VARIANT_REVISION,
+        "versions": versions_of(VARIANT_PACKAGES),
+        "phonebench": __version__,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(folder: Path) -> tuple[Path, MadeInputs]:
+    made = read_record(folder / MADE_FILE, MadeInputs, SCHEMA)
+    path = folder / CALIBRATION_FILE
+    if file_sha256(path) != made.sha256:
+        msg = f"{CALIBRATION_FILE} has changed"
+        raise ValueError(msg)
+    return path, made

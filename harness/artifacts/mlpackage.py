@@ -1,0 +1,154 @@
+"""Core ML ``.mlpackage`` by coremltools, as one zip: built here, run on Apple's systems alone.
+
+The package is a folder with a random name for each item and the day in it; the zip is the same for the same network:
+items are named by their place, times are fixed, and what tells of the build is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from harness.artifacts.coreml import import_coremltools, quantised
+from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.recipe import Precision, Recipe
+from harness.support import Backend
+from harness.wire import DType
+
+# The folder inside the zip.
+ROOT = "model.mlpackage"
+_MANIFEST = "Manifest.json"
+# Written beside the package by the converter when ExecuTorch is loaded; nothing reads it on a phone.
+_LEFT_OUT = ("executorch_debug_handle_mapping.json",)
+_DATE = (1980, 1, 1, 0, 0, 0)
+_WEIGHTS = "com.apple.CoreML/weights"
+
+
+class MlpackageExporter:
+    """Converts the network once in float16 and derives the compressed weights from that; float32 and int8 anew."""
+
+    def __init__(self, source: FloatModel) -> None:
+        self._source = source
+        self._ct = import_coremltools()
+        self._half: Any = None
+
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+        """Write the variant to ``path``, a zip."""
+        precision = self._ct.precision
+        match recipe.precision:
+            case Precision.FP32:
+                model = self._convert(self._source.exportable(), precision.FLOAT32, float_io=True)
+            case Precision.FP16:
+                whole = not recipe.float_io
+                model = (
+                    self._convert(self._source.exportable(), precision.FLOAT16, float_io=False)
+                    if whole
+                    else self._base()
+                )
+            case Precision.INT8:
+                model = self._convert(quantised(self._source, recipe), precision.FLOAT16, float_io=True)
+            case Precision.INT8_WEIGHT:
+                model = self._linear_weights()
+            case Precision.INT4_WEIGHT:
+                model = self._palettised()
+            case _:
+                msg = f"Core ML has no {recipe.precision.value} here"
+                raise UnsupportedError(msg)
+        with tempfile.TemporaryDirectory(prefix="phonebench-mlpackage-") as folder:
+            package = Path(folder) / ROOT
+            model.save(str(package))
+            pack(package, path)
+
+    def _base(self) -> Any:
+        if self._half is None:
+            self._half = self._convert(self._source.exportable(), self._ct.precision.FLOAT16, float_io=True)
+        return self._half
+
+    def _convert(self, network: Any, precision: Any, *, float_io: bool) -> Any:
+        import numpy as np
+        import torch
+
+        ct = self._ct
+        program = torch.export.export(network, self._source.example()).run_decompositions({})
+        floats = np.float32 if float_io else np.float16
+        types = {DType.FLOAT32: floats, DType.FLOAT16: floats}
+        inputs = [
+            ct.TensorType(name=spec.name, shape=spec.shape, dtype=types.get(spec.dtype, np.int32))
+            for spec in self._source.inputs
+        ]
+        model = ct.convert(
+            program,
+            convert_to="mlprogram",
+            minimum_deployment_target=ct.target.iOS17,
+            skip_model_load=True,
+            compute_precision=precision,
+            inputs=inputs,
+            outputs=[ct.TensorType(dtype=floats) for _ in _outputs(program)],
+        )
+        model.user_defined_metadata.clear()
+        return model
+
+    def _linear_weights(self) -> Any:
+        import coremltools.optimize.coreml as cto
+
+        rules = cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
+        return cto.linear_quantize_weights(self._base(), cto.OptimizationConfig(global_config=rules))
+
+    def _palettised(self) -> Any:
+        """Sixteen shared values a tensor, found by k-means, and 4-bit indices."""
+        import coremltools.optimize.coreml as cto
+
+        rules = cto.OpPalettizerConfig(mode="kmeans", nbits=4, weight_threshold=0)
+        return cto.palettize_weights(self._base(), cto.OptimizationConfig(global_config=rules))
+
+
+def _outputs(program: Any) -> list[Any]:
+    return list(program.graph_signature.user_outputs)
+
+
+def pack(package: Path, path: Path) -> None:
+    """Write the folder ``package`` as a zip that is the same for the same content."""
+    names = sorted(file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            if name in _LEFT_OUT:
+                continue
+            content = (package / name).read_bytes()
+            entry = zipfile.ZipInfo(f"{ROOT}/{name}", date_time=_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, _named_by_place(content) if name == _MANIFEST else content)
+
+
+def _named_by_place(content: bytes) -> bytes:
+    """The package's own list of its items, with numbers in place of the random names."""
+    manifest = json.loads(content)
+    items = sorted(manifest["itemInfoEntries"].items(), key=lambda item: str(item[1]["path"]))
+    names = {old: f"00000000-0000-4000-8000-{place:012d}" for place, (old, _) in enumerate(items)}
+    manifest["itemInfoEntries"] = {names[old]: value for old, value in items}
+    manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
+    return json.dumps(manifest, indent=2, sort_keys=True).encode()
+
+
+def describe_package(path: Path) -> str:
+    """Return what can be told of the zip at ``path`` without running it. Raises `ValueError` when it does not parse."""
+    import_coremltools()
+    from coremltools.proto import Model_pb2
+    from google.protobuf.message import DecodeError
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(f"{ROOT}/{_MANIFEST}"))
+            root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+            model = Model_pb2.Model.FromString(archive.read(f"{ROOT}/Data/{root}"))
+            weights = sum(i.file_size for i in archive.infolist() if _WEIGHTS in i.filename)
+    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError, DecodeError) as error:
+        msg = f"{path.name} does not parse: {error}"
+        raise ValueError(msg) from error
+    functions = model.mlProgram.functions.values()
+    blocks = [block for function in functions for block in function.block_specializations.values()]
+    operations = sum(op.type != "const" for block in blocks for op in block.operations)
+    return f"specification {model.specificationVersion}, {operations} operations, {weights:,} bytes of weights"

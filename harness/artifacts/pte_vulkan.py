@@ -1,0 +1,61 @@
+"""Lowering of a ``.pte`` to ExecuTorch's Vulkan backend, the GPU of Android phones. Built here, not run here.
+
+VulkanQuantizer knows weights alone and dynamic activations, of linear layers; static int8 is annotated as for XNNPACK,
+whose quantised convolutions and linears the Vulkan partitioner takes as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.recipe import Precision, Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Module]) -> tuple[Any, list[Any]]:
+    """Return the network to lower and the partitioners; ``static`` makes the statically quantised network.
+
+    Raises `UnsupportedError` for a precision that the backend does not have.
+    """
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    match recipe.precision:
+        case Precision.FP32:
+            return source.exportable(), [VulkanPartitioner()]
+        case Precision.FP16:
+            # The network stays float32: the delegate narrows weights and activations, inputs and outputs stay.
+            return source.exportable(), [VulkanPartitioner({"force_fp16": True})]
+        case Precision.INT8:
+            return static(), [VulkanPartitioner()]
+        case Precision.INT8_DYNAMIC:
+            return _linears(source, is_dynamic=True), [VulkanPartitioner()]
+        case Precision.INT8_WEIGHT:
+            return _linears(source, is_dynamic=False), [VulkanPartitioner()]
+        case _:
+            msg = f"the Vulkan backend has no {recipe.precision.value} here"
+            raise UnsupportedError(msg)
+
+
+def _linears(source: FloatModel, *, is_dynamic: bool) -> torch.fx.GraphModule:
+    """The network with the weights of its linear layers in int8; convolutions stay float."""
+    import torch
+    from executorch.backends.vulkan.quantizer.vulkan_quantizer import (
+        VulkanQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = VulkanQuantizer().set_global(get_symmetric_quantization_config(is_dynamic=is_dynamic))
+    prepared = prepare_pt2e(torch.export.export(source.exportable(), source.example()).module(), quantizer)
+    with torch.no_grad():
+        prepared(*source.example())
+    converted: torch.fx.GraphModule = convert_pt2e(prepared)
+    if not any("dequantize" in str(node.target) for node in converted.graph.nodes):
+        precision = Precision.INT8_DYNAMIC if is_dynamic else Precision.INT8_WEIGHT
+        msg = f"for {precision.value} VulkanQuantizer takes linear layers alone, and this network has none"
+        raise UnsupportedError(msg)
+    return converted

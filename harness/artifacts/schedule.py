@@ -1,0 +1,94 @@
+"""What the build workers do next: groups of tasks that wait for one another, shared out so that no worker idles.
+
+The one decision: a worker stays with a group, because its tasks share what was converted once; only when no other
+group is left does it help with one whose tasks are dear and share little.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.artifacts.tasks import WorkerTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tasks that one worker does in order, once the groups named in ``after`` are done.
+
+    ``seconds`` is about what one task takes: what takes longest, with all that waits for it, is begun first.
+    ``shared`` says that several workers may take from it.
+    """
+
+    name: str
+    tasks: tuple[WorkerTask, ...]
+    after: tuple[str, ...] = ()
+    seconds: float = 1.0
+    shared: bool = False
+
+
+class Schedule:
+    """The groups of one build stage, asked by several threads."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = {group.name: group for group in groups}
+        self._left = {group.name: deque(group.tasks) for group in groups}
+        self._open = {group.name: len(group.tasks) for group in groups}
+        self._begun: set[str] = set()
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def take(self, worker: Worker) -> WorkerTask | None:
+        """Return the next task of ``worker``, waiting for one to become possible; None when there is no more."""
+        with self._changed:
+            while not self._stopped and any(self._left.values()):
+                name = self._choose(worker)
+                if name is not None:
+                    worker.group = name
+                    self._begun.add(name)
+                    return self._left[name].popleft()
+                self._changed.wait()
+            return None
+
+    def done(self, worker: Worker) -> None:
+        """Note that the task that ``worker`` took last is finished, well or not."""
+        with self._changed:
+            self._open[worker.group] -= 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def _choose(self, worker: Worker) -> str | None:
+        """The worker's own group, else the dearest that nobody has begun, else one that may be shared."""
+        if self._left.get(worker.group):
+            return worker.group
+        ready = [name for name in self._left if self._left[name] and self._is_ready(name)]
+        fresh = [name for name in ready if name not in self._begun]
+        shared = [name for name in ready if self._groups[name].shared]
+        return max(fresh or shared, key=self._weight, default=None)
+
+    def _is_ready(self, name: str) -> bool:
+        return all(not self._open.get(before) for before in self._groups[name].after)
+
+    def _weight(self, name: str) -> float:
+        """The seconds that are left in a group and in those that wait for it."""
+        waiting = [other for other, group in self._groups.items() if name in group.after]
+        return len(self._left[name]) * self._groups[name].seconds + sum(self._weight(other) for other in waiting)
+
+
+@dataclass(slots=True)
+class Worker:
+    """What the schedule knows of a worker: the group that it took from last."""
+
+    group: str = ""

@@ -1,0 +1,84 @@
+"""``.tflite`` of a Keras model or a SavedModel, by TensorFlow's own converter, which also quantises it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.source import UnsupportedError, no_precision
+from harness.kerasmodel import KerasModel, load_keras
+from harness.model import ModelCard
+from harness.recipe import CalibrationFrom, Precision, Quantisation, Recipe
+from harness.support import Backend
+from harness.wire import Format
+
+
+class KerasExporter:
+    """Keeps the loaded model; each variant is a conversion of its own."""
+
+    def __init__(self, card: ModelCard, model: PreparedModel, format_: Format) -> None:
+        if format_ is not Format.TFLITE:
+            msg = f"a Keras model or SavedModel becomes tflite alone, not {format_.value}"
+            raise UnsupportedError(msg)
+        self._network: KerasModel = load_keras(card)
+        self._calibration: Callable[[], tuple[Any, ...]] = model.calibration_inputs
+
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+        """Write the variant to ``path``."""
+        import tensorflow as tf
+
+        _check(recipe.quantisation, calibrated=recipe.calibrated)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([self._network.function], self._network.holder)
+        if recipe.precision is not Precision.FP32:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        match recipe.precision:
+            case Precision.FP32 | Precision.INT8_DYNAMIC:
+                pass
+            case Precision.FP16:
+                converter.target_spec.supported_types = [tf.float16]
+            case Precision.INT8:
+                self._calibrate(converter, recipe, tf.lite.OpsSet.TFLITE_BUILTINS_INT8)
+                if not recipe.float_io:
+                    converter.inference_input_type = converter.inference_output_type = tf.int8
+            case Precision.INT16X8:
+                wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+                self._calibrate(converter, recipe, wide)
+            case _:
+                raise UnsupportedError(no_precision(recipe, path))
+        path.write_bytes(_outputs_in_order(converter.convert()))
+
+    def _calibrate(self, converter: Any, recipe: Recipe, operators: Any) -> None:
+        converter.target_spec.supported_ops = [operators]
+        converter._experimental_disable_per_channel = not recipe.quantisation.per_channel
+        converter.representative_dataset = lambda: self._feeds(recipe.quantisation)
+
+    def _feeds(self, quantisation: Quantisation) -> Iterator[dict[str, Any]]:
+        arrays = self._calibration()
+        for index in range(min(quantisation.calibration_inputs, len(arrays[0]))):
+            yield {name: array[index] for name, array in zip(self._network.argument_names, arrays, strict=True)}
+
+
+def _outputs_in_order(content: bytes) -> bytes:
+    """Put the outputs of the graph, which a runner reads, into the order of the model, which the signature has."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    (signature,) = model.signatureDefs
+    # They are called output_0, output_1, …
+    named = sorted(signature.outputs, key=lambda output: int(output.name.rpartition(b"_")[2]))
+    model.subgraphs[signature.subgraphIndex].outputs = [output.tensorIndex for output in named]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _check(quantisation: Quantisation, *, calibrated: bool) -> None:
+    """Raise `UnsupportedError` for what TensorFlow's converter cannot be told."""
+    if not calibrated:
+        return
+    if quantisation.keep_float is not None:
+        msg = "TensorFlow's converter is not told layers to keep in float here"
+        raise UnsupportedError(msg)
+    if quantisation.calibration is not CalibrationFrom.DATA:
+        msg = f"a Keras model is calibrated on data alone here, not from {quantisation.calibration.value!r}"
+        raise UnsupportedError(msg)

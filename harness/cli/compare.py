@@ -1,0 +1,73 @@
+"""``phonebench compare``: two stored runs, without torch and without a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.console import print_json, print_table
+from harness.cli.options import json_option, results_option
+
+if TYPE_CHECKING:
+    from harness.compare import Margins
+
+undecided_option = click.option(
+    "--fail-on-undecided", is_flag=True, help="Exit with 15 when nothing regressed but something is undecided."
+)
+margin_option = click.option(
+    "--margin",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    default=3.0,
+    show_default=True,
+    help="The change of latency that matters.",
+)
+
+
+@click.command(short_help="Compare two stored runs, cell by cell.")
+@click.argument("run_a", metavar="RUN_A")
+@click.argument("run_b", metavar="RUN_B")
+@margin_option
+@click.option(
+    "--accuracy-margin",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="POINTS",
+    default=1.0,
+    show_default=True,
+    help="The loss of accuracy that matters, in percentage points.",
+)
+@undecided_option
+@results_option
+@json_option
+def compare(
+    run_a: str,
+    run_b: str,
+    margin: float,
+    accuracy_margin: float,
+    *,
+    fail_on_undecided: bool,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Say of each cell whether RUN_B regressed, improved, or is equivalent to RUN_A, where that can be said.
+
+    A run is an id, a unique prefix of one, a path, or latest. Exit code 10: something regressed.
+    """
+    from harness.cli.exit_codes import verdict_code
+    from harness.compare import Margins, compare_runs
+    from harness.compare.words import COLUMNS, comparison_json, comparison_rows
+    from harness.store import load_run
+
+    margins: Margins = Margins(latency=margin / 100, accuracy=accuracy_margin / 100)
+    comparison = compare_runs(load_run(results, run_a), load_run(results, run_b), margins)
+    if as_json:
+        print_json(comparison_json(comparison))
+    else:
+        print_table(COLUMNS, comparison_rows(comparison))
+        click.echo(f"\n{comparison.run_b} against {comparison.run_a}: {comparison.verdict.value}")
+        click.echo(
+            "Two runs are two sessions: what differs between sessions is in the change. To be sure: phonebench ab"
+        )
+    return verdict_code(comparison.verdict, fail_on_undecided=fail_on_undecided)

@@ -1,0 +1,135 @@
+"""``phonebench history``: the nights of a series, and the database that holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.console import print_json, print_table
+from harness.cli.options import history_option, history_place, json_option, results_option
+
+
+class SeriesGroup(click.Group):
+    """A group whose first word may be a series instead of a command: ``history NAME`` is ``history show NAME``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; what is none is a series to show."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            return super().resolve_command(ctx, ["show", *args])
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=SeriesGroup, short_help="Draw a series over nights; keep the nights.")
+def history() -> None:
+    """Draw a SERIES over nights: phonebench history SERIES. The commands below keep the nights."""
+
+
+@history.command()
+@click.argument("series")
+@click.option("--chart", type=click.Path(path_type=Path), help="Where to draw: an .svg or a .png.  [default: results]")
+@click.option("--nights", type=click.IntRange(min=1), default=30, show_default=True, help="Rows in the table.")
+@history_option
+@results_option
+@json_option
+def show(series: str, chart: Path | None, nights: int, history: str | None, results: Path, as_json: bool) -> None:
+    """Show the nights of SERIES: a table, and a chart with intervals, levels, changes and swaps."""
+    from harness.history.database import open_history
+    from harness.history.queries import decisions_of, find_series, nights_of
+    from harness.history.story import tell
+    from harness.report.nights import write_chart
+    from harness.report.nights_text import TITLES, night_rows, story_json, summary_lines
+
+    with open_history(history_place(history, results)) as opened:
+        found = find_series(opened, series)
+        story = tell(found, nights_of(opened, found.name), decisions_of(opened, found.name))
+    drawn = write_chart(story, chart or results / "history" / f"{found.name.replace('/', '-')}.svg")
+    if as_json:
+        print_json(story_json(story) | {"chart": None if drawn is None else str(drawn)})
+        return
+    print_table(TITLES, night_rows(story, last=nights))
+    for line in [*summary_lines(story), *([f"chart: {drawn}"] if drawn else [])]:
+        click.echo(line)
+
+
+@history.command("list")
+@history_option
+@results_option
+@json_option
+def list_(history: str | None, results: Path, as_json: bool) -> None:
+    """List the series."""
+    import msgspec
+
+    from harness.history.database import open_history
+    from harness.history.queries import list_series
+
+    with open_history(history_place(history, results)) as opened:
+        found = list_series(opened)
+    if as_json:
+        print_json([msgspec.to_builtins(series) for series in found])
+        return
+    print_table(("series", "unit", ""), [(series.name, series.unit, series.polarity) for series in found])
+
+
+@history.command()
+@click.option("--window", type=click.IntRange(min=1), default=7, show_default=True, help="How many nights before.")
+@click.option("--most", type=click.IntRange(min=1), default=40, show_default=True, help="Rows in the table.")
+@history_option
+@results_option
+@json_option
+def latest(window: int, most: int, history: str | None, results: Path, as_json: bool) -> None:
+    """Show the newest night of every series beside the nights before, the largest differences first.
+
+    This is an overview and no verdict: a difference between two nights is noise as often as not.
+    """
+    from harness.history.database import open_history
+    from harness.history.queries import latest as newest_night
+    from harness.report.nights_text import latest_json, latest_rows
+
+    with open_history(history_place(history, results)) as opened:
+        newest = newest_night(opened, window=window)
+    if as_json:
+        print_json(latest_json(newest))
+        return
+    rows = latest_rows(newest, most=most) if newest else []
+    print_table(("series", "newest", "mean before", "range before", "nights", "change"), rows)
+
+
+@history.command()
+@click.argument("run", default="latest")
+@history_option
+@results_option
+@json_option
+def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
+    """Enter a stored RUN into the history; what has entered before stays as it is."""
+    from harness.history.database import open_history
+    from harness.history.ingest import ingest as enter
+    from harness.store import load_run
+
+    record = load_run(results, run)
+    with open_history(history_place(history, results), create=True) as opened:
+        entered = enter(opened, record)
+    if as_json:
+        print_json({"run": record.id, "history": opened.where, "added": entered.added, "known": entered.known})
+        return
+    click.echo(f"{record.id}: {entered.added} values entered, {entered.known} were there already ({opened.where})")
+
+
+@history.command()
+@click.option("--parquet", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@history_option
+@results_option
+@json_option
+def export(parquet: Path, history: str | None, results: Path, as_json: bool) -> None:
+    """Write everything that has entered as one Parquet file, in the order of series and time."""
+    from harness.history.database import open_history
+    from harness.history.export import export_parquet
+
+    with open_history(history_place(history, results)) as opened:
+        rows = export_parquet(opened, parquet)
+    if as_json:
+        print_json({"parquet": str(parquet), "rows": rows})
+        return
+    click.echo(f"{parquet}: {rows} rows")

@@ -1,0 +1,37 @@
+"""What a night is to the job that asked for it: an exit code, and copies of its files where services look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.cli.exit_codes import REGRESSION, UNDECIDED
+from harness.errors import IncompleteError
+from harness.nightly.files import junit, markdown
+from harness.nightly.record import NightRecord, State
+from harness.storage import storage_errors, write_whole
+
+
+def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:
+    """Return 10 for a confirmed regression, else 20 for missing cells, else 15 where that was asked for, else 0."""
+    states = {night.state for night in record.series or ()}
+    if State.REGRESSION in states:
+        return REGRESSION
+    if states & {State.FAILED, State.INCOMPLETE}:
+        return IncompleteError.exit_code
+    return UNDECIDED if State.SUSPICIOUS in states and fail_on_undecided else 0
+
+
+def copy_files(record: NightRecord, *, junit_path: Path | None, summary_path: Path | None) -> None:
+    """Write the files of a night where they were asked for; a summary is appended to, as services expect it.
+
+    Raises `StoreError`.
+    """
+    if junit_path is not None:
+        with storage_errors(junit_path.parent):
+            junit_path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(junit_path, junit(record))
+    if summary_path is not None:
+        with storage_errors(summary_path.parent):
+            summary_path.parent.mkdir(parents=True, exist_ok=True)
+            with summary_path.open("a", encoding="utf-8") as file:
+                file.write(markdown(record))

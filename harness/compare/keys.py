@@ -1,0 +1,81 @@
+"""What must agree before two figures may be compared, as plain text by key.
+
+The one decision: a key that differs is named and nothing is computed. A ratio between two systems, two runtimes or two
+clock regimes is a number that says nothing about the artifact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.measurement import DeviceInfo, Measurement
+from harness.plan import Cell
+from harness.store import ModelFacts, RunRecord
+
+# What a device says of the way its clocks are run, in ``DeviceInfo.details``; a device that says nothing lets the
+# system choose.
+CLOCK_REGIME = "clock_regime"
+DEFAULT_CLOCKS = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDifference:
+    """A comparison key and its two values."""
+
+    key: str
+    a: str
+    b: str
+
+
+def comparison_keys(run: RunRecord, cell: Cell, measurement: Measurement) -> dict[str, str]:
+    """Return the comparison keys of one measurement; what is not known is ``unknown`` and equal to itself alone."""
+    device = next((d for d in run.devices if d.key == cell.device), None)
+    model = next((m for m in run.models if m.name == cell.model), None)
+    return {**_device_keys(device), **_cell_keys(cell, measurement), **_data_keys(model)}
+
+
+def differing_keys(a: dict[str, str], b: dict[str, str]) -> tuple[KeyDifference, ...]:
+    """Return the keys whose values differ, in their order."""
+    return tuple(
+        KeyDifference(key=key, a=a.get(key, _UNKNOWN), b=b.get(key, _UNKNOWN))
+        for key in dict.fromkeys((*a, *b))
+        if a.get(key, _UNKNOWN) != b.get(key, _UNKNOWN)
+    )
+
+
+_UNKNOWN = "unknown"
+
+
+def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
+    if device is None:
+        return {"device model": _UNKNOWN}
+    details = device.details
+    return {
+        "device kind": device.kind,
+        "device model": device.model,
+        "processor": f"{device.cpu}, {device.cores} cores, {device.abi}",
+        "OS": device.os,
+        "OS build": details.get("build") or details.get("kernel") or device.os,
+        "clock regime": details.get(CLOCK_REGIME, DEFAULT_CLOCKS),
+    }
+
+
+def _cell_keys(cell: Cell, measurement: Measurement) -> dict[str, str]:
+    runtime, runner = measurement.runtime, measurement.runner
+    return {
+        "format": cell.format.value,
+        "backend": cell.backend.value if cell.backend else "none",
+        "delegate": cell.delegate.value,
+        "delegate used": runtime.delegate_used if runtime else _UNKNOWN,
+        "threads": str(runtime.threads if runtime else cell.threads),
+        "profile": cell.profile.value,
+        "runtime": runtime.name if runtime else _UNKNOWN,
+        "runtime version": runtime.version if runtime else _UNKNOWN,
+        "runner kind": f"{runner.kind}{', debuggable' if runner.debuggable else ''}" if runner else _UNKNOWN,
+    }
+
+
+def _data_keys(model: ModelFacts | None) -> dict[str, str]:
+    if model is None:
+        return {"data": _UNKNOWN}
+    return {"data": model.data_sha256 or "random inputs", "weights": "random" if model.random_weights else "trained"}

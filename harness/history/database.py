@@ -1,0 +1,241 @@
+"""Opens a history, and turns whatever a database can raise into a sentence.
+
+The one decision: a file appears whole or not at all, made under a private name and linked; so an empty file is always a
+truncated one and is never taken for a new history. Writing happens in one transaction each, begun at once, so that two
+writers wait for each other instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from harness.errors import MissingPackageError, StoreError
+from harness.history import tables
+from harness.storage import storage_errors
+
+WAIT_S = 30.0
+CONNECT_TIMEOUT_S = 10
+CACHE_KIB = 65_536
+# Any number will do, as long as all of us take the same: it keeps two processes from making the tables at once.
+_SERVER_LOCK = 4_201_867
+
+AGAIN = "the runs themselves are stored; enter one with: phonebench history ingest RUN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """An open history; ``where`` names it in messages, without a password."""
+
+    engine: sa.Engine
+    where: str
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection within one transaction that changes nothing. Raises `StoreError`."""
+        with _explained(self.where), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a connection within one transaction: all of it enters, or nothing does. Raises `StoreError`."""
+        with _explained(self.where), self.engine.connect() as connection:
+            connection = connection.execution_options(write=True)
+            with connection.begin():
+                yield connection
+
+
+@contextmanager
+def open_history(where: str, *, create: bool = False, wait_s: float = WAIT_S) -> Iterator[History]:
+    """Open the history at ``where``, a path or a database URL; with ``create`` one that is not there is made.
+
+    ``wait_s``: how long to wait for another writer. Raises `StoreError`, `MissingPackageError` for a driver.
+    """
+    url = _url(where)
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        shown = url.database or ""
+        _check_file(Path(shown), create=create)
+    history = History(engine=_engine(url, shown, wait_s), where=shown)
+    try:
+        if create and url.get_backend_name() != "sqlite":
+            _create_tables(history)
+        _check_schema(history)
+        yield history
+    finally:
+        history.engine.dispose()
+
+
+def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
+    """Return an insert that passes over rows whose key is there already."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _url(where: str) -> sa.URL:
+    if "://" not in where:
+        return sa.URL.create("sqlite", database=where)
+    try:
+        url = sa.make_url(where)
+        name = url.get_backend_name()
+    except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
+        msg = f"{_without_password(where)!r} is no database URL: {error}; {_FORMS}"
+        raise StoreError(msg) from error
+    if name in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if name == "sqlite" and url.database:
+        return url
+    msg = f"{url.render_as_string(hide_password=True)!r} is no database that a history can be in; {_FORMS}"
+    raise StoreError(msg)
+
+
+_FORMS = "give a file, or a URL such as postgresql://USER@HOST/DATABASE"
+
+
+def _without_password(where: str) -> str:
+    """Cut out what stands before the last @, since a URL that cannot be read may hold a password anywhere there."""
+    scheme, _, rest = where.partition("://")
+    return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else where
+
+
+def _engine(url: sa.URL, shown: str, wait_s: float) -> sa.Engine:
+    try:
+        if url.get_backend_name() != "sqlite":
+            # Asked whether it is alive before each use: a server that was restarted meanwhile is connected to anew.
+            return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+        engine = sa.create_engine(_file_url(Path(shown)), connect_args={"timeout": wait_s})
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            package=error.name or "psycopg", extra="history", purpose="a history on a server"
+        ) from error
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _file_url(path: Path) -> sa.URL:
+    """The URL of a file; on a read-only disk SQLite may not make its side files and must be told that nobody writes."""
+    side = path.with_name(f"{path.name}-wal")
+    if (_may_write(path.parent) and _may_write(path)) or (side.exists() and side.stat().st_size):
+        return sa.URL.create("sqlite", database=str(path))
+    query = {"uri": "true", "mode": "ro", "immutable": "1"}
+    return sa.URL.create("sqlite", database=f"file:{path.absolute()}", query=query)
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLAlchemy begins transactions by `_begin`; sqlite3's own would begin too late for a writer.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    immediate = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    """Make the file if it may be made. Raises `StoreError` when it is not there, is empty or is no file."""
+    if path.is_file():
+        if path.stat().st_size == 0:
+            msg = f"the history {str(path)!r} is empty: it was cut off; put a copy back, or remove it; {AGAIN}"
+            raise StoreError(msg)
+        return
+    if path.exists():
+        msg = f"the history {str(path)!r} is no file: name a file, or a database URL"
+        raise StoreError(msg)
+    if not create:
+        msg = f"there is no history {str(path)!r} yet; {AGAIN}"
+        raise StoreError(msg)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _create_file(path)
+
+
+def _create_file(path: Path) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(part)))
+    try:
+        with _explained(str(path)), engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            _fill(connection)
+            connection.commit()
+        engine.dispose()
+        # A link and not a rename: who comes second must not replace a history that has begun.
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+    finally:
+        engine.dispose()
+        part.unlink(missing_ok=True)
+
+
+def _create_tables(history: History) -> None:
+    with history.writing() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SERVER_LOCK)))
+        if not sa.inspect(connection).has_table(tables.about.name):
+            _fill(connection)
+
+
+def _fill(connection: sa.Connection) -> None:
+    tables.metadata.create_all(connection)
+    connection.execute(tables.about.insert().values(schema_version=tables.SCHEMA))
+
+
+def _check_schema(history: History) -> None:
+    with history.reading() as connection:
+        known = sa.inspect(connection).has_table(tables.about.name)
+        found = connection.execute(sa.select(tables.about.c.schema_version)).scalar() if known else None
+    if found is None:
+        msg = f"{history.where!r} holds no history of phonebench; {AGAIN}"
+        raise StoreError(msg)
+    if found != tables.SCHEMA:
+        msg = (
+            f"the history {history.where!r} has schema {found}, this phonebench reads {tables.SCHEMA}: use its version"
+        )
+        raise StoreError(msg)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        msg = f"{_reason(error, where)}; {AGAIN}"
+        raise StoreError(msg) from error
+
+
+# What SQLite says, and what it means for whoever reads it.
+_MEANINGS = {
+    "database is locked": "is being written by another process: wait for it, then try again",
+    "malformed": "is damaged: put a copy back, or remove it and enter the runs anew",
+    "not a database": "is damaged or no history: put a copy back, or name another file",
+    "disk i/o error": "cannot be read whole: the disk fails, or the file was cut off",
+    "readonly": "cannot be written: make the file and its folder writable",
+    "unable to open": "cannot be opened: make the file and its folder readable and writable",
+    "disk is full": "cannot grow, its disk is full: free some space",
+}
+
+
+def _reason(error: exc.SQLAlchemyError, where: str) -> str:
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    words = " ".join(str(original).split()) or type(original).__name__
+    if not where.startswith("postgresql"):
+        for sign, meaning in _MEANINGS.items():
+            if sign in words.lower():
+                return f"the history {where!r} {meaning} (SQLite: {words})"
+    if isinstance(error, exc.OperationalError):
+        return f"the server of the history {where!r} cannot be reached, or went away: {words}"
+    return f"the history {where!r} refused: {words}"

@@ -1,0 +1,157 @@
+"""From a stored run to what enters the history: one entry a cell and metric.
+
+What was not measured does not enter. A cell that failed on its device enters its latency series without a value, so
+that the gap has a reason; a hole that was never possible leaves no trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from statistics import fmean, median
+
+from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts, Series, series_name
+from harness.measurement import CellStatus, DeviceInfo, Measurement
+from harness.metrics import METRICS, Metric
+from harness.plan import Cell
+from harness.store import RunRecord
+
+SERIAL_HASH_LENGTH = 16
+NOT_KNOWN = ""
+
+_STATUS = {
+    CellStatus.OK: NightStatus.OK,
+    CellStatus.BROKEN: NightStatus.BROKEN,
+    CellStatus.FAILED: NightStatus.FAILED,
+}
+
+
+def run_facts(run: RunRecord) -> RunFacts:
+    """Return what the history keeps of ``run`` as a whole."""
+    return RunFacts(
+        name=run.id,
+        night=run.created_at[:10],
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        commit=run.commit,
+        versions=run.versions,
+    )
+
+
+def entries_of(run: RunRecord) -> tuple[Entry, ...]:
+    """Return what ``run`` adds to the history, in the order of its plan."""
+    measured = {m.cell: m for m in run.measurements}
+    found: list[Entry] = []
+    for cell in run.plan.cells:
+        measurement = measured.get(cell.key)
+        if measurement is not None and measurement.status in _STATUS:
+            found.extend(_entries(run, cell, measurement))
+    return tuple(found)
+
+
+def make_series(cell: Cell, metric: Metric) -> Series:
+    """Return the series of one metric of one cell."""
+    facts = METRICS[metric]
+    return Series(
+        name=series_name(cell, metric),
+        cell=cell.key,
+        model=cell.model,
+        variant=cell.variant,
+        format=cell.format.value,
+        delegate=cell.delegate.value,
+        threads=cell.threads,
+        device=cell.device,
+        profile=cell.profile.value,
+        metric=metric,
+        unit=facts.unit,
+        polarity=facts.polarity.value,
+    )
+
+
+def serial_hash(device: str) -> str:
+    """Return what stands for a device's key where its serial number must not be read."""
+    return hashlib.sha256(device.encode()).hexdigest()[:SERIAL_HASH_LENGTH]
+
+
+def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[Entry]:
+    status = _STATUS[measurement.status]
+    figures = _figures(measurement) if status is NightStatus.OK else {Metric.LATENCY: None}
+    environment = _environment(run, cell, measurement)
+    for metric, known in figures.items():
+        yield Entry(
+            series=make_series(cell, metric),
+            status=status,
+            figures=known,
+            environment=environment,
+            artifact_sha256=measurement.artifact.sha256 if measurement.artifact else NOT_KNOWN,
+            artifact_kind=cell.format.value,
+            conditions=tuple(condition.id.value for condition in measurement.conditions),
+        )
+
+
+def _figures(measurement: Measurement) -> dict[Metric, Figures | None]:
+    """The metrics that were measured."""
+    found: dict[Metric, Figures | None] = {}
+    launches = max(1, len(measurement.launches))
+    if measurement.latency is not None:
+        found[Metric.LATENCY] = _latency(measurement)
+    if measurement.load is not None:
+        found[Metric.LOAD_TIME] = Figures(value=measurement.load.first_ns, count=launches)
+    memory = measurement.memory
+    if memory is not None and memory.peak_bytes is not None:
+        found[Metric.PEAK_MEMORY] = Figures(value=memory.peak_bytes - memory.baseline_bytes, count=launches)
+    if measurement.artifact is not None:
+        found[Metric.SIZE] = Figures(value=measurement.artifact.bytes)
+    if measurement.accuracy is not None:
+        known = measurement.accuracy
+        found[Metric.ACCURACY] = Figures(value=known.value, low=known.low, high=known.high, count=known.count)
+    if measurement.scores is not None:
+        found[Metric.SCORE] = Figures(value=measurement.scores.value, count=measurement.scores.count)
+    return found
+
+
+def _latency(measurement: Measurement) -> Figures | None:
+    known = measurement.latency
+    if known is None:
+        return None
+    medians = [float(launch.median_ns) for launch in measurement.launches if not launch.tainted]
+    middle = median(medians) if medians else known.median_ns
+    return Figures(
+        value=known.median_ns,
+        low=known.low_ns,
+        high=known.high_ns,
+        p90=known.p90_ns,
+        mean=fmean(medians) if medians else known.mean_ns,
+        mad=median(abs(x - middle) for x in medians) if len(medians) > 1 else None,
+        count=known.launches,
+    )
+
+
+def _environment(run: RunRecord, cell: Cell, measurement: Measurement) -> Environment:
+    device = next((d for d in run.devices if d.key == cell.device), None) or _unknown_device(cell)
+    runtime = measurement.runtime
+    data = next((m.data_sha256 for m in run.models if m.name == cell.model), None)
+    return Environment(
+        serial_hash=serial_hash(device.key),
+        device_class=device.model,
+        soc=device.cpu,
+        os_build=device.os,
+        runtime=runtime.name if runtime else NOT_KNOWN,
+        runtime_version=runtime.version if runtime else NOT_KNOWN,
+        delegate_used=runtime.delegate_used if runtime else NOT_KNOWN,
+        runner=measurement.runner.kind if measurement.runner else NOT_KNOWN,
+        data_sha256=data or NOT_KNOWN,
+    )
+
+
+def _unknown_device(cell: Cell) -> DeviceInfo:
+    return DeviceInfo(
+        key=cell.device,
+        kind=NOT_KNOWN,
+        model=NOT_KNOWN,
+        os=NOT_KNOWN,
+        cpu=NOT_KNOWN,
+        cores=0,
+        memory_bytes=0,
+        abi=NOT_KNOWN,
+    )

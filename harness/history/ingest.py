@@ -1,0 +1,183 @@
+"""Enters nights and decisions. Whatever has entered stays as it is; entering the same again changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from harness.errors import StoreError
+from harness.history import tables
+from harness.history.database import History, insert_new
+from harness.history.figures import entries_of, run_facts
+from harness.history.records import Decided, Entry, Environment, RunFacts
+from harness.store import RunRecord
+
+# SQLite takes 32,766 parameters in a statement; a lookup by name needs one each.
+CHUNK = 5000
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """How many values were new, and how many had entered before."""
+
+    added: int
+    known: int
+
+
+def ingest(history: History, run: RunRecord) -> Entered:
+    """Enter a stored run. Raises `StoreError`, after which nothing of it has entered."""
+    return append(history, run_facts(run), entries_of(run))
+
+
+def append(history: History, run: RunFacts, entries: Sequence[Entry]) -> Entered:
+    """Enter ``entries`` as the night of ``run``, in one transaction. Raises `StoreError`."""
+    with history.writing() as connection:
+        run_id = _run_id(connection, run)
+        before = _count(connection, run_id)
+        series = _ids(connection, tables.series, "name", _series_rows(entries))
+        environments = _environment_ids(connection, {entry.environment for entry in entries})
+        kinds = {entry.artifact_sha256: entry.artifact_kind for entry in entries}
+        artifacts = _ids(
+            connection, tables.artifact, "identity", [{"identity": sha, "kind": kind} for sha, kind in kinds.items()]
+        )
+        rows = [
+            _value_row(entry)
+            | {
+                "run_id": run_id,
+                "series_id": series[entry.series.name],
+                "artifact_id": artifacts[entry.artifact_sha256],
+                "environment_id": environments[entry.environment],
+            }
+            for entry in entries
+        ]
+        if rows:
+            # In the order of the key, so that each page of the table is touched once.
+            rows.sort(key=lambda row: (row["series_id"], row["attempt"]))
+            connection.execute(insert_new(connection, tables.value), rows)
+        added = _count(connection, run_id) - before
+    return Entered(added=added, known=len(rows) - added)
+
+
+def keep_artifact(history: History, sha256: str, uri: str) -> None:
+    """Enter where the artifact of that digest is kept. Raises `StoreError`."""
+    artifact = tables.artifact
+    with history.writing() as connection:
+        connection.execute(artifact.update().where(artifact.c.identity == sha256).values(uri=uri))
+
+
+def decide(history: History, decided: Decided) -> None:
+    """Enter a confirmation's outcome; the first for a series and night stands. Raises `StoreError`."""
+    with history.writing() as connection:
+        row = {
+            "series_id": _known_id(connection, tables.series, decided.series),
+            "seen_run_id": _known_id(connection, tables.run, decided.seen_run),
+            "first_run_id": _known_id(connection, tables.run, decided.first_run),
+            "decision": decided.decision.value,
+            "ratio": decided.ratio,
+            "low": decided.low,
+            "high": decided.high,
+        }
+        connection.execute(insert_new(connection, tables.decision), [row])
+
+
+def _run_id(connection: sa.Connection, run: RunFacts) -> int:
+    row = {
+        "name": run.name,
+        "night": run.night,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "commit_id": run.commit,
+        "versions": json.dumps(run.versions, sort_keys=True),
+    }
+    return _ids(connection, tables.run, "name", [row])[run.name]
+
+
+def _count(connection: sa.Connection, run_id: int) -> int:
+    query = sa.select(sa.func.count()).select_from(tables.value).where(tables.value.c.run_id == run_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _known_id(connection: sa.Connection, table: sa.Table, name: str) -> int:
+    found = connection.execute(sa.select(table.c.id).where(table.c.name == name)).scalar()
+    if found is None:
+        msg = f"the history has no {table.name} {name!r}: enter the run before what was decided about it"
+        raise StoreError(msg)
+    return int(found)
+
+
+def _ids(connection: sa.Connection, table: sa.Table, key: str, rows: Sequence[Row]) -> dict[str, int]:
+    """The id of each row by its key; rows that are not there yet are made."""
+    wanted = {row[key]: row for row in rows}
+    found = _look_up(connection, table, key, wanted)
+    missing = [row for name, row in wanted.items() if name not in found]
+    if missing:
+        connection.execute(insert_new(connection, table), missing)
+        found |= _look_up(connection, table, key, [row[key] for row in missing])
+    return found
+
+
+def _look_up(connection: sa.Connection, table: sa.Table, key: str, names: Iterable[str]) -> dict[str, int]:
+    listed, found = list(names), {}
+    for start in range(0, len(listed), CHUNK):
+        query = sa.select(table.c[key], table.c.id).where(table.c[key].in_(listed[start : start + CHUNK]))
+        found.update({name: id_ for name, id_ in connection.execute(query)})
+    return found
+
+
+def _environment_ids(connection: sa.Connection, environments: Iterable[Environment]) -> dict[Environment, int]:
+    listed = list(environments)
+    devices = [_device_row(environment) for environment in listed]
+    device_ids = _ids(connection, tables.device, "identity", devices)
+    rows: list[Row] = [
+        {
+            "identity": _identity(asdict(environment)),
+            "device_id": device_ids[device["identity"]],
+            "runtime": environment.runtime,
+            "runtime_version": environment.runtime_version,
+            "delegate_used": environment.delegate_used,
+            "runner": environment.runner,
+            "data_sha256": environment.data_sha256,
+        }
+        for environment, device in zip(listed, devices, strict=True)
+    ]
+    ids = _ids(connection, tables.environment, "identity", rows)
+    return {environment: ids[row["identity"]] for environment, row in zip(listed, rows, strict=True)}
+
+
+def _device_row(environment: Environment) -> Row:
+    row: Row = {name: getattr(environment, name) for name in ("serial_hash", "device_class", "soc", "os_build")}
+    return row | {"identity": _identity(row)}
+
+
+def _identity(values: Row) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _series_rows(entries: Sequence[Entry]) -> list[Row]:
+    return [
+        {name: getattr(series, name) for name in series.__slots__}
+        for series in {entry.series.name: entry.series for entry in entries}.values()
+    ]
+
+
+def _value_row(entry: Entry) -> Row:
+    known = entry.figures
+    return {
+        "attempt": entry.attempt,
+        "status": entry.status.value,
+        "value": known.value if known else None,
+        "low": known.low if known else None,
+        "high": known.high if known else None,
+        "p90": known.p90 if known else None,
+        "mean": known.mean if known else None,
+        "mad": known.mad if known else None,
+        "count": known.count if known else 0,
+        "conditions": ",".join(entry.conditions),
+    }

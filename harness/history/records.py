@@ -1,0 +1,163 @@
+"""What the history holds, as plain records: series, nights, and the circumstances of a night."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.metrics import Metric
+from harness.plan import Cell
+
+
+class NightStatus(StrEnum):
+    """What became of a series on a night. Only ``ok`` nights are compared; a ``superseded`` one was measured again."""
+
+    OK = "ok"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    BROKEN = "broken"
+
+
+class Decision(StrEnum):
+    """What a confirmation said of a change. ``refuted``: side by side the two artifacts are equally fast.
+
+    ``drift``: the artifact is the same file as before, so that the device changed and not what it runs.
+    """
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+    DRIFT = "drift"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One metric of one cell over nights. ``name`` is unique: the cell's key, a slash, the metric."""
+
+    name: str
+    cell: str
+    model: str
+    variant: str
+    format: str
+    delegate: str
+    threads: int
+    device: str
+    profile: str
+    metric: Metric
+    unit: str
+    polarity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a night ran on and with. A change of it splits a series: figures on both sides are not comparable.
+
+    ``serial_hash`` is the start of the SHA-256 of the device's key; ``data_sha256`` is that of the test data.
+    """
+
+    serial_hash: str
+    device_class: str
+    soc: str
+    os_build: str
+    runtime: str
+    runtime_version: str
+    delegate_used: str
+    runner: str
+    data_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One value with what is known of its spread, in the unit of the series. ``count``: launches, or test inputs.
+
+    ``low`` to ``high`` is a 95 % interval; ``mean`` and ``mad`` (median absolute deviation) are over launches.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p90: float | None = None
+    mean: float | None = None
+    mad: float | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one night adds to one series; ``figures`` is None when nothing was measured."""
+
+    series: Series
+    status: NightStatus
+    figures: Figures | None
+    environment: Environment
+    artifact_sha256: str
+    artifact_kind: str
+    conditions: tuple[str, ...] = ()
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """A run as the history knows it. ``night`` is a date, by default that of ``created_at`` (ISO 8601, UTC)."""
+
+    name: str
+    night: str
+    created_at: str
+    finished_at: str | None
+    commit: str | None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """One night of a series as it was entered."""
+
+    run: str
+    night: str
+    created_at: str
+    commit: str | None
+    attempt: int
+    status: NightStatus
+    figures: Figures | None
+    conditions: tuple[str, ...]
+    artifact_sha256: str
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A confirmation's outcome. ``first_run``: first night of the new level; ``seen_run``: the night it was told.
+
+    ``ratio`` is new over old with its 95 % interval, None where none was measured.
+    """
+
+    series: str
+    first_run: str
+    seen_run: str
+    decision: Decision
+    ratio: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The newest night of all series, a column a field and an item a series, which tens of thousands of them need.
+
+    ``value`` stands beside the nights before it: their number ``before``, their ``mean``, least (``low``) and greatest
+    (``high``) value, None where there are none.
+    """
+
+    night: str
+    series: tuple[str, ...]
+    unit: tuple[str, ...]
+    value: tuple[float, ...]
+    before: tuple[int, ...]
+    mean: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+def series_name(cell: Cell, metric: Metric) -> str:
+    """Return the name of a series, the only place where it is made; it is never taken apart."""
+    return f"{cell.key}/{metric.value}"

@@ -1,0 +1,65 @@
+"""The files of past nights, kept so that a suspect can be held against the last good one.
+
+The one decision: they are kept beside the results under their digest, apart from the cache, which a user may empty. An
+artifact that does not change from night to night is kept once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.artifacts.manifest import Artifact
+from harness.errors import StoreError
+from harness.history.database import History
+from harness.history.ingest import keep_artifact
+from harness.history.queries import artifact_uri
+from harness.history.records import Night
+from harness.nightly.record import FOLDER
+from harness.storage import storage_errors, write_whole
+
+ARTIFACTS_FOLDER = "artifacts"
+
+
+def keep_artifacts(history: History, results: Path, artifacts: Iterable[Artifact]) -> None:
+    """Copy the files of ``artifacts`` into ``results`` and enter where they are. Raises `StoreError`."""
+    for artifact in artifacts:
+        sha256, path = artifact.manifest.sha256, artifact.path
+        if path is None or sha256 is None:
+            continue
+        uri = f"{FOLDER}/{ARTIFACTS_FOLDER}/{sha256}.{artifact.manifest.format.value}"
+        kept = results / uri
+        if not kept.is_file():
+            with storage_errors(kept.parent):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(kept, path.read_bytes())
+        if artifact_uri(history, sha256) != uri:
+            keep_artifact(history, sha256, uri)
+
+
+def kept_file(history: History, results: Path, sha256: str) -> Path | None:
+    """Return the kept file of that digest, None when it is not here. Raises `StoreError` when its content changed."""
+    uri = artifact_uri(history, sha256)
+    path = results / uri if uri else None
+    if path is None or not path.is_file():
+        return None
+    with storage_errors(path.parent):
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        msg = f"the kept artifact {str(path)!r} has changed: its content has sha256 {found}; remove it"
+        raise StoreError(msg)
+    return path
+
+
+def last_good(history: History, results: Path, nights: Iterable[Night], first_bad: str) -> str | None:
+    """Return the digest of the newest kept artifact of ``nights``, oldest first, before the run ``first_bad``."""
+    before: list[str] = []
+    for night in nights:
+        if night.run == first_bad:
+            break
+        before.append(night.artifact_sha256)
+    for sha256 in dict.fromkeys(reversed(before)):
+        if kept_file(history, results, sha256) is not None:
+            return sha256
+    return None

@@ -1,0 +1,158 @@
+"""Confirms suspected changes: the suspect artifact against the last good one, in interleaved pairs on one device.
+
+The one decision: both are measured now. What the device was like when the good one entered the history does not matter
+then, and a suspicion that only the device's mood raised is refuted. What does not vary (a size, the answers to the same
+inputs) is taken from what is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from harness.ab import PairPlan, PairSession, run_pairs
+from harness.ab.session import SideFailedError, Sides
+from harness.compare import Margins
+from harness.compare.metrics import compare_metrics
+from harness.gate import Gate
+from harness.history.records import Decision
+from harness.measurement import Measurement
+from harness.metrics import METRICS, Metric
+from harness.nightly.record import Confirmation, Suspect, Trigger
+from harness.outcome import Job, Launched
+from harness.plan import Cell
+from harness.run import Keeper
+from harness.stats.multiplicity import benjamini_hochberg
+from harness.stats.pairs import group_effect
+from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
+
+# Both sides are one cell with two files; a name of its own keeps a late reply of one from passing for the other's.
+GOOD_SUFFIX = "-good"
+
+
+def confirm_by_pairs(
+    suspects: Sequence[Suspect], jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, *, plan: PairPlan
+) -> tuple[Confirmation, ...]:
+    """Return what a session of pairs says of each of ``suspects``, which are of one cell.
+
+    ``jobs``: with the last good artifact, and with tonight's; both are on the device already. Raises `DeviceError`,
+    `StoreError`.
+    """
+    seen = Sides()
+    good = replace(jobs[0], cell=replace(jobs[0].cell, key=f"{jobs[0].cell.key}{GOOD_SUFFIX}"))
+    try:
+        session = run_pairs((good, jobs[1]), gate, keeper, plan, sides=seen)
+    except SideFailedError as error:
+        which = "the last good" if str(error) == "A" else "tonight's"
+        return tuple(unconfirmed(suspect, f"{which} artifact failed on the device") for suspect in suspects)
+    return tuple(judge(suspect, session, seen) for suspect in suspects)
+
+
+def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
+    """Return what a session says of one suspect: latency by pairs, load and memory by the launches of both sides."""
+    match suspect.metric:
+        case Metric.LATENCY:
+            found = _by_latency(suspect, session)
+        case Metric.LOAD_TIME:
+            found = _by_load(suspect, seen.a.good, seen.b.good)
+        case _:
+            found = _by_memory(suspect, seen.a.good, seen.b.good)
+    return replace(found, pairs=sum(pair.log_ratio is not None for pair in session.pairs))
+
+
+def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, tonight: Measurement) -> Confirmation:
+    """Return what two stored measurements say of a figure that does not vary; ``good`` is None where it is gone."""
+    if suspect.trigger is Trigger.GARBAGE:
+        return _said(suspect, Verdict.REGRESSED, f"the outputs were right and are garbage now: {tonight.reason}")
+    if good is None:
+        if suspect.metric is Metric.SIZE:
+            verdict = Verdict.REGRESSED if suspect.worse else Verdict.IMPROVED
+            return replace(_said(suspect, verdict), ratio=suspect.ratio)
+        return unconfirmed(suspect, f"run {suspect.good_run!r} is gone, and with it the answers to compare with")
+    compared = compare_metrics(cell, good, tonight, Margins())
+    found = next((c for c in compared if c.metric is suspect.metric), None)
+    if found is None:
+        return unconfirmed(suspect, "the two nights have no answers to the same inputs")
+    confirmation = _said(suspect, found.verdict, found.reason or "")
+    return replace(confirmation, ratio=found.b / found.a if found.a else None, p_value=found.p_value)
+
+
+def same_file(suspect: Suspect) -> Confirmation:
+    """Return the record of a change under which the artifact is byte for byte the same: the device changed."""
+    return replace(
+        unconfirmed(suspect, "the artifact is the same file as before: the device changed, not what it runs"),
+        decision=Decision.DRIFT,
+        ratio=suspect.ratio,
+    )
+
+
+def unconfirmed(suspect: Suspect, reason: str) -> Confirmation:
+    """Return the record of a suspicion that could be neither confirmed nor refuted."""
+    return Confirmation(series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason)
+
+
+def correct_for_many(confirmations: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
+    """Take back what does not stand when all confirmations of the night are one family (Benjamini and Hochberg 1995).
+
+    What carries no p-value is exact (a size, outputs that are garbage) and stands.
+    """
+    tests = [c.p_value for c in confirmations if c.p_value is not None]
+    stands = iter(benjamini_hochberg(tests))
+    found: list[Confirmation] = []
+    for confirmation in confirmations:
+        holds = confirmation.p_value is None or next(stands)
+        if holds or confirmation.decision is not Decision.CONFIRMED:
+            found.append(confirmation)
+            continue
+        reason = f"it does not stand among the night's {len(tests)} confirmations"
+        found.append(replace(confirmation, decision=Decision.UNDECIDED, reason=reason))
+    return tuple(found)
+
+
+def _said(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confirmation:
+    """A change that is confirmed the other way round refutes the suspicion."""
+    blank = Confirmation(series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason)
+    match verdict:
+        case Verdict.REGRESSED | Verdict.IMPROVED:
+            if (verdict is Verdict.REGRESSED) is suspect.worse:
+                return replace(blank, decision=Decision.CONFIRMED)
+            return replace(blank, decision=Decision.REFUTED, reason="side by side it is the other way round")
+        case Verdict.EQUIVALENT:
+            return replace(blank, decision=Decision.REFUTED, reason="side by side there is no difference that matters")
+        case _:
+            return replace(blank, reason=reason or "side by side the interval is too wide to tell")
+
+
+def _by_latency(suspect: Suspect, session: PairSession) -> Confirmation:
+    p_value = session.effect.p_value if session.effect else None
+    found = _said(suspect, session.verdict, session.reason or "")
+    return replace(found, ratio=session.ratio, low=session.low, high=session.high, p_value=p_value)
+
+
+def _by_load(suspect: Suspect, good: Sequence[Launched], new: Sequence[Launched]) -> Confirmation:
+    sides = [[launch.reply.load.first_ns for launch in side if launch.reply.load] for side in (good, new)]
+    if any(time <= 0 for side in sides for time in side):
+        return unconfirmed(suspect, "a launch has a load time of 0 or below: its clock cannot be believed")
+    effect = group_effect(*[[math.log(time) for time in side] for side in sides])
+    if effect is None:
+        return unconfirmed(suspect, "there are not two good launches a side")
+    span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
+    found = _said(suspect, decide(span, log_margin(METRICS[Metric.LOAD_TIME].relative_tolerance)))
+    ratio, low, high = (math.exp(x) for x in (span.estimate, span.low, span.high))
+    return replace(found, ratio=ratio, low=low, high=high, p_value=effect.p_value)
+
+
+def _by_memory(suspect: Suspect, good: Sequence[Launched], new: Sequence[Launched]) -> Confirmation:
+    before, after = (_peaks(side) for side in (good, new))
+    if not before or not after:
+        return unconfirmed(suspect, "no launch told its peak memory")
+    facts, a, b = METRICS[Metric.PEAK_MEMORY], median(before), median(after)
+    verdict = by_tolerance(a, b, relative=facts.relative_tolerance, absolute=facts.absolute_tolerance)
+    return replace(_said(suspect, verdict), ratio=b / a if a else None)
+
+
+def _peaks(launched: Sequence[Launched]) -> list[int]:
+    readings = [launch.reply.memory for launch in launched if launch.reply.memory]
+    return [r.peak_bytes - r.baseline_bytes for r in readings if r.peak_bytes is not None]

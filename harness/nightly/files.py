@@ -1,0 +1,163 @@
+"""What a night writes for others: JUnit XML for the job, Markdown for people; both pure functions of the record.
+
+The one decision: only a confirmed regression is a failure. A fault of the harness or the device is an error, an absent
+device is skipped, and a suspicion is a test that passed with words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from xml.etree import ElementTree
+
+from harness.metrics import Metric
+from harness.nightly.record import NightRecord, SeriesNight, State
+from harness.report import units
+
+JUNIT_FILE = "junit.xml"
+MARKDOWN_FILE = "summary.md"
+
+# A job summary of more than 1024 KiB is refused by the services that show it; this is far below.
+MOST_ROWS = 200
+
+# What XML 1.0 cannot hold even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# What a person reads first.
+_ORDER = (State.REGRESSION, State.FAILED, State.INCOMPLETE, State.SUSPICIOUS, State.IMPROVEMENT)
+
+
+def junit(record: NightRecord) -> bytes:
+    """Return the night as JUnit XML, one test case a series."""
+    series = record.series or ()
+    count = Counter(night.state for night in series)
+    suite = ElementTree.Element(
+        "testsuite",
+        name="phonebench nightly",
+        timestamp=record.created_at,
+        tests=str(len(series)),
+        failures=str(count[State.REGRESSION]),
+        errors=str(count[State.FAILED]),
+        skipped=str(count[State.INCOMPLETE]),
+    )
+    for night in series:
+        _case(suite, night)
+    ElementTree.indent(suite)
+    data: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
+
+
+def markdown(record: NightRecord) -> str:
+    """Return the night as Markdown: the verdict, what there is to act on, and how much was covered."""
+    series = record.series or ()
+    count = Counter(night.state for night in series)
+    parts = [f"# Night {record.id}", _verdict(count), _coverage(record, count)]
+    shown = [night for state in _ORDER for night in series if night.state is state]
+    if shown:
+        parts.append("\n".join(_table(shown[:MOST_ROWS])))
+    if len(shown) > MOST_ROWS:
+        parts.append(f"{len(shown) - MOST_ROWS} more rows are left out here; night.json has them all.")
+    return "\n\n".join(parts) + "\n"
+
+
+def describe(night: SeriesNight) -> str:
+    """Return in words what there is to say of a series beside its state."""
+    said = [night.reason] if night.reason else []
+    confirmed = night.confirmation
+    if confirmed is not None and confirmed.ratio is not None:
+        interval = ""
+        if confirmed.low is not None and confirmed.high is not None:
+            interval = (
+                f" (95 % interval {_change(confirmed.low)} to {_change(confirmed.high)}, {confirmed.pairs} pairs)"
+            )
+        said.insert(0, f"{_change(confirmed.ratio)} against the last good artifact{interval}")
+    suspect = night.suspect
+    if suspect is not None:
+        said.append(f"suspected by {suspect.trigger.value}: {_change(suspect.ratio)}, {_commits(night)}")
+    return "; ".join(said)
+
+
+def show_value(value: float | None, metric: Metric) -> str:
+    """Return a value in the unit that fits it."""
+    match metric:
+        case Metric.LATENCY | Metric.LOAD_TIME:
+            return units.time(value)
+        case Metric.PEAK_MEMORY | Metric.SIZE:
+            return units.size(value)
+        case Metric.ACCURACY:
+            return units.percent(value)
+        case _:
+            return units.NONE if value is None else units.significant(value)
+
+
+def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=_clean(night.cell), name=night.metric.value)
+    facts = {"state": night.state.value, "value": night.value, "level": night.level, "nights": night.nights}
+    properties = ElementTree.SubElement(case, "properties")
+    for name, value in facts.items():
+        if value is not None:
+            ElementTree.SubElement(properties, "property", name=name, value=str(value))
+    words = _clean(describe(night))
+    match night.state:
+        case State.REGRESSION:
+            ElementTree.SubElement(case, "failure", message=words, type="regression")
+        case State.FAILED:
+            ElementTree.SubElement(case, "error", message=words, type="failed")
+        case State.INCOMPLETE:
+            ElementTree.SubElement(case, "skipped", message=words)
+        case _:
+            if words:
+                ElementTree.SubElement(case, "system-out").text = words
+
+
+def _verdict(count: Counter[State]) -> str:
+    if count[State.REGRESSION]:
+        return f"**{count[State.REGRESSION]} of {count.total()} series regressed**, confirmed side by side."
+    if count[State.FAILED] or count[State.INCOMPLETE]:
+        missing = count[State.FAILED] + count[State.INCOMPLETE]
+        return f"**Nothing regressed in what was measured**; {missing} of {count.total()} series are missing."
+    return "**Nothing regressed.**"
+
+
+def _coverage(record: NightRecord, count: Counter[State]) -> str:
+    measured = count.total() - count[State.FAILED] - count[State.INCOMPLETE]
+    lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'not known'}."]
+    lines += [f"{count[state]} {state.value}." for state in State if count[state]]
+    lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
+    if record.again:
+        lines.append(f"Outlying values were measured again in {', '.join(record.again)}.")
+    return "\n".join(f"- {_cell(line)}" for line in lines)
+
+
+def _table(series: list[SeriesNight]) -> list[str]:
+    rows = ["| state | series | tonight | level before | |", "| --- | --- | ---: | ---: | --- |"]
+    for night in series:
+        cells = (
+            night.state.value,
+            f"`{night.series}`",
+            show_value(night.value, night.metric),
+            show_value(night.level, night.metric),
+            describe(night),
+        )
+        rows.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return rows
+
+
+def _cell(text: str) -> str:
+    """Words that neither end a cell of a table nor a line."""
+    return " ".join(_clean(text).replace("|", "\\|").split())
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("�", text)
+
+
+def _change(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %"
+
+
+def _commits(night: SeriesNight) -> str:
+    suspect = night.suspect
+    if suspect is None or suspect.first_bad is None:
+        return "commit not known"
+    return f"commits {suspect.last_good or '?'}..{suspect.first_bad}"

@@ -1,0 +1,260 @@
+"""One night from spec to verdicts: run, measure outliers again, enter, screen, confirm, write.
+
+The one decision: every step is made from what is stored, and what is stored is never made twice; so a night that was
+stopped anywhere is gone on with by the same code that began it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from harness import pipeline
+from harness.ab import PairPlan
+from harness.artifacts.stage import BuildOutcome
+from harness.devices import open_device
+from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError
+from harness.history.database import History, open_history
+from harness.history.figures import entries_of, make_series, run_facts
+from harness.history.ingest import append, decide
+from harness.history.queries import decisions_of, nights_of
+from harness.history.records import Decided, Decision, Entry, NightStatus, RunFacts
+from harness.metrics import Metric
+from harness.nightly.artifacts import keep_artifacts
+from harness.nightly.confirm import correct_for_many
+from harness.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
+from harness.nightly.record import Absent, Confirmation, Journal, NightRecord, SeriesNight, State, read_night
+from harness.nightly.screening import Known, Screened, screen_series
+from harness.nightly.sessions import Bench, confirm_all
+from harness.pipeline import Part, Places
+from harness.progress import Progress
+from harness.spec import Spec
+from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
+from harness.store import RUN_FILE, RunRecord, load_run, new_run_id, utc_now
+
+# Beside the window, nights that are needed to see the swap or the change that it begins after.
+NIGHTS_READ = 2 * WINDOW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a night works with: where things are kept, the history (a file or URL), and who is told of progress."""
+
+    places: Places
+    history: str
+    progress: Progress
+    plan: PairPlan = field(default_factory=PairPlan)
+
+
+def nightly(spec: Spec, tools: Tools, *, arl0: int = ARL0) -> NightRecord:
+    """Run a night of ``spec`` and return its finished record.
+
+    Raises `UsageError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C, after which the
+    night can be gone on with. Devices that are absent and cells that fail are in the record, and are no errors.
+    """
+    pipeline.check(spec)
+    with open_history(tools.history, create=True) as history:
+        record = NightRecord(
+            id=new_run_id(datetime.now(UTC)), created_at=utc_now(), spec=spec, history=history.where, arl0=arl0
+        )
+        journal = Journal(tools.places.results, record)
+        journal.note()
+        return _Night(journal, history, tools).go()
+
+
+def resume_night(name: str, tools: Tools) -> NightRecord:
+    """Go on with a night that was stopped; one that is finished writes its files again. Raises as `nightly` does."""
+    journal = Journal(tools.places.results, read_night(tools.places.results, name))
+    with open_history(tools.history, create=True) as history:
+        return _Night(journal, history, tools).go()
+
+
+class _Night:
+    """A night under way; every method makes one step, or finds that it is made."""
+
+    def __init__(self, journal: Journal, history: History, tools: Tools) -> None:
+        self._journal, self._history, self._tools = journal, history, tools
+
+    def go(self) -> NightRecord:
+        """Make every step that is not made yet."""
+        with _resumable(self._journal.record.id):
+            run = self._run()
+            if run is None:
+                return self._finish(None, {}, ())
+            known, screened = self._screen(run)
+            checked, outcome = pipeline.build(run.spec, self._tools.places, self._tools.progress)
+            self._enter(run, screened, outcome)
+            bench = Bench(
+                history=self._history,
+                places=self._tools.places,
+                progress=self._tools.progress,
+                plan=self._tools.plan,
+                outcome=outcome,
+                checked=checked,
+            )
+            confirm_all(self._journal, bench, run, {name: k.nights for name, k in known.items()})
+            return self._finish(run, screened, correct_for_many(self._journal.record.confirmations))
+
+    def _run(self) -> RunRecord | None:
+        """The night's run on the devices that are there; None when there is none."""
+        record = self._journal.record
+        if record.run is None:
+            self._journal.note(run=record.id, absent=_absent(record.spec.device))
+            record = self._journal.record
+        missing = {absent.device for absent in record.absent}
+        present = tuple(device for device in record.spec.device if device not in missing)
+        if not present:
+            return None
+        run = self._measure(replace(record.spec, device=present), Part(run_id=record.run, order=record.id))
+        self._journal.note(commit=run.commit)
+        return run
+
+    def _measure(self, spec: Spec, part: Part) -> RunRecord:
+        """Make a run, go on with it, or find it finished; what a lost device left out stays out."""
+        results, name = self._tools.places.results, part.run_id or ""
+        try:
+            if not (results / name / RUN_FILE).is_file():
+                return pipeline.run(spec, self._tools.places, self._tools.progress, part=part)
+            stored = load_run(results, name)
+            return stored if stored.finished_at else pipeline.resume(name, self._tools.places, self._tools.progress)
+        except (IncompleteError, DeviceError):
+            return load_run(results, name)
+
+    def _screen(self, run: RunRecord) -> tuple[dict[str, Known], dict[str, Screened]]:
+        """Screen every series; what lies out is measured again before it enters, twice at most."""
+        facts, arl0 = run_facts(run), self._journal.record.arl0
+        tonight: dict[str, list[Entry]] = {}
+        for entry in entries_of(run):
+            tonight.setdefault(entry.series.name, []).append(entry)
+        known = {name: self._known(name, facts) for name in tonight}
+        screened = {name: screen_series(known[name], found, facts, arl0) for name, found in tonight.items()}
+        for number in range(1, MOST_MEASURED):
+            cells = frozenset(s.night.cell for s in screened.values() if s.again)
+            more = self._measure_again(run, cells, number) if cells else ()
+            more = tuple(e for e in more if screened[e.series.name].again and e.figures is not None)
+            for entry in more:
+                tonight[entry.series.name].append(entry)
+            for name in {entry.series.name for entry in more}:
+                screened[name] = screen_series(known[name], tonight[name], facts, arl0)
+            if not more:
+                break
+        return known, screened
+
+    def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[Entry, ...]:
+        name = f"{run.id}-again-{number}"
+        devices = tuple(dict.fromkeys(c.device for c in run.plan.cells if c.key in cells))
+        spec = replace(run.spec, device=devices)
+        found = self._measure(spec, Part(run_id=name, cells=cells, order=name))
+        self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
+        return entries_of(found)
+
+    def _known(self, series: str, tonight: RunFacts) -> Known:
+        nights = nights_of(self._history, series, last=NIGHTS_READ)
+        return Known(
+            nights=tuple(
+                night
+                for night in nights
+                if night.status is NightStatus.OK and night.figures and night.created_at < tonight.created_at
+            ),
+            decisions=tuple(d for d in decisions_of(self._history, series) if d.seen_run != tonight.name),
+        )
+
+    def _enter(self, run: RunRecord, screened: dict[str, Screened], outcome: BuildOutcome) -> None:
+        append(self._history, run_facts(run), [entry for one in screened.values() for entry in one.entries])
+        ran = {m.artifact.sha256 for m in run.measurements if m.artifact}
+        artifacts = [a for a in outcome.artifacts.values() if a.manifest.sha256 in ran]
+        keep_artifacts(self._history, self._tools.places.results, artifacts)
+        self._journal.note(entered=True, suspects=tuple(s.night.suspect for s in screened.values() if s.night.suspect))
+
+    def _finish(
+        self, run: RunRecord | None, screened: dict[str, Screened], confirmations: tuple[Confirmation, ...]
+    ) -> NightRecord:
+        """Enter the decisions, write the files, and close the record."""
+        said = {confirmation.series: confirmation for confirmation in confirmations}
+        series = [_with(one.night, said.get(name)) for name, one in screened.items()]
+        series += _not_measured(self._journal.record, run, {night.cell for night in series})
+        if run is not None:
+            for night in series:
+                self._decide(night, run)
+        self._journal.note(series=tuple(series), finished_at=self._journal.record.finished_at or utc_now())
+        self._journal.write(JUNIT_FILE, junit(self._journal.record))
+        self._journal.write(MARKDOWN_FILE, markdown(self._journal.record).encode())
+        return self._journal.record
+
+    def _decide(self, night: SeriesNight, run: RunRecord) -> None:
+        suspect, said = night.suspect, night.confirmation
+        if suspect is None or said is None:
+            return
+        decided = Decided(
+            series=night.series,
+            first_run=suspect.first_run,
+            seen_run=run.id,
+            decision=said.decision,
+            ratio=said.ratio,
+            low=said.low,
+            high=said.high,
+        )
+        decide(self._history, decided)
+
+
+def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
+    """The devices that cannot be opened now."""
+    found: list[Absent] = []
+    for key in devices:
+        try:
+            with open_device(key):
+                pass
+        except DeviceError as error:
+            found.append(Absent(device=key, reason=str(error)))
+    return tuple(found)
+
+
+def _with(night: SeriesNight, said: Confirmation | None) -> SeriesNight:
+    """A series with what its confirmation made of it."""
+    if said is None:
+        return night
+    match said.decision:
+        case Decision.CONFIRMED:
+            state = State.REGRESSION if said.worse else State.IMPROVEMENT
+        case Decision.REFUTED:
+            state = State.NONE
+        case _:
+            state = State.SUSPICIOUS
+    return replace(night, state=state, confirmation=said, reason=said.reason)
+
+
+def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
+    """A series for each cell that should have been measured and was not, with the reason."""
+    reasons = {absent.device: absent.reason for absent in record.absent}
+    cells = pipeline.check(record.spec).plan.cells if reasons or run is None else run.plan.cells
+    tried = {m.cell: m.reason for m in run.measurements} if run else {}
+    return [
+        SeriesNight(
+            series=make_series(cell, Metric.LATENCY).name,
+            cell=cell.key,
+            metric=Metric.LATENCY,
+            state=State.INCOMPLETE,
+            reason=reasons.get(cell.device)
+            or tried.get(cell.key)
+            or "the device went away before this cell was measured",
+        )
+        for cell in cells
+        if cell.key not in measured
+        # A hole with its reason is a result.
+        and cell.key not in tried
+    ]
+
+
+@contextmanager
+def _resumable(name: str) -> Iterator[None]:
+    how = f"go on with: phonebench nightly --resume={name}"
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedRunError):
+        msg = f"stopped; {how}"
+        raise InterruptedRunError(msg) from None
+    except StoreError as error:
+        msg = f"{error}; then {how}"
+        raise StoreError(msg) from error

@@ -1,0 +1,196 @@
+"""What a night is and how far it has got: the native record of ``phonebench nightly``.
+
+The one decision: the record is also the journal. It is replaced on disk after every step, so that a night that was
+killed goes on where it stood, and nothing is measured or confirmed twice.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import StoreError, UsageError
+from harness.history.records import Decision
+from harness.metrics import Metric
+from harness.spec import Spec
+from harness.stats.screening import ARL0
+from harness.storage import storage_errors, write_whole
+from harness.store import REPLIES_FOLDER
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+FOLDER = "nightly"
+RECORD_FILE = "night.json"
+
+
+class Trigger(StrEnum):
+    """Why a change is suspected."""
+
+    SCREEN = "screen"
+    STEP = "large step"
+    TOLERANCE = "tolerance"
+    GARBAGE = "garbage"
+
+
+class State(StrEnum):
+    """What a night says of one series. The first two are confirmed; only ``regression`` fails the job.
+
+    ``failed``: the cell was tried and gave no figure. ``incomplete``: it was not tried, its device was not there.
+    """
+
+    REGRESSION = "regression"
+    IMPROVEMENT = "improvement"
+    SUSPICIOUS = "suspicious"
+    NONE = "none"
+    INSUFFICIENT = "insufficient data"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A device that could not be opened, and why."""
+
+    device: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A change that waits for its confirmation. ``first_run``: the first night of the new level.
+
+    ``good_run`` and ``good_sha256`` are the run and the artifact of the last night before it, ``sha256`` is tonight's
+    artifact. ``ratio`` is new over old as screened. The cause lies after commit ``last_good``, not after ``first_bad``.
+    """
+
+    series: str
+    cell: str
+    metric: Metric
+    trigger: Trigger
+    worse: bool
+    ratio: float
+    first_run: str
+    good_run: str
+    good_sha256: str
+    sha256: str
+    last_good: str | None
+    first_bad: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What the side-by-side measurement of a suspect said, before the night's correction for several of them.
+
+    ``decision`` is that of this one alone; ``ratio`` is new over old with its 95 % interval, from ``pairs`` pairs.
+    """
+
+    series: str
+    decision: Decision
+    worse: bool
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    pairs: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesNight:
+    """One series on one night: its state, tonight's value and that of the level it is held against, and why."""
+
+    series: str
+    cell: str
+    metric: Metric
+    state: State
+    value: float | None = None
+    level: float | None = None
+    nights: int = 0
+    measured: int = 1
+    reason: str = ""
+    suspect: Suspect | None = None
+    confirmation: Confirmation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightRecord:
+    """The content of ``night.json``. Times are ISO 8601, UTC.
+
+    ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series once more. What is None
+    has not been reached yet.
+    """
+
+    schema: int = SCHEMA
+    id: str
+    created_at: str
+    finished_at: str | None = None
+    spec: Spec
+    history: str
+    arl0: int = ARL0
+    run: str | None = None
+    commit: str | None = None
+    absent: tuple[Absent, ...] = ()
+    again: tuple[str, ...] = ()
+    entered: bool = False
+    suspects: tuple[Suspect, ...] | None = None
+    confirmations: tuple[Confirmation, ...] = ()
+    series: tuple[SeriesNight, ...] | None = None
+
+
+class Journal:
+    """The record of one night on disk; `note` is the only way to change it."""
+
+    def __init__(self, results: Path, record: NightRecord) -> None:
+        self.folder = results / FOLDER / record.id
+        self.record = record
+
+    def note(self, **changes: object) -> None:
+        """Replace fields of the record and wait until it is on disk. Raises `StoreError`."""
+        self.record = replace(self.record, **changes)  # type: ignore[arg-type]
+        self.write(RECORD_FILE, msgspec.json.format(msgspec.json.encode(self.record), indent=1))
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a file of the night, whole or not at all, and return its path. Raises `StoreError`."""
+        path = self.folder / name
+        with storage_errors(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        return path
+
+    def keep(self, data: bytes, suffix: str) -> str:
+        """Keep a reply compressed under its SHA-256, which is returned. Raises `StoreError`."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.write(f"{REPLIES_FOLDER}/{digest}{suffix}.gz", gzip.compress(data, compresslevel=1, mtime=0))
+        return digest
+
+
+def read_night(results: Path, name: str) -> NightRecord:
+    """Read a night by its id, or the ``latest``. Raises `UsageError` when there is none, `StoreError`."""
+    root = results / FOLDER
+    nights = sorted(folder.parent.name for folder in root.glob(f"*/{RECORD_FILE}"))
+    if not nights:
+        msg = f"there are no nights in {str(root)!r}; make one with: phonebench nightly SPEC"
+        raise UsageError(msg)
+    found = nights[-1] if name == "latest" else name
+    if found not in nights:
+        msg = f"{name!r} is no night in {str(root)!r}; the newest is {nights[-1]!r}"
+        raise UsageError(msg)
+    path = root / found / RECORD_FILE
+    try:
+        data = path.read_bytes()
+        schema = msgspec.json.decode(data, type=dict[str, object]).get("schema")
+        if schema != SCHEMA:
+            msg = (
+                f"{str(path)!r} has schema {schema!r}, this phonebench reads schema {SCHEMA}: use the version it is of"
+            )
+            raise StoreError(msg)
+        return msgspec.json.decode(data, type=NightRecord)
+    except (OSError, ValueError, UsageError) as error:
+        msg = f"{str(path)!r} cannot be read: {error}; begin a new night"
+        raise StoreError(msg) from error

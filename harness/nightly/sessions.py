@@ -1,0 +1,147 @@
+"""All confirmations of a night, cell by cell: which artifact against which, on which device.
+
+The one decision: what a confirmation said is in the journal before the next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.ab import PairPlan
+from harness.artifacts.manifest import Artifact
+from harness.artifacts.stage import BuildOutcome
+from harness.deploy import deploy
+from harness.devices import open_device
+from harness.errors import DeviceError, StoreError, UsageError
+from harness.history.database import History
+from harness.history.records import Night
+from harness.measurement import Measurement
+from harness.nightly.artifacts import kept_file, last_good
+from harness.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
+from harness.nightly.record import Confirmation, Journal, Suspect, Trigger
+from harness.nightly.screening import EXACT
+from harness.outcome import Job
+from harness.pipeline import Checked, Places, gates_of
+from harness.plan import Cell
+from harness.profiles import PROFILES, ProfileName
+from harness.progress import Progress
+from harness.store import RunRecord, load_run
+
+Nights = Mapping[str, Sequence[Night]]
+
+NONE_KEPT = "no artifact of an earlier night is kept here, so there is nothing to hold tonight's against"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What confirmations are made with: the models and artifacts of tonight, the history, and where things are kept."""
+
+    history: History
+    places: Places
+    progress: Progress
+    plan: PairPlan
+    outcome: BuildOutcome
+    checked: Checked
+
+
+def confirm_all(journal: Journal, bench: Bench, run: RunRecord, nights: Nights) -> None:
+    """Confirm every suspect of the journal that has no confirmation yet; ``nights`` are those before, by series.
+
+    Raises `StoreError`. A device that is gone leaves its suspects undecided.
+    """
+    done = {confirmation.series for confirmation in journal.record.confirmations}
+    waiting = [suspect for suspect in journal.record.suspects or () if suspect.series not in done]
+    by_cell: dict[str, list[Suspect]] = {}
+    for suspect in waiting:
+        by_cell.setdefault(suspect.cell, []).append(suspect)
+    if not by_cell:
+        return
+    cells = {cell.key: cell for cell in run.plan.cells}
+    bench.progress.start("confirm", len(by_cell))
+    try:
+        for key, suspects in by_cell.items():
+            bench.progress.begin(key)
+            found = _Confirming(journal, bench, run, cells[key]).confirm(suspects, nights)
+            journal.note(confirmations=(*journal.record.confirmations, *found))
+            bench.progress.step(key, ", ".join(c.decision.value for c in found))
+    finally:
+        bench.progress.finish()
+
+
+class _Confirming:
+    """The confirmations of one cell."""
+
+    def __init__(self, journal: Journal, bench: Bench, run: RunRecord, cell: Cell) -> None:
+        self._journal, self._bench, self._run, self._cell = journal, bench, run, cell
+
+    def confirm(self, suspects: Sequence[Suspect], nights: Nights) -> tuple[Confirmation, ...]:
+        """Return one confirmation a suspect."""
+        found: list[Confirmation] = []
+        by_good: dict[str, list[Suspect]] = {}
+        for suspect in suspects:
+            if suspect.metric in EXACT or suspect.trigger is Trigger.GARBAGE:
+                found.append(self._by_record(suspect))
+            elif suspect.good_sha256 == suspect.sha256:
+                found.append(same_file(suspect))
+            else:
+                good = last_good(
+                    self._bench.history, self._results, nights[suspect.series], first_bad=suspect.first_run
+                )
+                by_good.setdefault(good or "", []).append(suspect)
+        for good, group in by_good.items():
+            found += self._by_pairs(good, group) if good else [unconfirmed(s, NONE_KEPT) for s in group]
+        return tuple(found)
+
+    @property
+    def _results(self) -> Path:
+        return self._bench.places.results
+
+    def _by_record(self, suspect: Suspect) -> Confirmation:
+        tonight = _measurement(self._run, suspect.cell)
+        if tonight is None:
+            return unconfirmed(suspect, "tonight's measurement is gone")
+        try:
+            good = _measurement(load_run(self._results, suspect.good_run), suspect.cell)
+        except (UsageError, StoreError):
+            good = None
+        return confirm_by_record(suspect, self._cell, good, tonight)
+
+    def _by_pairs(self, good: str, suspects: Sequence[Suspect]) -> tuple[Confirmation, ...]:
+        jobs = self._job(good), self._job(suspects[0].sha256)
+        if jobs[0] is None or jobs[1] is None:
+            return tuple(unconfirmed(suspect, NONE_KEPT) for suspect in suspects)
+        pair = jobs[0], jobs[1]
+        try:
+            with ExitStack() as stack:
+                device = stack.enter_context(open_device(self._cell.device))
+                for job in pair:
+                    if job.artifact.path is not None and job.artifact.manifest.sha256 is not None:
+                        deploy(device, job.artifact.path, job.artifact.manifest.sha256)
+                gates = stack.enter_context(gates_of({self._cell.device: device}, self._results))
+                gate = gates[self._cell.device]
+                return confirm_by_pairs(suspects, pair, gate, self._journal, plan=self._bench.plan)
+        except DeviceError as error:
+            return tuple(unconfirmed(suspect, f"the device is gone: {error}") for suspect in suspects)
+
+    def _job(self, sha256: str) -> Job | None:
+        """Tonight's cell with the kept artifact of that digest; None when it is not here or its model is not."""
+        bench, cell = self._bench, self._cell
+        path = kept_file(bench.history, self._results, sha256)
+        model, artifact = bench.outcome.models.get(cell.model), bench.outcome.artifacts.get(cell.build)
+        if path is None or model is None or artifact is None:
+            return None
+        return Job(
+            cell=cell,
+            card=next(card for card in bench.checked.cards if card.name == cell.model),
+            artifact=Artifact(manifest=replace(artifact.manifest, sha256=sha256, bytes=path.stat().st_size), path=path),
+            model=model,
+            profile=PROFILES[ProfileName.STANDARD],
+            timeout_s=bench.checked.spec.timeout,
+        )
+
+
+def _measurement(run: RunRecord, cell: str) -> Measurement | None:
+    return next((m for m in run.measurements if m.cell == cell), None)

@@ -1,0 +1,79 @@
+"""Quality targets of MLPerf Mobile, as gates that a model's folder may name with ``target``.
+
+The one decision: a target relative to the float model is judged on the same inputs, pair by pair, and with an interval:
+on a few hundred inputs "98 % of fp32" is often neither met nor missed, and then the answer is ``undecided``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.measurement import Passed, TargetFacts
+from harness.stats.bootstrap import mean_interval
+from harness.stats.proportions import compare_correct
+
+
+class Preset(StrEnum):
+    """The targets of the MLPerf Mobile rules."""
+
+    CLASSIFICATION = "mlperf-classification"
+    DETECTION = "mlperf-detection"
+    SEGMENTATION = "mlperf-segmentation"
+    SUPER_RESOLUTION = "mlperf-super-resolution"
+    LANGUAGE = "mlperf-language"
+    SSD = "mlperf-ssd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetFacts:
+    """What is wanted: a share of the float model's figure, or a figure by itself in the metric's unit."""
+
+    metric: str
+    relative: float | None = None
+    absolute: float | None = None
+
+
+PRESETS: dict[Preset, PresetFacts] = {
+    Preset.CLASSIFICATION: PresetFacts(metric="top-1", relative=0.98),
+    Preset.DETECTION: PresetFacts(metric="mAP", relative=0.95),
+    Preset.SEGMENTATION: PresetFacts(metric="mIoU", relative=0.96),
+    Preset.SUPER_RESOLUTION: PresetFacts(metric="PSNR in dB", absolute=33.0),
+    Preset.LANGUAGE: PresetFacts(metric="F1", relative=0.93),
+    Preset.SSD: PresetFacts(metric="mAP", relative=0.93),
+}
+
+
+def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[bool]) -> TargetFacts:
+    """Judge right answers against the float model's on the same inputs. Raises ValueError when their counts differ."""
+    facts = PRESETS[preset]
+    paired = compare_correct(float_right, right)
+    base = sum(float_right) / len(float_right)
+    wanted = _wanted(facts, base)
+    return _target(preset, facts.metric, wanted, (base + paired.difference, base + paired.low, base + paired.high))
+
+
+def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence[float]) -> TargetFacts:
+    """Judge scores, one an input, against the float model's; paired bootstrap over inputs.
+
+    A target by itself needs no ``float_scores``. Raises ValueError when one is needed and their counts differ.
+    """
+    facts, value = PRESETS[preset], sum(scores) / len(scores)
+    if facts.absolute is not None:
+        return _target(preset, facts.metric, facts.absolute, (value, *mean_interval(scores)))
+    base = sum(float_scores) / len(float_scores) if float_scores else 0.0
+    low, high = mean_interval([b - a for a, b in zip(float_scores, scores, strict=True)])
+    return _target(preset, facts.metric, _wanted(facts, base), (value, base + low, base + high))
+
+
+def _wanted(facts: PresetFacts, base: float) -> float:
+    return facts.absolute if facts.absolute is not None else (facts.relative or 1.0) * base
+
+
+def _target(preset: Preset, metric: str, wanted: float, found: tuple[float, float, float]) -> TargetFacts:
+    value, low, high = found
+    passed = Passed.YES if low >= wanted else Passed.NO if high < wanted else Passed.UNDECIDED
+    return TargetFacts(
+        preset=preset.value, metric=metric, wanted=wanted, value=value, low=low, high=high, passed=passed
+    )

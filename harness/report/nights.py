@@ -1,0 +1,213 @@
+"""The nights of one series as a chart: values with their intervals, the level of each segment, changes and swaps.
+
+The one decision: colour is for what a person must act on. Confirmed changes are red or green, everything that is only
+suspected or merely different (a swap) is grey.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.history.records import Decision, Night
+from harness.history.story import Change, Story
+from harness.measurement import ConditionId
+from harness.metrics import Metric
+from harness.report import units
+from harness.report.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
+from harness.storage import storage_errors, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HEIGHT_INCHES = 4.2
+POINT = "#0072b2"
+WORSE, BETTER = "#d55e00", "#009e73"
+# What makes one night less trustworthy than its neighbours; what is so every night says nothing about a night.
+TAINTS = frozenset(
+    {
+        ConditionId.THERMAL,
+        ConditionId.LOW_BATTERY,
+        ConditionId.UNSTEADY,
+        ConditionId.BUSY_HOST,
+        ConditionId.FALLBACK,
+    }
+)
+COMMIT_SHOWN = 8
+# Lines of words above the frame, how far apart, and about how wide a letter of theirs is; all in points.
+LINES, LINE_POINTS, CHARACTER_POINTS = 4, 12, 4.9
+
+
+def write_chart(story: Story, path: Path) -> Path | None:
+    """Draw ``story`` to ``path``, an .svg or a .png, and return it; None without a night that has a value.
+
+    Raises `UsageError` for another ending, `StoreError` when it cannot be written.
+    """
+    drawers = {".svg": _svg_bytes, ".png": nights_png}
+    if path.suffix.lower() not in drawers:
+        msg = f"{str(path)!r} ends in {path.suffix!r}: a chart is written as .svg or .png"
+        raise UsageError(msg)
+    data = drawers[path.suffix.lower()](story)
+    if data is None:
+        return None
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    return path
+
+
+def nights_svg(story: Story) -> str | None:
+    """Return the chart of ``story`` as SVG; None without a night that has a value."""
+    figure = _draw(story)
+    return None if figure is None else svg_of(figure)
+
+
+def nights_png(story: Story) -> bytes | None:
+    """Return the same chart as PNG."""
+    figure = _draw(story)
+    return None if figure is None else png_of(figure)
+
+
+def is_tainted(night: Night) -> bool:
+    """Return whether something made this night less trustworthy than others."""
+    return any(name in TAINTS for name in night.conditions)
+
+
+def unit_of(story: Story) -> units.Unit:
+    """Return the unit to show the values of ``story`` in."""
+    values = [night.figures.value for night in story.nights if night.figures]
+    match story.series.unit:
+        case "ns":
+            return units.time_unit(values)
+        case "bytes":
+            return units.size_unit(values)
+        case _:
+            # The metric that a model's folder names may be on any scale.
+            return units.PERCENT if story.series.metric is Metric.ACCURACY else units.PLAIN
+
+
+def commit_range(change: Change) -> str:
+    """Return where to look for the cause: after the last good commit, up to the first bad one."""
+    if change.first_bad is None:
+        return "commit not known"
+    if change.last_good in (None, change.first_bad):
+        return f"at {change.first_bad[:COMMIT_SHOWN]}"
+    return f"{(change.last_good or '')[:COMMIT_SHOWN]}..{change.first_bad[:COMMIT_SHOWN]}"
+
+
+def _svg_bytes(story: Story) -> bytes | None:
+    svg = nights_svg(story)
+    return None if svg is None else svg.encode()
+
+
+def _draw(story: Story) -> Figure | None:
+    if not story.nights:
+        return None
+    unit = unit_of(story)
+    figure = new_figure(WIDTH_INCHES, HEIGHT_INCHES)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.12, top=0.78)
+    times = [_time(night) for night in story.nights]
+    _points(axes, story, times, unit)
+    _levels(axes, story, times, unit)
+    _axes(axes, story, unit)
+    _rules(axes, story, times)
+    _gaps(axes, story)
+    return figure
+
+
+def _time(night: Night) -> float:
+    """When the night was, in the days that matplotlib's axes count."""
+    from matplotlib.dates import date2num
+
+    return float(date2num(datetime.fromisoformat(night.created_at)))
+
+
+def _points(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> None:
+    for night, at in zip(story.nights, times, strict=True):
+        known = night.figures
+        if known is None:
+            continue
+        y = known.value / unit.size
+        if known.low is not None and known.high is not None:
+            axes.plot([at, at], [known.low / unit.size, known.high / unit.size], color=POINT, linewidth=0.9, alpha=0.5)
+        face = "none" if is_tainted(night) else POINT
+        axes.plot([at], [y], marker="o", markersize=4, markerfacecolor=face, markeredgecolor=POINT, linestyle="none")
+
+
+def _levels(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> None:
+    for segment in story.segments:
+        level = segment.median / unit.size
+        axes.plot([times[segment.first], times[segment.last]], [level, level], color=INK, linewidth=1.4, zorder=3)
+
+
+def _axes(axes: Axes, story: Story, unit: units.Unit) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=4, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    low, high = axes.get_ylim()
+    margin = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylabel(
+        f"{story.series.metric.replace('_', ' ')}, {unit.name}".rstrip(", "), fontsize=FONT_SIZE, color=MUTED
+    )
+    axes.set_title(story.series.name, fontsize=FONT_SIZE, color=INK, loc="left", pad=8 + LINES * LINE_POINTS)
+    bare(axes, grid="y")
+
+
+def _rules(axes: Axes, story: Story, times: list[float]) -> None:
+    """A vertical rule a change or swap, its words above the frame on the lowest line where they cover no others."""
+    marks = [(c.index, _change_words(c), *_change_look(c)) for c in story.changes]
+    marks += [(s.index, _short(f"{s.kind}: {s.before} → {s.after}"), MUTED, ":") for s in story.swaps]
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(LINES)]
+    for index, words, colour, style in sorted(marks, key=lambda mark: mark[0]):
+        axes.axvline(times[index], color=colour, linewidth=1.2, linestyle=style, zorder=1)
+        right = index > len(times) / 2
+        x = float(axes.transData.transform((times[index], 0))[0])
+        width = CHARACTER_POINTS * len(words)
+        span = (x - width, x) if right else (x, x + width)
+        line = next((i for i, spans in enumerate(taken) if not any(_meet(span, s) for s in spans)), LINES - 1)
+        taken[line].append(span)
+        axes.annotate(
+            words,
+            (times[index], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3 if right else 3, 3 + LINE_POINTS * line),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=FONT_SIZE - 2,
+            color=colour,
+        )
+
+
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _gaps(axes: Axes, story: Story) -> None:
+    """A cross at the foot for each night on which the cell failed."""
+    foot = axes.get_ylim()[0]
+    for night in story.gaps:
+        axes.plot([_time(night)], [foot], marker="x", markersize=5, color=MUTED, clip_on=False, linestyle="none")
+    axes.axhline(foot, color=GRID, linewidth=0.7)
+
+
+def _change_words(change: Change) -> str:
+    by = "" if change.ratio is None else f"{100 * (change.ratio - 1):+.1f} % "
+    return f"{by}{change.decision or 'suspected'}, {commit_range(change)}"
+
+
+def _change_look(change: Change) -> tuple[str, str]:
+    """The colour and the style of a change's rule."""
+    if change.decision is not Decision.CONFIRMED:
+        return MUTED, "--"
+    return WORSE if change.worse else BETTER, "-"
+
+
+def _short(words: str, most: int = 64) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}…"

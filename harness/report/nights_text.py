@@ -1,0 +1,111 @@
+"""The nights of one series as rows for the terminal, and as plain values for ``--json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.history.records import Latest, Night
+from harness.history.story import Story
+from harness.report import units
+from harness.report.nights import COMMIT_SHOWN, commit_range, unit_of
+
+TITLES = ("night", "value", "95 % interval", "launches", "commit", "")
+
+
+def night_rows(story: Story, *, last: int) -> list[tuple[str, ...]]:
+    """Return one row a night, the newest ``last`` of them, failed nights in their place; a title's unit is a row's."""
+    unit = unit_of(story)
+    notes = _notes(story)
+    rows = [(night.created_at, _row(night, unit, notes.get(index, []))) for index, night in enumerate(story.nights)]
+    rows += [(night.created_at, _row(night, unit, [night.status.value])) for night in story.gaps]
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0])][-last:]
+
+
+def summary_lines(story: Story) -> list[str]:
+    """Return what stands below the table: the level of the last segment, and each change and swap in words."""
+    unit = unit_of(story)
+    lines = []
+    if story.segments:
+        newest = story.segments[-1]
+        since = story.nights[newest.first].night
+        lines.append(f"level since {since}: {unit.full(newest.median)} over {newest.last - newest.first + 1} nights")
+    return lines + [f"{story.nights[i].night}: {words}" for i, found in _notes(story).items() for words in found]
+
+
+def story_json(story: Story) -> dict[str, Any]:
+    """Return ``story`` as plain values, all of its nights; times are ISO 8601, values in the unit of the series."""
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(story)
+    return {"schema": 1, **plain}
+
+
+def latest_rows(newest: Latest, *, most: int) -> list[tuple[str, ...]]:
+    """Return the series that differ most from the mean of the nights before, as rows; those without any stand last."""
+    ratios = [value / mean if mean else None for value, mean in zip(newest.value, newest.mean, strict=True)]
+    order = sorted(range(len(ratios)), key=lambda i: -abs((ratios[i] or 1.0) - 1))[:most]
+    return [
+        (
+            newest.series[i],
+            _show(newest.value[i], newest.unit[i]),
+            _show(newest.mean[i], newest.unit[i]),
+            f"{_show(newest.low[i], newest.unit[i])} to {_show(newest.high[i], newest.unit[i])}",
+            str(newest.before[i]),
+            units.NONE if ratios[i] is None else f"{100 * ((ratios[i] or 1.0) - 1):+.1f} %",
+        )
+        for i in order
+    ]
+
+
+def latest_json(newest: Latest | None) -> dict[str, Any]:
+    """Return the newest night as plain values, one object a series."""
+    if newest is None:
+        return {"schema": 1, "night": None, "series": []}
+    names = ("unit", "value", "before", "mean", "low", "high")
+    columns = [getattr(newest, name) for name in names]
+    items = [
+        {"series": series, **dict(zip(names, row, strict=True))}
+        for series, *row in zip(newest.series, *columns, strict=True)
+    ]
+    return {"schema": 1, "night": newest.night, "series": items}
+
+
+def _row(night: Night, unit: units.Unit, notes: list[str]) -> tuple[str, ...]:
+    known = night.figures
+    interval = units.NONE
+    if known is not None and known.low is not None and known.high is not None:
+        interval = f"{unit.show(known.low)} to {unit.show(known.high)}"
+    return (
+        night.night,
+        unit.full(known.value if known else None),
+        interval,
+        str(known.count) if known else units.NONE,
+        (night.commit or units.NONE)[:COMMIT_SHOWN],
+        "; ".join([*notes, *night.conditions]),
+    )
+
+
+def _notes(story: Story) -> dict[int, list[str]]:
+    """What happened on each night, in words, by its index."""
+    found: dict[int, list[str]] = {}
+    for swap in story.swaps:
+        found.setdefault(swap.index, []).append(f"{swap.kind} swapped: {swap.before} → {swap.after}")
+    for change in story.changes:
+        by = "" if change.ratio is None else f" by {100 * (change.ratio - 1):+.1f} %"
+        interval = ""
+        if change.low is not None and change.high is not None:
+            interval = f" ({100 * (change.low - 1):+.1f} to {100 * (change.high - 1):+.1f} %)"
+        way = "worse" if change.worse else "better"
+        words = f"{change.decision or 'suspected'} change for the {way}{by}{interval}, {commit_range(change)}"
+        found.setdefault(change.index, []).append(words)
+    return dict(sorted(found.items()))
+
+
+def _show(value: float | None, unit: str) -> str:
+    match unit:
+        case "ns":
+            return units.time(value)
+        case "bytes":
+            return units.size(value)
+        case _:
+            return units.PLAIN.full(value)

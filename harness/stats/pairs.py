@@ -1,0 +1,281 @@
+"""Effects from pairs and from two groups: the ratio with its interval, Hodges-Lehmann, and rank tests.
+
+The one decision: everything is on the logarithm, because latencies differ by factors, and the unit is a pair of
+launches or a launch, never a call. The verdict rests on the t interval; the ranks are its companion, which outlying
+pairs cannot move far.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.stats.student import t_probability, t_quantile
+
+LEVEL = 0.975
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A change on the logarithm: ``estimate`` ln(B / A) with its 95 % interval, and the p-value of "no change".
+
+    ``hodges_lehmann`` with ``hl_low`` to ``hl_high`` is the companion from ranks; its ends are None where so few pairs
+    cannot reach 95 %. ``rank_p`` is the exact p-value of the rank test. ``count`` is the number of pairs, or the
+    smaller number of launches.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    hodges_lehmann: float
+    hl_low: float | None
+    hl_high: float | None
+    rank_p: float
+    spread: float
+    count: int
+
+
+def paired_effect(log_ratios: Sequence[float]) -> Effect | None:
+    """Return the effect of pairs d_i = ln(B_i / A_i): mean ± t·s/√P (Kalibera and Jones 2013), signed ranks beside it.
+
+    ``spread`` is s, the standard deviation of a pair. None for fewer than two pairs. Raises ValueError for a value
+    that is not finite.
+    """
+    values = _finite(log_ratios)
+    count = len(values)
+    if count < 2:
+        return None
+    mean, spread = statistics.fmean(values), statistics.stdev(values)
+    error = spread / math.sqrt(count)
+    half = t_quantile(LEVEL, count - 1) * error
+    low, high = hodges_lehmann_interval(values)
+    return Effect(
+        estimate=mean,
+        low=mean - half,
+        high=mean + half,
+        p_value=_two_sided(mean, error, count - 1),
+        hodges_lehmann=hodges_lehmann(values),
+        hl_low=low,
+        hl_high=high,
+        rank_p=signed_rank_p(values),
+        spread=spread,
+        count=count,
+    )
+
+
+def group_effect(log_a: Sequence[float], log_b: Sequence[float]) -> Effect | None:
+    """Return the effect between two groups of launches, logarithms of their medians: Welch's interval on the means.
+
+    Welch (1947) with the degrees of freedom rounded down; Mann-Whitney and the Hodges-Lehmann shift beside it.
+    ``spread`` is the pooled standard deviation of a launch. None when a group has fewer than two launches. Raises
+    ValueError for a value that is not finite.
+    """
+    a, b = _finite(log_a), _finite(log_b)
+    if min(len(a), len(b)) < 2:
+        return None
+    part_a, part_b = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
+    error = math.sqrt(part_a + part_b)
+    degrees = _welch_degrees((part_a, len(a)), (part_b, len(b)))
+    difference = statistics.fmean(b) - statistics.fmean(a)
+    half = t_quantile(LEVEL, degrees) * error
+    low, high = shift_interval(a, b)
+    return Effect(
+        estimate=difference,
+        low=difference - half,
+        high=difference + half,
+        p_value=_two_sided(difference, error, degrees),
+        hodges_lehmann=shift(a, b),
+        hl_low=low,
+        hl_high=high,
+        rank_p=mann_whitney_p(a, b),
+        spread=math.sqrt((statistics.variance(a) + statistics.variance(b)) / 2),
+        count=min(len(a), len(b)),
+    )
+
+
+def pairs_for_half_width(spread: float, half_width: float) -> int:
+    """Return how many pairs of standard deviation ``spread`` give an interval of ± ``half_width``, at least 2.
+
+    The least n with t(0.975, n - 1)·s/√n <= half_width, at most 10,000. Raises ValueError unless both are sensible.
+    """
+    if not spread >= 0 or not half_width > 0:
+        msg = f"no count of pairs for spread {spread!r} and half-width {half_width!r}: give 0 or more, and over 0"
+        raise ValueError(msg)
+    low, high = 2, 10_000
+    while low < high:
+        middle = (low + high) // 2
+        if t_quantile(LEVEL, middle - 1) * spread / math.sqrt(middle) <= half_width:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def hodges_lehmann(values: Sequence[float]) -> float:
+    """Return the median of the Walsh averages (x_i + x_j) / 2, i <= j (Hodges and Lehmann 1963).
+
+    Raises ValueError without values.
+    """
+    if not values:
+        msg = "there are no values to take the Hodges-Lehmann estimate of"
+        raise ValueError(msg)
+    return float(np.median(_walsh(values)))
+
+
+def hodges_lehmann_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the distribution-free 95 % interval that belongs to it: order statistics of the Walsh averages.
+
+    The k-th from either end, k the largest with P(W < k) <= 2.5 % under the signed-rank distribution (Hollander and
+    Wolfe 1999, 3.3). (None, None) below six values, where no such k exists.
+    """
+    averages = np.sort(_walsh(values))
+    skip = _tail_count(_signed_rank_counts(len(values)))
+    if skip is None:
+        return None, None
+    return float(averages[skip]), float(averages[-1 - skip])
+
+
+def shift(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the median of all differences b_j - a_i (Hodges and Lehmann 1963). Raises ValueError without values."""
+    if not a or not b:
+        msg = "there are no values on one side to take the shift of"
+        raise ValueError(msg)
+    return float(np.median(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64))))
+
+
+def shift_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the distribution-free 95 % interval of `shift` from the Mann-Whitney distribution.
+
+    Exact up to 50 values a side, normal beyond. (None, None) where so few values cannot reach 95 % (fewer than 4 on
+    each side).
+    """
+    differences = np.sort(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64)).ravel())
+    skip = _mann_whitney_skip(len(a), len(b))
+    if skip is None:
+        return None, None
+    return float(differences[skip]), float(differences[-1 - skip])
+
+
+def signed_rank_p(values: Sequence[float]) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test (1945), exact for up to 50 values without ties.
+
+    Zeros are left out; ties share their mean rank, which the exact distribution does not know, so that with many ties
+    it is approximate. 1 when nothing is left.
+    """
+    some = [value for value in values if value != 0]
+    if not some:
+        return 1.0
+    ranks = mean_ranks(np.abs(np.asarray(some)))
+    positive = float(ranks[np.asarray(some) > 0].sum())
+    smaller = min(positive, float(ranks.sum()) - positive)
+    counts = _signed_rank_counts(len(some))
+    return min(1.0, 2 * sum(counts[: math.floor(smaller) + 1]) / sum(counts))
+
+
+def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the two-sided p-value of the Mann-Whitney test (1947): exact up to 50 values a side, normal beyond."""
+    joined = np.concatenate([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
+    ranks = mean_ranks(joined)
+    first = float(ranks[: len(a)].sum()) - len(a) * (len(a) + 1) / 2
+    smaller = min(first, len(a) * len(b) - first)
+    if max(len(a), len(b)) > _EXACT:
+        deviation = math.sqrt(len(a) * len(b) * (len(a) + len(b) + 1) / 12)
+        return min(1.0, 2 * statistics.NormalDist().cdf((smaller + 0.5 - len(a) * len(b) / 2) / deviation))
+    counts = _mann_whitney_counts(len(a), len(b))
+    return min(1.0, 2 * sum(counts[: math.floor(smaller) + 1]) / sum(counts))
+
+
+def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return P(b > a) - P(b < a), from -1 to 1 (Cliff 1993): 0 for alike groups, 1 when every b is above every a."""
+    signs = np.sign(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64)))
+    return float(signs.mean())
+
+
+def mean_ranks(values: Floats) -> Floats:
+    """Return the rank of each value from 1 on; ties share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    upper = np.cumsum(counts)
+    return np.asarray((upper - (counts - 1) / 2)[inverse], dtype=np.float64)
+
+
+_EXACT = 50
+
+
+def _finite(values: Sequence[float]) -> list[float]:
+    bad = next((value for value in values if not math.isfinite(value)), None)
+    if bad is not None:
+        msg = f"{bad!r} is among the values: a latency that is 0, negative or not a number has no place in a comparison"
+        raise ValueError(msg)
+    return [float(value) for value in values]
+
+
+def _two_sided(estimate: float, error: float, degrees: int) -> float:
+    if error == 0:
+        return 1.0 if estimate == 0 else 0.0
+    return 2 * (1 - t_probability(abs(estimate) / error, degrees))
+
+
+def _welch_degrees(a: tuple[float, int], b: tuple[float, int]) -> int:
+    """Welch and Satterthwaite's degrees of freedom, rounded down; each part is (variance of the mean, launches)."""
+    total = a[0] + b[0]
+    if total == 0:
+        return a[1] + b[1] - 2
+    return max(1, math.floor(total**2 / (a[0] ** 2 / (a[1] - 1) + b[0] ** 2 / (b[1] - 1))))
+
+
+def _walsh(values: Sequence[float]) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    rows, columns = np.triu_indices(len(array))
+    return np.asarray((array[rows] + array[columns]) / 2)
+
+
+@lru_cache(maxsize=128)
+def _signed_rank_counts(count: int) -> tuple[int, ...]:
+    """In how many of the 2^n sign patterns the positive ranks sum to 0, 1, 2, …; as counted, no approximation."""
+    counts = [1]
+    for rank in range(1, count + 1):
+        grown = counts + [0] * rank
+        for index, value in enumerate(counts):
+            grown[index + rank] += value
+        counts = grown
+    return tuple(counts)
+
+
+@lru_cache(maxsize=256)
+def _mann_whitney_counts(first: int, second: int) -> tuple[int, ...]:
+    """In how many of the orders U is 0, 1, 2, …: coefficients of the Gaussian binomial (first + second over first)."""
+    counts = [1] + [0] * (first * second)
+    for part in range(1, first + 1):
+        top = second + part
+        for index in range(len(counts) - 1, top - 1, -1):
+            counts[index] -= counts[index - top]
+        for index in range(part, len(counts)):
+            counts[index] += counts[index - part]
+    return tuple(counts)
+
+
+def _mann_whitney_skip(first: int, second: int) -> int | None:
+    if max(first, second) <= _EXACT:
+        return _tail_count(_mann_whitney_counts(first, second))
+    deviation = math.sqrt(first * second * (first + second + 1) / 12)
+    return max(0, math.floor(first * second / 2 - statistics.NormalDist().inv_cdf(LEVEL) * deviation) - 1)
+
+
+def _tail_count(counts: Sequence[int]) -> int | None:
+    """How many order statistics may be skipped at each end: the most with a tail of at most 2.5 %, None for none."""
+    limit, tail, skip = (1 - LEVEL) * sum(counts), 0, None
+    for index, count in enumerate(counts):
+        tail += count
+        if tail > limit:
+            break
+        skip = index
+    return skip

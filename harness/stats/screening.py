@@ -1,0 +1,301 @@
+"""The nightly screen of one series: rank change-point model, the rule for outlying nights, the gate for large steps.
+
+Pure functions over plain floats, called by the nightly job in this order for tonight's value of a series. ``history``
+and ``segment`` are always oldest first; the *segment* is the nights since the last accepted change or since the last
+swap of device, system or runtime (a forced split), without the nights before it.
+
+    judge_night(segment_before_tonight, measured_tonight) -> NightJudgement         .again: measure again tonight;
+                                                                                    else .value enters the history,
+                                                                                    .step: confirm it at once
+    screen(segment_with_tonight, refuted=…)               -> Candidate | None       confirm by A/B
+    screen_history(values, splits=…, refuted=…)           -> tuple[Candidate, …]    the same, replayed night by night
+
+A candidate that the A/B confirms starts a new segment at its ``index``. One that it refutes does not: the nights before
+stay in the segment, and the index goes into ``refuted``, so that the same change is not told every night.
+
+The one decision: the threshold is set as a run length. On a level series one false candidate is expected in ``arl0``
+nights, however long it is watched; a detector calibrated for one look raises false alarms every night anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.stats.pairs import mean_ranks, shift, shift_interval
+
+ARL0 = 1000
+WINDOW = 60
+FIRST_NIGHT = 20
+MIN_SIDE = 3
+SAME_CHANGE = 5
+
+OUTLIER_NIGHTS = 20
+OUTLIER_MADS = 3.0
+MAD_TO_DEVIATION = 1.4826
+MOST_MEASURED = 3
+GATE_NIGHTS = 30
+GATE_MADS = 6.0
+GATE_FLOOR = 0.10
+# A median and a MAD of fewer nights than this say too little to send anything back for re-measurement.
+LEAST_NIGHTS = 7
+
+THRESHOLDS_FILE = Path(__file__).with_name("screening_thresholds.json")
+
+Floats = npt.NDArray[np.float64]
+
+
+class Direction(StrEnum):
+    """Which way the values went; whether that is good is the metric's business."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A change that waits for its confirmation.
+
+    ``index`` is the first night of the new level, counted from the start of what was given; ``seen`` the night on which
+    the alarm came. ``shift`` is the Hodges-Lehmann shift of ln(value), its 95 % interval ``shift_low`` … ``shift_high``
+    (None with too few nights): exp(shift) is the ratio. ``statistic`` (D′) is at least ``threshold`` (h);
+    ``autocorrelation`` is ρ̂.
+    """
+
+    index: int
+    seen: int
+    nights_before: int
+    nights_after: int
+    direction: Direction
+    shift: float
+    shift_low: float | None
+    shift_high: float | None
+    statistic: float
+    threshold: float
+    autocorrelation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImmediateStep:
+    """A step so large that it does not wait for the screen: ``change`` against the trailing ``median``, 0.2 = +20 %."""
+
+    direction: Direction
+    change: float
+    median: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightJudgement:
+    """What to do with a night: with ``again`` measure once more and judge again, else ``value`` enters the history."""
+
+    value: float
+    again: bool
+    step: ImmediateStep | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """One look at a segment: the best split (first index of its second part), D′ there, and ρ̂."""
+
+    split: int
+    statistic: float
+    autocorrelation: float
+
+
+def judge_night(segment: Sequence[float], measured: Sequence[float]) -> NightJudgement:
+    """Judge tonight's measurements of a series so far, in the order they were taken, against the nights before.
+
+    ``segment`` ends with last night; with fewer than 7 nights nothing is judged. One value more than 3 scaled MAD from
+    the median of the last 20 nights is measured again. If both are, on the same side, and their middle lies outside the
+    gate, it is measured a third time; if the same holds of all three it is a step to confirm at once. The gate is the
+    median of the last 30 nights ± max(10 %, 6 MAD, not scaled).
+
+    What enters the history is the last of two measurements, or the median of three. Raises ValueError for a value that
+    is not positive and finite, or without a measurement.
+    """
+    _check([*segment, *measured])
+    if not measured:
+        msg = "there is no measurement of tonight to judge: give at least one value"
+        raise ValueError(msg)
+    value = measured[-1] if len(measured) < MOST_MEASURED else float(np.median(np.asarray(measured)))
+    if len(measured) == 1:
+        return NightJudgement(value=value, again=is_outlying(segment, value), step=None)
+    step = immediate_step(segment, measured)
+    again = step is not None and len(measured) < MOST_MEASURED
+    return NightJudgement(value=value, again=again, step=None if again else step)
+
+
+def is_outlying(segment: Sequence[float], value: float) -> bool:
+    """Return whether ``value`` is more than 3 x 1.4826 MAD from the median of the last 20 nights of ``segment``.
+
+    The MAD is scaled to a standard deviation. Unscaled, one clean night in twenty would be measured again, which pulls
+    every night towards the trailing median, makes nights resemble their predecessors and doubles the false candidates
+    of `screen`. False with fewer than 7 nights. Raises ValueError as `judge_night` does.
+    """
+    _check([*segment, value])
+    recent = np.asarray(segment[-OUTLIER_NIGHTS:], dtype=np.float64)
+    if len(recent) < LEAST_NIGHTS:
+        return False
+    median = float(np.median(recent))
+    return abs(value - median) > OUTLIER_MADS * MAD_TO_DEVIATION * _mad(recent, median)
+
+
+def immediate_step(segment: Sequence[float], measured: Sequence[float]) -> ImmediateStep | None:
+    """Return the step when the median of ``measured`` lies outside the gate and each of them is outlying on that side.
+
+    ``change`` is that of the median. None with fewer than 7 nights. Raises ValueError as `judge_night` does.
+    """
+    _check([*segment, *measured])
+    recent = np.asarray(segment[-GATE_NIGHTS:], dtype=np.float64)
+    if len(recent) < LEAST_NIGHTS or not measured:
+        return None
+    median = float(np.median(recent))
+    limit = max(GATE_FLOOR * median, GATE_MADS * _mad(recent, median))
+    off = float(np.median(np.asarray(measured))) - median
+    together = all(is_outlying(segment, value) and (value - median) * off > 0 for value in measured)
+    if abs(off) <= limit or not together:
+        return None
+    direction = Direction.UP if off > 0 else Direction.DOWN
+    return ImmediateStep(direction=direction, change=off / median, median=median, limit=limit / median)
+
+
+def screen(segment: Sequence[float], *, refuted: Sequence[int] = (), arl0: int = ARL0) -> Candidate | None:
+    """Look once at ``segment``, whose last value is tonight's, and return the candidate if D′ exceeds its threshold.
+
+    At most the last 60 nights are looked at; below 20 nights there is no look. ``Candidate.index`` counts from the
+    start of ``segment``, and so do ``refuted``, the indices of candidates that an A/B refuted: a split within 5 nights
+    of one of them is the same change and no candidate. Raises ValueError for a value that is not positive and finite,
+    or an ``arl0`` outside the table.
+    """
+    _check(segment)
+    if len(segment) < FIRST_NIGHT:
+        return None
+    offset = max(0, len(segment) - WINDOW)
+    values = np.asarray(segment[offset:], dtype=np.float64)
+    found = scan(values)
+    limit = threshold(len(values), sliding=offset > 0, arl0=arl0)
+    if found.statistic <= limit or any(abs(offset + found.split - index) <= SAME_CHANGE for index in refuted):
+        return None
+    return _candidate(values, found, limit=limit, offset=offset)
+
+
+def screen_history(
+    values: Sequence[float], *, splits: Sequence[int] = (), refuted: Sequence[int] = (), arl0: int = ARL0
+) -> tuple[Candidate, ...]:
+    """Replay `screen` night by night, each look seeing only the past, and return every candidate in order.
+
+    A candidate starts a new segment at its ``index``, so that one change is told once. So does each of ``splits``, the
+    indices of the first nights on another device, system or runtime; these raise no alarm. ``refuted`` as in `screen`.
+    All indices count from the start of ``values``. Raises ValueError as `screen` does.
+    """
+    _check(values)
+    found: list[Candidate] = []
+    start, forced = 0, set(splits)
+    for night in range(len(values)):
+        if night in forced:
+            start = night
+        candidate = screen(values[start : night + 1], refuted=[r - start for r in refuted], arl0=arl0)
+        if candidate is not None:
+            found.append(replace(candidate, index=start + candidate.index, seen=night))
+            start += candidate.index
+    return tuple(found)
+
+
+def scan(values: Floats) -> Scan:
+    """Return the split at which two-sample ranks differ most (Pettitt 1979; Hawkins and Deng 2010), AR-scaled.
+
+    ``values``: at least six. For 3 <= k <= n - 3, z_k = |U_k - k(n-k)/2| / √(k(n-k)(n+1)/12) with U_k the rank sum of
+    the first k less k(k+1)/2, and D = max z_k. With ρ̂ > 1/√n, D′ = D·√((1-ρ̂)/(1+ρ̂)): positively correlated nights
+    wander and would pass for changes.
+    """
+    count = len(values)
+    ranks = mean_ranks(values)
+    k = np.arange(MIN_SIDE, count - MIN_SIDE + 1)
+    u = np.cumsum(ranks)[k - 1] - k * (k + 1) / 2
+    z = np.abs(u - k * (count - k) / 2) / np.sqrt(k * (count - k) * (count + 1) / 12)
+    best = int(np.argmax(z))
+    split, statistic = int(k[best]), float(z[best])
+    rho = _autocorrelation(values, split)
+    if rho > 1 / math.sqrt(count):
+        statistic *= math.sqrt((1 - rho) / (1 + rho))
+    return Scan(split=split, statistic=statistic, autocorrelation=rho)
+
+
+def threshold(nights: int, *, sliding: bool = False, arl0: int = ARL0) -> float:
+    """Return h for a segment of ``nights``, linear between the columns of the table, its ends held beyond them.
+
+    ``sliding``: the window of 60 nights is full and moves. Raises ValueError for an ``arl0`` that the table lacks.
+    """
+    table = _table()
+    if arl0 not in table.rows:
+        msg = f"arl0 is {arl0!r}: the table has {', '.join(str(a) for a in sorted(table.rows))}"
+        raise ValueError(msg)
+    growing, at_window = table.rows[arl0]
+    return at_window if sliding else float(np.interp(nights, table.nights, growing))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    nights: tuple[int, ...]
+    rows: dict[int, tuple[tuple[float, ...], float]]
+
+
+@lru_cache(maxsize=1)
+def _table() -> _Table:
+    """The table that comes with the package."""
+    read = json.loads(THRESHOLDS_FILE.read_text(encoding="utf-8"))
+    rows = {int(arl0): (tuple(row["growing"]), float(row["sliding"])) for arl0, row in read["arl0"].items()}
+    return _Table(nights=tuple(read["nights"]), rows=rows)
+
+
+def _candidate(values: Floats, found: Scan, *, limit: float, offset: int) -> Candidate:
+    before, after = np.log(values[: found.split]), np.log(values[found.split :])
+    sides = before.tolist(), after.tolist()
+    by = shift(*sides)
+    low, high = shift_interval(*sides)
+    return Candidate(
+        index=offset + found.split,
+        seen=offset + len(values) - 1,
+        nights_before=len(before),
+        nights_after=len(after),
+        direction=Direction.UP if by > 0 else Direction.DOWN,
+        shift=by,
+        shift_low=low,
+        shift_high=high,
+        statistic=found.statistic,
+        threshold=limit,
+        autocorrelation=found.autocorrelation,
+    )
+
+
+def _autocorrelation(values: Floats, split: int) -> float:
+    """ρ̂: lag-1 autocorrelation of residuals around the two medians, clipped to their 5–95 % range, + 2/n, 0 … 0.8."""
+    parts = values[:split], values[split:]
+    residuals = np.concatenate([part - np.median(part) for part in parts])
+    residuals = np.clip(residuals, *np.percentile(residuals, (5, 95)))
+    residuals = residuals - residuals.mean()
+    power = float(residuals @ residuals)
+    if power == 0:
+        return 0.0
+    lagged = float(residuals[1:] @ residuals[:-1])
+    return min(0.8, max(0.0, lagged / power + 2 / len(values)))
+
+
+def _mad(values: Floats, median: float) -> float:
+    return float(np.median(np.abs(values - median)))
+
+
+def _check(values: Sequence[float]) -> None:
+    bad = next((value for value in values if not (math.isfinite(value) and value > 0)), None)
+    if bad is not None:
+        msg = f"the series holds {bad!r}: every night must have a positive, finite value; leave out nights without one"
+        raise ValueError(msg)

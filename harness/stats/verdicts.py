@@ -1,0 +1,81 @@
+"""What a comparison says, from an interval and the change that matters; pure, so that one effect has one verdict.
+
+The one decision: a difference is called only when the interval excludes "no change" *and* reaches the margin, the
+change that matters. Asking instead that the estimate itself be at the margin would find a change of just that size
+half of the time, however long it is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a comparison of B with A says."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    EQUIVALENT = "equivalent"
+    UNDECIDED = "undecided"
+    NOT_COMPARABLE = "not-comparable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A change and its interval, on a scale where 0 is no change: ln(B / A), or B - A."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def decide(span: Span, margin: float, *, higher_is_better: bool = False) -> Verdict:
+    """Return the verdict on a change with its 95 % interval; ``margin`` > 0 is the change that matters, same scale.
+
+    ``equivalent`` when the interval lies inside ± margin; ``regressed`` or ``improved`` when it excludes 0 and reaches
+    past the margin; ``undecided`` otherwise. Raises ValueError for a margin that is not positive or a number that is
+    not finite.
+    """
+    if not all(math.isfinite(x) for x in (span.estimate, span.low, span.high)) or not margin > 0:
+        msg = f"no verdict on {span} with the margin {margin!r}: all must be finite, the margin over 0"
+        raise ValueError(msg)
+    if -margin < span.low and span.high < margin:
+        return Verdict.EQUIVALENT
+    if span.low > 0:
+        return Verdict.IMPROVED if higher_is_better else Verdict.REGRESSED
+    if span.high < 0:
+        return Verdict.REGRESSED if higher_is_better else Verdict.IMPROVED
+    return Verdict.UNDECIDED
+
+
+def needs_more(span: Span | None, margin: float) -> bool:
+    """Return whether a session of pairs should go on where it may.
+
+    True while undecided, and while a difference is called with an estimate below the margin: it may still turn out
+    to be too small to matter.
+    """
+    if span is None:
+        return True
+    verdict = decide(span, margin)
+    return verdict is Verdict.UNDECIDED or (verdict is not Verdict.EQUIVALENT and abs(span.estimate) < margin)
+
+
+def log_margin(relative: float) -> float:
+    """Return the margin ``relative`` (0.03 = 3 %) on the logarithm, ln(1 + relative), the same both ways."""
+    return math.log1p(relative)
+
+
+def by_tolerance(before: float, after: float, *, relative: float, absolute: float) -> Verdict:
+    """Return the verdict on a lower-is-better figure that carries no interval: memory and sizes are nearly exact.
+
+    It changed when it moved by more than the larger of ``relative`` (of ``before``) and ``absolute``; never undecided.
+    Raises ValueError for a number that is not finite.
+    """
+    if not (math.isfinite(before) and math.isfinite(after)):
+        msg = f"cannot compare {before!r} with {after!r}: both must be finite"
+        raise ValueError(msg)
+    if abs(after - before) <= max(relative * abs(before), absolute):
+        return Verdict.EQUIVALENT
+    return Verdict.REGRESSED if after > before else Verdict.IMPROVED

@@ -1,0 +1,137 @@
+"""Networks that graph steps leave: made once, kept, loaded again the same, and what an artifact of them is held to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import Artifact, ArtifactState
+from harness.artifacts.prepare import run_float
+from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.stage import BuildOutcome, build_artifacts
+from harness.artifacts.varied import VariedModel, find_varied
+from harness.artifacts.vary import load_varied
+from harness.model import ModelCard, ModelOptions, resolve
+from harness.plan import Build
+from harness.progress import Silent
+from harness.shorthand import parse_recipe
+from harness.stepreport import Figure
+from harness.wire import Format
+from tests.models.folders import CARD, make_folder
+from tests.orders import order
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+# A batch norm that is folded, and one that is not, because two layers read the convolution before it.
+NETWORK = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.second, self.norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        for norm in (self.first[1], self.norm):
+            nn.init.uniform_(norm.running_mean)
+            nn.init.uniform_(norm.weight)
+
+    def forward(self, x):
+        y = self.second(self.first(x))
+        return (self.norm(y) + y).mean((2, 3))
+
+def build():
+    return Net()
+"""
+IMAGE = '[[input]]\nname = "x"\ndtype = "float32"\nshape = [1, 3, 8, 8]\n'
+
+
+def folder_card(folder: Path, network: str = NETWORK) -> ModelCard:
+    """The card of a model folder with this network and an image for its input."""
+    card = CARD.partition("[[input]]")[0] + IMAGE
+    return resolve(str(make_folder(folder / "own", card=card, network=network)), ModelOptions())
+
+
+def build(card: ModelCard, cache: Path, *variants: str, format_: Format = Format.PTL) -> BuildOutcome:
+    builds = [Build(model=card.name, variant=name, format=format_, backend=None) for name in variants]
+    return build_artifacts(order([card], builds), Cache(cache), Silent())
+
+
+def artifacts(outcome: BuildOutcome) -> list[Artifact]:
+    return list(outcome.artifacts.values())
+
+
+def made(outcome: BuildOutcome, cache: Path, variant: str) -> tuple[PreparedModel, VariedModel]:
+    (model,) = outcome.models.values()
+    varied = find_varied(Cache(cache), model, parse_recipe(variant))
+    assert varied is not None
+    return model, varied
+
+
+def test_a_folded_network_is_kept_and_computes_the_same(tmp_path: Path) -> None:
+    card, cache = folder_card(tmp_path), tmp_path / "cache"
+    outcome = build(card, cache, "fuse")
+    (artifact,) = artifacts(outcome)
+    (report,) = artifact.manifest.steps
+    assert (artifact.manifest.state, report.figures[Figure.FOLDED]) == (ArtifactState.READY, 1)
+    assert report.parameters_after == report.parameters_before - 8
+    model, varied = made(outcome, cache, "fuse")
+    network = load_varied(card, varied)
+    assert isinstance(network.get_submodule("first.1"), torch.nn.Identity)
+    assert np.array_equal(run_float(network, model.test_inputs())[0], varied.reference(model.facts.test_count)[0])
+    assert min(artifact.manifest.sqnr_db or 0, artifact.manifest.own_sqnr_db or 0) > 90
+
+
+def test_the_same_steps_give_the_same_weights_in_another_cache(tmp_path: Path) -> None:
+    card = folder_card(tmp_path)
+    digests = []
+    for name in ("one", "two"):
+        digests.append(made(build(card, tmp_path / name, "fuse"), tmp_path / name, "fuse")[1].facts.weights_sha256)
+    assert digests[0] == digests[1]
+
+
+def test_a_network_serves_all_its_precisions_and_is_made_once(tmp_path: Path) -> None:
+    card, cache = folder_card(tmp_path), tmp_path / "cache"
+    first = build(card, cache, "fuse")
+    stamp = made(first, cache, "fuse")[1].network_path.stat().st_mtime_ns
+    outcome = build(card, cache, "fuse", "fuse+fp16", "fp32")
+    assert {a.manifest.state for a in artifacts(outcome)} == {ArtifactState.READY}
+    assert outcome.built == 2
+    assert made(outcome, cache, "fuse")[1].network_path.stat().st_mtime_ns == stamp
+    assert [len(a.manifest.steps) for a in artifacts(outcome)] == [1, 1, 0]
+
+
+def test_a_compressed_size_is_told_beside_the_size(tmp_path: Path) -> None:
+    zeros = NETWORK.replace("nn.Conv2d(4, 4, 1)", "nn.Conv2d(4, 4, 1)").replace(
+        "def build():\n    return Net()",
+        "def build():\n    net = Net()\n    net.wide = nn.Linear(100, 100)\n"
+        "    nn.init.zeros_(net.wide.weight)\n    return net",
+    )
+    zeros = zeros.replace("return (self.norm(y) + y).mean((2, 3))", "return self.wide(y.mean((2, 3)).repeat(1, 25))")
+    (artifact,) = artifacts(build(folder_card(tmp_path, zeros), tmp_path / "cache", "fp32"))
+    assert artifact.manifest.compressed_bytes is not None
+    assert artifact.manifest.compressed_bytes < 0.3 * (artifact.manifest.bytes or 0)
+
+
+def test_a_torchscript_file_takes_no_steps_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.jit.trace(torch.nn.Linear(4, 3), torch.zeros(1, 4)).save(str(path))
+    card = resolve(str(path), ModelOptions(inputs=("x:float32:1x4",)))
+    outcome = build(card, tmp_path / "cache", "fuse", "fp32")
+    assert [a.manifest.state for a in artifacts(outcome)] == [ArtifactState.UNSUPPORTED, ArtifactState.READY]
+    assert "TorchScript file cannot be changed" in (artifacts(outcome)[0].manifest.reason or "")
+    assert build(card, tmp_path / "cache", "fuse", "fp32").built == 0
+
+
+def test_steps_that_fail_cost_their_own_artifacts_and_name_the_log(tmp_path: Path) -> None:
+    card = folder_card(tmp_path)
+    outcome = build(card, tmp_path / "cache", "sparse50", "fp32")
+    failed, fine = artifacts(outcome)
+    assert (failed.manifest.state, fine.manifest.state) == (ArtifactState.FAILED, ArtifactState.READY)
+    assert "fine_tune = false" in (failed.manifest.reason or "")
+    assert failed.manifest.log is not None
+    assert Path(failed.manifest.log).is_file()

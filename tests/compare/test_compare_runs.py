@@ -1,0 +1,271 @@
+"""Two stored runs against each other: like with like, and what each metric says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.compare import Comparison, Margins, compare_runs
+from harness.compare.words import comparison_json, comparison_rows
+from harness.measurement import CellStatus, DeviceInfo, LaunchSummary, Measurement, TaskScores
+from harness.metrics import Metric
+from harness.plan import Cell, make_cell
+from harness.profiles import ProfileName
+from harness.stats.verdicts import Verdict
+from harness.store import RunRecord
+from harness.wire import Delegate, Format
+from tests.report.builders import FACTS, PHONE, accuracy_of, broken, failed, latency_of, make_run, measurement
+
+CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, PHONE.key, ProfileName.STANDARD)
+Change = Callable[[Measurement], Measurement]
+
+
+def timed(found: Measurement, medians_us: list[float], *, tainted: tuple[int, ...] = ()) -> Measurement:
+    """``found`` with one launch for each of ``medians_us``, the ones numbered in ``tainted`` thrown out."""
+    launches = tuple(
+        LaunchSummary(
+            index=i,
+            reply_sha256="0" * 64,
+            median_ns=round(1000 * us),
+            calls=100,
+            first_ns=1,
+            load_ns=1_000_000 + 1000 * i,
+            steady_state="flat",
+            tainted=("slowdown",) if i in tainted else (),
+        )
+        for i, us in enumerate(medians_us)
+    )
+    good = [round(1000 * us) for i, us in enumerate(medians_us) if i not in tainted]
+    return replace(found, launches=launches, latency=latency_of([[ns] * 3 for ns in good]))
+
+
+LEVEL = [100.0, 101.0, 99.0, 100.5, 99.5]
+
+
+def a_run(change: Change = lambda m: m, *, cell: Cell = CELL, **facts: Any) -> RunRecord:
+    """A run of one cell at 100 µs, ± 1 % from launch to launch."""
+    return make_run(
+        (cell,), (change(timed(measurement(cell, launches=5), LEVEL)),), device=facts.pop("device", PHONE), **facts
+    )
+
+
+def compared(change: Change, **margins: float) -> dict[Metric, Verdict]:
+    (cell,) = compare_runs(a_run(), a_run(change), Margins(**margins)).cells
+    return {m.metric: m.verdict for m in cell.metrics}
+
+
+def test_the_same_run_twice_is_equivalent_in_everything() -> None:
+    found = compare_runs(a_run(), a_run())
+    assert {m.verdict for m in found.cells[0].metrics} == {Verdict.EQUIVALENT}
+    assert found.verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.10, Verdict.REGRESSED), (0.90, Verdict.IMPROVED), (1.005, Verdict.EQUIVALENT), (1.025, Verdict.REGRESSED)],
+)
+def test_latency_is_compared_by_launches(factor: float, verdict: Verdict) -> None:
+    assert compared(lambda m: timed(m, [factor * us for us in LEVEL]))[Metric.LATENCY] is verdict
+
+
+def test_a_margin_of_ones_own_counts() -> None:
+    slower = [1.10 * us for us in LEVEL]
+    assert compared(lambda m: timed(m, slower), latency=0.2)[Metric.LATENCY] is Verdict.EQUIVALENT
+
+
+def test_noisy_launches_are_undecided() -> None:
+    assert compared(lambda m: timed(m, [90.0, 120.0, 95.0, 110.0, 104.0]))[Metric.LATENCY] is Verdict.UNDECIDED
+
+
+def test_tainted_launches_have_no_part_in_it() -> None:
+    medians = [*LEVEL, 300.0]
+    assert compared(lambda m: timed(m, medians, tainted=(5,)))[Metric.LATENCY] is Verdict.EQUIVALENT
+
+
+def test_a_cell_without_a_good_launch_is_undecided() -> None:
+    def all_bad(found: Measurement) -> Measurement:
+        assert found.latency is not None
+        return replace(timed(found, LEVEL), latency=replace(found.latency, tainted=True))
+
+    assert compared(all_bad)[Metric.LATENCY] is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("profile", "launches", "words"),
+    [
+        (ProfileName.QUICK, 5, "indicative"),
+        (ProfileName.MLPERF, 3, "5 good launches"),
+        (ProfileName.STANDARD, 1, "two"),
+    ],
+)
+def test_a_profile_that_carries_no_claim_is_undecided(profile: ProfileName, launches: int, words: str) -> None:
+    cell = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, PHONE.key, profile)
+    runs = [a_run(lambda m, f=f: timed(m, [f * us for us in LEVEL[:launches]]), cell=cell) for f in (1.0, 1.5)]  # type: ignore[misc]
+    latency = compare_runs(runs[0], runs[1]).cells[0].metrics[0]
+    assert latency.verdict is Verdict.UNDECIDED
+    assert words in (latency.reason or "")
+
+
+def grown(peak: int, launches: int = 5) -> Change:
+    def change(found: Measurement) -> Measurement:
+        assert found.memory is not None
+        assert found.memory.peak_bytes is not None
+        memory = replace(found.memory, peak_bytes=found.memory.peak_bytes + peak)
+        return replace(found, memory=memory, launches=found.launches[:launches])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (grown(1 << 19), Verdict.EQUIVALENT),
+        (grown(3 << 20), Verdict.REGRESSED),
+        (grown(-(3 << 20)), Verdict.IMPROVED),
+        (grown(3 << 20, launches=2), Verdict.UNDECIDED),
+    ],
+)
+def test_memory_has_a_tolerance(change: Change, verdict: Verdict) -> None:
+    assert compared(change)[Metric.PEAK_MEMORY] is verdict
+
+
+def test_memory_of_another_definition_is_not_compared() -> None:
+    def change(found: Measurement) -> Measurement:
+        assert found.memory is not None
+        return replace(found, memory=replace(found.memory, definition="PSS"))
+
+    assert compared(change)[Metric.PEAK_MEMORY] is Verdict.NOT_COMPARABLE
+
+
+def bytes_of(size: int) -> Change:
+    def change(found: Measurement) -> Measurement:
+        assert found.artifact is not None
+        return replace(found, artifact=replace(found.artifact, bytes=size))
+
+    return change
+
+
+def test_a_larger_file_is_a_regression() -> None:
+    assert compared(bytes_of(100_000))[Metric.SIZE] is Verdict.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("lost", "verdict"), [(0, Verdict.EQUIVALENT), (5, Verdict.EQUIVALENT), (60, Verdict.REGRESSED)]
+)
+def test_accuracy_is_compared_input_by_input(lost: int, verdict: Verdict) -> None:
+    def with_lost(number: int) -> Change:
+        return lambda m: replace(m, accuracy=accuracy_of(2000 - number, 2000))
+
+    cell = compare_runs(a_run(with_lost(0)), a_run(with_lost(lost))).cells[0]
+    (found,) = [m for m in cell.metrics if m.metric is Metric.ACCURACY]
+    assert found.verdict is verdict
+    assert found.change == -lost / 2000
+
+
+@pytest.mark.parametrize(("step", "verdict"), [(0.0, Verdict.EQUIVALENT), (-2.0, Verdict.REGRESSED)])
+def test_a_folders_own_metric_is_compared_in_pairs(step: float, verdict: Verdict) -> None:
+    def scored(by: float) -> Change:
+        scores = tuple(30.0 + i % 10 + by for i in range(100))
+        value = sum(scores) / 100
+        return lambda m: replace(
+            m, scores=TaskScores(metric="psnr", value=value, low=0, high=0, count=100, scores=scores)
+        )
+
+    cell = compare_runs(a_run(scored(0.0)), a_run(scored(step))).cells[0]
+    assert [m.verdict for m in cell.metrics if m.metric is Metric.SCORE] == [verdict]
+
+
+def other_runtime(found: Measurement) -> Measurement:
+    assert found.runtime is not None
+    return replace(found, runtime=replace(found.runtime, version="2.0"))
+
+
+def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
+    return replace(device, **changes)
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [
+        (a_run(other_runtime), "runtime version"),
+        (a_run(device=regime(PHONE, model="Pixel 9")), "device model"),
+        (a_run(device=regime(PHONE, os="Android 16")), "OS"),
+        (a_run(device=regime(PHONE, details={"clock_regime": "fixed"})), "clock regime"),
+        (a_run(facts=replace(FACTS, data_sha256="00")), "data"),
+        (
+            a_run(cell=make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 4, PHONE.key, ProfileName.STANDARD)),
+            "threads",
+        ),
+    ],
+    ids=["runtime", "model", "os", "clocks", "data", "threads"],
+)
+def test_unlike_runs_name_the_key_that_differs(other: RunRecord, key: str) -> None:
+    (cell,) = compare_runs(a_run(), other).cells
+    assert cell.verdict is Verdict.NOT_COMPARABLE
+    assert key in [d.key for d in cell.differing]
+    assert key in comparison_rows(compare_runs(a_run(), other))[0][-1]
+
+
+def test_outputs_that_became_garbage_are_a_regression_and_a_crash_is_not() -> None:
+    ok = a_run()
+    bad, crashed = make_run((CELL,), (broken(CELL),)), make_run((CELL,), (failed(CELL),))
+    assert compare_runs(ok, bad).verdict is Verdict.REGRESSED
+    assert compare_runs(ok, crashed).verdict is Verdict.NOT_COMPARABLE
+    assert compare_runs(bad, ok).verdict is Verdict.NOT_COMPARABLE
+
+
+def test_cells_that_only_one_run_has_are_told() -> None:
+    other = make_cell("digits", "int8", Format.ONNX, Delegate.CPU, 1, PHONE.key, ProfileName.STANDARD)
+    found = compare_runs(a_run(), a_run(cell=other))
+    assert (found.cells, found.only_a, found.only_b) == ((), (CELL.key,), (other.key,))
+    assert found.verdict is Verdict.NOT_COMPARABLE
+
+
+def test_among_many_cells_one_small_p_is_chance() -> None:
+    many = [
+        make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, t, PHONE.key, ProfileName.STANDARD) for t in range(1, 41)
+    ]
+    base = [timed(measurement(c, launches=5), LEVEL) for c in many]
+    wide = [100.0, 104.0, 96.0, 102.0, 98.0]
+    noisy = [timed(m, wide) for m in base]
+    moved = [timed(base[0], [1.05 * us for us in wide]), *noisy[1:]]
+    alone = compare_runs(make_run(many[:1], noisy[:1], device=PHONE), make_run(many[:1], moved[:1], device=PHONE))  # type: ignore[arg-type]
+    crowd = compare_runs(
+        make_run(tuple(many), tuple(noisy), device=PHONE), make_run(tuple(many), tuple(moved), device=PHONE)
+    )
+    assert first_latency(alone) is Verdict.REGRESSED
+    assert first_latency(crowd) is Verdict.UNDECIDED
+
+
+def first_latency(found: Comparison) -> Verdict:
+    return found.cells[0].metrics[0].verdict
+
+
+def test_answers_that_were_cut_off_are_not_compared() -> None:
+    def cut(found: Measurement) -> Measurement:
+        assert found.accuracy is not None
+        return replace(found, accuracy=replace(found.accuracy, correct_bits="ff"))
+
+    assert compared(cut)[Metric.ACCURACY] is Verdict.NOT_COMPARABLE
+
+
+def test_json_has_every_figure_and_says_the_verdict_first() -> None:
+    shown = comparison_json(compare_runs(a_run(), a_run(lambda m: timed(m, [1.1 * us for us in LEVEL]))))
+    assert (shown["schema"], shown["verdict"]) == (1, "regressed")
+    latency = shown["cells"][0]["metrics"][0]
+    assert latency["low"] < latency["change"] < latency["high"]
+    assert latency["change"] == pytest.approx(0.1, abs=0.001)
+
+
+def test_zero_times_are_not_believed() -> None:
+    (cell,) = compare_runs(a_run(), a_run(lambda m: timed(m, [0.0, *LEVEL[1:]]))).cells
+    assert cell.metrics[0].verdict is Verdict.UNDECIDED
+    assert "clock" in (cell.metrics[0].reason or "")
+
+
+def test_a_cell_that_has_not_run_is_not_comparable() -> None:
+    (cell,) = compare_runs(a_run(), make_run((CELL,), ())).cells
+    assert (cell.verdict, cell.reason) == (Verdict.NOT_COMPARABLE, f"in A {CellStatus.OK}, in B not run")

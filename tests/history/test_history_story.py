@@ -1,0 +1,122 @@
+"""Segments, changes and swaps of short series that a reader checks by eye."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.history.figures import make_series
+from harness.history.records import Decided, Decision, Entry, Night, NightStatus
+from harness.history.story import Segment, SwapKind, open_segment, tell
+from harness.metrics import Metric
+from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
+
+# Twelve values around 1 ms that repeat: a level series without a change.
+LEVEL = [1.00, 1.02, 0.99, 1.01, 0.98, 1.00, 1.03, 0.97, 1.01, 0.99, 1.02, 0.98]
+
+
+def night(index: int, given: Entry) -> Night:
+    """A night as the history would return it."""
+    run = run_facts(index)
+    return Night(
+        run=run.name,
+        night=run.night,
+        created_at=run.created_at,
+        commit=f"c{index}",
+        attempt=0,
+        status=given.status,
+        figures=given.figures,
+        conditions=given.conditions,
+        artifact_sha256=given.artifact_sha256,
+        environment=given.environment,
+    )
+
+
+def level(count: int, start: int = 0, factor: float = 1.0) -> list[Night]:
+    """``count`` nights from the ``start``-th on."""
+    return [night(i, entry(1e6 * factor * LEVEL[i % 12])) for i in range(start, start + count)]
+
+
+def decided(decision: Decision, first: int, seen: int) -> Decided:
+    """What a confirmation said of a change at ``first``."""
+    return Decided(
+        series=SERIES.name,
+        first_run=run_facts(first).name,
+        seen_run=run_facts(seen).name,
+        decision=decision,
+        ratio=1.2,
+        low=1.15,
+        high=1.25,
+    )
+
+
+def test_a_level_series_is_one_segment() -> None:
+    story = tell(SERIES, level(40))
+    assert story.segments == (Segment(first=0, last=39, median=1e6),)
+    assert story.changes == ()
+    assert story.swaps == ()
+
+
+def test_a_step_is_found_with_its_commits() -> None:
+    story = tell(SERIES, level(30) + level(20, start=30, factor=1.2))
+    (change,) = story.changes
+    assert (change.index, change.worse, change.decision) == (30, True, None)
+    assert (change.last_good, change.first_bad) == ("c29", "c30")
+    assert change.ratio == pytest.approx(1.2, rel=0.02)
+    assert change.seen > 30
+    assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
+
+
+def test_a_refuted_change_splits_nothing() -> None:
+    nights = level(30) + level(20, start=30, factor=1.2)
+    story = tell(SERIES, nights, [decided(Decision.REFUTED, 30, 35)])
+    assert [(c.index, c.decision) for c in story.changes] == [(30, Decision.REFUTED)]
+    assert len(story.segments) == 1
+
+
+def test_a_confirmed_change_splits_whatever_the_screen_says() -> None:
+    nights = level(40)
+    story = tell(SERIES, nights, [decided(Decision.CONFIRMED, 38, 38)])
+    assert [(s.first, s.last) for s in story.segments] == [(0, 37), (38, 39)]
+    assert open_segment(SERIES, nights, [decided(Decision.CONFIRMED, 38, 38)]) == 38
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "after"),
+    [
+        (SwapKind.SYSTEM, {"os_build": "16.0"}, "16.0"),
+        (SwapKind.RUNTIME, {"runtime_version": "1.32"}, "onnxruntime 1.32"),
+        (SwapKind.RUNTIME, {"delegate_used": "xnnpack"}, "onnxruntime xnnpack"),
+        (SwapKind.DEVICE, {"serial_hash": "ef" * 8}, f"scripted phone {'ef' * 8}"),
+        (SwapKind.RUNNER, {"runner": "android-app"}, "android-app"),
+    ],
+)
+def test_a_swap_splits_without_an_alarm(kind: SwapKind, changed: dict[str, str], after: str) -> None:
+    other = replace(PHONE, **changed)
+    nights = level(30) + [night(i, entry(1.2e6 * LEVEL[i % 12], environment=other)) for i in range(30, 50)]
+    story = tell(SERIES, nights)
+    assert [(s.index, s.kind, s.after) for s in story.swaps] == [(30, kind, after)]
+    assert story.changes == ()
+    assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
+
+
+def test_other_test_data_matters_to_accuracy_alone() -> None:
+    accuracy = make_series(CELL, Metric.ACCURACY)
+    nights = level(2) + [night(2, entry(1e6, environment=replace(PHONE, data_sha256="00")))]
+    assert [s.kind for s in tell(accuracy, nights).swaps] == [SwapKind.DATA]
+    assert tell(SERIES, nights).swaps == ()
+
+
+def test_what_has_no_value_is_a_gap_and_what_was_superseded_is_left_out() -> None:
+    again = replace(entry(9e6), status=NightStatus.SUPERSEDED)
+    story = tell(SERIES, [*level(3), night(3, failed_entry()), night(4, again)])
+    assert len(story.nights) == 3
+    assert [n.night for n in story.gaps] == ["2026-01-04"]
+
+
+@pytest.mark.parametrize("values", [[], [1e6], [1e6] * 3, [1e6] * 60, [0.0] * 60, [-1.0] * 60])
+def test_odd_series_have_no_change(values: list[float]) -> None:
+    story = tell(SERIES, [night(i, entry(v)) for i, v in enumerate(values)])
+    assert story.changes == ()
+    assert len(story.segments) == (1 if values else 0)

@@ -1,0 +1,132 @@
+"""The screen over one series of one night."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.history.figures import make_series
+from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus
+from harness.metrics import Metric
+from harness.nightly.record import State, Trigger
+from harness.nightly.screening import Known, Screened, screen_series
+from harness.stats.screening import ARL0
+from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
+from tests.history.test_history_story import LEVEL, decided, level, night
+
+
+def screened(nights: list[Night], *tonight: Entry, decisions: tuple[Decided, ...] = ()) -> Screened:
+    """Tonight after ``nights``."""
+    known = Known(nights=tuple(nights), decisions=decisions)
+    return screen_series(known, tonight, run_facts(len(nights)), ARL0)
+
+
+def test_a_night_like_the_others() -> None:
+    found = screened(level(30), entry(1e6))
+    assert (found.again, found.night.state, found.night.nights) == (False, State.NONE, 30)
+    assert [e.status for e in found.entries] == [NightStatus.OK]
+
+
+@pytest.mark.parametrize("nights", [0, 3, 18])
+def test_few_nights_are_not_screened(nights: int) -> None:
+    found = screened(level(nights), entry(1e6))
+    assert found.night.state is State.INSUFFICIENT
+    assert str(nights + 1) in found.night.reason
+
+
+def test_an_outlier_is_measured_again_and_the_second_value_enters() -> None:
+    assert screened(level(30), entry(1.3e6)).again
+    found = screened(level(30), entry(1.3e6), entry(1.01e6))
+    assert not found.again
+    assert [(e.attempt, e.status) for e in found.entries] == [(0, NightStatus.SUPERSEDED), (1, NightStatus.OK)]
+    assert found.night.value == 1.01e6
+    assert found.night.suspect is None
+
+
+def test_a_large_step_is_measured_three_times_and_suspected_at_once() -> None:
+    assert screened(level(30), entry(1.3e6), entry(1.31e6)).again
+    found = screened(level(30), entry(1.3e6), entry(1.32e6), entry(1.31e6))
+    suspect = found.night.suspect
+    assert suspect is not None
+    assert (suspect.trigger, suspect.worse) == (Trigger.STEP, True)
+    assert suspect.ratio == pytest.approx(1.31, rel=0.01)
+    assert (suspect.last_good, suspect.first_bad) == ("c29", run_facts(30).commit)
+    assert [e.status.value for e in found.entries] == ["superseded", "superseded", "ok"]
+
+
+def test_what_is_too_small_to_matter_is_not_measured_again() -> None:
+    constant = [night(i, entry(1e6)) for i in range(30)]
+    assert not screened(constant, entry(1.02e6)).again
+    assert screened(constant, entry(1.05e6)).again
+
+
+def test_a_small_step_is_suspected_after_some_nights_from_its_first_night_on() -> None:
+    nights = level(30) + level(8, start=30, factor=1.06)
+    suspect = screened(nights, entry(1.06e6)).night.suspect
+    assert suspect is not None
+    assert suspect.trigger is Trigger.SCREEN
+    assert suspect.first_run == run_facts(30).name
+    assert suspect.good_run == run_facts(29).name
+
+
+def test_a_refuted_change_is_not_suspected_again() -> None:
+    nights = level(30) + level(8, start=30, factor=1.06)
+    found = screened(nights, entry(1.06e6), decisions=(decided(Decision.REFUTED, 30, 37),))
+    assert found.night.state is State.NONE
+
+
+@pytest.mark.parametrize("decision", [Decision.CONFIRMED, Decision.DRIFT])
+def test_after_a_confirmed_change_the_new_level_counts(decision: Decision) -> None:
+    nights = level(30) + level(8, start=30, factor=1.3)
+    found = screened(nights, entry(1.3e6), decisions=(decided(decision, 30, 30),))
+    assert not found.again
+    assert found.night.nights == 8
+    assert found.night.state is State.INSUFFICIENT
+
+
+def test_a_new_system_begins_anew() -> None:
+    found = screened(level(30), entry(1.5e6, environment=replace(PHONE, os_build="16.0")))
+    assert (found.again, found.night.nights, found.night.suspect) == (False, 0, None)
+
+
+def test_a_failed_cell_is_no_night() -> None:
+    found = screened(level(30), failed_entry())
+    assert found.night.state is State.FAILED
+    assert found.entries == (failed_entry(),)
+
+
+def test_outputs_that_were_right_and_are_garbage_are_suspected() -> None:
+    broken = replace(failed_entry(), status=NightStatus.BROKEN)
+    suspect = screened(level(3), broken).night.suspect
+    assert suspect is not None
+    assert suspect.trigger is Trigger.GARBAGE
+    assert screened([], broken).night.state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "now", "worse"),
+    [
+        (Metric.SIZE, 1000.0, 1000.5, None),
+        (Metric.SIZE, 1000.0, 1010.0, True),
+        (Metric.SIZE, 1000.0, 900.0, False),
+        (Metric.ACCURACY, 0.99, 0.985, None),
+        (Metric.ACCURACY, 0.99, 0.97, True),
+        (Metric.ACCURACY, 0.97, 0.99, False),
+    ],
+)
+def test_what_is_exact_is_suspected_beyond_its_tolerance(
+    metric: Metric, before: float, now: float, worse: bool | None
+) -> None:
+    def one(value: float) -> Entry:
+        return replace(entry(1.0), series=make_series(CELL, metric), figures=Figures(value=value))
+
+    suspect = screened([night(0, one(before))], one(now)).night.suspect
+    assert (None if suspect is None else suspect.worse) is worse
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0])
+def test_a_value_without_a_logarithm_is_kept_and_not_screened(value: float) -> None:
+    found = screened([night(i, entry(1e6 * LEVEL[i % 12])) for i in range(30)], entry(value))
+    assert (found.again, found.night.suspect) == (False, None)
+    assert found.night.series == SERIES.name

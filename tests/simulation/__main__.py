@@ -1,0 +1,28 @@
+"""The long form: every claim, the figure, and whether it holds; exit code 1 when one does not."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tests.simulation.claims import CLAIMS
+from tests.simulation.nights import NIGHT_CLAIMS
+
+
+def main(names: list[str]) -> int:
+    """Try the claims called ``names``, all of them without a name."""
+    failed, claims = 0, CLAIMS | NIGHT_CLAIMS
+    for name in names or claims:
+        claim, began = claims[name], time.monotonic()
+        value = claim.figure(claim.long)
+        holds = claim.low <= value <= claim.high
+        failed += not holds
+        asked = f"{claim.low:g} to {claim.high:g}"
+        said = f"{name:20} {value:8.4f}  ({asked:>12})  {'holds' if holds else 'FAILS'}  {claim.what}"
+        sys.stdout.write(f"{said}; {claim.long} worlds, {time.monotonic() - began:.0f} s\n")
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

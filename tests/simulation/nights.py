@@ -1,0 +1,216 @@
+"""Farms of series with a known truth, night after night through the nightly job's own code.
+
+What is played is the job as a whole: the rule for measuring again with its tolerances, the history with its decisions,
+the screen and the gate, the confirmation in pairs, and Benjamini and Hochberg over all confirmations of a night. Only
+the phones are made up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from harness.ab import PairPlan
+from harness.ab.session import PairResult, Sides, summarise_pairs
+from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus, RunFacts
+from harness.nightly.confirm import correct_for_many, judge
+from harness.nightly.record import Confirmation, Suspect
+from harness.nightly.screening import Known, as_night, screen_series
+from harness.stats.screening import ARL0, MOST_MEASURED
+from harness.stats.verdicts import Span, log_margin, needs_more
+from tests.history import nights as made
+from tests.simulation.claims import PAIR_NOISE, Claim
+from tests.simulation.world import night, pair_ratio
+
+LEVEL_NS = 1e6
+NIGHTS = 120
+CHANGE_NIGHT = 60
+SERIES = 20
+PLAN = PairPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What is true of a farm: outlying nights, and from ``CHANGE_NIGHT`` on a step, or another system with a step."""
+
+    bad: float = 0.0
+    step: float = 0.0
+    swap: bool = False
+    nights: int = NIGHTS
+
+
+@dataclass(slots=True, kw_only=True)
+class Played:
+    """What came of a farm: the nights on which a series was suspected, told to have regressed or improved, delays."""
+
+    suspected: list[int] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+
+
+class Phone:
+    """One series and what its history knows."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world, self._chance = world, np.random.default_rng([11, seed])
+        self.nights: list[Night] = []
+        self.decisions: list[Decided] = []
+
+    def play(self, index: int) -> Suspect | None:
+        """Measure a night as often as the screen asks, enter it, and return what is suspected."""
+        known = Known(nights=tuple(self.nights), decisions=tuple(self.decisions))
+        measured = [self._measure(index)]
+        found = screen_series(known, measured, facts(index), ARL0)
+        while found.again and len(measured) < MOST_MEASURED:
+            measured.append(self._measure(index))
+            found = screen_series(known, measured, facts(index), ARL0)
+        kept = next(entry for entry in found.entries if entry.status is NightStatus.OK)
+        self.nights.append(as_night(kept, facts(index)))
+        return found.night.suspect
+
+    def confirm(self, suspect: Suspect, index: int) -> Confirmation:
+        """Measure the artifact of before against tonight's in pairs, as the session does."""
+        changed = index >= CHANGE_NIGHT and not self._world.swap
+        effect = self._world.step if changed else 0.0
+        pairs: list[PairResult] = []
+        for wanted in (PLAN.pairs, PLAN.most_pairs):
+            while len(pairs) < wanted:
+                pairs.append(one_pair(self._chance, len(pairs), effect))
+            session = summarise_pairs(pairs, PLAN)
+            assert session.effect is not None
+            span = Span(estimate=session.effect.estimate, low=session.effect.low, high=session.effect.high)
+            if not needs_more(span, log_margin(PLAN.margin)):
+                break
+        return judge(suspect, session, Sides())
+
+    def decide(self, suspect: Suspect, said: Confirmation, index: int) -> None:
+        """Keep what the confirmation said."""
+        self.decisions.append(
+            Decided(
+                series=suspect.series,
+                first_run=suspect.first_run,
+                seen_run=facts(index).name,
+                decision=said.decision,
+                ratio=said.ratio,
+                low=said.low,
+                high=said.high,
+            )
+        )
+
+    def _measure(self, index: int) -> Entry:
+        late = index >= CHANGE_NIGHT
+        level = LEVEL_NS * (1 + (self._world.step if late else 0.0))
+        value = night(self._chance, level, bad=self._world.bad)
+        swapped = replace(made.PHONE, os_build="next") if late and self._world.swap else made.PHONE
+        entry = replace(made.entry(value), figures=Figures(value=value), environment=swapped)
+        # A new artifact every night, as with a model under development: nothing is passed off as the device's drift.
+        return replace(entry, artifact_sha256=f"{index:064x}")
+
+
+def play(world: World, farms: int, *, series: int = SERIES) -> Played:
+    """Play ``farms`` farms of ``series`` series each, one night after the other."""
+    played = Played()
+    for farm in range(farms):
+        phones = [Phone(world, farm * series + number) for number in range(series)]
+        for index in range(world.nights):
+            suspects = [(phone, suspect) for phone in phones if (suspect := phone.play(index)) is not None]
+            played.suspected += [index] * len(suspects)
+            said = correct_for_many([phone.confirm(suspect, index) for phone, suspect in suspects])
+            for (phone, suspect), one in zip(suspects, said, strict=True):
+                phone.decide(suspect, one, index)
+                if one.decision is Decision.CONFIRMED:
+                    played.told.append(index)
+    return played
+
+
+def suspicions(farms: int, *, bad: float) -> float:
+    """Suspicions in 1,000 series-nights on which nothing changed."""
+    return 1000 * len(play(World(bad=bad), farms).suspected) / (farms * SERIES * NIGHTS)
+
+
+def alarms(farms: int, *, bad: float) -> float:
+    """Confirmed changes in 10,000 series-nights on which nothing changed."""
+    return 10_000 * len(play(World(bad=bad), farms).told) / (farms * SERIES * NIGHTS)
+
+
+def nights_to_tell(farms: int, *, step: float) -> float:
+    """Median number of nights from a step to its confirmation, the first slow night being 1; 99 where it is missed."""
+    world = World(step=step, nights=CHANGE_NIGHT + 30)
+    found = [play_one(world, seed) for seed in range(farms)]
+    return float(np.median([nights[0] - CHANGE_NIGHT + 1 if nights else 99 for nights in found]))
+
+
+def told_at_once(farms: int, *, step: float) -> float:
+    """Share of steps that are confirmed in their first night."""
+    world = World(step=step, nights=CHANGE_NIGHT + 1)
+    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
+
+
+def told_once(farms: int, *, step: float) -> float:
+    """How often one step is told in the thirty nights after it, on average."""
+    world = World(step=step, nights=CHANGE_NIGHT + 30)
+    return sum(len(play_one(world, seed)) for seed in range(farms)) / farms
+
+
+def swaps_told(farms: int) -> float:
+    """Share of series that tell a change in the thirty nights after a new system that is 10 % slower."""
+    world = World(step=0.10, swap=True, nights=CHANGE_NIGHT + 30)
+    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
+
+
+def play_one(world: World, seed: int) -> list[int]:
+    """Play one series by itself and return the nights, from the change on, on which a change was confirmed."""
+    phone, told = Phone(world, 100_000 + seed), []
+    for index in range(world.nights):
+        suspect = phone.play(index)
+        if suspect is None:
+            continue
+        said = correct_for_many([phone.confirm(suspect, index)])[0]
+        phone.decide(suspect, said, index)
+        if said.decision is Decision.CONFIRMED and index >= CHANGE_NIGHT:
+            told.append(index)
+    return told
+
+
+def one_pair(chance: np.random.Generator, pair: int, effect: float) -> PairResult:
+    """One pair of a session that warms up."""
+    ratio = pair_ratio(chance, pair, effect=effect, noise=PAIR_NOISE)
+    return PairResult(order="AB", a_ns=LEVEL_NS, b_ns=LEVEL_NS * math.exp(ratio), log_ratio=ratio)
+
+
+@lru_cache(maxsize=256)
+def facts(index: int) -> RunFacts:
+    """The run of a night."""
+    return made.run_facts(index)
+
+
+_Figure = Callable[[int], float]
+
+
+def _claim(what: str, limits: tuple[float, float], figure: _Figure, worlds: tuple[int, int]) -> Claim:
+    return Claim(what=what, low=limits[0], high=limits[1], figure=figure, short=worlds[0], long=worlds[1])
+
+
+# Worlds are farms of twenty series where alarms are counted, and single series elsewhere.
+NIGHT_CLAIMS: dict[str, Claim] = {
+    "job-clean": _claim(
+        "job: suspicions in 1,000 series-nights of clean noise", (0, 1.5), lambda n: suspicions(n, bad=0.0), (3, 50)
+    ),
+    "job-bad": _claim("job: the same with 5 % outlying nights", (0, 2.0), lambda n: suspicions(n, bad=0.05), (3, 50)),
+    "job-alarms": _claim(
+        "job: false alarms in 10,000 series-nights, 5 % outlying", (0, 1.0), lambda n: alarms(n, bad=0.05), (4, 50)
+    ),
+    "job-step-10": _claim(
+        "job: nights until a 10 % step is confirmed, median", (1, 7), lambda n: nights_to_tell(n, step=0.10), (25, 300)
+    ),
+    "job-step-20": _claim(
+        "job: 20 % steps that are confirmed the same night", (0.9, 1.0), lambda n: told_at_once(n, step=0.20), (40, 300)
+    ),
+    "job-told-once": _claim(
+        "job: how often a 10 % step is told in thirty nights", (0.9, 1.1), lambda n: told_once(n, step=0.10), (25, 300)
+    ),
+    "job-swap": _claim("job: new systems, 10 % slower, that are told as a change", (0, 0.05), swaps_told, (25, 200)),
+}

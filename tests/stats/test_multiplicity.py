@@ -1,0 +1,38 @@
+"""Many tests in one night."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.stats.multiplicity import benjamini_hochberg
+
+# The example of Benjamini and Hochberg (1995): fifteen tests, of which four are rejected.
+PAPER = [
+    0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0,
+]  # fmt: skip
+
+
+def test_the_example_of_the_paper() -> None:
+    assert benjamini_hochberg(PAPER) == (True,) * 4 + (False,) * 11
+
+
+def test_the_order_given_is_the_order_answered() -> None:
+    assert benjamini_hochberg([0.9, 0.001, 0.04]) == (False, True, False)
+
+
+def test_a_larger_p_is_carried_by_those_above_it() -> None:
+    assert benjamini_hochberg([0.04, 0.045]) == (True, True)
+    assert benjamini_hochberg([0.04, 0.045], any_dependence=True) == (False, False)
+
+
+@pytest.mark.parametrize(("p_values", "rejected"), [([], ()), ([0.05], (True,)), ([0.051], (False,))])
+def test_one_test_is_a_plain_test(p_values: list[float], rejected: tuple[bool, ...]) -> None:
+    assert benjamini_hochberg(p_values) == rejected
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
+def test_what_is_no_p_value_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="no p-value"):
+        benjamini_hochberg([0.1, bad])

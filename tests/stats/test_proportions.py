@@ -1,0 +1,63 @@
+"""Paired right and wrong answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.stats.proportions import (
+    bits_to_correct,
+    compare_correct,
+    correct_to_bits,
+    difference_interval,
+    mcnemar_p,
+    non_inferior,
+)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "p"), [(0, 0, 1.0), (5, 0, 2 / 32), (6, 0, 2 / 64), (3, 1, 10 / 16), (2, 2, 1.0)]
+)
+def test_exact_mcnemar_by_counting_coins(lost: int, won: int, p: float) -> None:
+    assert mcnemar_p(lost, won) == pytest.approx(p)
+    assert mcnemar_p(won, lost) == pytest.approx(p)
+
+
+def test_thousands_of_disagreements_do_not_underflow() -> None:
+    assert 0 < mcnemar_p(1500, 1700) < 0.001
+
+
+def test_only_inputs_that_disagree_count() -> None:
+    a = [True] * 90 + [True] * 6 + [False] * 4
+    b = [True] * 90 + [False] * 6 + [True] * 1 + [False] * 3
+    found = compare_correct(a, b)
+    assert (found.lost, found.won, found.count, found.difference) == (6, 1, 100, -0.05)
+    assert found.low < -0.05 < found.high
+    assert found.p_value == pytest.approx(16 / 128)
+
+
+def test_no_disagreement_still_has_an_interval() -> None:
+    low, high = difference_interval(0, 0, 100)
+    assert low < 0 < high
+    assert high == pytest.approx(-low)
+
+
+@pytest.mark.parametrize(("count", "passes"), [(100, False), (1000, True)])
+def test_enough_inputs_are_needed_to_be_no_worse(count: int, passes: bool) -> None:
+    same = [True] * count
+    assert non_inferior(compare_correct(same, same), 0.01) is passes
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([True], [True, False])])
+def test_other_inputs_cannot_be_paired(a: list[bool], b: list[bool]) -> None:
+    with pytest.raises(ValueError, match="same inputs"):
+        compare_correct(a, b)
+
+
+@pytest.mark.parametrize("right", [[True], [False, True], [True, False, False, True, True], [False] * 9, []])
+def test_bits_come_back(right: list[bool]) -> None:
+    assert bits_to_correct(correct_to_bits(right), len(right)) == right
+
+
+def test_bits_that_are_too_few_are_damaged() -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        bits_to_correct("f", 5)

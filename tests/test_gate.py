@@ -1,0 +1,131 @@
+"""When a launch may begin, and when what came of it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.devices.fake import FakePhone
+from harness.errors import DeviceError
+from harness.gate import COMPUTER, PHONE, Gate, why_discard, why_refuse, why_wait
+from harness.measurement import GateFacts, GateOutcome, Readiness
+from harness.profiles import PROFILES, ProfileName
+from harness.wire import StateSample
+
+COOL = Readiness(
+    thermal_status="none", battery_c=28.0, battery_percent=80, charging=False, power_save=False, probe_ns=100
+)
+STANDARD = PROFILES[ProfileName.STANDARD]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"thermal_status": "light"}, "thermal status is light"),
+        ({"battery_c": 35.5}, "35.5 °C, 35 are wanted"),
+        ({"battery_percent": 29.0}, "at 29.0 %"),
+        ({"power_save": True}, "saves power"),
+        ({"probe_ns": 106}, "1.06 times its best"),
+        ({"probe_ns": 105}, None),
+        ({"battery_c": 29.6}, "at the first launch 28.0"),
+        ({"charging": True}, "charging"),
+        ({"governor": "performance"}, "governor"),
+    ],
+)
+def test_a_phone_waits_until_it_is_as_at_the_first_launch(changes: dict[str, Any], words: str | None) -> None:
+    reasons = why_wait(replace(COOL, **changes), COOL, 100, PHONE)
+    assert (words in " ".join(reasons)) if words else reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("now", "waits"),
+    [
+        (Readiness(busy=0.9), True),
+        (Readiness(busy=0.5), False),
+        (Readiness(hottest_c=90.0), True),
+        (Readiness(probe_ns=112), False),
+        (Readiness(probe_ns=120), True),
+        (Readiness(), False),
+    ],
+)
+def test_a_computer_waits_for_other_work_and_heat(now: Readiness, waits: bool) -> None:
+    assert bool(why_wait(now, None, 100, COMPUTER)) is waits
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [({}, False), ({"battery_c": 36.9}, False), ({"battery_c": 37.1}, True), ({"battery_percent": 24.0}, True)],
+)
+def test_some_states_are_refused(changes: dict[str, Any], refused: bool) -> None:
+    assert (why_refuse(replace(COOL, **changes), PHONE) is not None) is refused
+
+
+@pytest.mark.parametrize(
+    ("after", "watch", "words"),
+    [
+        ({}, [], None),
+        ({"probe_ns": 111}, [], "1.11 times"),
+        ({"foreground": "mail"}, [], "another app"),
+        ({"screen": "off"}, [], "screen"),
+        ({"thermal_status": "moderate"}, [], "rose to moderate"),
+        ({}, ["none", "severe", "none"], "rose to severe"),
+    ],
+)
+def test_what_happens_during_a_launch_discards_it(after: dict[str, Any], watch: list[str], words: str | None) -> None:
+    gate = GateFacts(outcome=GateOutcome.OPEN, waited_s=0, before=COOL, after=replace(COOL, **after), best_probe_ns=100)
+    reasons = why_discard(gate, [StateSample(at_ns=0, thermal_status=status) for status in watch], PHONE)
+    assert (words in " ".join(reasons)) if words else reasons == ()
+
+
+def test_a_warm_phone_is_waited_for_until_it_is_cool() -> None:
+    facts = Gate(FakePhone("fake:hot")).wait(STANDARD)
+    assert facts.outcome is GateOutcome.OPEN
+    assert facts.waited_s == 20
+    assert facts.before is not None
+    assert (facts.before.battery_c or 99) <= 35
+
+
+def test_a_cool_phone_waits_ten_seconds_between_launches() -> None:
+    gate = Gate(FakePhone())
+    assert [gate.wait(STANDARD).waited_s for _ in range(3)] == [0, 10, 10]
+
+
+def test_a_phone_with_an_empty_battery_is_not_measured() -> None:
+    with pytest.raises(DeviceError, match="charge the device"):
+        Gate(FakePhone("fake:low-battery")).wait(STANDARD)
+
+
+@pytest.mark.parametrize(("name", "waited_s"), [(ProfileName.QUICK, 10), (ProfileName.MLPERF, 300)])
+def test_profiles_without_a_gate_pause(name: ProfileName, waited_s: int) -> None:
+    gate = Gate(FakePhone())
+    found = [gate.wait(PROFILES[name]) for _ in range(2)]
+    assert [(f.outcome, f.waited_s) for f in found] == [(GateOutcome.NONE, 0), (GateOutcome.NONE, waited_s)]
+
+
+def test_work_of_others_that_does_not_end_is_waited_for_less_and_less() -> None:
+    device = BusyComputer()
+    gate = Gate(device)
+    assert [gate.wait(STANDARD).waited_s for _ in range(4)] == [15, 4, 1, 1]
+
+
+class BusyComputer(FakePhone):
+    """A scripted device that behaves like a computer on which something else always runs."""
+
+    @property
+    def passively_cooled(self) -> bool:
+        return False
+
+    def readiness(self) -> Readiness:
+        return Readiness(busy=1.0)
+
+
+def test_the_best_probe_is_kept_until_it_is_given_up() -> None:
+    gate = Gate(FakePhone(), best_probe_ns=9_900_000)
+    gate.wait(STANDARD)
+    assert gate.best_probe_ns == 9_900_000
+    gate.forget_probe()
+    gate.wait(STANDARD)
+    assert gate.best_probe_ns == 10_000_000

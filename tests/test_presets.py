@@ -1,0 +1,34 @@
+"""Quality targets, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.measurement import Passed
+from harness.presets import Preset, judge_correct, judge_scores
+
+
+@pytest.mark.parametrize(
+    ("count", "lost", "passed"),
+    [(60, 0, Passed.UNDECIDED), (2000, 10, Passed.YES), (2000, 40, Passed.UNDECIDED), (2000, 100, Passed.NO)],
+)
+def test_98_percent_of_fp32_needs_enough_inputs(count: int, lost: int, passed: Passed) -> None:
+    float_right = [True] * count
+    found = judge_correct(Preset.CLASSIFICATION, float_right, [False] * lost + [True] * (count - lost))
+    assert (found.passed, found.wanted) == (passed, 0.98)
+    assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize(("level", "passed"), [(34.0, Passed.YES), (33.0, Passed.UNDECIDED), (32.0, Passed.NO)])
+def test_a_figure_by_itself_needs_no_float_model(level: float, passed: Passed) -> None:
+    scores = [level + 0.1 * (-1) ** i for i in range(100)]
+    assert judge_scores(Preset.SUPER_RESOLUTION, (), scores).passed is passed
+
+
+def test_scores_are_judged_in_pairs() -> None:
+    # The scores of inputs differ a lot, the two models differ little and always by as much.
+    float_scores = [0.1 + 0.008 * i for i in range(100)]
+    scores = [s * 0.97 for s in float_scores]
+    found = judge_scores(Preset.SEGMENTATION, float_scores, scores)
+    assert found.passed is Passed.YES
+    assert found.wanted == pytest.approx(0.96 * sum(float_scores) / 100)
