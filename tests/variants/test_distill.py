@@ -63,14 +63,13 @@ def distilled(context: StepContext, step: Distill | None = None) -> Any:
     return apply(copy.deepcopy(context.original), step or Distill(fine_tune=BUDGET), context)
 
 
-def test_the_student_of_digits_is_small_and_no_worse_for_its_teacher() -> None:
+def test_the_student_of_digits_learns_more_from_its_teacher() -> None:
     context = digits_context()
     alone = make_variant((Distill(hard_weight=1.0, compare_plain=False),), context)
     taught = make_variant((Distill(),), context)
     report = taught.reports[0]
-    assert report.parameters_after < report.parameters_before / 10
-    # Five of the 360 images either way say nothing.
-    assert digits_accuracy(taught.network) >= max(0.96, digits_accuracy(alone.network) - 5 / 360)
+    assert report.parameters_after < report.parameters_before / 8
+    assert digits_accuracy(taught.network) > digits_accuracy(alone.network)
     assert report.figures[Figure.TEACHER_SCORE] >= 0.99
     assert alone.reports[0].training is not None
     assert report.figures[Figure.PLAIN_SCORE] == alone.reports[0].training.score_after

@@ -19,7 +19,7 @@ from tests.variants.contexts import forward, image_context, image_network, mlp, 
 
 # Importing executorch reads a resource in a way that newer libraries warn of.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-LEARN = FineTune(epochs=10, learning_rate=2e-2, patience=10)
+LEARN = FineTune(epochs=6, learning_rate=2e-2, patience=6)
 
 
 def rounded(network: nn.Module) -> nn.Module:

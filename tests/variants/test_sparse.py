@@ -34,7 +34,7 @@ def zeros(network: nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_digits_with_four_fifths_of_its_weights_zero_keeps_its_accuracy(dynamic: bool) -> None:
-    variant = make_variant((Sparsify(ratio=0.8, dynamic=dynamic),), digits_context())
+    variant = make_variant((Sparsify(ratio=0.8, dynamic=dynamic, fine_tune=FineTune(epochs=15)),), digits_context())
     figures = variant.reports[0].figures
     assert figures[Figure.SPARSITY] == pytest.approx(0.8, abs=1e-3)
     assert digits_accuracy(variant.network) >= 0.985
