@@ -172,7 +172,7 @@ RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
 EXPORTER_REVISIONS: dict[Format, int] = {
     Format.PTE: 3,
     Format.TFLITE: 3,
-    Format.ONNX: 2,
+    Format.ONNX: 3,
     Format.PTL: 2,
     Format.MLPACKAGE: 1,
 }
