@@ -45,7 +45,7 @@ def _listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa
 spec_options = together(
     click.argument("model", nargs=-1),
     _listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
-    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: all]"),
+    _listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: all but mlpackage]"),
     _listed("-v", "--variant", help="Variants: fp32, fp16, int8, int8-dynamic.  [default: all]"),
     _listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     _listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),

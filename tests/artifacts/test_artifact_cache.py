@@ -116,7 +116,7 @@ def test_a_variant_that_cannot_be_made_is_an_entry_without_a_file(cache: Cache) 
         (MANIFEST_FILE, lambda data: data[: len(data) // 2]),
         (MANIFEST_FILE, lambda _: b"rubbish"),
         (MANIFEST_FILE, lambda data: data.replace(b"tiny", b"t\xffny")),
-        (MANIFEST_FILE, lambda data: data.replace(b'"schema":1', b'"schema":99')),
+        (MANIFEST_FILE, lambda data: data.replace(b'"schema":2', b'"schema":99')),
         (MANIFEST_FILE, lambda data: data.replace(b'"onnx"', b'"tape"')),
         (MANIFEST_FILE, lambda _: None),
         ("model.onnx", lambda data: data[:-1]),
