@@ -46,5 +46,5 @@ def _check_program(path: Path, backend: Backend) -> Check:
     delegates = "1 delegate" if facts.partitions == 1 else f"{facts.partitions} delegates"
     return Check(
         state=ArtifactState.UNVERIFIED,
-        found=f"{delegates} of {name}, {facts.kernel_calls} operators left over",
+        found=f"{delegates} of {name}, operators left over: {facts.kernel_calls}",
     )

@@ -18,7 +18,7 @@ from tests.artifacts.tiny import Bench, image_card
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 WEIGHTS = "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
-# The static quantiser exports hundreds of patterns whenever it is used, a minute of one core.
+# The static quantiser exports its patterns whenever it is used, a quarter of a minute of one core.
 INT8 = pytest.param("int8", marks=pytest.mark.slow)
 
 

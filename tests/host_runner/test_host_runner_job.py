@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.host_runner.job import run_job, write_reply
-from harness.spec import DEFAULT_FORMATS
+from harness.host_runner.runtimes import RUNTIMES
 from harness.wire import Delegate, FailureKind, Format, InputsRef, OutputsPass, ReplyStatus, RunReply, decode_reply
 
 CASES = [
@@ -93,7 +93,7 @@ def test_a_delegate_that_this_build_lacks_is_unsupported(
     assert "cpu" in reply.failure.message
 
 
-@pytest.mark.parametrize(("format_", "delegate"), [(f, Delegate.CPU) for f in DEFAULT_FORMATS])
+@pytest.mark.parametrize(("format_", "delegate"), [(f, Delegate.CPU) for f in RUNTIMES])
 def test_a_corrupt_file_is_a_load_failure(format_: Format, delegate: Delegate, jobs: Any, tmp_path: Path) -> None:
     broken = tmp_path / f"broken.{format_.value}"
     broken.write_bytes(b"\0not a model" * 100)
@@ -233,3 +233,11 @@ def test_the_runner_stays_lean(artifact: str, format_: Format, jobs: Any, reques
     assert not {"torch", "onnx", "executorch", "tensorflow", "psutil", "click", "pandas"} & loaded
     own = {name for name in loaded if name.startswith("harness") and not name.startswith("harness.host_runner")}
     assert own == {"harness", "harness.wire", "harness.tensors", "harness.lifeline"}
+
+
+def test_a_format_without_a_runtime_here_is_unsupported(jobs: Any, tmp_path: Path) -> None:
+    package = tmp_path / "model.mlpackage.zip"
+    package.write_bytes(b"zip")
+    reply = run_job(jobs.make(package, Format.MLPACKAGE, Delegate.COREML).folder)
+    assert reply.status is ReplyStatus.UNSUPPORTED
+    assert "no runtime for mlpackage" in (reply.failure.message if reply.failure else "")
