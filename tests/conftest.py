@@ -61,6 +61,17 @@ def built_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "cache"
 
 
+@pytest.fixture(scope="session")
+def onnx_files(built_cache: Path) -> dict[str, Path]:
+    """The digits ``.onnx`` files by variant; the cache may hold those of other models by then."""
+    manifests = {path: json.loads(path.read_text()) for path in built_cache.glob("artifacts/*/*/manifest.json")}
+    return {
+        found["variant"]: path.parent / found["file"]
+        for path, found in manifests.items()
+        if (found["model"], found["format"]) == ("digits", "onnx") and found["file"] is not None
+    }
+
+
 @pytest.fixture
 def phonebench(tmp_path: Path, built_cache: Path) -> CommandLine:
     """The command line with results in ``tmp_path / "results"`` and the session's cache."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts import pte_coreml, pte_vulkan
 from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.observers import torch_observer
-from harness.artifacts.source import FloatModel, cast_example, half_network, no_precision
+from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.recipe import Observer, Precision, Quantisation, Recipe
 from harness.support import Backend
 
@@ -118,7 +119,12 @@ def _lower(module: torch.nn.Module, example: tuple[torch.Tensor, ...], partition
     # Each pass copies what a node came from, with what that came from: a fifth of the lowering, for nobody to read.
     for node in program.graph.nodes:
         node.meta.pop("from_node", None)
-    lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
+    try:
+        lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
+    except subprocess.CalledProcessError as error:
+        # Backends write their graphs as JSON first, which has no infinity, and leave it to this program.
+        msg = f"the backend's serialiser {Path(error.cmd[0]).name} refuses this network (exit {error.returncode})"
+        raise UnsupportedError(msg) from error
     return bytes(lowered.to_executorch().buffer)
 
 

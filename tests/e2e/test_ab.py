@@ -42,8 +42,10 @@ def test_a_difference_has_a_verdict_and_an_exit_code(
     assert session["low"] < session["ratio"] < session["high"]
 
 
-def test_two_files_of_one_name_are_two_sides(phonebench: CommandLine, built_cache: Path, tmp_path: Path) -> None:
-    files = sorted(built_cache.glob("artifacts/*/*/model.onnx"))[:2]
+def test_two_files_of_one_name_are_two_sides(
+    phonebench: CommandLine, onnx_files: dict[str, Path], tmp_path: Path
+) -> None:
+    files = (onnx_files["fp32"], onnx_files["fp16"])
     for folder, file in zip(("old", "new"), files, strict=True):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(file.read_bytes())

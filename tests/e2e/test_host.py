@@ -105,9 +105,10 @@ def test_a_ready_file_skips_straight_to_the_run(phonebench: CommandLine, built_c
 
 
 @pytest.mark.parametrize("keep", [0, 100])
-def test_a_truncated_ready_file(phonebench: CommandLine, built_cache: Path, tmp_path: Path, keep: int) -> None:
-    source = next(built_cache.glob("artifacts/*/*/model.onnx"))
-    (tmp_path / "half.onnx").write_bytes(source.read_bytes()[:keep])
+def test_a_truncated_ready_file(
+    phonebench: CommandLine, onnx_files: dict[str, Path], tmp_path: Path, keep: int
+) -> None:
+    (tmp_path / "half.onnx").write_bytes(onnx_files["fp32"].read_bytes()[:keep])
     done = phonebench("run", "half.onnx")
     assert done.code == 4
     assert "Traceback" not in done.err
