@@ -6,6 +6,7 @@ A message says what failed, gives the value, and says what to do next.
     ├── UsageError               2   the command line, a spec file or a model folder is wrong
     │   └── UnknownNameError     2   a name outside a closed set; names the nearest match
     ├── DeviceError              3   a device is missing or unfit
+    │   └── PhoneError           3   a phone or its adb server; says which trouble it is
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import StrEnum
 
 
 class PhonebenchError(Exception):
@@ -48,6 +50,41 @@ class DeviceError(PhonebenchError):
     """A device is missing, or it cannot take work."""
 
     exit_code = 3
+
+
+class PhoneTrouble(StrEnum):
+    """What keeps a phone from working. None of it is the model's fault."""
+
+    NO_ADB = "no-adb"
+    NO_SERVER = "no-server"
+    NO_PHONE = "no-phone"
+    SEVERAL = "several"
+    OFFLINE = "offline"
+    UNAUTHORISED = "unauthorised"
+    NO_RIGHTS = "no-rights"
+    WRONG_MODE = "wrong-mode"
+    HUNG = "hung"
+    GONE = "gone"
+    BOOTING = "booting"
+    LOCKED = "locked"
+    TOO_OLD = "too-old"
+    FULL = "full"
+    APP = "app"
+    BUSY = "busy"
+    REFUSED = "refused"
+
+
+class PhoneError(DeviceError):
+    """A phone, or the adb server before it, cannot take work.
+
+    Attributes: ``trouble``, ``serial`` (empty when it is no single phone's), ``command`` and ``output`` (the evidence).
+    """
+
+    def __init__(
+        self, message: str, *, trouble: PhoneTrouble, serial: str = "", command: str = "", output: str = ""
+    ) -> None:
+        self.trouble, self.serial, self.command, self.output = trouble, serial, command, output
+        super().__init__(message)
 
 
 class BuildError(PhonebenchError):

@@ -19,15 +19,16 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
-from harness.devices import Device, list_devices, open_device, parse_device_key
-from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
+from harness.devices import Device, expand_devices, list_devices, open_device, parse_device_key
+from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate
+from harness.lanes import Table, measure_jobs
 from harness.measurement import CellStatus, DeviceInfo, Measurement
 from harness.model import ModelCard, ModelOptions, resolve, with_parts
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
-from harness.run import Job, measure, unmeasured
+from harness.run import Job, unmeasured
 from harness.spec import Spec
 from harness.store import (
     AB_FILE,
@@ -42,9 +43,6 @@ from harness.store import (
     reopen_run,
     utc_now,
 )
-
-# A device that fails this many cells one after the other is not asked again.
-LOSSES_IN_A_ROW = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +79,14 @@ WHOLE = Part()
 
 
 def check(spec: Spec, *, to_run: bool = True) -> Checked:
-    """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`."""
+    """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`.
+
+    To run, what stands for the phones that are there (``android:all``) becomes a device each.
+    """
     for device in spec.device:
         parse_device_key(device)
+    if to_run:
+        spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = tuple(resolve(reference, options) for reference in spec.model)
     if spec.parts:
@@ -299,42 +302,15 @@ def _identity(info: DeviceInfo) -> str:
 
 
 def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
-    """Run every job. A lost device costs the job in flight; only when the next one is lost too is it given up."""
-    progress.start("measure", len(jobs))
-    losses: dict[str, list[str]] = {key: [] for key in gates}
-    pending = 0
-    try:
-        for job in jobs:
-            lost = losses[job.cell.device]
-            if len(lost) >= LOSSES_IN_A_ROW:
-                pending += 1
-                continue
-            progress.begin(job.cell.key)
-            try:
-                gate = gates[job.cell.device]
-                measurement = measure(job, gate.device, writer, utc_now, gate=gate)
-            except DeviceError as error:
-                lost.append(str(error))
-                pending += 1
-                progress.step(job.cell.key, f"device lost: {error}")
-                continue
-            lost.clear()
-            writer.add(measurement)
-            progress.step(job.cell.key, _outcome(measurement))
-    finally:
-        progress.finish()
-    if pending:
-        reasons = (
-            "; ".join(dict.fromkeys(lost[-1] for lost in losses.values() if lost)) or "a device went away for a time"
-        )
-        msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {_how_to_go_on(writer)}"
-        raise IncompleteError(msg)
-
-
-def _outcome(measurement: Measurement) -> str:
-    if measurement.latency is None:
-        return f"{measurement.status.value}: {measurement.reason}"
-    return f"{measurement.latency.median_ns / 1e6:.3f} ms"
+    """Run every job. Raises `IncompleteError` when some did not run, with the reasons."""
+    left = measure_jobs(jobs, Table(gates=gates, writer=writer, progress=progress))
+    pending = sum(lost.cells for lost in left)
+    if not pending:
+        return
+    told = [reason for lost in left for reason in (*lost.reasons, *lost.in_a_row[-1:])]
+    reasons = "; ".join(dict.fromkeys(told)) or "a device went away for a time"
+    msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {_how_to_go_on(writer)}"
+    raise IncompleteError(msg)
 
 
 @contextmanager

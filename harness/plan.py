@@ -87,6 +87,7 @@ PTE_BACKENDS: dict[Delegate, Backend] = {
 DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
     "host": (Delegate.CPU, Delegate.XNNPACK),
     "fake": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU),
+    "android": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI),
 }
 
 

@@ -18,6 +18,7 @@ import hashlib
 import logging
 import os
 import secrets
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,11 +115,12 @@ class RunRecord:
 
 
 class RunWriter:
-    """The one writer of a run folder; made by `create_run` or `reopen_run`."""
+    """The one writer of a run folder; made by `create_run` or `reopen_run`. Several threads may add and keep."""
 
     def __init__(self, folder: Path, head: RunHead) -> None:
         self.folder = folder
         self.head = head
+        self._one_at_a_time = threading.Lock()
 
     def update(
         self,
@@ -143,7 +145,8 @@ class RunWriter:
 
     def add(self, measurement: Measurement) -> None:
         """Append a measurement and wait until it is on disk."""
-        with storage_errors(self.folder), (self.folder / MEASUREMENTS_FILE).open("ab") as file:
+        path = self.folder / MEASUREMENTS_FILE
+        with self._one_at_a_time, storage_errors(self.folder), path.open("ab") as file:
             file.write(msgspec.json.encode(measurement) + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -152,8 +155,8 @@ class RunWriter:
         """Keep ``data`` compressed under its SHA-256, which is returned; the same data is kept once."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.folder / REPLIES_FOLDER / f"{digest}{suffix}.gz"
-        if not path.exists():
-            with storage_errors(self.folder):
+        with self._one_at_a_time, storage_errors(self.folder):
+            if not path.exists():
                 # Level 1: samples compress well at any level, and the next launch waits for this.
                 write_whole(path, gzip.compress(data, compresslevel=1, mtime=0))
         return digest

@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("outcome",),
     ("run", "doctor"),
     ("store",),
+    ("lanes",),
     ("history",),
     ("search",),
     ("pipeline", "capability", "report", "compare"),

@@ -1,4 +1,6 @@
-"""Devices by key: ``host``, ``fake``, ``fake:NAME``. The only code that touches hardware lies in this folder.
+"""Devices by key: ``host``, ``fake``, ``fake:NAME``, ``android``, ``android:SERIAL``, and ``android:all`` for several.
+
+The only code that touches hardware lies in this folder.
 
 One file a kind and one line in `DEVICES`; `open_device` is how anything else gets at one.
 """
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from harness.devices.android.phone import open_android
+from harness.devices.android.server import expand_key
 from harness.devices.device import Device, Execution
 from harness.devices.fake import check_fake_key, fake_info, open_fake
 from harness.devices.host import open_host
@@ -24,6 +28,7 @@ __all__ = [
     "DeviceKey",
     "DeviceKind",
     "Execution",
+    "expand_devices",
     "list_devices",
     "open_device",
     "parse_device_key",
@@ -35,11 +40,13 @@ class DeviceKind(StrEnum):
 
     HOST = "host"
     FAKE = "fake"
+    ANDROID = "android"
 
 
 DEVICES: dict[DeviceKind, Callable[[str], AbstractContextManager[Device]]] = {
     DeviceKind.HOST: open_host,
     DeviceKind.FAKE: open_fake,
+    DeviceKind.ANDROID: open_android,
 }
 
 
@@ -69,6 +76,10 @@ def parse_device_key(key: str) -> DeviceKey:
         case DeviceKind.FAKE:
             if colon:
                 check_fake_key(key)
+        case DeviceKind.ANDROID:
+            if colon and not name.strip():
+                msg = f"device {key!r} has no serial: write 'android' for the only phone, or 'android:SERIAL'"
+                raise DeviceError(msg)
         case _:
             assert_never(kind)
     return DeviceKey(kind=kind, name=name)
@@ -77,6 +88,15 @@ def parse_device_key(key: str) -> DeviceKey:
 def open_device(key: str) -> AbstractContextManager[Device]:
     """Return the device of ``key``, to be entered by ``with``, which cleans it; raises as `parse_device_key` does."""
     return DEVICES[parse_device_key(key).kind](key)
+
+
+def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``keys`` with each that stands for the phones which are there replaced by theirs, each once.
+
+    Raises `PhoneError` when there is none. Nothing is asked of a phone for any other key.
+    """
+    expanded = (expand_key(key) if parse_device_key(key).kind is DeviceKind.ANDROID else (key,) for key in keys)
+    return tuple(dict.fromkeys(key for group in expanded for key in group))
 
 
 def list_devices() -> tuple[DeviceInfo, ...]:

@@ -1,0 +1,92 @@
+"""Waiting for a phone that went away: replugged, restarted, hung, or lost with an adb server that somebody ended."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.cable import Cable
+from harness.devices.android.deadline import within
+from harness.devices.android.facts import PhoneFacts, read_facts
+from harness.devices.android.link import Link
+from harness.devices.android.server import ensure_server, list_phones, reconnect
+from harness.errors import PhoneError, PhoneTrouble
+
+# What a phone may come back from by itself, by a cable that is plugged in again, or by an adb server that starts again.
+LOSSES = frozenset(
+    {PhoneTrouble.GONE, PhoneTrouble.OFFLINE, PhoneTrouble.HUNG, PhoneTrouble.NO_SERVER, PhoneTrouble.BOOTING}
+)
+PROBE_S = 10.0
+_PAUSE_S = 0.1
+_OFFLINE_PATIENCE_S = 2.0
+_NETWORK_SERIAL = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
+
+log = logging.getLogger(__name__)
+
+
+def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) -> PhoneFacts:
+    """Wait until the phone takes commands again and has started; return its facts. Raises ``cause`` when it does not.
+
+    After that its ``boot_id`` tells whether it restarted.
+    """
+    if cause.trouble is PhoneTrouble.HUNG:
+        _quietly_reconnect(cable)
+    ends_at = time.monotonic() + back_s
+    while True:
+        try:
+            _check_listed(cable, ends_at - back_s)
+            cable.run("echo here", seconds=PROBE_S)
+            return _booted(cable, boot_s)
+        except PhoneError as error:
+            if error.trouble not in LOSSES:
+                raise
+            if time.monotonic() >= ends_at:
+                raise cause from error
+        time.sleep(_PAUSE_S)
+
+
+def _check_listed(cable: Cable, since: float) -> None:
+    """Raise `PhoneError` unless the server lists the phone as ready; ask it to connect to one of the network."""
+    ensure_server(cable.server)
+    listed = next((phone for phone in list_phones(cable.server) if phone.serial == cable.serial), None)
+    if listed is not None and listed.trouble is None:
+        return
+    network = _NETWORK_SERIAL.fullmatch(cable.serial) is not None
+    if network and listed is None:
+        _ask(cable, f"host:connect:{cable.serial}")
+    # Server 29 keeps a phone of the network offline for ever when its daemon was started anew.
+    elif network and listed is not None and time.monotonic() - since > _OFFLINE_PATIENCE_S:
+        _ask(cable, f"host:disconnect:{cable.serial}")
+    trouble = PhoneTrouble.GONE if listed is None or listed.trouble is None else listed.trouble
+    raise phone_error(trouble, f"{named(cable.serial)} is not there yet", serial=cable.serial)
+
+
+def _booted(cable: Cable, boot_s: float) -> PhoneFacts:
+    """Wait until Android has started: the property first, then the package manager, which answers later."""
+    ends_at = time.monotonic() + boot_s
+    while True:
+        facts = read_facts(cable)
+        if facts.booted and not cable.run("pm path android").exit_code:
+            return facts
+        if time.monotonic() >= ends_at:
+            what = f"{named(cable.serial)} has not started within {boot_s:g} s"
+            raise phone_error(PhoneTrouble.BOOTING, what, serial=cable.serial)
+        time.sleep(0.5)
+
+
+def _ask(cable: Cable, service: str) -> None:
+    try:
+        with Link(cable.server, within(PROBE_S), purpose=service) as link:
+            link.request(service)
+            log.info("%s: %s", service, link.text())
+    except PhoneError as error:
+        log.info("%s failed: %s", service, error)
+
+
+def _quietly_reconnect(cable: Cable) -> None:
+    try:
+        reconnect(cable.server, cable.serial)
+    except PhoneError as error:
+        log.info("the connection to %s could not be opened anew: %s", cable.serial, error)

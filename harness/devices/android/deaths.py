@@ -1,0 +1,87 @@
+"""Why an app ended without a reply: out of memory, a crash, or neither, from what the system wrote down.
+
+Two witnesses, both asked after the fact: ``dumpsys activity exit-info`` (Android 11 and later), which has a reason
+code, and the log, where the memory killer, the crash dumper and the Java runtime each leave their line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from harness.wire import FailureKind
+
+_SIGKILL = "9"
+_LINES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """How an app ended: the kind of failure, a sentence, and the lines that tell of it."""
+
+    kind: FailureKind
+    message: str
+    evidence: str
+
+
+def classify_death(log_text: str, exit_info: str, *, app_id: str, pid: int | None) -> Death:
+    """Return why ``app_id`` ended; ``pid`` is its process, None when it was not seen."""
+    lines = _lines_of(log_text, app_id, pid)
+    evidence = "\n".join(lines[-_LINES:])
+    for pattern, kind, message in _MARKS:
+        mark = next((found for line in lines if (found := re.search(pattern, line))), None)
+        if mark is not None:
+            detail = f" ({mark[1]})" if mark.lastindex and mark[1] else ""
+            return Death(kind=kind, message=message + detail, evidence=evidence)
+    told = _exit_reason(exit_info, pid)
+    if told is not None:
+        return Death(kind=told[0], message=told[1], evidence=evidence or exit_info.strip()[:2000])
+    return Death(kind=FailureKind.CRASH, message="the runner app ended without a reply", evidence=evidence)
+
+
+_MARKS: tuple[tuple[str, FailureKind, str], ...] = (
+    (r"lowmemorykiller.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
+    (r"\blmkd?\b.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
+    (r"OutOfMemoryError", FailureKind.OOM, "the runner app ran out of memory"),
+    (r"Fatal signal \d+ \((\w+)\)", FailureKind.CRASH, "the runner app crashed"),
+    (r"signal \d+ \((\w+)\), code", FailureKind.CRASH, "the runner app crashed"),
+    (r"exited due to signal (9) ", FailureKind.OOM, "the runner app was killed, most likely because memory ran out"),
+    (r"exited due to signal (\d+)", FailureKind.CRASH, "the runner app was ended by a signal"),
+    (r"AndroidRuntime: ((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)", FailureKind.CRASH, "the runner app crashed"),
+    (r"FATAL EXCEPTION", FailureKind.CRASH, "the runner app crashed"),
+)
+
+
+def _lines_of(text: str, app_id: str, pid: int | None) -> list[str]:
+    """The lines of the log that name the app, or are of its process; those of its native crash dump come after one."""
+    number = rf"(?<!\d){pid}(?!\d)" if pid is not None else None
+    found: list[str] = []
+    dump = False
+    for line in text.splitlines():
+        if app_id in line or (number is not None and re.search(number, line)):
+            found.append(line)
+            dump = "DEBUG" in line
+        elif dump and re.search(r"\bDEBUG\b", line):
+            found.append(line)
+        else:
+            dump = False
+    return found
+
+
+def _exit_reason(text: str, pid: int | None) -> tuple[FailureKind, str] | None:
+    """The newest record of the app's end that is of this process."""
+    for record in text.split("ApplicationExitInfo")[1:]:
+        if pid is not None and not re.search(rf"\bpid={pid}\b", record):
+            continue
+        reason = re.search(r"\breason=(\d+)", record)
+        status = re.search(r"\bstatus=(\d+)", record)
+        match int(reason[1]) if reason else None:
+            case 3:
+                return FailureKind.OOM, "the phone ran out of memory and ended the runner app"
+            case 2 if status is not None and status[1] == _SIGKILL:
+                return FailureKind.OOM, "the runner app was killed, most likely because memory ran out"
+            case 2 | 4 | 5:
+                return FailureKind.CRASH, "the runner app crashed"
+            case 6:
+                return FailureKind.CRASH, "the phone ended the runner app because it did not respond"
+    return None

@@ -1,0 +1,138 @@
+"""What a phone is: its facts in one call, and whether they allow it to be measured."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.cable import Cable
+from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
+from harness.errors import PhoneTrouble
+from harness.measurement import Condition, ConditionId, DeviceInfo
+
+# The runner apps are built for Android 8 and later.
+LEAST_API = 26
+
+FACTS_SCRIPT = """echo @@properties; getprop
+echo @@memory; cat /proc/meminfo
+echo @@cores; cat /sys/devices/system/cpu/present
+echo @@page; getconf PAGE_SIZE
+echo @@boot; cat /proc/sys/kernel/random/boot_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneFacts:
+    """What a phone says it is. ``boot_id`` differs after each start of the phone."""
+
+    serial: str
+    manufacturer: str
+    model: str
+    soc: str
+    release: str
+    api: int
+    abis: tuple[str, ...]
+    cores: int
+    memory_bytes: int
+    emulator: bool
+    booted: bool
+    fingerprint: str
+    security_patch: str
+    page_bytes: int | None
+    boot_id: str
+
+    def info(self, key: str) -> DeviceInfo:
+        """Return the facts as every kind of device has them."""
+        return DeviceInfo(
+            key=key,
+            kind="android",
+            model=f"{self.manufacturer} {self.model}".strip() or "unknown",
+            os=f"Android {self.release}",
+            cpu=self.soc,
+            cores=self.cores,
+            memory_bytes=self.memory_bytes,
+            abi=self.abis[0] if self.abis else "unknown",
+            details={
+                "serial": self.serial,
+                "api": str(self.api),
+                "abis": " ".join(self.abis),
+                "build": self.fingerprint,
+                "security_patch": self.security_patch,
+                "page_bytes": "" if self.page_bytes is None else str(self.page_bytes),
+            },
+        )
+
+
+def read_facts(cable: Cable) -> PhoneFacts:
+    """Ask a phone what it is. Raises `PhoneError`."""
+    return parse_facts(cable.serial, cable.run(FACTS_SCRIPT).text)
+
+
+def parse_facts(serial: str, text: str) -> PhoneFacts:
+    """Return the facts that the answer to `FACTS_SCRIPT` tells of."""
+    told = sections(text)
+    properties = parse_properties(told.get("properties", ""))
+
+    def first(*names: str) -> str:
+        return next((properties[name] for name in names if properties.get(name)), "")
+
+    page, api = told.get("page", "").strip(), first("ro.build.version.sdk")
+    return PhoneFacts(
+        serial=serial,
+        manufacturer=first("ro.product.manufacturer"),
+        model=first("ro.product.model"),
+        soc=_soc(properties),
+        release=first("ro.build.version.release"),
+        api=int(api) if api.isdecimal() else 0,
+        abis=tuple(filter(None, first("ro.product.cpu.abilist", "ro.product.cpu.abi").split(","))),
+        cores=_cores(told.get("cores", "")),
+        memory_bytes=parse_memory_bytes(told.get("memory", ""), "MemTotal") or 0,
+        emulator=_is_emulator(properties),
+        booted=first("sys.boot_completed") == "1",
+        fingerprint=first("ro.build.fingerprint"),
+        security_patch=first("ro.build.version.security_patch"),
+        page_bytes=int(page) if page.isdecimal() else None,
+        boot_id=told.get("boot", "").strip(),
+    )
+
+
+def check_facts(facts: PhoneFacts) -> None:
+    """Raise `PhoneError` when a phone of these facts cannot be measured, or not yet."""
+    whose = named(facts.serial)
+    if facts.api and facts.api < LEAST_API:
+        what = f"{whose} has Android {facts.release} (API {facts.api}), the runner apps need API {LEAST_API}"
+        raise phone_error(PhoneTrouble.TOO_OLD, what, serial=facts.serial)
+    if not facts.booted:
+        raise phone_error(PhoneTrouble.BOOTING, f"{whose} is still starting", serial=facts.serial)
+
+
+def emulator_condition(facts: PhoneFacts) -> Condition | None:
+    """Return the condition of a phone that is a program on a computer."""
+    if not facts.emulator:
+        return None
+    return Condition(
+        id=ConditionId.EMULATOR,
+        summary="emulated phone: its figures are those of the computer that it runs on",
+        detail=f"{facts.model} says that it is an emulator",
+    )
+
+
+def _soc(properties: dict[str, str]) -> str:
+    """The chip as its maker calls it (Android 12 and later), else the platform's code name."""
+    soc = f"{properties.get('ro.soc.manufacturer', '')} {properties.get('ro.soc.model', '')}".strip()
+    return soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", "") or "unknown"
+
+
+def _cores(text: str) -> int:
+    """How many cores a list like ``0-3,6`` has; 0 when it cannot be read."""
+    count = 0
+    for start, end in re.findall(r"(\d+)(?:-(\d+))?", text):
+        count += int(end or start) - int(start) + 1
+    return count
+
+
+def _is_emulator(properties: dict[str, str]) -> bool:
+    flags = ("ro.kernel.qemu", "ro.boot.qemu")
+    hardware = properties.get("ro.hardware", "")
+    return any(properties.get(name) == "1" for name in flags) or hardware in ("goldfish", "ranchu", "cutf_cvm", "vsoc")

@@ -1,0 +1,163 @@
+"""One connection to the adb server: requests, answers, bytes; nothing of it waits past its deadline.
+
+The protocol is that of AOSP's ``packages/modules/adb/docs/dev/services.md``: a request is four hexadecimal digits of
+length and a service name, the answer ``OKAY`` or ``FAIL`` with a reason. The one decision: a client of our own, because
+those around it lose what matters here (the reason of a refusal, a connection that died, a wait without an end).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import socket
+import types
+from dataclasses import dataclass
+from typing import Self
+
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.deadline import Deadline
+from harness.errors import PhoneError, PhoneTrouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Where the adb server listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 5037
+
+
+class Link:
+    """A connection, to be entered by ``with``; ``serial`` and ``purpose`` are what its errors speak of.
+
+    All methods raise `PhoneError`: ``hung`` past the deadline, ``gone`` when the other side closes, ``no-server``.
+    """
+
+    def __init__(self, server: Server, deadline: Deadline, *, serial: str = "", purpose: str = "") -> None:
+        self._server, self._deadline = server, deadline
+        self.serial, self.purpose = serial, purpose
+        try:
+            self._socket = socket.create_connection((server.host, server.port), timeout=deadline.wait_s())
+        except OSError as error:
+            what = f"no adb server answers at {server.host}:{server.port}"
+            raise phone_error(PhoneTrouble.NO_SERVER, what, command=purpose, output=str(error)) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; what waits on it in another thread ends with ``gone``."""
+        # Shutting down first wakes a thread that is waiting in recv, which closing alone does not.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def request(self, service: str) -> None:
+        """Ask for a service. Raises `PhoneError` with the server's own reason when it refuses."""
+        data = service.encode()
+        self.send(f"{len(data):04x}".encode() + data)
+        status = self.receive(4)
+        if status == b"FAIL":
+            raise refusal(self.text(), serial=self.serial, purpose=self.purpose)
+        if status != b"OKAY":
+            what = f"what answers at {self._server.host}:{self._server.port} is no adb server: it said {status!r}"
+            raise phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose)
+
+    def text(self) -> str:
+        """Return a text that comes with its length before it."""
+        digits = self.receive(4)
+        try:
+            length = int(digits, 16)
+        except ValueError as error:
+            what = f"the adb server said {digits!r} where a length belongs (protocol fault)"
+            raise phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose) from error
+        return self.receive(length).decode("utf-8", errors="replace")
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send all of ``data``."""
+        try:
+            self._socket.settimeout(self._deadline.wait_s())
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise self._hung() from error
+        except OSError as error:
+            raise self._gone(str(error)) from error
+
+    def receive(self, count: int) -> bytes:
+        """Return exactly ``count`` bytes."""
+        data = bytearray(count)
+        self.receive_into(memoryview(data))
+        return bytes(data)
+
+    def receive_into(self, view: memoryview) -> None:
+        """Fill ``view``."""
+        filled = 0
+        while filled < len(view):
+            try:
+                self._socket.settimeout(self._deadline.wait_s())
+                count = self._socket.recv_into(view[filled:])
+            except TimeoutError as error:
+                raise self._hung() from error
+            except OSError as error:
+                raise self._gone(str(error)) from error
+            if count == 0:
+                why = "the connection was closed"
+                raise self._gone(why)
+            filled += count
+
+    def has_answer(self) -> bool:
+        """Return whether something can be read now: what a phone says while we are still sending is a refusal."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def _hung(self) -> PhoneError:
+        whose = named(self.serial) if self.serial else "the adb server"
+        limit = self._deadline.seconds if self._deadline.idle_s is None else self._deadline.idle_s
+        what = f"{whose} gave no answer to {self.purpose!r} within {limit:g} s"
+        return phone_error(PhoneTrouble.HUNG, what, serial=self.serial, command=self.purpose)
+
+    def _gone(self, why: str) -> PhoneError:
+        if not self.serial:
+            what = f"the adb server ended while it was asked for {self.purpose!r}"
+            return phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose, output=why)
+        what = f"{named(self.serial)} went away during {self.purpose!r}"
+        return phone_error(PhoneTrouble.GONE, what, serial=self.serial, command=self.purpose, output=why)
+
+
+# What the servers 29 and 36 say, by what it means. The first that fits counts.
+_REFUSALS: tuple[tuple[str, PhoneTrouble, str], ...] = (
+    (r"unauthorized", PhoneTrouble.UNAUTHORISED, "does not allow this computer to debug it"),
+    (r"authorizing", PhoneTrouble.UNAUTHORISED, "is still being asked whether this computer may debug it"),
+    (r"no permissions|insufficient permissions", PhoneTrouble.NO_RIGHTS, "may not be opened by this user"),
+    (r"offline|connecting", PhoneTrouble.OFFLINE, "is offline"),
+    (r"not found|no devices|unknown host service|unknown device", PhoneTrouble.GONE, "is not connected"),
+    (r"closed|terminated", PhoneTrouble.GONE, "closed the connection"),
+)
+
+
+def refusal(reason: str, *, serial: str, purpose: str) -> PhoneError:
+    """Return the error of a request that the adb server refused with ``reason``."""
+    for pattern, trouble, words in _REFUSALS:
+        if serial and re.search(pattern, reason, re.IGNORECASE):
+            return phone_error(trouble, f"{named(serial)} {words}", serial=serial, command=purpose, output=reason)
+    whose = named(serial) if serial else "the adb server"
+    what = f"{whose} refused {purpose!r}: {reason.strip() or 'without a reason'}"
+    return phone_error(PhoneTrouble.REFUSED, what, serial=serial, command=purpose, output=reason)
+
+
+def open_service(server: Server, serial: str, service: str, deadline: Deadline, *, purpose: str) -> Link:
+    """Connect to a service of a phone; opening counts against ``deadline``. Raises `PhoneError`."""
+    link = Link(server, deadline, serial=serial, purpose=purpose)
+    try:
+        link.request(f"host:transport:{serial}")
+        link.request(service)
+    except BaseException:
+        link.close()
+        raise
+    return link

@@ -1,0 +1,123 @@
+"""Files over adb's sync service, in its second version with sizes of 64 bits, or the first where a phone has no other.
+
+Laid down in AOSP's ``file_sync_protocol.h``. A phone says why it refuses a file in the middle of it; that reason is
+read and told, because "no space" and "no right" need different actions.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from pathlib import Path
+
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.link import Link
+from harness.errors import PhoneError, PhoneTrouble
+
+# The most that the protocol allows in one DATA record.
+CHUNK_BYTES = 65_536
+# Several records go to the socket at once: one system call a megabyte instead of sixteen.
+_BATCH = 16
+_MODE = stat.S_IFREG | 0o644
+_NO_SPACE = ("no space left on device", "disk quota exceeded", "enospc")
+_ENOENT = 2
+
+
+def send_file(link: Link, source: Path, remote: str, *, v2: bool) -> None:
+    """Send ``source`` as ``remote``. Raises `PhoneError` with the phone's reason, ``full`` when it has no space."""
+    if v2:
+        _request(link, b"SND2", remote)
+        link.send(struct.pack("<4sII", b"SND2", _MODE, 0))
+    else:
+        _request(link, b"SEND", f"{remote},{_MODE}")
+    try:
+        _send_content(link, source)
+        link.send(struct.pack("<4sI", b"DONE", int(source.stat().st_mtime) & 0xFFFF_FFFF))
+    except PhoneError as error:
+        # A phone that refuses may close at once; what it said before that is worth more than that it closed.
+        if error.trouble is not PhoneTrouble.GONE or not link.has_answer():
+            raise
+    _read_status(link, remote)
+
+
+def receive_file(link: Link, remote: str, target: Path, *, v2: bool) -> int:
+    """Write the phone's ``remote`` into ``target`` and return its bytes. Raises `PhoneError`."""
+    _request(link, b"RCV2" if v2 else b"RECV", remote)
+    if v2:
+        link.send(struct.pack("<4sI", b"RCV2", 0))
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    total = 0
+    with target.open("wb", buffering=1 << 20) as file:
+        while True:
+            kind, length = struct.unpack("<4sI", link.receive(8))
+            if kind == b"DONE":
+                return total
+            if kind != b"DATA" or length > CHUNK_BYTES:
+                raise _failed(link, kind, length, remote)
+            link.receive_into(buffer[:length])
+            file.write(buffer[:length])
+            total += length
+
+
+def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
+    """Return the bytes of ``remote``, None when there is no such file. The first version counts modulo 2**32."""
+    _request(link, b"STA2" if v2 else b"STAT", remote)
+    if not v2:
+        mode, size, _ = struct.unpack("<4x3I", link.receive(16))
+        return size if mode else None
+    # id, error, dev, ino, mode, nlink, uid, gid, size, atime, mtime, ctime
+    answer = struct.unpack("<4sIQQIIIIQqqq", link.receive(72))
+    error, size = answer[1], answer[8]
+    if error == _ENOENT:
+        return None
+    if error:
+        what = f"{named(link.serial)} cannot look at {remote!r} (errno {error})"
+        raise phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
+    return int(size)
+
+
+def _send_content(link: Link, source: Path) -> None:
+    """Send the content in DATA records, looking for a refusal between batches."""
+    step = CHUNK_BYTES + 8
+    buffer = bytearray(step * _BATCH)
+    view = memoryview(buffer)
+    with source.open("rb", buffering=0) as file:
+        while True:
+            filled = 0
+            for index in range(_BATCH):
+                start = index * step
+                count = file.readinto(view[start + 8 : start + step])
+                if not count:
+                    break
+                struct.pack_into("<4sI", buffer, start, b"DATA", count)
+                filled = start + 8 + count
+                # A short read ends the batch: the records behind it would not follow on each other.
+                if count < CHUNK_BYTES:
+                    break
+            if not filled:
+                return
+            if link.has_answer():
+                return
+            link.send(view[:filled])
+
+
+def _request(link: Link, kind: bytes, argument: str) -> None:
+    data = argument.encode()
+    link.send(struct.pack("<4sI", kind, len(data)) + data)
+
+
+def _read_status(link: Link, remote: str) -> None:
+    kind, length = struct.unpack("<4sI", link.receive(8))
+    if kind != b"OKAY":
+        raise _failed(link, kind, length, remote)
+
+
+def _failed(link: Link, kind: bytes, length: int, remote: str) -> PhoneError:
+    if kind != b"FAIL" or length > CHUNK_BYTES:
+        what = f"{named(link.serial)} answered {kind!r} in the middle of {remote!r}: the transfer is out of step"
+        return phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
+    reason = link.receive(length).decode("utf-8", errors="replace")
+    full = any(word in reason.lower() for word in _NO_SPACE)
+    trouble = PhoneTrouble.FULL if full else PhoneTrouble.REFUSED
+    what = f"{named(link.serial)} did not take or give {remote!r}: {reason}"
+    return phone_error(trouble, what, serial=link.serial, command=link.purpose, output=reason)

@@ -1,0 +1,170 @@
+"""Reads what a phone's own commands print. Pure: text in, plain values out; what is not there is None or empty.
+
+Written against the texts of AOSP 8 to 16: ``getprop``, ``dumpsys battery``, ``thermalservice``, ``window``, ``power``,
+``package``, ``df``, and files below ``/proc`` and ``/sys``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# android.os.Temperature and PowerManager.THERMAL_STATUS_*.
+THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
+SECTION = "@@"
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return what stands under each line ``@@name``; several commands are asked in one call that way."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(SECTION):
+            current = found.setdefault(line.removeprefix(SECTION).strip(), [])
+        else:
+            current.append(line)
+    return {name: "\n".join(lines) for name, lines in found.items()}
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """Return the properties that ``getprop`` prints; a value may go over several lines."""
+    pairs = re.findall(r"^\[([^\]\n]+)\]: \[(.*?)\]\r?$", text, re.MULTILINE | re.DOTALL)
+    return dict(pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Battery:
+    """``dumpsys battery``: percent, °C, and whether any charger powers the phone."""
+
+    percent: float | None = None
+    temperature_c: float | None = None
+    powered: bool | None = None
+
+
+def parse_battery(text: str) -> Battery:
+    """Return what ``dumpsys battery`` says; its temperature is in tenths of a degree."""
+    pairs = dict(re.findall(r"^\s*([A-Za-z ]+): (\S+)\s*$", text, re.MULTILINE))
+    level, scale, tenths = (_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
+    powered = [value == "true" for key, value in pairs.items() if key.endswith("powered")]
+    return Battery(
+        percent=100 * level / (scale or 100) if level is not None else None,
+        temperature_c=tenths / 10 if tenths is not None else None,
+        powered=any(powered) if powered else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thermal:
+    """``dumpsys thermalservice``: status, °C by the name of the sensor; ``overridden`` when a shell command set it."""
+
+    status: str | None = None
+    temperatures_c: dict[str, float] | None = None
+    overridden: bool = False
+
+
+def parse_thermal(text: str) -> Thermal:
+    """Return what ``dumpsys thermalservice`` says (Android 10 and later); sensors that show 0 are not fitted.
+
+    The temperatures are those that the hardware layer tells now, not the cached ones above them, which may be old.
+    """
+    status = re.search(r"^\s*Thermal Status: (\d+)", text, re.MULTILINE)
+    number = int(status[1]) if status else None
+    block = text.partition("Current temperatures from HAL:")[2].partition("Current cooling")[0]
+    values: dict[str, float] = {}
+    for body in re.findall(r"Temperature\{([^}]*)\}", block or text):
+        fields = dict(re.findall(r"(\w+)=([^,}]+)", body))
+        value = _number(fields.get("mValue"))
+        if value:
+            values[fields.get("mName", "unnamed").strip()] = round(value, 3)
+    return Thermal(
+        status=THERMAL_STATUS[number] if number is not None and number < len(THERMAL_STATUS) else None,
+        temperatures_c=values,
+        overridden=bool(re.search(r"IsStatusOverride: true", text)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """``dumpsys window``: the package in front, and whether the lock screen is shown; None where it does not tell."""
+
+    foreground: str | None = None
+    locked: bool | None = None
+
+
+_LOCKED = r"(?:mDreamingLockscreen|mShowingLockscreen|isStatusBarKeyguard|isKeyguardShowing|mKeyguardShowing)"
+
+
+def parse_window(text: str) -> Window:
+    """Return what ``dumpsys window`` says of the front; versions name the lock screen differently."""
+    focus = re.search(r"mCurrentFocus=Window\{\S+ u\d+ ([^\s/}]+)", text)
+    told = re.findall(rf"\b{_LOCKED}=(true|false)", text)
+    told += re.findall(r"KeyguardServiceDelegate\s+showing=(true|false)", text)
+    return Window(foreground=focus[1] if focus else None, locked="true" in told if told else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """``dumpsys power``: the screen as ``on`` or ``off``, and whether the phone saves power."""
+
+    screen: str | None = None
+    saving: bool | None = None
+
+
+def parse_power(text: str) -> Power:
+    """Return what ``dumpsys power`` and ``settings get global low_power`` say."""
+    awake = re.search(r"mWakefulness=(\w+)", text)
+    setting = re.search(r"^\s*low_power=(\d)", text, re.MULTILINE)
+    enabled = re.search(r"mLowPowerModeEnabled=(true|false)|\bmBatterySaverEnabled=(true|false)", text)
+    saving = setting[1] == "1" if setting else (enabled[0].endswith("true") if enabled else None)
+    return Power(screen=("on" if awake[1] == "Awake" else "off") if awake else None, saving=saving)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An installed app; ``version`` is its ``versionName``."""
+
+    version: str
+    debuggable: bool
+
+
+def parse_package(text: str, app_id: str) -> Package | None:
+    """Return what ``dumpsys package`` says of an app, None when it is not installed."""
+    start = re.search(rf"^\s*Package \[{re.escape(app_id)}\]", text, re.MULTILINE)
+    if start is None:
+        return None
+    body = text[start.end() :]
+    version = re.search(r"^\s*versionName=(.*?)\s*$", body, re.MULTILINE)
+    flags = re.search(r"^\s*(?:pkgFlags|flags)=\[([^\]]*)\]", body, re.MULTILINE)
+    return Package(version=version[1] if version else "", debuggable="DEBUGGABLE" in (flags[1] if flags else ""))
+
+
+def parse_free_bytes(text: str) -> int | None:
+    """Return the free bytes that ``df -k`` says of the one file system that it was asked about.
+
+    A long device name may push the figures onto a line of their own.
+    """
+    words = " ".join(text.splitlines()[1:]).split()
+    figures = [index for index, word in enumerate(words) if word.endswith("%") and index >= 3]
+    if not figures:
+        return None
+    available = _number(words[figures[0] - 1])
+    return round(available * 1024) if available is not None else None
+
+
+def parse_memory_bytes(text: str, field: str) -> int | None:
+    """Return a field of ``/proc/meminfo``, which is in kB."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """Return the whole numbers that stand on lines of their own."""
+    return tuple(int(line) for line in text.split() if line.isdecimal())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
