@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import CACHE_HELP, cache_folder, json_option
+
+if TYPE_CHECKING:
+    from harness.measurement import DeviceInfo
 
 
 @click.command()
@@ -62,33 +66,89 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
 @click.command()
 @json_option
 def devices(as_json: bool) -> None:
-    """List the devices that are there now."""
+    """List the devices that are there now, and what to do about phones that cannot be used."""
     import msgspec
 
-    from harness.devices import list_devices
+    from harness.devices import list_devices, phone_infos
+    from harness.errors import PhoneError
     from harness.report import units
 
-    found = list_devices()
+    found, trouble = list_devices(), ""
+    phones: tuple[DeviceInfo, ...] = ()
+    try:
+        phones = phone_infos()
+    except PhoneError as error:
+        trouble = str(error)
     if as_json:
-        print_json([msgspec.to_builtins(info) for info in found])
+        print_json([msgspec.to_builtins(info) for info in (*found, *phones)])
         return
     rows = [(i.key, i.model, i.os, i.cpu, str(i.cores), units.size(i.memory_bytes)) for i in found]
     print_table(("device", "model", "system", "processor", "cores", "memory"), rows)
+    if phones:
+        click.echo()
+        print_table(_PHONE_COLUMNS, [_phone_row(phone) for phone in phones])
+    click.echo(f"\n{trouble}" if trouble else "" if phones else "\nNo phone is connected.")
+
+
+_PHONE_COLUMNS = ("phone", "model", "processor", "system", "ABI", "battery", "°C", "state", "to do")
+
+
+def _phone_row(info: DeviceInfo) -> tuple[str, ...]:
+    told = info.details
+    percent = told.get("battery_percent", "")
+    return (
+        info.key,
+        info.model,
+        info.cpu,
+        info.os,
+        info.abi,
+        f"{percent} %" if percent else "",
+        told.get("temperature_c", ""),
+        told.get("state", ""),
+        told.get("action", ""),
+    )
 
 
 @click.command(short_help="Say what is missing and how to add it.")
+@click.option("-d", "--device", metavar="android[:SERIAL]", help="Check a phone, step by step, instead.")
 @json_option
-def doctor(as_json: bool) -> None:
-    """Say what is installed, what is missing, and the one command that adds it."""
+def doctor(device: str | None, as_json: bool) -> int:
+    """Say what is installed, what is missing, and the one command that adds it; or check a phone."""
     import msgspec
 
     from harness.doctor import examine
 
+    if device is not None:
+        return _check_phone(device, as_json=as_json)
     found = examine()
     if as_json:
         print_json(msgspec.to_builtins(found))
-        return
+        return 0
     rows = [(c.extra, c.name, c.version or "missing", c.purpose) for c in found.packages]
     print_table(("extra", "package", "version", "for"), rows)
     click.echo(f"\nPython {found.python}, {found.system}, {found.cores} cores")
     click.echo(found.advice)
+    return 0
+
+
+def _check_phone(key: str, *, as_json: bool) -> int:
+    """Show the check of a phone; exit code 3 when a step failed, as for every phone that cannot be used."""
+    import msgspec
+
+    from harness.devices import DeviceKind, check_phone, parse_device_key
+    from harness.errors import DeviceError, UsageError
+
+    if parse_device_key(key).kind is not DeviceKind.ANDROID:
+        msg = f"--device is {key!r}: only phones are checked, write android or android:SERIAL"
+        raise UsageError(msg)
+    found = check_phone(key)
+    code = 0 if found.ok else DeviceError.exit_code
+    if as_json:
+        print_json(msgspec.to_builtins(found) | {"ok": found.ok})
+        return code
+    print_table(("step", "", "found"), [(s.name, "ok" if s.ok else "failed", s.detail) for s in found.steps])
+    name = f"android:{found.serial}" if found.serial else "android"
+    if found.ok:
+        click.echo(f"\nThe phone works as far as this goes. Next: phonebench run digits --device {name} --format onnx")
+    click.echo(f"To report a phone, send what this prints: phonebench doctor --device {name} --json")
+    return code

@@ -51,7 +51,7 @@ model_options = together(
 )
 
 measuring_options = together(
-    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-d", "--device", help="Where to run: host, android, android:SERIAL, android:all, fake.  [default: host]"),
     listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
     listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     listed("-t", "--threads", help="The number of threads.  [default: 1]"),
@@ -62,7 +62,7 @@ measuring_options = together(
 
 spec_options = together(
     click.argument("model", nargs=-1),
-    listed("-d", "--device", help="Where to run: host, fake, fake:NAME.  [default: host]"),
+    listed("-d", "--device", help="Where to run: host, android, android:SERIAL, android:all, fake.  [default: host]"),
     listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
     listed(
         "-v",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from harness.devices.android.checkup import CheckStep, Checkup, check_phone
+from harness.devices.android.listing import phone_infos
 from harness.devices.android.phone import open_android
 from harness.devices.android.server import expand_key
 from harness.devices.device import Device, Execution
@@ -24,14 +26,18 @@ from harness.measurement import DeviceInfo
 
 __all__ = [
     "DEVICES",
+    "CheckStep",
+    "Checkup",
     "Device",
     "DeviceKey",
     "DeviceKind",
     "Execution",
+    "check_phone",
     "expand_devices",
     "list_devices",
     "open_device",
     "parse_device_key",
+    "phone_infos",
 ]
 
 
@@ -100,5 +106,5 @@ def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def list_devices() -> tuple[DeviceInfo, ...]:
-    """Return the devices that are there now: this machine, and the scripted phone."""
+    """Return the devices that are always there: this machine, and the scripted phone; `phone_infos` has the others."""
     return (host_info(), fake_info("fake"))

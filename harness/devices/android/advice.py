@@ -6,7 +6,7 @@ from harness.errors import PhoneError, PhoneTrouble
 
 ADVICE: dict[PhoneTrouble, str] = {
     PhoneTrouble.NO_ADB: "run: pip install 'phonebench[android]', which brings adb, or install your system's adb",
-    PhoneTrouble.NO_SERVER: "see whether another program holds the port, or name another by PHONEBENCH_ADB_PORT",
+    PhoneTrouble.NO_SERVER: "start one with adb start-server, or name the port of one by PHONEBENCH_ADB_PORT",
     PhoneTrouble.NO_PHONE: "connect a phone by cable, and switch on USB debugging in its developer options",
     PhoneTrouble.SEVERAL: "name one, as --device android:SERIAL, or run on each with --device android:all",
     PhoneTrouble.OFFLINE: "unplug the cable and plug it in again; if that does not help, restart the phone",

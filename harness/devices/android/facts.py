@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
+from harness.devices.android.cable import SHELL_S, Cable
 from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
 from harness.errors import PhoneTrouble
 from harness.measurement import Condition, ConditionId, DeviceInfo
@@ -64,9 +64,9 @@ class PhoneFacts:
         )
 
 
-def read_facts(cable: Cable) -> PhoneFacts:
+def read_facts(cable: Cable, *, seconds: float = SHELL_S) -> PhoneFacts:
     """Ask a phone what it is. Raises `PhoneError`."""
-    return parse_facts(cable.serial, cable.run(FACTS_SCRIPT).text)
+    return parse_facts(cable.serial, cable.run(FACTS_SCRIPT, seconds=seconds).text)
 
 
 def parse_facts(serial: str, text: str) -> PhoneFacts:

@@ -14,7 +14,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from harness.devices.android.cable import Cable, printed
+from harness.devices.android.cable import SHELL_S, Cable, printed
 from harness.devices.android.link import Link
 from harness.devices.android.texts import (
     Battery,
@@ -83,9 +83,9 @@ class PhoneState:
         )
 
 
-def read_state(cable: Cable) -> PhoneState:
+def read_state(cable: Cable, *, seconds: float = SHELL_S) -> PhoneState:
     """Ask a phone for all of its state. Raises `PhoneError`."""
-    return parse_state(cable.run(FULL_SCRIPT).text)
+    return parse_state(cable.run(FULL_SCRIPT, seconds=seconds).text)
 
 
 def parse_state(text: str) -> PhoneState:

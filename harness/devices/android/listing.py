@@ -1,0 +1,81 @@
+"""Every phone that the adb server lists, what it is, how it is, and the one action that mends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from harness.devices.android.advice import ADVICE
+from harness.devices.android.cable import Cable
+from harness.devices.android.facts import check_facts, read_facts
+from harness.devices.android.link import Server
+from harness.devices.android.server import READY, ListedPhone, ensure_server, list_phones, server_of
+from harness.devices.android.state import PhoneState, read_state
+from harness.errors import PhoneError, PhoneTrouble
+from harness.measurement import DeviceInfo
+
+# A phone that hangs must not keep the list waiting for long.
+LOOK_S = 8.0
+
+
+def phone_infos(environment: Mapping[str, str] = os.environ) -> tuple[DeviceInfo, ...]:
+    """Return every phone of the adb server; ``details`` has its ``state`` and ``action``, empty when it needs none.
+
+    A phone that takes commands also has ``battery_percent`` and ``temperature_c`` there. All are asked at once. Raises
+    `PhoneError` when there is no adb or no server.
+    """
+    server = server_of(environment)
+    ensure_server(server, environment)
+    phones = list_phones(server)
+    if not phones:
+        return ()
+    with ThreadPoolExecutor(len(phones)) as pool:
+        return tuple(pool.map(lambda phone: _look(server, phone), phones))
+
+
+def _look(server: Server, phone: ListedPhone) -> DeviceInfo:
+    if phone.trouble is not None:
+        return _silent(phone, phone.state, phone.trouble)
+    cable = Cable(server, phone.serial)
+    try:
+        facts = read_facts(cable, seconds=LOOK_S)
+        info = facts.info(f"android:{phone.serial}")
+        state = read_state(cable, seconds=LOOK_S)
+    except PhoneError as error:
+        return _silent(phone, error.trouble.value, error.trouble)
+    try:
+        check_facts(facts)
+    except PhoneError as error:
+        return _with(info, state, error.trouble.value, ADVICE[error.trouble])
+    if state.window.locked:
+        return _with(info, state, PhoneTrouble.LOCKED.value, ADVICE[PhoneTrouble.LOCKED])
+    return _with(info, state, READY, "")
+
+
+def _with(info: DeviceInfo, state: PhoneState, word: str, action: str) -> DeviceInfo:
+    battery = state.battery
+    more = {
+        "state": word,
+        "action": action,
+        "battery_percent": "" if battery.percent is None else f"{battery.percent:g}",
+        "temperature_c": "" if battery.temperature_c is None else f"{battery.temperature_c:g}",
+        "thermal_status": state.thermal.status or "",
+    }
+    return replace(info, details=info.details | more)
+
+
+def _silent(phone: ListedPhone, word: str, trouble: PhoneTrouble) -> DeviceInfo:
+    """What is known of a phone that does not answer: its name in the list."""
+    return DeviceInfo(
+        key=f"android:{phone.serial}",
+        kind="android",
+        model=phone.model or "unknown",
+        os="unknown",
+        cpu="unknown",
+        cores=0,
+        memory_bytes=0,
+        abi="unknown",
+        details={"serial": phone.serial, "state": word, "action": ADVICE[trouble]},
+    )
