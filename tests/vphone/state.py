@@ -1,0 +1,120 @@
+"""Everything that a phone says about itself, in one record that a test changes while the phone runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+MODERN = (
+    "shell_v2",
+    "cmd",
+    "stat_v2",
+    "ls_v2",
+    "fixed_push_mkdir",
+    "apex",
+    "fixed_push_symlink_timestamp",
+    "sendrecv_v2",
+)
+HOME_SCREEN = "com.android.launcher3/com.android.launcher3.Launcher"
+
+
+@dataclass(kw_only=True)
+class PhoneState:
+    """What the phone's properties, services and files say.
+
+    Assign to a field to change it; the files of /sys and /proc follow at once. Mappings are replaced, never changed in
+    place: ``state.temperatures_c = {**state.temperatures_c, "skin": 48.0}``.
+    """
+
+    serial: str = "vphone-0"
+    model: str = "Virtual Phone"
+    manufacturer: str = "Phonebench"
+    device: str = "vphone"
+    product: str = "vphone"
+    soc_manufacturer: str = "Virtual"
+    soc_model: str = "V8"
+    build_fingerprint: str = "phonebench/vphone/vphone:14/V8.000000.001/1:user/release-keys"
+    api: int = 34
+    abi: str = "x86_64"
+    abis: tuple[str, ...] = ()
+    security_patch: str = "2026-10-05"
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Further properties, which win over those made from the fields above."""
+    features: tuple[str, ...] = MODERN
+    """What adbd says that it can do; empty is a phone from before Android 7."""
+
+    booted: bool = True
+    boot_id: str = "6a5b2f00-0000-4000-8000-000000000001"
+    clock_offset_s: float = 0.0
+    """What the phone's wall clock is ahead of this computer's."""
+
+    battery_percent: int = 87
+    battery_temperature_c: float = 27.5
+    plugged: bool = True
+    charging: bool = True
+    battery_saver: bool = False
+    thermal_status: int = 0
+    """0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown."""
+    temperatures_c: Mapping[str, float] = field(
+        default_factory=lambda: {"CPU0": 41.0, "GPU0": 38.0, "battery": 27.5, "skin": 31.0}
+    )
+    thermal_headroom: float | None = 0.45
+
+    cores: tuple[tuple[int, int, int], ...] = ((4, 300_000, 1_800_000), (4, 500_000, 2_800_000))
+    """Clusters, smallest first: how many cores, lowest and highest clock in kHz."""
+    cpu_khz: Mapping[int, int] = field(default_factory=dict)
+    """The clock of single cores now; those not named run at their cluster's highest."""
+    governor: str = "walt"
+    load_1m: float = 0.42
+    memory_bytes: int = 7680 * MIB
+    available_bytes: int = 4096 * MIB
+    sys_readable: bool = True
+    """Whether the shell may read thermal zones and clocks below /sys, which some makers forbid."""
+
+    screen_on: bool = True
+    locked: bool = False
+    foreground: str = HOME_SCREEN
+    stay_on: int = 0
+    """As the setting ``stay_on_while_plugged_in``: 0 no, 7 for any charger."""
+    fixed_performance: bool = False
+    """Whether the shell has switched on the mode for benchmarks."""
+    has_fixed_performance: bool = True
+    """Whether the phone has that mode at all (Android 11)."""
+    install_restricted: bool = False
+    """Whether the maker asks the user before an install over USB, who does not answer."""
+    settings: Mapping[str, str] = field(
+        default_factory=lambda: {"system/screen_off_timeout": "60000", "system/screen_brightness": "102"}
+    )
+
+    _watcher: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call this after every change."""
+        self._watcher = watcher
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Take a new value and tell who watches."""
+        object.__setattr__(self, name, value)
+        watcher: Callable[[], None] | None = self.__dict__.get("_watcher")
+        if watcher is not None and not name.startswith("_"):
+            watcher()
+
+    @property
+    def all_abis(self) -> tuple[str, ...]:
+        """The instruction sets that the phone can run, best first."""
+        with_32_bit = {"arm64-v8a": ("arm64-v8a", "armeabi-v7a", "armeabi"), "x86_64": ("x86_64", "x86")}
+        return self.abis or with_32_bit.get(self.abi, (self.abi,))
+
+    @property
+    def release(self) -> str:
+        """The version of Android that belongs to the API level."""
+        names = {26: "8.0.0", 27: "8.1.0", 28: "9", 29: "10", 30: "11", 31: "12", 32: "12", 33: "13", 34: "14"}
+        return names.get(self.api, str(self.api - 20) if self.api > 34 else "7.0")
+
+    @property
+    def banner(self) -> str:
+        """What adbd says when it is connected to."""
+        said = {"ro.product.name": self.product, "ro.product.model": self.model, "ro.product.device": self.device}
+        features = {"features": ",".join(self.features)} if self.features else {}
+        return "device::" + ";".join(f"{key}={value}" for key, value in (said | features).items())

@@ -1,0 +1,164 @@
+"""The real adb binaries work the phone as they work a real one: devices, shell, files, forwards, authorisation."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.vphone.ends import echo_server, wait_for
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import AdbServer
+
+
+def test_devices_lists_what_the_phone_is(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    line = next(row for row in adb_server.adb("devices", "-l").text.splitlines() if row.startswith(phone.address))
+    for word in ("device ", "product:vphone", "model:Virtual_Phone", "device:vphone", "transport_id:"):
+        assert word in line
+
+
+@pytest.mark.parametrize("code", [0, 5, 255])
+def test_shell_brings_the_exit_code_and_both_streams_apart(
+    adb_server: AdbServer, phone: VirtualPhone, code: int
+) -> None:
+    said = adb_server.adb("-s", phone.address, "shell", f"echo out; echo err >&2; exit {code}")
+    assert (said.code, said.out, said.err) == (code, b"out\n", b"err\n")
+
+
+def test_a_command_ended_by_a_signal_says_which(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    assert adb_server.adb("-s", phone.address, "shell", "kill -9 $$").code == 128 + 9
+
+
+def test_the_shell_is_androids_with_androids_tools(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    said = adb_server.adb("-s", phone.address, "shell", "echo $KSH_VERSION; readlink -f /bin/ls; echo $TMPDIR")
+    version, tool, scratch = said.out.decode().splitlines()
+    assert "MIRBSD KSH" in version
+    assert (tool, scratch) == ("/system/bin/toybox", "/data/local/tmp")
+
+
+def test_standard_input_reaches_the_command_and_ends(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    data = os.urandom(300_000)
+    said = adb_server.adb("-s", phone.address, "shell", "cat", stdin=data)
+    assert (said.code, said.out == data) == (0, True)
+
+
+def test_exec_is_safe_for_bytes_both_ways(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    data = bytes(range(256)) * 5000
+    assert adb_server.adb("-s", phone.address, "exec-in", "cat > /data/local/tmp/raw", stdin=data).code == 0
+    wait_for(lambda: phone.path("/data/local/tmp/raw").stat().st_size == len(data))
+    assert adb_server.adb("-s", phone.address, "exec-out", "cat /data/local/tmp/raw").out == data
+
+
+def test_an_interactive_shell_has_a_terminal(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    said = adb_server.adb("-s", phone.address, "shell", "-tt", stdin=b"tty; echo $((40 + 2)); exit 7\n")
+    assert said.code == 7
+    assert b"/dev/pts/" in said.out
+    assert b"42" in said.out
+
+
+def test_an_endless_command_ends_with_its_client_on_a_terminal(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    command = [str(adb_server.binary), "-s", phone.address, "shell", "-tt", "while sleep 0.05; do echo tick; done"]
+    with subprocess.Popen(command, env=adb_server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert b"tick" in client.stdout.readline()
+        client.kill()
+    wait_for(lambda: "tick" not in phone.jail.run("ps -A -o ARGS"))
+
+
+def test_files_and_folders_go_there_and_back(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
+    here, back = tmp_path / "some folder", tmp_path / "back"
+    (here / "deep er").mkdir(parents=True)
+    (here / "deep er" / "it's big.bin").write_bytes(os.urandom(3_000_000))
+    (here / "empty").write_bytes(b"")
+    (here / "empty").chmod(0o755)
+    assert adb_server.adb("-s", phone.address, "push", str(here), "/data/local/tmp/there").code == 0
+    assert adb_server.adb("-s", phone.address, "pull", "/data/local/tmp/there", str(back)).code == 0
+    sent = (here / "deep er" / "it's big.bin").read_bytes()
+    assert (back / "deep er" / "it's big.bin").read_bytes() == sent
+    assert phone.path("/data/local/tmp/there/empty").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_push_keeps_the_time_of_the_file(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
+    file = tmp_path / "old"
+    file.write_bytes(b"x")
+    os.utime(file, (1_500_000_000, 1_500_000_000))
+    adb_server.adb("-s", phone.address, "push", str(file), "/sdcard/old")
+    assert adb_server.adb("-s", phone.address, "shell", "stat -c '%Y %s' /sdcard/old").out == b"1500000000 1\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (("push", "{file}", "/proc/none/x"), "No such file or directory"),
+        (("push", "{file}", "/sys/x"), "Read-only file system"),
+        (("pull", "/data/local/tmp/none", "{file}"), "No such file or directory"),
+    ],
+)
+def test_a_transfer_that_cannot_be_says_why(
+    adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path, command: tuple[str, ...], why: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 200_000)
+    said = adb_server.adb("-s", phone.address, *(word.format(file=file) for word in command))
+    assert said.code == 1
+    assert why in said.text
+
+
+def test_a_full_phone_refuses_a_push_for_the_true_reason(
+    adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path
+) -> None:
+    file = tmp_path / "big"
+    file.write_bytes(bytes(3_000_000))
+    phone.jail.resize_data(2_000_000)
+    said = adb_server.adb("-s", phone.address, "push", str(file), "/data/local/tmp/big")
+    assert said.code == 1
+    assert "No space left on device" in said.text
+    assert "100%" in adb_server.adb("-s", phone.address, "shell", "df /data").text
+
+
+@pytest.mark.parametrize("port", ["tcp:0", "tcp:{free}"])
+def test_a_forward_reaches_a_socket_of_the_phone(adb_server: AdbServer, phone: VirtualPhone, port: str) -> None:
+    with echo_server() as (host, there), socket.create_server((host, 0)) as free:
+        chosen = free.getsockname()[1]
+        free.close()
+        said = adb_server.adb("-s", phone.address, "forward", port.format(free=chosen), f"tcp:{there}")
+        bound = int(said.out or chosen)
+        with socket.create_connection((host, bound), timeout=5) as link:
+            link.sendall(b"to the phone")
+            assert link.recv(100) == b"to the phone"
+        adb_server.adb("-s", phone.address, "forward", "--remove", f"tcp:{bound}")
+
+
+def test_a_forward_to_nothing_closes_and_does_not_hang(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    bound = int(adb_server.adb("-s", phone.address, "forward", "tcp:0", "localabstract:nobody").out)
+    with socket.create_connection(("127.0.0.1", bound), timeout=5) as link:
+        assert link.recv(1) == b""
+    adb_server.adb("-s", phone.address, "forward", "--remove-all")
+
+
+def test_a_reverse_forward_reaches_a_socket_of_the_computer(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    with echo_server() as (host, there):
+        bound = int(adb_server.adb("-s", phone.address, "reverse", "tcp:0", f"tcp:{there}").out)
+        assert f"tcp:{bound} tcp:{there}" in adb_server.adb("-s", phone.address, "reverse", "--list").text
+        with socket.create_connection((host, bound), timeout=5) as link:
+            link.sendall(b"to the computer")
+            assert link.recv(100) == b"to the computer"
+        assert adb_server.adb("-s", phone.address, "reverse", "--remove", f"tcp:{bound}").code == 0
+        assert adb_server.adb("-s", phone.address, "reverse", "--remove", f"tcp:{bound}").code == 1
+
+
+def test_a_phone_from_before_version_2_loses_exit_codes_as_those_did(
+    adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path
+) -> None:
+    phone.state.features = ()
+    adb_server.connect(phone)
+    said = adb_server.adb("-s", phone.address, "shell", "echo both; echo streams >&2; exit 5")
+    assert (said.code, said.out.split(), said.err) == (0, [b"both", b"streams"], b"")
+    file = tmp_path / "v1"
+    file.write_bytes(os.urandom(100_000))
+    assert adb_server.adb("-s", phone.address, "push", str(file), "/data/local/tmp/").code == 0
+    assert adb_server.adb("-s", phone.address, "pull", "/data/local/tmp/v1", str(tmp_path / "back")).code == 0
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
