@@ -70,9 +70,7 @@ def test_half_a_file_never_gets_the_name_and_is_taken_away_later(
     assert store.kept() == ()
 
 
-def test_a_file_whose_digest_is_wrong_on_the_phone_is_refused(
-    store: PhoneStore, phone: VirtualPhone, tmp_path: Path
-) -> None:
+def test_a_file_whose_digest_is_wrong_on_the_phone_is_refused(store: PhoneStore, tmp_path: Path) -> None:
     path, _ = a_file(tmp_path, 1000)
     with pytest.raises(PhoneError, match="was sent"):
         store.put(path, "0" * 64)
