@@ -19,12 +19,13 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState, versions_of
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
-from harness.devices import Device, expand_devices, list_devices, open_device, parse_device_key
+from harness.devices import Device, DeviceKind, expand_devices, list_devices, open_device, parse_device_key
 from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
 from harness.measurement import CellStatus, DeviceInfo, Measurement
 from harness.model import ModelCard, ModelOptions, resolve, with_parts
+from harness.phonesettings import AS_IT_IS
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
@@ -83,8 +84,10 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
 
     To run, what stands for the phones that are there (``android:all``) becomes a device each.
     """
-    for device in spec.device:
-        parse_device_key(device)
+    kinds = {parse_device_key(device).kind for device in spec.device}
+    if spec.settings != AS_IT_IS and kinds != {DeviceKind.ANDROID}:
+        msg = f"clocks {spec.clocks.value!r} and cores {spec.cores.value!r} are for phones: name android devices alone"
+        raise UsageError(msg)
     if to_run:
         spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
@@ -203,7 +206,7 @@ class Bench:
 def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
     """Open the devices of a run, store what they are, and give each its gate. Raises `DeviceError`."""
     with ExitStack() as stack:
-        devices = {key: stack.enter_context(open_device(key)) for key in checked.spec.device}
+        devices = {key: stack.enter_context(open_device(key, checked.spec.settings)) for key in checked.spec.device}
         writer.update(devices=tuple(device.info for device in devices.values()))
         with gates_of(devices, writer.folder.parent) as gates:
             yield gates

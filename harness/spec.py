@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from harness.errors import UnknownNameError, UsageError, suggestion
+from harness.phonesettings import Clocks, Cores, PhoneSettings
 from harness.profiles import ProfileName
 from harness.recipe import STEPS, Recipe
 from harness.shorthand import DEFAULT_VARIANTS, parse_recipe, recipes_of
@@ -29,7 +30,8 @@ class Spec:
     """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
 
     ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
-    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``parts``: run each part
+    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``clocks`` and ``cores``
+    are settings of phones, which other devices do not have. ``parts``: run each part
     of a model of several by itself as well.
     """
 
@@ -43,6 +45,8 @@ class Spec:
     profile: ProfileName = ProfileName.QUICK
     launches: int | None = None
     timeout: float | None = None
+    clocks: Clocks = Clocks.DEFAULT
+    cores: Cores = Cores.ANY
     parts: bool = False
     random_weights: bool = False
     input: tuple[str, ...] = ()
@@ -69,6 +73,11 @@ class Spec:
             msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
 
+    @property
+    def settings(self) -> PhoneSettings:
+        """How phones are set while they are measured."""
+        return PhoneSettings(clocks=self.clocks, cores=self.cores)
+
     def recipes(self) -> dict[str, Recipe]:
         """Return the recipe of each variant by its name."""
         return recipes_of(self.variant, self.recipe)
@@ -76,7 +85,13 @@ class Spec:
 
 KEYS = tuple(f.name for f in fields(Spec))
 _LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input")
-_NAMES: dict[str, type[StrEnum]] = {"format": Format, "delegate": Delegate, "profile": ProfileName}
+_NAMES: dict[str, type[StrEnum]] = {
+    "format": Format,
+    "delegate": Delegate,
+    "profile": ProfileName,
+    "clocks": Clocks,
+    "cores": Cores,
+}
 
 
 def read_spec(path: Path) -> dict[str, Any]:

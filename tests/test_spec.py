@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UnknownNameError, UsageError
+from harness.phonesettings import Clocks, Cores
 from harness.profiles import ProfileName
 from harness.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
 from harness.shorthand import default_recipes
@@ -24,6 +25,8 @@ threads = [1, 4]
 profile = "standard"
 launches = 3
 timeout = 90
+clocks = "fixed"
+cores = "big"
 random_weights = true
 parts = true
 input = "x:float32:1x4"
@@ -67,6 +70,8 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         profile=ProfileName.STANDARD,
         launches=3,
         timeout=90.0,
+        clocks=Clocks.FIXED,
+        cores=Cores.BIG,
         random_weights=True,
         parts=True,
         input=("x:float32:1x4",),

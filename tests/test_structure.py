@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "lifeline", "scratch"),
-    ("storage", "metrics", "quality", "wire", "profiles", "recipe", "stepreport"),
+    ("storage", "metrics", "quality", "wire", "profiles", "phonesettings", "recipe", "stepreport"),
     ("tensors", "measurement", "shorthand", "support", "scan", "goal"),
     ("stats",),
     ("spec", "presets"),

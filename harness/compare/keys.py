@@ -16,6 +16,7 @@ from harness.store import ModelFacts, RunRecord
 # system choose.
 CLOCK_REGIME = "clock_regime"
 DEFAULT_CLOCKS = "default"
+ANY_CORES = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
         "OS": device.os,
         "OS build": details.get("build") or details.get("kernel") or device.os,
         "clock regime": details.get(CLOCK_REGIME, DEFAULT_CLOCKS),
+        "cores": details.get("cores", ANY_CORES),
     }
 
 

@@ -23,6 +23,7 @@ from harness.devices.host import open_host
 from harness.devices.host_facts import host_info
 from harness.errors import DeviceError, UnknownNameError
 from harness.measurement import DeviceInfo
+from harness.phonesettings import AS_IT_IS, PhoneSettings
 
 __all__ = [
     "DEVICES",
@@ -49,9 +50,9 @@ class DeviceKind(StrEnum):
     ANDROID = "android"
 
 
-DEVICES: dict[DeviceKind, Callable[[str], AbstractContextManager[Device]]] = {
-    DeviceKind.HOST: open_host,
-    DeviceKind.FAKE: open_fake,
+DEVICES: dict[DeviceKind, Callable[[str, PhoneSettings], AbstractContextManager[Device]]] = {
+    DeviceKind.HOST: lambda key, _: open_host(key),
+    DeviceKind.FAKE: lambda key, _: open_fake(key),
     DeviceKind.ANDROID: open_android,
 }
 
@@ -91,9 +92,12 @@ def parse_device_key(key: str) -> DeviceKey:
     return DeviceKey(kind=kind, name=name)
 
 
-def open_device(key: str) -> AbstractContextManager[Device]:
-    """Return the device of ``key``, to be entered by ``with``, which cleans it; raises as `parse_device_key` does."""
-    return DEVICES[parse_device_key(key).kind](key)
+def open_device(key: str, settings: PhoneSettings = AS_IT_IS) -> AbstractContextManager[Device]:
+    """Return the device of ``key``, to be entered by ``with``, which cleans it; raises as `parse_device_key` does.
+
+    ``settings`` are for phones; other devices have nothing to set.
+    """
+    return DEVICES[parse_device_key(key).kind](key, settings)
 
 
 def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from harness.artifacts.manifest import file_sha256
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.apps import APP_IDS, RUNTIMES, ApkSource, Apps, app_id_of, no_apks
 from harness.devices.android.cable import Cable
+from harness.devices.android.clusters import read_mask
 from harness.devices.android.comeback import LOSSES, come_back
 from harness.devices.android.deadline import Deadline, within
 from harness.devices.android.deaths import classify_death
@@ -45,11 +46,12 @@ from harness.devices.android.job import (
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
 from harness.devices.android.state import PhoneState, Watch, read_state, state_conditions
-from harness.devices.android.upkeep import Clocks, check_unlocked, keep_ready, put_back
+from harness.devices.android.upkeep import check_unlocked, keep_ready, put_back
 from harness.devices.device import Execution
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, UsageError
 from harness.measurement import Condition, DeviceInfo, Readiness
+from harness.phonesettings import AS_IT_IS, PhoneSettings
 from harness.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest, encode
 
@@ -67,11 +69,11 @@ class PhoneOptions:
     apks: ApkSource = no_apks
     back_s: float = 30.0
     boot_s: float = 180.0
-    clocks: Clocks = Clocks.DEFAULT
+    settings: PhoneSettings = AS_IT_IS
 
 
 @contextlib.contextmanager
-def open_android(key: str = "android") -> Iterator[AndroidPhone]:
+def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> Iterator[AndroidPhone]:
     """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` with the one next step."""
     serial = key.partition(":")[2]
     if serial == ALL:
@@ -80,7 +82,8 @@ def open_android(key: str = "android") -> Iterator[AndroidPhone]:
     server = server_of()
     ensure_server(server)
     listed = choose_phone(list_phones(server), serial)
-    with open_phone(Cable(server, listed.serial), key=key) as phone:
+    options = PhoneOptions(settings=settings)
+    with open_phone(Cable(server, listed.serial), key=key, options=options) as phone:
         yield phone
 
 
@@ -107,6 +110,7 @@ class AndroidPhone:
     def __init__(self, cable: Cable, facts: PhoneFacts, *, key: str, options: PhoneOptions) -> None:
         self._cable, self._facts, self._options = cable, facts, options
         self._info = facts.info(key)
+        self._mask: str | None = None
         self._store = PhoneStore(cable)
         self._apps = Apps(cable, self._store, options.apks)
         self._closing = threading.Event()
@@ -125,7 +129,11 @@ class AndroidPhone:
         """Make the store, end what an earlier session left running, and keep the screen on."""
         self._store.prepare()
         stop_orphans(self._cable, APP_IDS)
-        keep_ready(self._cable, self._options.clocks)
+        settings = self._options.settings
+        keep_ready(self._cable, settings.clocks)
+        self._mask = read_mask(self._cable, settings.cores)
+        chosen = {"clock_regime": settings.clocks.value, "cores": settings.cores.value, "mask": self._mask or ""}
+        self._info = replace(self._info, details=self._info.details | chosen)
 
     def conditions(self) -> tuple[Condition, ...]:
         state = self._again(lambda: read_state(self._cable))
@@ -183,6 +191,7 @@ class AndroidPhone:
             name=f"j{secrets.token_hex(8)}",
             request=encode(request),
             inputs_sha256=digest,
+            mask=self._mask,
             debuggable=package.debuggable,
         )
 
@@ -259,7 +268,7 @@ class AndroidPhone:
         self._facts = come_back(self._cable, cause, back_s=options.back_s, boot_s=options.boot_s)
         self._store.forget()
         stop_orphans(self._cable, tuple(app for app in APP_IDS if app != keep))
-        keep_ready(self._cable, options.clocks)
+        keep_ready(self._cable, options.settings.clocks)
 
     def _check_open(self) -> None:
         if self._closing.is_set():

@@ -6,24 +6,16 @@ phone next, on this computer or another, runs what an earlier session could not.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.texts import parse_window
 from harness.errors import PhoneTrouble
+from harness.phonesettings import Clocks
 
 RESTORE_FILE = f"{FOLDER}/restore.sh"
 _STAY = "global stay_on_while_plugged_in"
 _WAKE = "input keyevent 224; wm dismiss-keyguard"
-
-
-class Clocks(StrEnum):
-    """How the phone sets its clocks: as it does for everybody, or bounded to what it can hold for long."""
-
-    DEFAULT = "default"
-    FIXED = "fixed"
 
 
 _RESTORE = f"[ ! -f {RESTORE_FILE} ] || {{ sh {RESTORE_FILE}; rm -f {RESTORE_FILE}; }}"
@@ -37,10 +29,8 @@ echo "$put" > {RESTORE_FILE}.tmp && mv {RESTORE_FILE}.tmp {RESTORE_FILE} || exit
 svc power stayon true
 {_WAKE}
 """
-_FIX = (
-    f"echo 'cmd power set-fixed-performance-mode-enabled false' >> {RESTORE_FILE}"
-    " && cmd power set-fixed-performance-mode-enabled true"
-)
+_MODE = "cmd power set-fixed-performance-mode-enabled"
+_FIX = f"echo '{_MODE} false' >> {RESTORE_FILE} && {_MODE} true"
 
 
 def keep_ready(cable: Cable, clocks: Clocks = Clocks.DEFAULT) -> None:
@@ -50,7 +40,16 @@ def keep_ready(cable: Cable, clocks: Clocks = Clocks.DEFAULT) -> None:
         what = f"{named(cable.serial)} does not take a file into {FOLDER!r}"
         raise phone_error(PhoneTrouble.FULL, what, serial=cable.serial, command=_KEEP, output=done.complaint)
     if clocks is Clocks.FIXED:
-        cable.check(_FIX)
+        _fix_clocks(cable)
+
+
+def _fix_clocks(cable: Cable) -> None:
+    done = cable.run(_FIX)
+    said = f"{done.text} {done.complaint}".strip()
+    # `cmd` prints what it does not know, and exits as if nothing were wrong on some versions.
+    if done.exit_code or "nknown command" in said or "not support" in said.lower():
+        what = f"{named(cable.serial)} has no mode with fixed clocks (Android 11 and later have it): leave out --clocks"
+        raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command=_FIX, output=said)
 
 
 def put_back(cable: Cable) -> None:
