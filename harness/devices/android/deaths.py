@@ -28,27 +28,36 @@ def classify_death(log_text: str, exit_info: str, *, app_id: str, pid: int | Non
     """Return why ``app_id`` ended; ``pid`` is its process, None when it was not seen."""
     lines = _lines_of(log_text, app_id, pid)
     evidence = "\n".join(lines[-_LINES:])
-    for pattern, kind, message in _MARKS:
+    told = _marked(lines, _MARKS) or _exit_reason(exit_info, pid) or _marked(lines, _SIGNALS)
+    kind, message = told or (FailureKind.CRASH, "the runner app ended without a reply")
+    return Death(kind=kind, message=message, evidence=evidence or exit_info.strip()[:2000])
+
+
+_Marks = tuple[tuple[str, FailureKind, str], ...]
+
+
+def _marked(lines: list[str], marks: _Marks) -> tuple[FailureKind, str] | None:
+    """What the first of ``marks`` that stands in a line tells."""
+    for pattern, kind, message in marks:
         mark = next((found for line in lines if (found := re.search(pattern, line))), None)
         if mark is not None:
-            detail = f" ({mark[1]})" if mark.lastindex and mark[1] else ""
-            return Death(kind=kind, message=message + detail, evidence=evidence)
-    told = _exit_reason(exit_info, pid)
-    if told is not None:
-        return Death(kind=told[0], message=told[1], evidence=evidence or exit_info.strip()[:2000])
-    return Death(kind=FailureKind.CRASH, message="the runner app ended without a reply", evidence=evidence)
+            return kind, message + (f" ({mark[1]})" if mark.lastindex and mark[1] else "")
+    return None
 
 
-_MARKS: tuple[tuple[str, FailureKind, str], ...] = (
+_MARKS: _Marks = (
     (r"lowmemorykiller.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
     (r"\blmkd?\b.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
     (r"OutOfMemoryError", FailureKind.OOM, "the runner app ran out of memory"),
     (r"Fatal signal \d+ \((\w+)\)", FailureKind.CRASH, "the runner app crashed"),
     (r"signal \d+ \((\w+)\), code", FailureKind.CRASH, "the runner app crashed"),
-    (r"exited due to signal (9) ", FailureKind.OOM, "the runner app was killed, most likely because memory ran out"),
-    (r"exited due to signal (\d+)", FailureKind.CRASH, "the runner app was ended by a signal"),
     (r"AndroidRuntime: ((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)", FailureKind.CRASH, "the runner app crashed"),
     (r"FATAL EXCEPTION", FailureKind.CRASH, "the runner app crashed"),
+)
+# After all others: an app that crashed in Java, and one that a person stopped, end by a signal as well.
+_SIGNALS: _Marks = (
+    (r"exited due to signal 9\b", FailureKind.OOM, "the runner app was killed, most likely because memory ran out"),
+    (r"exited due to signal (\d+)", FailureKind.CRASH, "the runner app was ended by a signal"),
 )
 
 
@@ -82,6 +91,8 @@ def _exit_reason(text: str, pid: int | None) -> tuple[FailureKind, str] | None:
                 return FailureKind.OOM, "the runner app was killed, most likely because memory ran out"
             case 2 | 4 | 5:
                 return FailureKind.CRASH, "the runner app crashed"
+            case 10 | 11:
+                return FailureKind.CRASH, "somebody stopped the runner app"
             case 6:
                 return FailureKind.CRASH, "the phone ended the runner app because it did not respond"
     return None

@@ -57,6 +57,7 @@ from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest, enco
 
 # The window manager knows no front for a moment when an app ends.
 _FRONT_TRIES, _FRONT_PAUSE_S = 5, 0.3
+_READS = 3
 
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
@@ -202,14 +203,26 @@ class AndroidPhone:
         ended = self._again(lambda: self._wait(job, pid, boot_id, deadline), keep=job.app_id)
         if self._facts.boot_id != boot_id:
             return failed(request, FailureKind.LOST, "the phone restarted during the launch")
-        data = self._again(lambda: read_result(self._cable, job, REPLY_FILE), keep=job.app_id)
-        if data is not None:
-            return believed(data, request, self._outputs(job))
+        execution = self._read(job, request)
+        if execution is not None:
+            return execution
         if ended is Ended.DEADLINE:
             self._again(lambda: stop_app(self._cable, job.app_id))
             message = f"the runner gave no reply within {deadline.seconds:g} s and was stopped"
             return failed(request, FailureKind.TIMEOUT, message, detail=self._log_tail())
         return self._dead(job, request, pid)
+
+    def _read(self, job: AppJob, request: RunRequest) -> Execution | None:
+        """Fetch what the app left, None when there is no reply. What came over half is fetched again: it was whole."""
+        execution: Execution | None = None
+        for _ in range(_READS):
+            data = self._again(lambda: read_result(self._cable, job, REPLY_FILE), keep=job.app_id)
+            if data is None:
+                return execution
+            execution = believed(data, request, self._outputs(job))
+            if execution.reply_bytes == data:
+                break
+        return execution
 
     def _wait(self, job: AppJob, pid: int | None, boot_id: str, deadline: Deadline) -> Ended:
         # After a restart the number may be that of a stranger.

@@ -31,6 +31,7 @@ STRANGER = LMKD.replace(APP, "com.example.game").replace("4711", "47110")
         (JAVA, FailureKind.CRASH, "java.lang.IllegalStateException: no model"),
         (HEAP, FailureKind.OOM, "out of memory"),
         (ZYGOTE, FailureKind.OOM, "killed"),
+        (f"{JAVA}\n{ZYGOTE}", FailureKind.CRASH, "IllegalStateException"),
         (STRANGER, FailureKind.CRASH, "without a reply"),
         ("", FailureKind.CRASH, "without a reply"),
     ],
@@ -54,12 +55,13 @@ def test_the_evidence_is_the_whole_dump_and_nothing_else() -> None:
         (2, 9, FailureKind.OOM),
         (2, 6, FailureKind.CRASH),
         (5, 11, FailureKind.CRASH),
+        (10, 9, FailureKind.CRASH),
         (6, 0, FailureKind.CRASH),
     ],
 )
 def test_the_record_of_exits_tells_it_where_the_log_does_not(reason: int, status: int, kind: FailureKind) -> None:
     record = f"        ApplicationExitInfo #{{}}:\n  pid={{}} reason={reason} (X) subreason=0 status={status}\n"
-    text = record.format(0, 9999).replace(f"reason={reason}", "reason=10") + record.format(1, 4711)
+    text = record.format(0, 9999).replace(f"reason={reason}", "reason=1") + record.format(1, 4711)
     assert classify_death("", text, app_id=APP, pid=4711).kind is kind
 
 
