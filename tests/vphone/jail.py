@@ -28,6 +28,8 @@ ENVIRONMENT = {
     "TMPDIR": "/data/local/tmp",
     "USER": "shell",
 }
+# The least that /data can have; 0 would be no limit at all.
+PAGE_BYTES = 4096
 # By their full names, because a command of the phone is started with the phone's own PATH.
 NSENTER, SETSID = "/usr/bin/nsenter", "/usr/bin/setsid"
 # The mounts of one phone. $1 is its root, $2 the size of /data. SIGCHLD is ignored so that no orphan stays a zombie.
@@ -67,6 +69,7 @@ class Jail:
 
     def __init__(self, folder: Path, *, data_bytes: int) -> None:
         self.outer = folder / "root"
+        self.fill_after_bytes: int | None = None
         build_root(self.outer)
         user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
         joined = ("-m", "-p", *(("-U", "--preserve-credentials") if user else ()))
@@ -124,6 +127,20 @@ class Jail:
             msg = f"on the phone {script!r} ended with {process.returncode}: {err.decode(errors='replace')}"
             raise JailError(msg)
         return out.decode()
+
+    def used_bytes(self) -> int:
+        """How much is stored on /data."""
+        disk = os.statvfs(self.root / "data")
+        return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+
+    def wrote(self, size: int) -> None:
+        """Count what was pushed; once it is what ``fill_after_bytes`` allows, somebody else has taken the rest."""
+        if self.fill_after_bytes is None:
+            return
+        self.fill_after_bytes -= size
+        if self.fill_after_bytes <= 0:
+            self.fill_after_bytes = None
+            self.resize_data(max(self.used_bytes(), PAGE_BYTES))
 
     def resize_data(self, size_bytes: int) -> None:
         """Make /data so large; raises `JailError` when more than that is on it."""

@@ -14,9 +14,25 @@ TOYBOX = Path("/usr/bin/toybox")
 NEEDED = {"mksh": MKSH, "toybox": TOYBOX, "util-linux": Path("/usr/bin/nsenter")}
 
 # The commands that the phone process answers, see `calls`.
-ASKED = ("am", "cmd", "content", "date", "dumpsys", "getprop", "input", "logcat", "pm", "reboot", "setprop", "settings")
-ASKED_TOO = ("svc", "wm")
+ASKED = (
+    "am",
+    "cmd",
+    "content",
+    "date",
+    "dumpsys",
+    "getprop",
+    "input",
+    "logcat",
+    "pm",
+    "reboot",
+    "setprop",
+    "settings",
+    "svc",
+    "wm",
+)
 ASK = """#!/system/bin/sh
+# A file is written through a pipe: opened anew by the phone process, it would not share this shell's place in it.
+if [ -f "/proc/$$/fd/1" ]; then set -o pipefail; "$0" "$@" | toybox cat; exit "$?"; fi
 # The phone process answers on this shell's own standard streams, so it needs to know its number and the arguments.
 code=$(print -rN -- "$$" "${0##*/}" "$#" "$@" | toybox nc -U /dev/socket/phone)
 exit "${code:-1}"
@@ -53,7 +69,7 @@ def build_root(root: Path) -> None:
     (root / "system/etc/passwd").write_text(PASSWD)
     (root / "system/etc/group").write_text(GROUP)
     _install_toolbox(root)
-    for name, script in {**dict.fromkeys((*ASKED, *ASKED_TOO), ASK), "run-as": RUN_AS}.items():
+    for name, script in {**dict.fromkeys(ASKED, ASK), "run-as": RUN_AS}.items():
         _write_program(root / "system/bin" / name, script)
 
 

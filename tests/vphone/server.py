@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -43,6 +45,9 @@ class Plugged(Protocol):
     @property
     def address(self) -> str:
         """Host and port."""
+
+    def attach(self, reconnect: Callable[[], object]) -> None:
+        """Call this whenever the phone is plugged in again: over TCP a server does not find it by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +136,14 @@ class AdbServer:
         return Said(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def connect(self, phone: Plugged) -> Said:
-        """Connect to a phone, and forget an earlier connection that may be left over."""
-        self.adb("disconnect", phone.address)
-        return self.adb("connect", phone.address)
+        """Connect to a phone, now and whenever it is plugged in again."""
+        phone.attach(functools.partial(self._reconnect, phone.address))
+        return self._reconnect(phone.address)
+
+    def _reconnect(self, address: str) -> Said:
+        # An earlier connection may be left over, and with it the server would say "already connected".
+        self.adb("disconnect", address)
+        return self.adb("connect", address)
 
     def states(self) -> dict[str, str]:
         """The state of every phone as the server lists it, by its key."""

@@ -56,6 +56,8 @@ class PhoneState:
     battery_saver: bool = False
     thermal_status: int = 0
     """0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown."""
+    thermal_override: int | None = None
+    """The status that ``cmd thermalservice override-status`` claims; None for the true one."""
     temperatures_c: Mapping[str, float] = field(
         default_factory=lambda: {"CPU0": 41.0, "GPU0": 38.0, "battery": 27.5, "skin": 31.0}
     )
@@ -74,6 +76,8 @@ class PhoneState:
 
     screen_on: bool = True
     locked: bool = False
+    secure_lock: bool = False
+    """Whether a code or a pattern is needed to unlock it."""
     foreground: str = HOME_SCREEN
     stay_on: int = 0
     """As the setting ``stay_on_while_plugged_in``: 0 no, 7 for any charger."""
@@ -89,8 +93,8 @@ class PhoneState:
 
     _watcher: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Call this after every change."""
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Call this after every change; None ends it."""
         self._watcher = watcher
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -129,6 +129,7 @@ class SyncSession:
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(target, view) :]
+                self._jail.wrote(len(chunk))
             os.fchmod(target, stat.S_IMODE(mode))
         finally:
             os.close(target)

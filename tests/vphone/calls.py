@@ -1,0 +1,139 @@
+"""How the phone's commands reach this process: a stub in the shell says its number and arguments, we do the rest.
+
+The stub waits, and its own standard streams are opened anew through the phone's /proc. So an answer of any size and
+any length of time, input included, goes the way that a real command's would, and the state lives in one place.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.vphone.jail import Jail
+
+log = logging.getLogger(__name__)
+
+SOCKET = "dev/socket/phone"
+CHUNK_BYTES = 64 * 1024
+
+
+class Call:
+    """One call of a command: ``name`` and ``args``, and the standard streams of whoever called."""
+
+    def __init__(self, name: str, args: list[str], streams: Path) -> None:
+        self.name, self.args = name, args
+        self._streams = streams
+
+    def __str__(self) -> str:
+        """The call as it was typed, more or less."""
+        return " ".join((self.name, *self.args))
+
+    def out(self, text: str | bytes) -> None:
+        """Print to standard output; a line end is not added. Raises `OSError` when nobody reads it any more."""
+        self._write(1, text)
+
+    def err(self, text: str) -> None:
+        """Print to standard error."""
+        self._write(2, text)
+
+    def read(self, target: Path, size: int | None = None) -> int:
+        """Copy standard input into a file, so many bytes or all of it; returns how many. Raises `OSError`."""
+        source = os.open(self._streams / "0", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        done = 0
+        try:
+            with target.open("wb") as file:
+                while size is None or done < size:
+                    data = os.read(source, CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - done))
+                    if not data:
+                        break
+                    file.write(data)
+                    done += len(data)
+        finally:
+            os.close(source)
+        return done
+
+    @property
+    def waits(self) -> bool:
+        """Whether the command that called is still there."""
+        return self._streams.exists()
+
+    def _write(self, stream: int, text: str | bytes) -> None:
+        data = text.encode(errors="surrogateescape") if isinstance(text, str) else text
+        if not data:
+            return
+        # Standard error may be a file: without O_APPEND it would be written over from its start.
+        target = os.open(self._streams / str(stream), os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(target, view) :]
+        finally:
+            os.close(target)
+
+
+Answer = Callable[[Call], int]
+
+
+class Switchboard:
+    """Listens for calls from the phone's shell and answers each in a thread of its own, until it is closed."""
+
+    def __init__(self, jail: Jail, answer: Answer) -> None:
+        self._jail, self._answer = jail, answer
+        self._listener = socket.socket(socket.AF_UNIX)
+        _bind(self._listener, jail.outer / SOCKET)
+        self._listener.listen(64)
+        threading.Thread(target=self._listen, name="calls", daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more calls."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                link, _ = self._listener.accept()
+                threading.Thread(target=self._take, args=(link,), name="call", daemon=True).start()
+
+    def _take(self, link: socket.socket) -> None:
+        with link:
+            call = _receive(link, self._jail)
+            if call is None:
+                return
+            try:
+                code = self._answer(call)
+            except (BrokenPipeError, FileNotFoundError, PermissionError) as gone:
+                log.debug("nobody waits for %s: %s", call, gone)
+                code = 1
+            with suppress(OSError):
+                link.sendall(f"{code}\n".encode())
+
+
+def _receive(link: socket.socket, jail: Jail) -> Call | None:
+    """Read the number, the name, how many arguments, and the arguments, each with a zero byte behind it."""
+    data = b""
+    while True:
+        fields = data.split(b"\0")
+        if len(fields) > 3 and len(fields) > int(fields[2]) + 3:
+            break
+        more = link.recv(CHUNK_BYTES)
+        if not more:
+            return None
+        data += more
+    number, name, count, *args = (os.fsdecode(field) for field in fields)
+    return Call(name, args[: int(count)], jail.root / "proc" / number / "fd")
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    """Bind to a path of any length: the address of a local socket has 107 bytes, a folder of a test has more."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)

@@ -1,0 +1,94 @@
+"""What a test can have happen to a phone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.vphone.apps import Fate
+
+if TYPE_CHECKING:
+    from tests.vphone.phone import VirtualPhone
+
+
+class Faults:
+    """Faults on demand, each by one call; most last until they are taken back."""
+
+    def __init__(self, phone: VirtualPhone) -> None:
+        self._phone = phone
+
+    def drop_now(self) -> None:
+        """Cut the connection, as a loose plug does; the adb server may come back at once."""
+        self._phone.drop()
+
+    def drop_after_bytes(self, count: int) -> None:
+        """Cut the connection once, after so many bytes of payload, both ways together."""
+        self._phone.cable.drop_after_bytes = count
+
+    def unplug(self) -> None:
+        """Pull the cable: the connection is cut and there is none until `plug`."""
+        self._phone.unplug()
+
+    def plug(self) -> None:
+        """Put the cable back; every adb server that knew the phone finds it again."""
+        self._phone.plug()
+
+    def hang(self, hanging: bool = True) -> None:
+        """Answer nothing more, while the adb server goes on to say that the state is ``device``."""
+        self._phone.cable.hang = hanging
+
+    def slow(self, *, bytes_per_second: float | None = None, delay_s: float = 0.0) -> None:
+        """Make the cable slow, and have each packet wait; without arguments it is as fast as before."""
+        self._phone.cable.bytes_per_second = bytes_per_second
+        self._phone.cable.delay_s = delay_s
+
+    @property
+    def authorised(self) -> bool:
+        """Whether computers are let in."""
+        return self._phone.door.allowed
+
+    @authorised.setter
+    def authorised(self, allowed: bool) -> None:
+        """True presses "Allow" on the phone; False forgets all computers and cuts the connection."""
+        if allowed:
+            self._phone.door.allow()
+        else:
+            self._phone.door.revoke()
+            self._phone.drop()
+
+    def full(self, free_bytes: int = 0) -> None:
+        """Leave so much space on /data, to be seen by ``df``."""
+        jail = self._phone.jail
+        jail.resize_data(max(jail.used_bytes() + free_bytes, 4096))
+
+    def enospc_after_bytes(self, count: int) -> None:
+        """Let so many more bytes be pushed; then somebody else has filled the rest, which ``df`` did not say before."""
+        self._phone.jail.fill_after_bytes = count
+
+    def make_room(self) -> None:
+        """Give /data the size that it had."""
+        self._phone.jail.fill_after_bytes = None
+        self._phone.jail.resize_data(self._phone.data_bytes)
+
+    def reboot(self, *, down_s: float = 0.3, boot_s: float = 0.5) -> None:
+        """Start the phone anew: it is away for ``down_s``, and ``boot_s`` after that it says that it has booted."""
+        self._phone.reboot(down_s=down_s, boot_s=boot_s)
+
+    def kill_app_for_memory(self, *, after_s: float = 0.0) -> None:
+        """Have lmkd end the app that runs, or, when none does, the next one, so long after its start."""
+        self._phone.apps.afflict(Fate.OUT_OF_MEMORY, after_s=after_s)
+
+    def crash_app(self, *, native: bool = False, after_s: float = 0.0) -> None:
+        """Have the app that runs, or else the next one, end by a Java exception or by a signal in native code."""
+        self._phone.apps.afflict(Fate.NATIVE_CRASH if native else Fate.JAVA_CRASH, after_s=after_s)
+
+    def half_reply(self, times: int = 1) -> None:
+        """Cut the next files that are read from the app in half."""
+        self._phone.system.faults.half_replies = times
+
+    def silent_provider(self, silent: bool = True) -> None:
+        """Have the app's provider know no files, whatever is there."""
+        self._phone.system.faults.silent_provider = silent
+
+    def clock_jump(self, seconds: float) -> None:
+        """Move the phone's wall clock, as the network does when it comes back."""
+        self._phone.state.clock_offset_s += seconds

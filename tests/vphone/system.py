@@ -1,0 +1,42 @@
+"""Android as far as the phone has it: what the commands of its shell ask and change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.vphone.apps import Apps
+from tests.vphone.jail import Jail
+from tests.vphone.logs import Log
+from tests.vphone.packages import Packages
+from tests.vphone.state import PhoneState
+
+
+@dataclass(slots=True, kw_only=True)
+class ServiceFaults:
+    """What ails the phone's services; may be changed at any time.
+
+    ``half_replies``: how many of the next files that are read through a provider come back cut in half.
+    ``silent_provider``: reading says that there is no such file, whatever is there.
+    """
+
+    half_replies: int = 0
+    silent_provider: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """The services of one phone."""
+
+    state: PhoneState
+    jail: Jail
+    log: Log
+    packages: Packages
+    apps: Apps
+    reboot: Callable[[], None]
+    faults: ServiceFaults = field(default_factory=ServiceFaults)
+
+    def now_s(self) -> float:
+        """The phone's wall clock, in seconds since 1970."""
+        return time.time() + self.state.clock_offset_s
