@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: simulate help setup bench test check format lint types benchmark lock clean
+.PHONY: simulate soak help setup bench test check format lint types benchmark lock clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ lock: ## Make requirements.lock anew from pyproject.toml (needs a network).
 
 simulate: $(READY) ## Hold the statistics against a known truth, at length (a few minutes).
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+soak: $(READY) ## Eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
+	$(BIN)/python -m tests.soak $(ARGS)
 
 clean: ## Remove the environment and what the tools left behind.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

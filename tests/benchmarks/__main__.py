@@ -1,6 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history,
+android.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.benchmarks.android import android
 from tests.benchmarks.history import history
 from tests.orders import order
 
@@ -241,6 +243,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "runner": runner,
     "overhead": overhead,
     "history": history,
+    "android": android,
 }
 
 
