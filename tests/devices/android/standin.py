@@ -1,0 +1,28 @@
+"""Stands in for a runner app on the virtual phone: the computer's own runner, on a job laid out as the app has it.
+
+``python standin.py PATHS FILES JOB STORE INPUTS``, as the activity is told. Under the name of an app a Python does not
+find its environment, so ``PATHS`` are those of the one that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def main(files: str, job: str, store: str, inputs: str) -> None:
+    from harness.host_runner.job import run_job, write_reply
+    from harness.wire import REQUEST_FILE, decode_request
+
+    folder = Path(files) / "jobs" / job
+    request = decode_request((folder / REQUEST_FILE).read_bytes())
+    for part in request.artifact.files:
+        (folder / part.file).symlink_to(Path(store) / part.sha256)
+    (folder / request.inputs.file).symlink_to(Path(store) / inputs)
+    write_reply(folder, run_job(folder))
+
+
+if __name__ == "__main__":
+    sys.path[:] = sys.argv[1].split(os.pathsep)
+    main(*sys.argv[2:])

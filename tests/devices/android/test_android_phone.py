@@ -1,0 +1,267 @@
+"""A phone as a device: a real model runs behind real adb, and every failure has its sentence and its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.devices import Execution
+from harness.devices.android.phone import AndroidPhone, open_phone
+from harness.devices.android.phone_store import FOLDER
+from harness.devices.android.upkeep import RESTORE_FILE
+from harness.errors import DeviceError, PhoneError, PhoneTrouble
+from harness.measurement import ConditionId
+from harness.wire import FailureKind, Format, ReplyStatus
+from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
+from tests.vphone.apps import Launch
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import AdbServer
+
+DEADLINE_S = 60
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return make_work(tmp_path)
+
+
+def launched(android: AndroidPhone, work: Work, *, deadline_s: float = DEADLINE_S) -> Execution:
+    """Push the model and launch it."""
+    android.push(work.model, work.sha256)
+    return android.execute(work.request, work.inputs, deadline_s)
+
+
+def later(seconds: float, work: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, work)
+    timer.start()
+    return timer
+
+
+def failure_of(execution: Execution) -> tuple[FailureKind, str, str]:
+    failure = execution.reply.failure
+    assert execution.reply.status is ReplyStatus.FAILED
+    assert failure is not None
+    return failure.kind, failure.message, failure.detail
+
+
+def test_a_model_runs_on_the_phone_and_its_outputs_come_back(android: AndroidPhone, work: Work) -> None:
+    execution = launched(android, work)
+    assert execution.reply.failure is None
+    assert execution.reply.latency is not None
+    assert len(execution.reply.latency.samples_ns) >= 20
+    assert execution.outputs is not None
+    outputs = np.frombuffer(execution.outputs.read_bytes(), dtype=np.float32).reshape(INPUTS.shape)
+    assert np.array_equal(outputs, INPUTS * OPERAND)
+    assert execution.watch
+    assert execution.watch[0].battery_percent == 87
+
+
+def test_nothing_of_a_launch_stays_but_the_store(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    launched(android, work)
+    jobs = phone.path("/data/data/org.phonebench.runner.onnxruntime/files/jobs")
+    assert list(jobs.iterdir()) == []
+    assert {len(file.name) for file in phone.path(FOLDER).iterdir()} == {64, len("restore.sh")}
+
+
+def test_what_a_phone_is_and_how_it_is(android: AndroidPhone, phone: VirtualPhone) -> None:
+    info = android.info
+    assert (info.kind, info.model, info.os, info.cpu) == (
+        "android",
+        "Phonebench Virtual Phone",
+        "Android 14",
+        "Virtual V8",
+    )
+    assert info.details["clock_regime"] == "default"
+    phone.state.thermal_status, phone.state.battery_percent = 2, 12
+    assert {condition.id for condition in android.conditions()} == {ConditionId.THERMAL, ConditionId.LOW_BATTERY}
+    now = android.readiness()
+    assert (now.thermal_status, now.battery_percent, now.screen) == ("moderate", 12.0, "on")
+    assert android.passively_cooled
+
+
+def test_an_artifact_that_was_not_pushed_is_asked_for(android: AndroidPhone, work: Work) -> None:
+    with pytest.raises(DeviceError, match="push it before the launch"):
+        android.execute(work.request, work.inputs, DEADLINE_S)
+
+
+def test_a_format_without_an_app_is_refused(android: AndroidPhone, work: Work) -> None:
+    artifact = replace(work.request.artifact, format=Format.MLPACKAGE)
+    with pytest.raises(DeviceError, match="no runner app for Android runs 'mlpackage'"):
+        android.execute(replace(work.request, artifact=artifact), work.inputs, DEADLINE_S)
+
+
+def test_a_cable_that_flaps_during_a_launch_costs_nothing(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, phone.drop)
+    execution = android.execute(work.lasting(3), work.inputs, DEADLINE_S)
+    assert execution.reply.status is ReplyStatus.OK
+    assert len(started(phone)) == 1
+
+
+def test_a_cable_that_is_out_for_a_moment_costs_nothing(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, phone.unplug)
+    later(2.5, phone.plug)
+    execution = android.execute(work.lasting(1.5), work.inputs, DEADLINE_S)
+    assert execution.reply.status is ReplyStatus.OK
+    assert len(started(phone)) == 1
+
+
+def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is_back(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, phone.unplug)
+    with pytest.raises(PhoneError, match="check the cable, then run again with --resume") as caught:
+        android.execute(work.lasting(30), work.inputs, DEADLINE_S)
+    assert caught.value.trouble is PhoneTrouble.GONE
+    phone.plug()
+    execution = launched(android, replace(work, request=work.launch(7)))
+    assert (execution.reply.status, execution.reply.launch) == (ReplyStatus.OK, 7)
+    # The app of the lost launch was still running, beside which nothing may be measured.
+    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+
+
+def test_a_phone_that_hangs_is_noticed_and_its_launch_goes_on_when_it_answers(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, lambda: phone.faults.hang())
+    later(18.0, lambda: phone.faults.hang(False))
+    execution = android.execute(work.lasting(2), work.inputs, DEADLINE_S)
+    assert execution.reply.status is ReplyStatus.OK
+
+
+def test_an_adb_server_that_another_program_ended_is_started_again(
+    android: AndroidPhone, adb_server: AdbServer, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, adb_server.restart)
+    execution = android.execute(work.lasting(3), work.inputs, DEADLINE_S)
+    assert execution.reply.status is ReplyStatus.OK
+
+
+def test_a_phone_that_restarts_loses_the_launch_and_runs_the_next(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+    later(1.0, phone.reboot)
+    kind, message, _ = failure_of(android.execute(work.lasting(30), work.inputs, DEADLINE_S))
+    assert (kind, message) == (FailureKind.LOST, "the phone restarted during the launch")
+    assert launched(android, work).reply.status is ReplyStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("native", "said", "evidence"),
+    [(False, "java.lang.IllegalStateException", "FATAL EXCEPTION"), (True, "SIGSEGV", "libruntime.so")],
+)
+def test_an_app_that_crashes_is_told_with_the_lines_of_the_log(
+    android: AndroidPhone, phone: VirtualPhone, work: Work, native: bool, said: str, evidence: str
+) -> None:
+    phone.faults.crash_app(native=native, after_s=0.2)
+    kind, message, detail = failure_of(launched(android, work))
+    assert kind is FailureKind.CRASH
+    assert said in message
+    assert evidence in detail
+    assert launched(android, work).reply.status is ReplyStatus.OK
+
+
+def test_an_app_that_is_ended_for_memory_is_no_crash(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    phone.faults.kill_app_for_memory(after_s=0.2)
+    kind, message, detail = failure_of(launched(android, work))
+    assert (kind, message) == (FailureKind.OOM, "the phone ran out of memory and ended the runner app")
+    assert "lowmemorykiller" in detail
+
+
+def test_an_app_without_an_end_is_stopped_at_the_deadline(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    phone.apps.program = sleeping
+    kind, message, _ = failure_of(launched(android, work, deadline_s=2))
+    assert (kind, message) == (FailureKind.TIMEOUT, "the runner gave no reply within 2 s and was stopped")
+    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+
+
+def test_half_a_reply_is_fetched_again(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    phone.faults.half_reply()
+    assert launched(android, work).reply.status is ReplyStatus.OK
+
+
+def test_a_reply_that_stays_half_is_no_result(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    phone.faults.half_reply(times=100)
+    kind, message, _ = failure_of(launched(android, work))
+    assert kind is FailureKind.REPLY
+    assert "cannot be used" in message
+
+
+def test_a_clock_that_jumps_changes_nothing(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    android.push(work.model, work.sha256)
+    later(0.5, lambda: phone.faults.clock_jump(-86_400))
+    assert android.execute(work.lasting(1), work.inputs, DEADLINE_S).reply.status is ReplyStatus.OK
+
+
+def test_a_locked_phone_is_asked_to_be_unlocked(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    phone.state.secure_lock = phone.state.locked = True
+    with pytest.raises(PhoneError, match="is locked; unlock the phone") as caught:
+        launched(android, work)
+    assert caught.value.trouble is PhoneTrouble.LOCKED
+    phone.state.locked = False
+    assert launched(android, work).reply.status is ReplyStatus.OK
+
+
+def test_a_sleeping_phone_is_woken(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    phone.state.screen_on, phone.state.locked = False, True
+    assert launched(android, work).reply.status is ReplyStatus.OK
+    assert phone.state.screen_on
+
+
+def test_the_screen_is_kept_on_and_put_back(android: AndroidPhone, phone: VirtualPhone) -> None:
+    assert phone.state.stay_on != 0
+    android.clean()
+    assert phone.state.stay_on == 0
+    assert not phone.path(RESTORE_FILE).exists()
+
+
+def test_what_a_killed_session_left_is_put_back_by_the_next(android: AndroidPhone, phone: VirtualPhone) -> None:
+    assert phone.state.stay_on != 0
+    # As if nobody had closed the phone: the next session finds what to put back on the phone itself.
+    phone.path(RESTORE_FILE).write_text("settings put global stay_on_while_plugged_in 3\n")
+    android.prepare()
+    android.clean()
+    assert phone.state.stay_on == 3
+
+
+def test_a_phone_is_held_by_one_run_at_a_time(android: AndroidPhone, phone: VirtualPhone) -> None:
+    with (
+        pytest.raises(PhoneError, match="is being measured by another phonebench"),
+        open_phone(android._cable, key="android"),
+    ):
+        raise AssertionError
+    assert phone.state.booted
+
+
+def test_closing_a_phone_ends_the_launch_in_flight(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    android.push(work.model, work.sha256)
+    started_at = time.monotonic()
+    later(1.0, android.clean)
+    with pytest.raises(PhoneError, match="was closed"):
+        android.execute(work.lasting(40), work.inputs, DEADLINE_S)
+    assert time.monotonic() - started_at < 30
+    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+
+
+def sleeping(_: Launch) -> list[str]:
+    return ["sleep", "600"]
+
+
+def started(phone: VirtualPhone) -> list[str]:
+    """The lines of the log that tell of an app that was started."""
+    return [str(line) for line in phone.log.since(0)[0] if "Start proc" in str(line)]
