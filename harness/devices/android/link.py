@@ -100,17 +100,21 @@ class Link:
         """Fill ``view``."""
         filled = 0
         while filled < len(view):
-            try:
-                self._socket.settimeout(self._deadline.wait_s())
-                count = self._socket.recv_into(view[filled:])
-            except TimeoutError as error:
-                raise self._hung() from error
-            except OSError as error:
-                raise self._gone(str(error)) from error
-            if count == 0:
-                why = "the connection was closed"
-                raise self._gone(why)
-            filled += count
+            filled += self.receive_some(view[filled:])
+
+    def receive_some(self, view: memoryview) -> int:
+        """Put into ``view`` what has come, and wait for it when nothing has; return the number of bytes."""
+        try:
+            self._socket.settimeout(self._deadline.wait_s())
+            count = self._socket.recv_into(view)
+        except TimeoutError as error:
+            raise self._hung() from error
+        except OSError as error:
+            raise self._gone(str(error)) from error
+        if count == 0:
+            why = "the connection was closed"
+            raise self._gone(why)
+        return count
 
     def has_answer(self) -> bool:
         """Return whether something can be read now: what a phone says while we are still sending is a refusal."""

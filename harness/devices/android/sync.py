@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.devices.android.advice import named, phone_error
@@ -18,6 +19,8 @@ from harness.errors import PhoneError, PhoneTrouble
 CHUNK_BYTES = 65_536
 # Several records go to the socket at once: one system call a megabyte instead of sixteen.
 _BATCH = 16
+_READ_BYTES = 1 << 20
+_HEAD = struct.Struct("<4sI")
 _MODE = stat.S_IFREG | 0o644
 _NO_SPACE = ("no space left on device", "disk quota exceeded", "enospc")
 _ENOENT = 2
@@ -45,18 +48,35 @@ def receive_file(link: Link, remote: str, target: Path, *, v2: bool) -> int:
     _request(link, b"RCV2" if v2 else b"RECV", remote)
     if v2:
         link.send(struct.pack("<4sI", b"RCV2", 0))
-    buffer = memoryview(bytearray(CHUNK_BYTES))
     total = 0
-    with target.open("wb", buffering=1 << 20) as file:
-        while True:
-            kind, length = struct.unpack("<4sI", link.receive(8))
+    with target.open("wb", buffering=0) as file:
+        for piece in _content(link, remote):
+            total += file.write(piece)
+    return total
+
+
+def _content(link: Link, remote: str) -> Iterator[memoryview]:
+    """Yield the content of DATA records up to DONE, in pieces that are good until the next; reads many at once."""
+    buffer = memoryview(bytearray(_READ_BYTES))
+    start = end = left = 0
+    while True:
+        if left and start < end:
+            piece = buffer[start : min(end, start + left)]
+            yield piece
+            start, left = start + len(piece), left - len(piece)
+        elif not left and end - start >= _HEAD.size:
+            kind, length = _HEAD.unpack_from(buffer, start)
+            start += _HEAD.size
             if kind == b"DONE":
-                return total
+                return
             if kind != b"DATA" or length > CHUNK_BYTES:
-                raise _failed(link, kind, length, remote)
-            link.receive_into(buffer[:length])
-            file.write(buffer[:length])
-            total += length
+                raise _failed(link, kind, length, remote, ahead=bytes(buffer[start:end]))
+            left = length
+        else:
+            rest = bytes(buffer[start:end])
+            buffer[: len(rest)] = rest
+            start, end = 0, len(rest)
+            end += link.receive_some(buffer[end:])
 
 
 def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
@@ -112,11 +132,13 @@ def _read_status(link: Link, remote: str) -> None:
         raise _failed(link, kind, length, remote)
 
 
-def _failed(link: Link, kind: bytes, length: int, remote: str) -> PhoneError:
+def _failed(link: Link, kind: bytes, length: int, remote: str, *, ahead: bytes = b"") -> PhoneError:
+    """What the phone said; ``ahead``: what of it was read already."""
     if kind != b"FAIL" or length > CHUNK_BYTES:
         what = f"{named(link.serial)} answered {kind!r} in the middle of {remote!r}: the transfer is out of step"
         return phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
-    reason = link.receive(length).decode("utf-8", errors="replace")
+    said = ahead[:length] + link.receive(max(0, length - len(ahead)))
+    reason = said.decode("utf-8", errors="replace")
     full = any(word in reason.lower() for word in _NO_SPACE)
     trouble = PhoneTrouble.FULL if full else PhoneTrouble.REFUSED
     what = f"{named(link.serial)} did not take or give {remote!r}: {reason}"
