@@ -34,9 +34,10 @@ class TinyApk:
 def make_key(folder: Path, name: str) -> Path:
     """Make a key store with one key; its password is ``android``."""
     store = folder / f"{name}.keystore"
-    secret = ["-storepass", "android", "-keypass", "android"]
-    command = ["keytool", "-genkeypair", "-keystore", store, *secret, "-alias", "key", "-keyalg", "RSA"]
-    subprocess.run([*command, "-dname", f"CN={name}"], check=True, capture_output=True)
+    secret = ("-storepass", "android", "-keypass", "android")
+    _run(
+        "keytool", "-genkeypair", "-keystore", store, *secret, "-alias", "key", "-keyalg", "RSA", "-dname", f"CN={name}"
+    )
     return store
 
 
