@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import __version__
 from harness.devices.android.apps import Apps, no_apks, refused_install
 from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import PhoneStore
 from harness.errors import PhoneError, PhoneTrouble
-from tests.devices.android.apks import VERSION, TinyApk, make_apk, make_key
-from tests.devices.android.conftest import apk_source
+from tests.devices.android.apks import OLD, VERSION, TinyApk, apk_source, tiny
+from tests.vphone.apkmaker import ApkMaker, ApkPlan
 from tests.vphone.phone import VirtualPhone
 
 APP = "org.phonebench.runner.onnxruntime"
@@ -23,13 +22,6 @@ def store(cable: Cable) -> PhoneStore:
     store = PhoneStore(cable)
     store.prepare()
     return store
-
-
-@pytest.fixture(scope="session")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> TinyApk:
-    """The same app, signed by another key."""
-    folder = tmp_path_factory.mktemp("stranger")
-    return make_apk(folder / "apk", make_key(folder, "theirs"), version=f"{__version__}+ffffffffffff")
 
 
 def apps(cable: Cable, store: PhoneStore, *apks: TinyApk) -> Apps:
@@ -58,13 +50,20 @@ def test_an_app_that_is_there_is_not_installed_again(
     assert apps(cable, store, onnx_apk).ensure("onnxruntime").version == VERSION
 
 
-@pytest.fixture(params=[1, 2], ids=["older", "newer"])
-def other_apk(request: pytest.FixtureRequest, tmp_path: Path, signing_key: Path) -> TinyApk:
-    """The app of another version, by its name and, when newer, by its number as well."""
-    return make_apk(tmp_path / "other", signing_key, version="0.0.1+0123456789ab", code=request.param)
+OTHERS = {
+    "older": ApkPlan(version_name=OLD),
+    "newer": ApkPlan(version_name=OLD, version_code=2),
+    "signed by another key": ApkPlan(version_name=OLD, key="theirs"),
+}
 
 
-def test_an_app_of_another_version_is_replaced(
+@pytest.fixture(params=list(OTHERS.values()), ids=list(OTHERS))
+def other_apk(request: pytest.FixtureRequest, apks: ApkMaker) -> TinyApk:
+    """The app as it is not wanted."""
+    return tiny(apks, request.param)
+
+
+def test_an_app_that_is_not_the_one_that_was_built_is_replaced(
     cable: Cable, store: PhoneStore, phone: VirtualPhone, onnx_apk: TinyApk, other_apk: TinyApk
 ) -> None:
     apps(cable, store, other_apk).ensure("onnxruntime")
@@ -73,18 +72,10 @@ def test_an_app_of_another_version_is_replaced(
     assert installed(phone) == VERSION
 
 
-def test_an_app_of_another_key_is_replaced(
-    cable: Cable, store: PhoneStore, phone: VirtualPhone, onnx_apk: TinyApk, stranger: TinyApk
-) -> None:
-    apps(cable, store, stranger).ensure("onnxruntime")
-    apps(cable, store, onnx_apk).ensure("onnxruntime")
-    assert installed(phone) == VERSION
-
-
 def test_an_app_for_another_processor_is_refused_with_what_to_build(
-    cable: Cable, store: PhoneStore, signing_key: Path, tmp_path: Path
+    cable: Cable, store: PhoneStore, apks: ApkMaker
 ) -> None:
-    apk = make_apk(tmp_path / "arm", signing_key, abi="arm64-v8a")
+    apk = tiny(apks, ApkPlan(abis=("arm64-v8a",)))
     with pytest.raises(PhoneError, match=r"NO_MATCHING_ABIS\); build the app for this phone's processor") as caught:
         apps(cable, store, apk).ensure("onnxruntime")
     assert caught.value.trouble is PhoneTrouble.APP
@@ -117,10 +108,8 @@ def test_without_an_apk_the_app_that_is_there_is_taken_when_it_is_of_this_versio
     assert none.ensure("onnxruntime").version == VERSION
 
 
-def test_without_an_apk_an_app_of_another_version_is_not_taken(
-    cable: Cable, store: PhoneStore, signing_key: Path, tmp_path: Path
-) -> None:
-    old = make_apk(tmp_path / "old", signing_key, version="0.0.1+0123456789ab")
+def test_without_an_apk_an_app_of_another_version_is_not_taken(cable: Cable, store: PhoneStore, apks: ApkMaker) -> None:
+    old = tiny(apks, ApkPlan(version_name=OLD))
     apps(cable, store, old).ensure("onnxruntime")
     with pytest.raises(PhoneError, match=r"of version 0\.0\.1\+0123456789ab, this is"):
         Apps(cable, store, no_apks).ensure("onnxruntime")
