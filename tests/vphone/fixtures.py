@@ -27,16 +27,22 @@ def adb_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone that is plugged in and has allowed the computer."""
+def bare_phone(tmp_path: Path) -> Generator[VirtualPhone]:
+    """A phone that no adb server knows."""
     if lacking := missing():
         pytest.skip(f"{MISSING}{lacking}; apt-get install {lacking}")
     with VirtualPhone(tmp_path / "phone") as phone:
-        adb_server.connect(phone)
-        assert adb_server.wait_state(phone, "device"), adb_server.states()
         yield phone
-        phone.faults.hang(False)
-        adb_server.adb("disconnect", phone.address)
+
+
+@pytest.fixture
+def phone(adb_server: AdbServer, bare_phone: VirtualPhone) -> Generator[VirtualPhone]:
+    """A phone that is plugged in and has allowed the computer."""
+    adb_server.connect(bare_phone)
+    assert adb_server.wait_state(bare_phone, "device"), adb_server.states()
+    yield bare_phone
+    bare_phone.faults.hang(False)
+    adb_server.adb("disconnect", bare_phone.address)
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,15 @@ class Pipes:
     stderr: int | IO[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a line of shell ended."""
+
+    code: int
+    out: str
+    err: str
+
+
 class Jail:
     """The namespaces of one phone. ``outer`` is its root folder as this computer names it, before the mounts."""
 
@@ -118,15 +127,20 @@ class Jail:
         """Start a program of this computer among the phone's processes, with its mounts, but not in its root."""
         return self._start([*self._enter, "--", *command], pipes, dict(os.environ))
 
-    def run(self, script: str) -> str:
-        """Run a line of shell on the phone and return what it prints; raises `JailError` when it fails."""
+    def call(self, script: str) -> Ended:
+        """Run a line of shell on the phone, without adb, until it ends."""
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with self.spawn(["/system/bin/sh", "-c", script], pipes) as process:
             out, err = process.communicate()
-        if process.returncode:
-            msg = f"on the phone {script!r} ended with {process.returncode}: {err.decode(errors='replace')}"
+        return Ended(code=process.returncode, out=out.decode(errors="replace"), err=err.decode(errors="replace"))
+
+    def run(self, script: str) -> str:
+        """Run a line of shell on the phone and return what it prints; raises `JailError` when it fails."""
+        ended = self.call(script)
+        if ended.code:
+            msg = f"on the phone {script!r} ended with {ended.code}: {ended.err}"
             raise JailError(msg)
-        return out.decode()
+        return ended.out
 
     def used_bytes(self) -> int:
         """How much is stored on /data."""
