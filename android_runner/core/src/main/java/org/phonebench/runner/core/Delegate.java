@@ -1,0 +1,12 @@
+package org.phonebench.runner.core;
+
+import java.util.Locale;
+
+/** What a runtime is asked to run on. */
+public enum Delegate {
+    CPU, XNNPACK, GPU, NNAPI, COREML;
+
+    public String wireName() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

@@ -1,0 +1,208 @@
+package org.phonebench.runner.core;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * One job from request to reply: check the artifact, start the runtime, load, and run the passes in their order.
+ *
+ * <p>Whatever happens becomes a reply, and what was measured before a failure stays in it. The memory pass releases the
+ * model to see what stays behind, so the passes after it load the file again, which gives a warm load time.
+ */
+public final class JobRunner {
+    private final Iterable<RuntimeAdapter> adapters;
+    private final RunReply.Runner info;
+    private final StateSource state;
+    private final LatencyPass.Clock clock = new SystemClock();
+
+    public JobRunner(Iterable<RuntimeAdapter> adapters, RunReply.Runner info, StateSource state) {
+        this.adapters = adapters;
+        this.info = info;
+        this.state = state;
+    }
+
+    /** A step before the first pass that may refuse the whole launch, such as binding it to some cores. */
+    public interface Preparation {
+        void run() throws RunFailure;
+    }
+
+    /** Run the job; {@code outputs.bin} is written when this returns, {@code reply.json} is not. */
+    public RunReply run(JobPlace place, Preparation preparation) {
+        String text = "";
+        RunRequest request;
+        try {
+            text = new String(Files.readAllBytes(place.request()), StandardCharsets.UTF_8);
+            request = RequestReader.read(text);
+        } catch (IOException | RequestException error) {
+            return unreadable(RequestReader.head(text), error);
+        }
+        RunReply.StateSample before = state.sample();
+        StateWatch watch = StateWatch.start(state, StateWatch.PERIOD_MS);
+        Progress done = new Progress();
+        RunFailure failure = attempt(place, request, preparation, done);
+        List<RunReply.StateSample> series = watch.stop();
+        RunReply.Status status = failure == null ? RunReply.Status.OK
+            : failure.unsupported() ? RunReply.Status.UNSUPPORTED : RunReply.Status.FAILED;
+        return new RunReply(request.cell(), request.launch(), status, info, record(failure), done.results(),
+            new RunReply.States(before, state.sample(), series));
+    }
+
+    /** Run everything; the failure that ended it, or null. */
+    private RunFailure attempt(JobPlace place, RunRequest request, Preparation preparation, Progress done) {
+        try {
+            preparation.run();
+            new Launch(place, request, done).run();
+            return null;
+        } catch (RunFailure failure) {
+            return failure;
+        } catch (OutOfMemoryError error) {
+            return RunFailure.failed(FailureKind.OOM,
+                "the runner ran out of memory: free some, or run a smaller model", error);
+        } catch (RuntimeException | LinkageError error) {
+            // The boundary of a launch: whatever a library throws that its adapter does not know is still a reply.
+            return RunFailure.failed(FailureKind.RUN, "the runner failed: " + error, error);
+        } finally {
+            done.release();
+        }
+    }
+
+    private static RunReply.Failure record(RunFailure failure) {
+        return failure == null ? null
+            : new RunReply.Failure(failure.kind(), String.valueOf(failure.getMessage()), failure.detail());
+    }
+
+    private RunReply unreadable(RequestReader.Head head, Exception error) {
+        RunReply.Failure failure = new RunReply.Failure(
+            FailureKind.INPUT, "cannot read " + JobPlace.REQUEST + ": " + error.getMessage(), error.toString());
+        return new RunReply(head.cell(), head.launch(), RunReply.Status.FAILED, info, failure,
+            new Progress().results(), null);
+    }
+
+    /** What is known so far. */
+    private static final class Progress {
+        private RunReply.Runtime runtime;
+        private final List<Long> loadsNs = new ArrayList<>();
+        private LatencyPass latency;
+        private RunReply.Memory memory;
+        private RunReply.Outputs outputs;
+        private List<RunReply.OperatorTime> profile = Collections.emptyList();
+        private Session session;
+
+        RunReply.Results results() {
+            RunReply.Load load = null;
+            if (!loadsNs.isEmpty()) {
+                long[] warm = new long[loadsNs.size() - 1];
+                for (int at = 0; at < warm.length; at++) {
+                    warm[at] = loadsNs.get(at + 1);
+                }
+                load = new RunReply.Load(loadsNs.get(0), warm);
+            }
+            return new RunReply.Results(runtime, load, latency == null ? null : latency.reply(), memory, outputs, profile);
+        }
+
+        void release() {
+            if (session != null) {
+                session.close();
+                session = null;
+            }
+        }
+    }
+
+    /** The steps of one launch. */
+    private final class Launch {
+        private final JobPlace place;
+        private final RunRequest request;
+        private final Progress done;
+
+        Launch(JobPlace place, RunRequest request, Progress done) {
+            this.place = place;
+            this.request = request;
+            this.done = done;
+        }
+
+        void run() throws RunFailure {
+            RunRequest.Passes passes = request.passes();
+            Path artifact = checkedArtifact();
+            JobInputs inputs = JobInputs.checked(place, request);
+            RuntimeAdapter adapter = adapter();
+            adapter.start(request.runtime());
+            // Before the memory is read for the first time, or its own buffers would pass for memory of the model.
+            LatencyPass latency =
+                passes.latency() == null ? null : new LatencyPass(passes.latency(), clock, place.folder());
+            MemoryPass memory = passes.memory() == null ? null : MemoryPass.begin(MemoryProbe.SELF, clock);
+            load(adapter, artifact);
+            if (memory != null) {
+                memory.loaded();
+            }
+            done.runtime = done.session.report();
+            done.session.setInputs(inputs.forModel(0, done.session));
+            // Open dimensions are settled by the inputs, and a delegate may take other nodes then.
+            done.runtime = done.session.report();
+            if (latency != null) {
+                latency.run(done.session::invoke);
+                done.latency = latency;
+            }
+            if (memory != null) {
+                done.memory = memory.finish(done.session, passes.memory());
+            }
+            outputsAndProfile(adapter, artifact, inputs);
+        }
+
+        private void outputsAndProfile(RuntimeAdapter adapter, Path artifact, JobInputs inputs) throws RunFailure {
+            RunRequest.Passes passes = request.passes();
+            if (passes.outputs() != null) {
+                if (passes.memory() != null) {
+                    load(adapter, artifact);
+                }
+                done.outputs = JobOutputs.write(place.folder(), done.session, inputs, passes.outputs().count());
+            }
+            done.release();
+            if (passes.profile() != null) {
+                done.profile = adapter.profile(artifact, request, inputs.asGiven(0), place.folder());
+            }
+        }
+
+        private void load(RuntimeAdapter adapter, Path artifact) throws RunFailure {
+            done.release();
+            long start = clock.nanos();
+            done.session = adapter.load(artifact, request.runtime());
+            done.loadsNs.add(clock.nanos() - start);
+        }
+
+        /** The artifact's path, once every digest is the request's and every file has its name. */
+        private Path checkedArtifact() throws RunFailure {
+            List<Path> named = new ArrayList<>();
+            for (RunRequest.Part part : request.artifact().parts()) {
+                try {
+                    String found = Digest.sha256(place.source(part));
+                    if (!found.equals(part.sha256())) {
+                        throw RunFailure.failed(FailureKind.DIGEST, "the artifact '" + part.file() + "' has sha256 "
+                            + found + ", the request says " + part.sha256() + ": deploy it again");
+                    }
+                    named.add(place.named(part));
+                } catch (IOException error) {
+                    throw RunFailure.failed(FailureKind.DIGEST,
+                        "cannot read the artifact '" + part.file() + "': " + error + "; deploy it again", error);
+                }
+            }
+            return named.get(0);
+        }
+
+        private RuntimeAdapter adapter() throws RunFailure {
+            StringBuilder formats = new StringBuilder();
+            for (RuntimeAdapter adapter : adapters) {
+                if (adapter.format().equals(request.artifact().format())) {
+                    return adapter;
+                }
+                formats.append(formats.length() == 0 ? "" : ", ").append(adapter.format());
+            }
+            throw RunFailure.unsupported(FailureKind.LOAD, "this runner has no runtime for "
+                + request.artifact().format() + " files, it takes: " + formats);
+        }
+    }
+}

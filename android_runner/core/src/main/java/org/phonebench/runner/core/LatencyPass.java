@@ -1,0 +1,99 @@
+package org.phonebench.runner.core;
+
+import java.nio.file.Path;
+
+/**
+ * The latency pass: single calls on input 0, each timed on its own, every sample kept.
+ *
+ * <p>Between the two readings of the clock there is the call and nothing else. The buffers are there from the beginning,
+ * before any memory is read, and grow between calls.
+ */
+final class LatencyPass {
+    /** The one thing that is timed. */
+    interface Call {
+        void invoke() throws RunFailure;
+    }
+
+    /** A monotonic clock, in ns, and the waiting on it; a parameter so that a test can give its own time. */
+    interface Clock {
+        long nanos();
+
+        void sleep(long nanos);
+    }
+
+    private final RunRequest.Latency asked;
+    private final Clock clock;
+    private final Samples warmup;
+    private final Samples measured;
+    private final Samples moments;
+    private long firstNs;
+
+    LatencyPass(RunRequest.Latency asked, Clock clock, Path scratch) throws RunFailure {
+        this.asked = asked;
+        this.clock = clock;
+        this.warmup = new Samples(scratch);
+        this.measured = new Samples(scratch);
+        this.moments = new Samples(scratch);
+    }
+
+    /** Time call 0, the warm-up and the measured calls. {@code measure.maxNs} cuts either phase short. */
+    void run(Call call) throws RunFailure {
+        System.gc();
+        long start = clock.nanos();
+        call.invoke();
+        firstNs = clock.nanos() - start;
+        if (asked.warmup().minCalls() > 0 || asked.warmup().minNs() > 0) {
+            calls(call, asked.warmup(), warmup);
+        }
+        if (asked.strideNs() > 0) {
+            strided(call, asked.measure());
+        } else {
+            calls(call, asked.measure(), measured);
+        }
+    }
+
+    /** The record for the reply; it copies the samples, so it is made once no memory is measured any more. */
+    RunReply.Latency reply() {
+        return new RunReply.Latency(firstNs, warmup.values(), measured.values(), moments.values());
+    }
+
+    private void calls(Call call, RunRequest.Limits limits, Samples samples) throws RunFailure {
+        long intervalNs = asked.intervalNs();
+        long began = clock.nanos();
+        for (long calls = 1; ; calls++) {
+            long start = clock.nanos();
+            call.invoke();
+            long end = clock.nanos();
+            samples.append(end - start);
+            if (met(limits, calls, end - began)) {
+                return;
+            }
+            if (intervalNs > 0) {
+                clock.sleep(intervalNs);
+            }
+        }
+    }
+
+    /** Time calls back to back; keep those that begin a stride after the last one kept. */
+    private void strided(Call call, RunRequest.Limits limits) throws RunFailure {
+        long began = clock.nanos();
+        long due = 0;
+        for (long calls = 1; ; calls++) {
+            long start = clock.nanos();
+            call.invoke();
+            long end = clock.nanos();
+            if (start - began >= due) {
+                measured.append(end - start);
+                moments.append(start - began);
+                due = start - began + asked.strideNs();
+            }
+            if (met(limits, calls, end - began)) {
+                return;
+            }
+        }
+    }
+
+    private static boolean met(RunRequest.Limits limits, long calls, long elapsedNs) {
+        return (calls >= limits.minCalls() && elapsedNs >= limits.minNs()) || elapsedNs >= limits.maxNs();
+    }
+}

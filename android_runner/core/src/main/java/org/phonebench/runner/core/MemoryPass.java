@@ -1,0 +1,88 @@
+package org.phonebench.runner.core;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** The memory pass: the readings so far, from the baseline before the load to what is left after the release. */
+final class MemoryPass {
+    static final String DEFINITION =
+        "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes, the Java heap included; "
+        + "pages mapped from files (weights mapped from the artifact among them) and memory of accelerators are not in "
+        + "it. Baseline: after the runtime's start, before the load, once garbage is collected. Loaded: right after the "
+        + "load. Steady: median between the calls of the memory pass. Retained: after release, garbage collection and "
+        + "the settling time; the free pages of the native heap are not given back, which Java has no call for. Peak: "
+        + "baseline plus the growth of VmHWM over VmRSS since it was reset at the baseline, until the end of the pass, "
+        + "file pages included; null where the kernel refuses the reset.";
+
+    private final MemoryProbe probe;
+    private final LatencyPass.Clock clock;
+    private final List<RunReply.MemorySplit> splits = new ArrayList<>();
+    private final long baselineBytes;
+    private final boolean hasPeak;
+    private long loadedBytes;
+
+    private MemoryPass(Path self, LatencyPass.Clock clock) throws IOException {
+        this.probe = new MemoryProbe(self);
+        this.clock = clock;
+        System.gc();
+        splits.add(probe.split("baseline"));
+        baselineBytes = probe.ownedBytes();
+        hasPeak = probe.resetPeak();
+    }
+
+    /** Take the baseline: the runtime is started, nothing is loaded yet. */
+    static MemoryPass begin(Path self, LatencyPass.Clock clock) throws RunFailure {
+        try {
+            return new MemoryPass(self, clock);
+        } catch (IOException error) {
+            throw unreadable(error);
+        }
+    }
+
+    /** Read the memory right after the load. */
+    void loaded() throws RunFailure {
+        try {
+            loadedBytes = probe.ownedBytes();
+            splits.add(probe.split("loaded"));
+        } catch (IOException error) {
+            throw unreadable(error);
+        }
+    }
+
+    /** Run the calls of the pass, release the session, and return all readings. */
+    RunReply.Memory finish(Session session, RunRequest.Memory asked) throws RunFailure {
+        long[] steady = new long[Math.max(1, asked.calls())];
+        try {
+            for (int call = 0; call < steady.length; call++) {
+                session.invoke();
+                steady[call] = probe.ownedBytes();
+            }
+            Long peakBytes = hasPeak ? baselineBytes + probe.growthBytes() : null;
+            splits.add(probe.split("steady"));
+            session.close();
+            System.gc();
+            clock.sleep(asked.settleNs());
+            long retainedBytes = probe.ownedBytes();
+            splits.add(probe.split("retained"));
+            return new RunReply.Memory(
+                DEFINITION, baselineBytes, loadedBytes, median(steady), peakBytes, retainedBytes, splits);
+        } catch (IOException error) {
+            throw unreadable(error);
+        }
+    }
+
+    static long median(long[] values) {
+        long[] sorted = values.clone();
+        Arrays.sort(sorted);
+        int middle = sorted.length / 2;
+        return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+
+    private static RunFailure unreadable(IOException error) {
+        return RunFailure.unsupported(FailureKind.RUN,
+            "this device does not tell the memory of a process: " + RunFailure.firstLine(error), error);
+    }
+}

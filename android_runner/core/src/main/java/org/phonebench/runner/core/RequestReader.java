@@ -1,0 +1,122 @@
+package org.phonebench.runner.core;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import org.phonebench.runner.core.RunRequest.Artifact;
+import org.phonebench.runner.core.RunRequest.Inputs;
+import org.phonebench.runner.core.RunRequest.Latency;
+import org.phonebench.runner.core.RunRequest.Limits;
+import org.phonebench.runner.core.RunRequest.Memory;
+import org.phonebench.runner.core.RunRequest.Outputs;
+import org.phonebench.runner.core.RunRequest.Part;
+import org.phonebench.runner.core.RunRequest.Passes;
+import org.phonebench.runner.core.RunRequest.Profile;
+import org.phonebench.runner.core.RunRequest.Runtime;
+
+/** From the text of {@code request.json} to a {@link RunRequest}; a key that is not known is ignored. */
+public final class RequestReader {
+    private RequestReader() {}
+
+    /** Cell and launch of a request that may be broken, as far as they can be made out. */
+    public record Head(String cell, int launch) {}
+
+    public static RunRequest read(String text) throws RequestException {
+        Fields root = Fields.parse(text);
+        long schema = root.integer("schema");
+        if (schema != RunRequest.SCHEMA) {
+            throw new RequestException("the request has schema " + schema + ", this runner speaks schema "
+                + RunRequest.SCHEMA + ": use one version on both sides");
+        }
+        return new RunRequest(root.text("cell"), root.count("launch", 0), artifact(root.object("artifact")),
+            runtime(root.object("runtime")), inputs(root.object("inputs")), passes(root.object("passes")));
+    }
+
+    public static Head head(String text) {
+        try {
+            Fields root = Fields.parse(text);
+            String cell = root.lacks("cell") ? "" : root.text("cell");
+            return new Head(cell, root.lacks("launch") ? 0 : root.count("launch", 0));
+        } catch (RequestException unreadable) {
+            return new Head("", 0);
+        }
+    }
+
+    private static Artifact artifact(Fields fields) throws RequestException {
+        List<Part> companions = new ArrayList<>();
+        for (Fields part : fields.lacks("companions") ? Collections.<Fields>emptyList() : fields.objects("companions")) {
+            companions.add(new Part(plainName(part, "file"), digest(part, "sha256")));
+        }
+        String file = plainName(fields, "file");
+        return new Artifact(file, digest(fields, "sha256"), fields.text("format"), companions);
+    }
+
+    private static Runtime runtime(Fields fields) throws RequestException {
+        Delegate delegate = oneOf(fields, "delegate", Delegate.values());
+        return new Runtime(delegate, fields.count("threads", 1), fields.texts("options"));
+    }
+
+    private static Inputs inputs(Fields fields) throws RequestException {
+        List<TensorSpec> tensors = new ArrayList<>();
+        for (Fields tensor : fields.objects("tensors")) {
+            DType dtype = oneOf(tensor, "dtype", DType.values());
+            tensors.add(new TensorSpec(tensor.text("name"), dtype, tensor.sizes("shape")));
+        }
+        return new Inputs(plainName(fields, "file"), fields.count("count", 1), tensors);
+    }
+
+    private static Passes passes(Fields fields) throws RequestException {
+        return new Passes(
+            fields.lacks("latency") ? null : latency(fields.object("latency")),
+            fields.lacks("memory") ? null : memory(fields.object("memory")),
+            fields.lacks("outputs") ? null : new Outputs(fields.object("outputs").count("count", 0)),
+            fields.lacks("profile") ? null : new Profile(fields.object("profile").count("calls", 0)));
+    }
+
+    private static Latency latency(Fields fields) throws RequestException {
+        Fields measure = fields.object("measure");
+        long maxNs = measure.duration("max_ns");
+        return new Latency(limits(fields.object("warmup"), maxNs), limits(measure, maxNs),
+            fields.duration("interval_ns", 0), fields.duration("stride_ns", 0));
+    }
+
+    /** The cap of the measured calls holds for the warm-up as well. */
+    private static Limits limits(Fields fields, long maxNs) throws RequestException {
+        return new Limits(fields.integer("min_calls"), fields.duration("min_ns"), maxNs);
+    }
+
+    private static Memory memory(Fields fields) throws RequestException {
+        return new Memory(fields.count("calls", 0), fields.duration("settle_ns", 0));
+    }
+
+    /** A name inside the job's folder; one that leads out of it is refused. */
+    private static String plainName(Fields fields, String key) throws RequestException {
+        String name = fields.text(key);
+        if (name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf('\0') >= 0) {
+            throw fields.wrong(key, "a plain file name");
+        }
+        return name;
+    }
+
+    private static String digest(Fields fields, String key) throws RequestException {
+        String text = fields.text(key);
+        if (!text.matches("[0-9a-f]{64}")) {
+            throw fields.wrong(key, "64 lower-case hexadecimal digits");
+        }
+        return text;
+    }
+
+    private static <E extends Enum<E>> E oneOf(Fields fields, String key, E[] allowed) throws RequestException {
+        String text = fields.text(key);
+        StringBuilder names = new StringBuilder();
+        for (E item : allowed) {
+            String name = item.name().toLowerCase(Locale.ROOT);
+            if (name.equals(text)) {
+                return item;
+            }
+            names.append(names.length() == 0 ? "" : ", ").append(name);
+        }
+        throw fields.wrong(key, "one of " + names);
+    }
+}

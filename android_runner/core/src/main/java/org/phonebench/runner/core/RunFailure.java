@@ -1,0 +1,73 @@
+package org.phonebench.runner.core;
+
+/**
+ * A model that cannot be loaded or run: a kind, a sentence for people that says what to do next, and the evidence.
+ *
+ * <p>{@code unsupported} says that this build of the runtime, or this device, cannot do what was asked, which is a
+ * result and no fault.
+ */
+public final class RunFailure extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    private final FailureKind kind;
+    private final String detail;
+    private final boolean unsupported;
+
+    private RunFailure(FailureKind kind, String message, Throwable cause, boolean unsupported) {
+        super(message, cause);
+        this.kind = kind;
+        this.detail = cause == null ? "" : cause.toString();
+        this.unsupported = unsupported;
+    }
+
+    public static RunFailure failed(FailureKind kind, String message) {
+        return new RunFailure(kind, message, null, false);
+    }
+
+    public static RunFailure failed(FailureKind kind, String message, Throwable cause) {
+        return new RunFailure(kind, message, cause, false);
+    }
+
+    public static RunFailure unsupported(FailureKind kind, String message) {
+        return new RunFailure(kind, message, null, true);
+    }
+
+    public static RunFailure unsupported(FailureKind kind, String message, Throwable cause) {
+        return new RunFailure(kind, message, cause, true);
+    }
+
+    /** The failure of an artifact that its runtime does not take. */
+    public static RunFailure load(String runtime, String file, Throwable cause) {
+        return failed(kindOf(cause, FailureKind.LOAD), runtime + " cannot load '" + file + "': " + firstLine(cause), cause);
+    }
+
+    /** The failure of a call. */
+    public static RunFailure call(String runtime, Throwable cause) {
+        return failed(kindOf(cause, FailureKind.RUN), runtime + " failed in a call: " + firstLine(cause), cause);
+    }
+
+    public FailureKind kind() {
+        return kind;
+    }
+
+    public String detail() {
+        return detail;
+    }
+
+    public boolean unsupported() {
+        return unsupported;
+    }
+
+    /** The first line of what an exception says, or its class where it says nothing. */
+    public static String firstLine(Throwable cause) {
+        String text = cause.getMessage() == null ? "" : cause.getMessage().trim();
+        String line = text.isEmpty() ? cause.getClass().getSimpleName() : text.split("\n", 2)[0];
+        return line.length() > 300 ? line.substring(0, 300) : line;
+    }
+
+    private static FailureKind kindOf(Throwable cause, FailureKind otherwise) {
+        String text = String.valueOf(cause.getMessage());
+        boolean memory = text.contains("bad_alloc") || text.contains("Cannot allocate memory");
+        return memory ? FailureKind.OOM : otherwise;
+    }
+}

@@ -1,0 +1,198 @@
+package org.phonebench.runner.core;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.Arrays;
+import java.util.Collections;
+import org.json.JSONArray;
+import org.json.JSONObject;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+final class JobRunnerTest {
+    private static final RunReply.Runner INFO = new RunReply.Runner("desktop", "1", false);
+    private static final byte[] MODEL = "the model".getBytes(StandardCharsets.UTF_8);
+
+    @TempDir
+    Path root;
+    private final DoublingAdapter adapter = new DoublingAdapter();
+    private Path folder;
+    private Path store;
+    private String inputs;
+    private JSONObject request;
+
+    @BeforeEach
+    void aJob() throws Exception {
+        folder = Files.createDirectories(root.resolve("files/jobs/j"));
+        store = Files.createDirectories(root.resolve("store"));
+        // Two inputs; in each the tensor b comes before a, which the names put right.
+        inputs = stored(floats(1, 2, 10, 20, 3, 4, 30, 40));
+        JSONArray tensors = new JSONArray().put(tensor("b")).put(tensor("a"));
+        request = Golden.json("request-minimal.json");
+        request.getJSONObject("artifact").put("sha256", stored(MODEL));
+        request.put("inputs", new JSONObject().put("file", "inputs.bin").put("count", 2).put("tensors", tensors));
+    }
+
+    private static JSONObject tensor(String name) throws Exception {
+        JSONArray shape = new JSONArray().put(1).put(2);
+        return new JSONObject().put("name", name).put("dtype", "float32").put("shape", shape);
+    }
+
+    private static byte[] floats(float... values) {
+        ByteBuffer buffer = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+        for (float value : values) {
+            buffer.putFloat(value);
+        }
+        return buffer.array();
+    }
+
+    private String stored(byte[] data) throws Exception {
+        Path file = Files.write(root.resolve("part"), data);
+        String sha256 = Digest.sha256(file);
+        Files.copy(file, store.resolve(sha256));
+        return sha256;
+    }
+
+    private void pass(String name, String json) throws Exception {
+        request.getJSONObject("passes").put(name, new JSONObject(json));
+    }
+
+    private void allPasses() throws Exception {
+        pass("latency", "{\"warmup\":{\"min_calls\":2,\"min_ns\":0},"
+            + "\"measure\":{\"min_calls\":5,\"min_ns\":0,\"max_ns\":60000000000}}");
+        pass("memory", "{\"calls\":3}");
+        pass("outputs", "{\"count\":2}");
+        pass("profile", "{\"calls\":1}");
+    }
+
+    private RunReply run() throws Exception {
+        Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
+        JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
+        return new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")))
+            .run(place, () -> { });
+    }
+
+    @Test
+    void everyPassThatIsAskedForIsInTheReply() throws Exception {
+        allPasses();
+        RunReply reply = run();
+        assertEquals(RunReply.Status.OK, reply.status(), String.valueOf(reply.failure()));
+        assertEquals(5, reply.results().latency().samplesNs().length);
+        assertEquals(1, reply.results().load().warmNs().length);
+        assertTrue(reply.results().memory().steadyBytes() > 1_000_000);
+        assertEquals("add", reply.results().profile().get(0).name());
+        assertNotNull(reply.state().after());
+        assertEquals(Arrays.asList("start", "load", "set", "close", "load", "set", "set", "close", "profile"),
+            adapter.events);
+    }
+
+    @Test
+    void theOutputsOfEveryInputAreWrittenInOrderAndMatchedByName() throws Exception {
+        pass("outputs", "{\"count\":2}");
+        RunReply reply = run();
+        assertEquals(new RunReply.Outputs("outputs.bin", 2,
+            Collections.singletonList(new TensorSpec("output_0", DType.FLOAT32, Arrays.asList(1, 2)))),
+            reply.results().outputs());
+        assertArrayEquals(floats(21, 42, 63, 84), Files.readAllBytes(folder.resolve("outputs.bin")));
+    }
+
+    @Test
+    void theArtifactHasItsNameInTheJobsFolder() throws Exception {
+        run();
+        assertArrayEquals(MODEL, Files.readAllBytes(folder.resolve("digits.onnx")));
+    }
+
+    @Test
+    void aPassThatWasNotAskedForIsNull() throws Exception {
+        RunReply.Results results = run().results();
+        assertNull(results.latency());
+        assertNull(results.memory());
+        assertNull(results.outputs());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"fail, OOM, bad_alloc", "bug, RUN, a bug", "unknown, INPUT, no option"})
+    void aFailureIsAReplyWithWhatWasMeasuredBefore(String option, FailureKind kind, String said) throws Exception {
+        allPasses();
+        request.getJSONObject("runtime").put("options", new JSONObject().put(option, "on"));
+        RunReply reply = run();
+        assertEquals(RunReply.Status.FAILED, reply.status());
+        assertEquals(kind, reply.failure().kind());
+        assertTrue(reply.failure().message().contains(said), reply.failure().message());
+        assertEquals(kind != FailureKind.INPUT, reply.results().load() != null);
+    }
+
+    @Test
+    void aDelegateThatIsNotThereIsUnsupported() throws Exception {
+        request.getJSONObject("runtime").put("delegate", "gpu");
+        assertEquals(RunReply.Status.UNSUPPORTED, run().status());
+    }
+
+    @Test
+    void aFormatOfAnotherRuntimeIsUnsupportedAndNamesWhatThereIs() throws Exception {
+        request.getJSONObject("artifact").put("format", "pte");
+        RunReply reply = run();
+        assertEquals(RunReply.Status.UNSUPPORTED, reply.status());
+        assertEquals("this runner has no runtime for pte files, it takes: onnx", reply.failure().message());
+    }
+
+    @Test
+    void anotherArtifactThanTheOneAskedForIsRefusedBeforeTheRuntimeStarts() throws Exception {
+        Path file = store.resolve(request.getJSONObject("artifact").getString("sha256"));
+        Files.write(file, "another".getBytes(StandardCharsets.UTF_8));
+        assertEquals(FailureKind.DIGEST, run().failure().kind());
+        Files.delete(file);
+        assertTrue(run().failure().message().contains("deploy it again"));
+        assertEquals(Collections.emptyList(), adapter.events);
+    }
+
+    @Test
+    void inputsOfAnotherLengthOrContentAreRefused() throws Exception {
+        Path file = store.resolve(inputs);
+        Files.write(file, floats(1, 2, 10, 20, 3, 4, 30, 41));
+        assertTrue(run().failure().message().contains("are not those of sha256"));
+        Files.write(file, floats(1));
+        RunReply.Failure failure = run().failure();
+        assertEquals(FailureKind.INPUT, failure.kind());
+        assertTrue(failure.message().contains("has 4 bytes, 2 inputs of the given tensors make 32"), failure.message());
+    }
+
+    @Test
+    void inputsThatDoNotFitTheModelAreRefusedWithBothShapes() throws Exception {
+        JSONObject tensor = request.getJSONObject("inputs").getJSONArray("tensors").getJSONObject(1);
+        tensor.put("shape", new JSONArray().put(2).put(1));
+        String said = run().failure().message();
+        assertTrue(said.startsWith("input 'a' of the model is float32 [1, 2], given was float32 [2, 1]"), said);
+    }
+
+    @Test
+    void aRequestThatCannotBeReadIsARepliedFailureWithCellAndLaunch() throws Exception {
+        request.put("schema", 2);
+        RunReply reply = run();
+        assertEquals(FailureKind.INPUT, reply.failure().kind());
+        assertEquals("digits-fp32-onnx-cpu-t1-host-quick", reply.cell());
+        assertTrue(reply.failure().message().contains("schema 2"));
+    }
+
+    @Test
+    void aPreparationThatIsRefusedEndsTheLaunch() throws Exception {
+        Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
+        JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
+        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")))
+            .run(place, () -> Affinity.bind("0", "taskset"));
+        assertTrue(reply.failure().message().contains("mask of cores is '0'"), reply.failure().message());
+    }
+}

@@ -1,0 +1,52 @@
+package org.phonebench.runner.desktop;
+
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** The command line of the desktop runner. */
+record Arguments(Path files, String job, Path store, String inputs, Path request, String kind, String version,
+        String mask) {
+    static final String USAGE = "usage: DesktopRunner --files FOLDER --job NAME --store FOLDER --inputs SHA256"
+        + " [--request FILE] [--kind KIND] [--version VERSION] [--mask HEX]";
+    private static final String PREFIX = "--";
+
+    static Arguments read(String[] arguments) {
+        Map<String, String> given = new LinkedHashMap<>();
+        for (int at = 0; at < arguments.length; at += 2) {
+            if (!USAGE.contains(arguments[at] + " ") || !arguments[at].startsWith(PREFIX)) {
+                throw new IllegalArgumentException("unknown argument '" + arguments[at] + "'");
+            }
+            if (at + 1 == arguments.length) {
+                throw new IllegalArgumentException("'" + arguments[at] + "' lacks its value");
+            }
+            given.put(arguments[at].substring(PREFIX.length()), arguments[at + 1]);
+        }
+        String job = required(given, "job");
+        if (!job.matches("[A-Za-z0-9_-]+")) {
+            throw new IllegalArgumentException("the job is '" + job + "', it must be a plain name");
+        }
+        String inputs = required(given, "inputs");
+        if (!inputs.matches("[0-9a-f]{64}")) {
+            throw new IllegalArgumentException("the inputs are '" + inputs + "', it must be their sha256");
+        }
+        String request = given.get("request");
+        return new Arguments(Paths.get(required(given, "files")), job, Paths.get(required(given, "store")), inputs,
+            request == null ? null : Paths.get(request), given.getOrDefault("kind", "desktop"),
+            given.getOrDefault("version", built()), given.get("mask"));
+    }
+
+    private static String required(Map<String, String> given, String name) {
+        String value = given.get(name);
+        if (value == null) {
+            throw new IllegalArgumentException("'" + PREFIX + name + "' is missing");
+        }
+        return value;
+    }
+
+    private static String built() {
+        String version = Arguments.class.getPackage().getImplementationVersion();
+        return version == null ? "unbuilt" : version;
+    }
+}

@@ -1,0 +1,57 @@
+package org.phonebench.runner.desktop;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.ServiceLoader;
+import org.phonebench.runner.core.Affinity;
+import org.phonebench.runner.core.JobPlace;
+import org.phonebench.runner.core.JobRunner;
+import org.phonebench.runner.core.LinuxState;
+import org.phonebench.runner.core.ReplyWriter;
+import org.phonebench.runner.core.RunReply;
+import org.phonebench.runner.core.RuntimeAdapter;
+
+/**
+ * The runner on the JVM of a computer: the same core and adapters as in the app, without Android around them.
+ *
+ * <p>Its exit code is 0 whenever a reply was written, be it a failed one.
+ */
+public final class DesktopRunner {
+    private static final int USAGE = 2;
+
+    private DesktopRunner() {}
+
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    static int run(String[] arguments) {
+        Arguments given;
+        try {
+            given = Arguments.read(arguments);
+        } catch (IllegalArgumentException error) {
+            System.err.println(error.getMessage());
+            System.err.println(Arguments.USAGE);
+            return USAGE;
+        }
+        Path folder = given.files().resolve("jobs").resolve(given.job());
+        try {
+            Files.createDirectories(folder);
+            Path request = given.request() == null ? folder.resolve(JobPlace.REQUEST) : given.request();
+            JobPlace place = new JobPlace(folder, request, given.store(), given.inputs());
+            JobRunner runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class),
+                new RunReply.Runner(given.kind(), given.version(), false), new LinuxState(Paths.get("/")));
+            ReplyWriter.write(folder, runner.run(place, () -> {
+                if (given.mask() != null) {
+                    Affinity.bind(given.mask(), "taskset");
+                }
+            }));
+            return 0;
+        } catch (IOException error) {
+            System.err.println("cannot write the reply into " + folder + ": " + error);
+            return 1;
+        }
+    }
+}

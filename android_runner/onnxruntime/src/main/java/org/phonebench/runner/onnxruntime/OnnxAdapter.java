@@ -1,0 +1,143 @@
+package org.phonebench.runner.onnxruntime;
+
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
+import ai.onnxruntime.OrtProvider;
+import ai.onnxruntime.OrtSession;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.phonebench.runner.core.Delegate;
+import org.phonebench.runner.core.FailureKind;
+import org.phonebench.runner.core.RunFailure;
+import org.phonebench.runner.core.RunReply;
+import org.phonebench.runner.core.RunRequest;
+import org.phonebench.runner.core.RuntimeAdapter;
+import org.phonebench.runner.core.Session;
+import org.phonebench.runner.core.Tensor;
+
+/**
+ * ONNX Runtime runs {@code .onnx}. The library for desktops and the one for Android have the same Java API.
+ *
+ * <p>{@code options} of the request become session configuration entries, whatever ONNX Runtime knows by that name.
+ */
+public final class OnnxAdapter implements RuntimeAdapter {
+    static final String NAME = "onnxruntime";
+
+    @Override
+    public String format() {
+        return "onnx";
+    }
+
+    @Override
+    public void start(RunRequest.Runtime request) throws RunFailure {
+        try {
+            environment();
+        } catch (LinkageError error) {
+            throw RunFailure.unsupported(FailureKind.LOAD,
+                "the library of ONNX Runtime does not load here: " + RunFailure.firstLine(error), error);
+        }
+    }
+
+    @Override
+    public Session load(Path file, RunRequest.Runtime request) throws RunFailure {
+        try (OrtSession.SessionOptions options = options(request)) {
+            return new OnnxSession(environment(), make(file, options), request);
+        } catch (OrtException error) {
+            throw RunFailure.load(NAME, file.getFileName().toString(), error);
+        }
+    }
+
+    @Override
+    public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch)
+            throws RunFailure {
+        try (OrtSession.SessionOptions options = options(request.runtime())) {
+            options.enableProfiling(scratch.resolve("profile").toString());
+            OrtSession profiled = make(file, options);
+            try (OnnxSession session = new OnnxSession(environment(), profiled, request.runtime())) {
+                session.setInputs(inputs);
+                for (int call = 0; call < request.passes().profile().calls(); call++) {
+                    session.invoke();
+                }
+                Path events = Paths.get(profiled.endProfiling());
+                String text = new String(Files.readAllBytes(events), StandardCharsets.UTF_8);
+                Files.delete(events);
+                return OperatorTimes.read(text);
+            }
+        } catch (OrtException | IOException error) {
+            throw RunFailure.call(NAME, error);
+        }
+    }
+
+    private static OrtEnvironment environment() {
+        return OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+    }
+
+    private static OrtSession make(Path file, OrtSession.SessionOptions options) throws OrtException {
+        return environment().createSession(file.toString(), options);
+    }
+
+    private static OrtSession.SessionOptions options(RunRequest.Runtime request) throws RunFailure {
+        requireProvider(request.delegate());
+        OrtSession.SessionOptions options = new OrtSession.SessionOptions();
+        try {
+            options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
+            options.setInterOpNumThreads(1);
+            options.setIntraOpNumThreads(request.delegate() == Delegate.XNNPACK ? 1 : request.threads());
+            for (Map.Entry<String, String> entry : request.options().entrySet()) {
+                options.addConfigEntry(entry.getKey(), entry.getValue());
+            }
+            provider(options, request);
+            return options;
+        } catch (OrtException error) {
+            options.close();
+            throw RunFailure.unsupported(FailureKind.DELEGATE, NAME + " does not take the delegate "
+                + request.delegate().wireName() + ": " + RunFailure.firstLine(error), error);
+        }
+    }
+
+    /** XNNPACK has a pool of threads of its own, and spinning threads of ONNX Runtime's would fight with it. */
+    private static void provider(OrtSession.SessionOptions options, RunRequest.Runtime request) throws OrtException {
+        switch (request.delegate()) {
+            case XNNPACK -> {
+                options.addConfigEntry("session.intra_op.allow_spinning", "0");
+                options.addXnnpack(
+                    Collections.singletonMap("intra_op_num_threads", Integer.toString(request.threads())));
+            }
+            case NNAPI -> options.addNnapi();
+            case CPU, GPU, COREML -> { }
+        }
+    }
+
+    private static void requireProvider(Delegate delegate) throws RunFailure {
+        Set<OrtProvider> available = OrtEnvironment.getAvailableProviders();
+        Set<String> offered = new TreeSet<>();
+        for (Delegate candidate : Delegate.values()) {
+            if (available.contains(providerOf(candidate))) {
+                offered.add(candidate.wireName());
+            }
+        }
+        if (!offered.contains(delegate.wireName())) {
+            throw RunFailure.unsupported(FailureKind.DELEGATE, "this build of " + NAME + " has no "
+                + delegate.wireName() + " delegate (it has: " + String.join(", ", offered) + ")");
+        }
+    }
+
+    private static OrtProvider providerOf(Delegate delegate) {
+        return switch (delegate) {
+            case CPU -> OrtProvider.CPU;
+            case XNNPACK -> OrtProvider.XNNPACK;
+            case NNAPI -> OrtProvider.NNAPI;
+            // Core ML is of another system, and a phone's GPU has no provider in the released library.
+            case GPU, COREML -> null;
+        };
+    }
+}

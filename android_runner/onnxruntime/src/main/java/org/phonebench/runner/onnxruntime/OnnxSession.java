@@ -1,0 +1,127 @@
+package org.phonebench.runner.onnxruntime;
+
+import ai.onnxruntime.NodeInfo;
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.phonebench.runner.core.FailureKind;
+import org.phonebench.runner.core.RunFailure;
+import org.phonebench.runner.core.RunReply;
+import org.phonebench.runner.core.RunRequest;
+import org.phonebench.runner.core.Session;
+import org.phonebench.runner.core.Tensor;
+import org.phonebench.runner.core.TensorSpec;
+
+/**
+ * An inference session. Inputs are made once; a timed call is the run, whose outputs the runtime allocates, and the
+ * release of the outputs of the call before.
+ */
+final class OnnxSession implements Session {
+    private final OrtEnvironment environment;
+    private final RunRequest.Runtime request;
+    private final List<TensorSpec> specs = new ArrayList<>();
+    private final List<ElementType> types = new ArrayList<>();
+    private final Map<String, OnnxTensor> bound = new LinkedHashMap<>();
+    private OrtSession session;
+    private OrtSession.Result result;
+
+    OnnxSession(OrtEnvironment environment, OrtSession session, RunRequest.Runtime request)
+            throws OrtException, RunFailure {
+        this.environment = environment;
+        this.session = session;
+        this.request = request;
+        for (NodeInfo node : session.getInputInfo().values()) {
+            if (!(node.getInfo() instanceof TensorInfo info)) {
+                session.close();
+                throw RunFailure.unsupported(FailureKind.LOAD,
+                    "input '" + node.getName() + "' of the model is no tensor: the wire carries tensors alone");
+            }
+            ElementType type = ElementType.of(info.onnxType);
+            types.add(type);
+            specs.add(new TensorSpec(node.getName(), type.onTheWire(), TensorSpec.shapeOf(info.getShape())));
+        }
+    }
+
+    @Override
+    public Optional<List<TensorSpec>> inputs() {
+        return Optional.of(specs);
+    }
+
+    @Override
+    public void setInputs(List<Tensor> tensors) throws RunFailure {
+        releaseValues();
+        try {
+            for (int at = 0; at < specs.size(); at++) {
+                bound.put(specs.get(at).name(), types.get(at).toNative(environment, tensors.get(at)));
+            }
+        } catch (OrtException error) {
+            throw RunFailure.call(OnnxAdapter.NAME, error);
+        }
+    }
+
+    @Override
+    public void invoke() throws RunFailure {
+        try {
+            if (result != null) {
+                result.close();
+                result = null;
+            }
+            result = session.run(bound);
+        } catch (OrtException error) {
+            throw RunFailure.call(OnnxAdapter.NAME, error);
+        }
+    }
+
+    @Override
+    public List<Tensor> outputs() throws RunFailure {
+        List<Tensor> outputs = new ArrayList<>();
+        for (Map.Entry<String, OnnxValue> output : result) {
+            if (!(output.getValue() instanceof OnnxTensor tensor)) {
+                throw RunFailure.unsupported(FailureKind.RUN,
+                    "output '" + output.getKey() + "' of the model is no tensor: the wire carries tensors alone");
+            }
+            outputs.add(ElementType.of(tensor.getInfo().onnxType).fromNative(tensor));
+        }
+        return outputs;
+    }
+
+    @Override
+    public RunReply.Runtime report() {
+        return new RunReply.Runtime(OnnxAdapter.NAME, environment.getVersion(), request.delegate(),
+            request.delegate().wireName(), request.threads(), null, null, null);
+    }
+
+    @Override
+    public void close() {
+        releaseValues();
+        if (session == null) {
+            return;
+        }
+        try {
+            session.close();
+        } catch (OrtException error) {
+            throw new IllegalStateException("ONNX Runtime does not release the session", error);
+        } finally {
+            session = null;
+        }
+    }
+
+    private void releaseValues() {
+        if (result != null) {
+            result.close();
+            result = null;
+        }
+        for (OnnxTensor tensor : bound.values()) {
+            tensor.close();
+        }
+        bound.clear();
+    }
+}

@@ -1,0 +1,78 @@
+"""Makes the models of the tests beside it: ``python make_models.py``, with the packages onnx and numpy.
+
+``mixed.onnx`` has every sort of tensor that goes over the wire, ``open.onnx`` an open dimension, and ``apart.onnx``
+keeps its weights in a file of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+FOLDER = Path(__file__).parent
+OPSET = [helper.make_opsetid("", 17)]
+WEIGHTS = np.array([[1, 0, 2], [0, 1, 0], [0, 0, 1], [1, 1, 1]], dtype=np.float32)
+
+
+def value(name: str, kind: int, shape: list[int | str]) -> onnx.ValueInfoProto:
+    """Return the description of an input or an output."""
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def model(
+    nodes: list[onnx.NodeProto], inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
+) -> onnx.ModelProto:
+    """Return a model with ``weights`` among its constants."""
+    graph = helper.make_graph(nodes, "test", inputs, outputs, [numpy_helper.from_array(WEIGHTS, "weights")])
+    made = helper.make_model(graph, opset_imports=OPSET, ir_version=8, producer_name="phonebench")
+    onnx.checker.check_model(made)
+    return made
+
+
+def mixed() -> onnx.ModelProto:
+    """``image @ weights + tokens + wide`` as float32, float16 and float64, and whether it is over 3."""
+    nodes = [
+        helper.make_node("MatMul", ["image", "weights"], ["product"]),
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["wide"], ["narrow"], to=TensorProto.FLOAT),
+        helper.make_node("Sum", ["product", "numbers", "narrow"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["half"], to=TensorProto.FLOAT16),
+        helper.make_node("Cast", ["sum"], ["double"], to=TensorProto.DOUBLE),
+        helper.make_node("Constant", [], ["three"], value_float=3.0),
+        helper.make_node("Greater", ["sum", "three"], ["over"]),
+    ]
+    inputs = [
+        value("image", TensorProto.FLOAT, [1, 4]),
+        value("tokens", TensorProto.INT32, [1, 3]),
+        value("wide", TensorProto.DOUBLE, [1, 3]),
+    ]
+    outputs = [
+        value("sum", TensorProto.FLOAT, [1, 3]),
+        value("half", TensorProto.FLOAT16, [1, 3]),
+        value("double", TensorProto.DOUBLE, [1, 3]),
+        value("over", TensorProto.BOOL, [1, 3]),
+    ]
+    return model(nodes, inputs, outputs)
+
+
+def product(rows: int | str) -> onnx.ModelProto:
+    """``image @ weights``."""
+    nodes = [helper.make_node("MatMul", ["image", "weights"], ["product"])]
+    inputs = [value("image", TensorProto.FLOAT, [rows, 4])]
+    return model(nodes, inputs, [value("product", TensorProto.FLOAT, [rows, 3])])
+
+
+if __name__ == "__main__":
+    onnx.save(mixed(), FOLDER / "mixed.onnx")
+    onnx.save(product("rows"), FOLDER / "open.onnx")
+    onnx.save(
+        product(1),
+        FOLDER / "apart.onnx",
+        save_as_external_data=True,
+        location="apart.onnx.data",
+        size_threshold=0,
+        convert_attribute=False,
+    )
