@@ -6,6 +6,7 @@ or because this process died, however it did, the kernel ends everything in the 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -80,9 +81,8 @@ class Jail:
         self.outer = folder / "root"
         self.fill_after_bytes: int | None = None
         build_root(self.outer)
-        user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-        joined = ("-m", "-p", *(("-U", "--preserve-credentials") if user else ()))
-        first = ["unshare", *user, "-m", "-p", "-f", "--kill-child", "sh", "-c", MOUNT, "sh", str(self.outer)]
+        joined = ("-m", "-p", *(("-U", "--preserve-credentials") if os.geteuid() else ()))
+        first = [*_unshare(), "sh", "-c", MOUNT, "sh", str(self.outer)]
         self._first = subprocess.Popen(
             [*first, str(data_bytes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -187,6 +187,19 @@ class Jail:
             stderr=pipes.stderr,
             env=env,
         )
+
+
+@functools.cache
+def namespaces_refused() -> str:
+    """Why this machine does not allow the namespaces of a phone; empty when it does."""
+    done = subprocess.run([*_unshare(), "true"], capture_output=True, text=True, check=False)
+    return done.stderr.strip() if done.returncode else ""
+
+
+def _unshare() -> list[str]:
+    """Make mounts and process numbers of one's own; a user who is not root becomes it in a namespace for users."""
+    user = ["--user", "--map-root-user"] if os.geteuid() else []
+    return ["unshare", *user, "-m", "-p", "-f", "--kill-child"]
 
 
 def _nothing() -> Pipes:
