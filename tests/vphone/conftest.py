@@ -1,5 +1,5 @@
 """The fixtures of the virtual phone, for the tests of this folder; ``fixtures`` has them for others."""
 
-from tests.vphone.fixtures import adb_server, apks, phone
+from tests.vphone.fixtures import adb_server, apks, bare_phone, desktop, phone, runner_phone
 
-__all__ = ["adb_server", "apks", "phone"]
+__all__ = ["adb_server", "apks", "bare_phone", "desktop", "phone", "runner_phone"]

@@ -9,7 +9,11 @@ import pytest
 
 from tests.conftest import MISSING
 from tests.vphone.apk import missing_tools
-from tests.vphone.apkmaker import ApkMaker, missing_for_apks
+from tests.vphone.apkmaker import ApkMaker, ApkPlan, missing_for_apks
+from tests.vphone.apps import Program
+from tests.vphone.desktop import class_path, desktop_program, missing_for_desktop
+from tests.vphone.jail import namespaces_refused
+from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.rootfs import missing
 from tests.vphone.server import Adb, AdbServer, adb_binary
@@ -26,17 +30,30 @@ def adb_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield server
 
 
-@pytest.fixture
-def phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone that is plugged in and has allowed the computer."""
+def need_phone() -> None:
+    """Skip the test on a machine that cannot run a virtual phone."""
     if lacking := missing():
         pytest.skip(f"{MISSING}{lacking}; apt-get install {lacking}")
+    if why := namespaces_refused():
+        pytest.skip(f"{MISSING}namespaces: {why}; run the tests as root, or allow user namespaces")
+
+
+@pytest.fixture
+def bare_phone(tmp_path: Path) -> Generator[VirtualPhone]:
+    """A phone that no adb server knows."""
+    need_phone()
     with VirtualPhone(tmp_path / "phone") as phone:
-        adb_server.connect(phone)
-        assert adb_server.wait_state(phone, "device"), adb_server.states()
         yield phone
-        phone.faults.hang(False)
-        adb_server.adb("disconnect", phone.address)
+
+
+@pytest.fixture
+def phone(adb_server: AdbServer, bare_phone: VirtualPhone) -> Generator[VirtualPhone]:
+    """A phone that is plugged in and has allowed the computer."""
+    adb_server.connect(bare_phone)
+    assert adb_server.wait_state(bare_phone, "device"), adb_server.states()
+    yield bare_phone
+    bare_phone.faults.hang(False)
+    adb_server.adb("disconnect", bare_phone.address)
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +62,19 @@ def apks(tmp_path_factory: pytest.TempPathFactory) -> ApkMaker:
     if lacking := f"{missing_for_apks()} {missing_tools()}".strip():
         pytest.skip(f"{MISSING}{lacking}; apt-get install aapt android-framework-res apksigner zipalign")
     return ApkMaker(tmp_path_factory.mktemp("apks"))
+
+
+@pytest.fixture(scope="session")
+def desktop() -> Program:
+    """The runner's Java core as an app, built when it has to be."""
+    if lacking := missing_for_desktop():
+        pytest.skip(f"{MISSING}{lacking}; apt-get install openjdk-17-jdk-headless maven")
+    return desktop_program(class_path())
+
+
+@pytest.fixture
+def runner_phone(phone: VirtualPhone, apks: ApkMaker, desktop: Program) -> VirtualPhone:
+    """A phone with the runner app for ONNX Runtime, whose launches really run on the JVM."""
+    phone.apps.program = desktop
+    phone.packages.install(apks.make(ApkPlan()), InstallOptions())
+    return phone
