@@ -17,11 +17,11 @@ from harness.devices.android.tether import PhoneOptions
 from tests.devices.android.apks import TinyApk, apk_source, tiny
 from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch
-from tests.vphone.fixtures import adb_server, apks, phone
+from tests.vphone.fixtures import adb_server, apks, bare_phone, desktop, phone, runner_phone
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
 
-__all__ = ["adb_server", "apks", "phone"]
+__all__ = ["adb_server", "apks", "bare_phone", "desktop", "phone", "runner_phone"]
 
 STANDIN = Path(__file__).with_name("standin.py")
 BACK_S = 5.0
