@@ -45,6 +45,17 @@ def test_a_known_computer_comes_in_by_its_signature(adb_server: AdbServer, phone
     assert phone.door.waiting == ()
 
 
+def test_another_computer_must_ask_although_one_is_allowed(
+    adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path
+) -> None:
+    phone.door.allow_no_more()
+    with AdbServer(tmp_path / "other", adb_server.binary) as other:
+        other.connect(phone)
+        assert other.wait_state(phone, "unauthorized")
+        assert len(phone.door.waiting) == 1
+        assert adb_server.states()[phone.address] == "device"
+
+
 def test_a_drop_ends_the_command_and_the_phone_comes_back(adb_server: AdbServer, phone: VirtualPhone) -> None:
     command = [str(adb_server.binary), "-s", phone.address, "shell", "echo begin; sleep 60; echo end"]
     with subprocess.Popen(command, env=adb_server.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
