@@ -6,6 +6,7 @@ any length of time, input included, goes the way that a real command's would, an
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -22,6 +23,10 @@ SOCKET = "dev/socket/phone"
 CHUNK_BYTES = 64 * 1024
 
 
+class CallerGoneError(ConnectionError):
+    """Nobody reads what a command prints: whoever called it has ended, or has closed its output."""
+
+
 class Call:
     """One call of a command: ``name`` and ``args``, and the standard streams of whoever called."""
 
@@ -34,27 +39,20 @@ class Call:
         return " ".join((self.name, *self.args))
 
     def out(self, text: str | bytes) -> None:
-        """Print to standard output; a line end is not added. Raises `OSError` when nobody reads it any more."""
+        """Print to standard output; a line end is not added. Raises `CallerGoneError`."""
         self._write(1, text)
 
     def err(self, text: str) -> None:
-        """Print to standard error."""
+        """Print to standard error. Raises `CallerGoneError`."""
         self._write(2, text)
 
     def read(self, target: Path, size: int | None = None) -> int:
         """Copy standard input into a file, so many bytes or all of it; returns how many. Raises `OSError`."""
-        source = os.open(self._streams / "0", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
         done = 0
-        try:
-            with target.open("wb") as file:
-                while size is None or done < size:
-                    data = os.read(source, CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - done))
-                    if not data:
-                        break
-                    file.write(data)
-                    done += len(data)
-        finally:
-            os.close(source)
+        with self._open(0, os.O_RDONLY) as source, target.open("wb") as file:
+            while data := source.read(CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - done)):
+                file.write(data)
+                done += len(data)
         return done
 
     @property
@@ -62,18 +60,26 @@ class Call:
         """Whether the command that called is still there."""
         return self._streams.exists()
 
+    def _open(self, stream: int, flags: int) -> io.FileIO:
+        """Open a stream of the caller; a terminal must not become this process's own."""
+        return io.FileIO(
+            os.open(self._streams / str(stream), flags | os.O_NOCTTY | os.O_CLOEXEC),
+            "rb" if flags == os.O_RDONLY else "wb",
+        )
+
     def _write(self, stream: int, text: str | bytes) -> None:
         data = text.encode(errors="surrogateescape") if isinstance(text, str) else text
         if not data:
             return
         # Standard error may be a file: without O_APPEND it would be written over from its start.
-        target = os.open(self._streams / str(stream), os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(target, view) :]
-        finally:
-            os.close(target)
+            with self._open(stream, os.O_WRONLY | os.O_APPEND) as target:
+                view = memoryview(data)
+                while view:
+                    view = view[target.write(view) :]
+        except OSError as error:
+            msg = f"nobody reads the answer to {self}"
+            raise CallerGoneError(msg) from error
 
 
 Answer = Callable[[Call], int]
@@ -108,8 +114,8 @@ class Switchboard:
                 return
             try:
                 code = self._answer(call)
-            except (BrokenPipeError, FileNotFoundError, PermissionError) as gone:
-                log.debug("nobody waits for %s: %s", call, gone)
+            except CallerGoneError as gone:
+                log.debug("%s", gone)
                 code = 1
             with suppress(OSError):
                 link.sendall(f"{code}\n".encode())

@@ -1,36 +1,5 @@
-"""A real adb server and a virtual phone on it."""
+"""The fixtures of the virtual phone, for the tests of this folder; ``fixtures`` has them for others."""
 
-from __future__ import annotations
+from tests.vphone.fixtures import adb_server, apks, bare_phone, desktop, phone, runner_phone
 
-from collections.abc import Generator
-from pathlib import Path
-
-import pytest
-
-from tests.conftest import MISSING
-from tests.vphone.phone import VirtualPhone
-from tests.vphone.rootfs import missing
-from tests.vphone.server import Adb, AdbServer, adb_binary
-
-
-@pytest.fixture(scope="session", params=list(Adb))
-def adb_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[AdbServer]:
-    """A real adb server; every test that asks for it runs with each of the two binaries."""
-    adb: Adb = request.param
-    binary = adb_binary(adb)
-    if binary is None:
-        pytest.skip(f"{MISSING}the adb of {adb}; install the package adb, or adbutils")
-    with AdbServer(tmp_path_factory.mktemp(f"adb-{adb}"), binary) as server:
-        yield server
-
-
-@pytest.fixture
-def phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone that is plugged in and has allowed the computer."""
-    if lacking := missing():
-        pytest.skip(f"{MISSING}{lacking}; apt-get install {lacking}")
-    with VirtualPhone(tmp_path / "phone") as phone:
-        adb_server.connect(phone)
-        assert adb_server.wait_state(phone, "device"), adb_server.states()
-        yield phone
-        adb_server.adb("disconnect", phone.address)
+__all__ = ["adb_server", "apks", "bare_phone", "desktop", "phone", "runner_phone"]

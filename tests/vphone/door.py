@@ -52,6 +52,11 @@ class Door:
         for _, welcome in waiting:
             welcome()
 
+    def allow_no_more(self) -> None:
+        """Ask again about every computer that was not let in before."""
+        with self._lock:
+            self._allowed = False
+
     def revoke(self) -> None:
         """Forget every computer and let nobody in, as "Revoke USB debugging authorisations" does."""
         with self._lock:

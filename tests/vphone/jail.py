@@ -6,6 +6,7 @@ or because this process died, however it did, the kernel ends everything in the 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -64,6 +65,15 @@ class Pipes:
     stderr: int | IO[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a line of shell ended."""
+
+    code: int
+    out: str
+    err: str
+
+
 class Jail:
     """The namespaces of one phone. ``outer`` is its root folder as this computer names it, before the mounts."""
 
@@ -71,9 +81,8 @@ class Jail:
         self.outer = folder / "root"
         self.fill_after_bytes: int | None = None
         build_root(self.outer)
-        user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-        joined = ("-m", "-p", *(("-U", "--preserve-credentials") if user else ()))
-        first = ["unshare", *user, "-m", "-p", "-f", "--kill-child", "sh", "-c", MOUNT, "sh", str(self.outer)]
+        joined = ("-m", "-p", *(("-U", "--preserve-credentials") if os.geteuid() else ()))
+        first = [*_unshare(), "sh", "-c", MOUNT, "sh", str(self.outer)]
         self._first = subprocess.Popen(
             [*first, str(data_bytes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -118,15 +127,20 @@ class Jail:
         """Start a program of this computer among the phone's processes, with its mounts, but not in its root."""
         return self._start([*self._enter, "--", *command], pipes, dict(os.environ))
 
-    def run(self, script: str) -> str:
-        """Run a line of shell on the phone and return what it prints; raises `JailError` when it fails."""
+    def call(self, script: str) -> Ended:
+        """Run a line of shell on the phone, without adb, until it ends."""
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with self.spawn(["/system/bin/sh", "-c", script], pipes) as process:
             out, err = process.communicate()
-        if process.returncode:
-            msg = f"on the phone {script!r} ended with {process.returncode}: {err.decode(errors='replace')}"
+        return Ended(code=process.returncode, out=out.decode(errors="replace"), err=err.decode(errors="replace"))
+
+    def run(self, script: str) -> str:
+        """Run a line of shell on the phone and return what it prints; raises `JailError` when it fails."""
+        ended = self.call(script)
+        if ended.code:
+            msg = f"on the phone {script!r} ended with {ended.code}: {ended.err}"
             raise JailError(msg)
-        return out.decode()
+        return ended.out
 
     def used_bytes(self) -> int:
         """How much is stored on /data."""
@@ -173,6 +187,19 @@ class Jail:
             stderr=pipes.stderr,
             env=env,
         )
+
+
+@functools.cache
+def namespaces_refused() -> str:
+    """Why this machine does not allow the namespaces of a phone; empty when it does."""
+    done = subprocess.run([*_unshare(), "true"], capture_output=True, text=True, check=False)
+    return done.stderr.strip() if done.returncode else ""
+
+
+def _unshare() -> list[str]:
+    """Make mounts and process numbers of one's own; a user who is not root becomes it in a namespace for users."""
+    user = ["--user", "--map-root-user"] if os.geteuid() else []
+    return ["unshare", *user, "-m", "-p", "-f", "--kill-child"]
 
 
 def _nothing() -> Pipes:

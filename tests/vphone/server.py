@@ -17,6 +17,7 @@ from typing import Protocol, Self
 
 LOOPBACK = "127.0.0.1"
 START_S = 20.0
+CONNECT_TRIES = 8
 
 
 class Adb(StrEnum):
@@ -141,9 +142,20 @@ class AdbServer:
         return self._reconnect(phone.address)
 
     def _reconnect(self, address: str) -> Said:
-        # An earlier connection may be left over, and with it the server would say "already connected".
-        self.adb("disconnect", address)
-        return self.adb("connect", address)
+        """Connect until the server lists the phone as more than offline, or it has been tried for long enough.
+
+        An earlier connection may be left over, and with it the server would say "already connected". Version 29 also
+        stays offline for good when its own attempt to come back was under way.
+        """
+        for _ in range(CONNECT_TRIES):
+            self.adb("disconnect", address)
+            said = self.adb("connect", address)
+            ends = time.monotonic() + 1
+            while self.states().get(address, "offline") == "offline" and time.monotonic() < ends:
+                time.sleep(0.02)
+            if self.states().get(address, "offline") != "offline":
+                break
+        return said
 
     def states(self) -> dict[str, str]:
         """The state of every phone as the server lists it, by its key."""

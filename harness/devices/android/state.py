@@ -121,7 +121,17 @@ def _sample(told: dict[str, str], battery: Battery, thermal: Thermal) -> StateSa
 
 def state_conditions(state: PhoneState) -> tuple[Condition | None, ...]:
     """Return what of the state makes figures taken now less trustworthy."""
-    return _hot(state), _low(state)
+    return _overridden(state) or _hot(state), _low(state)
+
+
+def _overridden(state: PhoneState) -> Condition | None:
+    if not state.thermal.overridden:
+        return None
+    return Condition(
+        id=ConditionId.THERMAL,
+        summary="the thermal status was set by a command and says nothing of the phone",
+        detail="put it back with: adb shell cmd thermalservice reset",
+    )
 
 
 def _hot(state: PhoneState) -> Condition | None:

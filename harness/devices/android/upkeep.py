@@ -9,12 +9,13 @@ from __future__ import annotations
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.texts import parse_window
+from harness.devices.android.texts import parse_power, parse_window
 from harness.errors import PhoneTrouble
 from harness.phonesettings import Clocks
 
 RESTORE_FILE = f"{FOLDER}/restore.sh"
 _STAY = "global stay_on_while_plugged_in"
+_LOOK = "dumpsys window; dumpsys power | grep mWakefulness="
 _WAKE = "input keyevent 224; wm dismiss-keyguard"
 
 
@@ -58,7 +59,16 @@ def put_back(cable: Cable) -> None:
 
 
 def check_unlocked(cable: Cable) -> None:
-    """Raise `PhoneError` when the lock screen is shown and cannot be sent away: an app behind it is not in front."""
-    text = cable.run(f"{_WAKE}; dumpsys window").text
-    if parse_window(text).locked:
+    """Wake the screen where it is off, and send the lock screen away where it is shown.
+
+    Raises `PhoneError` when it stays: an app behind it is not in front. `input` is a Java program that takes half a
+    second to start, so it is called only when it is needed.
+    """
+    if _is_in_use(cable.run(_LOOK).text):
+        return
+    if not _is_in_use(cable.run(f"{_WAKE}; {_LOOK}").text):
         raise phone_error(PhoneTrouble.LOCKED, f"{named(cable.serial)} is locked", serial=cable.serial)
+
+
+def _is_in_use(text: str) -> bool:
+    return not parse_window(text).locked and parse_power(text).screen != "off"

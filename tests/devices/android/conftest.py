@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from harness.devices.android.apps import RunnerApk
 from harness.devices.android.cable import Cable
 from harness.devices.android.link import Server
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.tether import PhoneOptions
-from tests.devices.android.apks import TinyApk, make_apk, make_key
+from tests.devices.android.apks import TinyApk, apk_source, tiny
+from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch
-from tests.vphone.conftest import adb_server, phone
+from tests.vphone.fixtures import adb_server, apks, bare_phone, desktop, phone, runner_phone
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
 
-__all__ = ["adb_server", "phone"]
+__all__ = ["adb_server", "apks", "bare_phone", "desktop", "phone", "runner_phone"]
 
 STANDIN = Path(__file__).with_name("standin.py")
 BACK_S = 5.0
@@ -34,15 +34,9 @@ def cable(adb_server: AdbServer, phone: VirtualPhone) -> Cable:
 
 
 @pytest.fixture(scope="session")
-def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key that signs the runner apps."""
-    return make_key(tmp_path_factory.mktemp("key"), "ours")
-
-
-@pytest.fixture(scope="session")
-def onnx_apk(tmp_path_factory: pytest.TempPathFactory, signing_key: Path) -> TinyApk:
+def onnx_apk(apks: ApkMaker) -> TinyApk:
     """The app of ONNX Runtime, without code."""
-    return make_apk(tmp_path_factory.mktemp("apk"), signing_key)
+    return tiny(apks)
 
 
 def standin(launch: Launch) -> list[str]:
@@ -51,11 +45,6 @@ def standin(launch: Launch) -> list[str]:
     extras = launch.extras
     told = (str(launch.files), extras["job"], str(store), extras["inputs"])
     return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *told]
-
-
-def apk_source(*apks: TinyApk) -> Callable[[str], RunnerApk | None]:
-    """The APKs that are built, by runtime."""
-    return {apk.app_id.rpartition(".")[2]: apk for apk in apks}.get
 
 
 @pytest.fixture

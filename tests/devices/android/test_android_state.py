@@ -55,6 +55,7 @@ def test_a_phone_that_tells_nothing_has_a_state_of_nothing() -> None:
     [
         (("", ""), [ConditionId.THERMAL]),
         (("Thermal Status: 2", "Thermal Status: 0"), []),
+        (("Status: 2", "Status: 0\nIsStatusOverride: true"), [ConditionId.THERMAL]),
         (("level: 41", "level: 6"), [ConditionId.THERMAL, ConditionId.LOW_BATTERY]),
     ],
 )

@@ -1,0 +1,174 @@
+"""The command line with phones: what is listed, what is checked, and runs through losses to their end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Called, call_phonebench
+from tests.devices.android.apks import TinyApk
+from tests.devices.android.conftest import standin
+from tests.devices.android.jobs import make_work
+from tests.vphone.packages import InstallOptions
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import AdbServer
+
+Phonebench = Callable[..., Called]
+
+
+def plug_in(server: AdbServer, phone: VirtualPhone, apk: TinyApk) -> None:
+    """Connect a phone that has the app, behind which the stand-in runs."""
+    phone.packages.install(apk.path, InstallOptions())
+    phone.apps.program = standin
+    server.connect(phone)
+    assert server.wait_state(phone, "device"), server.states()
+    phone.attach(lambda: server.adb("connect", phone.address))
+
+
+@pytest.fixture
+def phones(adb_server: AdbServer, tmp_path: Path, onnx_apk: TinyApk) -> Generator[list[VirtualPhone]]:
+    """Two phones with the app on them."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(VirtualPhone(tmp_path / f"phone{n}", serial=f"vphone-{n}")) for n in range(2)]
+        for phone in found:
+            plug_in(adb_server, phone, onnx_apk)
+        yield found
+        for phone in found:
+            adb_server.adb("disconnect", phone.address)
+
+
+@pytest.fixture
+def phonebench(adb_server: AdbServer, tmp_path: Path) -> Phonebench:
+    """The command line as a user of that adb server calls it, in a folder with a model."""
+    home = tmp_path / "home"
+    home.mkdir()
+    make_work(home).model.rename(home / "net.onnx")
+
+    def call(*args: str, **environment: str) -> Called:
+        cache = ("--cache-dir", str(tmp_path / "cache")) if args[0] == "run" else ()
+        return call_phonebench(*args, *cache, cwd=home, env=adb_server.env | environment)
+
+    return call
+
+
+def cells(called: Called) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = called.json()["cells"]
+    return shown
+
+
+def test_every_phone_is_listed_with_its_state_and_the_one_action(
+    phonebench: Phonebench, phones: list[VirtualPhone], adb_server: AdbServer
+) -> None:
+    phones[1].faults.authorised = False
+    assert adb_server.wait_state(phones[1], "unauthorized") or adb_server.connect(phones[1])
+    listed = {info["key"]: info for info in phonebench("devices", "--json").json()}
+    well, refused = (listed[f"android:{phone.address}"] for phone in phones)
+    assert (well["model"], well["os"], well["abi"]) == ("Phonebench Virtual Phone", "Android 14", "x86_64")
+    assert (well["cpu"], well["details"]["battery_percent"], well["details"]["state"]) == ("Virtual V8", "87", "device")
+    assert refused["details"]["state"] in ("unauthorized", "offline", "unauthorised")
+    assert refused["details"]["action"]
+    table = phonebench("devices").out
+    assert phones[0].address in table
+    assert "to do" in table
+
+
+def test_a_phone_is_checked_step_by_step(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
+    name = f"android:{phones[0].address}"
+    done = phonebench("doctor", "--device", name)
+    assert done.code == 0, done.out
+    for word in (
+        "MB/s to the phone",
+        "Virtual V8",
+        "thermal status none",
+        "not installed",
+        "doctor --device",
+        "0.1.0+",
+    ):
+        assert word in done.out
+    phones[0].state.secure_lock = phones[0].state.locked = True
+    locked = phonebench("doctor", "--device", name, "--json")
+    assert locked.code == 3
+    failed = [step for step in locked.json()["steps"] if not step["ok"]]
+    assert [step["name"] for step in failed] == ["screen"]
+    assert "unlock the phone" in failed[0]["detail"]
+
+
+def test_a_model_runs_on_the_phone_that_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
+    done = phonebench("run", "net.onnx", "--device", f"android:{phones[1].address}", "--launches", "2", "--json")
+    assert done.code == 0, done.err
+    (cell,) = cells(done)
+    assert (cell["status"], cell["device"]) == ("ok", f"android:{phones[1].address}")
+    assert done.json()["run"]["devices"][0]["model"] == "Phonebench Virtual Phone"
+    assert phones[0].apps.exits("org.phonebench.runner.onnxruntime") == ()
+
+
+def test_several_phones_and_none_named_is_refused_before_anything(
+    phonebench: Phonebench, phones: list[VirtualPhone]
+) -> None:
+    done = phonebench("run", "net.onnx", "--device", "android")
+    assert done.code == 3
+    assert all(phone.address in done.err for phone in phones)
+    assert "--device android:all" in done.err
+
+
+def test_all_phones_run_every_cell_once(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
+    done = phonebench("run", "net.onnx", "-d", "android:all", "-t", "1,2", "--launches", "1", "--json")
+    assert done.code == 0, done.err
+    found = [(cell["device"], cell["threads"]) for cell in cells(done)]
+    assert sorted(found) == sorted((f"android:{phone.address}", threads) for phone in phones for threads in (1, 2))
+    for phone in phones:
+        assert len(phone.apps.exits("org.phonebench.runner.onnxruntime")) == 2
+
+
+def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
+    phonebench: Phonebench, phones: list[VirtualPhone]
+) -> None:
+    gone, stays = phones
+    threading.Thread(target=unplug_at_the_first_launch, args=(gone,), daemon=True).start()
+    done = phonebench("run", "net.onnx", "-d", "android:all", "--launches", "2")
+    assert done.code == 20, done.err
+    assert "went away" in done.err
+    assert "--resume" in done.err
+    gone.plug()
+    again = phonebench("run", "--resume", "--json")
+    assert again.code == 0, again.err
+    assert sorted(cell["device"] for cell in cells(again)) == sorted(f"android:{p.address}" for p in phones)
+    assert {cell["status"] for cell in cells(again)} == {"ok"}
+    assert len(stays.apps.exits("org.phonebench.runner.onnxruntime")) == 2
+
+
+def test_a_phone_that_did_not_allow_the_computer_is_refused_with_the_action(
+    phonebench: Phonebench, phones: list[VirtualPhone], adb_server: AdbServer
+) -> None:
+    phones[0].faults.authorised = False
+    adb_server.connect(phones[0])
+    done = phonebench("run", "net.onnx", "--device", f"android:{phones[0].address}")
+    assert done.code == 3
+    assert "allow USB debugging" in done.err
+
+
+def test_where_there_is_no_server_and_none_may_be_started(phonebench: Phonebench) -> None:
+    environment = {"PHONEBENCH_ADB_PORT": "1", "PHONEBENCH_ADB_START": "never"}
+    assert "no adb server answers" in phonebench("devices", **environment).out
+    done = phonebench("run", "net.onnx", "--device", "android", **environment)
+    assert done.code == 3
+    assert "adb start-server" in done.err
+
+
+def test_settings_of_phones_are_refused_for_other_devices(phonebench: Phonebench) -> None:
+    done = phonebench("run", "net.onnx", "--clocks", "fixed")
+    assert done.code == 2
+    assert "are for phones" in done.err
+
+
+def unplug_at_the_first_launch(phone: VirtualPhone) -> None:
+    ends_at = time.monotonic() + 60
+    while time.monotonic() < ends_at and not phone.apps.running("org.phonebench.runner.onnxruntime"):
+        time.sleep(0.02)
+    phone.unplug()

@@ -1,0 +1,55 @@
+"""The runner's own Java core behind ``am start``: what the driver asks and what the app answers fit together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.devices.android.cable import Cable
+from harness.devices.android.phone import open_phone
+from harness.devices.android.tether import PhoneOptions
+from harness.wire import Delegate, FailureKind, ReplyStatus
+from tests.devices.android.jobs import INPUTS, OPERAND, make_work
+from tests.vphone.phone import VirtualPhone
+
+
+@pytest.mark.usefixtures("runner_phone")
+def test_a_model_runs_in_the_app_and_its_outputs_are_right(cable: Cable, tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    with open_phone(cable, key="android") as android:
+        android.push(work.model, work.sha256)
+        execution = android.execute(work.request, work.inputs, 120)
+        assert execution.outputs is not None
+        outputs = np.frombuffer(execution.outputs.read_bytes(), dtype=np.float32).reshape(INPUTS.shape)
+    reply = execution.reply
+    assert (reply.failure, reply.runner.kind) == (None, "android-app")
+    assert np.array_equal(outputs, INPUTS * OPERAND)
+    assert reply.latency is not None
+    assert len(reply.latency.samples_ns) >= 20
+
+
+def test_an_artifact_that_changed_on_the_phone_is_refused_by_the_app(
+    cable: Cable, runner_phone: VirtualPhone, tmp_path: Path
+) -> None:
+    work = make_work(tmp_path)
+    with open_phone(cable, key="android") as android:
+        android.push(work.model, work.sha256)
+        runner_phone.path(f"/data/local/tmp/phonebench/{work.sha256}").write_bytes(b"something else")
+        reply = android.execute(work.request, work.inputs, 120).reply
+    assert reply.failure is not None
+    assert reply.failure.kind is FailureKind.DIGEST
+
+
+@pytest.mark.usefixtures("runner_phone")
+def test_a_delegate_that_the_app_lacks_is_a_hole_with_its_reason(cable: Cable, tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    request = replace(work.request, runtime=replace(work.request.runtime, delegate=Delegate.NNAPI))
+    with open_phone(cable, key="android", options=PhoneOptions(back_s=5)) as android:
+        android.push(work.model, work.sha256)
+        reply = android.execute(request, work.inputs, 120).reply
+    assert reply.status is ReplyStatus.UNSUPPORTED
+    assert reply.failure is not None
+    assert reply.failure.message

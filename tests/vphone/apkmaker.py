@@ -1,0 +1,101 @@
+"""Makes small signed APKs that a phone installs: a manifest, no code, and libraries that are only names.
+
+They are built by the real tools, so that what reads an APK is tested on what those tools write.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+TOOLS = ("aapt2", "zipalign", "apksigner", "keytool")
+PASSWORD = "pass:android"
+ACTIVITY = "org.phonebench.runner.RunnerActivity"
+MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
+<manifest xmlns:android="http://schemas.android.com/apk/res/android" package={package}
+    android:versionCode="{version_code}" android:versionName={version_name}>
+  <uses-sdk android:minSdkVersion="{min_api}" android:targetSdkVersion="29" />
+  <application android:debuggable="{debuggable}" android:hasCode="false">
+    <activity android:name="{activity}" android:exported="true" />
+    <provider android:name="org.phonebench.runner.JobProvider" android:authorities={authority}
+        android:exported="true" android:permission="android.permission.DUMP" />
+  </application>
+</manifest>
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApkPlan:
+    """What the APK is to say of itself; ``key`` is any name, equal names are the same signer."""
+
+    package: str = "org.phonebench.runner.onnxruntime"
+    version_code: int = 1
+    version_name: str = "0.1.0+0123456789ab"
+    min_api: int = 26
+    debuggable: bool = False
+    abis: tuple[str, ...] = ("arm64-v8a", "x86_64")
+    key: str = "own"
+    library_bytes: int = 1000
+
+
+def missing_for_apks() -> str:
+    """Name what making APKs needs and this machine lacks; empty when it has everything."""
+    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return " ".join(lacking + ([] if FRAMEWORK.exists() else ["android-framework-res"]))
+
+
+class ApkMaker:
+    """Makes APKs in a folder of its own, each once; the keys are made there as well."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[ApkPlan, Path] = {}
+
+    def make(self, plan: ApkPlan) -> Path:
+        """Return the signed APK. Raises `subprocess.CalledProcessError` with what the tool said."""
+        if plan not in self._made:
+            self._made[plan] = self._build(plan, self._folder / f"{len(self._made)}")
+        return self._made[plan]
+
+    def _build(self, plan: ApkPlan, folder: Path) -> Path:
+        folder.mkdir()
+        manifest = folder / "AndroidManifest.xml"
+        manifest.write_text(_manifest(plan))
+        linked, aligned, signed = folder / "linked.apk", folder / "aligned.apk", folder / "app.apk"
+        _run("aapt2", "link", "-I", FRAMEWORK, "--manifest", manifest, "-o", linked)
+        with zipfile.ZipFile(linked, "a") as apk:
+            for abi in plan.abis:
+                apk.writestr(f"lib/{abi}/libruntime.so", bytes(plan.library_bytes))
+        _run("zipalign", "-f", "4", linked, aligned)
+        key = ("--ks", self._key(plan.key), "--ks-pass", PASSWORD)
+        _run("apksigner", "sign", *key, "--out", signed, aligned)
+        return signed
+
+    def _key(self, name: str) -> Path:
+        store = self._folder / f"{name}.p12"
+        if not store.exists():
+            kind = ("-keyalg", "RSA", "-keysize", "2048", "-validity", "10000", "-storetype", "PKCS12")
+            who = ("-alias", name, "-dname", f"CN={name}", "-storepass", PASSWORD.partition(":")[2])
+            _run("keytool", "-genkeypair", "-keystore", store, *kind, *who)
+        return store
+
+
+def _manifest(plan: ApkPlan) -> str:
+    return MANIFEST.format(
+        package=quoteattr(plan.package),
+        version_code=plan.version_code,
+        version_name=quoteattr(plan.version_name),
+        min_api=plan.min_api,
+        debuggable=str(plan.debuggable).lower(),
+        activity=ACTIVITY,
+        authority=quoteattr(f"{plan.package}.jobs"),
+    )
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,0 +1,74 @@
+"""The runner's own Java core as the app behind ``am start``: a real model is really executed, on the JVM.
+
+Built from the sources of this checkout by Maven, once, and anew when one of them is newer than what was built.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.vphone.apps import Launch, Program
+
+SOURCES = Path(__file__).parents[2] / "android_runner"
+MODULES = ("core", "onnxruntime", "desktop")
+TARGET = SOURCES / "desktop" / "target"
+JAR = TARGET / "runner-desktop.jar"
+MAIN = "org.phonebench.runner.desktop.DesktopRunner"
+TOOLS = ("java", "javac", "mvn")
+BUILD_S = 500
+
+
+def missing_for_desktop() -> str:
+    """Name the tools that building and running it needs and this machine lacks; empty when it has all."""
+    return " ".join(tool for tool in TOOLS if shutil.which(tool) is None)
+
+
+def class_path() -> str:
+    """Build the runner where it must be, and return what to start it with; raises `RuntimeError` with Maven's words."""
+    SOURCES.joinpath("desktop", "target").mkdir(parents=True, exist_ok=True)
+    with FileLock(TARGET / ".building"):
+        if not JAR.exists() or JAR.stat().st_mtime < max(file.stat().st_mtime for file in _sources()):
+            _build()
+    return ":".join(map(str, (JAR, *sorted((TARGET / "lib").glob("*.jar")))))
+
+
+def desktop_program(classes: str) -> Program:
+    """Return the app: the Java core with the launch's extras as its arguments."""
+
+    def command(launch: Launch) -> list[str]:
+        scratch = launch.root / "scratch"
+        scratch.mkdir(exist_ok=True)
+        java = ["java", f"-Djava.io.tmpdir={scratch}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes]
+        return [*java, MAIN, *_arguments(launch)]
+
+    return command
+
+
+def _arguments(launch: Launch) -> list[str]:
+    def outer(path: str) -> str:
+        return str(launch.root / path.lstrip("/"))
+
+    given = launch.extras
+    found = {"files": str(launch.files), "kind": "android-app", "version": launch.package.apk.version_name}
+    found |= {name: given[name] for name in ("job", "inputs", "mask") if name in given}
+    found |= {name: outer(given[name]) for name in ("store", "request") if name in given}
+    return [word for name, value in found.items() for word in (f"--{name}", value)]
+
+
+def _sources() -> list[Path]:
+    mains = [file for module in MODULES for file in (SOURCES / module / "src" / "main").rglob("*") if file.is_file()]
+    return [SOURCES / "pom.xml", *(SOURCES / module / "pom.xml" for module in MODULES), *mains]
+
+
+def _build() -> None:
+    command = ["mvn", "-q", "-B", "-f", str(SOURCES / "pom.xml"), "-pl", "desktop", "-am", "package", "-DskipTests"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_S)
+    if done.returncode:
+        msg = f"Maven did not build the desktop runner: {(done.stdout + done.stderr)[-2000:]}"
+        raise RuntimeError(msg)
+    # Where nothing had to be made anew Maven leaves the old jar, which would be built again each time.
+    JAR.touch()

@@ -1,0 +1,136 @@
+"""The phone installs real APKs by the package manager's rules, starts them, and passes files through their provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.vphone.apkmaker import ACTIVITY, ApkMaker, ApkPlan
+from tests.vphone.ends import wait_for
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import AdbServer, Said
+
+APP = ApkPlan().package
+JOBS = f"content://{APP}.jobs"
+
+
+def shell(server: AdbServer, phone: VirtualPhone, command: str, stdin: bytes = b"") -> Said:
+    return server.adb("-s", phone.address, "shell", command, stdin=stdin)
+
+
+def install(server: AdbServer, phone: VirtualPhone, apk: Path, *options: str) -> Said:
+    return server.adb("-s", phone.address, "install", *options, str(apk))
+
+
+def test_an_apk_is_installed_and_tells_what_it_is(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+    said = install(adb_server, phone, apks.make(ApkPlan()))
+    assert (said.code, "Success" in said.text) == (0, True)
+    told = shell(adb_server, phone, f"dumpsys package {APP}").text
+    for word in (f"Package [{APP}]", "versionName=0.1.0+0123456789ab", "versionCode=1 ", "primaryCpuAbi=x86_64"):
+        assert word in told
+    assert shell(adb_server, phone, f"pm path {APP}").out == f"package:/data/app/{APP}-1/base.apk\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "code"),
+    [
+        (None, ApkPlan(abis=("arm64-v8a",)), "INSTALL_FAILED_NO_MATCHING_ABIS"),
+        (None, ApkPlan(min_api=35), "INSTALL_FAILED_OLDER_SDK"),
+        (ApkPlan(version_code=2), ApkPlan(), "INSTALL_FAILED_VERSION_DOWNGRADE"),
+        (ApkPlan(), ApkPlan(key="other"), "INSTALL_FAILED_UPDATE_INCOMPATIBLE"),
+    ],
+)
+def test_an_install_is_refused_for_what_the_apk_really_is(
+    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, first: ApkPlan | None, then: ApkPlan, code: str
+) -> None:
+    if first is not None:
+        assert install(adb_server, phone, apks.make(first)).code == 0
+    before = phone.packages.all()
+    said = install(adb_server, phone, apks.make(then))
+    assert said.code == 1
+    assert f"Failure [{code}:" in said.text
+    assert phone.packages.all() == before
+
+
+def test_a_file_that_is_no_apk_is_refused(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
+    (tmp_path / "no.apk").write_bytes(b"not an apk" * 100)
+    assert "INSTALL_PARSE_FAILED_NOT_APK" in install(adb_server, phone, tmp_path / "no.apk").text
+
+
+def test_a_full_phone_and_a_restricted_one_refuse(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+    apk = apks.make(ApkPlan(library_bytes=500_000, abis=("x86_64",)))
+    phone.state.install_restricted = True
+    assert "INSTALL_FAILED_USER_RESTRICTED" in install(adb_server, phone, apk).text
+    phone.state.install_restricted = False
+    adb_server.adb("-s", phone.address, "push", str(apk), "/data/local/tmp/app.apk")
+    phone.faults.full(4096)
+    said = shell(adb_server, phone, "pm install -r /data/local/tmp/app.apk")
+    assert "INSTALL_FAILED_INSUFFICIENT_STORAGE" in said.text
+    phone.faults.make_room()
+    assert shell(adb_server, phone, "pm install -r /data/local/tmp/app.apk").out == b"Success\n"
+
+
+def test_an_app_starts_under_its_name_and_stops(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+    install(adb_server, phone, apks.make(ApkPlan()))
+    said = shell(adb_server, phone, f"am start -S -W -n {APP}/{ACTIVITY} --es job a; pidof {APP}")
+    *told, pid = said.out.decode().splitlines()
+    assert "Status: ok" in told
+    assert phone.apps.running(APP)[0].pid == int(pid)
+    assert APP in shell(adb_server, phone, "dumpsys window | grep mCurrentFocus").text
+    assert shell(adb_server, phone, f"am force-stop {APP}; pidof {APP}").code == 1
+
+
+def test_starting_what_is_not_there_is_an_error(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    said = shell(adb_server, phone, f"am start -W -n {APP}/{ACTIVITY}")
+    assert said.code == 1
+    assert f"Activity class {{{APP}/{ACTIVITY}}} does not exist" in said.text
+
+
+def test_files_pass_through_the_provider(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+    install(adb_server, phone, apks.make(ApkPlan()))
+    request = bytes(range(256)) * 3000
+    assert shell(adb_server, phone, f"content write --uri {JOBS}/j-1/request.json", stdin=request).text == ""
+    assert shell(adb_server, phone, f"content read --uri {JOBS}/j-1/request.json").out == request
+    missing = shell(adb_server, phone, f"content read --uri {JOBS}/j-1/reply.json")
+    assert (missing.code, missing.out) == (0, b"")
+    assert b"FileNotFoundException" in missing.err
+    shell(adb_server, phone, f"content delete --uri {JOBS}/j-1")
+    assert not phone.path(f"/data/data/{APP}/files/jobs/j-1").exists()
+
+
+@pytest.mark.parametrize(
+    "uri", [f"{JOBS}/../request.json", f"{JOBS}/j/x.bin", f"{JOBS}/j/reply.json", "content://no/j/x"]
+)
+def test_the_provider_takes_nothing_else(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, uri: str) -> None:
+    install(adb_server, phone, apks.make(ApkPlan()))
+    assert b"Exception" in shell(adb_server, phone, f"content write --uri {uri}", stdin=b"x").err
+
+
+def test_an_old_phone_has_no_content_write(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    phone.state.api = 27
+    said = shell(adb_server, phone, f"content write --uri {JOBS}/j/request.json", stdin=b"x")
+    assert "[ERROR] Unsupported command: write" in said.text
+
+
+@pytest.mark.parametrize("debuggable", [True, False])
+def test_run_as_works_for_a_debuggable_app_alone(
+    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, debuggable: bool
+) -> None:
+    install(adb_server, phone, apks.make(ApkPlan(debuggable=debuggable)))
+    said = shell(adb_server, phone, f"run-as {APP} sh -c 'pwd; exit 3'")
+    assert (said.code, said.out) == ((3, f"/data/data/{APP}\n".encode()) if debuggable else (1, b""))
+    assert ("not debuggable" in said.text) is not debuggable
+
+
+def test_an_app_that_ends_by_itself_is_gone_and_remembered(
+    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker
+) -> None:
+    phone.apps.program = lambda launch: ["sh", "-c", f"cat {launch.files}/../in > {launch.files}/out; echo said"]
+    install(adb_server, phone, apks.make(ApkPlan()))
+    phone.path(f"/data/data/{APP}/in").write_text("carried")
+    shell(adb_server, phone, f"am start -W -n {APP}/{ACTIVITY}")
+    wait_for(lambda: bool(phone.apps.exits(APP)))
+    assert phone.path(f"/data/data/{APP}/files/out").read_text() == "carried"
+    assert "System.err: said" in shell(adb_server, phone, "logcat -d").text
+    assert "reason=1 (EXIT SELF)" in shell(adb_server, phone, f"dumpsys activity exit-info {APP}").text
