@@ -19,9 +19,10 @@ from harness.devices.android.link import Server
 from harness.devices.android.phone_store import FOLDER
 from harness.wire import REPLY_FILE, REQUEST_FILE, encode
 from tests.conftest import call_phonebench
-from tests.devices.android.apks import make_apk, make_key
+from tests.devices.android.apks import tiny
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import make_work
+from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer, adb_binary
@@ -78,7 +79,7 @@ def _compare(name: str, ours: Callable[[], object], theirs: Callable[[], object]
 
 def _start(folder: Path, server: AdbServer, phone: VirtualPhone) -> None:
     """From the command to the app's start, with the app installed and the file on the phone, against by hand."""
-    apk = make_apk(folder / "apk", make_key(folder, "ours"))
+    apk = tiny(ApkMaker(folder / "apks"))
     server.adb("-s", phone.address, "install", str(apk.path), timeout_s=120)
     started: list[float] = []
 

@@ -27,10 +27,11 @@ from harness.progress import Silent
 from harness.run import Job
 from harness.store import RunWriter
 from harness.wire import Delegate, Format
-from tests.devices.android.apks import make_apk, make_key
+from tests.devices.android.apks import tiny
 from tests.devices.android.conftest import standin
 from tests.orders import order
 from tests.test_store import written
+from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer, adb_binary
 
@@ -86,7 +87,7 @@ def farm(folder: Path, cache: Path, *, count: int) -> Iterator[Farm]:
     """Switch on ``count`` phones with the runner app on them; the models are built in ``cache``."""
     binary = adb_binary(Adb.WHEEL)
     assert binary is not None, "the package adbutils brings adb"
-    apk = make_apk(folder / "apk", make_key(folder, "ours"))
+    apk = tiny(ApkMaker(folder / "apks"))
     with ExitStack() as stack:
         server = stack.enter_context(AdbServer(folder / "adb", binary))
         phones: dict[str, VirtualPhone] = {}
