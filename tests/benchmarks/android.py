@@ -79,7 +79,7 @@ def _compare(name: str, ours: Callable[[], object], theirs: Callable[[], object]
 
 def _start(folder: Path, server: AdbServer, phone: VirtualPhone) -> None:
     """From the command to the app's start, with the app installed and the file on the phone, against by hand."""
-    apk = tiny(ApkMaker(folder / "apks"))
+    apk = tiny(ApkMaker(folder))
     server.adb("-s", phone.address, "install", str(apk.path), timeout_s=120)
     started: list[float] = []
 

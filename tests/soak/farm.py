@@ -87,7 +87,7 @@ def farm(folder: Path, cache: Path, *, count: int) -> Iterator[Farm]:
     """Switch on ``count`` phones with the runner app on them; the models are built in ``cache``."""
     binary = adb_binary(Adb.WHEEL)
     assert binary is not None, "the package adbutils brings adb"
-    apk = tiny(ApkMaker(folder / "apks"))
+    apk = tiny(ApkMaker(folder))
     with ExitStack() as stack:
         server = stack.enter_context(AdbServer(folder / "adb", binary))
         phones: dict[str, VirtualPhone] = {}
