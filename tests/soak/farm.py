@@ -57,7 +57,7 @@ BRIEF: Profile = replace(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What came of one run: cells asked for, cells in the results, and what is wrong with them."""
+    """What came of one run: cells asked for, cells in the results, and what is wrong with them, ``why`` for each."""
 
     asked: int
     stored: int
@@ -66,6 +66,7 @@ class Round:
     wrong: int
     pulled: int
     tries: int
+    why: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -143,6 +144,7 @@ def _judged(farm: Farm, writer: RunWriter, *, pulled: int, tries: int) -> Round:
         lost=len(asked - keys.keys()),
         twice=len(lines) - len(keys),
         wrong=sum(_is_wrong(found) for found in stored),
+        why=tuple(f"{m.cell}: {m.status} {m.reason} {m.failure}" for m in stored if _is_wrong(m)),
         pulled=pulled,
         tries=tries,
     )

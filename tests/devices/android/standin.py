@@ -17,9 +17,11 @@ def main(files: str, job: str, store: str, inputs: str) -> None:
 
     folder = Path(files) / "jobs" / job
     request = decode_request((folder / REQUEST_FILE).read_bytes())
-    for part in request.artifact.files:
-        (folder / part.file).symlink_to(Path(store) / part.sha256)
-    (folder / request.inputs.file).symlink_to(Path(store) / inputs)
+    digests = {part.file: part.sha256 for part in request.artifact.files} | {request.inputs.file: inputs}
+    for name, digest in digests.items():
+        # A launch whose start was cut off is started again, with the same job.
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(Path(store) / digest)
     write_reply(folder, run_job(folder))
 
 
