@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import stat
@@ -80,20 +81,26 @@ def _install_toolbox(root: Path) -> None:
     programs = root / "system/bin"
     shutil.copy(MKSH, programs / "sh")
     shutil.copy(TOYBOX, programs / "toybox")
-    for library in _libraries_of(TOYBOX):
+    for library in _libraries():
         place = root / str(library).lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, place)
-    listed = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout.split()
-    for applet in listed:
-        if "/" not in applet:
-            (programs / applet).symlink_to("toybox")
+    for applet in _applets():
+        (programs / applet).symlink_to("toybox")
 
 
-def _libraries_of(program: Path) -> list[Path]:
-    """The shared libraries and the loader that a program needs."""
-    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [Path(found) for found in re.findall(r"(/\S+) \(0x", told)]
+@functools.cache
+def _applets() -> tuple[str, ...]:
+    """The commands that toybox has."""
+    told = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(word for word in told.split() if "/" not in word)
+
+
+@functools.cache
+def _libraries() -> tuple[Path, ...]:
+    """The shared libraries and the loader that toybox needs."""
+    told = subprocess.run(["ldd", TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(Path(found) for found in re.findall(r"(/\S+) \(0x", told))
 
 
 def _write_program(path: Path, script: str) -> None:

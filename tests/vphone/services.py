@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.vphone.jail import Jail
-from tests.vphone.shell import run_shell
+from tests.vphone.shell import Means, run_shell
 from tests.vphone.sockets import Reverses, dial, join
 from tests.vphone.stream import Stream
 from tests.vphone.sync import SyncSession
@@ -27,11 +27,12 @@ class Services:
         verb, *options = kind.split(",")
         match verb:
             case "shell":
-                framed = "v2" in options
-                # Without a word on it version 1 is a terminal; version 2 is one unless the client says raw.
-                run_shell(self.jail, stream, command=rest, framed=framed, terminal="raw" not in options)
+                run_shell(self.jail, stream, command=rest, framed="v2" in options, means=_means(rest, options))
             case "exec":
-                run_shell(self.jail, stream, command=rest, framed=False, terminal=False)
+                run_shell(self.jail, stream, command=rest, framed=False, means=Means.PIPES)
+            case "root" | "remount":
+                stream.accept()
+                stream.write(b"adbd cannot run as root in production builds\n")
             case "sync":
                 stream.accept()
                 SyncSession(self.jail, stream).serve()
@@ -47,3 +48,13 @@ class Services:
             case _:
                 msg = f"this phone has no service {name!r}"
                 raise ServiceError(msg)
+
+
+def _means(command: str, options: list[str]) -> Means:
+    """What the command's streams are: what the client says, else a terminal for an interactive shell alone.
+
+    Version 1 gets a raw terminal where pipes were asked for, so that the command ends when the client goes away.
+    """
+    if "pty" in options or (not command and "raw" not in options):
+        return Means.TERMINAL
+    return Means.PIPES if "v2" in options else Means.RAW_TERMINAL

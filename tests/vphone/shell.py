@@ -9,10 +9,12 @@ import struct
 import subprocess
 import termios
 import threading
+import tty
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
+from typing import assert_never
 
 from tests.vphone.jail import Jail, Pipes
 from tests.vphone.stream import Stream, StreamClosedError
@@ -32,6 +34,14 @@ class Frame(IntEnum):
     WINDOW = 5
 
 
+class Means(StrEnum):
+    """What a command's standard streams are."""
+
+    PIPES = "pipes"
+    TERMINAL = "terminal"
+    RAW_TERMINAL = "raw-terminal"
+
+
 Send = Callable[[Frame, bytes], None]
 
 
@@ -45,10 +55,16 @@ class Child:
     terminal: bool
 
 
-def run_shell(jail: Jail, stream: Stream, *, command: str, framed: bool, terminal: bool) -> None:
+def run_shell(jail: Jail, stream: Stream, *, command: str, framed: bool, means: Means) -> None:
     """Run a command for a client until it ends and its output is sent; an empty command is an interactive shell."""
     shell = ["/system/bin/sh", "-c", command] if command else ["/system/bin/sh", "-i"]
-    child = _on_terminal(jail, shell) if terminal else _on_pipes(jail, shell, split=framed)
+    match means:
+        case Means.PIPES:
+            child = _on_pipes(jail, shell, split=framed)
+        case Means.TERMINAL | Means.RAW_TERMINAL:
+            child = _on_terminal(jail, shell, raw=means is Means.RAW_TERMINAL)
+        case _:
+            assert_never(means)
     stream.accept()
 
     def send(frame: Frame, data: bytes) -> None:
@@ -86,8 +102,10 @@ def _on_pipes(jail: Jail, shell: list[str], *, split: bool) -> Child:
     return Child(process=process, stdin=feed, outputs=outputs, terminal=False)
 
 
-def _on_terminal(jail: Jail, shell: list[str]) -> Child:
+def _on_terminal(jail: Jail, shell: list[str], *, raw: bool) -> Child:
     master, slave = os.openpty()
+    if raw:
+        tty.setraw(slave)
     process = jail.spawn(shell, Pipes(stdin=slave, stdout=slave, stderr=slave), terminal=True)
     os.close(slave)
     return Child(process=process, stdin=os.dup(master), outputs={master: Frame.STDOUT}, terminal=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -150,15 +151,63 @@ def test_a_reverse_forward_reaches_a_socket_of_the_computer(adb_server: AdbServe
         assert adb_server.adb("-s", phone.address, "reverse", "--remove", f"tcp:{bound}").code == 1
 
 
+def test_a_phone_that_does_not_know_a_service_refuses_it(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    said = adb_server.adb("-s", phone.address, "jdwp", timeout_s=10)
+    assert said.out == b""
+    assert "cannot run as root" in adb_server.adb("-s", phone.address, "root").text
+
+
+def test_the_server_tells_of_each_change(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", adb_server.port), timeout=10) as link,
+        link.makefile("rb") as told,
+    ):
+        link.sendall(b"0012host:track-devices")
+        assert told.read(4) == b"OKAY"
+        assert f"{phone.address}\tdevice" in _counted(told)
+        phone.faults.unplug()
+        # Version 29 tells of a phone that went away over TCP only when it is connected to again.
+        phone.faults.plug()
+        while f"{phone.address}\tdevice" in _counted(told):
+            pass
+        while f"{phone.address}\tdevice" not in _counted(told):
+            pass
+
+
+def test_a_file_over_4_gib_has_its_size_in_version_2_alone(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    import adbutils
+
+    phone.jail.run("truncate -s 5368709120 /data/local/tmp/huge")
+    assert adb_server.adb("-s", phone.address, "shell", "stat -c %s /data/local/tmp/huge").out == b"5368709120\n"
+    device = adbutils.AdbClient(host="127.0.0.1", port=adb_server.port).device(phone.address)
+    assert device.sync.stat("/data/local/tmp/huge").size == 5368709120 % 2**32
+
+
+def test_adbutils_works_the_phone(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    import adbutils
+
+    device = adbutils.AdbClient(host="127.0.0.1", port=adb_server.port).device(phone.address)
+    assert device.prop.model == phone.state.model
+    done = device.shell2("echo out; echo err >&2; exit 4", v2=True)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "out\n", "err\n")
+    device.sync.push(b"pushed", "/data/local/tmp/a file")
+    assert device.sync.read_bytes("/data/local/tmp/a file") == b"pushed"
+    assert "a file" in [entry.path for entry in device.sync.list("/data/local/tmp")]
+
+
 def test_a_phone_from_before_version_2_loses_exit_codes_as_those_did(
     adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path
 ) -> None:
     phone.state.features = ()
     adb_server.connect(phone)
     said = adb_server.adb("-s", phone.address, "shell", "echo both; echo streams >&2; exit 5")
-    assert (said.code, said.out.split(), said.err) == (0, [b"both", b"streams"], b"")
+    assert (said.code, said.out, said.err) == (0, b"both\nstreams\n", b"")
     file = tmp_path / "v1"
     file.write_bytes(os.urandom(100_000))
     assert adb_server.adb("-s", phone.address, "push", str(file), "/data/local/tmp/").code == 0
     assert adb_server.adb("-s", phone.address, "pull", "/data/local/tmp/v1", str(tmp_path / "back")).code == 0
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
+
+
+def _counted(told: BufferedReader) -> str:
+    return told.read(int(told.read(4), 16)).decode()
