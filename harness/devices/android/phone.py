@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from harness.devices.android.clusters import read_mask
 from harness.devices.android.deadline import within
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, read_facts
 from harness.devices.android.job import AppJob, stop_orphans
-from harness.devices.android.launch import run_launch, tidy
+from harness.devices.android.launch import Asked, run_launch
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
 from harness.devices.android.state import PhoneState, Watch, read_state, state_conditions
@@ -128,8 +127,8 @@ class AndroidPhone:
         job = self._tether.again(lambda: self._make_job(request, inputs, runtime))
         self._folder = self._folder or make_scratch("android")
         with Watch(self._cable, deadline_s + 60) as watch:
-            execution = run_launch(self._tether, job, request, within(deadline_s), self._folder)
-        tidy(self._tether, job)
+            asked = Asked(request=request, deadline=within(deadline_s), folder=self._folder)
+            execution = run_launch(self._tether, job, asked)
         return replace(execution, watch=watch.samples)
 
     def clean(self) -> None:
@@ -156,7 +155,6 @@ class AndroidPhone:
         check_unlocked(self._cable)
         return AppJob(
             app_id=app_id_of(runtime),
-            name=f"j{secrets.token_hex(8)}",
             request=encode(request),
             inputs_sha256=digest,
             mask=self._mask,
