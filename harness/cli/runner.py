@@ -32,7 +32,7 @@ build_options = together(
 
 @click.group()
 def runner() -> None:
-    """Build the apps that measure on phones."""
+    """Build the apps that measure on phones, and install them."""
 
 
 @runner.command()
@@ -56,6 +56,30 @@ def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  the
             failed.append(f"{runtime.value}: {error}")
     _show(built, failed, as_json=as_json)
     return BuildError.exit_code if failed else 0
+
+
+@runner.command()
+@click.argument("system", type=click.Choice(["android"]))
+@click.option("-d", "--device", default="android", show_default=True, metavar="android[:SERIAL]", help="Which phone.")
+@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built here]")
+@json_option
+def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], ...]) -> int:  # noqa: ARG001
+    """Install the APKs that are built here on a phone, where they are missing or of another version."""
+    from harness.apk import Runtime, built_apks
+    from harness.devices import install_apps
+    from harness.errors import DeviceError, UsageError
+
+    wanted = _names(runtime, Runtime, kind="runtime") or tuple(built_apks())
+    if not wanted:
+        msg = "no APK is built here; make them with: phonebench runner build android"
+        raise UsageError(msg)
+    done = install_apps(device, tuple(name.value for name in wanted))
+    if as_json:
+        rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in done]
+        print_json({"schema": 1, "apps": rows})
+    else:
+        print_table(("runtime", "on the phone", ""), [(app.runtime, app.version or "no", app.error) for app in done])
+    return DeviceError.exit_code if any(app.error for app in done) else 0
 
 
 def _asked(given: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:

@@ -46,7 +46,7 @@ class RunnerApk(Protocol):
         """As in the APK's manifest."""
 
     @property
-    def version(self) -> str:
+    def version_name(self) -> str:
         """As in the APK's manifest."""
 
 
@@ -124,7 +124,7 @@ class Apps:
         installed, apk = self.find(app_id), self._source(runtime)
         if apk is None:
             return self._check_installed(app_id, installed)
-        if installed is not None and installed.version == apk.version:
+        if installed is not None and installed.version == apk.version_name:
             return installed
         return self.install(apk)
 
@@ -161,6 +161,21 @@ def refused_install(serial: str, app_id: str, said: str) -> PhoneError:
     reason = code[0] if code else said[:200]
     message = f"{named(serial)} did not install {app_id!r} ({reason}); {advice.replace('APP', app_id)}"
     return PhoneError(message, trouble=PhoneTrouble.APP, serial=serial, command="pm install", output=said)
+
+
+def built_here() -> ApkSource:
+    """Return the source of the APKs that ``phonebench runner build android`` made on this computer."""
+    found: dict[str, RunnerApk] | None = None
+
+    def source(runtime: str) -> RunnerApk | None:
+        nonlocal found
+        if found is None:
+            from harness.apk import built_apks
+
+            found = {built.runtime.value: built for built in built_apks().values()}
+        return found.get(runtime)
+
+    return source
 
 
 def no_apks(runtime: str) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from harness.artifacts.manifest import file_sha256
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apps import APP_IDS, RUNTIMES, Apps, app_id_of
+from harness.devices.android.apps import APP_IDS, RUNTIMES, Apps, app_id_of, built_here
 from harness.devices.android.cable import Cable
 from harness.devices.android.clusters import read_mask
 from harness.devices.android.deadline import within
@@ -50,7 +50,8 @@ def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> It
     server = server_of()
     ensure_server(server)
     listed = choose_phone(list_phones(server), serial)
-    with open_phone(Cable(server, listed.serial), key=key, options=PhoneOptions(settings=settings)) as phone:
+    options = PhoneOptions(apks=built_here(), settings=settings)
+    with open_phone(Cable(server, listed.serial), key=key, options=options) as phone:
         yield phone
 
 
@@ -115,6 +116,10 @@ class AndroidPhone:
         """Wait; a phone that is being closed is not waited for."""
         if self._tether.closing.wait(seconds):
             self._tether.check_open()
+
+    def install(self, runtime: str) -> str:
+        """Install the app of a runtime where it is missing or another than the one built here; return its version."""
+        return self._tether.again(lambda: self._apps.ensure(runtime)).version
 
     def push(self, path: Path, sha256: str) -> bool:
         return self._tether.again(lambda: self._store.put(path, sha256))
