@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SOCKET = "dev/socket/phone"
 CHUNK_BYTES = 64 * 1024
+# The number under which the stubs keep their standard output.
+STDOUT = 9
 
 
 class CallerGoneError(ConnectionError):
@@ -40,7 +42,7 @@ class Call:
 
     def out(self, text: str | bytes) -> None:
         """Print to standard output; a line end is not added. Raises `CallerGoneError`."""
-        self._write(1, text)
+        self._write(STDOUT, text)
 
     def err(self, text: str) -> None:
         """Print to standard error. Raises `CallerGoneError`."""
