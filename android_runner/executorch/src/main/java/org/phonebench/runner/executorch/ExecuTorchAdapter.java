@@ -1,0 +1,73 @@
+package org.phonebench.runner.executorch;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import org.phonebench.runner.core.FailureKind;
+import org.phonebench.runner.core.RunFailure;
+import org.phonebench.runner.core.RunRequest;
+import org.phonebench.runner.core.RuntimeAdapter;
+import org.phonebench.runner.core.Session;
+import org.pytorch.executorch.ExecuTorchRuntime;
+import org.pytorch.executorch.Module;
+
+/**
+ * ExecuTorch runs {@code .pte}. The backend was fixed at export: what the file holds is what runs, whatever is asked.
+ */
+public final class ExecuTorchAdapter implements RuntimeAdapter {
+    static final String NAME = "executorch";
+    static final String TITLE = "ExecuTorch";
+    static final String METHOD = "forward";
+
+    @Override
+    public String format() {
+        return "pte";
+    }
+
+    @Override
+    public void start(RunRequest.Runtime request) throws RunFailure {
+        if (!request.options().isEmpty()) {
+            throw RunFailure.failed(FailureKind.INPUT, TITLE + " takes no options here, but the request has "
+                + request.options().keySet() + ": leave them out");
+        }
+        try {
+            ExecuTorchRuntime.getRuntime();
+        } catch (LinkageError error) {
+            throw RunFailure.unsupported(FailureKind.LOAD,
+                "the library of " + TITLE + " does not load here: " + RunFailure.firstLine(error), error);
+        }
+    }
+
+    @Override
+    public Session load(Path file, RunRequest.Runtime request) throws RunFailure {
+        Module module = null;
+        try {
+            module = Module.load(file.toString(), Module.LOAD_MODE_MMAP, request.threads());
+            String[] backends = backends(module);
+            requireBackends(file, backends);
+            // Here the delegate prepares its blobs, which belongs to the load and not to the first call.
+            module.loadMethod(METHOD);
+            return new ExecuTorchSession(module, backends, request);
+        } catch (RuntimeException error) {
+            if (module != null) {
+                module.close();
+            }
+            throw RunFailure.load(TITLE, file.getFileName().toString(), error);
+        }
+    }
+
+    private static String[] backends(Module module) {
+        return module.getMethodMetadata(METHOD).getBackends();
+    }
+
+    private static void requireBackends(Path file, String[] backends) throws RunFailure {
+        List<String> registered = Arrays.asList(ExecuTorchRuntime.getRegisteredBackends());
+        for (String backend : backends) {
+            if (!registered.contains(backend)) {
+                throw RunFailure.unsupported(FailureKind.DELEGATE, "'" + file.getFileName() + "' is lowered to '"
+                    + backend + "', which this build of " + TITLE + " does not have (it has: "
+                    + String.join(", ", registered) + ")");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+package org.phonebench.runner.tflite;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.phonebench.runner.core.Delegate;
+import org.phonebench.runner.core.FailureKind;
+import org.phonebench.runner.core.RunFailure;
+import org.phonebench.runner.core.RunRequest;
+import org.phonebench.runner.core.RuntimeAdapter;
+import org.phonebench.runner.core.Session;
+import org.tensorflow.lite.Interpreter;
+import org.tensorflow.lite.TensorFlowLite;
+import org.tensorflow.lite.gpu.GpuDelegate;
+import org.tensorflow.lite.nnapi.NnApiDelegate;
+
+/** TensorFlow Lite runs {@code .tflite}; {@code cpu} is the built-in kernels without any delegate. */
+public final class TfliteAdapter implements RuntimeAdapter {
+    static final String NAME = "litert";
+    static final String TITLE = "TensorFlow Lite";
+
+    @Override
+    public String format() {
+        return "tflite";
+    }
+
+    @Override
+    public void start(RunRequest.Runtime request) throws RunFailure {
+        if (!request.options().isEmpty()) {
+            throw RunFailure.failed(FailureKind.INPUT, TITLE + " takes no options here, but the request has "
+                + request.options().keySet() + ": leave them out");
+        }
+        try {
+            TensorFlowLite.init();
+        } catch (LinkageError error) {
+            throw RunFailure.unsupported(FailureKind.LOAD,
+                "the library of " + TITLE + " does not load here: " + RunFailure.firstLine(error), error);
+        }
+    }
+
+    @Override
+    public Session load(Path file, RunRequest.Runtime request) throws RunFailure {
+        TfliteGraph graph = graph(file);
+        org.tensorflow.lite.Delegate delegate = delegate(request.delegate());
+        Interpreter.Options options = new Interpreter.Options();
+        options.setNumThreads(request.threads());
+        options.setUseXNNPACK(request.delegate() == Delegate.XNNPACK);
+        if (delegate != null) {
+            options.addDelegate(delegate);
+        }
+        try {
+            Interpreter interpreter = new Interpreter(file.toFile(), options);
+            interpreter.allocateTensors();
+            return new TfliteSession(interpreter, delegate, graph, request);
+        } catch (RuntimeException error) {
+            close(delegate);
+            throw failure(file, request.delegate(), error);
+        }
+    }
+
+    static void close(org.tensorflow.lite.Delegate delegate) {
+        if (delegate != null) {
+            delegate.close();
+        }
+    }
+
+    private static TfliteGraph graph(Path file) throws RunFailure {
+        try {
+            return TfliteGraph.read(file);
+        } catch (IOException error) {
+            throw RunFailure.load(TITLE, file.getFileName().toString(), error);
+        }
+    }
+
+    private static org.tensorflow.lite.Delegate delegate(Delegate asked) throws RunFailure {
+        try {
+            return switch (asked) {
+                case CPU, XNNPACK -> null;
+                case GPU -> new GpuDelegate();
+                case NNAPI -> new NnApiDelegate();
+                case COREML -> throw RunFailure.unsupported(FailureKind.DELEGATE,
+                    "Core ML is not on Android: ask for cpu, xnnpack, gpu or nnapi");
+            };
+        } catch (RuntimeException | LinkageError error) {
+            throw RunFailure.unsupported(FailureKind.DELEGATE, "this phone has no " + asked.wireName()
+                + " delegate for " + TITLE + ": " + RunFailure.firstLine(error), error);
+        }
+    }
+
+    /** A file that the interpreter takes without the delegate fails for the delegate's sake, else for its own. */
+    private static RunFailure failure(Path file, Delegate asked, RuntimeException error) {
+        if (asked == Delegate.GPU || asked == Delegate.NNAPI) {
+            try (Interpreter plain = new Interpreter(file.toFile(), new Interpreter.Options().setUseXNNPACK(false))) {
+                plain.allocateTensors();
+                return RunFailure.unsupported(FailureKind.DELEGATE, "the " + asked.wireName() + " delegate of " + TITLE
+                    + " does not take this model on this phone: " + RunFailure.firstLine(error), error);
+            } catch (RuntimeException broken) {
+                return RunFailure.load(TITLE, file.getFileName().toString(), broken);
+            }
+        }
+        return RunFailure.load(TITLE, file.getFileName().toString(), error);
+    }
+}
