@@ -87,6 +87,15 @@ def test_a_phone_that_hangs_still_says_device(adb_server: AdbServer, phone: Virt
     wait_for(lambda: shell(adb_server, phone, "echo well").out == b"well\n")
 
 
+def test_a_phone_is_offline_until_it_greets(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    phone.faults.offline()
+    assert adb_server.wait_state(phone, "offline")
+    said = shell(adb_server, phone, "true")
+    assert (said.code, "device offline" in said.text) == (1, True)
+    phone.faults.hang(False)
+    assert adb_server.wait_state(phone, "device")
+
+
 def test_a_phone_that_somebody_fills_up_fails_the_push(
     adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path
 ) -> None:

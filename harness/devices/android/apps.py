@@ -104,11 +104,11 @@ class Apps:
         sha256 = hashlib.sha256(apk.path.read_bytes()).hexdigest()
         self._store.put(apk.path, sha256)
         try:
-            said = self._install(sha256)
+            said = self._install(sha256, apk.path.stat().st_size)
             if any(code in said for code in _REPLACE):
                 log.info("%s on %s is removed first: %s", apk.app_id, self._cable.serial, said)
                 self._cable.run(f"pm uninstall {shlex.quote(apk.app_id)}", seconds=INSTALL_S)
-                said = self._install(sha256)
+                said = self._install(sha256, apk.path.stat().st_size)
         finally:
             self._forget(sha256)
         if said:
@@ -138,9 +138,12 @@ class Apps:
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
         return installed
 
-    def _install(self, sha256: str) -> str:
-        """Install the APK in the store; return why the phone refused, empty when it did not."""
-        done = self._cable.run(f"pm install -r -t {FOLDER}/{sha256}", seconds=INSTALL_S)
+    def _install(self, sha256: str, size: int) -> str:
+        """Install the APK in the store; return why the phone refused, empty when it did not.
+
+        From standard input, because a name that does not end in ``.apk`` is not taken everywhere.
+        """
+        done = self._cable.run(f"pm install -r -t -S {size} < {FOLDER}/{sha256}", seconds=INSTALL_S)
         # Old versions of pm exit with 0 whatever happened.
         if "Success" in done.text and not done.exit_code:
             return ""
