@@ -1,6 +1,6 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.benchmarks.history import history
+from tests.benchmarks.phone import phone
 from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
@@ -241,6 +242,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "runner": runner,
     "overhead": overhead,
     "history": history,
+    "phone": phone,
 }
 
 
