@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from harness.devices.android.job import AppJob, stop_orphans
 from harness.devices.android.launch import Asked, run_launch
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
-from harness.devices.android.state import PhoneState, Watch, read_state, state_conditions
+from harness.devices.android.state import Watch, read_state, state_conditions
 from harness.devices.android.tether import PhoneOptions, Tether
 from harness.devices.android.upkeep import check_unlocked, keep_ready, put_back
 from harness.devices.device import Execution
@@ -33,9 +32,6 @@ from harness.measurement import Condition, DeviceInfo, Readiness
 from harness.phonesettings import AS_IT_IS, PhoneSettings
 from harness.scratch import make_scratch, remove_scratch
 from harness.wire import RunRequest, encode
-
-# The window manager knows no front for a moment when an app ends.
-_FRONT_TRIES, _FRONT_PAUSE_S = 5, 0.3
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +79,7 @@ class AndroidPhone:
         self._apps = Apps(tether.cable, self._store, tether.options.apks)
         self._mask: str | None = None
         self._folder: Path | None = None
+        self._front: str | None = None
         self._digests: dict[tuple[Path, int, int], str] = {}
         tether.on_return(self._store.forget)
 
@@ -110,7 +107,12 @@ class AndroidPhone:
         return tuple(condition for condition in found if condition is not None)
 
     def readiness(self) -> Readiness:
-        return self._tether.again(lambda: _settled(self._cable)).readiness()
+        """Return the state; a runner app in front, or nothing for a moment as one ends, is no change of the front."""
+        now = self._tether.again(lambda: read_state(self._cable)).readiness()
+        if now.foreground in (None, *APP_IDS):
+            return replace(now, foreground=self._front)
+        self._front = now.foreground
+        return now
 
     def rest(self, seconds: float) -> None:
         """Wait; a phone that is being closed is not waited for."""
@@ -173,17 +175,6 @@ class AndroidPhone:
         if known not in self._digests:
             self._digests[known] = file_sha256(path)
         return self._digests[known]
-
-
-def _settled(cable: Cable) -> PhoneState:
-    """The state, once the window manager knows what is in front."""
-    state = read_state(cable)
-    for _ in range(_FRONT_TRIES):
-        if state.window.foreground is not None:
-            break
-        time.sleep(_FRONT_PAUSE_S)
-        state = read_state(cable)
-    return state
 
 
 @contextlib.contextmanager
