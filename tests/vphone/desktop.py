@@ -59,7 +59,7 @@ def _arguments(launch: Launch) -> list[str]:
 
 
 def _sources() -> list[Path]:
-    """What the runner is made from, without the app; a file too many here only has it built once more."""
+    """What the runner is made from; the parts for Android are not in it."""
     modules = [pom.parent for pom in SOURCES.glob("*/pom.xml") if pom.parent.name != "app"]
     mains = [file for module in modules for file in (module / "src" / "main").rglob("*") if file.is_file()]
     return [SOURCES / "pom.xml", *(module / "pom.xml" for module in modules), *mains]

@@ -35,17 +35,17 @@ ASK = """#!/system/bin/sh
 # A file is written through a pipe: opened anew by the phone process, it would not share this shell's place in it.
 if [ -f "/proc/$$/fd/1" ]; then set -o pipefail; "$0" "$@" | toybox cat; exit "$?"; fi
 # The phone process answers on this shell's own standard streams, so it needs to know its number and the arguments.
-# While it forks for the line below the shell has its standard output elsewhere, so that gets a number that stays.
-exec 9>&1
+# While it forks for the line below the shell has both elsewhere, so they get numbers that stay.
+exec 8<&0 9>&1
 code=$(print -rN -- "$$" "${0##*/}" "$#" "$@" | toybox nc -U /dev/socket/phone)
 exit "${code:-1}"
 """
 # Whether it is allowed is asked of the phone; the command then runs here, in the app's own folder.
 RUN_AS = """#!/system/bin/sh
-exec 9>&1
+exec 8<&0 9>&1
 code=$(print -rN -- "$$" run-as "$#" "$@" | toybox nc -U /dev/socket/phone)
 [ "$code" = 0 ] || exit "${code:-1}"
-cd "/data/data/$1" && shift && exec 9>&- && exec "$@"
+cd "/data/data/$1" && shift && exec 8<&- 9>&- && exec "$@"
 """
 FOLDERS = ("dev/pts", "dev/socket", "system/etc", "system/xbin", "vendor/bin", "apex", "storage", "lib", "lib64")
 MOUNTED = ("data", "proc", "sys", "fake/proc", "fake/sys")
