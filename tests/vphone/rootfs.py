@@ -9,7 +9,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-MKSH = Path("/usr/lib/klibc/bin/mksh")
+MKSH = Path("/bin/mksh-static")
 TOYBOX = Path("/usr/bin/toybox")
 # What a machine must have to run a phone, by the Debian package that brings it.
 NEEDED = {"mksh": MKSH, "toybox": TOYBOX, "util-linux": Path("/usr/bin/nsenter")}

@@ -69,6 +69,27 @@ def test_a_drop_ends_the_command_and_the_phone_comes_back(adb_server: AdbServer,
     assert shell(adb_server, phone, "echo back").out == b"back\n"
 
 
+@pytest.mark.parametrize(("modern", "stays"), [(True, True), (False, False)])
+def test_a_command_outlives_a_drop_on_pipes_and_not_on_a_terminal(
+    adb_server: AdbServer, phone: VirtualPhone, modern: bool, stays: bool
+) -> None:
+    phone.state.features = phone.state.features if modern else ()
+    adb_server.connect(phone)
+    command = [str(adb_server.binary), "-s", phone.address, "shell", "echo begin; sleep 77; echo end"]
+    with subprocess.Popen(command, env=adb_server.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"begin\n"
+        phone.faults.drop_now()
+        client.wait(10)
+
+    def runs() -> bool:
+        return "sleep 77" in phone.jail.run("ps -A -o ARGS").splitlines()
+
+    wait_for(lambda: runs() is stays)
+    time.sleep(0.3)
+    assert runs() is stays
+
+
 def test_a_push_breaks_off_after_so_many_bytes(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(8_000_000))
     phone.faults.drop_after_bytes(3_000_000)
