@@ -54,6 +54,8 @@ def search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Search
     """
     _check_one(spec)
     checked = check(spec)
+    # Of several phones there may be as many as are connected.
+    _check_one(checked.spec)
     if checked.cards[0].ready is not None:
         msg = f"{spec.model[0]!r} is a ready-made file, which nothing can be done to: give the model that it is from"
         raise UsageError(msg)

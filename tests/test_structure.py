@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "variants"),
     ("host_runner",),
     ("artifacts",),
+    ("apk",),
     ("devices",),
     ("deploy", "taskmetric"),
     ("gate", "answers"),

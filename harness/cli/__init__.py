@@ -23,6 +23,7 @@ from harness.cli.nightly import nightly
 from harness.cli.optimise import search, sensitivity
 from harness.cli.results import report, show
 from harness.cli.run import build, run
+from harness.cli.runner import runner
 from harness.errors import InterruptedRunError, PhonebenchError, suggestion
 
 # Set to see the traceback of a bug.
@@ -51,6 +52,7 @@ def cli() -> None:
 COMMANDS: tuple[click.Command, ...] = (
     run,
     build,
+    runner,
     sensitivity,
     search,
     models,

@@ -87,7 +87,8 @@ def devices(as_json: bool) -> None:
     if phones:
         click.echo()
         print_table(_PHONE_COLUMNS, [_phone_row(phone) for phone in phones])
-    click.echo(f"\n{trouble}" if trouble else "" if phones else "\nNo phone is connected.")
+    if not phones:
+        click.echo(f"\n{trouble or 'No phone is connected.'}")
 
 
 _PHONE_COLUMNS = ("phone", "model", "processor", "system", "ABI", "battery", "°C", "state", "to do")

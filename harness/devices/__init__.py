@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from harness.devices.android.checkup import CheckStep, Checkup, check_phone
+from harness.devices.android.installing import InstalledApp, install_apps
 from harness.devices.android.listing import phone_infos
 from harness.devices.android.phone import open_android
 from harness.devices.android.server import expand_key
@@ -33,8 +34,10 @@ __all__ = [
     "DeviceKey",
     "DeviceKind",
     "Execution",
+    "InstalledApp",
     "check_phone",
     "expand_devices",
+    "install_apps",
     "list_devices",
     "open_device",
     "parse_device_key",

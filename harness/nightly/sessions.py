@@ -116,7 +116,7 @@ class _Confirming:
         pair = jobs[0], jobs[1]
         try:
             with ExitStack() as stack:
-                device = stack.enter_context(open_device(self._cell.device))
+                device = stack.enter_context(open_device(self._cell.device, self._bench.checked.spec.settings))
                 for job in pair:
                     if job.artifact.path is not None and job.artifact.manifest.sha256 is not None:
                         deploy(device, job.artifact.path, job.artifact.manifest.sha256)

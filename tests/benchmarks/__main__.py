@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
-``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history,
-android.
+``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
+phone-run.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from harness.run import Job, make_request, measure
 from harness.spec import Spec
 from harness.store import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
-from tests.benchmarks.android import android
 from tests.benchmarks.history import history
+from tests.benchmarks.phone import phone
+from tests.benchmarks.phone_run import phone_run
 from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,8 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "runner": runner,
     "overhead": overhead,
     "history": history,
-    "android": android,
+    "phone": phone,
+    "phone-run": phone_run,
 }
 
 

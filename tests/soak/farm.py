@@ -144,7 +144,11 @@ def _judged(farm: Farm, writer: RunWriter, *, pulled: int, tries: int) -> Round:
         lost=len(asked - keys.keys()),
         twice=len(lines) - len(keys),
         wrong=sum(_is_wrong(found) for found in stored),
-        why=tuple(f"{m.cell}: {m.status} {m.reason} {m.failure.detail[-1500:] if m.failure else None}" for m in stored if _is_wrong(m)),
+        why=tuple(
+            f"{m.cell}: {m.status} {m.reason} {m.failure.detail[-1500:] if m.failure else None}"
+            for m in stored
+            if _is_wrong(m)
+        ),
         pulled=pulled,
         tries=tries,
     )

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SOCKET = "dev/socket/phone"
 CHUNK_BYTES = 64 * 1024
+# The numbers under which the stubs keep their standard input and output.
+STDIN, STDOUT = 8, 9
 
 
 class CallerGoneError(ConnectionError):
@@ -40,7 +42,7 @@ class Call:
 
     def out(self, text: str | bytes) -> None:
         """Print to standard output; a line end is not added. Raises `CallerGoneError`."""
-        self._write(1, text)
+        self._write(STDOUT, text)
 
     def err(self, text: str) -> None:
         """Print to standard error. Raises `CallerGoneError`."""
@@ -49,7 +51,7 @@ class Call:
     def read(self, target: Path, size: int | None = None) -> int:
         """Copy standard input into a file, so many bytes or all of it; returns how many. Raises `OSError`."""
         done = 0
-        with self._open(0, os.O_RDONLY) as source, target.open("wb") as file:
+        with self._open(STDIN, os.O_RDONLY) as source, target.open("wb") as file:
             while data := source.read(CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - done)):
                 file.write(data)
                 done += len(data)

@@ -14,7 +14,6 @@ from filelock import FileLock
 from tests.vphone.apps import Launch, Program
 
 SOURCES = Path(__file__).parents[2] / "android_runner"
-MODULES = ("core", "onnxruntime", "desktop")
 TARGET = SOURCES / "desktop" / "target"
 JAR = TARGET / "runner-desktop.jar"
 MAIN = "org.phonebench.runner.desktop.DesktopRunner"
@@ -60,8 +59,10 @@ def _arguments(launch: Launch) -> list[str]:
 
 
 def _sources() -> list[Path]:
-    mains = [file for module in MODULES for file in (SOURCES / module / "src" / "main").rglob("*") if file.is_file()]
-    return [SOURCES / "pom.xml", *(SOURCES / module / "pom.xml" for module in MODULES), *mains]
+    """What the runner is made from; the parts for Android are not in it."""
+    modules = [pom.parent for pom in SOURCES.glob("*/pom.xml") if pom.parent.name != "app"]
+    mains = [file for module in modules for file in (module / "src" / "main").rglob("*") if file.is_file()]
+    return [SOURCES / "pom.xml", *(module / "pom.xml" for module in modules), *mains]
 
 
 def _build() -> None:

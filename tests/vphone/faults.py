@@ -36,6 +36,11 @@ class Faults:
         """Answer nothing more, while the adb server goes on to say that the state is ``device``."""
         self._phone.cable.hang = hanging
 
+    def offline(self) -> None:
+        """Cut the connection and answer no greeting: the adb server says ``offline`` until ``hang(False)``."""
+        self.hang()
+        self.drop_now()
+
     def slow(self, *, bytes_per_second: float | None = None, delay_s: float = 0.0) -> None:
         """Make the cable slow, and have each packet wait; without arguments it is as fast as before."""
         self._phone.cable.bytes_per_second = bytes_per_second

@@ -70,8 +70,13 @@ class Ended:
     """How a line of shell ended."""
 
     code: int
-    out: str
-    err: str
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        """Both outputs, for people and for tests that look for a word."""
+        return (self.out + self.err).decode(errors="replace")
 
 
 class Jail:
@@ -127,20 +132,20 @@ class Jail:
         """Start a program of this computer among the phone's processes, with its mounts, but not in its root."""
         return self._start([*self._enter, "--", *command], pipes, dict(os.environ))
 
-    def call(self, script: str) -> Ended:
+    def call(self, script: str, stdin: bytes = b"") -> Ended:
         """Run a line of shell on the phone, without adb, until it ends."""
-        pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipes = Pipes(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with self.spawn(["/system/bin/sh", "-c", script], pipes) as process:
-            out, err = process.communicate()
-        return Ended(code=process.returncode, out=out.decode(errors="replace"), err=err.decode(errors="replace"))
+            out, err = process.communicate(stdin)
+        return Ended(code=process.returncode, out=out, err=err)
 
     def run(self, script: str) -> str:
         """Run a line of shell on the phone and return what it prints; raises `JailError` when it fails."""
         ended = self.call(script)
         if ended.code:
-            msg = f"on the phone {script!r} ended with {ended.code}: {ended.err}"
+            msg = f"on the phone {script!r} ended with {ended.code}: {ended.text}"
             raise JailError(msg)
-        return ended.out
+        return ended.out.decode()
 
     def used_bytes(self) -> int:
         """How much is stored on /data."""
@@ -158,7 +163,7 @@ class Jail:
 
     def resize_data(self, size_bytes: int) -> None:
         """Make /data so large; raises `JailError` when more than that is on it."""
-        command = ["mount", "-o", f"remount,size={size_bytes}", str(self.outer / "data")]
+        command = ["mount", "--options-source=disable", "-o", f"remount,size={size_bytes}", str(self.outer / "data")]
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         with self.spawn_outside(command, pipes) as process:
             _, err = process.communicate()

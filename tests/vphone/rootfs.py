@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import stat
 import subprocess
 from pathlib import Path
 
-MKSH = Path("/usr/lib/klibc/bin/mksh")
+MKSH = Path("/bin/mksh-static")
 TOYBOX = Path("/usr/bin/toybox")
 # What a machine must have to run a phone, by the Debian package that brings it.
 NEEDED = {"mksh": MKSH, "toybox": TOYBOX, "util-linux": Path("/usr/bin/nsenter")}
@@ -34,14 +35,17 @@ ASK = """#!/system/bin/sh
 # A file is written through a pipe: opened anew by the phone process, it would not share this shell's place in it.
 if [ -f "/proc/$$/fd/1" ]; then set -o pipefail; "$0" "$@" | toybox cat; exit "$?"; fi
 # The phone process answers on this shell's own standard streams, so it needs to know its number and the arguments.
+# While it forks for the line below the shell has both elsewhere, so they get numbers that stay.
+exec 8<&0 9>&1
 code=$(print -rN -- "$$" "${0##*/}" "$#" "$@" | toybox nc -U /dev/socket/phone)
 exit "${code:-1}"
 """
 # Whether it is allowed is asked of the phone; the command then runs here, in the app's own folder.
 RUN_AS = """#!/system/bin/sh
+exec 8<&0 9>&1
 code=$(print -rN -- "$$" run-as "$#" "$@" | toybox nc -U /dev/socket/phone)
 [ "$code" = 0 ] || exit "${code:-1}"
-cd "/data/data/$1" && shift && exec "$@"
+cd "/data/data/$1" && shift && exec 8<&- 9>&- && exec "$@"
 """
 FOLDERS = ("dev/pts", "dev/socket", "system/etc", "system/xbin", "vendor/bin", "apex", "storage", "lib", "lib64")
 MOUNTED = ("data", "proc", "sys", "fake/proc", "fake/sys")
@@ -77,20 +81,26 @@ def _install_toolbox(root: Path) -> None:
     programs = root / "system/bin"
     shutil.copy(MKSH, programs / "sh")
     shutil.copy(TOYBOX, programs / "toybox")
-    for library in _libraries_of(TOYBOX):
+    for library in _libraries():
         place = root / str(library).lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, place)
-    listed = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout.split()
-    for applet in listed:
-        if "/" not in applet:
-            (programs / applet).symlink_to("toybox")
+    for applet in _applets():
+        (programs / applet).symlink_to("toybox")
 
 
-def _libraries_of(program: Path) -> list[Path]:
-    """The shared libraries and the loader that a program needs."""
-    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [Path(found) for found in re.findall(r"(/\S+) \(0x", told)]
+@functools.cache
+def _applets() -> tuple[str, ...]:
+    """The commands that toybox has."""
+    told = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(word for word in told.split() if "/" not in word)
+
+
+@functools.cache
+def _libraries() -> tuple[Path, ...]:
+    """The shared libraries and the loader that toybox needs."""
+    told = subprocess.run(["ldd", TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(Path(found) for found in re.findall(r"(/\S+) \(0x", told))
 
 
 def _write_program(path: Path, script: str) -> None:

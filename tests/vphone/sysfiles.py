@@ -26,7 +26,7 @@ def write_files(state: PhoneState, fake: Path) -> None:
 def _write(path: Path, text: str) -> None:
     """Write in place, since some of the files are mounted one by one; a reader sees the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.pwrite(file, text.encode(), 0)
         os.ftruncate(file, len(text.encode()))

@@ -8,28 +8,37 @@ import pytest
 
 from tests.vphone.apkmaker import ACTIVITY, ApkMaker, ApkPlan
 from tests.vphone.ends import wait_for
+from tests.vphone.jail import Ended
 from tests.vphone.phone import VirtualPhone
-from tests.vphone.server import AdbServer, Said
+from tests.vphone.server import AdbServer
 
 APP = ApkPlan().package
 JOBS = f"content://{APP}.jobs"
 
 
-def shell(server: AdbServer, phone: VirtualPhone, command: str, stdin: bytes = b"") -> Said:
-    return server.adb("-s", phone.address, "shell", command, stdin=stdin)
+def install(phone: VirtualPhone, apk: Path) -> Ended:
+    """Install as adb does, through a pipe, but without adb between."""
+    return phone.jail.call(f"cmd package install -r -S {apk.stat().st_size}", stdin=apk.read_bytes())
 
 
-def install(server: AdbServer, phone: VirtualPhone, apk: Path, *options: str) -> Said:
-    return server.adb("-s", phone.address, "install", *options, str(apk))
-
-
-def test_an_apk_is_installed_and_tells_what_it_is(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
-    said = install(adb_server, phone, apks.make(ApkPlan()))
+def test_adb_installs_an_apk_and_starts_it(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+    said = adb_server.adb("-s", phone.address, "install", str(apks.make(ApkPlan())))
     assert (said.code, "Success" in said.text) == (0, True)
-    told = shell(adb_server, phone, f"dumpsys package {APP}").text
+    said = adb_server.adb("-s", phone.address, "install", str(apks.make(ApkPlan(key="other"))))
+    assert (said.code, "INSTALL_FAILED_UPDATE_INCOMPATIBLE" in said.text) == (1, True)
+    said = adb_server.adb("-s", phone.address, "shell", f"am start -W -n {APP}/{ACTIVITY}; pidof {APP}")
+    assert phone.apps.running(APP)[0].pid == int(said.out.split()[-1])
+    assert "Success" in adb_server.adb("-s", phone.address, "uninstall", APP).text
+    assert phone.packages.all() == ()
+
+
+def test_an_apk_is_installed_and_tells_what_it_is(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    said = install(bare_phone, apks.make(ApkPlan()))
+    assert (said.code, "Success" in said.text) == (0, True)
+    told = bare_phone.jail.call(f"dumpsys package {APP}").text
     for word in (f"Package [{APP}]", "versionName=0.1.0+0123456789ab", "versionCode=1 ", "primaryCpuAbi=x86_64"):
         assert word in told
-    assert shell(adb_server, phone, f"pm path {APP}").out == f"package:/data/app/{APP}-1/base.apk\n".encode()
+    assert bare_phone.jail.call(f"pm path {APP}").out == f"package:/data/app/{APP}-1/base.apk\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -42,95 +51,91 @@ def test_an_apk_is_installed_and_tells_what_it_is(adb_server: AdbServer, phone: 
     ],
 )
 def test_an_install_is_refused_for_what_the_apk_really_is(
-    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, first: ApkPlan | None, then: ApkPlan, code: str
+    bare_phone: VirtualPhone, apks: ApkMaker, first: ApkPlan | None, then: ApkPlan, code: str
 ) -> None:
     if first is not None:
-        assert install(adb_server, phone, apks.make(first)).code == 0
-    before = phone.packages.all()
-    said = install(adb_server, phone, apks.make(then))
+        assert install(bare_phone, apks.make(first)).code == 0
+    before = bare_phone.packages.all()
+    said = install(bare_phone, apks.make(then))
     assert said.code == 1
     assert f"Failure [{code}:" in said.text
-    assert phone.packages.all() == before
+    assert bare_phone.packages.all() == before
 
 
-def test_a_file_that_is_no_apk_is_refused(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
+def test_a_file_that_is_no_apk_is_refused(bare_phone: VirtualPhone, tmp_path: Path) -> None:
     (tmp_path / "no.apk").write_bytes(b"not an apk" * 100)
-    assert "INSTALL_PARSE_FAILED_NOT_APK" in install(adb_server, phone, tmp_path / "no.apk").text
+    assert "INSTALL_PARSE_FAILED_NOT_APK" in install(bare_phone, tmp_path / "no.apk").text
 
 
-def test_a_full_phone_and_a_restricted_one_refuse(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
+def test_a_full_phone_and_a_restricted_one_refuse(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
     apk = apks.make(ApkPlan(library_bytes=500_000, abis=("x86_64",)))
-    phone.state.install_restricted = True
-    assert "INSTALL_FAILED_USER_RESTRICTED" in install(adb_server, phone, apk).text
-    phone.state.install_restricted = False
-    adb_server.adb("-s", phone.address, "push", str(apk), "/data/local/tmp/app.apk")
-    phone.faults.full(4096)
-    said = shell(adb_server, phone, "pm install -r /data/local/tmp/app.apk")
+    bare_phone.state.install_restricted = True
+    assert "INSTALL_FAILED_USER_RESTRICTED" in install(bare_phone, apk).text
+    bare_phone.state.install_restricted = False
+    bare_phone.path("/data/local/tmp/app.apk").write_bytes(apk.read_bytes())
+    bare_phone.faults.full(4096)
+    said = bare_phone.jail.call("pm install -r /data/local/tmp/app.apk")
     assert "INSTALL_FAILED_INSUFFICIENT_STORAGE" in said.text
-    phone.faults.make_room()
-    assert shell(adb_server, phone, "pm install -r /data/local/tmp/app.apk").out == b"Success\n"
+    bare_phone.faults.make_room()
+    assert bare_phone.jail.call("pm install -r /data/local/tmp/app.apk").out == b"Success\n"
 
 
-def test_an_app_starts_under_its_name_and_stops(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
-    install(adb_server, phone, apks.make(ApkPlan()))
-    said = shell(adb_server, phone, f"am start -S -W -n {APP}/{ACTIVITY} --es job a; pidof {APP}")
+def test_an_app_starts_under_its_name_and_stops(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    install(bare_phone, apks.make(ApkPlan()))
+    said = bare_phone.jail.call(f"am start -S -W -n {APP}/{ACTIVITY} --es job a; pidof {APP}")
     *told, pid = said.out.decode().splitlines()
     assert "Status: ok" in told
-    assert phone.apps.running(APP)[0].pid == int(pid)
-    assert APP in shell(adb_server, phone, "dumpsys window | grep mCurrentFocus").text
-    assert shell(adb_server, phone, f"am force-stop {APP}; pidof {APP}").code == 1
+    assert bare_phone.apps.running(APP)[0].pid == int(pid)
+    assert APP in bare_phone.jail.call("dumpsys window | grep mCurrentFocus").text
+    assert bare_phone.jail.call(f"am force-stop {APP}; pidof {APP}").code == 1
 
 
-def test_starting_what_is_not_there_is_an_error(adb_server: AdbServer, phone: VirtualPhone) -> None:
-    said = shell(adb_server, phone, f"am start -W -n {APP}/{ACTIVITY}")
+def test_starting_what_is_not_there_is_an_error(bare_phone: VirtualPhone) -> None:
+    said = bare_phone.jail.call(f"am start -W -n {APP}/{ACTIVITY}")
     assert said.code == 1
     assert f"Activity class {{{APP}/{ACTIVITY}}} does not exist" in said.text
 
 
-def test_files_pass_through_the_provider(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
-    install(adb_server, phone, apks.make(ApkPlan()))
+def test_files_pass_through_the_provider(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    install(bare_phone, apks.make(ApkPlan()))
     request = bytes(range(256)) * 3000
-    assert shell(adb_server, phone, f"content write --uri {JOBS}/j-1/request.json", stdin=request).text == ""
-    assert shell(adb_server, phone, f"content read --uri {JOBS}/j-1/request.json").out == request
-    missing = shell(adb_server, phone, f"content read --uri {JOBS}/j-1/reply.json")
+    assert bare_phone.jail.call(f"content write --uri {JOBS}/j-1/request.json", stdin=request).text == ""
+    assert bare_phone.jail.call(f"content read --uri {JOBS}/j-1/request.json").out == request
+    missing = bare_phone.jail.call(f"content read --uri {JOBS}/j-1/reply.json")
     assert (missing.code, missing.out) == (0, b"")
     assert b"FileNotFoundException" in missing.err
-    shell(adb_server, phone, f"content delete --uri {JOBS}/j-1")
-    assert not phone.path(f"/data/data/{APP}/files/jobs/j-1").exists()
+    bare_phone.jail.call(f"content delete --uri {JOBS}/j-1")
+    assert not bare_phone.path(f"/data/data/{APP}/files/jobs/j-1").exists()
 
 
 @pytest.mark.parametrize(
     "uri", [f"{JOBS}/../request.json", f"{JOBS}/j/x.bin", f"{JOBS}/j/reply.json", "content://no/j/x"]
 )
-def test_the_provider_takes_nothing_else(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, uri: str) -> None:
-    install(adb_server, phone, apks.make(ApkPlan()))
-    assert b"Exception" in shell(adb_server, phone, f"content write --uri {uri}", stdin=b"x").err
+def test_the_provider_takes_nothing_else(bare_phone: VirtualPhone, apks: ApkMaker, uri: str) -> None:
+    install(bare_phone, apks.make(ApkPlan()))
+    assert b"Exception" in bare_phone.jail.call(f"content write --uri {uri}", stdin=b"x").err
 
 
-def test_an_old_phone_has_no_content_write(adb_server: AdbServer, phone: VirtualPhone) -> None:
-    phone.state.api = 27
-    said = shell(adb_server, phone, f"content write --uri {JOBS}/j/request.json", stdin=b"x")
+def test_an_old_phone_has_no_content_write(bare_phone: VirtualPhone) -> None:
+    bare_phone.state.api = 27
+    said = bare_phone.jail.call(f"content write --uri {JOBS}/j/request.json", stdin=b"x")
     assert "[ERROR] Unsupported command: write" in said.text
 
 
 @pytest.mark.parametrize("debuggable", [True, False])
-def test_run_as_works_for_a_debuggable_app_alone(
-    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, debuggable: bool
-) -> None:
-    install(adb_server, phone, apks.make(ApkPlan(debuggable=debuggable)))
-    said = shell(adb_server, phone, f"run-as {APP} sh -c 'pwd; exit 3'")
+def test_run_as_works_for_a_debuggable_app_alone(bare_phone: VirtualPhone, apks: ApkMaker, debuggable: bool) -> None:
+    install(bare_phone, apks.make(ApkPlan(debuggable=debuggable)))
+    said = bare_phone.jail.call(f"run-as {APP} sh -c 'pwd; exit 3'")
     assert (said.code, said.out) == ((3, f"/data/data/{APP}\n".encode()) if debuggable else (1, b""))
     assert ("not debuggable" in said.text) is not debuggable
 
 
-def test_an_app_that_ends_by_itself_is_gone_and_remembered(
-    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker
-) -> None:
-    phone.apps.program = lambda launch: ["sh", "-c", f"cat {launch.files}/../in > {launch.files}/out; echo said"]
-    install(adb_server, phone, apks.make(ApkPlan()))
-    phone.path(f"/data/data/{APP}/in").write_text("carried")
-    shell(adb_server, phone, f"am start -W -n {APP}/{ACTIVITY}")
-    wait_for(lambda: bool(phone.apps.exits(APP)))
-    assert phone.path(f"/data/data/{APP}/files/out").read_text() == "carried"
-    assert "System.err: said" in shell(adb_server, phone, "logcat -d").text
-    assert "reason=1 (EXIT SELF)" in shell(adb_server, phone, f"dumpsys activity exit-info {APP}").text
+def test_an_app_that_ends_by_itself_is_gone_and_remembered(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    bare_phone.apps.program = lambda launch: ["sh", "-c", f"cat {launch.files}/../in > {launch.files}/out; echo said"]
+    install(bare_phone, apks.make(ApkPlan()))
+    bare_phone.path(f"/data/data/{APP}/in").write_text("carried")
+    bare_phone.jail.call(f"am start -W -n {APP}/{ACTIVITY}")
+    wait_for(lambda: bool(bare_phone.apps.exits(APP)))
+    assert bare_phone.path(f"/data/data/{APP}/files/out").read_text() == "carried"
+    assert "System.err: said" in bare_phone.jail.call("logcat -d").text
+    assert "reason=1 (EXIT SELF)" in bare_phone.jail.call(f"dumpsys activity exit-info {APP}").text

@@ -12,6 +12,7 @@ import pytest
 
 from tests.vphone.apkmaker import ACTIVITY, ApkMaker, ApkPlan
 from tests.vphone.ends import wait_for
+from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer, Said
 
@@ -22,10 +23,9 @@ def shell(server: AdbServer, phone: VirtualPhone, command: str) -> Said:
     return server.adb("-s", phone.address, "shell", command)
 
 
-def start_app(server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> int:
-    server.adb("-s", phone.address, "install", str(apks.make(ApkPlan())))
-    said = shell(server, phone, f"am start -W -n {APP}/{ACTIVITY}; pidof {APP}")
-    return int(said.out.split()[-1])
+def start_app(phone: VirtualPhone, apks: ApkMaker) -> int:
+    phone.packages.install(apks.make(ApkPlan()), InstallOptions())
+    return int(phone.jail.run(f"am start -W -n {APP}/{ACTIVITY}; pidof {APP}").split()[-1])
 
 
 def test_a_new_computer_waits_until_it_is_allowed(adb_server: AdbServer, phone: VirtualPhone) -> None:
@@ -69,6 +69,27 @@ def test_a_drop_ends_the_command_and_the_phone_comes_back(adb_server: AdbServer,
     assert shell(adb_server, phone, "echo back").out == b"back\n"
 
 
+@pytest.mark.parametrize(("modern", "stays"), [(True, True), (False, False)])
+def test_a_command_outlives_a_drop_on_pipes_and_not_on_a_terminal(
+    adb_server: AdbServer, phone: VirtualPhone, modern: bool, stays: bool
+) -> None:
+    phone.state.features = phone.state.features if modern else ()
+    adb_server.connect(phone)
+    command = [str(adb_server.binary), "-s", phone.address, "shell", "echo begin; sleep 77; echo end"]
+    with subprocess.Popen(command, env=adb_server.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"begin\n"
+        phone.faults.drop_now()
+        client.wait(10)
+
+    def runs() -> bool:
+        return "sleep 77" in phone.jail.run("ps -A -o ARGS").splitlines()
+
+    wait_for(lambda: runs() is stays)
+    time.sleep(0.3)
+    assert runs() is stays
+
+
 def test_a_push_breaks_off_after_so_many_bytes(adb_server: AdbServer, phone: VirtualPhone, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(8_000_000))
     phone.faults.drop_after_bytes(3_000_000)
@@ -85,6 +106,15 @@ def test_a_phone_that_hangs_still_says_device(adb_server: AdbServer, phone: Virt
     assert adb_server.states()[phone.address] == "device"
     phone.faults.hang(False)
     wait_for(lambda: shell(adb_server, phone, "echo well").out == b"well\n")
+
+
+def test_a_phone_is_offline_until_it_greets(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    phone.faults.offline()
+    assert adb_server.wait_state(phone, "offline")
+    said = shell(adb_server, phone, "true")
+    assert (said.code, "device offline" in said.text) == (1, True)
+    phone.faults.hang(False)
+    assert adb_server.wait_state(phone, "device")
 
 
 def test_a_phone_that_somebody_fills_up_fails_the_push(
@@ -138,46 +168,42 @@ def test_adb_reboot_and_the_command_reboot(adb_server: AdbServer, phone: Virtual
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_the_memory_killer_ends_the_app_and_says_so(
-    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, running: bool
-) -> None:
+def test_the_memory_killer_ends_the_app_and_says_so(bare_phone: VirtualPhone, apks: ApkMaker, running: bool) -> None:
     if not running:
-        phone.faults.kill_app_for_memory()
-    adb_server.adb("-s", phone.address, "install", str(apks.make(ApkPlan())))
-    shell(adb_server, phone, f"am start -W -n {APP}/{ACTIVITY}")
+        bare_phone.faults.kill_app_for_memory()
+    bare_phone.packages.install(apks.make(ApkPlan()), InstallOptions())
+    bare_phone.jail.call(f"am start -W -n {APP}/{ACTIVITY}")
     if running:
-        phone.faults.kill_app_for_memory()
-    wait_for(lambda: shell(adb_server, phone, f"pidof {APP}").code == 1)
-    log = shell(adb_server, phone, "logcat -d -b main,system,crash").text
+        bare_phone.faults.kill_app_for_memory()
+    wait_for(lambda: bare_phone.jail.call(f"pidof {APP}").code == 1)
+    log = bare_phone.jail.call("logcat -d -b main,system,crash").text
     assert f"lowmemorykiller: Kill '{APP}'" in log
-    assert "reason=3 (LOW MEMORY)" in shell(adb_server, phone, f"dumpsys activity exit-info {APP}").text
+    assert "reason=3 (LOW MEMORY)" in bare_phone.jail.call(f"dumpsys activity exit-info {APP}").text
 
 
 @pytest.mark.parametrize(("native", "word"), [(True, "Fatal signal 11 (SIGSEGV)"), (False, "FATAL EXCEPTION: main")])
-def test_a_crash_leaves_its_lines(
-    adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker, native: bool, word: str
-) -> None:
-    pid = start_app(adb_server, phone, apks)
-    phone.faults.crash_app(native=native)
-    assert shell(adb_server, phone, f"ls -d /proc/{pid}").code == 1
-    line = next(row for row in shell(adb_server, phone, "logcat -d -b crash").text.splitlines() if word in row)
+def test_a_crash_leaves_its_lines(bare_phone: VirtualPhone, apks: ApkMaker, native: bool, word: str) -> None:
+    pid = start_app(bare_phone, apks)
+    bare_phone.faults.crash_app(native=native)
+    assert bare_phone.jail.call(f"ls -d /proc/{pid}").code == 1
+    line = next(row for row in bare_phone.jail.call("logcat -d -b crash").text.splitlines() if word in row)
     assert f" {pid} " in line
 
 
-def test_a_reply_comes_back_in_half_once(adb_server: AdbServer, phone: VirtualPhone, apks: ApkMaker) -> None:
-    adb_server.adb("-s", phone.address, "install", str(apks.make(ApkPlan())))
-    reply = phone.path(f"/data/data/{APP}/files/jobs/j/reply.json")
+def test_a_reply_comes_back_in_half_once(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    bare_phone.packages.install(apks.make(ApkPlan()), InstallOptions())
+    reply = bare_phone.path(f"/data/data/{APP}/files/jobs/j/reply.json")
     reply.parent.mkdir(parents=True)
     reply.write_bytes(b"0123456789")
-    phone.faults.half_reply()
+    bare_phone.faults.half_reply()
     read = f"content read --uri content://{APP}.jobs/j/reply.json"
-    assert [shell(adb_server, phone, read).out for _ in range(2)] == [b"01234", b"0123456789"]
+    assert [bare_phone.jail.call(read).out for _ in range(2)] == [b"01234", b"0123456789"]
 
 
-def test_the_clock_jumps(adb_server: AdbServer, phone: VirtualPhone) -> None:
-    before = int(shell(adb_server, phone, "date +%s").out)
-    phone.faults.clock_jump(-86400)
-    assert 86300 < before - int(shell(adb_server, phone, "date +%s").out) <= 86400
+def test_the_clock_jumps(bare_phone: VirtualPhone) -> None:
+    before = int(bare_phone.jail.call("date +%s").out)
+    bare_phone.faults.clock_jump(-86400)
+    assert 86300 < before - int(bare_phone.jail.call("date +%s").out) <= 86400
 
 
 def test_a_server_that_was_killed_starts_again_and_finds_the_phone(adb_server: AdbServer, phone: VirtualPhone) -> None:

@@ -7,11 +7,6 @@ import pytest
 from tests.vphone.phone import VirtualPhone
 
 
-def text_of(phone: VirtualPhone, command: str) -> str:
-    ended = phone.jail.call(command)
-    return ended.out + ended.err
-
-
 @pytest.mark.parametrize(
     ("field", "value", "command", "says"),
     [
@@ -40,9 +35,9 @@ def text_of(phone: VirtualPhone, command: str) -> str:
 def test_the_phone_says_what_the_state_is(
     bare_phone: VirtualPhone, field: str, value: object, command: str, says: str
 ) -> None:
-    assert says not in text_of(bare_phone, command).splitlines()
+    assert says not in bare_phone.jail.call(command).text.splitlines()
     setattr(bare_phone.state, field, value)
-    assert says in text_of(bare_phone, command)
+    assert says in bare_phone.jail.call(command).text
 
 
 @pytest.mark.parametrize(
@@ -80,12 +75,11 @@ def test_what_the_shell_may_not_change_it_cannot(bare_phone: VirtualPhone) -> No
 
 def test_a_setting_that_was_deleted_is_null(bare_phone: VirtualPhone) -> None:
     script = "settings put global a b; settings get global a; settings delete global a; settings get global a"
-    said = bare_phone.jail.call(script)
-    assert said.out.splitlines() == ["b", "Deleted 1 rows", "null"]
+    assert bare_phone.jail.run(script).splitlines() == ["b", "Deleted 1 rows", "null"]
 
 
 def test_a_command_writes_into_files_and_pipes_as_any_other(bare_phone: VirtualPhone) -> None:
     script = (
         "cd /data/local/tmp; (echo a; getprop ro.serialno; echo b) > f; getprop ro.serialno >> f; tail -n 9 f | wc -l"
     )
-    assert bare_phone.jail.call(f"{script}; cat f").out.split() == ["4", "a", "vphone-0", "b", "vphone-0"]
+    assert bare_phone.jail.run(f"{script}; cat f").split() == ["4", "a", "vphone-0", "b", "vphone-0"]

@@ -13,6 +13,7 @@ import pytest
 from tests.vphone.ends import echo_server, wait_for
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
+from tests.vphone.shell import FRAME, Frame
 
 
 def test_devices_lists_what_the_phone_is(adb_server: AdbServer, phone: VirtualPhone) -> None:
@@ -131,6 +132,34 @@ def test_a_forward_reaches_a_socket_of_the_phone(adb_server: AdbServer, phone: V
             link.sendall(b"to the phone")
             assert link.recv(100) == b"to the phone"
         adb_server.adb("-s", phone.address, "forward", "--remove", f"tcp:{bound}")
+
+
+def test_a_forward_reaches_a_local_socket(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    name = f"phonebench-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen()
+        bound = int(adb_server.adb("-s", phone.address, "forward", "tcp:0", f"localabstract:{name}").out)
+        with socket.create_connection(("127.0.0.1", bound), timeout=5) as link, listener.accept()[0] as there:
+            link.sendall(b"to a name")
+            assert there.recv(100) == b"to a name"
+            there.sendall(b"and back")
+            there.shutdown(socket.SHUT_WR)
+            assert link.recv(100) == b"and back"
+    adb_server.adb("-s", phone.address, "forward", "--remove-all")
+
+
+def test_a_terminal_has_the_size_of_the_clients_window(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", adb_server.port), timeout=10) as link,
+        link.makefile("rb") as told,
+    ):
+        for request in (f"host:transport:{phone.address}", "shell,v2,pty:"):
+            link.sendall(f"{len(request):04x}{request}".encode())
+            assert told.read(4) == b"OKAY"
+        for frame, data in ((Frame.WINDOW, b"33x77,0x0\0"), (Frame.STDIN, b"echo =$LINES=$COLUMNS=; exit\n")):
+            link.sendall(FRAME.pack(frame, len(data)) + data)
+        assert b"=33=77=" in told.read()
 
 
 def test_a_forward_to_nothing_closes_and_does_not_hang(adb_server: AdbServer, phone: VirtualPhone) -> None:

@@ -46,7 +46,7 @@ class RunnerApk(Protocol):
         """As in the APK's manifest."""
 
     @property
-    def version(self) -> str:
+    def version_name(self) -> str:
         """As in the APK's manifest."""
 
 
@@ -104,11 +104,11 @@ class Apps:
         sha256 = hashlib.sha256(apk.path.read_bytes()).hexdigest()
         self._store.put(apk.path, sha256)
         try:
-            said = self._install(sha256)
+            said = self._install(sha256, apk.path.stat().st_size)
             if any(code in said for code in _REPLACE):
                 log.info("%s on %s is removed first: %s", apk.app_id, self._cable.serial, said)
                 self._cable.run(f"pm uninstall {shlex.quote(apk.app_id)}", seconds=INSTALL_S)
-                said = self._install(sha256)
+                said = self._install(sha256, apk.path.stat().st_size)
         finally:
             self._forget(sha256)
         if said:
@@ -124,7 +124,7 @@ class Apps:
         installed, apk = self.find(app_id), self._source(runtime)
         if apk is None:
             return self._check_installed(app_id, installed)
-        if installed is not None and installed.version == apk.version:
+        if installed is not None and installed.version == apk.version_name:
             return installed
         return self.install(apk)
 
@@ -138,9 +138,12 @@ class Apps:
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
         return installed
 
-    def _install(self, sha256: str) -> str:
-        """Install the APK in the store; return why the phone refused, empty when it did not."""
-        done = self._cable.run(f"pm install -r -t {FOLDER}/{sha256}", seconds=INSTALL_S)
+    def _install(self, sha256: str, size: int) -> str:
+        """Install the APK in the store; return why the phone refused, empty when it did not.
+
+        From standard input, because a name that does not end in ``.apk`` is not taken everywhere.
+        """
+        done = self._cable.run(f"pm install -r -t -S {size} < {FOLDER}/{sha256}", seconds=INSTALL_S)
         # Old versions of pm exit with 0 whatever happened.
         if "Success" in done.text and not done.exit_code:
             return ""
@@ -161,6 +164,21 @@ def refused_install(serial: str, app_id: str, said: str) -> PhoneError:
     reason = code[0] if code else said[:200]
     message = f"{named(serial)} did not install {app_id!r} ({reason}); {advice.replace('APP', app_id)}"
     return PhoneError(message, trouble=PhoneTrouble.APP, serial=serial, command="pm install", output=said)
+
+
+def built_here() -> ApkSource:
+    """Return the source of the APKs that ``phonebench runner build android`` made on this computer."""
+    found: dict[str, RunnerApk] | None = None
+
+    def source(runtime: str) -> RunnerApk | None:
+        nonlocal found
+        if found is None:
+            from harness.apk import built_apks
+
+            found = {built.runtime.value: built for built in built_apks().values()}
+        return found.get(runtime)
+
+    return source
 
 
 def no_apks(runtime: str) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`

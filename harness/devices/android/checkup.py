@@ -150,7 +150,13 @@ def _describe_state(cable: Cable) -> str:
         "screen": now.screen,
         "in front": now.foreground,
     }
-    return ", ".join(f"{name} {'not told' if value is None else value}" for name, value in told.items())
+    return ", ".join(f"{name} {_word(value)}" for name, value in told.items())
+
+
+def _word(value: str | bool | None) -> str:
+    if value is None:
+        return "not told"
+    return value if isinstance(value, str) else "yes" if value else "no"
 
 
 def _check_screen(cable: Cable) -> str:

@@ -13,15 +13,20 @@ from harness.wire import FailureKind
 
 _SIGKILL = "9"
 _LINES = 40
+_STOPPED = "somebody stopped the runner app"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """How an app ended: the kind of failure, a sentence, and the lines that tell of it."""
+    """How an app ended: the kind of failure, a sentence, and the lines that tell of it.
+
+    ``explained`` is False when neither witness says why it ended, or says that somebody stopped it.
+    """
 
     kind: FailureKind
     message: str
     evidence: str
+    explained: bool = True
 
 
 def classify_death(log_text: str, exit_info: str, *, app_id: str, pid: int | None) -> Death:
@@ -30,7 +35,8 @@ def classify_death(log_text: str, exit_info: str, *, app_id: str, pid: int | Non
     evidence = "\n".join(lines[-_LINES:])
     told = _marked(lines, _MARKS) or _exit_reason(exit_info, pid) or _marked(lines, _SIGNALS)
     kind, message = told or (FailureKind.CRASH, "the runner app ended without a reply")
-    return Death(kind=kind, message=message, evidence=evidence or exit_info.strip()[:2000])
+    explained = told is not None and message != _STOPPED
+    return Death(kind=kind, message=message, evidence=evidence or exit_info.strip()[:2000], explained=explained)
 
 
 _Marks = tuple[tuple[str, FailureKind, str], ...]
@@ -92,7 +98,7 @@ def _exit_reason(text: str, pid: int | None) -> tuple[FailureKind, str] | None:
             case 2 | 4 | 5:
                 return FailureKind.CRASH, "the runner app crashed"
             case 10 | 11:
-                return FailureKind.CRASH, "somebody stopped the runner app"
+                return FailureKind.CRASH, _STOPPED
             case 6:
                 return FailureKind.CRASH, "the phone ended the runner app because it did not respond"
     return None

@@ -33,10 +33,10 @@ _COMPLAINTS = re.compile(r"error|exception|unsupported|usage:|could not find pro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppJob:
-    """A launch: which app, the job's name (new for each launch), and what the activity is told."""
+    """A launch: which app, the job's name (new for each attempt), and what the activity is told."""
 
     app_id: str
-    name: str
+    name: str = ""
     request: bytes
     inputs_sha256: str
     mask: str | None = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.devices.android.cable import Cable
 from harness.devices.android.deadline import Deadline
 from harness.devices.android.deaths import classify_death
 from harness.devices.android.job import (
@@ -32,28 +35,67 @@ _LOG_LINES = 30
 log = logging.getLogger(__name__)
 
 
-def run_launch(tether: Tether, job: AppJob, request: RunRequest, deadline: Deadline, folder: Path) -> Execution:
-    """Start the app, wait for its end, and return what it left; outputs come into ``folder``.
+def run_launch(tether: Tether, job: AppJob, asked: Asked) -> Execution:
+    """Start the app on what ``asked`` asks, wait for its end, and return what it left. ``job`` is without a name.
 
     Whatever the app does is a reply. Raises `PhoneError` when the phone is away for too long.
     """
-    cable = tether.cable
-    pid = tether.again(lambda: start_app(cable, job, write_request(cable, job)))
-    boot_id = tether.facts.boot_id
-    ended = tether.again(lambda: _wait(tether, job, pid, boot_id, deadline), keep=job.app_id)
-    if tether.facts.boot_id != boot_id:
+    loss = tether.last_loss
+    attempts: list[AppJob] = []
+    try:
+        pid = tether.again(lambda: _start(tether.cable, job, attempts))
+        started = Started(job=attempts[-1], pid=pid, boot_id=tether.facts.boot_id, loss=loss)
+        return _end(tether, started, asked)
+    finally:
+        for attempt in attempts:
+            _tidy(tether, attempt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request, until when it must be answered, and the folder of this computer that the outputs come into."""
+
+    request: RunRequest
+    deadline: Deadline
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """An app that was started: its process, the start of the phone that it belongs to, and the loss before it."""
+
+    job: AppJob
+    pid: int | None
+    boot_id: str
+    loss: PhoneError | None
+
+
+def _start(cable: Cable, job: AppJob, attempts: list[AppJob]) -> int | None:
+    """Start the app on a job of a new name.
+
+    A command that a lost phone cut short may still run there, and must find nothing of the next attempt to spoil.
+    """
+    attempts.append(replace(job, name=f"j{secrets.token_hex(8)}"))
+    return start_app(cable, attempts[-1], write_request(cable, attempts[-1]))
+
+
+def _end(tether: Tether, started: Started, asked: Asked) -> Execution:
+    """Wait for the end of the app and tell what came of it."""
+    job, request = started.job, asked.request
+    ended = tether.again(lambda: _wait(tether, started, asked.deadline), keep=job.app_id)
+    if tether.facts.boot_id != started.boot_id:
         return failed(request, FailureKind.LOST, "the phone restarted during the launch")
-    execution = _read(tether, job, request, folder)
+    execution = _read(tether, job, asked)
     if execution is not None:
         return execution
-    if ended is Ended.DEADLINE:
-        tether.again(lambda: stop_app(cable, job.app_id))
-        message = f"the runner gave no reply within {deadline.seconds:g} s and was stopped"
-        return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))
-    return _dead(tether, job, request, pid)
+    if ended is Ended.APP:
+        return _dead(tether, started, request)
+    tether.again(lambda: stop_app(tether.cable, job.app_id))
+    message = f"the runner gave no reply within {asked.deadline.seconds:g} s and was stopped"
+    return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))
 
 
-def tidy(tether: Tether, job: AppJob) -> None:
+def _tidy(tether: Tether, job: AppJob) -> None:
     """Remove the job from the phone; one that stays there does no harm, since each launch has a new name."""
     try:
         remove_job(tether.cable, job)
@@ -61,24 +103,24 @@ def tidy(tether: Tether, job: AppJob) -> None:
         log.info("job %s stays on %s: %s", job.name, tether.cable.serial, error)
 
 
-def _wait(tether: Tether, job: AppJob, pid: int | None, boot_id: str, deadline: Deadline) -> Ended:
+def _wait(tether: Tether, started: Started, deadline: Deadline) -> Ended:
     # After a restart the number may be that of a stranger.
-    if tether.facts.boot_id != boot_id:
+    if tether.facts.boot_id != started.boot_id:
         return Ended.APP
-    present = pid or find_pid(tether.cable, job)
-    if present is None:
+    pid = started.pid or find_pid(tether.cable, started.job)
+    if pid is None:
         return Ended.APP
-    return wait_for_end(tether.cable, job, present, deadline, closing=tether.closing)
+    return wait_for_end(tether.cable, started.job, pid, deadline, closing=tether.closing)
 
 
-def _read(tether: Tether, job: AppJob, request: RunRequest, folder: Path) -> Execution | None:
+def _read(tether: Tether, job: AppJob, asked: Asked) -> Execution | None:
     """Fetch what the app left, None when there is no reply. What came over half is fetched again: it was whole."""
     execution: Execution | None = None
     for _ in range(_READS):
         data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE), keep=job.app_id)
         if data is None:
             return execution
-        execution = believed(data, request, _outputs(tether, job, folder))
+        execution = believed(data, asked.request, _outputs(tether, job, asked.folder))
         if execution.reply_bytes == data:
             break
     return execution
@@ -94,11 +136,18 @@ def _outputs(tether: Tether, job: AppJob, folder: Path) -> Path | None:
     return path
 
 
-def _dead(tether: Tether, job: AppJob, request: RunRequest, pid: int | None) -> Execution:
-    """Say why the app ended without a reply."""
+def _dead(tether: Tether, started: Started, request: RunRequest) -> Execution:
+    """Say why the app ended without a reply.
+
+    Raises the loss when the phone was away during the launch and nothing else explains the end: what was started twice,
+    or stopped by mistake, because of a cable must not look like a crash of the model.
+    """
+    job, loss = started.job, tether.last_loss
     log_text = tether.again(lambda: read_log(tether.cable))
     exit_info = tether.again(lambda: read_exit_info(tether.cable, job.app_id))
-    death = classify_death(log_text, exit_info, app_id=job.app_id, pid=pid)
+    death = classify_death(log_text, exit_info, app_id=job.app_id, pid=started.pid)
+    if not death.explained and loss is not None and loss is not started.loss:
+        raise loss
     return failed(request, death.kind, death.message, detail=death.evidence)
 
 

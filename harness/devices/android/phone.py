@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import secrets
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +14,16 @@ from filelock import FileLock, Timeout
 
 from harness.artifacts.manifest import file_sha256
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apps import APP_IDS, RUNTIMES, Apps, app_id_of
+from harness.devices.android.apps import APP_IDS, RUNTIMES, Apps, app_id_of, built_here
 from harness.devices.android.cable import Cable
 from harness.devices.android.clusters import read_mask
 from harness.devices.android.deadline import within
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, read_facts
 from harness.devices.android.job import AppJob, stop_orphans
-from harness.devices.android.launch import run_launch, tidy
+from harness.devices.android.launch import Asked, run_launch
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
-from harness.devices.android.state import PhoneState, Watch, read_state, state_conditions
+from harness.devices.android.state import Watch, read_state, state_conditions
 from harness.devices.android.tether import PhoneOptions, Tether
 from harness.devices.android.upkeep import check_unlocked, keep_ready, put_back
 from harness.devices.device import Execution
@@ -34,9 +32,6 @@ from harness.measurement import Condition, DeviceInfo, Readiness
 from harness.phonesettings import AS_IT_IS, PhoneSettings
 from harness.scratch import make_scratch, remove_scratch
 from harness.wire import RunRequest, encode
-
-# The window manager knows no front for a moment when an app ends.
-_FRONT_TRIES, _FRONT_PAUSE_S = 5, 0.3
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +46,8 @@ def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> It
     server = server_of()
     ensure_server(server)
     listed = choose_phone(list_phones(server), serial)
-    with open_phone(Cable(server, listed.serial), key=key, options=PhoneOptions(settings=settings)) as phone:
+    options = PhoneOptions(apks=built_here(), settings=settings)
+    with open_phone(Cable(server, listed.serial), key=key, options=options) as phone:
         yield phone
 
 
@@ -83,6 +79,7 @@ class AndroidPhone:
         self._apps = Apps(tether.cable, self._store, tether.options.apks)
         self._mask: str | None = None
         self._folder: Path | None = None
+        self._front: str | None = None
         self._digests: dict[tuple[Path, int, int], str] = {}
         tether.on_return(self._store.forget)
 
@@ -110,12 +107,21 @@ class AndroidPhone:
         return tuple(condition for condition in found if condition is not None)
 
     def readiness(self) -> Readiness:
-        return self._tether.again(lambda: _settled(self._cable)).readiness()
+        """Return the state; a runner app in front, or nothing for a moment as one ends, is no change of the front."""
+        now = self._tether.again(lambda: read_state(self._cable)).readiness()
+        if now.foreground in (None, *APP_IDS):
+            return replace(now, foreground=self._front)
+        self._front = now.foreground
+        return now
 
     def rest(self, seconds: float) -> None:
         """Wait; a phone that is being closed is not waited for."""
         if self._tether.closing.wait(seconds):
             self._tether.check_open()
+
+    def install(self, runtime: str) -> str:
+        """Install the app of a runtime where it is missing or another than the one built here; return its version."""
+        return self._tether.again(lambda: self._apps.ensure(runtime)).version
 
     def push(self, path: Path, sha256: str) -> bool:
         return self._tether.again(lambda: self._store.put(path, sha256))
@@ -128,8 +134,8 @@ class AndroidPhone:
         job = self._tether.again(lambda: self._make_job(request, inputs, runtime))
         self._folder = self._folder or make_scratch("android")
         with Watch(self._cable, deadline_s + 60) as watch:
-            execution = run_launch(self._tether, job, request, within(deadline_s), self._folder)
-        tidy(self._tether, job)
+            asked = Asked(request=request, deadline=within(deadline_s), folder=self._folder)
+            execution = run_launch(self._tether, job, asked)
         return replace(execution, watch=watch.samples)
 
     def clean(self) -> None:
@@ -156,7 +162,6 @@ class AndroidPhone:
         check_unlocked(self._cable)
         return AppJob(
             app_id=app_id_of(runtime),
-            name=f"j{secrets.token_hex(8)}",
             request=encode(request),
             inputs_sha256=digest,
             mask=self._mask,
@@ -170,17 +175,6 @@ class AndroidPhone:
         if known not in self._digests:
             self._digests[known] = file_sha256(path)
         return self._digests[known]
-
-
-def _settled(cable: Cable) -> PhoneState:
-    """The state, once the window manager knows what is in front."""
-    state = read_state(cable)
-    for _ in range(_FRONT_TRIES):
-        if state.window.foreground is not None:
-            break
-        time.sleep(_FRONT_PAUSE_S)
-        state = read_state(cable)
-    return state
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from harness.errors import PhoneError, PhoneTrouble, UsageError
 PORT_VARIABLES = ("PHONEBENCH_ADB_PORT", "ANDROID_ADB_SERVER_PORT")
 HOST_VARIABLES = ("PHONEBENCH_ADB_HOST", "ANDROID_ADB_SERVER_ADDRESS")
 START_VARIABLE = "PHONEBENCH_ADB_START"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ASK_S = 5.0
 START_S = 20.0
 
@@ -72,9 +73,9 @@ def ensure_server(server: Server, environment: Mapping[str, str] = os.environ) -
     try:
         return server_version(server)
     except PhoneError as error:
-        local = server.host in ("127.0.0.1", "localhost", "::1")
+        may_start = server.host in _LOOPBACK and environment.get(START_VARIABLE) != "never"
         # Something that answers and is no adb server must not get a second one beside it.
-        if not local or environment.get(START_VARIABLE) == "never" or error.__cause__ is None:
+        if not may_start or not isinstance(error.__cause__, ConnectionRefusedError):
             raise
     _start(server, environment)
     return server_version(server)
@@ -183,7 +184,7 @@ def _start(server: Server, environment: Mapping[str, str]) -> None:
     try:
         import adbutils
 
-        binary = adbutils.adb_path()
+        binary = environment.get("ADBUTILS_ADB_PATH") or adbutils.adb_path()
     except (ImportError, RuntimeError, OSError) as error:
         raise phone_error(PhoneTrouble.NO_ADB, "there is no adb on this computer", output=str(error)) from error
     command = [binary, "-P", str(server.port), "start-server"]

@@ -37,11 +37,15 @@ class PhoneOptions:
 
 
 class Tether:
-    """A phone that is held. ``facts`` are those since it came back last, ``closing`` is set when it is let go."""
+    """A phone that is held. ``facts`` are those since it came back last, ``closing`` is set when it is let go.
+
+    ``last_loss`` is why it was away last, None when it never was.
+    """
 
     def __init__(self, cable: Cable, facts: PhoneFacts, options: PhoneOptions) -> None:
         self.cable, self.facts, self.options = cable, facts, options
         self.closing = threading.Event()
+        self.last_loss: PhoneError | None = None
         self._forgets: list[Callable[[], None]] = []
 
     def on_return(self, forget: Callable[[], None]) -> None:
@@ -69,6 +73,7 @@ class Tether:
 
     def _come_back(self, cause: PhoneError, keep: str) -> None:
         options = self.options
+        self.last_loss = cause
         log.warning("%s; waiting up to %g s for it", cause, options.back_s)
         self.facts = come_back(self.cable, cause, back_s=options.back_s, boot_s=options.boot_s)
         for forget in self._forgets:

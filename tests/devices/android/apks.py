@@ -20,13 +20,13 @@ class TinyApk:
 
     path: Path
     app_id: str
-    version: str
+    version_name: str
 
 
 def tiny(apks: ApkMaker, plan: ApkPlan | None = None) -> TinyApk:
     """Return the APK of ``plan``, by default the app of ONNX Runtime of this version."""
     wanted = plan or replace(ApkPlan(), version_name=VERSION)
-    return TinyApk(path=apks.make(wanted), app_id=wanted.package, version=wanted.version_name)
+    return TinyApk(path=apks.make(wanted), app_id=wanted.package, version_name=wanted.version_name)
 
 
 def apk_source(*built: TinyApk) -> Callable[[str], RunnerApk | None]:

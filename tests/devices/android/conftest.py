@@ -44,7 +44,8 @@ def standin(launch: Launch) -> list[str]:
     store = launch.root / FOLDER.lstrip("/")
     extras = launch.extras
     told = (str(launch.files), extras["job"], str(store), extras["inputs"])
-    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *told]
+    asked = [str(launch.root / extras["request"].lstrip("/"))] if "request" in extras else []
+    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *told, *asked]
 
 
 @pytest.fixture

@@ -1,21 +1,26 @@
 """Stands in for a runner app on the virtual phone: the computer's own runner, on a job laid out as the app has it.
 
-``python standin.py PATHS FILES JOB STORE INPUTS``, as the activity is told. Under the name of an app a Python does not
-find its environment, so ``PATHS`` are those of the one that started it.
+``python standin.py PATHS FILES JOB STORE INPUTS [REQUEST]``, as the activity is told. Under the name of an app a Python
+does not find its environment, so ``PATHS`` are those of the one that started it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 
-def main(files: str, job: str, store: str, inputs: str) -> None:
+def main(files: str, job: str, store: str, inputs: str, *told: str) -> None:
     from harness.host_runner.job import run_job, write_reply
     from harness.wire import REQUEST_FILE, decode_request
 
     folder = Path(files) / "jobs" / job
+    for file in told:
+        # Where the request comes as a file, the job's folder is made by the app.
+        folder.mkdir(parents=True)
+        shutil.copyfile(file, folder / REQUEST_FILE)
     request = decode_request((folder / REQUEST_FILE).read_bytes())
     digests = {part.file: part.sha256 for part in request.artifact.files} | {request.inputs.file: inputs}
     for name, digest in digests.items():

@@ -67,7 +67,7 @@ def test_an_app_that_is_not_the_one_that_was_built_is_replaced(
     cable: Cable, store: PhoneStore, phone: VirtualPhone, onnx_apk: TinyApk, other_apk: TinyApk
 ) -> None:
     apps(cable, store, other_apk).ensure("onnxruntime")
-    assert installed(phone) == other_apk.version
+    assert installed(phone) == other_apk.version_name
     apps(cable, store, onnx_apk).ensure("onnxruntime")
     assert installed(phone) == VERSION
 
@@ -93,7 +93,7 @@ def test_a_maker_who_asks_on_the_screen_is_told(
 def test_a_file_that_is_no_apk_is_refused(cable: Cable, store: PhoneStore, tmp_path: Path) -> None:
     path = tmp_path / "broken.apk"
     path.write_bytes(b"not an APK")
-    apk = TinyApk(path=path, app_id=APP, version=VERSION)
+    apk = TinyApk(path=path, app_id=APP, version_name=VERSION)
     with pytest.raises(PhoneError, match="build the APK again"):
         apps(cable, store, apk).ensure("onnxruntime")
 

@@ -85,6 +85,16 @@ def test_what_a_phone_is_and_how_it_is(android: AndroidPhone, phone: VirtualPhon
     assert android.passively_cooled
 
 
+def test_a_launch_is_no_change_of_the_front_and_another_app_is(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    before = android.readiness()
+    launched(android, work)
+    assert android.readiness().foreground == before.foreground == "com.android.launcher3"
+    phone.state.foreground = "com.example.game/com.example.game.Main"
+    assert android.readiness().foreground == "com.example.game"
+
+
 def test_an_artifact_that_was_not_pushed_is_asked_for(android: AndroidPhone, work: Work) -> None:
     with pytest.raises(DeviceError, match="push it before the launch"):
         android.execute(work.request, work.inputs, DEADLINE_S)

@@ -1,21 +1,14 @@
-"""What the Android driver costs: files against the adb command line, and the way from the command to the app's start.
-
-Both on one virtual phone behind one real adb server, in turns in one run.
-"""
+"""The way from ``phonebench run`` to the app's start on a warm phone, against the same by hand, in turns."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 from harness.devices.android.apps import app_id_of
-from harness.devices.android.cable import Cable
 from harness.devices.android.job import ACTIVITY
-from harness.devices.android.link import Server
 from harness.devices.android.phone_store import FOLDER
 from harness.wire import REPLY_FILE, REQUEST_FILE, encode
 from tests.conftest import call_phonebench
@@ -27,54 +20,19 @@ from tests.vphone.apps import Launch
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer, adb_binary
 
-FILE_BYTES = 64 << 20
-PAIRS = 7
 WARM_PAIRS = 5
 
 
-def android(folder: Path) -> None:
-    """Print what was measured in ``folder``, with each of the adb servers that is installed."""
-    for adb in Adb:
-        binary = adb_binary(adb)
-        if binary is None:
-            _say(f"the adb of {adb.value} is not installed")
-            continue
-        place = folder / adb.value
-        with AdbServer(place / "adb", binary) as server, VirtualPhone(place / "phone") as phone:
-            server.connect(phone)
-            server.wait_state(phone, "device")
-            _files(adb, place, server, phone)
-            if adb is Adb.WHEEL:
-                _start(place, server, phone)
-
-
-def _files(adb: Adb, folder: Path, server: AdbServer, phone: VirtualPhone) -> None:
-    source, back = folder / "file.bin", folder / "back.bin"
-    source.write_bytes(os.urandom(FILE_BYTES))
-    cable = Cable(Server(port=server.port), phone.address)
-    remote = "/data/local/tmp/file.bin"
-    _compare(
-        f"push of 64 MiB, {adb.value}",
-        lambda: cable.push(source, remote),
-        lambda: server.adb("-s", phone.address, "push", str(source), remote),
-    )
-    _compare(
-        f"pull of 64 MiB, {adb.value}",
-        lambda: cable.pull(remote, back),
-        lambda: server.adb("-s", phone.address, "pull", remote, str(back)),
-    )
-
-
-def _compare(name: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(PAIRS):
-        for kept, work in zip(times, (ours, theirs), strict=True):
-            began = time.monotonic()
-            work()
-            kept.append(time.monotonic() - began)
-    ratio = median(own / other for own, other in zip(*times, strict=True))
-    speed = FILE_BYTES / 1e6 / median(times[0])
-    _say(f"{name}: driver takes {ratio:.2f} x the adb command line ({speed:.0f} MB/s; median of {PAIRS} pairs)")
+def phone_run(folder: Path) -> None:
+    """Print how much longer the command takes to the app's start than a person's first two commands do."""
+    binary = adb_binary(Adb.WHEEL)
+    if binary is None:
+        _say("adbutils, which brings adb, is not installed")
+        return
+    with AdbServer(folder / "adb", binary) as server, VirtualPhone(folder / "phone") as phone:
+        server.connect(phone)
+        server.wait_state(phone, "device")
+        _start(folder, server, phone)
 
 
 def _start(folder: Path, server: AdbServer, phone: VirtualPhone) -> None:
@@ -138,5 +96,5 @@ def _read(store: str) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"android: {line}\n")
+    sys.stdout.write(f"phone-run: {line}\n")
     sys.stdout.flush()

@@ -1,0 +1,46 @@
+"""The version of an app, which names everything that it is built from: so an old one on a phone is told from the right.
+
+The key that signs is not in it; a phone tells another signer by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import harness
+from harness.apk.records import Abi, Runtime
+from harness.errors import BuildError
+
+SOURCES = Path(harness.__file__).parents[1] / "android_runner"
+_DIGITS = 12
+# Part of every app, beside the runtime's own module.
+_SHARED = ("pom.xml", "core/pom.xml", "core/src/main", "app/pom.xml", "app/src/main")
+
+
+def sources() -> Path:
+    """Return the folder of the runner's sources. Raises `BuildError` for a package without a checkout around it."""
+    if not (SOURCES / "pom.xml").is_file():
+        msg = (
+            f"the Android runner's sources are not at {str(SOURCES)!r}: clone phonebench, and pip install -e its folder"
+        )
+        raise BuildError(msg)
+    return SOURCES
+
+
+def version_name(
+    runtime: Runtime, *, abis: Sequence[Abi], library_sha256: str, debuggable: bool, folder: Path | None = None
+) -> str:
+    """Return ``0.1.0+`` and 12 hexadecimal digits over the sources, the library, the machines and the kind of build."""
+    root = folder or sources()
+    digest = hashlib.sha256(f"{runtime.value} {sorted(abis)} {library_sha256} {debuggable}".encode())
+    for part in (*_SHARED, f"{runtime.value}/pom.xml", f"{runtime.value}/src/main"):
+        for file in _files(root / part):
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest.update(f"\n{file.relative_to(root).as_posix()}\0{content}".encode())
+    return f"{harness.__version__}+{digest.hexdigest()[:_DIGITS]}"
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

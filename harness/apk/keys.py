@@ -1,0 +1,56 @@
+"""The key that signs the apps: one that the user gives, or one that is made once and kept.
+
+A phone takes a newer app only from the signer of the older one, so the key must outlive every clean build.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.apk.tools import Tool, Toolbox
+from harness.errors import UsageError
+
+ALIAS = "phonebench"
+_STORE, _PASSWORD = "android-runner.p12", "android-runner.password"
+_YEARS_100_DAYS = "36500"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key store, the file that holds its password, and the name of the key in it."""
+
+    store: Path
+    password_file: Path
+    alias: str = ALIAS
+
+
+def given_key(store: Path, password_file: Path | None, alias: str) -> SigningKey:
+    """Return the user's own key. Raises `UsageError` when a file of it is not there."""
+    if password_file is None:
+        msg = f"--key {str(store)!r} needs the file with its password: give --key-password FILE"
+        raise UsageError(msg)
+    for file in (store, password_file):
+        if not file.is_file():
+            msg = f"there is no file {str(file)!r}: give the key store with --key, its password with --key-password"
+            raise UsageError(msg)
+    return SigningKey(store=store, password_file=password_file, alias=alias)
+
+
+def own_key(folder: Path, tools: Toolbox) -> SigningKey:
+    """Return the key in ``folder``, made when it is not there yet. Raises `BuildError`, `OSError`."""
+    key = SigningKey(store=folder / _STORE, password_file=folder / _PASSWORD)
+    if key.store.is_file() and key.password_file.is_file():
+        return key
+    tools.find(Tool.KEYTOOL)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A key store without its password, or the reverse, is what an interrupted build left.
+    key.store.unlink(missing_ok=True)
+    key.password_file.touch(mode=0o600)
+    key.password_file.write_text(secrets.token_hex(24), encoding="ascii")
+    arguments = ["-genkeypair", "-alias", ALIAS, "-keyalg", "RSA", "-keysize", "3072", "-sigalg", "SHA256withRSA"]
+    arguments += ["-validity", _YEARS_100_DAYS, "-dname", "CN=phonebench runner", "-storetype", "PKCS12"]
+    arguments += ["-keystore", str(key.store), "-storepass:file", str(key.password_file)]
+    tools.run(Tool.KEYTOOL, *arguments, what="making the key that signs the Android runner")
+    return key

@@ -1,0 +1,161 @@
+"""Where each runtime's library for Android comes from, and how it is taken apart.
+
+The first source that resolves is used: the publisher's own Maven coordinate, then a package of npm that carries the
+same library. What is fetched must have the digest that is pinned here, where one could be pinned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.apk.pins import SOURCES, MavenFile, NpmFile
+from harness.apk.records import Abi, Runtime
+from harness.apk.tools import Tool, Toolbox
+from harness.apk.verify import file_sha256
+from harness.errors import BuildError, UsageError
+
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """A runtime's library taken apart: jars of classes, and native libraries below ``<folder>/<abi>/``."""
+
+    title: str
+    classes: tuple[Path, ...]
+    natives: Path
+    sha256: str
+
+    def native_files(self, abi: Abi) -> tuple[Path, ...]:
+        """Return the native libraries for a machine, by name."""
+        return tuple(sorted((self.natives / abi.value).glob("*.so")))
+
+    def abis(self) -> tuple[Abi, ...]:
+        """Return the machines that it has native code for."""
+        return tuple(abi for abi in Abi if self.native_files(abi))
+
+
+def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path | None = None) -> Library:
+    """Return the library of ``runtime`` below ``folder``, fetched or from a file that the user gives.
+
+    Raises `BuildError` that names the file to get when no source resolves, `UsageError` for a file that is none.
+    """
+    chosen = SOURCES[runtime]
+    if given is not None:
+        if not zipfile.is_zipfile(given):
+            msg = f"the library {str(given)!r} is no .aar: give the file that the publisher of {runtime.value} released"
+            raise UsageError(msg)
+        shared = _fetch_all(chosen.companions, folder / "downloads", tools)
+        return _take_apart(given.name, [given, *shared], folder / runtime.value)
+    refusals = []
+    for source in chosen.sources:
+        try:
+            files = _fetch_all((*source.files, *chosen.companions), folder / "downloads", tools)
+        except BuildError as error:
+            refusals.append(f"{source.title}: {str(error).splitlines()[0]}")
+            continue
+        return _take_apart(source.title, files, folder / runtime.value)
+    msg = (
+        f"no source of the {runtime.value} library for Android resolves ({'; '.join(refusals)}). "
+        f"Get {chosen.file_to_get} and give it with --library"
+    )
+    raise BuildError(msg)
+
+
+def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:
+    """Return an artifact in ``folder``, fetched unless it is there. Raises `BuildError`."""
+    return _fetch_all([file], folder, tools)[0]
+
+
+def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbox) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path for file in files for path in _fetch(file, folder, tools)]
+
+
+def _fetch(file: MavenFile | NpmFile, folder: Path, tools: Toolbox) -> Iterator[Path]:
+    """Fetch one file, unless it is there already and the one that is pinned."""
+    path = folder / file.name
+    if not (path.is_file() and file.sha256 in (None, file_sha256(path))):
+        path.unlink(missing_ok=True)
+        match file:
+            case MavenFile():
+                arguments = [f"-Dartifact={file.coordinate}:{file.kind}", f"-DoutputDirectory={folder}"]
+                tools.run(Tool.MAVEN, "-q", "-B", _COPY, *arguments, what=f"fetching {file.coordinate}")
+            case NpmFile():
+                tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
+        if not path.is_file():
+            msg = f"{file.name!r} was fetched without an error, but it is not in {str(folder)!r}"
+            raise BuildError(msg)
+        found = file_sha256(path)
+        if file.sha256 not in (None, found):
+            msg = f"{file.name!r} has sha256 {found}, pinned is {file.sha256}: it is not the file that was checked"
+            raise BuildError(msg)
+    yield from [path] if isinstance(file, MavenFile) else _members(path, file)
+
+
+def _members(path: Path, file: NpmFile) -> Iterator[Path]:
+    """Take the wanted files out of a package of npm; a native library keeps the folder of its machine."""
+    below = path.with_suffix("")
+    with tarfile.open(path) as archive:
+        for member in file.members:
+            found = archive.extractfile(f"package/{member}")
+            if found is None:
+                msg = f"{path.name!r} has no file {member!r}"
+                raise BuildError(msg)
+            parts = PurePosixPath(member).parts[-2:]
+            target = below.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(found.read())
+            yield target
+
+
+def _take_apart(title: str, files: Sequence[Path], folder: Path) -> Library:
+    """Sort classes and native libraries of ``files`` (``.aar``, ``.jar``, ``<abi>/*.so``) into ``folder``."""
+    natives = folder / "natives"
+    classes: list[Path] = []
+    digest = hashlib.sha256()
+    _empty(folder)
+    for at, file in enumerate(files):
+        digest.update(f"{file.name}\0{file_sha256(file)}\n".encode())
+        if file.suffix == ".jar":
+            classes.append(file)
+        elif file.suffix == ".so":
+            _native(natives, Abi(file.parent.name), file.name, file.read_bytes())
+        else:
+            classes += _open_aar(file, natives, folder / f"{at}-classes.jar")
+    return Library(title=title, classes=tuple(classes), natives=natives, sha256=digest.hexdigest())
+
+
+def _open_aar(file: Path, natives: Path, classes: Path) -> list[Path]:
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            parts = PurePosixPath(name).parts
+            if len(parts) == 3 and parts[0] == "jni" and name.endswith(".so"):
+                _native(natives, Abi(parts[1]), parts[2], archive.read(name))
+        if "classes.jar" not in archive.namelist():
+            msg = f"{file.name!r} has no classes.jar: it is no library of Android"
+            raise UsageError(msg)
+        classes.write_bytes(archive.read("classes.jar"))
+    with zipfile.ZipFile(classes) as jar:
+        return [classes] if any(name.endswith(".class") for name in jar.namelist()) else []
+
+
+def _native(natives: Path, abi: Abi, name: str, data: bytes) -> None:
+    """Put one native library in its place. Raises `BuildError` when another of that name is there."""
+    path = natives / abi.value / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_bytes() != data:
+        msg = f"two libraries clash: both bring {name!r} for {abi.value}, and the files differ"
+        raise BuildError(msg)
+    path.write_bytes(data)
+
+
+def _empty(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()

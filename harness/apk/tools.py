@@ -1,0 +1,86 @@
+"""The programs that an APK is made with: where they are, and how they are run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from harness.errors import BuildError
+
+_TAIL_LINES = 25
+
+
+class Tool(StrEnum):
+    """A program by the name of its command."""
+
+    JAVA = "java"
+    JAVAC = "javac"
+    KEYTOOL = "keytool"
+    MAVEN = "mvn"
+    NPM = "npm"
+    AAPT2 = "aapt2"
+    APKSIGNER = "apksigner"
+
+
+# What brings it: the package of Debian, and whether the build-tools of an Android SDK have it too.
+_DEBIAN: dict[Tool, str] = {
+    Tool.JAVA: "openjdk-17-jdk-headless",
+    Tool.JAVAC: "openjdk-17-jdk-headless",
+    Tool.KEYTOOL: "openjdk-17-jdk-headless",
+    Tool.MAVEN: "maven",
+    Tool.NPM: "npm",
+    Tool.AAPT2: "aapt",
+    Tool.APKSIGNER: "apksigner",
+}
+_IN_SDK = (Tool.AAPT2, Tool.APKSIGNER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolbox:
+    """Finds the tools: on ``search`` (a PATH, None for the process's own), then in an SDK's newest build-tools."""
+
+    search: str | None = None
+    sdk: Path | None = None
+
+    def find(self, tool: Tool) -> Path:
+        """Return the path of a tool. Raises `BuildError` that says what to install."""
+        found = shutil.which(tool.value, path=self.search) or self._in_sdk(tool)
+        if found is None:
+            sdk = ", or give an Android SDK with --sdk" if tool in _IN_SDK else ""
+            mend = f"apt-get install {_DEBIAN[tool]}{sdk}"
+            msg = f"building the Android runner needs {tool.value!r}, which is not in PATH: {mend}"
+            raise BuildError(msg)
+        return Path(found)
+
+    def missing(self, tools: Sequence[Tool]) -> tuple[Tool, ...]:
+        """Return those of ``tools`` that cannot be found."""
+        return tuple(t for t in tools if shutil.which(t.value, path=self.search) is None and self._in_sdk(t) is None)
+
+    def run(self, tool: Tool, *arguments: str | Path, cwd: Path | None = None, what: str) -> str:
+        """Run a tool and return its standard output. Raises `BuildError` with the end of what it said."""
+        command = [str(self.find(tool)), *map(str, arguments)]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
+            msg = f"{what} failed: {tool.value!r} ended with {done.returncode} and said:\n{said}"
+            raise BuildError(msg)
+        return done.stdout
+
+    def java_home(self) -> Path:
+        """Return the folder of the JDK, whose classes the dex compiler needs. Raises `BuildError`."""
+        self.find(Tool.JAVAC)
+        return self.find(Tool.JAVAC).resolve().parents[1]
+
+    def _in_sdk(self, tool: Tool) -> str | None:
+        if self.sdk is None or tool not in _IN_SDK:
+            return None
+        versions = sorted(self.sdk.glob(f"build-tools/*/{tool.value}"), key=lambda path: _numbers(path.parent.name))
+        return str(versions[-1]) if versions else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.replace("-", ".").split(".") if part.isdecimal())

@@ -1,0 +1,137 @@
+"""``phonebench runner``: the apps that measure on phones."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from harness.cli.console import print_json, print_table
+from harness.cli.options import json_option, listed, together
+
+if TYPE_CHECKING:
+    from harness.apk import ApkOptions, BuiltApk, Runtime, SigningKey, Toolbox
+
+_FILE = click.Path(path_type=Path)
+_Name = TypeVar("_Name", bound=StrEnum)
+
+build_options = together(
+    listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: all]"),
+    listed("--abi", help="Machines: arm64-v8a, armeabi-v7a, x86_64, x86.  [default: arm64-v8a]"),
+    click.option("--library", type=_FILE, help="Use this .aar as the runtime's library; with one --runtime."),
+    click.option("--key", type=_FILE, help="Sign with this key store.  [default: one that is made once]"),
+    click.option("--key-password", type=_FILE, help="The file that holds the password of --key."),
+    click.option("--key-alias", default="phonebench", show_default=True, help="The name of the key in --key."),
+    click.option("--debuggable", is_flag=True, help="Allow run-as; it slows Java code, and each reply says so."),
+    click.option("--sdk", type=_FILE, envvar="ANDROID_HOME", show_envvar=True, help="An Android SDK with build-tools."),
+    click.option("--out", type=_FILE, help="Where the APKs go.  [default: android_runner/apks]"),
+)
+
+
+@click.group()
+def runner() -> None:
+    """Build the apps that measure on phones, and install them."""
+
+
+@runner.command()
+@click.argument("system", type=click.Choice(["android"]))
+@build_options
+@json_option
+def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  there is one system yet
+    """Build, sign and verify the APKs from a checkout, with a JDK and Maven."""
+    from harness.apk import build_apk, default_workshop
+    from harness.errors import BuildError
+
+    runtimes, options = _asked(given)
+    shop = default_workshop(sdk=given["sdk"], out=given["out"])
+    key = _key(given, shop.tools)
+    built, failed = [], []
+    for runtime in runtimes:
+        click.echo(f"building the {runtime.value} app", err=True)
+        try:
+            built.append(build_apk(runtime, options, key, shop))
+        except BuildError as error:
+            failed.append(f"{runtime.value}: {error}")
+    _show(built, failed, as_json=as_json)
+    return BuildError.exit_code if failed else 0
+
+
+@runner.command()
+@click.argument("system", type=click.Choice(["android"]))
+@click.option("-d", "--device", default="android", show_default=True, metavar="android[:SERIAL]", help="Which phone.")
+@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built here]")
+@json_option
+def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], ...]) -> int:  # noqa: ARG001
+    """Install the APKs that are built here on a phone, where they are missing or of another version."""
+    from harness.apk import Runtime, built_apks
+    from harness.devices import install_apps
+    from harness.errors import DeviceError, UsageError
+
+    wanted = _names(runtime, Runtime, kind="runtime") or tuple(built_apks())
+    if not wanted:
+        msg = "no APK is built here; make them with: phonebench runner build android"
+        raise UsageError(msg)
+    done = install_apps(device, tuple(name.value for name in wanted))
+    if as_json:
+        rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in done]
+        print_json({"schema": 1, "apps": rows})
+    else:
+        print_table(("runtime", "on the phone", ""), [(app.runtime, app.version or "no", app.error) for app in done])
+    return DeviceError.exit_code if any(app.error for app in done) else 0
+
+
+def _asked(given: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:
+    """Return which apps to build, and how. Raises `UsageError`."""
+    from harness.apk import Abi, ApkOptions, Runtime
+    from harness.errors import UsageError
+
+    runtimes = _names(given["runtime"], Runtime, kind="runtime") or tuple(Runtime)
+    abis = _names(given["abi"], Abi, kind="ABI") or (Abi.ARM64,)
+    library: Path | None = given["library"]
+    if library is not None and len(runtimes) != 1:
+        msg = f"--library {str(library)!r} is the library of one runtime: name it with --runtime"
+        raise UsageError(msg)
+    return runtimes, ApkOptions(abis=tuple(sorted(abis)), debuggable=given["debuggable"], library=library)
+
+
+def _names(given: tuple[list[str], ...], names: type[_Name], *, kind: str) -> tuple[_Name, ...]:
+    """Return the names given as members, each once. Raises `UnknownNameError`."""
+    from harness.errors import UnknownNameError
+
+    asked = [text for part in given for text in part]
+    for text in asked:
+        if text not in set(names):
+            raise UnknownNameError(text, kind=kind, allowed=[name.value for name in names])
+    return tuple(dict.fromkeys(names(text) for text in asked))
+
+
+def _key(given: dict[str, Any], tools: Toolbox) -> SigningKey:
+    from harness.apk import default_key, given_key
+
+    if given["key"] is None:
+        return default_key(tools)
+    return given_key(given["key"], given["key_password"], given["key_alias"])
+
+
+def _show(built: list[BuiltApk], failed: list[str], *, as_json: bool) -> None:
+    import msgspec
+
+    from harness.report import units
+
+    if as_json:
+        apks = [msgspec.to_builtins(apk.facts) | {"path": str(apk.path)} for apk in built]
+        print_json({"schema": 1, "apks": apks, "failed": failed})
+    elif built:
+        titles = ("runtime", "version", "machines", "size", "16 KB pages", "library", "file")
+        print_table(titles, [_row(apk, units.size(apk.facts.bytes)) for apk in built])
+    for reason in failed:
+        click.echo(f"phonebench: {reason}", err=True)
+
+
+def _row(apk: BuiltApk, size: str) -> tuple[str, ...]:
+    small = sorted({native.name for native in apk.facts.natives if native.page_bytes < 16_384})
+    pages = f"not {', '.join(small)}" if small else "yes"
+    abis = ", ".join(abi.value for abi in apk.abis)
+    return (apk.runtime.value, apk.version_name, abis, size, pages, apk.facts.library, str(apk.path))
