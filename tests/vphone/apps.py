@@ -167,7 +167,12 @@ class Apps:
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         process = self._jail.spawn_outside(["bash", "-c", START, package.name, *command], pipes)
         assert process.stdout is not None
-        return Running(package=package, pid=int(process.stdout.readline()), process=process)
+        number = process.stdout.readline()
+        if not number:
+            process.communicate()
+            msg = f"{package.name!r} did not start; the phone is being switched off"
+            raise JailError(msg)
+        return Running(package=package, pid=int(number), process=process)
 
     def _watch(self, running: Running) -> None:
         """Write what the process prints into the log and, at the end, how it ended."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.vphone.jail import Jail
+from tests.vphone.jail import Jail, JailError
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Switchboard:
                 return
             try:
                 code = self._answer(call)
-            except CallerGoneError as gone:
+            except (CallerGoneError, JailError) as gone:
                 log.debug("%s", gone)
                 code = 1
             with suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import subprocess
 import sys
@@ -134,6 +135,21 @@ def test_a_phone_in_a_process_of_its_own(adb_server: AdbServer) -> None:
         process.communicate()
     adb_server.adb("disconnect", address)
     assert process.returncode == 0
+
+
+def test_nothing_outlives_a_phone_whose_process_was_killed(tmp_path: Path) -> None:
+    need_phone()
+    command = [sys.executable, "-m", "tests.vphone"]
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=SOURCES.parent, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        mark = f"{tmp_path}/".encode()
+        assert [p for p in Path("/proc").glob("[0-9]*") if mark in _command_of(p)]
+        process.kill()
+    wait_for(lambda: not [p for p in Path("/proc").glob("[0-9]*") if mark in _command_of(p)])
 
 
 def _command_of(process: Path) -> bytes:
