@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Where this is set, every process compiles torch, pandas and their like anew: most of the time of a test that starts one.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: simulate soak help setup bench test check format lint types benchmark lock clean
 
 help: ## Show what can be made.

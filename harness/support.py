@@ -54,13 +54,13 @@ def why_not_build(recipe: Recipe, format_: Format, backend: Backend | None) -> s
     """Return why ``recipe`` cannot be built as ``format_`` for ``backend``, or None when it can be tried."""
     if recipe.channel_last and format_ is not Format.TFLITE:
         return f"{format_.value} takes inputs as the model does: channel-last inputs are an option of tflite"
-    hole = _FORMAT_HOLES.get((format_, recipe.precision)) or _whole_hole(recipe, format_)
+    hole = _FORMAT_HOLES.get((format_, recipe.precision)) or _whole_hole(recipe, format_, backend)
     if hole is None and backend is not None:
         hole = _BACKEND_HOLES.get((backend, recipe.precision))
     return hole
 
 
-def _whole_hole(recipe: Recipe, format_: Format) -> str | None:
+def _whole_hole(recipe: Recipe, format_: Format, backend: Backend | None) -> str | None:
     """The reason against inputs and outputs in the precision's own type."""
     if recipe.float_io:
         return None
@@ -70,4 +70,6 @@ def _whole_hole(recipe: Recipe, format_: Format) -> str | None:
         return f"float_io = false is for fp16: {recipe.precision.value} takes its inputs as the format has them"
     if format_ is Format.TFLITE:
         return "LiteRT computes in float32 where weights are float16: inputs and outputs cannot be float16"
+    if backend in (Backend.VULKAN, Backend.COREML):
+        return f"the {backend.value} delegate narrows inside: inputs and outputs stay float32, as for fp16"
     return None

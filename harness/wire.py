@@ -264,7 +264,11 @@ class LatencySamples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryReading:
-    """Memory of the runner process at four moments; ``definition`` says in words what was read."""
+    """Memory of the runner process at four moments; ``definition`` says in words what was read.
+
+    ``mapped_bytes``: what the pages mapped from files grew from the baseline to the steady state, which is no memory
+    that the process owns: the system may drop them and read them again. None where it is not told.
+    """
 
     definition: str
     baseline_bytes: int
@@ -272,6 +276,7 @@ class MemoryReading:
     steady_bytes: int
     peak_bytes: int | None
     retained_bytes: int | None
+    mapped_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

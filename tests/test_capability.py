@@ -50,8 +50,8 @@ def test_every_variant_and_delegate_is_tried_once(tmp_path: Path) -> None:
         assert all(v.detail for v in rows)
     built = {key for key, v in variants.items() if v.state is Capability.BUILT}
     assert built == {
-        *((Format.PTE, "vulkan", v) for v in ("fp32", "fp16", "fp16-whole", "int8", "int8-dynamic", "int8-weight")),
-        *((Format.PTE, "coreml", v) for v in ("fp32", "fp16", "fp16-whole", "int8")),
+        *((Format.PTE, "vulkan", v) for v in ("fp32", "fp16", "int8", "int8-dynamic", "int8-weight")),
+        *((Format.PTE, "coreml", v) for v in ("fp32", "fp16", "int8")),
         *((Format.MLPACKAGE, None, v) for v in ("fp32", "fp16", "fp16-whole", "int8", "int8-weight", "int4-weight")),
     }
     assert all(v.detail for v in variants.values() if v.state is not Capability.WORKS)

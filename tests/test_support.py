@@ -25,6 +25,8 @@ from harness.wire import Format
         ("int16x8", Format.PTE, Backend.XNNPACK, "no quantiser for int16"),
         ("int16x8", Format.ONNX, None, "no int16 activations"),
         ("int16x8", Format.PTL, None, "no int16 kernels"),
+        ("fp16-whole", Format.PTE, Backend.VULKAN, "the vulkan delegate narrows inside"),
+        ("fp16-whole", Format.PTE, Backend.COREML, "the coreml delegate narrows inside"),
         ("nhwc", Format.ONNX, None, "an option of tflite"),
     ],
 )

@@ -97,9 +97,9 @@ class PtlExporter:
         import torch
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-        kept = kept_layers(recipe, self._source.network)
-        mapping = _mapping(recipe.quantisation, kept)
-        prepared = prepare_fx(copy.deepcopy(self._source.network), mapping, self._source.example())
+        network = copy.deepcopy(self._source.network)
+        mapping = _mapping(recipe.quantisation, network, kept_layers(recipe, network))
+        prepared = prepare_fx(network, mapping, self._source.example())
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
@@ -109,8 +109,8 @@ class PtlExporter:
         return module
 
 
-def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
-    """Say how each layer is quantised; those within ``kept`` are not."""
+def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...]) -> Any:
+    """Say how each layer of ``network`` is quantised; those within ``kept`` are not."""
     import torch
     from torch.ao.quantization import (
         QConfig,
@@ -124,9 +124,12 @@ def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
     activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
     mapping = get_default_qconfig_mapping(ENGINE)
     mapping.set_global(QConfig(activation=activation, weight=weight))
-    # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them.
-    whole = torch_observer(observer, Observer.MIN_MAX, dtype=torch.quint8)
-    mapping.set_object_type(torch.nn.Linear, QConfig(activation=whole, weight=weight))
+    # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them. By name:
+    # for a type it would have to be said of every activation fused with one, and so of those after convolutions.
+    whole = QConfig(activation=torch_observer(observer, Observer.MIN_MAX, dtype=torch.quint8), weight=weight)
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            mapping.set_module_name(name, whole)
     for layer in kept:
         mapping.set_module_name(layer, None)
         mapping.set_module_name_regex(rf"{re.escape(layer)}\..*", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -103,6 +104,7 @@ def context_of(card: ModelCard, model: PreparedModel) -> StepContext:
     known = replace(card, inputs=model.facts.inputs)
     labelled = load_data(known, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
 
+    @functools.cache
     def train() -> Dataset | None:
         return load_data(known, Split.TRAIN) if card.data else None
 

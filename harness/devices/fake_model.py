@@ -81,6 +81,7 @@ def play_memory(script: Script) -> MemoryReading:
         steady_bytes=_BASELINE_BYTES + model + _ARENA_BYTES,
         peak_bytes=_BASELINE_BYTES + model + _ARENA_BYTES + model // 4,
         retained_bytes=_BASELINE_BYTES + model // 50,
+        mapped_bytes=script.artifact_bytes,
     )
 
 

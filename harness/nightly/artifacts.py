@@ -1,12 +1,14 @@
 """The files of past nights, kept so that a suspect can be held against the last good one.
 
 The one decision: they are kept beside the results under their digest, apart from the cache, which a user may empty. An
-artifact that does not change from night to night is kept once.
+artifact that does not change from night to night is kept once. All of them together have a budget; those that ran last
+the longest ago go first, so a build that changes every night costs no more than that.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,9 +23,15 @@ from harness.storage import storage_errors, write_whole
 
 ARTIFACTS_FOLDER = "artifacts"
 
+# What the kept files may take together; those of the present night stay whatever they take.
+BUDGET_BYTES = 8 << 30
 
-def keep_artifacts(history: History, results: Path, artifacts: Iterable[Artifact]) -> None:
-    """Copy the files of ``artifacts`` into ``results`` and enter where they are. Raises `StoreError`."""
+
+def keep_artifacts(
+    history: History, results: Path, artifacts: Iterable[Artifact], *, budget_bytes: int = BUDGET_BYTES
+) -> None:
+    """Copy the files of ``artifacts`` into ``results``, enter where they are, and make room. Raises `StoreError`."""
+    tonight: set[Path] = set()
     for artifact in artifacts:
         sha256, path = artifact.manifest.sha256, artifact.path
         if path is None or sha256 is None:
@@ -34,8 +42,26 @@ def keep_artifacts(history: History, results: Path, artifacts: Iterable[Artifact
             with storage_errors(kept.parent):
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(kept, path.read_bytes())
+        with storage_errors(kept.parent):
+            os.utime(kept)
+        tonight.add(kept)
         if artifact_uri(history, sha256) != uri:
             keep_artifact(history, sha256, uri)
+    _make_room(results / FOLDER / ARTIFACTS_FOLDER, tonight, budget_bytes)
+
+
+def _make_room(folder: Path, tonight: set[Path], budget_bytes: int) -> None:
+    """Remove the files that ran the longest ago, by the time of their last night, until the rest keeps the budget."""
+    if not folder.is_dir():
+        return
+    with storage_errors(folder):
+        facts = {path: path.stat() for path in folder.iterdir() if path.is_file()}
+        over = sum(fact.st_size for fact in facts.values()) - budget_bytes
+        for path in sorted(facts.keys() - tonight, key=lambda path: (facts[path].st_mtime_ns, path.name)):
+            if over <= 0:
+                break
+            path.unlink(missing_ok=True)
+            over -= facts[path].st_size
 
 
 def kept_file(history: History, results: Path, sha256: str) -> Path | None:

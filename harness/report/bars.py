@@ -92,6 +92,7 @@ _MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
     ("steady", lambda g: g.steady_bytes),
     ("peak", lambda g: g.peak_bytes),
     ("retained", lambda g: g.retained_bytes),
+    ("mapped files", lambda g: g.mapped_bytes),
 )
 
 
@@ -101,14 +102,15 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
     if not drawn:
         return None
     growths = {v.cell.key: g for v in drawn if (g := memory_growth(v.memory))}
-    values = [x for g in growths.values() for _, read in _MOMENTS if (x := read(g)) is not None]
+    moments = [(name, read) for name, read in _MOMENTS if any(read(g) is not None for g in growths.values())]
+    values = [x for g in growths.values() for _, read in moments if (x := read(g)) is not None]
     unit = units.size_unit(values)
     rows = rows_of(drawn)
     figure = new_figure(WIDTH_INCHES, _height(rows))
-    panels = figure.subplots(1, len(_MOMENTS), sharey=True)
+    panels = figure.subplots(1, len(moments), sharey=True)
     left = LABEL_INCHES / WIDTH_INCHES
     figure.subplots_adjust(left=left, right=0.995, bottom=_below(rows), top=1 - 0.3 / _height(rows), wspace=0.08)
-    for axes, (name, read) in zip(panels, _MOMENTS, strict=True):
+    for axes, (name, read) in zip(panels, moments, strict=True):
 
         def bar(view: CellView, read: Callable[[MemoryGrowth], int | None] = read) -> Bar | None:
             value = read(growths[view.cell.key])

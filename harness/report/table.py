@@ -28,7 +28,7 @@ COLUMNS = (
     "latency_p25_ns", "latency_p75_ns", "latency_p90_ns", "latency_p95_ns", "latency_p99_ns", "latency_variation",
     "calls", "launches", "load_first_ns", "first_inference_ns",
     "memory_baseline_bytes", "memory_loaded_growth_bytes", "memory_steady_growth_bytes", "memory_peak_growth_bytes",
-    "memory_retained_growth_bytes",
+    "memory_retained_growth_bytes", "memory_mapped_growth_bytes",
     "accuracy_metric", "accuracy", "accuracy_low", "accuracy_high", "correct", "count",
     "sqnr_db", "sqnr_worst_db", "cosine", "max_error", "agreement",
     "runtime", "runtime_version", "delegate_used", "nodes_total", "nodes_delegated", "conditions",
@@ -71,7 +71,7 @@ def _times(view: CellView) -> dict[str, Any]:
 def _memory(view: CellView) -> dict[str, Any]:
     growth = memory_growth(view.memory)
     facts: dict[str, Any] = {"memory_baseline_bytes": view.memory.baseline_bytes if view.memory else None}
-    for moment in ("loaded", "steady", "peak", "retained"):
+    for moment in ("loaded", "steady", "peak", "retained", "mapped"):
         facts[f"memory_{moment}_growth_bytes"] = getattr(growth, f"{moment}_bytes") if growth else None
     return facts
 

@@ -248,6 +248,7 @@ class MemoryGrowth:
     steady_bytes: int
     peak_bytes: int | None
     retained_bytes: int | None
+    mapped_bytes: int | None = None
 
 
 def memory_growth(reading: MemoryReading | None) -> MemoryGrowth | None:
@@ -260,4 +261,5 @@ def memory_growth(reading: MemoryReading | None) -> MemoryGrowth | None:
         steady_bytes=reading.steady_bytes - base,
         peak_bytes=None if reading.peak_bytes is None else reading.peak_bytes - base,
         retained_bytes=None if reading.retained_bytes is None else reading.retained_bytes - base,
+        mapped_bytes=reading.mapped_bytes,
     )

@@ -16,7 +16,7 @@ from harness.recipe import Cluster
 from harness.stepreport import Figure, LayerReport
 from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import Outcome, StepContext, UnfitError
-from harness.variants.training import fine_tune
+from harness.variants.training import fine_tune, require_data
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,7 @@ def apply(network: torch.nn.Module, step: Cluster, context: StepContext) -> Outc
 
     Raises `UnfitError` when there is no such weight.
     """
+    require_data(step, context)
     notes = list(_folded(network, context))
     layers = tuple(_layers(network))
     if not layers:

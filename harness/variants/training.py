@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness.data import Dataset
 from harness.errors import BuildError
 from harness.recipe import Damaging, FineTune, training_of
 from harness.stepreport import TrainingReport
@@ -70,8 +71,13 @@ def fine_tune(
     return train(network, budget, lessons, after_update=after_update)
 
 
-def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
-    """Return what there is to learn from. Raises `BuildError` when the model has no data to train on."""
+def require_data(step: Damaging, context: StepContext) -> None:
+    """Raise `BuildError` when ``step`` will want training data that is not there: before the long work, not after."""
+    if training_of(step) is not None:
+        _train_data(context)
+
+
+def _train_data(context: StepContext) -> Dataset:
     data = context.train()
     if data is None:
         msg = (
@@ -82,6 +88,12 @@ def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
     if data.count < 2:
         msg = f"the train split of model {context.card.name!r} has {data.count} input: training needs two at least"
         raise BuildError(msg)
+    return data
+
+
+def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
+    """Return what there is to learn from. Raises `BuildError` when the model has no data to train on."""
+    data = _train_data(context)
     lessons = Lessons(
         train=load_examples(data, context.original, batch=budget.batch),
         calibration=load_examples(context.calibration, context.original, batch=budget.batch),

@@ -23,7 +23,7 @@ from harness.host_runner.runtimes import open_session
 from harness.recipe import KeepFloat
 from harness.support import Backend
 from harness.wire import Delegate, DType, Format, RuntimeRequest
-from tests.artifacts.shop import Shop, float_model, heavy_tailed, make_network, read_content, recipe
+from tests.artifacts.shop import Shop, float_model, heavy_tailed, make_network, read_content, recipe, run_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -50,6 +50,19 @@ class Activation(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.tanh(x)
+
+
+class Rectified(nn.Module):
+    """Activations as modules, after a convolution and after a linear layer, which quantisers fuse with either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.body(x))
+        return scores
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +245,18 @@ def test_the_full_runtime_loads_a_ptl_too(shop: Shop, variant: str) -> None:
     full, x = torch.jit.load(str(path)), torch.from_numpy(shop.inputs[0])
     lite = _load_for_lite_interpreter(str(path))
     np.testing.assert_array_equal(full(x).numpy(), lite(x).numpy())
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_activations_are_fused_with_convolutions_and_linears_alike(tmp_path: Path, format_: Format) -> None:
+    network, inputs = make_network(Rectified), heavy_tailed()
+    backend = Backend.PORTABLE if format_ is Format.PTE else None
+    path = tmp_path / f"x.{format_.value}"
+    EXPORTERS[format_](float_model(network, inputs)).export(recipe("int8"), backend, path)
+    with torch.no_grad():
+        expected = np.stack([network(torch.from_numpy(x)).numpy() for x in inputs])
+    error = np.stack(list(run_file(path, inputs))) - expected
+    assert 10 * np.log10((expected**2).sum() / (error**2).sum()) > 15
 
 
 def test_the_mobile_optimiser_is_used_only_where_it_works() -> None:

@@ -27,10 +27,14 @@ class Process:
     definition = "made up"
 
     def __init__(self, *owned: int, resets: bool = True) -> None:
-        self._owned, self._resets = iter(owned), resets
+        self._owned, self._resets, self._mapped = iter(owned), resets, 1000
 
     def owned_bytes(self) -> int:
         return next(self._owned)
+
+    def mapped_bytes(self) -> int | None:
+        self._mapped += 20
+        return self._mapped
 
     def reset_peak(self) -> bool:
         return self._resets
@@ -70,7 +74,7 @@ def test_the_five_readings_are_taken_in_their_order() -> None:
     reading = meter.finish(session, MemoryPass(calls=3))
     assert (reading.baseline_bytes, reading.loaded_bytes, reading.steady_bytes) == (100, 150, 170)
     assert (reading.peak_bytes, reading.retained_bytes, reading.definition) == (170, 110, "made up")
-    assert (session.calls, session.closed) == (3, True)
+    assert (session.calls, session.closed, reading.mapped_bytes) == (3, True, 40)
 
 
 def test_without_a_reset_the_peak_is_not_measured() -> None:
@@ -84,6 +88,7 @@ def test_linux_reads_owned_memory_and_the_growth_of_the_peak(tmp_path: Path) -> 
     status.write_text(STATUS)
     probe = LinuxProbe(status, clear)
     assert probe.owned_bytes() == 1024 * 1024
+    assert probe.mapped_bytes() == 3000 * 1024
     assert probe.reset_peak()
     assert clear.read_text() == "5"
     status.write_text(STATUS.replace("5000", "6500"))

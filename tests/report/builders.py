@@ -140,6 +140,7 @@ def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, .
             steady_bytes=base + grown + (1 << 18),
             peak_bytes=base + grown + (1 << 19),
             retained_bytes=base + (1 << 17),
+            mapped_bytes=1 << 18,
         ),
         accuracy=accuracy_of(correct),
         fidelity=Fidelity(

@@ -47,12 +47,13 @@ def test_size_ratio_is_none_without_an_fp32_file() -> None:
 def test_memory_growth_is_over_the_baseline_and_may_be_negative() -> None:
     reading = measurement(cells()[0]).memory
     assert reading is not None
-    growth = memory_growth(replace(reading, retained_bytes=reading.baseline_bytes - 7, peak_bytes=None))
+    growth = memory_growth(replace(reading, retained_bytes=reading.baseline_bytes - 7, peak_bytes=None, mapped_bytes=5))
     assert growth is not None
-    assert (growth.loaded_bytes, growth.peak_bytes, growth.retained_bytes) == (
+    assert (growth.loaded_bytes, growth.peak_bytes, growth.retained_bytes, growth.mapped_bytes) == (
         reading.loaded_bytes - reading.baseline_bytes,
         None,
         -7,
+        5,
     )
 
 
@@ -95,7 +96,7 @@ CELL_KEYS = (
         ),
         ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),
-        ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes"),
+        ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes"),
         ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
     ],

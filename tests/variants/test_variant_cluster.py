@@ -134,6 +134,14 @@ def test_without_training_data_it_is_refused_unless_told_not_to_train() -> None:
         make_variant([Cluster()], context)
 
 
+def test_it_is_refused_before_the_long_work() -> None:
+    layer = nn.Linear(16, 16)
+    before = layer.weight.clone()
+    with pytest.raises(BuildError):
+        cluster.apply(layer, Cluster(), context_for(layer, (1, 16)))
+    assert torch.equal(layer.weight, before)
+
+
 def test_values_of_a_large_layer_take_no_longer_than_a_grid_of_them() -> None:
     weight = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
     centres, places = cluster.k_means(weight, 64)
