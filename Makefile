@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: simulate help setup bench test check format lint types benchmark lock clean
+.PHONY: apks simulate help setup bench test check format lint types benchmark lock clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+apks: $(READY) ## Build, sign and verify the Android runner's APKs, and print their sizes (needs a JDK, Maven, aapt2).
+	$(BIN)/phonebench runner build android $(ARGS)
 
 lock: ## Make requirements.lock anew from pyproject.toml (needs a network).
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \

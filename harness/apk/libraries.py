@@ -19,7 +19,14 @@ from harness.apk.tools import Tool, Toolbox
 from harness.apk.verify import file_sha256
 from harness.errors import BuildError, UsageError
 
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_PROJECT = """<project><modelVersion>4.0.0</modelVersion><groupId>org.phonebench</groupId>
+<artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging><dependencies>{}
+</dependencies></project>
+"""
+_DEPENDENCY = """
+<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version><type>{kind}</type>
+<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,7 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
             msg = f"the library {str(given)!r} is no .aar: give the file that the publisher of {runtime.value} released"
             raise UsageError(msg)
         shared = _fetch_all(chosen.companions, folder / "downloads", tools)
-        return _take_apart(given.name, [given, *shared], folder / runtime.value)
+        return take_apart(given.name, [given, *shared], folder / runtime.value)
     refusals = []
     for source in chosen.sources:
         try:
@@ -59,7 +66,7 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
         except BuildError as error:
             refusals.append(f"{source.title}: {str(error).splitlines()[0]}")
             continue
-        return _take_apart(source.title, files, folder / runtime.value)
+        return take_apart(source.title, files, folder / runtime.value)
     msg = (
         f"no source of the {runtime.value} library for Android resolves ({'; '.join(refusals)}). "
         f"Get {chosen.file_to_get} and give it with --library"
@@ -73,32 +80,55 @@ def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:
 
 
 def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbox) -> list[Path]:
+    """Fetch what is not there yet, all of Maven in one call; return the files, a package's wanted ones in its place."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for file in files for path in _fetch(file, folder, tools)]
+    missing = [file for file in files if not _is_there(file, folder)]
+    _from_maven([file for file in missing if isinstance(file, MavenFile)], folder, tools)
+    for file in missing:
+        if isinstance(file, NpmFile):
+            tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
+    found: list[Path] = []
+    for file in files:
+        path = _checked(file, folder)
+        found += [path] if isinstance(file, MavenFile) else members_of(path, file)
+    return found
 
 
-def _fetch(file: MavenFile | NpmFile, folder: Path, tools: Toolbox) -> Iterator[Path]:
-    """Fetch one file, unless it is there already and the one that is pinned."""
+def _is_there(file: MavenFile | NpmFile, folder: Path) -> bool:
     path = folder / file.name
-    if not (path.is_file() and file.sha256 in (None, file_sha256(path))):
-        path.unlink(missing_ok=True)
-        match file:
-            case MavenFile():
-                arguments = [f"-Dartifact={file.coordinate}:{file.kind}", f"-DoutputDirectory={folder}"]
-                tools.run(Tool.MAVEN, "-q", "-B", _COPY, *arguments, what=f"fetching {file.coordinate}")
-            case NpmFile():
-                tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
-        if not path.is_file():
-            msg = f"{file.name!r} was fetched without an error, but it is not in {str(folder)!r}"
-            raise BuildError(msg)
-        found = file_sha256(path)
-        if file.sha256 not in (None, found):
-            msg = f"{file.name!r} has sha256 {found}, pinned is {file.sha256}: it is not the file that was checked"
-            raise BuildError(msg)
-    yield from [path] if isinstance(file, MavenFile) else _members(path, file)
+    return path.is_file() and file.sha256 in (None, file_sha256(path))
 
 
-def _members(path: Path, file: NpmFile) -> Iterator[Path]:
+def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> None:
+    """Fetch by a project that has nothing but these dependencies, without what they depend on in their turn."""
+    if not files:
+        return
+    project = folder / "fetch.pom.xml"
+    project.write_text(_PROJECT.format("".join(_dependency(file) for file in files)), encoding="utf-8")
+    named = ", ".join(file.coordinate for file in files)
+    arguments = ["-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}", "-Dmdep.overWriteReleases=true"]
+    tools.run(Tool.MAVEN, *arguments, what=f"fetching {named}")
+
+
+def _dependency(file: MavenFile) -> str:
+    group, artifact, version = file.coordinate.split(":")
+    return _DEPENDENCY.format(group=group, artifact=artifact, version=version, kind=file.kind)
+
+
+def _checked(file: MavenFile | NpmFile, folder: Path) -> Path:
+    """Return where a fetched file is, once it has the digest that is pinned. Raises `BuildError`."""
+    path = folder / file.name
+    if not path.is_file():
+        msg = f"{file.name!r} was fetched without an error, but it is not in {str(folder)!r}"
+        raise BuildError(msg)
+    found = file_sha256(path)
+    if file.sha256 not in (None, found):
+        msg = f"{file.name!r} has sha256 {found}, pinned is {file.sha256}: it is not the file that was checked"
+        raise BuildError(msg)
+    return path
+
+
+def members_of(path: Path, file: NpmFile) -> Iterator[Path]:
     """Take the wanted files out of a package of npm; a native library keeps the folder of its machine."""
     below = path.with_suffix("")
     with tarfile.open(path) as archive:
@@ -114,7 +144,7 @@ def _members(path: Path, file: NpmFile) -> Iterator[Path]:
             yield target
 
 
-def _take_apart(title: str, files: Sequence[Path], folder: Path) -> Library:
+def take_apart(title: str, files: Sequence[Path], folder: Path) -> Library:
     """Sort classes and native libraries of ``files`` (``.aar``, ``.jar``, ``<abi>/*.so``) into ``folder``."""
     natives = folder / "natives"
     classes: list[Path] = []

@@ -21,8 +21,8 @@ import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
 
 /**
- * Runs one job and ends: in the foreground, so that the system gives it the fast cores, with the screen kept on, and in a
- * thread of its own, so that the system does not take a long call for a hang.
+ * Runs one job and ends: in the foreground, so that the system gives it the fast cores, with the screen kept on, and
+ * in a thread of its own, so that the system does not take a long call for a hang.
  */
 public class RunnerActivity extends Activity {
     static final String KIND = "android-app";

@@ -85,7 +85,8 @@ public final class JobProviderTest {
 
     @Test
     public void nothingOutsideAJobCanBeReached() {
-        for (String path : new String[] {"job-1", "..%2Fjobs/request.json", "job-1/..%2F..%2Fx", "a/b/request.json", ""}) {
+        String[] paths = {"job-1", "..%2Fjobs/request.json", "job-1/..%2F..%2Fx", "a/b/request.json", ""};
+        for (String path : paths) {
             assertThrows(path, FileNotFoundException.class, () -> resolver.openInputStream(uri(path)));
         }
     }

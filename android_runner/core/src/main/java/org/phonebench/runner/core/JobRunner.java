@@ -102,7 +102,8 @@ public final class JobRunner {
                 }
                 load = new RunReply.Load(loadsNs.get(0), warm);
             }
-            return new RunReply.Results(runtime, load, latency == null ? null : latency.reply(), memory, outputs, profile);
+            RunReply.Latency timed = latency == null ? null : latency.reply();
+            return new RunReply.Results(runtime, load, timed, memory, outputs, profile);
         }
 
         void release() {

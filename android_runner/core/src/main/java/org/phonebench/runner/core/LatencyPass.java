@@ -5,8 +5,8 @@ import java.nio.file.Path;
 /**
  * The latency pass: single calls on input 0, each timed on its own, every sample kept.
  *
- * <p>Between the two readings of the clock there is the call and nothing else. The buffers are there from the beginning,
- * before any memory is read, and grow between calls.
+ * <p>Between the two readings of the clock there is the call and nothing else. The buffers are there from the
+ * beginning, before any memory is read, and grow between calls.
  */
 final class LatencyPass {
     /** The one thing that is timed. */

@@ -9,13 +9,14 @@ import java.util.List;
 /** The memory pass: the readings so far, from the baseline before the load to what is left after the release. */
 final class MemoryPass {
     static final String DEFINITION =
-        "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes, the Java heap included; "
-        + "pages mapped from files (weights mapped from the artifact among them) and memory of accelerators are not in "
-        + "it. Baseline: after the runtime's start, before the load, once garbage is collected. Loaded: right after the "
-        + "load. Steady: median between the calls of the memory pass. Retained: after release, garbage collection and "
-        + "the settling time; the free pages of the native heap are not given back, which Java has no call for. Peak: "
-        + "baseline plus the growth of VmHWM over VmRSS since it was reset at the baseline, until the end of the pass, "
-        + "file pages included; null where the kernel refuses the reset.";
+        "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes, the Java heap "
+        + "included; pages mapped from files (weights mapped from the artifact among them) and memory of "
+        + "accelerators are not in it. Baseline: after the runtime's start, before the load, once garbage is "
+        + "collected. Loaded: right after the load. Steady: median between the calls of the memory pass. "
+        + "Retained: after release, garbage collection and the settling time; the free pages of the native heap "
+        + "are not given back, which Java has no call for. Peak: baseline plus the growth of VmHWM over VmRSS "
+        + "since it was reset at the baseline, until the end of the pass, file pages included; null where the "
+        + "kernel refuses the reset.";
 
     private final MemoryProbe probe;
     private final LatencyPass.Clock clock;

@@ -45,7 +45,8 @@ public final class RequestReader {
 
     private static Artifact artifact(Fields fields) throws RequestException {
         List<Part> companions = new ArrayList<>();
-        for (Fields part : fields.lacks("companions") ? Collections.<Fields>emptyList() : fields.objects("companions")) {
+        boolean alone = fields.lacks("companions");
+        for (Fields part : alone ? Collections.<Fields>emptyList() : fields.objects("companions")) {
             companions.add(new Part(plainName(part, "file"), digest(part, "sha256")));
         }
         String file = plainName(fields, "file");
@@ -93,7 +94,7 @@ public final class RequestReader {
     /** A name inside the job's folder; one that leads out of it is refused. */
     private static String plainName(Fields fields, String key) throws RequestException {
         String name = fields.text(key);
-        if (name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf('\0') >= 0) {
+        if (name.isEmpty() || name.equals(".") || name.equals("..") || name.matches("(?s).*[/\0].*")) {
             throw fields.wrong(key, "a plain file name");
         }
         return name;

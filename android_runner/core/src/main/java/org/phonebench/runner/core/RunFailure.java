@@ -38,7 +38,8 @@ public final class RunFailure extends Exception {
 
     /** The failure of an artifact that its runtime does not take. */
     public static RunFailure load(String runtime, String file, Throwable cause) {
-        return failed(kindOf(cause, FailureKind.LOAD), runtime + " cannot load '" + file + "': " + firstLine(cause), cause);
+        String message = runtime + " cannot load '" + file + "': " + firstLine(cause);
+        return failed(kindOf(cause, FailureKind.LOAD), message, cause);
     }
 
     /** The failure of a call. */

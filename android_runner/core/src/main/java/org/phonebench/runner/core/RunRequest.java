@@ -58,7 +58,7 @@ public record RunRequest(
     /** Calls until both minima are met, or until {@code maxNs} has passed. */
     public record Limits(long minCalls, long minNs, long maxNs) {}
 
-    /** Single calls on input 0; with {@code strideNs} over 0 only one that begins so long after the last kept is kept. */
+    /** Single calls on input 0; with a stride only one that begins so long after the last one kept is kept. */
     public record Latency(Limits warmup, Limits measure, long intervalNs, long strideNs) {}
 
     /** Reads memory between {@code calls} untimed calls, and {@code settleNs} after the model is released. */

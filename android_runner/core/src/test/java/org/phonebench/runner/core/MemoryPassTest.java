@@ -57,7 +57,7 @@ final class MemoryPassTest {
         status(100, 175, 175);
         MemoryProbe probe = new MemoryProbe(self);
         assertNull(probe.split("loaded").proportionalBytes());
-        write("smaps_rollup", "0000-ffff ---p 00000000 00:00 0 [rollup]\nRss:  175 kB\nPss:  150 kB\nPss_Anon: 99 kB\n");
+        write("smaps_rollup", "0000-ffff ---p 00000000 00:00 0 [rollup]\nRss:  175 kB\nPss:  150 kB\nPss_Anon: 9 kB\n");
         assertEquals(new RunReply.MemorySplit("loaded", 100L << 10, 70L << 10, 5L << 10, 3L << 10, 150L << 10),
             probe.split("loaded"));
     }

@@ -46,7 +46,8 @@ final class ReplyWriterTest {
     @Test
     void aNumberThatIsNotFiniteIsNull() throws Exception {
         StringWriter out = new StringWriter();
-        new JsonText(out).open('{').field("a", Double.NaN).field("b", 0.5).field("c", Float.POSITIVE_INFINITY).close('}');
+        JsonText json = new JsonText(out).open('{').field("a", Double.NaN).field("b", 0.5);
+        json.field("c", Float.POSITIVE_INFINITY).close('}');
         assertEquals("{\"a\":null,\"b\":0.5,\"c\":null}", out.toString());
     }
 

@@ -36,9 +36,10 @@ final class DesktopRunnerTest {
     private int launch(String... more) throws Exception {
         byte[] ones = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN)
             .putFloat(1).putFloat(2).putFloat(3).putFloat(4).array();
-        String request = "{\"schema\":1,\"cell\":\"c\",\"launch\":0,\"artifact\":{\"file\":\"m.onnx\",\"format\":\"onnx\","
-            + "\"sha256\":\"" + stored(Files.readAllBytes(MODEL)) + "\"},\"runtime\":{\"delegate\":\"cpu\","
-            + "\"threads\":1},\"inputs\":{\"file\":\"inputs.bin\",\"count\":1,\"tensors\":[{\"name\":\"image\","
+        String request = "{\"schema\":1,\"cell\":\"c\",\"launch\":0,\"artifact\":{\"file\":\"m.onnx\","
+            + "\"format\":\"onnx\",\"sha256\":\"" + stored(Files.readAllBytes(MODEL)) + "\"},"
+            + "\"runtime\":{\"delegate\":\"cpu\",\"threads\":1},"
+            + "\"inputs\":{\"file\":\"inputs.bin\",\"count\":1,\"tensors\":[{\"name\":\"image\","
             + "\"dtype\":\"float32\",\"shape\":[1,4]}]},\"passes\":{\"outputs\":{\"count\":1}}}";
         Path job = Files.createDirectories(root.resolve("files/jobs/j-1"));
         Files.write(job.resolve("request.json"), request.getBytes(StandardCharsets.UTF_8));

@@ -24,8 +24,8 @@ import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.TensorFlowLite;
 
 /**
- * An interpreter with its tensors allocated. The Java API has no bare invoke: a timed call copies the inputs from direct
- * buffers into the interpreter's tensors as well, and leaves the outputs where they are.
+ * An interpreter with its tensors allocated. The Java API has no bare invoke: a timed call copies the inputs from
+ * direct buffers into the interpreter's tensors as well, and leaves the outputs where they are.
  */
 final class TfliteSession implements Session {
     private final Interpreter interpreter;
@@ -90,7 +90,8 @@ final class TfliteSession implements Session {
 
     @Override
     public RunReply.Runtime report() {
-        TfliteGraph.Coverage coverage = graph.coverage(ExecutionPlan.length(interpreter), request.delegate() != Delegate.CPU);
+        boolean asked = request.delegate() != Delegate.CPU;
+        TfliteGraph.Coverage coverage = graph.coverage(ExecutionPlan.length(interpreter), asked);
         Delegate used = coverage.nothingDelegated() ? Delegate.CPU : request.delegate();
         return new RunReply.Runtime(TfliteAdapter.NAME, TensorFlowLite.runtimeVersion(), request.delegate(),
             used.wireName(), request.threads(), coverage.total(), coverage.delegated(), coverage.partitions());

@@ -1,0 +1,74 @@
+"""A real APK: built, signed, verified by Android's own tools, and built again byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness.apk import Abi, ApkOptions, BuiltApk, Runtime, Workshop, build_apk, built_apks, current_apks, own_key
+from harness.apk.build import build_unsigned
+from harness.apk.identity import SOURCES
+from harness.apk.tools import Tool, Toolbox
+from harness.errors import BuildError
+
+MISSING = [tool.value for tool in Toolbox().missing([Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER])]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"missing: {MISSING}")]
+OPTIONS = ApkOptions(abis=(Abi.ARM64, Abi.X86_64))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    folder = tmp_path_factory.mktemp("apk")
+    return Workshop(tools=Toolbox(), work=folder / "work", out=folder / "out")
+
+
+@pytest.fixture(scope="module")
+def apk(shop: Workshop) -> BuiltApk:
+    return build_apk(Runtime.TFLITE, OPTIONS, own_key(shop.work / "key", shop.tools), shop)
+
+
+def test_it_holds_the_manifest_the_code_and_the_native_libraries(apk: BuiltApk) -> None:
+    with zipfile.ZipFile(apk.path) as archive:
+        names = set(archive.namelist())
+    natives = {f"lib/{abi}/libtensorflowlite{what}_jni.so" for abi in ("arm64-v8a", "x86_64") for what in ("", "_gpu")}
+    service = "META-INF/services/org.phonebench.runner.core.RuntimeAdapter"
+    assert {"AndroidManifest.xml", "classes.dex", service} | natives <= names
+    assert not any(name.startswith("lib/armeabi") for name in names)
+
+
+def test_the_facts_are_what_the_tools_read(apk: BuiltApk, shop: Workshop) -> None:
+    assert apk.abis == (Abi.ARM64, Abi.X86_64)
+    assert len(apk.signer_sha256) == 64
+    # TensorFlow Lite 2.16.1 is of the time before pages of 16 KB; the record must say so.
+    assert {native.page_bytes for native in apk.facts.natives} == {4096}
+    assert built_apks(shop.out) == {Runtime.TFLITE: apk}
+    badging = shop.tools.run(Tool.AAPT2, "dump", "badging", apk.path, what="reading")
+    assert "uses-permission" not in badging
+
+
+def test_a_driver_is_given_the_apk_that_is_there(apk: BuiltApk, shop: Workshop) -> None:
+    said: list[str] = []
+    assert current_apks([Runtime.TFLITE], Abi.X86_64, shop=shop, say=said.append) == {Runtime.TFLITE: apk}
+    assert said == []
+
+
+def test_the_same_sources_make_the_same_bytes(apk: BuiltApk, shop: Workshop) -> None:
+    first = (shop.work / "tflite/unsigned.apk").read_bytes()
+    for module in ("core", "tflite", "app"):
+        shutil.rmtree(SOURCES / module / "target/classes")
+        next((SOURCES / module / "target").glob("runner-*.jar")).unlink()
+    again, _, version = build_unsigned(Runtime.TFLITE, OPTIONS, shop)
+    assert again.read_bytes() == first
+    assert version == apk.version_name
+
+
+def test_a_machine_that_the_library_lacks_is_refused(shop: Workshop, tmp_path: Path) -> None:
+    library = tmp_path / "one.aar"
+    with zipfile.ZipFile(library, "w") as archive:
+        archive.writestr("classes.jar", b"PK\x05\x06" + bytes(18))
+        archive.writestr("jni/arm64-v8a/lib.so", b"elf")
+    with pytest.raises(BuildError, match=r"one\.aar has no native code for \['x86_64'\].*some of arm64-v8a"):
+        build_unsigned(Runtime.ONNXRUNTIME, ApkOptions(abis=(Abi.X86_64,), library=library), shop)
