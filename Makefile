@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that share the tests, a file of them at a time; a process takes up to 3 GB.
+JOBS ?= 2
 
 # Where this is set, every process compiles torch, pandas and their like anew: most of the time of a test that starts one.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,7 +19,7 @@ bench: $(READY) ## Build the digits model in every format and precision, run it 
 	$(BIN)/phonebench run $(ARGS)
 
 test: $(READY) ## Run the tests.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: format lint types test ## Format, lint, type-check and test.
 
