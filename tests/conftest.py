@@ -16,6 +16,9 @@ import pytest
 # A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
 MISSING = "missing: "
 
+# Beside the session's cache: the manifests that were in it when it was made.
+BUILT = "built.txt"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
@@ -58,18 +61,17 @@ def built_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     done = call_phonebench("build", "digits", "--cache-dir", str(folder / "cache"), cwd=folder)
     assert done.code == 0, done.err
+    manifests = (folder / "cache").glob("artifacts/*/*/manifest.json")
+    (folder / BUILT).write_text("\n".join(str(path) for path in manifests))
     return folder / "cache"
 
 
 @pytest.fixture(scope="session")
-def onnx_files(built_cache: Path) -> dict[str, Path]:
-    """The digits ``.onnx`` files by variant; the cache may hold those of other models by then."""
-    manifests = {path: json.loads(path.read_text()) for path in built_cache.glob("artifacts/*/*/manifest.json")}
-    return {
-        found["variant"]: path.parent / found["file"]
-        for path, found in manifests.items()
-        if (found["model"], found["format"]) == ("digits", "onnx") and found["file"] is not None
-    }
+def digits_files(built_cache: Path) -> dict[tuple[str, str], Path]:
+    """The digits artifacts by format and variant, as they were built first: tests put others into the cache."""
+    manifests = [Path(line) for line in built_cache.with_name(BUILT).read_text().splitlines()]
+    found = [(path, json.loads(path.read_text())) for path in manifests]
+    return {(facts["format"], facts["variant"]): path.with_name(facts["file"]) for path, facts in found}
 
 
 @pytest.fixture

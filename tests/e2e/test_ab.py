@@ -43,9 +43,9 @@ def test_a_difference_has_a_verdict_and_an_exit_code(
 
 
 def test_two_files_of_one_name_are_two_sides(
-    phonebench: CommandLine, onnx_files: dict[str, Path], tmp_path: Path
+    phonebench: CommandLine, digits_files: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
-    files = (onnx_files["fp32"], onnx_files["fp16"])
+    files = (digits_files["onnx", "fp32"], digits_files["onnx", "fp16"])
     for folder, file in zip(("old", "new"), files, strict=True):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(file.read_bytes())

@@ -93,9 +93,10 @@ def test_a_model_that_was_mended_is_gone_on_with(phonebench: CommandLine, tmp_pa
     assert phonebench("show", "--json").json()["cells"][0]["status"] == "ok"
 
 
-def test_a_ready_file_skips_straight_to_the_run(phonebench: CommandLine, built_cache: Path, tmp_path: Path) -> None:
-    source = next(built_cache.glob("artifacts/*/*/model.tflite"))
-    (tmp_path / "theirs.tflite").write_bytes(source.read_bytes())
+def test_a_ready_file_skips_straight_to_the_run(
+    phonebench: CommandLine, digits_files: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "theirs.tflite").write_bytes(digits_files["tflite", "fp32"].read_bytes())
     done = phonebench("run", "theirs.tflite", "--delegate", "cpu", "--json")
     assert done.code == 0, done.err
     cell = done.json()["cells"][0]
@@ -106,9 +107,9 @@ def test_a_ready_file_skips_straight_to_the_run(phonebench: CommandLine, built_c
 
 @pytest.mark.parametrize("keep", [0, 100])
 def test_a_truncated_ready_file(
-    phonebench: CommandLine, onnx_files: dict[str, Path], tmp_path: Path, keep: int
+    phonebench: CommandLine, digits_files: dict[tuple[str, str], Path], tmp_path: Path, keep: int
 ) -> None:
-    (tmp_path / "half.onnx").write_bytes(onnx_files["fp32"].read_bytes()[:keep])
+    (tmp_path / "half.onnx").write_bytes(digits_files["onnx", "fp32"].read_bytes()[:keep])
     done = phonebench("run", "half.onnx")
     assert done.code == 4
     assert "Traceback" not in done.err

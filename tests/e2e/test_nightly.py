@@ -25,9 +25,9 @@ KILLS = 4
 
 
 @pytest.fixture
-def grown(phonebench: CommandLine, tmp_path: Path, onnx_files: dict[str, Path]) -> CommandLine:
+def grown(phonebench: CommandLine, tmp_path: Path, digits_files: dict[tuple[str, str], Path]) -> CommandLine:
     """A history of 25 nights on a small file, which is then exchanged for a larger one of the same name."""
-    shutil.copy(onnx_files["int8"], tmp_path / "model.onnx")
+    shutil.copy(digits_files["onnx", "int8"], tmp_path / "model.onnx")
     (tmp_path / "night.toml").write_text(SPEC)
     first = phonebench("nightly", "night.toml")
     assert first.code == 0, first.err
@@ -36,7 +36,7 @@ def grown(phonebench: CommandLine, tmp_path: Path, onnx_files: dict[str, Path]) 
     with open_history(str(results / "history.sqlite")) as history:
         for night in range(25):
             append(history, run_facts(night), [replace(entry) for entry in found])
-    shutil.copy(onnx_files["fp32"], tmp_path / "model.onnx")
+    shutil.copy(digits_files["onnx", "fp32"], tmp_path / "model.onnx")
     return phonebench
 
 
