@@ -175,6 +175,8 @@ def _entries(base: Path, dex: Path, jars: Sequence[Path], library: Library, abis
         with zipfile.ZipFile(archive) as opened:
             names = sorted(n for n in opened.namelist() if re.fullmatch(wanted, n) and not n.endswith("/"))
             yield from (Entry(name=name, data=opened.read(name)) for name in names)
+    # What the app calls its library where the runtime does not tell.
+    yield Entry(name="META-INF/phonebench/library", data=f"{library.title}\n".encode())
     for abi in sorted(abis):
         for file in library.native_files(abi):
             yield Entry(name=f"lib/{abi.value}/{file.name}", data=file.read_bytes())
