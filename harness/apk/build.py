@@ -61,6 +61,17 @@ class Workshop:
     out: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsigned:
+    """An APK before it is signed, and what went into it."""
+
+    runtime: Runtime
+    path: Path
+    library: Library
+    version_name: str
+    options: ApkOptions
+
+
 def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Workshop) -> BuiltApk:
     """Build, sign and verify the app of ``runtime``. Raises `BuildError`, `UsageError`, `OSError`."""
     for tool in _NEEDED:
@@ -70,26 +81,30 @@ def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Work
     shop.work.mkdir(parents=True, exist_ok=True)
     # Two builds at once would compile into the same folders of the checkout.
     with FileLock(shop.work / "build.lock"):
-        unsigned, library, version = build_unsigned(runtime, options, shop)
-        _sign(unsigned, path, key, shop.tools)
-        facts = _verified(path, runtime, options, library=library, version=version, tools=shop.tools)
-        return keep(path, facts)
+        unsigned = build_unsigned(runtime, options, shop)
+        _sign(unsigned.path, path, key, shop.tools)
+        return keep(path, _verified(path, unsigned, shop.tools))
 
 
-def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> tuple[Path, Library, str]:
-    """Return an APK without a signature, the library inside and its version name. Raises as `build_apk` does."""
+def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> Unsigned:
+    """Return an APK without a signature. Raises as `build_apk` does."""
     library = fetch_library(runtime, shop.work / "libraries", shop.tools, given=options.library)
     _check_abis(library, options.abis)
     version = version_name(runtime, abis=options.abis, library_sha256=library.sha256, debuggable=options.debuggable)
-    folder = shop.work / runtime.value
-    folder.mkdir(parents=True, exist_ok=True)
+    made = Unsigned(
+        runtime=runtime,
+        path=shop.work / runtime.value / "unsigned.apk",
+        library=library,
+        version_name=version,
+        options=options,
+    )
+    made.path.parent.mkdir(parents=True, exist_ok=True)
     jars = compile_runner(runtime, library, shop.tools)
     platform = _platform()
-    dex = _dex((*jars, *library.classes), platform, folder / "dex.zip", shop)
-    base = _manifest(runtime, version, options, platform=platform, folder=folder, tools=shop.tools)
-    unsigned = folder / "unsigned.apk"
-    write_archive(unsigned, _entries(base, dex, jars, library, options.abis))
-    return unsigned, library, version
+    dex = _dex((*jars, *library.classes), platform, made.path.with_name("dex.zip"), shop)
+    base = _manifest(made, platform, shop.tools)
+    write_archive(made.path, _entries(made, base, dex, jars))
+    return made
 
 
 def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[Path, ...]:
@@ -135,13 +150,12 @@ def fetch_d8(shop: Workshop) -> Path:
     return fetch_maven(D8_JAR, shop.work / "libraries" / "downloads", shop.tools)
 
 
-def _manifest(
-    runtime: Runtime, version: str, options: ApkOptions, *, platform: Path, folder: Path, tools: Toolbox
-) -> Path:
+def _manifest(made: Unsigned, platform: Path, tools: Toolbox) -> Path:
     """Compile the manifest into an APK that holds nothing else."""
     text = (sources() / "app/src/main/AndroidManifest.xml").read_text(encoding="utf-8")
+    runtime = made.runtime
     own = text.replace(_MANIFEST_ID, app_id(runtime)).replace("phonebench app", f"phonebench {runtime.value}")
-    manifest, base = folder / "AndroidManifest.xml", folder / "base.apk"
+    manifest, base = made.path.with_name("AndroidManifest.xml"), made.path.with_name("base.apk")
     manifest.write_text(own, encoding="utf-8")
     arguments: list[str | Path] = [
         "link",
@@ -154,8 +168,8 @@ def _manifest(
         "--warn-manifest-validation",
     ]
     arguments += ["--min-sdk-version", str(MIN_SDK), "--target-sdk-version", str(TARGET_SDK)]
-    arguments += ["--version-code", str(_version_code()), "--version-name", version]
-    arguments += ["--debug-mode"] if options.debuggable else []
+    arguments += ["--version-code", str(_version_code()), "--version-name", made.version_name]
+    arguments += ["--debug-mode"] if made.options.debuggable else []
     tools.run(Tool.AAPT2, *arguments, what="compiling the manifest of the Android runner")
     return base
 
@@ -165,7 +179,7 @@ def _version_code() -> int:
     return 10_000 * major + 100 * minor + patch
 
 
-def _entries(base: Path, dex: Path, jars: Sequence[Path], library: Library, abis: Sequence[Abi]) -> Iterator[Entry]:
+def _entries(made: Unsigned, base: Path, dex: Path, jars: Sequence[Path]) -> Iterator[Entry]:
     """The files of the APK in a fixed order, native libraries last."""
     for archive, wanted in (
         (base, r".*"),
@@ -175,8 +189,10 @@ def _entries(base: Path, dex: Path, jars: Sequence[Path], library: Library, abis
         with zipfile.ZipFile(archive) as opened:
             names = sorted(n for n in opened.namelist() if re.fullmatch(wanted, n) and not n.endswith("/"))
             yield from (Entry(name=name, data=opened.read(name)) for name in names)
-    for abi in sorted(abis):
-        for file in library.native_files(abi):
+    # What the app calls its library where the runtime does not tell.
+    yield Entry(name="META-INF/phonebench/library", data=f"{made.library.title}\n".encode())
+    for abi in sorted(made.options.abis):
+        for file in made.library.native_files(abi):
             yield Entry(name=f"lib/{abi.value}/{file.name}", data=file.read_bytes())
 
 
@@ -189,22 +205,21 @@ def _sign(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
     tools.run(Tool.APKSIGNER, *arguments, "--out", path, unsigned, what="signing the Android runner")
 
 
-def _verified(
-    path: Path, runtime: Runtime, options: ApkOptions, *, library: Library, version: str, tools: Toolbox
-) -> ApkFacts:
+def _verified(path: Path, made: Unsigned, tools: Toolbox) -> ApkFacts:
     natives = native_libraries(path)
     check_same_everywhere(natives)
-    wanted = expected(app_id=app_id(runtime), version_name=version, abis=options.abis, debuggable=options.debuggable)
+    identity, options = app_id(made.runtime), made.options
+    wanted = expected(app_id=identity, version_name=made.version_name, abis=options.abis, debuggable=options.debuggable)
     check_badging(read_badging(path, tools), wanted=wanted)
     return ApkFacts(
-        runtime=runtime,
-        app_id=app_id(runtime),
-        version_name=version,
+        runtime=made.runtime,
+        app_id=identity,
+        version_name=made.version_name,
         signer_sha256=signer(path, tools),
         abis=tuple(sorted(options.abis)),
         debuggable=options.debuggable,
-        library=library.title,
-        library_sha256=library.sha256,
+        library=made.library.title,
+        library_sha256=made.library.sha256,
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
         natives=natives,

@@ -58,7 +58,8 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
             msg = f"the library {str(given)!r} is no .aar: give the file that the publisher of {runtime.value} released"
             raise UsageError(msg)
         shared = _fetch_all(chosen.companions, folder / "downloads", tools)
-        return take_apart(given.name, [given, *shared], folder / runtime.value)
+        title = f"{given.name} {file_sha256(given)[:12]}"
+        return take_apart(title, [given, *shared], folder / runtime.value)
     refusals = []
     for source in chosen.sources:
         try:

@@ -37,6 +37,8 @@ def test_it_holds_the_manifest_the_code_and_the_native_libraries(apk: BuiltApk) 
     service = "META-INF/services/org.phonebench.runner.core.RuntimeAdapter"
     assert {"AndroidManifest.xml", "classes.dex", service} | natives <= names
     assert not any(name.startswith("lib/armeabi") for name in names)
+    with zipfile.ZipFile(apk.path) as archive:
+        assert archive.read("META-INF/phonebench/library") == b"tensorflow-lite 2.16.1\n"
 
 
 def test_the_facts_are_what_the_tools_read(apk: BuiltApk, shop: Workshop) -> None:
@@ -60,9 +62,9 @@ def test_the_same_sources_make_the_same_bytes(apk: BuiltApk, shop: Workshop) -> 
     for module in ("core", "tflite", "app"):
         shutil.rmtree(SOURCES / module / "target/classes")
         next((SOURCES / module / "target").glob("runner-*.jar")).unlink()
-    again, _, version = build_unsigned(Runtime.TFLITE, OPTIONS, shop)
-    assert again.read_bytes() == first
-    assert version == apk.version_name
+    again = build_unsigned(Runtime.TFLITE, OPTIONS, shop)
+    assert again.path.read_bytes() == first
+    assert again.version_name == apk.version_name
 
 
 def test_a_machine_that_the_library_lacks_is_refused(shop: Workshop, tmp_path: Path) -> None:
@@ -70,5 +72,7 @@ def test_a_machine_that_the_library_lacks_is_refused(shop: Workshop, tmp_path: P
     with zipfile.ZipFile(library, "w") as archive:
         archive.writestr("classes.jar", b"PK\x05\x06" + bytes(18))
         archive.writestr("jni/arm64-v8a/lib.so", b"elf")
-    with pytest.raises(BuildError, match=r"one\.aar has no native code for \['x86_64'\].*some of arm64-v8a"):
+    with pytest.raises(
+        BuildError, match=r"one\.aar [0-9a-f]{12} has no native code for \['x86_64'\].*some of arm64-v8a"
+    ):
         build_unsigned(Runtime.ONNXRUNTIME, ApkOptions(abis=(Abi.X86_64,), library=library), shop)

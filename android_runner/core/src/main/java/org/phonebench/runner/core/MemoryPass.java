@@ -18,6 +18,8 @@ final class MemoryPass {
         + "since it was reset at the baseline, until the end of the pass, file pages included; null where the "
         + "kernel refuses the reset.";
 
+    private static final long COLLECT_NS = 100_000_000;
+
     private final MemoryProbe probe;
     private final LatencyPass.Clock clock;
     private final List<RunReply.MemorySplit> splits = new ArrayList<>();
@@ -28,7 +30,7 @@ final class MemoryPass {
     private MemoryPass(Path self, LatencyPass.Clock clock) throws IOException {
         this.probe = new MemoryProbe(self);
         this.clock = clock;
-        System.gc();
+        collect();
         splits.add(probe.split("baseline"));
         baselineBytes = probe.ownedBytes();
         hasPeak = probe.resetPeak();
@@ -64,7 +66,7 @@ final class MemoryPass {
             Long peakBytes = hasPeak ? baselineBytes + probe.growthBytes() : null;
             splits.add(probe.split("steady"));
             session.close();
-            System.gc();
+            collect();
             clock.sleep(asked.settleNs());
             long retainedBytes = probe.ownedBytes();
             splits.add(probe.split("retained"));
@@ -73,6 +75,13 @@ final class MemoryPass {
         } catch (IOException error) {
             throw unreadable(error);
         }
+    }
+
+    /** The heap gives pages back only some time after a collection, and what finalizers release only at the next. */
+    private void collect() {
+        System.gc();
+        clock.sleep(COLLECT_NS);
+        System.gc();
     }
 
     static long median(long[] values) {

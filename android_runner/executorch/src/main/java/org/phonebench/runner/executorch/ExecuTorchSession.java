@@ -3,6 +3,7 @@ package org.phonebench.runner.executorch;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.phonebench.runner.core.BundledLibrary;
 import org.phonebench.runner.core.Delegate;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunReply;
@@ -69,8 +70,8 @@ final class ExecuTorchSession implements Session {
 
     @Override
     public RunReply.Runtime report() {
-        return new RunReply.Runtime(ExecuTorchAdapter.NAME, "unknown", request.delegate(), used(),
-            request.threads(), null, null, null);
+        return new RunReply.Runtime(ExecuTorchAdapter.NAME, BundledLibrary.title(), request.delegate(),
+            used(), request.threads(), null, null, null);
     }
 
     @Override

@@ -3,6 +3,7 @@ package org.phonebench.runner.pytorch;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.phonebench.runner.core.BundledLibrary;
 import org.phonebench.runner.core.Conversions;
 import org.phonebench.runner.core.DType;
 import org.phonebench.runner.core.Delegate;
@@ -74,8 +75,8 @@ final class LiteSession implements Session {
 
     @Override
     public RunReply.Runtime report() {
-        return new RunReply.Runtime(LiteAdapter.NAME, Tensors.VERSION, request.delegate(), Delegate.CPU.wireName(),
-            request.threads(), null, null, null);
+        return new RunReply.Runtime(LiteAdapter.NAME, BundledLibrary.title(), request.delegate(),
+            Delegate.CPU.wireName(), request.threads(), null, null, null);
     }
 
     @Override

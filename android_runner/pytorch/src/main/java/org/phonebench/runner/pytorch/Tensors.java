@@ -12,9 +12,6 @@ import org.pytorch.IValue;
 
 /** Between the tensors of the wire and those of PyTorch. */
 final class Tensors {
-    /** PyTorch does not tell its version to Java; this is that of the library that the build takes. */
-    static final String VERSION = "1.12.2";
-
     private Tensors() {}
 
     static org.pytorch.Tensor toNative(Tensor tensor) {

@@ -1,0 +1,28 @@
+package org.phonebench.runner.core;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+
+/** Which library of a runtime was packed into this app, for runtimes that do not tell their version to Java. */
+public final class BundledLibrary {
+    private static final String RESOURCE = "/META-INF/phonebench/library";
+
+    private BundledLibrary() {}
+
+    /** Its name and version as the build wrote them down, {@code unknown} outside an app. */
+    public static String title() {
+        try (InputStream in = BundledLibrary.class.getResourceAsStream(RESOURCE)) {
+            return in == null ? "unknown" : firstLine(in);
+        } catch (IOException damaged) {
+            return "unknown";
+        }
+    }
+
+    private static String firstLine(InputStream in) throws IOException {
+        String line = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8)).readLine();
+        return line == null || line.isEmpty() ? "unknown" : line;
+    }
+}

@@ -1,0 +1,13 @@
+package org.phonebench.runner.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.api.Test;
+
+final class BundledLibraryTest {
+    @Test
+    void theLibraryIsCalledWhatTheBuildWroteDown() {
+        // The file is among the resources of the tests, as it is in an app.
+        assertEquals("some-library 1.2.3", BundledLibrary.title());
+    }
+}
