@@ -1,4 +1,4 @@
-"""The hold on a phone during a session: a step that a lost phone cut short is done once more when it is back.
+"""The hold on a phone during a session: a step that a lost phone cut short is done again when it is back.
 
 The one decision: every step is made so that it can be done again, the launch included, whose app goes on by itself. So
 a phone that flaps costs nothing, and one that stays away costs the cell in flight.
@@ -21,6 +21,9 @@ from harness.devices.android.job import stop_orphans
 from harness.devices.android.upkeep import keep_ready
 from harness.errors import PhoneError, PhoneTrouble
 from harness.phonesettings import AS_IT_IS, PhoneSettings
+
+# A loose plug may cut one step short several times; a phone that hangs at it each time is not asked for ever.
+_RETURNS = 3
 
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
@@ -53,18 +56,19 @@ class Tether:
         self._forgets.append(forget)
 
     def again(self, work: Callable[[], _Result], *, keep: str = "") -> _Result:
-        """Do ``work``, and once more after a phone that went away came back; ``keep``: the app that may go on.
+        """Do ``work``, and again after a phone that went away came back; ``keep``: the app that may go on.
 
-        Raises `PhoneError`, that of the loss when the phone does not come back.
+        Raises `PhoneError`, that of the loss when the phone does not come back, or goes away over and over.
         """
-        self.check_open()
-        try:
-            return work()
-        except PhoneError as error:
-            if error.trouble not in LOSSES or self.closing.is_set():
-                raise
-            self._come_back(error, keep)
-            return work()
+        for _ in range(_RETURNS):
+            self.check_open()
+            try:
+                return work()
+            except PhoneError as error:
+                if error.trouble not in LOSSES or self.closing.is_set():
+                    raise
+                self._come_back(error, keep)
+        return work()
 
     def check_open(self) -> None:
         """Raise `PhoneError` when the phone was let go."""

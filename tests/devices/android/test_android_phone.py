@@ -24,6 +24,7 @@ from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
 
 DEADLINE_S = 60
+APP = "org.phonebench.runner.onnxruntime"
 
 
 @pytest.fixture
@@ -37,10 +38,16 @@ def launched(android: AndroidPhone, work: Work, *, deadline_s: float = DEADLINE_
     return android.execute(work.request, work.inputs, deadline_s)
 
 
-def later(seconds: float, work: Callable[[], object]) -> threading.Timer:
-    timer = threading.Timer(seconds, work)
-    timer.start()
-    return timer
+def later(phone: VirtualPhone, seconds: float, work: Callable[[], object]) -> None:
+    """Do ``work`` when the app has run for so long: a busy machine takes its time to start it."""
+
+    def wait() -> None:
+        while not phone.apps.running(APP):
+            time.sleep(0.02)
+        time.sleep(seconds)
+        work()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def failure_of(execution: Execution) -> tuple[FailureKind, str, str]:
@@ -110,16 +117,17 @@ def test_a_cable_that_flaps_during_a_launch_costs_nothing(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, phone.drop)
-    execution = android.execute(work.lasting(3), work.inputs, DEADLINE_S)
+    for seconds in (0.5, 1.5, 2.5):
+        later(phone, seconds, phone.drop)
+    execution = android.execute(work.lasting(4), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
     assert len(started(phone)) == 1
 
 
 def test_a_cable_that_is_out_for_a_moment_costs_nothing(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, phone.unplug)
-    later(2.5, phone.plug)
+    later(phone, 1.0, phone.unplug)
+    later(phone, 2.5, phone.plug)
     execution = android.execute(work.lasting(1.5), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
     assert len(started(phone)) == 1
@@ -129,7 +137,7 @@ def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, phone.unplug)
+    later(phone, 1.0, phone.unplug)
     with pytest.raises(PhoneError, match="check the cable, then run again with --resume") as caught:
         android.execute(work.lasting(30), work.inputs, DEADLINE_S)
     assert caught.value.trouble is PhoneTrouble.GONE
@@ -137,24 +145,24 @@ def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is
     execution = launched(android, replace(work, request=work.launch(7)))
     assert (execution.reply.status, execution.reply.launch) == (ReplyStatus.OK, 7)
     # The app of the lost launch was still running, beside which nothing may be measured.
-    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+    assert phone.apps.running(APP) == ()
 
 
 def test_a_phone_that_hangs_is_noticed_and_its_launch_goes_on_when_it_answers(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, lambda: phone.faults.hang())
-    later(18.0, lambda: phone.faults.hang(False))
+    later(phone, 1.0, lambda: phone.faults.hang())
+    later(phone, 18.0, lambda: phone.faults.hang(False))
     execution = android.execute(work.lasting(2), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
 
 
 def test_an_adb_server_that_another_program_ended_is_started_again(
-    android: AndroidPhone, adb_server: AdbServer, work: Work
+    android: AndroidPhone, phone: VirtualPhone, adb_server: AdbServer, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, adb_server.restart)
+    later(phone, 1.0, adb_server.restart)
     execution = android.execute(work.lasting(3), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
 
@@ -163,7 +171,7 @@ def test_a_phone_that_restarts_loses_the_launch_and_runs_the_next(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-    later(1.0, phone.reboot)
+    later(phone, 1.0, phone.reboot)
     kind, message, _ = failure_of(android.execute(work.lasting(30), work.inputs, DEADLINE_S))
     assert (kind, message) == (FailureKind.LOST, "the phone restarted during the launch")
     assert launched(android, work).reply.status is ReplyStatus.OK
@@ -197,7 +205,7 @@ def test_an_app_without_an_end_is_stopped_at_the_deadline(
     phone.apps.program = sleeping
     kind, message, _ = failure_of(launched(android, work, deadline_s=2))
     assert (kind, message) == (FailureKind.TIMEOUT, "the runner gave no reply within 2 s and was stopped")
-    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+    assert phone.apps.running(APP) == ()
 
 
 def test_half_a_reply_is_fetched_again(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
@@ -214,7 +222,7 @@ def test_a_reply_that_stays_half_is_no_result(android: AndroidPhone, phone: Virt
 
 def test_a_clock_that_jumps_changes_nothing(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
     android.push(work.model, work.sha256)
-    later(0.5, lambda: phone.faults.clock_jump(-86_400))
+    later(phone, 0.5, lambda: phone.faults.clock_jump(-86_400))
     assert android.execute(work.lasting(1), work.inputs, DEADLINE_S).reply.status is ReplyStatus.OK
 
 
@@ -261,11 +269,11 @@ def test_a_phone_is_held_by_one_run_at_a_time(android: AndroidPhone, phone: Virt
 def test_closing_a_phone_ends_the_launch_in_flight(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
     android.push(work.model, work.sha256)
     started_at = time.monotonic()
-    later(1.0, android.clean)
+    later(phone, 1.0, android.clean)
     with pytest.raises(PhoneError, match="was closed"):
         android.execute(work.lasting(40), work.inputs, DEADLINE_S)
     assert time.monotonic() - started_at < 30
-    assert phone.apps.running("org.phonebench.runner.onnxruntime") == ()
+    assert phone.apps.running(APP) == ()
 
 
 def sleeping(_: Launch) -> list[str]:
