@@ -58,7 +58,7 @@ simulate: $(READY) ## Hold the statistics against a known truth, at length (a fe
 	$(BIN)/python -m tests.simulation $(ARGS)
 
 soak: $(READY) ## Eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
-	$(BIN)/python -m tests.soak $(ARGS)
+	$(BIN)/python -m tests.devices.android.soak $(ARGS)
 
 clean: ## Remove the environment and what the tools left behind.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -26,6 +26,10 @@ LOSSES_IN_A_ROW = 2
 _ONE_CELL = frozenset({PhoneTrouble.APP, PhoneTrouble.FULL})
 
 
+def _is_of_one_cell(error: DeviceError) -> bool:
+    return isinstance(error, PhoneError) and error.trouble in _ONE_CELL
+
+
 @dataclass(slots=True, kw_only=True)
 class Left:
     """What did not run on one device: how many cells, why, and the losses since the last cell that ran."""
@@ -37,7 +41,7 @@ class Left:
     def add(self, error: DeviceError) -> None:
         """Count a cell that was lost to ``error``."""
         self.cells += 1
-        if isinstance(error, PhoneError) and error.trouble in _ONE_CELL:
+        if _is_of_one_cell(error):
             self.reasons[str(error)] = None
         else:
             self.in_a_row.append(str(error))
@@ -111,7 +115,7 @@ def _run_lane(jobs: Sequence[Job], table: Table, left: dict[str, Left], stop: th
             measurement = measure(job, gate.device, table.writer, utc_now, gate=gate)
         except DeviceError as error:
             lost.add(error)
-            table.progress.step(job.cell.key, f"device lost: {error}")
+            table.progress.step(job.cell.key, f"{'not run' if _is_of_one_cell(error) else 'device lost'}: {error}")
             continue
         lost.in_a_row.clear()
         table.writer.add(measurement)

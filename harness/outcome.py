@@ -37,7 +37,7 @@ from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState
 from harness.stats.summary import Launch, summarise
 from harness.tensors import Array
-from harness.wire import MemoryReading, ReplyStatus, RunReply
+from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +216,11 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
             runtime is not None and runtime.delegate_used != runtime.delegate_requested.value,
             ConditionId.FALLBACK,
             f"asked for {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
+        ),
+        (
+            job.cell.delegate is Delegate.NNAPI,
+            ConditionId.DEPRECATED,
+            "Android has deprecated NNAPI since version 15: its drivers stand still, and newer phones drop it",
         ),
     ]
 

@@ -372,6 +372,12 @@ def test_memory_is_one_reading_that_of_the_highest_peak(tmp_path: Path) -> None:
     assert found.memory == readings[1]
 
 
+def test_nnapi_is_called_deprecated(tmp_path: Path) -> None:
+    one = job(tmp_path)
+    found = run(replace(one, cell=replace(one.cell, delegate=Delegate.NNAPI)), Scripted(ok()))
+    assert ids(found) == {ConditionId.DEPRECATED}
+
+
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:
     found = run(job(tmp_path), Scripted(ok(used="xnnpack")))
     assert ids(found) == {ConditionId.FALLBACK}

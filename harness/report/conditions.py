@@ -78,6 +78,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.FALLBACK: ConditionFacts(
         meaning="All or part of the model did not run on the delegate that was asked for.", touches=_TIMES_AND_MEMORY
     ),
+    ConditionId.DEPRECATED: ConditionFacts(
+        meaning="What it ran on is on its way out: true for this phone, and not what to build on.",
+        touches=_TIMES_AND_MEMORY,
+    ),
     ConditionId.SIMULATED: ConditionFacts(
         meaning="A scripted device made these figures up; they show how phonebench works and nothing else.",
         touches=_TIMES_AND_MEMORY,
