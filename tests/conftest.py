@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -15,9 +16,6 @@ import pytest
 
 # A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
 MISSING = "missing: "
-
-# Beside the session's cache: the manifests that were in it when it was made.
-BUILT = "built.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,27 +55,30 @@ def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeou
 
 @pytest.fixture(scope="session")
 def built_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that holds all sixteen digits artifacts."""
+    """A cache folder that holds the sixteen digits artifacts and nothing else: to be read, or copied."""
     folder = tmp_path_factory.mktemp("built")
     done = call_phonebench("build", "digits", "--cache-dir", str(folder / "cache"), cwd=folder)
     assert done.code == 0, done.err
-    manifests = (folder / "cache").glob("artifacts/*/*/manifest.json")
-    (folder / BUILT).write_text("\n".join(str(path) for path in manifests))
     return folder / "cache"
 
 
 @pytest.fixture(scope="session")
+def working_cache(built_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of that cache, for whatever builds more."""
+    return Path(shutil.copytree(built_cache, tmp_path_factory.mktemp("working") / "cache"))
+
+
+@pytest.fixture(scope="session")
 def digits_files(built_cache: Path) -> dict[tuple[str, str], Path]:
-    """The digits artifacts by format and variant, as they were built first: tests put others into the cache."""
-    manifests = [Path(line) for line in built_cache.with_name(BUILT).read_text().splitlines()]
-    found = [(path, json.loads(path.read_text())) for path in manifests]
+    """The digits artifacts by format and variant."""
+    found = [(path, json.loads(path.read_text())) for path in built_cache.glob("artifacts/*/*/manifest.json")]
     return {(facts["format"], facts["variant"]): path.with_name(facts["file"]) for path, facts in found}
 
 
 @pytest.fixture
-def phonebench(tmp_path: Path, built_cache: Path) -> CommandLine:
-    """The command line with results in ``tmp_path / "results"`` and the session's cache."""
-    places = {"PHONEBENCH_RESULTS": str(tmp_path / "results"), "PHONEBENCH_CACHE": str(built_cache)}
+def phonebench(tmp_path: Path, working_cache: Path) -> CommandLine:
+    """The command line with results in ``tmp_path / "results"`` and the session's working cache."""
+    places = {"PHONEBENCH_RESULTS": str(tmp_path / "results"), "PHONEBENCH_CACHE": str(working_cache)}
 
     def call(*args: str, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
         return call_phonebench(*args, cwd=tmp_path, env=places | (env or {}), timeout_s=timeout_s)

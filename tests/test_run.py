@@ -539,11 +539,11 @@ def test_trying_once_asks_for_one_output_and_no_times(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def digits(built_cache: Path) -> Job:
+def digits(working_cache: Path) -> Job:
     """A cell of the real digits artifact."""
     card = resolve("digits", ModelOptions())
     cell = make_cell("digits", "int8", Format.ONNX, Delegate.CPU, 1, "fake", ProfileName.QUICK)
-    outcome = build_artifacts(order([card], [cell.build]), Cache(built_cache), Silent())
+    outcome = build_artifacts(order([card], [cell.build]), Cache(working_cache), Silent())
     return Job(
         cell=cell,
         card=card,

@@ -52,11 +52,11 @@ def test_what_cannot_be_scanned_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_the_manifest_names_the_layers_that_stay_float(
-    built_cache: Path, keep: KeepFloat, state: str, kept: int
+    working_cache: Path, keep: KeepFloat, state: str, kept: int
 ) -> None:
     recipe = Recipe(name="mixed", precision=Precision.INT8, quantisation=Quantisation(keep_float=keep))
     build = Build(model="digits", variant="mixed", format=Format.ONNX, backend=None)
     wanted = order([resolve("digits", ModelOptions())], [build], {"mixed": recipe})
-    manifest = build_artifacts(wanted, Cache(built_cache), Silent()).artifacts[build].manifest
+    manifest = build_artifacts(wanted, Cache(working_cache), Silent()).artifacts[build].manifest
     assert (manifest.state, len(manifest.kept_float)) == (state, kept), manifest.reason
     assert manifest.reason is None or "keep_float" in manifest.reason

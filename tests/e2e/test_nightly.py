@@ -60,13 +60,13 @@ def test_a_slower_file_fails_the_job_once(grown: CommandLine, tmp_path: Path) ->
 
 
 def test_a_night_that_is_killed_again_and_again_comes_to_its_end(
-    grown: CommandLine, tmp_path: Path, built_cache: Path
+    grown: CommandLine, tmp_path: Path, working_cache: Path
 ) -> None:
     chance = random.Random(3)
     for _ in range(KILLS):
         begun = list((tmp_path / "results" / "nightly").glob("*/night.json"))
         args = ("--resume",) if len(begun) > 1 else ("night.toml",)
-        process = start(tmp_path, "nightly", *args, cache=built_cache)
+        process = start(tmp_path, "nightly", *args, cache=working_cache)
         try:
             process.wait(timeout=chance.uniform(1.0, 6.0))
         except subprocess.TimeoutExpired:

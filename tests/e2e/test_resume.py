@@ -44,7 +44,7 @@ def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Po
 # Twenty runs, each cut somewhere: on a busy machine that is many minutes.
 @pytest.mark.timeout(2400)
 def test_twenty_kills_at_random_instants_lose_nothing(
-    phonebench: CommandLine, tmp_path: Path, built_cache: Path
+    phonebench: CommandLine, tmp_path: Path, working_cache: Path
 ) -> None:
     chance = random.Random(20261123)
     began = time.monotonic()
@@ -56,7 +56,7 @@ def test_twenty_kills_at_random_instants_lose_nothing(
         unfinished = [c for c in shown(phonebench) if c["status"] == "pending"]
         resumed += bool(unfinished)
         args = ("--resume",) if unfinished else CELLS
-        process = start(tmp_path, "run", *args, cache=built_cache)
+        process = start(tmp_path, "run", *args, cache=working_cache)
         try:
             process.wait(timeout=chance.uniform(0.0, whole_s))
         except subprocess.TimeoutExpired:
@@ -109,9 +109,9 @@ def test_two_runs_at_once_share_one_cold_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_a_stopped_run_keeps_what_is_done_and_says_how_to_go_on(
-    phonebench: CommandLine, tmp_path: Path, built_cache: Path, signal_: signal.Signals
+    phonebench: CommandLine, tmp_path: Path, working_cache: Path, signal_: signal.Signals
 ) -> None:
-    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=built_cache)
+    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=working_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
     process.send_signal(signal_)
     message = process.communicate()[1].decode()
@@ -136,8 +136,8 @@ def test_ctrl_c_while_artifacts_are_built_ends_at_once_and_cleans_up(tmp_path: P
     assert list((cache / "staging").iterdir()) == []
 
 
-def test_two_processes_cannot_write_one_run(phonebench: CommandLine, tmp_path: Path, built_cache: Path) -> None:
-    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=built_cache)
+def test_two_processes_cannot_write_one_run(phonebench: CommandLine, tmp_path: Path, working_cache: Path) -> None:
+    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=working_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
     second = phonebench("run", "--resume")
     process.kill()

@@ -40,10 +40,10 @@ def test_the_report_of_a_search_says_what_was_found(phonebench: CommandLine, tmp
 
 
 def test_a_stopped_search_goes_on_with_what_it_knows(
-    phonebench: CommandLine, tmp_path: Path, built_cache: Path
+    phonebench: CommandLine, tmp_path: Path, working_cache: Path
 ) -> None:
     asked = ("search", "digits", "--device", "host", "--format", "onnx", "--budget", "3")
-    process = start(tmp_path, *asked, cache=built_cache)
+    process = start(tmp_path, *asked, cache=working_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
     process.send_signal(signal.SIGTERM)
     message = process.communicate()[1].decode()

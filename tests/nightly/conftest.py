@@ -65,15 +65,15 @@ def _changed(entry: Entry, factor: float, artifact: Artifact | None) -> Entry:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, built_cache: Path) -> Farm:
+def farm(tmp_path: Path, working_cache: Path) -> Farm:
     """Empty results, no history, the session's artifacts."""
-    places = Places(results=tmp_path / "results", cache=built_cache)
+    places = Places(results=tmp_path / "results", cache=working_cache)
     return Farm(tools=Tools(places=places, history=str(tmp_path / "h.sqlite"), progress=Silent(), plan=PairPlan()))
 
 
 @pytest.fixture
-def smaller(built_cache: Path) -> Artifact:
+def smaller(working_cache: Path) -> Artifact:
     """An artifact that is faster on the scripted phone than the one of `CELL`: the int8 one."""
     build = replace(CELL.build, variant="int8")
     card = resolve("digits", ModelOptions())
-    return build_artifacts(order([card], [build]), Cache(built_cache), Silent()).artifacts[build]
+    return build_artifacts(order([card], [build]), Cache(working_cache), Silent()).artifacts[build]

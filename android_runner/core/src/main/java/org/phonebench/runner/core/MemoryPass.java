@@ -16,7 +16,7 @@ final class MemoryPass {
         + "Retained: after release, garbage collection and the settling time; the free pages of the native heap "
         + "are not given back, which Java has no call for. Peak: baseline plus the growth of VmHWM over VmRSS "
         + "since it was reset at the baseline, until the end of the pass, file pages included; null where the "
-        + "kernel refuses the reset.";
+        + "kernel refuses the reset. Mapped, apart: the growth of RssFile from the baseline to the steady state.";
 
     private static final long COLLECT_NS = 100_000_000;
 
@@ -64,14 +64,16 @@ final class MemoryPass {
                 steady[call] = probe.ownedBytes();
             }
             Long peakBytes = hasPeak ? baselineBytes + probe.growthBytes() : null;
-            splits.add(probe.split("steady"));
+            RunReply.MemorySplit working = probe.split("steady");
+            splits.add(working);
             session.close();
             collect();
             clock.sleep(asked.settleNs());
             long retainedBytes = probe.ownedBytes();
             splits.add(probe.split("retained"));
             return new RunReply.Memory(
-                DEFINITION, baselineBytes, loadedBytes, median(steady), peakBytes, retainedBytes, splits);
+                DEFINITION, baselineBytes, loadedBytes, median(steady), peakBytes, retainedBytes,
+                growth(splits.get(0).fileBytes(), working.fileBytes()), splits);
         } catch (IOException error) {
             throw unreadable(error);
         }
@@ -82,6 +84,10 @@ final class MemoryPass {
         System.gc();
         clock.sleep(COLLECT_NS);
         System.gc();
+    }
+
+    private static Long growth(Long before, Long now) {
+        return before == null || now == null ? null : now - before;
     }
 
     static long median(long[] values) {

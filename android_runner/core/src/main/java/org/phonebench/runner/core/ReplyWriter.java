@@ -112,6 +112,7 @@ public final class ReplyWriter {
         json.open('{').field("definition", memory.definition()).field("baseline_bytes", memory.baselineBytes());
         json.field("loaded_bytes", memory.loadedBytes()).field("steady_bytes", memory.steadyBytes());
         json.field("peak_bytes", memory.peakBytes()).field("retained_bytes", memory.retainedBytes());
+        json.field("mapped_bytes", memory.mappedBytes());
         json.name("split").open('[');
         for (RunReply.MemorySplit split : memory.split()) {
             json.next().open('{').field("at", split.at()).field("anonymous_bytes", split.anonymousBytes());

@@ -29,9 +29,14 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     /** Every call, in order; {@code atNs} has one moment a sample when a stride was asked for. */
     public record Latency(long firstNs, long[] warmupNs, long[] samplesNs, long[] atNs) {}
 
-    /** Memory of the process at four moments, in bytes; {@code split} says what it was made of at each. */
+    /**
+     * Memory of the process at four moments, in bytes; {@code split} says what it was made of at each.
+     *
+     * @param mappedBytes what the pages mapped from files grew from the baseline to the steady state; null where it
+     *     is not told
+     */
     public record Memory(String definition, long baselineBytes, long loadedBytes, long steadyBytes, Long peakBytes,
-            Long retainedBytes, List<MemorySplit> split) {}
+            Long retainedBytes, Long mappedBytes, List<MemorySplit> split) {}
 
     /** What is resident and swapped out at one moment, in bytes; null where the kernel does not tell. */
     public record MemorySplit(String at, Long anonymousBytes, Long fileBytes, Long sharedBytes, Long swapBytes,

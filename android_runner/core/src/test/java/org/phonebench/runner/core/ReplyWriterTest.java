@@ -73,7 +73,7 @@ final class ReplyWriterTest {
     private static RunReply full() {
         RunReply.Memory memory = new RunReply.Memory(
             "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes",
-            41943040, 45088768, 46137344, 52428800L, 42205184L,
+            41943040, 45088768, 46137344, 52428800L, 42205184L, 1048576L,
             Collections.singletonList(new RunReply.MemorySplit("loaded", 1L, 2L, 3L, 0L, null)));
         List<RunReply.OperatorTime> profile = Arrays.asList(
             new RunReply.OperatorTime("conv_0", "CONV_2D", new long[] {610000, 605000, 607000, 604000, 606000}),
