@@ -50,7 +50,9 @@ def test_standard_input_reaches_the_command_and_ends(adb_server: AdbServer, phon
 def test_exec_is_safe_for_bytes_both_ways(adb_server: AdbServer, phone: VirtualPhone) -> None:
     data = bytes(range(256)) * 5000
     assert adb_server.adb("-s", phone.address, "exec-in", "cat > /data/local/tmp/raw", stdin=data).code == 0
-    wait_for(lambda: phone.path("/data/local/tmp/raw").stat().st_size == len(data))
+    # The command line does not wait for the command, which may not even have begun.
+    written = phone.path("/data/local/tmp/raw")
+    wait_for(lambda: written.is_file() and written.stat().st_size == len(data))
     assert adb_server.adb("-s", phone.address, "exec-out", "cat /data/local/tmp/raw").out == data
 
 
