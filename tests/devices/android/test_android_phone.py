@@ -20,6 +20,7 @@ from harness.measurement import ConditionId
 from harness.wire import FailureKind, Format, ReplyStatus
 from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
 from tests.vphone.apps import Launch
+from tests.vphone.ends import wait_for
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
 
@@ -145,7 +146,7 @@ def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is
     execution = launched(android, replace(work, request=work.launch(7)))
     assert (execution.reply.status, execution.reply.launch) == (ReplyStatus.OK, 7)
     # The app of the lost launch was still running, beside which nothing may be measured.
-    assert phone.apps.running(APP) == ()
+    wait_for(lambda: phone.apps.running(APP) == ())
 
 
 def test_a_phone_that_hangs_is_noticed_and_its_launch_goes_on_when_it_answers(
@@ -184,8 +185,9 @@ def test_a_phone_that_restarts_loses_the_launch_and_runs_the_next(
 def test_an_app_that_crashes_is_told_with_the_lines_of_the_log(
     android: AndroidPhone, phone: VirtualPhone, work: Work, native: bool, said: str, evidence: str
 ) -> None:
+    android.push(work.model, work.sha256)
     phone.faults.crash_app(native=native, after_s=0.2)
-    kind, message, detail = failure_of(launched(android, work))
+    kind, message, detail = failure_of(android.execute(work.lasting(30), work.inputs, DEADLINE_S))
     assert kind is FailureKind.CRASH
     assert said in message
     assert evidence in detail
@@ -193,8 +195,9 @@ def test_an_app_that_crashes_is_told_with_the_lines_of_the_log(
 
 
 def test_an_app_that_is_ended_for_memory_is_no_crash(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
+    android.push(work.model, work.sha256)
     phone.faults.kill_app_for_memory(after_s=0.2)
-    kind, message, detail = failure_of(launched(android, work))
+    kind, message, detail = failure_of(android.execute(work.lasting(30), work.inputs, DEADLINE_S))
     assert (kind, message) == (FailureKind.OOM, "the phone ran out of memory and ended the runner app")
     assert "lowmemorykiller" in detail
 
@@ -205,7 +208,7 @@ def test_an_app_without_an_end_is_stopped_at_the_deadline(
     phone.apps.program = sleeping
     kind, message, _ = failure_of(launched(android, work, deadline_s=2))
     assert (kind, message) == (FailureKind.TIMEOUT, "the runner gave no reply within 2 s and was stopped")
-    assert phone.apps.running(APP) == ()
+    wait_for(lambda: phone.apps.running(APP) == ())
 
 
 def test_half_a_reply_is_fetched_again(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:
@@ -273,7 +276,7 @@ def test_closing_a_phone_ends_the_launch_in_flight(android: AndroidPhone, phone:
     with pytest.raises(PhoneError, match="was closed"):
         android.execute(work.lasting(40), work.inputs, DEADLINE_S)
     assert time.monotonic() - started_at < 30
-    assert phone.apps.running(APP) == ()
+    wait_for(lambda: phone.apps.running(APP) == ())
 
 
 def sleeping(_: Launch) -> list[str]:
