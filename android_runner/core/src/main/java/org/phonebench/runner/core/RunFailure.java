@@ -36,6 +36,12 @@ public final class RunFailure extends Exception {
         return new RunFailure(kind, message, cause, true);
     }
 
+    /** What a device says that cannot load the native library of {@code runtime}. */
+    public static RunFailure library(String runtime, LinkageError cause) {
+        String message = "the library of " + runtime + " does not load here: " + firstLine(cause);
+        return unsupported(FailureKind.LOAD, message, cause);
+    }
+
     /** The failure of an artifact that its runtime does not take. */
     public static RunFailure load(String runtime, String file, Throwable cause) {
         String message = runtime + " cannot load '" + file + "': " + firstLine(cause);

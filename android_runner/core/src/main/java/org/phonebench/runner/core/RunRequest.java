@@ -34,6 +34,14 @@ public record RunRequest(
         public Runtime {
             options = Collections.unmodifiableMap(new LinkedHashMap<>(options));
         }
+
+        /** For a runtime, called {@code title}, that has no options; throws a failure {@code input} for any. */
+        public void refuseOptions(String title) throws RunFailure {
+            if (!options.isEmpty()) {
+                throw RunFailure.failed(FailureKind.INPUT, title + " takes no options here, but the request has "
+                    + options.keySet() + ": leave them out");
+            }
+        }
     }
 
     /** {@code count} inputs in {@code file}: input by input, tensor by tensor. */

@@ -42,8 +42,7 @@ public final class OnnxAdapter implements RuntimeAdapter {
         try {
             environment();
         } catch (LinkageError error) {
-            throw RunFailure.unsupported(FailureKind.LOAD,
-                "the library of ONNX Runtime does not load here: " + RunFailure.firstLine(error), error);
+            throw RunFailure.library("ONNX Runtime", error);
         }
     }
 

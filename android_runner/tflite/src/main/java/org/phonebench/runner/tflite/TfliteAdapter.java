@@ -25,15 +25,11 @@ public final class TfliteAdapter implements RuntimeAdapter {
 
     @Override
     public void start(RunRequest.Runtime request) throws RunFailure {
-        if (!request.options().isEmpty()) {
-            throw RunFailure.failed(FailureKind.INPUT, TITLE + " takes no options here, but the request has "
-                + request.options().keySet() + ": leave them out");
-        }
+        request.refuseOptions(TITLE);
         try {
             TensorFlowLite.init();
         } catch (LinkageError error) {
-            throw RunFailure.unsupported(FailureKind.LOAD,
-                "the library of " + TITLE + " does not load here: " + RunFailure.firstLine(error), error);
+            throw RunFailure.library(TITLE, error);
         }
     }
 
