@@ -32,6 +32,7 @@ class ConditionId(StrEnum):
     THERMAL = "THERMAL"
     LOW_BATTERY = "LOW-BATTERY"
     DEBUGGABLE = "DEBUGGABLE"
+    SHELL = "SHELL"
     EMULATOR = "EMULATOR"
     SHARED_HOST = "SHARED-HOST"
     BUSY_HOST = "BUSY-HOST"
@@ -176,8 +177,9 @@ class LatencySummary:
 
     ``median_ns`` is the median of the launches' medians; ``low_ns`` to ``high_ns`` is its 95 % interval over launches,
     None with a single launch. Percentiles are over all steady calls, None from too few of them; ``p90_mlperf_ns`` is
-    LoadGen's early-stopping estimate of p90, which is higher on small runs. ``tainted``: no launch was good, and the
-    figures are those of the tainted ones. ``over_time``: (minute, median of that minute) of a sustained launch.
+    LoadGen's early-stopping estimate of p90, which is higher on small runs. Of a program that tells no single calls
+    there are p5 and p95 alone, medians of the launches' own. ``tainted``: no launch was good, and the figures are those
+    of the tainted ones. ``over_time``: (minute, median of that minute) of a sustained launch.
     """
 
     median_ns: float
@@ -186,8 +188,8 @@ class LatencySummary:
     mean_ns: float
     min_ns: int
     p5_ns: float
-    p25_ns: float
-    p75_ns: float
+    p25_ns: float | None
+    p75_ns: float | None
     p90_ns: float | None
     p95_ns: float | None
     p99_ns: float | None

@@ -35,7 +35,7 @@ from harness.quality import why_garbage
 from harness.stats.overtime import by_minute
 from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState
-from harness.stats.summary import Launch, summarise
+from harness.stats.summary import Launch, summarise, summarise_told
 from harness.tensors import Array
 from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply
 
@@ -310,8 +310,9 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
 
 def _latency(job: Job, seen: Seen) -> LatencySummary:
     counted = seen.counted
+    told = [s.reply.latency.told for s in counted if s.reply.latency and s.reply.latency.told]
     samples = [s.reply.latency.samples_ns[s.summary.start :] for s in counted if s.reply.latency]
-    found = summarise(samples)
+    found = summarise_told(told) if told else summarise(samples)
     if job.profile.headline is Headline.OVER_TIME:
         moments = [(s.reply.latency.at_ns, s.reply.latency.samples_ns) for s in counted if s.reply.latency]
         found = replace(found, over_time=by_minute(moments))

@@ -24,7 +24,7 @@ from harness.plan import Cell
 from harness.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
-from harness.stats.summary import Launch, summarise_launch
+from harness.stats.summary import Launch, summarise_calls
 from harness.tensors import read_tensors
 from harness.wire import (
     ArtifactRef,
@@ -119,11 +119,12 @@ class Launches:
         execution = device.execute(request, _feed(job).path, _deadline_s(job))
         sha256 = self._keeper.keep(execution.reply_bytes, ".json")
         seen.last = reply = execution.reply
-        if reply.status is not ReplyStatus.OK or reply.latency is None or not reply.latency.samples_ns:
+        seen.note(execution.conditions)
+        summary = summarise_calls(reply.latency, trim=job.profile.trim) if reply.latency else None
+        if reply.status is not ReplyStatus.OK or summary is None:
             return None
         gate, disturbed = self._gate.after(gate, execution.watch)
         self._keep_outputs(seen, execution)
-        summary = summarise_launch(reply.latency.samples_ns, trim=job.profile.trim)
         return Launched(
             reply=reply,
             sha256=sha256,

@@ -250,16 +250,31 @@ class LoadTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldTimes:
+    """The measured calls as another benchmark program sums them up, which tells no single call."""
+
+    calls: int
+    min_ns: int
+    p5_ns: int
+    median_ns: int
+    p95_ns: int
+    max_ns: int
+    mean_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencySamples:
     """Every call, in order: call 0, the warm-up, the measured calls.
 
-    ``at_ns``: when each of ``samples_ns`` began, since the first measured call; only with a stride.
+    ``at_ns``: when each of ``samples_ns`` began, since the first measured call; only with a stride. ``told`` stands in
+    for ``samples_ns`` where the program that measured is not ours and tells a summary alone.
     """
 
     first_ns: int
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     at_ns: tuple[int, ...] = ()
+    told: ToldTimes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,7 +338,10 @@ class DeviceStates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReply:
-    """What one launch did. A pass that was not asked for, or did not get so far, is None."""
+    """What one launch did. A pass that was not asked for, or did not get so far, is None.
+
+    ``transcript``: what a program printed that measures by itself, from which the rest was read; else None.
+    """
 
     schema: int = SCHEMA
     cell: str
@@ -338,6 +356,7 @@ class RunReply:
     outputs: OutputsRef | None = None
     profile: tuple[OperatorTime, ...] = ()
     state: DeviceStates | None = None
+    transcript: str | None = None
 
 
 class WireError(ValueError):
@@ -394,13 +413,22 @@ def _check_reply(reply: RunReply) -> None:
     if (reply.status is ReplyStatus.OK) == (reply.failure is not None):
         msg = f"the reply says {reply.status.value!r} and its failure is {reply.failure!r}: one of them is wrong"
         raise WireError(msg)
-    times = (reply.latency.first_ns, *reply.latency.warmup_ns, *reply.latency.samples_ns) if reply.latency else ()
+    times = _call_times(reply.latency) if reply.latency else ()
     if reply.load:
         times += (reply.load.first_ns, *reply.load.warm_ns)
     if any(t < 0 for t in times):
         msg = f"the reply has a negative time ({min(times)} ns): the runner's clock went backwards"
         raise WireError(msg)
     _check_moments(reply.latency.at_ns if reply.latency else (), len(reply.latency.samples_ns) if reply.latency else 0)
+
+
+def _call_times(latency: LatencySamples) -> tuple[int, ...]:
+    told = latency.told
+    if told is not None and latency.samples_ns:
+        msg = f"the reply has {len(latency.samples_ns)} samples and a summary told in their place: one of them is wrong"
+        raise WireError(msg)
+    summary = (told.min_ns, told.median_ns, told.mean_ns) if told else ()
+    return latency.first_ns, *latency.warmup_ns, *latency.samples_ns, *summary
 
 
 def _check_moments(at_ns: tuple[int, ...], samples: int) -> None:

@@ -16,6 +16,7 @@ from harness.wire import (
     FailureKind,
     ReplyStatus,
     TensorSpec,
+    ToldTimes,
     WireError,
     decode_reply,
     decode_request,
@@ -52,6 +53,14 @@ def test_the_full_request_is_written_as_the_golden_file_has_it() -> None:
 
 def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     data = golden("reply-ok-full.json")
+    written = json.loads(encode(decode_reply(data)))
+    # What stands in for single calls, and what another program printed, no runner of ours writes.
+    assert (written.pop("transcript"), written["latency"].pop("told")) == (None, None)
+    assert written == json.loads(data)
+
+
+def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> None:
+    data = golden("reply-ok-shell.json")
     assert json.loads(encode(decode_reply(data))) == json.loads(data)
 
 
@@ -147,3 +156,15 @@ def test_the_moments_of_a_thinned_launch_never_go_backwards(moments: list[int], 
     else:
         with pytest.raises(WireError, match=said):
             decode_reply(data)
+
+
+def test_a_summary_stands_in_for_samples_and_never_beside_them() -> None:
+    reply = json.loads(golden("reply-ok-full.json"))
+    told = {"calls": 50, "min_ns": 9, "p5_ns": 9, "median_ns": 10, "p95_ns": 12, "max_ns": 14, "mean_ns": 10}
+    reply["latency"] |= {"told": told}
+    with pytest.raises(WireError, match="samples and a summary told in their place: one of them is wrong"):
+        decode_reply(json.dumps(reply).encode())
+    reply["latency"] |= {"samples_ns": [], "at_ns": []}
+    latency = decode_reply(json.dumps(reply).encode()).latency
+    assert latency is not None
+    assert latency.told == ToldTimes(**told)

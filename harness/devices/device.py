@@ -17,12 +17,14 @@ class Execution:
     ``reply_bytes`` is the reply as the runner wrote it, or as the host made it when there was none to believe.
     ``outputs`` is a local file, valid until the device executes again or is cleaned; None when there are no outputs.
     ``watch`` is the device's state about once a second while the launch ran, taken from outside of the runner.
+    ``conditions`` are those of this launch alone, beside what the device tells before it.
     """
 
     reply: RunReply
     reply_bytes: bytes
     outputs: Path | None
     watch: tuple[StateSample, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class Device(Protocol):

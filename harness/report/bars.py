@@ -70,7 +70,8 @@ def whiskers(view: CellView) -> tuple[float | None, float | None]:
         return None, None
     if latency.low_ns is not None and latency.high_ns is not None:
         return latency.low_ns, latency.high_ns
-    return latency.p5_ns, latency.p90_ns if latency.p90_ns is not None else latency.p75_ns
+    high = latency.p90_ns if latency.p90_ns is not None else latency.p75_ns
+    return (None, None) if high is None else (latency.p5_ns, high)
 
 
 def size_bars(views: tuple[CellView, ...]) -> str | None:

@@ -58,6 +58,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.DEBUGGABLE: ConditionFacts(
         meaning="The runner was a debug build, which is slower and larger than a release.", touches=_TIMES_AND_MEMORY
     ),
+    ConditionId.SHELL: ConditionFacts(
+        meaning="A program of the shell gets other cores and clocks than an app in front: not comparable with apps.",
+        touches=_TIMES_AND_MEMORY,
+    ),
     ConditionId.EMULATOR: ConditionFacts(
         meaning="An emulator ran this; its speed and memory are not those of a phone.", touches=_TIMES_AND_MEMORY
     ),

@@ -49,7 +49,8 @@ def write_scan(results: Path, scan: Scan) -> tuple[Path, Path]:
 def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
     """Return the calls (ns) that the figures of ``measurement`` are made of, one list a launch.
 
-    Empty when a reply is gone or damaged: the figures stand, the distribution is then not drawn.
+    Empty when a reply is gone or damaged, or when no single calls were told: the figures stand, the distribution is
+    then not drawn.
     """
     found: list[list[int]] = []
     for launch in measurement.launches:
@@ -57,6 +58,6 @@ def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
             reply = read_reply(run, launch.reply_sha256)
         except StoreError:
             return []
-        if reply.latency is not None:
+        if reply.latency is not None and reply.latency.samples_ns:
             found.append(list(reply.latency.samples_ns[-launch.calls :]))
     return found

@@ -31,7 +31,7 @@ COLUMNS = (
     "memory_retained_growth_bytes", "memory_mapped_growth_bytes",
     "accuracy_metric", "accuracy", "accuracy_low", "accuracy_high", "correct", "count",
     "sqnr_db", "sqnr_worst_db", "cosine", "max_error", "agreement",
-    "runtime", "runtime_version", "delegate_used", "nodes_total", "nodes_delegated", "conditions",
+    "runtime", "runtime_version", "delegate_used", "nodes_total", "nodes_delegated", "runner", "conditions",
 )  # fmt: skip
 
 
@@ -101,5 +101,6 @@ def _runtime(view: CellView) -> dict[str, Any]:
         "delegate_used": runtime.delegate_used if runtime else None,
         "nodes_total": runtime.nodes_total if runtime else None,
         "nodes_delegated": runtime.nodes_delegated if runtime else None,
+        "runner": view.measurement.runner.kind if view.measurement and view.measurement.runner else None,
         "conditions": " ".join(c.id.value for c in view.conditions),
     }

@@ -224,6 +224,7 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "memory": _plain(view.memory),
         "accuracy": _pick(view.accuracy, _ACCURACY),
         "runtime": _pick(view.runtime, _RUNTIME),
+        "runner": _plain(view.measurement.runner if view.measurement else None),
         "conditions": _plain(view.conditions),
         "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
         "target": _plain(view.measurement.target if view.measurement else None),

@@ -30,12 +30,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class SteadyState(StrEnum):
-    """What the calls of one launch look like; the last two are flagged, never silently averaged."""
+    """What the calls of one launch look like; a slowdown and no steady state are flagged, never silently averaged.
+
+    Where no single call is told, nothing can be said of them.
+    """
 
     FLAT = "flat"
     WARMUP = "warmup"
     SLOWDOWN = "slowdown"
     NO_STEADY_STATE = "no_steady_state"
+    NOT_TOLD = "not_told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

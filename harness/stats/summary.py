@@ -13,8 +13,15 @@ import numpy as np
 
 from harness.measurement import LatencySummary
 from harness.stats.intervals import t_interval_of_log_medians
-from harness.stats.percentiles import early_stopping_estimate, median, percentile, percentile_if_enough
+from harness.stats.percentiles import (
+    early_stopping_estimate,
+    median,
+    minimum_samples,
+    percentile,
+    percentile_if_enough,
+)
 from harness.stats.steady import SteadyState, find_steady
+from harness.wire import LatencySamples, ToldTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,41 @@ def summarise_launch(samples_ns: Sequence[int], *, trim: bool) -> Launch:
     start = steady.start if trim else 0
     kept = samples_ns[start:]
     return Launch(start=start, calls=len(kept), median_ns=median(kept), state=steady.state)
+
+
+def summarise_calls(latency: LatencySamples, *, trim: bool) -> Launch | None:
+    """Summarise one launch from its calls, or from what was told in their place; None when there is neither."""
+    told = latency.told
+    if told is not None:
+        return Launch(start=0, calls=told.calls, median_ns=told.median_ns, state=SteadyState.NOT_TOLD)
+    return summarise_launch(latency.samples_ns, trim=trim) if latency.samples_ns else None
+
+
+def summarise_told(launches: Sequence[ToldTimes]) -> LatencySummary:
+    """Summarise launches of which a summary alone is known. Raises ValueError without launches.
+
+    Percentiles are the medians of the launches' own, and those that no launch told are None.
+    """
+    medians = [told.median_ns for told in launches]
+    interval = t_interval_of_log_medians(medians)
+    calls = sum(told.calls for told in launches)
+    enough = min(told.calls for told in launches) >= minimum_samples(95)
+    return LatencySummary(
+        median_ns=median(medians),
+        low_ns=interval.low_ns if interval else None,
+        high_ns=interval.high_ns if interval else None,
+        mean_ns=sum(told.mean_ns * told.calls for told in launches) / calls,
+        min_ns=min(told.min_ns for told in launches),
+        p5_ns=median([told.p5_ns for told in launches]),
+        p25_ns=None,
+        p75_ns=None,
+        p90_ns=None,
+        p95_ns=median([told.p95_ns for told in launches]) if enough else None,
+        p99_ns=None,
+        variation=None,
+        calls=calls,
+        launches=len(launches),
+    )
 
 
 def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:

@@ -83,7 +83,7 @@ def test_groups_are_by_model_and_device() -> None:
 RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
 CELL_KEYS = (
     "key model variant format backend delegate threads device status reason artifact latency load memory accuracy "
-    "runtime conditions scores target fidelity"
+    "runtime runner conditions scores target fidelity"
 )
 
 
@@ -99,6 +99,7 @@ CELL_KEYS = (
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes"),
         ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
+        ("runner", "kind version debuggable"),
     ],
 )
 def test_parts_of_a_cell_have_their_public_keys(part: str, keys: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.stats.steady import SteadyState
-from harness.stats.summary import summarise, summarise_launch
+from harness.stats.summary import summarise, summarise_calls, summarise_launch, summarise_told
+from harness.wire import LatencySamples, ToldTimes
 
 
 def test_headline_is_the_median_of_launch_medians() -> None:
@@ -48,3 +49,36 @@ def test_trimming_drops_the_warm_up_and_tells_it_either_way(trim: bool, start: i
     launch = summarise_launch([1500] * 150 + [1000] * 200, trim=trim)
     assert (launch.start, launch.calls, launch.median_ns) == (start, 350 - start, median_ns)
     assert launch.state is SteadyState.WARMUP
+
+
+def told(median_ns: int, calls: int = 200) -> ToldTimes:
+    """What a program tells that sums up by itself."""
+    return ToldTimes(
+        calls=calls,
+        min_ns=median_ns - 2,
+        p5_ns=median_ns - 1,
+        median_ns=median_ns,
+        p95_ns=median_ns + 5,
+        max_ns=median_ns + 9,
+        mean_ns=median_ns + 1,
+    )
+
+
+def test_launches_that_tell_a_summary_alone_have_the_interval_of_their_medians() -> None:
+    by_calls = summarise([[10] * 10, [20] * 30, [90] * 20])
+    by_word = summarise_told([told(10), told(20), told(90)])
+    assert (by_word.median_ns, by_word.low_ns, by_word.high_ns) == (20, by_calls.low_ns, by_calls.high_ns)
+    assert (by_word.min_ns, by_word.p5_ns, by_word.p95_ns) == (8, 19, 25)
+    assert (by_word.p25_ns, by_word.p75_ns, by_word.p90_ns, by_word.p99_ns, by_word.variation) == (None,) * 5
+    assert (by_word.calls, by_word.launches, by_word.mean_ns) == (600, 3, 41)
+
+
+def test_a_told_tail_of_few_calls_is_not_shown() -> None:
+    assert summarise_told([told(10, calls=129)]).p95_ns is None
+
+
+def test_a_launch_is_summed_up_from_its_calls_or_from_what_was_told() -> None:
+    by_word = summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=(), told=told(10)), trim=True)
+    assert by_word is not None
+    assert (by_word.median_ns, by_word.calls, by_word.state) == (10, 200, SteadyState.NOT_TOLD)
+    assert summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=()), trim=True) is None
