@@ -1,9 +1,13 @@
-"""How a phone is set while it is measured: its clocks, and the cores that the model may use."""
+"""How a phone is set while it is measured: its clocks, the cores that the model may use, and what runs the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.wire import Format
 
 
 class Clocks(StrEnum):
@@ -21,12 +25,73 @@ class Cores(StrEnum):
     LITTLE = "little"
 
 
+class PhoneRunner(StrEnum):
+    """What runs the model: our app in front, or a runtime's own benchmark program in the phone's shell."""
+
+    APP = "app"
+    SHELL = "shell"
+
+
+# The formats that a program is known for, by a part of its name.
+_KNOWN: dict[str, Format] = {"benchmark_model": Format.TFLITE, "executor_runner": Format.PTE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    """A benchmark program of a runtime, on this computer, and the format of the files that it runs."""
+
+    format: Format
+    path: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneSettings:
-    """What was asked for; figures of unlike settings are not compared."""
+    """What was asked for; figures of unlike settings are not compared. ``binaries`` are for the shell runner."""
 
     clocks: Clocks = Clocks.DEFAULT
     cores: Cores = Cores.ANY
+    runner: PhoneRunner = PhoneRunner.APP
+    binaries: tuple[Binary, ...] = ()
+
+    def binary(self, format_: Format) -> Binary | None:
+        """Return the program for files of ``format_``, None where none was given."""
+        return next((binary for binary in self.binaries if binary.format is format_), None)
 
 
 AS_IT_IS = PhoneSettings()
+
+
+def read_binaries(given: tuple[str, ...]) -> tuple[Binary, ...]:
+    """Return the programs that ``PATH`` or ``FORMAT=PATH`` name; nothing is opened.
+
+    Raises `UsageError` for a name that does not tell what the program is, and for two programs of one format.
+    """
+    found = tuple(_binary(text) for text in given)
+    for binary in found:
+        same = [other.path for other in found if other.format is binary.format]
+        if len(same) > 1:
+            msg = f"there are two programs for {binary.format.value}, {str(same[0])!r} and {str(same[1])!r}: name one"
+            raise UsageError(msg)
+    return found
+
+
+def check_binaries(settings: PhoneSettings) -> None:
+    """Raise `UsageError` for a program that is not there."""
+    for binary in settings.binaries:
+        if not binary.path.is_file():
+            msg = f"there is no program {str(binary.path)!r} for {binary.format.value}: check the path after --binary"
+            raise UsageError(msg)
+
+
+def _binary(text: str) -> Binary:
+    head, equals, rest = text.partition("=")
+    formats = {format_.value: format_ for format_ in _KNOWN.values()}
+    if equals and head in formats:
+        return Binary(format=formats[head], path=Path(rest).expanduser())
+    path = Path(text).expanduser()
+    known = next((format_ for name, format_ in _KNOWN.items() if name in path.name), None)
+    if known is None:
+        shown = ", ".join(f"{format_.value}={name}" for name, format_ in _KNOWN.items())
+        msg = f"the name of the program {text!r} does not tell what it runs: write FORMAT=PATH, as {shown}"
+        raise UsageError(msg)
+    return Binary(format=known, path=path)

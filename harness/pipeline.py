@@ -25,7 +25,7 @@ from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
 from harness.measurement import CellStatus, DeviceInfo, Measurement
 from harness.model import ModelCard, ModelOptions, resolve, with_parts
-from harness.phonesettings import AS_IT_IS
+from harness.phonesettings import AS_IT_IS, check_binaries
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.profiles import PROFILES
 from harness.progress import Progress
@@ -86,9 +86,11 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     """
     kinds = {parse_device_key(device).kind for device in spec.device}
     if spec.settings != AS_IT_IS and kinds != {DeviceKind.ANDROID}:
-        msg = f"clocks {spec.clocks.value!r} and cores {spec.cores.value!r} are for phones: name android devices alone"
+        given = f"clocks {spec.clocks.value!r}, cores {spec.cores.value!r} and runner {spec.runner.value!r}"
+        msg = f"{given} are for phones: name android devices alone"
         raise UsageError(msg)
     if to_run:
+        check_binaries(spec.settings)
         spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = tuple(resolve(reference, options) for reference in spec.model)

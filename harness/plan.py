@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.modelcard import ModelCard, SourceKind
+from harness.phonesettings import PhoneRunner, PhoneSettings
 from harness.profiles import ProfileName
 from harness.recipe import AS_IS, Recipe
 from harness.spec import Spec
@@ -108,6 +109,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
                         reason = why_not_source(model, cell, recipes.get(variant))
                         reason = reason or why_not(cell, recipes.get(variant), to_run=to_run)
+                        reason = reason or (why_not_shell(cell, spec.settings) if to_run else None)
                         if reason is None:
                             cells.append(cell)
                         else:
@@ -147,6 +149,14 @@ def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) ->
     if offered is not None and cell.delegate not in offered:
         return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
     return None
+
+
+def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:
+    """Return why the shell runner cannot run ``cell``, or None when it can, or is not asked for."""
+    if settings.runner is not PhoneRunner.SHELL or settings.binary(cell.format):
+        return None
+    given = ", ".join(binary.format.value for binary in settings.binaries)
+    return f"runner 'shell' was given no program for {cell.format.value} (it has one for: {given})"
 
 
 def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from harness.errors import UnknownNameError, UsageError, suggestion
-from harness.phonesettings import Clocks, Cores, PhoneSettings
+from harness.phonesettings import Clocks, Cores, PhoneRunner, PhoneSettings, read_binaries
 from harness.profiles import ProfileName
 from harness.recipe import STEPS, Recipe
 from harness.shorthand import DEFAULT_VARIANTS, parse_recipe, recipes_of
@@ -25,14 +25,18 @@ from harness.wire import Delegate, Format
 DEFAULT_FORMATS = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
 
 
+# Those whose figures a summary of the calls is enough for.
+_SHELL_PROFILES = (ProfileName.QUICK, ProfileName.STANDARD)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
 
     ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
-    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``clocks`` and ``cores``
-    are settings of phones, which other devices do not have. ``parts``: run each part
-    of a model of several by itself as well.
+    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``clocks``, ``cores``,
+    ``runner`` and the ``binary`` items of the shell runner (``PATH`` or ``FORMAT=PATH``) are settings of phones, which
+    other devices do not have. ``parts``: run each part of a model of several by itself as well.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -47,6 +51,8 @@ class Spec:
     timeout: float | None = None
     clocks: Clocks = Clocks.DEFAULT
     cores: Cores = Cores.ANY
+    runner: PhoneRunner = PhoneRunner.APP
+    binary: tuple[str, ...] = ()
     parts: bool = False
     random_weights: bool = False
     input: tuple[str, ...] = ()
@@ -72,11 +78,33 @@ class Spec:
         if self.timeout is not None and not 1 <= self.timeout <= 86_400:
             msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
+        self._check_runner()
+
+    def _check_runner(self) -> None:
+        """Raise `UsageError` unless the runner, its programs and the profile fit each other."""
+        read_binaries(self.binary)
+        if self.binary and self.runner is not PhoneRunner.SHELL:
+            msg = f"binary {self.binary[0]!r} is for the shell runner: add --runner shell"
+            raise UsageError(msg)
+        if self.runner is not PhoneRunner.SHELL:
+            return
+        if not self.binary:
+            msg = (
+                "runner 'shell' runs a runtime's own benchmark program: name it, as --binary benchmark_model (tflite) "
+                "or --binary executor_runner (pte)"
+            )
+            raise UsageError(msg)
+        if self.profile not in _SHELL_PROFILES:
+            allowed = " or ".join(profile.value for profile in _SHELL_PROFILES)
+            msg = f"runner 'shell' has no profile {self.profile.value!r}, which needs single calls: use {allowed}"
+            raise UsageError(msg)
 
     @property
     def settings(self) -> PhoneSettings:
         """How phones are set while they are measured."""
-        return PhoneSettings(clocks=self.clocks, cores=self.cores)
+        return PhoneSettings(
+            clocks=self.clocks, cores=self.cores, runner=self.runner, binaries=read_binaries(self.binary)
+        )
 
     def recipes(self) -> dict[str, Recipe]:
         """Return the recipe of each variant by its name."""
@@ -84,13 +112,14 @@ class Spec:
 
 
 KEYS = tuple(f.name for f in fields(Spec))
-_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input")
+_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input", "binary")
 _NAMES: dict[str, type[StrEnum]] = {
     "format": Format,
     "delegate": Delegate,
     "profile": ProfileName,
     "clocks": Clocks,
     "cores": Cores,
+    "runner": PhoneRunner,
 }
 
 

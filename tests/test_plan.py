@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.modelcard import ModelCard, SourceKind
+from harness.phonesettings import PhoneRunner
 from harness.plan import DELEGATES, Build, Plan, make_plan
 from harness.profiles import ProfileName
 from harness.recipe import AS_IS
@@ -102,3 +103,19 @@ def test_a_ready_made_model_is_run_as_it_is() -> None:
 def test_two_models_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match=r"two models are named 'tiny': rename one"):
         plan(CARD, replace(CARD, seed=1))
+
+
+def test_a_format_without_a_program_is_a_hole_of_the_shell_runner() -> None:
+    asked: dict[str, Any] = {
+        "device": ("android",),
+        "variant": ("fp32",),
+        "runner": PhoneRunner.SHELL,
+        "binary": ("executor_runner",),
+    }
+    made = plan(**asked)
+    assert [cell.format for cell in made.cells] == [Format.PTE]
+    assert {hole.reason for hole in made.holes} == {
+        f"runner 'shell' was given no program for {name} (it has one for: pte)" for name in ("tflite", "onnx", "ptl")
+    }
+    built = make_plan(Spec(**asked), (CARD,), to_run=False)
+    assert built.holes == ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UnknownNameError, UsageError
-from harness.phonesettings import Clocks, Cores
+from harness.phonesettings import Binary, Clocks, Cores, PhoneRunner
 from harness.profiles import ProfileName
 from harness.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
 from harness.shorthand import default_recipes
@@ -27,6 +27,8 @@ launches = 3
 timeout = 90
 clocks = "fixed"
 cores = "big"
+runner = "shell"
+binary = ["benchmark_model", "pte=runs"]
 random_weights = true
 parts = true
 input = "x:float32:1x4"
@@ -72,6 +74,8 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         timeout=90.0,
         clocks=Clocks.FIXED,
         cores=Cores.BIG,
+        runner=PhoneRunner.SHELL,
+        binary=("benchmark_model", "pte=runs"),
         random_weights=True,
         parts=True,
         input=("x:float32:1x4",),
@@ -242,3 +246,33 @@ def test_two_recipes_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_without_variants_the_recipes_are_what_runs(tmp_path: Path) -> None:
     spec = from_toml(tmp_path, '[[recipe]]\nname = "small"\n')
     assert (spec.variant, list(spec.recipes())) == (("small",), ["small"])
+
+
+def test_the_programs_of_the_shell_runner_tell_their_formats_by_their_names_or_are_told() -> None:
+    given = ("android_aarch64_benchmark_model", "builds/xnnpack_executor_runner")
+    spec = Spec(runner=PhoneRunner.SHELL, binary=given)
+    assert [(b.format, str(b.path)) for b in spec.settings.binaries] == [
+        (Format.TFLITE, given[0]),
+        (Format.PTE, given[1]),
+    ]
+    told = Spec(runner=PhoneRunner.SHELL, binary=("pte=a=b",)).settings.binary(Format.PTE)
+    assert told == Binary(format=Format.PTE, path=Path("a=b"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"runner": "shell"}, r"runs a runtime's own benchmark program: name it, as --binary benchmark_model"),
+        ({"binary": "benchmark_model"}, r"is for the shell runner: add --runner shell"),
+        ({"runner": "shell", "binary": "perf_test"}, r"'perf_test' does not tell what it runs: write FORMAT=PATH"),
+        ({"runner": "shell", "binary": ["benchmark_model", "tflite=x"]}, r"two programs for tflite, .* name one"),
+        (
+            {"runner": "shell", "binary": "benchmark_model", "profile": "mlperf"},
+            r"no profile 'mlperf', which needs single",
+        ),
+        ({"runner": "shel"}, r"unknown runner 'shel'.* did you mean 'shell'"),
+    ],
+)
+def test_a_runner_that_cannot_be_is_refused_with_the_next_step(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        make_spec(values)

@@ -80,6 +80,8 @@ spec_options = together(
     click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
     click.option("--clocks", help="Clocks of a phone: default, or fixed to what it can hold.  [default: default]"),
     click.option("--cores", help="Cores of a phone that the model may use: any, big, little.  [default: any]"),
+    click.option("--runner", help="What runs on a phone: app, or shell with a runtime's own program.  [default: app]"),
+    listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
     click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
     click.option("--parts", is_flag=True, default=None, help="Run each part of a model of several by itself as well."),
     model_options,

@@ -23,6 +23,7 @@ ASKED = (
     "dumpsys",
     "getprop",
     "input",
+    "liblog",
     "logcat",
     "pm",
     "reboot",

@@ -18,6 +18,7 @@ from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import Cable, printed
 from harness.devices.android.deadline import Deadline
 from harness.devices.android.phone_store import FOLDER
+from harness.devices.android.shelljob import stopping
 from harness.errors import PhoneError, PhoneTrouble
 from harness.wire import REPLY_FILE, REQUEST_FILE
 
@@ -97,13 +98,21 @@ def find_pid(cable: Cable, job: AppJob) -> int | None:
 
 def wait_for_end(cable: Cable, job: AppJob, pid: int, deadline: Deadline, *, closing: threading.Event) -> Ended:
     """Wait until the app has ended, or the deadline came. Raises `PhoneError` when the phone goes away or hangs."""
+    return follow(cable, _waiting(job.app_id, pid), job.app_id, deadline, closing=closing)
+
+
+def follow(cable: Cable, beats: str, name: str, deadline: Deadline, *, closing: threading.Event) -> Ended:
+    """Run ``beats``, which prints five times a second while ``name`` runs, to its end or to the deadline.
+
+    Raises `PhoneError` when the phone goes away or hangs, or when it is closed, of which ``closing`` tells.
+    """
     try:
         left = deadline.wait_s()
-        with cable.start(_waiting(job.app_id, pid), seconds=left, idle_s=SILENCE_S) as link:
+        with cable.start(beats, seconds=left, idle_s=SILENCE_S) as link:
             for _ in printed(link):
                 deadline.wait_s()
                 if closing.is_set():
-                    what = f"{named(cable.serial)} was closed while {job.app_id!r} ran"
+                    what = f"{named(cable.serial)} was closed while {name!r} ran"
                     raise phone_error(PhoneTrouble.BUSY, what, serial=cable.serial)
     except TimeoutError:
         return Ended.DEADLINE
@@ -136,10 +145,14 @@ def stop_app(cable: Cable, app_id: str) -> None:
     cable.run(f"am force-stop {app_id}", seconds=TOOL_S)
 
 
-def stop_orphans(cable: Cable, app_ids: tuple[str, ...]) -> None:
-    """End runner apps that nobody waits for: a phone that was away may still run the launch of before."""
+def stop_orphans(cable: Cable, app_ids: tuple[str, ...], *, keep: str = "") -> None:
+    """End what nobody waits for: a phone that was away may still run the launch of before.
+
+    ``keep`` is the app or the job of a shell program that goes on.
+    """
+    apps = " ".join(app for app in app_ids if app != keep)
     one = "pidof $app > /dev/null && am force-stop $app"
-    cable.run(f"for app in {' '.join(app_ids)}; do {one}; done; true")
+    cable.run(f"for app in {apps}; do {one}; done; {stopping(keep)}; true")
 
 
 def read_log(cable: Cable) -> str:

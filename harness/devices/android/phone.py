@@ -6,34 +6,41 @@ import contextlib
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness.artifacts.manifest import file_sha256
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apps import APP_IDS, RUNTIMES, Apps, app_id_of, built_here
+from harness.devices.android.apprunner import AppRunner
+from harness.devices.android.apps import APP_IDS, Apps, built_here
 from harness.devices.android.cable import Cable
 from harness.devices.android.clusters import read_mask
 from harness.devices.android.deadline import within
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, read_facts
-from harness.devices.android.job import AppJob, stop_orphans
-from harness.devices.android.launch import Asked, run_launch
+from harness.devices.android.job import stop_orphans
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
+from harness.devices.android.shellrunner import ShellRunner
 from harness.devices.android.state import Watch, read_state, state_conditions
 from harness.devices.android.tether import PhoneOptions, Tether
-from harness.devices.android.upkeep import check_unlocked, keep_ready, put_back
+from harness.devices.android.upkeep import keep_ready, put_back
+from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
-from harness.errors import DeviceError, PhoneError, PhoneTrouble, UsageError
+from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.measurement import Condition, DeviceInfo, Readiness
-from harness.phonesettings import AS_IT_IS, PhoneSettings
+from harness.phonesettings import AS_IT_IS, PhoneRunner, PhoneSettings
 from harness.scratch import make_scratch, remove_scratch
-from harness.wire import RunRequest, encode
+from harness.wire import RunRequest
 
 log = logging.getLogger(__name__)
+
+
+LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore, str | None], Launcher]] = {
+    PhoneRunner.APP: AppRunner,
+    PhoneRunner.SHELL: ShellRunner,
+}
 
 
 @contextlib.contextmanager
@@ -76,11 +83,9 @@ class AndroidPhone:
         self._facts: PhoneFacts = tether.facts
         self._info = tether.facts.info(key)
         self._store = PhoneStore(tether.cable)
-        self._apps = Apps(tether.cable, self._store, tether.options.apks)
-        self._mask: str | None = None
+        self._launcher: Launcher = AppRunner(tether, self._store, None)
         self._folder: Path | None = None
         self._front: str | None = None
-        self._digests: dict[tuple[Path, int, int], str] = {}
         tether.on_return(self._store.forget)
 
     @property
@@ -97,8 +102,10 @@ class AndroidPhone:
         self._store.prepare()
         stop_orphans(self._cable, APP_IDS)
         keep_ready(self._cable, settings.clocks)
-        self._mask = read_mask(self._cable, settings.cores)
-        chosen = {"clock_regime": settings.clocks.value, "cores": settings.cores.value, "mask": self._mask or ""}
+        mask = read_mask(self._cable, settings.cores)
+        self._launcher = LAUNCHERS[settings.runner](self._tether, self._store, mask)
+        self._launcher.prepare()
+        chosen = {"clock_regime": settings.clocks.value, "cores": settings.cores.value, "mask": mask or ""}
         self._info = replace(self._info, details=self._info.details | chosen)
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -121,21 +128,18 @@ class AndroidPhone:
 
     def install(self, runtime: str) -> str:
         """Install the app of a runtime where it is missing or another than the one built here; return its version."""
-        return self._tether.again(lambda: self._apps.ensure(runtime)).version
+        apps = Apps(self._cable, self._store, self._tether.options.apks)
+        return self._tether.again(lambda: apps.ensure(runtime)).version
 
     def push(self, path: Path, sha256: str) -> bool:
+        self._launcher.know(path, sha256)
         return self._tether.again(lambda: self._store.put(path, sha256))
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        runtime = RUNTIMES.get(request.artifact.format)
-        if runtime is None:
-            msg = f"no runner app for Android runs {request.artifact.format.value!r} (there are: {', '.join(RUNTIMES)})"
-            raise DeviceError(msg)
-        job = self._tether.again(lambda: self._make_job(request, inputs, runtime))
         self._folder = self._folder or make_scratch("android")
+        work = PhoneWork(request=request, inputs=inputs, folder=self._folder, deadline=within(deadline_s))
         with Watch(self._cable, deadline_s + 60) as watch:
-            asked = Asked(request=request, deadline=within(deadline_s), folder=self._folder)
-            execution = run_launch(self._tether, job, asked)
+            execution = self._launcher.execute(work)
         return replace(execution, watch=watch.samples)
 
     def clean(self) -> None:
@@ -149,32 +153,6 @@ class AndroidPhone:
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None
-
-    def _make_job(self, request: RunRequest, inputs: Path, runtime: str) -> AppJob:
-        """Check that all of a launch is on the phone, install and push what is not."""
-        for part in request.artifact.files:
-            if not self._store.holds(part.sha256):
-                msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
-                raise DeviceError(msg)
-        package = self._apps.ensure(runtime)
-        digest = self._digest(inputs)
-        self._store.put(inputs, digest)
-        check_unlocked(self._cable)
-        return AppJob(
-            app_id=app_id_of(runtime),
-            request=encode(request),
-            inputs_sha256=digest,
-            mask=self._mask,
-            debuggable=package.debuggable,
-        )
-
-    def _digest(self, path: Path) -> str:
-        """The digest of a file of inputs, computed once while it does not change."""
-        status = path.stat()
-        known = (path, status.st_size, status.st_mtime_ns)
-        if known not in self._digests:
-            self._digests[known] = file_sha256(path)
-        return self._digests[known]
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import Cable
 from harness.devices.android.texts import parse_free_bytes
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
+from harness.wire import ArtifactRef
 
 FOLDER = "/data/local/tmp/phonebench"
 BUDGET_BYTES = 4 << 30
@@ -64,6 +65,13 @@ class PhoneStore:
         if sha256 not in self._sure and self._is_whole(sha256, _UNKNOWN_BYTES):
             self._sure.add(sha256)
         return sha256 in self._sure
+
+    def check_holds(self, artifact: ArtifactRef) -> None:
+        """Raise `DeviceError` unless every file of an artifact is there and whole."""
+        for part in artifact.files:
+            if not self.holds(part.sha256):
+                msg = f"artifact {part.sha256!r} is not on {named(self._cable.serial)}: push it before the launch"
+                raise DeviceError(msg)
 
     def forget(self) -> None:
         """Be sure of nothing any more: the phone was away, and what happened to it meanwhile is not known."""

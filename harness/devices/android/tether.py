@@ -56,7 +56,7 @@ class Tether:
         self._forgets.append(forget)
 
     def again(self, work: Callable[[], _Result], *, keep: str = "") -> _Result:
-        """Do ``work``, and again after a phone that went away came back; ``keep``: the app that may go on.
+        """Do ``work``, and again after a phone that went away came back; ``keep``: the app or shell job that may go on.
 
         Raises `PhoneError`, that of the loss when the phone does not come back, or goes away over and over.
         """
@@ -83,5 +83,5 @@ class Tether:
         for forget in self._forgets:
             forget()
         # A launch that nobody waits for any more would run beside the next one.
-        stop_orphans(self.cable, tuple(app for app in APP_IDS if app != keep))
+        stop_orphans(self.cable, APP_IDS, keep=keep)
         keep_ready(self.cable, options.settings.clocks)

@@ -25,12 +25,11 @@ from harness.host_runner.runtimes.session import (
     run_error,
 )
 from harness.tensors import Array, as_output
-from harness.wire import Delegate, DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 
 NAME = "executorch"
 TITLE = "ExecuTorch"
 METHOD = "forward"
-_BACKENDS = {"XnnpackBackend": Delegate.XNNPACK.value, "CoreMLBackend": Delegate.COREML.value}
 
 # ScalarType of ExecuTorch, which is that of PyTorch.
 _SCALARS: dict[int, DType] = {
@@ -101,12 +100,11 @@ class PteSession:
         return tuple(as_output(tensor.detach().numpy().copy()) for tensor in self._results)
 
     def report(self) -> RuntimeReport:
-        used = [_BACKENDS.get(name, name) for name in self._facts.backends]
         return RuntimeReport(
             name=NAME,
             version=library_version("executorch"),
             delegate_requested=self._request.delegate,
-            delegate_used="+".join(used) or Delegate.CPU.value,
+            delegate_used=self._facts.delegate_used,
             threads=self._request.threads,
             nodes_total=self._facts.nodes_total,
             nodes_delegated=self._facts.nodes_delegated,

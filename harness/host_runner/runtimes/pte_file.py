@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.wire import Delegate
+
 # Field numbers in program.fbs.
 _PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
 _PLAN_CHAINS, _PLAN_DELEGATES = 5, 7
@@ -23,6 +25,11 @@ _IN_SEGMENT = 1
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
 
 _XNNPACK = "XnnpackBackend"
+_DELEGATES = {
+    _XNNPACK: Delegate.XNNPACK.value,
+    "CoreMLBackend": Delegate.COREML.value,
+    "VulkanBackend": Delegate.GPU.value,
+}
 _XNN_NODES = 1
 
 
@@ -38,6 +45,11 @@ class PteFacts:
     nodes_delegated: int | None = None
     partitions: int | None = None
     kernel_calls: int | None = None
+
+    @property
+    def delegate_used(self) -> str:
+        """The backends by the names of delegates, joined by ``+``; ``cpu`` without any."""
+        return "+".join(_DELEGATES.get(name, name) for name in self.backends) or Delegate.CPU.value
 
 
 def read_pte(path: Path) -> PteFacts:

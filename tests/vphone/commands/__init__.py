@@ -10,7 +10,7 @@ from tests.vphone.commands.apks import pm, run_as
 from tests.vphone.commands.content import content
 from tests.vphone.commands.dumps import dumpsys
 from tests.vphone.commands.knobs import input_, settings, svc, wm
-from tests.vphone.commands.logcat import logcat
+from tests.vphone.commands.logcat import liblog, logcat
 from tests.vphone.commands.power import cmd_power, cmd_thermal
 from tests.vphone.commands.properties import date, getprop, reboot, setprop
 from tests.vphone.system import System
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     "dumpsys": dumpsys,
     "getprop": getprop,
     "input": input_,
+    "liblog": liblog,
     "logcat": logcat,
     "pm": pm,
     "reboot": reboot,

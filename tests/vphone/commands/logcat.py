@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from tests.vphone.calls import Call
 from tests.vphone.logs import LEVELS, LogLine
@@ -21,13 +24,14 @@ class Wanted:
     last: int | None = None
     buffers: frozenset[str] = USUAL
     pid: int | None = None
+    since_s: float = 0.0
     least: dict[str, str] = field(default_factory=dict)
 
     def takes(self, line: LogLine) -> bool:
         """Whether a line is to be shown."""
         least = self.least.get(line.tag, self.least.get("*", "V"))
         loud = least in LEVELS and LEVELS.index(line.level) >= LEVELS.index(least)
-        return loud and line.buffer in self.buffers and self.pid in (None, line.pid)
+        return loud and line.buffer in self.buffers and self.pid in (None, line.pid) and line.at_s >= self.since_s
 
 
 def logcat(system: System, call: Call) -> int:
@@ -46,8 +50,27 @@ def logcat(system: System, call: Call) -> int:
     return 0
 
 
+def liblog(system: System, call: Call) -> int:
+    """Write standard input to the log, as a program does that logs by itself: ``liblog TAG PID``."""
+    tag, pid = call.args
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "lines"
+        call.read(lines)
+        system.log.add("I", tag, lines.read_text(errors="replace"), pid=int(pid))
+    return 0
+
+
 def _print(call: Call, lines: list[LogLine]) -> None:
     call.out("".join(f"{line}\n" for line in lines))
+
+
+def _read_start(wanted: Wanted, text: str) -> None:
+    """Read how many lines to begin with, or since when, as ``11-29 07:15:00.000``."""
+    if text.isdecimal():
+        wanted.last = int(text)
+        return
+    moment = datetime.strptime(f"{datetime.now(UTC).year}-{text} +0000", "%Y-%m-%d %H:%M:%S.%f %z")
+    wanted.since_s = moment.timestamp()
 
 
 def _read(args: list[str]) -> Wanted:
@@ -60,7 +83,8 @@ def _read(args: list[str]) -> Wanted:
             case "-c":
                 wanted.clear = True
             case "-t" | "-T":
-                wanted.last, wanted.dump = int(rest.pop(0)), wanted.dump or word == "-t"
+                _read_start(wanted, rest.pop(0))
+                wanted.dump = wanted.dump or word == "-t"
             case "-b":
                 named = rest.pop(0)
                 wanted.buffers = USUAL | {"events", "radio"} if named == "all" else frozenset(named.split(","))

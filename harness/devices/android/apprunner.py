@@ -1,0 +1,65 @@
+"""Launches of the runner apps: the app of the artifact's runtime is installed where it must be, and asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.artifacts.manifest import file_sha256
+from harness.devices.android.apps import RUNTIMES, Apps, app_id_of
+from harness.devices.android.job import AppJob
+from harness.devices.android.launch import Asked, run_launch
+from harness.devices.android.phone_store import PhoneStore
+from harness.devices.android.tether import Tether
+from harness.devices.android.upkeep import check_unlocked
+from harness.devices.android.work import PhoneWork
+from harness.devices.device import Execution
+from harness.errors import DeviceError
+from harness.wire import encode
+
+
+class AppRunner:
+    """The apps of one phone; a `Launcher`."""
+
+    def __init__(self, tether: Tether, store: PhoneStore, mask: str | None) -> None:
+        self._tether, self._store, self._mask = tether, store, mask
+        self._apps = Apps(tether.cable, store, tether.options.apks)
+        self._digests: dict[tuple[Path, int, int], str] = {}
+
+    def prepare(self) -> None:
+        """Nothing: an app is looked at when an artifact of its runtime comes."""
+
+    def know(self, artifact: Path, sha256: str) -> None:
+        """Nothing: an app reads its files itself."""
+
+    def execute(self, work: PhoneWork) -> Execution:
+        format_ = work.request.artifact.format
+        runtime = RUNTIMES.get(format_)
+        if runtime is None:
+            msg = f"no runner app for Android runs {format_.value!r} (there are: {', '.join(RUNTIMES)})"
+            raise DeviceError(msg)
+        job = self._tether.again(lambda: self._make_job(work, runtime))
+        asked = Asked(request=work.request, deadline=work.deadline, folder=work.folder)
+        return run_launch(self._tether, job, asked)
+
+    def _make_job(self, work: PhoneWork, runtime: str) -> AppJob:
+        """Install and push what is not on the phone yet."""
+        self._store.check_holds(work.request.artifact)
+        package = self._apps.ensure(runtime)
+        digest = self._digest(work.inputs)
+        self._store.put(work.inputs, digest)
+        check_unlocked(self._tether.cable)
+        return AppJob(
+            app_id=app_id_of(runtime),
+            request=encode(work.request),
+            inputs_sha256=digest,
+            mask=self._mask,
+            debuggable=package.debuggable,
+        )
+
+    def _digest(self, path: Path) -> str:
+        """The digest of a file of inputs, computed once while it does not change."""
+        status = path.stat()
+        known = (path, status.st_size, status.st_mtime_ns)
+        if known not in self._digests:
+            self._digests[known] = file_sha256(path)
+        return self._digests[known]

@@ -1,0 +1,119 @@
+"""One start of a benchmark program in the phone's shell: a folder of its own, in which it runs and leaves what it said.
+
+The one decision: the program belongs to no connection. It runs in a session of its own and writes into files, so that a
+cable that flaps costs nothing, and what nobody waits for any more is found by its folder and ended.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.cable import Cable
+from harness.devices.android.phone_store import FOLDER
+from harness.errors import PhoneTrouble
+
+JOBS = f"{FOLDER}/jobs"
+_START_S = 30.0
+_READ_S = 60.0
+# What is read of the words of a program, which may print without end.
+_MOST_BYTES = 4 << 20
+# The format threadtime: date, time, process, thread, level, tag, text.
+_LOG_LINE = re.compile(r"^[\d-]+ [\d:.]+ +(\d+) +\d+ [A-Z] [^:]+: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellJob:
+    """What runs: the words of the command, the affinity mask, and the tag of the phone's log that it prints under."""
+
+    name: str
+    words: tuple[str, ...]
+    mask: str | None = None
+    log_tag: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The job's folder on the phone."""
+        return f"{JOBS}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """How a program ended, None when it left no exit code, and what it printed, its lines of the log included."""
+
+    exit_code: int | None
+    text: str
+
+
+def start_job(cable: Cable, job: ShellJob) -> int:
+    """Start a program that runs by itself and return the number of its session. Raises `PhoneError`."""
+    folder = job.folder
+    command = f"""mkdir -p {folder} && cat > {folder}/run.sh || exit 1
+setsid sh {folder}/run.sh < /dev/null > /dev/null 2>&1 &
+for beat in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -s {folder}/pid ] && break; sleep 0.1; done
+cat {folder}/pid"""
+    pid = cable.check(command, stdin=_script(job).encode(), seconds=_START_S).strip()
+    if not pid.isdecimal():
+        what = f"{named(cable.serial)} did not start {job.words[0]!r}"
+        raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command="setsid", output=pid)
+    return int(pid)
+
+
+def beating(job: ShellJob, pid: int) -> str:
+    """Return a loop that prints five times a second while the program runs."""
+    return f"while [ ! -f {job.folder}/code ] && [ -d /proc/{pid} ]; do echo; sleep 0.2; done"
+
+
+def read_job(cable: Cable, job: ShellJob) -> Said:
+    """Return what the program left. Raises `PhoneError`."""
+    folder = job.folder
+    parts = [f"cat {folder}/code; echo @@tool; cat {folder}/tool; echo @@said; tail -c {_MOST_BYTES} {folder}/said"]
+    if job.log_tag:
+        parts.append(f"echo; echo @@log; cat {folder}/log")
+    text = cable.run(f"{'; '.join(parts)}; true", seconds=_READ_S).text
+    code, _, rest = text.partition("@@tool\n")
+    tool, _, rest = rest.partition("@@said\n")
+    said, _, log = rest.partition("\n@@log\n")
+    # The log is that of all programs under the tag, and begins a little before this one.
+    lines = [text for pid, text in _LOG_LINE.findall(log) if pid == tool.strip()]
+    exit_code = int(code) if code.strip().isdecimal() else None
+    return Said(exit_code=exit_code, text="\n".join(filter(None, (said.strip(), *lines))))
+
+
+def stop_job(cable: Cable, job: ShellJob) -> None:
+    """End the program with all that it started, and remove its folder. Raises `PhoneError`."""
+    cable.run(f"job={job.folder}; {_STOP}; true")
+
+
+def stopping(keep: str = "") -> str:
+    """Return a command that ends every program that runs in a job's folder, but for that of the job ``keep``."""
+    kept = shlex.quote(f"{JOBS}/{keep}")
+    return f'for job in {JOBS}/*; do [ -d "$job" ] && [ "$job" != {kept} ] && {{ {_STOP}; }}; done'
+
+
+# Only what says by its command line that it is ours is ended: after a restart the number may be that of a stranger.
+_STOP = (
+    f'pid=; read pid < "$job/pid"; [ -n "$pid" ] && grep -q {FOLDER} /proc/$pid/cmdline && kill -9 -$pid; rm -rf "$job"'
+)
+
+
+def _script(job: ShellJob) -> str:
+    command = shlex.join((*(("taskset", job.mask) if job.mask else ()), *job.words))
+    # The log is followed while the program runs, since it is a ring that forgets; and from this second on, since logcat
+    # may come up after the program does.
+    since = "$(date '+%m-%d %H:%M:%S.000')"
+    follow = f"logcat -v threadtime -T \"{since}\" {job.log_tag}:V '*:S' > log & log=$!" if job.log_tag else ":"
+    end = "sleep 0.5; kill $log" if job.log_tag else ":"
+    return f"""cd {job.folder} || exit 1
+{follow}
+{command} < /dev/null > said 2>&1 &
+tool=$!
+echo $tool > tool
+echo $$ > pid
+wait $tool
+echo $? > code.tmp
+{end}
+mv code.tmp code
+"""

@@ -1,0 +1,74 @@
+"""Stand-ins for the runtimes' benchmark programs: scripts of the phone's shell with their flags and their lines.
+
+What they print was written down from the programs' own sources and from a real ``executor_runner`` on a desktop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FLAGS = """#!/system/bin/sh
+for word in "$@"; do case "$word" in --*=*) name=${word%%=*}; eval "${name#--}='${word#*=}'";; esac; done
+"""
+
+# ``$graph`` and its like are the flags.
+BENCHMARK_MODEL = (
+    _FLAGS
+    + """echo "STARTING!" >&2
+[ -f "$graph" ] || { echo "ERROR: Failed to load model $graph" >&2; exit 1; }
+echo "Loaded model $graph" >&2
+[ -z "$LASTING" ] || sleep $LASTING
+delegate=
+[ "$use_xnnpack" = true ] && delegate=XNNPACK
+[ "$use_gpu" = true ] && delegate=GPU
+if [ "$delegate" = GPU ] && [ -n "$NO_GPU" ]; then
+  echo "ERROR: Following operations are not supported by GPU delegate: TOPK" >&2
+  echo "Failed to apply GPU delegate." >&2; exit 1
+fi
+[ "$use_nnapi" = true ] && echo "Unconsumed cmdline flags: --use_nnapi=true" >&2
+if [ -n "$delegate" ]; then
+  echo "Replacing 7 out of 9 node(s) with delegate (TfLite$delegate) node, yielding 3 partitions." >&2
+  echo "Explicitly applied $delegate delegate, and the model graph will be partially executed by the delegate" \
+    "w/ 2 delegate kernels." >&2
+fi
+if [ -n "$input_layer_value_files" ]; then
+  file=${input_layer_value_files#*:}; bytes=$(stat -c %s "$file")
+  if [ "$bytes" != "${WANTED:-$bytes}" ]; then
+    echo "The size of $file is $bytes bytes. It should be $WANTED bytes." >&2; kill -6 $$
+  fi
+fi
+echo "Initialized session in 4.2ms." >&2
+echo "Running benchmark for at least $warmup_runs iterations and at least $warmup_min_secs seconds" >&2
+echo "count=$warmup_runs first=900 curr=310 min=305 max=900 avg=420.5 std=200 p5=305 median=312 p95=900" >&2
+echo "Running benchmark for at least $num_runs iterations and at least $min_secs seconds" >&2
+echo "count=$num_runs first=301 curr=300 min=290 max=420 avg=3.05e+02 std=11 p5=292 median=300 p95=330" >&2
+echo "Inference timings in us: Init: 4200, First inference: 900, Warmup (avg): 420.5, Inference (avg): 305" >&2
+echo "Memory footprint delta from the start of the tool (MB): init=1.5 overall=2.25" >&2
+"""
+)
+
+EXECUTOR_RUNNER = (
+    _FLAGS
+    + """say() { liblog ExecuTorch $$; }
+[ -f "$model_path" ] || { echo "Failed to parse model file $model_path" | say; exit 1; }
+[ -n "$ABSENT" ] && { echo "Backend $ABSENT is not registered." | say; exit 134; }
+{
+echo "Model file $model_path is loaded."
+echo "Model loaded in 1.250000 ms."
+call=0
+while [ $((call += 1)) -le $num_executions ]; do
+  [ "$call" = "$SKIPPED" ] || echo "Iteration $call of $num_executions: $((call == 1 ? 9 : 2)).000000 ms"
+done
+echo "Model executed successfully $num_executions time(s) in 100.0 ms."
+} | say
+echo "OutputX 0: tensor(sizes=[1, 2], [1., 2.])"
+"""
+)
+
+
+def write_program(path: Path, script: str, **variables: str) -> Path:
+    """Write a stand-in that finds ``variables`` set, and return its path."""
+    lines = "".join(f"{name}='{value}'\n" for name, value in variables.items())
+    head, _, rest = script.partition("\n")
+    path.write_text(f"{head}\n{lines}{rest}")
+    return path
