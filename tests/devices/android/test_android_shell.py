@@ -31,10 +31,12 @@ from harness.wire import (
     ReplyStatus,
     WarmupPass,
 )
+from tests.conftest import Called, call_phonebench
 from tests.devices.android.conftest import BACK_S
 from tests.devices.android.jobs import Work, make_work
 from tests.devices.android.programs import BENCHMARK_MODEL, EXECUTOR_RUNNER, write_program
 from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import Adb, AdbServer
 
 DEADLINE_S = 60.0
 
@@ -188,3 +190,31 @@ def test_a_program_for_another_processor_is_refused_before_anything_runs(cable: 
         open_phone(cable, key="android", options=PhoneOptions(settings=settings)),
     ):
         pass
+
+
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+def test_a_run_through_the_shell_says_so_in_all_it_writes(
+    phone: VirtualPhone, adb_server: AdbServer, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text("import torch\n\ndef build():\n    return torch.nn.Linear(2, 2)\n")
+    program = write_program(tmp_path / "runs", EXECUTOR_RUNNER)
+
+    def phonebench(*words: str) -> Called:
+        places = {"PHONEBENCH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+        return call_phonebench(*words, cwd=tmp_path, env=adb_server.env | places)
+
+    model = ("net:build", "--input", "x:float32:1x2", "--random-weights", "--format", "pte,onnx", "--variant", "fp32")
+    asked = ("run", *model, "--device", f"android:{phone.address}", "--launches", "2")
+    done = phonebench(*asked, "--runner", "shell", "--binary", f"pte={program}", "--json")
+    assert done.code == 0, done.err
+    ran, hole = done.json()["cells"]
+    assert (ran["status"], ran["runner"]["kind"], ran["latency"]["launches"]) == ("ok", "android-shell", 2)
+    assert (ran["latency"]["median_ns"], ran["accuracy"]) == (2_000_000, None)
+    assert ran["runtime"]["delegate_used"] == "xnnpack"
+    assert "SHELL" in [condition["id"] for condition in ran["conditions"]]
+    assert (hole["status"], hole["format"]) == ("unsupported", "onnx")
+    assert "android-shell" in next((tmp_path / "results").glob("*/table.csv")).read_text()
+    missing = phonebench(*asked, "--runner", "shell", "--binary", "pte=gone")
+    assert (missing.code, "there is no program 'gone' for pte" in missing.err) == (2, True)
+    elsewhere = phonebench("run", "--device", "host", "--runner", "shell", "--binary", f"pte={program}")
+    assert (elsewhere.code, "are for phones: name android devices alone" in elsewhere.err) == (2, True)
