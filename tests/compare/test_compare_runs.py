@@ -16,7 +16,7 @@ from harness.plan import Cell, make_cell
 from harness.profiles import ProfileName
 from harness.stats.verdicts import Verdict
 from harness.store import RunRecord
-from harness.wire import Delegate, Format
+from harness.wire import Delegate, Format, RunnerInfo
 from tests.report.builders import FACTS, PHONE, accuracy_of, broken, failed, latency_of, make_run, measurement
 
 CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, PHONE.key, ProfileName.STANDARD)
@@ -183,6 +183,10 @@ def other_runtime(found: Measurement) -> Measurement:
     return replace(found, runtime=replace(found.runtime, version="2.0"))
 
 
+def in_the_shell(found: Measurement) -> Measurement:
+    return replace(found, runner=RunnerInfo(kind="android-shell", version="0.1.0"))
+
+
 def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
     return replace(device, **changes)
 
@@ -191,6 +195,7 @@ def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
     ("other", "key"),
     [
         (a_run(other_runtime), "runtime version"),
+        (a_run(in_the_shell), "runner kind"),
         (a_run(device=regime(PHONE, model="Pixel 9")), "device model"),
         (a_run(device=regime(PHONE, os="Android 16")), "OS"),
         (a_run(device=regime(PHONE, details={"clock_regime": "fixed"})), "clock regime"),
@@ -200,7 +205,7 @@ def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
             "threads",
         ),
     ],
-    ids=["runtime", "model", "os", "clocks", "data", "threads"],
+    ids=["runtime", "runner", "model", "os", "clocks", "data", "threads"],
 )
 def test_unlike_runs_name_the_key_that_differs(other: RunRecord, key: str) -> None:
     (cell,) = compare_runs(a_run(), other).cells

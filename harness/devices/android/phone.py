@@ -105,7 +105,8 @@ class AndroidPhone:
         mask = read_mask(self._cable, settings.cores)
         self._launcher = LAUNCHERS[settings.runner](self._tether, self._store, mask)
         self._launcher.prepare()
-        chosen = {"clock_regime": settings.clocks.value, "cores": settings.cores.value, "mask": mask or ""}
+        regime, cores, runner = settings.clocks.value, settings.cores.value, settings.runner.value
+        chosen = {"clock_regime": regime, "cores": cores, "mask": mask or "", "runner": runner}
         self._info = replace(self._info, details=self._info.details | chosen)
 
     def conditions(self) -> tuple[Condition, ...]:
