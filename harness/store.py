@@ -155,10 +155,11 @@ class RunWriter:
         """Keep ``data`` compressed under its SHA-256, which is returned; the same data is kept once."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.folder / REPLIES_FOLDER / f"{digest}{suffix}.gz"
-        with self._one_at_a_time, storage_errors(self.folder):
-            if not path.exists():
-                # Level 1: samples compress well at any level, and the next launch waits for this.
-                write_whole(path, gzip.compress(data, compresslevel=1, mtime=0))
+        if not path.exists():
+            # Level 1: samples compress well at any level, and the next launch waits for this; other phones do not.
+            packed = gzip.compress(data, compresslevel=1, mtime=0)
+            with self._one_at_a_time, storage_errors(self.folder):
+                write_whole(path, packed)
         return digest
 
     def record(self) -> RunRecord:
