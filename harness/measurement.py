@@ -146,6 +146,7 @@ class LaunchSummary:
 
     ``tainted`` says why the launch is left out of the cell's figures: it throttled, did not settle, or the device
     changed under it; empty for a good one. ``retry`` counts from 0. ``watch_sha256``: the device's state once a second.
+    ``thermal_headroom``: the highest that the runner saw, None where the device does not tell.
     """
 
     index: int
@@ -159,6 +160,7 @@ class LaunchSummary:
     tainted: tuple[str, ...] = ()
     gate: GateFacts | None = None
     watch_sha256: str | None = None
+    thermal_headroom: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,9 @@ from harness.stats.summary import Launch, summarise, summarise_told
 from harness.tensors import Array
 from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply
 
+# From here on Android throttles severely; it normalises each phone's own thresholds to this.
+SEVERE_HEADROOM = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -165,6 +168,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
     disturbed = [launch for launch in seen.launched if launch.tainted and launch not in unsteady]
     late = [launch for launch in seen.launched if launch.gate.outcome is GateOutcome.TIMEOUT]
     left = "left out of the figures" if seen.good else "no launch was good, so the figures are theirs"
+    hottest = max((h for launch in seen.launched if (h := _headroom(launch.reply)) is not None), default=0.0)
     claims = profile.claims_from
     few = claims is not None and len(seen.counted) < claims
     return [
@@ -184,6 +188,11 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
             bool(disturbed),
             ConditionId.THROTTLED,
             f"{len(disturbed)} of {all_} launches were disturbed ({'; '.join(_reasons(disturbed))}), {left}",
+        ),
+        (
+            hottest >= SEVERE_HEADROOM,
+            ConditionId.THERMAL,
+            f"the phone's thermal headroom reached {hottest:.2f}: from 1 on it slows down severely",
         ),
         (
             bool(late),
@@ -303,9 +312,18 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
             tainted=launch.tainted,
             gate=launch.gate,
             watch_sha256=launch.watch_sha256,
+            thermal_headroom=_headroom(launch.reply),
         )
         for launch in seen.launched
     )
+
+
+def _headroom(reply: RunReply) -> float | None:
+    """The highest thermal headroom of a launch."""
+    if reply.state is None:
+        return None
+    samples = (reply.state.before, *reply.state.series, reply.state.after)
+    return max((s.thermal_headroom for s in samples if s.thermal_headroom is not None), default=None)
 
 
 def _latency(job: Job, seen: Seen) -> LatencySummary:

@@ -277,12 +277,39 @@ class LatencySamples:
     told: ToldTimes | None = None
 
 
+class MemoryMoment(StrEnum):
+    """When memory was read."""
+
+    BASELINE = "baseline"
+    LOADED = "loaded"
+    STEADY = "steady"
+    RETAINED = "retained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySplit:
+    """What the memory of the runner process was made of at one moment, absolute; None is what the system does not tell.
+
+    Resident are ``anonymous_bytes``, ``file_bytes`` (mapped from files) and ``shared_bytes`` (shared memory);
+    ``swap_bytes`` is swapped out. ``pss_bytes`` counts each resident page by its share, divided among the processes
+    that have it.
+    """
+
+    at: MemoryMoment
+    anonymous_bytes: int | None = None
+    file_bytes: int | None = None
+    shared_bytes: int | None = None
+    swap_bytes: int | None = None
+    pss_bytes: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryReading:
     """Memory of the runner process at four moments; ``definition`` says in words what was read.
 
     ``mapped_bytes``: what the pages mapped from files grew from the baseline to the steady state, which is no memory
     that the process owns: the system may drop them and read them again. None where it is not told.
+    ``split``: what the memory was made of at each moment; empty where it is not told.
     """
 
     definition: str
@@ -292,6 +319,11 @@ class MemoryReading:
     peak_bytes: int | None
     retained_bytes: int | None
     mapped_bytes: int | None = None
+    split: tuple[MemorySplit, ...] = ()
+
+    def split_at(self, moment: MemoryMoment) -> MemorySplit | None:
+        """Return what the memory was made of at ``moment``, None where it is not told."""
+        return next((split for split in self.split if split.at is moment), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,10 +346,14 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSample:
-    """The device's state at one moment; a fact that the device does not tell is None."""
+    """The device's state at one moment; a fact that the device does not tell is None.
+
+    ``thermal_headroom``: how near the device is to slowing down for heat; from 1 on it does so severely.
+    """
 
     at_ns: int
     thermal_status: str | None = None
+    thermal_headroom: float | None = None
     temperatures_c: dict[str, float] = field(default_factory=dict)
     cpu_khz: tuple[int, ...] = ()
     governor: str | None = None

@@ -35,6 +35,7 @@ from harness.progress import Silent
 from harness.run import Job, launch_once, make_request, measure, unmeasured
 from harness.wire import (
     Delegate,
+    DeviceStates,
     Failure,
     FailureKind,
     Format,
@@ -47,6 +48,7 @@ from harness.wire import (
     RunReply,
     RunRequest,
     RuntimeReport,
+    StateSample,
     encode,
 )
 from tests.artifacts.builders import CARD, Floats, make_manifest, make_prepared, sha256
@@ -377,6 +379,16 @@ def test_nnapi_is_called_deprecated(tmp_path: Path) -> None:
     found = run(replace(one, cell=replace(one.cell, delegate=Delegate.NNAPI)), Scripted(ok()))
     assert ConditionId.DEPRECATED in ids(found)
     assert ConditionId.DEPRECATED not in ids(run(one, Scripted(ok())))
+
+
+@pytest.mark.parametrize(("highest", "thermal"), [(0.9, set()), (1.05, {ConditionId.THERMAL}), (None, set())])
+def test_a_phone_at_the_end_of_its_thermal_headroom_is_a_condition(
+    tmp_path: Path, highest: float | None, thermal: set[ConditionId]
+) -> None:
+    cool, hot, unknown = (StateSample(at_ns=0, thermal_headroom=value) for value in (0.4, highest, None))
+    found = run(job(tmp_path), Scripted(ok(state=DeviceStates(before=cool, after=unknown, series=(hot,)))))
+    assert ids(found) == thermal
+    assert {launch.thermal_headroom for launch in found.launches} == {highest or 0.4}
 
 
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:

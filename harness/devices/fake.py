@@ -74,7 +74,7 @@ _SPEED: dict[Character, float] = {Character.LOW: 2.5, Character.HIGH: 0.4}
 _LAUNCHES_BEFORE_LOSS = 2
 _HOT_LAUNCH_GROWTH = 0.08
 _HOT_CALL_GROWTH = 0.0005
-_COOL_C, _HOT_C = 27.0, 46.0
+_COOL_C, _HOT_C, _SEVERE_C = 27.0, 46.0, 50.0
 # A hot phone loses so much a second while it rests, down to what it has when idle for long.
 _COOLING_C_PER_S, _IDLE_C, _SWITCHED_ON_C, _HEAT_OF_LAUNCH_C = 0.05, 30.0, 36.0, 4.0
 _PROBE_NS = 10_000_000
@@ -276,6 +276,7 @@ class FakePhone:
         return StateSample(
             at_ns=self._clock_ns,
             thermal_status="moderate" if self._temperature_c() >= 40 else "none",
+            thermal_headroom=round(self._temperature_c() / _SEVERE_C, 2),
             temperatures_c={"battery": self._temperature_c()},
             cpu_khz=(2_400_000,) * self._info.cores,
             governor="schedutil",

@@ -10,7 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from harness.wire import Delegate, LatencyPass, LatencySamples, MemoryReading, RunRequest
+from harness.wire import Delegate, LatencyPass, LatencySamples, MemoryMoment, MemoryReading, MemorySplit, RunRequest
 
 # A small network of 100 kB takes about 1 ms on the middle phone's CPU, one of 20 MB about 35 ms.
 _FIXED_NS = 300_000
@@ -29,6 +29,7 @@ _LATE_FROM = 0.6
 
 _BASELINE_BYTES = 38 * 2**20
 _ARENA_BYTES = 2 * 2**20
+_LIBRARY_BYTES = 24 * 2**20
 
 MEMORY_DEFINITION = "simulated: a fixed baseline and 1.1 times the artifact's size; no memory was read"
 
@@ -73,15 +74,35 @@ def play_load_ns(script: Script) -> int:
 
 def play_memory(script: Script) -> MemoryReading:
     """Return the memory that such a model would take, in bytes."""
-    model = round(script.artifact_bytes * 1.1)
+    model, mapped = round(script.artifact_bytes * 1.1), script.artifact_bytes
+    loaded, retained = _BASELINE_BYTES + model, _BASELINE_BYTES + model // 50
+    steady = loaded + _ARENA_BYTES
     return MemoryReading(
         definition=MEMORY_DEFINITION,
         baseline_bytes=_BASELINE_BYTES,
-        loaded_bytes=_BASELINE_BYTES + model,
-        steady_bytes=_BASELINE_BYTES + model + _ARENA_BYTES,
-        peak_bytes=_BASELINE_BYTES + model + _ARENA_BYTES + model // 4,
-        retained_bytes=_BASELINE_BYTES + model // 50,
-        mapped_bytes=script.artifact_bytes,
+        loaded_bytes=loaded,
+        steady_bytes=steady,
+        peak_bytes=steady + model // 4,
+        retained_bytes=retained,
+        mapped_bytes=mapped,
+        split=(
+            _split(MemoryMoment.BASELINE, _BASELINE_BYTES, 0),
+            _split(MemoryMoment.LOADED, loaded, mapped),
+            _split(MemoryMoment.STEADY, steady, mapped),
+            _split(MemoryMoment.RETAINED, retained, 0),
+        ),
+    )
+
+
+def _split(at: MemoryMoment, owned: int, mapped: int) -> MemorySplit:
+    """Of the libraries one half is shared with the other apps, in pairs; the artifact is mapped by this one alone."""
+    return MemorySplit(
+        at=at,
+        anonymous_bytes=owned,
+        file_bytes=_LIBRARY_BYTES + mapped,
+        shared_bytes=0,
+        swap_bytes=0,
+        pss_bytes=owned + mapped + _LIBRARY_BYTES * 3 // 4,
     )
 
 

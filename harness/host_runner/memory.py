@@ -11,12 +11,12 @@ import gc
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from harness.host_runner.runtimes.session import Session
-from harness.wire import MemoryPass, MemoryReading
+from harness.wire import MemoryMoment, MemoryPass, MemoryReading, MemorySplit
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -47,6 +47,9 @@ class Probe(Protocol):
     def mapped_bytes(self) -> int | None:
         """Return the pages mapped from files that are in memory now; None where the system does not tell."""
 
+    def split(self, at: MemoryMoment) -> MemorySplit | None:
+        """Return what the memory is made of now; None where the system does not tell."""
+
     def reset_peak(self) -> bool:
         """Forget the peak so far; False where that is not possible."""
 
@@ -55,7 +58,10 @@ class Probe(Protocol):
 
 
 class LinuxProbe:
-    """Reads ``/proc/self``; the two paths are parameters so that a test can give a made-up system."""
+    """Reads ``/proc/self``; the two paths are parameters so that a test can give a made-up system.
+
+    ``smaps_rollup`` lies beside ``status``; kernels before 4.14 do not have it.
+    """
 
     definition = LINUX_DEFINITION
 
@@ -67,7 +73,17 @@ class LinuxProbe:
         return self._field("RssAnon") + self._field("VmSwap")
 
     def mapped_bytes(self) -> int | None:
-        return self._field("RssFile")
+        return _told(self._status, "RssFile")
+
+    def split(self, at: MemoryMoment) -> MemorySplit | None:
+        return MemorySplit(
+            at=at,
+            anonymous_bytes=_told(self._status, "RssAnon"),
+            file_bytes=_told(self._status, "RssFile"),
+            shared_bytes=_told(self._status, "RssShmem"),
+            swap_bytes=_told(self._status, "VmSwap"),
+            pss_bytes=_told(self._status.with_name("smaps_rollup"), "Pss"),
+        )
 
     def reset_peak(self) -> bool:
         try:
@@ -81,11 +97,20 @@ class LinuxProbe:
         return max(0, self._field("VmHWM") - self._resident)
 
     def _field(self, name: str) -> int:
-        for line in self._status.read_text(encoding="ascii", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key == name:
-                return int(value.split()[0]) * 1024
-        return 0
+        return _told(self._status, name) or 0
+
+
+def _told(path: Path, name: str) -> int | None:
+    """Return the field ``name`` of a file of /proc in bytes; None where the kernel does not have it."""
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    return None
 
 
 class PsutilProbe:
@@ -99,6 +124,9 @@ class PsutilProbe:
         return int(psutil.Process().memory_full_info().uss)
 
     def mapped_bytes(self) -> int | None:
+        return None
+
+    def split(self, at: MemoryMoment) -> MemorySplit | None:  # noqa: ARG002  a `Probe`
         return None
 
     def reset_peak(self) -> bool:
@@ -117,6 +145,7 @@ class Meter:
     has_peak: bool
     mapped_baseline_bytes: int | None = None
     loaded_bytes: int = 0
+    splits: list[MemorySplit] = field(default_factory=list)
 
     @classmethod
     def start(cls, probe: Probe | None = None) -> Meter:
@@ -125,11 +154,15 @@ class Meter:
         _give_back()
         baseline = probe.owned_bytes()
         mapped = probe.mapped_bytes()
-        return cls(probe=probe, baseline_bytes=baseline, has_peak=probe.reset_peak(), mapped_baseline_bytes=mapped)
+        meter = cls(probe=probe, baseline_bytes=baseline, has_peak=False, mapped_baseline_bytes=mapped)
+        meter._split(MemoryMoment.BASELINE)
+        meter.has_peak = probe.reset_peak()
+        return meter
 
     def loaded(self) -> None:
         """Read the memory right after the load."""
         self.loaded_bytes = self.probe.owned_bytes()
+        self._split(MemoryMoment.LOADED)
 
     def finish(self, session: Session, asked: MemoryPass) -> MemoryReading:
         """Run the calls of the pass, release ``session``, and return all readings in bytes."""
@@ -139,18 +172,27 @@ class Meter:
             steady.append(self.probe.owned_bytes())
             mapped.append(self.probe.mapped_bytes())
         peak = self.baseline_bytes + self.probe.growth_bytes() if self.has_peak else None
+        self._split(MemoryMoment.STEADY)
         session.close()
         _give_back()
         time.sleep(asked.settle_ns / 1e9)
+        retained = self.probe.owned_bytes()
+        self._split(MemoryMoment.RETAINED)
         return MemoryReading(
             definition=self.probe.definition,
             baseline_bytes=self.baseline_bytes,
             loaded_bytes=self.loaded_bytes,
             steady_bytes=int(statistics.median(steady)),
             peak_bytes=peak,
-            retained_bytes=self.probe.owned_bytes(),
+            retained_bytes=retained,
             mapped_bytes=_growth(mapped, self.mapped_baseline_bytes),
+            split=tuple(self.splits),
         )
+
+    def _split(self, at: MemoryMoment) -> None:
+        split = self.probe.split(at)
+        if split is not None:
+            self.splits.append(split)
 
 
 def _growth(readings: list[int | None], baseline: int | None) -> int | None:

@@ -24,6 +24,7 @@ from harness.report.found import TITLES, findings_of, front_rows, headline, note
 from harness.report.inline import inline_svg
 from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
+from harness.report.splits import split_table
 from harness.report.view import CellView, cell_views, labels
 from harness.store import ModelFacts, RunRecord
 
@@ -81,6 +82,7 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
         "cell_count": len(views),
         "done": done_table(views, run.spec.recipes()),
         "charts": _chart_sections(drawn),
+        "splits": split_table(views),
         "missing": _missing(views),
         "pending": sum(1 for v in views if v.status is CellStatus.PENDING),
         "memory_definitions": list(dict.fromkeys(v.memory.definition for v in views if v.memory)),

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.report.view import CellView, cell_identity, cell_views, memory_growth
 from harness.store import RunRecord
+from harness.wire import MemoryMoment
 
 
 def csv_text(run: RunRecord) -> str:
@@ -29,6 +30,8 @@ COLUMNS = (
     "calls", "launches", "load_first_ns", "first_inference_ns",
     "memory_baseline_bytes", "memory_loaded_growth_bytes", "memory_steady_growth_bytes", "memory_peak_growth_bytes",
     "memory_retained_growth_bytes", "memory_mapped_growth_bytes",
+    "memory_steady_anonymous_bytes", "memory_steady_file_bytes", "memory_steady_shared_bytes",
+    "memory_steady_swap_bytes", "memory_steady_pss_bytes",
     "accuracy_metric", "accuracy", "accuracy_low", "accuracy_high", "correct", "count",
     "sqnr_db", "sqnr_worst_db", "cosine", "max_error", "agreement",
     "runtime", "runtime_version", "delegate_used", "nodes_total", "nodes_delegated", "runner", "conditions",
@@ -73,6 +76,9 @@ def _memory(view: CellView) -> dict[str, Any]:
     facts: dict[str, Any] = {"memory_baseline_bytes": view.memory.baseline_bytes if view.memory else None}
     for moment in ("loaded", "steady", "peak", "retained", "mapped"):
         facts[f"memory_{moment}_growth_bytes"] = getattr(growth, f"{moment}_bytes") if growth else None
+    split = view.memory.split_at(MemoryMoment.STEADY) if view.memory else None
+    for part in ("anonymous", "file", "shared", "swap", "pss"):
+        facts[f"memory_steady_{part}_bytes"] = getattr(split, f"{part}_bytes") if split else None
     return facts
 
 

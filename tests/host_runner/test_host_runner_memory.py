@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from harness.host_runner.memory import LinuxProbe, Meter
 from harness.tensors import Array
-from harness.wire import MemoryPass, RuntimeReport, TensorSpec
+from harness.wire import MemoryMoment, MemoryPass, MemorySplit, RuntimeReport, TensorSpec
 
 STATUS = """Name:\tpython
 VmHWM:\t    5000 kB
@@ -35,6 +36,9 @@ class Process:
     def mapped_bytes(self) -> int | None:
         self._mapped += 20
         return self._mapped
+
+    def split(self, at: MemoryMoment) -> MemorySplit | None:
+        return None if at is MemoryMoment.LOADED else MemorySplit(at=at, file_bytes=self._mapped)
 
     def reset_peak(self) -> bool:
         return self._resets
@@ -75,6 +79,9 @@ def test_the_five_readings_are_taken_in_their_order() -> None:
     assert (reading.baseline_bytes, reading.loaded_bytes, reading.steady_bytes) == (100, 150, 170)
     assert (reading.peak_bytes, reading.retained_bytes, reading.definition) == (170, 110, "made up")
     assert (session.calls, session.closed, reading.mapped_bytes) == (3, True, 40)
+    assert [(one.at.value, one.file_bytes) for one in reading.split] == [
+        ("baseline", 1020), ("steady", 1080), ("retained", 1080),
+    ]  # fmt: skip
 
 
 def test_without_a_reset_the_peak_is_not_measured() -> None:
@@ -93,6 +100,20 @@ def test_linux_reads_owned_memory_and_the_growth_of_the_peak(tmp_path: Path) -> 
     assert clear.read_text() == "5"
     status.write_text(STATUS.replace("5000", "6500"))
     assert probe.growth_bytes() == 2500 * 1024
+
+
+def test_linux_splits_what_is_resident_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text(STATUS)
+    probe = LinuxProbe(status, tmp_path / "clear_refs")
+    known = MemorySplit(
+        at=MemoryMoment.STEADY, anonymous_bytes=1000 * 1024, file_bytes=3000 * 1024, swap_bytes=24 * 1024
+    )
+    assert probe.split(MemoryMoment.STEADY) == known
+    (tmp_path / "smaps_rollup").write_text(
+        "0-f ---p 0 00:00 0 [rollup]\nRss:  4000 kB\nPss:   2500 kB\nPss_Anon: 9 kB\n"
+    )
+    assert probe.split(MemoryMoment.STEADY) == replace(known, pss_bytes=2500 * 1024)
 
 
 def test_a_kernel_that_refuses_the_reset_is_believed(tmp_path: Path) -> None:

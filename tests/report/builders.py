@@ -29,7 +29,17 @@ from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise
 from harness.store import ModelFacts, RunRecord
 from harness.support import Backend
-from harness.wire import Delegate, Failure, FailureKind, Format, MemoryReading, RunnerInfo, RuntimeReport
+from harness.wire import (
+    Delegate,
+    Failure,
+    FailureKind,
+    Format,
+    MemoryMoment,
+    MemoryReading,
+    MemorySplit,
+    RunnerInfo,
+    RuntimeReport,
+)
 
 Samples = Callable[[Measurement], list[list[int]]]
 
@@ -141,6 +151,17 @@ def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, .
             peak_bytes=base + grown + (1 << 19),
             retained_bytes=base + (1 << 17),
             mapped_bytes=1 << 18,
+            split=(
+                MemorySplit(at=MemoryMoment.BASELINE, anonymous_bytes=base),
+                MemorySplit(
+                    at=MemoryMoment.STEADY,
+                    anonymous_bytes=base + grown + (1 << 18),
+                    file_bytes=58 << 20,
+                    shared_bytes=0,
+                    swap_bytes=0,
+                    pss_bytes=base + grown + (33 << 20),
+                ),
+            ),
         ),
         accuracy=accuracy_of(correct),
         fidelity=Fidelity(

@@ -106,6 +106,7 @@ def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest
         "ExecuTorch's portable kernels have no dynamically quantised linear",
         "DESKTOP-CPU",
         "RssAnon + VmSwap of the runner process",
+        "What the memory is made of",
         "phonebench run digits --device host --format pte,tflite,onnx,ptl",
         "measurements.jsonl",
     ],

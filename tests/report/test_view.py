@@ -96,7 +96,7 @@ CELL_KEYS = (
         ),
         ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),
-        ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes"),
+        ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes split"),
         ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
         ("runner", "kind version debuggable"),

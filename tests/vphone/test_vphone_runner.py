@@ -18,6 +18,9 @@ from harness.wire import (
     InputsRef,
     LatencyPass,
     MeasurePass,
+    MemoryMoment,
+    MemoryPass,
+    MemoryReading,
     OutputsPass,
     Passes,
     ReplyStatus,
@@ -60,7 +63,9 @@ def request(model: str, weights: str) -> RunRequest:
         runtime=RuntimeRequest(delegate=Delegate.CPU, threads=1),
         inputs=InputsRef(file="inputs.bin", count=1, tensors=tensors),
         passes=Passes(
-            latency=LatencyPass(warmup=WarmupPass(min_calls=3, min_ns=0), measure=few), outputs=OutputsPass(count=1)
+            latency=LatencyPass(warmup=WarmupPass(min_calls=3, min_ns=0), measure=few),
+            memory=MemoryPass(calls=3),
+            outputs=OutputsPass(count=1),
         ),
     )
 
@@ -82,8 +87,21 @@ def test_a_real_model_runs_on_the_phone(adb_server: AdbServer, runner_phone: Vir
     assert reply.runner.version == ApkPlan().version_name
     assert reply.latency is not None
     assert len(reply.latency.samples_ns) >= 20
+    check_memory(reply.memory)
     outputs = adb_server.adb(*at, f"content read --uri {job}/outputs.bin").out
     assert struct.unpack("<3f", outputs) == (5, 6, 9)
+
+
+def check_memory(memory: MemoryReading | None) -> None:
+    """All of it is told, and the sums are those of one process."""
+    assert memory is not None
+    assert [split.at for split in memory.split] == list(MemoryMoment)
+    for split in memory.split:
+        parts = (split.anonymous_bytes, split.file_bytes, split.shared_bytes)
+        assert None not in (*parts, split.swap_bytes)
+        if split.pss_bytes is not None:
+            # The two files are read one after the other.
+            assert split.pss_bytes <= 1.1 * sum(part or 0 for part in parts)
 
 
 def test_a_launch_without_its_request_says_why_in_the_log(adb_server: AdbServer, runner_phone: VirtualPhone) -> None:
