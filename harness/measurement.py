@@ -38,6 +38,7 @@ class ConditionId(StrEnum):
     BUSY_HOST = "BUSY-HOST"
     DESKTOP_CPU = "DESKTOP-CPU"
     FALLBACK = "FALLBACK"
+    PAGE_SIZE = "PAGE-SIZE"
     DEPRECATED = "DEPRECATED"
     SIMULATED = "SIMULATED"
     INDICATIVE = "INDICATIVE"
@@ -63,7 +64,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceInfo:
-    """What a device is; these facts do not change during a run. ``key`` is what the user typed (``android:SERIAL``)."""
+    """What a device is; these facts do not change during a run. ``key`` is what the user typed (``android:SERIAL``).
+
+    ``details`` is what one kind tells and others do not; a phone's ``page_bytes`` is the size of its memory's pages.
+    """
 
     key: str
     kind: str

@@ -220,11 +220,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerInfo:
-    """Which program measured: ``kind`` is ``host``, ``android-app``, ``ios-app`` … and is a comparison key."""
+    """Which program measured: ``kind`` is ``host``, ``android-app``, ``ios-app`` … and is a comparison key.
+
+    ``library_page_bytes``: the pages that the native libraries of an app are laid out for, of several the least.
+    """
 
     kind: str
     version: str
     debuggable: bool = False
+    library_page_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,14 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.FALLBACK: ConditionFacts(
         meaning="All or part of the model did not run on the delegate that was asked for.", touches=_TIMES_AND_MEMORY
     ),
+    ConditionId.PAGE_SIZE: ConditionFacts(
+        meaning=(
+            "Android copies such a library into memory in a compatibility mode, or refuses to load it: load and memory "
+            "are not those of an app whose libraries fit. Ship a release of the runtime that is laid out for 16 KB, or "
+            "another runtime; `phonebench runner build android` names the libraries that are not."
+        ),
+        touches=_TIMES_AND_MEMORY,
+    ),
     ConditionId.DEPRECATED: ConditionFacts(
         meaning="What it ran on is on its way out: true for this phone, and not what to build on.",
         touches=_TIMES_AND_MEMORY,

@@ -99,7 +99,7 @@ CELL_KEYS = (
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes split"),
         ("accuracy", "metric value low high correct count top5 classes"),
         ("runtime", "name version delegate_used nodes_total nodes_delegated"),
-        ("runner", "kind version debuggable"),
+        ("runner", "kind version debuggable library_page_bytes"),
     ],
 )
 def test_parts_of_a_cell_have_their_public_keys(part: str, keys: str) -> None:

@@ -1,4 +1,4 @@
-"""Makes small signed APKs that a phone installs: a manifest, no code, and libraries that are only names.
+"""Makes small signed APKs that a phone installs: a manifest, no code, and libraries that are a header and no more.
 
 They are built by the real tools, so that what reads an APK is tested on what those tools write.
 """
@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from tests.apk.test_apk_elf import elf64
+
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 TOOLS = ("aapt2", "zipalign", "apksigner", "keytool")
 PASSWORD = "pass:android"
+# The kind of an ELF segment that is loaded.
+LOAD = 1
 ACTIVITY = "org.phonebench.runner.RunnerActivity"
 MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 <manifest xmlns:android="http://schemas.android.com/apk/res/android" package={package}
@@ -31,7 +35,10 @@ MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApkPlan:
-    """What the APK is to say of itself; ``key`` is any name, equal names are the same signer."""
+    """What the APK is to say of itself; ``key`` is any name, equal names are the same signer.
+
+    ``page_bytes``: what its libraries are aligned to.
+    """
 
     package: str = "org.phonebench.runner.onnxruntime"
     version_code: int = 1
@@ -41,6 +48,7 @@ class ApkPlan:
     abis: tuple[str, ...] = ("arm64-v8a", "x86_64")
     key: str = "own"
     library_bytes: int = 1000
+    page_bytes: int = 16384
 
 
 def missing_for_apks() -> str:
@@ -68,9 +76,10 @@ class ApkMaker:
         manifest.write_text(_manifest(plan))
         linked, aligned, signed = folder / "linked.apk", folder / "aligned.apk", folder / "app.apk"
         _run("aapt2", "link", "-I", FRAMEWORK, "--manifest", manifest, "-o", linked)
+        library = elf64((LOAD, plan.page_bytes)).ljust(plan.library_bytes, b"\0")
         with zipfile.ZipFile(linked, "a") as apk:
             for abi in plan.abis:
-                apk.writestr(f"lib/{abi}/libruntime.so", bytes(plan.library_bytes))
+                apk.writestr(f"lib/{abi}/libruntime.so", library)
         _run("zipalign", "-f", "4", linked, aligned)
         key = ("--ks", self._key(plan.key), "--ks-pass", PASSWORD)
         _run("apksigner", "sign", *key, "--out", signed, aligned)

@@ -55,6 +55,7 @@ def _arguments(launch: Launch) -> list[str]:
     found = {"files": str(launch.files), "kind": "android-app", "version": launch.package.apk.version_name}
     found |= {name: given[name] for name in ("job", "inputs", "mask") if name in given}
     found |= {name: outer(given[name]) for name in ("store", "request") if name in given}
+    found |= {"apk": outer(launch.package.path), "abis": launch.package.abi or "none"}
     return [word for name, value in found.items() for word in (f"--{name}", value)]
 
 

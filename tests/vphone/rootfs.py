@@ -21,6 +21,7 @@ ASKED = (
     "content",
     "date",
     "dumpsys",
+    "getconf",
     "getprop",
     "input",
     "liblog",

@@ -70,6 +70,8 @@ class PhoneState:
     governor: str = "walt"
     load_1m: float = 0.42
     memory_bytes: int = 7680 * MIB
+    page_bytes: int = 4096
+    """What ``getconf`` says; the pages of this computer stay what they are."""
     available_bytes: int = 4096 * MIB
     sys_readable: bool = True
     """Whether the shell may read thermal zones and clocks below /sys, which some makers forbid."""

@@ -85,6 +85,7 @@ def test_a_real_model_runs_on_the_phone(adb_server: AdbServer, runner_phone: Vir
     assert (reply.status, reply.cell, reply.launch) == (ReplyStatus.OK, "product-fp32", 3)
     assert reply.runner.kind == "android-app"
     assert reply.runner.version == ApkPlan().version_name
+    assert reply.runner.library_page_bytes == ApkPlan().page_bytes
     assert reply.latency is not None
     assert len(reply.latency.samples_ns) >= 20
     check_memory(reply.memory)

@@ -10,6 +10,7 @@ from harness.devices.android.cable import SHELL_S, Cable
 from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
 from harness.errors import PhoneTrouble
 from harness.measurement import Condition, ConditionId, DeviceInfo
+from harness.wire import RunnerInfo
 
 # The runner apps are built for Android 8 and later.
 LEAST_API = 26
@@ -116,6 +117,22 @@ def emulator_condition(facts: PhoneFacts) -> Condition | None:
         summary="emulated phone: its figures are those of the computer that it runs on",
         detail=f"{facts.model} says that it is an emulator",
     )
+
+
+def page_condition(facts: PhoneFacts, runner: RunnerInfo) -> Condition | None:
+    """Return the condition of an app whose native libraries are laid out for smaller pages than the phone has."""
+    pages, fit = facts.page_bytes, runner.library_page_bytes
+    if pages is None or fit is None or pages <= fit:
+        return None
+    return Condition(
+        id=ConditionId.PAGE_SIZE,
+        summary=f"the phone has pages of {_kib(pages)}, a library of the runner app is laid out for {_kib(fit)}",
+        detail="Android copies such a library into memory in a compatibility mode, or refuses to load it",
+    )
+
+
+def _kib(size: int) -> str:
+    return f"{size / 1024:g} KB"
 
 
 def _soc(properties: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from harness.devices.android.apps import APP_IDS, Apps, built_here
 from harness.devices.android.cable import Cable
 from harness.devices.android.clusters import read_mask
 from harness.devices.android.deadline import within
-from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, read_facts
+from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, page_condition, read_facts
 from harness.devices.android.job import stop_orphans
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
@@ -141,7 +141,9 @@ class AndroidPhone:
         work = PhoneWork(request=request, inputs=inputs, folder=self._folder, deadline=within(deadline_s))
         with Watch(self._cable, deadline_s + 60) as watch:
             execution = self._launcher.execute(work)
-        return replace(execution, watch=watch.samples)
+        pages = page_condition(self._facts, execution.reply.runner)
+        conditions = (*execution.conditions, *((pages,) if pages else ()))
+        return replace(execution, watch=watch.samples, conditions=conditions)
 
     def clean(self) -> None:
         """Put the phone back as it was. What is in the store stays within its budget, so that nothing is sent twice."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.devices.android.facts import check_facts, emulator_condition, parse_facts
+from harness.devices.android.facts import check_facts, emulator_condition, page_condition, parse_facts
 from harness.errors import PhoneError, PhoneTrouble
 from harness.measurement import ConditionId
+from harness.wire import RunnerInfo
 
 TEXT = """@@properties
 [ro.build.fingerprint]: [google/shiba/shiba:15/AP4A/1:user/release-keys]
@@ -68,3 +69,16 @@ def test_an_emulator_is_known_by_its_properties(line: str) -> None:
     assert condition is not None
     assert condition.id is ConditionId.EMULATOR
     assert emulator_condition(PHONE) is None
+
+
+@pytest.mark.parametrize(
+    ("pages", "fit", "applies"),
+    [(16384, 4096, True), (16384, 16384, False), (4096, 4096, False), (None, 4096, False), (16384, None, False)],
+)
+def test_libraries_for_smaller_pages_than_the_phones_are_a_condition(
+    pages: int | None, fit: int | None, applies: bool
+) -> None:
+    runner = RunnerInfo(kind="android-app", version="1", library_page_bytes=fit)
+    condition = page_condition(replace(PHONE, page_bytes=pages), runner)
+    sentence = "the phone has pages of 16 KB, a library of the runner app is laid out for 4 KB"
+    assert (condition.summary if condition else None) == (sentence if applies else None)

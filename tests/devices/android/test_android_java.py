@@ -11,8 +11,11 @@ import pytest
 from harness.devices.android.cable import Cable
 from harness.devices.android.phone import open_phone
 from harness.devices.android.tether import PhoneOptions
+from harness.measurement import ConditionId
 from harness.wire import Delegate, FailureKind, ReplyStatus
 from tests.devices.android.jobs import INPUTS, OPERAND, make_work
+from tests.vphone.apkmaker import ApkMaker, ApkPlan
+from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 
 
@@ -29,6 +32,19 @@ def test_a_model_runs_in_the_app_and_its_outputs_are_right(cable: Cable, tmp_pat
     assert np.array_equal(outputs, INPUTS * OPERAND)
     assert reply.latency is not None
     assert len(reply.latency.samples_ns) >= 20
+
+
+def test_an_app_that_was_installed_by_hand_tells_what_its_libraries_are_laid_out_for(
+    cable: Cable, runner_phone: VirtualPhone, apks: ApkMaker, tmp_path: Path
+) -> None:
+    runner_phone.state.page_bytes = 16384
+    runner_phone.packages.install(apks.make(ApkPlan(page_bytes=4096)), InstallOptions())
+    work = make_work(tmp_path)
+    with open_phone(cable, key="android") as android:
+        android.push(work.model, work.sha256)
+        execution = android.execute(work.request, work.inputs, 120)
+    assert [condition.id for condition in execution.conditions] == [ConditionId.PAGE_SIZE]
+    assert execution.reply.runner.library_page_bytes == 4096
 
 
 def test_an_artifact_that_changed_on_the_phone_is_refused_by_the_app(

@@ -12,7 +12,7 @@ from tests.vphone.commands.dumps import dumpsys
 from tests.vphone.commands.knobs import input_, settings, svc, wm
 from tests.vphone.commands.logcat import liblog, logcat
 from tests.vphone.commands.power import cmd_power, cmd_thermal
-from tests.vphone.commands.properties import date, getprop, reboot, setprop
+from tests.vphone.commands.properties import date, getconf, getprop, reboot, setprop
 from tests.vphone.system import System
 
 Command = Callable[[System, Call], int]
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Command] = {
     "content": content,
     "date": date,
     "dumpsys": dumpsys,
+    "getconf": getconf,
     "getprop": getprop,
     "input": input_,
     "liblog": liblog,
@@ -46,7 +47,7 @@ SERVICES: dict[str, Command] = {
     "window": wm,
 }
 # The commands that are there before the system is up.
-EARLY = frozenset({"date", "getprop", "logcat", "reboot", "setprop"})
+EARLY = frozenset({"date", "getconf", "getprop", "logcat", "reboot", "setprop"})
 
 
 def answer(system: System, call: Call) -> int:

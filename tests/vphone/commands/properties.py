@@ -1,4 +1,4 @@
-"""``getprop``, ``setprop``, ``date`` and ``reboot``: what is there before the system is up."""
+"""``getprop``, ``setprop``, ``getconf``, ``date`` and ``reboot``: what is there before the system is up."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ def setprop(system: System, call: Call) -> int:
         call.err(f"Failed to set property '{key}' to '{value}'.\nSee dmesg for error reason.\n")
         return 1
     system.state.properties = {**system.state.properties, key: value}
+    return 0
+
+
+def getconf(system: System, call: Call) -> int:
+    """Print the size of a page, by either of its names."""
+    if call.args not in (["PAGE_SIZE"], ["PAGESIZE"]):
+        call.err(f"getconf: bad '{' '.join(call.args)}'\n")
+        return 1
+    call.out(f"{system.state.page_bytes}\n")
     return 0
 
 

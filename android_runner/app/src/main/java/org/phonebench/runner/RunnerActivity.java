@@ -4,6 +4,7 @@ import android.app.Activity;
 import android.content.Intent;
 import android.content.pm.ApplicationInfo;
 import android.content.pm.PackageManager;
+import android.os.Build;
 import android.os.Bundle;
 import android.os.Process;
 import android.util.Log;
@@ -12,10 +13,13 @@ import android.widget.TextView;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.Arrays;
 import java.util.ServiceLoader;
 import org.phonebench.runner.core.Affinity;
 import org.phonebench.runner.core.JobPlace;
 import org.phonebench.runner.core.JobRunner;
+import org.phonebench.runner.core.LibraryPages;
 import org.phonebench.runner.core.ReplyWriter;
 import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
@@ -96,10 +100,13 @@ public class RunnerActivity extends Activity {
     }
 
     private RunReply.Runner info() {
-        boolean debuggable = (getApplicationInfo().flags & ApplicationInfo.FLAG_DEBUGGABLE) != 0;
+        ApplicationInfo app = getApplicationInfo();
+        boolean debuggable = (app.flags & ApplicationInfo.FLAG_DEBUGGABLE) != 0;
+        Long pages = app.sourceDir == null ? null
+            : LibraryPages.of(Paths.get(app.sourceDir), Arrays.asList(Build.SUPPORTED_ABIS));
         try {
             String version = getPackageManager().getPackageInfo(getPackageName(), 0).versionName;
-            return new RunReply.Runner(KIND, String.valueOf(version), debuggable);
+            return new RunReply.Runner(KIND, String.valueOf(version), debuggable, pages);
         } catch (PackageManager.NameNotFoundException impossible) {
             throw new IllegalStateException("the app does not find itself", impossible);
         }

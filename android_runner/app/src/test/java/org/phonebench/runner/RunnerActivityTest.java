@@ -9,14 +9,19 @@ import static org.junit.Assert.assertTrue;
 
 import android.content.Context;
 import android.content.Intent;
+import android.os.Build;
 import android.os.Looper;
 import android.view.WindowManager;
 import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.security.MessageDigest;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
 import org.json.JSONObject;
 import org.junit.Before;
 import org.junit.Rule;
@@ -96,6 +101,21 @@ public final class RunnerActivityTest {
             Files.readAllBytes(Jobs.folder(context, "job-1").resolve("outputs.bin")));
         assertTrue(activity.isFinishing());
         assertEquals(1, activity.ended);
+    }
+
+    @Test
+    public void theReplyTellsWhatTheLibrariesInItsOwnApkAreLaidOutFor() throws Exception {
+        // The head of a library of 64 bits with one segment, loaded on pages of 16 KB.
+        ByteBuffer elf = ByteBuffer.allocate(120).order(ByteOrder.LITTLE_ENDIAN).putInt(0, 0x464c457f).put(4, (byte) 2);
+        elf.putLong(32, 64).putShort(54, (short) 56).putShort(56, (short) 1).putInt(64, 1).putLong(112, 16384);
+        Path apk = store.getRoot().toPath().resolve("base.apk");
+        try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(apk))) {
+            zip.putNextEntry(new ZipEntry("lib/" + Build.SUPPORTED_ABIS[0] + "/lib.so"));
+            zip.write(elf.array());
+        }
+        context.getApplicationInfo().sourceDir = apk.toString();
+        launched(intent());
+        assertEquals(16384, reply().getJSONObject("runner").getLong("library_page_bytes"));
     }
 
     @Test

@@ -49,7 +49,8 @@ public final class ReplyWriter {
 
     private static void runner(JsonText json, RunReply.Runner runner) throws IOException {
         json.open('{').field("kind", runner.kind()).field("version", runner.version());
-        json.field("debuggable", runner.debuggable()).close('}');
+        json.field("debuggable", runner.debuggable());
+        json.field("library_page_bytes", runner.libraryPageBytes()).close('}');
     }
 
     private static void failure(JsonText json, RunReply.Failure failure) throws IOException {

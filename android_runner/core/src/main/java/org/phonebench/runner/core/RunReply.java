@@ -9,8 +9,12 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     /** How a launch ended. */
     public enum Status { OK, UNSUPPORTED, FAILED }
 
-    /** Which program measured; figures of unlike kinds are not compared. */
-    public record Runner(String kind, String version, boolean debuggable) {}
+    /**
+     * Which program measured; figures of unlike kinds are not compared.
+     *
+     * @param libraryPageBytes the pages that its native libraries are laid out for; null where that is not told
+     */
+    public record Runner(String kind, String version, boolean debuggable, Long libraryPageBytes) {}
 
     /** A sentence for people, and the evidence. */
     public record Failure(FailureKind kind, String message, String detail) {}

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 final class JobRunnerTest {
-    private static final RunReply.Runner INFO = new RunReply.Runner("desktop", "1", false);
+    private static final RunReply.Runner INFO = new RunReply.Runner("desktop", "1", false, null);
     private static final byte[] MODEL = "the model".getBytes(StandardCharsets.UTF_8);
 
     @TempDir

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 final class ReplyWriterTest {
-    private static final RunReply.Runner RUNNER = new RunReply.Runner("android-app", "0.1.0", true);
+    private static final RunReply.Runner RUNNER = new RunReply.Runner("android-app", "0.1.0", true, 4096L);
 
     @Test
     void theFullReplyIsWrittenAsTheGoldenFileHasIt() throws Exception {

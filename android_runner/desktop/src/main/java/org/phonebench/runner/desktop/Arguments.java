@@ -2,14 +2,17 @@ package org.phonebench.runner.desktop;
 
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
-/** The command line of the desktop runner. */
+/** The command line of the desktop runner; with an APK it tells of that one's libraries, as the app in it would. */
 record Arguments(Path files, String job, Path store, String inputs, Path request, String kind, String version,
-        String mask) {
+        String mask, Path apk, List<String> abis) {
     static final String USAGE = "usage: DesktopRunner --files FOLDER --job NAME --store FOLDER --inputs SHA256"
-        + " [--request FILE] [--kind KIND] [--version VERSION] [--mask HEX]";
+        + " [--request FILE] [--kind KIND] [--version VERSION] [--mask HEX] [--apk FILE]"
+        + " [--abis LIST]";
     private static final String PREFIX = "--";
 
     static Arguments read(String[] arguments) {
@@ -31,10 +34,13 @@ record Arguments(Path files, String job, Path store, String inputs, Path request
         if (!inputs.matches("[0-9a-f]{64}")) {
             throw new IllegalArgumentException("the inputs are '" + inputs + "', it must be their sha256");
         }
-        String request = given.get("request");
         return new Arguments(Paths.get(required(given, "files")), job, Paths.get(required(given, "store")), inputs,
-            request == null ? null : Paths.get(request), given.getOrDefault("kind", "desktop"),
-            given.getOrDefault("version", built()), given.get("mask"));
+            path(given.get("request")), given.getOrDefault("kind", "desktop"), given.getOrDefault("version", built()),
+            given.get("mask"), path(given.get("apk")), Arrays.asList(given.getOrDefault("abis", "").split(",")));
+    }
+
+    private static Path path(String text) {
+        return text == null ? null : Paths.get(text);
     }
 
     private static String required(Map<String, String> given, String name) {

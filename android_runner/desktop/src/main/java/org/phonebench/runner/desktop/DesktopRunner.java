@@ -8,6 +8,7 @@ import java.util.ServiceLoader;
 import org.phonebench.runner.core.Affinity;
 import org.phonebench.runner.core.JobPlace;
 import org.phonebench.runner.core.JobRunner;
+import org.phonebench.runner.core.LibraryPages;
 import org.phonebench.runner.core.LinuxState;
 import org.phonebench.runner.core.ReplyWriter;
 import org.phonebench.runner.core.RunReply;
@@ -42,7 +43,8 @@ public final class DesktopRunner {
             Path request = given.request() == null ? folder.resolve(JobPlace.REQUEST) : given.request();
             JobPlace place = new JobPlace(folder, request, given.store(), given.inputs());
             JobRunner runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class),
-                new RunReply.Runner(given.kind(), given.version(), false), new LinuxState(Paths.get("/")));
+                new RunReply.Runner(given.kind(), given.version(), false, pages(given)),
+                new LinuxState(Paths.get("/")));
             ReplyWriter.write(folder, runner.run(place, () -> {
                 if (given.mask() != null) {
                     Affinity.bind(given.mask(), "taskset");
@@ -53,5 +55,9 @@ public final class DesktopRunner {
             System.err.println("cannot write the reply into " + folder + ": " + error);
             return 1;
         }
+    }
+
+    private static Long pages(Arguments given) {
+        return given.apk() == null ? null : LibraryPages.of(given.apk(), given.abis());
     }
 }
