@@ -37,7 +37,7 @@ from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState
 from harness.stats.summary import Launch, summarise, summarise_told
 from harness.tensors import Array
-from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply
+from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply, RuntimeReport
 
 # From here on Android throttles severely; it normalises each phone's own thresholds to this.
 SEVERE_HEADROOM = 1.0
@@ -226,12 +226,20 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
             ConditionId.FALLBACK,
             f"asked for {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
         ),
+        _partial(runtime),
         (
             job.cell.delegate is Delegate.NNAPI,
             ConditionId.DEPRECATED,
             "Android has deprecated NNAPI since version 15: its drivers stand still, and newer phones drop it",
         ),
     ]
+
+
+def _partial(runtime: RuntimeReport | None) -> _Candidate:
+    """A delegate that took some of the nodes; one that took none has another name in the report."""
+    total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
+    used = runtime.delegate_used if runtime else "?"
+    return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"
 
 
 def _of_the_variant(manifest: Manifest) -> list[_Candidate]:

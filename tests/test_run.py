@@ -391,6 +391,28 @@ def test_a_phone_at_the_end_of_its_thermal_headroom_is_a_condition(
     assert {launch.thermal_headroom for launch in found.launches} == {highest or 0.4}
 
 
+@pytest.mark.parametrize(
+    ("total", "taken", "told"),
+    [
+        (50, 41, ["ran partly on xnnpack: 41 of 50 nodes"]),
+        (50, 50, []),
+        (50, 0, []),
+        (None, 41, []),
+        (50, None, []),
+    ],
+)
+def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
+    tmp_path: Path, total: int | None, taken: int | None, told: list[str]
+) -> None:
+    def play(request: RunRequest) -> RunReply:
+        reply = ok(used="xnnpack")(request)
+        assert reply.runtime is not None
+        return replace(reply, runtime=replace(reply.runtime, nodes_total=total, nodes_delegated=taken))
+
+    found = run(job(tmp_path), Scripted(play))
+    assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == told
+
+
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:
     found = run(job(tmp_path), Scripted(ok(used="xnnpack")))
     assert ids(found) == {ConditionId.FALLBACK}

@@ -80,7 +80,15 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         touches=_TIMES,
     ),
     ConditionId.FALLBACK: ConditionFacts(
-        meaning="All or part of the model did not run on the delegate that was asked for.", touches=_TIMES_AND_MEMORY
+        meaning="The model did not run on the delegate that was asked for, or not on that one alone.",
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.PARTIAL: ConditionFacts(
+        meaning=(
+            "The delegate did not take the other nodes: they ran on the runtime's own kernels on the CPU, and passing "
+            "from the one to the other costs time."
+        ),
+        touches=_TIMES_AND_MEMORY,
     ),
     ConditionId.PAGE_SIZE: ConditionFacts(
         meaning=(
