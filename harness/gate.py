@@ -122,7 +122,8 @@ class Gate:
         self.device = device
         self._limits = limits_of(device)
         self._first: Readiness | None = None
-        self._launches = 0
+        # Whether a launch has run since the device last rested.
+        self._ran = False
         self._timeouts = 0
         self.best_probe_ns = best_probe_ns
 
@@ -132,11 +133,11 @@ class Gate:
 
     def wait(self, profile: Profile) -> GateFacts:
         """Wait as ``profile`` says and return how it went. Raises `DeviceError` when the device must not run at all."""
-        self._launches += 1
+        ran, self._ran = self._ran, True
         if not profile.gate:
-            return self._cool_down(profile)
+            return self._cool_down(profile, ran=ran)
         limits, waited = self._limits, 0.0
-        if limits.least_s and self._launches > 1:
+        if limits.least_s and ran:
             waited = self._rest(limits.least_s)
         told: dict[str, None] = {}
         while True:
@@ -159,6 +160,10 @@ class Gate:
         whole = replace(gate, after=self._read(), best_probe_ns=self.best_probe_ns)
         return whole, why_discard(whole, watch, self._limits)
 
+    def idled(self) -> None:
+        """Take note that the last launch ran nothing: the wait before it counts for the next one as well."""
+        self._ran = False
+
     def rest(self) -> None:
         """Pause before a launch is tried again."""
         self._rest(self._limits.rest_s)
@@ -172,10 +177,10 @@ class Gate:
         limits = self._limits
         return limits.most_s if self.device.passively_cooled else limits.most_s / 4**self._timeouts
 
-    def _cool_down(self, profile: Profile) -> GateFacts:
-        """The plain pause of profiles without a gate; before the first launch of all there is nothing to cool."""
+    def _cool_down(self, profile: Profile, *, ran: bool) -> GateFacts:
+        """The plain pause of profiles without a gate; where nothing ran there is nothing to cool."""
         waited = 0.0
-        if self.device.passively_cooled and self._launches > 1 and profile.cool_down_ns:
+        if self.device.passively_cooled and ran and profile.cool_down_ns:
             waited = self._rest(profile.cool_down_ns / 1e9)
         before = self._read() if profile.retries else None
         return GateFacts(outcome=GateOutcome.NONE, waited_s=waited, before=before)

@@ -47,6 +47,9 @@ __all__ = ["Job", "Keeper", "launch_once", "make_request", "measure", "unmeasure
 # Beside the measured time a launch starts a process, loads the model, and reads memory.
 LAUNCH_OVERHEAD_S = 120.0
 
+# A launch that was over within this time has not warmed a phone that rested before it.
+AT_ONCE_NS = 2 * SECOND_NS
+
 # Outputs larger than this are not kept: accuracy and fidelity are in the measurement, and the file can be run again.
 MAX_OUTPUTS_BYTES = 64 << 20
 
@@ -120,6 +123,8 @@ class Launches:
         sha256 = self._keeper.keep(execution.reply_bytes, ".json")
         seen.last = reply = execution.reply
         seen.note(execution.conditions)
+        if _ran_nothing(reply):
+            self._gate.idled()
         summary = summarise_calls(reply.latency, trim=job.profile.trim) if reply.latency else None
         if reply.status is not ReplyStatus.OK or summary is None:
             return None
@@ -155,6 +160,13 @@ class Launches:
         if not execution.watch:
             return None
         return self._keeper.keep(msgspec.json.encode(execution.watch), ".watch.json")
+
+
+def _ran_nothing(reply: RunReply) -> bool:
+    """Whether the runner refused at once by its own clock: a delegate that fails after a long preparation heats too."""
+    if reply.status is not ReplyStatus.UNSUPPORTED or reply.load or reply.latency or reply.state is None:
+        return False
+    return reply.state.after.at_ns - reply.state.before.at_ns < AT_ONCE_NS
 
 
 def launch_once(job: Job, device: Device) -> RunReply:

@@ -105,6 +105,16 @@ def test_profiles_without_a_gate_pause(name: ProfileName, waited_s: int) -> None
     assert [(f.outcome, f.waited_s) for f in found] == [(GateOutcome.NONE, 0), (GateOutcome.NONE, waited_s)]
 
 
+@pytest.mark.parametrize("name", [ProfileName.QUICK, ProfileName.STANDARD])
+def test_the_pause_before_a_launch_that_ran_nothing_counts_for_the_next(name: ProfileName) -> None:
+    gate, waited = Gate(FakePhone()), []
+    for idle in (True, False, True, True, False, False):
+        waited.append(gate.wait(PROFILES[name]).waited_s)
+        if idle:
+            gate.idled()
+    assert waited == [0, 0, 10, 0, 0, 10]
+
+
 def test_work_of_others_that_does_not_end_is_waited_for_less_and_less() -> None:
     device = BusyComputer()
     gate = Gate(device)

@@ -18,6 +18,7 @@ from harness.artifacts.stage import build_artifacts
 from harness.devices import Execution
 from harness.devices.fake import FakePhone, fake_info
 from harness.errors import DeviceError, StoreError
+from harness.gate import Gate
 from harness.measurement import (
     CellStatus,
     Condition,
@@ -348,6 +349,40 @@ def test_what_a_device_cannot_do_is_unsupported(tmp_path: Path) -> None:
     failure = Failure(kind=FailureKind.DELEGATE, message="no such delegate here")
     found = run(job(tmp_path), Scripted(bad(failure, ReplyStatus.UNSUPPORTED)))
     assert (found.status, found.reason, found.launches) == (CellStatus.UNSUPPORTED, failure.message, ())
+
+
+REFUSED = Failure(kind=FailureKind.DELEGATE, message="no such delegate here")
+
+
+def refused(seconds: float | None, **changes: Any) -> Play:
+    """A launch of a delegate that the phone lacks, which took so long to say it, or does not tell how long."""
+    at = [StateSample(at_ns=round(1e9 * moment)) for moment in (5, 5 + (seconds or 0))]
+    state = None if seconds is None else DeviceStates(before=at[0], after=at[1])
+    hole: dict[str, Any] = {"status": ReplyStatus.UNSUPPORTED, "failure": REFUSED, "latency": None, "load": None}
+    return ok(**{**hole, "state": state, **changes})
+
+
+@pytest.mark.parametrize(
+    ("play", "rests"),
+    [
+        (refused(0.1), [10.0]),
+        (refused(30), [10.0, 10.0]),
+        (refused(None), [10.0, 10.0]),
+        (refused(0.1, load=LoadTimes(first_ns=9)), [10.0, 10.0]),
+        (refused(0.1, status=ReplyStatus.FAILED), [10.0, 10.0]),
+    ],
+)
+def test_a_phone_does_not_rest_again_after_a_launch_that_was_refused_at_once(
+    tmp_path: Path, play: Play, rests: list[float]
+) -> None:
+    class Phone(Scripted):
+        passively_cooled = True
+
+    work, phone = job(tmp_path, ProfileName.QUICK), Phone(ok(), play, ok())
+    gate = Gate(phone)
+    for _ in range(3):
+        measure(work, phone, Kept(), lambda: "now", gate=gate)
+    assert phone.rests == rests
 
 
 @pytest.mark.parametrize("samples", [None, ()])
