@@ -8,8 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -21,36 +25,55 @@ from harness.devices.android.phone_store import FOLDER
 from harness.wire import encode
 from tests.devices.android.jobs import Work, make_work
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
-from tests.vphone.desktop import class_path, desktop_program
-from tests.vphone.packages import InstallOptions
-from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer, adb_binary
 
 FILE_BYTES = 100 << 20
-TIMES = 7
+SMALL_BYTES = 1_000
+TIMES = 15
 APP = ApkPlan().package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """A virtual phone in a process of its own: in ours it would share an interpreter with what is measured."""
+
+    address: str
+
+    def attach(self, reconnect: Callable[[], object]) -> None:
+        """Forget ``reconnect``: this phone stays plugged in."""
+
+
+@contextmanager
+def phone_apart() -> Generator[Apart]:
+    """Switch on a phone that runs the Java core."""
+    command = [sys.executable, "-m", "tests.vphone", "--runner"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Apart(address=process.stdout.readline().strip())
+        finally:
+            process.stdin.close()
 
 
 def phone(folder: Path) -> None:
     """Print medians, in turn so that both sides see the same machine."""
     (folder / "apks").mkdir()
     apk, work = ApkMaker(folder / "apks").make(ApkPlan()), make_work(folder)
-    file = folder / "file"
+    file, small = folder / "file", folder / "small"
     file.write_bytes(os.urandom(FILE_BYTES))
+    small.write_bytes(os.urandom(SMALL_BYTES))
     for adb in Adb:
         binary = adb_binary(adb)
         if binary is None:
             continue
-        with (
-            AdbServer(folder / f"home-{adb}", binary) as server,
-            VirtualPhone(folder / f"phone-{adb}", data_bytes=2 << 30) as virtual,
-        ):
+        with AdbServer(folder / f"home-{adb}", binary) as server, phone_apart() as virtual:
             server.connect(virtual)
             server.wait_state(virtual, "device")
-            virtual.packages.install(apk, InstallOptions())
-            virtual.apps.program = desktop_program(class_path())
+            server.adb("-s", virtual.address, "install", str(apk), timeout_s=120)
             cable = Cable(Server(port=server.port), virtual.address)
             _files(f"adb {adb}", server, cable, file)
+            _files(f"adb {adb}", server, cable, small)
             with open_phone(cable, key="android") as android:
                 _launches(f"adb {adb}", server, android, cable, work)
 
@@ -64,8 +87,11 @@ def _files(name: str, server: AdbServer, cable: Cable, file: Path) -> None:
         "pull, driver": lambda: cable.pull(there, back),
         "pull, adb": lambda: server.adb(*adb, "pull", there, str(back)),
     }
-    for way, seconds in _in_turn(ways).items():
-        print(f"{name}: {way}: {FILE_BYTES / 1e6 / seconds:.0f} MB/s")
+    took, size = _in_turn(ways), file.stat().st_size
+    for way, seconds in took.items():
+        print(f"{name}: {way}, {size / 1e6:g} MB: {1000 * seconds:.1f} ms, {size / 1e6 / seconds:.3g} MB/s")
+    for way in ("push", "pull"):
+        print(f"{name}: {way}: driver / adb {took[f'{way}, driver'] / took[f'{way}, adb']:.2f} of the time")
 
 
 def _launches(name: str, server: AdbServer, android: AndroidPhone, cable: Cable, work: Work) -> None:
@@ -103,10 +129,10 @@ def _by_hand(server: AdbServer, serial: str, work: Work) -> None:
 
 
 def _in_turn(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The median seconds of each way, one after the other, several times over."""
+    """The median seconds of each way, one after the other, several times over, there and back."""
     took: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(TIMES):
-        for name, way in ways.items():
+    for turn in range(TIMES):
+        for name, way in list(ways.items())[:: -1 if turn % 2 else 1]:
             began = time.perf_counter()
             way()
             took[name].append(time.perf_counter() - began)

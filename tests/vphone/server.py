@@ -129,6 +129,14 @@ class AdbServer:
         self.kill()
         self.start()
 
+    def take_over(self) -> None:
+        """End the server that another program has started on this port, and start our own in its place."""
+        self.adb("kill-server")
+        ends = time.monotonic() + START_S
+        while self._answers() and time.monotonic() < ends:
+            time.sleep(0.02)
+        self.start()
+
     def adb(self, *args: str, stdin: bytes = b"", timeout_s: float = 30) -> Said:
         """Run the adb command line against this server; raises `subprocess.TimeoutExpired`."""
         done = subprocess.run(

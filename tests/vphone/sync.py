@@ -21,6 +21,8 @@ STAT_V1 = struct.Struct("<4s3I")
 STAT_V2 = struct.Struct("<I2Q4IQ3q")
 ENTRY_V1 = struct.Struct("<4s4I")
 CHUNK_BYTES = 64 * 1024
+# So many records go out together: adbd reads them from a socket, which holds some 200 KiB while a packet is on its way.
+GATHERED = 3
 MAX_PATH_BYTES = 1024
 
 
@@ -169,8 +171,9 @@ class SyncSession:
             os.close(source)
 
     def _give_file(self, source: int) -> None:
-        while chunk := os.read(source, CHUNK_BYTES):
-            self._stream.write(REQUEST.pack(b"DATA", len(chunk)) + chunk)
+        while data := os.read(source, GATHERED * CHUNK_BYTES):
+            chunks = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+            self._stream.write(b"".join(REQUEST.pack(b"DATA", len(chunk)) + chunk for chunk in chunks))
         self._stream.write(REQUEST.pack(b"DONE", 0))
 
     def _receive_v2(self, path: str) -> None:

@@ -110,13 +110,15 @@ class Cable:
 
     def pull(self, remote: str, target: Path) -> int:
         """Copy a file from the phone and return its bytes; ``target`` may be left half when it fails."""
-        size = self.size(remote)
-        if size is None:
-            what = f"{named(self.serial)} has no file {remote!r}"
-            raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=f"pull {remote}")
-        v2 = "sendrecv_v2" in self.features()
-        with self._sync(within(_transfer_s(size), idle_s=IDLE_S), f"pull {remote}") as link:
-            return sync.receive_file(link, remote, target, v2=v2)
+        features = self.features()
+        with self._sync(within(SHELL_S), f"pull {remote}") as link:
+            size = sync.file_size(link, remote, v2="stat_v2" in features)
+            if size is None:
+                what = f"{named(self.serial)} has no file {remote!r}"
+                raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=link.purpose)
+            # Only now it is known how long the rest may take.
+            link.deadline = within(_transfer_s(size), idle_s=IDLE_S)
+            return sync.receive_file(link, remote, target, v2="sendrecv_v2" in features)
 
     def size(self, remote: str) -> int | None:
         """Return the bytes of a file on the phone, None when there is none."""

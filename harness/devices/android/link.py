@@ -11,6 +11,7 @@ import contextlib
 import re
 import select
 import socket
+import sys
 import types
 from dataclasses import dataclass
 from typing import Self
@@ -31,11 +32,13 @@ class Server:
 class Link:
     """A connection, to be entered by ``with``; ``serial`` and ``purpose`` are what its errors speak of.
 
+    ``deadline`` may be set anew for what is asked next.
+
     All methods raise `PhoneError`: ``hung`` past the deadline, ``gone`` when the other side closes, ``no-server``.
     """
 
     def __init__(self, server: Server, deadline: Deadline, *, serial: str = "", purpose: str = "") -> None:
-        self._server, self._deadline = server, deadline
+        self._server, self.deadline = server, deadline
         self.serial, self.purpose = serial, purpose
         try:
             self._socket = socket.create_connection((server.host, server.port), timeout=deadline.wait_s())
@@ -83,7 +86,7 @@ class Link:
     def send(self, data: bytes | memoryview) -> None:
         """Send all of ``data``."""
         try:
-            self._socket.settimeout(self._deadline.wait_s())
+            self._socket.settimeout(self.deadline.wait_s())
             self._socket.sendall(data)
         except TimeoutError as error:
             raise self._hung() from error
@@ -105,7 +108,8 @@ class Link:
     def receive_some(self, view: memoryview) -> int:
         """Put into ``view`` what has come, and wait for it when nothing has; return the number of bytes."""
         try:
-            self._socket.settimeout(self._deadline.wait_s())
+            self._socket.settimeout(self.deadline.wait_s())
+            _acknowledge(self._socket)
             count = self._socket.recv_into(view)
         except TimeoutError as error:
             raise self._hung() from error
@@ -122,7 +126,7 @@ class Link:
 
     def _hung(self) -> PhoneError:
         whose = named(self.serial) if self.serial else "the adb server"
-        limit = self._deadline.seconds if self._deadline.idle_s is None else self._deadline.idle_s
+        limit = self.deadline.seconds if self.deadline.idle_s is None else self.deadline.idle_s
         what = f"{whose} gave no answer to {self.purpose!r} within {limit:g} s"
         return phone_error(PhoneTrouble.HUNG, what, serial=self.serial, command=self.purpose)
 
@@ -132,6 +136,16 @@ class Link:
             return phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose, output=why)
         what = f"{named(self.serial)} went away during {self.purpose!r}"
         return phone_error(PhoneTrouble.GONE, what, serial=self.serial, command=self.purpose, output=why)
+
+
+def _acknowledge(connection: socket.socket) -> None:
+    """Have the kernel acknowledge at once what was read.
+
+    The adb server leaves Nagle's algorithm on: the end of a file, a few bytes, stays with it until what went before is
+    acknowledged, which a kernel puts off for 40 ms when its program sends nothing.
+    """
+    if sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 # What the servers 29 and 36 say, by what it means. The first that fits counts.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.devices.android import sync
 from harness.devices.android.cable import Cable, printed
 from harness.devices.android.link import Server
 from harness.errors import PhoneError, PhoneTrouble
@@ -58,6 +59,13 @@ def test_a_file_goes_there_and_back(
     assert cable.pull(THERE, target) == size
     assert target.read_bytes() == source.read_bytes()
     assert cable.check(f"stat -c %a {shlex.quote(THERE)}") == "644\n"
+
+
+def test_more_pieces_than_a_system_writes_at_once_are_all_written(tmp_path: Path) -> None:
+    data = os.urandom(5_000)
+    with (tmp_path / "f").open("wb") as file:
+        assert sync._write(file.fileno(), [memoryview(data)[n : n + 1] for n in range(len(data))]) == len(data)
+    assert (tmp_path / "f").read_bytes() == data
 
 
 def test_a_file_that_is_not_there_has_no_size_and_cannot_be_fetched(cable: Cable, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from harness.devices.android.link import Server
+from harness.devices.android.server import server_version
 from tests.conftest import Called, call_phonebench
 from tests.devices.android.apks import TinyApk
 from tests.devices.android.conftest import standin
@@ -55,6 +57,18 @@ def phonebench(adb_server: AdbServer, tmp_path: Path) -> Phonebench:
         return call_phonebench(*args, *cache, cwd=home, env=adb_server.env | environment)
 
     return call
+
+
+@pytest.fixture
+def ended_server(adb_server: AdbServer) -> Generator[Callable[[VirtualPhone], Server]]:
+    """Has another program end the server, for good, when an app runs on a phone."""
+
+    def end(phone: VirtualPhone) -> Server:
+        threading.Thread(target=at_the_first_launch, args=(phone, adb_server.kill), daemon=True).start()
+        return Server(port=adb_server.port)
+
+    yield end
+    adb_server.take_over()
 
 
 def cells(called: Called) -> list[dict[str, Any]]:
@@ -130,7 +144,7 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     phonebench: Phonebench, phones: list[VirtualPhone]
 ) -> None:
     gone, stays = phones
-    threading.Thread(target=unplug_at_the_first_launch, args=(gone,), daemon=True).start()
+    threading.Thread(target=at_the_first_launch, args=(gone, gone.unplug), daemon=True).start()
     done = phonebench("run", "net.onnx", "-d", "android:all", "--launches", "2")
     assert done.code == 20, done.err
     assert "went away" in done.err
@@ -141,6 +155,18 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     assert sorted(cell["device"] for cell in cells(again)) == sorted(f"android:{p.address}" for p in phones)
     assert {cell["status"] for cell in cells(again)} == {"ok"}
     assert len(stays.apps.exits("org.phonebench.runner.onnxruntime")) == 2
+
+
+def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_is_started_by_the_run(
+    phonebench: Phonebench, phones: list[VirtualPhone], ended_server: Callable[[VirtualPhone], Server]
+) -> None:
+    server = ended_server(phones[0])
+    done = phonebench("run", "net.onnx", "-d", f"android:{phones[0].address}", "--launches", "2", "--json")
+    assert done.code == 0, done.err
+    assert "waiting up to" in done.err
+    assert [cell["status"] for cell in cells(done)] == ["ok"]
+    # Nobody but the run can have started the one that answers now.
+    assert server_version(server)
 
 
 def test_a_phone_that_did_not_allow_the_computer_is_refused_with_the_action(
@@ -161,14 +187,55 @@ def test_where_there_is_no_server_and_none_may_be_started(phonebench: Phonebench
     assert "adb start-server" in done.err
 
 
+def test_without_an_adb_the_package_that_brings_one_is_named(phonebench: Phonebench) -> None:
+    environment = {"PHONEBENCH_ADB_PORT": "1", "ADBUTILS_ADB_PATH": "/none/adb"}
+    done = phonebench("run", "net.onnx", "--device", "android", **environment)
+    assert done.code == 3
+    assert "cannot run '/none/adb'" in done.err
+    assert "pip install 'phonebench[android]'" in done.err
+
+
+def test_without_a_phone_it_is_told_how_to_connect_one(phonebench: Phonebench) -> None:
+    done = phonebench("run", "net.onnx", "--device", "android")
+    assert done.code == 3
+    assert "no phone is connected; connect a phone by cable" in done.err
+
+
+def be_old(phone: VirtualPhone) -> None:
+    phone.state.api = 25
+
+
+def be_locked(phone: VirtualPhone) -> None:
+    phone.state.secure_lock = phone.state.locked = True
+
+
+def be_offline(phone: VirtualPhone) -> None:
+    phone.faults.offline()
+
+
+@pytest.mark.parametrize(
+    ("ail", "code", "action"),
+    [(be_old, 3, "Android 8 or newer"), (be_offline, 3, "unplug the cable"), (be_locked, 20, "unlock the phone")],
+)
+def test_a_phone_that_is_not_fit_ends_the_run_with_the_one_action(
+    phonebench: Phonebench, phones: list[VirtualPhone], ail: Callable[[VirtualPhone], None], code: int, action: str
+) -> None:
+    ail(phones[0])
+    done = phonebench("run", "net.onnx", "--device", f"android:{phones[0].address}")
+    phones[0].faults.hang(False)
+    assert done.code == code, done.err
+    assert action in done.err
+
+
 def test_settings_of_phones_are_refused_for_other_devices(phonebench: Phonebench) -> None:
     done = phonebench("run", "net.onnx", "--clocks", "fixed")
     assert done.code == 2
     assert "are for phones" in done.err
 
 
-def unplug_at_the_first_launch(phone: VirtualPhone) -> None:
+def at_the_first_launch(phone: VirtualPhone, work: Callable[[], object]) -> None:
+    """Do ``work`` as soon as the app runs."""
     ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at and not phone.apps.running("org.phonebench.runner.onnxruntime"):
         time.sleep(0.02)
-    phone.unplug()
+    work()
