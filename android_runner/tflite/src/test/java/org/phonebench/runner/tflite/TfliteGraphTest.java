@@ -20,7 +20,7 @@ import org.phonebench.runner.core.FailureKind;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 
-/** What is known without the native library, which exists for Android alone. */
+/** What is known without the native library; what takes one is tested in tflite-desktop. */
 final class TfliteGraphTest {
     private static final Path MODEL = Paths.get("src/test/resources/three.tflite");
 
