@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,6 +42,10 @@ RUNNER = ROOT / "android_runner"
 POM = "{http://maven.apache.org/POM/4.0.0}"
 MODEL = RUNNER / "onnxruntime/src/test/resources/open.onnx"
 needs_maven = pytest.mark.skipif(shutil.which("mvn") is None, reason="missing: mvn")
+needs_cc = pytest.mark.skipif(not Path("/usr/bin/cc").exists(), reason="missing: cc; apt-get install gcc libc6-dev")
+only_on_linux = pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="the library for desktops is for Linux on x86-64"
+)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +101,17 @@ def stored(file: Path, store: Path) -> str:
 def test_maven_builds_and_tests_the_runner(built_runner: Path) -> None:
     reports = list(built_runner.glob("*/target/surefire-reports/TEST-*.xml"))
     assert sum(int(ElementTree.parse(report).getroot().get("tests", "0")) for report in reports) > 100
+
+
+@pytest.mark.slow
+@needs_maven
+@needs_cc
+@only_on_linux
+def test_the_adapter_of_tensorflow_lite_ran_on_a_real_library(built_runner: Path) -> None:
+    (report,) = (built_runner / "tflite-desktop/target/surefire-reports").glob("TEST-*TfliteAdapterTest.xml")
+    suite = ElementTree.parse(report).getroot()
+    assert int(suite.get("tests", "0")) >= 20
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "0")
 
 
 @pytest.mark.slow

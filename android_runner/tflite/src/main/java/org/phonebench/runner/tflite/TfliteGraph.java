@@ -18,11 +18,7 @@ record TfliteGraph(int nodes) {
     private static final int OPERATORS = 3;
 
     /** Nodes of the graph, and those that delegates run in how many partitions; null where it cannot be told. */
-    record Coverage(Integer total, Integer delegated, Integer partitions) {
-        boolean nothingDelegated() {
-            return delegated != null && delegated == 0;
-        }
-    }
+    record Coverage(Integer total, Integer delegated, Integer partitions) {}
 
     static TfliteGraph read(Path file) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
@@ -43,14 +39,24 @@ record TfliteGraph(int nodes) {
     /**
      * What an execution plan of {@code steps} says about delegates.
      *
-     * <p>A plan as long as the graph has nothing delegated, a plan of one step has all of it in one partition. Between
-     * the two the number of partitions is not told, and so neither is that of the nodes in them.
+     * <p>A plan of one step has all of the graph in one partition. A longer one does not tell how many partitions it
+     * has, and so neither how many nodes are in them.
      */
     Coverage coverage(int steps, boolean asked) {
-        if (!asked || (steps >= nodes && nodes > 1)) {
+        if (!asked) {
             return new Coverage(nodes, 0, 0);
         }
         return steps == 1 && nodes > 1 ? new Coverage(nodes, nodes, 1) : new Coverage(nodes, null, null);
+    }
+
+    /**
+     * Whether a plan of {@code steps} is that of a graph left to the built-in kernels: it is as long as the graph.
+     *
+     * <p>A delegate that took nothing leaves such a plan, and so does one that took only nodes without a neighbour that
+     * it takes, because a partition of one node is one step as well. The plan does not tell the two apart.
+     */
+    boolean leftToKernels(int steps) {
+        return steps >= nodes && nodes > 1;
     }
 
     /** Where the vector in a field of a table begins, with its length; 0 where the table does not have the field. */

@@ -91,8 +91,9 @@ final class TfliteSession implements Session {
     @Override
     public RunReply.Runtime report() {
         boolean asked = request.delegate() != Delegate.CPU;
-        TfliteGraph.Coverage coverage = graph.coverage(ExecutionPlan.length(interpreter), asked);
-        Delegate used = coverage.nothingDelegated() ? Delegate.CPU : request.delegate();
+        int steps = ExecutionPlan.length(interpreter);
+        TfliteGraph.Coverage coverage = graph.coverage(steps, asked);
+        Delegate used = graph.leftToKernels(steps) ? Delegate.CPU : request.delegate();
         return new RunReply.Runtime(TfliteAdapter.NAME, TensorFlowLite.runtimeVersion(), request.delegate(),
             used.wireName(), request.threads(), coverage.total(), coverage.delegated(), coverage.partitions());
     }

@@ -20,7 +20,7 @@ import org.phonebench.runner.core.FailureKind;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 
-/** What is known without the native library, which exists for Android alone. */
+/** What is known without the native library; what takes one is tested in tflite-desktop. */
 final class TfliteGraphTest {
     private static final Path MODEL = Paths.get("src/test/resources/three.tflite");
 
@@ -40,14 +40,19 @@ final class TfliteGraphTest {
     @ParameterizedTest
     @CsvSource({
         // nodes, steps of the plan, was a delegate asked for; nodes delegated, partitions.
-        "31, 31, true, 0, 0", "31, 1, true, 31, 1", "31, 4, true, , ", "31, 31, false, 0, 0", "1, 1, true, , ",
+        "31, 31, true, , ", "31, 1, true, 31, 1", "31, 4, true, , ", "31, 31, false, 0, 0", "1, 1, true, , ",
         "1, 1, false, 0, 0",
     })
-    void aPlanTellsWhatWasDelegatedOnlyAtItsEnds(
+    void aPlanTellsWhatWasDelegatedOnlyWhereItIsOneStep(
             int nodes, int steps, boolean asked, Integer delegated, Integer partitions) {
         TfliteGraph.Coverage coverage = new TfliteGraph(nodes).coverage(steps, asked);
         assertEquals(new TfliteGraph.Coverage(nodes, delegated, partitions), coverage);
-        assertEquals(delegated != null && delegated == 0, coverage.nothingDelegated());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"31, 31, true", "31, 30, false", "31, 1, false", "1, 1, false"})
+    void aPlanAsLongAsTheGraphIsThatOfTheKernels(int nodes, int steps, boolean left) {
+        assertEquals(left, new TfliteGraph(nodes).leftToKernels(steps));
     }
 
     @Test
