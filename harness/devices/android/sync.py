@@ -52,7 +52,8 @@ def receive_file(link: Link, remote: str, target: Path, *, v2: bool) -> int:
     if v2:
         link.send(struct.pack("<4sI", b"RCV2", 0))
     # Cutting an old file to nothing has ext4 send the new content to the disk before it is closed.
-    target.unlink(missing_ok=True)
+    if target.is_file():
+        target.unlink()
     with target.open("wb", buffering=0) as file:
         return sum(_write(file.fileno(), pieces) for pieces in _content(link, remote))
 
