@@ -20,7 +20,7 @@ from harness.progress import Silent
 from harness.run import Job
 from harness.store import RunWriter
 from harness.wire import Delegate, Format, RunRequest
-from tests.test_run import Scripted, job, ok
+from tests.cells import Scripted, job, ok
 from tests.test_store import known, written
 
 

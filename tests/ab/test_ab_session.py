@@ -15,7 +15,7 @@ from harness.gate import Gate
 from harness.outcome import Job
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
-from tests.test_run import SLOWED, Kept, Scripted, bad, job, ok
+from tests.cells import SLOWED, Kept, Scripted, bad, job, ok
 
 
 class TwoSides(Scripted):

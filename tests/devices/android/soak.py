@@ -33,8 +33,8 @@ from harness.progress import Silent
 from harness.run import Job
 from harness.store import MEASUREMENTS_FILE, RunWriter, load_run, read_reply
 from harness.wire import Delegate, Format
+from tests.cells import job
 from tests.devices.android.apks import TinyApk, apk_source, tiny
-from tests.test_run import job
 from tests.test_store import RUN, written
 from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch, Program
