@@ -21,6 +21,7 @@ from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
 
+APP = "org.phonebench.runner.onnxruntime"
 Phonebench = Callable[..., Called]
 
 
@@ -119,7 +120,7 @@ def test_a_model_runs_on_the_phone_that_is_named(phonebench: Phonebench, phones:
     (cell,) = cells(done)
     assert (cell["status"], cell["device"]) == ("ok", f"android:{phones[1].address}")
     assert done.json()["run"]["devices"][0]["model"] == "Phonebench Virtual Phone"
-    assert phones[0].apps.exits("org.phonebench.runner.onnxruntime") == ()
+    assert phones[0].apps.exits(APP) == ()
 
 
 def test_several_phones_and_none_named_is_refused_before_anything(
@@ -137,7 +138,7 @@ def test_all_phones_run_every_cell_once(phonebench: Phonebench, phones: list[Vir
     found = [(cell["device"], cell["threads"]) for cell in cells(done)]
     assert sorted(found) == sorted((f"android:{phone.address}", threads) for phone in phones for threads in (1, 2))
     for phone in phones:
-        assert len(phone.apps.exits("org.phonebench.runner.onnxruntime")) == 2
+        assert len(phone.apps.exits(APP)) == 2
 
 
 def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
@@ -154,7 +155,7 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     assert again.code == 0, again.err
     assert sorted(cell["device"] for cell in cells(again)) == sorted(f"android:{p.address}" for p in phones)
     assert {cell["status"] for cell in cells(again)} == {"ok"}
-    assert len(stays.apps.exits("org.phonebench.runner.onnxruntime")) == 2
+    assert len(stays.apps.exits(APP)) == 2
 
 
 def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_is_started_by_the_run(
@@ -167,6 +168,24 @@ def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_i
     assert [cell["status"] for cell in cells(done)] == ["ok"]
     # Nobody but the run can have started the one that answers now.
     assert server_version(server)
+
+
+@pytest.mark.parametrize(
+    ("ail", "said"),
+    [
+        (lambda phone: phone.faults.full(free_bytes=8 << 20), "are needed; free some space on the phone"),
+        (lambda phone: phone.packages.remove(APP), "build the runner apps with phonebench runner build android"),
+    ],
+    ids=["full", "no app"],
+)
+def test_a_cell_that_a_phone_cannot_take_is_left_with_the_next_step(
+    phonebench: Phonebench, phones: list[VirtualPhone], ail: Callable[[VirtualPhone], object], said: str
+) -> None:
+    ail(phones[0])
+    done = phonebench("run", "net.onnx", "--device", f"android:{phones[0].address}", "--launches", "1")
+    assert done.code == 20, done.err
+    assert said in done.err
+    assert "--resume" in done.err
 
 
 def test_a_phone_that_did_not_allow_the_computer_is_refused_with_the_action(
@@ -236,6 +255,6 @@ def test_settings_of_phones_are_refused_for_other_devices(phonebench: Phonebench
 def at_the_first_launch(phone: VirtualPhone, work: Callable[[], object]) -> None:
     """Do ``work`` as soon as the app runs."""
     ends_at = time.monotonic() + 60
-    while time.monotonic() < ends_at and not phone.apps.running("org.phonebench.runner.onnxruntime"):
+    while time.monotonic() < ends_at and not phone.apps.running(APP):
         time.sleep(0.02)
     work()
