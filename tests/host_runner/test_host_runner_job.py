@@ -14,6 +14,7 @@ import pytest
 
 from harness.host_runner.job import run_job, write_reply
 from harness.host_runner.runtimes import RUNTIMES
+from harness.host_runner.runtimes.session import load_error
 from harness.wire import Delegate, FailureKind, Format, InputsRef, OutputsPass, ReplyStatus, RunReply, decode_reply
 
 CASES = [
@@ -241,3 +242,10 @@ def test_a_format_without_a_runtime_here_is_unsupported(jobs: Any, tmp_path: Pat
     reply = run_job(jobs.make(package, Format.MLPACKAGE, Delegate.COREML).folder)
     assert reply.status is ReplyStatus.UNSUPPORTED
     assert "no runtime for mlpackage" in (reply.failure.message if reply.failure else "")
+
+
+def test_a_long_complaint_of_native_code_keeps_its_end_which_says_what() -> None:
+    told = str(load_error(Path("net.onnx"), "onnxruntime", RuntimeError("at/the/place" * 40 + " no such operator")))
+    assert told.startswith("onnxruntime cannot load 'net.onnx': at/the/place")
+    assert told.endswith(" no such operator")
+    assert len(told) < 360

@@ -130,5 +130,6 @@ def _sort(dtype: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    # Native code says where first, and at the end what.
+    return f"{line[:100]} … {line[-200:]}" if len(line) > 300 else line

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from harness.devices.android.cable import Cable
@@ -45,6 +47,23 @@ def test_an_app_that_was_installed_by_hand_tells_what_its_libraries_are_laid_out
         execution = android.execute(work.request, work.inputs, 120)
     assert [condition.id for condition in execution.conditions] == [ConditionId.PAGE_SIZE]
     assert execution.reply.runner.library_page_bytes == 4096
+
+
+@pytest.mark.usefixtures("runner_phone")
+def test_an_artifact_that_is_newer_than_the_runtime_says_what_to_build(cable: Cable, tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    model = onnx.load(work.model)
+    model.ir_version = 999
+    work.model.write_bytes(model.SerializeToString())
+    sha256 = hashlib.sha256(work.model.read_bytes()).hexdigest()
+    with open_phone(cable, key="android") as android:
+        android.push(work.model, sha256)
+        request = replace(work.request, artifact=replace(work.request.artifact, sha256=sha256))
+        failure = android.execute(request, work.inputs, 120).reply.failure
+    assert failure is not None
+    assert failure.kind is FailureKind.LOAD
+    assert "Unsupported model IR version: 999" in failure.message
+    assert "build the app with a newer library (phonebench runner build android --library FILE)" in failure.message
 
 
 def test_an_artifact_that_changed_on_the_phone_is_refused_by_the_app(

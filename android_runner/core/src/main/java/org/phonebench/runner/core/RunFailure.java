@@ -7,6 +7,10 @@ package org.phonebench.runner.core;
  * result and no fault.
  */
 public final class RunFailure extends Exception {
+    /** What most often is the matter with a file that ran on the computer. */
+    private static final String NEWER = "; if newer tools made the file than this app has, build the app with a newer"
+        + " library (phonebench runner build android --library FILE), or make the file for the older one";
+
     private static final long serialVersionUID = 1L;
 
     private final FailureKind kind;
@@ -45,7 +49,8 @@ public final class RunFailure extends Exception {
     /** The failure of an artifact that its runtime does not take. */
     public static RunFailure load(String runtime, String file, Throwable cause) {
         String message = runtime + " cannot load '" + file + "': " + firstLine(cause);
-        return failed(kindOf(cause, FailureKind.LOAD), message, cause);
+        FailureKind kind = kindOf(cause, FailureKind.LOAD);
+        return failed(kind, kind == FailureKind.LOAD ? message + NEWER : message, cause);
     }
 
     /** The failure of a call. */
@@ -69,7 +74,8 @@ public final class RunFailure extends Exception {
     public static String firstLine(Throwable cause) {
         String text = cause.getMessage() == null ? "" : cause.getMessage().trim();
         String line = text.isEmpty() ? cause.getClass().getSimpleName() : text.split("\n", 2)[0];
-        return line.length() > 300 ? line.substring(0, 300) : line;
+        // Native code says where first, and at the end what.
+        return line.length() > 300 ? line.substring(0, 100) + " … " + line.substring(line.length() - 200) : line;
     }
 
     private static FailureKind kindOf(Throwable cause, FailureKind otherwise) {
