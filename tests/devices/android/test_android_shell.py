@@ -152,16 +152,33 @@ def test_a_program_that_does_not_end_is_stopped_with_all_it_started(
         assert "61.25" not in phone.jail.run("ps -A -o ARGS")
 
 
-def test_a_cable_that_is_pulled_costs_nothing(shell: Shell, phone: VirtualPhone, work: Work) -> None:
-    def pull() -> None:
-        while not list(phone.path(JOBS).glob("*/tool")):
-            time.sleep(0.02)
-        phone.faults.drop_now()
+def while_it_runs(phone: VirtualPhone, ail: Callable[[], object]) -> None:
+    """Do ``ail`` when a program runs on the phone and the driver waits for it."""
 
+    def wait() -> None:
+        while "/code ] && [ -d /proc/" not in phone.jail.run("ps -A -o ARGS"):
+            time.sleep(0.02)
+        ail()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def test_a_cable_that_is_pulled_costs_nothing(shell: Shell, phone: VirtualPhone, work: Work) -> None:
     with shell(LASTING="3") as opened:
-        threading.Thread(target=pull, daemon=True).start()
+        while_it_runs(phone, phone.faults.drop_now)
         reply = run(opened, work, Format.TFLITE).reply
         assert (reply.status, reply.failure) == (ReplyStatus.OK, None)
+
+
+def test_a_phone_that_restarts_costs_the_launch_and_no_more(
+    shell: Shell, phone: VirtualPhone, adb_server: AdbServer, work: Work
+) -> None:
+    phone.attach(lambda: adb_server.adb("connect", phone.address))
+    with shell(LASTING="3") as opened:
+        while_it_runs(phone, phone.faults.reboot)
+        kind, message = failure_of(run(opened, work, Format.TFLITE))
+        assert (kind, message) == (FailureKind.LOST, "the phone restarted during the launch")
+        assert run(opened, work, Format.TFLITE).reply.status is ReplyStatus.OK
 
 
 def test_what_an_earlier_session_left_running_is_ended(shell: Shell, phone: VirtualPhone, cable: Cable) -> None:
