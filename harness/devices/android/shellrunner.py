@@ -68,8 +68,8 @@ class ShellRunner:
         job = self._tether.again(lambda: self._make_job(work, latency, sha256))
         told, said, job = self._measure(tool, job, work)
         if said is None:
-            lost = told.failure
-            return failed(request, lost.kind if lost else FailureKind.LOST, lost.message if lost else "")
+            assert told.failure is not None
+            return failed(request, told.failure.kind, told.failure.message)
         facts = self._facts.get(request.artifact.sha256) if format_ is Format.PTE else None
         runtime = runtime_report(tool, sha256, request, told, facts)
         return shell_execution(request, runtime, told, said, own_inputs=not job.inputs)
