@@ -98,7 +98,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
     ``to_run`` is False where artifacts are only built: what the device cannot run is no hole then.
     """
     _check_names(models)
-    recipes = spec.recipes()
+    recipes, settings = spec.recipes(), spec.settings
     cells: list[Cell] = []
     holes: list[Hole] = []
     for device in spec.device:
@@ -109,7 +109,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
                         reason = why_not_source(model, cell, recipes.get(variant))
                         reason = reason or why_not(cell, recipes.get(variant), to_run=to_run)
-                        reason = reason or (why_not_shell(cell, spec.settings) if to_run else None)
+                        reason = reason or (why_not_shell(cell, settings) if to_run else None)
                         if reason is None:
                             cells.append(cell)
                         else:

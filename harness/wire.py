@@ -463,12 +463,17 @@ def _check_reply(reply: RunReply) -> None:
 
 
 def _call_times(latency: LatencySamples) -> tuple[int, ...]:
-    told = latency.told
-    if told is not None and latency.samples_ns:
+    """Return all times of calls. Raises `WireError` for a summary beside samples, or of no calls."""
+    told, times = latency.told, (latency.first_ns, *latency.warmup_ns, *latency.samples_ns)
+    if told is None:
+        return times
+    if latency.samples_ns:
         msg = f"the reply has {len(latency.samples_ns)} samples and a summary told in their place: one of them is wrong"
         raise WireError(msg)
-    summary = (told.min_ns, told.median_ns, told.mean_ns) if told else ()
-    return latency.first_ns, *latency.warmup_ns, *latency.samples_ns, *summary
+    if told.calls < 1:
+        msg = f"the reply has a summary of {told.calls} calls: there is nothing to sum up"
+        raise WireError(msg)
+    return *times, told.min_ns, told.p5_ns, told.median_ns, told.p95_ns, told.max_ns, told.mean_ns
 
 
 def _check_moments(at_ns: tuple[int, ...], samples: int) -> None:

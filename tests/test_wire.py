@@ -168,3 +168,9 @@ def test_a_summary_stands_in_for_samples_and_never_beside_them() -> None:
     latency = decode_reply(json.dumps(reply).encode()).latency
     assert latency is not None
     assert latency.told == ToldTimes(**told)
+    reply["latency"]["told"] = told | {"calls": 0}
+    with pytest.raises(WireError, match="a summary of 0 calls"):
+        decode_reply(json.dumps(reply).encode())
+    reply["latency"]["told"] = told | {"p5_ns": -1}
+    with pytest.raises(WireError, match="negative time"):
+        decode_reply(json.dumps(reply).encode())

@@ -107,6 +107,6 @@ def _runtime(view: CellView) -> dict[str, Any]:
         "delegate_used": runtime.delegate_used if runtime else None,
         "nodes_total": runtime.nodes_total if runtime else None,
         "nodes_delegated": runtime.nodes_delegated if runtime else None,
-        "runner": view.measurement.runner.kind if view.measurement and view.measurement.runner else None,
+        "runner": view.runner.kind if view.runner else None,
         "conditions": " ".join(c.id.value for c in view.conditions),
     }

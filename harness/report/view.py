@@ -27,7 +27,7 @@ from harness.plan import Cell
 from harness.recipe import Precision
 from harness.report.parts import parts_comparisons
 from harness.store import RunRecord
-from harness.wire import MemoryReading, RuntimeReport
+from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
 
 # 1 (2026-11): the first.
 SCHEMA = 1
@@ -80,6 +80,11 @@ class CellView:
     def runtime(self) -> RuntimeReport | None:
         """What the runtime did."""
         return self.measurement.runtime if self.measurement else None
+
+    @property
+    def runner(self) -> RunnerInfo | None:
+        """Which program measured."""
+        return self.measurement.runner if self.measurement else None
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -224,7 +229,7 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "memory": _plain(view.memory),
         "accuracy": _pick(view.accuracy, _ACCURACY),
         "runtime": _pick(view.runtime, _RUNTIME),
-        "runner": _plain(view.measurement.runner if view.measurement else None),
+        "runner": _plain(view.runner),
         "conditions": _plain(view.conditions),
         "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
         "target": _plain(view.measurement.target if view.measurement else None),

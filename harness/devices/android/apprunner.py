@@ -6,12 +6,13 @@ from pathlib import Path
 
 from harness.artifacts.manifest import file_sha256
 from harness.devices.android.apps import RUNTIMES, Apps, app_id_of
+from harness.devices.android.deadline import Deadline
 from harness.devices.android.job import AppJob
 from harness.devices.android.launch import Asked, run_launch
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.tether import Tether
 from harness.devices.android.upkeep import check_unlocked
-from harness.devices.android.work import PhoneWork
+from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.errors import DeviceError
 from harness.wire import encode
@@ -20,26 +21,28 @@ from harness.wire import encode
 class AppRunner:
     """The apps of one phone; a `Launcher`."""
 
-    def __init__(self, tether: Tether, store: PhoneStore, mask: str | None) -> None:
-        self._tether, self._store, self._mask = tether, store, mask
+    def __init__(self, tether: Tether, store: PhoneStore) -> None:
+        self._tether, self._store = tether, store
+        self._mask: str | None = None
         self._apps = Apps(tether.cable, store, tether.options.apks)
         self._digests: dict[tuple[Path, int, int], str] = {}
 
-    def prepare(self) -> None:
-        """Nothing: an app is looked at when an artifact of its runtime comes."""
+    def prepare(self, mask: str | None) -> None:
+        """Take the mask; an app is looked at when an artifact of its runtime comes."""
+        self._mask = mask
 
-    def know(self, artifact: Path, sha256: str) -> None:
-        """Nothing: an app reads its files itself."""
-
-    def execute(self, work: PhoneWork) -> Execution:
+    def make_ready(self, work: PhoneWork) -> Launch:
         format_ = work.request.artifact.format
         runtime = RUNTIMES.get(format_)
         if runtime is None:
             msg = f"no runner app for Android runs {format_.value!r} (there are: {', '.join(RUNTIMES)})"
             raise DeviceError(msg)
         job = self._tether.again(lambda: self._make_job(work, runtime))
-        asked = Asked(request=work.request, deadline=work.deadline, folder=work.folder)
-        return run_launch(self._tether, job, asked)
+
+        def launch(deadline: Deadline) -> Execution:
+            return run_launch(self._tether, job, Asked(request=work.request, deadline=deadline, folder=work.folder))
+
+        return launch
 
     def _make_job(self, work: PhoneWork, runtime: str) -> AppJob:
         """Install and push what is not on the phone yet."""

@@ -37,7 +37,7 @@ from harness.wire import RunRequest
 log = logging.getLogger(__name__)
 
 
-LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore, str | None], Launcher]] = {
+LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore], Launcher]] = {
     PhoneRunner.APP: AppRunner,
     PhoneRunner.SHELL: ShellRunner,
 }
@@ -83,7 +83,8 @@ class AndroidPhone:
         self._facts: PhoneFacts = tether.facts
         self._info = tether.facts.info(key)
         self._store = PhoneStore(tether.cable)
-        self._launcher: Launcher = AppRunner(tether, self._store, None)
+        self._launcher = LAUNCHERS[tether.options.settings.runner](tether, self._store)
+        self._pushed: dict[str, Path] = {}
         self._folder: Path | None = None
         self._front: str | None = None
         tether.on_return(self._store.forget)
@@ -103,8 +104,7 @@ class AndroidPhone:
         stop_orphans(self._cable, APP_IDS)
         keep_ready(self._cable, settings.clocks)
         mask = read_mask(self._cable, settings.cores)
-        self._launcher = LAUNCHERS[settings.runner](self._tether, self._store, mask)
-        self._launcher.prepare()
+        self._launcher.prepare(mask)
         regime, cores, runner = settings.clocks.value, settings.cores.value, settings.runner.value
         chosen = {"clock_regime": regime, "cores": cores, "mask": mask or "", "runner": runner}
         self._info = replace(self._info, details=self._info.details | chosen)
@@ -133,14 +133,17 @@ class AndroidPhone:
         return self._tether.again(lambda: apps.ensure(runtime)).version
 
     def push(self, path: Path, sha256: str) -> bool:
-        self._launcher.know(path, sha256)
+        self._pushed[sha256] = path
         return self._tether.again(lambda: self._store.put(path, sha256))
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         self._folder = self._folder or make_scratch("android")
-        work = PhoneWork(request=request, inputs=inputs, folder=self._folder, deadline=within(deadline_s))
+        artifact = self._pushed.get(request.artifact.sha256)
+        work = PhoneWork(request=request, artifact=artifact, inputs=inputs, folder=self._folder)
+        launch = self._launcher.make_ready(work)
+        # Neither the deadline nor the watch is for an installation, or for inputs that are sent.
         with Watch(self._cable, deadline_s + 60) as watch:
-            execution = self._launcher.execute(work)
+            execution = launch(within(deadline_s))
         pages = page_condition(self._facts, execution.reply.runner)
         conditions = (*execution.conditions, *((pages,) if pages else ()))
         return replace(execution, watch=watch.samples, conditions=conditions)

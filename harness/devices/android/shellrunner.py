@@ -22,14 +22,14 @@ from harness.devices.android.shellreply import read_said, runtime_report, shell_
 from harness.devices.android.tether import Tether
 from harness.devices.android.tools import TOOLS, ShellTool, Told, ToolJob
 from harness.devices.android.tools.tool import failure
-from harness.devices.android.work import PhoneWork
+from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.replies import failed
 from harness.errors import DeviceError, PhoneError
-from harness.host_runner.runtimes.pte_file import PteFacts, read_pte
+from harness.host_runner.runtimes.pte_file import read_pte
 from harness.phonesettings import Binary
 from harness.tensors import raw, read_record
-from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus
+from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus, RunRequest
 
 log = logging.getLogger(__name__)
 
@@ -37,41 +37,43 @@ log = logging.getLogger(__name__)
 class ShellRunner:
     """The programs of one phone; a `Launcher`."""
 
-    def __init__(self, tether: Tether, store: PhoneStore, mask: str | None) -> None:
-        self._tether, self._store, self._mask = tether, store, mask
+    def __init__(self, tether: Tether, store: PhoneStore) -> None:
+        self._tether, self._store = tether, store
+        self._mask: str | None = None
         self._digests: dict[Path, str] = {}
-        self._facts: dict[str, PteFacts] = {}
         # What earlier launches of an artifact taught: how many calls are enough, and that it takes no inputs of ours.
         self._calls: dict[tuple[str, str, int], int] = {}
         self._refused: set[str] = set()
 
-    def prepare(self) -> None:
+    def prepare(self, mask: str | None) -> None:
         """Check the programs. Raises `DeviceError` for one that cannot run on this phone."""
+        self._mask = mask
         for binary in self._tether.options.settings.binaries:
             check_binary(binary, self._tether.facts)
 
-    def know(self, artifact: Path, sha256: str) -> None:
-        """Note the backends of a ``.pte``, which stand in the file and which no program tells."""
-        if sha256 not in self._facts:
-            self._facts[sha256] = read_pte(artifact)
-
-    def execute(self, work: PhoneWork) -> Execution:
+    def make_ready(self, work: PhoneWork) -> Launch:
         request, format_ = work.request, work.request.artifact.format
         binary = self._tether.options.settings.binary(format_)
         if binary is None:
             msg = f"no program for {format_.value} was given: name it by --binary {format_.value}=PATH"
             raise DeviceError(msg)
-        if request.passes.latency is None:
-            return failed(request, FailureKind.INPUT, "a program of the shell measures latency, and none was asked for")
-        tool, latency = TOOLS[format_], request.passes.latency
-        sha256 = self._tether.again(lambda: self._put_program(binary))
-        job = self._tether.again(lambda: self._make_job(work, latency, sha256))
-        told, said, job = self._measure(tool, job, work)
+        latency = request.passes.latency
+        if latency is None:
+            message = "a program of the shell measures latency, and none was asked for"
+            return lambda _: failed(request, FailureKind.INPUT, message)
+        program = self._tether.again(lambda: self._put_program(binary))
+        job = self._tether.again(lambda: self._make_job(work, latency, program))
+        return lambda deadline: self._launch(work, job, program, deadline)
+
+    def _launch(self, work: PhoneWork, job: ToolJob, program_sha256: str, deadline: Deadline) -> Execution:
+        request, tool = work.request, TOOLS[work.request.artifact.format]
+        told, said, job = self._measure(tool, job, request, deadline)
         if said is None:
             assert told.failure is not None
             return failed(request, told.failure.kind, told.failure.message)
-        facts = self._facts.get(request.artifact.sha256) if format_ is Format.PTE else None
-        runtime = runtime_report(tool, sha256, request, told, facts)
+        # The backends of a .pte stand in the file, and no program tells them.
+        facts = read_pte(work.artifact) if request.artifact.format is Format.PTE and work.artifact else None
+        runtime = runtime_report(tool, program_sha256, request, told, facts)
         return shell_execution(request, runtime, told, said, own_inputs=not job.inputs)
 
     def _put_program(self, binary: Binary) -> str:
@@ -109,21 +111,22 @@ class ShellRunner:
             paths.append(f"{FOLDER}/{sha256}")
         return tuple(paths)
 
-    def _measure(self, tool: ShellTool, job: ToolJob, work: PhoneWork) -> tuple[Told, Said | None, ToolJob]:
+    def _measure(
+        self, tool: ShellTool, job: ToolJob, request: RunRequest, deadline: Deadline
+    ) -> tuple[Told, Said | None, ToolJob]:
         """Run the program, and once more where it does not take the inputs, or made too few calls."""
-        request = work.request
         known = (request.artifact.sha256, request.runtime.delegate.value, request.runtime.threads)
         job = replace(job, calls=self._calls.get(known) or tool.calls(job.latency, None))
-        told, said = self._run(tool, job, work.deadline)
+        told, said = self._run(tool, job, deadline)
         if said is not None and job.inputs and tool.refuses_inputs(told):
             self._refused.add(request.artifact.sha256)
             job = replace(job, inputs=())
-            told, said = self._run(tool, job, work.deadline)
+            told, said = self._run(tool, job, deadline)
         if known not in self._calls and told.status is ReplyStatus.OK:
             self._calls[known] = tool.calls(job.latency, told)
             if self._calls[known] > job.calls:
                 job = replace(job, calls=self._calls[known])
-                told, said = self._run(tool, job, work.deadline)
+                told, said = self._run(tool, job, deadline)
         return told, said, job
 
     def _run(self, tool: ShellTool, asked: ToolJob, deadline: Deadline) -> tuple[Told, Said | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,22 +14,29 @@ from harness.wire import RunRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneWork:
-    """A request, its inputs, until when it must be answered, and a scratch folder of this computer for the answer."""
+    """A request with its inputs, and a scratch folder of this computer for the answer.
+
+    ``artifact`` is the file to load as this computer has it, None where an earlier session put it on the phone.
+    """
 
     request: RunRequest
+    artifact: Path | None
     inputs: Path
     folder: Path
-    deadline: Deadline
+
+
+# A launch that only has to be begun: all it takes is on the phone. It must be answered by the deadline.
+Launch = Callable[[Deadline], Execution]
 
 
 class Launcher(Protocol):
     """What runs a model on one phone. All methods raise `PhoneError`."""
 
-    def prepare(self) -> None:
-        """Check what can be checked before the first launch."""
+    def prepare(self, mask: str | None) -> None:
+        """Check what can be checked before the first launch; ``mask`` is the affinity mask of all of them."""
 
-    def know(self, artifact: Path, sha256: str) -> None:
-        """Take note of an artifact that is put on the phone, where something stands in its file alone."""
+    def make_ready(self, work: PhoneWork) -> Launch:
+        """Put everything on the phone that a launch takes, however long that lasts, and return the launch.
 
-    def execute(self, work: PhoneWork) -> Execution:
-        """Run a launch of an artifact that is on the phone; whatever becomes of it is a reply."""
+        Whatever becomes of the launch is a reply. Raises `DeviceError` for an artifact that is not on the phone.
+        """

@@ -12,17 +12,22 @@ import numpy as np
 import pytest
 
 from harness.devices import Execution
+from harness.devices.android.apps import RunnerApk
+from harness.devices.android.cable import Cable
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
+from harness.devices.android.tether import PhoneOptions
 from harness.devices.android.upkeep import RESTORE_FILE
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
 from harness.measurement import ConditionId
 from harness.wire import FailureKind, Format, ReplyStatus
+from tests.devices.android.apks import TinyApk, apk_source
+from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
 from tests.vphone.apps import Launch
 from tests.vphone.ends import wait_for
 from tests.vphone.phone import VirtualPhone
-from tests.vphone.server import AdbServer
+from tests.vphone.server import Adb, AdbServer
 
 DEADLINE_S = 60
 APP = "org.phonebench.runner.onnxruntime"
@@ -68,6 +73,20 @@ def test_a_model_runs_on_the_phone_and_its_outputs_come_back(android: AndroidPho
     assert np.array_equal(outputs, INPUTS * OPERAND)
     assert execution.watch
     assert execution.watch[0].battery_percent == 87
+
+
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+def test_the_time_of_an_installation_is_not_that_of_the_launch(
+    cable: Cable, phone: VirtualPhone, onnx_apk: TinyApk, work: Work
+) -> None:
+    phone.apps.program = standin
+
+    def slow(runtime: str) -> RunnerApk | None:
+        time.sleep(10)
+        return apk_source(onnx_apk)(runtime)
+
+    with open_phone(cable, key="android", options=PhoneOptions(apks=slow)) as android:
+        assert launched(android, work, deadline_s=8).reply.failure is None
 
 
 def test_nothing_of_a_launch_stays_but_the_store(android: AndroidPhone, phone: VirtualPhone, work: Work) -> None:

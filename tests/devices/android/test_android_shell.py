@@ -163,11 +163,14 @@ def while_it_runs(phone: VirtualPhone, ail: Callable[[], object]) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def test_a_cable_that_is_pulled_costs_nothing(shell: Shell, phone: VirtualPhone, work: Work) -> None:
+def test_a_cable_that_is_pulled_costs_nothing(
+    shell: Shell, phone: VirtualPhone, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
     with shell(LASTING="3") as opened:
         while_it_runs(phone, phone.faults.drop_now)
         reply = run(opened, work, Format.TFLITE).reply
         assert (reply.status, reply.failure) == (ReplyStatus.OK, None)
+    assert "went away during" in caplog.text
 
 
 def test_a_phone_that_restarts_costs_the_launch_and_no_more(

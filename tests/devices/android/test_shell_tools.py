@@ -9,7 +9,8 @@ import pytest
 from harness.devices.android.shelljob import Said
 from harness.devices.android.shellreply import read_said
 from harness.devices.android.tools import TOOLS, ToolJob
-from harness.devices.android.tools.executor_runner import MOST_CALLS, split_calls
+from harness.devices.android.tools.executor_runner import FIRST_CALLS, MOST_CALLS, split_calls
+from harness.phonesettings import read_binaries
 from harness.wire import Delegate, FailureKind, Format, LatencyPass, MeasurePass, ReplyStatus, WarmupPass
 
 LATENCY = LatencyPass(
@@ -92,12 +93,18 @@ def test_benchmark_model_tells_a_summary() -> None:
     assert (told.delegate_used, told.partitions, told.nodes_total) == ("xnnpack", 1, None)
 
 
-def test_calls_that_all_took_as_long_are_told_by_one_time() -> None:
-    text = WHOLE.replace("count=50 first=2990275", "count=50 (all same) curr=20\nfirst=2990275")
+@pytest.mark.parametrize("percentiles", ["", " p5=20 median=20 p95=20"])
+def test_calls_that_all_took_as_long_are_told_by_one_time(percentiles: str) -> None:
+    text = WHOLE.replace("count=50 first=2990275", f"count=50 (all same) curr=20{percentiles}\nfirst=2990275")
     told = read_said(LITERT, Said(exit_code=0, text=text), JOB)
     assert told.latency is not None
     assert told.latency.told is not None
     assert (told.latency.told.calls, told.latency.told.median_ns, told.latency.told.p95_ns) == (50, 20_000, 20_000)
+    assert (told.latency.told.min_ns, told.latency.told.mean_ns) == (20_000, 20_000)
+
+
+def test_a_program_is_known_for_its_format_by_the_name_that_it_has() -> None:
+    assert {read_binaries((tool.name,))[0].format: tool for tool in TOOLS.values()} == TOOLS
 
 
 def test_a_program_too_old_for_a_median_says_so() -> None:
@@ -212,7 +219,7 @@ def test_so_many_calls_are_asked_for_that_the_minima_are_met_within_the_cap(each
     first = read_said(EXECUTORCH, Said(exit_code=0, text=REAL_RUN), JOB)
     assert first.latency is not None
     told = replace(first, latency=replace(first.latency, samples_ns=(each_ns,) * 3))
-    assert EXECUTORCH.calls(LATENCY, None) == 54
+    assert EXECUTORCH.calls(LATENCY, None) == FIRST_CALLS
     assert EXECUTORCH.calls(LATENCY, told) == calls
 
 

@@ -7,6 +7,7 @@ does not know is passed over with a warning, so that what ran is read from what 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from harness.devices.android.tools.tool import Complaint, Told, ToolJob, failure, told_failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, ToldTimes
@@ -14,7 +15,7 @@ from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, Mem
 _US = 1000
 _MIB = 1 << 20
 
-MEMORY = (
+_MEMORY = (
     "what the highest resident set of the program (ru_maxrss) grew by since its start, as benchmark_model tells it: "
     "pages mapped from files are in it, and it never falls"
 )
@@ -94,14 +95,11 @@ class BenchmarkModel:
             message = "this benchmark_model tells a mean and no median: use a newer one"
             return failure(FailureKind.REPLY, message, said, unsupported=True)
         init_us, first_us = (float(text) for text in timings.groups())
-        return Told(
+        return replace(
+            delegate,
             latency=LatencySamples(first_ns=round(first_us * _US), warmup_ns=(), samples_ns=(), told=told),
             load_ns=round(init_us * _US),
             memory=_memory(said),
-            delegate_used=delegate.delegate_used,
-            nodes_total=delegate.nodes_total,
-            nodes_delegated=delegate.nodes_delegated,
-            partitions=delegate.partitions,
         )
 
     def explain(self, said: str, job: ToolJob) -> Told | None:  # noqa: ARG002  a `ShellTool`
@@ -147,10 +145,13 @@ def _delegate(said: str, job: ToolJob) -> Told:
 
 
 def _times(count: str, rest: str) -> ToldTimes | None:
-    """Read ``count=50 first=… median=… p95=…``; where all calls took as long, it tells that time alone."""
+    """Read ``count=50 first=… median=… p95=…``; where all calls took as long, that time stands for what is not told.
+
+    None without percentiles.
+    """
     told = {name: round(float(value) * _US) for name, value in re.findall(r"(\w+)=([0-9.e+-]+)", rest)}
-    if "median" not in told and "min" not in told and "curr" in told:
-        told = dict.fromkeys(("min", "p5", "median", "p95", "max", "avg"), told["curr"])
+    if "min" not in told and "curr" in told:
+        told = dict.fromkeys(("min", "p5", "median", "p95", "max", "avg"), told["curr"]) | told
     if "median" not in told:
         return None
     return ToldTimes(
@@ -170,7 +171,7 @@ def _memory(said: str) -> MemoryReading | None:
         return None
     loaded, overall = (round(float(text) * _MIB) for text in found.groups())
     return MemoryReading(
-        definition=MEMORY,
+        definition=_MEMORY,
         baseline_bytes=0,
         loaded_bytes=loaded,
         steady_bytes=overall,

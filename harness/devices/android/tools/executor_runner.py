@@ -14,6 +14,8 @@ from harness.wire import FailureKind, LatencyPass, LatencySamples
 _MS = 1_000_000
 # Each call is a line of the phone's log, which drops lines when it is flooded.
 MOST_CALLS = 2_000
+# How many tell what a call takes; a model may take seconds for one.
+FIRST_CALLS = 5
 
 _COMPLAINTS = (
     Complaint(
@@ -84,10 +86,9 @@ class ExecutorRunner:
         return False
 
     def calls(self, asked: LatencyPass, told: Told | None) -> int:
-        """Enough for both minima, by the median of the calls so far; bounded by the cap and by the log."""
-        least = 1 + asked.warmup.min_calls + asked.measure.min_calls
+        """A few at first, then enough for both minima by their median; bounded by the cap and by the log."""
         if told is None or told.latency is None:
-            return min(least, MOST_CALLS)
+            return FIRST_CALLS
         each_ns = max(1, sorted(told.latency.samples_ns)[len(told.latency.samples_ns) // 2])
         wanted = 1 + sum(max(part.min_calls, -(-part.min_ns // each_ns) + 1) for part in (asked.warmup, asked.measure))
         return max(2, min(wanted, asked.measure.max_ns // each_ns, MOST_CALLS))
