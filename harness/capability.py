@@ -16,7 +16,7 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, ArtifactState, versions_of
+from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model import ModelCard, ModelOptions, resolve
@@ -27,6 +27,7 @@ from harness.recipe import Precision
 from harness.run import Job, launch_once
 from harness.shorthand import recipes_of
 from harness.support import Backend, why_not_build
+from harness.system.packages import versions_of
 from harness.wire import Delegate, Format, ReplyStatus
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.manifest import Artifact, file_sha256
+from harness.artifacts.manifest import Artifact
 from harness.devices import Device
 from harness.errors import StoreError
+from harness.system.files import file_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

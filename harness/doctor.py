@@ -6,7 +6,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from harness.artifacts.manifest import package_version
+from harness.system.packages import package_version
 
 # The extra brings the build for the CPU alone where there is one.
 TENSORFLOW = "tensorflow-cpu" if (platform.system(), platform.machine()) == ("Linux", "x86_64") else "tensorflow"

@@ -17,7 +17,8 @@ from harness.gate import Gate
 from harness.measurement import Measurement
 from harness.progress import Progress
 from harness.run import Job, measure
-from harness.store import RunWriter, utc_now
+from harness.store import RunWriter
+from harness.system.clock import utc_now
 
 # A device that fails this many cells one after the other is not asked again.
 LOSSES_IN_A_ROW = 2

@@ -33,7 +33,8 @@ from harness.search.points import Findings, findings
 from harness.search.ship import SHIP_FILE, ship_spec
 from harness.search.walk import Move, builds_done, next_move
 from harness.spec import Spec
-from harness.store import RunRecord, RunWriter, create_run, reopen_run, utc_now, write_text
+from harness.store import RunRecord, RunWriter, create_run, reopen_run, write_text
+from harness.system.clock import utc_now
 from harness.wire import Format
 
 

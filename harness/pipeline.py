@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState, versions_of
+from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
 from harness.devices import Device, DeviceKind, expand_devices, list_devices, open_device, parse_device_key
@@ -42,8 +42,9 @@ from harness.store import (
     new_run_id,
     read_probes,
     reopen_run,
-    utc_now,
 )
+from harness.system.clock import utc_now
+from harness.system.packages import versions_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -35,7 +35,7 @@ from harness.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Plan
 from harness.spec import Spec
-from harness.storage import storage_errors, write_whole
+from harness.system.files import storage_errors, write_whole
 from harness.wire import RunReply, decode_reply
 
 log = logging.getLogger(__name__)
@@ -201,11 +201,6 @@ def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
 def new_run_id(now: datetime) -> str:
     """Return an id that sorts by time and that two runs started in one second do not share."""
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def utc_now() -> str:
-    """Return the time in ISO 8601, UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def find_run(root: Path, name: str) -> Path:

@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from harness.scratch import GRACE_SECONDS, make_scratch, remove_scratch
+from harness.system.scratch import GRACE_SECONDS, make_scratch, remove_scratch
 
 MAKE = (
-    "import sys, time; from pathlib import Path; from harness.scratch import make_scratch;"
+    "import sys, time; from pathlib import Path; from harness.system.scratch import make_scratch;"
     "print(make_scratch('test', Path(sys.argv[1])), flush=True); time.sleep(60)"
 )
 

@@ -31,9 +31,9 @@ from harness.store import (
     read_probes,
     read_reply,
     reopen_run,
-    utc_now,
     write_text,
 )
+from harness.system.clock import utc_now
 from harness.wire import Failure, FailureKind, ReplyStatus, RunnerInfo, RunReply, encode
 from tests.report.builders import FACTS, HOST, cells
 

@@ -28,7 +28,8 @@ from harness.progress import Progress
 from harness.recipe import AS_IS
 from harness.shorthand import recipes_of
 from harness.spec import Spec, make_spec
-from harness.store import AB_FILE, RunRecord, RunWriter, create_run, utc_now, write_text
+from harness.store import AB_FILE, RunRecord, RunWriter, create_run, write_text
+from harness.system.clock import utc_now
 
 # 1 (2026-11): the first.
 SCHEMA = 1

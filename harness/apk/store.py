@@ -9,7 +9,7 @@ import msgspec
 from harness.apk.identity import SOURCES, version_name
 from harness.apk.records import ApkFacts, BuiltApk, Runtime
 from harness.apk.verify import file_sha256
-from harness.storage import write_whole
+from harness.system.files import write_whole
 
 # In the checkout, beside the sources that they name in their version.
 FOLDER = SOURCES / "apks"

@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, file_sha256, read_record
-from harness.storage import storage_errors
+from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, read_record
+from harness.system.files import file_sha256, storage_errors
 
 log = logging.getLogger(__name__)
 

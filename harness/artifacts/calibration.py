@@ -11,11 +11,13 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, file_sha256, read_record, versions_of
+from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
 from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
 from harness.model import ModelCard, Task, load_network
 from harness.recipe import CalibrationFrom
+from harness.system.files import file_sha256
+from harness.system.packages import versions_of
 from harness.tensors import Array, read_tensors, write_tensors
 from harness.variants.datafree import from_batch_norms, from_ranges
 

@@ -8,12 +8,13 @@ import json
 import msgspec
 
 from harness import __version__
-from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES, versions_of
+from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
 from harness.plan import Build
 from harness.recipe import Recipe
 from harness.scan import REVISION
+from harness.system.packages import versions_of
 
 
 def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:

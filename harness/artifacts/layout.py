@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.artifacts.manifest import Artifact, ArtifactInputs, file_sha256
+from harness.artifacts.manifest import Artifact, ArtifactInputs
 from harness.artifacts.prepared import PreparedModel
+from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -183,25 +181,6 @@ def artifact_file(format_: Format) -> str:
     return FILE_NAMES.get(format_, f"model.{format_.value}")
 
 
-def package_version(name: str) -> str | None:
-    """Return the installed version of a distribution without importing it, or None."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of the installed ones of ``packages``."""
-    found = {name: package_version(name) for name in packages}
-    return {name: version for name, version in found.items() if version is not None}
-
-
-def missing_packages(packages: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which of ``packages`` are not installed."""
-    return tuple(name for name in packages if package_version(name) is None)
-
-
 class _Versioned(Protocol):
     @property
     def schema(self) -> int: ...
@@ -221,9 +200,3 @@ def read_record(path: Path, kind: type[_Record], schema: int) -> _Record:
         msg = f"{path.name} has schema {record.schema}, this version writes {schema}"
         raise ValueError(msg)
     return record
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

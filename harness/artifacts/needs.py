@@ -11,10 +11,10 @@ from harness.artifacts.manifest import (
     PACKAGES,
     RUNTIME_PACKAGES,
     TENSORFLOWS,
-    missing_packages,
 )
 from harness.model import ModelCard, SourceKind
 from harness.plan import Build
+from harness.system.packages import missing_packages
 
 
 def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:

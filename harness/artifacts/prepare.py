@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import file_sha256
 from harness.artifacts.prepared import (
     CALIBRATION_FILE,
     LABELS_FILE,
@@ -30,6 +29,7 @@ from harness.kerasmodel import load_keras
 from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
 from harness.partdata import load_data
 from harness.plan import DELEGATES
+from harness.system.files import file_sha256
 from harness.tensors import Array, first_output, on_the_wire, write_tensors
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec

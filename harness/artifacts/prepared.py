@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.artifacts.manifest import file_sha256, read_record
+from harness.artifacts.manifest import read_record
+from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ import msgspec
 from harness import __version__
 from harness.artifacts.cache import Cache
 from harness.artifacts.gate import Expected
-from harness.artifacts.manifest import read_record, versions_of
+from harness.artifacts.manifest import read_record
 from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.errors import UsageError
 from harness.model import Task
 from harness.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
 from harness.scan import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers
+from harness.system.packages import versions_of
 from harness.variants.sensitivity import scan_network
 from harness.variants.simulate import is_layer
 from harness.variants.step import UnfitError

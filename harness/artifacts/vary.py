@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import file_sha256
 from harness.artifacts.prepare import output_specs, run_float, weights_sha256
 from harness.artifacts.prepared import PreparedModel, correct_rows
 from harness.artifacts.varied import (
@@ -27,6 +26,7 @@ from harness.errors import BuildError
 from harness.model import ModelCard, SourceKind, load_network
 from harness.partdata import load_data
 from harness.recipe import Step
+from harness.system.files import file_sha256
 from harness.tensors import first_output, write_tensors
 from harness.variants.make import Variant, count_macs, make_variant
 from harness.variants.step import StepContext, UnfitError

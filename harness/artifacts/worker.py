@@ -27,15 +27,7 @@ from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.layout import write_channels_last
-from harness.artifacts.manifest import (
-    ArtifactState,
-    CalibrationSource,
-    Companion,
-    Manifest,
-    artifact_file,
-    file_sha256,
-    versions_of,
-)
+from harness.artifacts.manifest import ArtifactState, CalibrationSource, Companion, Manifest, artifact_file
 from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
@@ -57,11 +49,13 @@ from harness.artifacts.unrun import check_unrun
 from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
-from harness.lifeline import end_with_parent
 from harness.model import ModelCard, SourceKind, load_network
 from harness.plan import DELEGATES
 from harness.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.support import RUN_HERE, Backend
+from harness.system.child_process import end_with_parent
+from harness.system.files import file_sha256
+from harness.system.packages import versions_of
 from harness.tensors import Array
 from harness.variants.step import UnfitError
 from harness.wire import Delegate, Format

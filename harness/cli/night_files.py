@@ -8,7 +8,7 @@ from harness.cli.exit_codes import REGRESSION, UNDECIDED
 from harness.errors import IncompleteError
 from harness.nightly.files import junit, markdown
 from harness.nightly.record import NightRecord, State
-from harness.storage import storage_errors, write_whole
+from harness.system.files import storage_errors, write_whole
 
 
 def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:

@@ -25,9 +25,9 @@ from harness.devices.host_probe import host_readiness
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
 from harness.host_runner.state import sample_state
-from harness.lifeline import child_environment
 from harness.measurement import Condition, DeviceInfo, Readiness
-from harness.scratch import make_scratch, remove_scratch
+from harness.system.child_process import child_environment
+from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
 
 RUNNER = (sys.executable, "-P", "-m", "harness.host_runner")

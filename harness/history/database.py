@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from harness.errors import MissingPackageError, StoreError
 from harness.history import tables
-from harness.storage import storage_errors
+from harness.system.files import storage_errors
 
 WAIT_S = 30.0
 CONNECT_TIMEOUT_S = 10

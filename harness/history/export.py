@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from harness.errors import MissingPackageError
 from harness.history import tables
 from harness.history.database import History
-from harness.storage import storage_errors
+from harness.system.files import storage_errors
 
 BATCH = 100_000
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.host_runner.job import run_job, write_reply
-from harness.lifeline import end_with_parent
+from harness.system.child_process import end_with_parent
 
 
 def main(arguments: list[str]) -> int:

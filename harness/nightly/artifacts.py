@@ -19,7 +19,7 @@ from harness.history.ingest import keep_artifact
 from harness.history.queries import artifact_uri
 from harness.history.records import Night
 from harness.nightly.record import FOLDER
-from harness.storage import storage_errors, write_whole
+from harness.system.files import storage_errors, write_whole
 
 ARTIFACTS_FOLDER = "artifacts"
 

@@ -32,7 +32,8 @@ from harness.pipeline import Part, Places
 from harness.progress import Progress
 from harness.spec import Spec
 from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
-from harness.store import RUN_FILE, RunRecord, load_run, new_run_id, utc_now
+from harness.store import RUN_FILE, RunRecord, load_run, new_run_id
+from harness.system.clock import utc_now
 
 # Beside the window, nights that are needed to see the swap or the change that it begins after.
 NIGHTS_READ = 2 * WINDOW

@@ -19,8 +19,8 @@ from harness.history.records import Decision
 from harness.metrics import Metric
 from harness.spec import Spec
 from harness.stats.screening import ARL0
-from harness.storage import storage_errors, write_whole
 from harness.store import REPLIES_FOLDER
+from harness.system.files import storage_errors, write_whole
 
 # 1 (2026-11): the first.
 SCHEMA = 1

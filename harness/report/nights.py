@@ -17,7 +17,7 @@ from harness.measurement import ConditionId
 from harness.metrics import Metric
 from harness.report import units
 from harness.report.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
-from harness.storage import storage_errors, write_whole
+from harness.system.files import storage_errors, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harness.artifacts.manifest import ArtifactState, Manifest, file_sha256
+from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.prepared import (
     CALIBRATION_FILE,
     LABELS_FILE,
@@ -23,6 +23,7 @@ from harness.artifacts.prepared import (
 )
 from harness.model import ModelCard, SourceKind, Task
 from harness.shorthand import parse_recipe
+from harness.system.files import file_sha256
 from harness.tensors import write_tensors
 from harness.wire import INPUTS_FILE, DType, Format, TensorSpec
 

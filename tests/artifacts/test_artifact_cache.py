@@ -21,7 +21,7 @@ from harness.artifacts.cache import MANIFEST_FILE, STALE_SECONDS, Cache
 from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.prepared import CALIBRATION_FILE, LABELS_FILE, PREPARED_FILE, REFERENCE_FILE, read_prepared
 from harness.errors import StoreError
-from harness.storage import storage_errors
+from harness.system.files import storage_errors
 from harness.wire import INPUTS_FILE
 from tests.artifacts.builders import FACTS, KEY, make_manifest, make_prepared, sha256
 

@@ -32,7 +32,7 @@ from harness.profiles import PROFILES, ProfileName
 from harness.progress import Silent
 from harness.run import Job, make_request, measure
 from harness.spec import Spec
-from harness.store import utc_now
+from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone

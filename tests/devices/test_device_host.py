@@ -18,7 +18,7 @@ import pytest
 from harness.devices import Execution, open_device
 from harness.devices.host import RUNNER, HostDevice
 from harness.errors import DeviceError
-from harness.lifeline import child_environment
+from harness.system.child_process import child_environment
 from harness.wire import FailureKind, OutputsPass, ReplyStatus
 
 # What every little runner begins with; `answer` leaves a reply as the wire wants it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.artifacts.manifest import file_sha256
 from harness.devices.android.apps import RUNTIMES, Apps, app_id_of
 from harness.devices.android.deadline import Deadline
 from harness.devices.android.job import AppJob
@@ -15,6 +14,7 @@ from harness.devices.android.upkeep import check_unlocked
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.errors import DeviceError
+from harness.system.files import file_sha256
 from harness.wire import encode
 
 

@@ -31,7 +31,7 @@ from harness.devices.device import Execution
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.measurement import Condition, DeviceInfo, Readiness
 from harness.phonesettings import AS_IT_IS, PhoneRunner, PhoneSettings
-from harness.scratch import make_scratch, remove_scratch
+from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import RunRequest
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from harness.artifacts.manifest import file_sha256
 from harness.devices.android.deadline import Deadline
 from harness.devices.android.job import Ended, follow
 from harness.devices.android.phone_store import FOLDER, PhoneStore
@@ -28,6 +27,7 @@ from harness.devices.replies import failed
 from harness.errors import DeviceError, PhoneError
 from harness.host_runner.runtimes.pte_file import read_pte
 from harness.phonesettings import Binary
+from harness.system.files import file_sha256
 from harness.tensors import raw, read_record
 from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus, RunRequest
 

@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+import harness
+
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 
@@ -36,7 +38,7 @@ def child_environment(threads: int) -> dict[str, str]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)
     environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
-    root = Path(__file__).resolve().parent.parent
+    root = Path(harness.__file__).resolve().parents[1]
     # An installed package is found anyway, and putting site-packages before the standard library would be wrong.
     if root.name not in ("site-packages", "dist-packages"):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))

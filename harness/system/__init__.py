@@ -1,0 +1,1 @@
+"""Files, packages, child processes, scratch folders and the clock."""
