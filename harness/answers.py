@@ -19,7 +19,7 @@ from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.stats.intervals import wilson
 from harness.stats.proportions import bits_to_correct, correct_to_bits
 from harness.taskmetric import score
-from harness.tensors import Array, first_output
+from harness.wire.tensors import Array, first_output
 
 TOP = 5
 

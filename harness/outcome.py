@@ -36,8 +36,8 @@ from harness.stats.overtime import by_minute
 from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState
 from harness.stats.summary import Launch, summarise, summarise_told
-from harness.tensors import Array
 from harness.wire import Delegate, MemoryReading, ReplyStatus, RunReply, RuntimeReport
+from harness.wire.tensors import Array
 
 # From here on Android throttles severely; it normalises each phone's own thresholds to this.
 SEVERE_HEADROOM = 1.0

@@ -25,7 +25,6 @@ from harness.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
 from harness.stats.summary import Launch, summarise_calls
-from harness.tensors import read_tensors
 from harness.wire import (
     ArtifactRef,
     CompanionRef,
@@ -41,6 +40,7 @@ from harness.wire import (
     RuntimeRequest,
     WarmupPass,
 )
+from harness.wire.tensors import read_tensors
 
 __all__ = ["Job", "Keeper", "launch_once", "make_request", "measure", "unmeasured"]
 

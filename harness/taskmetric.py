@@ -15,7 +15,7 @@ from harness.model import ModelCard
 from harness.reference import load_object, running, split_reference
 from harness.splits import Split
 from harness.stats.bootstrap import mean_interval
-from harness.tensors import Array
+from harness.wire.tensors import Array
 
 
 def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> TaskScores | None:

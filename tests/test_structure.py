@@ -33,7 +33,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recipe",
         "reference",
         "system",
-        "tensors",
     ),
     (
         "apk",
@@ -97,7 +96,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What a runner may use: it must work without the harness.
-RUNNER_MAY = {"wire", "tensors", "host_runner", "system"}
+RUNNER_MAY = {"wire", "host_runner", "system"}
 
 HEAVY = (
     "torch",

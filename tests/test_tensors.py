@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.tensors import (
+from harness.wire import DType, TensorSpec
+from harness.wire.tensors import (
     Array,
     as_output,
     describe,
@@ -20,7 +21,6 @@ from harness.tensors import (
     record_bytes,
     write_tensors,
 )
-from harness.wire import DType, TensorSpec
 
 A = TensorSpec(name="a", dtype=DType.INT8, shape=(1, 3))
 B = TensorSpec(name="b", dtype=DType.FLOAT32, shape=(2,))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.tensors import raw, read_record, record_bytes
 from harness.wire import (
     SCHEMA,
     DType,
@@ -22,6 +21,7 @@ from harness.wire import (
     decode_request,
     encode,
 )
+from harness.wire.tensors import raw, read_record, record_bytes
 
 GOLDEN = Path(__file__).parent / "golden" / "wire"
 

@@ -18,8 +18,8 @@ from harness.model import ModelCard, Task, load_network
 from harness.recipe import CalibrationFrom
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
-from harness.tensors import Array, read_tensors, write_tensors
 from harness.variants.datafree import from_batch_norms, from_ranges
+from harness.wire.tensors import Array, read_tensors, write_tensors
 
 # 1 (2026-11): the first.
 SCHEMA = 1

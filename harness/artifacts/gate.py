@@ -18,8 +18,8 @@ from harness.host_runner.runtimes import SessionError, open_session, run_once
 from harness.model import ModelCard, Task
 from harness.quality import why_garbage
 from harness.stats.fidelity import OutputFidelity, compare_outputs
-from harness.tensors import Array
 from harness.wire import Delegate, Format, RuntimeRequest
+from harness.wire.tensors import Array
 
 # Inputs run by the gate; the whole test split is run on the device afterwards.
 GATE_INPUTS = 64

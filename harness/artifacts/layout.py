@@ -17,7 +17,7 @@ from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
-    from harness.tensors import Array
+    from harness.wire.tensors import Array
 
 # Batch, channels, height, width.
 IMAGE_DIMENSIONS = 4
@@ -59,7 +59,7 @@ def to_channels_last(arrays: Sequence[Array], specs: Sequence[TensorSpec]) -> tu
 
 def write_channels_last(model: PreparedModel, folder: Path) -> ArtifactInputs:
     """Write the test inputs into ``folder`` with the channels of each image last, and say what they are."""
-    from harness.tensors import write_tensors
+    from harness.wire.tensors import write_tensors
 
     tensors = channels_last(model.facts.inputs)
     write_tensors(folder / INPUTS_FILE, to_channels_last(model.test_inputs(), model.facts.inputs), tensors)

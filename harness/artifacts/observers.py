@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.recipe import Observer
-from harness.tensors import Array
+from harness.wire.tensors import Array
 
 # The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).
 AVERAGING = 0.1

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.artifacts.observers import AVERAGING, PERCENTILE
 from harness.recipe import Observer, Quantisation
-from harness.tensors import Array
+from harness.wire.tensors import Array
 
 Feed = dict[str, Array]
 

@@ -30,9 +30,9 @@ from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
 from harness.partdata import load_data
 from harness.plan import DELEGATES
 from harness.system.files import file_sha256
-from harness.tensors import Array, first_output, on_the_wire, write_tensors
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array, first_output, on_the_wire, write_tensors
 
 if TYPE_CHECKING:
     import torch

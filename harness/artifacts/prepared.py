@@ -17,7 +17,7 @@ from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
-    from harness.tensors import Array
+    from harness.wire.tensors import Array
 
 # 2 (2026-11): macs.
 # 1 (2026-11): the first.
@@ -72,19 +72,19 @@ class PreparedModel:
 
     def test_inputs(self) -> tuple[Array, ...]:
         """Return the test inputs, one array a tensor, shape ``(count, *TensorSpec.shape)``."""
-        from harness.tensors import read_tensors
+        from harness.wire.tensors import read_tensors
 
         return read_tensors(self.inputs_path, self.facts.inputs, self.facts.test_count)
 
     def calibration_inputs(self) -> tuple[Array, ...]:
         """Return the calibration inputs, shaped as the test inputs are."""
-        from harness.tensors import read_tensors
+        from harness.wire.tensors import read_tensors
 
         return read_tensors(self.folder / CALIBRATION_FILE, self.facts.inputs, self.facts.calibration_count)
 
     def reference(self) -> tuple[Array, ...] | None:
         """Return the float network's outputs on the test inputs, or None for a ready-made file."""
-        from harness.tensors import read_tensors
+        from harness.wire.tensors import read_tensors
 
         if not self.facts.outputs:
             return None

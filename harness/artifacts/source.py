@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from harness.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.support import Backend
-from harness.tensors import Array
 from harness.wire import TensorSpec
+from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.artifacts.layout import channels_last, is_image, to_channels_last
 from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.recipe import CalibrationFrom
-from harness.tensors import Array
+from harness.wire.tensors import Array
 
 
 def channels_last_source(source: FloatModel) -> FloatModel:

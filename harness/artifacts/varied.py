@@ -26,7 +26,7 @@ from harness.system.packages import versions_of
 from harness.wire import TensorSpec
 
 if TYPE_CHECKING:
-    from harness.tensors import Array
+    from harness.wire.tensors import Array
 
 # 1 (2026-11): the first.
 SCHEMA = 1
@@ -72,7 +72,7 @@ class VariedModel:
 
     def reference(self, count: int) -> tuple[Array, ...]:
         """Return the varied network's own outputs on the ``count`` test inputs, one array an output."""
-        from harness.tensors import read_tensors
+        from harness.wire.tensors import read_tensors
 
         return read_tensors(self.folder / OWN_REFERENCE_FILE, self.facts.outputs, count)
 

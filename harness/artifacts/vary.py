@@ -27,9 +27,9 @@ from harness.model import ModelCard, SourceKind, load_network
 from harness.partdata import load_data
 from harness.recipe import Step
 from harness.system.files import file_sha256
-from harness.tensors import first_output, write_tensors
 from harness.variants.make import Variant, count_macs, make_variant
 from harness.variants.step import StepContext, UnfitError
+from harness.wire.tensors import first_output, write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -56,9 +56,9 @@ from harness.support import RUN_HERE, Backend
 from harness.system.child_process import end_with_parent
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
-from harness.tensors import Array
 from harness.variants.step import UnfitError
 from harness.wire import Delegate, Format
+from harness.wire.tensors import Array
 
 EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
     Format.PTE: pte.PteExporter,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness import __version__
 from harness.devices.device import Execution
-from harness.tensors import record_bytes
 from harness.wire import (
     Failure,
     FailureKind,
@@ -21,6 +20,7 @@ from harness.wire import (
     decode_reply,
     encode,
 )
+from harness.wire.tensors import record_bytes
 
 
 def believed(data: bytes, request: RunRequest, outputs: Path | None) -> Execution:

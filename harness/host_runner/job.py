@@ -23,7 +23,6 @@ from harness.host_runner.latency import Timings, measure_latency
 from harness.host_runner.memory import Meter
 from harness.host_runner.runtimes import PROFILERS, Session, SessionError, runtime_of
 from harness.host_runner.state import sample_state
-from harness.tensors import Array, describe, raw, read_record, record_bytes
 from harness.wire import (
     OUTPUTS_FILE,
     REPLY_FILE,
@@ -47,6 +46,7 @@ from harness.wire import (
     decode_request,
     encode,
 )
+from harness.wire.tensors import Array, describe, raw, read_record, record_bytes
 
 KIND = "host"
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.modelcard import InputRange
-from harness.tensors import Array
 from harness.variants.make import reproducible
 from harness.variants.step import UnfitError
 from harness.wire import DType, TensorSpec
+from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch

@@ -13,10 +13,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.tensors import Array
 from harness.variants.activations import activations
 from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import UnfitError
+from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from harness import __version__
-from harness.tensors import read_tensors, write_tensors
 from harness.wire import (
     ArtifactRef,
     Delegate,
@@ -36,6 +35,7 @@ from harness.wire import (
     decode_reply,
     encode,
 )
+from harness.wire.tensors import read_tensors, write_tensors
 
 ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "android_runner"

@@ -24,8 +24,8 @@ from harness.artifacts.prepared import (
 from harness.model import ModelCard, SourceKind, Task
 from harness.shorthand import parse_recipe
 from harness.system.files import file_sha256
-from harness.tensors import write_tensors
 from harness.wire import INPUTS_FILE, DType, Format, TensorSpec
+from harness.wire.tensors import write_tensors
 
 KEY = "5f" * 32
 Floats = npt.NDArray[np.float32]

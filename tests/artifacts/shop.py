@@ -18,8 +18,8 @@ from harness.host_runner.runtimes import open_session, run_once
 from harness.recipe import KeepFloat, Recipe
 from harness.shorthand import parse_recipe
 from harness.support import Backend
-from harness.tensors import Array
 from harness.wire import Delegate, DType, Format, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array
 
 SHAPE = (1, 1, 64, 64)
 COUNT = 16

@@ -12,8 +12,8 @@ import torch
 
 from harness.artifacts.observers import AVERAGING, Histogram, empty_histogram, least_error_range, percentile_range
 from harness.recipe import Observer
-from harness.tensors import Array
 from harness.wire import Format
+from harness.wire.tensors import Array
 from tests.artifacts.shop import Shop, make_network, read_content, recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -12,8 +12,8 @@ from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.prepared import read_prepared
 from harness.host_runner.runtimes import open_session
 from harness.model import ModelOptions, resolve, source_key
-from harness.tensors import read_tensors
 from harness.wire import Delegate, Format, RuntimeRequest
+from harness.wire.tensors import read_tensors
 from tests.artifacts.tiny import Bench, image_card
 from tests.models.folders import make_folder
 

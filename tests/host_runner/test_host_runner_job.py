@@ -233,7 +233,8 @@ def test_the_runner_stays_lean(artifact: str, format_: Format, jobs: Any, reques
     assert decode_reply((job.folder / "reply.json").read_bytes()).status is ReplyStatus.OK
     assert not {"torch", "onnx", "executorch", "tensorflow", "psutil", "click", "pandas"} & loaded
     own = {name for name in loaded if name.startswith("harness") and not name.startswith("harness.host_runner")}
-    assert own == {"harness", "harness.wire", "harness.tensors", "harness.system.child_process"}
+    wire = {f"harness.wire.{name}" for name in ("codec", "names", "reply", "request", "tensors")}
+    assert own == {"harness", "harness.wire", "harness.system", "harness.system.child_process", *wire}
 
 
 def test_a_format_without_a_runtime_here_is_unsupported(jobs: Any, tmp_path: Path) -> None:

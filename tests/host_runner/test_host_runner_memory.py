@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from harness.host_runner.memory import LinuxProbe, Meter
-from harness.tensors import Array
 from harness.wire import MemoryMoment, MemoryPass, MemorySplit, RuntimeReport, TensorSpec
+from harness.wire.tensors import Array
 
 STATUS = """Name:\tpython
 VmHWM:\t    5000 kB

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from harness.modelcard import InputRange
-from harness.tensors import Array
 from harness.variants.datafree import from_batch_norms, from_ranges
 from harness.variants.step import UnfitError
 from harness.wire import DType, TensorSpec
+from harness.wire.tensors import Array
 from tests.variants.floats import digits_context
 
 IMAGE = TensorSpec(name="image", dtype=DType.FLOAT32, shape=(1, 3, 8, 8))

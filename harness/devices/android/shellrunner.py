@@ -28,8 +28,8 @@ from harness.errors import DeviceError, PhoneError
 from harness.host_runner.runtimes.pte_file import read_pte
 from harness.phonesettings import Binary
 from harness.system.files import file_sha256
-from harness.tensors import raw, read_record
 from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus, RunRequest
+from harness.wire.tensors import raw, read_record
 
 log = logging.getLogger(__name__)
 

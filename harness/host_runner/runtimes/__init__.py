@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.host_runner.runtimes import onnx, pte, ptl, tflite
 from harness.host_runner.runtimes.session import Runtime, Session, SessionError
-from harness.tensors import Array
 from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
+from harness.wire.tensors import Array
 
 __all__ = ["PROFILERS", "RUNTIMES", "Runtime", "Session", "SessionError", "open_session", "run_once", "runtime_of"]
 

@@ -22,8 +22,8 @@ from harness.host_runner.runtimes.session import (
     no_delegate,
     run_error,
 )
-from harness.tensors import Array, as_output, on_the_wire
 from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array, as_output, on_the_wire
 
 NAME = "onnxruntime"
 _FATAL_ONLY = 4

@@ -24,8 +24,8 @@ from harness.host_runner.runtimes.session import (
     refuse_options,
     run_error,
 )
-from harness.tensors import Array, as_output
 from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array, as_output
 
 NAME = "executorch"
 TITLE = "ExecuTorch"

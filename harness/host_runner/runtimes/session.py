@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from harness.tensors import Array
 from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array
 
 # What the native bindings of the runtimes raise; onnxruntime adds classes of its own.
 NATIVE_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)

@@ -23,8 +23,8 @@ from harness.host_runner.runtimes.session import (
     refuse_options,
     run_error,
 )
-from harness.tensors import Array, as_output, on_the_wire
 from harness.wire import Delegate, DType, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire.tensors import Array, as_output, on_the_wire
 
 NAME = "litert"
 TITLE = "LiteRT"

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.wire import DType, TensorSpec
+from harness.wire.names import DType, TensorSpec
 
 Array: TypeAlias = npt.NDArray[Any]
 

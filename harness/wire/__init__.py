@@ -1,0 +1,98 @@
+"""The contract with every runner: what a job asks and what a runner answers.
+
+A job is a folder with ``request.json``, the artifact and ``inputs.bin``; the runner leaves ``reply.json``
+(written under another name and renamed) and ``outputs.bin``. ``docs/wire.md`` is the specification, the golden
+files under ``tests/golden/wire`` are its examples. The one decision here: the records *are* the schema, and
+msgspec checks every field and type on the way in, so that nothing half-right gets past this file.
+
+All times are integer nanoseconds of a monotonic clock, all sizes integer bytes.
+"""
+
+from harness.wire.codec import WireError, decode_reply, decode_request, encode
+from harness.wire.names import (
+    INPUTS_FILE,
+    OUTPUTS_FILE,
+    REPLY_FILE,
+    REQUEST_FILE,
+    SCHEMA,
+    Delegate,
+    DType,
+    FailureKind,
+    Format,
+    ReplyStatus,
+    TensorSpec,
+)
+from harness.wire.reply import (
+    DeviceStates,
+    Failure,
+    LatencySamples,
+    LoadTimes,
+    MemoryMoment,
+    MemoryReading,
+    MemorySplit,
+    OperatorTime,
+    OutputsRef,
+    RunnerInfo,
+    RunReply,
+    RuntimeReport,
+    StateSample,
+    ToldTimes,
+)
+from harness.wire.request import (
+    ArtifactRef,
+    CompanionRef,
+    InputsRef,
+    LatencyPass,
+    MeasurePass,
+    MemoryPass,
+    OutputsPass,
+    Passes,
+    ProfilePass,
+    RunRequest,
+    RuntimeRequest,
+    WarmupPass,
+)
+
+__all__ = [
+    "ArtifactRef",
+    "CompanionRef",
+    "DType",
+    "Delegate",
+    "DeviceStates",
+    "Failure",
+    "FailureKind",
+    "Format",
+    "INPUTS_FILE",
+    "InputsRef",
+    "LatencyPass",
+    "LatencySamples",
+    "LoadTimes",
+    "MeasurePass",
+    "MemoryMoment",
+    "MemoryPass",
+    "MemoryReading",
+    "MemorySplit",
+    "OUTPUTS_FILE",
+    "OperatorTime",
+    "OutputsPass",
+    "OutputsRef",
+    "Passes",
+    "ProfilePass",
+    "REPLY_FILE",
+    "REQUEST_FILE",
+    "ReplyStatus",
+    "RunReply",
+    "RunRequest",
+    "RunnerInfo",
+    "RuntimeReport",
+    "RuntimeRequest",
+    "SCHEMA",
+    "StateSample",
+    "TensorSpec",
+    "ToldTimes",
+    "WarmupPass",
+    "WireError",
+    "decode_reply",
+    "decode_request",
+    "encode",
+]
