@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from harness.devices import Device
 from harness.errors import DeviceError
-from harness.measurement import GateFacts, GateOutcome, Readiness
 from harness.profiles import Profile
+from harness.records.device import Readiness
+from harness.records.measurement import GateFacts, GateOutcome
 from harness.wire import StateSample
 
 COOL = "none"

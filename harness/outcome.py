@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.answers import accuracy_of, fidelity_of, target_of, task_scores
-from harness.artifacts.manifest import Artifact, ArtifactState, CalibrationSource, Manifest, untrained_steps
+from harness.artifacts.manifest import Artifact, ArtifactState, Manifest, untrained_steps
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel
-from harness.measurement import (
-    ArtifactFacts,
+from harness.model import ModelCard
+from harness.plan import Cell
+from harness.profiles import Headline, Profile
+from harness.quality import why_garbage
+from harness.records.artifact import ArtifactFacts, CalibrationSource
+from harness.records.conditions import Condition, ConditionId
+from harness.records.measurement import (
     CellStatus,
-    Condition,
-    ConditionId,
     Fidelity,
     GateFacts,
     GateOutcome,
@@ -28,10 +31,6 @@ from harness.measurement import (
     LoadSummary,
     Measurement,
 )
-from harness.model import ModelCard
-from harness.plan import Cell
-from harness.profiles import Headline, Profile
-from harness.quality import why_garbage
 from harness.stats.overtime import by_minute
 from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.measurement import Passed, TargetFacts
+from harness.records.measurement import Passed, TargetFacts
 from harness.stats.bootstrap import mean_interval
 from harness.stats.proportions import compare_correct
 

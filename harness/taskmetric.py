@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.artifacts.prepared import PreparedModel
 from harness.errors import BuildError
-from harness.measurement import TaskScores
 from harness.model import ModelCard
+from harness.records.measurement import TaskScores
 from harness.reference import load_object, running, split_reference
 from harness.splits import Split
 from harness.stats.bootstrap import mean_interval

@@ -13,15 +13,11 @@ import numpy as np
 from harness.artifacts.manifest import Artifact
 from harness.devices import Execution
 from harness.devices.fake import fake_info
-from harness.measurement import (
-    Condition,
-    ConditionId,
-    DeviceInfo,
-    Measurement,
-    Readiness,
-)
 from harness.plan import make_cell
 from harness.profiles import PROFILES, ProfileName
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import DeviceInfo, Readiness
+from harness.records.measurement import Measurement
 from harness.run import Job, measure
 from harness.wire import (
     Delegate,

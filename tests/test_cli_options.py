@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from harness.cli.exit_codes import exit_code
 from harness.cli.options import cache_folder, places_options, spec_from, spec_options
 from harness.errors import UnknownNameError, UsageError
-from harness.measurement import CellStatus, Measurement
 from harness.plan import Plan
+from harness.records.measurement import CellStatus, Measurement
 from harness.shorthand import default_recipes
 from harness.spec import Spec
 from harness.wire import Delegate, Failure, FailureKind, Format

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.measurement import Passed
 from harness.presets import Preset, judge_correct, judge_scores
+from harness.records.measurement import Passed
 
 
 @pytest.mark.parametrize(

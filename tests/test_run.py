@@ -10,10 +10,8 @@ import pytest
 from harness.artifacts.manifest import Artifact
 from harness.errors import StoreError
 from harness.gate import Gate
-from harness.measurement import (
-    CellStatus,
-)
 from harness.profiles import PROFILES, ProfileName
+from harness.records.measurement import CellStatus
 from harness.run import launch_once, make_request, measure, unmeasured
 from harness.wire import (
     DeviceStates,

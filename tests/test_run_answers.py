@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 
 from harness.artifacts.prepared import PreparedModel
-from harness.measurement import (
-    CellStatus,
-    Passed,
-)
 from harness.model import Task
+from harness.records.measurement import CellStatus, Passed
 from tests.artifacts.builders import CARD, Floats, make_prepared
 from tests.cells import (
     FLOAT,

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts.manifest import CalibrationSource
 from harness.artifacts.prepared import PreparedModel
-from harness.measurement import (
-    Condition,
-    ConditionId,
-    GateOutcome,
-    Readiness,
-)
 from harness.profiles import ProfileName
+from harness.records.artifact import CalibrationSource
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import Readiness
+from harness.records.measurement import GateOutcome
 from harness.wire import (
     Delegate,
     DeviceStates,

@@ -11,14 +11,12 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.stage import build_artifacts
 from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
-from harness.measurement import (
-    CellStatus,
-    ConditionId,
-)
 from harness.model import ModelOptions, resolve
 from harness.plan import make_cell
 from harness.profiles import PROFILES, ProfileName
 from harness.progress import Silent
+from harness.records.conditions import ConditionId
+from harness.records.measurement import CellStatus
 from harness.run import Job
 from harness.wire import (
     Delegate,

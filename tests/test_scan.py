@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.recipe import KeepFloat
-from harness.scan import Scan, ScannedUnit, check_inputs, kept_layers
+from harness.records.sensitivity import Scan, ScannedUnit, check_inputs, kept_layers
 
 LAYERS = tuple(f"block.{i}" for i in range(30))
 

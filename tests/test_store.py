@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError, UsageError
-from harness.measurement import CellStatus, Measurement
 from harness.plan import Plan
+from harness.records.measurement import CellStatus, Measurement
 from harness.spec import Spec
 from harness.store import (
     LATEST,

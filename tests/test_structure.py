@@ -18,16 +18,13 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "errors",
-        "metrics",
         "profiles",
         "progress",
         "quality",
         "splits",
-        "stepreport",
         "wire",
     ),
     (
-        "measurement",
         "modelcard",
         "phonesettings",
         "recipe",
@@ -42,23 +39,23 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "host_runner",
         "images",
         "kerasmodel",
-        "scan",
+        "records",
         "shorthand",
         "sourcekey",
-        "stats",
         "support",
     ),
     (
         "data",
         "devices",
-        "presets",
         "spec",
+        "stats",
     ),
     (
         "gate",
         "network",
         "partstoml",
         "plan",
+        "presets",
         "variants",
     ),
     (
@@ -72,10 +69,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "model",
         "search",
     ),
-    ("artifacts",),
+    (
+        "artifacts",
+        "report",
+    ),
     (
         "deploy",
-        "report",
         "taskmetric",
     ),
     ("answers",),

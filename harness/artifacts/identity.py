@@ -13,7 +13,7 @@ from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
 from harness.plan import Build
 from harness.recipe import Recipe
-from harness.scan import REVISION
+from harness.records.sensitivity import REVISION
 from harness.system.packages import versions_of
 
 

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from harness.recipe import Fuse, Recipe
-from harness.stepreport import StepReport
+from harness.records.artifact import CalibrationSource
+from harness.records.steps import StepReport
 from harness.support import Backend
 from harness.wire import Format, TensorSpec
 
@@ -33,16 +34,6 @@ class ArtifactState(StrEnum):
 
 # States in which there is a file that a device may be given.
 RUNNABLE = (ArtifactState.READY, ArtifactState.UNVERIFIED)
-
-
-class CalibrationSource(StrEnum):
-    """What a static quantiser saw; ``none`` for precisions that need no calibration."""
-
-    NONE = "none"
-    DATA = "data"
-    RANDOM = "random"
-    BATCH_NORM = "batch-norm"
-    RANGE = "range"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from harness.errors import BuildError, UsageError
 from harness.model import ModelCard, source_key
 from harness.progress import Progress
 from harness.recipe import Quantisation
-from harness.scan import DEFAULT_INPUTS, Scan, check_inputs
+from harness.records.sensitivity import DEFAULT_INPUTS, Scan, check_inputs
 
 
 def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int = DEFAULT_INPUTS) -> Scan:

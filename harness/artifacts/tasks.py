@@ -14,7 +14,7 @@ from harness.artifacts.varied import Varied
 from harness.model import ModelCard
 from harness.plan import Build
 from harness.recipe import Recipe, Step
-from harness.scan import Scan
+from harness.records.sensitivity import Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

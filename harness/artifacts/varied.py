@@ -20,7 +20,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
 from harness.artifacts.prepared import Prepared, PreparedModel
 from harness.recipe import Recipe, Step
-from harness.stepreport import StepReport
+from harness.records.steps import StepReport
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
 from harness.wire import TensorSpec

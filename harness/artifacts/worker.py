@@ -27,7 +27,7 @@ from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.layout import write_channels_last
-from harness.artifacts.manifest import ArtifactState, CalibrationSource, Companion, Manifest, artifact_file
+from harness.artifacts.manifest import ArtifactState, Companion, Manifest, artifact_file
 from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
@@ -52,6 +52,7 @@ from harness.errors import BuildError, PhonebenchError
 from harness.model import ModelCard, SourceKind, load_network
 from harness.plan import DELEGATES
 from harness.recipe import CalibrationFrom, Quantisation, Recipe
+from harness.records.artifact import CalibrationSource
 from harness.support import RUN_HERE, Backend
 from harness.system.child_process import end_with_parent
 from harness.system.files import file_sha256

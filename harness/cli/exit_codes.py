@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.errors import BuildError, RunError
-from harness.measurement import CellStatus, Measurement
+from harness.records.measurement import CellStatus, Measurement
 from harness.stats.verdicts import Verdict
 from harness.store import RunRecord
 

@@ -11,7 +11,7 @@ from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import CACHE_HELP, cache_folder, json_option
 
 if TYPE_CHECKING:
-    from harness.measurement import DeviceInfo
+    from harness.records.device import DeviceInfo
 
 
 @click.command()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.measurement import DeviceInfo, Measurement
 from harness.plan import Cell
+from harness.records.device import DeviceInfo
+from harness.records.measurement import Measurement
 from harness.store import ModelFacts, RunRecord
 
 # What a device says of the way its clocks are run, in ``DeviceInfo.details``; a device that says nothing lets the

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from harness.measurement import Measurement
-from harness.metrics import METRICS, Metric
 from harness.plan import Cell
 from harness.profiles import PROFILES
+from harness.records.measurement import Measurement
+from harness.records.metrics import METRICS, Metric
 from harness.stats.bootstrap import mean_interval
 from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
@@ -33,7 +33,7 @@ class Margins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricComparison:
-    """One metric of one cell: both figures in the unit of `harness.metrics`, the verdict, and what it rests on.
+    """One metric of one cell: both figures in the unit of `harness.records.metrics`, the verdict, and what it rests on.
 
     ``change`` and its 95 % interval are relative (0.03 = B is 3 % more), for accuracy a difference of shares; ``low``
     and ``high`` are None where a figure carries no interval. ``margin`` is on the same scale.

@@ -8,7 +8,7 @@ import msgspec
 
 from harness.compare.metrics import MetricComparison
 from harness.compare.runs import CellComparison, Comparison
-from harness.metrics import MIB, Metric
+from harness.records.metrics import MIB, Metric
 
 # 1 (2026-11): the first.
 SCHEMA = 1

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.measurement import Condition, DeviceInfo, Readiness
+from harness.records.conditions import Condition
+from harness.records.device import DeviceInfo, Readiness
 from harness.wire import RunReply, RunRequest, StateSample
 
 

@@ -33,7 +33,8 @@ from harness.devices.device import Execution
 from harness.devices.fake_model import Script, play_latency, play_load_ns, play_memory, total_ns
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError, UnknownNameError
-from harness.measurement import Condition, ConditionId, DeviceInfo, Readiness
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import DeviceInfo, Readiness
 from harness.wire import (
     Delegate,
     DeviceStates,

@@ -25,7 +25,8 @@ from harness.devices.host_probe import host_readiness
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
 from harness.host_runner.state import sample_state
-from harness.measurement import Condition, DeviceInfo, Readiness
+from harness.records.conditions import Condition
+from harness.records.device import DeviceInfo, Readiness
 from harness.system.child_process import child_environment
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from harness.measurement import Condition, ConditionId, DeviceInfo
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import DeviceInfo
 
 ROOT = Path("/")
 # Above this load a core, another process competes with the one that is measured for a good part of the time.

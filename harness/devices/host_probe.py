@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psutil
 
 from harness.host_runner.state import sample_state
-from harness.measurement import Readiness
+from harness.records.device import Readiness
 
 PROBES = 5
 # About 10 ms on a core of today, so that all of them take about 50.

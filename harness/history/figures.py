@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from statistics import fmean, median
 
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts, Series, series_name
-from harness.measurement import CellStatus, DeviceInfo, Measurement
-from harness.metrics import METRICS, Metric
 from harness.plan import Cell
+from harness.records.device import DeviceInfo
+from harness.records.measurement import CellStatus, Measurement
+from harness.records.metrics import METRICS, Metric
 from harness.store import RunRecord
 
 SERIAL_HASH_LENGTH = 16

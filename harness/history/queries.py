@@ -11,7 +11,7 @@ from harness.errors import UsageError, suggestion
 from harness.history import tables
 from harness.history.database import History
 from harness.history.records import Decided, Decision, Environment, Figures, Latest, Night, NightStatus, Series
-from harness.metrics import Metric
+from harness.records.metrics import Metric
 
 WINDOW = 7
 

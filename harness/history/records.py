@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.metrics import Metric
 from harness.plan import Cell
+from harness.records.metrics import Metric
 
 
 class NightStatus(StrEnum):

@@ -14,7 +14,7 @@ from enum import StrEnum
 from statistics import median
 
 from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series
-from harness.metrics import METRICS, Metric, Polarity
+from harness.records.metrics import METRICS, Metric, Polarity
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
 # After these the level is a new one, and is screened as such.

@@ -18,11 +18,11 @@ from harness.compare import Margins
 from harness.compare.metrics import compare_metrics
 from harness.gate import Gate
 from harness.history.records import Decision
-from harness.measurement import Measurement
-from harness.metrics import METRICS, Metric
 from harness.nightly.record import Confirmation, Suspect, Trigger
 from harness.outcome import Job, Launched
 from harness.plan import Cell
+from harness.records.measurement import Measurement
+from harness.records.metrics import METRICS, Metric
 from harness.run import Keeper
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect

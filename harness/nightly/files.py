@@ -10,8 +10,8 @@ import re
 from collections import Counter
 from xml.etree import ElementTree
 
-from harness.metrics import Metric
 from harness.nightly.record import NightRecord, SeriesNight, State
+from harness.records.metrics import Metric
 from harness.report import units
 
 JUNIT_FILE = "junit.xml"

@@ -21,7 +21,6 @@ from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decided, Decision, Entry, NightStatus, RunFacts
-from harness.metrics import Metric
 from harness.nightly.artifacts import keep_artifacts
 from harness.nightly.confirm import correct_for_many
 from harness.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
@@ -30,6 +29,7 @@ from harness.nightly.screening import Known, Screened, screen_series
 from harness.nightly.sessions import Bench, confirm_all
 from harness.pipeline import Part, Places
 from harness.progress import Progress
+from harness.records.metrics import Metric
 from harness.spec import Spec
 from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
 from harness.store import RUN_FILE, RunRecord, load_run, new_run_id

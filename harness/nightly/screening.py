@@ -13,8 +13,8 @@ from statistics import median
 
 from harness.history.records import Decided, Entry, Night, NightStatus, RunFacts, Series
 from harness.history.story import can_be_screened, is_worse, open_segment, refuted_indices, values_of
-from harness.metrics import METRICS, Metric
 from harness.nightly.record import SeriesNight, State, Suspect, Trigger
+from harness.records.metrics import METRICS, Metric
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
 
 EXACT = (Metric.SIZE, Metric.ACCURACY, Metric.SCORE)

@@ -18,7 +18,6 @@ from harness.devices import open_device
 from harness.errors import DeviceError, StoreError, UsageError
 from harness.history.database import History
 from harness.history.records import Night
-from harness.measurement import Measurement
 from harness.nightly.artifacts import kept_file, last_good
 from harness.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
 from harness.nightly.record import Confirmation, Journal, Suspect, Trigger
@@ -28,6 +27,7 @@ from harness.pipeline import Checked, Places, gates_of
 from harness.plan import Cell
 from harness.profiles import PROFILES, ProfileName
 from harness.progress import Progress
+from harness.records.measurement import Measurement
 from harness.store import RunRecord, load_run
 
 Nights = Mapping[str, Sequence[Night]]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.measurement import ConditionId
-from harness.metrics import METRICS, Metric
 from harness.profiles import PROFILES
 from harness.recipe import Precision
+from harness.records.conditions import ConditionId
+from harness.records.metrics import METRICS, Metric
 from harness.report import units
 from harness.report.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
 from harness.report.view import CellView, labels, memory_growth

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.measurement import CellStatus
+from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.report.conditions import Figure, Footnote, marks
 from harness.report.ranking import Ranking

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.report.view import CellView
 
 

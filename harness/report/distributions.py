@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.measurement import Measurement
+from harness.records.measurement import Measurement
 from harness.report import units
 from harness.report.figure import COLOURS, FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, log_axis, new_figure, svg_of
 from harness.report.view import CellView, labels

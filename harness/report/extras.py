@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from harness.measurement import MinuteLatency, TargetFacts
+from harness.records.measurement import MinuteLatency, TargetFacts
 from harness.report import units
 from harness.report.view import CellView
 from harness.stats.overtime import SHOWN_MINUTES, last_over_first

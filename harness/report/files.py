@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StoreError
-from harness.measurement import Measurement
+from harness.records.measurement import Measurement
+from harness.records.sensitivity import Scan
 from harness.report.charts import charts
 from harness.report.html import chart_files, render_page
 from harness.report.sensitivity import scan_chart, scan_json
 from harness.report.table import csv_text
-from harness.scan import Scan
 from harness.store import RunRecord, read_reply, write_beside, write_text
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from harness.goal import Minimise
-from harness.measurement import CellStatus, ConditionId
+from harness.records.conditions import ConditionId
+from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.search.points import DropBasis, Findings, Point, findings
 from harness.search.walk import builds_done

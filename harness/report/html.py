@@ -11,7 +11,8 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
-from harness.measurement import CellStatus, DeviceInfo
+from harness.records.device import DeviceInfo
+from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.report.advice import advise
 from harness.report.cells import cell_table

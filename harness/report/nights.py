@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.history.records import Decision, Night
 from harness.history.story import Change, Story
-from harness.measurement import ConditionId
-from harness.metrics import Metric
+from harness.records.conditions import ConditionId
+from harness.records.metrics import Metric
 from harness.report import units
 from harness.report.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
 from harness.system.files import storage_errors, write_whole

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.measurement import CellStatus
 from harness.plan import Build, Cell
+from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.store import ModelFacts
 

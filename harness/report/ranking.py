@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.measurement import ConditionId
-from harness.metrics import METRICS, Metric
 from harness.recipe import AS_IS, Precision
+from harness.records.conditions import ConditionId
+from harness.records.metrics import METRICS, Metric
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.stats.pareto import pareto_front
 from harness.store import ModelFacts, RunRecord

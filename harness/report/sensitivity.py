@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from harness.records.sensitivity import Scan, ScannedUnit
 from harness.report import units
 from harness.report.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
-from harness.scan import Scan, ScannedUnit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

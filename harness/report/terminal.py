@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.measurement import CellStatus
+from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.report.advice import advise
 from harness.report.conditions import Footnote, footnotes, marks

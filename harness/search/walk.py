@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from harness.measurement import CellStatus
 from harness.recipe import KeepFloat, Precision, Prune, Quantisation, Recipe
+from harness.records.measurement import CellStatus
 from harness.search.points import Findings, Point
 from harness.shorthand import MIXED_SHARE
 from harness.wire import Format

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.measurement import MinuteLatency
+from harness.records.measurement import MinuteLatency
 
 MINUTE_NS = 60_000_000_000
 SHOWN_MINUTES = (1, 5, 15, 30)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.measurement import LatencySummary
+from harness.records.measurement import LatencySummary
 from harness.stats.intervals import t_interval_of_log_medians
 from harness.stats.percentiles import (
     early_stopping_estimate,

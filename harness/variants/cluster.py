@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.recipe import Cluster
-from harness.stepreport import Figure, LayerReport
+from harness.records.steps import Figure, LayerReport
 from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import fine_tune, require_data

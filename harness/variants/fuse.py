@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.recipe import Fuse
-from harness.stepreport import Figure, LayerReport
+from harness.records.steps import Figure, LayerReport
 from harness.variants.step import Outcome, StepContext, UnfitError
 
 if TYPE_CHECKING:

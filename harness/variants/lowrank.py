@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
 from harness.recipe import LowRank
-from harness.stepreport import Figure, LayerReport
+from harness.records.steps import Figure, LayerReport
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import fine_tune
 

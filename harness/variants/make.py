@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
 from harness.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
-from harness.stepreport import StepReport
+from harness.records.steps import StepReport
 from harness.variants import cluster, distill, fuse, lowrank, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from harness.errors import BuildError, suggestion
 from harness.recipe import Prune, Scope
-from harness.stepreport import Figure, LayerReport
+from harness.records.steps import Figure, LayerReport
 from harness.variants.channels import ChannelGroup, channel_groups
 from harness.variants.importance import rating
 from harness.variants.step import Outcome, StepContext, UnfitError

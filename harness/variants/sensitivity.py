@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.scan import Scan, ScannedUnit
+from harness.records.sensitivity import Scan, ScannedUnit
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.variants.simulate import Items, Simulation
 

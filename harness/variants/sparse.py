@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import BuildError
 from harness.recipe import Sparsify
-from harness.stepreport import Figure, LayerReport
+from harness.records.steps import Figure, LayerReport
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.surgery import Surgery
 from harness.variants.training import Trained, fine_tune

@@ -11,7 +11,7 @@ from harness.data import Dataset
 from harness.errors import BuildError
 from harness.modelcard import ModelCard
 from harness.recipe import Step
-from harness.stepreport import Figure, LayerReport, TrainingReport
+from harness.records.steps import Figure, LayerReport, TrainingReport
 from harness.wire import TensorSpec
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from harness.artifacts.vary import load_varied
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
+from harness.records.steps import Figure
 from harness.shorthand import parse_recipe
-from harness.stepreport import Figure
 from harness.wire import Format
 from tests.models.folders import CARD, make_folder
 from tests.orders import order

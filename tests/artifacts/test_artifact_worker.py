@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import ArtifactState, CalibrationSource, Manifest
+from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.prepare import weights_sha256
 from harness.artifacts.prepared import Prepared, read_prepared
 from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
@@ -20,6 +20,7 @@ from harness.artifacts.worker import Worker
 from harness.model import ModelCard, ModelOptions, resolve, source_key
 from harness.plan import Build
 from harness.recipe import AS_IS
+from harness.records.artifact import CalibrationSource
 from harness.shorthand import parse_recipe
 from harness.support import Backend
 from harness.wire import DType, Format

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import ArtifactState, CalibrationSource
+from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model import ModelCard, ModelOptions, SourceKind, resolve, source_key
 from harness.plan import Build, make_plan
 from harness.progress import Silent
+from harness.records.artifact import CalibrationSource
 from harness.spec import Spec
 from harness.wire import Format
 from tests.models.folders import make_folder

@@ -12,7 +12,7 @@ import pytest
 from harness.devices import Execution, fake, open_device
 from harness.devices.fake import Character, FakePhone
 from harness.errors import DeviceError
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.wire import Delegate, FailureKind, ReplyStatus, RunRequest, decode_reply
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "devices.md"

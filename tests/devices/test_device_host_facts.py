@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.devices.host_facts import BUSY_LOAD, host_conditions, host_info, usable_cores
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 
 
 def put(path: Path, text: str = "") -> None:

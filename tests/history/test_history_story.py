@@ -9,7 +9,7 @@ import pytest
 from harness.history.figures import make_series
 from harness.history.records import Decided, Decision, Entry, Night, NightStatus
 from harness.history.story import Segment, SwapKind, open_segment, tell
-from harness.metrics import Metric
+from harness.records.metrics import Metric
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 # Twelve values around 1 ms that repeat: a level series without a change.

@@ -16,7 +16,6 @@ from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append
 from harness.history.records import Entry
-from harness.metrics import Metric
 from harness.model import ModelOptions, resolve
 from harness.nightly.artifacts import keep_artifacts
 from harness.nightly.night import Tools
@@ -24,6 +23,7 @@ from harness.pipeline import Places, run
 from harness.plan import make_cell
 from harness.profiles import ProfileName
 from harness.progress import Silent
+from harness.records.metrics import Metric
 from harness.spec import Spec
 from harness.wire import Delegate, Format
 from tests.history.nights import run_facts

@@ -10,9 +10,9 @@ import pytest
 from harness.ab import PairPlan
 from harness.ab.session import PairResult, Sides, summarise_pairs
 from harness.history.records import Decision
-from harness.metrics import Metric
 from harness.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
 from harness.nightly.record import Confirmation, Trigger
+from harness.records.metrics import Metric
 from tests.nightly.test_night_files import SUSPECT
 from tests.report.builders import accuracy_of, phone_run
 

@@ -7,22 +7,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from harness.measurement import (
+from harness.model import Task
+from harness.plan import Cell, Hole, Plan, make_cell
+from harness.profiles import ProfileName
+from harness.records.artifact import ArtifactFacts
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import DeviceInfo
+from harness.records.measurement import (
     Accuracy,
-    ArtifactFacts,
     CellStatus,
-    Condition,
-    ConditionId,
-    DeviceInfo,
     Fidelity,
     LatencySummary,
     LaunchSummary,
     LoadSummary,
     Measurement,
 )
-from harness.model import Task
-from harness.plan import Cell, Hole, Plan, make_cell
-from harness.profiles import ProfileName
 from harness.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.records.steps import Figure, StepReport
 from harness.report.done import Done, done_table
 from harness.report.html import render_html
 from harness.report.steps import _PAIRED, _WORDS, count, step_words
 from harness.report.terminal import run_renderables
 from harness.report.view import cell_views, show_json
-from harness.stepreport import Figure, StepReport
 from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.goal import Goal, Minimise
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.report.command import command_line
 from harness.report.found import findings_of, found_json, front_rows, headline, notes
 from harness.report.html import render_html

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.measurement import Condition, ConditionId
 from harness.plan import Hole
+from harness.records.conditions import Condition, ConditionId
 from harness.report.conditions import CONDITIONS, Figure, footnotes, marks
 from harness.report.html import render_html
 from harness.report.view import cell_views

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.history.figures import make_series
 from harness.history.records import Decision, Figures, Latest
 from harness.history.story import Story, tell
-from harness.metrics import Metric
+from harness.records.metrics import Metric
 from harness.report.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
 from harness.report.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.measurement import Condition, ConditionId, Measurement
 from harness.plan import Cell
 from harness.profiles import ProfileName
+from harness.records.conditions import Condition, ConditionId
+from harness.records.measurement import Measurement
 from harness.report.advice import advise
 from harness.report.ranking import Quality, QualityBasis, Ranking, rankings
 from tests.report.builders import (

@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree
 
+from harness.records.sensitivity import Scan, ScannedUnit
 from harness.report.sensitivity import MOST_ROWS, scan_chart, scan_json, summary, table_rows
-from harness.scan import Scan, ScannedUnit
 
 
 def scan(count: int, *, layers_each: int = 1) -> Scan:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.measurement import ArtifactFacts, Measurement
 from harness.plan import Cell, make_cell
 from harness.profiles import ProfileName
 from harness.recipe import Prune, Recipe
+from harness.records.artifact import ArtifactFacts
+from harness.records.measurement import Measurement
+from harness.records.steps import Figure, LayerReport, StepReport, TrainingReport
 from harness.shorthand import parse_recipe
 from harness.spec import Spec
-from harness.stepreport import Figure, LayerReport, StepReport, TrainingReport
 from harness.store import RunRecord
 from tests.report.builders import DELEGATE, Samples, make_run, measurement, sample_launches
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from harness.goal import Goal, Minimise
-from harness.measurement import CellStatus
 from harness.plan import DELEGATES, make_cell
 from harness.profiles import ProfileName
 from harness.recipe import Precision, Prune, Recipe
+from harness.records.measurement import CellStatus
 from harness.search.points import DropBasis, Findings, Point
 from harness.wire import Format
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.goal import Minimise
-from harness.measurement import Condition, ConditionId
+from harness.records.conditions import Condition, ConditionId
 from harness.search.points import DropBasis, findings
 from harness.shorthand import parse_recipe
 from harness.wire import Format

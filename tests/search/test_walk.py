@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from harness.goal import Goal
-from harness.measurement import CellStatus
 from harness.recipe import Precision, Recipe
+from harness.records.measurement import CellStatus
 from harness.search.points import Findings, Point
 from harness.search.walk import builds_done, next_move
 from harness.wire import Format

@@ -13,7 +13,7 @@ from torch import nn
 
 from harness.errors import BuildError
 from harness.recipe import Distill, FineTune
-from harness.stepreport import Figure
+from harness.records.steps import Figure
 from harness.variants.distill import apply
 from harness.variants.make import make_variant
 from harness.variants.objective import PLAIN

@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.errors import BuildError
 from harness.recipe import FineTune, Sparsify
-from harness.stepreport import Figure
+from harness.records.steps import Figure
 from harness.variants.make import Variant, make_variant
 from harness.variants.sparse import apply
 from harness.variants.step import UnfitError

@@ -11,7 +11,7 @@ from harness.model import ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify
-from harness.stepreport import Figure
+from harness.records.steps import Figure
 from harness.wire import Format
 from tests.models.folders import make_folder
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.errors import BuildError
 from harness.recipe import FineTune, Prune
-from harness.stepreport import TrainingReport
+from harness.records.steps import TrainingReport
 from harness.variants.objective import FINE_TUNING, PLAIN, judge
 from harness.variants.step import UnfitError
 from harness.variants.training import Trained, fine_tune, load_lessons, rate, train

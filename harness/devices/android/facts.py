@@ -9,7 +9,8 @@ from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import SHELL_S, Cable
 from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
 from harness.errors import PhoneTrouble
-from harness.measurement import Condition, ConditionId, DeviceInfo
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import DeviceInfo
 from harness.wire import RunnerInfo
 
 # The runner apps are built for Android 8 and later.

@@ -14,7 +14,7 @@ from harness.devices.android.link import Server
 from harness.devices.android.server import READY, ListedPhone, ensure_server, list_phones, server_of
 from harness.devices.android.state import PhoneState, read_state
 from harness.errors import PhoneError, PhoneTrouble
-from harness.measurement import DeviceInfo
+from harness.records.device import DeviceInfo
 
 # A phone that hangs must not keep the list waiting for long.
 LOOK_S = 8.0

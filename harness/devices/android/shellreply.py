@@ -8,7 +8,7 @@ from harness.devices.android.tools import ShellTool, Told, ToolJob
 from harness.devices.android.tools.tool import failure
 from harness.devices.device import Execution
 from harness.host_runner.runtimes.pte_file import PteFacts
-from harness.measurement import Condition, ConditionId
+from harness.records.conditions import Condition, ConditionId
 from harness.wire import FailureKind, LoadTimes, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
 
 KIND = "android-shell"

@@ -30,7 +30,8 @@ from harness.devices.android.texts import (
     sections,
 )
 from harness.errors import PhoneError
-from harness.measurement import Condition, ConditionId, Readiness
+from harness.records.conditions import Condition, ConditionId
+from harness.records.device import Readiness
 from harness.wire import StateSample
 
 log = logging.getLogger(__name__)

@@ -26,10 +26,10 @@ from harness.devices.android.tether import PhoneOptions
 from harness.errors import PhoneError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
-from harness.measurement import CellStatus, Measurement
 from harness.plan import make_cell
 from harness.profiles import ProfileName
 from harness.progress import Silent
+from harness.records.measurement import CellStatus, Measurement
 from harness.run import Job
 from harness.store import MEASUREMENTS_FILE, RunWriter, load_run, read_reply
 from harness.wire import Delegate, Format

@@ -8,7 +8,7 @@ import pytest
 
 from harness.devices.android.facts import check_facts, emulator_condition, page_condition, parse_facts
 from harness.errors import PhoneError, PhoneTrouble
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.wire import RunnerInfo
 
 TEXT = """@@properties

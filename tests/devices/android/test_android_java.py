@@ -13,7 +13,7 @@ import pytest
 from harness.devices.android.cable import Cable
 from harness.devices.android.phone import open_phone
 from harness.devices.android.tether import PhoneOptions
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.wire import Delegate, FailureKind, ReplyStatus
 from tests.devices.android.jobs import INPUTS, OPERAND, make_work
 from tests.vphone.apkmaker import ApkMaker, ApkPlan

@@ -19,7 +19,7 @@ from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.tether import PhoneOptions
 from harness.devices.android.upkeep import RESTORE_FILE
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from harness.wire import FailureKind, Format, ReplyStatus
 from tests.devices.android.apks import TinyApk, apk_source
 from tests.devices.android.conftest import standin

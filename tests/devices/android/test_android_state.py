@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.devices.android.state import parse_state, state_conditions
-from harness.measurement import ConditionId
+from harness.records.conditions import ConditionId
 from tests.devices.android.phone_texts import BATTERY, FOCUS, THERMAL
 
 TEXT = f"""@@uptime

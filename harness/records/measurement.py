@@ -6,10 +6,12 @@ from them and the digests to compute it again. What was not measured is None, ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.stepreport import StepReport
+from harness.records.artifact import ArtifactFacts
+from harness.records.conditions import Condition
+from harness.records.device import Readiness
 from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 
 # 1 (2026-11): the first.
@@ -24,105 +26,6 @@ class CellStatus(StrEnum):
     BROKEN = "broken"
     FAILED = "failed"
     PENDING = "pending"
-
-
-class ConditionId(StrEnum):
-    """Facts that make a figure less trustworthy."""
-
-    THERMAL = "THERMAL"
-    LOW_BATTERY = "LOW-BATTERY"
-    DEBUGGABLE = "DEBUGGABLE"
-    SHELL = "SHELL"
-    EMULATOR = "EMULATOR"
-    SHARED_HOST = "SHARED-HOST"
-    BUSY_HOST = "BUSY-HOST"
-    DESKTOP_CPU = "DESKTOP-CPU"
-    FALLBACK = "FALLBACK"
-    PARTIAL = "PARTIAL"
-    PAGE_SIZE = "PAGE-SIZE"
-    DEPRECATED = "DEPRECATED"
-    SIMULATED = "SIMULATED"
-    INDICATIVE = "INDICATIVE"
-    UNSTEADY = "UNSTEADY"
-    THROTTLED = "THROTTLED"
-    GATE_TIMEOUT = "GATE-TIMEOUT"
-    RANDOM_WEIGHTS = "RANDOM-WEIGHTS"
-    RANDOM_INPUTS = "RANDOM-INPUTS"
-    RANDOM_CALIBRATION = "RANDOM-CALIBRATION"
-    DATA_FREE = "DATA-FREE"
-    NOT_FINE_TUNED = "NOT-FINE-TUNED"
-    UNVERIFIED = "UNVERIFIED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """One such fact, worded for people."""
-
-    id: ConditionId
-    summary: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceInfo:
-    """What a device is; these facts do not change during a run. ``key`` is what the user typed (``android:SERIAL``).
-
-    ``details`` is what one kind tells and others do not; a phone's ``page_bytes`` is the size of its memory's pages.
-    """
-
-    key: str
-    kind: str
-    model: str
-    os: str
-    cpu: str
-    cores: int
-    memory_bytes: int
-    abi: str
-    details: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactFacts:
-    """The file that ran, and the network in it.
-
-    ``sqnr_db`` and ``agreement`` (0…1) compare it with the float model, ``own_sqnr_db`` with the network that its
-    recipe's graph steps left; None without one. ``compressed_bytes``: deflated. ``parameters`` and ``macs`` (of one
-    call) count the network, ``steps`` is what was done to it, ``kept_float`` which layers a mixed precision spared,
-    ``calibration`` what a calibrated quantiser saw (empty for the others).
-    """
-
-    sha256: str
-    bytes: int
-    sqnr_db: float | None
-    agreement: float | None
-    own_sqnr_db: float | None = None
-    compressed_bytes: int | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    steps: tuple[StepReport, ...] = ()
-    kept_float: tuple[str, ...] = ()
-    calibration: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
-    """What a device tells of itself before and after a launch; what it does not tell is None.
-
-    ``thermal_status`` is ``none`` or a word for how hot; ``hottest_c`` the hottest sensor; ``probe_ns`` the least time
-    of a fixed piece of arithmetic on one core; ``busy`` the share (0…1) of all cores that something is using.
-    """
-
-    thermal_status: str | None = None
-    battery_c: float | None = None
-    battery_percent: float | None = None
-    charging: bool | None = None
-    power_save: bool | None = None
-    hottest_c: float | None = None
-    probe_ns: int | None = None
-    busy: float | None = None
-    governor: str | None = None
-    screen: str | None = None
-    foreground: str | None = None
 
 
 class GateOutcome(StrEnum):

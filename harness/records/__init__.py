@@ -1,0 +1,1 @@
+"""Frozen facts that other stages store, compare and report."""

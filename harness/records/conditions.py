@@ -1,0 +1,43 @@
+"""Conditions: facts that make a figure less trustworthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConditionId(StrEnum):
+    """Facts that make a figure less trustworthy."""
+
+    THERMAL = "THERMAL"
+    LOW_BATTERY = "LOW-BATTERY"
+    DEBUGGABLE = "DEBUGGABLE"
+    SHELL = "SHELL"
+    EMULATOR = "EMULATOR"
+    SHARED_HOST = "SHARED-HOST"
+    BUSY_HOST = "BUSY-HOST"
+    DESKTOP_CPU = "DESKTOP-CPU"
+    FALLBACK = "FALLBACK"
+    PARTIAL = "PARTIAL"
+    PAGE_SIZE = "PAGE-SIZE"
+    DEPRECATED = "DEPRECATED"
+    SIMULATED = "SIMULATED"
+    INDICATIVE = "INDICATIVE"
+    UNSTEADY = "UNSTEADY"
+    THROTTLED = "THROTTLED"
+    GATE_TIMEOUT = "GATE-TIMEOUT"
+    RANDOM_WEIGHTS = "RANDOM-WEIGHTS"
+    RANDOM_INPUTS = "RANDOM-INPUTS"
+    RANDOM_CALIBRATION = "RANDOM-CALIBRATION"
+    DATA_FREE = "DATA-FREE"
+    NOT_FINE_TUNED = "NOT-FINE-TUNED"
+    UNVERIFIED = "UNVERIFIED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One such fact, worded for people."""
+
+    id: ConditionId
+    summary: str
+    detail: str = ""
