@@ -21,11 +21,11 @@ from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import DELEGATES, Build, Cell, make_cell, why_not
-from harness.profiles import PROFILES, ProfileName
 from harness.progress import Progress
-from harness.recipe import Precision
 from harness.run import Job, launch_once
-from harness.shorthand import recipes_of
+from harness.spec.profiles import PROFILES, ProfileName
+from harness.spec.recipe import Precision
+from harness.spec.shorthand import recipes_of
 from harness.support import Backend, why_not_build
 from harness.system.packages import versions_of
 from harness.wire import Delegate, Format, ReplyStatus

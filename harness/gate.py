@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from harness.devices import Device
 from harness.errors import DeviceError
-from harness.profiles import Profile
 from harness.records.device import Readiness
 from harness.records.measurement import GateFacts, GateOutcome
+from harness.spec.profiles import Profile
 from harness.wire import StateSample
 
 COOL = "none"

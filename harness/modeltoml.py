@@ -30,7 +30,7 @@ from harness.modelcard import (
 from harness.partstoml import check_links, read_parts
 from harness.presets import Preset
 from harness.reference import EXTRAS, find_module, is_reference, split_reference
-from harness.spec import check_keys, check_name, decode
+from harness.spec.decode import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
 
 MAX_ELEMENTS = 2**28

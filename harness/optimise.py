@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.cache import Cache
 from harness.errors import UsageError
-from harness.goal import Goal
 from harness.pipeline import (
     Bench,
     Checked,
@@ -28,11 +27,12 @@ from harness.pipeline import (
 )
 from harness.plan import DELEGATES, Cell, Hole, Plan, make_cell, why_not
 from harness.progress import Progress
-from harness.recipe import Recipe
 from harness.search.points import Findings, findings
 from harness.search.ship import SHIP_FILE, ship_spec
 from harness.search.walk import Move, builds_done, next_move
-from harness.spec import Spec
+from harness.spec.goal import Goal
+from harness.spec.recipe import Recipe
+from harness.spec.spec import Spec
 from harness.store import RunRecord, RunWriter, create_run, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Format

@@ -17,7 +17,6 @@ from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel
 from harness.model import ModelCard
 from harness.plan import Cell
-from harness.profiles import Headline, Profile
 from harness.quality import why_garbage
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.conditions import Condition, ConditionId
@@ -31,6 +30,7 @@ from harness.records.measurement import (
     LoadSummary,
     Measurement,
 )
+from harness.spec.profiles import Headline, Profile
 from harness.stats.overtime import by_minute
 from harness.stats.percentiles import median
 from harness.stats.steady import SteadyState

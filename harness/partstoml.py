@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import UnknownNameError, UsageError
 from harness.modelcard import ModelCard, PartCard, SourceKind, Task, last_parts, part_name, takes
-from harness.spec import check_keys, decode
+from harness.spec.decode import check_keys, decode
 
 # Names that can be those of a module's attributes.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -24,14 +24,14 @@ from harness.errors import IncompleteError, InterruptedRunError, StoreError, Usa
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
 from harness.model import ModelCard, ModelOptions, resolve, with_parts
-from harness.phonesettings import AS_IT_IS, check_binaries
 from harness.plan import Build, Cell, Plan, make_plan
-from harness.profiles import PROFILES
 from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.run import Job, unmeasured
-from harness.spec import Spec
+from harness.spec.phone_settings import AS_IT_IS, check_binaries
+from harness.spec.profiles import PROFILES
+from harness.spec.spec import Spec
 from harness.store import (
     AB_FILE,
     ModelFacts,

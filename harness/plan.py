@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.modelcard import ModelCard, SourceKind
-from harness.phonesettings import PhoneRunner, PhoneSettings
-from harness.profiles import ProfileName
-from harness.recipe import AS_IS, Recipe
-from harness.spec import Spec
+from harness.spec.phone_settings import PhoneRunner, PhoneSettings
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import AS_IS, Recipe
+from harness.spec.spec import Spec
 from harness.support import Backend, why_not_build
 from harness.wire import Delegate, Format
 

@@ -20,8 +20,8 @@ from harness.devices import Device, Execution
 from harness.gate import Gate
 from harness.outcome import Job, Launched, Seen, failed_measurement, good_measurement
 from harness.plan import Cell
-from harness.profiles import SECOND_NS
 from harness.records.measurement import CellStatus, GateFacts, Measurement
+from harness.spec.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
 from harness.stats.summary import Launch, summarise_calls

@@ -30,12 +30,12 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError, UsageError
-from harness.goal import Goal
 from harness.plan import Plan
 from harness.records.device import DeviceInfo
 from harness.records.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.records.measurement import Measurement
-from harness.spec import Spec
+from harness.spec.goal import Goal
+from harness.spec.spec import Spec
 from harness.system.files import storage_errors, write_whole
 from harness.wire import RunReply, decode_reply
 

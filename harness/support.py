@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from harness.recipe import Precision, Recipe
+from harness.spec.recipe import Precision, Recipe
 from harness.wire import Format
 
 

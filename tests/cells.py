@@ -14,11 +14,11 @@ from harness.artifacts.manifest import Artifact
 from harness.devices import Execution
 from harness.devices.fake import fake_info
 from harness.plan import make_cell
-from harness.profiles import PROFILES, ProfileName
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness
 from harness.records.measurement import Measurement
 from harness.run import Job, measure
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import (
     Delegate,
     Failure,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from harness.artifacts.stage import BuildOrder
 from harness.model import ModelCard
 from harness.plan import Build
-from harness.recipe import AS_IS, Recipe
-from harness.shorthand import recipes_of
+from harness.spec.recipe import AS_IS, Recipe
+from harness.spec.shorthand import recipes_of
 
 
 def order(

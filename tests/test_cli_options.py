@@ -14,8 +14,8 @@ from harness.cli.options import cache_folder, places_options, spec_from, spec_op
 from harness.errors import UnknownNameError, UsageError
 from harness.plan import Plan
 from harness.records.measurement import CellStatus, Measurement
-from harness.shorthand import default_recipes
-from harness.spec import Spec
+from harness.spec.shorthand import default_recipes
+from harness.spec.spec import Spec
 from harness.wire import Delegate, Failure, FailureKind, Format
 from tests.report.builders import make_run
 

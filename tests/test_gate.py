@@ -10,9 +10,9 @@ import pytest
 from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
 from harness.gate import COMPUTER, PHONE, Gate, why_discard, why_refuse, why_wait
-from harness.profiles import PROFILES, ProfileName
 from harness.records.device import Readiness
 from harness.records.measurement import GateFacts, GateOutcome
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import StateSample
 
 COOL = Readiness(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
-from harness.goal import Goal, Minimise, read_drop, read_minimise
+from harness.spec.goal import Goal, Minimise, read_drop, read_minimise
 
 
 @pytest.mark.parametrize(("text", "share"), [("1pp", 0.01), ("0.5 pp", 0.005), ("0pp", 0.0), ("12pp", 0.12)])

@@ -15,9 +15,9 @@ from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
 from harness.gate import Gate
 from harness.lanes import Left, Table, measure_jobs
 from harness.plan import make_cell
-from harness.profiles import ProfileName
 from harness.progress import Silent
 from harness.run import Job
+from harness.spec.profiles import ProfileName
 from harness.store import RunWriter
 from harness.wire import Delegate, Format, RunRequest
 from tests.cells import Scripted, job, ok

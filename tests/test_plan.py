@@ -9,12 +9,12 @@ import pytest
 
 from harness.errors import UsageError
 from harness.modelcard import ModelCard, SourceKind
-from harness.phonesettings import PhoneRunner
 from harness.plan import DELEGATES, Build, Plan, make_plan
-from harness.profiles import ProfileName
-from harness.recipe import AS_IS
-from harness.shorthand import default_recipes
-from harness.spec import DEFAULT_FORMATS, Spec
+from harness.spec.phone_settings import PhoneRunner
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import AS_IS
+from harness.spec.shorthand import default_recipes
+from harness.spec.spec import DEFAULT_FORMATS, Spec
 from harness.support import Backend
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.artifacts.prepared import PreparedModel
-from harness.profiles import ProfileName
 from harness.records.artifact import CalibrationSource
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness
 from harness.records.measurement import GateOutcome
+from harness.spec.profiles import ProfileName
 from harness.wire import (
     Delegate,
     DeviceStates,

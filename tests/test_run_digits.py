@@ -13,11 +13,11 @@ from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
 from harness.model import ModelOptions, resolve
 from harness.plan import make_cell
-from harness.profiles import PROFILES, ProfileName
 from harness.progress import Silent
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
 from harness.run import Job
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import (
     Delegate,
     FailureKind,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import UsageError
-from harness.recipe import KeepFloat
 from harness.records.sensitivity import Scan, ScannedUnit, check_inputs, kept_layers
+from harness.spec.recipe import KeepFloat
 
 LAYERS = tuple(f"block.{i}" for i in range(30))
 

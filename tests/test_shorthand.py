@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from harness.errors import UnknownNameError, UsageError
-from harness.recipe import (
+from harness.spec.read import read_recipe
+from harness.spec.recipe import (
     CalibrationFrom,
     Cluster,
     Fuse,
@@ -20,8 +21,7 @@ from harness.recipe import (
     Sparsify,
     Step,
 )
-from harness.shorthand import WORDS, parse_recipe, recipe_values, recipes_of
-from harness.spec import read_recipe
+from harness.spec.shorthand import WORDS, parse_recipe, recipe_values, recipes_of
 
 
 @pytest.mark.parametrize(

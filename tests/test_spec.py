@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from harness.errors import UnknownNameError, UsageError
-from harness.phonesettings import Binary, Clocks, Cores, PhoneRunner
-from harness.profiles import ProfileName
-from harness.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
-from harness.shorthand import default_recipes
-from harness.spec import KEYS, Spec, make_spec, read_spec
+from harness.spec.phone_settings import Binary, Clocks, Cores, PhoneRunner
+from harness.spec.profiles import ProfileName
+from harness.spec.read import KEYS, make_spec, read_spec
+from harness.spec.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
+from harness.spec.shorthand import default_recipes
+from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
 WHOLE = """

@@ -14,7 +14,7 @@ import pytest
 from harness.errors import StoreError, UsageError
 from harness.plan import Plan
 from harness.records.measurement import CellStatus, Measurement
-from harness.spec import Spec
+from harness.spec.spec import Spec
 from harness.store import (
     LATEST,
     MEASUREMENTS_FILE,

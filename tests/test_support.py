@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.recipe import Precision, Recipe
-from harness.shorthand import parse_recipe
+from harness.spec.recipe import Precision, Recipe
+from harness.spec.shorthand import parse_recipe
 from harness.support import Backend, why_not_build
 from harness.wire import Format
 

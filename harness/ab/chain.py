@@ -23,11 +23,12 @@ from harness.model import ModelCard, ModelOptions, resolve
 from harness.outcome import Job, Seen, failed_measurement, good_measurement
 from harness.pipeline import Places, gates_of, model_facts, new_head
 from harness.plan import Cell, Plan, make_plan
-from harness.profiles import PROFILES, ProfileName
 from harness.progress import Progress
-from harness.recipe import AS_IS
-from harness.shorthand import recipes_of
-from harness.spec import Spec, make_spec
+from harness.spec.profiles import PROFILES, ProfileName
+from harness.spec.read import make_spec
+from harness.spec.recipe import AS_IS
+from harness.spec.shorthand import recipes_of
+from harness.spec.spec import Spec
 from harness.store import AB_FILE, RunRecord, RunWriter, create_run, write_text
 from harness.system.clock import utc_now
 

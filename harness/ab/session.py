@@ -14,8 +14,8 @@ from typing import Protocol
 
 from harness.gate import Gate
 from harness.outcome import Job, Seen
-from harness.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.run import Keeper, Launches
+from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
 from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
 

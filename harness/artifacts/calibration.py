@@ -15,7 +15,7 @@ from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_
 from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
 from harness.model import ModelCard, Task, load_network
-from harness.recipe import CalibrationFrom
+from harness.spec.recipe import CalibrationFrom
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
 from harness.variants.datafree import from_batch_norms, from_ranges

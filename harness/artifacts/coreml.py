@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.source import FloatModel, UnsupportedError
-from harness.recipe import Quantisation, Recipe
+from harness.spec.recipe import Quantisation, Recipe
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,8 @@ from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PAC
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
 from harness.plan import Build
-from harness.recipe import Recipe
 from harness.records.sensitivity import REVISION
+from harness.spec.recipe import Recipe
 from harness.system.packages import versions_of
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.source import UnsupportedError
 from harness.errors import BuildError
-from harness.recipe import Recipe
+from harness.spec.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from harness.recipe import Fuse, Recipe
 from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
+from harness.spec.recipe import Fuse, Recipe
 from harness.support import Backend
 from harness.wire import Format, TensorSpec
 

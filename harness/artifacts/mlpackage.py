@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.artifacts.coreml import import_coremltools, quantised
 from harness.artifacts.source import FloatModel, UnsupportedError
-from harness.recipe import Precision, Recipe
+from harness.spec.recipe import Precision, Recipe
 from harness.support import Backend
 from harness.wire import DType
 

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from harness.recipe import Observer
+from harness.spec.recipe import Observer
 from harness.wire.tensors import Array
 
 # The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).

@@ -21,7 +21,7 @@ from harness.artifacts.onnx_quantise import (
     with_matrix_products,
 )
 from harness.artifacts.source import FloatModel, no_precision
-from harness.recipe import Precision, Quantisation, Recipe
+from harness.spec.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from harness.artifacts.observers import AVERAGING, PERCENTILE
-from harness.recipe import Observer, Quantisation
+from harness.spec.recipe import Observer, Quantisation
 from harness.wire.tensors import Array
 
 Feed = dict[str, Array]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.coreml import import_coremltools, quantised
 from harness.artifacts.source import FloatModel, UnsupportedError
-from harness.recipe import Precision, Recipe
+from harness.spec.recipe import Precision, Recipe
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.source import FloatModel, UnsupportedError
-from harness.recipe import Precision, Recipe
+from harness.spec.recipe import Precision, Recipe
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from harness.artifacts.manifest import read_record
 from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.errors import UsageError
 from harness.model import Task
-from harness.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
 from harness.records.sensitivity import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers
+from harness.spec.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
 from harness.system.packages import versions_of
 from harness.variants.sensitivity import scan_network
 from harness.variants.simulate import is_layer

@@ -12,8 +12,8 @@ from harness.artifacts.tasks import PrepareTask, ScanTask, WorkerResult, WorkerT
 from harness.errors import BuildError, UsageError
 from harness.model import ModelCard, source_key
 from harness.progress import Progress
-from harness.recipe import Quantisation
 from harness.records.sensitivity import DEFAULT_INPUTS, Scan, check_inputs
+from harness.spec.recipe import Quantisation
 
 
 def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int = DEFAULT_INPUTS) -> Scan:

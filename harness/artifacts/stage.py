@@ -20,7 +20,7 @@ from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTa
 from harness.model import ModelCard, SourceKind, source_key
 from harness.plan import Build
 from harness.progress import Progress
-from harness.recipe import Precision, Recipe, Step
+from harness.spec.recipe import Precision, Recipe, Step
 from harness.wire import Format
 
 # About what one artifact of a mobile-sized network takes; only the proportions matter.

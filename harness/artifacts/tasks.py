@@ -13,8 +13,8 @@ from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import Varied
 from harness.model import ModelCard
 from harness.plan import Build
-from harness.recipe import Recipe, Step
 from harness.records.sensitivity import Scan
+from harness.spec.recipe import Recipe, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from harness.artifacts.layers import kept_layers, nothing_kept, nothing_quantise
 from harness.artifacts.source import FloatModel, no_precision
 from harness.artifacts.tflite_layout import channels_last_source
 from harness.artifacts.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
-from harness.recipe import Precision, Quantisation, Recipe
+from harness.spec.recipe import Precision, Quantisation, Recipe
 from harness.support import Backend
 
 

@@ -10,7 +10,7 @@ from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.source import UnsupportedError, no_precision
 from harness.kerasmodel import KerasModel, load_keras
 from harness.model import ModelCard
-from harness.recipe import CalibrationFrom, Precision, Quantisation, Recipe
+from harness.spec.recipe import CalibrationFrom, Precision, Quantisation, Recipe
 from harness.support import Backend
 from harness.wire import Format
 

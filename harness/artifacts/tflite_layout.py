@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.artifacts.layout import channels_last, is_image, to_channels_last
 from harness.artifacts.source import FloatModel, UnsupportedError
-from harness.recipe import CalibrationFrom
+from harness.spec.recipe import CalibrationFrom
 from harness.wire.tensors import Array
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.artifacts.layers import is_within
 from harness.artifacts.observers import Histogram, empty_histogram, least_error_range, percentile_range
-from harness.recipe import Observer, Precision, Recipe
+from harness.spec.recipe import Observer, Precision, Recipe
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:

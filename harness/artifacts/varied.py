@@ -19,8 +19,8 @@ from harness import __version__
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
 from harness.artifacts.prepared import Prepared, PreparedModel
-from harness.recipe import Recipe, Step
 from harness.records.steps import StepReport
+from harness.spec.recipe import Recipe, Step
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
 from harness.wire import TensorSpec

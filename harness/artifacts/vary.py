@@ -25,7 +25,7 @@ from harness.data import Dataset, Split
 from harness.errors import BuildError
 from harness.model import ModelCard, SourceKind, load_network
 from harness.partdata import load_data
-from harness.recipe import Step
+from harness.spec.recipe import Step
 from harness.system.files import file_sha256
 from harness.variants.make import Variant, count_macs, make_variant
 from harness.variants.step import StepContext, UnfitError

@@ -51,8 +51,8 @@ from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
 from harness.model import ModelCard, SourceKind, load_network
 from harness.plan import DELEGATES
-from harness.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.records.artifact import CalibrationSource
+from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.support import RUN_HERE, Backend
 from harness.system.child_process import end_with_parent
 from harness.system.files import file_sha256

@@ -72,7 +72,7 @@ def ab(
 
 def _request(a: str, b: str, device: str, given: dict[str, Any]) -> Any:
     from harness.ab import ABRequest, PairPlan
-    from harness.spec import make_spec
+    from harness.spec.read import make_spec
 
     pairs, most = given["pairs"], max(given["pairs"], given["most_pairs"])
     values = {key: given[key] for key in ("threads", "timeout", "data", "seed", "random_weights")}

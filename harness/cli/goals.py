@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness.goal import DEFAULT_BUDGET, DEFAULT_MAX_DROP, DEFAULT_SECONDS, Goal, Minimise, read_drop, read_minimise
+from harness.spec.goal import (
+    DEFAULT_BUDGET,
+    DEFAULT_MAX_DROP,
+    DEFAULT_SECONDS,
+    Goal,
+    Minimise,
+    read_drop,
+    read_minimise,
+)
 
 
 def make_goal(*, max_drop: str | None, minimise: str | None, budget: int | None, seconds: float | None) -> Goal:

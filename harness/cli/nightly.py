@@ -13,7 +13,7 @@ from harness.cli.options import history_option, history_place, json_option, plac
 if TYPE_CHECKING:
     from harness.nightly.night import Tools
     from harness.nightly.record import NightRecord
-    from harness.spec import Spec
+    from harness.spec.spec import Spec
 
 ARL0S = ("500", "1000", "2000", "5000")
 
@@ -82,8 +82,8 @@ def _tools(results: Path, given: dict[str, object]) -> Tools:
 
 
 def _spec(path: Path) -> Spec:
-    from harness.profiles import ProfileName
-    from harness.spec import make_spec, read_spec
+    from harness.spec.profiles import ProfileName
+    from harness.spec.read import make_spec, read_spec
 
     values = read_spec(path)
     return make_spec({"profile": ProfileName.STANDARD.value, **values}, where=str(path))

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from harness.pipeline import Places
-    from harness.spec import Spec
+    from harness.spec.spec import Spec
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -144,7 +144,7 @@ def places(results: Path, cache_dir: Path | None) -> Places:
 
 def spec_from(spec_file: Path | None, given: dict[str, Any]) -> Spec:
     """Return the spec of a file with the options of the command line over it. Raises `UsageError`."""
-    from harness.spec import KEYS, make_spec, read_spec
+    from harness.spec.read import KEYS, make_spec, read_spec
 
     values = _with_numbers(read_spec(spec_file)) if spec_file else {}
     if spec_file:

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, replace
 
 from harness.plan import Cell
-from harness.profiles import PROFILES
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, Metric
+from harness.spec.profiles import PROFILES
 from harness.stats.bootstrap import mean_interval
 from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior

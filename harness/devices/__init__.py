@@ -23,8 +23,8 @@ from harness.devices.fake import check_fake_key, fake_info, open_fake
 from harness.devices.host import open_host
 from harness.devices.host_facts import host_info
 from harness.errors import DeviceError, UnknownNameError
-from harness.phonesettings import AS_IT_IS, PhoneSettings
 from harness.records.device import DeviceInfo
+from harness.spec.phone_settings import AS_IT_IS, PhoneSettings
 
 __all__ = [
     "DEVICES",

@@ -30,7 +30,7 @@ from harness.nightly.sessions import Bench, confirm_all
 from harness.pipeline import Part, Places
 from harness.progress import Progress
 from harness.records.metrics import Metric
-from harness.spec import Spec
+from harness.spec.spec import Spec
 from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
 from harness.store import RUN_FILE, RunRecord, load_run, new_run_id
 from harness.system.clock import utc_now

@@ -17,7 +17,7 @@ import msgspec
 from harness.errors import StoreError, UsageError
 from harness.history.records import Decision
 from harness.records.metrics import Metric
-from harness.spec import Spec
+from harness.spec.spec import Spec
 from harness.stats.screening import ARL0
 from harness.store import REPLIES_FOLDER
 from harness.system.files import storage_errors, write_whole

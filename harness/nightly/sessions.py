@@ -25,9 +25,9 @@ from harness.nightly.screening import EXACT
 from harness.outcome import Job
 from harness.pipeline import Checked, Places, gates_of
 from harness.plan import Cell
-from harness.profiles import PROFILES, ProfileName
 from harness.progress import Progress
 from harness.records.measurement import Measurement
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.store import RunRecord, load_run
 
 Nights = Mapping[str, Sequence[Night]]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError, suggestion
-from harness.recipe import KeepFloat
+from harness.spec.recipe import KeepFloat
 
 # 1 (2026-11): the first.
 SCHEMA = 1

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.profiles import PROFILES
-from harness.recipe import Precision
 from harness.records.conditions import ConditionId
 from harness.records.metrics import METRICS, Metric
 from harness.report import units
 from harness.report.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
 from harness.report.view import CellView, labels, memory_growth
+from harness.spec.profiles import PROFILES
+from harness.spec.recipe import Precision
 
 # Told once for the whole run by the profile itself, or by the sentence on desktop CPUs.
 _SAID_ELSEWHERE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)

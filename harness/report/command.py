@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shlex
 
-from harness.goal import Goal
-from harness.spec import Spec
+from harness.spec.goal import Goal
+from harness.spec.spec import Spec
 
 
 def command_line(spec: Spec, goal: Goal | None = None) -> str:

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from harness.recipe import Precision
+from harness.spec.recipe import Precision
 from harness.wire import Format
 
 if TYPE_CHECKING:

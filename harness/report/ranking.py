@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.recipe import AS_IS, Precision
 from harness.records.conditions import ConditionId
 from harness.records.metrics import METRICS, Metric
 from harness.report.view import CellView, cell_views, groups, ok_views
+from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
 from harness.store import ModelFacts, RunRecord
 

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from harness.plan import Cell
-from harness.recipe import Precision
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.measurement import Accuracy, CellStatus, Fidelity, LatencySummary, LoadSummary, Measurement
 from harness.report.parts import parts_comparisons
+from harness.spec.recipe import Precision
 from harness.store import RunRecord
 from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.goal import Goal, Minimise
 from harness.plan import Cell
-from harness.recipe import Precision, Recipe
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import METRICS, Metric
+from harness.spec.goal import Goal, Minimise
+from harness.spec.recipe import Precision, Recipe
 from harness.stats.pareto import pareto_front
 from harness.store import RunRecord
 

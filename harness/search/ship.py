@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.search.points import Point
-from harness.shorthand import recipe_values
-from harness.spec import Spec
+from harness.spec.shorthand import recipe_values
+from harness.spec.spec import Spec
 
 SHIP_FILE = "ship.toml"
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from harness.recipe import KeepFloat, Precision, Prune, Quantisation, Recipe
 from harness.records.measurement import CellStatus
 from harness.search.points import Findings, Point
-from harness.shorthand import MIXED_SHARE
+from harness.spec.recipe import KeepFloat, Precision, Prune, Quantisation, Recipe
+from harness.spec.shorthand import MIXED_SHARE
 from harness.wire import Format
 
 # Shares of the layers kept in float, one after the other while the quality is still lost.

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.recipe import Cluster
 from harness.records.steps import Figure, LayerReport
+from harness.spec.recipe import Cluster
 from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import fine_tune, require_data

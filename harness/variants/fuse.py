@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.recipe import Fuse
 from harness.records.steps import Figure, LayerReport
+from harness.spec.recipe import Fuse
 from harness.variants.step import Outcome, StepContext, UnfitError
 
 if TYPE_CHECKING:

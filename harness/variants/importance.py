@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from harness.errors import BuildError
 from harness.modelcard import Task
-from harness.recipe import Importance
+from harness.spec.recipe import Importance
 from harness.variants.channels import ChannelGroup
 from harness.variants.step import StepContext
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
-from harness.recipe import LowRank
 from harness.records.steps import Figure, LayerReport
+from harness.spec.recipe import LowRank
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import fine_tune
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
-from harness.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
 from harness.records.steps import StepReport
+from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
 from harness.variants import cluster, distill, fuse, lowrank, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
 

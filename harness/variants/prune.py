@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from harness.errors import BuildError, suggestion
-from harness.recipe import Prune, Scope
 from harness.records.steps import Figure, LayerReport
+from harness.spec.recipe import Prune, Scope
 from harness.variants.channels import ChannelGroup, channel_groups
 from harness.variants.importance import rating
 from harness.variants.step import Outcome, StepContext, UnfitError

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import MissingPackageError
-from harness.recipe import Qat, training_of
+from harness.spec.recipe import Qat, training_of
 from harness.variants.examples import Examples, outputs_of
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import load_lessons, train

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import BuildError
-from harness.recipe import Sparsify
 from harness.records.steps import Figure, LayerReport
+from harness.spec.recipe import Sparsify
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.surgery import Surgery
 from harness.variants.training import Trained, fine_tune

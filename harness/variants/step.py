@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from harness.data import Dataset
 from harness.errors import BuildError
 from harness.modelcard import ModelCard
-from harness.recipe import Step
 from harness.records.steps import Figure, LayerReport, TrainingReport
+from harness.spec.recipe import Step
 from harness.wire import TensorSpec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.recipe import Sparsify
+from harness.spec.recipe import Sparsify
 
 if TYPE_CHECKING:
     import torch

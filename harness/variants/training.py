@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from harness.data import Dataset
 from harness.errors import BuildError
-from harness.recipe import Damaging, FineTune, training_of
 from harness.records.steps import TrainingReport
+from harness.spec.recipe import Damaging, FineTune, training_of
 from harness.variants.examples import Examples, check_batches, load_examples, outputs_of
 from harness.variants.objective import FINE_TUNING, Judgement, Objective, judge, loss_of
 from harness.variants.step import StepContext

@@ -22,7 +22,7 @@ from harness.artifacts.prepared import (
     PreparedModel,
 )
 from harness.model import ModelCard, SourceKind, Task
-from harness.shorthand import parse_recipe
+from harness.spec.shorthand import parse_recipe
 from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, DType, Format, TensorSpec
 from harness.wire.tensors import write_tensors

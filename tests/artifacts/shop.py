@@ -15,8 +15,8 @@ from torch import nn
 from harness.artifacts.source import Exporter, FloatModel
 from harness.artifacts.worker import EXPORTERS
 from harness.host_runner.runtimes import open_session, run_once
-from harness.recipe import KeepFloat, Recipe
-from harness.shorthand import parse_recipe
+from harness.spec.recipe import KeepFloat, Recipe
+from harness.spec.shorthand import parse_recipe
 from harness.support import Backend
 from harness.wire import Delegate, DType, Format, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array

@@ -14,7 +14,7 @@ from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import CALIBRATION_FILE
 from harness.errors import UsageError
 from harness.model import ModelOptions, resolve, source_key
-from harness.recipe import CalibrationFrom
+from harness.spec.recipe import CalibrationFrom
 from harness.variants.step import UnfitError
 from tests.models.folders import CARD, make_folder
 

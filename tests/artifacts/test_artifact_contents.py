@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.artifacts.manifest import Manifest
-from harness.spec import DEFAULT_FORMATS
+from harness.spec.spec import DEFAULT_FORMATS
 from harness.wire import Format
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.artifacts.observers import AVERAGING, Histogram, empty_histogram, least_error_range, percentile_range
-from harness.recipe import Observer
+from harness.spec.recipe import Observer
 from harness.wire import Format
 from harness.wire.tensors import Array
 from tests.artifacts.shop import Shop, make_network, read_content, recipe

@@ -11,7 +11,7 @@ from harness.errors import BuildError, UsageError
 from harness.model import ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
-from harness.recipe import KeepFloat, Precision, Quantisation, Recipe
+from harness.spec.recipe import KeepFloat, Precision, Quantisation, Recipe
 from harness.wire import Format
 from tests.artifacts.builders import CARD
 from tests.models.folders import make_folder

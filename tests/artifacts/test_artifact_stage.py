@@ -14,9 +14,9 @@ from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
-from harness.recipe import AS_IS
-from harness.shorthand import default_recipes, parse_recipe
-from harness.spec import DEFAULT_FORMATS
+from harness.spec.recipe import AS_IS
+from harness.spec.shorthand import default_recipes, parse_recipe
+from harness.spec.spec import DEFAULT_FORMATS
 from harness.support import Backend
 from harness.wire import Format
 from tests.models.folders import CARD, make_folder

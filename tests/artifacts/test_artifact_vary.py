@@ -19,7 +19,7 @@ from harness.model import ModelCard, ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.records.steps import Figure
-from harness.shorthand import parse_recipe
+from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
 from tests.models.folders import CARD, make_folder
 from tests.orders import order

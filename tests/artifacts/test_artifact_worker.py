@@ -19,9 +19,9 @@ from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, Worke
 from harness.artifacts.worker import Worker
 from harness.model import ModelCard, ModelOptions, resolve, source_key
 from harness.plan import Build
-from harness.recipe import AS_IS
 from harness.records.artifact import CalibrationSource
-from harness.shorthand import parse_recipe
+from harness.spec.recipe import AS_IS
+from harness.spec.shorthand import parse_recipe
 from harness.support import Backend
 from harness.wire import DType, Format
 from tests.artifacts.builders import onnx_file

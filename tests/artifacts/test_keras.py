@@ -16,7 +16,7 @@ from harness.model import ModelCard, ModelOptions, SourceKind, resolve, source_k
 from harness.plan import Build, make_plan
 from harness.progress import Silent
 from harness.records.artifact import CalibrationSource
-from harness.spec import Spec
+from harness.spec.spec import Spec
 from harness.wire import Format
 from tests.models.folders import make_folder
 from tests.orders import order

@@ -15,8 +15,8 @@ from harness.artifacts.worker import EXPORTERS
 from harness.devices import open_device
 from harness.model import ModelCard, source_key
 from harness.plan import make_cell
-from harness.profiles import PROFILES, ProfileName
 from harness.run import Job, launch_once
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import Delegate, Format, ReplyStatus
 from tests.artifacts.tiny import IMAGE_NETWORK, Bench, image_card
 

@@ -10,7 +10,7 @@ from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, Worke
 from harness.artifacts.worker import Worker
 from harness.model import ModelCard, ModelOptions, resolve, source_key
 from harness.plan import Build
-from harness.shorthand import parse_recipe
+from harness.spec.shorthand import parse_recipe
 from harness.support import Backend
 from harness.wire import Format
 from tests.models.folders import make_folder

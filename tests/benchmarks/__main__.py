@@ -27,11 +27,11 @@ from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model import ModelOptions, resolve
 from harness.plan import Build, make_cell, make_plan
-from harness.profiles import PROFILES, ProfileName
 from harness.progress import Silent
 from harness.records.measurement import CellStatus
 from harness.run import Job, make_request, measure
-from harness.spec import Spec
+from harness.spec.profiles import PROFILES, ProfileName
+from harness.spec.spec import Spec
 from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.benchmarks.history import history

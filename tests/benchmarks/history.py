@@ -23,8 +23,8 @@ from harness.history.ingest import append
 from harness.history.queries import latest, nights_of
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
 from harness.plan import Cell, make_cell
-from harness.profiles import ProfileName
 from harness.records.metrics import Metric
+from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 
 SERIES, NIGHTS, MORE_NIGHTS, ASKED = 27_000, 370, 5, 200

@@ -11,10 +11,10 @@ import pytest
 from harness.compare import Comparison, Margins, compare_runs
 from harness.compare.words import comparison_json, comparison_rows
 from harness.plan import Cell, make_cell
-from harness.profiles import ProfileName
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement, TaskScores
 from harness.records.metrics import Metric
+from harness.spec.profiles import ProfileName
 from harness.stats.verdicts import Verdict
 from harness.store import RunRecord
 from harness.wire import Delegate, Format, RunnerInfo

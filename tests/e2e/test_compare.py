@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from harness.cli import cli
 from harness.plan import Plan, make_cell
-from harness.profiles import ProfileName
-from harness.spec import Spec
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import Spec
 from harness.store import RunHead, create_run
 from harness.wire import Delegate, Format
 from tests.compare.test_compare_runs import LEVEL, timed

@@ -21,10 +21,10 @@ from harness.nightly.artifacts import keep_artifacts
 from harness.nightly.night import Tools
 from harness.pipeline import Places, run
 from harness.plan import make_cell
-from harness.profiles import ProfileName
 from harness.progress import Silent
 from harness.records.metrics import Metric
-from harness.spec import Spec
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 from tests.history.nights import run_facts
 from tests.orders import order

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.model import Task
 from harness.plan import Cell, Hole, Plan, make_cell
-from harness.profiles import ProfileName
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
@@ -22,7 +21,8 @@ from harness.records.measurement import (
     LoadSummary,
     Measurement,
 )
-from harness.spec import DEFAULT_FORMATS, Spec
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from harness.profiles import ProfileName
 from harness.report.command import command_line
-from harness.spec import Spec
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
 

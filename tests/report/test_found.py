@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.goal import Goal, Minimise
 from harness.records.conditions import ConditionId
 from harness.report.command import command_line
 from harness.report.found import findings_of, found_json, front_rows, headline, notes
 from harness.report.html import render_html
 from harness.search.points import DropBasis
-from harness.shorthand import parse_recipe
+from harness.spec.goal import Goal, Minimise
+from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
 from tests.report.wide import like_samples, wide_run
 from tests.search.found import findings_of as made_up

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from harness.plan import Cell
-from harness.profiles import ProfileName
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import Measurement
 from harness.report.advice import advise
 from harness.report.ranking import Quality, QualityBasis, Ranking, rankings
+from harness.spec.profiles import ProfileName
 from tests.report.builders import (
     DESKTOP,
     FACTS,

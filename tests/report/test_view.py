@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from harness.plan import Hole, make_cell
-from harness.profiles import ProfileName
 from harness.records.measurement import CellStatus
 from harness.report.view import cell_views, groups, labels, memory_growth, show_json
+from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 from tests.report.builders import broken, cells, failed, host_run, make_run, measurement, phone_run
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.plan import Cell, make_cell
-from harness.profiles import ProfileName
-from harness.recipe import Prune, Recipe
 from harness.records.artifact import ArtifactFacts
 from harness.records.measurement import Measurement
 from harness.records.steps import Figure, LayerReport, StepReport, TrainingReport
-from harness.shorthand import parse_recipe
-from harness.spec import Spec
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import Prune, Recipe
+from harness.spec.shorthand import parse_recipe
+from harness.spec.spec import Spec
 from harness.store import RunRecord
 from tests.report.builders import DELEGATE, Samples, make_run, measurement, sample_launches
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from harness.goal import Goal, Minimise
 from harness.plan import DELEGATES, make_cell
-from harness.profiles import ProfileName
-from harness.recipe import Precision, Prune, Recipe
 from harness.records.measurement import CellStatus
 from harness.search.points import DropBasis, Findings, Point
+from harness.spec.goal import Goal, Minimise
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import Precision, Prune, Recipe
 from harness.wire import Format
 
 GOAL = Goal(max_drop=0.01, minimise=Minimise.SIZE)

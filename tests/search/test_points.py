@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.goal import Minimise
 from harness.records.conditions import Condition, ConditionId
 from harness.search.points import DropBasis, findings
-from harness.shorthand import parse_recipe
+from harness.spec.goal import Minimise
+from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
 from tests.report.builders import cells, make_run, measurement
 from tests.search.found import GOAL, findings_of, point

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.goal import Goal
-from harness.recipe import Precision, Recipe
 from harness.records.measurement import CellStatus
 from harness.search.points import Findings, Point
 from harness.search.walk import builds_done, next_move
+from harness.spec.goal import Goal
+from harness.spec.recipe import Precision, Recipe
 from harness.wire import Format
 from tests.search.found import FORMATS, GOAL, Rule, breaks_at, findings_of, point, ratio_of
 

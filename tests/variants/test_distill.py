@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from harness.errors import BuildError
-from harness.recipe import Distill, FineTune
 from harness.records.steps import Figure
+from harness.spec.recipe import Distill, FineTune
 from harness.variants.distill import apply
 from harness.variants.make import make_variant
 from harness.variants.objective import PLAIN

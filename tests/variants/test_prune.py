@@ -12,8 +12,8 @@ from torch import nn
 
 from harness.errors import BuildError
 from harness.modelcard import Task
-from harness.recipe import FineTune, Importance, Prune, Scope
 from harness.records.steps import Figure
+from harness.spec.recipe import FineTune, Importance, Prune, Scope
 from harness.variants import channels
 from harness.variants.make import make_variant
 from harness.variants.prune import Pruned, prune

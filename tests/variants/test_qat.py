@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.recipe import FineTune, Qat
+from harness.spec.recipe import FineTune, Qat
 from harness.variants.make import Variant, make_variant
 from harness.variants.objective import PLAIN
 from harness.variants.qat import apply

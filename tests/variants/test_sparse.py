@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from harness.errors import BuildError
-from harness.recipe import FineTune, Sparsify
 from harness.records.steps import Figure
+from harness.spec.recipe import FineTune, Sparsify
 from harness.variants.make import Variant, make_variant
 from harness.variants.sparse import apply
 from harness.variants.step import UnfitError

@@ -10,8 +10,8 @@ from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.model import ModelOptions, resolve
 from harness.plan import Build
 from harness.progress import Silent
-from harness.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify
 from harness.records.steps import Figure
+from harness.spec.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify
 from harness.wire import Format
 from tests.models.folders import make_folder
 

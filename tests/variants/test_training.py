@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from harness.errors import BuildError
-from harness.recipe import FineTune, Prune
 from harness.records.steps import TrainingReport
+from harness.spec.recipe import FineTune, Prune
 from harness.variants.objective import FINE_TUNING, PLAIN, judge
 from harness.variants.step import UnfitError
 from harness.variants.training import Trained, fine_tune, load_lessons, rate, train

@@ -13,9 +13,9 @@ from harness.artifacts.prepare import weights_sha256
 from harness.artifacts.source import FloatModel
 from harness.artifacts.worker import deflated_size
 from harness.errors import BuildError
-from harness.recipe import Cluster, FineTune, Recipe
 from harness.records.steps import Figure
-from harness.shorthand import parse_recipe
+from harness.spec.recipe import Cluster, FineTune, Recipe
+from harness.spec.shorthand import parse_recipe
 from harness.variants import cluster
 from harness.variants.make import Variant, make_variant
 from harness.variants.step import StepContext, UnfitError

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from harness.artifacts.prepare import weights_sha256
-from harness.recipe import Fuse
 from harness.records.steps import Figure, StepReport
+from harness.spec.recipe import Fuse
 from harness.variants.fuse import NOTHING
 from harness.variants.make import make_variant
 from harness.variants.step import UnfitError

@@ -8,9 +8,9 @@ from torch import nn
 
 from harness.artifacts.prepare import weights_sha256
 from harness.errors import BuildError
-from harness.recipe import FineTune, LowRank
 from harness.records.steps import Figure
-from harness.shorthand import parse_recipe
+from harness.spec.recipe import FineTune, LowRank
+from harness.spec.shorthand import parse_recipe
 from harness.variants.make import Variant, make_variant
 from harness.variants.step import UnfitError
 from tests.variants.floats import accuracy, context_for, digits_context

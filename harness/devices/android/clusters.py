@@ -7,7 +7,7 @@ import re
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.cable import Cable
 from harness.errors import PhoneTrouble
-from harness.phonesettings import Cores
+from harness.spec.phone_settings import Cores
 
 _SCRIPT = "cd /sys/devices/system/cpu && grep -H . cpu[0-9]*/cpufreq/cpuinfo_max_freq"
 

@@ -29,9 +29,9 @@ from harness.devices.android.upkeep import keep_ready, put_back
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
 from harness.errors import PhoneError, PhoneTrouble, UsageError
-from harness.phonesettings import AS_IT_IS, PhoneRunner, PhoneSettings
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
+from harness.spec.phone_settings import AS_IT_IS, PhoneRunner, PhoneSettings
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import RunRequest
 

@@ -7,7 +7,7 @@ import struct
 from harness.devices.android.advice import named
 from harness.devices.android.facts import PhoneFacts
 from harness.errors import DeviceError
-from harness.phonesettings import Binary
+from harness.spec.phone_settings import Binary
 
 # e_machine of an ELF file, by the name that Android has for it.
 _MACHINES = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}

@@ -20,7 +20,7 @@ from harness.devices.android.facts import PhoneFacts
 from harness.devices.android.job import stop_orphans
 from harness.devices.android.upkeep import keep_ready
 from harness.errors import PhoneError, PhoneTrouble
-from harness.phonesettings import AS_IT_IS, PhoneSettings
+from harness.spec.phone_settings import AS_IT_IS, PhoneSettings
 
 # A loose plug may cut one step short several times; a phone that hangs at it each time is not asked for ever.
 _RETURNS = 3

@@ -11,7 +11,7 @@ from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.texts import parse_power, parse_window
 from harness.errors import PhoneTrouble
-from harness.phonesettings import Clocks
+from harness.spec.phone_settings import Clocks
 
 RESTORE_FILE = f"{FOLDER}/restore.sh"
 _STAY = "global stay_on_while_plugged_in"

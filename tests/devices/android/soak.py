@@ -27,10 +27,10 @@ from harness.errors import PhoneError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
 from harness.plan import make_cell
-from harness.profiles import ProfileName
 from harness.progress import Silent
 from harness.records.measurement import CellStatus, Measurement
 from harness.run import Job
+from harness.spec.profiles import ProfileName
 from harness.store import MEASUREMENTS_FILE, RunWriter, load_run, read_reply
 from harness.wire import Delegate, Format
 from tests.cells import job

@@ -7,7 +7,7 @@ import pytest
 from harness.devices.android.cable import Cable
 from harness.devices.android.clusters import mask_of, parse_clocks, read_mask
 from harness.errors import PhoneError
-from harness.phonesettings import Cores
+from harness.spec.phone_settings import Cores
 from tests.vphone.phone import VirtualPhone
 
 THREE = {0: 1_700_000, 1: 1_700_000, 2: 2_400_000, 3: 2_400_000, 4: 2_900_000}

@@ -14,7 +14,7 @@ from harness.devices.android.phone import open_phone
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.tether import PhoneOptions
 from harness.errors import PhoneError, PhoneTrouble
-from harness.phonesettings import Clocks, Cores, PhoneSettings
+from harness.spec.phone_settings import Clocks, Cores, PhoneSettings
 from harness.wire import ReplyStatus
 from tests.devices.android.apks import VERSION, TinyApk, apk_source, tiny
 from tests.devices.android.conftest import standin

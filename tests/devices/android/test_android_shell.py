@@ -18,8 +18,8 @@ from harness.devices.android.shelljob import JOBS
 from harness.devices.android.tether import PhoneOptions
 from harness.devices.device import Execution
 from harness.errors import DeviceError
-from harness.phonesettings import PhoneRunner, PhoneSettings, read_binaries
 from harness.records.conditions import ConditionId
+from harness.spec.phone_settings import PhoneRunner, PhoneSettings, read_binaries
 from harness.wire import (
     Delegate,
     FailureKind,

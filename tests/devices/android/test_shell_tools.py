@@ -10,7 +10,7 @@ from harness.devices.android.shelljob import Said
 from harness.devices.android.shellreply import read_said
 from harness.devices.android.tools import TOOLS, ToolJob
 from harness.devices.android.tools.executor_runner import FIRST_CALLS, MOST_CALLS, split_calls
-from harness.phonesettings import read_binaries
+from harness.spec.phone_settings import read_binaries
 from harness.wire import Delegate, FailureKind, Format, LatencyPass, MeasurePass, ReplyStatus, WarmupPass
 
 LATENCY = LatencyPass(

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import UnknownNameError, UsageError
-from harness.recipe import (
+from harness.spec.recipe import (
     CalibrationFrom,
     Cluster,
     Distill,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.errors import UnknownNameError, UsageError
-from harness.recipe import Precision
+from harness.spec.recipe import Precision
 
 DEFAULT_MAX_DROP = "1pp"
 DEFAULT_BUDGET = 40

@@ -1,0 +1,102 @@
+"""Reads a spec from a TOML file or from command-line options."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UnknownNameError, UsageError
+from harness.spec.decode import check_keys, check_name, decode
+from harness.spec.phone_settings import Clocks, Cores, PhoneRunner
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import STEPS, Recipe
+from harness.spec.shorthand import parse_recipe
+from harness.spec.spec import Spec
+from harness.wire import Delegate, Format
+
+KEYS = tuple(f.name for f in fields(Spec))
+_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input", "binary")
+_NAMES: dict[str, type[StrEnum]] = {
+    "format": Format,
+    "delegate": Delegate,
+    "profile": ProfileName,
+    "clocks": Clocks,
+    "cores": Cores,
+    "runner": PhoneRunner,
+}
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """Return the values that the TOML file at ``path`` sets, keys checked. Raises `UsageError` naming the place."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"there is no spec file {str(path)!r}"
+        raise UsageError(msg) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"cannot read the spec file {str(path)!r}: {error}"
+        raise UsageError(msg) from error
+    check_keys(values, KEYS, where=str(path))
+    return values
+
+
+def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
+    """Build a spec from plain values; a single value stands for a list of one. Raises `UsageError`."""
+    ready: dict[str, Any] = {}
+    if "recipe" in values:
+        values = values | {"recipe": _read_recipes(values["recipe"], where=where)}
+        values.setdefault("variant", [recipe.name for recipe in values["recipe"]])
+    own = {recipe.name for recipe in values.get("recipe", ())}
+    for key, value in values.items():
+        if key == "recipe":
+            ready[key] = value
+            continue
+        _check_flat(key, value, where=where)
+        listed = [value] if key in _LIST_KEYS and not isinstance(value, list | tuple) else value
+        if key in _NAMES:
+            for name in listed if isinstance(listed, list | tuple) else [listed]:
+                check_name(key, name, _NAMES[key], where=where)
+        if key == "variant":
+            for name in listed:
+                if name not in own:
+                    parse_recipe(str(name), where=where)
+        # Repeated names mean one cell, not two with the same key.
+        ready[key] = list(dict.fromkeys(listed)) if isinstance(listed, list | tuple) else listed
+    return decode(ready, Spec, where=where or "the command line")
+
+
+def _read_recipes(tables: object, *, where: str) -> tuple[Recipe, ...]:
+    """Turn the tables ``[[recipe]]`` into records, every key checked. Raises `UsageError`."""
+    if isinstance(tables, tuple) and all(isinstance(table, Recipe) for table in tables):
+        return tables
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        msg = f"recipe in {where} must be an array of tables: write [[recipe]], not [recipe]"
+        raise UsageError(msg)
+    return tuple(read_recipe(table, where=f"[[recipe]] number {n} of {where}") for n, table in enumerate(tables, 1))
+
+
+def read_recipe(table: dict[str, Any], *, where: str) -> Recipe:
+    """Return the recipe that plain values tell of. Raises `UsageError` naming the key, with the nearest match."""
+    check_keys(table, Recipe.__struct_fields__, where=where)
+    for number, step in enumerate(table.get("steps", ()), 1):
+        _check_step(step, where=f"step {number} of {where}")
+    return decode(table, Recipe, where=where)
+
+
+def _check_step(step: object, *, where: str) -> None:
+    kind = step.get("step") if isinstance(step, dict) else None
+    if not isinstance(step, dict) or kind not in STEPS:
+        raise UnknownNameError(str(kind), kind="step", allowed=STEPS, where=where)
+    check_keys(step, ("step", *STEPS[kind].__struct_fields__), where=where)
+
+
+def _check_flat(key: str, value: object, *, where: str) -> None:
+    """Raise `UsageError` for a table, or a list within a list: no key takes one."""
+    items = value if isinstance(value, list | tuple) else [value]
+    nested = next((item for item in items if isinstance(item, list | tuple | dict)), None)
+    if nested is not None:
+        msg = f"{key} holds {nested!r} in {where or 'the command line'}: give a single value, or a list of them"
+        raise UsageError(msg)

@@ -1,0 +1,113 @@
+"""A spec: everything a run was asked for, whether by command line or by a TOML file, in one frozen record.
+
+The keys of the file are the names of the options. Nothing is loaded here; names are checked against their closed
+sets, and an unknown one is refused with its nearest match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+from harness.spec.phone_settings import Clocks, Cores, PhoneRunner, PhoneSettings, read_binaries
+from harness.spec.profiles import ProfileName
+from harness.spec.recipe import Recipe
+from harness.spec.shorthand import DEFAULT_VARIANTS, recipes_of
+from harness.wire import Delegate, Format
+
+# What a run builds when no format is named; an .mlpackage can be built here, but runs on Apple's systems alone.
+DEFAULT_FORMATS = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
+
+
+# Those whose figures a summary of the calls is enough for.
+_SHELL_PROFILES = (ProfileName.QUICK, ProfileName.STANDARD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
+
+    ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
+    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``clocks``, ``cores``,
+    ``runner`` and the ``binary`` items of the shell runner (``PATH`` or ``FORMAT=PATH``) are settings of phones, which
+    other devices do not have. ``parts``: run each part of a model of several by itself as well.
+    """
+
+    model: tuple[str, ...] = ("digits",)
+    device: tuple[str, ...] = ("host",)
+    format: tuple[Format, ...] = DEFAULT_FORMATS
+    variant: tuple[str, ...] = tuple(p.value for p in DEFAULT_VARIANTS)
+    recipe: tuple[Recipe, ...] = ()
+    delegate: tuple[Delegate, ...] = ()
+    threads: tuple[int, ...] = (1,)
+    profile: ProfileName = ProfileName.QUICK
+    launches: int | None = None
+    timeout: float | None = None
+    clocks: Clocks = Clocks.DEFAULT
+    cores: Cores = Cores.ANY
+    runner: PhoneRunner = PhoneRunner.APP
+    binary: tuple[str, ...] = ()
+    parts: bool = False
+    random_weights: bool = False
+    input: tuple[str, ...] = ()
+    data: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_recipe_names(self.recipe)
+        recipes_of(self.variant, self.recipe)
+        for key in ("model", "device", "format", "variant", "threads"):
+            if not getattr(self, key):
+                msg = f"{key} is empty: name at least one, or leave it out for the default"
+                raise UsageError(msg)
+        if any(t < 1 or t > 256 for t in self.threads):
+            msg = f"threads are {list(self.threads)}: each must be from 1 to 256"
+            raise UsageError(msg)
+        if self.launches is not None and not 1 <= self.launches <= 1000:
+            msg = f"launches is {self.launches}: it must be from 1 to 1000"
+            raise UsageError(msg)
+        if not 0 <= self.seed < 2**32:
+            msg = f"seed is {self.seed}: it must be from 0 to {2**32 - 1}"
+            raise UsageError(msg)
+        if self.timeout is not None and not 1 <= self.timeout <= 86_400:
+            msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
+            raise UsageError(msg)
+        self._check_runner()
+
+    def _check_runner(self) -> None:
+        """Raise `UsageError` unless the runner, its programs and the profile fit each other."""
+        read_binaries(self.binary)
+        if self.binary and self.runner is not PhoneRunner.SHELL:
+            msg = f"binary {self.binary[0]!r} is for the shell runner: add --runner shell"
+            raise UsageError(msg)
+        if self.runner is not PhoneRunner.SHELL:
+            return
+        if not self.binary:
+            msg = (
+                "runner 'shell' runs a runtime's own benchmark program: name it, as --binary benchmark_model (tflite) "
+                "or --binary executor_runner (pte)"
+            )
+            raise UsageError(msg)
+        if self.profile not in _SHELL_PROFILES:
+            allowed = " or ".join(profile.value for profile in _SHELL_PROFILES)
+            msg = f"runner 'shell' has no profile {self.profile.value!r}, which needs single calls: use {allowed}"
+            raise UsageError(msg)
+
+    @property
+    def settings(self) -> PhoneSettings:
+        """How phones are set while they are measured."""
+        return PhoneSettings(
+            clocks=self.clocks, cores=self.cores, runner=self.runner, binaries=read_binaries(self.binary)
+        )
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Return the recipe of each variant by its name."""
+        return recipes_of(self.variant, self.recipe)
+
+
+def _check_recipe_names(recipes: tuple[Recipe, ...]) -> None:
+    names = [recipe.name for recipe in recipes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"two recipes are named {twice!r}: give each its own name"
+        raise UsageError(msg)
