@@ -12,8 +12,9 @@ import numpy as np
 
 from harness.artifacts.prepared import PreparedModel, correct_rows
 from harness.artifacts.varied import VariedModel, own_reference
-from harness.model import ModelCard, Task
-from harness.presets import PRESETS, Preset, judge_correct, judge_scores
+from harness.model.card import ModelCard, Task
+from harness.model.targets import PRESETS, Preset
+from harness.presets import judge_correct, judge_scores
 from harness.records.measurement import Accuracy, ClassAccuracy, Fidelity, OutputFacts, Share, TargetFacts, TaskScores
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.stats.intervals import wilson

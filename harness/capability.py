@@ -19,7 +19,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import DELEGATES, Build, Cell, make_cell, why_not
 from harness.progress import Progress
 from harness.run import Job, launch_once

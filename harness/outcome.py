@@ -15,7 +15,7 @@ from harness.answers import accuracy_of, fidelity_of, target_of, task_scores
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest, untrained_steps
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel
-from harness.model import ModelCard
+from harness.model.card import ModelCard
 from harness.plan import Cell
 from harness.quality import why_garbage
 from harness.records.artifact import ArtifactFacts, CalibrationSource

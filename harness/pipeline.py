@@ -23,7 +23,9 @@ from harness.devices import Device, DeviceKind, expand_devices, list_devices, op
 from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
-from harness.model import ModelCard, ModelOptions, resolve, with_parts
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.read_parts import with_parts
+from harness.model.resolve import resolve
 from harness.plan import Build, Cell, Plan, make_plan
 from harness.progress import Progress
 from harness.records.device import DeviceInfo

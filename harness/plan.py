@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.modelcard import ModelCard, SourceKind
+from harness.model.card import ModelCard, SourceKind
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS, Recipe

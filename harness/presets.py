@@ -7,42 +7,11 @@ on a few hundred inputs "98 % of fp32" is often neither met nor missed, and then
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
+from harness.model.targets import PRESETS, Preset, PresetFacts
 from harness.records.measurement import Passed, TargetFacts
 from harness.stats.bootstrap import mean_interval
 from harness.stats.proportions import compare_correct
-
-
-class Preset(StrEnum):
-    """The targets of the MLPerf Mobile rules."""
-
-    CLASSIFICATION = "mlperf-classification"
-    DETECTION = "mlperf-detection"
-    SEGMENTATION = "mlperf-segmentation"
-    SUPER_RESOLUTION = "mlperf-super-resolution"
-    LANGUAGE = "mlperf-language"
-    SSD = "mlperf-ssd"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PresetFacts:
-    """What is wanted: a share of the float model's figure, or a figure by itself in the metric's unit."""
-
-    metric: str
-    relative: float | None = None
-    absolute: float | None = None
-
-
-PRESETS: dict[Preset, PresetFacts] = {
-    Preset.CLASSIFICATION: PresetFacts(metric="top-1", relative=0.98),
-    Preset.DETECTION: PresetFacts(metric="mAP", relative=0.95),
-    Preset.SEGMENTATION: PresetFacts(metric="mIoU", relative=0.96),
-    Preset.SUPER_RESOLUTION: PresetFacts(metric="PSNR in dB", absolute=33.0),
-    Preset.LANGUAGE: PresetFacts(metric="F1", relative=0.93),
-    Preset.SSD: PresetFacts(metric="mAP", relative=0.93),
-}
 
 
 def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[bool]) -> TargetFacts:

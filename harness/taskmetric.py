@@ -10,10 +10,10 @@ import numpy as np
 
 from harness.artifacts.prepared import PreparedModel
 from harness.errors import BuildError
-from harness.model import ModelCard
+from harness.model.card import ModelCard
+from harness.model.splits import Split
+from harness.model.user_code import load_object, running, split_reference
 from harness.records.measurement import TaskScores
-from harness.reference import load_object, running, split_reference
-from harness.splits import Split
 from harness.stats.bootstrap import mean_interval
 from harness.wire.tensors import Array
 

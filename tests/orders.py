@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.artifacts.stage import BuildOrder
-from harness.model import ModelCard
+from harness.model.card import ModelCard
 from harness.plan import Build
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import recipes_of

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data import Dataset, Split, load_split, synthetic
 from harness.errors import MissingPackageError, UsageError
-from harness.model import ModelOptions, Task, resolve
-from harness.modelcard import DataCard, ModelCard
+from harness.model.card import DataCard, ModelCard, ModelOptions, Task
+from harness.model.data import Dataset, Split, load_split, synthetic
+from harness.model.resolve import resolve
 from harness.wire import DType, TensorSpec
 from tests.models.folders import CARD, make_folder
 

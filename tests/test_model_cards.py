@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UnknownNameError, UsageError
-from harness.model import ModelCard, ModelOptions, SourceKind, Task, bundled_models, resolve
+from harness.model.card import ModelCard, ModelOptions, SourceKind, Task
+from harness.model.resolve import bundled_models, resolve
 from harness.wire import DType, Format, TensorSpec
 from tests.models.folders import CARD, make_folder
 
@@ -34,7 +35,7 @@ def test_every_bundled_model_resolves_with_its_name_and_licence(name: str) -> No
 
 def test_resolving_every_bundled_model_loads_nothing_heavy() -> None:
     code = (
-        "import sys, harness.model, harness.data\n"
+        "import sys, harness.model, harness.model.data\n"
         "for name in harness.model.bundled_models():\n"
         "    harness.model.source_key(harness.model.resolve(name, harness.model.ModelOptions()))\n"
         "print([m for m in ('torch', 'torchvision', 'PIL', 'sklearn', 'skimage', 'foolbox') if m in sys.modules])\n"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import Split, load_split
-from harness.model import DataCard, ModelOptions, Task, load_network, resolve
-from harness.modelcard import KINDS
+from harness.model.card import KINDS, DataCard, ModelOptions, Task
+from harness.model.data import Split, load_split
+from harness.model.network import load_network
+from harness.model.resolve import resolve
 from harness.wire import DType
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")

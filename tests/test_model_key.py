@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.model import ModelOptions, resolve, source_key
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from tests.models.folders import CARD, NETWORK, make_folder
 
 

@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness.errors import BuildError, MissingPackageError, UsageError
-from harness.model import ModelCard, ModelOptions, SourceKind, example_inputs, input_specs, load_network, resolve
+from harness.model.card import ModelCard, ModelOptions, SourceKind
+from harness.model.network import example_inputs, input_specs, load_network
+from harness.model.resolve import resolve
 from harness.wire import DType, TensorSpec
 from tests.models.folders import CARD, NETWORK, make_folder
 

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from harness.artifacts.prepare import weights_sha256
-from harness.data import Split
 from harness.errors import BuildError, UnknownNameError, UsageError
-from harness.model import ModelOptions, SourceKind, Task, input_specs, load_network, resolve, source_key, with_parts
-from harness.modelcard import InputRange
-from harness.partdata import load_data
+from harness.model.card import InputRange, ModelOptions, SourceKind, Task
+from harness.model.data import Split
+from harness.model.network import input_specs, load_network
+from harness.model.part_data import load_data
+from harness.model.read_parts import with_parts
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from tests.models.parts import CARD, make_parts
 
 OPTIONS = ModelOptions()

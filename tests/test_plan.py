@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.modelcard import ModelCard, SourceKind
+from harness.model.card import ModelCard, SourceKind
 from harness.plan import DELEGATES, Build, Plan, make_plan
 from harness.spec.phone_settings import PhoneRunner
 from harness.spec.profiles import ProfileName

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.presets import Preset, judge_correct, judge_scores
+from harness.model.targets import Preset
+from harness.presets import judge_correct, judge_scores
 from harness.records.measurement import Passed
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts.prepared import PreparedModel
-from harness.model import Task
+from harness.model.card import Task
 from harness.records.measurement import CellStatus, Passed
 from tests.artifacts.builders import CARD, Floats, make_prepared
 from tests.cells import (

@@ -11,7 +11,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.stage import build_artifacts
 from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import make_cell
 from harness.progress import Silent
 from harness.records.conditions import ConditionId

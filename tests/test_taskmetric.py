@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from harness.errors import BuildError, UsageError
-from harness.model import ModelOptions, Task, resolve
+from harness.model.card import ModelOptions, Task
+from harness.model.resolve import resolve
 from harness.taskmetric import score
 from tests.artifacts.builders import CARD, make_prepared
 

@@ -19,7 +19,8 @@ from harness.artifacts.varied import find_varied
 from harness.deploy import deploy_artifact
 from harness.devices import Device, open_device, parse_device_key
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
 from harness.outcome import Job, Seen, failed_measurement, good_measurement
 from harness.pipeline import Places, gates_of, model_facts, new_head
 from harness.plan import Cell, Plan, make_plan

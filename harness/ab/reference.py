@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError, suggestion
-from harness.modelcard import KINDS, SourceKind
+from harness.model.card import KINDS, SourceKind
 
 SETTINGS = ("threads", "delegate")
 

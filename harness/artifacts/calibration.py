@@ -14,7 +14,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
 from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
-from harness.model import ModelCard, Task, load_network
+from harness.model.card import ModelCard, Task
+from harness.model.network import load_network
 from harness.spec.recipe import CalibrationFrom
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of

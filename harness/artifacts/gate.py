@@ -15,7 +15,7 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel, own_reference
 from harness.host_runner.runtimes import SessionError, open_session, run_once
-from harness.model import ModelCard, Task
+from harness.model.card import ModelCard, Task
 from harness.quality import why_garbage
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.wire import Delegate, Format, RuntimeRequest

@@ -12,7 +12,7 @@ from harness.artifacts.manifest import (
     RUNTIME_PACKAGES,
     TENSORFLOWS,
 )
-from harness.model import ModelCard, SourceKind
+from harness.model.card import ModelCard, SourceKind
 from harness.plan import Build
 from harness.system.packages import missing_packages
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.artifacts.schedule import Group, Schedule, Worker
 from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
-from harness.model import SourceKind
+from harness.model.card import SourceKind
 from harness.system.child_process import child_environment
 from harness.wire import Format
 

@@ -23,11 +23,12 @@ from harness.artifacts.prepared import (
     correct_rows,
     read_prepared,
 )
-from harness.data import Dataset, Split, synthetic
 from harness.errors import BuildError
-from harness.kerasmodel import load_keras
-from harness.model import ModelCard, SourceKind, Task, input_specs, load_network
-from harness.partdata import load_data
+from harness.model.card import ModelCard, SourceKind, Task
+from harness.model.data import Dataset, Split, synthetic
+from harness.model.keras import load_keras
+from harness.model.network import input_specs, load_network
+from harness.model.part_data import load_data
 from harness.plan import DELEGATES
 from harness.system.files import file_sha256
 from harness.variants.make import count_macs

@@ -17,7 +17,7 @@ from harness.artifacts.gate import Expected
 from harness.artifacts.manifest import read_record
 from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.errors import UsageError
-from harness.model import Task
+from harness.model.card import Task
 from harness.records.sensitivity import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers
 from harness.spec.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
 from harness.system.packages import versions_of

@@ -10,7 +10,8 @@ from harness.artifacts.scanning import find_scan, scan_key
 from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import PrepareTask, ScanTask, WorkerResult, WorkerTask
 from harness.errors import BuildError, UsageError
-from harness.model import ModelCard, source_key
+from harness.model.card import ModelCard
+from harness.model.source_key import source_key
 from harness.progress import Progress
 from harness.records.sensitivity import DEFAULT_INPUTS, Scan, check_inputs
 from harness.spec.recipe import Quantisation

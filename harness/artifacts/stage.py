@@ -17,7 +17,8 @@ from harness.artifacts.pool import Crew, run_groups
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
-from harness.model import ModelCard, SourceKind, source_key
+from harness.model.card import ModelCard, SourceKind
+from harness.model.source_key import source_key
 from harness.plan import Build
 from harness.progress import Progress
 from harness.spec.recipe import Precision, Recipe, Step

@@ -11,7 +11,7 @@ import msgspec
 from harness.artifacts.manifest import Manifest
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import Varied
-from harness.model import ModelCard
+from harness.model.card import ModelCard
 from harness.plan import Build
 from harness.records.sensitivity import Scan
 from harness.spec.recipe import Recipe, Step

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.source import UnsupportedError, no_precision
-from harness.kerasmodel import KerasModel, load_keras
-from harness.model import ModelCard
+from harness.model.card import ModelCard
+from harness.model.keras import KerasModel, load_keras
 from harness.spec.recipe import CalibrationFrom, Precision, Quantisation, Recipe
 from harness.support import Backend
 from harness.wire import Format

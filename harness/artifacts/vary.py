@@ -21,10 +21,11 @@ from harness.artifacts.varied import (
     read_varied,
     variant_key,
 )
-from harness.data import Dataset, Split
 from harness.errors import BuildError
-from harness.model import ModelCard, SourceKind, load_network
-from harness.partdata import load_data
+from harness.model.card import ModelCard, SourceKind
+from harness.model.data import Dataset, Split
+from harness.model.network import load_network
+from harness.model.part_data import load_data
 from harness.spec.recipe import Step
 from harness.system.files import file_sha256
 from harness.variants.make import Variant, count_macs, make_variant

@@ -49,7 +49,8 @@ from harness.artifacts.unrun import check_unrun
 from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
-from harness.model import ModelCard, SourceKind, load_network
+from harness.model.card import ModelCard, SourceKind
+from harness.model.network import load_network
 from harness.plan import DELEGATES
 from harness.records.artifact import CalibrationSource
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe

@@ -20,7 +20,8 @@ def models(as_json: bool) -> None:
     """List the bundled models."""
     import msgspec
 
-    from harness.model import ModelOptions, bundled_models, resolve
+    from harness.model.card import ModelOptions
+    from harness.model.resolve import bundled_models, resolve
 
     cards = [resolve(name, ModelOptions()) for name in bundled_models()]
     if as_json:

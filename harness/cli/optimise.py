@@ -46,7 +46,8 @@ def sensitivity(
     """Rank the layers of MODEL by what int8 costs each, one layer at a time, and draw it."""
     from harness.artifacts.cache import Cache
     from harness.artifacts.sensitivity import scan_model
-    from harness.model import ModelOptions, resolve
+    from harness.model.card import ModelOptions
+    from harness.model.resolve import resolve
     from harness.report.files import write_scan
     from harness.report.sensitivity import TITLES, scan_json, summary, table_rows
 

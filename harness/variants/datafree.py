@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.modelcard import InputRange
+from harness.model.card import InputRange
 from harness.variants.make import reproducible
 from harness.variants.step import UnfitError
 from harness.wire import DType, TensorSpec

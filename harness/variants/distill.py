@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import BuildError
+from harness.model.user_code import load_object, running
 from harness.records.steps import Figure, LayerReport
-from harness.reference import load_object, running
 from harness.spec.recipe import Distill, FineTune, Prune, training_of
 from harness.variants.examples import check_batches
 from harness.variants.objective import PLAIN, Objective, judge

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.data import Dataset
+from harness.model.data import Dataset
 from harness.variants.step import UnfitError
 
 if TYPE_CHECKING:

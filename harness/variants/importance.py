@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from harness.errors import BuildError
-from harness.modelcard import Task
+from harness.model.card import Task
 from harness.spec.recipe import Importance
 from harness.variants.channels import ChannelGroup
 from harness.variants.step import StepContext

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from harness.data import Dataset
 from harness.errors import BuildError
-from harness.modelcard import ModelCard
+from harness.model.card import ModelCard
+from harness.model.data import Dataset
 from harness.records.steps import Figure, LayerReport, TrainingReport
 from harness.spec.recipe import Step
 from harness.wire import TensorSpec

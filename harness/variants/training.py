@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.data import Dataset
 from harness.errors import BuildError
+from harness.model.data import Dataset
 from harness.records.steps import TrainingReport
 from harness.spec.recipe import Damaging, FineTune, training_of
 from harness.variants.examples import Examples, check_batches, load_examples, outputs_of

@@ -14,8 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from harness.data import Dataset, Split, load_split
-from harness.model import ModelCard, ModelOptions, load_network, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.data import Dataset, Split, load_split
+from harness.model.network import load_network
+from harness.model.resolve import resolve
 
 EPOCHS, BATCH, PEAK_RATE, SMOOTHING, SEED = 30, 64, 6e-3, 0.05, 0
 

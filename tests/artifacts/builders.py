@@ -21,7 +21,7 @@ from harness.artifacts.prepared import (
     Prepared,
     PreparedModel,
 )
-from harness.model import ModelCard, SourceKind, Task
+from harness.model.card import ModelCard, SourceKind, Task
 from harness.spec.shorthand import parse_recipe
 from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, DType, Format, TensorSpec

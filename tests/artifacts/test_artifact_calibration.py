@@ -13,7 +13,9 @@ from harness.artifacts.calibration import made_inputs
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import CALIBRATION_FILE
 from harness.errors import UsageError
-from harness.model import ModelOptions, resolve, source_key
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.spec.recipe import CalibrationFrom
 from harness.variants.step import UnfitError
 from tests.models.folders import CARD, make_folder

@@ -13,7 +13,9 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.gate import GATE_INPUTS, Expected, GateResult, verify
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.prepared import PreparedModel, read_prepared
-from harness.model import ModelOptions, Task, resolve, source_key
+from harness.model.card import ModelOptions, Task
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD, Floats, make_prepared, onnx_file
 

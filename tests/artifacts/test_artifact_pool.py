@@ -13,7 +13,8 @@ import pytest
 from harness.artifacts.pool import COMMAND, Crew, run_groups
 from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from tests.artifacts.builders import CARD
 from tests.models.folders import NETWORK, make_folder
 

@@ -8,7 +8,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.sensitivity import scan_model
 from harness.artifacts.stage import build_artifacts
 from harness.errors import BuildError, UsageError
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.spec.recipe import KeepFloat, Precision, Quantisation, Recipe

@@ -11,7 +11,8 @@ import pytest
 from harness.artifacts.cache import MANIFEST_FILE, Cache
 from harness.artifacts.manifest import PACKAGES, RUNTIME_PACKAGES, ArtifactState
 from harness.artifacts.stage import BuildOutcome, build_artifacts
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.spec.recipe import AS_IS

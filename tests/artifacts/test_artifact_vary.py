@@ -15,7 +15,8 @@ from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied
-from harness.model import ModelCard, ModelOptions, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.records.steps import Figure

@@ -17,7 +17,9 @@ from harness.artifacts.prepare import weights_sha256
 from harness.artifacts.prepared import Prepared, read_prepared
 from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
 from harness.artifacts.worker import Worker
-from harness.model import ModelCard, ModelOptions, resolve, source_key
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.plan import Build
 from harness.records.artifact import CalibrationSource
 from harness.spec.recipe import AS_IS

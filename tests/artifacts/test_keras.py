@@ -12,7 +12,9 @@ import pytest
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.stage import BuildOutcome, build_artifacts
-from harness.model import ModelCard, ModelOptions, SourceKind, resolve, source_key
+from harness.model.card import ModelCard, ModelOptions, SourceKind
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.plan import Build, make_plan
 from harness.progress import Silent
 from harness.records.artifact import CalibrationSource

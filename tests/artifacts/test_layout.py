@@ -11,7 +11,9 @@ from harness.artifacts.layout import feed_of
 from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.prepared import read_prepared
 from harness.host_runner.runtimes import open_session
-from harness.model import ModelOptions, resolve, source_key
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import read_tensors
 from tests.artifacts.tiny import Bench, image_card

@@ -13,7 +13,8 @@ from harness.artifacts.onnx import OnnxExporter
 from harness.artifacts.prepared import PreparedModel, read_prepared
 from harness.artifacts.worker import EXPORTERS
 from harness.devices import open_device
-from harness.model import ModelCard, source_key
+from harness.model.card import ModelCard
+from harness.model.source_key import source_key
 from harness.plan import make_cell
 from harness.run import Job, launch_once
 from harness.spec.profiles import PROFILES, ProfileName

@@ -8,7 +8,9 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Manifest
 from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask
 from harness.artifacts.worker import Worker
-from harness.model import ModelCard, ModelOptions, resolve, source_key
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.resolve import resolve
+from harness.model.source_key import source_key
 from harness.plan import Build
 from harness.spec.shorthand import parse_recipe
 from harness.support import Backend

@@ -25,7 +25,8 @@ import psutil
 from harness.artifacts.cache import Cache
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import open_device
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import Build, make_cell, make_plan
 from harness.progress import Silent
 from harness.records.measurement import CellStatus

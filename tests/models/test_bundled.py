@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data import Dataset, Split, load_split
-from harness.model import ModelCard, ModelOptions, example_inputs, load_network, resolve
+from harness.model.card import ModelCard, ModelOptions
+from harness.model.data import Dataset, Split, load_split
+from harness.model.network import example_inputs, load_network
+from harness.model.resolve import resolve
 
 
 def split_of(card: ModelCard, split: Split) -> Dataset:

@@ -16,7 +16,8 @@ from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append
 from harness.history.records import Entry
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from harness.nightly.artifacts import keep_artifacts
 from harness.nightly.night import Tools
 from harness.pipeline import Places, run

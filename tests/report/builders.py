@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from harness.model import Task
+from harness.model.card import Task
 from harness.plan import Cell, Hole, Plan, make_cell
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition, ConditionId

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.data import Dataset, Split, load_split
-from harness.model import ModelOptions, Task, load_network, resolve
+from harness.model.card import ModelOptions, Task
+from harness.model.data import Dataset, Split, load_split
+from harness.model.network import load_network
+from harness.model.resolve import resolve
 from harness.variants.step import StepContext
 from harness.wire import DType, TensorSpec
 from tests.artifacts.builders import CARD

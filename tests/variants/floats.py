@@ -6,8 +6,10 @@ import functools
 
 import torch
 
-from harness.data import Dataset, Split, load_split, synthetic
-from harness.model import ModelCard, ModelOptions, SourceKind, Task, load_network, resolve
+from harness.model.card import ModelCard, ModelOptions, SourceKind, Task
+from harness.model.data import Dataset, Split, load_split, synthetic
+from harness.model.network import load_network
+from harness.model.resolve import resolve
 from harness.variants.step import StepContext
 from harness.wire import DType, TensorSpec
 

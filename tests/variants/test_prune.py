@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from harness.errors import BuildError
-from harness.modelcard import Task
+from harness.model.card import Task
 from harness.records.steps import Figure
 from harness.spec.recipe import FineTune, Importance, Prune, Scope
 from harness.variants import channels

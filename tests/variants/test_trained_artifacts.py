@@ -7,7 +7,8 @@ import pytest
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
-from harness.model import ModelOptions, resolve
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
 from harness.plan import Build
 from harness.progress import Silent
 from harness.records.steps import Figure

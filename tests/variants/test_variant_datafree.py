@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.modelcard import InputRange
+from harness.model.card import InputRange
 from harness.variants.datafree import from_batch_norms, from_ranges
 from harness.variants.step import UnfitError
 from harness.wire import DType, TensorSpec

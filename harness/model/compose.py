@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from harness.errors import BuildError
-from harness.modelcard import ModelCard, PartCard, takes
-from harness.reference import running
+from harness.model.card import ModelCard, PartCard, takes
+from harness.model.user_code import running
 
 if TYPE_CHECKING:
     import torch

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data import Dataset, load_split
-from harness.modelcard import ModelCard, Task
-from harness.network import before_part
-from harness.splits import Split
+from harness.model.card import ModelCard, Task
+from harness.model.data import Dataset, load_split
+from harness.model.network import before_part
+from harness.model.splits import Split
 
 if TYPE_CHECKING:
     import torch
 
 
 def load_data(card: ModelCard, split: Split) -> Dataset | None:
-    """Return the data of ``split`` as `harness.data.load_split` does; those of a part come from its whole."""
+    """Return the data of ``split`` as `harness.model.data.load_split` does; those of a part come from its whole."""
     if card.whole is None:
         return load_split(card, split)
     found = load_split(card.whole, split)

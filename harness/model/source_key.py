@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.modelcard import ModelCard, PartCard, SourceKind
-from harness.reference import find_module, is_reference, split_reference
+from harness.model.card import ModelCard, PartCard, SourceKind
+from harness.model.user_code import find_module, is_reference, split_reference
 
 # 1 (2026-11): the first.
 _SCHEMA = 1

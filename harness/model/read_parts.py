@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UnknownNameError, UsageError
-from harness.modelcard import ModelCard, PartCard, SourceKind, Task, last_parts, part_name, takes
+from harness.model.card import ModelCard, PartCard, SourceKind, Task, last_parts, part_name, takes
 from harness.spec.decode import check_keys, decode
 
 # Names that can be those of a module's attributes.

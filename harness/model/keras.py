@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BuildError, MissingPackageError
-from harness.modelcard import ModelCard
-from harness.reference import find_module, running
+from harness.model.card import ModelCard
+from harness.model.user_code import find_module, running
 from harness.wire import DType, TensorSpec
 
 SIGNATURE = "serving_default"

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError, suggestion
-from harness.images import read_images
-from harness.modelcard import ModelCard, Task
-from harness.reference import is_reference, load_object, running
-from harness.splits import Split, hash_split
+from harness.model.card import ModelCard, Task
+from harness.model.images import read_images
+from harness.model.splits import Split, hash_split
+from harness.model.user_code import is_reference, load_object, running
 from harness.wire import DType, TensorSpec
 
 __all__ = ["Dataset", "Split", "load_split", "synthetic"]

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import harness
 from harness.errors import MissingPackageError, PhonebenchError
 
 # The extra of phonebench that brings a package which models name.
@@ -129,7 +130,7 @@ def _place(error: BaseException, folder: Path | None) -> str:
 
 def _is_foreign(file: Path) -> bool:
     """Whether ``file`` is of phonebench, of an installed package or of Python itself: no place a user can mend."""
-    homes = (Path(__file__).parent, Path(traceback.__file__).parent)
+    homes = (Path(harness.__file__).parent, Path(traceback.__file__).parent)
     return "site-packages" in file.parts or any(file.is_relative_to(home) for home in homes)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, suggestion
-from harness.modelcard import (
+from harness.model.card import (
     CARD_FILE,
     KINDS,
     DataCard,
@@ -27,9 +27,9 @@ from harness.modelcard import (
     Task,
     is_saved_model,
 )
-from harness.partstoml import check_links, read_parts
-from harness.presets import Preset
-from harness.reference import EXTRAS, find_module, is_reference, split_reference
+from harness.model.read_parts import check_links, read_parts
+from harness.model.targets import Preset
+from harness.model.user_code import EXTRAS, find_module, is_reference, split_reference
 from harness.spec.decode import check_keys, check_name, decode
 from harness.wire import DType, Format, TensorSpec
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from harness.composition import compose
-from harness.data import synthetic
 from harness.errors import BuildError, UsageError
-from harness.modelcard import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
-from harness.reference import is_reference, load_object, need_torch, running
+from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
+from harness.model.compose import compose
+from harness.model.data import synthetic
+from harness.model.user_code import is_reference, load_object, need_torch, running
 from harness.wire import DType, TensorSpec
 
 if TYPE_CHECKING:

@@ -1,35 +1,15 @@
-"""Models: how a name, a path or a reference on the command line becomes a card; the way in for the other stages.
-
-The records live in `harness.modelcard`, reading them in `harness.modeltoml`, loading the network in `harness.network`;
-all of it is offered here.
-"""
+"""How a name, a path or a reference on the command line becomes a model card."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import harness
 from harness.errors import UnknownNameError, UsageError
-from harness.modelcard import CARD_FILE, KINDS, DataCard, ModelCard, ModelOptions, SourceKind, Task, is_saved_model
-from harness.modeltoml import read_card, read_factory, read_file
-from harness.network import example_inputs, input_specs, load_network
-from harness.partstoml import part_of, with_parts
-from harness.reference import is_reference
-from harness.sourcekey import source_key
-
-__all__ = [
-    "DataCard",
-    "ModelCard",
-    "ModelOptions",
-    "SourceKind",
-    "Task",
-    "bundled_models",
-    "example_inputs",
-    "input_specs",
-    "load_network",
-    "resolve",
-    "source_key",
-    "with_parts",
-]
+from harness.model.card import CARD_FILE, KINDS, ModelCard, ModelOptions, is_saved_model
+from harness.model.read_card import read_card, read_factory, read_file
+from harness.model.read_parts import part_of
+from harness.model.user_code import is_reference
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -67,6 +47,6 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
 
 def _bundled_folder() -> Path:
     """An installed package has the models inside it, a checkout beside it."""
-    package = Path(__file__).resolve().parent
+    package = Path(harness.__file__).resolve().parent
     installed = package / "bundled_models"
     return installed if installed.is_dir() else package.parent / "models"

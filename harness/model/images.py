@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.modelcard import DataCard
-from harness.splits import Split, hash_split
+from harness.model.card import DataCard
+from harness.model.splits import Split, hash_split
 from harness.wire import DType, TensorSpec
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -1,0 +1,1 @@
+"""Model folders: the card, the float network, its data and its identity."""
