@@ -16,18 +16,20 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, ArtifactState
+from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import DELEGATES, Build, Cell, make_cell, why_not
+from harness.plan.cells import Build, Cell, make_cell
+from harness.plan.formats import BACKEND_PACKAGES, DELEGATES, EXPORTER_REVISIONS, PACKAGES
+from harness.plan.plan import why_not
+from harness.plan.support import Backend, why_not_build
 from harness.progress import Progress
 from harness.run import Job, launch_once
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
-from harness.support import Backend, why_not_build
 from harness.system.packages import versions_of
 from harness.wire import Delegate, Format, ReplyStatus
 

@@ -25,7 +25,9 @@ from harness.pipeline import (
     opened,
     resumable,
 )
-from harness.plan import DELEGATES, Cell, Hole, Plan, make_cell, why_not
+from harness.plan.cells import Cell, Hole, Plan, make_cell
+from harness.plan.formats import DELEGATES
+from harness.plan.plan import why_not
 from harness.progress import Progress
 from harness.search.points import Findings, findings
 from harness.search.ship import SHIP_FILE, ship_spec

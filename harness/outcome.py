@@ -16,7 +16,7 @@ from harness.artifacts.manifest import Artifact, ArtifactState, Manifest, untrai
 from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.varied import VariedModel
 from harness.model.card import ModelCard
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.quality import why_garbage
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.conditions import Condition, ConditionId

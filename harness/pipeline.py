@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, RUNNABLE, TENSORFLOWS, Artifact, ArtifactState
+from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.varied import find_varied
 from harness.devices import Device, DeviceKind, expand_devices, list_devices, open_device, parse_device_key
@@ -26,7 +26,9 @@ from harness.lanes import Table, measure_jobs
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
 from harness.model.resolve import resolve
-from harness.plan import Build, Cell, Plan, make_plan
+from harness.plan.cells import Build, Cell, Plan
+from harness.plan.formats import PACKAGES, TENSORFLOWS
+from harness.plan.plan import make_plan
 from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement

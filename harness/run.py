@@ -14,12 +14,12 @@ from typing import Protocol
 import msgspec
 
 from harness.artifacts.layout import Feed, feed_of
-from harness.artifacts.manifest import artifact_file
 from harness.deploy import deploy_artifact
 from harness.devices import Device, Execution
 from harness.gate import Gate
 from harness.outcome import Job, Launched, Seen, failed_measurement, good_measurement
-from harness.plan import Cell
+from harness.plan.cells import Cell
+from harness.plan.formats import artifact_file
 from harness.records.measurement import CellStatus, GateFacts, Measurement
 from harness.spec.profiles import SECOND_NS
 from harness.stats.steady import SteadyState

@@ -30,7 +30,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError, UsageError
-from harness.plan import Plan
+from harness.plan.cells import Plan
 from harness.records.device import DeviceInfo
 from harness.records.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.records.measurement import Measurement

@@ -13,7 +13,7 @@ import numpy as np
 from harness.artifacts.manifest import Artifact
 from harness.devices import Execution
 from harness.devices.fake import fake_info
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness
 from harness.records.measurement import Measurement

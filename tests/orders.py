@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.artifacts.stage import BuildOrder
 from harness.model.card import ModelCard
-from harness.plan import Build
+from harness.plan.cells import Build
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import recipes_of
 

@@ -9,11 +9,12 @@ import pytest
 
 from harness import doctor
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import PACKAGES, ArtifactState
+from harness.artifacts.manifest import ArtifactState
 from harness.capability import STATES, VARIANTS, Capabilities, Capability, VariantCapability, probe
 from harness.doctor import examine
+from harness.plan.formats import PACKAGES
+from harness.plan.support import Backend
 from harness.progress import Silent
-from harness.support import Backend
 from harness.wire import Delegate, Format
 
 # What has a reason in place of a file, of the runtimes that run here.

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from harness.cli.exit_codes import exit_code
 from harness.cli.options import cache_folder, places_options, spec_from, spec_options
 from harness.errors import UnknownNameError, UsageError
-from harness.plan import Plan
+from harness.plan.cells import Plan
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.shorthand import default_recipes
 from harness.spec.spec import Spec

@@ -14,7 +14,7 @@ from harness.devices import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
 from harness.gate import Gate
 from harness.lanes import Left, Table, measure_jobs
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.run import Job
 from harness.spec.profiles import ProfileName

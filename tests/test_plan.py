@@ -9,13 +9,15 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
-from harness.plan import DELEGATES, Build, Plan, make_plan
+from harness.plan.cells import Build, Plan
+from harness.plan.formats import DELEGATES
+from harness.plan.plan import make_plan
+from harness.plan.support import Backend
 from harness.spec.phone_settings import PhoneRunner
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import default_recipes
 from harness.spec.spec import DEFAULT_FORMATS, Spec
-from harness.support import Backend
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD
 

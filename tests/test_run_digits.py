@@ -13,7 +13,7 @@ from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError, UsageError
-from harness.plan import Plan
+from harness.plan.cells import Plan
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.spec import Spec
 from harness.store import (

@@ -32,7 +32,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "host_runner",
         "model",
         "records",
-        "support",
     ),
     (
         "devices",

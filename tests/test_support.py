@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.plan.support import Backend, why_not_build
 from harness.spec.recipe import Precision, Recipe
 from harness.spec.shorthand import parse_recipe
-from harness.support import Backend, why_not_build
 from harness.wire import Format
 
 

@@ -23,7 +23,8 @@ from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.outcome import Job, Seen, failed_measurement, good_measurement
 from harness.pipeline import Places, gates_of, model_facts, new_head
-from harness.plan import Cell, Plan, make_plan
+from harness.plan.cells import Cell, Plan
+from harness.plan.plan import make_plan
 from harness.progress import Progress
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.read import make_spec

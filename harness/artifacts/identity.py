@@ -8,10 +8,10 @@ import json
 import msgspec
 
 from harness import __version__
-from harness.artifacts.manifest import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import variant_key
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.formats import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
 from harness.records.sensitivity import REVISION
 from harness.spec.recipe import Recipe
 from harness.system.packages import versions_of

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from harness.plan.support import Backend
 from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
 from harness.spec.recipe import Fuse, Recipe
-from harness.support import Backend
 from harness.wire import Format, TensorSpec
 
 # 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size.
@@ -111,65 +111,9 @@ def untrained_steps(manifest: Manifest) -> str:
     return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != Fuse.__struct_config__.tag)
 
 
-# Packages whose code decides what is in a file: their versions are part of its identity.
-PACKAGES: dict[Format, tuple[str, ...]] = {
-    Format.PTE: ("torch", "executorch", "torchao"),
-    Format.TFLITE: ("torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer"),
-    Format.ONNX: ("torch", "onnx", "onnxscript", "onnxruntime"),
-    Format.PTL: ("torch",),
-    # The last two hold the quantiser that static int8 is made with.
-    Format.MLPACKAGE: ("torch", "coremltools", "executorch", "torchao"),
-}
-
-# What lowering to a backend takes beside the packages of ``.pte``.
-BACKEND_PACKAGES: dict[Backend, tuple[str, ...]] = {Backend.COREML: ("coremltools",)}
-
-# The one package has two distributions; either will do.
-TENSORFLOWS = ("tensorflow-cpu", "tensorflow")
-# What making a ``.tflite`` of a Keras model takes beside TensorFlow.
-KERAS_PACKAGES = ("ai-edge-litert",)
-
 # Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
 VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao", "executorch")
 VARIANT_REVISION = 1
-
-# The extra of phonebench that brings a format's packages.
-EXTRAS: dict[Format, str] = {
-    Format.PTE: "torch",
-    Format.TFLITE: "tflite",
-    Format.ONNX: "onnx",
-    Format.PTL: "torch",
-    Format.MLPACKAGE: "torch,coreml",
-}
-BACKEND_EXTRAS: dict[Backend, str] = {Backend.COREML: "torch,coreml"}
-KERAS_EXTRA = "tflite,tensorflow"
-
-# The name of the file in an artifact's folder, where it is not ``model.`` and the format.
-FILE_NAMES: dict[Format, str] = {Format.MLPACKAGE: "model.mlpackage.zip"}
-
-# Packages that can run a ready-made file of a format.
-RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
-    Format.PTE: ("executorch",),
-    Format.TFLITE: ("ai-edge-litert",),
-    Format.ONNX: ("onnxruntime",),
-    Format.PTL: ("torch",),
-    Format.MLPACKAGE: ("coremltools",),
-}
-
-
-# Counts the changes of an exporter that change the bytes it makes.
-EXPORTER_REVISIONS: dict[Format, int] = {
-    Format.PTE: 3,
-    Format.TFLITE: 3,
-    Format.ONNX: 3,
-    Format.PTL: 3,
-    Format.MLPACKAGE: 1,
-}
-
-
-def artifact_file(format_: Format) -> str:
-    """Return the name that an artifact's file has in its folder, and in a job."""
-    return FILE_NAMES.get(format_, f"model.{format_.value}")
 
 
 class _Versioned(Protocol):

@@ -14,8 +14,8 @@ from typing import Any
 
 from harness.artifacts.coreml import import_coremltools, quantised
 from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Recipe
-from harness.support import Backend
 from harness.wire import DType
 
 # The folder inside the zip.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from harness.artifacts.manifest import (
+from harness.model.card import ModelCard, SourceKind
+from harness.plan.cells import Build
+from harness.plan.formats import (
     BACKEND_EXTRAS,
     BACKEND_PACKAGES,
     EXTRAS,
@@ -12,8 +14,6 @@ from harness.artifacts.manifest import (
     RUNTIME_PACKAGES,
     TENSORFLOWS,
 )
-from harness.model.card import ModelCard, SourceKind
-from harness.plan import Build
 from harness.system.packages import missing_packages
 
 

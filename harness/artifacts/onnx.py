@@ -21,8 +21,8 @@ from harness.artifacts.onnx_quantise import (
     with_matrix_products,
 )
 from harness.artifacts.source import FloatModel, no_precision
+from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
-from harness.support import Backend
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from harness.model.data import Dataset, Split, synthetic
 from harness.model.keras import load_keras
 from harness.model.network import input_specs, load_network
 from harness.model.part_data import load_data
-from harness.plan import DELEGATES
+from harness.plan.formats import DELEGATES
 from harness.system.files import file_sha256
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec

@@ -13,8 +13,8 @@ from harness.artifacts import pte_coreml, pte_vulkan
 from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.observers import torch_observer
 from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.plan.support import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
-from harness.support import Backend
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts.layers import is_within, kept_layers, nothing_quantised
 from harness.artifacts.observers import torch_observer
 from harness.artifacts.source import FloatModel, UnsupportedError, cast_example, half_network, no_precision
+from harness.plan.support import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
-from harness.support import Backend
 
 if TYPE_CHECKING:
     import torch

@@ -19,20 +19,11 @@ from harness.artifacts.schedule import Group
 from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
 from harness.model.card import ModelCard, SourceKind
 from harness.model.source_key import source_key
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.formats import EXPORT_SECONDS, LONGEST_FIRST
 from harness.progress import Progress
 from harness.spec.recipe import Precision, Recipe, Step
 from harness.wire import Format
-
-# About what one artifact of a mobile-sized network takes; only the proportions matter.
-EXPORT_SECONDS: dict[Format, float] = {
-    Format.PTE: 20,
-    Format.TFLITE: 5,
-    Format.ONNX: 3,
-    Format.MLPACKAGE: 2,
-    Format.PTL: 1,
-}
-LONGEST_FIRST = tuple(sorted(EXPORT_SECONDS, key=EXPORT_SECONDS.__getitem__, reverse=True))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from harness.artifacts.manifest import Manifest
 from harness.artifacts.prepared import Prepared
 from harness.artifacts.varied import Varied
 from harness.model.card import ModelCard
-from harness.plan import Build
+from harness.plan.cells import Build
 from harness.records.sensitivity import Scan
 from harness.spec.recipe import Recipe, Step
 

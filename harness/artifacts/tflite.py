@@ -13,8 +13,8 @@ from harness.artifacts.layers import kept_layers, nothing_kept, nothing_quantise
 from harness.artifacts.source import FloatModel, no_precision
 from harness.artifacts.tflite_layout import channels_last_source
 from harness.artifacts.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
+from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
-from harness.support import Backend
 
 
 class TfliteExporter:

@@ -10,8 +10,8 @@ from harness.artifacts.prepared import PreparedModel
 from harness.artifacts.source import UnsupportedError, no_precision
 from harness.model.card import ModelCard
 from harness.model.keras import KerasModel, load_keras
+from harness.plan.support import Backend
 from harness.spec.recipe import CalibrationFrom, Precision, Quantisation, Recipe
-from harness.support import Backend
 from harness.wire import Format
 
 

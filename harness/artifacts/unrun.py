@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.mlpackage import describe_package
 from harness.host_runner.runtimes.pte_file import read_pte
-from harness.support import Backend
+from harness.plan.support import Backend
 
 # What the backends are called inside a program.
 DELEGATE_NAMES: dict[Backend, str] = {Backend.VULKAN: "VulkanBackend", Backend.COREML: "CoreMLBackend"}

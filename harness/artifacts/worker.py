@@ -27,7 +27,7 @@ from harness.artifacts.calibration import made_inputs
 from harness.artifacts.gate import Expected, verify
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.layout import write_channels_last
-from harness.artifacts.manifest import ArtifactState, Companion, Manifest, artifact_file
+from harness.artifacts.manifest import ArtifactState, Companion, Manifest
 from harness.artifacts.needs import packages_of
 from harness.artifacts.prepare import prepare
 from harness.artifacts.prepared import PreparedModel, read_prepared
@@ -51,10 +51,10 @@ from harness.artifacts.vary import load_varied, vary
 from harness.errors import BuildError, PhonebenchError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.network import load_network
-from harness.plan import DELEGATES
+from harness.plan.formats import DELEGATES, artifact_file
+from harness.plan.support import RUN_HERE, Backend
 from harness.records.artifact import CalibrationSource
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
-from harness.support import RUN_HERE, Backend
 from harness.system.child_process import end_with_parent
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of

@@ -11,7 +11,7 @@ from harness.cli.console import make_progress, print_json, print_table, stdout_c
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.plan.cells import Plan
     from harness.store import RunRecord
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.store import ModelFacts, RunRecord

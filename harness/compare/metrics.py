@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, Metric
 from harness.spec.profiles import PROFILES

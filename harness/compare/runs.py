@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from harness.compare.keys import KeyDifference, comparison_keys, differing_keys
 from harness.compare.metrics import Margins, MetricComparison, compare_metrics
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import Metric
 from harness.stats.multiplicity import benjamini_hochberg

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from statistics import fmean, median
 
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts, Series, series_name
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import METRICS, Metric

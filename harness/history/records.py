@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.metrics import Metric
 
 

@@ -20,7 +20,7 @@ from harness.gate import Gate
 from harness.history.records import Decision
 from harness.nightly.record import Confirmation, Suspect, Trigger
 from harness.outcome import Job, Launched
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, Metric
 from harness.run import Keeper

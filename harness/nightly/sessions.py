@@ -24,7 +24,7 @@ from harness.nightly.record import Confirmation, Journal, Suspect, Trigger
 from harness.nightly.screening import EXACT
 from harness.outcome import Job
 from harness.pipeline import Checked, Places, gates_of
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.measurement import Measurement
 from harness.spec.profiles import PROFILES, ProfileName

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.plan import Build, Cell
+from harness.plan.cells import Build, Cell
 from harness.records.measurement import CellStatus
 from harness.report import units
 from harness.store import ModelFacts

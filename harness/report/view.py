@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.measurement import Accuracy, CellStatus, Fidelity, LatencySummary, LoadSummary, Measurement

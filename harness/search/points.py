@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import METRICS, Metric

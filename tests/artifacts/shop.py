@@ -15,9 +15,9 @@ from torch import nn
 from harness.artifacts.source import Exporter, FloatModel
 from harness.artifacts.worker import EXPORTERS
 from harness.host_runner.runtimes import open_session, run_once
+from harness.plan.support import Backend
 from harness.spec.recipe import KeepFloat, Recipe
 from harness.spec.shorthand import parse_recipe
-from harness.support import Backend
 from harness.wire import Delegate, DType, Format, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from harness.artifacts.identity import artifact_key
-from harness.artifacts.manifest import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.formats import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
+from harness.plan.support import Backend
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import parse_recipe
-from harness.support import Backend
 from harness.wire import DType, Format, TensorSpec
 from tests.artifacts.builders import FACTS
 

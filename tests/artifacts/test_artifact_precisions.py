@@ -20,8 +20,8 @@ from harness.artifacts.source import UnsupportedError
 from harness.artifacts.worker import EXPORTERS
 from harness.errors import BuildError
 from harness.host_runner.runtimes import open_session
+from harness.plan.support import Backend
 from harness.spec.recipe import KeepFloat
-from harness.support import Backend
 from harness.wire import Delegate, DType, Format, RuntimeRequest
 from tests.artifacts.shop import Shop, float_model, heavy_tailed, make_network, read_content, recipe, run_file
 

@@ -10,7 +10,7 @@ from harness.artifacts.stage import build_artifacts
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import Build
+from harness.plan.cells import Build
 from harness.progress import Silent
 from harness.spec.recipe import KeepFloat, Precision, Quantisation, Recipe
 from harness.wire import Format

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from harness.artifacts.cache import MANIFEST_FILE, Cache
-from harness.artifacts.manifest import PACKAGES, RUNTIME_PACKAGES, ArtifactState
+from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.formats import PACKAGES, RUNTIME_PACKAGES
+from harness.plan.support import Backend
 from harness.progress import Silent
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import default_recipes, parse_recipe
 from harness.spec.spec import DEFAULT_FORMATS
-from harness.support import Backend
 from harness.wire import Format
 from tests.models.folders import CARD, make_folder
 from tests.orders import order

@@ -17,7 +17,7 @@ from harness.artifacts.varied import VariedModel, find_varied
 from harness.artifacts.vary import load_varied
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import Build
+from harness.plan.cells import Build
 from harness.progress import Silent
 from harness.records.steps import Figure
 from harness.spec.shorthand import parse_recipe

@@ -20,11 +20,11 @@ from harness.artifacts.worker import Worker
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.support import Backend
 from harness.records.artifact import CalibrationSource
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import parse_recipe
-from harness.support import Backend
 from harness.wire import DType, Format
 from tests.artifacts.builders import onnx_file
 from tests.models.folders import CARD, make_folder

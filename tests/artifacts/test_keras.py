@@ -15,7 +15,8 @@ from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model.card import ModelCard, ModelOptions, SourceKind
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
-from harness.plan import Build, make_plan
+from harness.plan.cells import Build
+from harness.plan.plan import make_plan
 from harness.progress import Silent
 from harness.records.artifact import CalibrationSource
 from harness.spec.spec import Spec

@@ -15,7 +15,7 @@ from harness.artifacts.worker import EXPORTERS
 from harness.devices import open_device
 from harness.model.card import ModelCard
 from harness.model.source_key import source_key
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.run import Job, launch_once
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import Delegate, Format, ReplyStatus

@@ -10,7 +10,7 @@ import pytest
 
 from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.unrun import check_unrun
-from harness.support import Backend
+from harness.plan.support import Backend
 from tests.artifacts.tiny import IMAGE_NETWORK, Bench, image_card
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,9 +11,9 @@ from harness.artifacts.worker import Worker
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
-from harness.plan import Build
+from harness.plan.cells import Build
+from harness.plan.support import Backend
 from harness.spec.shorthand import parse_recipe
-from harness.support import Backend
 from harness.wire import Format
 from tests.models.folders import make_folder
 

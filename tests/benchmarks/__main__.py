@@ -27,7 +27,8 @@ from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import Build, make_cell, make_plan
+from harness.plan.cells import Build, make_cell
+from harness.plan.plan import make_plan
 from harness.progress import Silent
 from harness.records.measurement import CellStatus
 from harness.run import Job, make_request, measure

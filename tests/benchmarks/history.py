@@ -22,7 +22,7 @@ from harness.history.figures import make_series
 from harness.history.ingest import append
 from harness.history.queries import latest, nights_of
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
-from harness.plan import Cell, make_cell
+from harness.plan.cells import Cell, make_cell
 from harness.records.metrics import Metric
 from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format

@@ -10,7 +10,7 @@ import pytest
 
 from harness.compare import Comparison, Margins, compare_runs
 from harness.compare.words import comparison_json, comparison_rows
-from harness.plan import Cell, make_cell
+from harness.plan.cells import Cell, make_cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement, TaskScores
 from harness.records.metrics import Metric

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import cli
-from harness.plan import Plan, make_cell
+from harness.plan.cells import Plan, make_cell
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.store import RunHead, create_run

@@ -21,7 +21,7 @@ from harness.model.resolve import resolve
 from harness.nightly.artifacts import keep_artifacts
 from harness.nightly.night import Tools
 from harness.pipeline import Places, run
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.metrics import Metric
 from harness.spec.profiles import ProfileName

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.model.card import Task
-from harness.plan import Cell, Hole, Plan, make_cell
+from harness.plan.cells import Cell, Hole, Plan, make_cell
+from harness.plan.support import Backend
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
@@ -27,7 +28,6 @@ from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise
 from harness.store import ModelFacts, RunRecord
-from harness.support import Backend
 from harness.wire import (
     Delegate,
     Failure,

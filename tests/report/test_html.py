@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.plan import Hole
+from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId
 from harness.report.conditions import CONDITIONS, Figure, footnotes, marks
 from harness.report.html import render_html

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan import Cell
+from harness.plan.cells import Cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import Measurement
 from harness.report.advice import advise

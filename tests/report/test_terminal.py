@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from harness.plan import Hole
+from harness.plan.cells import Hole
 from harness.report.terminal import Column, fit, run_renderables
 from harness.store import RunRecord
 from tests.report.builders import cells, host_run, make_run, measurement, phone_run

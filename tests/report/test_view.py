@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan import Hole, make_cell
+from harness.plan.cells import Hole, make_cell
 from harness.records.measurement import CellStatus
 from harness.report.view import cell_views, groups, labels, memory_growth, show_json
 from harness.spec.profiles import ProfileName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.plan import Cell, make_cell
+from harness.plan.cells import Cell, make_cell
 from harness.records.artifact import ArtifactFacts
 from harness.records.measurement import Measurement
 from harness.records.steps import Figure, LayerReport, StepReport, TrainingReport

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from harness.plan import DELEGATES, make_cell
+from harness.plan.cells import make_cell
+from harness.plan.formats import DELEGATES
 from harness.records.measurement import CellStatus
 from harness.search.points import DropBasis, Findings, Point
 from harness.spec.goal import Goal, Minimise

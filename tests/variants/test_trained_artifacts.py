@@ -9,7 +9,7 @@ from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.plan import Build
+from harness.plan.cells import Build
 from harness.progress import Silent
 from harness.records.steps import Figure
 from harness.spec.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify

@@ -26,7 +26,7 @@ from harness.devices.android.tether import PhoneOptions
 from harness.errors import PhoneError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs
-from harness.plan import make_cell
+from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.measurement import CellStatus, Measurement
 from harness.run import Job

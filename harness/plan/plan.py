@@ -5,84 +5,15 @@ Nothing is loaded and nothing is built here, so that a whole plan can be checked
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
+from harness.plan.cells import Cell, Hole, Plan, make_cell
+from harness.plan.formats import DELEGATES
+from harness.plan.support import why_not_build
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
-from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
-from harness.support import Backend, why_not_build
 from harness.wire import Delegate, Format
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """One artifact wanted; ``backend`` is set for ``pte`` alone."""
-
-    model: str
-    variant: str
-    format: Format
-    backend: Backend | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """The unit of work, of resume and of comparison; ``key`` is made by `make_cell` and never parsed."""
-
-    key: str
-    model: str
-    variant: str
-    format: Format
-    backend: Backend | None
-    delegate: Delegate
-    threads: int
-    device: str
-    profile: ProfileName
-
-    @property
-    def build(self) -> Build:
-        """The artifact that this cell runs."""
-        return Build(model=self.model, variant=self.variant, format=self.format, backend=self.backend)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hole:
-    """A cell that cannot be, and why."""
-
-    cell: Cell
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All cells of a run in the order they run, and the holes."""
-
-    cells: tuple[Cell, ...]
-    holes: tuple[Hole, ...]
-
-    @property
-    def builds(self) -> tuple[Build, ...]:
-        """Each artifact that the cells need, once, in order."""
-        return tuple(dict.fromkeys(cell.build for cell in self.cells))
-
-
-# The delegates of each format, the usual one first. A .pte fixes its backend at export.
-DELEGATES: dict[Format, tuple[Delegate, ...]] = {
-    Format.PTE: (Delegate.XNNPACK, Delegate.CPU, Delegate.GPU, Delegate.COREML),
-    Format.TFLITE: (Delegate.XNNPACK, Delegate.CPU, Delegate.GPU, Delegate.NNAPI, Delegate.COREML),
-    Format.ONNX: (Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML),
-    Format.PTL: (Delegate.CPU,),
-    Format.MLPACKAGE: (Delegate.COREML,),
-}
-
-PTE_BACKENDS: dict[Delegate, Backend] = {
-    Delegate.XNNPACK: Backend.XNNPACK,
-    Delegate.CPU: Backend.PORTABLE,
-    Delegate.GPU: Backend.VULKAN,
-    Delegate.COREML: Backend.COREML,
-}
 
 # What each kind of device can run on; a kind that is not listed says so itself when it is opened.
 DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
@@ -115,25 +46,6 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
                         else:
                             holes.append(Hole(cell=cell, reason=reason))
     return Plan(cells=tuple(cells), holes=tuple(holes))
-
-
-def make_cell(
-    model: str, variant: str, format_: Format, delegate: Delegate, threads: int, device: str, profile: ProfileName
-) -> Cell:
-    """Build a cell and its key, the only place where a key is made."""
-    backend = _backend(format_, delegate)
-    parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
-    return Cell(
-        key="-".join(parts),
-        model=model,
-        variant=variant,
-        format=format_,
-        backend=backend,
-        delegate=delegate,
-        threads=threads,
-        device=device,
-        profile=profile,
-    )
 
 
 def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) -> str | None:
@@ -170,10 +82,6 @@ def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str |
     if recipe is not None and recipe.channel_last:
         return "a Keras model takes its inputs as it was built, with their channels last as a rule: leave out nhwc"
     return None
-
-
-def _backend(format_: Format, delegate: Delegate) -> Backend | None:
-    return PTE_BACKENDS.get(delegate) if format_ is Format.PTE else None
 
 
 def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:

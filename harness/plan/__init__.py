@@ -1,0 +1,1 @@
+"""What will run: cells, and holes with their reasons."""
