@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.artifacts.prepared import PreparedModel, correct_rows
-from harness.artifacts.varied import VariedModel, own_reference
+from harness.artifacts.sources.made_variant import VariedModel, own_reference
+from harness.artifacts.sources.prepared_model import PreparedModel, correct_rows
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
 from harness.presets import judge_correct, judge_scores

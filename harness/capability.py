@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from harness import __version__
+from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve

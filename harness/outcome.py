@@ -13,11 +13,11 @@ import numpy as np
 
 from harness.answers import accuracy_of, fidelity_of, target_of, task_scores
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest, untrained_steps
-from harness.artifacts.prepared import PreparedModel
-from harness.artifacts.varied import VariedModel
+from harness.artifacts.sources.made_variant import VariedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.artifacts.verify.plausible import why_garbage
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell
-from harness.quality import why_garbage
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import (

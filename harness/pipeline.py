@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
+from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
-from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
-from harness.artifacts.varied import find_varied
+from harness.artifacts.sources.made_variant import find_varied
 from harness.devices import Device, DeviceKind, expand_devices, list_devices, open_device, parse_device_key
 from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate

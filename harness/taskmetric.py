@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.errors import BuildError
 from harness.model.card import ModelCard
 from harness.model.splits import Split

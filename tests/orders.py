@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.artifacts.stage import BuildOrder
+from harness.artifacts.build import BuildOrder
 from harness.model.card import ModelCard
 from harness.plan.cells import Build
 from harness.spec.recipe import AS_IS, Recipe

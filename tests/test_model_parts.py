@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.artifacts.prepare import weights_sha256
+from harness.artifacts.sources.prepare_model import weights_sha256
 from harness.errors import BuildError, UnknownNameError, UsageError
 from harness.model.card import InputRange, ModelOptions, SourceKind, Task
 from harness.model.data import Split

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import Task
 from harness.records.measurement import CellStatus, Passed
 from tests.artifacts.builders import CARD, Floats, make_prepared

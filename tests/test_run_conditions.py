@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.records.artifact import CalibrationSource
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
-from harness.artifacts.stage import build_artifacts
 from harness.devices.fake import FakePhone
 from harness.errors import DeviceError
 from harness.model.card import ModelOptions

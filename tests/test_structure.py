@@ -19,7 +19,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "errors",
         "progress",
-        "quality",
         "wire",
     ),
     (

@@ -12,10 +12,10 @@ import msgspec
 
 from harness.ab.reference import ABReference, parse_reference
 from harness.ab.session import PairPlan, PairResult, PairSession, SideFailedError, Sides, Told, run_pairs
+from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
-from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
-from harness.artifacts.varied import find_varied
+from harness.artifacts.sources.made_variant import find_varied
 from harness.deploy import deploy_artifact
 from harness.devices import Device, open_device, parse_device_key
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError

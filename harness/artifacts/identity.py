@@ -8,8 +8,8 @@ import json
 import msgspec
 
 from harness import __version__
-from harness.artifacts.prepared import Prepared
-from harness.artifacts.varied import variant_key
+from harness.artifacts.sources.made_variant import variant_key
+from harness.artifacts.sources.prepared_model import Prepared
 from harness.plan.cells import Build
 from harness.plan.formats import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
 from harness.records.sensitivity import REVISION

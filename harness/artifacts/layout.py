@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.artifacts.manifest import Artifact, ArtifactInputs
-from harness.artifacts.prepared import PreparedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.system.files import file_sha256
 from harness.wire import INPUTS_FILE, TensorSpec
 

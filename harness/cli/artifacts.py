@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
-from harness.artifacts.stage import BuildOutcome
 from harness.errors import BuildError
 from harness.report import units
 

@@ -45,7 +45,7 @@ def sensitivity(
 ) -> None:
     """Rank the layers of MODEL by what int8 costs each, one layer at a time, and draw it."""
     from harness.artifacts.cache import Cache
-    from harness.artifacts.sensitivity import scan_model
+    from harness.artifacts.sensitivity.scan_model import scan_model
     from harness.model.card import ModelOptions
     from harness.model.resolve import resolve
     from harness.report.files import write_scan

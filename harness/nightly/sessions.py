@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.ab import PairPlan
+from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import Artifact
-from harness.artifacts.stage import BuildOutcome
 from harness.deploy import deploy
 from harness.devices import open_device
 from harness.errors import DeviceError, StoreError, UsageError

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.artifacts.manifest import ArtifactState, Manifest
-from harness.artifacts.prepared import (
+from harness.artifacts.sources.prepared_model import (
     CALIBRATION_FILE,
     LABELS_FILE,
     PREPARED_FILE,

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.artifacts.source import Exporter, FloatModel
-from harness.artifacts.worker import EXPORTERS
+from harness.artifacts.export.exporter import Exporter, FloatModel
+from harness.artifacts.export.registry import EXPORTERS
 from harness.host_runner.runtimes import open_session, run_once
 from harness.plan.support import Backend
 from harness.spec.recipe import KeepFloat, Recipe

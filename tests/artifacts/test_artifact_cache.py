@@ -19,7 +19,13 @@ from filelock import Timeout
 
 from harness.artifacts.cache import MANIFEST_FILE, STALE_SECONDS, Cache
 from harness.artifacts.manifest import ArtifactState, Manifest
-from harness.artifacts.prepared import CALIBRATION_FILE, LABELS_FILE, PREPARED_FILE, REFERENCE_FILE, read_prepared
+from harness.artifacts.sources.prepared_model import (
+    CALIBRATION_FILE,
+    LABELS_FILE,
+    PREPARED_FILE,
+    REFERENCE_FILE,
+    read_prepared,
+)
 from harness.errors import StoreError
 from harness.system.files import storage_errors
 from harness.wire import INPUTS_FILE

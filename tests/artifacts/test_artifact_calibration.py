@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.calibration import made_inputs
-from harness.artifacts.prepare import prepare
-from harness.artifacts.prepared import CALIBRATION_FILE
+from harness.artifacts.sources.calibration import made_inputs
+from harness.artifacts.sources.prepare_model import prepare
+from harness.artifacts.sources.prepared_model import CALIBRATION_FILE
 from harness.errors import UsageError
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

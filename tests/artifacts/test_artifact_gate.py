@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.gate import GATE_INPUTS, Expected, GateResult, verify
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.prepared import PreparedModel, read_prepared
+from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
+from harness.artifacts.verify.verify import GATE_INPUTS, Expected, GateResult, verify
 from harness.model.card import ModelOptions, Task
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key

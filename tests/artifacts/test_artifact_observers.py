@@ -10,7 +10,13 @@ import onnx
 import pytest
 import torch
 
-from harness.artifacts.observers import AVERAGING, Histogram, empty_histogram, least_error_range, percentile_range
+from harness.artifacts.export.observers import (
+    AVERAGING,
+    Histogram,
+    empty_histogram,
+    least_error_range,
+    percentile_range,
+)
 from harness.spec.recipe import Observer
 from harness.wire import Format
 from harness.wire.tensors import Array

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts.pool import COMMAND, Crew, run_groups
-from harness.artifacts.schedule import Group
-from harness.artifacts.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
+from harness.artifacts.workers.pool import COMMAND, Crew, run_groups
+from harness.artifacts.workers.schedule import Group
+from harness.artifacts.workers.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from tests.artifacts.builders import CARD

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.jit.mobile import _load_for_lite_interpreter
 
-from harness.artifacts.layers import kept_layers
-from harness.artifacts.onnx_quantise import with_matrix_products
-from harness.artifacts.ptl import INPUT_TYPES_FILE, mobile_optimiser_works
-from harness.artifacts.source import UnsupportedError
-from harness.artifacts.worker import EXPORTERS
+from harness.artifacts.export.exporter import UnsupportedError
+from harness.artifacts.export.layers import kept_layers
+from harness.artifacts.export.onnx_quantise import with_matrix_products
+from harness.artifacts.export.ptl import INPUT_TYPES_FILE, mobile_optimiser_works
+from harness.artifacts.export.registry import EXPORTERS
 from harness.errors import BuildError
 from harness.host_runner.runtimes import open_session
 from harness.plan.support import Backend

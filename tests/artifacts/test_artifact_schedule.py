@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from harness.artifacts.schedule import Group, Schedule, Worker
-from harness.artifacts.tasks import PrepareTask, WorkerTask
+from harness.artifacts.workers.schedule import Group, Schedule, Worker
+from harness.artifacts.workers.tasks import PrepareTask, WorkerTask
 from tests.artifacts.builders import CARD
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
-from harness.artifacts.sensitivity import scan_model
-from harness.artifacts.stage import build_artifacts
+from harness.artifacts.sensitivity.scan_model import scan_model
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

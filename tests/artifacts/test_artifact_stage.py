@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import MANIFEST_FILE, Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Artifact, ArtifactState
-from harness.artifacts.prepare import run_float
-from harness.artifacts.prepared import PreparedModel
-from harness.artifacts.stage import BuildOutcome, build_artifacts
-from harness.artifacts.varied import VariedModel, find_varied
-from harness.artifacts.vary import load_varied
+from harness.artifacts.sources.made_variant import VariedModel, find_varied
+from harness.artifacts.sources.make_variant import load_varied
+from harness.artifacts.sources.prepare_model import run_float
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build

@@ -13,10 +13,10 @@ from torch import nn
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState, Manifest
-from harness.artifacts.prepare import weights_sha256
-from harness.artifacts.prepared import Prepared, read_prepared
-from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
-from harness.artifacts.worker import Worker
+from harness.artifacts.sources.prepare_model import weights_sha256
+from harness.artifacts.sources.prepared_model import Prepared, read_prepared
+from harness.artifacts.workers.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask, decode_task, encode_line
+from harness.artifacts.workers.worker import Worker
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.artifacts.coreml import can_apply
+from harness.artifacts.export.coreml import can_apply
 
 GRAPH = "aten.conv2d.default aten.relu.default aten.linear.default"
 

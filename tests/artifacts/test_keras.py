@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.model.card import ModelCard, ModelOptions, SourceKind
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key

@@ -9,7 +9,7 @@ import pytest
 
 from harness.artifacts.layout import feed_of
 from harness.artifacts.manifest import Artifact, ArtifactState
-from harness.artifacts.prepared import read_prepared
+from harness.artifacts.sources.prepared_model import read_prepared
 from harness.host_runner.runtimes import open_session
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.artifacts.coreml import import_coremltools
+from harness.artifacts.export.coreml import import_coremltools
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.unrun import check_unrun
+from harness.artifacts.verify.inspect import check_unrun
 from harness.wire import Format
 from tests.artifacts.tiny import Bench, image_card
 

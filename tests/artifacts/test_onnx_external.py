@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.artifacts.export.onnx import OnnxExporter
+from harness.artifacts.export.registry import EXPORTERS
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
-from harness.artifacts.onnx import OnnxExporter
-from harness.artifacts.prepared import PreparedModel, read_prepared
-from harness.artifacts.worker import EXPORTERS
+from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
 from harness.devices import open_device
 from harness.model.card import ModelCard
 from harness.model.source_key import source_key

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.artifacts.manifest import ArtifactState, Manifest
-from harness.artifacts.unrun import check_unrun
+from harness.artifacts.verify.inspect import check_unrun
 from harness.plan.support import Backend
 from tests.artifacts.tiny import IMAGE_NETWORK, Bench, image_card
 
@@ -82,7 +82,7 @@ def test_static_int8_for_core_ml_quantises_activations(bench: Bench) -> None:
 
 def test_core_ml_needs_no_tensorflow_and_does_not_shut_it_out(tmp_path: Path) -> None:
     code = (
-        "import sys; from harness.artifacts.coreml import import_coremltools; import_coremltools(); "
+        "import sys; from harness.artifacts.export.coreml import import_coremltools; import_coremltools(); "
         "import importlib.util; print('tensorflow' in sys.modules, importlib.util.find_spec('tensorflow') is not None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Manifest
-from harness.artifacts.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask
-from harness.artifacts.worker import Worker
+from harness.artifacts.workers.tasks import ExportTask, PrepareTask, WorkerResult, WorkerTask
+from harness.artifacts.workers.worker import Worker
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key

@@ -22,8 +22,8 @@ from statistics import median
 import numpy as np
 import psutil
 
+from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
-from harness.artifacts.stage import BuildOutcome, build_artifacts
 from harness.devices import open_device
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

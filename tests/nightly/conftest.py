@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.ab import PairPlan
+from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Artifact
-from harness.artifacts.stage import build_artifacts
 from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append

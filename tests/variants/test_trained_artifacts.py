@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Artifact, ArtifactState
-from harness.artifacts.stage import BuildOrder, BuildOutcome, build_artifacts
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from harness.artifacts.onnx import OnnxExporter
-from harness.artifacts.prepare import weights_sha256
-from harness.artifacts.source import FloatModel
-from harness.artifacts.worker import deflated_size
+from harness.artifacts.export.exporter import FloatModel
+from harness.artifacts.export.onnx import OnnxExporter
+from harness.artifacts.sources.prepare_model import weights_sha256
+from harness.artifacts.workers.describe import deflated_size
 from harness.errors import BuildError
 from harness.records.steps import Figure
 from harness.spec.recipe import Cluster, FineTune, Recipe

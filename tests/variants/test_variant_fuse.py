@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness.artifacts.prepare import weights_sha256
+from harness.artifacts.sources.prepare_model import weights_sha256
 from harness.records.steps import Figure, StepReport
 from harness.spec.recipe import Fuse
 from harness.variants.fuse import NOTHING

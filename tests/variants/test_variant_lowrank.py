@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.artifacts.prepare import weights_sha256
+from harness.artifacts.sources.prepare_model import weights_sha256
 from harness.errors import BuildError
 from harness.records.steps import Figure
 from harness.spec.recipe import FineTune, LowRank

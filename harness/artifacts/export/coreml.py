@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.spec.recipe import Quantisation, Recipe
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.artifacts.layout import channels_last, is_image, to_channels_last
-from harness.artifacts.source import FloatModel, UnsupportedError
 from harness.spec.recipe import CalibrationFrom
 from harness.wire.tensors import Array
 

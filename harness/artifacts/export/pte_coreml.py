@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.artifacts.coreml import import_coremltools, quantised
-from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.artifacts.export.coreml import import_coremltools, quantised
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.spec.recipe import Precision, Recipe
 
 if TYPE_CHECKING:

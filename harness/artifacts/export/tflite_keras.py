@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.prepared import PreparedModel
-from harness.artifacts.source import UnsupportedError, no_precision
+from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import ModelCard
 from harness.model.keras import KerasModel, load_keras
 from harness.plan.support import Backend

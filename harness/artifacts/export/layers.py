@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.artifacts.source import UnsupportedError
+from harness.artifacts.export.exporter import UnsupportedError
 from harness.errors import BuildError
 from harness.spec.recipe import Recipe
 

@@ -16,8 +16,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.schedule import Group, Schedule, Worker
-from harness.artifacts.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
+from harness.artifacts.workers.schedule import Group, Schedule, Worker
+from harness.artifacts.workers.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import SourceKind
 from harness.system.child_process import child_environment
 from harness.wire import Format
@@ -27,7 +27,7 @@ TASK_SECONDS = 1800.0
 # What a worker without work may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
-COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.worker")
+COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 
 Report = Callable[[WorkerTask, WorkerResult], None]
 

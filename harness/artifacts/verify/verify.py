@@ -12,11 +12,11 @@ import numpy as np
 
 from harness.artifacts.layout import to_channels_last
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.prepared import PreparedModel
-from harness.artifacts.varied import VariedModel, own_reference
+from harness.artifacts.sources.made_variant import VariedModel, own_reference
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.artifacts.verify.plausible import why_garbage
 from harness.host_runner.runtimes import SessionError, open_session, run_once
 from harness.model.card import ModelCard, Task
-from harness.quality import why_garbage
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import Array

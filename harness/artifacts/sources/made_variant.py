@@ -18,7 +18,7 @@ import msgspec
 from harness import __version__
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
-from harness.artifacts.prepared import Prepared, PreparedModel
+from harness.artifacts.sources.prepared_model import Prepared, PreparedModel
 from harness.records.steps import StepReport
 from harness.spec.recipe import Recipe, Step
 from harness.system.files import file_sha256

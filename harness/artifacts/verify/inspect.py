@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.export.mlpackage import describe_package
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.mlpackage import describe_package
 from harness.host_runner.runtimes.pte_file import read_pte
 from harness.plan.support import Backend
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.gate import Expected
-from harness.artifacts.pool import Crew, run_groups
-from harness.artifacts.prepared import read_prepared
-from harness.artifacts.scanning import find_scan, scan_key
-from harness.artifacts.schedule import Group
-from harness.artifacts.tasks import PrepareTask, ScanTask, WorkerResult, WorkerTask
+from harness.artifacts.sensitivity.scan import find_scan, scan_key
+from harness.artifacts.sources.prepared_model import read_prepared
+from harness.artifacts.verify.verify import Expected
+from harness.artifacts.workers.pool import Crew, run_groups
+from harness.artifacts.workers.schedule import Group
+from harness.artifacts.workers.tasks import PrepareTask, ScanTask, WorkerResult, WorkerTask
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard
 from harness.model.source_key import source_key

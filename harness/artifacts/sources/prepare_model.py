@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.prepared import (
+from harness.artifacts.sources.prepared_model import (
     CALIBRATION_FILE,
     LABELS_FILE,
     PREPARED_FILE,

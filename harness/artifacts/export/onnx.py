@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
-from harness.artifacts import onnx_external
-from harness.artifacts.layers import is_within, kept_layers, nothing_kept, nothing_quantised
-from harness.artifacts.onnx_quantise import (
+from harness.artifacts.export import onnx_external
+from harness.artifacts.export.exporter import FloatModel, no_precision
+from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.export.onnx_quantise import (
     Feed,
     StaticJob,
     has_integer_weights,
@@ -20,7 +21,6 @@ from harness.artifacts.onnx_quantise import (
     quantise_static,
     with_matrix_products,
 )
-from harness.artifacts.source import FloatModel, no_precision
 from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 

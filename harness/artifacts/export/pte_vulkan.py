@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.spec.recipe import Precision, Recipe
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from harness.artifacts.observers import AVERAGING, PERCENTILE
+from harness.artifacts.export.observers import AVERAGING, PERCENTILE
 from harness.spec.recipe import Observer, Quantisation
 from harness.wire.tensors import Array
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
-from harness.artifacts.layers import is_within
-from harness.artifacts.observers import Histogram, empty_histogram, least_error_range, percentile_range
+from harness.artifacts.export.layers import is_within
+from harness.artifacts.export.observers import Histogram, empty_histogram, least_error_range, percentile_range
 from harness.spec.recipe import Observer, Precision, Recipe
 from harness.wire.tensors import Array
 

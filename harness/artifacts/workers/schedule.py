@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.artifacts.tasks import WorkerTask
+from harness.artifacts.workers.tasks import WorkerTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.coreml import import_coremltools, quantised
-from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.artifacts.export.coreml import import_coremltools, quantised
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.wire import DType

@@ -9,10 +9,10 @@ from typing import Any, assert_never
 
 import msgspec
 
-from harness.artifacts.layers import kept_layers, nothing_kept, nothing_quantised
-from harness.artifacts.source import FloatModel, no_precision
-from harness.artifacts.tflite_layout import channels_last_source
-from harness.artifacts.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
+from harness.artifacts.export.exporter import FloatModel, no_precision
+from harness.artifacts.export.layers import kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.export.tflite_layout import channels_last_source
+from harness.artifacts.export.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
 from harness.plan.support import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from harness.artifacts.manifest import Manifest
-from harness.artifacts.prepared import Prepared
-from harness.artifacts.varied import Varied
+from harness.artifacts.sources.made_variant import Varied
+from harness.artifacts.sources.prepared_model import Prepared
 from harness.model.card import ModelCard
 from harness.plan.cells import Build
 from harness.records.sensitivity import Scan

@@ -13,9 +13,9 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.gate import Expected
+from harness.artifacts.export.exporter import FloatModel, UnsupportedError
 from harness.artifacts.manifest import read_record
-from harness.artifacts.source import FloatModel, UnsupportedError
+from harness.artifacts.verify.verify import Expected
 from harness.errors import UsageError
 from harness.model.card import Task
 from harness.records.sensitivity import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers

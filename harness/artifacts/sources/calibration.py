@@ -12,7 +12,7 @@ import msgspec
 from harness import __version__
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
-from harness.artifacts.prepared import CALIBRATION_FILE, Prepared
+from harness.artifacts.sources.prepared_model import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
 from harness.model.card import ModelCard, Task
 from harness.model.network import load_network

@@ -13,10 +13,10 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
 from harness.artifacts.needs import why_missing
-from harness.artifacts.pool import Crew, run_groups
-from harness.artifacts.prepared import PreparedModel, read_prepared
-from harness.artifacts.schedule import Group
-from harness.artifacts.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
+from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
+from harness.artifacts.workers.pool import Crew, run_groups
+from harness.artifacts.workers.schedule import Group
+from harness.artifacts.workers.tasks import ExportTask, PrepareTask, TaskFailure, VaryTask, WorkerResult, WorkerTask
 from harness.model.card import ModelCard, SourceKind
 from harness.model.source_key import source_key
 from harness.plan.cells import Build

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.prepare import output_specs, run_float, weights_sha256
-from harness.artifacts.prepared import PreparedModel, correct_rows
-from harness.artifacts.varied import (
+from harness.artifacts.sources.made_variant import (
     NETWORK_FILE,
     OWN_REFERENCE_FILE,
     VARIED_FILE,
@@ -21,6 +19,8 @@ from harness.artifacts.varied import (
     read_varied,
     variant_key,
 )
+from harness.artifacts.sources.prepare_model import output_specs, run_float, weights_sha256
+from harness.artifacts.sources.prepared_model import PreparedModel, correct_rows
 from harness.errors import BuildError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split

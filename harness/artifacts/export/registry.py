@@ -1,0 +1,71 @@
+"""Every exporter by format, and what a worker imports before its first export."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.export import mlpackage, onnx, pte, ptl, tflite
+from harness.artifacts.export.exporter import Exporter, FloatModel, UnsupportedError
+from harness.artifacts.export.tflite_keras import KerasExporter
+from harness.artifacts.sources.calibration import made_inputs
+from harness.artifacts.sources.make_variant import load_varied
+from harness.artifacts.verify.verify import Expected
+from harness.model.card import SourceKind
+from harness.model.network import load_network
+from harness.spec.recipe import CalibrationFrom
+from harness.variants.step import UnfitError
+from harness.wire import Format
+from harness.wire.tensors import Array
+
+EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
+    Format.PTE: pte.PteExporter,
+    Format.TFLITE: tflite.TfliteExporter,
+    Format.ONNX: onnx.OnnxExporter,
+    Format.PTL: ptl.PtlExporter,
+    Format.MLPACKAGE: mlpackage.MlpackageExporter,
+}
+
+WARM: dict[str, tuple[str, ...]] = {
+    SourceKind.KERAS: ("tensorflow",),
+    Format.PTE: ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
+    Format.TFLITE: ("litert_torch", "ai_edge_quantizer"),
+    Format.ONNX: ("torch.onnx", "onnxscript", "onnxruntime.quantization"),
+    Format.PTL: ("torch.ao.quantization.quantize_fx",),
+}
+
+
+def new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
+    if expected.card.kind is SourceKind.KERAS:
+        return KerasExporter(expected.card, expected.model, format_)
+    return EXPORTERS[format_](float_model(expected, cache))
+
+
+def float_model(expected: Expected, cache: Cache) -> FloatModel:
+    """Load the float network, or the variant of it, as exporters take it; ``cache`` keeps what is made to calibrate."""
+    card, model, varied = expected.card, expected.model, expected.varied
+    network = load_network(card) if varied is None else load_varied(card, varied)
+
+    def calibration(source: CalibrationFrom) -> tuple[Array, ...]:
+        if source is CalibrationFrom.DATA:
+            return model.calibration_inputs()
+        try:
+            return made_inputs(card, model.facts, source, cache)
+        except UnfitError as error:
+            raise UnsupportedError(str(error)) from error
+
+    return FloatModel(
+        network=network,
+        inputs=model.facts.inputs,
+        calibration=calibration,
+        scripted=card.kind is SourceKind.TORCHSCRIPT,
+    )
+
+
+def warm_up(format_: str) -> None:
+    """Import what exporting ``format_`` takes while the parent has no task yet; what is missing shows up later."""
+    for name in WARM.get(format_, ()):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)

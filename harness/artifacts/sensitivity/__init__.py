@@ -1,0 +1,1 @@
+"""The per-layer scan that shows which layers are sensitive to int8."""

@@ -1,0 +1,1 @@
+"""The checks that an artifact must pass before it may be measured."""

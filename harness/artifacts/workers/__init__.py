@@ -1,0 +1,1 @@
+"""The worker processes that build artifacts, and the schedule of their tasks."""

@@ -1,0 +1,108 @@
+"""What a worker reports of a finished file: size, verification result and calibration source."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
+
+from harness.artifacts.manifest import ArtifactState, Companion, Manifest
+from harness.artifacts.needs import packages_of
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.artifacts.verify.inspect import check_unrun
+from harness.artifacts.verify.verify import Expected, verify
+from harness.artifacts.workers.tasks import (
+    ExportTask,
+)
+from harness.plan.formats import DELEGATES
+from harness.plan.support import RUN_HERE, Backend
+from harness.records.artifact import CalibrationSource
+from harness.spec.recipe import CalibrationFrom, Recipe
+from harness.system.files import file_sha256
+from harness.system.packages import versions_of
+from harness.wire import Delegate, Format
+
+
+def measured(manifest: Manifest, path: Path) -> Manifest:
+    """Return ``manifest`` with what the file is, and those that the exporter wrote beside it."""
+    others = sorted(file for file in path.parent.iterdir() if file != path)
+    files = [path, *others]
+    return replace(
+        manifest,
+        file=path.name,
+        sha256=file_sha256(path),
+        bytes=sum(file.stat().st_size for file in files),
+        compressed_bytes=sum(deflated_size(file) for file in files),
+        companions=tuple(
+            Companion(file=file.name, sha256=file_sha256(file), bytes=file.stat().st_size) for file in others
+        ),
+    )
+
+
+def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
+    """Return ``manifest`` with what the gate made of the file, or what can be seen of one that does not run here."""
+    if not runs_here(manifest.format, manifest.backend):
+        check = check_unrun(path, manifest.backend)
+        return replace(manifest, state=check.state, reason=check.reason, checked=check.found)
+    gate = verify(path, manifest.format, gate_delegate(manifest.format, manifest.backend), expected)
+    return replace(
+        manifest,
+        state=gate.state,
+        reason=gate.reason,
+        sqnr_db=gate.sqnr_db,
+        own_sqnr_db=gate.own_sqnr_db,
+        agreement=gate.agreement,
+        gate_inputs=gate.inputs,
+    )
+
+
+def runs_here(format_: Format, backend: Backend | None) -> bool:
+    """Return whether the runtime of an artifact is to be had on this computer, so that the gate can run it."""
+    return format_ is not Format.MLPACKAGE and (backend is None or backend in RUN_HERE)
+
+
+def deflated_size(path: Path) -> int:
+    """Return the size of the file's content after deflate at level 6, bytes: what an app store transfers."""
+    packer, size = zlib.compressobj(6), 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(packer.compress(chunk))
+    return size + len(packer.flush())
+
+
+def gate_delegate(format_: Format, backend: Backend | None) -> Delegate:
+    """Return the delegate that the gate runs an artifact with: the one it was lowered to, or the format's usual."""
+    return Delegate.CPU if backend is Backend.PORTABLE else DELEGATES[format_][0]
+
+
+def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> CalibrationSource:
+    if recipe is None or not recipe.calibrated:
+        return CalibrationSource.NONE
+    match recipe.quantisation.calibration:
+        case CalibrationFrom.DATA:
+            return CalibrationSource.RANDOM if model.facts.random_calibration else CalibrationSource.DATA
+        case CalibrationFrom.BATCH_NORM:
+            return CalibrationSource.BATCH_NORM
+        case CalibrationFrom.RANGE:
+            return CalibrationSource.RANGE
+        case _:
+            assert_never(recipe.quantisation.calibration)
+
+
+def blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
+    varied = expected.varied.facts if expected.varied else None
+    return Manifest(
+        key=key,
+        model=task.build.model,
+        variant=task.build.variant,
+        recipe=task.recipe,
+        format=task.build.format,
+        backend=task.build.backend,
+        state=ArtifactState.FAILED,
+        calibration=_calibration_source(task.recipe, expected.model),
+        steps=varied.reports if varied else (),
+        parameters=varied.parameters if varied else expected.model.facts.parameters,
+        macs=varied.macs if varied else expected.model.facts.macs,
+        versions=versions_of(packages_of(task.card, task.build)),
+    )
