@@ -18,7 +18,7 @@ from harness import __version__
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.devices import open_device
+from harness.devices.registry import open_device
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, Cell, make_cell

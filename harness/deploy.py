@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artifacts.manifest import Artifact
-from harness.devices import Device
+from harness.devices.device import Device
 from harness.errors import StoreError
 from harness.system.files import file_sha256
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.devices import Device
+from harness.devices.device import Device
 from harness.errors import DeviceError
 from harness.records.device import Readiness
 from harness.records.measurement import GateFacts, GateOutcome

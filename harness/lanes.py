@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from harness.devices import DeviceKind, parse_device_key
+from harness.devices.registry import DeviceKind, parse_device_key
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
 from harness.gate import Gate
 from harness.progress import Progress

@@ -19,7 +19,8 @@ from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.sources.made_variant import find_varied
-from harness.devices import Device, DeviceKind, expand_devices, list_devices, open_device, parse_device_key
+from harness.devices.device import Device
+from harness.devices.registry import DeviceKind, expand_devices, list_devices, open_device, parse_device_key
 from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs

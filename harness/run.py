@@ -15,7 +15,7 @@ import msgspec
 
 from harness.artifacts.layout import Feed, feed_of
 from harness.deploy import deploy_artifact
-from harness.devices import Device, Execution
+from harness.devices.device import Device, Execution
 from harness.gate import Gate
 from harness.outcome import Job, Launched, Seen, failed_measurement, good_measurement
 from harness.plan.cells import Cell

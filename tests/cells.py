@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from harness.artifacts.manifest import Artifact
-from harness.devices import Execution
-from harness.devices.fake import fake_info
+from harness.devices.device import Execution
+from harness.devices.fake.fake import fake_info
 from harness.plan.cells import make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.devices.fake import FakePhone
+from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError
 from harness.gate import COMPUTER, PHONE, Gate, why_discard, why_refuse, why_wait
 from harness.records.device import Readiness

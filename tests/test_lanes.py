@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.devices import Execution
+from harness.devices.device import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
 from harness.gate import Gate
 from harness.lanes import Left, Table, measure_jobs

@@ -9,7 +9,7 @@ import pytest
 
 from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
-from harness.devices.fake import FakePhone
+from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

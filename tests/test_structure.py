@@ -34,27 +34,29 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "devices",
-        "plan",
         "stats",
     ),
     (
         "gate",
+        "plan",
         "presets",
-        "store",
         "variants",
     ),
     (
         "artifacts",
-        "compare",
-        "history",
-        "search",
+        "store",
     ),
     (
+        "compare",
         "deploy",
-        "report",
+        "history",
+        "search",
         "taskmetric",
     ),
-    ("answers",),
+    (
+        "answers",
+        "report",
+    ),
     ("outcome",),
     ("run",),
     (

@@ -17,7 +17,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
 from harness.artifacts.sources.made_variant import find_varied
 from harness.deploy import deploy_artifact
-from harness.devices import Device, open_device, parse_device_key
+from harness.devices.device import Device
+from harness.devices.registry import open_device, parse_device_key
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve

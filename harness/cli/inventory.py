@@ -70,7 +70,8 @@ def devices(as_json: bool) -> None:
     """List the devices that are there now, and what to do about phones that cannot be used."""
     import msgspec
 
-    from harness.devices import list_devices, phone_infos
+    from harness.devices.android.listing import phone_infos
+    from harness.devices.registry import list_devices
     from harness.errors import PhoneError
     from harness.report import units
 
@@ -137,7 +138,8 @@ def _check_phone(key: str, *, as_json: bool) -> int:
     """Show the check of a phone; exit code 3 when a step failed, as for every phone that cannot be used."""
     import msgspec
 
-    from harness.devices import DeviceKind, check_phone, parse_device_key
+    from harness.devices.android.checkup import check_phone
+    from harness.devices.registry import DeviceKind, parse_device_key
     from harness.errors import DeviceError, UsageError
 
     if parse_device_key(key).kind is not DeviceKind.ANDROID:

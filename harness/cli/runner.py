@@ -66,7 +66,7 @@ def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  the
 def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], ...]) -> int:  # noqa: ARG001
     """Install the APKs that are built here on a phone, where they are missing or of another version."""
     from harness.apk import Runtime, built_apks
-    from harness.devices import install_apps
+    from harness.devices.android.install import install_apps
     from harness.errors import DeviceError, UsageError
 
     wanted = _names(runtime, Runtime, kind="runtime") or tuple(built_apks())

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from harness import pipeline
 from harness.ab import PairPlan
 from harness.artifacts.build import BuildOutcome
-from harness.devices import open_device
+from harness.devices.registry import open_device
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError
 from harness.history.database import History, open_history
 from harness.history.figures import entries_of, make_series, run_facts

@@ -14,7 +14,7 @@ from harness.ab import PairPlan
 from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import Artifact
 from harness.deploy import deploy
-from harness.devices import open_device
+from harness.devices.registry import open_device
 from harness.errors import DeviceError, StoreError, UsageError
 from harness.history.database import History
 from harness.history.records import Night

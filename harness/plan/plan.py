@@ -5,6 +5,7 @@ Nothing is loaded and nothing is built here, so that a whole plan can be checked
 
 from __future__ import annotations
 
+from harness.devices.registry import DEVICE_DELEGATES
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Cell, Hole, Plan, make_cell
@@ -13,14 +14,7 @@ from harness.plan.support import why_not_build
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
-from harness.wire import Delegate, Format
-
-# What each kind of device can run on; a kind that is not listed says so itself when it is opened.
-DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
-    "host": (Delegate.CPU, Delegate.XNNPACK),
-    "fake": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU),
-    "android": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI),
-}
+from harness.wire import Format
 
 
 def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True) -> Plan:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import BuildError
 from harness.records.steps import StepReport
 from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
-from harness.variants import cluster, distill, fuse, lowrank, prune, qat, sparse
 from harness.variants.step import Apply, Outcome, StepContext
+from harness.variants.steps import cluster, distill, fuse, lowrank, prune, qat, sparse
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.variants.activations import activations
-from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import UnfitError
+from harness.variants.steps.fuse import fold_batch_norms
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:

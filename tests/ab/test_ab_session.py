@@ -10,7 +10,7 @@ import pytest
 
 from harness.ab import PairPlan, PairSession, run_pairs
 from harness.ab.session import PairResult, SideFailedError, summarise_pairs
-from harness.devices import Execution
+from harness.devices.device import Execution
 from harness.gate import Gate
 from harness.outcome import Job
 from harness.stats.verdicts import Verdict

@@ -12,7 +12,7 @@ from harness.artifacts.export.onnx import OnnxExporter
 from harness.artifacts.export.registry import EXPORTERS
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
-from harness.devices import open_device
+from harness.devices.registry import open_device
 from harness.model.card import ModelCard
 from harness.model.source_key import source_key
 from harness.plan.cells import make_cell

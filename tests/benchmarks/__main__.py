@@ -24,7 +24,7 @@ import psutil
 
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
-from harness.devices import open_device
+from harness.devices.registry import open_device
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, make_cell

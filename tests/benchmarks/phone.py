@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.job import ACTIVITY
-from harness.devices.android.link import Server
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.app.job import ACTIVITY
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
 from harness.wire import encode

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from harness.devices.android.apps import app_id_of
-from harness.devices.android.job import ACTIVITY
+from harness.devices.android.app.job import ACTIVITY
+from harness.devices.android.app_ids import app_id_of
 from harness.devices.android.phone_store import FOLDER
 from harness.wire import REPLY_FILE, REQUEST_FILE, encode
 from tests.conftest import call_phonebench

@@ -10,8 +10,8 @@ import pytest
 
 from harness.artifacts.manifest import Artifact, Companion
 from harness.deploy import Deployment, deploy, deploy_artifact
-from harness.devices import open_device
-from harness.devices.fake import FakePhone
+from harness.devices.fake.fake import FakePhone
+from harness.devices.registry import open_device
 from harness.errors import DeviceError, StoreError
 from harness.wire import CompanionRef
 from tests.artifacts.builders import make_manifest

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.devices import Execution, fake, open_device
-from harness.devices.fake import Character, FakePhone
+from harness.devices.device import Execution
+from harness.devices.fake import fake
+from harness.devices.fake.fake import Character, FakePhone
+from harness.devices.registry import open_device
 from harness.errors import DeviceError
 from harness.records.conditions import ConditionId
 from harness.wire import Delegate, FailureKind, ReplyStatus, RunRequest, decode_reply

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from harness.devices import Execution, open_device
-from harness.devices.host import RUNNER, HostDevice
+from harness.devices.device import Execution
+from harness.devices.host.host import RUNNER, HostDevice
+from harness.devices.registry import open_device
 from harness.errors import DeviceError
 from harness.system.child_process import child_environment
 from harness.wire import FailureKind, OutputsPass, ReplyStatus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.host_facts import BUSY_LOAD, host_conditions, host_info, usable_cores
+from harness.devices.host.facts import BUSY_LOAD, host_conditions, host_info, usable_cores
 from harness.records.conditions import ConditionId
 
 

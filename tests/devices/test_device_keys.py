@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.devices import DEVICES, DeviceKey, DeviceKind, list_devices, open_device, parse_device_key
+from harness.devices.registry import DEVICES, DeviceKey, DeviceKind, list_devices, open_device, parse_device_key
 from harness.errors import DeviceError, UnknownNameError
 
 

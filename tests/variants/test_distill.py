@@ -14,10 +14,10 @@ from torch import nn
 from harness.errors import BuildError
 from harness.records.steps import Figure
 from harness.spec.recipe import Distill, FineTune
-from harness.variants.distill import apply
 from harness.variants.make import make_variant
 from harness.variants.objective import PLAIN
 from harness.variants.step import StepContext
+from harness.variants.steps.distill import apply
 from harness.variants.training import load_lessons, train
 from tests.models.folders import make_folder
 from tests.variants.contexts import (

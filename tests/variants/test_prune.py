@@ -16,8 +16,8 @@ from harness.records.steps import Figure
 from harness.spec.recipe import FineTune, Importance, Prune, Scope
 from harness.variants import channels
 from harness.variants.make import make_variant
-from harness.variants.prune import Pruned, prune
 from harness.variants.step import UnfitError
+from harness.variants.steps.prune import Pruned, prune
 from tests.variants.contexts import (
     Attention,
     Residual,

@@ -12,8 +12,8 @@ from torch import nn
 from harness.spec.recipe import FineTune, Qat
 from harness.variants.make import Variant, make_variant
 from harness.variants.objective import PLAIN
-from harness.variants.qat import apply
 from harness.variants.step import UnfitError
+from harness.variants.steps.qat import apply
 from harness.variants.training import load_lessons, train
 from tests.variants.contexts import forward, image_context, image_network, mlp, ring_context, weights
 

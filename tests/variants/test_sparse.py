@@ -14,8 +14,8 @@ from harness.errors import BuildError
 from harness.records.steps import Figure
 from harness.spec.recipe import FineTune, Sparsify
 from harness.variants.make import Variant, make_variant
-from harness.variants.sparse import apply
 from harness.variants.step import UnfitError
+from harness.variants.steps.sparse import apply
 from tests.variants.contexts import digits_accuracy, digits_context, mlp, ring_context, weights
 
 BUDGET = FineTune(epochs=4, learning_rate=2e-2)

@@ -16,9 +16,9 @@ from harness.errors import BuildError
 from harness.records.steps import Figure
 from harness.spec.recipe import Cluster, FineTune, Recipe
 from harness.spec.shorthand import parse_recipe
-from harness.variants import cluster
 from harness.variants.make import Variant, make_variant
 from harness.variants.step import StepContext, UnfitError
+from harness.variants.steps import cluster
 from tests.variants.floats import accuracy, context_for, digits_context
 
 # The exporter of torch warns of its own insides.

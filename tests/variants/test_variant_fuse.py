@@ -10,9 +10,9 @@ from torch.nn import functional
 from harness.artifacts.sources.prepare_model import weights_sha256
 from harness.records.steps import Figure, StepReport
 from harness.spec.recipe import Fuse
-from harness.variants.fuse import NOTHING
 from harness.variants.make import make_variant
 from harness.variants.step import UnfitError
+from harness.variants.steps.fuse import NOTHING
 from tests.variants.floats import accuracy, context_for, digits_context
 
 IMAGE, ROW, SEQUENCE = (1, 3, 8, 8), (1, 6), (1, 3, 16)

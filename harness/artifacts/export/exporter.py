@@ -54,8 +54,8 @@ class FloatModel:
 
         A lowering that walks the graph dozens of times takes half as long then; what it would fold itself is the same.
         """
-        from harness.variants.fuse import fold_batch_norms
         from harness.variants.step import UnfitError
+        from harness.variants.steps.fuse import fold_batch_norms
 
         if self.scripted:
             return self.exportable()

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.server import choose_phone, ensure_server, list_phones, server_of
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apps import RUNTIMES, Apps, app_id_of, no_apks
-from harness.devices.android.cable import Cable
+from harness.devices.android.app.apps import Apps
+from harness.devices.android.app.job import TOOL_S
+from harness.devices.android.app_ids import RUNTIMES, app_id_of, no_apks
 from harness.devices.android.facts import PhoneFacts, check_facts, read_facts
-from harness.devices.android.job import TOOL_S
+from harness.devices.android.hold.upkeep import check_unlocked
 from harness.devices.android.phone_store import FOLDER, PhoneStore
-from harness.devices.android.server import choose_phone, ensure_server, list_phones, server_of
 from harness.devices.android.state import read_state
-from harness.devices.android.upkeep import check_unlocked
 from harness.errors import PhoneError, PhoneTrouble
 
 _TRIAL_BYTES = 8 << 20

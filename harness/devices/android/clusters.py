@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
 from harness.errors import PhoneTrouble
 from harness.spec.phone_settings import Cores
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.devices.android.adb.cable import SHELL_S, Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import SHELL_S, Cable
 from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
 from harness.errors import PhoneTrouble
 from harness.records.conditions import Condition, ConditionId

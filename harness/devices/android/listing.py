@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.adb.server import READY, ListedPhone, ensure_server, list_phones, server_of
 from harness.devices.android.advice import ADVICE
-from harness.devices.android.cable import Cable
 from harness.devices.android.facts import check_facts, read_facts
-from harness.devices.android.link import Server
-from harness.devices.android.server import READY, ListedPhone, ensure_server, list_phones, server_of
 from harness.devices.android.state import PhoneState, read_state
 from harness.errors import PhoneError, PhoneTrouble
 from harness.records.device import DeviceInfo

@@ -12,20 +12,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.deadline import within
+from harness.devices.android.adb.server import ALL, choose_phone, ensure_server, list_phones, server_of
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apprunner import AppRunner
-from harness.devices.android.apps import APP_IDS, Apps, built_here
-from harness.devices.android.cable import Cable
+from harness.devices.android.app.apprunner import AppRunner
+from harness.devices.android.app.apps import Apps, built_here
+from harness.devices.android.app_ids import APP_IDS
 from harness.devices.android.clusters import read_mask
-from harness.devices.android.deadline import within
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, page_condition, read_facts
-from harness.devices.android.job import stop_orphans
+from harness.devices.android.hold.tether import PhoneOptions, Tether
+from harness.devices.android.hold.upkeep import keep_ready, put_back
+from harness.devices.android.orphans import stop_orphans
 from harness.devices.android.phone_store import PhoneStore
-from harness.devices.android.server import ALL, choose_phone, ensure_server, list_phones, server_of
-from harness.devices.android.shellrunner import ShellRunner
+from harness.devices.android.shell.shellrunner import ShellRunner
 from harness.devices.android.state import Watch, read_state, state_conditions
-from harness.devices.android.tether import PhoneOptions, Tether
-from harness.devices.android.upkeep import keep_ready, put_back
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
 from harness.errors import PhoneError, PhoneTrouble, UsageError

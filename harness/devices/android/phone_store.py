@@ -12,8 +12,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
 from harness.devices.android.texts import parse_free_bytes
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
 from harness.wire import ArtifactRef

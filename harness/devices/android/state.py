@@ -14,8 +14,8 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from harness.devices.android.cable import SHELL_S, Cable, printed
-from harness.devices.android.link import Link
+from harness.devices.android.adb.cable import SHELL_S, Cable, printed
+from harness.devices.android.adb.link import Link
 from harness.devices.android.texts import (
     Battery,
     Power,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.devices.android.deadline import Deadline
+from harness.devices.android.adb.deadline import Deadline
 from harness.devices.device import Execution
 from harness.wire import RunRequest
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import __version__
-from harness.devices.android.apps import RunnerApk
+from harness.devices.android.app_ids import RunnerApk
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
 
 VERSION = f"{__version__}+0123456789ab"

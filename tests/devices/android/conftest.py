@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.link import Server
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.tether import PhoneOptions
 from tests.devices.android.apks import TinyApk, apk_source, tiny
 from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.link import Server
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
-from harness.devices.android.tether import PhoneOptions
 from harness.errors import PhoneError
 from harness.gate import Gate
 from harness.lanes import Table, measure_jobs

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.apps import Apps, no_apks, refused_install
-from harness.devices.android.cable import Cable
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.app.apps import Apps, refused_install
+from harness.devices.android.app_ids import no_apks
 from harness.devices.android.phone_store import PhoneStore
 from harness.errors import PhoneError, PhoneTrouble
 from tests.devices.android.apks import OLD, VERSION, TinyApk, apk_source, tiny

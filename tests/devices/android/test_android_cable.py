@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android import sync
-from harness.devices.android.cable import Cable, printed
-from harness.devices.android.link import Server
+from harness.devices.android.adb import sync
+from harness.devices.android.adb.cable import Cable, printed
+from harness.devices.android.adb.link import Server
 from harness.errors import PhoneError, PhoneTrouble
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer

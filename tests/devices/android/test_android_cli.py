@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.devices.android.link import Server
-from harness.devices.android.server import server_version
+from harness.devices.android.adb.link import Server
+from harness.devices.android.adb.server import server_version
 from tests.conftest import Called, call_phonebench
 from tests.devices.android.apks import TinyApk
 from tests.devices.android.conftest import standin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.devices.android.cable import Cable
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.clusters import mask_of, parse_clocks, read_mask
 from harness.errors import PhoneError
 from harness.spec.phone_settings import Cores

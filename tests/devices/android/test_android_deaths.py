@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.devices.android.deaths import classify_death
+from harness.devices.android.app.deaths import classify_death
 from harness.wire import FailureKind
 
 APP = "org.phonebench.runner.tflite"

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from harness.devices.android.cable import Cable
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import open_phone
-from harness.devices.android.tether import PhoneOptions
 from harness.records.conditions import ConditionId
 from harness.wire import Delegate, FailureKind, ReplyStatus
 from tests.devices.android.jobs import INPUTS, OPERAND, make_work

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.deadline import within
-from harness.devices.android.link import Link, Server
-from harness.devices.android.server import ensure_server, server_version
+from harness.devices.android.adb.deadline import within
+from harness.devices.android.adb.link import Link, Server
+from harness.devices.android.adb.server import ensure_server, server_version
 from harness.errors import PhoneError, PhoneTrouble
 from tests.vphone.server import Adb, AdbServer, adb_binary
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.devices import Execution
-from harness.devices.android.apps import RunnerApk
-from harness.devices.android.cable import Cable
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.app_ids import RunnerApk
+from harness.devices.android.hold.tether import PhoneOptions
+from harness.devices.android.hold.upkeep import RESTORE_FILE
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.tether import PhoneOptions
-from harness.devices.android.upkeep import RESTORE_FILE
+from harness.devices.device import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
 from harness.records.conditions import ConditionId
 from harness.wire import FailureKind, Format, ReplyStatus

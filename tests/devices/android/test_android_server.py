@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.devices.android.link import Server, refusal
-from harness.devices.android.server import ListedPhone, advice_for, choose_phone, expand_key, parse_phones, server_of
+from harness.devices.android.adb.link import Server, refusal
+from harness.devices.android.adb.server import (
+    ListedPhone,
+    advice_for,
+    choose_phone,
+    expand_key,
+    parse_phones,
+    server_of,
+)
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 
 LIST = """R58M1234567            device usb:1-1 product:a model:Pixel_8 device:shiba transport_id:3

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.link import Server
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import open_phone
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.tether import PhoneOptions
 from harness.errors import PhoneError, PhoneTrouble
 from harness.spec.phone_settings import Clocks, Cores, PhoneSettings
 from harness.wire import ReplyStatus

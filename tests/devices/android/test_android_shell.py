@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.cable import Cable
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.shelljob import JOBS
-from harness.devices.android.tether import PhoneOptions
+from harness.devices.android.shell.shelljob import JOBS
 from harness.devices.device import Execution
 from harness.errors import DeviceError
 from harness.records.conditions import ConditionId

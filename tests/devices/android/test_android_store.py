@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.link import Server
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.link import Server
+from harness.devices.android.adb.server import wait_listed
 from harness.devices.android.phone_store import FOLDER, RESERVE_BYTES, PhoneStore
-from harness.devices.android.server import wait_listed
 from harness.errors import PhoneError, PhoneTrouble
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer

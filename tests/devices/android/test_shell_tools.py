@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.devices.android.shelljob import Said
-from harness.devices.android.shellreply import read_said
-from harness.devices.android.tools import TOOLS, ToolJob
-from harness.devices.android.tools.executor_runner import FIRST_CALLS, MOST_CALLS, split_calls
+from harness.devices.android.shell.shelljob import Said
+from harness.devices.android.shell.shellreply import read_said
+from harness.devices.android.shell.tools.executor_runner import FIRST_CALLS, MOST_CALLS, split_calls
+from harness.devices.android.shell.tools.registry import TOOLS
+from harness.devices.android.shell.tools.tool import ToolJob
 from harness.spec.phone_settings import read_binaries
 from harness.wire import Delegate, FailureKind, Format, LatencyPass, MeasurePass, ReplyStatus, WarmupPass
 

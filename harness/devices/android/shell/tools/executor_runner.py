@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from harness.devices.android.tools.tool import Complaint, Told, ToolJob, failure, told_failure
+from harness.devices.android.shell.tools.tool import Complaint, Told, ToolJob, failure, told_failure
 from harness.wire import FailureKind, LatencyPass, LatencySamples
 
 _MS = 1_000_000

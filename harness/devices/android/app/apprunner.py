@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.devices.android.apps import RUNTIMES, Apps, app_id_of
-from harness.devices.android.deadline import Deadline
-from harness.devices.android.job import AppJob
-from harness.devices.android.launch import Asked, run_launch
+from harness.devices.android.adb.deadline import Deadline
+from harness.devices.android.app.apps import Apps
+from harness.devices.android.app.job import AppJob
+from harness.devices.android.app.launch import Asked, run_launch
+from harness.devices.android.app_ids import RUNTIMES, app_id_of
+from harness.devices.android.hold.tether import Tether
+from harness.devices.android.hold.upkeep import check_unlocked
 from harness.devices.android.phone_store import PhoneStore
-from harness.devices.android.tether import Tether
-from harness.devices.android.upkeep import check_unlocked
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.errors import DeviceError

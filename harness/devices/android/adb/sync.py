@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.devices.android.adb.link import Link
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.link import Link
 from harness.errors import PhoneError, PhoneTrouble
 
 # The most that the protocol allows in one DATA record.

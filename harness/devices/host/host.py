@@ -20,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.device import Execution
-from harness.devices.host_facts import host_conditions, host_info
-from harness.devices.host_probe import host_readiness
+from harness.devices.host.facts import host_conditions, host_info
+from harness.devices.host.probe import host_readiness
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
 from harness.host_runner.state import sample_state

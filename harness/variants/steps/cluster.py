@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.records.steps import Figure, LayerReport
 from harness.spec.recipe import Cluster
-from harness.variants.fuse import fold_batch_norms
 from harness.variants.step import Outcome, StepContext, UnfitError
+from harness.variants.steps.fuse import fold_batch_norms
 from harness.variants.training import fine_tune, require_data
 
 if TYPE_CHECKING:

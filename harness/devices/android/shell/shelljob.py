@@ -10,8 +10,8 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import FOLDER
 from harness.errors import PhoneTrouble
 
@@ -84,17 +84,11 @@ def read_job(cable: Cable, job: ShellJob) -> Said:
 
 def stop_job(cable: Cable, job: ShellJob) -> None:
     """End the program with all that it started, and remove its folder. Raises `PhoneError`."""
-    cable.run(f"job={job.folder}; {_STOP}; true")
-
-
-def stopping(keep: str = "") -> str:
-    """Return a command that ends every program that runs in a job's folder, but for that of the job ``keep``."""
-    kept = shlex.quote(f"{JOBS}/{keep}")
-    return f'for job in {JOBS}/*; do [ -d "$job" ] && [ "$job" != {kept} ] && {{ {_STOP}; }}; done'
+    cable.run(f"job={job.folder}; {STOP}; true")
 
 
 # Only what says by its command line that it is ours is ended: after a restart the number may be that of a stranger.
-_STOP = (
+STOP = (
     f'pid=; read pid < "$job/pid"; [ -n "$pid" ] && grep -q {FOLDER} /proc/$pid/cmdline && kill -9 -$pid; rm -rf "$job"'
 )
 

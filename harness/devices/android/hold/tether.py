@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.apps import APP_IDS, ApkSource, no_apks
-from harness.devices.android.cable import Cable
-from harness.devices.android.comeback import LOSSES, come_back
+from harness.devices.android.app_ids import APP_IDS, ApkSource, no_apks
 from harness.devices.android.facts import PhoneFacts
-from harness.devices.android.job import stop_orphans
-from harness.devices.android.upkeep import keep_ready
+from harness.devices.android.hold.comeback import LOSSES, come_back
+from harness.devices.android.hold.upkeep import keep_ready
+from harness.devices.android.orphans import stop_orphans
 from harness.errors import PhoneError, PhoneTrouble
 from harness.spec.phone_settings import AS_IT_IS, PhoneSettings
 

@@ -16,8 +16,8 @@ import types
 from dataclasses import dataclass
 from typing import Self
 
+from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.deadline import Deadline
 from harness.errors import PhoneError, PhoneTrouble
 
 

@@ -12,15 +12,15 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from harness.devices.android.deadline import Deadline
-from harness.devices.android.job import Ended, follow
+from harness.devices.android.adb.deadline import Deadline
+from harness.devices.android.app.job import Ended, follow
+from harness.devices.android.hold.tether import Tether
 from harness.devices.android.phone_store import FOLDER, PhoneStore
-from harness.devices.android.programs import check_binary
-from harness.devices.android.shelljob import Said, ShellJob, beating, read_job, start_job, stop_job
-from harness.devices.android.shellreply import read_said, runtime_report, shell_execution
-from harness.devices.android.tether import Tether
-from harness.devices.android.tools import TOOLS, ShellTool, Told, ToolJob
-from harness.devices.android.tools.tool import failure
+from harness.devices.android.shell.programs import check_binary
+from harness.devices.android.shell.shelljob import Said, ShellJob, beating, read_job, start_job, stop_job
+from harness.devices.android.shell.shellreply import read_said, runtime_report, shell_execution
+from harness.devices.android.shell.tools.registry import TOOLS
+from harness.devices.android.shell.tools.tool import ShellTool, Told, ToolJob, failure
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.replies import failed

@@ -16,8 +16,8 @@ from harness.records.steps import Figure, LayerReport
 from harness.spec.recipe import Distill, FineTune, Prune, training_of
 from harness.variants.examples import check_batches
 from harness.variants.objective import PLAIN, Objective, judge
-from harness.variants.prune import prune
 from harness.variants.step import Outcome, StepContext
+from harness.variants.steps.prune import prune
 from harness.variants.training import Lessons, load_lessons, train
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ phone next, on this computer or another, runs what an earlier session could not.
 
 from __future__ import annotations
 
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.texts import parse_power, parse_window
 from harness.errors import PhoneTrouble

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from harness import __version__
-from harness.devices.android.shelljob import Said
-from harness.devices.android.tools import ShellTool, Told, ToolJob
-from harness.devices.android.tools.tool import failure
+from harness.devices.android.shell.shelljob import Said
+from harness.devices.android.shell.tools.tool import ShellTool, Told, ToolJob, failure
 from harness.devices.device import Execution
 from harness.host_runner.runtimes.pte_file import PteFacts
 from harness.records.conditions import Condition, ConditionId

@@ -7,10 +7,10 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.devices.android.cable import Cable
-from harness.devices.android.deadline import Deadline
-from harness.devices.android.deaths import classify_death
-from harness.devices.android.job import (
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.deadline import Deadline
+from harness.devices.android.app.deaths import classify_death
+from harness.devices.android.app.job import (
     AppJob,
     Ended,
     find_pid,
@@ -23,7 +23,7 @@ from harness.devices.android.job import (
     wait_for_end,
     write_request,
 )
-from harness.devices.android.tether import Tether
+from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
 from harness.devices.replies import believed, failed
 from harness.errors import PhoneError

@@ -14,9 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.devices.android.adb.deadline import within
+from harness.devices.android.adb.link import Link, Server
 from harness.devices.android.advice import ADVICE, named, phone_error
-from harness.devices.android.deadline import within
-from harness.devices.android.link import Link, Server
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 
 # Our own name comes before adb's usual one, for a server of phonebench's own beside that of other tools.

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.devices.android.adb.cable import Cable, printed
+from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable, printed
-from harness.devices.android.deadline import Deadline
 from harness.devices.android.phone_store import FOLDER
-from harness.devices.android.shelljob import stopping
 from harness.errors import PhoneError, PhoneTrouble
 from harness.wire import REPLY_FILE, REQUEST_FILE
 
@@ -143,16 +142,6 @@ def remove_job(cable: Cable, job: AppJob) -> None:
 def stop_app(cable: Cable, app_id: str) -> None:
     """End an app with all its processes. Raises `PhoneError`."""
     cable.run(f"am force-stop {app_id}", seconds=TOOL_S)
-
-
-def stop_orphans(cable: Cable, app_ids: tuple[str, ...], *, keep: str = "") -> None:
-    """End what nobody waits for: a phone that was away may still run the launch of before.
-
-    ``keep`` is the app or the job of a shell program that goes on.
-    """
-    apps = " ".join(app for app in app_ids if app != keep)
-    one = "pidof $app > /dev/null && am force-stop $app"
-    cable.run(f"for app in {apps}; do {one}; done; {stopping(keep)}; true")
 
 
 def read_log(cable: Cable) -> str:

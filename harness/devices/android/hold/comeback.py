@@ -6,12 +6,12 @@ import logging
 import re
 import time
 
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.deadline import within
+from harness.devices.android.adb.link import Link
+from harness.devices.android.adb.server import ensure_server, list_phones, reconnect
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
-from harness.devices.android.deadline import within
 from harness.devices.android.facts import PhoneFacts, read_facts
-from harness.devices.android.link import Link
-from harness.devices.android.server import ensure_server, list_phones, reconnect
 from harness.errors import PhoneError, PhoneTrouble
 
 # What a phone may come back from by itself, by a cable that is plugged in again, or by an adb server that starts again.

@@ -10,56 +10,20 @@ import hashlib
 import logging
 import re
 import shlex
-from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
 
 from harness import __version__
+from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.cable import Cable
+from harness.devices.android.app_ids import ApkSource, RunnerApk, app_id_of
 from harness.devices.android.phone_store import FOLDER, PhoneStore
 from harness.devices.android.texts import Package, parse_package
 from harness.errors import PhoneError, PhoneTrouble
-from harness.wire import Format
 
 INSTALL_S = 300.0
 
-RUNTIMES: dict[Format, str] = {
-    Format.ONNX: "onnxruntime",
-    Format.TFLITE: "tflite",
-    Format.PTL: "pytorch",
-    Format.PTE: "executorch",
-}
 
 log = logging.getLogger(__name__)
 
-
-class RunnerApk(Protocol):
-    """A runner app that was built: its file, its app id, and its ``versionName``."""
-
-    @property
-    def path(self) -> Path:
-        """The APK."""
-
-    @property
-    def app_id(self) -> str:
-        """As in the APK's manifest."""
-
-    @property
-    def version_name(self) -> str:
-        """As in the APK's manifest."""
-
-
-# Gives the APK of a runtime, None where none is built.
-ApkSource = Callable[[str], RunnerApk | None]
-
-
-def app_id_of(runtime: str) -> str:
-    """Return the id of the runner app of a runtime."""
-    return f"org.phonebench.runner.{runtime}"
-
-
-APP_IDS = tuple(app_id_of(runtime) for runtime in RUNTIMES.values())
 
 # Codes of PackageManager.INSTALL_*, by what the user does about them; the first that fits counts.
 INSTALL_ADVICE: tuple[tuple[str, str], ...] = (
@@ -179,8 +143,3 @@ def built_here() -> ApkSource:
         return found.get(runtime)
 
     return source
-
-
-def no_apks(runtime: str) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`
-    """Return None: what is installed is taken, if it is of this version."""
-    return None

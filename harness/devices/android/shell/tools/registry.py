@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from harness.devices.android.tools.benchmark_model import BenchmarkModel
-from harness.devices.android.tools.executor_runner import ExecutorRunner
-from harness.devices.android.tools.tool import ShellTool, Told, ToolJob
+from harness.devices.android.shell.tools.benchmark_model import BenchmarkModel
+from harness.devices.android.shell.tools.executor_runner import ExecutorRunner
+from harness.devices.android.shell.tools.tool import ShellTool
 from harness.wire import Format
-
-__all__ = ["TOOLS", "ShellTool", "Told", "ToolJob"]
 
 TOOLS: dict[Format, ShellTool] = {Format.TFLITE: BenchmarkModel(), Format.PTE: ExecutorRunner()}

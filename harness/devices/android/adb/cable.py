@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from harness.devices.android import sync
+from harness.devices.android.adb import sync
+from harness.devices.android.adb.deadline import Deadline, within
+from harness.devices.android.adb.link import Link, Server, open_service
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.deadline import Deadline, within
-from harness.devices.android.link import Link, Server, open_service
 from harness.errors import PhoneTrouble
 
 SHELL_S = 20.0

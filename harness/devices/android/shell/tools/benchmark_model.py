@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from harness.devices.android.tools.tool import Complaint, Told, ToolJob, failure, told_failure
+from harness.devices.android.shell.tools.tool import Complaint, Told, ToolJob, failure, told_failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, ToldTimes
 
 _US = 1000

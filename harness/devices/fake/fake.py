@@ -1,6 +1,6 @@
 """Device ``fake``: a scripted phone for demonstrations and tests, on any machine, at once.
 
-It runs no model: latencies, loads and memory are made up from the artifact's bytes (`harness.devices.fake_model`), it
+It runs no model: latencies, loads and memory are made up from the artifact's bytes (`harness.devices.fake.figures`), it
 has no outputs, so accuracy is not measured on it, and everything it says bears the condition ``SIMULATED``. What it
 says goes through the same check as a real reply. ``fake`` is a healthy phone; ``fake:NAME`` is one of these:
 
@@ -30,7 +30,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.devices.device import Execution
-from harness.devices.fake_model import Script, play_latency, play_load_ns, play_memory, total_ns
+from harness.devices.fake.figures import Script, play_latency, play_load_ns, play_memory, total_ns
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError, UnknownNameError
 from harness.records.conditions import Condition, ConditionId

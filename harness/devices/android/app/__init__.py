@@ -1,0 +1,1 @@
+"""Measuring with the runner app."""

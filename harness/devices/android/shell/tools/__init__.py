@@ -1,0 +1,1 @@
+"""Benchmark programs of the runtimes: one module each, listed in `registry`."""

@@ -1,0 +1,1 @@
+"""Scripted phones, which show what a report and a failing phone look like."""
