@@ -26,11 +26,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "system",
     ),
     (
-        "apk",
         "doctor",
-        "host_runner",
         "model",
         "records",
+        "runners",
     ),
     (
         "devices",
@@ -74,7 +73,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What a runner may use: it must work without the harness.
-RUNNER_MAY = {"wire", "host_runner", "system"}
+RUNNER_MAY = {"wire", "runners", "system"}
 
 HEAVY = (
     "torch",
@@ -130,7 +129,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_the_runner_works_without_the_harness() -> None:
-    for path in (ROOT / "harness" / "host_runner").rglob("*.py"):
+    for path in (ROOT / "harness" / "runners" / "host").rglob("*.py"):
         assert imports_of(path) <= RUNNER_MAY, path
 
 

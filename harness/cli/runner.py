@@ -12,7 +12,10 @@ from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, listed, together
 
 if TYPE_CHECKING:
-    from harness.apk import ApkOptions, BuiltApk, Runtime, SigningKey, Toolbox
+    from harness.runners.android.build import ApkOptions
+    from harness.runners.android.keys import SigningKey
+    from harness.runners.android.records import BuiltApk, Runtime
+    from harness.runners.android.tools import Toolbox
 
 _FILE = click.Path(path_type=Path)
 _Name = TypeVar("_Name", bound=StrEnum)
@@ -41,8 +44,9 @@ def runner() -> None:
 @json_option
 def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  there is one system yet
     """Build, sign and verify the APKs from a checkout, with a JDK and Maven."""
-    from harness.apk import build_apk, default_workshop
     from harness.errors import BuildError
+    from harness.runners.android.apks import default_workshop
+    from harness.runners.android.build import build_apk
 
     runtimes, options = _asked(given)
     shop = default_workshop(sdk=given["sdk"], out=given["out"])
@@ -65,9 +69,10 @@ def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  the
 @json_option
 def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], ...]) -> int:  # noqa: ARG001
     """Install the APKs that are built here on a phone, where they are missing or of another version."""
-    from harness.apk import Runtime, built_apks
     from harness.devices.android.install import install_apps
     from harness.errors import DeviceError, UsageError
+    from harness.runners.android.records import Runtime
+    from harness.runners.android.store import built_apks
 
     wanted = _names(runtime, Runtime, kind="runtime") or tuple(built_apks())
     if not wanted:
@@ -84,8 +89,9 @@ def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], .
 
 def _asked(given: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:
     """Return which apps to build, and how. Raises `UsageError`."""
-    from harness.apk import Abi, ApkOptions, Runtime
     from harness.errors import UsageError
+    from harness.runners.android.build import ApkOptions
+    from harness.runners.android.records import Abi, Runtime
 
     runtimes = _names(given["runtime"], Runtime, kind="runtime") or tuple(Runtime)
     abis = _names(given["abi"], Abi, kind="ABI") or (Abi.ARM64,)
@@ -108,7 +114,8 @@ def _names(given: tuple[list[str], ...], names: type[_Name], *, kind: str) -> tu
 
 
 def _key(given: dict[str, Any], tools: Toolbox) -> SigningKey:
-    from harness.apk import default_key, given_key
+    from harness.runners.android.apks import default_key
+    from harness.runners.android.keys import given_key
 
     if given["key"] is None:
         return default_key(tools)

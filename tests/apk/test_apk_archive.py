@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.archive import PAGE_BYTES, Entry, data_offset, write_archive
+from harness.runners.android.archive import PAGE_BYTES, Entry, data_offset, write_archive
 
 ENTRIES = (
     Entry(name="AndroidManifest.xml", data=b"m" * 1234),

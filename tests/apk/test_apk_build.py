@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk import Abi, ApkOptions, BuiltApk, Runtime, Workshop, build_apk, built_apks, current_apks, own_key
-from harness.apk.build import build_unsigned
-from harness.apk.identity import SOURCES
-from harness.apk.tools import Tool, Toolbox
 from harness.errors import BuildError
+from harness.runners.android.apks import current_apks
+from harness.runners.android.build import ApkOptions, Workshop, build_apk, build_unsigned
+from harness.runners.android.identity import SOURCES
+from harness.runners.android.keys import own_key
+from harness.runners.android.records import Abi, BuiltApk, Runtime
+from harness.runners.android.store import built_apks
+from harness.runners.android.tools import Tool, Toolbox
 
 MISSING = [tool.value for tool in Toolbox().missing([Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER])]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"missing: {MISSING}")]

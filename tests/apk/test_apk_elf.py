@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from harness.apk.elf import load_alignment
 from harness.errors import BuildError
+from harness.runners.android.elf import load_alignment
 
 
 def elf64(*segments: tuple[int, int]) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.apk.identity import version_name
-from harness.apk.records import Abi, Runtime
+from harness.runners.android.identity import version_name
+from harness.runners.android.records import Abi, Runtime
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.keys import given_key, own_key
-from harness.apk.tools import Tool, Toolbox
 from harness.errors import BuildError, UsageError
+from harness.runners.android.keys import given_key, own_key
+from harness.runners.android.tools import Tool, Toolbox
 
 
 @pytest.mark.skipif(shutil.which("keytool") is None, reason="missing: keytool")

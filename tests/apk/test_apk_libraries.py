@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.libraries import Library, fetch_library, fetch_maven, members_of, take_apart
-from harness.apk.pins import MavenFile, NpmFile
-from harness.apk.records import Abi, Runtime
-from harness.apk.tools import Toolbox
-from harness.apk.verify import file_sha256
 from harness.errors import BuildError, UsageError
+from harness.runners.android.libraries import Library, fetch_library, fetch_maven, members_of, take_apart
+from harness.runners.android.pins import MavenFile, NpmFile
+from harness.runners.android.records import Abi, Runtime
+from harness.runners.android.tools import Toolbox
+from harness.runners.android.verify import file_sha256
 from tests.apk.test_apk_tools import script
 
 

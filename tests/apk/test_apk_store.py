@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.identity import version_name
-from harness.apk.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
-from harness.apk.store import apk_path, built_apks, is_current, keep
-from harness.apk.verify import file_sha256
+from harness.runners.android.identity import version_name
+from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
+from harness.runners.android.store import apk_path, built_apks, is_current, keep
+from harness.runners.android.verify import file_sha256
 
 
 @pytest.fixture

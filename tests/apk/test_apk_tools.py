@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.tools import Tool, Toolbox
 from harness.errors import BuildError
+from harness.runners.android.tools import Tool, Toolbox
 
 
 def script(path: Path, text: str) -> Path:

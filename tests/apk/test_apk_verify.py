@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.apk.archive import Entry, write_archive
-from harness.apk.records import Abi, NativeLibrary
-from harness.apk.verify import check_badging, check_same_everywhere, expected, native_libraries, parse_badging
 from harness.errors import BuildError
+from harness.runners.android.archive import Entry, write_archive
+from harness.runners.android.records import Abi, NativeLibrary
+from harness.runners.android.verify import (
+    check_badging,
+    check_same_everywhere,
+    expected,
+    native_libraries,
+    parse_badging,
+)
 from tests.apk.test_apk_elf import elf64
 
 # What aapt2 2.19 printed for an app of four machines, shortened.

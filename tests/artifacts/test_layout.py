@@ -10,10 +10,10 @@ import pytest
 from harness.artifacts.layout import feed_of
 from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.sources.prepared_model import read_prepared
-from harness.host_runner.runtimes import open_session
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
+from harness.runners.host.runtimes.registry import open_session
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import read_tensors
 from tests.artifacts.tiny import Bench, image_card

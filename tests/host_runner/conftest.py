@@ -191,7 +191,7 @@ class Job:
 
     def run(self) -> RunReply:
         """Run the real program on the folder."""
-        command = [sys.executable, "-m", "harness.host_runner", str(self.folder)]
+        command = [sys.executable, "-m", "harness.runners.host", str(self.folder)]
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
         return decode_reply((self.folder / "reply.json").read_bytes())
 

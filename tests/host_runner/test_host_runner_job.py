@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.host_runner.job import run_job, write_reply
-from harness.host_runner.runtimes import RUNTIMES
-from harness.host_runner.runtimes.session import load_error
+from harness.runners.host.job import run_job, write_reply
+from harness.runners.host.runtimes.registry import RUNTIMES
+from harness.runners.host.runtimes.session import load_error
 from harness.wire import Delegate, FailureKind, Format, InputsRef, OutputsPass, ReplyStatus, RunReply, decode_reply
 
 CASES = [
@@ -212,7 +212,7 @@ def test_the_reply_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [[], ["no such folder"], ["a", "b"]])
 def test_wrong_arguments_are_told_on_standard_error(arguments: list[str]) -> None:
     root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "harness.host_runner", *arguments]
+    command = [sys.executable, "-m", "harness.runners.host", *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("usage:")
@@ -222,7 +222,7 @@ def test_wrong_arguments_are_told_on_standard_error(arguments: list[str]) -> Non
 def test_the_runner_stays_lean(artifact: str, format_: Format, jobs: Any, request: pytest.FixtureRequest) -> None:
     job = jobs.make(request.getfixturevalue(artifact), format_, Delegate.CPU)
     code = (
-        "import sys; from pathlib import Path; from harness.host_runner.__main__ import main;"
+        "import sys; from pathlib import Path; from harness.runners.host.__main__ import main;"
         "main([sys.argv[1]]); print('\\n'.join(sys.modules), file=sys.stderr)"
     )
     root = Path(__file__).resolve().parents[2]
@@ -232,9 +232,16 @@ def test_the_runner_stays_lean(artifact: str, format_: Format, jobs: Any, reques
     loaded = set(done.stderr.splitlines())
     assert decode_reply((job.folder / "reply.json").read_bytes()).status is ReplyStatus.OK
     assert not {"torch", "onnx", "executorch", "tensorflow", "psutil", "click", "pandas"} & loaded
-    own = {name for name in loaded if name.startswith("harness") and not name.startswith("harness.host_runner")}
+    own = {name for name in loaded if name.startswith("harness") and not name.startswith("harness.runners.host")}
     wire = {f"harness.wire.{name}" for name in ("codec", "names", "reply", "request", "tensors")}
-    assert own == {"harness", "harness.wire", "harness.system", "harness.system.child_process", *wire}
+    assert own == {
+        "harness",
+        "harness.runners",
+        "harness.wire",
+        "harness.system",
+        "harness.system.child_process",
+        *wire,
+    }
 
 
 def test_a_format_without_a_runtime_here_is_unsupported(jobs: Any, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from harness.host_runner.latency import CHUNK, measure_latency
+from harness.runners.host.latency import CHUNK, measure_latency
 from harness.wire import LatencyPass, LatencySamples, MeasurePass, WarmupPass
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.host_runner.memory import LinuxProbe, Meter
+from harness.runners.host.memory import LinuxProbe, Meter
 from harness.wire import MemoryMoment, MemoryPass, MemorySplit, RuntimeReport, TensorSpec
 from harness.wire.tensors import Array
 

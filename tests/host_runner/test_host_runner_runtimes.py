@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.host_runner.runtimes import RUNTIMES, SessionError, open_session, run_once
-from harness.host_runner.runtimes.onnx import operator_times
-from harness.host_runner.runtimes.pte_file import PteFacts, read_pte
-from harness.host_runner.runtimes.session import check_inputs, import_library
-from harness.host_runner.runtimes.tflite import coverage, dequantise, quantise
+from harness.runners.host.runtimes.onnx import operator_times
+from harness.runners.host.runtimes.pte_file import PteFacts, read_pte
+from harness.runners.host.runtimes.registry import RUNTIMES, open_session, run_once
+from harness.runners.host.runtimes.session import SessionError, check_inputs, import_library
+from harness.runners.host.runtimes.tflite import coverage, dequantise, quantise
 from harness.wire import Delegate, DType, FailureKind, Format, OperatorTime, RuntimeRequest, TensorSpec
 
 CPU = RuntimeRequest(delegate=Delegate.CPU, threads=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.host_runner.state import sample_state
+from harness.runners.host.state import sample_state
 
 
 def put(path: Path, text: str) -> None:

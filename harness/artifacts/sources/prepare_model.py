@@ -118,7 +118,8 @@ def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
 
 
 def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
-    from harness.host_runner.runtimes import SessionError, open_session
+    from harness.runners.host.runtimes.registry import open_session
+    from harness.runners.host.runtimes.session import SessionError
 
     path = Path(card.source)
     if card.ready is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.artifacts.export.mlpackage import describe_package
 from harness.artifacts.manifest import ArtifactState
-from harness.host_runner.runtimes.pte_file import read_pte
 from harness.plan.support import Backend
+from harness.runners.host.runtimes.pte_file import read_pte
 
 # What the backends are called inside a program.
 DELEGATE_NAMES: dict[Backend, str] = {Backend.VULKAN: "VulkanBackend", Backend.COREML: "CoreMLBackend"}

@@ -15,8 +15,9 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.plausible import why_garbage
-from harness.host_runner.runtimes import SessionError, open_session, run_once
 from harness.model.card import ModelCard, Task
+from harness.runners.host.runtimes.registry import open_session, run_once
+from harness.runners.host.runtimes.session import SessionError
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import Array

@@ -24,14 +24,14 @@ from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError
-from harness.host_runner.state import sample_state
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
+from harness.runners.host.state import sample_state
 from harness.system.child_process import child_environment
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
 
-RUNNER = (sys.executable, "-P", "-m", "harness.host_runner")
+RUNNER = (sys.executable, "-P", "-m", "harness.runners.host")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
 WATCH_S = 1.0

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import psutil
 
-from harness.host_runner.state import sample_state
 from harness.records.device import Readiness
+from harness.runners.host.state import sample_state
 
 PROBES = 5
 # About 10 ms on a core of today, so that all of them take about 50.

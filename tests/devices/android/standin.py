@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def main(files: str, job: str, store: str, inputs: str, *told: str) -> None:
-    from harness.host_runner.job import run_job, write_reply
+    from harness.runners.host.job import run_job, write_reply
     from harness.wire import REQUEST_FILE, decode_request
 
     folder = Path(files) / "jobs" / job

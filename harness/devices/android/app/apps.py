@@ -137,7 +137,7 @@ def built_here() -> ApkSource:
     def source(runtime: str) -> RunnerApk | None:
         nonlocal found
         if found is None:
-            from harness.apk import built_apks
+            from harness.runners.android.store import built_apks
 
             found = {built.runtime.value: built for built in built_apks().values()}
         return found.get(runtime)

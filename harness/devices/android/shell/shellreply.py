@@ -6,8 +6,8 @@ from harness import __version__
 from harness.devices.android.shell.shelljob import Said
 from harness.devices.android.shell.tools.tool import ShellTool, Told, ToolJob, failure
 from harness.devices.device import Execution
-from harness.host_runner.runtimes.pte_file import PteFacts
 from harness.records.conditions import Condition, ConditionId
+from harness.runners.host.runtimes.pte_file import PteFacts
 from harness.wire import FailureKind, LoadTimes, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
 
 KIND = "android-shell"

@@ -25,7 +25,7 @@ from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.replies import failed
 from harness.errors import DeviceError, PhoneError
-from harness.host_runner.runtimes.pte_file import read_pte
+from harness.runners.host.runtimes.pte_file import read_pte
 from harness.spec.phone_settings import Binary
 from harness.system.files import file_sha256
 from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus, RunRequest

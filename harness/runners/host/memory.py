@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.host_runner.runtimes.session import Session
+from harness.runners.host.runtimes.session import Session
 from harness.wire import MemoryMoment, MemoryPass, MemoryReading, MemorySplit
 
 STATUS = Path("/proc/self/status")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.host_runner.runtimes.session import (
+from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     import_library,
     load_error,

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.apk.pins import SOURCES, MavenFile, NpmFile
-from harness.apk.records import Abi, Runtime
-from harness.apk.tools import Tool, Toolbox
-from harness.apk.verify import file_sha256
 from harness.errors import BuildError, UsageError
+from harness.runners.android.pins import SOURCES, MavenFile, NpmFile
+from harness.runners.android.records import Abi, Runtime
+from harness.runners.android.tools import Tool, Toolbox
+from harness.runners.android.verify import file_sha256
 
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _PROJECT = """<project><modelVersion>4.0.0</modelVersion><groupId>org.phonebench</groupId>

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.host_runner.runtimes.session import (
+from harness.runners.host.runtimes.session import (
     ANY_SIZE,
     NATIVE_ERRORS,
     check_inputs,

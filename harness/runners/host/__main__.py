@@ -6,14 +6,14 @@ import logging
 import sys
 from pathlib import Path
 
-from harness.host_runner.job import run_job, write_reply
+from harness.runners.host.job import run_job, write_reply
 from harness.system.child_process import end_with_parent
 
 
 def main(arguments: list[str]) -> int:
     """Run the job in the folder named by the only argument; return the exit code."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        sys.stderr.write("usage: python -m harness.host_runner JOB_FOLDER\n")
+        sys.stderr.write("usage: python -m harness.runners.host JOB_FOLDER\n")
         return 2
     end_with_parent()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.host_runner.runtimes.pte_file import PteFacts, read_pte
-from harness.host_runner.runtimes.session import (
+from harness.runners.host.runtimes.pte_file import PteFacts, read_pte
+from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
     check_inputs,

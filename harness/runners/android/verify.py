@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.apk.archive import PAGE_BYTES, data_offset
-from harness.apk.elf import load_alignment
-from harness.apk.records import Abi, NativeLibrary
-from harness.apk.tools import Tool, Toolbox
 from harness.errors import BuildError
+from harness.runners.android.archive import PAGE_BYTES, data_offset
+from harness.runners.android.elf import load_alignment
+from harness.runners.android.records import Abi, NativeLibrary
+from harness.runners.android.tools import Tool, Toolbox
 
 MIN_SDK = 26
 _ACTIVITY = "org.phonebench.runner.RunnerActivity"

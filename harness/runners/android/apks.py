@@ -9,35 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.apk.build import ApkOptions, Workshop, build_apk
-from harness.apk.keys import SigningKey, given_key, own_key
-from harness.apk.records import FORMATS, Abi, ApkFacts, BuiltApk, NativeLibrary, Runtime, app_id
-from harness.apk.store import FOLDER, built_apks, is_current
-from harness.apk.tools import Tool, Toolbox
-
-__all__ = [
-    "FOLDER",
-    "FORMATS",
-    "Abi",
-    "ApkFacts",
-    "ApkOptions",
-    "BuiltApk",
-    "NativeLibrary",
-    "Runtime",
-    "SigningKey",
-    "Tool",
-    "Toolbox",
-    "Workshop",
-    "app_id",
-    "build_apk",
-    "built_apks",
-    "current_apks",
-    "default_key",
-    "default_workshop",
-    "given_key",
-    "is_current",
-    "own_key",
-]
+from harness.runners.android.build import ApkOptions, Workshop, build_apk
+from harness.runners.android.keys import SigningKey, own_key
+from harness.runners.android.records import Abi, BuiltApk, Runtime
+from harness.runners.android.store import FOLDER, built_apks, is_current
+from harness.runners.android.tools import Toolbox
 
 
 def default_workshop(*, sdk: Path | None = None, out: Path | None = None, work: Path | None = None) -> Workshop:

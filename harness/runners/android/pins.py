@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.apk.records import Runtime
+from harness.runners.android.records import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import harness
-from harness.apk.records import Abi, Runtime
 from harness.errors import BuildError
+from harness.runners.android.records import Abi, Runtime
 
 SOURCES = Path(harness.__file__).parents[1] / "android_runner"
 _DIGITS = 12

@@ -19,10 +19,11 @@ from typing import Any
 import msgspec
 
 from harness import __version__
-from harness.host_runner.latency import Timings, measure_latency
-from harness.host_runner.memory import Meter
-from harness.host_runner.runtimes import PROFILERS, Session, SessionError, runtime_of
-from harness.host_runner.state import sample_state
+from harness.runners.host.latency import Timings, measure_latency
+from harness.runners.host.memory import Meter
+from harness.runners.host.runtimes.registry import PROFILERS, runtime_of
+from harness.runners.host.runtimes.session import Session, SessionError
+from harness.runners.host.state import sample_state
 from harness.wire import (
     OUTPUTS_FILE,
     REPLY_FILE,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.apk.identity import SOURCES, version_name
-from harness.apk.records import ApkFacts, BuiltApk, Runtime
-from harness.apk.verify import file_sha256
+from harness.runners.android.identity import SOURCES, version_name
+from harness.runners.android.records import ApkFacts, BuiltApk, Runtime
+from harness.runners.android.verify import file_sha256
 from harness.system.files import write_whole
 
 # In the checkout, beside the sources that they name in their version.

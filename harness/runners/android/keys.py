@@ -9,8 +9,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.apk.tools import Tool, Toolbox
 from harness.errors import UsageError
+from harness.runners.android.tools import Tool, Toolbox
 
 ALIAS = "phonebench"
 _STORE, _PASSWORD = "android-runner.p12", "android-runner.password"

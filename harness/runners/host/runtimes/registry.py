@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.host_runner.runtimes import onnx, pte, ptl, tflite
-from harness.host_runner.runtimes.session import Runtime, Session, SessionError
+from harness.runners.host.runtimes import onnx, pte, ptl, tflite
+from harness.runners.host.runtimes.session import Runtime, Session, SessionError
 from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
 from harness.wire.tensors import Array
-
-__all__ = ["PROFILERS", "RUNTIMES", "Runtime", "Session", "SessionError", "open_session", "run_once", "runtime_of"]
 
 Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], tuple[OperatorTime, ...]]
 

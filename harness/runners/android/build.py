@@ -15,15 +15,16 @@ from pathlib import Path
 from filelock import FileLock
 
 import harness
-from harness.apk.archive import Entry, write_archive
-from harness.apk.identity import sources, version_name
-from harness.apk.keys import SigningKey
-from harness.apk.libraries import Library, fetch_library, fetch_maven
-from harness.apk.pins import D8_JAR
-from harness.apk.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
-from harness.apk.store import apk_path, keep
-from harness.apk.tools import Tool, Toolbox
-from harness.apk.verify import (
+from harness.errors import BuildError
+from harness.runners.android.archive import Entry, write_archive
+from harness.runners.android.identity import sources, version_name
+from harness.runners.android.keys import SigningKey
+from harness.runners.android.libraries import Library, fetch_library, fetch_maven
+from harness.runners.android.pins import D8_JAR
+from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
+from harness.runners.android.store import apk_path, keep
+from harness.runners.android.tools import Tool, Toolbox
+from harness.runners.android.verify import (
     MIN_SDK,
     check_badging,
     check_same_everywhere,
@@ -33,7 +34,6 @@ from harness.apk.verify import (
     read_badging,
     signer,
 )
-from harness.errors import BuildError
 
 TARGET_SDK = 34
 # The id in the manifest's source, which each runtime's own takes the place of.

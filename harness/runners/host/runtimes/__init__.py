@@ -1,0 +1,1 @@
+"""The runtimes of the host: one module per format, listed in `registry`."""
