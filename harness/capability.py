@@ -19,6 +19,7 @@ from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
 from harness.devices.registry import open_device
+from harness.measure.cell import Job, launch_once
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, Cell, make_cell
@@ -26,7 +27,6 @@ from harness.plan.formats import BACKEND_PACKAGES, DELEGATES, EXPORTER_REVISIONS
 from harness.plan.plan import why_not
 from harness.plan.support import Backend, why_not_build
 from harness.progress import Progress
-from harness.run import Job, launch_once
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of

@@ -22,8 +22,9 @@ from harness.artifacts.sources.made_variant import find_varied
 from harness.devices.device import Device
 from harness.devices.registry import DeviceKind, expand_devices, list_devices, open_device, parse_device_key
 from harness.errors import IncompleteError, InterruptedRunError, StoreError, UsageError
-from harness.gate import Gate
-from harness.lanes import Table, measure_jobs
+from harness.measure.cell import Job, unmeasured
+from harness.measure.gate import Gate
+from harness.measure.parallel import Table, measure_jobs
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
 from harness.model.resolve import resolve
@@ -33,7 +34,6 @@ from harness.plan.plan import make_plan
 from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
-from harness.run import Job, unmeasured
 from harness.spec.phone_settings import AS_IT_IS, check_binaries
 from harness.spec.profiles import PROFILES
 from harness.spec.spec import Spec

@@ -13,11 +13,11 @@ import numpy as np
 from harness.artifacts.manifest import Artifact
 from harness.devices.device import Execution
 from harness.devices.fake.fake import fake_info
+from harness.measure.cell import Job, measure
 from harness.plan.cells import make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness
 from harness.records.measurement import Measurement
-from harness.run import Job, measure
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import (
     Delegate,

@@ -9,7 +9,7 @@ import pytest
 
 from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError
-from harness.gate import COMPUTER, PHONE, Gate, why_discard, why_refuse, why_wait
+from harness.measure.gate import COMPUTER, PHONE, Gate, why_discard, why_refuse, why_wait
 from harness.records.device import Readiness
 from harness.records.measurement import GateFacts, GateOutcome
 from harness.spec.profiles import PROFILES, ProfileName

@@ -12,11 +12,11 @@ import pytest
 
 from harness.devices.device import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
-from harness.gate import Gate
-from harness.lanes import Left, Table, measure_jobs
+from harness.measure.cell import Job
+from harness.measure.gate import Gate
+from harness.measure.parallel import Left, Table, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
-from harness.run import Job
 from harness.spec.profiles import ProfileName
 from harness.store import RunWriter
 from harness.wire import Delegate, Format, RunRequest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.measure.targets import judge_correct, judge_scores
 from harness.model.targets import Preset
-from harness.presets import judge_correct, judge_scores
 from harness.records.measurement import Passed
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from harness.artifacts.manifest import Artifact
 from harness.errors import StoreError
-from harness.gate import Gate
+from harness.measure.cell import launch_once, measure, unmeasured
+from harness.measure.gate import Gate
+from harness.measure.request import make_request
 from harness.records.measurement import CellStatus
-from harness.run import launch_once, make_request, measure, unmeasured
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import (
     DeviceStates,

@@ -11,13 +11,13 @@ from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
 from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError
+from harness.measure.cell import Job
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
-from harness.run import Job
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.wire import (
     Delegate,

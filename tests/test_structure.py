@@ -36,9 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "stats",
     ),
     (
-        "gate",
         "plan",
-        "presets",
         "variants",
     ),
     (
@@ -47,22 +45,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "compare",
-        "deploy",
         "history",
+        "measure",
         "search",
-        "taskmetric",
     ),
-    (
-        "answers",
-        "report",
-    ),
-    ("outcome",),
-    ("run",),
     (
         "capability",
-        "lanes",
+        "pipeline",
+        "report",
     ),
-    ("pipeline",),
     (
         "ab",
         "optimise",

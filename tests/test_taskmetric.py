@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from harness.errors import BuildError, UsageError
+from harness.measure.task_metric import score
 from harness.model.card import ModelOptions, Task
 from harness.model.resolve import resolve
-from harness.taskmetric import score
 from tests.artifacts.builders import CARD, make_prepared
 
 FLOAT = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]], dtype=np.float32)

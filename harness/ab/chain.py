@@ -16,13 +16,14 @@ from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
 from harness.artifacts.sources.made_variant import find_varied
-from harness.deploy import deploy_artifact
 from harness.devices.device import Device
 from harness.devices.registry import open_device, parse_device_key
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
+from harness.measure.deploy import deploy_artifact
+from harness.measure.job import Job, Seen
+from harness.measure.summary import failed_measurement, good_measurement
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
-from harness.outcome import Job, Seen, failed_measurement, good_measurement
 from harness.pipeline import Places, gates_of, model_facts, new_head
 from harness.plan.cells import Cell, Plan
 from harness.plan.plan import make_plan

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from harness.gate import Gate
-from harness.outcome import Job, Seen
-from harness.run import Keeper, Launches
+from harness.measure.cell import Keeper, Launches
+from harness.measure.gate import Gate
+from harness.measure.job import Job, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
 from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more

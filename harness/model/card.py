@@ -104,7 +104,7 @@ class ModelCard:
 
     ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds, for
     ``keras`` of a file or of a SavedModel's folder. ``metric`` is a reference to Python that scores outputs, ``target``
-    a preset of `harness.presets`. ``inputs`` may be empty where the file itself knows them (``.pt2``, Keras models,
+    a preset of `harness.model.targets`. ``inputs`` may be empty where the file itself knows them (``.pt2``, Keras,
     ready-made files). ``random_weights`` means the weights are left as initialised: speed is real, accuracy is not
     measured. ``ranges`` has those inputs whose card declares one. ``parts``: the networks that a ``composed`` model is
     put together from. ``whole``: the card of the model that this one is a part of; its inputs and data come from there,

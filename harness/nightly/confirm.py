@@ -16,14 +16,14 @@ from harness.ab import PairPlan, PairSession, run_pairs
 from harness.ab.session import SideFailedError, Sides
 from harness.compare import Margins
 from harness.compare.metrics import compare_metrics
-from harness.gate import Gate
 from harness.history.records import Decision
+from harness.measure.cell import Keeper
+from harness.measure.gate import Gate
+from harness.measure.job import Job, Launched
 from harness.nightly.record import Confirmation, Suspect, Trigger
-from harness.outcome import Job, Launched
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, Metric
-from harness.run import Keeper
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin

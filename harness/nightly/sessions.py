@@ -13,16 +13,16 @@ from pathlib import Path
 from harness.ab import PairPlan
 from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import Artifact
-from harness.deploy import deploy
 from harness.devices.registry import open_device
 from harness.errors import DeviceError, StoreError, UsageError
 from harness.history.database import History
 from harness.history.records import Night
+from harness.measure.deploy import deploy
+from harness.measure.job import Job
 from harness.nightly.artifacts import kept_file, last_good
 from harness.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
 from harness.nightly.record import Confirmation, Journal, Suspect, Trigger
 from harness.nightly.screening import EXACT
-from harness.outcome import Job
 from harness.pipeline import Checked, Places, gates_of
 from harness.plan.cells import Cell
 from harness.progress import Progress

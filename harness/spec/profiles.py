@@ -35,7 +35,7 @@ class Profile:
 
     ``half_width`` is the wanted 95 % half-width on ln(latency) over launches, None where counts and times alone end it.
     ``cool_down_ns`` is the pause before a launch of a device that is cooled by air alone; ``gate`` asks instead whether
-    it is cool and free (`harness.gate`). ``retries``: how often a launch that throttled or did not settle is tried
+    it is cool and free (`measure.gate`). ``retries``: how often a launch that throttled or did not settle is tried
     again. ``trim`` cuts what is not steady by change points. ``claims_from``: the fewest launches from which a
     difference may be claimed, None for never. ``stride_ns`` thins what is kept of a long launch, not what is run.
     """

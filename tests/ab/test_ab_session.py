@@ -11,8 +11,8 @@ import pytest
 from harness.ab import PairPlan, PairSession, run_pairs
 from harness.ab.session import PairResult, SideFailedError, summarise_pairs
 from harness.devices.device import Execution
-from harness.gate import Gate
-from harness.outcome import Job
+from harness.measure.gate import Gate
+from harness.measure.job import Job
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
 from tests.cells import SLOWED, Kept, Scripted, bad, job, ok

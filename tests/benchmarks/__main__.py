@@ -25,13 +25,14 @@ import psutil
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.devices.registry import open_device
+from harness.measure.cell import Job, measure
+from harness.measure.request import make_request
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, make_cell
 from harness.plan.plan import make_plan
 from harness.progress import Silent
 from harness.records.measurement import CellStatus
-from harness.run import Job, make_request, measure
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.spec import Spec
 from harness.system.clock import utc_now

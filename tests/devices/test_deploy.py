@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from harness.artifacts.manifest import Artifact, Companion
-from harness.deploy import Deployment, deploy, deploy_artifact
 from harness.devices.fake.fake import FakePhone
 from harness.devices.registry import open_device
 from harness.errors import DeviceError, StoreError
+from harness.measure.deploy import Deployment, deploy, deploy_artifact
 from harness.wire import CompanionRef
 from tests.artifacts.builders import make_manifest
 

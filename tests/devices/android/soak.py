@@ -24,12 +24,12 @@ from harness.devices.android.adb.link import Server
 from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.errors import PhoneError
-from harness.gate import Gate
-from harness.lanes import Table, measure_jobs
+from harness.measure.cell import Job
+from harness.measure.gate import Gate
+from harness.measure.parallel import Table, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.measurement import CellStatus, Measurement
-from harness.run import Job
 from harness.spec.profiles import ProfileName
 from harness.store import MEASUREMENTS_FILE, RunWriter, load_run, read_reply
 from harness.wire import Delegate, Format

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from harness.devices.registry import DeviceKind, parse_device_key
 from harness.errors import DeviceError, PhoneError, PhoneTrouble
-from harness.gate import Gate
+from harness.measure.cell import Job, measure
+from harness.measure.gate import Gate
 from harness.progress import Progress
 from harness.records.measurement import Measurement
-from harness.run import Job, measure
 from harness.store import RunWriter
 from harness.system.clock import utc_now
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel, correct_rows
+from harness.measure.targets import judge_correct, judge_scores
+from harness.measure.task_metric import score
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
-from harness.presets import judge_correct, judge_scores
 from harness.records.measurement import Accuracy, ClassAccuracy, Fidelity, OutputFacts, Share, TargetFacts, TaskScores
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.stats.intervals import wilson
 from harness.stats.proportions import bits_to_correct, correct_to_bits
-from harness.taskmetric import score
 from harness.wire.tensors import Array, first_output
 
 TOP = 5

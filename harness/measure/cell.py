@@ -13,39 +13,28 @@ from typing import Protocol
 
 import msgspec
 
-from harness.artifacts.layout import Feed, feed_of
-from harness.deploy import deploy_artifact
 from harness.devices.device import Device, Execution
-from harness.gate import Gate
-from harness.outcome import Job, Launched, Seen, failed_measurement, good_measurement
+from harness.measure.deploy import deploy_artifact
+from harness.measure.gate import Gate
+from harness.measure.job import Job, Launched, Seen
+from harness.measure.request import _deadline_s, _feed, make_request
+from harness.measure.summary import failed_measurement, good_measurement
 from harness.plan.cells import Cell
-from harness.plan.formats import artifact_file
 from harness.records.measurement import CellStatus, GateFacts, Measurement
 from harness.spec.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
 from harness.stats.summary import Launch, summarise_calls
 from harness.wire import (
-    ArtifactRef,
-    CompanionRef,
-    InputsRef,
-    LatencyPass,
-    MeasurePass,
-    MemoryPass,
     OutputsPass,
     Passes,
     ReplyStatus,
     RunReply,
-    RunRequest,
-    RuntimeRequest,
-    WarmupPass,
 )
 from harness.wire.tensors import read_tensors
 
 __all__ = ["Job", "Keeper", "launch_once", "make_request", "measure", "unmeasured"]
 
-# Beside the measured time a launch starts a process, loads the model, and reads memory.
-LAUNCH_OVERHEAD_S = 120.0
 
 # A launch that was over within this time has not warmed a phone that rested before it.
 AT_ONCE_NS = 2 * SECOND_NS
@@ -184,46 +173,8 @@ def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], st
     return Measurement(cell=cell.key, status=status, reason=reason, started_at=at, ended_at=at)
 
 
-def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
-    """Return the request of one launch, with or without the outputs of all test inputs."""
-    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, _feed(job)
-    latency = LatencyPass(
-        warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
-        measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
-        stride_ns=profile.stride_ns,
-    )
-    return RunRequest(
-        cell=job.cell.key,
-        launch=launch,
-        artifact=ArtifactRef(
-            file=manifest.file or artifact_file(job.cell.format),
-            sha256=manifest.sha256 or "",
-            format=job.cell.format,
-            companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
-        ),
-        runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads),
-        inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
-        passes=Passes(
-            latency=latency,
-            memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
-            outputs=OutputsPass(count=facts.test_count) if outputs else None,
-        ),
-    )
-
-
-def _feed(job: Job) -> Feed:
-    return feed_of(job.artifact, job.model)
-
-
 def _enough(job: Job, seen: Seen) -> bool:
     if job.launches is not None:
         return False
     medians = [launch.summary.median_ns for launch in seen.good]
     return enough_launches(medians, job.profile.half_width, job.profile.checkpoints)
-
-
-def _deadline_s(job: Job) -> float:
-    """A bound that only a hang reaches: twice the cap for warm-up and measuring, and a second an input for outputs."""
-    if job.timeout_s is not None:
-        return job.timeout_s
-    return LAUNCH_OVERHEAD_S + 2 * job.profile.cap_ns / SECOND_NS + job.model.facts.test_count

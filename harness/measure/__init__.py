@@ -1,0 +1,1 @@
+"""Measuring one cell: deploy, gate, launches, summary, accuracy and conditions."""

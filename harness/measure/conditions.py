@@ -1,0 +1,145 @@
+"""The conditions of a cell, derived from its launches, model, variant and gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.artifacts.manifest import ArtifactState, Manifest, untrained_steps
+from harness.measure.job import Job, Launched, Seen
+from harness.records.artifact import CalibrationSource
+from harness.records.conditions import Condition, ConditionId
+from harness.records.measurement import (
+    GateOutcome,
+)
+from harness.stats.steady import SteadyState
+from harness.wire import Delegate, RunReply, RuntimeReport
+
+# From here on Android throttles severely; it normalises each phone's own thresholds to this.
+SEVERE_HEADROOM = 1.0
+
+
+def own_conditions(job: Job, seen: Seen) -> list[Condition]:
+    """Return what the harness itself knows to qualify the figures."""
+    found = [*_of_the_launches(job, seen), *_of_the_model(job, seen)]
+    return [Condition(id=id_, summary=summary) for applies, id_, summary in found if applies]
+
+
+_Candidate = tuple[bool, ConditionId, str]
+
+
+def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
+    profile, all_ = job.profile, len(seen.launched)
+    unsteady = [s for s in seen.launched if s.summary.state in (SteadyState.SLOWDOWN, SteadyState.NO_STEADY_STATE)]
+    disturbed = [launch for launch in seen.launched if launch.tainted and launch not in unsteady]
+    late = [launch for launch in seen.launched if launch.gate.outcome is GateOutcome.TIMEOUT]
+    left = "left out of the figures" if seen.good else "no launch was good, so the figures are theirs"
+    hottest = max((h for launch in seen.launched if (h := _headroom(launch.reply)) is not None), default=0.0)
+    claims = profile.claims_from
+    few = claims is not None and len(seen.counted) < claims
+    return [
+        (
+            profile.indicative or few,
+            ConditionId.INDICATIVE,
+            f"profile {profile.name.value!r} measures briefly: no claim of a difference can rest on it"
+            if profile.indicative
+            else f"a claim takes {claims} launches of profile {profile.name.value!r}, there are {len(seen.counted)}",
+        ),
+        (
+            bool(unsteady) and (profile.retries > 0 or profile.trim),
+            ConditionId.UNSTEADY,
+            f"{len(unsteady)} of {all_} launches did not settle, {left}",
+        ),
+        (
+            bool(disturbed),
+            ConditionId.THROTTLED,
+            f"{len(disturbed)} of {all_} launches were disturbed ({'; '.join(_reasons(disturbed))}), {left}",
+        ),
+        (
+            hottest >= SEVERE_HEADROOM,
+            ConditionId.THERMAL,
+            f"the phone's thermal headroom reached {hottest:.2f}: from 1 on it slows down severely",
+        ),
+        (
+            bool(late),
+            ConditionId.GATE_TIMEOUT,
+            f"{len(late)} of {all_} launches began though {'; '.join(_gate_reasons(late))}",
+        ),
+    ]
+
+
+def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
+    runtime = seen.launched[-1].reply.runtime
+    return [
+        (
+            job.card.random_weights,
+            ConditionId.RANDOM_WEIGHTS,
+            "the weights are random: speed, memory and size are real, accuracy was not measured",
+        ),
+        (
+            job.model.facts.random_inputs,
+            ConditionId.RANDOM_INPUTS,
+            "the model has no test data: inputs were noise, accuracy was not measured",
+        ),
+        (
+            job.artifact.manifest.calibration is CalibrationSource.RANDOM,
+            ConditionId.RANDOM_CALIBRATION,
+            "the quantiser was calibrated on noise: with calibration data the accuracy would be higher",
+        ),
+        *_of_the_variant(job.artifact.manifest),
+        (
+            runtime is not None and runtime.delegate_used != runtime.delegate_requested.value,
+            ConditionId.FALLBACK,
+            f"asked for {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
+        ),
+        _partial(runtime),
+        (
+            job.cell.delegate is Delegate.NNAPI,
+            ConditionId.DEPRECATED,
+            "Android has deprecated NNAPI since version 15: its drivers stand still, and newer phones drop it",
+        ),
+    ]
+
+
+def _partial(runtime: RuntimeReport | None) -> _Candidate:
+    """A delegate that took some of the nodes; one that took none has another name in the report."""
+    total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
+    used = runtime.delegate_used if runtime else "?"
+    return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"
+
+
+def _of_the_variant(manifest: Manifest) -> list[_Candidate]:
+    """What the making of the artifact takes from its figures."""
+    untrained = untrained_steps(manifest)
+    return [
+        (
+            manifest.calibration in (CalibrationSource.BATCH_NORM, CalibrationSource.RANGE),
+            ConditionId.DATA_FREE,
+            "the quantiser was calibrated without data: on real inputs the accuracy may be lower than with real ones",
+        ),
+        (
+            untrained != "",
+            ConditionId.NOT_FINE_TUNED,
+            f"not trained again after {untrained}: accuracy is lower than it would be",
+        ),
+        (
+            manifest.state is ArtifactState.UNVERIFIED,
+            ConditionId.UNVERIFIED,
+            "the file was not run before it came to the device: its runtime is not on the computer that built it",
+        ),
+    ]
+
+
+def _reasons(launched: Sequence[Launched]) -> list[str]:
+    return list(dict.fromkeys(reason for launch in launched for reason in launch.tainted))[:2]
+
+
+def _gate_reasons(launched: Sequence[Launched]) -> list[str]:
+    return list(dict.fromkeys(reason for launch in launched for reason in launch.gate.reasons))[:2]
+
+
+def _headroom(reply: RunReply) -> float | None:
+    """The highest thermal headroom of a launch."""
+    if reply.state is None:
+        return None
+    samples = (reply.state.before, *reply.state.series, reply.state.after)
+    return max((s.thermal_headroom for s in samples if s.thermal_headroom is not None), default=None)

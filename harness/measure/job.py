@@ -1,0 +1,76 @@
+"""What measuring one cell needs, and what its launches returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from harness.artifacts.manifest import Artifact
+from harness.artifacts.sources.made_variant import VariedModel
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.model.card import ModelCard
+from harness.plan.cells import Cell
+from harness.records.conditions import Condition, ConditionId
+from harness.records.measurement import (
+    GateFacts,
+)
+from harness.spec.profiles import Profile
+from harness.stats.summary import Launch
+from harness.wire import RunReply
+from harness.wire.tensors import Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A cell with everything it takes; ``launches`` overrides the profile's stop rule, ``timeout_s`` its deadline.
+
+    ``varied`` is the network that the recipe's graph steps left, None without steps.
+    """
+
+    cell: Cell
+    card: ModelCard
+    artifact: Artifact
+    model: PreparedModel
+    profile: Profile
+    launches: int | None = None
+    timeout_s: float | None = None
+    varied: VariedModel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """One launch that gave samples: its reply, where it is kept, its summary, and why it does not count, if so."""
+
+    reply: RunReply
+    sha256: str
+    summary: Launch
+    gate: GateFacts
+    retry: int = 0
+    tainted: tuple[str, ...] = ()
+    watch_sha256: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What the launches so far have shown."""
+
+    launched: list[Launched] = field(default_factory=list)
+    last: RunReply | None = None
+    conditions: dict[ConditionId, Condition] = field(default_factory=dict)
+    outputs: tuple[Array, ...] | None = None
+    outputs_sha256: str | None = None
+
+    @property
+    def good(self) -> list[Launched]:
+        """The launches that count."""
+        return [launch for launch in self.launched if not launch.tainted]
+
+    @property
+    def counted(self) -> list[Launched]:
+        """The launches that the figures come from: the good ones, or all when there is none."""
+        return self.good or self.launched
+
+    def note(self, conditions: Iterable[Condition]) -> None:
+        """Keep the first condition of each kind."""
+        for condition in conditions:
+            self.conditions.setdefault(condition.id, condition)

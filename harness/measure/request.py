@@ -1,0 +1,62 @@
+"""The request that a launch sends to its runner, and the deadline of the launch."""
+
+from __future__ import annotations
+
+from harness.artifacts.layout import Feed, feed_of
+from harness.measure.job import Job
+from harness.plan.formats import artifact_file
+from harness.spec.profiles import SECOND_NS
+from harness.wire import (
+    ArtifactRef,
+    CompanionRef,
+    InputsRef,
+    LatencyPass,
+    MeasurePass,
+    MemoryPass,
+    OutputsPass,
+    Passes,
+    RunRequest,
+    RuntimeRequest,
+    WarmupPass,
+)
+
+# Beside the measured time a launch starts a process, loads the model, and reads memory.
+LAUNCH_OVERHEAD_S = 120.0
+
+
+def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
+    """Return the request of one launch, with or without the outputs of all test inputs."""
+    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, _feed(job)
+    latency = LatencyPass(
+        warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
+        measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
+        stride_ns=profile.stride_ns,
+    )
+    return RunRequest(
+        cell=job.cell.key,
+        launch=launch,
+        artifact=ArtifactRef(
+            file=manifest.file or artifact_file(job.cell.format),
+            sha256=manifest.sha256 or "",
+            format=job.cell.format,
+            companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
+        ),
+        runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads),
+        inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
+        passes=Passes(
+            latency=latency,
+            memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
+            outputs=OutputsPass(count=facts.test_count) if outputs else None,
+        ),
+    )
+
+
+def _feed(job: Job) -> Feed:
+    return feed_of(job.artifact, job.model)
+
+
+def _deadline_s(job: Job) -> float:
+    """A bound that only a hang reaches: twice the cap for warm-up and measuring, and a second an input for outputs."""
+    if job.timeout_s is not None:
+        return job.timeout_s
+    return LAUNCH_OVERHEAD_S + 2 * job.profile.cap_ns / SECOND_NS + job.model.facts.test_count

@@ -1,0 +1,160 @@
+"""From the launches of a cell to its measurement: figures, and what makes them less trustworthy.
+
+The one decision: a launch that throttled or did not settle is a record with its reason and no part of any figure. Only
+where not one launch was good do the figures come from the tainted ones, and then they say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.artifacts.verify.plausible import why_garbage
+from harness.measure.accuracy import accuracy_of, fidelity_of, target_of, task_scores
+from harness.measure.conditions import _headroom, own_conditions
+from harness.measure.job import Job, Seen
+from harness.records.artifact import ArtifactFacts, CalibrationSource
+from harness.records.measurement import (
+    CellStatus,
+    Fidelity,
+    LatencySummary,
+    LaunchSummary,
+    LoadSummary,
+    Measurement,
+)
+from harness.spec.profiles import Headline
+from harness.stats.overtime import by_minute
+from harness.stats.percentiles import median
+from harness.stats.summary import summarise, summarise_told
+from harness.wire import MemoryReading, ReplyStatus
+
+
+def failed_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Measurement:
+    """Return the record of a cell whose last launch gave no figures, with the reason."""
+    reply = seen.last
+    unsupported = reply is not None and reply.status is ReplyStatus.UNSUPPORTED
+    failure = reply.failure if reply else None
+    return Measurement(
+        cell=job.cell.key,
+        status=CellStatus.UNSUPPORTED if unsupported else CellStatus.FAILED,
+        reason=failure.message if failure else "the runner measured no latency",
+        failure=failure,
+        started_at=started_at,
+        ended_at=ended_at,
+        artifact=_artifact_facts(job),
+        launches=_launches(seen),
+        runtime=reply.runtime if reply else None,
+        runner=reply.runner if reply else None,
+        conditions=tuple(seen.conditions.values()),
+    )
+
+
+def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Measurement:
+    """Return the record of a cell that ran to its end; its outputs may still show that it is broken."""
+    seen.note(own_conditions(job, seen))
+    last = seen.launched[-1].reply
+    fidelity = fidelity_of(job.card, job.model, seen.outputs)
+    garbage = _garbage(job, seen, fidelity)
+    accuracy, scores = accuracy_of(job.card, job.model, seen.outputs), task_scores(job.card, job.model, seen.outputs)
+    return Measurement(
+        cell=job.cell.key,
+        status=CellStatus.BROKEN if garbage else CellStatus.OK,
+        reason=garbage,
+        started_at=started_at,
+        ended_at=ended_at,
+        artifact=_artifact_facts(job),
+        launches=_launches(seen),
+        latency=_latency(job, seen),
+        load=_load(seen),
+        memory=highest_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
+        accuracy=accuracy,
+        scores=scores,
+        target=target_of(job.card, job.model, accuracy, scores),
+        fidelity=fidelity,
+        runtime=last.runtime,
+        runner=last.runner,
+        outputs_sha256=seen.outputs_sha256,
+        conditions=tuple(seen.conditions.values()),
+    )
+
+
+def highest_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
+    """Return the launch with the highest peak: one coherent reading instead of a mixture of several."""
+    return max(readings, key=lambda r: r.peak_bytes or r.steady_bytes) if readings else None
+
+
+def _garbage(job: Job, seen: Seen, fidelity: Fidelity | None) -> str | None:
+    """Why the device's own outputs cannot be believed, or None; without outputs there is nothing to disbelieve."""
+    values = [output for output in seen.outputs or () if output.dtype.kind == "f"]
+    bad = sum(int(np.count_nonzero(~np.isfinite(output))) for output in values)
+    if bad:
+        return f"on the device {bad:,} of {sum(output.size for output in values):,} output values are not finite"
+    if fidelity is None:
+        return None
+    real = not (job.card.random_weights or job.model.facts.random_inputs)
+    if job.varied is not None:
+        # After graph steps the network that they left is what the file has to compute.
+        fidelity = fidelity_of(job.card, job.model, seen.outputs, varied=job.varied) or fidelity
+    found = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
+    return f"on the device {found}" if found else None
+
+
+def _artifact_facts(job: Job) -> ArtifactFacts:
+    manifest = job.artifact.manifest
+    return ArtifactFacts(
+        sha256=manifest.sha256 or "",
+        bytes=manifest.bytes or 0,
+        sqnr_db=manifest.sqnr_db,
+        agreement=manifest.agreement,
+        own_sqnr_db=manifest.own_sqnr_db,
+        compressed_bytes=manifest.compressed_bytes,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        steps=manifest.steps,
+        kept_float=manifest.kept_float,
+        calibration="" if manifest.calibration is CalibrationSource.NONE else manifest.calibration.value,
+    )
+
+
+def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
+    """One record a launch that gave samples; the one that failed is told by the measurement's failure."""
+    return tuple(
+        LaunchSummary(
+            index=launch.reply.launch,
+            reply_sha256=launch.sha256,
+            median_ns=round(launch.summary.median_ns),
+            calls=launch.summary.calls,
+            first_ns=launch.reply.latency.first_ns if launch.reply.latency else 0,
+            load_ns=launch.reply.load.first_ns if launch.reply.load else 0,
+            steady_state=launch.summary.state.value,
+            retry=launch.retry,
+            tainted=launch.tainted,
+            gate=launch.gate,
+            watch_sha256=launch.watch_sha256,
+            thermal_headroom=_headroom(launch.reply),
+        )
+        for launch in seen.launched
+    )
+
+
+def _latency(job: Job, seen: Seen) -> LatencySummary:
+    counted = seen.counted
+    told = [s.reply.latency.told for s in counted if s.reply.latency and s.reply.latency.told]
+    samples = [s.reply.latency.samples_ns[s.summary.start :] for s in counted if s.reply.latency]
+    found = summarise_told(told) if told else summarise(samples)
+    if job.profile.headline is Headline.OVER_TIME:
+        moments = [(s.reply.latency.at_ns, s.reply.latency.samples_ns) for s in counted if s.reply.latency]
+        found = replace(found, over_time=by_minute(moments))
+    return replace(found, tainted=not seen.good)
+
+
+def _load(seen: Seen) -> LoadSummary | None:
+    replies = [launch.reply for launch in seen.counted]
+    if not all(reply.load for reply in replies):
+        return None
+    return LoadSummary(
+        first_ns=median([reply.load.first_ns for reply in replies if reply.load]),
+        first_inference_ns=median([reply.latency.first_ns for reply in replies if reply.latency]),
+    )
