@@ -35,7 +35,8 @@ from harness.search.walk import Move, builds_done, next_move
 from harness.spec.goal import Goal
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
-from harness.store import RunRecord, RunWriter, create_run, reopen_run, write_text
+from harness.store.records import RunRecord
+from harness.store.writer import RunWriter, create_run, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Format
 

@@ -37,18 +37,9 @@ from harness.records.measurement import CellStatus, Measurement
 from harness.spec.phone_settings import AS_IT_IS, check_binaries
 from harness.spec.profiles import PROFILES
 from harness.spec.spec import Spec
-from harness.store import (
-    AB_FILE,
-    ModelFacts,
-    RunHead,
-    RunRecord,
-    RunWriter,
-    create_run,
-    keep_probes,
-    new_run_id,
-    read_probes,
-    reopen_run,
-)
+from harness.store.probes import keep_probes, read_probes
+from harness.store.records import AB_FILE, ModelFacts, RunHead, RunRecord
+from harness.store.writer import RunWriter, create_run, new_run_id, reopen_run
 from harness.system.clock import utc_now
 from harness.system.packages import versions_of
 

@@ -18,7 +18,7 @@ from harness.measure.parallel import Left, Table, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.spec.profiles import ProfileName
-from harness.store import RunWriter
+from harness.store.writer import RunWriter
 from harness.wire import Delegate, Format, RunRequest
 from tests.cells import Scripted, job, ok
 from tests.test_store import known, written

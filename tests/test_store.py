@@ -15,24 +15,10 @@ from harness.errors import StoreError, UsageError
 from harness.plan.cells import Plan
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.spec import Spec
-from harness.store import (
-    LATEST,
-    MEASUREMENTS_FILE,
-    PROBES_FILE,
-    RUN_FILE,
-    RunHead,
-    RunWriter,
-    create_run,
-    find_run,
-    keep_probes,
-    list_runs,
-    load_run,
-    new_run_id,
-    read_probes,
-    read_reply,
-    reopen_run,
-    write_text,
-)
+from harness.store.probes import PROBES_FILE, keep_probes, read_probes
+from harness.store.reader import find_run, list_runs, load_run, read_reply
+from harness.store.records import LATEST, MEASUREMENTS_FILE, RUN_FILE, RunHead
+from harness.store.writer import RunWriter, create_run, new_run_id, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Failure, FailureKind, ReplyStatus, RunnerInfo, RunReply, encode
 from tests.report.builders import FACTS, HOST, cells

@@ -33,7 +33,8 @@ from harness.spec.read import make_spec
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import recipes_of
 from harness.spec.spec import Spec
-from harness.store import AB_FILE, RunRecord, RunWriter, create_run, write_text
+from harness.store.records import AB_FILE, RunRecord
+from harness.store.writer import RunWriter, create_run, write_text
 from harness.system.clock import utc_now
 
 # 1 (2026-11): the first.

@@ -58,7 +58,7 @@ def compare(
     from harness.cli.exit_codes import verdict_code
     from harness.compare import Margins, compare_runs
     from harness.compare.words import COLUMNS, comparison_json, comparison_rows
-    from harness.store import load_run
+    from harness.store.reader import load_run
 
     margins: Margins = Margins(latency=margin / 100, accuracy=accuracy_margin / 100)
     comparison = compare_runs(load_run(results, run_a), load_run(results, run_b), margins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.errors import BuildError, RunError
 from harness.records.measurement import CellStatus, Measurement
 from harness.stats.verdicts import Verdict
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 REGRESSION = 10
 UNDECIDED = 15

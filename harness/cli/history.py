@@ -106,7 +106,7 @@ def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
     """Enter a stored RUN into the history; what has entered before stays as it is."""
     from harness.history.database import open_history
     from harness.history.ingest import ingest as enter
-    from harness.store import load_run
+    from harness.store.reader import load_run
 
     record = load_run(results, run)
     with open_history(history_place(history, results), create=True) as opened:

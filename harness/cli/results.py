@@ -17,7 +17,7 @@ from harness.cli.options import json_option, results_option
 @json_option
 def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
     """Show a stored RUN: an id, a unique prefix of one, a path, or latest."""
-    from harness.store import list_runs, load_run
+    from harness.store.reader import list_runs, load_run
 
     if list_all:
         runs = list_runs(results)
@@ -43,7 +43,7 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
 def report(run: str, results: Path, as_json: bool) -> None:
     """Write the report of a stored RUN again: report.html, table.csv and charts/ beside its results."""
     from harness.report.files import write_report
-    from harness.store import load_run
+    from harness.store.reader import load_run
 
     written = write_report(load_run(results, run))
     if as_json:

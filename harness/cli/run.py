@@ -12,7 +12,7 @@ from harness.cli.options import json_option, places, places_options, spec_from, 
 
 if TYPE_CHECKING:
     from harness.plan.cells import Plan
-    from harness.store import RunRecord
+    from harness.store.records import RunRecord
 
 
 @click.command(short_help="Build variants, measure each, and say which one to ship.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
-from harness.store import ModelFacts, RunRecord
+from harness.store.records import ModelFacts, RunRecord
 
 # What a device says of the way its clocks are run, in ``DeviceInfo.details``; a device that says nothing lets the
 # system choose.

@@ -16,7 +16,7 @@ from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import Metric
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.verdicts import Verdict
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 CALLED = (Verdict.REGRESSED, Verdict.IMPROVED)
 

@@ -15,7 +15,7 @@ from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import METRICS, Metric
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 SERIAL_HASH_LENGTH = 16
 NOT_KNOWN = ""

@@ -15,7 +15,7 @@ from harness.history import tables
 from harness.history.database import History, insert_new
 from harness.history.figures import entries_of, run_facts
 from harness.history.records import Decided, Entry, Environment, RunFacts
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 # SQLite takes 32,766 parameters in a statement; a lookup by name needs one each.
 CHUNK = 5000

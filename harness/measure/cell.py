@@ -17,7 +17,7 @@ from harness.devices.device import Device, Execution
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Launched, Seen
-from harness.measure.request import _deadline_s, _feed, make_request
+from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.plan.cells import Cell
 from harness.records.measurement import CellStatus, GateFacts, Measurement
@@ -108,7 +108,7 @@ class Launches:
         seen.note(device.conditions())
         request = make_request(job, self._number, outputs=seen.outputs is None and self._number == 0)
         self._number += 1
-        execution = device.execute(request, _feed(job).path, _deadline_s(job))
+        execution = device.execute(request, job_feed(job).path, deadline_s(job))
         sha256 = self._keeper.keep(execution.reply_bytes, ".json")
         seen.last = reply = execution.reply
         seen.note(execution.conditions)
@@ -164,7 +164,7 @@ def launch_once(job: Job, device: Device) -> RunReply:
     if job.artifact.path is not None and manifest.sha256 is not None:
         deploy_artifact(device, job.artifact)
     request = replace(make_request(job, 0), passes=Passes(outputs=OutputsPass(count=1)))
-    return device.execute(request, _feed(job).path, _deadline_s(job)).reply
+    return device.execute(request, job_feed(job).path, deadline_s(job)).reply
 
 
 def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], str]) -> Measurement:

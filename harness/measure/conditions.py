@@ -33,7 +33,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
     disturbed = [launch for launch in seen.launched if launch.tainted and launch not in unsteady]
     late = [launch for launch in seen.launched if launch.gate.outcome is GateOutcome.TIMEOUT]
     left = "left out of the figures" if seen.good else "no launch was good, so the figures are theirs"
-    hottest = max((h for launch in seen.launched if (h := _headroom(launch.reply)) is not None), default=0.0)
+    hottest = max((h for launch in seen.launched if (h := highest_headroom(launch.reply)) is not None), default=0.0)
     claims = profile.claims_from
     few = claims is not None and len(seen.counted) < claims
     return [
@@ -137,7 +137,7 @@ def _gate_reasons(launched: Sequence[Launched]) -> list[str]:
     return list(dict.fromkeys(reason for launch in launched for reason in launch.gate.reasons))[:2]
 
 
-def _headroom(reply: RunReply) -> float | None:
+def highest_headroom(reply: RunReply) -> float | None:
     """The highest thermal headroom of a launch."""
     if reply.state is None:
         return None

@@ -17,7 +17,7 @@ from harness.measure.cell import Job, measure
 from harness.measure.gate import Gate
 from harness.progress import Progress
 from harness.records.measurement import Measurement
-from harness.store import RunWriter
+from harness.store.writer import RunWriter
 from harness.system.clock import utc_now
 
 # A device that fails this many cells one after the other is not asked again.

@@ -26,7 +26,7 @@ LAUNCH_OVERHEAD_S = 120.0
 
 def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
     """Return the request of one launch, with or without the outputs of all test inputs."""
-    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, _feed(job)
+    profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, job_feed(job)
     latency = LatencyPass(
         warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
         measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
@@ -51,11 +51,11 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
     )
 
 
-def _feed(job: Job) -> Feed:
+def job_feed(job: Job) -> Feed:
     return feed_of(job.artifact, job.model)
 
 
-def _deadline_s(job: Job) -> float:
+def deadline_s(job: Job) -> float:
     """A bound that only a hang reaches: twice the cap for warm-up and measuring, and a second an input for outputs."""
     if job.timeout_s is not None:
         return job.timeout_s

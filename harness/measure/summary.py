@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.artifacts.verify.plausible import why_garbage
 from harness.measure.accuracy import accuracy_of, fidelity_of, target_of, task_scores
-from harness.measure.conditions import _headroom, own_conditions
+from harness.measure.conditions import highest_headroom, own_conditions
 from harness.measure.job import Job, Seen
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import (
@@ -133,7 +133,7 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
             tainted=launch.tainted,
             gate=launch.gate,
             watch_sha256=launch.watch_sha256,
-            thermal_headroom=_headroom(launch.reply),
+            thermal_headroom=highest_headroom(launch.reply),
         )
         for launch in seen.launched
     )

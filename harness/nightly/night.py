@@ -32,7 +32,9 @@ from harness.progress import Progress
 from harness.records.metrics import Metric
 from harness.spec.spec import Spec
 from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
-from harness.store import RUN_FILE, RunRecord, load_run, new_run_id
+from harness.store.reader import load_run
+from harness.store.records import RUN_FILE, RunRecord
+from harness.store.writer import new_run_id
 from harness.system.clock import utc_now
 
 # Beside the window, nights that are needed to see the swap or the change that it begins after.

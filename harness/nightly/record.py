@@ -19,7 +19,7 @@ from harness.history.records import Decision
 from harness.records.metrics import Metric
 from harness.spec.spec import Spec
 from harness.stats.screening import ARL0
-from harness.store import REPLIES_FOLDER
+from harness.store.records import REPLIES_FOLDER
 from harness.system.files import storage_errors, write_whole
 
 # 1 (2026-11): the first.

@@ -28,7 +28,8 @@ from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.measurement import Measurement
 from harness.spec.profiles import PROFILES, ProfileName
-from harness.store import RunRecord, load_run
+from harness.store.reader import load_run
+from harness.store.records import RunRecord
 
 Nights = Mapping[str, Sequence[Night]]
 

@@ -14,7 +14,7 @@ from harness.report.distributions import Samples, distributions
 from harness.report.points import accuracy_points
 from harness.report.ranking import Ranking, rankings
 from harness.report.view import CellView
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

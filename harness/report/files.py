@@ -13,7 +13,9 @@ from harness.report.charts import charts
 from harness.report.html import chart_files, render_page
 from harness.report.sensitivity import scan_chart, scan_json
 from harness.report.table import csv_text
-from harness.store import RunRecord, read_reply, write_beside, write_text
+from harness.store.reader import read_reply
+from harness.store.records import RunRecord
+from harness.store.writer import write_beside, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from harness.report import units
 from harness.search.points import DropBasis, Findings, Point, findings
 from harness.search.walk import builds_done
 from harness.spec.goal import Minimise
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 # 1 (2026-11): the first.
 SCHEMA = 1

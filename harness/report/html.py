@@ -27,7 +27,7 @@ from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.splits import split_table
 from harness.report.view import CellView, cell_views, labels
-from harness.store import ModelFacts, RunRecord
+from harness.store.records import ModelFacts, RunRecord
 
 _TEMPLATE = "templates/report.html.j2"
 _DIGEST_SHOWN = 12

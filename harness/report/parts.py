@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.plan.cells import Build, Cell
 from harness.records.measurement import CellStatus
 from harness.report import units
-from harness.store import ModelFacts
+from harness.store.records import ModelFacts
 
 if TYPE_CHECKING:
     from harness.report.view import CellView

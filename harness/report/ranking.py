@@ -15,7 +15,7 @@ from harness.records.metrics import METRICS, Metric
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
-from harness.store import ModelFacts, RunRecord
+from harness.store.records import ModelFacts, RunRecord
 
 # Used only where accuracy was not measured: the share of inputs on which the float model's answer is kept, and for
 # outputs without classes the signal over the error that a sound int8 model reaches.

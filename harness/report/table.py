@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.report.view import CellView, cell_identity, cell_views, memory_growth
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from harness.wire import MemoryMoment
 
 

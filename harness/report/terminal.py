@@ -20,7 +20,7 @@ from harness.report.found import findings_of, headline, notes
 from harness.report.parts import parts_comparisons, told
 from harness.report.ranking import rankings
 from harness.report.view import CellView, cell_views, labels, memory_growth
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult

@@ -19,7 +19,7 @@ from harness.records.conditions import Condition
 from harness.records.measurement import Accuracy, CellStatus, Fidelity, LatencySummary, LoadSummary, Measurement
 from harness.report.parts import parts_comparisons
 from harness.spec.recipe import Precision
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
 
 # 1 (2026-11): the first.

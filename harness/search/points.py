@@ -16,7 +16,7 @@ from harness.records.metrics import METRICS, Metric
 from harness.spec.goal import Goal, Minimise
 from harness.spec.recipe import Precision, Recipe
 from harness.stats.pareto import pareto_front
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 
 # So that a drop of 0.01 that floats make 0.010000000000000009 is within 0.01.
 _SLACK = 1e-9

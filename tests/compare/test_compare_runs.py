@@ -16,7 +16,7 @@ from harness.records.measurement import CellStatus, LaunchSummary, Measurement, 
 from harness.records.metrics import Metric
 from harness.spec.profiles import ProfileName
 from harness.stats.verdicts import Verdict
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from harness.wire import Delegate, Format, RunnerInfo
 from tests.report.builders import FACTS, PHONE, accuracy_of, broken, failed, latency_of, make_run, measurement
 

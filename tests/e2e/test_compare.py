@@ -13,7 +13,8 @@ from harness.cli import cli
 from harness.plan.cells import Plan, make_cell
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
-from harness.store import RunHead, create_run
+from harness.store.records import RunHead
+from harness.store.writer import create_run
 from harness.wire import Delegate, Format
 from tests.compare.test_compare_runs import LEVEL, timed
 from tests.report.builders import FACTS, HOST, PHONE, measurement

@@ -15,7 +15,7 @@ import pytest
 from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append
-from harness.store import list_runs, load_run
+from harness.store.reader import list_runs, load_run
 from tests.conftest import CommandLine
 from tests.e2e.test_resume import start
 from tests.history.nights import run_facts

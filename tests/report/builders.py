@@ -27,7 +27,7 @@ from harness.spec.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise
-from harness.store import ModelFacts, RunRecord
+from harness.store.records import ModelFacts, RunRecord
 from harness.wire import (
     Delegate,
     Failure,

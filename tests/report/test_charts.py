@@ -10,7 +10,7 @@ import pytest
 
 from harness.report.charts import Chart, charts
 from harness.report.inline import inline_svg
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from tests.report.builders import (
     accuracy_of,
     cells,

@@ -13,7 +13,7 @@ from harness.records.conditions import Condition, ConditionId
 from harness.report.conditions import CONDITIONS, Figure, footnotes, marks
 from harness.report.html import render_html
 from harness.report.view import cell_views
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from tests.report.builders import (
     DESKTOP,
     FACTS,

@@ -12,7 +12,7 @@ from harness.spec.profiles import ProfileName
 from harness.spec.recipe import Prune, Recipe
 from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
-from harness.store import RunRecord
+from harness.store.records import RunRecord
 from tests.report.builders import DELEGATE, Samples, make_run, measurement, sample_launches
 
 UNTRAINED = Recipe(name="untrained", steps=(Prune(ratio=0.5, fine_tune=False),))

@@ -31,7 +31,9 @@ from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.profiles import ProfileName
-from harness.store import MEASUREMENTS_FILE, RunWriter, load_run, read_reply
+from harness.store.reader import load_run, read_reply
+from harness.store.records import MEASUREMENTS_FILE
+from harness.store.writer import RunWriter
 from harness.wire import Delegate, Format
 from tests.cells import job
 from tests.devices.android.apks import TinyApk, apk_source, tiny

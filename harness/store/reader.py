@@ -1,0 +1,142 @@
+"""Finds and reads stored runs and the replies kept with them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import logging
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import StoreError, UsageError
+from harness.records.measurement import SCHEMA as MEASUREMENT_SCHEMA
+from harness.records.measurement import Measurement
+from harness.store.records import (
+    LATEST,
+    MEASUREMENTS_FILE,
+    REPLIES_FOLDER,
+    RUN_FILE,
+    SCHEMA,
+    RunHead,
+    RunRecord,
+)
+from harness.wire import RunReply, decode_reply
+
+log = logging.getLogger(__name__)
+
+
+def find_run(root: Path, name: str) -> Path:
+    """Return the folder of a run given by id, by unique prefix, by path, or as ``latest``.
+
+    Raises `UsageError` when there is none, or when a prefix fits several.
+    """
+    if (Path(name) / RUN_FILE).is_file():
+        return Path(name)
+    runs = list_runs(root)
+    if not runs:
+        msg = f"there are no runs in {str(root)!r}; make one with: phonebench run"
+        raise UsageError(msg)
+    if name == LATEST:
+        return root / runs[-1]
+    found = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    if len(found) == 1:
+        return root / found[0]
+    what = f"fits {len(found)} runs ({', '.join(found[:4])})" if found else f"is no run in {str(root)!r}"
+    msg = f"{name!r} {what}; the newest is {runs[-1]!r}, see: phonebench show --list"
+    raise UsageError(msg)
+
+
+def list_runs(root: Path) -> tuple[str, ...]:
+    """Return the ids of the runs in ``root``, oldest first."""
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(folder.name for folder in root.iterdir() if (folder / RUN_FILE).is_file()))
+
+
+def load_run(root: Path, name: str) -> RunRecord:
+    """Read a run. Raises `UsageError` when there is none, `StoreError` when it is damaged or of another version."""
+    return read_folder(find_run(root, name))
+
+
+def read_reply(run: RunRecord, sha256: str) -> RunReply:
+    """Read a kept reply. Raises `StoreError` when it is missing or damaged."""
+    path = run.directory / REPLIES_FOLDER / f"{sha256}.json.gz"
+    try:
+        data = gzip.decompress(path.read_bytes())
+        if hashlib.sha256(data).hexdigest() != sha256:
+            msg = f"the kept reply {str(path)!r} has changed: its content no longer has its digest"
+            raise StoreError(msg)
+        return decode_reply(data)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        msg = f"the kept reply {str(path)!r} cannot be read: {error}"
+        raise StoreError(msg) from error
+
+
+def read_folder(folder: Path) -> RunRecord:
+    head = read_head(folder)
+    measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)
+    return RunRecord(
+        id=head.id,
+        directory=folder,
+        created_at=head.created_at,
+        finished_at=head.finished_at,
+        spec=head.spec,
+        plan=head.plan,
+        models=head.models,
+        devices=head.devices,
+        host=head.host,
+        versions=head.versions,
+        commit=head.commit,
+        measurements=measurements,
+        damaged_lines=damaged,
+        goal=head.goal,
+    )
+
+
+def read_head(folder: Path) -> RunHead:
+    path = folder / RUN_FILE
+    try:
+        data = path.read_bytes()
+        _check_schema(data, SCHEMA, str(path))
+        return msgspec.json.decode(data, type=RunHead)
+    # A value error is JSON or UTF-8 that is none; a spec can hold names that this version does not know.
+    except (OSError, ValueError, UsageError) as error:
+        msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
+        raise StoreError(msg) from error
+
+
+def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
+    """The measurements in order, the last one of a cell counting, and how many lines could not be read."""
+    if not path.exists():
+        return (), 0
+    found: dict[str, Measurement] = {}
+    damaged = 0
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read: {error}"
+        raise StoreError(msg) from error
+    # What follows the last line end is a line that a kill cut off, or nothing.
+    for line in lines[:-1]:
+        try:
+            _check_schema(line, MEASUREMENT_SCHEMA, str(path))
+            measurement = msgspec.json.decode(line, type=Measurement)
+        except ValueError as error:
+            log.warning("a line of %s cannot be read (%s); its cell counts as not run", path, error)
+            damaged += 1
+            continue
+        found[measurement.cell] = measurement
+    return tuple(found.values()), damaged
+
+
+class _Versioned(msgspec.Struct):
+    schema: int
+
+
+def _check_schema(data: bytes, wanted: int, where: str) -> None:
+    found = msgspec.json.decode(data, type=_Versioned).schema
+    if found != wanted:
+        msg = f"{where!r} has schema {found}, this phonebench reads schema {wanted}: use the version it is of"
+        raise StoreError(msg)

@@ -1,0 +1,86 @@
+"""The records of a stored run, and the names of the files in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.plan.cells import Plan
+from harness.records.device import DeviceInfo
+from harness.records.measurement import Measurement
+from harness.spec.goal import Goal
+from harness.spec.spec import Spec
+
+# 1 (2026-11): the first.
+SCHEMA = 1
+
+RUN_FILE = "run.json"
+MEASUREMENTS_FILE = "measurements.jsonl"
+REPLIES_FOLDER = "replies"
+
+
+AB_FILE = "ab.json"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here.
+
+    ``whole`` is the name of the model that this one is a part of.
+    """
+
+    name: str
+    task: str
+    license: str
+    source: str
+    random_weights: bool
+    weights_sha256: str
+    data_sha256: str | None
+    parameters: int | None
+    test_count: int
+    calibration_count: int
+    labelled: bool
+    float_correct: int | None
+    whole: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHead:
+    """The content of ``run.json``. Times are ISO 8601, UTC. ``goal`` is set for a search, whose plan grows."""
+
+    schema: int = SCHEMA
+    id: str
+    created_at: str
+    finished_at: str | None = None
+    spec: Spec
+    plan: Plan
+    models: tuple[ModelFacts, ...] = ()
+    devices: tuple[DeviceInfo, ...] = ()
+    host: DeviceInfo
+    versions: dict[str, str]
+    commit: str | None
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run as stored: what was asked, on what, and what is known so far. Times are ISO 8601, UTC.
+
+    ``damaged_lines`` counts lines of ``measurements.jsonl`` that could not be read (their cells are pending again).
+    """
+
+    id: str
+    directory: Path
+    created_at: str
+    finished_at: str | None
+    spec: Spec
+    plan: Plan
+    models: tuple[ModelFacts, ...]
+    devices: tuple[DeviceInfo, ...]
+    host: DeviceInfo
+    versions: dict[str, str]
+    commit: str | None
+    measurements: tuple[Measurement, ...]
+    damaged_lines: int = 0
+    goal: Goal | None = None

@@ -1,0 +1,164 @@
+"""Writes a run: `create_run` starts one, `reopen_run` continues one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from harness.errors import StoreError
+from harness.plan.cells import Plan
+from harness.records.device import DeviceInfo
+from harness.records.measurement import Measurement
+from harness.spec.goal import Goal
+from harness.spec.spec import Spec
+from harness.store.reader import read_folder, read_head, find_run
+from harness.store.records import (
+    MEASUREMENTS_FILE,
+    REPLIES_FOLDER,
+    RUN_FILE,
+    ModelFacts,
+    RunHead,
+    RunRecord,
+)
+from harness.system.files import storage_errors, write_whole
+
+
+class RunWriter:
+    """The one writer of a run folder; made by `create_run` or `reopen_run`. Several threads may add and keep."""
+
+    def __init__(self, folder: Path, head: RunHead) -> None:
+        self.folder = folder
+        self.head = head
+        self._one_at_a_time = threading.Lock()
+
+    def update(
+        self,
+        *,
+        models: tuple[ModelFacts, ...] | None = None,
+        devices: tuple[DeviceInfo, ...] | None = None,
+        finished_at: str | None = None,
+    ) -> None:
+        """Replace what has become known of the run; None leaves a field as it is."""
+        self.head = replace(
+            self.head,
+            models=self.head.models if models is None else models,
+            devices=self.head.devices if devices is None else devices,
+            finished_at=self.head.finished_at if finished_at is None else finished_at,
+        )
+        self._write_head()
+
+    def grow(self, spec: Spec, plan: Plan, goal: Goal) -> None:
+        """Replace what is asked for by more of it: a search finds its cells on the way. Cells are never taken away."""
+        self.head = replace(self.head, spec=spec, plan=plan, goal=goal, finished_at=None)
+        self._write_head()
+
+    def add(self, measurement: Measurement) -> None:
+        """Append a measurement and wait until it is on disk."""
+        path = self.folder / MEASUREMENTS_FILE
+        with self._one_at_a_time, storage_errors(self.folder), path.open("ab") as file:
+            file.write(msgspec.json.encode(measurement) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep(self, data: bytes, suffix: str) -> str:
+        """Keep ``data`` compressed under its SHA-256, which is returned; the same data is kept once."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.folder / REPLIES_FOLDER / f"{digest}{suffix}.gz"
+        if not path.exists():
+            # Level 1: samples compress well at any level, and the next launch waits for this; other phones do not.
+            packed = gzip.compress(data, compresslevel=1, mtime=0)
+            with self._one_at_a_time, storage_errors(self.folder):
+                write_whole(path, packed)
+        return digest
+
+    def record(self) -> RunRecord:
+        """Return the run as it is stored now."""
+        return read_folder(self.folder)
+
+    def _write_head(self) -> None:
+        with storage_errors(self.folder):
+            write_whole(self.folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(self.head), indent=1))
+
+
+@contextmanager
+def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
+    """Make the folder of a new run, write its head, and hold it. Raises `StoreError` when it cannot be written."""
+    folder = root / head.id
+    with storage_errors(root):
+        # A folder without a head is a beginning that was killed.
+        folder.mkdir(parents=True, exist_ok=not (folder / RUN_FILE).exists())
+        (folder / REPLIES_FOLDER).mkdir(exist_ok=True)
+    with _held(folder):
+        writer = RunWriter(folder, head)
+        writer.update()
+        yield writer
+
+
+@contextmanager
+def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
+    """Hold an existing run in order to go on with it; a line that a kill cut off is removed first.
+
+    Raises `StoreError` when another process holds it or it cannot be read, `UsageError` when there is none.
+    """
+    folder = find_run(root, name)
+    with _held(folder):
+        head = read_head(folder)
+        _drop_partial_line(folder / MEASUREMENTS_FILE)
+        yield RunWriter(folder, head)
+
+
+def new_run_id(now: datetime) -> str:
+    """Return an id that sorts by time and that two runs started in one second do not share."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def write_text(run: RunRecord, name: str, text: str) -> Path:
+    """Write a file of the report beside the results, whole or not at all, and return its path."""
+    path = run.directory / name
+    with storage_errors(run.directory):
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, text.encode())
+    return path
+
+
+def write_beside(root: Path, name: str, text: str) -> Path:
+    """Write a file that belongs to no run below the results folder, whole or not at all, and return its path."""
+    path = root / name
+    with storage_errors(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    return path
+
+
+def _drop_partial_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with storage_errors(path.parent), path.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with storage_errors(folder):
+            lock.acquire()
+    except Timeout:
+        msg = f"the run {folder.name!r} is being worked on by another process; wait for it, or start a new run"
+        raise StoreError(msg) from None
+    try:
+        yield
+    finally:
+        lock.release()
