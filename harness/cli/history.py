@@ -39,8 +39,8 @@ def show(series: str, chart: Path | None, nights: int, history: str | None, resu
     from harness.history.database import open_history
     from harness.history.queries import decisions_of, find_series, nights_of
     from harness.history.story import tell
-    from harness.report.nights import write_chart
-    from harness.report.nights_text import TITLES, night_rows, story_json, summary_lines
+    from harness.report.charts.nights import write_chart
+    from harness.report.formats.nights_text import TITLES, night_rows, story_json, summary_lines
 
     with open_history(history_place(history, results)) as opened:
         found = find_series(opened, series)
@@ -86,7 +86,7 @@ def latest(window: int, most: int, history: str | None, results: Path, as_json: 
     """
     from harness.history.database import open_history
     from harness.history.queries import latest as newest_night
-    from harness.report.nights_text import latest_json, latest_rows
+    from harness.report.formats.nights_text import latest_json, latest_rows
 
     with open_history(history_place(history, results)) as opened:
         newest = newest_night(opened, window=window)

@@ -48,8 +48,8 @@ def sensitivity(
     from harness.artifacts.sensitivity.scan_model import scan_model
     from harness.model.card import ModelOptions
     from harness.model.resolve import resolve
+    from harness.report.charts.sensitivity import TITLES, scan_json, summary, table_rows
     from harness.report.files import write_scan
-    from harness.report.sensitivity import TITLES, scan_json, summary, table_rows
 
     named = tuple(item for part in given["input"] for item in part)
     options = ModelOptions(random_weights=bool(random_weights), inputs=named, data=data, seed=seed or 0)
@@ -116,7 +116,7 @@ def _finish(found: Searched, *, as_json: bool) -> int:
     """Write the report files, say what to ship, and return the exit code."""
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
-    from harness.report.found import TITLES, found_json, front_rows, headline, notes
+    from harness.report.sections.search import TITLES, found_json, front_rows, headline, notes
     from harness.search.ship import SHIP_FILE
 
     written = write_report(found.run)

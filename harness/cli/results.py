@@ -25,11 +25,11 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
         return
     record = load_run(results, run)
     if as_json:
-        from harness.report.view import show_json
+        from harness.report.formats.json import show_json
 
         print_json(show_json(record))
         return
-    from harness.report.terminal import run_renderables
+    from harness.report.formats.terminal import run_renderables
 
     console = stdout_console()
     for renderable in run_renderables(record):

@@ -66,8 +66,8 @@ def _finish(record: RunRecord, *, as_json: bool) -> int:
     """Write the report files, show the run, and return the exit code."""
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
-    from harness.report.terminal import run_renderables
-    from harness.report.view import show_json
+    from harness.report.formats.json import show_json
+    from harness.report.formats.terminal import run_renderables
 
     written = write_report(record)
     if as_json:

@@ -9,10 +9,10 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.records.measurement import Measurement
 from harness.records.sensitivity import Scan
-from harness.report.charts import charts
-from harness.report.html import chart_files, render_page
-from harness.report.sensitivity import scan_chart, scan_json
-from harness.report.table import csv_text
+from harness.report.charts.charts import charts
+from harness.report.charts.sensitivity import scan_chart, scan_json
+from harness.report.formats.csv import csv_text
+from harness.report.formats.html import chart_files, render_page
 from harness.store.reader import read_reply
 from harness.store.records import RunRecord
 from harness.store.writer import write_beside, write_text

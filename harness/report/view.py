@@ -17,7 +17,6 @@ from harness.plan.cells import Cell
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.measurement import Accuracy, CellStatus, Fidelity, LatencySummary, LoadSummary, Measurement
-from harness.report.parts import parts_comparisons
 from harness.spec.recipe import Precision
 from harness.store.records import RunRecord
 from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
@@ -144,20 +143,6 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
     return names
 
 
-def show_json(run: RunRecord) -> dict[str, Any]:
-    """Return the public interface of ``phonebench show --json``: plain values, what was not measured is None.
-
-    The fields are specified in ``docs/report.md``; ``schema`` grows when one of them changes its meaning.
-    """
-    views = cell_views(run)
-    return {
-        "schema": SCHEMA,
-        "run": _run_facts(run),
-        "cells": [_cell_facts(v) for v in views],
-        "parts": _plain(parts_comparisons(run.models, views)),
-    }
-
-
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:
     if measurement is None:
         return CellView(cell=cell, status=CellStatus.PENDING)
@@ -176,24 +161,9 @@ def _artifact_bytes(measurement: Measurement | None) -> int | None:
     return measurement.artifact.bytes if measurement and measurement.artifact else None
 
 
-def _run_facts(run: RunRecord) -> dict[str, Any]:
-    names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
-    return {name: _plain(getattr(run, name)) for name in names}
-
-
-def _plain(record: object) -> Any:
+def plain(record: object) -> Any:
     """Turn records into what JSON has: objects, lists, and null for a number that is not finite."""
     return msgspec.json.decode(msgspec.json.encode(record))
-
-
-_ARTIFACT = (
-    "sha256", "bytes", "sqnr_db", "agreement",
-    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
-)  # fmt: skip
-_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
-_ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
-_SCORES = ("metric", "value", "low", "high", "count")
-_RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
 
 
 def cell_identity(view: CellView) -> dict[str, Any]:
@@ -209,34 +179,6 @@ def cell_identity(view: CellView) -> dict[str, Any]:
         "threads": cell.threads,
         "device": cell.device,
     }
-
-
-def _cell_facts(view: CellView) -> dict[str, Any]:
-    return {
-        **cell_identity(view),
-        "status": view.status.value,
-        "reason": view.reason,
-        "artifact": _artifact_facts(view.artifact),
-        "latency": _pick(view.latency, _LATENCY),
-        "load": _pick(view.load, ("first_ns",)),
-        "memory": _plain(view.memory),
-        "accuracy": _pick(view.accuracy, _ACCURACY),
-        "runtime": _pick(view.runtime, _RUNTIME),
-        "runner": _plain(view.runner),
-        "conditions": _plain(view.conditions),
-        "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
-        "target": _plain(view.measurement.target if view.measurement else None),
-        "fidelity": _plain(view.fidelity),
-    }
-
-
-def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
-    facts = _pick(artifact, _ARTIFACT)
-    return None if artifact is None or facts is None else {**facts, "steps": _plain(artifact.steps)}
-
-
-def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if record is None else {name: _plain(getattr(record, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.spec.goal import Goal
 from harness.spec.spec import Spec
-from harness.store.reader import read_folder, read_head, find_run
+from harness.store.reader import find_run, read_folder, read_head
 from harness.store.records import (
     MEASUREMENTS_FILE,
     REPLIES_FOLDER,

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.report.charts import Chart, charts
-from harness.report.inline import inline_svg
+from harness.report.charts.charts import Chart, charts
+from harness.report.formats.inline import inline_svg
 from harness.store.records import RunRecord
 from tests.report.builders import (
     accuracy_of,

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from harness.records.steps import Figure, StepReport
-from harness.report.done import Done, done_table
-from harness.report.html import render_html
-from harness.report.steps import _PAIRED, _WORDS, count, step_words
-from harness.report.terminal import run_renderables
-from harness.report.view import cell_views, show_json
+from harness.report.formats.html import render_html
+from harness.report.formats.json import show_json
+from harness.report.formats.terminal import run_renderables
+from harness.report.sections.steps import _PAIRED, _WORDS, count, step_words
+from harness.report.sections.variants import Done, done_table
+from harness.report.view import cell_views
 from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
 
 

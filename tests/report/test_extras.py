@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.records.measurement import MinuteLatency, Passed, TargetFacts
-from harness.report.extras import extra_lines
+from harness.report.sections.extras import extra_lines
 from harness.report.view import cell_views
 from tests.report.builders import cells, host_run, make_run, measurement
 

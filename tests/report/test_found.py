@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.records.conditions import ConditionId
-from harness.report.command import command_line
-from harness.report.found import findings_of, found_json, front_rows, headline, notes
-from harness.report.html import render_html
+from harness.report.formats.html import render_html
+from harness.report.sections.command import command_line
+from harness.report.sections.search import findings_of, found_json, front_rows, headline, notes
 from harness.search.points import DropBasis
 from harness.spec.goal import Goal, Minimise
 from harness.spec.shorthand import parse_recipe

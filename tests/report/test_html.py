@@ -10,8 +10,8 @@ import pytest
 
 from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId
-from harness.report.conditions import CONDITIONS, Figure, footnotes, marks
-from harness.report.html import render_html
+from harness.report.formats.html import render_html
+from harness.report.sections.conditions import CONDITIONS, Figure, footnotes, marks
 from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (

@@ -12,8 +12,8 @@ from harness.history.figures import make_series
 from harness.history.records import Decision, Figures, Latest
 from harness.history.story import Story, tell
 from harness.records.metrics import Metric
-from harness.report.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
-from harness.report.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
+from harness.report.charts.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
+from harness.report.formats.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry
 from tests.history.test_history_story import LEVEL, decided, level, night
 

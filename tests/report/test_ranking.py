@@ -9,8 +9,8 @@ import pytest
 from harness.plan.cells import Cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import Measurement
-from harness.report.advice import advise
-from harness.report.ranking import Quality, QualityBasis, Ranking, rankings
+from harness.report.sections.advice import advise
+from harness.report.sections.ranking import Quality, QualityBasis, Ranking, rankings
 from harness.spec.profiles import ProfileName
 from tests.report.builders import (
     DESKTOP,

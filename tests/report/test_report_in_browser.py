@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.html import render_html
+from harness.report.formats.html import render_html
 from tests.report.builders import phone_run, samples_of
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

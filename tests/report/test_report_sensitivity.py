@@ -4,7 +4,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from harness.records.sensitivity import Scan, ScannedUnit
-from harness.report.sensitivity import MOST_ROWS, scan_chart, scan_json, summary, table_rows
+from harness.report.charts.sensitivity import MOST_ROWS, scan_chart, scan_json, summary, table_rows
 
 
 def scan(count: int, *, layers_each: int = 1) -> Scan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.report.splits import split_table
+from harness.report.sections.memory import split_table
 from harness.report.view import cell_views
 from harness.wire import MemoryMoment, MemorySplit
 from tests.report.builders import cells, make_run, measurement

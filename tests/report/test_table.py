@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from harness.report.table import COLUMNS, csv_text
+from harness.report.formats.csv import COLUMNS, csv_text
 from tests.report.builders import cells, host_run, make_run
 
 

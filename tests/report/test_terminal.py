@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from harness.plan.cells import Hole
-from harness.report.terminal import Column, fit, run_renderables
+from harness.report.formats.terminal import Column, fit, run_renderables
 from harness.store.records import RunRecord
 from tests.report.builders import cells, host_run, make_run, measurement, phone_run
 

@@ -11,7 +11,8 @@ import pytest
 
 from harness.plan.cells import Hole, make_cell
 from harness.records.measurement import CellStatus
-from harness.report.view import cell_views, groups, labels, memory_growth, show_json
+from harness.report.formats.json import show_json
+from harness.report.view import cell_views, groups, labels, memory_growth
 from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 from tests.report.builders import broken, cells, failed, host_run, make_run, measurement, phone_run

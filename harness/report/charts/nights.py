@@ -16,7 +16,7 @@ from harness.history.story import Change, Story
 from harness.records.conditions import ConditionId
 from harness.records.metrics import Metric
 from harness.report import units
-from harness.report.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
+from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
 from harness.system.files import storage_errors, write_whole
 
 if TYPE_CHECKING:

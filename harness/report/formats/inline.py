@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.report.charts import Chart
-from harness.report.figure import GRID, INK, MUTED
+from harness.report.charts.charts import Chart
+from harness.report.charts.figure import GRID, INK, MUTED
 
 if TYPE_CHECKING:
     from markupsafe import Markup

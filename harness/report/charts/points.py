@@ -10,19 +10,9 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from harness.report import units
-from harness.report.bars import whiskers
-from harness.report.figure import (
-    COLOURS,
-    FONT_SIZE,
-    INK,
-    MUTED,
-    bare,
-    log_axis,
-    markers_of,
-    new_figure,
-    svg_of,
-)
-from harness.report.ranking import Ranking, quality_share
+from harness.report.charts.bars import whiskers
+from harness.report.charts.figure import COLOURS, FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
+from harness.report.sections.ranking import Ranking, quality_share
 from harness.report.view import CellView, labels
 from harness.wire import Format
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.records.conditions import ConditionId
 from harness.records.metrics import METRICS, Metric
 from harness.report import units
-from harness.report.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
+from harness.report.sections.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
 from harness.report.view import CellView, labels, memory_growth
 from harness.spec.profiles import PROFILES
 from harness.spec.recipe import Precision

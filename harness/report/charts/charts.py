@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.report.bars import latency_bars, memory_bars, size_bars
-from harness.report.distributions import Samples, distributions
-from harness.report.points import accuracy_points
-from harness.report.ranking import Ranking, rankings
+from harness.report.charts.bars import latency_bars, memory_bars, size_bars
+from harness.report.charts.distributions import Samples, distributions
+from harness.report.charts.points import accuracy_points
+from harness.report.sections.ranking import Ranking, rankings
 from harness.report.view import CellView
 from harness.store.records import RunRecord
 

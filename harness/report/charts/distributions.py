@@ -16,7 +16,18 @@ import numpy.typing as npt
 
 from harness.records.measurement import Measurement
 from harness.report import units
-from harness.report.figure import COLOURS, FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, log_axis, new_figure, svg_of
+from harness.report.charts.figure import (
+    COLOURS,
+    FONT_SIZE,
+    GRID,
+    INK,
+    MUTED,
+    WIDTH_INCHES,
+    bare,
+    log_axis,
+    new_figure,
+    svg_of,
+)
 from harness.report.view import CellView, labels
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from harness.records.measurement import CellStatus
 from harness.report import units
-from harness.report.conditions import Figure, Footnote, marks
-from harness.report.ranking import Ranking
+from harness.report.sections.conditions import Figure, Footnote, marks
+from harness.report.sections.ranking import Ranking
 from harness.report.view import CellView, memory_growth
 
 # Statuses of cells that have something to show in the table; the others are listed with their reasons.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from harness.records.measurement import CellStatus
 from harness.report import units
-from harness.report.advice import advise
-from harness.report.conditions import Footnote, footnotes, marks
-from harness.report.done import done_table
-from harness.report.extras import extra_lines
-from harness.report.found import findings_of, headline, notes
-from harness.report.parts import parts_comparisons, told
-from harness.report.ranking import rankings
+from harness.report.sections.advice import advise
+from harness.report.sections.conditions import Footnote, footnotes, marks
+from harness.report.sections.extras import extra_lines
+from harness.report.sections.parts import parts_comparisons, told
+from harness.report.sections.ranking import rankings
+from harness.report.sections.search import findings_of, headline, notes
+from harness.report.sections.variants import done_table
 from harness.report.view import CellView, cell_views, labels, memory_growth
 from harness.store.records import RunRecord
 

@@ -14,18 +14,18 @@ from typing import Any
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus
 from harness.report import units
-from harness.report.advice import advise
-from harness.report.cells import cell_table
-from harness.report.charts import Chart, charts
-from harness.report.command import command_line
-from harness.report.conditions import footnotes
-from harness.report.distributions import Samples
-from harness.report.done import done_table
-from harness.report.found import TITLES, findings_of, front_rows, headline, notes
-from harness.report.inline import inline_svg
-from harness.report.parts import parts_comparisons, told
-from harness.report.ranking import rankings
-from harness.report.splits import split_table
+from harness.report.charts.charts import Chart, charts
+from harness.report.charts.distributions import Samples
+from harness.report.formats.inline import inline_svg
+from harness.report.sections.advice import advise
+from harness.report.sections.cells import cell_table
+from harness.report.sections.command import command_line
+from harness.report.sections.conditions import footnotes
+from harness.report.sections.memory import split_table
+from harness.report.sections.parts import parts_comparisons, told
+from harness.report.sections.ranking import rankings
+from harness.report.sections.search import TITLES, findings_of, front_rows, headline, notes
+from harness.report.sections.variants import done_table
 from harness.report.view import CellView, cell_views, labels
 from harness.store.records import ModelFacts, RunRecord
 

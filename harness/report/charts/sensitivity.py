@@ -11,7 +11,7 @@ import msgspec
 
 from harness.records.sensitivity import Scan, ScannedUnit
 from harness.report import units
-from harness.report.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

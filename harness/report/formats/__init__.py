@@ -1,0 +1,1 @@
+"""Report formats: terminal, HTML, CSV and JSON, one module each."""
