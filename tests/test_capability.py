@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.capability import STATES, VARIANTS, Capabilities, Capability, VariantCapability, probe
-from harness.doctor import examine
 from harness.plan.formats import PACKAGES
 from harness.plan.support import Backend
 from harness.progress import Silent
 from harness.wire import Delegate, Format
+from harness.workflows import doctor
+from harness.workflows.capability import STATES, VARIANTS, Capabilities, Capability, VariantCapability, probe
+from harness.workflows.doctor import examine
 
 # What has a reason in place of a file, of the runtimes that run here.
 HOLES: dict[tuple[Format, str | None], tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.doctor import PACKAGES
+from harness.workflows.doctor import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     [
         "harness/py.typed",
         "harness/report/templates/report.html.j2",
-        "harness/probe_model/model.toml",
+        "harness/workflows/probe_model/model.toml",
         "harness/bundled_models/digits/weights.safetensors",
         "harness/bundled_models/digits/digits.npz",
         "harness/bundled_models/efficientnet_lite0/model.toml",

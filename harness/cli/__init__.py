@@ -20,10 +20,10 @@ from harness.cli.compare import compare
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
 from harness.cli.nightly import nightly
-from harness.cli.optimise import search, sensitivity
 from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.cli.runner import runner
+from harness.cli.search import search, sensitivity
 from harness.errors import InterruptedRunError, PhonebenchError, suggestion
 
 # Set to see the traceback of a bug.

@@ -53,11 +53,11 @@ def ab(
     A and B are MODEL:VARIANT:FORMAT (digits:int8:tflite) or ready files, each with @threads=2 or @delegate=cpu
     behind it where a setting is not common to both. Exit code 10: B regressed.
     """
-    from harness.ab import run_ab
-    from harness.ab.words import COLUMNS, ab_json, pair_rows, sentences
     from harness.cli.exit_codes import verdict_code
     from harness.report.files import write_report
     from harness.stats.verdicts import Verdict
+    from harness.workflows.ab.chain import run_ab
+    from harness.workflows.ab.words import COLUMNS, ab_json, pair_rows, sentences
 
     run, record = run_ab(_request(a, b, device, given), places(results, cache_dir), make_progress())
     written = write_report(run)
@@ -71,8 +71,9 @@ def ab(
 
 
 def _request(a: str, b: str, device: str, given: dict[str, Any]) -> Any:
-    from harness.ab import ABRequest, PairPlan
     from harness.spec.read import make_spec
+    from harness.workflows.ab.chain import ABRequest
+    from harness.workflows.ab.session import PairPlan
 
     pairs, most = given["pairs"], max(given["pairs"], given["most_pairs"])
     values = {key: given[key] for key in ("threads", "timeout", "data", "seed", "random_weights")}

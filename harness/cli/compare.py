@@ -11,7 +11,7 @@ from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, results_option
 
 if TYPE_CHECKING:
-    from harness.compare import Margins
+    from harness.compare.metrics import Margins
 
 undecided_option = click.option(
     "--fail-on-undecided", is_flag=True, help="Exit with 15 when nothing regressed but something is undecided."
@@ -56,7 +56,8 @@ def compare(
     A run is an id, a unique prefix of one, a path, or latest. Exit code 10: something regressed.
     """
     from harness.cli.exit_codes import verdict_code
-    from harness.compare import Margins, compare_runs
+    from harness.compare.metrics import Margins
+    from harness.compare.runs import compare_runs
     from harness.compare.words import COLUMNS, comparison_json, comparison_rows
     from harness.store.reader import load_run
 

@@ -51,7 +51,7 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
     import msgspec
 
     from harness.artifacts.cache import Cache
-    from harness.capability import probe
+    from harness.workflows.capability import probe
 
     found = probe(Cache(cache_folder(cache_dir)), make_progress())
     if as_json:
@@ -119,7 +119,7 @@ def doctor(device: str | None, as_json: bool) -> int:
     """Say what is installed, what is missing, and the one command that adds it; or check a phone."""
     import msgspec
 
-    from harness.doctor import examine
+    from harness.workflows.doctor import examine
 
     if device is not None:
         return _check_phone(device, as_json=as_json)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from harness.cli.exit_codes import REGRESSION, UNDECIDED
 from harness.errors import IncompleteError
-from harness.nightly.files import junit, markdown
-from harness.nightly.record import NightRecord, State
 from harness.system.files import storage_errors, write_whole
+from harness.workflows.nightly.files import junit, markdown
+from harness.workflows.nightly.record import NightRecord, State
 
 
 def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:

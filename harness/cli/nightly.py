@@ -11,9 +11,9 @@ from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import history_option, history_place, json_option, places, places_options
 
 if TYPE_CHECKING:
-    from harness.nightly.night import Tools
-    from harness.nightly.record import NightRecord
     from harness.spec.spec import Spec
+    from harness.workflows.nightly.night import Tools
+    from harness.workflows.nightly.record import NightRecord
 
 ARL0S = ("500", "1000", "2000", "5000")
 
@@ -48,8 +48,8 @@ def nightly(
     artifact on the same device. Only a confirmed regression fails the job.
     """
     from harness.cli.night_files import copy_files, night_code
-    from harness.nightly.night import nightly as run_night
-    from harness.nightly.night import resume_night
+    from harness.workflows.nightly.night import nightly as run_night
+    from harness.workflows.nightly.night import resume_night
 
     tools = _tools(results, given)
     if resume is not None:
@@ -68,8 +68,8 @@ def nightly(
 
 
 def _tools(results: Path, given: dict[str, object]) -> Tools:
-    from harness.ab import PairPlan
-    from harness.nightly.night import Tools
+    from harness.workflows.ab.session import PairPlan
+    from harness.workflows.nightly.night import Tools
 
     cache_dir, history = given["cache_dir"], given["history"]
     pairs, most = int(str(given["pairs"])), int(str(given["most_pairs"]))
@@ -92,8 +92,8 @@ def _spec(path: Path) -> Spec:
 def _show(record: NightRecord, results: Path, *, as_json: bool) -> None:
     import msgspec
 
-    from harness.nightly.files import MARKDOWN_FILE, describe, show_value
-    from harness.nightly.record import FOLDER
+    from harness.workflows.nightly.files import MARKDOWN_FILE, describe, show_value
+    from harness.workflows.nightly.record import FOLDER
 
     folder = results / FOLDER / record.id
     if as_json:

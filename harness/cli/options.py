@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from harness.pipeline import Places
     from harness.spec.spec import Spec
+    from harness.workflows.bench import Places
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -137,7 +137,7 @@ def history_place(given: str | None, results: Path) -> str:
 
 def places(results: Path, cache_dir: Path | None) -> Places:
     """Return where a run keeps things."""
-    from harness.pipeline import Places
+    from harness.workflows.bench import Places
 
     return Places(results=results, cache=cache_folder(cache_dir))
 

@@ -28,18 +28,19 @@ def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_d
     TorchScript .pt file, or a ready .tflite, .onnx, .pte or .ptl. Without arguments: the bundled digits model, every
     format and variant, on this computer. Lists are separated by commas, or the option is repeated.
     """
-    from harness import pipeline
+    from harness.workflows.check import check
+    from harness.workflows.run import resume_run, run_spec
 
     where = places(results, cache_dir)
     if resume is not None:
         if given["model"] or given["spec_file"]:
             msg = f"--resume goes on with a stored run as it was asked for; write --resume={given['model'][0]}"
             raise click.UsageError(msg if given["model"] else "--resume takes no --spec: the stored run has its own")
-        return _finish(pipeline.resume(resume, where, make_progress()), as_json=as_json)
+        return _finish(resume_run(resume, where, make_progress()), as_json=as_json)
     spec = spec_from(given.pop("spec_file"), given)
     if dry_run:
-        return _print_plan(pipeline.check(spec).plan, as_json=as_json)
-    return _finish(pipeline.run(spec, where, make_progress()), as_json=as_json)
+        return _print_plan(check(spec).plan, as_json=as_json)
+    return _finish(run_spec(spec, where, make_progress()), as_json=as_json)
 
 
 @click.command(short_help="Make the artifacts without running them.")
@@ -48,11 +49,11 @@ def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_d
 @json_option
 def build(as_json: bool, results: Path, cache_dir: Path | None, **given: Any) -> int:
     """Make the artifacts of MODELs without running them, and say where they are."""
-    from harness import pipeline
     from harness.cli.artifacts import build_exit_code, build_rows, builds_json
+    from harness.workflows.run import build_spec
 
     spec = spec_from(given.pop("spec_file"), given)
-    outcome = pipeline.build(spec, places(results, cache_dir), make_progress())[1]
+    outcome = build_spec(spec, places(results, cache_dir), make_progress())[1]
     if as_json:
         print_json(builds_json(outcome))
     else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.ab import ABReference, parse_reference
 from harness.errors import UsageError
+from harness.workflows.ab.reference import ABReference, parse_reference
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.ab import PairPlan, PairSession, run_pairs
-from harness.ab.session import PairResult, SideFailedError, summarise_pairs
 from harness.devices.device import Execution
 from harness.measure.gate import Gate
 from harness.measure.job import Job
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
+from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, run_pairs, summarise_pairs
 from tests.cells import SLOWED, Kept, Scripted, bad, job, ok
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.compare import Comparison, Margins, compare_runs
+from harness.compare.metrics import Margins
+from harness.compare.runs import Comparison, compare_runs
 from harness.compare.words import comparison_json, comparison_rows
 from harness.plan.cells import Cell, make_cell
 from harness.records.device import DeviceInfo

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.ab import PairPlan
 from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import Artifact
@@ -18,15 +17,17 @@ from harness.history.ingest import append
 from harness.history.records import Entry
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.nightly.artifacts import keep_artifacts
-from harness.nightly.night import Tools
-from harness.pipeline import Places, run
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.metrics import Metric
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
+from harness.workflows.ab.session import PairPlan
+from harness.workflows.bench import Places
+from harness.workflows.nightly.artifacts import keep_artifacts
+from harness.workflows.nightly.night import Tools
+from harness.workflows.run import run_spec
 from tests.history.nights import run_facts
 from tests.orders import order
 
@@ -46,7 +47,7 @@ class Farm:
 
     def fill(self, nights: int, *, faster: float = 1.0, artifact: Artifact | None = None) -> None:
         """Enter ``nights`` nights like one real run, times divided by ``faster``, on ``artifact`` if it is another."""
-        found = entries_of(run(SPEC, self.tools.places, Silent()))
+        found = entries_of(run_spec(SPEC, self.tools.places, Silent()))
         chance = random.Random(5)
         with open_history(self.tools.history, create=True) as history:
             for night in range(nights):

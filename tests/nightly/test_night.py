@@ -14,9 +14,9 @@ from harness.errors import InterruptedRunError, StoreError
 from harness.history.database import open_history
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decision, NightStatus
-from harness.nightly.night import nightly, resume_night
-from harness.nightly.record import Absent, Journal, NightRecord, SeriesNight, State, Trigger
 from harness.progress import Silent
+from harness.workflows.nightly.night import nightly, resume_night
+from harness.workflows.nightly.record import Absent, Journal, NightRecord, SeriesNight, State, Trigger
 from tests.nightly.conftest import CELL, SPEC, Farm
 
 LATENCY = f"{CELL.key}/latency"

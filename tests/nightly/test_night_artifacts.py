@@ -10,8 +10,8 @@ import pytest
 
 from harness.artifacts.manifest import Artifact
 from harness.history.database import open_history
-from harness.nightly.artifacts import ARTIFACTS_FOLDER, keep_artifacts
-from harness.nightly.record import FOLDER
+from harness.workflows.nightly.artifacts import ARTIFACTS_FOLDER, keep_artifacts
+from harness.workflows.nightly.record import FOLDER
 
 
 def artifact(smaller: Artifact, folder: Path, content: bytes) -> Artifact:

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ab import PairPlan
-from harness.ab.session import PairResult, Sides, summarise_pairs
 from harness.history.records import Decision
-from harness.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
-from harness.nightly.record import Confirmation, Trigger
 from harness.records.metrics import Metric
+from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
+from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
+from harness.workflows.nightly.record import Confirmation, Trigger
 from tests.nightly.test_night_files import SUSPECT
 from tests.report.builders import accuracy_of, phone_run
 

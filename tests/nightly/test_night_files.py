@@ -6,9 +6,9 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from harness.history.records import Decision
-from harness.nightly.files import MOST_ROWS, junit, markdown
-from harness.nightly.record import Absent, Confirmation, NightRecord, SeriesNight, State, Suspect, Trigger
 from harness.records.metrics import Metric
+from harness.workflows.nightly.files import MOST_ROWS, junit, markdown
+from harness.workflows.nightly.record import Absent, Confirmation, NightRecord, SeriesNight, State, Suspect, Trigger
 from tests.nightly.conftest import CELL, SPEC
 
 SUSPECT = Suspect(

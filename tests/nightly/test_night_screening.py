@@ -8,10 +8,10 @@ import pytest
 
 from harness.history.figures import make_series
 from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus
-from harness.nightly.record import State, Trigger
-from harness.nightly.screening import Known, Screened, screen_series
 from harness.records.metrics import Metric
 from harness.stats.screening import ARL0
+from harness.workflows.nightly.record import State, Trigger
+from harness.workflows.nightly.screening import Known, Screened, screen_series
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 from tests.history.test_history_story import LEVEL, decided, level, night
 

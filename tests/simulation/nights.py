@@ -14,14 +14,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.ab import PairPlan
-from harness.ab.session import PairResult, Sides, summarise_pairs
 from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus, RunFacts
-from harness.nightly.confirm import correct_for_many, judge
-from harness.nightly.record import Confirmation, Suspect
-from harness.nightly.screening import Known, as_night, screen_series
 from harness.stats.screening import ARL0, MOST_MEASURED
 from harness.stats.verdicts import Span, log_margin, needs_more
+from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
+from harness.workflows.nightly.confirm import correct_for_many, judge
+from harness.workflows.nightly.record import Confirmation, Suspect
+from harness.workflows.nightly.screening import Known, as_night, screen_series
 from tests.history import nights as made
 from tests.simulation.claims import PAIR_NOISE, Claim
 from tests.simulation.world import night, pair_ratio

@@ -12,19 +12,6 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.cache import Cache
 from harness.errors import UsageError
-from harness.pipeline import (
-    Bench,
-    Checked,
-    Places,
-    Tools,
-    check,
-    enter_holes,
-    gone_on,
-    measure_cells,
-    new_head,
-    opened,
-    resumable,
-)
 from harness.plan.cells import Cell, Hole, Plan, make_cell
 from harness.plan.formats import DELEGATES
 from harness.plan.plan import why_not
@@ -39,6 +26,11 @@ from harness.store.records import RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Format
+from harness.workflows.bench import Bench, Places, Tools, opened, resumable
+from harness.workflows.check import Checked, check
+from harness.workflows.head import new_head
+from harness.workflows.measure_cells import enter_holes, measure_cells
+from harness.workflows.run import gone_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +43,7 @@ class Searched:
     spec_text: str | None
 
 
-def search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Searched:
+def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Searched:
     """Search for the recipe of one model on one device that meets ``goal``; ``spec`` says which, and how to measure.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.

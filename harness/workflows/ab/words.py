@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from harness.ab.chain import ABRecord
-from harness.ab.session import PairSession
 from harness.stats.verdicts import Verdict
+from harness.workflows.ab.chain import ABRecord
+from harness.workflows.ab.session import PairSession
 
 COLUMNS = ("pair", "order", "A", "B", "B against A", "")
 

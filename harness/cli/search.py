@@ -20,7 +20,7 @@ from harness.cli.options import (
 from harness.errors import BuildError
 
 if TYPE_CHECKING:
-    from harness.optimise import Searched
+    from harness.workflows.search import Searched
 
 # Where a search looks when no format is named: TorchScript's is no longer developed.
 SEARCH_FORMATS = ("pte", "tflite", "onnx")
@@ -90,22 +90,22 @@ def search(
     Walks precisions, sets of layers kept in float, and pruning ratios; measures every point on the device, keeps them
     all as a run, and writes the best as ship.toml, which phonebench run --spec takes.
     """
-    from harness import optimise
     from harness.cli.goals import changed_goal, make_goal
+    from harness.workflows.search import resume_search, run_search
 
     where = places(results, cache_dir)
     if resume is not None:
         if given["model"] or max_drop or minimise:
             msg = "--resume goes on with a stored search as it was asked for: only --budget and --seconds may change"
             raise click.UsageError(msg)
-        found = optimise.resume_search(resume, where, make_progress(), changed_goal(budget, seconds))
+        found = resume_search(resume, where, make_progress(), changed_goal(budget, seconds))
         return _finish(found, as_json=as_json)
     if len(given["model"]) != 1:
         msg = f"give one MODEL, not {len(given['model'])}: a search is of one"
         raise click.UsageError(msg)
     goal = make_goal(max_drop=max_drop, minimise=minimise, budget=budget, seconds=seconds)
     spec = spec_from(None, {"format": list(SEARCH_FORMATS)} | _given(given))
-    return _finish(optimise.search(spec, goal, where, make_progress()), as_json=as_json)
+    return _finish(run_search(spec, goal, where, make_progress()), as_json=as_json)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from harness import pipeline
-from harness.ab import PairPlan
 from harness.artifacts.build import BuildOutcome
 from harness.devices.registry import open_device
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError
@@ -21,13 +19,6 @@ from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decided, Decision, Entry, NightStatus, RunFacts
-from harness.nightly.artifacts import keep_artifacts
-from harness.nightly.confirm import correct_for_many
-from harness.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
-from harness.nightly.record import Absent, Confirmation, Journal, NightRecord, SeriesNight, State, read_night
-from harness.nightly.screening import Known, Screened, screen_series
-from harness.nightly.sessions import Bench, confirm_all
-from harness.pipeline import Part, Places
 from harness.progress import Progress
 from harness.records.metrics import Metric
 from harness.spec.spec import Spec
@@ -36,6 +27,16 @@ from harness.store.reader import load_run
 from harness.store.records import RUN_FILE, RunRecord
 from harness.store.writer import new_run_id
 from harness.system.clock import utc_now
+from harness.workflows.ab.session import PairPlan
+from harness.workflows.bench import Places
+from harness.workflows.check import check
+from harness.workflows.nightly.artifacts import keep_artifacts
+from harness.workflows.nightly.confirm import correct_for_many
+from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
+from harness.workflows.nightly.record import Absent, Confirmation, Journal, NightRecord, SeriesNight, State, read_night
+from harness.workflows.nightly.screening import Known, Screened, screen_series
+from harness.workflows.nightly.sessions import Bench, confirm_all
+from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
 # Beside the window, nights that are needed to see the swap or the change that it begins after.
 NIGHTS_READ = 2 * WINDOW
@@ -57,7 +58,7 @@ def nightly(spec: Spec, tools: Tools, *, arl0: int = ARL0) -> NightRecord:
     Raises `UsageError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C, after which the
     night can be gone on with. Devices that are absent and cells that fail are in the record, and are no errors.
     """
-    pipeline.check(spec)
+    check(spec)
     with open_history(tools.history, create=True) as history:
         record = NightRecord(
             id=new_run_id(datetime.now(UTC)), created_at=utc_now(), spec=spec, history=history.where, arl0=arl0
@@ -87,7 +88,7 @@ class _Night:
             if run is None:
                 return self._finish(None, {}, ())
             known, screened = self._screen(run)
-            checked, outcome = pipeline.build(run.spec, self._tools.places, self._tools.progress)
+            checked, outcome = build_spec(run.spec, self._tools.places, self._tools.progress)
             self._enter(run, screened, outcome)
             bench = Bench(
                 history=self._history,
@@ -119,9 +120,9 @@ class _Night:
         results, name = self._tools.places.results, part.run_id or ""
         try:
             if not (results / name / RUN_FILE).is_file():
-                return pipeline.run(spec, self._tools.places, self._tools.progress, part=part)
+                return run_spec(spec, self._tools.places, self._tools.progress, part=part)
             stored = load_run(results, name)
-            return stored if stored.finished_at else pipeline.resume(name, self._tools.places, self._tools.progress)
+            return stored if stored.finished_at else resume_run(name, self._tools.places, self._tools.progress)
         except (IncompleteError, DeviceError):
             return load_run(results, name)
 
@@ -231,7 +232,7 @@ def _with(night: SeriesNight, said: Confirmation | None) -> SeriesNight:
 def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
     """A series for each cell that should have been measured and was not, with the reason."""
     reasons = {absent.device: absent.reason for absent in record.absent}
-    cells = pipeline.check(record.spec).plan.cells if reasons or run is None else run.plan.cells
+    cells = check(record.spec).plan.cells if reasons or run is None else run.plan.cells
     tried = {m.cell: m.reason for m in run.measurements} if run else {}
     return [
         SeriesNight(

@@ -10,9 +10,9 @@ import re
 from collections import Counter
 from xml.etree import ElementTree
 
-from harness.nightly.record import NightRecord, SeriesNight, State
 from harness.records.metrics import Metric
 from harness.report import units
+from harness.workflows.nightly.record import NightRecord, SeriesNight, State
 
 JUNIT_FILE = "junit.xml"
 MARKDOWN_FILE = "summary.md"

@@ -12,21 +12,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from harness.ab import PairPlan, PairSession, run_pairs
-from harness.ab.session import SideFailedError, Sides
-from harness.compare import Margins
-from harness.compare.metrics import compare_metrics
+from harness.compare.metrics import Margins, compare_metrics
 from harness.history.records import Decision
 from harness.measure.cell import Keeper
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Launched
-from harness.nightly.record import Confirmation, Suspect, Trigger
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, Metric
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
+from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs
+from harness.workflows.nightly.record import Confirmation, Suspect, Trigger
 
 # Both sides are one cell with two files; a name of its own keeps a late reply of one from passing for the other's.
 GOOD_SUFFIX = "-good"

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from harness.ab.reference import ABReference, parse_reference
-from harness.ab.session import PairPlan, PairResult, PairSession, SideFailedError, Sides, Told, run_pairs
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
@@ -24,7 +22,6 @@ from harness.measure.job import Job, Seen
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
-from harness.pipeline import Places, gates_of, model_facts, new_head
 from harness.plan.cells import Cell, Plan
 from harness.plan.plan import make_plan
 from harness.progress import Progress
@@ -36,6 +33,11 @@ from harness.spec.spec import Spec
 from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, write_text
 from harness.system.clock import utc_now
+from harness.workflows.ab.reference import ABReference, parse_reference
+from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, Sides, Told, run_pairs
+from harness.workflows.bench import Places, gates_of
+from harness.workflows.head import new_head
+from harness.workflows.measure_cells import model_facts
 
 # 1 (2026-11): the first.
 SCHEMA = 1

@@ -18,8 +18,8 @@ from harness.history.database import History
 from harness.history.ingest import keep_artifact
 from harness.history.queries import artifact_uri
 from harness.history.records import Night
-from harness.nightly.record import FOLDER
 from harness.system.files import storage_errors, write_whole
+from harness.workflows.nightly.record import FOLDER
 
 ARTIFACTS_FOLDER = "artifacts"
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.ab import PairPlan
 from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import Artifact
 from harness.devices.registry import open_device
@@ -19,17 +18,19 @@ from harness.history.database import History
 from harness.history.records import Night
 from harness.measure.deploy import deploy
 from harness.measure.job import Job
-from harness.nightly.artifacts import kept_file, last_good
-from harness.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
-from harness.nightly.record import Confirmation, Journal, Suspect, Trigger
-from harness.nightly.screening import EXACT
-from harness.pipeline import Checked, Places, gates_of
 from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.measurement import Measurement
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
+from harness.workflows.ab.session import PairPlan
+from harness.workflows.bench import Places, gates_of
+from harness.workflows.check import Checked
+from harness.workflows.nightly.artifacts import kept_file, last_good
+from harness.workflows.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
+from harness.workflows.nightly.record import Confirmation, Journal, Suspect, Trigger
+from harness.workflows.nightly.screening import EXACT
 
 Nights = Mapping[str, Sequence[Night]]
 

@@ -13,9 +13,9 @@ from statistics import median
 
 from harness.history.records import Decided, Entry, Night, NightStatus, RunFacts, Series
 from harness.history.story import can_be_screened, is_worse, open_segment, refuted_indices, values_of
-from harness.nightly.record import SeriesNight, State, Suspect, Trigger
 from harness.records.metrics import METRICS, Metric
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
+from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
 
 EXACT = (Metric.SIZE, Metric.ACCURACY, Metric.SCORE)
 

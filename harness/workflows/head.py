@@ -1,0 +1,45 @@
+"""The head of a new run: what was asked, on which host, with which versions."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+
+from harness import __version__
+from harness.devices.registry import list_devices
+from harness.plan.cells import Plan
+from harness.plan.formats import PACKAGES, TENSORFLOWS
+from harness.spec.spec import Spec
+from harness.store.records import RunHead
+from harness.store.writer import new_run_id
+from harness.system.clock import utc_now
+from harness.system.packages import versions_of
+
+
+def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
+    """Return the head of a run that begins now, with an id of its own unless one is given."""
+    return RunHead(
+        id=run_id or new_run_id(datetime.now(UTC)),
+        created_at=utc_now(),
+        spec=spec,
+        plan=plan,
+        host=list_devices()[0],
+        versions=versions_of_packages(),
+        commit=_commit(),
+    )
+
+
+def versions_of_packages() -> dict[str, str]:
+    packages = dict.fromkeys(name for names in (*PACKAGES.values(), TENSORFLOWS) for name in names)
+    return {"phonebench": __version__, **versions_of(tuple(packages))}
+
+
+def _commit() -> str | None:
+    """The commit of the folder that the command was called in, since that is the code whose speed is asked for."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
