@@ -18,7 +18,7 @@ from harness.model.resolve import resolve
 from harness.model.source_key import source_key
 from harness.spec.recipe import CalibrationFrom
 from harness.variants.step import UnfitError
-from tests.models.folders import CARD, make_folder
+from tests.model.folders import CARD, make_folder
 
 OPTIONS = ModelOptions()
 # Two threads on small tensors wait for each other more than they work.

@@ -16,7 +16,7 @@ from harness.artifacts.workers.tasks import PrepareTask, WorkerResult, WorkerTas
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from tests.artifacts.builders import CARD
-from tests.models.folders import NETWORK, make_folder
+from tests.model.folders import NETWORK, make_folder
 
 # Answers each task with the key that it was given and its own process id; some keys are orders to misbehave.
 PROGRAM = """

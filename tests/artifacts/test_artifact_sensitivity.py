@@ -15,8 +15,8 @@ from harness.progress import Silent
 from harness.spec.recipe import KeepFloat, Precision, Quantisation, Recipe
 from harness.wire import Format
 from tests.artifacts.builders import CARD
-from tests.models.folders import make_folder
-from tests.orders import order
+from tests.artifacts.orders import order
+from tests.model.folders import make_folder
 
 DIGITS_LAYERS = 10
 

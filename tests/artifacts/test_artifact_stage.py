@@ -21,8 +21,8 @@ from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import default_recipes, parse_recipe
 from harness.spec.spec import DEFAULT_FORMATS
 from harness.wire import Format
-from tests.models.folders import CARD, make_folder
-from tests.orders import order
+from tests.artifacts.orders import order
+from tests.model.folders import CARD, make_folder
 
 DIGITS = [
     Build(model="digits", variant=variant, format=format_, backend=Backend.XNNPACK if format_ is Format.PTE else None)

@@ -22,8 +22,8 @@ from harness.progress import Silent
 from harness.records.steps import Figure
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
-from tests.models.folders import CARD, make_folder
-from tests.orders import order
+from tests.artifacts.orders import order
+from tests.model.folders import CARD, make_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

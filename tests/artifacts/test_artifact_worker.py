@@ -27,7 +27,7 @@ from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import parse_recipe
 from harness.wire import DType, Format
 from tests.artifacts.builders import onnx_file
-from tests.models.folders import CARD, make_folder
+from tests.model.folders import CARD, make_folder
 
 # Exporters warn of their own insides; in a worker all of it goes to the log.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -21,8 +21,8 @@ from harness.progress import Silent
 from harness.records.artifact import CalibrationSource
 from harness.spec.spec import Spec
 from harness.wire import Format
-from tests.models.folders import make_folder
-from tests.orders import order
+from tests.artifacts.orders import order
+from tests.model.folders import make_folder
 
 VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8")
 

@@ -17,7 +17,7 @@ from harness.runners.host.runtimes.registry import open_session
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import read_tensors
 from tests.artifacts.tiny import Bench, image_card
-from tests.models.folders import make_folder
+from tests.model.folders import make_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,7 +15,7 @@ from harness.plan.cells import Build
 from harness.plan.support import Backend
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
-from tests.models.folders import make_folder
+from tests.model.folders import make_folder
 
 IMAGE_CARD = """\
 [model]

@@ -37,10 +37,10 @@ from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.spec import Spec
 from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
+from tests.artifacts.orders import order
 from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
-from tests.orders import order
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import call_phonebench
-from tests.models.parts import make_parts
+from tests.model.parts import make_parts
 
 
 def test_the_parts_are_run_apart_and_summed_beside_the_whole(tmp_path: Path) -> None:

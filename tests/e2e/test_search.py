@@ -88,7 +88,7 @@ def test_bad_values_are_sentences(tmp_path: Path, args: tuple[str, ...], words: 
 
 
 def test_a_spec_of_a_model_by_path_is_found_from_anywhere(tmp_path: Path) -> None:
-    from tests.models.folders import make_folder
+    from tests.model.folders import make_folder
 
     make_folder(tmp_path / "own")
     args = ("--device", "fake", "--format", "onnx", "--budget", "1", "--cache-dir", str(tmp_path / "cache"), "--json")

@@ -19,7 +19,7 @@ from harness.variants.objective import PLAIN
 from harness.variants.step import StepContext
 from harness.variants.steps.distill import apply
 from harness.variants.training import load_lessons, train
-from tests.models.folders import make_folder
+from tests.model.folders import make_folder
 from tests.variants.contexts import (
     digits_accuracy,
     digits_context,

@@ -14,7 +14,7 @@ from harness.progress import Silent
 from harness.records.steps import Figure
 from harness.spec.recipe import Distill, FineTune, Precision, Prune, Qat, Recipe, Sparsify
 from harness.wire import Format
-from tests.models.folders import make_folder
+from tests.model.folders import make_folder
 
 SHORT = FineTune(epochs=3)
 RECIPES = (

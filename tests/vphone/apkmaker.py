@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from tests.apk.test_apk_elf import elf64
+from tests.runners.android.test_apk_elf import elf64
 
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 TOOLS = ("aapt2", "zipalign", "apksigner", "keytool")

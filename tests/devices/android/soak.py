@@ -35,9 +35,9 @@ from harness.store.reader import load_run, read_reply
 from harness.store.records import MEASUREMENTS_FILE
 from harness.store.writer import RunWriter
 from harness.wire import Delegate, Format
-from tests.cells import job
 from tests.devices.android.apks import TinyApk, apk_source, tiny
-from tests.test_store import RUN, written
+from tests.measure.cells import job
+from tests.store.test_store import RUN, written
 from tests.vphone.apkmaker import ApkMaker
 from tests.vphone.apps import Launch, Program
 from tests.vphone.phone import VirtualPhone

@@ -1,0 +1,93 @@
+"""Reading an APK back: what Android's tools say of it, and what makes a phone refuse it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BuildError
+from harness.runners.android.archive import Entry, write_archive
+from harness.runners.android.records import Abi, NativeLibrary
+from harness.runners.android.verify import (
+    check_badging,
+    check_same_everywhere,
+    expected,
+    native_libraries,
+    parse_badging,
+)
+from tests.runners.android.test_apk_elf import elf64
+
+# What aapt2 2.19 printed for an app of four machines, shortened.
+BADGING = """\
+package: name='org.phonebench.runner.tflite' versionCode='100' versionName='0.1.0+0123456789ab' compileSdkVersion='34'
+sdkVersion:'26'
+targetSdkVersion:'34'
+application-label:'phonebench tflite'
+application: label='phonebench tflite' icon=''
+application-debuggable
+launchable-activity: name='org.phonebench.runner.RunnerActivity'  label='' icon=''
+native-code: 'x86_64' 'arm64-v8a'
+"""
+WANTED = expected(
+    app_id="org.phonebench.runner.tflite",
+    version_name="0.1.0+0123456789ab",
+    abis=(Abi.X86_64, Abi.ARM64),
+    debuggable=True,
+)
+
+
+def test_the_badging_is_read() -> None:
+    assert parse_badging(BADGING) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("tflite'", "pytorch'", "app_id is 'org.phonebench.runner.pytorch'"),
+        ("789ab", "789ac", "version_name"),
+        ("'26'", "'21'", "min_sdk is 21, built was 26"),
+        ("'x86_64' ", "", r"abis is \('arm64-v8a',\)"),
+        ("application-debuggable\n", "", "debuggable is False"),
+        ("RunnerActivity", "Other", "activity"),
+    ],
+)
+def test_an_apk_that_is_not_what_was_built_is_refused_with_the_field(right: str, wrong: str, said: str) -> None:
+    with pytest.raises(BuildError, match=said):
+        check_badging(parse_badging(BADGING.replace(right, wrong)), wanted=WANTED)
+
+
+def test_native_libraries_are_told_with_their_pages(tmp_path: Path) -> None:
+    entries = [Entry(name=f"lib/{abi}/lib.so", data=elf64((1, 4096))) for abi in ("arm64-v8a", "x86_64")]
+    write_archive(tmp_path / "a.apk", entries)
+    found = native_libraries(tmp_path / "a.apk")
+    assert [(one.abi, one.page_bytes) for one in found] == [(Abi.ARM64, 4096), (Abi.X86_64, 4096)]
+
+
+@pytest.mark.parametrize(
+    ("compression", "names", "said"),
+    [
+        (zipfile.ZIP_STORED, ["lib/arm64-v8a/lib.so"], "multiple of 16384"),
+        (zipfile.ZIP_DEFLATED, ["lib/arm64-v8a/lib.so"], "or packed"),
+        (zipfile.ZIP_STORED, ["lib/arm64-v8a/lib.so", "lib/arm64-v8a/lib.so"], "twice: two libraries clash"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_apk_that_a_phone_could_not_map_is_refused(
+    tmp_path: Path, compression: int, names: list[str], said: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.apk", "w", compression) as archive:
+        for name in names:
+            archive.writestr(name, elf64((1, 16384)))
+    with pytest.raises(BuildError, match=said):
+        native_libraries(tmp_path / "a.apk")
+
+
+def test_every_machine_must_have_the_same_libraries() -> None:
+    one = NativeLibrary(name="a.so", abi=Abi.ARM64, bytes=1, page_bytes=16384)
+    both = (one, replace(one, abi=Abi.X86_64))
+    check_same_everywhere(both)
+    with pytest.raises(BuildError, match=r"for x86_64 lack \['b\.so'\]"):
+        check_same_everywhere((*both, replace(one, name="b.so")))

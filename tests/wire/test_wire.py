@@ -1,0 +1,176 @@
+"""The wire records against the golden files, which the tests of every runner read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.wire import (
+    SCHEMA,
+    DType,
+    FailureKind,
+    ReplyStatus,
+    TensorSpec,
+    ToldTimes,
+    WireError,
+    decode_reply,
+    decode_request,
+    encode,
+)
+from harness.wire.tensors import raw, read_record, record_bytes
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "wire"
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()
+
+
+def names(pattern: str) -> list[str]:
+    return sorted(path.name for path in GOLDEN.glob(pattern))
+
+
+@pytest.mark.parametrize("name", ["request-full.json", "request-minimal.json"])
+def test_a_request_survives_the_round_trip(name: str) -> None:
+    request = decode_request(golden(name))
+    assert decode_request(encode(request)) == request
+
+
+@pytest.mark.parametrize("name", [n for n in names("reply-*.json") if "other-schema" not in n])
+def test_a_reply_survives_the_round_trip(name: str) -> None:
+    reply = decode_reply(golden(name))
+    assert decode_reply(encode(reply)) == reply
+
+
+def test_the_full_request_is_written_as_the_golden_file_has_it() -> None:
+    data = golden("request-full.json")
+    assert json.loads(encode(decode_request(data))) == json.loads(data)
+
+
+def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
+    data = golden("reply-ok-full.json")
+    written = json.loads(encode(decode_reply(data)))
+    # What stands in for single calls, and what another program printed, no runner of ours writes.
+    assert (written.pop("transcript"), written["latency"].pop("told")) == (None, None)
+    assert written == json.loads(data)
+
+
+def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> None:
+    data = golden("reply-ok-shell.json")
+    assert json.loads(encode(decode_reply(data))) == json.loads(data)
+
+
+def test_what_a_reply_leaves_out_is_none_and_not_zero() -> None:
+    reply = decode_reply(golden("reply-ok-minimal.json"))
+    assert (reply.latency, reply.memory, reply.outputs, reply.load, reply.runtime) == (None,) * 5
+
+
+def test_what_was_measured_before_a_failure_stays_in_the_reply() -> None:
+    reply = decode_reply(golden("reply-failed-partial.json"))
+    assert reply.status is ReplyStatus.FAILED
+    assert reply.latency is not None
+    assert reply.latency.samples_ns[0] == 1_180_000
+
+
+def test_every_failure_kind_has_a_golden_reply() -> None:
+    replies = [decode_reply(golden(name)) for name in names("reply-*.json") if "other-schema" not in name]
+    assert {reply.failure.kind for reply in replies if reply.failure} == set(FailureKind)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("refused-failed-without-failure.json", "failure is None"),
+        ("refused-ok-with-failure.json", "one of them is wrong"),
+        ("refused-negative-time.json", "-5 ns"),
+        ("refused-fractional-time.json", "samples_ns"),
+        ("refused-unknown-status.json", "'fine'"),
+        ("refused-missing-cell.json", "cell"),
+    ],
+)
+def test_a_reply_that_is_wrong_is_refused_with_the_field(name: str, said: str) -> None:
+    with pytest.raises(WireError, match=said):
+        decode_reply(golden(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "decode"), [("request-other-schema.json", decode_request), ("reply-other-schema.json", decode_reply)]
+)
+def test_another_schema_is_refused_by_both_versions(name: str, decode: Any) -> None:
+    with pytest.raises(WireError, match=f"schema {SCHEMA + 1}.*schema {SCHEMA}"):
+        decode(golden(name))
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff\xfe", b"null", golden("reply-ok-full.json")[:400]])
+def test_what_is_not_a_reply_is_refused(data: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_reply(data)
+
+
+MIXED = (
+    TensorSpec(name="scores", dtype=DType.FLOAT32, shape=(1, 2)),
+    TensorSpec(name="tokens", dtype=DType.INT64, shape=(2,)),
+    TensorSpec(name="mask", dtype=DType.BOOL, shape=(3,)),
+)
+
+
+def test_the_golden_tensors_read_as_they_are_described() -> None:
+    described = json.loads(golden("tensors-mixed.json"))
+    assert (
+        tuple(TensorSpec(**{**t, "dtype": DType(t["dtype"]), "shape": tuple(t["shape"])}) for t in described["tensors"])
+        == MIXED
+    )
+    for index, values in enumerate(described["records"]):
+        record = read_record(GOLDEN / "tensors-mixed.bin", MIXED, index)
+        assert [array.tolist() for array in record] == values
+
+
+def test_the_golden_tensors_are_written_byte_for_byte() -> None:
+    described = json.loads(golden("tensors-mixed.json"))
+    records = [[np.array(v, dtype=s.dtype.value) for v, s in zip(r, MIXED, strict=True)] for r in described["records"]]
+    assert b"".join(raw(record) for record in records) == golden("tensors-mixed.bin")
+    assert len(golden("tensors-mixed.bin")) == 2 * record_bytes(MIXED) == 2 * (8 + 16 + 3)
+
+
+def test_bytes_that_are_no_text_are_refused_as_a_reply() -> None:
+    whole = golden("reply-ok-minimal.json")
+    with pytest.raises(WireError, match="reply"):
+        decode_reply(whole.replace(b'"host"', b'"h\xffst"'))
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"), [([0, 5], "2 moments for 3 samples"), ([0, 9, 4], "the runner's clock did"), ([0, 4, 9], None)]
+)
+def test_the_moments_of_a_thinned_launch_never_go_backwards(moments: list[int], said: str | None) -> None:
+    reply = json.loads(golden("reply-ok-full.json"))
+    reply["latency"] |= {"samples_ns": [7, 7, 7], "at_ns": moments}
+    data = json.dumps(reply).encode()
+    if said is None:
+        latency = decode_reply(data).latency
+        assert latency is not None
+        assert latency.at_ns == tuple(moments)
+    else:
+        with pytest.raises(WireError, match=said):
+            decode_reply(data)
+
+
+def test_a_summary_stands_in_for_samples_and_never_beside_them() -> None:
+    reply = json.loads(golden("reply-ok-full.json"))
+    told = {"calls": 50, "min_ns": 9, "p5_ns": 9, "median_ns": 10, "p95_ns": 12, "max_ns": 14, "mean_ns": 10}
+    reply["latency"] |= {"told": told}
+    with pytest.raises(WireError, match="samples and a summary told in their place: one of them is wrong"):
+        decode_reply(json.dumps(reply).encode())
+    reply["latency"] |= {"samples_ns": [], "at_ns": []}
+    latency = decode_reply(json.dumps(reply).encode()).latency
+    assert latency is not None
+    assert latency.told == ToldTimes(**told)
+    reply["latency"]["told"] = told | {"calls": 0}
+    with pytest.raises(WireError, match="a summary of 0 calls"):
+        decode_reply(json.dumps(reply).encode())
+    reply["latency"]["told"] = told | {"p5_ns": -1}
+    with pytest.raises(WireError, match="negative time"):
+        decode_reply(json.dumps(reply).encode())

@@ -1,0 +1,109 @@
+"""The session of pairs on a scripted device: order, looks, and what becomes of a block that throttled."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.devices.device import Execution
+from harness.measure.gate import Gate
+from harness.measure.job import Job
+from harness.stats.verdicts import Verdict
+from harness.wire import RunRequest
+from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, run_pairs, summarise_pairs
+from tests.measure.cells import SLOWED, Kept, Scripted, bad, job, ok
+
+
+class TwoSides(Scripted):
+    """Plays 1,000 ns for side A and ``b_ns`` for side B, both drifting by ``drift`` a block and noisy by ``noise``."""
+
+    def __init__(self, b_ns: float, *, drift: float = 0.0, noise: float = 0.0) -> None:
+        super().__init__(ok())
+        self._b_ns, self._drift, self._noise = b_ns, drift, noise
+        self._chance = random.Random(4)
+        self.order = ""
+
+    def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
+        side = request.cell[-1]
+        level = (self._b_ns if side == "b" else 100_000) * (1 + self._drift * len(self.order))
+        level *= 1 + self._chance.gauss(0, self._noise)
+        self.order += side.upper()
+        self._plays = (ok((round(level),) * 200),)
+        return super().execute(request, inputs, deadline_s)
+
+
+def two(folder: Path) -> tuple[Job, Job]:
+    made = job(folder)
+    a, b = (replace(made, cell=replace(made.cell, key=f"tiny-side-{side}")) for side in "ab")
+    return a, b
+
+
+def session(folder: Path, device: Scripted, plan: PairPlan | None = None) -> PairSession:
+    return run_pairs(two(folder), Gate(device), Kept(), plan or PairPlan())
+
+
+@pytest.mark.parametrize(
+    ("b_ns", "verdict"),
+    [
+        (100_000, Verdict.EQUIVALENT),
+        (110_000, Verdict.REGRESSED),
+        (90_000, Verdict.IMPROVED),
+        (101_000, Verdict.EQUIVALENT),
+    ],
+)
+def test_a_clear_case_takes_ten_pairs(tmp_path: Path, b_ns: int, verdict: Verdict) -> None:
+    found = session(tmp_path, TwoSides(b_ns, noise=0.005))
+    assert (found.verdict, len(found.pairs), found.pairs_to_decide) == (verdict, 10, None)
+    assert found.ratio == pytest.approx(b_ns / 100_000, abs=0.01)
+
+
+def test_drift_is_not_taken_for_a_difference(tmp_path: Path) -> None:
+    found = session(tmp_path, TwoSides(100_000, drift=0.004))
+    assert found.verdict in (Verdict.EQUIVALENT, Verdict.UNDECIDED)
+
+
+def test_noise_is_met_with_twice_the_pairs_and_then_said(tmp_path: Path) -> None:
+    found = session(tmp_path, TwoSides(103_000, noise=0.15))
+    assert len(found.pairs) == 20
+    assert found.verdict is Verdict.UNDECIDED
+    assert (found.pairs_to_decide or 0) > 20
+
+
+def test_the_order_within_pairs_is_drawn_and_can_be_drawn_again(tmp_path: Path) -> None:
+    devices = [TwoSides(100_000) for _ in range(3)]
+    found = [session(tmp_path, d, PairPlan(seed=s)) for d, s in zip(devices, (1, 1, 2), strict=True)]
+    assert devices[0].order == devices[1].order == "".join(p.order for p in found[0].pairs)
+    assert devices[0].order != devices[2].order
+    assert {p.order for p in found[0].pairs} == {"AB", "BA"}
+
+
+def test_a_block_that_throttled_is_tried_again(tmp_path: Path) -> None:
+    device = Scripted(ok(), ok(SLOWED), ok())
+    found = session(tmp_path, device, PairPlan(pairs=2, most_pairs=2))
+    assert [p.dropped for p in found.pairs] == [None, None]
+    assert len(device.requests) == 5
+
+
+def test_pairs_with_a_throttled_block_are_dropped_and_the_session_ends(tmp_path: Path) -> None:
+    found = session(tmp_path, Scripted(ok(SLOWED)), PairPlan(pairs=3, most_pairs=3, spare=2))
+    assert [p.log_ratio for p in found.pairs] == [None] * 5
+    assert (found.verdict, found.effect) == (Verdict.UNDECIDED, None)
+    assert "5 of 5 pairs were dropped" in (found.reason or "")
+
+
+def test_a_side_that_fails_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(SideFailedError):
+        session(tmp_path, Scripted(ok(), bad()))
+
+
+def test_the_same_stored_pairs_have_the_same_verdict(tmp_path: Path) -> None:
+    found = session(tmp_path, TwoSides(104_000, noise=0.02))
+    assert summarise_pairs(list(found.pairs), PairPlan()) == found
+
+
+def test_one_pair_says_nothing() -> None:
+    one = PairResult(order="AB", a_ns=1.0, b_ns=2.0, log_ratio=0.69)
+    assert summarise_pairs([one], PairPlan()).verdict is Verdict.UNDECIDED

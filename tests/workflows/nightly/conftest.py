@@ -1,0 +1,81 @@
+"""Nights of the scripted phone, in this process, on the session's artifacts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness.artifacts.build import build_artifacts
+from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import Artifact
+from harness.history.database import open_history
+from harness.history.figures import entries_of
+from harness.history.ingest import append
+from harness.history.records import Entry
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
+from harness.plan.cells import make_cell
+from harness.progress import Silent
+from harness.records.metrics import Metric
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import Spec
+from harness.wire import Delegate, Format
+from harness.workflows.ab.session import PairPlan
+from harness.workflows.bench import Places
+from harness.workflows.nightly.artifacts import keep_artifacts
+from harness.workflows.nightly.night import Tools
+from harness.workflows.run import run_spec
+from tests.artifacts.orders import order
+from tests.history.nights import run_facts
+
+SPEC = Spec(device=("fake",), format=(Format.ONNX,), variant=("fp32",), profile=ProfileName.STANDARD)
+CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, "fake", ProfileName.STANDARD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farm:
+    """Places, and the history in them."""
+
+    tools: Tools
+
+    @property
+    def results(self) -> Path:
+        return self.tools.places.results
+
+    def fill(self, nights: int, *, faster: float = 1.0, artifact: Artifact | None = None) -> None:
+        """Enter ``nights`` nights like one real run, times divided by ``faster``, on ``artifact`` if it is another."""
+        found = entries_of(run_spec(SPEC, self.tools.places, Silent()))
+        chance = random.Random(5)
+        with open_history(self.tools.history, create=True) as history:
+            for night in range(nights):
+                factor = chance.gauss(1, 0.01) / faster
+                append(history, run_facts(night), [_changed(entry, factor, artifact) for entry in found])
+            if artifact is not None:
+                keep_artifacts(history, self.results, [artifact])
+
+
+def _changed(entry: Entry, factor: float, artifact: Artifact | None) -> Entry:
+    sha256 = artifact.manifest.sha256 if artifact else entry.artifact_sha256
+    if entry.figures is None or entry.series.metric is not Metric.LATENCY:
+        return replace(entry, artifact_sha256=sha256 or "")
+    return replace(
+        entry, artifact_sha256=sha256 or "", figures=replace(entry.figures, value=entry.figures.value * factor)
+    )
+
+
+@pytest.fixture
+def farm(tmp_path: Path, working_cache: Path) -> Farm:
+    """Empty results, no history, the session's artifacts."""
+    places = Places(results=tmp_path / "results", cache=working_cache)
+    return Farm(tools=Tools(places=places, history=str(tmp_path / "h.sqlite"), progress=Silent(), plan=PairPlan()))
+
+
+@pytest.fixture
+def smaller(working_cache: Path) -> Artifact:
+    """An artifact that is faster on the scripted phone than the one of `CELL`: the int8 one."""
+    build = replace(CELL.build, variant="int8")
+    card = resolve("digits", ModelOptions())
+    return build_artifacts(order([card], [build]), Cache(working_cache), Silent()).artifacts[build]

@@ -1,0 +1,171 @@
+"""Whole nights on the scripted phone: what is told, what is confirmed, and that a stopped night is gone on with."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.artifacts.manifest import Artifact
+from harness.errors import InterruptedRunError, StoreError
+from harness.history.database import open_history
+from harness.history.queries import decisions_of, nights_of
+from harness.history.records import Decision, NightStatus
+from harness.progress import Silent
+from harness.workflows.nightly.night import nightly, resume_night
+from harness.workflows.nightly.record import Absent, Journal, NightRecord, SeriesNight, State, Trigger
+from tests.workflows.nightly.conftest import CELL, SPEC, Farm
+
+LATENCY = f"{CELL.key}/latency"
+
+
+def of(record: NightRecord, series: str = LATENCY) -> SeriesNight:
+    """One series of a night."""
+    return next(night for night in record.series or () if night.series == series)
+
+
+def test_a_first_night_enters_and_claims_nothing(farm: Farm) -> None:
+    record = nightly(SPEC, farm.tools)
+    assert {night.state for night in record.series or ()} == {State.INSUFFICIENT, State.NONE}
+    assert record.suspects == ()
+    with open_history(farm.tools.history) as history:
+        assert [night.run for night in nights_of(history, LATENCY)] == [record.id]
+
+
+def test_a_large_step_is_confirmed_the_same_night(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(25, faster=1.3, artifact=smaller)
+    record = nightly(SPEC, farm.tools)
+    night = of(record)
+    assert night.state is State.REGRESSION
+    assert night.measured == 3
+    assert night.suspect is not None
+    assert night.suspect.trigger is Trigger.STEP
+    confirmed = night.confirmation
+    assert confirmed is not None
+    assert confirmed.low is not None
+    assert confirmed.pairs >= 10
+    # The scripted phone takes as long as the file is large.
+    assert confirmed.low > 1.2
+    with open_history(farm.tools.history) as history:
+        assert [d.decision for d in decisions_of(history, LATENCY)] == [Decision.CONFIRMED]
+        tonight = [n for n in nights_of(history, LATENCY) if n.run == record.id]
+    assert [n.attempt for n in tonight] == [0, 1, 2]
+    assert [n.status for n in tonight].count(NightStatus.OK) == 1
+
+
+def test_a_step_that_the_artifact_does_not_explain_is_refuted(farm: Farm, smaller: Artifact) -> None:
+    """The history says that the smaller file was slower than it is side by side."""
+    farm.fill(25, faster=0.5, artifact=smaller)
+    night = of(nightly(SPEC, farm.tools))
+    assert night.suspect is not None
+    assert not night.suspect.worse
+    assert night.state is State.NONE
+    assert night.confirmation is not None
+    assert night.confirmation.decision is Decision.REFUTED
+
+
+def test_a_step_with_the_same_file_is_the_device(farm: Farm) -> None:
+    farm.fill(25, faster=1.3)
+    night = of(nightly(SPEC, farm.tools))
+    assert night.state is State.SUSPICIOUS
+    assert night.confirmation is not None
+    assert night.confirmation.decision is Decision.DRIFT
+    assert of(nightly(SPEC, farm.tools)).suspect is None
+
+
+def test_without_a_kept_artifact_a_step_stays_undecided(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(25, faster=1.3, artifact=smaller)
+    shutil.rmtree(farm.results / "nightly")
+    night = of(nightly(SPEC, farm.tools))
+    assert night.state is State.SUSPICIOUS
+    assert "no artifact of an earlier night" in night.reason
+
+
+def test_level_nights_are_told_nothing(farm: Farm) -> None:
+    farm.fill(25)
+    record = nightly(SPEC, farm.tools)
+    assert {night.state for night in record.series or ()} == {State.NONE}
+    assert record.again == ()
+
+
+def test_a_size_that_grew_is_told_at_once(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(3, artifact=smaller)
+    with open_history(farm.tools.history) as history, history.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE value SET value = value / 2 WHERE series_id IN (SELECT id FROM series WHERE metric = 'size')"
+        )
+    night = of(nightly(SPEC, farm.tools), f"{CELL.key}/size")
+    assert night.state is State.REGRESSION
+    assert night.confirmation is not None
+    assert night.confirmation.ratio == pytest.approx(2)
+
+
+def test_a_device_that_goes_away_is_incomplete_and_no_regression(farm: Farm) -> None:
+    record = nightly(replace(SPEC, device=("fake", "fake:lost")), farm.tools)
+    states = {night.cell: night.state for night in record.series or ()}
+    assert states[CELL.key] in (State.INSUFFICIENT, State.NONE)
+    assert [state for cell, state in states.items() if "lost" in cell] == [State.INCOMPLETE]
+
+
+def test_a_cell_that_crashes_is_failed(farm: Farm) -> None:
+    record = nightly(replace(SPEC, device=("fake:crash",)), farm.tools)
+    assert [night.state for night in record.series or ()] == [State.FAILED]
+
+
+def test_a_night_without_any_device_is_incomplete(farm: Farm) -> None:
+    journal = Journal(farm.results, NightRecord(id="n", created_at="2026-01-01", spec=SPEC, history="", run="n"))
+    journal.note(absent=(Absent(device="fake", reason="the cable is out"),))
+    record = resume_night("n", farm.tools)
+    assert [(n.state, n.reason) for n in record.series or ()] == [(State.INCOMPLETE, "the cable is out")]
+    assert record.finished_at is not None
+
+
+class Stops(Silent):
+    """Ctrl-C at the ``at``-th thing that progress is told."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def begin(self, unit: str) -> None:  # noqa: ARG002
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_night_stopped_anywhere_comes_to_the_same(farm: Farm, smaller: Artifact, at: int) -> None:
+    farm.fill(25, faster=1.3, artifact=smaller)
+    with pytest.raises(InterruptedRunError, match="nightly --resume=") as stopped:
+        nightly(SPEC, replace(farm.tools, progress=Stops(at)))
+    record = resume_night(str(stopped.value).split("--resume=")[1], farm.tools)
+    assert of(record).state is State.REGRESSION
+    with open_history(farm.tools.history) as history:
+        assert len([n for n in nights_of(history, LATENCY) if n.run == record.id]) == 3
+        assert len(decisions_of(history, LATENCY)) == 1
+    again = resume_night(record.id, farm.tools)
+    assert msgspec.json.encode(again) == msgspec.json.encode(record)
+
+
+def test_a_history_that_fails_in_the_night_loses_nothing(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(25, faster=1.3, artifact=smaller)
+    path = Path(farm.tools.history)
+    kept = path.with_name("kept.sqlite")
+    shutil.copy(path, kept)
+
+    class Breaks(Silent):
+        """The disk takes the history while the first cell is measured."""
+
+        def step(self, unit: str, outcome: str) -> None:  # noqa: ARG002
+            if " ms" in outcome:
+                path.write_bytes(b"no database any more" * 500)
+
+    with pytest.raises(StoreError, match="nightly --resume=") as failed:
+        nightly(SPEC, replace(farm.tools, progress=Breaks()))
+    for side in path.parent.glob("h.sqlite*"):
+        side.unlink()
+    shutil.copy(kept, path)
+    record = resume_night(str(failed.value).split("--resume=")[1], farm.tools)
+    assert of(record).state is State.REGRESSION

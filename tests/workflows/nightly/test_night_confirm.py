@@ -1,0 +1,100 @@
+"""What a session of pairs, or a record, says of a suspicion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from harness.history.records import Decision
+from harness.records.metrics import Metric
+from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
+from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
+from harness.workflows.nightly.record import Confirmation, Trigger
+from tests.report.builders import accuracy_of, phone_run
+from tests.workflows.nightly.test_night_files import SUSPECT
+
+
+def session_of(ratio: float, noise: float) -> tuple[PairResult, ...]:
+    """Ten pairs around ``ratio``, ``noise`` up and down in turn."""
+    logs = [math.log(ratio) + noise * (1 if i % 2 else -1) for i in range(10)]
+    return tuple(PairResult(order="AB", a_ns=1e6, b_ns=1e6 * math.exp(x), log_ratio=x) for x in logs)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "noise", "decision"),
+    [
+        (1.10, 0.01, Decision.CONFIRMED),
+        (1.00, 0.01, Decision.REFUTED),
+        (0.90, 0.01, Decision.REFUTED),
+        (1.05, 0.20, Decision.UNDECIDED),
+    ],
+)
+def test_a_suspicion_of_worse_latency(ratio: float, noise: float, decision: Decision) -> None:
+    found = judge(SUSPECT, summarise_pairs(list(session_of(ratio, noise)), PairPlan()), Sides())
+    assert found.decision is decision
+    assert found.ratio == pytest.approx(ratio)
+    assert found.pairs == 10
+    assert found.p_value is not None
+
+
+def test_a_suspicion_of_better_latency_is_confirmed_by_a_better_one() -> None:
+    better = replace(SUSPECT, worse=False)
+    found = judge(better, summarise_pairs(list(session_of(0.9, 0.01)), PairPlan()), Sides())
+    assert found.decision is Decision.CONFIRMED
+
+
+def test_one_weak_confirmation_among_many_is_taken_back() -> None:
+    strong = Confirmation(series="s", decision=Decision.CONFIRMED, worse=True, p_value=1e-6)
+    weak = replace(strong, series="w", p_value=0.04)
+    none = replace(strong, series="n", decision=Decision.UNDECIDED, p_value=0.5)
+    exact = replace(strong, series="e", p_value=None)
+    found = correct_for_many([strong, weak, none, none, exact])
+    assert [c.decision for c in found] == [
+        Decision.CONFIRMED,
+        Decision.UNDECIDED,
+        Decision.UNDECIDED,
+        Decision.UNDECIDED,
+        Decision.CONFIRMED,
+    ]
+    assert "among the night's 4 confirmations" in found[1].reason
+    assert correct_for_many([weak])[0].decision is Decision.CONFIRMED
+
+
+def test_the_same_file_is_drift() -> None:
+    assert same_file(SUSPECT).decision is Decision.DRIFT
+
+
+@pytest.mark.parametrize(
+    ("correct", "worse", "decision"), [(300, True, Decision.CONFIRMED), (356, True, Decision.REFUTED)]
+)
+def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, worse: bool, decision: Decision) -> None:
+    run = phone_run()
+    before = run.measurements[0]
+    now = replace(before, accuracy=accuracy_of(correct))
+    suspect = replace(SUSPECT, metric=Metric.ACCURACY, trigger=Trigger.TOLERANCE, worse=worse)
+    found = confirm_by_record(suspect, run.plan.cells[0], before, now)
+    assert found.decision is decision
+    assert found.p_value is not None
+
+
+def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
+    run = phone_run()
+    suspect = replace(SUSPECT, metric=Metric.ACCURACY)
+    found = confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0])
+    assert found.decision is Decision.UNDECIDED
+    assert "'r0' is gone" in found.reason
+
+
+def test_a_size_needs_no_second_measurement() -> None:
+    run = phone_run()
+    suspect = replace(SUSPECT, metric=Metric.SIZE)
+    found = confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0])
+    assert found.decision is Decision.CONFIRMED
+
+
+def test_outputs_that_are_garbage_are_a_fact() -> None:
+    run = phone_run()
+    suspect = replace(SUSPECT, trigger=Trigger.GARBAGE)
+    assert confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0]).decision is Decision.CONFIRMED
