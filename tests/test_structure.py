@@ -16,38 +16,20 @@ ROOT = Path(__file__).parents[1]
 
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    (
-        "errors",
-        "progress",
-        "wire",
-    ),
-    (
-        "spec",
-        "system",
-    ),
-    (
-        "model",
-        "records",
-        "runners",
-    ),
-    (
-        "devices",
-        "stats",
-    ),
-    (
-        "plan",
-        "variants",
-    ),
-    (
-        "artifacts",
-        "store",
-    ),
-    (
-        "compare",
-        "history",
-        "measure",
-        "search",
-    ),
+    ("errors", "progress"),
+    ("system",),
+    ("wire",),
+    ("spec",),
+    ("records",),
+    ("stats",),
+    ("model",),
+    ("runners",),
+    ("devices",),
+    ("plan", "variants"),
+    ("artifacts",),
+    ("store",),
+    ("measure",),
+    ("compare", "history", "search"),
     ("report",),
     ("workflows",),
     ("cli",),
