@@ -12,7 +12,7 @@ import msgspec
 from harness.plan.support import Backend
 from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
-from harness.spec.recipe import Fuse, Recipe
+from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe
 from harness.wire import Format, TensorSpec
 
 # 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size.
@@ -112,7 +112,7 @@ def untrained_steps(manifest: Manifest) -> str:
 
 
 # Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
-VARIANT_PACKAGES = ("torch", "torch-pruning", "scikit-learn", "torchao", "executorch")
+VARIANT_PACKAGES = tuple(dict.fromkeys(name for names in STEP_PACKAGES.values() for name in names))
 VARIANT_REVISION = 1
 
 

@@ -8,7 +8,7 @@ quantiser applies. The one decision: what stands on the command line (``prune50+
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -234,18 +234,34 @@ class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             raise UsageError(msg)
 
 
-Step = Fuse | Prune | Sparsify | LowRank | Cluster | Distill | Qat
-STEPS: dict[str, type[Step]] = {
-    "fuse": Fuse,
-    "prune": Prune,
-    "sparse": Sparsify,
-    "low-rank": LowRank,
-    "cluster": Cluster,
-    "distill": Distill,
-    "qat": Qat,
-}
 # Steps that change what the network computes and therefore train it again.
 Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
+Step = Fuse | Damaging
+
+# What each step imports, as distributions: known here so that nothing has to be imported to find one missing.
+STEP_PACKAGES: dict[type[Step], tuple[str, ...]] = {
+    Fuse: ("torch",),
+    Prune: ("torch", "torch-pruning"),
+    Sparsify: ("torch",),
+    LowRank: ("torch",),
+    Cluster: ("torch", "scikit-learn"),
+    Distill: ("torch", "torch-pruning"),
+    Qat: ("torch", "torchao", "executorch"),
+}
+# The extra of phonebench that installs them all.
+STEP_EXTRA = "torch"
+
+# The steps by the word that selects one in a spec file.
+STEPS: dict[str, type[Step]] = {str(step.__struct_config__.tag): step for step in STEP_PACKAGES}
+
+
+def step_packages(steps: Iterable[Step], *, has_student: bool = False) -> tuple[str, ...]:
+    """Return the distributions that ``steps`` need, each once; the extra `STEP_EXTRA` installs them.
+
+    ``has_student``: the model card names a student network, so ``distill`` has nothing to prune.
+    """
+    needs = [("torch",) if has_student and isinstance(step, Distill) else STEP_PACKAGES[type(step)] for step in steps]
+    return tuple(dict.fromkeys(name for names in needs for name in names))
 
 
 def training_of(step: Damaging) -> FineTune | None:
