@@ -62,7 +62,7 @@ def ab(
     run, record = run_ab(_request(a, b, device, given), places(results, cache_dir), make_progress())
     written = write_report(run)
     if as_json:
-        print_json(ab_json(record, run.id))
+        print_json(ab_json(record, run.head.id))
     else:
         print_table(COLUMNS, pair_rows(record.session) if record.session else [])
         click.echo("\n" + "\n".join(sentences(record)) + f"\nreport: {written.html}")

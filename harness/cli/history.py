@@ -112,9 +112,9 @@ def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
     with open_history(history_place(history, results), create=True) as opened:
         entered = enter(opened, record)
     if as_json:
-        print_json({"run": record.id, "history": opened.where, "added": entered.added, "known": entered.known})
+        print_json({"run": record.head.id, "history": opened.where, "added": entered.added, "known": entered.known})
         return
-    click.echo(f"{record.id}: {entered.added} values entered, {entered.known} were there already ({opened.where})")
+    click.echo(f"{record.head.id}: {entered.added} values entered, {entered.known} were there already ({opened.where})")
 
 
 @history.command()

@@ -124,7 +124,7 @@ def _finish(found: Searched, *, as_json: bool) -> int:
     if as_json:
         print_json(found_json(found.run, found.found, ended=found.ended, spec_file=ship))
         return 0 if ship else exit_code(found.run) or BuildError.exit_code
-    click.echo(f"Run {found.run.id}: {len(found.found.points)} points; {found.ended}.\n\nThe front:")
+    click.echo(f"Run {found.run.head.id}: {len(found.found.points)} points; {found.ended}.\n\nThe front:")
     print_table(TITLES, front_rows(found.found))
     click.echo(f"\n{headline(found.found)}")
     for note in notes(found.found):

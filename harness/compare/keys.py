@@ -31,8 +31,8 @@ class KeyDifference:
 
 def comparison_keys(run: RunRecord, cell: Cell, measurement: Measurement) -> dict[str, str]:
     """Return the comparison keys of one measurement; what is not known is ``unknown`` and equal to itself alone."""
-    device = next((d for d in run.devices if d.key == cell.device), None)
-    model = next((m for m in run.models if m.name == cell.model), None)
+    device = next((d for d in run.head.devices if d.key == cell.device), None)
+    model = next((m for m in run.head.models if m.name == cell.model), None)
     return {**_device_keys(device), **_cell_keys(cell, measurement), **_data_keys(model)}
 
 

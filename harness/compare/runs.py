@@ -52,7 +52,9 @@ def compare_runs(a: RunRecord, b: RunRecord, margins: Margins | None = None) -> 
     """Compare every cell of ``a`` with its like in ``b``. Works from what is stored; needs no raw replies."""
     pairs, only_a, only_b = _pair(a, b)
     cells = [_compare((a, cell_a), (b, cell_b), margins or Margins()) for cell_a, cell_b in pairs]
-    return Comparison(run_a=a.id, run_b=b.id, cells=_corrected(cells), only_a=tuple(only_a), only_b=tuple(only_b))
+    return Comparison(
+        run_a=a.head.id, run_b=b.head.id, cells=_corrected(cells), only_a=tuple(only_a), only_b=tuple(only_b)
+    )
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
@@ -64,12 +66,12 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 def _pair(a: RunRecord, b: RunRecord) -> tuple[list[tuple[Cell, Cell]], list[str], list[str]]:
     """Pair cells by key; then those left over of one model, variant and format, which differ in a comparison key."""
-    by_key = {cell.key: cell for cell in b.plan.cells}
-    pairs = [(cell, by_key[cell.key]) for cell in a.plan.cells if cell.key in by_key]
+    by_key = {cell.key: cell for cell in b.head.plan.cells}
+    pairs = [(cell, by_key[cell.key]) for cell in a.head.plan.cells if cell.key in by_key]
     paired = {cell.key for cell, _ in pairs}
-    rest_b = [cell for cell in b.plan.cells if cell.key not in paired]
+    rest_b = [cell for cell in b.head.plan.cells if cell.key not in paired]
     only_a: list[str] = []
-    for cell in a.plan.cells:
+    for cell in a.head.plan.cells:
         if cell.key in paired:
             continue
         like = next((c for c in rest_b if _what(c) == _what(cell)), None)

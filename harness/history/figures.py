@@ -30,12 +30,12 @@ _STATUS = {
 def run_facts(run: RunRecord) -> RunFacts:
     """Return what the history keeps of ``run`` as a whole."""
     return RunFacts(
-        name=run.id,
-        night=run.created_at[:10],
-        created_at=run.created_at,
-        finished_at=run.finished_at,
-        commit=run.commit,
-        versions=run.versions,
+        name=run.head.id,
+        night=run.head.created_at[:10],
+        created_at=run.head.created_at,
+        finished_at=run.head.finished_at,
+        commit=run.head.commit,
+        versions=run.head.versions,
     )
 
 
@@ -43,7 +43,7 @@ def entries_of(run: RunRecord) -> tuple[Entry, ...]:
     """Return what ``run`` adds to the history, in the order of its plan."""
     measured = {m.cell: m for m in run.measurements}
     found: list[Entry] = []
-    for cell in run.plan.cells:
+    for cell in run.head.plan.cells:
         measurement = measured.get(cell.key)
         if measurement is not None and measurement.status in _STATUS:
             found.extend(_entries(run, cell, measurement))
@@ -129,9 +129,9 @@ def _latency(measurement: Measurement) -> Figures | None:
 
 
 def _environment(run: RunRecord, cell: Cell, measurement: Measurement) -> Environment:
-    device = next((d for d in run.devices if d.key == cell.device), None) or _unknown_device(cell)
+    device = next((d for d in run.head.devices if d.key == cell.device), None) or _unknown_device(cell)
     runtime = measurement.runtime
-    data = next((m.data_sha256 for m in run.models if m.name == cell.model), None)
+    data = next((m.data_sha256 for m in run.head.models if m.name == cell.model), None)
     return Environment(
         serial_hash=serial_hash(device.key),
         device_class=device.model,

@@ -106,11 +106,11 @@ def cell_views(run: RunRecord) -> tuple[CellView, ...]:
     known = {m.cell: m for m in run.measurements}
     float_bytes = {
         (c.model, c.format, c.backend): _artifact_bytes(known.get(c.key))
-        for c in run.plan.cells
+        for c in run.head.plan.cells
         if c.variant == Precision.FP32
     }
-    cells = [_view(c, known.get(c.key), float_bytes.get((c.model, c.format, c.backend))) for c in run.plan.cells]
-    holes = [CellView(cell=h.cell, status=CellStatus.UNSUPPORTED, reason=h.reason) for h in run.plan.holes]
+    cells = [_view(c, known.get(c.key), float_bytes.get((c.model, c.format, c.backend))) for c in run.head.plan.cells]
+    holes = [CellView(cell=h.cell, status=CellStatus.UNSUPPORTED, reason=h.reason) for h in run.head.plan.holes]
     return (*cells, *holes)
 
 

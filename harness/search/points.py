@@ -118,8 +118,8 @@ class Findings:
 def findings(run: RunRecord, goal: Goal) -> Findings:
     """Return what is known of a search's run; cells that have not run yet are no points."""
     known = {m.cell: m for m in run.measurements}
-    recipes = run.spec.recipes()
-    cells = [*run.plan.cells, *(hole.cell for hole in run.plan.holes)]
+    recipes = run.head.spec.recipes()
+    cells = [*run.head.plan.cells, *(hole.cell for hole in run.head.plan.holes)]
     tried = [(cell, known[cell.key]) for cell in cells if cell.key in known]
     reference = _reference(run, [(cell, m) for cell, m in tried if m.status is CellStatus.OK])
     basis = DropBasis.NOTHING
@@ -154,7 +154,7 @@ def _reference(run: RunRecord, ran: Sequence[tuple[Cell, Measurement]]) -> float
     measured = [m.accuracy.value for cell, m in ran if m.accuracy and cell.variant == Precision.FP32]
     if measured:
         return max(measured)
-    facts = run.models[0] if run.models else None
+    facts = run.head.models[0] if run.head.models else None
     if facts is None or facts.float_correct is None or not any(m.accuracy for _, m in ran):
         return None
     return facts.float_correct / facts.test_count

@@ -75,24 +75,8 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
 
 
 def read_folder(folder: Path) -> RunRecord:
-    head = read_head(folder)
     measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)
-    return RunRecord(
-        id=head.id,
-        directory=folder,
-        created_at=head.created_at,
-        finished_at=head.finished_at,
-        spec=head.spec,
-        plan=head.plan,
-        models=head.models,
-        devices=head.devices,
-        host=head.host,
-        versions=head.versions,
-        commit=head.commit,
-        measurements=measurements,
-        damaged_lines=damaged,
-        goal=head.goal,
-    )
+    return RunRecord(head=read_head(folder), directory=folder, measurements=measurements, damaged_lines=damaged)
 
 
 def read_head(folder: Path) -> RunHead:

@@ -65,22 +65,12 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run as stored: what was asked, on what, and what is known so far. Times are ISO 8601, UTC.
+    """One stored run: the content of its ``run.json`` and the measurements so far, in the folder ``directory``.
 
-    ``damaged_lines`` counts lines of ``measurements.jsonl`` that could not be read (their cells are pending again).
+    ``damaged_lines`` counts the lines of ``measurements.jsonl`` that could not be read; their cells are pending again.
     """
 
-    id: str
+    head: RunHead
     directory: Path
-    created_at: str
-    finished_at: str | None
-    spec: Spec
-    plan: Plan
-    models: tuple[ModelFacts, ...]
-    devices: tuple[DeviceInfo, ...]
-    host: DeviceInfo
-    versions: dict[str, str]
-    commit: str | None
     measurements: tuple[Measurement, ...]
     damaged_lines: int = 0
-    goal: Goal | None = None

@@ -96,7 +96,7 @@ def _walk(bench: Bench, checked: Checked) -> Searched:
         _make(move, bench, checked)
     writer.update(finished_at=utc_now())
     run = writer.record()
-    text = ship_spec(run.spec, found.ship) if found.ship else None
+    text = ship_spec(run.head.spec, found.ship) if found.ship else None
     if text is not None:
         write_text(run, SHIP_FILE, text)
     return Searched(run=run, found=found, ended=ended, spec_text=text)

@@ -149,5 +149,5 @@ UNBUILT, BROKEN, CRASHED = cell(CellStatus.FAILED), cell(CellStatus.BROKEN), cel
 )
 def test_the_exit_code_says_who_is_to_blame(measurements: tuple[Measurement, ...], code: int) -> None:
     record = make_run((), measurements)
-    assert record.plan == Plan(cells=(), holes=())
+    assert record.head.plan == Plan(cells=(), holes=())
     assert exit_code(record) == code

@@ -183,7 +183,7 @@ def test_broken_and_failed_cells_leave_a_gap_with_a_reason() -> None:
 
 def test_a_cell_enters_each_metric_that_was_measured() -> None:
     run = phone_run()
-    cell = run.plan.cells[0].key
+    cell = run.head.plan.cells[0].key
     figures = {e.series.metric: e.figures for e in entries_of(run) if e.series.cell == cell}
     assert set(figures) == {"latency", "load_time", "peak_memory", "size", "accuracy"}
     latency, memory = run.measurements[0].latency, run.measurements[0].memory

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness.model.card import Task
 from harness.plan.cells import Cell, Hole, Plan, make_cell
@@ -27,7 +28,7 @@ from harness.spec.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
 from harness.stats.summary import summarise
-from harness.store.records import ModelFacts, RunRecord
+from harness.store.records import ModelFacts, RunHead, RunRecord
 from harness.wire import (
     Delegate,
     Failure,
@@ -213,9 +214,8 @@ def make_run(
     facts: ModelFacts = FACTS,
 ) -> RunRecord:
     """A finished run with just these cells."""
-    return RunRecord(
+    head = RunHead(
         id="20261123-014001-5f3a",
-        directory=Path("results/20261123-014001-5f3a"),
         created_at="2026-11-23T01:40:01Z",
         finished_at="2026-11-23T01:43:40Z",
         spec=Spec(model=(facts.name,), device=(device.key,)),
@@ -225,8 +225,13 @@ def make_run(
         host=HOST,
         versions={"phonebench": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "executorch": "1.4.1"},
         commit="0123456789abcdef0123456789abcdef01234567",
-        measurements=measurements,
     )
+    return RunRecord(head=head, directory=Path("results") / head.id, measurements=measurements)
+
+
+def with_head(run: RunRecord, **changes: Any) -> RunRecord:
+    """``run`` with fields of its head replaced."""
+    return replace(run, head=replace(run.head, **changes))
 
 
 def host_run() -> RunRecord:
@@ -251,7 +256,7 @@ def phone_run() -> RunRecord:
 
 def samples_of(run: RunRecord) -> Samples:
     """The callable that charts read raw samples from."""
-    by_key = {c.key: c for c in run.plan.cells}
+    by_key = {c.key: c for c in run.head.plan.cells}
     return lambda m: sample_launches(by_key[m.cell], launches=len(m.launches))
 
 

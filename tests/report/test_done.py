@@ -16,7 +16,7 @@ from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
 
 def done(variant: str) -> Done:
     run = wide_run()
-    return next(row for row in done_table(cell_views(run), run.spec.recipes()).rows if row.variant == variant)
+    return next(row for row in done_table(cell_views(run), run.head.spec.recipes()).rows if row.variant == variant)
 
 
 def test_every_figure_has_words() -> None:
@@ -47,7 +47,7 @@ def test_counts_are_short(value: float | None, text: str) -> None:
 
 def test_a_variant_has_one_row_whatever_its_formats() -> None:
     run = wide_run()
-    table = done_table(cell_views(run), run.spec.recipes())
+    table = done_table(cell_views(run), run.head.spec.recipes())
     assert [row.variant for row in table.rows] == [recipe.name for recipe in RECIPES]
     row = done("prune50+int8")
     assert (row.parameters, row.macs) == ("8.20\u202fk (0.28×)", "190\u202fk (0.27×)")
@@ -69,11 +69,11 @@ def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
         else m
         for m in run.measurements
     )
-    rows = done_table(cell_views(replace(run, measurements=worse)), run.spec.recipes()).rows
+    rows = done_table(cell_views(replace(run, measurements=worse)), run.head.spec.recipes()).rows
     notes = next(row for row in rows if row.variant == "int8-datafree").notes
     assert "onnx -6.0 dB SQNR, +0.0 pp accuracy" in notes[0]
     alone = wide_run(recipes=tuple(r for r in RECIPES if r.name != "int8"))
-    assert "is not in this run" in done_table(cell_views(alone), alone.spec.recipes()).rows[4].notes[0]
+    assert "is not in this run" in done_table(cell_views(alone), alone.head.spec.recipes()).rows[4].notes[0]
 
 
 def test_the_page_and_the_terminal_tell_it() -> None:

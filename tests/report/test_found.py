@@ -10,6 +10,7 @@ from harness.search.points import DropBasis
 from harness.spec.goal import Goal, Minimise
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
+from tests.report.builders import with_head
 from tests.report.wide import like_samples, wide_run
 from tests.search.found import findings_of as made_up
 from tests.search.found import point
@@ -41,18 +42,18 @@ def test_the_front_marks_what_is_shipped_and_what_drops_too_much() -> None:
 
 
 def test_a_search_is_told_on_its_page_with_its_own_command() -> None:
-    run = replace(wide_run(), goal=GOAL)
+    run = with_head(wide_run(), goal=GOAL)
     page = render_html(run, like_samples(run))
     assert "What the search found" in page
-    assert "--max-drop 1pp --minimise size --budget 60" in command_line(run.spec, run.goal)
+    assert "--max-drop 1pp --minimise size --budget 60" in command_line(run.head.spec, run.head.goal)
     assert findings_of(wide_run()) is None
 
 
 def test_json_has_every_point() -> None:
-    run = replace(wide_run(), goal=GOAL)
+    run = with_head(wide_run(), goal=GOAL)
     found = findings_of(run)
     assert found is not None
     plain = found_json(run, found, ended="over", spec_file=None)
-    assert len(plain["points"]) == len(run.plan.cells)
+    assert len(plain["points"]) == len(run.head.plan.cells)
     assert plain["ship"]["cell"] in {p["cell"] for p in plain["points"]}
     assert plain["goal"]["max_drop"] == 0.01

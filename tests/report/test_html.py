@@ -25,6 +25,7 @@ from tests.report.builders import (
     measurement,
     phone_run,
     samples_of,
+    with_head,
 )
 
 
@@ -132,7 +133,7 @@ HOLE = Hole(cell=cells()[0], reason="no such kernels")
         (make_run(cells()[:1], (failed(cells()[0]),)), "killed by signal 11"),
         (make_run(cells()[:1], (broken(cells()[0]),)), "above their error"),
         (make_run(cells()[:1], (measurement(cells()[0]),)), "Ship fp32 pte"),
-        (replace(host_run(), devices=(), models=(), versions={}, commit=None, finished_at=None), "not finished"),
+        (with_head(host_run(), devices=(), models=(), versions={}, commit=None, finished_at=None), "not finished"),
     ],
 )
 def test_empty_cases_render(run: RunRecord, text: str) -> None:

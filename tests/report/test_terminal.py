@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.console import Console
 from harness.plan.cells import Hole
 from harness.report.formats.terminal import Column, fit, run_renderables
 from harness.store.records import RunRecord
-from tests.report.builders import cells, host_run, make_run, measurement, phone_run
+from tests.report.builders import cells, host_run, make_run, measurement, phone_run, with_head
 
 
 def printed(run: RunRecord, width: int) -> str:
@@ -60,7 +59,7 @@ def test_markup_in_a_name_is_text() -> None:
 
 
 def test_nothing_has_run() -> None:
-    run = replace(make_run(cells(), ()), finished_at=None)
+    run = with_head(make_run(cells(), ()), finished_at=None)
     assert "No cell has run yet." in printed(run, 80)
     assert "16 of 16 cells have not run yet;" in printed(run, 80)
     assert "not finished" in printed(run, 80)

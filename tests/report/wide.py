@@ -13,7 +13,7 @@ from harness.spec.recipe import Prune, Recipe
 from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
 from harness.store.records import RunRecord
-from tests.report.builders import DELEGATE, Samples, make_run, measurement, sample_launches
+from tests.report.builders import DELEGATE, Samples, make_run, measurement, sample_launches, with_head
 
 UNTRAINED = Recipe(name="untrained", steps=(Prune(ratio=0.5, fine_tune=False),))
 SHORT = (
@@ -71,12 +71,12 @@ def wide_run(*, recipes: tuple[Recipe, ...] = RECIPES) -> RunRecord:
     )
     run = make_run(planned, tuple(_measured(cell) for cell in planned))
     spec = Spec(model=("digits",), variant=tuple(r.name for r in recipes), recipe=recipes)
-    return replace(run, spec=spec)
+    return with_head(run, spec=spec)
 
 
 def like_samples(run: RunRecord) -> Samples:
     """The callable that charts read raw samples from."""
-    by_key = {c.key: c for c in run.plan.cells}
+    by_key = {c.key: c for c in run.head.plan.cells}
     return lambda m: sample_launches(_like(by_key[m.cell]), launches=len(m.launches))
 
 

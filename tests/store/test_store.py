@@ -74,14 +74,19 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
         record = writer.record()
     found = load_run(tmp_path, RUN)
     assert found == record
-    assert (found.models, found.devices, found.plan, found.spec) == ((FACTS,), (HOST,), head().plan, Spec())
-    assert (found.finished_at, known(tmp_path), found.damaged_lines) == ("2026-01-01T00:01:00Z", ["a", "b"], 0)
+    assert (found.head.models, found.head.devices, found.head.plan, found.head.spec) == (
+        (FACTS,),
+        (HOST,),
+        head().plan,
+        Spec(),
+    )
+    assert (found.head.finished_at, known(tmp_path), found.damaged_lines) == ("2026-01-01T00:01:00Z", ["a", "b"], 0)
 
 
 def test_a_run_is_readable_before_its_first_measurement(tmp_path: Path) -> None:
     with create_run(tmp_path, head()):
         assert load_run(tmp_path, RUN).measurements == ()
-        assert load_run(tmp_path, RUN).finished_at is None
+        assert load_run(tmp_path, RUN).head.finished_at is None
 
 
 def test_each_measurement_is_there_as_soon_as_it_is_added(tmp_path: Path) -> None:
@@ -166,7 +171,7 @@ def test_the_latest_run_is_the_newest(tmp_path: Path) -> None:
 def test_a_run_is_found_by_its_path_from_anywhere(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "elsewhere")
     assert find_run(tmp_path / "results", str(folder)) == folder
-    assert load_run(tmp_path / "results", str(folder)).id == RUN
+    assert load_run(tmp_path / "results", str(folder)).head.id == RUN
 
 
 @pytest.mark.parametrize(

@@ -68,26 +68,26 @@ def _context(run: RunRecord, drawn: tuple[Chart, ...]) -> dict[str, Any]:
     conditions = footnotes(views)
     return {
         "run": run,
-        "title": f"{', '.join(m.name for m in run.models) or 'no model'} on {', '.join(_device_names(run))}",
-        "created": units.stamp(run.created_at),
+        "title": f"{', '.join(m.name for m in run.head.models) or 'no model'} on {', '.join(_device_names(run))}",
+        "created": units.stamp(run.head.created_at),
         "took": _took(run),
-        "profiles": list(dict.fromkeys(v.cell.profile.value for v in views)) or [run.spec.profile.value],
+        "profiles": list(dict.fromkeys(v.cell.profile.value for v in views)) or [run.head.spec.profile.value],
         "counts": [(s.value, n) for s in CellStatus if (n := sum(1 for v in views if v.status is s))],
-        "models": [(m.name, _model_facts(m)) for m in run.models],
-        "devices": [(d.key, _device_facts(d)) for d in run.devices],
-        "versions": sorted(run.versions.items()),
+        "models": [(m.name, _model_facts(m)) for m in run.head.models],
+        "devices": [(d.key, _device_facts(d)) for d in run.head.devices],
+        "versions": sorted(run.head.versions.items()),
         "advice": [advise(r) for r in ranked],
         "table": cell_table(views, ranked, conditions),
         "notes": conditions,
-        "parts": [told(found) for found in parts_comparisons(run.models, views)],
+        "parts": [told(found) for found in parts_comparisons(run.head.models, views)],
         "cell_count": len(views),
-        "done": done_table(views, run.spec.recipes()),
+        "done": done_table(views, run.head.spec.recipes()),
         "charts": _chart_sections(drawn),
         "splits": split_table(views),
         "missing": _missing(views),
         "pending": sum(1 for v in views if v.status is CellStatus.PENDING),
         "memory_definitions": list(dict.fromkeys(v.memory.definition for v in views if v.memory)),
-        "command": command_line(run.spec, run.goal),
+        "command": command_line(run.head.spec, run.head.goal),
         "found": _found(run),
     }
 
@@ -128,7 +128,7 @@ def _missing(views: tuple[CellView, ...]) -> list[Missing]:
 
 
 def _device_names(run: RunRecord) -> list[str]:
-    return [f"{d.model} ({d.key})" for d in run.devices] or list(run.spec.device)
+    return [f"{d.model} ({d.key})" for d in run.head.devices] or list(run.head.spec.device)
 
 
 def _model_facts(model: ModelFacts) -> list[tuple[str, str]]:
@@ -163,9 +163,9 @@ def _present(*facts: tuple[str, str | None]) -> list[tuple[str, str]]:
 
 
 def _took(run: RunRecord) -> str | None:
-    if run.finished_at is None:
+    if run.head.finished_at is None:
         return None
-    begin, end = (datetime.fromisoformat(t) for t in (run.created_at, run.finished_at))
+    begin, end = (datetime.fromisoformat(t) for t in (run.head.created_at, run.head.finished_at))
     seconds = round((end - begin).total_seconds())
     minutes, rest = divmod(seconds, 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

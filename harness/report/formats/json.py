@@ -20,13 +20,13 @@ def show_json(run: RunRecord) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": _run_facts(run),
         "cells": [_cell_facts(v) for v in views],
-        "parts": plain(parts_comparisons(run.models, views)),
+        "parts": plain(parts_comparisons(run.head.models, views)),
     }
 
 
 def _run_facts(run: RunRecord) -> dict[str, Any]:
     names = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
-    return {name: plain(getattr(run, name)) for name in names}
+    return {name: plain(getattr(run.head, name)) for name in names}
 
 
 _ARTIFACT = (

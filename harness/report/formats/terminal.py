@@ -76,7 +76,7 @@ def run_renderables(run: RunRecord) -> tuple[RenderableType, ...]:
     parts += list(_reasons(views, run))
     parts += list(_done(views, run))
     parts += [Text(f"{n.letter}  {n.id.value}: {_footnote(n)}", style="yellow") for n in notes]
-    parts += [Text(told(found)) for found in parts_comparisons(run.models, views)]
+    parts += [Text(told(found)) for found in parts_comparisons(run.head.models, views)]
     parts += list(_found(run)) or list(_advice(run))
     return tuple(parts)
 
@@ -170,9 +170,10 @@ def _footnote(note: Footnote) -> str:
 
 
 def _heading(run: RunRecord) -> str:
-    profiles = ", ".join(dict.fromkeys(c.profile.value for c in run.plan.cells))
-    state = "" if run.finished_at else ", not finished"
-    return f"Run {run.id}, {units.stamp(run.created_at)}, profile {profiles or run.spec.profile.value}{state}"
+    head = run.head
+    profiles = ", ".join(dict.fromkeys(c.profile.value for c in head.plan.cells))
+    state = "" if head.finished_at else ", not finished"
+    return f"Run {head.id}, {units.stamp(head.created_at)}, profile {profiles or head.spec.profile.value}{state}"
 
 
 def _reasons(views: tuple[CellView, ...], run: RunRecord) -> Iterator[RenderableType]:
@@ -186,7 +187,7 @@ def _reasons(views: tuple[CellView, ...], run: RunRecord) -> Iterator[Renderable
             yield Text(f"{view.status.value}: {where}: {view.reason or 'no reason was recorded'}", style="red")
     pending = sum(1 for v in views if v.status is CellStatus.PENDING)
     if pending:
-        command = f"phonebench {'search' if run.goal else 'run'} --resume={run.id}"
+        command = f"phonebench {'search' if run.head.goal else 'run'} --resume={run.head.id}"
         words = f"{pending} of {len(views)} cells have not run yet; {command} goes on with them."
         yield Text(words, style="yellow")
 
@@ -195,7 +196,7 @@ def _done(views: tuple[CellView, ...], run: RunRecord) -> Iterator[RenderableTyp
     """What steps did and what mixed precisions kept; a variant that is a precision and no more needs no words."""
     from rich.text import Text
 
-    for row in done_table(views, run.spec.recipes()).rows:
+    for row in done_table(views, run.head.spec.recipes()).rows:
         steps = row.words[:-1]
         if steps or row.notes:
             yield Text(f"{row.variant}: {'; '.join((*steps, *row.notes))}", style="cyan")

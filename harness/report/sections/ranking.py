@@ -80,7 +80,7 @@ class Ranking:
 
 def rankings(run: RunRecord) -> tuple[Ranking, ...]:
     """Return one ranking a (model, device) of the run, in the order of the plan."""
-    facts = {m.name: m for m in run.models}
+    facts = {m.name: m for m in run.head.models}
     return tuple(rank(views, facts.get(model)) for (model, _), views in groups(cell_views(run)).items())
 
 

@@ -25,7 +25,7 @@ TITLES = ("variant", "format", "latency", "size", "drop\npp", "against fp32", ""
 
 def findings_of(run: RunRecord) -> Findings | None:
     """Return what a run found as a search; None for a run that is none."""
-    return None if run.goal is None else findings(run, run.goal)
+    return None if run.head.goal is None else findings(run, run.head.goal)
 
 
 def headline(found: Findings) -> str:
@@ -71,7 +71,7 @@ def found_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str | 
     """Return the outcome of a search as plain values: ns, bytes, shares 0…1; what was not measured is None."""
     return {
         "schema": SCHEMA,
-        "run": run.id,
+        "run": run.head.id,
         "goal": msgspec.to_builtins(found.goal),
         "builds": builds_done(found),
         "ended": ended,

@@ -88,7 +88,7 @@ class _Night:
             if run is None:
                 return self._finish(None, {}, ())
             known, screened = self._screen(run)
-            checked, outcome = build_spec(run.spec, self._tools.places, self._tools.progress)
+            checked, outcome = build_spec(run.head.spec, self._tools.places, self._tools.progress)
             self._enter(run, screened, outcome)
             bench = Bench(
                 history=self._history,
@@ -112,7 +112,7 @@ class _Night:
         if not present:
             return None
         run = self._measure(replace(record.spec, device=present), Part(run_id=record.run, order=record.id))
-        self._journal.note(commit=run.commit)
+        self._journal.note(commit=run.head.commit)
         return run
 
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
@@ -122,7 +122,7 @@ class _Night:
             if not (results / name / RUN_FILE).is_file():
                 return run_spec(spec, self._tools.places, self._tools.progress, part=part)
             stored = load_run(results, name)
-            return stored if stored.finished_at else resume_run(name, self._tools.places, self._tools.progress)
+            return stored if stored.head.finished_at else resume_run(name, self._tools.places, self._tools.progress)
         except (IncompleteError, DeviceError):
             return load_run(results, name)
 
@@ -147,9 +147,9 @@ class _Night:
         return known, screened
 
     def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[Entry, ...]:
-        name = f"{run.id}-again-{number}"
-        devices = tuple(dict.fromkeys(c.device for c in run.plan.cells if c.key in cells))
-        spec = replace(run.spec, device=devices)
+        name = f"{run.head.id}-again-{number}"
+        devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
+        spec = replace(run.head.spec, device=devices)
         found = self._measure(spec, Part(run_id=name, cells=cells, order=name))
         self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
         return entries_of(found)
@@ -194,7 +194,7 @@ class _Night:
         decided = Decided(
             series=night.series,
             first_run=suspect.first_run,
-            seen_run=run.id,
+            seen_run=run.head.id,
             decision=said.decision,
             ratio=said.ratio,
             low=said.low,
@@ -232,7 +232,7 @@ def _with(night: SeriesNight, said: Confirmation | None) -> SeriesNight:
 def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
     """A series for each cell that should have been measured and was not, with the reason."""
     reasons = {absent.device: absent.reason for absent in record.absent}
-    cells = check(record.spec).plan.cells if reasons or run is None else run.plan.cells
+    cells = check(record.spec).plan.cells if reasons or run is None else run.head.plan.cells
     tried = {m.cell: m.reason for m in run.measurements} if run else {}
     return [
         SeriesNight(

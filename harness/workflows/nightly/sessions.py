@@ -61,7 +61,7 @@ def confirm_all(journal: Journal, bench: Bench, run: RunRecord, nights: Nights) 
         by_cell.setdefault(suspect.cell, []).append(suspect)
     if not by_cell:
         return
-    cells = {cell.key: cell for cell in run.plan.cells}
+    cells = {cell.key: cell for cell in run.head.plan.cells}
     bench.progress.start("confirm", len(by_cell))
     try:
         for key, suspects in by_cell.items():

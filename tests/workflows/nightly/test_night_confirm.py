@@ -74,7 +74,7 @@ def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, w
     before = run.measurements[0]
     now = replace(before, accuracy=accuracy_of(correct))
     suspect = replace(SUSPECT, metric=Metric.ACCURACY, trigger=Trigger.TOLERANCE, worse=worse)
-    found = confirm_by_record(suspect, run.plan.cells[0], before, now)
+    found = confirm_by_record(suspect, run.head.plan.cells[0], before, now)
     assert found.decision is decision
     assert found.p_value is not None
 
@@ -82,7 +82,7 @@ def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, w
 def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
     run = phone_run()
     suspect = replace(SUSPECT, metric=Metric.ACCURACY)
-    found = confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0])
+    found = confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0])
     assert found.decision is Decision.UNDECIDED
     assert "'r0' is gone" in found.reason
 
@@ -90,11 +90,11 @@ def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
 def test_a_size_needs_no_second_measurement() -> None:
     run = phone_run()
     suspect = replace(SUSPECT, metric=Metric.SIZE)
-    found = confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0])
+    found = confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0])
     assert found.decision is Decision.CONFIRMED
 
 
 def test_outputs_that_are_garbage_are_a_fact() -> None:
     run = phone_run()
     suspect = replace(SUSPECT, trigger=Trigger.GARBAGE)
-    assert confirm_by_record(suspect, run.plan.cells[0], None, run.measurements[0]).decision is Decision.CONFIRMED
+    assert confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0]).decision is Decision.CONFIRMED
