@@ -47,9 +47,17 @@ class UnknownNameError(UsageError):
 
 
 class DeviceError(PhonebenchError):
-    """A device is missing, or it cannot take work."""
+    """A device is missing, or it cannot take work.
+
+    ``one_cell`` says that only the work in flight is affected: the device lacks the runner of one runtime, or the space
+    for one model, and may well run the next cell.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, one_cell: bool = False) -> None:
+        self.one_cell = one_cell
+        super().__init__(message)
 
 
 class PhoneTrouble(StrEnum):
@@ -84,7 +92,7 @@ class PhoneError(DeviceError):
         self, message: str, *, trouble: PhoneTrouble, serial: str = "", command: str = "", output: str = ""
     ) -> None:
         self.trouble, self.serial, self.command, self.output = trouble, serial, command, output
-        super().__init__(message)
+        super().__init__(message, one_cell=trouble in (PhoneTrouble.APP, PhoneTrouble.FULL))
 
 
 class BuildError(PhonebenchError):

@@ -67,30 +67,27 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
 @click.command()
 @json_option
 def devices(as_json: bool) -> None:
-    """List the devices that are there now, and what to do about phones that cannot be used."""
+    """List the devices that are there now, and what to do about those that cannot be used."""
     import msgspec
 
-    from harness.devices.android.listing import phone_infos
     from harness.devices.registry import list_devices
-    from harness.errors import PhoneError
     from harness.report import units
 
-    found, trouble = list_devices(), ""
-    phones: tuple[DeviceInfo, ...] = ()
-    try:
-        phones = phone_infos()
-    except PhoneError as error:
-        trouble = str(error)
+    listings = list_devices()
+    infos = [info for listing in listings for info in listing.infos]
     if as_json:
-        print_json([msgspec.to_builtins(info) for info in (*found, *phones)])
+        print_json([msgspec.to_builtins(info) for info in infos])
         return
-    rows = [(i.key, i.model, i.os, i.cpu, str(i.cores), units.size(i.memory_bytes)) for i in found]
+    # A device that can be unplugged, locked or flat reports its state; a computer is always ready.
+    steady = [info for info in infos if "state" not in info.details]
+    rows = [(i.key, i.model, i.os, i.cpu, str(i.cores), units.size(i.memory_bytes)) for i in steady]
     print_table(("device", "model", "system", "processor", "cores", "memory"), rows)
+    phones = [info for info in infos if "state" in info.details]
     if phones:
         click.echo()
         print_table(_PHONE_COLUMNS, [_phone_row(phone) for phone in phones])
-    if not phones:
-        click.echo(f"\n{trouble or 'No phone is connected.'}")
+    for note in (listing.note for listing in listings if listing.note):
+        click.echo(f"\n{note}")
 
 
 _PHONE_COLUMNS = ("phone", "model", "processor", "system", "ABI", "battery", "°C", "state", "to do")
@@ -113,16 +110,16 @@ def _phone_row(info: DeviceInfo) -> tuple[str, ...]:
 
 
 @click.command(short_help="Say what is missing and how to add it.")
-@click.option("-d", "--device", metavar="android[:SERIAL]", help="Check a phone, step by step, instead.")
+@click.option("-d", "--device", metavar="KEY", help="Check this device, such as android, step by step instead.")
 @json_option
 def doctor(device: str | None, as_json: bool) -> int:
-    """Say what is installed, what is missing, and the one command that adds it; or check a phone."""
+    """Say what is installed, what is missing, and the one command that adds it; or check a device."""
     import msgspec
 
     from harness.workflows.doctor import examine
 
     if device is not None:
-        return _check_phone(device, as_json=as_json)
+        return _check_device(device, as_json=as_json)
     found = examine()
     if as_json:
         print_json(msgspec.to_builtins(found))
@@ -134,25 +131,25 @@ def doctor(device: str | None, as_json: bool) -> int:
     return 0
 
 
-def _check_phone(key: str, *, as_json: bool) -> int:
-    """Show the check of a phone; exit code 3 when a step failed, as for every phone that cannot be used."""
+def _check_device(key: str, *, as_json: bool) -> int:
+    """Show the check of a device; the exit code is 3 when a step failed, as for every device that cannot be used."""
     import msgspec
 
-    from harness.devices.android.checkup import check_phone
-    from harness.devices.registry import DeviceKind, parse_device_key
+    from harness.devices.registry import DEVICE_KINDS, kind_of
     from harness.errors import DeviceError, UsageError
 
-    if parse_device_key(key).kind is not DeviceKind.ANDROID:
-        msg = f"--device is {key!r}: only phones are checked, write android or android:SERIAL"
+    check = kind_of(key).checkup
+    if check is None:
+        checked = [example for kind in DEVICE_KINDS.values() if kind.checkup for example in kind.examples]
+        msg = f"--device is {key!r}, for which doctor has no check; it checks: {', '.join(checked)}"
         raise UsageError(msg)
-    found = check_phone(key)
-    code = 0 if found.ok else DeviceError.exit_code
+    checkup = check(key)
+    code = 0 if checkup.ok else DeviceError.exit_code
     if as_json:
-        print_json(msgspec.to_builtins(found) | {"ok": found.ok})
+        print_json({"serial": checkup.serial, "steps": msgspec.to_builtins(checkup.steps), "ok": checkup.ok})
         return code
-    print_table(("step", "", "found"), [(s.name, "ok" if s.ok else "failed", s.detail) for s in found.steps])
-    name = f"android:{found.serial}" if found.serial else "android"
-    if found.ok:
-        click.echo(f"\nThe phone works as far as this goes. Next: phonebench run digits --device {name} --format onnx")
-    click.echo(f"To report a phone, send what this prints: phonebench doctor --device {name} --json")
+    print_table(("step", "", "found"), [(s.name, "ok" if s.ok else "failed", s.detail) for s in checkup.steps])
+    if checkup.ok:
+        click.echo(f"\nEvery step passed. Next: phonebench run digits --device {checkup.key} --format onnx")
+    click.echo(f"To report a problem, send the output of: phonebench doctor --device {checkup.key} --json")
     return code

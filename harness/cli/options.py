@@ -27,6 +27,24 @@ class Listed(click.ParamType[list[str]]):
         return [item.strip() for item in str(value).split(",") if item.strip()]
 
 
+class DeviceOption(click.Option):
+    """An option whose help says ``{keys}`` where the device keys go; the device kinds are looked up to show it."""
+
+    help_template = ""
+
+    # Put together when it is shown, since a command must start without the registry.
+    @property
+    def help(self) -> str:
+        """The help text with the example keys of every device kind."""
+        from harness.devices.registry import example_keys
+
+        return self.help_template.format(keys=", ".join(example_keys(groups=self.multiple)))
+
+    @help.setter
+    def help(self, text: str) -> None:
+        self.help_template = text
+
+
 def together(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
     """Return one decorator that applies ``options`` so that the first is shown first."""
 
@@ -43,6 +61,17 @@ def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa:
     return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
 
 
+devices_option = click.option(
+    "-d",
+    "--device",
+    cls=DeviceOption,
+    type=Listed(),
+    multiple=True,
+    metavar="LIST",
+    help="Where to run: {keys}.  [default: host]",
+)
+
+
 model_options = together(
     click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
     listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
@@ -51,7 +80,7 @@ model_options = together(
 )
 
 measuring_options = together(
-    listed("-d", "--device", help="Where to run: host, android, android:SERIAL, android:all, fake.  [default: host]"),
+    devices_option,
     listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
     listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     listed("-t", "--threads", help="The number of threads.  [default: 1]"),
@@ -62,7 +91,7 @@ measuring_options = together(
 
 spec_options = together(
     click.argument("model", nargs=-1),
-    listed("-d", "--device", help="Where to run: host, android, android:SERIAL, android:all, fake.  [default: host]"),
+    devices_option,
     listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
     listed(
         "-v",

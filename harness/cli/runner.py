@@ -63,28 +63,29 @@ def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  the
 
 
 @runner.command()
-@click.argument("system", type=click.Choice(["android"]))
-@click.option("-d", "--device", default="android", show_default=True, metavar="android[:SERIAL]", help="Which phone.")
+@click.argument("system")
+@click.option("-d", "--device", metavar="KEY", help="Which device of SYSTEM.  [default: the only one]")
 @listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built here]")
 @json_option
-def install(system: str, device: str, as_json: bool, runtime: tuple[list[str], ...]) -> int:  # noqa: ARG001
-    """Install the APKs that are built here on a phone, where they are missing or of another version."""
-    from harness.devices.android.install import install_apps
-    from harness.errors import DeviceError, UsageError
-    from harness.runners.android.records import Runtime
-    from harness.runners.android.store import built_apks
+def install(system: str, device: str | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
+    """Install the runner apps built here on a device of SYSTEM, such as android, where missing or outdated."""
+    from harness.devices.registry import DEVICE_KINDS, kind_of
+    from harness.errors import DeviceError, UnknownNameError, UsageError
 
-    wanted = _names(runtime, Runtime, kind="runtime") or tuple(built_apks())
-    if not wanted:
-        msg = "no APK is built here; make them with: phonebench runner build android"
+    installers = {kind.name: kind.install_runners for kind in DEVICE_KINDS.values() if kind.install_runners}
+    if system not in installers:
+        raise UnknownNameError(system, kind="system", allowed=installers)
+    key = device or system
+    if kind_of(key).name != system:
+        msg = f"--device is {key!r}, which is no {system} device; name one, or leave it out for the only one"
         raise UsageError(msg)
-    done = install_apps(device, tuple(name.value for name in wanted))
+    apps = installers[system](key, tuple(name for names in runtime for name in names))
     if as_json:
-        rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in done]
+        rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in apps]
         print_json({"schema": 1, "apps": rows})
     else:
-        print_table(("runtime", "on the phone", ""), [(app.runtime, app.version or "no", app.error) for app in done])
-    return DeviceError.exit_code if any(app.error for app in done) else 0
+        print_table(("runtime", "on the device", ""), [(app.runtime, app.version or "no", app.error) for app in apps])
+    return DeviceError.exit_code if any(app.error for app in apps) else 0
 
 
 def _asked(given: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:

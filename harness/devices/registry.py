@@ -1,100 +1,89 @@
-"""Device kinds, and devices by key: ``host``, ``fake``, ``fake:NAME``, ``android``, ``android:SERIAL``."""
+"""The device kinds, one row each, and everything that is asked by device key: ``host``, ``fake:NAME``, ``android``.
+
+Only this module finds the kind of a key. To add a kind, write its `DeviceKind` in a folder or file of its own and list
+it in `DEVICE_KINDS`; the rest of the package reads what it needs from the row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import assert_never
+from typing import TYPE_CHECKING
 
-from harness.devices.android.adb.server import expand_key
-from harness.devices.android.phone import open_android
-from harness.devices.device import Device
-from harness.devices.fake.fake import check_fake_key, fake_info, open_fake
-from harness.devices.host.facts import host_info
-from harness.devices.host.host import open_host
+from harness.devices.android.kind import ANDROID
+from harness.devices.fake.kind import FAKE
+from harness.devices.host.kind import HOST
+from harness.devices.kind import DeviceKind
 from harness.errors import DeviceError, UnknownNameError
-from harness.records.device import DeviceInfo
-from harness.spec.phone_settings import AS_IT_IS, PhoneSettings
-from harness.wire import Delegate
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
+    from harness.records.device import DeviceInfo
+    from harness.spec.phone_settings import PhoneSettings
+    from harness.wire import Delegate
+
+DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, FAKE, ANDROID)}
 
 
-class DeviceKind(StrEnum):
-    """The kinds of devices."""
+def kind_of(key: str) -> DeviceKind:
+    """Return the kind of a device key, which is checked.
 
-    HOST = "host"
-    FAKE = "fake"
-    ANDROID = "android"
-
-
-DEVICES: dict[DeviceKind, Callable[[str, PhoneSettings], AbstractContextManager[Device]]] = {
-    DeviceKind.HOST: lambda key, _: open_host(key),
-    DeviceKind.FAKE: lambda key, _: open_fake(key),
-    DeviceKind.ANDROID: open_android,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceKey:
-    """What the user typed, taken apart; ``name`` is empty for a kind that has one device."""
-
-    kind: DeviceKind
-    name: str
-
-
-def parse_device_key(key: str) -> DeviceKey:
-    """Take ``kind`` or ``kind:name`` apart.
-
-    Raises `UnknownNameError` for an unknown kind or an unknown scripted phone, `DeviceError` for a name that the kind
-    cannot have.
+    Raises `UnknownNameError` for an unknown kind, and what the kind raises for a name that none of its devices has.
     """
-    head, colon, name = key.partition(":")
-    if head not in set(DeviceKind):
-        raise UnknownNameError(head, kind="device kind", allowed=[kind.value for kind in DeviceKind], where=repr(key))
-    kind = DeviceKind(head)
-    match kind:
-        case DeviceKind.HOST:
-            if colon:
-                msg = f"device {key!r} does not exist: there is one host, write 'host'"
-                raise DeviceError(msg)
-        case DeviceKind.FAKE:
-            if colon:
-                check_fake_key(key)
-        case DeviceKind.ANDROID:
-            if colon and not name.strip():
-                msg = f"device {key!r} has no serial: write 'android' for the only phone, or 'android:SERIAL'"
-                raise DeviceError(msg)
-        case _:
-            assert_never(kind)
-    return DeviceKey(kind=kind, name=name)
+    name = key.partition(":")[0]
+    kind = DEVICE_KINDS.get(name)
+    if kind is None:
+        raise UnknownNameError(name, kind="device kind", allowed=DEVICE_KINDS, where=repr(key))
+    kind.check_key(key)
+    return kind
 
 
-def open_device(key: str, settings: PhoneSettings = AS_IT_IS) -> AbstractContextManager[Device]:
-    """Return the device of ``key``, to be entered by ``with``, which cleans it; raises as `parse_device_key` does.
+def open_device(key: str, settings: PhoneSettings | None = None) -> AbstractContextManager[Device]:
+    """Return the device of ``key``, to be entered by ``with``, which cleans it up.
 
-    ``settings`` are for phones; other devices have nothing to set.
+    ``settings`` default to those of a device as it is. Raises as `kind_of` does, and `DeviceError` on entry when the
+    device is missing or unfit.
     """
-    return DEVICES[parse_device_key(key).kind](key, settings)
+    from harness.spec.phone_settings import AS_IT_IS
+
+    return kind_of(key).open(key, settings or AS_IT_IS)
 
 
 def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Return ``keys`` with each that stands for the phones which are there replaced by theirs, each once.
+    """Return ``keys`` with each that stands for connected devices replaced by their own keys, without duplicates.
 
-    Raises `PhoneError` when there is none. Nothing is asked of a phone for any other key.
+    Raises `DeviceError` when a key stands for no device.
     """
-    expanded = (expand_key(key) if parse_device_key(key).kind is DeviceKind.ANDROID else (key,) for key in keys)
-    return tuple(dict.fromkeys(key for group in expanded for key in group))
+    return tuple(dict.fromkeys(own for key in keys for own in kind_of(key).expand(key)))
 
 
-def list_devices() -> tuple[DeviceInfo, ...]:
-    """Return the devices that are always there: this machine, and the scripted phone; `phone_infos` has the others."""
-    return (host_info(), fake_info("fake"))
+def delegates_of(key: str) -> tuple[Delegate, ...]:
+    """Return what the device of ``key`` can run a model on. Raises as `kind_of` does."""
+    return kind_of(key).delegates(key)
 
 
-# What each kind of device can run on; a kind that is not listed says so itself when it is opened.
-DEVICE_DELEGATES: dict[str, tuple[Delegate, ...]] = {
-    "host": (Delegate.CPU, Delegate.XNNPACK),
-    "fake": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU),
-    "android": (Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceListing:
+    """The devices of one kind that are there now; ``note`` says why there are none, empty otherwise."""
+
+    infos: tuple[DeviceInfo, ...]
+    note: str
+
+
+def list_devices() -> tuple[DeviceListing, ...]:
+    """Return one listing per kind. A kind that cannot be asked, such as one without its tools, says so in its note."""
+    return tuple(_listing(kind) for kind in DEVICE_KINDS.values())
+
+
+def _listing(kind: DeviceKind) -> DeviceListing:
+    try:
+        infos = kind.infos()
+    except DeviceError as error:
+        return DeviceListing(infos=(), note=str(error))
+    return DeviceListing(infos=infos, note="" if infos else kind.absent)
+
+
+def example_keys(*, groups: bool = False) -> tuple[str, ...]:
+    """Return the example keys of every kind for ``--help``; with ``groups``, also those that stand for several."""
+    kinds = DEVICE_KINDS.values()
+    return tuple(key for kind in kinds for key in (*kind.examples, *(kind.group_examples if groups else ())))

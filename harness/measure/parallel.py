@@ -1,7 +1,7 @@
-"""The jobs of a run on its devices: one after the other, or with several phones, one worker a phone.
+"""Measures the cells of a run: one after the other, or with one worker per device where the kind allows it.
 
-The one decision: only phones run side by side. This computer and the scripted phone take their turn before, alone, so
-that nothing of ours runs beside what is measured here.
+Devices whose kind is ``concurrent`` run side by side. All others run first and alone, so that nothing of ours competes
+with what is measured on this computer.
 """
 
 from __future__ import annotations
@@ -10,30 +10,34 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from harness.devices.registry import DeviceKind, parse_device_key
-from harness.errors import DeviceError, PhoneError, PhoneTrouble
-from harness.measure.cell import Job, measure
+from harness.devices.registry import kind_of
+from harness.errors import DeviceError
+from harness.measure.cell import Job, Keeper, measure
 from harness.measure.gate import Gate
 from harness.progress import Progress
 from harness.records.measurement import Measurement
-from harness.store.writer import RunWriter
 from harness.system.clock import utc_now
 
-# A device that fails this many cells one after the other is not asked again.
+# A device that loses this many cells in a row is not tried again.
 LOSSES_IN_A_ROW = 2
 
-# A phone may lack the app of one runtime, or the space for one model, and run the others.
-_ONE_CELL = frozenset({PhoneTrouble.APP, PhoneTrouble.FULL})
 
+class Sink(Keeper, Protocol):
+    """Where results go while a run is measured. Several threads call it at the same time."""
 
-def _is_of_one_cell(error: DeviceError) -> bool:
-    return isinstance(error, PhoneError) and error.trouble in _ONE_CELL
+    def add(self, measurement: Measurement) -> None:
+        """Store a measurement before returning. Raises `StoreError` if that fails."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Left:
-    """What did not run on one device: how many cells, why, and the losses since the last cell that ran."""
+class Losses:
+    """The cells that did not run on one device.
+
+    ``cells`` counts them. ``reasons`` are the distinct reasons that concern one cell each, in order of appearance;
+    ``in_a_row`` are the losses of the device itself since the last cell that ran.
+    """
 
     cells: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
@@ -42,85 +46,90 @@ class Left:
     def add(self, error: DeviceError) -> None:
         """Count a cell that was lost to ``error``."""
         self.cells += 1
-        if _is_of_one_cell(error):
+        if error.one_cell:
             self.reasons[str(error)] = None
         else:
             self.in_a_row.append(str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """What every job needs: the gates of the devices by key, where measurements go, and who is told."""
+class Setup:
+    """What every job needs: the gate of each device by its key, where results go, and who follows the progress."""
 
     gates: dict[str, Gate]
-    writer: RunWriter
+    sink: Sink
     progress: Progress
 
 
-def measure_jobs(jobs: Sequence[Job], table: Table) -> tuple[Left, ...]:
-    """Run every job and store what comes of it. A lost device costs the job in flight.
+def measure_jobs(jobs: Sequence[Job], setup: Setup) -> tuple[Losses, ...]:
+    """Run every job and store its measurement; return the losses of each device, in the order of ``setup.gates``.
 
-    Only when the next one is lost too is the device given up. Returns what did not run, one a device. Raises
-    `StoreError` when results cannot be kept.
+    A device that goes away costs the cell in flight. It is given up after `LOSSES_IN_A_ROW`, since it may come back in
+    time for the next cell. Raises `StoreError` when a result cannot be stored.
     """
-    left = {key: Left() for key in table.gates}
-    table.progress.start("measure", len(jobs))
+    losses = {key: Losses() for key in setup.gates}
+    setup.progress.start("measure", len(jobs))
     try:
-        alone, beside = _lanes(jobs)
-        _run_lane(alone, table, left, threading.Event())
-        if beside:
-            _side_by_side(beside, table, left)
+        alone, lanes = _lanes(jobs)
+        _run_lane(alone, setup, losses, threading.Event())
+        if lanes:
+            _side_by_side(lanes, setup, losses)
     finally:
-        table.progress.finish()
-    return tuple(left.values())
+        setup.progress.finish()
+    return tuple(losses.values())
 
 
 def _lanes(jobs: Sequence[Job]) -> tuple[list[Job], list[list[Job]]]:
-    """The jobs that run one after the other, and those of each phone where there are several."""
-    phones: dict[str, list[Job]] = {}
+    """Return the jobs that run alone, and a list of jobs per device for those that run side by side.
+
+    With fewer than two concurrent devices all jobs run in the order of the plan.
+    """
+    lanes: dict[str, list[Job]] = {}
     alone: list[Job] = []
     for job in jobs:
-        kind = parse_device_key(job.cell.device).kind
-        (phones.setdefault(job.cell.device, []) if kind is DeviceKind.ANDROID else alone).append(job)
-    if len(phones) < 2:
+        concurrent = kind_of(job.cell.device).concurrent
+        (lanes.setdefault(job.cell.device, []) if concurrent else alone).append(job)
+    if len(lanes) < 2:
         return list(jobs), []
-    return alone, list(phones.values())
+    return alone, list(lanes.values())
 
 
-def _side_by_side(lanes: list[list[Job]], table: Table, left: dict[str, Left]) -> None:
-    """Run each lane in a thread. What ends one for good, or Ctrl-C, ends the others by closing their phones."""
+def _side_by_side(lanes: list[list[Job]], setup: Setup, losses: dict[str, Losses]) -> None:
+    """Run each lane in a thread. An error that ends one lane, or Ctrl-C, ends the others too."""
     stop = threading.Event()
     with ThreadPoolExecutor(len(lanes)) as pool:
-        futures = [pool.submit(_run_lane, lane, table, left, stop) for lane in lanes]
+        futures = [pool.submit(_run_lane, lane, setup, losses, stop) for lane in lanes]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
             stop.set()
+            # Leaving the pool waits for its threads. Cleaning a device ends its launch in flight, which may otherwise
+            # last until a deadline of many minutes.
             for lane in lanes:
-                table.gates[lane[0].cell.device].device.clean()
+                setup.gates[lane[0].cell.device].device.clean()
             raise
 
 
-def _run_lane(jobs: Sequence[Job], table: Table, left: dict[str, Left], stop: threading.Event) -> None:
+def _run_lane(jobs: Sequence[Job], setup: Setup, losses: dict[str, Losses], stop: threading.Event) -> None:
     for job in jobs:
         if stop.is_set():
             return
-        lost = left[job.cell.device]
+        lost = losses[job.cell.device]
         if len(lost.in_a_row) >= LOSSES_IN_A_ROW:
             lost.cells += 1
             continue
-        table.progress.begin(job.cell.key)
+        setup.progress.begin(job.cell.key)
         try:
-            gate = table.gates[job.cell.device]
-            measurement = measure(job, gate.device, table.writer, utc_now, gate=gate)
+            gate = setup.gates[job.cell.device]
+            measurement = measure(job, gate.device, setup.sink, utc_now, gate=gate)
         except DeviceError as error:
             lost.add(error)
-            table.progress.step(job.cell.key, f"{'not run' if _is_of_one_cell(error) else 'device lost'}: {error}")
+            setup.progress.step(job.cell.key, f"{'not run' if error.one_cell else 'device lost'}: {error}")
             continue
         lost.in_a_row.clear()
-        table.writer.add(measurement)
-        table.progress.step(job.cell.key, _outcome(measurement))
+        setup.sink.add(measurement)
+        setup.progress.step(job.cell.key, _outcome(measurement))
 
 
 def _outcome(measurement: Measurement) -> str:

@@ -5,7 +5,8 @@ Nothing is loaded and nothing is built here, so that a whole plan can be checked
 
 from __future__ import annotations
 
-from harness.devices.registry import DEVICE_DELEGATES
+from collections.abc import Callable
+
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Cell, Hole, Plan, make_cell
@@ -14,13 +15,16 @@ from harness.plan.support import why_not_build
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
-from harness.wire import Format
+from harness.wire import Delegate, Format
+
+# Returns the delegates that the device of a key offers.
+DelegatesOf = Callable[[str], tuple[Delegate, ...]]
 
 
-def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True) -> Plan:
+def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: DelegatesOf | None) -> Plan:
     """Cross everything the spec asks for. Raises `UsageError` when two models share a name.
 
-    ``to_run`` is False where artifacts are only built: what the device cannot run is no hole then.
+    ``delegates_of`` is None where artifacts are only built: what a device cannot run is no hole then.
     """
     _check_names(models)
     recipes, settings = spec.recipes(), spec.settings
@@ -33,8 +37,8 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
                     for threads in spec.threads:
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
                         reason = why_not_source(model, cell, recipes.get(variant))
-                        reason = reason or why_not(cell, recipes.get(variant), to_run=to_run)
-                        reason = reason or (why_not_shell(cell, settings) if to_run else None)
+                        reason = reason or why_not(cell, recipes.get(variant), delegates_of)
+                        reason = reason or (why_not_shell(cell, settings) if delegates_of else None)
                         if reason is None:
                             cells.append(cell)
                         else:
@@ -42,7 +46,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], *, to_run: bool = True)
     return Plan(cells=tuple(cells), holes=tuple(holes))
 
 
-def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) -> str | None:
+def why_not(cell: Cell, recipe: Recipe | None, delegates_of: DelegatesOf | None) -> str | None:
     """Return why ``cell`` cannot be, or None when it can be tried; ``recipe`` is None for a ready-made file."""
     if cell.delegate not in DELEGATES[cell.format]:
         allowed = ", ".join(d.value for d in DELEGATES[cell.format])
@@ -50,10 +54,9 @@ def why_not(cell: Cell, recipe: Recipe | None = None, *, to_run: bool = True) ->
     hole = why_not_build(recipe, cell.format, cell.backend) if recipe else None
     if hole is not None:
         return hole
-    kind = cell.device.partition(":")[0]
-    offered = DEVICE_DELEGATES.get(kind) if to_run else None
+    offered = delegates_of(cell.device) if delegates_of else None
     if offered is not None and cell.delegate not in offered:
-        return f"device {kind!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
+        return f"device {cell.device!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
     return None
 
 

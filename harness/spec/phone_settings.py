@@ -57,6 +57,16 @@ class PhoneSettings:
         """Return the program for files of ``format_``, None where none was given."""
         return next((binary for binary in self.binaries if binary.format is format_), None)
 
+    def changed(self) -> tuple[str, ...]:
+        """Return the spec keys whose value is not the default: of ``clocks``, ``cores``, ``runner`` and ``binary``."""
+        changes = {
+            "clocks": self.clocks is not Clocks.DEFAULT,
+            "cores": self.cores is not Cores.ANY,
+            "runner": self.runner is not PhoneRunner.APP,
+            "binary": bool(self.binaries),
+        }
+        return tuple(name for name, changed in changes.items() if changed)
+
 
 AS_IT_IS = PhoneSettings()
 

@@ -18,7 +18,7 @@ from harness import __version__
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.devices.registry import open_device
+from harness.devices.registry import delegates_of, open_device
 from harness.measure.cell import Job, launch_once
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
@@ -160,7 +160,7 @@ def _delegates(card: ModelCard, outcome: BuildOutcome) -> tuple[DelegateCapabili
 
 def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCapability:
     """Run the float artifact once on the delegate."""
-    state, detail = Capability.UNSUPPORTED, why_not(cell)
+    state, detail = Capability.UNSUPPORTED, why_not(cell, None, delegates_of)
     artifact = outcome.artifacts[cell.build]
     if artifact.manifest.state is ArtifactState.UNVERIFIED:
         state = Capability.BUILT

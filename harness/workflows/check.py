@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOrder
-from harness.devices.registry import DeviceKind, expand_devices, parse_device_key
+from harness.devices.registry import DEVICE_KINDS, delegates_of, expand_devices, kind_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, Plan
 from harness.plan.plan import make_plan
-from harness.spec.phone_settings import AS_IT_IS, check_binaries
+from harness.spec.phone_settings import PhoneSettings, check_binaries
 from harness.spec.spec import Spec
 
 
@@ -30,11 +30,8 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
 
     To run, what stands for the phones that are there (``android:all``) becomes a device each.
     """
-    kinds = {parse_device_key(device).kind for device in spec.device}
-    if spec.settings != AS_IT_IS and kinds != {DeviceKind.ANDROID}:
-        given = f"clocks {spec.clocks.value!r}, cores {spec.cores.value!r} and runner {spec.runner.value!r}"
-        msg = f"{given} are for phones: name android devices alone"
-        raise UsageError(msg)
+    for device in spec.device:
+        _check_settings(device, spec.settings)
     if to_run:
         check_binaries(spec.settings)
         spec = replace(spec, device=expand_devices(spec.device))
@@ -42,7 +39,19 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     cards = tuple(resolve(reference, options) for reference in spec.model)
     if spec.parts:
         cards = _with_parts(cards)
-    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, to_run=to_run))
+    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, delegates_of if to_run else None))
+
+
+def _check_settings(device: str, settings: PhoneSettings) -> None:
+    """Raise `UsageError` when a setting was changed that the kind of ``device`` does not have."""
+    foreign = [name for name in settings.changed() if name not in kind_of(device).settings]
+    if foreign:
+        kinds = [kind.name for kind in DEVICE_KINDS.values() if kind.settings.issuperset(foreign)]
+        msg = (
+            f"device {device!r} has no setting {', '.join(foreign)}; leave it out, "
+            f"or run on devices that have it: {', '.join(kinds)}"
+        )
+        raise UsageError(msg)
 
 
 def _with_parts(cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:

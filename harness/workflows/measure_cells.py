@@ -9,7 +9,7 @@ from harness.artifacts.sources.made_variant import find_varied
 from harness.errors import IncompleteError, UsageError
 from harness.measure.cell import Job, unmeasured
 from harness.measure.gate import Gate
-from harness.measure.parallel import Table, measure_jobs
+from harness.measure.parallel import Setup, measure_jobs
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell, Plan
 from harness.progress import Progress
@@ -102,11 +102,11 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
 
 def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
     """Run every job. Raises `IncompleteError` when some did not run, with the reasons."""
-    left = measure_jobs(jobs, Table(gates=gates, writer=writer, progress=progress))
-    pending = sum(lost.cells for lost in left)
+    losses = measure_jobs(jobs, Setup(gates=gates, sink=writer, progress=progress))
+    pending = sum(lost.cells for lost in losses)
     if not pending:
         return
-    told = [reason for lost in left for reason in (*lost.reasons, *lost.in_a_row[-1:])]
+    told = [reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:])]
     reasons = "; ".join(dict.fromkeys(told)) or "a device went away for a time"
     msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {how_to_resume(writer)}"
     raise IncompleteError(msg)

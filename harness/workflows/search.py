@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.artifacts.cache import Cache
+from harness.devices.registry import delegates_of
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Hole, Plan, make_cell
 from harness.plan.formats import DELEGATES
@@ -125,7 +126,7 @@ def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tu
     for recipe, format_ in pairs:
         delegate = (spec.delegate or DELEGATES[format_])[0]
         cell = make_cell(model, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
-        reason = why_not(cell, recipe)
+        reason = why_not(cell, recipe, delegates_of)
         if reason is None:
             cells.append(cell)
         else:

@@ -111,7 +111,7 @@ def test_the_reference_is_what_the_keras_model_gives(outcome: BuildOutcome, home
 )
 def test_what_a_keras_model_does_not_become_is_a_hole(home: Path, format_: Format, variant: str, words: str) -> None:
     spec = Spec(format=(format_,), variant=(variant,))
-    (hole,) = make_plan(spec, (card_of(home, "mine.keras"),)).holes
+    (hole,) = make_plan(spec, (card_of(home, "mine.keras"),), None).holes
     assert words in hole.reason
 
 

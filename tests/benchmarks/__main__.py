@@ -140,7 +140,7 @@ def outcome_of_all(folder: Path) -> BuildOutcome:
 
 def default_builds() -> list[Build]:
     """The sixteen builds of the default run."""
-    return list(make_plan(Spec(), (resolve("digits", ModelOptions()),)).builds)
+    return list(make_plan(Spec(), (resolve("digits", ModelOptions()),), None).builds)
 
 
 def start(folder: Path) -> None:

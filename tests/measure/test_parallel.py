@@ -14,7 +14,7 @@ from harness.devices.device import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
 from harness.measure.cell import Job
 from harness.measure.gate import Gate
-from harness.measure.parallel import Left, Table, measure_jobs
+from harness.measure.parallel import Losses, Setup, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.spec.profiles import ProfileName
@@ -78,8 +78,8 @@ def jobs(folder: Path, *devices: str, count: int = 3) -> list[Job]:
     ]
 
 
-def table(writer: RunWriter, devices: dict[str, Any]) -> Table:
-    return Table(gates={key: Gate(device) for key, device in devices.items()}, writer=writer, progress=Silent())
+def setup(writer: RunWriter, devices: dict[str, Any]) -> Setup:
+    return Setup(gates={key: Gate(device) for key, device in devices.items()}, sink=writer, progress=Silent())
 
 
 def lost(trouble: PhoneTrouble) -> PhoneError:
@@ -91,7 +91,7 @@ def test_phones_run_side_by_side_and_every_cell_once(tmp_path: Path) -> None:
     devices = {f"android:{name}": Meeting(barrier) for name in "abc"}
     work = jobs(tmp_path, *devices)
     with written(tmp_path / "results") as writer:
-        left = measure_jobs(work, table(writer, devices))
+        left = measure_jobs(work, setup(writer, devices))
     assert sorted(known(tmp_path / "results")) == sorted(item.cell.key for item in work)
     assert [lost.cells for lost in left] == [0, 0, 0]
 
@@ -100,7 +100,7 @@ def test_this_computer_runs_alone_before_the_phones(tmp_path: Path) -> None:
     devices = {key: Scripted(ok()) for key in ("android:a", "host", "android:b")}
     work = jobs(tmp_path, *devices, count=1)
     with written(tmp_path / "results") as writer:
-        measure_jobs(work, table(writer, devices))
+        measure_jobs(work, setup(writer, devices))
     assert known(tmp_path / "results")[0] == work[1].cell.key
 
 
@@ -108,7 +108,7 @@ def test_one_phone_keeps_the_order_of_the_plan(tmp_path: Path) -> None:
     devices = {key: Scripted(ok()) for key in ("android:a", "host")}
     work = jobs(tmp_path, *devices)
     with written(tmp_path / "results") as writer:
-        measure_jobs(work, table(writer, devices))
+        measure_jobs(work, setup(writer, devices))
     assert known(tmp_path / "results") == [item.cell.key for item in work]
 
 
@@ -119,7 +119,7 @@ def test_a_phone_that_goes_away_for_a_time_costs_the_cell_in_flight(tmp_path: Pa
     }
     work = jobs(tmp_path, *devices)
     with written(tmp_path / "results") as writer:
-        left = measure_jobs(work, table(writer, devices))
+        left = measure_jobs(work, setup(writer, devices))
     assert work[1].cell.key not in known(tmp_path / "results")
     assert len(known(tmp_path / "results")) == 5
     assert [lost.cells for lost in left] == [1, 0]
@@ -129,7 +129,7 @@ def test_a_phone_that_stays_away_is_given_up_and_the_other_goes_on(tmp_path: Pat
     gone = Failing(lambda _: lost(PhoneTrouble.GONE))
     devices = {"android:a": gone, "android:b": Scripted(ok())}
     with written(tmp_path / "results") as writer:
-        left = measure_jobs(jobs(tmp_path, *devices, count=5), table(writer, devices))
+        left = measure_jobs(jobs(tmp_path, *devices, count=5), setup(writer, devices))
     assert gone.pushes == 2
     assert [lost.cells for lost in left] == [5, 0]
     assert len(known(tmp_path / "results")) == 5
@@ -140,7 +140,7 @@ def test_what_concerns_one_cell_does_not_cost_the_phone(tmp_path: Path, trouble:
     phone = Failing(lambda push: lost(trouble) if push < 4 else None)
     work = jobs(tmp_path, "android:a", count=5)
     with written(tmp_path / "results") as writer:
-        (left,) = measure_jobs(work, table(writer, {"android:a": phone}))
+        (left,) = measure_jobs(work, setup(writer, {"android:a": phone}))
     assert (left.cells, list(left.reasons)) == (3, [f"it is {trouble.value}"])
     assert known(tmp_path / "results") == [item.cell.key for item in work[3:]]
 
@@ -154,13 +154,13 @@ def test_a_disk_that_is_full_ends_every_phone_at_once(tmp_path: Path) -> None:
 
     devices = {"android:a": Failing(fail), "android:b": waiting}
     with written(tmp_path / "results") as writer, pytest.raises(StoreError, match="no space for 1"):
-        measure_jobs(jobs(tmp_path, *devices), table(writer, devices))
+        measure_jobs(jobs(tmp_path, *devices), setup(writer, devices))
     assert waiting.cleaned.is_set()
     assert known(tmp_path / "results") == []
 
 
 def test_losses_in_a_row_are_those_since_the_last_cell_that_ran() -> None:
-    left = Left()
+    left = Losses()
     left.add(lost(PhoneTrouble.GONE))
     left.add(lost(PhoneTrouble.APP))
     assert (left.cells, left.in_a_row, list(left.reasons)) == (2, ["it is gone"], ["it is app"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.devices.registry import delegates_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Build, Plan
@@ -25,7 +26,7 @@ READY = replace(CARD, name="given", kind=SourceKind.READY, ready=Format.TFLITE)
 
 
 def plan(*models: ModelCard, **spec: Any) -> Plan:
-    return make_plan(Spec(**spec), models or (CARD,))
+    return make_plan(Spec(**spec), models or (CARD,), delegates_of)
 
 
 def test_the_default_is_every_format_and_variant_on_this_computer() -> None:
@@ -79,7 +80,7 @@ def test_the_delegate_decides_the_backend_of_pte_alone() -> None:
         (Format.PTL, Delegate.GPU, "fake", "ptl has no delegate 'gpu' (it has: cpu)"),
         (Format.PTE, Delegate.NNAPI, "host", "pte has no delegate 'nnapi' (it has: xnnpack, cpu, gpu, coreml)"),
         (Format.TFLITE, Delegate.GPU, "host", "device 'host' has no gpu (it has: cpu, xnnpack)"),
-        (Format.TFLITE, Delegate.NNAPI, "fake:low", "device 'fake' has no nnapi (it has: cpu, xnnpack, gpu)"),
+        (Format.TFLITE, Delegate.NNAPI, "fake:low", "device 'fake:low' has no nnapi (it has: cpu, xnnpack, gpu)"),
     ],
 )
 def test_what_does_not_combine_is_a_hole_with_a_reason(
@@ -119,5 +120,5 @@ def test_a_format_without_a_program_is_a_hole_of_the_shell_runner() -> None:
     assert {hole.reason for hole in made.holes} == {
         f"runner 'shell' was given no program for {name} (it has one for: pte)" for name in ("tflite", "onnx", "ptl")
     }
-    built = make_plan(Spec(**asked), (CARD,), to_run=False)
+    built = make_plan(Spec(**asked), (CARD,), None)
     assert built.holes == ()

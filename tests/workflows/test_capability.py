@@ -124,6 +124,6 @@ def test_the_doctor_ends_with_the_one_command(packages: tuple[tuple[str, str, st
 
 def test_the_extras_of_the_doctor_are_those_of_the_project() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    for extra, name, _ in doctor.PACKAGES:
+    for extra, name, _ in doctor.optional_packages():
         assert f"\n{extra} = [" in text
         assert re.search(rf'"{name}(\[\w+\])?(==|>=)', text), name

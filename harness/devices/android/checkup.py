@@ -11,12 +11,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from harness.devices.android.adb.cable import Cable
-from harness.devices.android.adb.server import choose_phone, ensure_server, list_phones, server_of
+from harness.devices.android.adb.server import choose_phone, ensure_server, list_phones, phone_key, server_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.apps import Apps
 from harness.devices.android.app.job import TOOL_S
@@ -25,31 +24,10 @@ from harness.devices.android.facts import PhoneFacts, check_facts, read_facts
 from harness.devices.android.hold.upkeep import check_unlocked
 from harness.devices.android.phone_store import FOLDER, PhoneStore
 from harness.devices.android.state import read_state
+from harness.devices.kind import CheckStep, Checkup, name_in
 from harness.errors import PhoneError, PhoneTrouble
 
 _TRIAL_BYTES = 8 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckStep:
-    """One step: its name, whether it went well, and what was found."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkup:
-    """All steps of the check of one phone; ``serial`` is empty when there is none to check."""
-
-    serial: str
-    steps: tuple[CheckStep, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step went well."""
-        return all(step.ok for step in self.steps)
 
 
 def check_phone(key: str, environment: Mapping[str, str] = os.environ) -> Checkup:
@@ -58,16 +36,17 @@ def check_phone(key: str, environment: Mapping[str, str] = os.environ) -> Checku
     server = server_of(environment)
     found = _step(steps, "adb server", lambda: f"version {ensure_server(server, environment)}, port {server.port}")
     if not found:
-        return Checkup(serial="", steps=tuple(steps))
+        return Checkup(key=key, serial="", steps=tuple(steps))
     serials: list[str] = []
 
     def choose() -> str:
-        serials.append(choose_phone(list_phones(server), key.partition(":")[2]).serial)
+        serials.append(choose_phone(list_phones(server), name_in(key) or "").serial)
         return serials[0]
 
     if _step(steps, "phone", choose):
         _check_cable(steps, Cable(server, serials[0]))
-    return Checkup(serial=serials[0] if serials else "", steps=tuple(steps))
+    serial = serials[0] if serials else ""
+    return Checkup(key=phone_key(serial) if serial else key, serial=serial, steps=tuple(steps))
 
 
 def _check_cable(steps: list[CheckStep], cable: Cable) -> None:

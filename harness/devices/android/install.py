@@ -1,31 +1,38 @@
-"""Installing runner apps on a phone outside of a run: each by itself, so that one that fails costs no other."""
+"""Installs runner apps on a phone outside a run. A failure costs only the app it concerns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from harness.devices.android.phone import open_android
-from harness.errors import PhoneError, PhoneTrouble
+from harness.devices.kind import InstalledRunner
+from harness.errors import PhoneError, UnknownNameError, UsageError
+from harness.runners.android.records import Runtime
+from harness.runners.android.store import built_apks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledApp:
-    """What became of one runtime's app: its version on the phone, or why it is not there."""
+def install_apps(key: str, runtimes: tuple[str, ...]) -> tuple[InstalledRunner, ...]:
+    """Install the apps of ``runtimes``, or every app that is built here, on the phone of ``key``.
 
-    runtime: str
-    version: str = ""
-    error: str = ""
-
-
-def install_apps(key: str, runtimes: tuple[str, ...]) -> tuple[InstalledApp, ...]:
-    """Install the apps of ``runtimes`` on the phone of ``key``. Raises `PhoneError` when the phone itself is unfit."""
-    done: list[InstalledApp] = []
+    Raises `UnknownNameError` for a runtime that does not exist, `UsageError` when no app is built, `PhoneError` when
+    the phone cannot take any.
+    """
+    names = _checked(runtimes) or tuple(runtime.value for runtime in built_apks())
+    if not names:
+        msg = "no runner APK has been built here; build them with: phonebench runner build android"
+        raise UsageError(msg)
+    installed: list[InstalledRunner] = []
     with open_android(key) as phone:
-        for runtime in runtimes:
+        for runtime in names:
             try:
-                done.append(InstalledApp(runtime=runtime, version=phone.install(runtime)))
+                installed.append(InstalledRunner(runtime=runtime, version=phone.install(runtime)))
             except PhoneError as error:
-                if error.trouble not in (PhoneTrouble.APP, PhoneTrouble.FULL):
+                if not error.one_cell:
                     raise
-                done.append(InstalledApp(runtime=runtime, error=str(error)))
-    return tuple(done)
+                installed.append(InstalledRunner(runtime=runtime, error=str(error)))
+    return tuple(installed)
+
+
+def _checked(runtimes: tuple[str, ...]) -> tuple[str, ...]:
+    for runtime in runtimes:
+        if runtime not in set(Runtime):
+            raise UnknownNameError(runtime, kind="runtime", allowed=[known.value for known in Runtime])
+    return tuple(dict.fromkeys(runtimes))

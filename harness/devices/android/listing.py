@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.link import Server
-from harness.devices.android.adb.server import READY, ListedPhone, ensure_server, list_phones, server_of
+from harness.devices.android.adb.server import READY, ListedPhone, ensure_server, list_phones, phone_key, server_of
 from harness.devices.android.advice import ADVICE
 from harness.devices.android.facts import check_facts, read_facts
 from harness.devices.android.state import PhoneState, read_state
@@ -41,7 +41,7 @@ def _look(server: Server, phone: ListedPhone) -> DeviceInfo:
     cable = Cable(server, phone.serial)
     try:
         facts = read_facts(cable, seconds=LOOK_S)
-        info = facts.info(f"android:{phone.serial}")
+        info = facts.info(phone_key(phone.serial))
         state = read_state(cable, seconds=LOOK_S)
     except PhoneError as error:
         return _silent(phone, error.trouble.value, error.trouble)
@@ -69,7 +69,7 @@ def _with(info: DeviceInfo, state: PhoneState, word: str, action: str) -> Device
 def _silent(phone: ListedPhone, word: str, trouble: PhoneTrouble) -> DeviceInfo:
     """What is known of a phone that does not answer: its name in the list."""
     return DeviceInfo(
-        key=f"android:{phone.serial}",
+        key=phone_key(phone.serial),
         kind="android",
         model=phone.model or "unknown",
         os="unknown",

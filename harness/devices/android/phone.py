@@ -29,6 +29,7 @@ from harness.devices.android.shell.shellrunner import ShellRunner
 from harness.devices.android.state import Watch, read_state, state_conditions
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
+from harness.devices.kind import name_in
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
@@ -48,7 +49,7 @@ LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore], Launcher]] = {
 @contextlib.contextmanager
 def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> Iterator[AndroidPhone]:
     """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` with the one next step."""
-    serial = key.partition(":")[2]
+    serial = name_in(key) or ""
     if serial == ALL:
         msg = f"{key!r} is every phone that is connected, and one is wanted here: name it, as android:SERIAL"
         raise UsageError(msg)

@@ -31,6 +31,7 @@ from pathlib import Path
 from harness import __version__
 from harness.devices.device import Execution
 from harness.devices.fake.figures import Script, play_latency, play_load_ns, play_memory, total_ns
+from harness.devices.kind import name_in
 from harness.devices.replies import believed, failed
 from harness.errors import DeviceError, UnknownNameError
 from harness.records.conditions import Condition, ConditionId
@@ -95,19 +96,22 @@ def open_fake(key: str = "fake") -> Iterator[FakePhone]:
 
 def check_fake_key(key: str) -> Character:
     """Return the character that ``key`` names. Raises `UnknownNameError`."""
-    _, colon, name = key.partition(":")
+    name = name_in(key)
+    if name is None:
+        return Character.HEALTHY
     names = [character.value for character in Character if character.value]
-    if (colon and not name) or name not in ("", *names):
+    if name not in names:
         raise UnknownNameError(name, kind="scripted phone", allowed=names, where=repr(key))
     return Character(name)
 
 
 def fake_info(key: str) -> DeviceInfo:
     """Return what the scripted phone of ``key`` says it is."""
+    name = name_in(key)
     return DeviceInfo(
         key=key,
         kind="fake",
-        model="scripted phone" if key == "fake" else f"scripted phone ({key.partition(':')[2]})",
+        model=f"scripted phone ({name})" if name else "scripted phone",
         os="simulated",
         cpu="simulated",
         cores=8,

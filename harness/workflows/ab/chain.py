@@ -15,7 +15,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
 from harness.artifacts.sources.made_variant import find_varied
 from harness.devices.device import Device
-from harness.devices.registry import open_device, parse_device_key
+from harness.devices.registry import delegates_of, kind_of, open_device
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
 from harness.measure.deploy import deploy_artifact
 from harness.measure.job import Job, Seen
@@ -81,7 +81,7 @@ def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunR
     when it fails on the device, `IncompleteError` when the device goes away, `InterruptedRunError` on Ctrl-C; what was
     measured by then is stored.
     """
-    parse_device_key(request.device)
+    kind_of(request.device)
     sides = _sides(request)
     spec = _spec_of(request, sides)
     plan = Plan(cells=(sides[0].cell, sides[1].cell), holes=())
@@ -131,7 +131,7 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
     spec = make_spec(values, where=repr(reference.text))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     card = resolve(reference.model, options)
-    plan = make_plan(spec, (card,))
+    plan = make_plan(spec, (card,), delegates_of)
     if not plan.cells:
         msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
         raise UsageError(msg)

@@ -26,7 +26,7 @@ from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.errors import PhoneError
 from harness.measure.cell import Job
 from harness.measure.gate import Gate
-from harness.measure.parallel import Table, measure_jobs
+from harness.measure.parallel import Setup, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
 from harness.records.measurement import CellStatus, Measurement
@@ -118,7 +118,7 @@ def _measure(work: list[Job], phones: list[VirtualPhone], server: AdbServer, apk
             if opened is not None:
                 gates[_key(phone)] = Gate(opened)
         now = [item for item in work if item.cell.device in gates]
-        measure_jobs(now, Table(gates=gates, writer=writer, progress=Silent()))
+        measure_jobs(now, Setup(gates=gates, sink=writer, progress=Silent()))
 
 
 def _opened(stack: ExitStack, cable: Cable, key: str, options: PhoneOptions) -> AndroidPhone | None:

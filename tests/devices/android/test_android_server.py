@@ -7,7 +7,6 @@ import pytest
 from harness.devices.android.adb.link import Server, refusal
 from harness.devices.android.adb.server import (
     ListedPhone,
-    advice_for,
     choose_phone,
     expand_key,
     parse_phones,
@@ -51,7 +50,6 @@ def test_a_phone_in_a_bad_state_is_refused_with_the_one_action(state: str, troub
     with pytest.raises(PhoneError, match=action) as caught:
         choose_phone((phone,), "")
     assert caught.value.trouble is trouble
-    assert action in advice_for(phone)
 
 
 def test_no_phone_and_several_phones_are_told_apart() -> None:

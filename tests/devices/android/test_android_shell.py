@@ -237,4 +237,4 @@ def test_a_run_through_the_shell_says_so_in_all_it_writes(
     missing = phonebench(*asked, "--runner", "shell", "--binary", "pte=gone")
     assert (missing.code, "there is no program 'gone' for pte" in missing.err) == (2, True)
     elsewhere = phonebench("run", "--device", "host", "--runner", "shell", "--binary", f"pte={program}")
-    assert (elsewhere.code, "are for phones: name android devices alone" in elsewhere.err) == (2, True)
+    assert (elsewhere.code, "device 'host' has no setting runner, binary" in elsewhere.err) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.link import Server
-from harness.devices.android.adb.server import wait_listed
+from harness.devices.android.adb.server import list_phones
 from harness.devices.android.phone_store import FOLDER, RESERVE_BYTES, PhoneStore
 from harness.errors import PhoneError, PhoneTrouble
 from tests.vphone.phone import VirtualPhone
@@ -146,6 +147,8 @@ def test_a_phone_that_gets_full_while_a_file_comes_in_says_so(
 
 def back(cable: Cable) -> None:
     """Wait until the phone answers again."""
-
-    assert wait_listed(cable.server, cable.serial, 10)
+    ends_at = time.monotonic() + 10
+    while not any(phone.serial == cable.serial and phone.trouble is None for phone in list_phones(cable.server)):
+        assert time.monotonic() < ends_at
+        time.sleep(0.1)
     cable.run("true")

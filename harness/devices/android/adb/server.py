@@ -10,13 +10,13 @@ import os
 import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.devices.android.adb.deadline import within
 from harness.devices.android.adb.link import Link, Server
-from harness.devices.android.advice import ADVICE, named, phone_error
+from harness.devices.android.advice import named, phone_error
+from harness.devices.kind import name_in
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 
 # Our own name comes before adb's usual one, for a server of phonebench's own beside that of other tools.
@@ -133,8 +133,8 @@ def expand_key(key: str, server: Server | None = None) -> tuple[str, ...]:
     A run is stored under the phones that it was made on, so that going on with it never means another one. Of all
     phones those that cannot be used now are left out. Raises `PhoneError` when there is none to use.
     """
-    kind, _, name = key.partition(":")
-    if name not in ("", ALL):
+    name = name_in(key)
+    if name not in (None, ALL):
         return (key,)
     where = server or server_of()
     ensure_server(where)
@@ -144,33 +144,18 @@ def expand_key(key: str, server: Server | None = None) -> tuple[str, ...]:
         phones = ready or (choose_phone(phones[:1], ""),)
     else:
         phones = (choose_phone(phones, ""),)
-    return tuple(f"{kind}:{phone.serial}" for phone in phones)
+    return tuple(phone_key(phone.serial) for phone in phones)
 
 
-def advice_for(phone: ListedPhone) -> str:
-    """Return the one action that mends a phone, empty when it needs none."""
-    return "" if phone.trouble is None else ADVICE[phone.trouble]
+def phone_key(serial: str) -> str:
+    """Return the device key of a phone, which `name_in` takes apart again."""
+    return f"android:{serial}"
 
 
 def reconnect(server: Server, serial: str) -> None:
     """Ask the server to open its connection to a phone anew, which cures some that hang. Raises `PhoneError`."""
     with Link(server, within(ASK_S), serial=serial, purpose="reconnect") as link:
         link.request(f"host-serial:{serial}:reconnect")
-
-
-def wait_listed(server: Server, serial: str, seconds: float) -> bool:
-    """Wait until the server lists a phone as ready; False when the time is up. A server that is away counts as none."""
-    ends_at = time.monotonic() + seconds
-    while True:
-        try:
-            if any(phone.serial == serial and phone.trouble is None for phone in list_phones(server)):
-                return True
-        except PhoneError:
-            # The server may be starting anew, because another program ended it.
-            pass
-        if time.monotonic() >= ends_at:
-            return False
-        time.sleep(0.1)
 
 
 def _ask(server: Server, service: str) -> str:

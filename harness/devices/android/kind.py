@@ -1,0 +1,77 @@
+"""Device kind ``android``: phones that an adb server knows."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
+from harness.errors import DeviceError
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
+    from harness.records.device import DeviceInfo
+    from harness.spec.phone_settings import PhoneSettings
+    from harness.wire import Delegate
+
+
+def _check_key(key: str) -> None:
+    name = name_in(key)
+    if name is not None and not name.strip():
+        msg = f"device {key!r} has no serial: write 'android' for the only phone, or 'android:SERIAL'"
+        raise DeviceError(msg)
+
+
+def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:
+    from harness.devices.android.phone import open_android
+
+    return open_android(key, settings)
+
+
+def _infos() -> tuple[DeviceInfo, ...]:
+    from harness.devices.android.listing import phone_infos
+
+    return phone_infos()
+
+
+def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  a phone is asked only when it is opened
+    from harness.wire import Delegate
+
+    return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI
+
+
+def _expand(key: str) -> tuple[str, ...]:
+    from harness.devices.android.adb.server import expand_key
+
+    return expand_key(key)
+
+
+def _checkup(key: str) -> Checkup:
+    from harness.devices.android.checkup import check_phone
+
+    return check_phone(key)
+
+
+def _install_runners(key: str, runtimes: tuple[str, ...]) -> tuple[InstalledRunner, ...]:
+    from harness.devices.android.install import install_apps
+
+    return install_apps(key, runtimes)
+
+
+ANDROID = DeviceKind(
+    name="android",
+    examples=("android", "android:SERIAL"),
+    group_examples=("android:all",),
+    check_key=_check_key,
+    open=_open,
+    infos=_infos,
+    absent="No phone is connected.",
+    delegates=_delegates,
+    expand=_expand,
+    # Every phone has a processor of its own; the work left to this computer is to wait for them.
+    concurrent=True,
+    settings=frozenset({"clocks", "cores", "runner", "binary"}),
+    packages=(("android", "adbutils", "Android phones"),),
+    checkup=_checkup,
+    install_runners=_install_runners,
+)

@@ -1,0 +1,49 @@
+"""Device kind ``host``: this computer."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from harness.devices.kind import DeviceKind, name_in
+from harness.errors import DeviceError
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
+    from harness.records.device import DeviceInfo
+    from harness.spec.phone_settings import PhoneSettings
+    from harness.wire import Delegate
+
+
+def _check_key(key: str) -> None:
+    if name_in(key) is not None:
+        msg = f"device {key!r} does not exist: there is only one host; write 'host'"
+        raise DeviceError(msg)
+
+
+def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  nothing to set
+    from harness.devices.host.host import open_host
+
+    return open_host(key)
+
+
+def _infos() -> tuple[DeviceInfo, ...]:
+    from harness.devices.host.facts import host_info
+
+    return (host_info(),)
+
+
+def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  there is one host
+    from harness.wire import Delegate
+
+    return Delegate.CPU, Delegate.XNNPACK
+
+
+HOST = DeviceKind(
+    name="host",
+    examples=("host",),
+    check_key=_check_key,
+    open=_open,
+    infos=_infos,
+    delegates=_delegates,
+)
