@@ -9,7 +9,7 @@ import msgspec
 from harness.artifacts.build import BuildOutcome
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.errors import BuildError
-from harness.report import units
+from harness.records import units
 
 
 def build_rows(outcome: BuildOutcome) -> list[tuple[str, ...]]:

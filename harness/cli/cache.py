@@ -17,7 +17,7 @@ from harness.cli.options import CACHE_HELP, cache_folder, json_option
 def cache(clear: bool, cache_dir: Path | None, as_json: bool) -> None:
     """Show what the cache of artifacts holds, or empty it."""
     from harness.artifacts.cache import Cache
-    from harness.report import units
+    from harness.records import units
 
     store = Cache(cache_folder(cache_dir))
     usage = store.clear() if clear else store.usage()

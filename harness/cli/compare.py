@@ -11,7 +11,7 @@ from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, results_option
 
 if TYPE_CHECKING:
-    from harness.compare.metrics import Margins
+    pass
 
 undecided_option = click.option(
     "--fail-on-undecided", is_flag=True, help="Exit with 15 when nothing regressed but something is undecided."
@@ -56,12 +56,12 @@ def compare(
     A run is an id, a unique prefix of one, a path, or latest. Exit code 10: something regressed.
     """
     from harness.cli.exit_codes import verdict_code
-    from harness.compare.metrics import Margins
     from harness.compare.runs import compare_runs
     from harness.compare.words import COLUMNS, comparison_json, comparison_rows
+    from harness.records.metrics import ACCURACY, LATENCY
     from harness.store.reader import load_run
 
-    margins: Margins = Margins(latency=margin / 100, accuracy=accuracy_margin / 100)
+    margins = {LATENCY.name: margin / 100, ACCURACY.name: accuracy_margin / 100}
     comparison = compare_runs(load_run(results, run_a), load_run(results, run_b), margins)
     if as_json:
         print_json(comparison_json(comparison))

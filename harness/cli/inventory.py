@@ -71,7 +71,7 @@ def devices(as_json: bool) -> None:
     import msgspec
 
     from harness.devices.registry import list_devices
-    from harness.report import units
+    from harness.records import units
 
     listings = list_devices()
     infos = [info for listing in listings for info in listing.infos]

@@ -126,7 +126,7 @@ def _key(given: dict[str, Any], tools: Toolbox) -> SigningKey:
 def _show(built: list[BuiltApk], failed: list[str], *, as_json: bool) -> None:
     import msgspec
 
-    from harness.report import units
+    from harness.records import units
 
     if as_json:
         apks = [msgspec.to_builtins(apk.facts) | {"path": str(apk.path)} for apk in built]

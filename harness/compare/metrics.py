@@ -1,17 +1,18 @@
-"""One rule a metric: how two measurements of like cells become a verdict.
+"""How two measurements of like cells become a verdict: one function per `ComparisonKind`.
 
-The one decision: latency and load time by launches and an interval, accuracy and scores by the same inputs, memory and
-size by a tolerance, because they hardly vary. What cannot carry a claim is ``undecided`` and says why.
+Times are compared by launches and an interval, accuracy and scores input by input. Memory and size hardly vary, so a
+tolerance is enough. What cannot support a claim is ``undecided``, with the reason.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading
 from harness.spec.profiles import PROFILES
 from harness.stats.bootstrap import mean_interval
 from harness.stats.pairs import Effect, group_effect
@@ -19,27 +20,20 @@ from harness.stats.proportions import bits_to_correct, compare_correct, non_infe
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
 
 SIGNIFICANT = 0.05
-# Memory is the highest of the launches; of fewer than this the highest says little.
-MEMORY_LAUNCHES = 3
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margins:
-    """Changes that matter: of latency, relative; of accuracy, in shares (0.01 is one point)."""
-
-    latency: float = METRICS[Metric.LATENCY].relative_tolerance
-    accuracy: float = METRICS[Metric.ACCURACY].absolute_tolerance
+# The change that matters, by metric name, on the scale of the comparison; other metrics use their row's tolerance.
+Margins = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricComparison:
-    """One metric of one cell: both figures in the unit of `harness.records.metrics`, the verdict, and what it rests on.
+    """One metric of one cell: both values in the unit of `harness.records.metrics`, the verdict, and its basis.
 
-    ``change`` and its 95 % interval are relative (0.03 = B is 3 % more), for accuracy a difference of shares; ``low``
-    and ``high`` are None where a figure carries no interval. ``margin`` is on the same scale.
+    ``change`` and its 95 % interval are relative (0.03 = B is 3 % more); for accuracy and scores they are differences.
+    ``low`` and ``high`` are None for a metric without an interval. ``margin`` is on the same scale.
     """
 
-    metric: Metric
+    metric: str
     verdict: Verdict
     a: float
     b: float
@@ -52,59 +46,79 @@ class MetricComparison:
     reason: str | None = None
 
 
-def compare_metrics(cell: Cell, a: Measurement, b: Measurement, margins: Margins) -> tuple[MetricComparison, ...]:
-    """Compare every metric that both measurements have; raises nothing for what one of them lacks."""
-    found = (
-        _latency(cell, a, b, margins),
-        _load(cell, a, b),
-        _memory(a, b),
-        _size(a, b),
-        _accuracy(a, b, margins),
-        _scores(a, b),
-    )
-    return tuple(one for one in found if one is not None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two readings of one metric. ``margin`` is None where the metric's own tolerance applies."""
+
+    metric: Metric
+    cell: Cell
+    a: Reading
+    b: Reading
+    margin: float | None
+
+    def comparison(self, *, change: float, margin: float) -> MetricComparison:
+        """Return a comparison that is still undecided."""
+        return MetricComparison(
+            metric=self.metric.name,
+            verdict=Verdict.UNDECIDED,
+            a=self.a.value,
+            b=self.b.value,
+            change=change,
+            margin=margin,
+        )
+
+    @property
+    def relative_change(self) -> float:
+        """Return B over A less 1, 0 where A is 0."""
+        return self.b.value / self.a.value - 1 if self.a.value else 0.0
 
 
-def _latency(cell: Cell, a: Measurement, b: Measurement, margins: Margins) -> MetricComparison | None:
-    if a.latency is None or b.latency is None:
-        return None
-    sides = [[la.median_ns for la in m.launches if not la.tainted] for m in (a, b)]
-    medians = a.latency.median_ns, b.latency.median_ns
-    found = _by_launches(Metric.LATENCY, medians, sides, margins.latency)
-    tainted = a.latency.tainted or b.latency.tainted
-    return (
-        _without_claim(found, "no launch was good: the device throttled on every try")
-        if tainted
-        else (_held_to_profile(found, cell, min(len(s) for s in sides)))
-    )
+def compare_metrics(
+    cell: Cell, a: Measurement, b: Measurement, margins: Margins | None = None
+) -> tuple[MetricComparison, ...]:
+    """Compare every metric that both measurements have."""
+    compared: list[MetricComparison] = []
+    for metric in METRICS.values():
+        readings = metric.read(a), metric.read(b)
+        if readings[0] is None or readings[1] is None:
+            continue
+        pair = _Pair(metric=metric, cell=cell, a=readings[0], b=readings[1], margin=(margins or {}).get(metric.name))
+        comparison = _KINDS[metric.comparison](pair)
+        compared += [comparison] if comparison else []
+    return tuple(compared)
 
 
-def _load(cell: Cell, a: Measurement, b: Measurement) -> MetricComparison | None:
-    if a.load is None or b.load is None:
-        return None
-    sides = [[la.load_ns for la in m.launches if not la.tainted] for m in (a, b)]
-    margin = METRICS[Metric.LOAD_TIME].relative_tolerance
-    found = _by_launches(Metric.LOAD_TIME, (a.load.first_ns, b.load.first_ns), sides, margin)
-    return _held_to_profile(found, cell, min(len(s) for s in sides))
+def _by_launches(pair: _Pair) -> MetricComparison:
+    """The ratio between two groups of launches, as far as the launches and the profile support a claim."""
+    comparison = _ratio_of_launches(pair)
+    if pair.a.tainted or pair.b.tainted:
+        return _without_claim(comparison, "no launch was good: the device throttled on every try")
+    launches = min(len(pair.a.launches), len(pair.b.launches))
+    claims_from = PROFILES[pair.cell.profile].claims_from
+    profile = pair.cell.profile.value
+    if claims_from is None:
+        return _without_claim(comparison, f"profile {profile!r} is indicative: measure with --profile standard")
+    if launches < claims_from:
+        reason = f"profile {profile!r} supports a claim from {claims_from} good launches per side; there are {launches}"
+        return _without_claim(comparison, reason)
+    return comparison
 
 
-def _by_launches(
-    metric: Metric, figures: tuple[float, float], sides: list[list[int]], margin: float
-) -> MetricComparison:
-    """The ratio between two groups of launches with Welch's interval on the logarithm."""
-    a, b = figures
-    blank = MetricComparison(
-        metric=metric, verdict=Verdict.UNDECIDED, a=a, b=b, change=b / a - 1 if a else 0.0, margin=margin
-    )
+def _ratio_of_launches(pair: _Pair) -> MetricComparison:
+    """Welch's interval on the logarithm."""
+    margin = pair.metric.relative_tolerance if pair.margin is None else pair.margin
+    undecided = pair.comparison(change=pair.relative_change, margin=margin)
+    sides = pair.a.launches, pair.b.launches
     if any(value <= 0 for side in sides for value in side):
-        return replace(blank, reason="a launch has a time of 0 or below: its clock cannot be believed")
+        return replace(undecided, reason="a launch has a time of 0 or below: its clock cannot be trusted")
     effect = group_effect(*[[math.log(value) for value in side] for side in sides])
     if effect is None:
-        return replace(blank, reason=f"{len(sides[0])} and {len(sides[1])} launches: an interval needs two a side")
+        counts = f"{len(sides[0])} and {len(sides[1])} launches"
+        return replace(undecided, reason=f"{counts}: an interval needs at least two per side")
     span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
     return replace(
-        blank,
-        verdict=decide(span, log_margin(margin)),
+        undecided,
+        verdict=decide(span, log_margin(margin), higher_is_better=pair.metric.higher_is_better),
         change=math.expm1(effect.estimate),
         low=math.expm1(effect.low),
         high=math.expm1(effect.high),
@@ -113,82 +127,54 @@ def _by_launches(
     )
 
 
-def _held_to_profile(found: MetricComparison, cell: Cell, launches: int) -> MetricComparison:
-    claims = PROFILES[cell.profile].claims_from
-    if claims is None:
-        return _without_claim(found, f"profile {cell.profile.value!r} is indicative: measure with --profile standard")
-    if launches < claims:
-        needed = f"profile {cell.profile.value!r} supports a claim from {claims} good launches a side on"
-        return _without_claim(found, f"{needed}, there are {launches}")
-    return found
+def _without_claim(comparison: MetricComparison, reason: str) -> MetricComparison:
+    return replace(comparison, verdict=Verdict.UNDECIDED, reason=comparison.reason or reason)
 
 
-def _without_claim(found: MetricComparison, reason: str) -> MetricComparison:
-    return replace(found, verdict=Verdict.UNDECIDED, reason=found.reason or reason)
-
-
-def _memory(a: Measurement, b: Measurement) -> MetricComparison | None:
-    if a.memory is None or b.memory is None:
-        return None
-    facts = METRICS[Metric.PEAK_MEMORY]
-    sides = [m.peak_bytes if m.peak_bytes is not None else m.steady_bytes for m in (a.memory, b.memory)]
-    grown = [side - m.baseline_bytes for side, m in zip(sides, (a.memory, b.memory), strict=True)]
-    found = _by_size(Metric.PEAK_MEMORY, grown[0], grown[1])
-    if a.memory.definition != b.memory.definition or (a.memory.peak_bytes is None) != (b.memory.peak_bytes is None):
-        return replace(found, verdict=Verdict.NOT_COMPARABLE, reason="memory was read by unlike definitions")
-    # The tolerance is of what the process holds, not of its growth, which may be tiny.
+def _by_tolerance(pair: _Pair) -> MetricComparison:
+    metric, a, b = pair.metric, pair.a, pair.b
+    comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
+    if a.definition != b.definition or a.stand_in is not b.stand_in:
+        reason = f"the two runs define {metric.label} differently"
+        return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
+    before, after = a.value, b.value
+    if a.held is not None:
+        before, after = a.held, a.held + (after - before)
     verdict = by_tolerance(
-        sides[0], sides[0] + grown[1] - grown[0], relative=facts.relative_tolerance, absolute=facts.absolute_tolerance
+        before,
+        after,
+        relative=metric.relative_tolerance,
+        absolute=metric.absolute_tolerance,
+        higher_is_better=metric.higher_is_better,
     )
-    few = min(len(m.launches) for m in (a, b)) < MEMORY_LAUNCHES
-    if few and verdict is not Verdict.EQUIVALENT:
-        return replace(found, verdict=Verdict.UNDECIDED, reason=f"memory needs {MEMORY_LAUNCHES} launches a side")
-    return replace(found, verdict=verdict)
+    if min(a.count, b.count) < metric.least_launches and verdict is not Verdict.EQUIVALENT:
+        return replace(comparison, reason=f"{metric.label} needs {metric.least_launches} launches per side")
+    return replace(comparison, verdict=verdict)
 
 
-def _size(a: Measurement, b: Measurement) -> MetricComparison | None:
-    if a.artifact is None or b.artifact is None:
+def _by_answers(pair: _Pair) -> MetricComparison | None:
+    """Exact McNemar on the same inputs, and non-inferiority. The comparison keys ensure that the inputs are the same.
+
+    Returns None for different counts of inputs.
+    """
+    a, b = pair.a, pair.b
+    if a.count != b.count:
         return None
-    return _by_size(Metric.SIZE, a.artifact.bytes, b.artifact.bytes)
-
-
-def _by_size(metric: Metric, a: int, b: int) -> MetricComparison:
-    facts = METRICS[metric]
-    return MetricComparison(
-        metric=metric,
-        verdict=by_tolerance(a, b, relative=facts.relative_tolerance, absolute=facts.absolute_tolerance),
-        a=a,
-        b=b,
-        change=b / a - 1 if a else 0.0,
-        margin=facts.relative_tolerance,
-    )
-
-
-def _accuracy(a: Measurement, b: Measurement, margins: Margins) -> MetricComparison | None:
-    """Exact McNemar on the same inputs, and non-inferiority; the keys have seen to it that the inputs are the same."""
-    if a.accuracy is None or b.accuracy is None or a.accuracy.count != b.accuracy.count:
-        return None
-    blank = MetricComparison(
-        metric=Metric.ACCURACY,
-        verdict=Verdict.NOT_COMPARABLE,
-        a=a.accuracy.value,
-        b=b.accuracy.value,
-        change=b.accuracy.value - a.accuracy.value,
-        margin=margins.accuracy,
-    )
+    margin = pair.metric.absolute_tolerance if pair.margin is None else pair.margin
+    comparison = pair.comparison(change=b.value - a.value, margin=margin)
     try:
-        right = [bits_to_correct(m.correct_bits, m.count) for m in (a.accuracy, b.accuracy)]
+        right = [bits_to_correct(reading.correct_bits, reading.count) for reading in (a, b)]
     except ValueError as error:
-        return replace(blank, reason=str(error))
+        return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=str(error))
     paired = compare_correct(right[0], right[1])
-    sure = paired.p_value < SIGNIFICANT
-    if non_inferior(paired, margins.accuracy):
-        better = sure and paired.difference > 0 and paired.high >= margins.accuracy
+    significant = paired.p_value < SIGNIFICANT
+    if non_inferior(paired, margin):
+        better = significant and paired.difference > 0 and paired.high >= margin
         verdict = Verdict.IMPROVED if better else Verdict.EQUIVALENT
     else:
-        verdict = Verdict.REGRESSED if sure and paired.difference < 0 else Verdict.UNDECIDED
+        verdict = Verdict.REGRESSED if significant and paired.difference < 0 else Verdict.UNDECIDED
     return replace(
-        blank,
+        comparison,
         verdict=verdict,
         change=paired.difference,
         low=paired.low,
@@ -198,22 +184,31 @@ def _accuracy(a: Measurement, b: Measurement, margins: Margins) -> MetricCompari
     )
 
 
-def _scores(a: Measurement, b: Measurement) -> MetricComparison | None:
-    """The metric of the model's folder: bootstrap of the differences, input by input."""
-    if a.scores is None or b.scores is None or a.scores.metric != b.scores.metric or a.scores.count != b.scores.count:
+def _by_scores(pair: _Pair) -> MetricComparison | None:
+    """Bootstrap of the differences, input by input; None for different counts of inputs or different scales."""
+    metric, a, b = pair.metric, pair.a, pair.b
+    if a.scale != b.scale or a.count != b.count:
         return None
-    differences = [y - x for x, y in zip(a.scores.scores, b.scores.scores, strict=True)]
+    differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
     low, high = mean_interval(differences)
     mean = sum(differences) / len(differences)
-    margin = METRICS[Metric.SCORE].relative_tolerance * abs(a.scores.value) or METRICS[Metric.SCORE].relative_tolerance
-    return MetricComparison(
-        metric=Metric.SCORE,
-        verdict=decide(Span(estimate=mean, low=low, high=high), margin, higher_is_better=True),
-        a=a.scores.value,
-        b=b.scores.value,
-        change=mean,
-        margin=margin,
+    margin = metric.relative_tolerance * abs(a.value) or metric.relative_tolerance
+    span = Span(estimate=mean, low=low, high=high)
+    return replace(
+        pair.comparison(change=mean, margin=margin),
+        verdict=decide(span, margin, higher_is_better=metric.higher_is_better),
         low=low,
         high=high,
-        reason=f"{a.scores.metric} of the model's folder, {a.scores.count} inputs",
+        reason=f"{a.scale} of the model's folder, {a.count} inputs",
     )
+
+
+_KINDS: dict[ComparisonKind, Callable[[_Pair], MetricComparison | None]] = {
+    ComparisonKind.LAUNCHES: _by_launches,
+    ComparisonKind.TOLERANCE: _by_tolerance,
+    ComparisonKind.ANSWERS: _by_answers,
+    ComparisonKind.SCORES: _by_scores,
+}
+
+# Kinds whose change is a difference on the metric's own scale; that of the others is relative.
+ABSOLUTE_KINDS = frozenset({ComparisonKind.ANSWERS, ComparisonKind.SCORES})

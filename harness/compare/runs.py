@@ -13,7 +13,6 @@ from harness.compare.keys import KeyDifference, comparison_keys, differing_keys
 from harness.compare.metrics import Margins, MetricComparison, compare_metrics
 from harness.plan.cells import Cell
 from harness.records.measurement import CellStatus, Measurement
-from harness.records.metrics import Metric
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
@@ -51,7 +50,7 @@ class Comparison:
 def compare_runs(a: RunRecord, b: RunRecord, margins: Margins | None = None) -> Comparison:
     """Compare every cell of ``a`` with its like in ``b``. Works from what is stored; needs no raw replies."""
     pairs, only_a, only_b = _pair(a, b)
-    cells = [_compare((a, cell_a), (b, cell_b), margins or Margins()) for cell_a, cell_b in pairs]
+    cells = [_compare((a, cell_a), (b, cell_b), margins) for cell_a, cell_b in pairs]
     return Comparison(
         run_a=a.head.id, run_b=b.head.id, cells=_corrected(cells), only_a=tuple(only_a), only_b=tuple(only_b)
     )
@@ -87,7 +86,7 @@ def _what(cell: Cell) -> tuple[str, str, str]:
     return cell.model, cell.variant, cell.format.value
 
 
-def _compare(a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Margins) -> CellComparison:
+def _compare(a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Margins | None) -> CellComparison:
     cell = a[1]
     found = [_measured(run, c) for run, c in (a, b)]
     first, second = found
@@ -116,7 +115,7 @@ def _statuses(found: list[Measurement | None]) -> str:
 
 def _corrected(cells: list[CellComparison]) -> tuple[CellComparison, ...]:
     """Take back the calls that do not stand when all tests of one metric in this comparison are one family."""
-    families: dict[Metric, list[float]] = {}
+    families: dict[str, list[float]] = {}
     for found in (m for cell in cells for m in cell.metrics if m.p_value is not None):
         families.setdefault(found.metric, []).append(found.p_value or 0.0)
     stands = {metric: iter(benjamini_hochberg(tests)) for metric, tests in families.items()}

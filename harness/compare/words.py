@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from harness.compare.metrics import MetricComparison
+from harness.compare.metrics import ABSOLUTE_KINDS, MetricComparison
 from harness.compare.runs import CellComparison, Comparison
-from harness.records.metrics import MIB, Metric
+from harness.records.metrics import metric_named
 
 # 1 (2026-11): the first.
 SCHEMA = 1
@@ -17,7 +17,7 @@ COLUMNS = ("cell", "metric", "A", "B", "change", "95 % interval", "verdict", "")
 
 
 def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Return one row a metric of each cell, one for a cell that is not comparable, and one for each left over."""
+    """Return one row per metric of each cell, and one for each cell that is not comparable or in one run only."""
     rows = [row for cell in comparison.cells for row in _cell_rows(cell)]
     for run, keys in (("A", comparison.only_a), ("B", comparison.only_b)):
         rows += [(key, "", "", "", "", "", "", f"only in {run}") for key in keys]
@@ -32,41 +32,27 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 def _cell_rows(cell: CellComparison) -> list[tuple[str, ...]]:
     if not cell.metrics:
-        differs = "; ".join(f"{d.key}: {d.a!r} and {d.b!r}" for d in cell.differing)
-        return [(cell.key, "", "", "", "", "", cell.verdict.value, differs or cell.reason or "")]
+        differences = "; ".join(f"{d.key}: {d.a!r} and {d.b!r}" for d in cell.differing)
+        return [(cell.key, "", "", "", "", "", cell.verdict.value, differences or cell.reason or "")]
     return [(cell.key if i == 0 else "", *_metric_row(m)) for i, m in enumerate(cell.metrics)]
 
 
-def _metric_row(found: MetricComparison) -> tuple[str, ...]:
-    absolute = found.metric in (Metric.ACCURACY, Metric.SCORE)
-    show = _points if found.metric is Metric.ACCURACY else _plain if absolute else _percent
-    interval = "" if found.low is None or found.high is None else f"{show(found.low)} to {show(found.high)}"
-    figures = _figure(found.metric, found.a), _figure(found.metric, found.b)
-    metric = found.metric.value.replace("_", " ")
-    return (metric, *figures, show(found.change), interval, found.verdict.value, found.reason or "")
-
-
-def _figure(metric: Metric, value: float) -> str:
-    match metric:
-        case Metric.LATENCY | Metric.LOAD_TIME:
-            return f"{value / 1e6:.4g} ms"
-        case Metric.PEAK_MEMORY:
-            return f"+{value / MIB:.2f} MiB"
-        case Metric.SIZE:
-            return f"{value:,.0f} B"
-        case Metric.ACCURACY:
-            return f"{100 * value:.2f} %"
-        case _:
-            return f"{value:.4g}"
+def _metric_row(comparison: MetricComparison) -> tuple[str, ...]:
+    metric = metric_named(comparison.metric)
+    change = metric.formatter.difference if metric.comparison in ABSOLUTE_KINDS else _percent
+    interval = ""
+    if comparison.low is not None and comparison.high is not None:
+        interval = f"{change(comparison.low)} to {change(comparison.high)}"
+    return (
+        metric.label,
+        metric.formatter.exact(comparison.a),
+        metric.formatter.exact(comparison.b),
+        change(comparison.change),
+        interval,
+        comparison.verdict.value,
+        comparison.reason or "",
+    )
 
 
 def _percent(value: float) -> str:
     return f"{100 * value:+.1f} %"
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.2f} pts"
-
-
-def _plain(value: float) -> str:
-    return f"{value:+.4g}"

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from statistics import fmean, median
 
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts, Series, series_name
 from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import HEADLINE, METRICS, Metric
 from harness.store.records import RunRecord
 
 SERIAL_HASH_LENGTH = 16
@@ -52,7 +51,6 @@ def entries_of(run: RunRecord) -> tuple[Entry, ...]:
 
 def make_series(cell: Cell, metric: Metric) -> Series:
     """Return the series of one metric of one cell."""
-    facts = METRICS[metric]
     return Series(
         name=series_name(cell, metric),
         cell=cell.key,
@@ -63,9 +61,9 @@ def make_series(cell: Cell, metric: Metric) -> Series:
         threads=cell.threads,
         device=cell.device,
         profile=cell.profile.value,
-        metric=metric,
-        unit=facts.unit,
-        polarity=facts.polarity.value,
+        metric=metric.name,
+        unit=metric.unit,
+        polarity=metric.polarity.value,
     )
 
 
@@ -76,13 +74,13 @@ def serial_hash(device: str) -> str:
 
 def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[Entry]:
     status = _STATUS[measurement.status]
-    figures = _figures(measurement) if status is NightStatus.OK else {Metric.LATENCY: None}
+    figures = _figures(measurement) if status is NightStatus.OK else {HEADLINE.name: None}
     environment = _environment(run, cell, measurement)
-    for metric, known in figures.items():
+    for metric, values in figures.items():
         yield Entry(
-            series=make_series(cell, metric),
+            series=make_series(cell, METRICS[metric]),
             status=status,
-            figures=known,
+            figures=values,
             environment=environment,
             artifact_sha256=measurement.artifact.sha256 if measurement.artifact else NOT_KNOWN,
             artifact_kind=cell.format.value,
@@ -90,42 +88,13 @@ def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[E
         )
 
 
-def _figures(measurement: Measurement) -> dict[Metric, Figures | None]:
-    """The metrics that were measured."""
-    found: dict[Metric, Figures | None] = {}
-    launches = max(1, len(measurement.launches))
-    if measurement.latency is not None:
-        found[Metric.LATENCY] = _latency(measurement)
-    if measurement.load is not None:
-        found[Metric.LOAD_TIME] = Figures(value=measurement.load.first_ns, count=launches)
-    memory = measurement.memory
-    if memory is not None and memory.peak_bytes is not None:
-        found[Metric.PEAK_MEMORY] = Figures(value=memory.peak_bytes - memory.baseline_bytes, count=launches)
-    if measurement.artifact is not None:
-        found[Metric.SIZE] = Figures(value=measurement.artifact.bytes)
-    if measurement.accuracy is not None:
-        known = measurement.accuracy
-        found[Metric.ACCURACY] = Figures(value=known.value, low=known.low, high=known.high, count=known.count)
-    if measurement.scores is not None:
-        found[Metric.SCORE] = Figures(value=measurement.scores.value, count=measurement.scores.count)
-    return found
-
-
-def _latency(measurement: Measurement) -> Figures | None:
-    known = measurement.latency
-    if known is None:
-        return None
-    medians = [float(launch.median_ns) for launch in measurement.launches if not launch.tainted]
-    middle = median(medians) if medians else known.median_ns
-    return Figures(
-        value=known.median_ns,
-        low=known.low_ns,
-        high=known.high_ns,
-        p90=known.p90_ns,
-        mean=fmean(medians) if medians else known.mean_ns,
-        mad=median(abs(x - middle) for x in medians) if len(medians) > 1 else None,
-        count=known.launches,
-    )
+def _figures(measurement: Measurement) -> dict[str, Figures | None]:
+    """The metrics that were measured, by name."""
+    return {
+        name: Figures(**{field: getattr(reading, field) for field in Figures.__slots__})
+        for name, metric in METRICS.items()
+        if (reading := metric.shown(measurement)) is not None
+    }
 
 
 def _environment(run: RunRecord, cell: Cell, measurement: Measurement) -> Environment:

@@ -11,7 +11,7 @@ from harness.errors import UsageError, suggestion
 from harness.history import tables
 from harness.history.database import History
 from harness.history.records import Decided, Decision, Environment, Figures, Latest, Night, NightStatus, Series
-from harness.records.metrics import Metric
+from harness.records.metrics import HEADLINE
 
 WINDOW = 7
 
@@ -31,11 +31,11 @@ def find_series(history: History, name: str) -> Series:
     Raises `UsageError` when none or several fit, `StoreError`.
     """
     known = {series.name: series for series in list_series(history)}
-    for exact in (name, f"{name}/{Metric.LATENCY}"):
+    for exact in (name, f"{name}/{HEADLINE.name}"):
         if exact in known:
             return known[exact]
     parts = [n for n in known if name in n]
-    fits = [n for n in parts if n.endswith(f"/{Metric.LATENCY}")] if len(parts) > 1 else parts
+    fits = [n for n in parts if n.endswith(f"/{HEADLINE.name}")] if len(parts) > 1 else parts
     if len(fits) == 1:
         return known[fits[0]]
     if fits or parts:
@@ -193,8 +193,7 @@ def _environments(connection: sa.Connection, ids: set[int]) -> dict[int, Environ
 
 
 def _series(row: Any) -> Series:
-    values = {name: getattr(row, name) for name in Series.__slots__}
-    return Series(**values | {"metric": Metric(row.metric)})
+    return Series(**{name: getattr(row, name) for name in Series.__slots__})
 
 
 def _night(row: tuple[Any, ...], environments: dict[int, Environment]) -> Night:

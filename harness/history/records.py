@@ -43,7 +43,7 @@ class Series:
     threads: int
     device: str
     profile: str
-    metric: Metric
+    metric: str
     unit: str
     polarity: str
 
@@ -160,4 +160,4 @@ class Latest:
 
 def series_name(cell: Cell, metric: Metric) -> str:
     """Return the name of a series, the only place where it is made; it is never taken apart."""
-    return f"{cell.key}/{metric.value}"
+    return f"{cell.key}/{metric.name}"

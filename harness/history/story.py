@@ -14,7 +14,7 @@ from enum import StrEnum
 from statistics import median
 
 from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series
-from harness.records.metrics import METRICS, Metric, Polarity
+from harness.records.metrics import Polarity, metric_named
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
 # After these the level is a new one, and is screened as such.
@@ -103,14 +103,14 @@ def values_of(nights: Sequence[Night]) -> list[float]:
 
 
 def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
-    """Return where what the figures depend on was swapped, oldest first. Test data matters for accuracy alone."""
+    """Return where what the figures depend on was swapped, oldest first. Test data matters to some metrics only."""
     found: list[Swap] = []
     for index in range(1, len(nights)):
         before, after = nights[index - 1].environment, nights[index].environment
         if before == after:
             continue
         for kind in SwapKind:
-            if kind is SwapKind.DATA and series.metric is not Metric.ACCURACY:
+            if kind is SwapKind.DATA and not metric_named(series.metric).same_data:
                 continue
             old, new = _facts(before, kind), _facts(after, kind)
             if old != new:
@@ -131,7 +131,7 @@ def refuted_indices(nights: Sequence[Night], decisions: Sequence[Decided]) -> tu
 
 def is_worse(series: Series, *, up: bool) -> bool:
     """Return whether values that went up (else down) are worse for this series."""
-    return up is (METRICS[series.metric].polarity is Polarity.LOWER)
+    return up is (series.polarity == Polarity.LOWER)
 
 
 def can_be_screened(values: Sequence[float]) -> bool:

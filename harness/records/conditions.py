@@ -34,6 +34,16 @@ class ConditionId(StrEnum):
     UNVERIFIED = "UNVERIFIED"
 
 
+class FigureGroup(StrEnum):
+    """Groups of figures; a condition makes all figures of a group less trustworthy, or none."""
+
+    LATENCY = "latency"
+    LOAD = "load"
+    MEMORY = "memory"
+    ACCURACY = "accuracy"
+    FIDELITY = "fidelity"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One such fact, worded for people."""

@@ -1,12 +1,32 @@
-"""The metric table: name, unit, which way is better, and how much change is noise.
+"""The metrics, one row each: what it is, how it is read from a measurement, written, compared and confirmed.
 
-Names carry no units; the unit stands in the table. The tolerances are the protocol's (``docs/measurement.md``).
+Comparisons, the history, the nightly job and every report walk these rows; none of them knows a metric by name. So a
+metric is added here and nowhere else, once a `Measurement` holds what it is read from.
+
+Names carry no units; the unit stands in the row. The tolerances are those of the protocol (``docs/measurement.md``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean, median
+
+from harness.errors import StoreError
+from harness.records.conditions import FigureGroup
+from harness.records.measurement import LatencySummary, Measurement
+from harness.records.units import (
+    MIB,
+    FileSizeFormatter,
+    MemoryGrowthFormatter,
+    PlainFormatter,
+    ShareFormatter,
+    TimeFormatter,
+    Unit,
+    ValueFormatter,
+)
+from harness.wire import MemoryMoment, MemoryReading, MemorySplit, RunReply
 
 
 class Polarity(StrEnum):
@@ -16,37 +36,420 @@ class Polarity(StrEnum):
     HIGHER = "higher is better"
 
 
-class Metric(StrEnum):
-    """What is compared and ranked."""
+class ComparisonKind(StrEnum):
+    """How two measurements of a metric become a verdict (`harness.compare.metrics` has one function per kind).
 
-    LATENCY = "latency"
-    LOAD_TIME = "load_time"
-    PEAK_MEMORY = "peak_memory"
-    SIZE = "size"
-    ACCURACY = "accuracy"
-    SCORE = "score"
+    ``launches``: the ratio of two groups of launches, with its interval; needs `Reading.launches`.
+    ``tolerance``: for what hardly varies; a change beyond the tolerance counts.
+    ``answers``: right and wrong answers, input by input; needs `Reading.correct_bits`.
+    ``scores``: differences of scores, input by input; needs `Reading.scores`.
+    """
+
+    LAUNCHES = "launches"
+    TOLERANCE = "tolerance"
+    ANSWERS = "answers"
+    SCORES = "scores"
+
+
+class ConfirmationKind(StrEnum):
+    """How the nightly job confirms a suspected change (`harness.workflows.nightly.confirm`).
+
+    ``pairs``: by the ratio of interleaved pairs. ``launches``: by the launches of both sides in those pairs.
+    ``medians``: by the medians of these launches, within the tolerance. ``record``: from the stored measurements,
+    because the same artifact always gives the same value.
+    """
+
+    PAIRS = "pairs"
+    LAUNCHES = "launches"
+    MEDIANS = "medians"
+    RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricFacts:
-    """Unit on the wire, polarity, and the change that matters: relative, or absolute in that unit."""
+class Reading:
+    """A metric of one measurement, in the metric's unit, with what comparisons and the history need besides.
 
+    ``low`` to ``high`` is a 95 % interval. ``count``: launches, or test inputs. ``p90``, ``mean`` and ``mad`` (median
+    absolute deviation over launches) go to the history. ``launches``: one value per good launch. ``tainted``: no launch
+    was good. ``held``: what a relative tolerance refers to, if not to ``value``. ``definition``: what was read;
+    readings of different definitions are not comparable. ``stand_in``: another value stands in for the metric, which
+    can be compared with its like but is not shown or kept. ``correct_bits`` and ``scores``: one bit or score per input;
+    ``scale`` names the scale of the scores.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    count: int = 1
+    p90: float | None = None
+    mean: float | None = None
+    mad: float | None = None
+    launches: tuple[float, ...] = ()
+    tainted: bool = False
+    held: float | None = None
+    definition: str = ""
+    stand_in: bool = False
+    correct_bits: str = ""
+    scores: tuple[float, ...] = ()
+    scale: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvColumn:
+    """One column of the CSV: its name, which ends in the unit, and its value, None where it was not measured."""
+
+    name: str
+    read: Callable[[Measurement], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableColumn:
+    """How the tables of the terminal and of the page show a metric.
+
+    ``heading`` is for the terminal, ``title`` and ``hint`` for the page. ``keep``: in a narrow terminal the columns
+    with the lowest number go first. ``under`` words the small line under a figure of the page, given the column's unit.
+    ``ratio_to_fp32``: that line is the ratio to the fp32 variant.
+    """
+
+    heading: str
+    title: str
+    hint: str
+    keep: int
+    under: Callable[[Measurement, Unit], str] | None = None
+    ratio_to_fp32: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. ``name`` is stored in results and histories and never changes.
+
+    ``unit`` is that of stored values. ``relative_tolerance``, or ``absolute_tolerance`` in that unit, is the change
+    that matters. ``read`` returns None where the metric was not measured; ``read_launch`` reads one launch from the
+    reply of its runner, and is needed for the confirmations ``launches`` and ``medians``. ``least_launches``: fewer on
+    a side say too little. ``same_data``: values are comparable on the same test data only. ``group``: conditions that
+    touch this group of figures are marked beside the metric. ``json_key``: the key of ``show --json`` that holds the
+    metric; without one it appears under ``metrics``. ``table`` is None for a metric that has no column in tables.
+    """
+
+    name: str
+    label: str
     unit: str
     polarity: Polarity
     relative_tolerance: float
     absolute_tolerance: float = 0.0
+    formatter: ValueFormatter
+    read: Callable[[Measurement], Reading | None]
+    comparison: ComparisonKind
+    confirmation: ConfirmationKind
+    read_launch: Callable[[RunReply], float | None] | None = None
+    least_launches: int = 0
+    same_data: bool = False
+    group: FigureGroup | None = None
+    csv: tuple[CsvColumn, ...] = ()
+    json_key: str | None = None
+    table: TableColumn | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the same artifact always gives the same value, so that one night is enough to see a change."""
+        return self.confirmation is ConfirmationKind.RECORD
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether larger values are better."""
+        return self.polarity is Polarity.HIGHER
+
+    def tolerates(self, before: float, after: float) -> bool:
+        """Return whether the difference is too small to matter."""
+        return abs(after - before) <= max(self.absolute_tolerance, self.relative_tolerance * abs(before))
+
+    def shown(self, measurement: Measurement | None) -> Reading | None:
+        """Return what reports show and the history keeps: `read`, but never a stand-in."""
+        reading = self.read(measurement) if measurement is not None else None
+        return None if reading is None or reading.stand_in else reading
 
 
-MIB = 1 << 20
+def _latency(measurement: Measurement) -> Reading | None:
+    summary = measurement.latency
+    if summary is None:
+        return None
+    medians = tuple(float(launch.median_ns) for launch in measurement.launches if not launch.tainted)
+    middle = median(medians) if medians else summary.median_ns
+    return Reading(
+        value=summary.median_ns,
+        low=summary.low_ns,
+        high=summary.high_ns,
+        count=summary.launches,
+        p90=summary.p90_ns,
+        mean=fmean(medians) if medians else summary.mean_ns,
+        mad=median(abs(x - middle) for x in medians) if len(medians) > 1 else None,
+        launches=medians,
+        tainted=summary.tainted,
+    )
 
-METRICS: dict[Metric, MetricFacts] = {
-    Metric.LATENCY: MetricFacts(unit="ns", polarity=Polarity.LOWER, relative_tolerance=0.03),
-    Metric.LOAD_TIME: MetricFacts(unit="ns", polarity=Polarity.LOWER, relative_tolerance=0.05),
-    Metric.PEAK_MEMORY: MetricFacts(
-        unit="bytes", polarity=Polarity.LOWER, relative_tolerance=0.01, absolute_tolerance=MIB
+
+def _load_time(measurement: Measurement) -> Reading | None:
+    if measurement.load is None:
+        return None
+    good = tuple(float(launch.load_ns) for launch in measurement.launches if not launch.tainted)
+    return Reading(value=measurement.load.first_ns, count=max(1, len(measurement.launches)), launches=good)
+
+
+def _load_time_of_launch(reply: RunReply) -> float | None:
+    return reply.load.first_ns if reply.load else None
+
+
+def _peak_memory(measurement: Measurement) -> Reading | None:
+    """Growth over the runner's own baseline. Where the peak is not known, the steady state stands in for it."""
+    memory = measurement.memory
+    if memory is None:
+        return None
+    held = memory.peak_bytes if memory.peak_bytes is not None else memory.steady_bytes
+    return Reading(
+        value=held - memory.baseline_bytes,
+        count=max(1, len(measurement.launches)),
+        # The tolerance is of what the process holds in all: the growth alone may be tiny.
+        held=held,
+        definition=memory.definition,
+        stand_in=memory.peak_bytes is None,
+    )
+
+
+def _peak_memory_of_launch(reply: RunReply) -> float | None:
+    memory = reply.memory
+    return None if memory is None or memory.peak_bytes is None else memory.peak_bytes - memory.baseline_bytes
+
+
+def _size(measurement: Measurement) -> Reading | None:
+    return Reading(value=measurement.artifact.bytes) if measurement.artifact else None
+
+
+def _accuracy(measurement: Measurement) -> Reading | None:
+    accuracy = measurement.accuracy
+    if accuracy is None:
+        return None
+    return Reading(
+        value=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        count=accuracy.count,
+        correct_bits=accuracy.correct_bits,
+    )
+
+
+def _score(measurement: Measurement) -> Reading | None:
+    scores = measurement.scores
+    if scores is None:
+        return None
+    return Reading(value=scores.value, count=scores.count, scores=scores.scores, scale=scores.metric)
+
+
+def _csv_columns(
+    part: Callable[[Measurement], object], fields: tuple[str, ...], *, prefix: str = ""
+) -> tuple[CsvColumn, ...]:
+    """One column per field of a part of the measurement, which is None where that part was not measured."""
+
+    def reader(field: str) -> Callable[[Measurement], object]:
+        return lambda measurement: getattr(part(measurement), field, None)
+
+    return tuple(CsvColumn(name=f"{prefix}{field}", read=reader(field)) for field in fields)
+
+
+def _growth(field: str) -> CsvColumn:
+    """Memory at one moment over the baseline; ``mapped`` is a growth already."""
+
+    def read(measurement: Measurement) -> object:
+        value: int | None = getattr(measurement.memory, f"{field}_bytes", None)
+        if measurement.memory is None or value is None or field == "mapped":
+            return value
+        return value - measurement.memory.baseline_bytes
+
+    return CsvColumn(name=f"memory_{field}_growth_bytes", read=read)
+
+
+def _steady_split(measurement: Measurement) -> MemorySplit | None:
+    return measurement.memory.split_at(MemoryMoment.STEADY) if measurement.memory else None
+
+
+def _latency_spread(measurement: Measurement, unit: Unit) -> str:
+    """The interval over launches; with one launch the spread of its calls, or their number where they are few."""
+    latency: LatencySummary | None = measurement.latency
+    if latency is None:
+        return ""
+    if latency.low_ns is not None:
+        return f"{unit.show(latency.low_ns)}–{unit.show(latency.high_ns)}"
+    if latency.p90_ns is None:
+        return f"{latency.calls} calls"
+    return f"calls {unit.show(latency.p5_ns)}–{unit.show(latency.p90_ns)}"
+
+
+def _steady_memory(measurement: Measurement, unit: Unit) -> str:
+    memory: MemoryReading | None = measurement.memory
+    return f"{unit.show(memory.steady_bytes - memory.baseline_bytes)} steady" if memory else ""
+
+
+def _right_of_all(measurement: Measurement, unit: Unit) -> str:
+    accuracy = measurement.accuracy
+    if accuracy is None:
+        return ""
+    return f"{accuracy.correct}/{accuracy.count}, {unit.show(accuracy.low)}–{unit.show(accuracy.high)}"
+
+
+LATENCY = Metric(
+    name="latency",
+    label="latency",
+    unit="ns",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.03,
+    formatter=TimeFormatter(),
+    read=_latency,
+    comparison=ComparisonKind.LAUNCHES,
+    confirmation=ConfirmationKind.PAIRS,
+    group=FigureGroup.LATENCY,
+    csv=(
+        *_csv_columns(
+            lambda m: m.latency,
+            (
+                "median_ns", "low_ns", "high_ns", "mean_ns", "min_ns", "p5_ns", "p25_ns", "p75_ns", "p90_ns", "p95_ns",
+                "p99_ns", "variation",
+            ),
+            prefix="latency_",
+        ),
+        *_csv_columns(lambda m: m.latency, ("calls", "launches")),
+        *_csv_columns(lambda m: m.load, ("first_inference_ns",)),
     ),
-    Metric.SIZE: MetricFacts(unit="bytes", polarity=Polarity.LOWER, relative_tolerance=0.001),
-    Metric.ACCURACY: MetricFacts(unit="1", polarity=Polarity.HIGHER, relative_tolerance=0.0, absolute_tolerance=0.01),
-    # The metric that a model's folder names, in its own unit.
-    Metric.SCORE: MetricFacts(unit="1", polarity=Polarity.HIGHER, relative_tolerance=0.01),
-}
+    json_key="latency",
+    table=TableColumn(
+        heading="latency",
+        title="latency",
+        hint="median of a call; its 95 % interval over launches",
+        keep=98,
+        under=_latency_spread,
+    ),
+)  # fmt: skip
+
+LOAD_TIME = Metric(
+    name="load_time",
+    label="load time",
+    unit="ns",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.05,
+    formatter=TimeFormatter(),
+    read=_load_time,
+    read_launch=_load_time_of_launch,
+    comparison=ComparisonKind.LAUNCHES,
+    confirmation=ConfirmationKind.LAUNCHES,
+    group=FigureGroup.LOAD,
+    csv=_csv_columns(lambda m: m.load, ("first_ns",), prefix="load_"),
+    json_key="load",
+    table=TableColumn(heading="load", title="load", hint="from the file to a model that can be called", keep=30),
+)
+
+PEAK_MEMORY = Metric(
+    name="peak_memory",
+    label="peak memory",
+    unit="bytes",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.01,
+    absolute_tolerance=MIB,
+    formatter=MemoryGrowthFormatter(),
+    read=_peak_memory,
+    read_launch=_peak_memory_of_launch,
+    comparison=ComparisonKind.TOLERANCE,
+    confirmation=ConfirmationKind.MEDIANS,
+    # The value is the highest of the launches; the highest of one or two says little.
+    least_launches=3,
+    group=FigureGroup.MEMORY,
+    csv=(
+        *_csv_columns(lambda m: m.memory, ("baseline_bytes",), prefix="memory_"),
+        *(_growth(moment) for moment in ("loaded", "steady", "peak", "retained", "mapped")),
+        *_csv_columns(
+            _steady_split,
+            ("anonymous_bytes", "file_bytes", "shared_bytes", "swap_bytes", "pss_bytes"),
+            prefix="memory_steady_",
+        ),
+    ),
+    json_key="memory",
+    table=TableColumn(
+        heading="peak", title="peak memory", hint="over the runtime without a model", keep=75, under=_steady_memory
+    ),
+)
+
+SIZE = Metric(
+    name="size",
+    label="size",
+    unit="bytes",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.001,
+    formatter=FileSizeFormatter(),
+    read=_size,
+    comparison=ComparisonKind.TOLERANCE,
+    confirmation=ConfirmationKind.RECORD,
+    csv=_csv_columns(lambda m: m.artifact, ("bytes", "compressed_bytes"), prefix="artifact_"),
+    json_key="artifact",
+    table=TableColumn(
+        heading="size",
+        title="size",
+        hint="of the file; ratio to the fp32 file of this format",
+        keep=90,
+        ratio_to_fp32=True,
+    ),
+)
+
+ACCURACY = Metric(
+    name="accuracy",
+    label="accuracy",
+    unit="1",
+    polarity=Polarity.HIGHER,
+    relative_tolerance=0.0,
+    absolute_tolerance=0.01,
+    formatter=ShareFormatter(),
+    read=_accuracy,
+    comparison=ComparisonKind.ANSWERS,
+    confirmation=ConfirmationKind.RECORD,
+    same_data=True,
+    group=FigureGroup.ACCURACY,
+    csv=(
+        CsvColumn(name="accuracy_metric", read=lambda m: m.accuracy.metric if m.accuracy else None),
+        CsvColumn(name="accuracy", read=lambda m: m.accuracy.value if m.accuracy else None),
+        *_csv_columns(lambda m: m.accuracy, ("low", "high"), prefix="accuracy_"),
+        *_csv_columns(lambda m: m.accuracy, ("correct", "count")),
+    ),
+    json_key="accuracy",
+    table=TableColumn(
+        heading="accuracy",
+        title="accuracy",
+        hint="from the device's own outputs; right of all, and the Wilson 95 % interval",
+        keep=92,
+        under=_right_of_all,
+    ),
+)
+
+# The metric that a model's folder names, in its own unit. Most models have none, so it has no column in the tables.
+SCORE = Metric(
+    name="score",
+    label="score",
+    unit="1",
+    polarity=Polarity.HIGHER,
+    relative_tolerance=0.01,
+    formatter=PlainFormatter(),
+    read=_score,
+    comparison=ComparisonKind.SCORES,
+    confirmation=ConfirmationKind.RECORD,
+    group=FigureGroup.ACCURACY,
+    json_key="scores",
+)
+
+METRICS: dict[str, Metric] = {row.name: row for row in (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE)}
+
+# The metric that is meant where none is named, and whose series records that a cell failed.
+HEADLINE = LATENCY
+
+
+def metric_named(name: str) -> Metric:
+    """Return the metric of that stored name. Raises `StoreError` for one that a later version added."""
+    try:
+        return METRICS[name]
+    except KeyError as error:
+        msg = f"this phonebench does not know the metric {name!r}, only {', '.join(METRICS)}: use the newer version"
+        raise StoreError(msg) from error

@@ -12,7 +12,7 @@ from enum import StrEnum
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus, Measurement
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import LATENCY
 from harness.spec.goal import Goal, Minimise
 from harness.spec.recipe import Precision, Recipe
 from harness.stats.pareto import pareto_front
@@ -170,4 +170,4 @@ def _agreement(found: Measurement) -> float | None:
 
 
 def _slower(latency_ns: float) -> float:
-    return latency_ns * (1 + METRICS[Metric.LATENCY].relative_tolerance)
+    return latency_ns * (1 + LATENCY.relative_tolerance)

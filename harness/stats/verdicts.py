@@ -67,8 +67,10 @@ def log_margin(relative: float) -> float:
     return math.log1p(relative)
 
 
-def by_tolerance(before: float, after: float, *, relative: float, absolute: float) -> Verdict:
-    """Return the verdict on a lower-is-better figure that carries no interval: memory and sizes are nearly exact.
+def by_tolerance(
+    before: float, after: float, *, relative: float, absolute: float, higher_is_better: bool = False
+) -> Verdict:
+    """Return the verdict on a value without an interval: memory and sizes are nearly exact.
 
     It changed when it moved by more than the larger of ``relative`` (of ``before``) and ``absolute``; never undecided.
     Raises ValueError for a number that is not finite.
@@ -78,4 +80,4 @@ def by_tolerance(before: float, after: float, *, relative: float, absolute: floa
         raise ValueError(msg)
     if abs(after - before) <= max(relative * abs(before), absolute):
         return Verdict.EQUIVALENT
-    return Verdict.REGRESSED if after > before else Verdict.IMPROVED
+    return Verdict.IMPROVED if (after > before) is higher_is_better else Verdict.REGRESSED

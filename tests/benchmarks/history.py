@@ -23,7 +23,7 @@ from harness.history.ingest import append
 from harness.history.queries import latest, nights_of
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
 from harness.plan.cells import Cell, make_cell
-from harness.records.metrics import Metric
+from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 
@@ -79,7 +79,7 @@ class Spent:
 
 def ask(opened: History) -> None:
     """Time the two questions, whose first answer also warms the caches."""
-    names = [make_series(cells()[i], Metric.LATENCY).name for i in random.Random(1).sample(range(SERIES), ASKED)]
+    names = [make_series(cells()[i], LATENCY).name for i in random.Random(1).sample(range(SERIES), ASKED)]
     print(f"history: one series: {timings([partial(nights_of, opened, name) for name in names])}")
     print(f"history: newest night of all series against seven: {timings([partial(latest, opened)] * 9)}")
 
@@ -141,7 +141,7 @@ def entry(cell: Cell, index: int, factor: float) -> Entry:
     """One value."""
     x = 1e6 * (1 + index % 97) * factor
     return Entry(
-        series=make_series(cell, Metric.LATENCY),
+        series=make_series(cell, LATENCY),
         status=NightStatus.OK,
         figures=Figures(value=x, low=0.98 * x, high=1.02 * x, p90=1.1 * x, mean=x, mad=0.01 * x, count=5),
         environment=ENVIRONMENT,

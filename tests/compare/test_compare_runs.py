@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.compare.metrics import Margins
 from harness.compare.runs import Comparison, compare_runs
 from harness.compare.words import comparison_json, comparison_rows
 from harness.plan.cells import Cell, make_cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement, TaskScores
-from harness.records.metrics import Metric
+from harness.records.metrics import ACCURACY, LATENCY, PEAK_MEMORY, SCORE, SIZE
 from harness.spec.profiles import ProfileName
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
@@ -54,8 +53,8 @@ def a_run(change: Change = lambda m: m, *, cell: Cell = CELL, **facts: Any) -> R
     )
 
 
-def compared(change: Change, **margins: float) -> dict[Metric, Verdict]:
-    (cell,) = compare_runs(a_run(), a_run(change), Margins(**margins)).cells
+def compared(change: Change, **margins: float) -> dict[str, Verdict]:
+    (cell,) = compare_runs(a_run(), a_run(change), margins).cells
     return {m.metric: m.verdict for m in cell.metrics}
 
 
@@ -70,21 +69,21 @@ def test_the_same_run_twice_is_equivalent_in_everything() -> None:
     [(1.10, Verdict.REGRESSED), (0.90, Verdict.IMPROVED), (1.005, Verdict.EQUIVALENT), (1.025, Verdict.REGRESSED)],
 )
 def test_latency_is_compared_by_launches(factor: float, verdict: Verdict) -> None:
-    assert compared(lambda m: timed(m, [factor * us for us in LEVEL]))[Metric.LATENCY] is verdict
+    assert compared(lambda m: timed(m, [factor * us for us in LEVEL]))[LATENCY.name] is verdict
 
 
 def test_a_margin_of_ones_own_counts() -> None:
     slower = [1.10 * us for us in LEVEL]
-    assert compared(lambda m: timed(m, slower), latency=0.2)[Metric.LATENCY] is Verdict.EQUIVALENT
+    assert compared(lambda m: timed(m, slower), latency=0.2)[LATENCY.name] is Verdict.EQUIVALENT
 
 
 def test_noisy_launches_are_undecided() -> None:
-    assert compared(lambda m: timed(m, [90.0, 120.0, 95.0, 110.0, 104.0]))[Metric.LATENCY] is Verdict.UNDECIDED
+    assert compared(lambda m: timed(m, [90.0, 120.0, 95.0, 110.0, 104.0]))[LATENCY.name] is Verdict.UNDECIDED
 
 
 def test_tainted_launches_have_no_part_in_it() -> None:
     medians = [*LEVEL, 300.0]
-    assert compared(lambda m: timed(m, medians, tainted=(5,)))[Metric.LATENCY] is Verdict.EQUIVALENT
+    assert compared(lambda m: timed(m, medians, tainted=(5,)))[LATENCY.name] is Verdict.EQUIVALENT
 
 
 def test_a_cell_without_a_good_launch_is_undecided() -> None:
@@ -92,7 +91,7 @@ def test_a_cell_without_a_good_launch_is_undecided() -> None:
         assert found.latency is not None
         return replace(timed(found, LEVEL), latency=replace(found.latency, tainted=True))
 
-    assert compared(all_bad)[Metric.LATENCY] is Verdict.UNDECIDED
+    assert compared(all_bad)[LATENCY.name] is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def grown(peak: int, launches: int = 5) -> Change:
     ],
 )
 def test_memory_has_a_tolerance(change: Change, verdict: Verdict) -> None:
-    assert compared(change)[Metric.PEAK_MEMORY] is verdict
+    assert compared(change)[PEAK_MEMORY.name] is verdict
 
 
 def test_memory_of_another_definition_is_not_compared() -> None:
@@ -139,7 +138,7 @@ def test_memory_of_another_definition_is_not_compared() -> None:
         assert found.memory is not None
         return replace(found, memory=replace(found.memory, definition="PSS"))
 
-    assert compared(change)[Metric.PEAK_MEMORY] is Verdict.NOT_COMPARABLE
+    assert compared(change)[PEAK_MEMORY.name] is Verdict.NOT_COMPARABLE
 
 
 def bytes_of(size: int) -> Change:
@@ -151,7 +150,7 @@ def bytes_of(size: int) -> Change:
 
 
 def test_a_larger_file_is_a_regression() -> None:
-    assert compared(bytes_of(100_000))[Metric.SIZE] is Verdict.REGRESSED
+    assert compared(bytes_of(100_000))[SIZE.name] is Verdict.REGRESSED
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,7 @@ def test_accuracy_is_compared_input_by_input(lost: int, verdict: Verdict) -> Non
         return lambda m: replace(m, accuracy=accuracy_of(2000 - number, 2000))
 
     cell = compare_runs(a_run(with_lost(0)), a_run(with_lost(lost))).cells[0]
-    (found,) = [m for m in cell.metrics if m.metric is Metric.ACCURACY]
+    (found,) = [m for m in cell.metrics if m.metric == ACCURACY.name]
     assert found.verdict is verdict
     assert found.change == -lost / 2000
 
@@ -177,7 +176,7 @@ def test_a_folders_own_metric_is_compared_in_pairs(step: float, verdict: Verdict
         )
 
     cell = compare_runs(a_run(scored(0.0)), a_run(scored(step))).cells[0]
-    assert [m.verdict for m in cell.metrics if m.metric is Metric.SCORE] == [verdict]
+    assert [m.verdict for m in cell.metrics if m.metric == SCORE.name] == [verdict]
 
 
 def other_runtime(found: Measurement) -> Measurement:
@@ -256,7 +255,7 @@ def test_answers_that_were_cut_off_are_not_compared() -> None:
         assert found.accuracy is not None
         return replace(found, accuracy=replace(found.accuracy, correct_bits="ff"))
 
-    assert compared(cut)[Metric.ACCURACY] is Verdict.NOT_COMPARABLE
+    assert compared(cut)[ACCURACY.name] is Verdict.NOT_COMPARABLE
 
 
 def test_json_has_every_figure_and_says_the_verdict_first() -> None:

@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from harness.history.figures import make_series
 from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
 from harness.plan.cells import Cell, make_cell
-from harness.records.metrics import Metric
+from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 
 CELL = make_cell("digits", "int8", Format.ONNX, Delegate.CPU, 1, "fake", ProfileName.STANDARD)
 OTHER_CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, "fake", ProfileName.STANDARD)
-SERIES = make_series(CELL, Metric.LATENCY)
+SERIES = make_series(CELL, LATENCY)
 PHONE = Environment(
     serial_hash="ab" * 8,
     device_class="scripted phone",
@@ -44,7 +44,7 @@ def run_facts(night: int, name: str = "") -> RunFacts:
 def entry(value: float, *, cell: Cell = CELL, environment: Environment = PHONE, artifact: str = "aa") -> Entry:
     """A latency of ``value`` ns."""
     return Entry(
-        series=make_series(cell, Metric.LATENCY),
+        series=make_series(cell, LATENCY),
         status=NightStatus.OK,
         figures=Figures(value=value, low=0.98 * value, high=1.02 * value, count=5),
         environment=environment,

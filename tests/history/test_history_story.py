@@ -9,7 +9,7 @@ import pytest
 from harness.history.figures import make_series
 from harness.history.records import Decided, Decision, Entry, Night, NightStatus
 from harness.history.story import Segment, SwapKind, open_segment, tell
-from harness.records.metrics import Metric
+from harness.records.metrics import ACCURACY
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 # Twelve values around 1 ms that repeat: a level series without a change.
@@ -102,7 +102,7 @@ def test_a_swap_splits_without_an_alarm(kind: SwapKind, changed: dict[str, str],
 
 
 def test_other_test_data_matters_to_accuracy_alone() -> None:
-    accuracy = make_series(CELL, Metric.ACCURACY)
+    accuracy = make_series(CELL, ACCURACY)
     nights = level(2) + [night(2, entry(1e6, environment=replace(PHONE, data_sha256="00")))]
     assert [s.kind for s in tell(accuracy, nights).swaps] == [SwapKind.DATA]
     assert tell(SERIES, nights).swaps == ()

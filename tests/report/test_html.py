@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from harness.plan.cells import Hole
-from harness.records.conditions import Condition, ConditionId
+from harness.records.conditions import Condition, ConditionId, FigureGroup
 from harness.report.formats.html import render_html
-from harness.report.sections.conditions import CONDITIONS, Figure, footnotes, marks
+from harness.report.sections.conditions import CONDITIONS, footnotes, marks
 from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (
@@ -186,5 +186,5 @@ def test_a_condition_stands_only_beside_what_it_touches() -> None:
     cell = cells()[0]
     (view,) = cell_views(make_run((cell,), (measurement(cell, conditions=(DESKTOP,)),)))
     notes = footnotes([view])
-    assert [n.letter for n in marks(view, notes, Figure.LATENCY)] == ["a"]
-    assert marks(view, notes, Figure.ACCURACY) == ()
+    assert [n.letter for n in marks(view, notes, FigureGroup.LATENCY)] == ["a"]
+    assert marks(view, notes, FigureGroup.ACCURACY) == ()

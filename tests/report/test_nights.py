@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.history.figures import make_series
 from harness.history.records import Decision, Figures, Latest
 from harness.history.story import Story, tell
-from harness.records.metrics import Metric
+from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
 from harness.report.charts.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
 from harness.report.formats.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry
@@ -101,7 +101,7 @@ def test_the_range_of_commits(good: str | None, bad: str | None, words: str) -> 
 
 @pytest.mark.parametrize(
     ("metric", "value", "shown"),
-    [(Metric.SIZE, 54_826.0, "54.8 kB"), (Metric.ACCURACY, 0.99, "99.0 %"), (Metric.SCORE, 35.2, "35.2")],
+    [(SIZE, 54_826.0, "54.8 kB"), (ACCURACY, 0.99, "99.0 %"), (SCORE, 35.2, "35.2")],
 )
 def test_each_metric_is_shown_in_its_unit(metric: Metric, value: float, shown: str) -> None:
     given = replace(entry(1.0), series=make_series(CELL, metric), figures=Figures(value=value))

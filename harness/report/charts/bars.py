@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report import units
+from harness.records import units
 from harness.report.charts.figure import COLOURS, FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
 from harness.report.view import CellView, MemoryGrowth, labels, memory_growth
 from harness.wire import Format

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.records import units
 from harness.records.measurement import Measurement
-from harness.report import units
 from harness.report.charts.figure import (
     COLOURS,
     FONT_SIZE,

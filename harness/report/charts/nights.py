@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.history.records import Decision, Night
 from harness.history.story import Change, Story
+from harness.records import units
 from harness.records.conditions import ConditionId
-from harness.records.metrics import Metric
-from harness.report import units
+from harness.records.metrics import metric_named
 from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, png_of, svg_of
 from harness.system.files import storage_errors, write_whole
 
@@ -79,14 +79,7 @@ def is_tainted(night: Night) -> bool:
 def unit_of(story: Story) -> units.Unit:
     """Return the unit to show the values of ``story`` in."""
     values = [night.figures.value for night in story.nights if night.figures]
-    match story.series.unit:
-        case "ns":
-            return units.time_unit(values)
-        case "bytes":
-            return units.size_unit(values)
-        case _:
-            # The metric that a model's folder names may be on any scale.
-            return units.PERCENT if story.series.metric is Metric.ACCURACY else units.PLAIN
+    return metric_named(story.series.metric).formatter.unit_for(values)
 
 
 def commit_range(change: Change) -> str:
@@ -154,7 +147,7 @@ def _axes(axes: Axes, story: Story, unit: units.Unit) -> None:
     margin = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
     axes.set_ylabel(
-        f"{story.series.metric.replace('_', ' ')}, {unit.name}".rstrip(", "), fontsize=FONT_SIZE, color=MUTED
+        f"{metric_named(story.series.metric).label}, {unit.name}".rstrip(", "), fontsize=FONT_SIZE, color=MUTED
     )
     axes.set_title(story.series.name, fontsize=FONT_SIZE, color=INK, loc="left", pad=8 + LINES * LINE_POINTS)
     bare(axes, grid="y")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from harness.report import units
+from harness.records import units
 from harness.report.charts.bars import whiskers
 from harness.report.charts.figure import COLOURS, FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
 from harness.report.sections.ranking import Ranking, quality_share

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from harness.records import units
 from harness.records.sensitivity import Scan, ScannedUnit
-from harness.report import units
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
 
 if TYPE_CHECKING:

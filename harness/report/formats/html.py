@@ -11,9 +11,9 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from harness.records import units
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus
-from harness.report import units
 from harness.report.charts.charts import Chart, charts
 from harness.report.charts.distributions import Samples
 from harness.report.formats.inline import inline_svg

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.history.records import Latest, Night
 from harness.history.story import Story
-from harness.report import units
+from harness.records import units
 from harness.report.charts.nights import COMMIT_SHOWN, commit_range, unit_of
 
 TITLES = ("night", "value", "95 % interval", "launches", "commit", "")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.records import units
 from harness.records.measurement import CellStatus
-from harness.report import units
 from harness.report.sections.advice import advise
 from harness.report.sections.conditions import Footnote, footnotes, marks
 from harness.report.sections.extras import extra_lines

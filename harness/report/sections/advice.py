@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.records import units
 from harness.records.conditions import ConditionId
-from harness.records.metrics import METRICS, Metric
-from harness.report import units
+from harness.records.metrics import ACCURACY
 from harness.report.sections.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
 from harness.report.view import CellView, labels, memory_growth
 from harness.spec.profiles import PROFILES
@@ -124,7 +124,7 @@ def _lost_note(ranking: Ranking, names: dict[str, str]) -> str | None:
 def _basis_note(ranking: Ranking) -> str | None:
     match ranking.basis:
         case QualityBasis.ACCURACY:
-            points = 100 * METRICS[Metric.ACCURACY].absolute_tolerance
+            points = 100 * ACCURACY.absolute_tolerance
             return (
                 f"Kept are cells at most {points:g} percentage point below the fp32 accuracy of "
                 f"{units.percent(ranking.reference)}."

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.records import units
+from harness.records.conditions import FigureGroup
 from harness.records.measurement import CellStatus
-from harness.report import units
-from harness.report.sections.conditions import Figure, Footnote, marks
+from harness.report.sections.conditions import Footnote, marks
 from harness.report.sections.ranking import Ranking
 from harness.report.view import CellView, memory_growth
 
@@ -115,13 +116,13 @@ def _times(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> list[_Co
     def latency(view: CellView) -> Entry:
         found = view.latency
         under = _spread(view, call)
-        return _figure(call, found.median_ns if found else None, under, marks(view, notes, Figure.LATENCY))
+        return _figure(call, found.median_ns if found else None, under, marks(view, notes, FigureGroup.LATENCY))
 
     def p90(view: CellView) -> Entry:
-        return _figure(call, view.latency.p90_ns if view.latency else None, "", marks(view, notes, Figure.LATENCY))
+        return _figure(call, view.latency.p90_ns if view.latency else None, "", marks(view, notes, FigureGroup.LATENCY))
 
     def first_load(view: CellView) -> Entry:
-        return _figure(load, view.load.first_ns if view.load else None, "", marks(view, notes, Figure.LOAD))
+        return _figure(load, view.load.first_ns if view.load else None, "", marks(view, notes, FigureGroup.LOAD))
 
     return [
         _Column(
@@ -153,7 +154,7 @@ def _sizes(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> list[_Co
     def peak(view: CellView) -> Entry:
         growth = growths.get(view.cell.key)
         under = f"{memory.show(growth.steady_bytes)} steady" if growth else ""
-        return _figure(memory, growth.peak_bytes if growth else None, under, marks(view, notes, Figure.MEMORY))
+        return _figure(memory, growth.peak_bytes if growth else None, under, marks(view, notes, FigureGroup.MEMORY))
 
     def size(view: CellView) -> Entry:
         ratio = f"{units.ratio(view.size_ratio)} fp32" if view.size_ratio and view.size_ratio != 1 else ""
@@ -171,19 +172,19 @@ def _quality(notes: tuple[Footnote, ...]) -> list[_Column]:
         if found is None:
             return Entry(text=units.NONE, sort="")
         under = f"{found.correct}/{found.count}, {100 * found.low:.1f}–{100 * found.high:.1f}"
-        touched = marks(view, notes, Figure.ACCURACY)
+        touched = marks(view, notes, FigureGroup.ACCURACY)
         return Entry(text=f"{100 * found.value:.1f}", under=under, sort=found.value, marks=touched)
 
     def sqnr(view: CellView) -> Entry:
         value = view.sqnr_db
         worst = f"worst {units.decibels(view.fidelity.sqnr_worst_db)}" if view.fidelity else ""
-        touched = marks(view, notes, Figure.FIDELITY)
+        touched = marks(view, notes, FigureGroup.FIDELITY)
         return Entry(text=units.decibels(value), under=worst, sort="" if value is None else value, marks=touched)
 
     def agreement(view: CellView) -> Entry:
         value = view.agreement
         text = units.NONE if value is None else f"{100 * value:.1f}"
-        touched = marks(view, notes, Figure.FIDELITY)
+        touched = marks(view, notes, FigureGroup.FIDELITY)
         return Entry(text=text, sort="" if value is None else value, marks=touched)
 
     wilson = "from the device's own outputs; right of all, and the Wilson 95 % interval"

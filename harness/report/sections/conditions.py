@@ -9,20 +9,9 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
-from harness.records.conditions import ConditionId
+from harness.records.conditions import ConditionId, FigureGroup
 from harness.report.view import CellView
-
-
-class Figure(StrEnum):
-    """Groups of figures that conditions touch."""
-
-    LATENCY = "latency"
-    LOAD = "load"
-    MEMORY = "memory"
-    ACCURACY = "accuracy"
-    FIDELITY = "fidelity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +19,7 @@ class ConditionFacts:
     """What a condition does to a figure, in words, and to which."""
 
     meaning: str
-    touches: frozenset[Figure]
+    touches: frozenset[FigureGroup]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +33,9 @@ class Footnote:
     cells: int
 
 
-_TIMES = frozenset({Figure.LATENCY, Figure.LOAD})
-_TIMES_AND_MEMORY = _TIMES | {Figure.MEMORY}
-_OUTPUTS = frozenset({Figure.ACCURACY, Figure.FIDELITY})
+_TIMES = frozenset({FigureGroup.LATENCY, FigureGroup.LOAD})
+_TIMES_AND_MEMORY = _TIMES | {FigureGroup.MEMORY}
+_OUTPUTS = frozenset({FigureGroup.ACCURACY, FigureGroup.FIDELITY})
 
 CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.THERMAL: ConditionFacts(
@@ -108,15 +97,15 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ),
     ConditionId.INDICATIVE: ConditionFacts(
         meaning="Too few launches for an interval: good for a first look, not for a claim.",
-        touches=frozenset({Figure.LATENCY}),
+        touches=frozenset({FigureGroup.LATENCY}),
     ),
     ConditionId.UNSTEADY: ConditionFacts(
         meaning="The calls of a launch never settled, or got slower while they were measured.",
-        touches=frozenset({Figure.LATENCY}),
+        touches=frozenset({FigureGroup.LATENCY}),
     ),
     ConditionId.THROTTLED: ConditionFacts(
         meaning="The device slowed down or changed while it was measured, on every try; such launches are left out.",
-        touches=frozenset({Figure.LATENCY}),
+        touches=frozenset({FigureGroup.LATENCY}),
     ),
     ConditionId.GATE_TIMEOUT: ConditionFacts(
         meaning="The device was not cool or not free within the time that is waited, and was measured all the same.",
@@ -170,7 +159,7 @@ def _first(summaries: Iterable[str]) -> tuple[str, ...]:
     return (*listed[:2], f"and {more} more like it") if more > 0 else listed
 
 
-def marks(view: CellView, notes: Iterable[Footnote], figure: Figure | None = None) -> tuple[Footnote, ...]:
+def marks(view: CellView, notes: Iterable[Footnote], figure: FigureGroup | None = None) -> tuple[Footnote, ...]:
     """Return those of ``notes`` that ``view`` carries, and that touch ``figure`` when one is given."""
     carried = {c.id for c in view.conditions}
     return tuple(n for n in notes if n.id in carried and (figure is None or figure in CONDITIONS[n.id].touches))

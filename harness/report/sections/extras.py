@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from harness.records import units
 from harness.records.measurement import MinuteLatency, TargetFacts
-from harness.report import units
 from harness.report.view import CellView
 from harness.stats.overtime import SHOWN_MINUTES, last_over_first
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.report import units
+from harness.records import units
 from harness.report.view import CellView, labels
 from harness.wire import MemoryMoment, MemorySplit
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.plan.cells import Build, Cell
+from harness.records import units
 from harness.records.measurement import CellStatus
-from harness.report import units
 from harness.store.records import ModelFacts
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.records.conditions import ConditionId
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import ACCURACY, LATENCY
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
@@ -136,7 +136,7 @@ def _reference_accuracy(ok: tuple[CellView, ...], facts: ModelFacts | None) -> f
 
 def _judge(view: CellView, reference: float | None) -> Quality:
     if view.accuracy is not None and reference is not None:
-        tolerance = METRICS[Metric.ACCURACY].absolute_tolerance
+        tolerance = ACCURACY.absolute_tolerance
         return _holds(view.accuracy.value >= reference - tolerance - _SLACK)
     if any(c.id in _NO_FIDELITY for c in view.conditions):
         return Quality.UNKNOWN
@@ -171,7 +171,7 @@ def _cannot_be_told_apart(best: CellView, other: CellView) -> bool:
     """Within the tolerance of latency, or with intervals that overlap."""
     if best.latency is None or other.latency is None:
         return False
-    if other.latency.median_ns <= best.latency.median_ns * (1 + METRICS[Metric.LATENCY].relative_tolerance):
+    if other.latency.median_ns <= best.latency.median_ns * (1 + LATENCY.relative_tolerance):
         return True
     high, low = best.latency.high_ns, other.latency.low_ns
     return high is not None and low is not None and low <= high

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
-from harness.report import units
 from harness.search.points import DropBasis, Findings, Point, findings
 from harness.search.walk import builds_done
 from harness.spec.goal import Minimise

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.records import units
 from harness.records.steps import Figure, StepReport, TrainingReport
-from harness.report import units
 
 # Figures that stand by themselves; the two counts of channels and the two scores are worded in pairs.
 _WORDS: dict[Figure, Callable[[float], str]] = {

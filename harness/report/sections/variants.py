@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from harness.records import units
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import CellStatus
 from harness.records.steps import LayerReport
-from harness.report import units
 from harness.report.sections.steps import count, step_words
 from harness.report.view import CellView
 from harness.spec.recipe import CalibrationFrom, Precision, Recipe

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from harness.compare.metrics import Margins, compare_metrics
+from harness.compare.metrics import compare_metrics
 from harness.history.records import Decision
 from harness.measure.cell import Keeper
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Launched
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, metric_named
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
@@ -49,15 +49,18 @@ def confirm_by_pairs(
 
 
 def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
-    """Return what a session says of one suspect: latency by pairs, load and memory by the launches of both sides."""
-    match suspect.metric:
-        case Metric.LATENCY:
-            found = _by_latency(suspect, session)
-        case Metric.LOAD_TIME:
-            found = _by_load(suspect, seen.a.good, seen.b.good)
-        case _:
-            found = _by_memory(suspect, seen.a.good, seen.b.good)
-    return replace(found, pairs=sum(pair.log_ratio is not None for pair in session.pairs))
+    """Return what a session says of one suspect, by the pairs themselves or by the launches of both sides."""
+    metric = metric_named(suspect.metric)
+    match metric.confirmation:
+        case ConfirmationKind.PAIRS:
+            confirmation = _by_pairs(suspect, session)
+        case ConfirmationKind.LAUNCHES:
+            confirmation = _by_launches(suspect, metric, seen)
+        case ConfirmationKind.MEDIANS:
+            confirmation = _by_medians(suspect, metric, seen)
+        case ConfirmationKind.RECORD:
+            confirmation = unconfirmed(suspect, f"{metric.label} is confirmed from stored measurements, not from pairs")
+    return replace(confirmation, pairs=sum(pair.log_ratio is not None for pair in session.pairs))
 
 
 def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, tonight: Measurement) -> Confirmation:
@@ -65,12 +68,13 @@ def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, to
     if suspect.trigger is Trigger.GARBAGE:
         return _said(suspect, Verdict.REGRESSED, f"the outputs were right and are garbage now: {tonight.reason}")
     if good is None:
-        if suspect.metric is Metric.SIZE:
+        # A size is known from the history alone; answers and scores need the inputs they belong to.
+        if metric_named(suspect.metric).comparison is ComparisonKind.TOLERANCE:
             verdict = Verdict.REGRESSED if suspect.worse else Verdict.IMPROVED
             return replace(_said(suspect, verdict), ratio=suspect.ratio)
         return unconfirmed(suspect, f"run {suspect.good_run!r} is gone, and with it the answers to compare with")
-    compared = compare_metrics(cell, good, tonight, Margins())
-    found = next((c for c in compared if c.metric is suspect.metric), None)
+    compared = compare_metrics(cell, good, tonight)
+    found = next((c for c in compared if c.metric == suspect.metric), None)
     if found is None:
         return unconfirmed(suspect, "the two nights have no answers to the same inputs")
     confirmation = _said(suspect, found.verdict, found.reason or "")
@@ -123,34 +127,43 @@ def _said(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confirmation:
             return replace(blank, reason=reason or "side by side the interval is too wide to tell")
 
 
-def _by_latency(suspect: Suspect, session: PairSession) -> Confirmation:
+def _by_pairs(suspect: Suspect, session: PairSession) -> Confirmation:
     p_value = session.effect.p_value if session.effect else None
-    found = _said(suspect, session.verdict, session.reason or "")
-    return replace(found, ratio=session.ratio, low=session.low, high=session.high, p_value=p_value)
+    confirmation = _said(suspect, session.verdict, session.reason or "")
+    return replace(confirmation, ratio=session.ratio, low=session.low, high=session.high, p_value=p_value)
 
 
-def _by_load(suspect: Suspect, good: Sequence[Launched], new: Sequence[Launched]) -> Confirmation:
-    sides = [[launch.reply.load.first_ns for launch in side if launch.reply.load] for side in (good, new)]
-    if any(time <= 0 for side in sides for time in side):
-        return unconfirmed(suspect, "a launch has a load time of 0 or below: its clock cannot be believed")
-    effect = group_effect(*[[math.log(time) for time in side] for side in sides])
+def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
+    good, new = (_values(side.good, metric) for side in (seen.a, seen.b))
+    if any(value <= 0 for value in (*good, *new)):
+        return unconfirmed(suspect, f"a launch has a {metric.label} of 0 or below: its clock cannot be trusted")
+    effect = group_effect([math.log(value) for value in good], [math.log(value) for value in new])
     if effect is None:
-        return unconfirmed(suspect, "there are not two good launches a side")
+        return unconfirmed(suspect, "there are fewer than two good launches on a side")
     span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
-    found = _said(suspect, decide(span, log_margin(METRICS[Metric.LOAD_TIME].relative_tolerance)))
+    verdict = decide(span, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)
     ratio, low, high = (math.exp(x) for x in (span.estimate, span.low, span.high))
-    return replace(found, ratio=ratio, low=low, high=high, p_value=effect.p_value)
+    return replace(_said(suspect, verdict), ratio=ratio, low=low, high=high, p_value=effect.p_value)
 
 
-def _by_memory(suspect: Suspect, good: Sequence[Launched], new: Sequence[Launched]) -> Confirmation:
-    before, after = (_peaks(side) for side in (good, new))
-    if not before or not after:
-        return unconfirmed(suspect, "no launch told its peak memory")
-    facts, a, b = METRICS[Metric.PEAK_MEMORY], median(before), median(after)
-    verdict = by_tolerance(a, b, relative=facts.relative_tolerance, absolute=facts.absolute_tolerance)
-    return replace(_said(suspect, verdict), ratio=b / a if a else None)
+def _by_medians(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
+    good, new = (_values(side.good, metric) for side in (seen.a, seen.b))
+    if not good or not new:
+        return unconfirmed(suspect, f"no launch reported its {metric.label}")
+    before, after = median(good), median(new)
+    verdict = by_tolerance(
+        before,
+        after,
+        relative=metric.relative_tolerance,
+        absolute=metric.absolute_tolerance,
+        higher_is_better=metric.higher_is_better,
+    )
+    return replace(_said(suspect, verdict), ratio=after / before if before else None)
 
 
-def _peaks(launched: Sequence[Launched]) -> list[int]:
-    readings = [launch.reply.memory for launch in launched if launch.reply.memory]
-    return [r.peak_bytes - r.baseline_bytes for r in readings if r.peak_bytes is not None]
+def _values(launched: Sequence[Launched], metric: Metric) -> list[float]:
+    """The metric of each launch that reported it."""
+    if metric.read_launch is None:
+        return []
+    values = [metric.read_launch(launch.reply) for launch in launched]
+    return [value for value in values if value is not None]

@@ -10,8 +10,7 @@ import re
 from collections import Counter
 from xml.etree import ElementTree
 
-from harness.records.metrics import Metric
-from harness.report import units
+from harness.records.metrics import metric_named
 from harness.workflows.nightly.record import NightRecord, SeriesNight, State
 
 JUNIT_FILE = "junit.xml"
@@ -77,21 +76,13 @@ def describe(night: SeriesNight) -> str:
     return "; ".join(said)
 
 
-def show_value(value: float | None, metric: Metric) -> str:
-    """Return a value in the unit that fits it."""
-    match metric:
-        case Metric.LATENCY | Metric.LOAD_TIME:
-            return units.time(value)
-        case Metric.PEAK_MEMORY | Metric.SIZE:
-            return units.size(value)
-        case Metric.ACCURACY:
-            return units.percent(value)
-        case _:
-            return units.NONE if value is None else units.significant(value)
+def show_value(value: float | None, metric: str) -> str:
+    """Return a value of the metric of that name, in the unit that suits it."""
+    return metric_named(metric).formatter.text(value)
 
 
 def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=_clean(night.cell), name=night.metric.value)
+    case = ElementTree.SubElement(suite, "testcase", classname=_clean(night.cell), name=night.metric)
     facts = {"state": night.state.value, "value": night.value, "level": night.level, "nights": night.nights}
     properties = ElementTree.SubElement(case, "properties")
     for name, value in facts.items():

@@ -20,7 +20,7 @@ from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decided, Decision, Entry, NightStatus, RunFacts
 from harness.progress import Progress
-from harness.records.metrics import Metric
+from harness.records.metrics import HEADLINE
 from harness.spec.spec import Spec
 from harness.stats.screening import ARL0, MOST_MEASURED, WINDOW
 from harness.store.reader import load_run
@@ -236,9 +236,9 @@ def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]
     tried = {m.cell: m.reason for m in run.measurements} if run else {}
     return [
         SeriesNight(
-            series=make_series(cell, Metric.LATENCY).name,
+            series=make_series(cell, HEADLINE).name,
             cell=cell.key,
-            metric=Metric.LATENCY,
+            metric=HEADLINE.name,
             state=State.INCOMPLETE,
             reason=reasons.get(cell.device)
             or tried.get(cell.key)

@@ -16,7 +16,6 @@ import msgspec
 
 from harness.errors import StoreError, UsageError
 from harness.history.records import Decision
-from harness.records.metrics import Metric
 from harness.spec.spec import Spec
 from harness.stats.screening import ARL0
 from harness.store.records import REPLIES_FOLDER
@@ -71,7 +70,7 @@ class Suspect:
 
     series: str
     cell: str
-    metric: Metric
+    metric: str
     trigger: Trigger
     worse: bool
     ratio: float
@@ -107,7 +106,7 @@ class SeriesNight:
 
     series: str
     cell: str
-    metric: Metric
+    metric: str
     state: State
     value: float | None = None
     level: float | None = None

@@ -13,11 +13,9 @@ from statistics import median
 
 from harness.history.records import Decided, Entry, Night, NightStatus, RunFacts, Series
 from harness.history.story import can_be_screened, is_worse, open_segment, refuted_indices, values_of
-from harness.records.metrics import METRICS, Metric
+from harness.records.metrics import metric_named
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
-
-EXACT = (Metric.SIZE, Metric.ACCURACY, Metric.SCORE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ def screen_series(known: Known, tonight: Sequence[Entry], run: RunFacts, arl0: i
     entries = _settled(tonight, judged)
     value = next(e.figures.value for e in entries if e.status is NightStatus.OK and e.figures)
     suspect = _suspect(known, last, run, judged, value, arl0)
-    enough = last.series.metric in EXACT or len(segment) + 1 >= FIRST_NIGHT
+    enough = metric_named(last.series.metric).exact or len(segment) + 1 >= FIRST_NIGHT
     night = SeriesNight(
         series=last.series.name,
         cell=last.series.cell,
@@ -88,7 +86,7 @@ def _segment(known: Known, entry: Entry, run: RunFacts) -> list[float]:
 def _judge(segment: list[float], series: Series, tonight: Sequence[Entry]) -> NightJudgement | None:
     """Whether to measure again; None for what is exact, and for values that have no logarithm."""
     values = [entry.figures.value for entry in tonight if entry.figures is not None]
-    if series.metric in EXACT or not can_be_screened([*segment, *values]):
+    if metric_named(series.metric).exact or not can_be_screened([*segment, *values]):
         return None
     judged = judge_night(segment, values)
     # A series that hardly varies has a spread of next to nothing; what is too small to matter is not measured again.
@@ -117,7 +115,7 @@ def _suspect(
     if start == len(nights) - 1:
         return None
     place = _Place(series=entry.series, nights=nights)
-    if entry.series.metric in EXACT:
+    if metric_named(entry.series.metric).exact:
         return _exact(place)
     if judged is None:
         return None
@@ -143,8 +141,7 @@ def _exact(place: _Place) -> Suspect | None:
 
 def _within(series: Series, before: float, now: float) -> bool:
     """Whether the difference is within the tolerance of the metric."""
-    facts = METRICS[series.metric]
-    return abs(now - before) <= max(facts.absolute_tolerance, facts.relative_tolerance * abs(before))
+    return metric_named(series.metric).tolerates(before, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from harness.measure.job import Job
 from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.measurement import Measurement
+from harness.records.metrics import metric_named
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
@@ -30,7 +31,6 @@ from harness.workflows.check import Checked
 from harness.workflows.nightly.artifacts import kept_file, last_good
 from harness.workflows.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
 from harness.workflows.nightly.record import Confirmation, Journal, Suspect, Trigger
-from harness.workflows.nightly.screening import EXACT
 
 Nights = Mapping[str, Sequence[Night]]
 
@@ -84,7 +84,7 @@ class _Confirming:
         found: list[Confirmation] = []
         by_good: dict[str, list[Suspect]] = {}
         for suspect in suspects:
-            if suspect.metric in EXACT or suspect.trigger is Trigger.GARBAGE:
+            if metric_named(suspect.metric).exact or suspect.trigger is Trigger.GARBAGE:
                 found.append(self._by_record(suspect))
             elif suspect.good_sha256 == suspect.sha256:
                 found.append(same_file(suspect))

@@ -19,7 +19,7 @@ from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import make_cell
 from harness.progress import Silent
-from harness.records.metrics import Metric
+from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
@@ -59,7 +59,7 @@ class Farm:
 
 def _changed(entry: Entry, factor: float, artifact: Artifact | None) -> Entry:
     sha256 = artifact.manifest.sha256 if artifact else entry.artifact_sha256
-    if entry.figures is None or entry.series.metric is not Metric.LATENCY:
+    if entry.figures is None or entry.series.metric != LATENCY.name:
         return replace(entry, artifact_sha256=sha256 or "")
     return replace(
         entry, artifact_sha256=sha256 or "", figures=replace(entry.figures, value=entry.figures.value * factor)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.history.records import Decision
-from harness.records.metrics import Metric
+from harness.records.metrics import ACCURACY, SIZE
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
 from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
 from harness.workflows.nightly.record import Confirmation, Trigger
@@ -73,7 +73,7 @@ def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, w
     run = phone_run()
     before = run.measurements[0]
     now = replace(before, accuracy=accuracy_of(correct))
-    suspect = replace(SUSPECT, metric=Metric.ACCURACY, trigger=Trigger.TOLERANCE, worse=worse)
+    suspect = replace(SUSPECT, metric=ACCURACY.name, trigger=Trigger.TOLERANCE, worse=worse)
     found = confirm_by_record(suspect, run.head.plan.cells[0], before, now)
     assert found.decision is decision
     assert found.p_value is not None
@@ -81,7 +81,7 @@ def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, w
 
 def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
     run = phone_run()
-    suspect = replace(SUSPECT, metric=Metric.ACCURACY)
+    suspect = replace(SUSPECT, metric=ACCURACY.name)
     found = confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0])
     assert found.decision is Decision.UNDECIDED
     assert "'r0' is gone" in found.reason
@@ -89,7 +89,7 @@ def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
 
 def test_a_size_needs_no_second_measurement() -> None:
     run = phone_run()
-    suspect = replace(SUSPECT, metric=Metric.SIZE)
+    suspect = replace(SUSPECT, metric=SIZE.name)
     found = confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0])
     assert found.decision is Decision.CONFIRMED
 

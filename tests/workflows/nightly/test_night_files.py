@@ -6,7 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from harness.history.records import Decision
-from harness.records.metrics import Metric
+from harness.records.metrics import LATENCY
 from harness.workflows.nightly.files import MOST_ROWS, junit, markdown
 from harness.workflows.nightly.record import Absent, Confirmation, NightRecord, SeriesNight, State, Suspect, Trigger
 from tests.workflows.nightly.conftest import CELL, SPEC
@@ -14,7 +14,7 @@ from tests.workflows.nightly.conftest import CELL, SPEC
 SUSPECT = Suspect(
     series=f"{CELL.key}/latency",
     cell=CELL.key,
-    metric=Metric.LATENCY,
+    metric=LATENCY.name,
     trigger=Trigger.SCREEN,
     worse=True,
     ratio=1.11,
@@ -32,7 +32,7 @@ CONFIRMED = Confirmation(
 
 def night(state: State, **facts: object) -> SeriesNight:
     """One series."""
-    blank = SeriesNight(series=SUSPECT.series, cell=CELL.key, metric=Metric.LATENCY, state=state, value=1.1e6)
+    blank = SeriesNight(series=SUSPECT.series, cell=CELL.key, metric=LATENCY.name, state=state, value=1.1e6)
     return replace(blank, **facts)  # type: ignore[arg-type]
 
 

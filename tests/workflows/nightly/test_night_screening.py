@@ -8,7 +8,7 @@ import pytest
 
 from harness.history.figures import make_series
 from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus
-from harness.records.metrics import Metric
+from harness.records.metrics import ACCURACY, SIZE, Metric
 from harness.stats.screening import ARL0
 from harness.workflows.nightly.record import State, Trigger
 from harness.workflows.nightly.screening import Known, Screened, screen_series
@@ -107,12 +107,12 @@ def test_outputs_that_were_right_and_are_garbage_are_suspected() -> None:
 @pytest.mark.parametrize(
     ("metric", "before", "now", "worse"),
     [
-        (Metric.SIZE, 1000.0, 1000.5, None),
-        (Metric.SIZE, 1000.0, 1010.0, True),
-        (Metric.SIZE, 1000.0, 900.0, False),
-        (Metric.ACCURACY, 0.99, 0.985, None),
-        (Metric.ACCURACY, 0.99, 0.97, True),
-        (Metric.ACCURACY, 0.97, 0.99, False),
+        (SIZE, 1000.0, 1000.5, None),
+        (SIZE, 1000.0, 1010.0, True),
+        (SIZE, 1000.0, 900.0, False),
+        (ACCURACY, 0.99, 0.985, None),
+        (ACCURACY, 0.99, 0.97, True),
+        (ACCURACY, 0.97, 0.99, False),
     ],
 )
 def test_what_is_exact_is_suspected_beyond_its_tolerance(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report import units
+from harness.records import units
 
 
 @pytest.mark.parametrize(
