@@ -1,4 +1,4 @@
-"""What every kind of device offers, and the record of one execution."""
+"""What every device offers, and the record of one launch on it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.wire import RunReply, RunRequest, StateSample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What came back from one launch.
+    """What one launch returned.
 
-    ``reply_bytes`` is the reply as the runner wrote it, or as the host made it when there was none to believe.
-    ``outputs`` is a local file, valid until the device executes again or is cleaned; None when there are no outputs.
-    ``watch`` is the device's state about once a second while the launch ran, taken from outside of the runner.
-    ``conditions`` are those of this launch alone, beside what the device tells before it.
+    ``reply_bytes`` is the reply as the runner wrote it, or the one the host wrote in its place.
+    ``outputs`` is a local file, valid until the next launch or until the device is cleaned; None without outputs.
+    ``watch`` is the device's state about once a second during the launch, sampled outside the runner.
+    ``conditions`` apply to this launch only, in addition to those the device reports before it.
     """
 
     reply: RunReply
@@ -29,7 +29,7 @@ class Execution:
 
 
 class Device(Protocol):
-    """A place to run. All methods raise `DeviceError` when the device is missing or cannot take work."""
+    """A place to run models. Every method raises `DeviceError` if the device is missing or cannot take work."""
 
     @property
     def info(self) -> DeviceInfo:
@@ -37,22 +37,22 @@ class Device(Protocol):
 
     @property
     def passively_cooled(self) -> bool:
-        """Whether it needs the profile's pause between launches to shed heat."""
+        """Whether it has no fan, so that it needs the profile's pauses between launches to cool down."""
 
     def conditions(self) -> tuple[Condition, ...]:
-        """Return what makes figures taken now less trustworthy."""
+        """Return the conditions that apply to anything measured now."""
 
     def readiness(self) -> Readiness:
-        """Return what the gate before a launch asks for; may take a tenth of a second, since it probes the speed."""
+        """Return the state that the gate checks before a launch; may take 0.1 s, because it probes the speed."""
 
     def rest(self, seconds: float) -> None:
-        """Leave the device alone for so long, so that it cools or gets free."""
+        """Leave the device idle for this long, to let it cool or other work finish."""
 
     def push(self, path: Path, sha256: str) -> bool:
-        """Put a file on the device under its digest; False when it was there already."""
+        """Store a file on the device under its digest; return False if it was there already."""
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        """Run one launch of an artifact that was pushed; a launch that fails is a reply with its failure."""
+        """Run one launch of an artifact that has been pushed. A launch that fails returns a reply with its failure."""
 
     def clean(self) -> None:
-        """Remove everything that was put on the device."""
+        """Remove what was put on the device and end any launch in flight."""

@@ -1,6 +1,6 @@
-"""Whether a reply can be believed, and the reply that the host makes up when none can.
+"""Checks a runner's reply, and writes one in its place when there is none that can be used.
 
-Every device reads replies through here, so that what is half-written, foreign or stale never becomes a result.
+Every device reads replies through this module, so a truncated, foreign or stale reply never becomes a result.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from harness.wire import (
 from harness.wire.tensors import record_bytes
 
 
-def believed(data: bytes, request: RunRequest, outputs: Path | None) -> Execution:
-    """Return the execution that ``data`` tells of, or one that failed with kind ``reply`` and the reason.
+def read_reply(data: bytes, request: RunRequest, outputs: Path | None) -> Execution:
+    """Return the execution that ``data`` describes, or a failed one of kind ``reply`` if it does not fit the request.
 
-    ``outputs`` is where the outputs lie on this machine, if the runner left any.
+    ``outputs`` is the local copy of the runner's outputs, if it left any.
     """
     try:
         reply = decode_reply(data)
@@ -38,7 +38,7 @@ def believed(data: bytes, request: RunRequest, outputs: Path | None) -> Executio
 
 
 def failed(request: RunRequest, kind: FailureKind, message: str, *, detail: str = "") -> Execution:
-    """Return the execution of a launch that left no reply to believe; the host signs it as its runner."""
+    """Return the execution of a launch without a usable reply; the host signs the reply as its runner."""
     reply = RunReply(
         cell=request.cell,
         launch=request.launch,
@@ -50,33 +50,33 @@ def failed(request: RunRequest, kind: FailureKind, message: str, *, detail: str 
 
 
 def _check_identity(reply: RunReply, request: RunRequest) -> None:
-    # A runner that could not read its request does not know the cell; what it says about that is worth more.
+    # A runner that could not read its request does not know the cell; its own failure says more than this check.
     unread = reply.failure is not None and reply.failure.kind is FailureKind.INPUT and not reply.cell
     if not unread and (reply.cell, reply.launch) != (request.cell, request.launch):
         msg = (
             f"it is for cell {reply.cell!r} launch {reply.launch}, "
-            f"asked was {request.cell!r} launch {request.launch}: a stale file"
+            f"expected {request.cell!r} launch {request.launch}: a stale file"
         )
         raise WireError(msg)
 
 
 def _check_outputs(reply: RunReply, request: RunRequest, outputs: Path | None) -> None:
-    """Raise `WireError` unless ``ok`` comes with all that was asked for and the outputs have their length."""
+    """Raise `WireError` if an ``ok`` reply lacks a requested pass, or the outputs do not have the right size."""
     if reply.status is ReplyStatus.OK:
         for name in ("latency", "memory"):
             if getattr(request.passes, name) is not None and getattr(reply, name) is None:
-                msg = f"it says ok without the {name} pass that was asked for"
+                msg = f"its status is ok, but the requested {name} pass is missing"
                 raise WireError(msg)
     if reply.outputs is None:
         return
     asked = request.passes.outputs
     if asked is not None and reply.status is ReplyStatus.OK and reply.outputs.count != asked.count:
-        msg = f"it has the outputs of {reply.outputs.count} inputs, {asked.count} were asked for"
+        msg = f"it has the outputs of {reply.outputs.count} inputs, expected {asked.count}"
         raise WireError(msg)
-    wanted = reply.outputs.count * record_bytes(reply.outputs.tensors)
-    found = outputs.stat().st_size if outputs is not None and outputs.is_file() else 0
-    if found != wanted:
-        msg = f"its outputs have {found} bytes on disk, {reply.outputs.count} of the described tensors make {wanted}"
+    expected_bytes = reply.outputs.count * record_bytes(reply.outputs.tensors)
+    size_bytes = outputs.stat().st_size if outputs is not None and outputs.is_file() else 0
+    if size_bytes != expected_bytes:
+        msg = f"its outputs have {size_bytes} bytes, expected {expected_bytes} for {reply.outputs.count} inputs"
         raise WireError(msg)
 
 

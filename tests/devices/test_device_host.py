@@ -93,7 +93,7 @@ def test_outputs_of_fewer_inputs_than_asked_for_are_refused(bench: Bench, parcel
     execution = bench.run("(job / 'outputs.bin').write_bytes(bytes(24)); answer(outputs=outputs)", parcel)
     assert execution.reply.failure is not None
     assert execution.reply.failure.kind is FailureKind.REPLY
-    assert "3 were asked for" in execution.reply.failure.message
+    assert "expected 3" in execution.reply.failure.message
 
 
 def test_a_folder_called_harness_is_not_taken_for_ours(tmp_path: Path) -> None:

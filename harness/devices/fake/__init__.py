@@ -1,1 +1,1 @@
-"""Scripted phones, which show what a report and a failing phone look like."""
+"""Device kind ``fake``: scripted phones, for trying phonebench out and for tests."""

@@ -1,22 +1,22 @@
-"""Device ``fake``: a scripted phone for demonstrations and tests, on any machine, at once.
+"""Device kind ``fake``: a scripted phone for demonstrations and tests. It works on any machine and answers at once.
 
-It runs no model: latencies, loads and memory are made up from the artifact's bytes (`harness.devices.fake.figures`), it
-has no outputs, so accuracy is not measured on it, and everything it says bears the condition ``SIMULATED``. What it
-says goes through the same check as a real reply. ``fake`` is a healthy phone; ``fake:NAME`` is one of these:
+It runs no model. Latency, load time and memory are computed from the artifact's size (`harness.devices.fake.figures`).
+It has no outputs, so accuracy is not measured, and all its results carry the condition ``SIMULATED``. Its replies pass
+through the same checks as those of a real runner. ``fake`` is a healthy phone; ``fake:NAME`` is one of these:
 
     low, high      a slower and a faster healthy phone
-    hot            grows hot: THERMAL from the second launch on, slower from launch to launch and call to call
-    warm           throttles in its second launch, and is well again after a rest
+    hot            heats up: THERMAL from the second launch on, slower with every launch and every call
+    warm           throttles in its second launch and recovers after a rest
     low-battery    LOW-BATTERY, 12 %
-    fallback       whatever delegate is asked, the CPU runs the model, and the reply says so
+    fallback       runs on the CPU whatever delegate is requested, and reports so
     crash          the runner crashes
-    hang           the runner never answers: kind timeout, at once
-    oom            the runner says that memory ran out
-    half-reply     the reply ends in the middle
+    hang           the runner never answers: failure ``timeout``, reported at once
+    oom            the runner reports that memory ran out
+    half-reply     the reply is truncated
     rubbish        the reply is not JSON
-    stale          the reply is of another launch
-    lost           after two launches the cable is out: every call raises `DeviceError`
-    full           there is no space: a push raises `DeviceError`
+    stale          the reply belongs to another launch
+    lost           after two launches the cable is unplugged: every call raises `DeviceError`
+    full           there is no free space: a push raises `DeviceError`
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from harness import __version__
 from harness.devices.device import Execution
 from harness.devices.fake.figures import Script, play_latency, play_load_ns, play_memory, total_ns
 from harness.devices.kind import name_in
-from harness.devices.replies import believed, failed
+from harness.devices.replies import failed, read_reply
 from harness.errors import DeviceError, UnknownNameError
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness
@@ -53,7 +53,7 @@ from harness.wire import (
 
 
 class Character(StrEnum):
-    """What a scripted phone is like; the values are the names in ``fake:NAME``."""
+    """How a scripted phone behaves; the values are the names in ``fake:NAME``."""
 
     HEALTHY = ""
     LOW = "low"
@@ -77,7 +77,7 @@ _LAUNCHES_BEFORE_LOSS = 2
 _HOT_LAUNCH_GROWTH = 0.08
 _HOT_CALL_GROWTH = 0.0005
 _COOL_C, _HOT_C, _SEVERE_C = 27.0, 46.0, 50.0
-# A hot phone loses so much a second while it rests, down to what it has when idle for long.
+# How a hot phone warms up per launch and cools per second of rest, down to its idle temperature.
 _COOLING_C_PER_S, _IDLE_C, _SWITCHED_ON_C, _HEAT_OF_LAUNCH_C = 0.05, 30.0, 36.0, 4.0
 _PROBE_NS = 10_000_000
 _WARM_LAUNCH, _WARM_GROWTH = 2, 0.25
@@ -86,7 +86,7 @@ _MEMORY_BYTES = 6 * 2**30
 
 @contextlib.contextmanager
 def open_fake(key: str = "fake") -> Iterator[FakePhone]:
-    """Open the scripted phone of ``key``. Raises `UnknownNameError` for a name that is not in the list."""
+    """Open the scripted phone of ``key``. Raises `UnknownNameError` for an unknown name."""
     phone = FakePhone(key)
     try:
         yield phone
@@ -106,7 +106,7 @@ def check_fake_key(key: str) -> Character:
 
 
 def fake_info(key: str) -> DeviceInfo:
-    """Return what the scripted phone of ``key`` says it is."""
+    """Return what the scripted phone of ``key`` reports about itself."""
     name = name_in(key)
     return DeviceInfo(
         key=key,
@@ -122,7 +122,7 @@ def fake_info(key: str) -> DeviceInfo:
 
 
 class FakePhone:
-    """A scripted phone; it counts its launches and keeps the sizes of what was pushed."""
+    """A scripted phone. It counts its launches and remembers the sizes of pushed files."""
 
     def __init__(self, key: str = "fake") -> None:
         self._character = check_fake_key(key)
@@ -142,26 +142,25 @@ class FakePhone:
 
     def conditions(self) -> tuple[Condition, ...]:
         self._check_present()
-        found = [
+        conditions = [
             Condition(
                 id=ConditionId.SIMULATED,
-                summary="scripted phone: the figures are made up and say nothing of the model",
+                summary="scripted phone: its figures are invented and say nothing about the model",
                 detail=f"device {self._info.key!r} runs no model",
             )
         ]
         if self._character is Character.HOT and self._launches:
-            found.append(
+            conditions.append(
                 Condition(
                     id=ConditionId.THERMAL,
-                    summary="the phone is hot and slows down",
+                    summary="the phone is hot and has slowed down",
                     detail=f"thermal status {self._state().thermal_status}, battery at {self._temperature_c():.1f} °C",
                 )
             )
         if self._character is Character.LOW_BATTERY:
-            found.append(
-                Condition(id=ConditionId.LOW_BATTERY, summary="battery at 12 %", detail="phones save power when low")
-            )
-        return tuple(found)
+            detail = "phones save power when the battery is low"
+            conditions.append(Condition(id=ConditionId.LOW_BATTERY, summary="battery at 12 %", detail=detail))
+        return tuple(conditions)
 
     def readiness(self) -> Readiness:
         self._check_present()
@@ -177,7 +176,7 @@ class FakePhone:
         )
 
     def rest(self, seconds: float) -> None:
-        """Let its own clock run and the phone cool; no real time passes."""
+        """Advance the phone's own clock and let it cool; no real time passes."""
         self._check_present()
         self._clock_ns += round(seconds * 1e9)
         self._heat_c = max(_IDLE_C, self._heat_c - _COOLING_C_PER_S * seconds)
@@ -190,9 +189,9 @@ class FakePhone:
             msg = f"device {self._info.key!r} has no space for {path.name!r}: free some space on the phone"
             raise DeviceError(msg)
         data = path.read_bytes()
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
-            msg = f"{path.name!r} has sha256 {found}, {sha256} was said: build the artifact again"
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != sha256:
+            msg = f"{path.name!r} does not match its digest: got {digest}, expected {sha256}; build the artifact again"
             raise DeviceError(msg)
         self._sizes[sha256] = len(data)
         return True
@@ -204,7 +203,7 @@ class FakePhone:
                 msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
                 raise DeviceError(msg)
         if not inputs.is_file():
-            msg = f"the inputs {str(inputs)!r} are not there: prepare the model's data first"
+            msg = f"the inputs file {str(inputs)!r} does not exist: prepare the model's data first"
             raise DeviceError(msg)
         self._launches += 1
         match self._character:
@@ -213,14 +212,14 @@ class FakePhone:
             case Character.HANG:
                 return failed(request, FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s")
             case _:
-                execution = believed(self._reply_bytes(request), request, None)
+                execution = read_reply(self._reply_bytes(request), request, None)
                 return replace(execution, watch=(self._state(),))
 
     def clean(self) -> None:
         self._sizes.clear()
 
     def _reply_bytes(self, request: RunRequest) -> bytes:
-        """The reply as it would come over the cable."""
+        """Return the reply as it would arrive over the cable."""
         whole = encode(self._reply(request))
         match self._character:
             case Character.HALF_REPLY:
@@ -249,7 +248,7 @@ class FakePhone:
         reply = replace(reply, state=DeviceStates(before=before, after=self._state()))
         if self._character is not Character.OOM:
             return reply
-        failure = Failure(kind=FailureKind.OOM, message="the phone ran out of memory while the model was loading")
+        failure = Failure(kind=FailureKind.OOM, message="the phone ran out of memory while loading the model")
         return replace(reply, status=ReplyStatus.FAILED, failure=failure, load=None, latency=None, memory=None)
 
     def _script(self, request: RunRequest) -> Script:

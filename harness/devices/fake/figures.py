@@ -1,6 +1,6 @@
-"""The arithmetic of the scripted phone: latencies, memory and heat made from the artifact's bytes, never measured.
+"""The scripted phone's arithmetic: latency and memory computed from the artifact's size, never measured.
 
-The same artifact, cell and launch give the same figures on every machine. Time is counted, not spent.
+The same artifact, cell and launch give the same figures on every machine. Time is added up, not spent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.wire import Delegate, LatencyPass, LatencySamples, MemoryMoment, MemoryReading, MemorySplit, RunRequest
 
-# A small network of 100 kB takes about 1 ms on the middle phone's CPU, one of 20 MB about 35 ms.
+# A network of 100 kB takes about 1 ms on the CPU of ``fake``, one of 20 MB about 35 ms.
 _FIXED_NS = 300_000
 _NS_PER_KB = 1_700
 _DELEGATE_FACTOR: dict[Delegate, float] = {
@@ -36,9 +36,10 @@ MEMORY_DEFINITION = "simulated: a fixed baseline and 1.1 times the artifact's si
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """What one launch plays: ``speed`` multiplies latency, ``drift`` is what each call adds to it, as a fraction.
+    """What one launch plays.
 
-    ``late_growth`` is by how much the last part of the measured time is slower: a phone that throttles.
+    ``speed`` multiplies the latency, and ``drift`` is the fraction that each call adds to it. ``late_growth`` is the
+    fraction by which the last part of the measured time is slower, as on a phone that throttles.
     """
 
     request: RunRequest
@@ -50,7 +51,7 @@ class Script:
 
 
 def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
-    """Return the samples that the pass would have kept, all in ns; the rules of ``docs/wire.md`` end the phases."""
+    """Return the samples of a latency pass, in ns; the phases end by the rules of ``docs/wire.md``."""
     rng = _rng(script)
     base = _base_ns(script) * (1 + rng.gauss(0, _LAUNCH_SPREAD))
     first = round(base * 4)
@@ -62,18 +63,18 @@ def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
     samples = _phase(rng, measure, shape)
     at_ns: tuple[int, ...] = ()
     if asked.stride_ns:
-        # One sample stands for a stride: the calls between two kept ones are not played.
+        # Each sample stands for a whole stride; the calls in between are not played.
         at_ns = tuple(index * max(asked.stride_ns, samples[index]) for index in range(len(samples)))
     return LatencySamples(first_ns=first, warmup_ns=tuple(warmup), samples_ns=tuple(samples), at_ns=at_ns)
 
 
 def play_load_ns(script: Script) -> int:
-    """Return the time of the first load, in ns."""
+    """Return the load time in ns."""
     return round(5_000_000 + script.artifact_bytes * 2.5 * script.speed)
 
 
 def play_memory(script: Script) -> MemoryReading:
-    """Return the memory that such a model would take, in bytes."""
+    """Return the memory that a model of this size would use, in bytes."""
     model, mapped = round(script.artifact_bytes * 1.1), script.artifact_bytes
     loaded, retained = _BASELINE_BYTES + model, _BASELINE_BYTES + model // 50
     steady = loaded + _ARENA_BYTES
@@ -95,7 +96,7 @@ def play_memory(script: Script) -> MemoryReading:
 
 
 def _split(at: MemoryMoment, owned: int, mapped: int) -> MemorySplit:
-    """Of the libraries one half is shared with the other apps, in pairs; the artifact is mapped by this one alone."""
+    """Half of the library pages are shared by two apps each, so they count half in PSS; the artifact is not shared."""
     return MemorySplit(
         at=at,
         anonymous_bytes=owned,
@@ -107,7 +108,7 @@ def _split(at: MemoryMoment, owned: int, mapped: int) -> MemorySplit:
 
 
 def total_ns(samples: LatencySamples | None) -> int:
-    """Return how long the calls took together, in ns: what a phone would have been busy for."""
+    """Return the sum of all calls in ns: how long a phone would have been busy."""
     return 0 if samples is None else samples.first_ns + sum(samples.warmup_ns) + sum(samples.samples_ns)
 
 
@@ -125,7 +126,7 @@ class _Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """``excess`` fades over the first calls; ``late_growth`` comes when six tenths of the time have passed."""
+    """``excess`` halves with every call; ``late_growth`` applies once 60 % of the minimum time have passed."""
 
     base: float
     excess: float = 0.0
@@ -135,13 +136,15 @@ class _Shape:
 
 
 def _phase(rng: random.Random, limits: _Limits, shape: _Shape) -> list[int]:
-    """Calls until ``limits`` are met; with a stride each of them stands for all that begin within it."""
+    """Return calls until ``limits`` are met; with a stride, each stands for all calls that begin within it."""
     samples: list[int] = []
     elapsed = 0
     while not (len(samples) >= limits.min_calls and elapsed >= limits.min_ns) and elapsed < limits.max_ns:
-        at = len(samples)
+        index = len(samples)
         late = shape.late_growth if elapsed > _LATE_FROM * limits.min_ns else 0.0
-        factor = (1 + shape.excess * 0.5**at) * (1 + shape.drift * at) * (1 + late) * (1 + abs(rng.gauss(0, _SPREAD)))
+        factor = (
+            (1 + shape.excess * 0.5**index) * (1 + shape.drift * index) * (1 + late) * (1 + abs(rng.gauss(0, _SPREAD)))
+        )
         samples.append(round(shape.base * factor))
         elapsed += max(samples[-1], shape.stride_ns)
     return samples

@@ -1,1 +1,1 @@
-"""This computer as a device."""
+"""Device kind ``host``: this computer."""

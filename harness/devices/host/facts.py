@@ -1,4 +1,4 @@
-"""Facts of this machine and what makes its figures less trustworthy; everything is read, nothing is run."""
+"""What this machine is, and the conditions that apply to its measurements. Everything is read; nothing is run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
 
 ROOT = Path("/")
-# Above this load a core, another process competes with the one that is measured for a good part of the time.
+# Above this load per core, another process competes with the measured one for a good part of the time.
 BUSY_LOAD = 0.7
 
-# Instruction sets that decide which int8, fp16 and matrix kernels a runtime takes.
+# Instruction sets that decide which int8, fp16 and matrix kernels a runtime chooses.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "asimdhp", "asimddp", "i8mm", "sve")
 _X86 = ("x86_64", "amd64", "i386", "i686")
 
 
 def host_info(root: Path = ROOT) -> DeviceInfo:
-    """Return the facts of this machine; ``root`` is where ``proc`` and ``sys`` are. Raises nothing."""
+    """Return what this machine is; ``root`` is the folder that holds ``proc`` and ``sys``. Raises nothing."""
     machine = platform.machine()
     flags = set(_cpuinfo(root, "flags", "Features").split())
     return DeviceInfo(
@@ -42,14 +42,14 @@ def host_info(root: Path = ROOT) -> DeviceInfo:
 
 
 def host_conditions(root: Path = ROOT, *, load_1m: float | None = None) -> tuple[Condition, ...]:
-    """Return the conditions of this machine now; ``load_1m`` stands in for the machine's own load average."""
+    """Return the conditions of this machine now; ``load_1m`` replaces its own one-minute load average."""
     load = load_1m if load_1m is not None else psutil.getloadavg()[0]
-    found = (_desktop(platform.machine()), _shared(root), _busy(load, usable_cores()))
-    return tuple(condition for condition in found if condition is not None)
+    candidates = (_desktop(platform.machine()), _shared(root), _busy(load, usable_cores()))
+    return tuple(condition for condition in candidates if condition is not None)
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use; fewer than the machine has in a container or under taskset."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -59,8 +59,8 @@ def _desktop(machine: str) -> Condition | None:
         return None
     return Condition(
         id=ConditionId.DESKTOP_CPU,
-        summary="desktop processor: its latencies do not rank fp16 and int8 for phones",
-        detail=f"{machine} runs other kernels for half precision and for integers than the ARM cores of phones do",
+        summary="desktop processor: its latencies do not show how fp16 and int8 rank on phones",
+        detail=f"the fp16 and int8 kernels for {machine} differ from those for the ARM cores of phones",
     )
 
 
@@ -74,7 +74,7 @@ def _shared(root: Path) -> Condition | None:
         return None
     return Condition(
         id=ConditionId.SHARED_HOST,
-        summary="shared machine: neighbours that cannot be seen may take processor time",
+        summary="shared machine: other guests may use the processor, unseen from here",
         detail=f"this is {' in '.join(reasons)}",
     )
 
@@ -85,12 +85,12 @@ def _busy(load_1m: float, cores: int) -> Condition | None:
     return Condition(
         id=ConditionId.BUSY_HOST,
         summary=f"busy machine: load {load_1m:.2f} on {cores} cores before the launch",
-        detail=f"the one-minute load average a core is {load_1m / cores:.2f}, above {BUSY_LOAD}",
+        detail=f"the one-minute load average per core is {load_1m / cores:.2f}; the limit is {BUSY_LOAD}",
     )
 
 
 def _cpuinfo(root: Path, *names: str) -> str:
-    """The first value of /proc/cpuinfo under one of ``names``, empty when there is none."""
+    """Return the first value of /proc/cpuinfo under one of ``names``, empty if there is none."""
     for line in (_read(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in names:

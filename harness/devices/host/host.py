@@ -1,7 +1,7 @@
-"""Device ``host``: this machine. The runner is a subprocess a launch, so imports, memory and crashes are its own.
+"""Device ``host``: this machine. Each launch runs in its own subprocess, which isolates imports, memory and crashes.
 
-Nothing of it outlives the device: the jobs lie in a temporary folder, the runner has a process group of its own, and
-that group is killed at the deadline, on Ctrl-C, and when its leader has ended.
+Nothing outlives the device. Jobs are kept in a temporary folder, and the runner leads its own process group, which is
+killed at the deadline, on Ctrl-C, and after the runner itself has exited.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from harness.devices.device import Execution
 from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
-from harness.devices.replies import believed, failed
+from harness.devices.replies import failed, read_reply
 from harness.errors import DeviceError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
@@ -40,11 +40,8 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def open_host(key: str = "host") -> Iterator[HostDevice]:
-    """Open this machine as a device. Raises `DeviceError` for any key but ``host``, or without a temporary folder."""
-    if key != "host":
-        msg = f"device {key!r} does not exist: there is one host, write 'host'"
-        raise DeviceError(msg)
+def open_host() -> Iterator[HostDevice]:
+    """Open this machine as a device. Raises `DeviceError` if there is no temporary folder to write to."""
     device = HostDevice()
     try:
         yield device
@@ -53,7 +50,7 @@ def open_host(key: str = "host") -> Iterator[HostDevice]:
 
 
 class HostDevice:
-    """This machine; ``command`` is the runner, to which the job's folder is appended."""
+    """This machine. ``command`` starts the runner; the job's folder is appended to it. ``folder`` holds the jobs."""
 
     def __init__(self, *, command: Sequence[str] = RUNNER, folder: Path | None = None) -> None:
         self._command = tuple(command)
@@ -89,16 +86,16 @@ class HostDevice:
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         for part in request.artifact.files:
             if not (self._folder("artifacts") / part.sha256).exists():
-                msg = f"artifact {part.sha256!r} is not on device 'host': push it before the launch"
+                msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
                 raise DeviceError(msg)
         job = self._job(request, inputs)
         log = job / LOG_FILE
         watch: list[StateSample] = []
         code = _run([*self._command, str(job)], log=log, limits=(request.runtime.threads, deadline_s), watch=watch)
         reply = job / REPLY_FILE
-        # A reply is renamed into place when it is whole, so it counts even if the runner died while tidying up.
+        # The runner renames its reply into place once it is complete, so a reply counts even if the runner then died.
         if reply.is_file():
-            return replace(believed(reply.read_bytes(), request, job / OUTPUTS_FILE), watch=tuple(watch))
+            return replace(read_reply(reply.read_bytes(), request, job / OUTPUTS_FILE), watch=tuple(watch))
         kind, message = _no_reply(code, deadline_s)
         return failed(request, kind, message, detail=_tail(log))
 
@@ -116,7 +113,7 @@ class HostDevice:
         return folder
 
     def _job(self, request: RunRequest, inputs: Path) -> Path:
-        """Make the job's folder in place of the one before."""
+        """Make the job's folder, replacing that of the previous launch."""
         job, artifacts = self._folder("job"), self._folder("artifacts")
         with _storage(job):
             shutil.rmtree(job)
@@ -129,9 +126,10 @@ class HostDevice:
 
 
 def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: list[StateSample]) -> int | None:
-    """Run the runner to its end and return its exit code, None when the deadline came first.
+    """Run the runner and return its exit code, or None if it was still running at the deadline.
 
-    ``limits``: threads, and the deadline in seconds. ``watch`` gets the machine's state once a second.
+    ``limits`` are the number of threads and the deadline in seconds. The machine's state is appended to ``watch`` once
+    a second.
     """
     threads, deadline_s = limits
     with log.open("wb") as output:
@@ -157,7 +155,7 @@ def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: lis
 
 
 def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[StateSample]) -> int | None:
-    """Wait for the end or the deadline, looking at the machine once a second; a look costs about a millisecond."""
+    """Wait for the exit or the deadline, sampling the machine's state once a second; a sample takes about 1 ms."""
     deadline = time.monotonic() + deadline_s
     while (left := deadline - time.monotonic()) > 0:
         try:
@@ -168,16 +166,17 @@ def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[St
 
 
 def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
-    """Say why there is no reply, from how the runner ended."""
+    """Explain a missing reply by the runner's exit code."""
     if code is None:
         return FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s and was stopped"
     if code == -signal.SIGKILL:
+        # Linux's out-of-memory killer sends SIGKILL; nothing of ours does before the deadline.
         return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
     if code < 0:
         return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}"
     if code > 0:
-        return FailureKind.CRASH, f"the runner ended with exit code {code} and without a reply"
-    return FailureKind.REPLY, "the runner ended well but left no reply"
+        return FailureKind.CRASH, f"the runner ended with exit code {code} and left no reply"
+    return FailureKind.REPLY, "the runner exited normally but left no reply"
 
 
 def _signal_name(number: int) -> str:
@@ -196,7 +195,7 @@ def _tail(log: Path) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return ``name`` if it is a name in the job's folder. Raises `DeviceError` for a path."""
+    """Return ``name`` if it is a plain file name. Raises `DeviceError` for a path, which could leave the folder."""
     if Path(name).name != name:
         msg = f"the job names the file {name!r}: it must be a plain name inside the job's folder"
         raise DeviceError(msg)
@@ -204,7 +203,7 @@ def _plain(name: str) -> str:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link where the file systems allow it, else copy and rename, so that no half file ever has the name."""
+    """Hard-link where the file system allows it, else copy and rename, so ``target`` is never a partial file."""
     try:
         target.hardlink_to(source)
     except OSError:
@@ -215,7 +214,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _storage(folder: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a sentence that names the folder."""
+    """Turn an `OSError` into a `DeviceError` that names the folder."""
     try:
         yield
     except OSError as error:

@@ -21,10 +21,10 @@ def _check_key(key: str) -> None:
         raise DeviceError(msg)
 
 
-def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  nothing to set
+def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  one host, nothing to set
     from harness.devices.host.host import open_host
 
-    return open_host(key)
+    return open_host()
 
 
 def _infos() -> tuple[DeviceInfo, ...]:

@@ -1,7 +1,7 @@
-"""Whether this machine is ready for a launch: how fast one core is now, what else runs, governor and temperature.
+"""Whether this machine is ready for a launch: current speed of a core, other load, governor and temperature.
 
-The one decision: the speed is measured and not read. Clocks are hidden in most virtual machines and say nothing of a
-neighbour who takes half of the core; a fixed piece of arithmetic tells both.
+The speed is measured, not read. Most virtual machines hide their clocks, and a clock does not show that another guest
+takes half of the core. A fixed piece of arithmetic shows both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.records.device import Readiness
 from harness.runners.host.state import sample_state
 
 PROBES = 5
-# About 10 ms on a core of today, so that all of them take about 50.
+# About 10 ms on a current core, so all five probes take about 50 ms.
 PROBE_STEPS = 300_000
 BUSY_WINDOW_S = 0.1
 
@@ -23,7 +23,7 @@ Clock = Callable[[], int]
 
 
 def host_readiness() -> Readiness:
-    """Return the state of this machine now; takes about 150 ms, which the launch does not see."""
+    """Return the state of this machine now. Takes about 150 ms, before the launch and not within it."""
     busy = psutil.cpu_percent(interval=BUSY_WINDOW_S) / 100
     state = sample_state()
     return Readiness(
@@ -35,10 +35,10 @@ def host_readiness() -> Readiness:
 
 
 def probe_ns(clock: Clock = time.perf_counter_ns) -> int:
-    """Return the least time of five equal pieces of floating-point arithmetic on one core, in ns.
+    """Return the shortest of five runs of a fixed floating-point loop on one core, in ns.
 
-    The least, because whatever interrupts a piece makes it longer and never shorter (androidx benchmark keeps the
-    minimum for the same reason).
+    The shortest, because an interruption can only make a run longer; androidx benchmark keeps the minimum for the same
+    reason.
     """
     return min(_timed(clock) for _ in range(PROBES))
 

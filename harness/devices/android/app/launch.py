@@ -25,7 +25,7 @@ from harness.devices.android.app.job import (
 )
 from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
-from harness.devices.replies import believed, failed
+from harness.devices.replies import failed, read_reply
 from harness.errors import PhoneError
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest
 
@@ -120,7 +120,7 @@ def _read(tether: Tether, job: AppJob, asked: Asked) -> Execution | None:
         data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE), keep=job.app_id)
         if data is None:
             return execution
-        execution = believed(data, asked.request, _outputs(tether, job, asked.folder))
+        execution = read_reply(data, asked.request, _outputs(tether, job, asked.folder))
         if execution.reply_bytes == data:
             break
     return execution
