@@ -42,7 +42,7 @@ def append(history: History, run: RunFacts, entries: Sequence[Entry]) -> Entered
         run_id = _run_id(connection, run)
         before = _count(connection, run_id)
         series = _ids(connection, tables.series, "name", _series_rows(entries))
-        environments = _environment_ids(connection, {entry.environment for entry in entries})
+        environments = _environment_ids(connection, dict.fromkeys(entry.environment for entry in entries))
         kinds = {entry.artifact_sha256: entry.artifact_kind for entry in entries}
         artifacts = _ids(
             connection, tables.artifact, "identity", [{"identity": sha, "kind": kind} for sha, kind in kinds.items()]

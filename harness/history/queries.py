@@ -98,11 +98,12 @@ def latest(history: History, *, window: int = WINDOW) -> Latest | None:
         now = [id_ for id_, night in ids if night == found[0]]
         rows = connection.execute(_against(now, [id_ for id_, _ in ids if id_ not in now])).all()
     # A series may have been run twice that night: the last run counts.
-    columns = tuple(zip(*sorted({row[0]: row for row in rows}.values(), key=itemgetter(0)), strict=True)) or ((),) * 7
-    names, units, values, counts, means, lows, highs = columns
+    columns = tuple(zip(*sorted({row[0]: row for row in rows}.values(), key=itemgetter(0)), strict=True)) or ((),) * 8
+    names, metrics, units, values, counts, means, lows, highs = columns
     return Latest(
         night=found[0],
         series=names,
+        metric=metrics,
         unit=units,
         value=values,
         before=tuple(count or 0 for count in counts),
@@ -168,7 +169,7 @@ def _against(now: list[int], before: list[int]) -> sa.Select[Any]:
     past = sa.select(value.c.series_id, *figures).where(value.c.run_id.in_(before), ok)
     grouped = past.group_by(value.c.series_id).subquery()
     return (
-        sa.select(series.c.name, series.c.unit, number, *(grouped.c[f.name] for f in figures))
+        sa.select(series.c.name, series.c.metric, series.c.unit, number, *(grouped.c[f.name] for f in figures))
         .select_from(value)
         .join(series, series.c.id == value.c.series_id)
         .outerjoin(grouped, grouped.c.series_id == value.c.series_id)

@@ -150,6 +150,7 @@ class Latest:
 
     night: str
     series: tuple[str, ...]
+    metric: tuple[str, ...]
     unit: tuple[str, ...]
     value: tuple[float, ...]
     before: tuple[int, ...]

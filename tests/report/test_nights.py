@@ -122,6 +122,7 @@ def test_the_largest_differences_come_first() -> None:
     newest = Latest(
         night="2026-01-08",
         series=("a/latency", "b/size", "c/accuracy"),
+        metric=("latency", "size", "accuracy"),
         unit=("ns", "bytes", "1"),
         value=(1.1e6, 2e6, 0.5),
         before=(7, 7, 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.records.artifact import ArtifactFacts
+from harness.records.metrics import METRICS, Metric
 from harness.report.sections.parts import parts_comparisons
 from harness.report.view import SCHEMA, CellView, cell_identity, cell_views, plain
 from harness.store.records import RunRecord
@@ -13,7 +14,8 @@ from harness.store.records import RunRecord
 def show_json(run: RunRecord) -> dict[str, Any]:
     """Return the public interface of ``phonebench show --json``: plain values, what was not measured is None.
 
-    The fields are specified in ``docs/report.md``; ``schema`` grows when one of them changes its meaning.
+    The fields are specified in ``docs/report.md``; ``schema`` grows when one of them changes its meaning. A metric
+    whose row names no field of its own appears under ``metrics``; cells have that key only if there is such a metric.
     """
     views = cell_views(run)
     return {
@@ -55,7 +57,19 @@ def _cell_facts(view: CellView) -> dict[str, Any]:
         "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
         "target": plain(view.measurement.target if view.measurement else None),
         "fidelity": plain(view.fidelity),
+        **_other_metrics(view),
     }
+
+
+def _other_metrics(view: CellView) -> dict[str, Any]:
+    """The metrics that have no field of their own, under one key; nothing if there are none."""
+    others = [metric for metric in METRICS.values() if metric.json_key is None]
+    return {"metrics": {metric.name: _reading(metric, view) for metric in others}} if others else {}
+
+
+def _reading(metric: Metric, view: CellView) -> dict[str, Any] | None:
+    reading = metric.shown(view.measurement)
+    return None if reading is None else {"unit": metric.unit, **_fields(reading, ("value", "low", "high", "count"))}
 
 
 def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
@@ -64,4 +78,8 @@ def _artifact_facts(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if record is None else {name: plain(getattr(record, name)) for name in names}
+    return None if record is None else _fields(record, names)
+
+
+def _fields(record: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: plain(getattr(record, name)) for name in names}

@@ -7,6 +7,8 @@ from typing import Any
 from harness.history.records import Latest, Night
 from harness.history.story import Story
 from harness.records import units
+from harness.records.metrics import METRICS
+from harness.records.units import PlainFormatter
 from harness.report.charts.nights import COMMIT_SHOWN, commit_range, unit_of
 
 TITLES = ("night", "value", "95 % interval", "launches", "commit", "")
@@ -47,9 +49,9 @@ def latest_rows(newest: Latest, *, most: int) -> list[tuple[str, ...]]:
     return [
         (
             newest.series[i],
-            _show(newest.value[i], newest.unit[i]),
-            _show(newest.mean[i], newest.unit[i]),
-            f"{_show(newest.low[i], newest.unit[i])} to {_show(newest.high[i], newest.unit[i])}",
+            _show(newest, i, newest.value[i]),
+            _show(newest, i, newest.mean[i]),
+            f"{_show(newest, i, newest.low[i])} to {_show(newest, i, newest.high[i])}",
             str(newest.before[i]),
             units.NONE if ratios[i] is None else f"{100 * ((ratios[i] or 1.0) - 1):+.1f} %",
         )
@@ -101,11 +103,8 @@ def _notes(story: Story) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _show(value: float | None, unit: str) -> str:
-    match unit:
-        case "ns":
-            return units.time(value)
-        case "bytes":
-            return units.size(value)
-        case _:
-            return units.PLAIN.full(value)
+def _show(newest: Latest, index: int, value: float | None) -> str:
+    """One value of a series; a metric that a later version added is shown as a plain number."""
+    metric = METRICS.get(newest.metric[index])
+    formatter = PlainFormatter(name=newest.unit[index]) if metric is None else metric.formatter
+    return formatter.text(value)
