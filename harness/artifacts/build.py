@@ -102,9 +102,13 @@ class _Stage:
         run_groups(groups, Crew(warm=self._warm(wanted), logs=self._cache.root / "logs"), self._report)
 
     def _warm(self, wanted: list[Build]) -> tuple[str, ...]:
-        """What workers import ahead, the dearest first: exporters of formats, or TensorFlow."""
-        keras = [b for b in wanted if self._cards[b.model].kind is SourceKind.KERAS]
-        formats = [f.value for f in LONGEST_FIRST if any(b.format is f and b not in keras for b in wanted)]
+        """What workers import ahead, the dearest first: exporters of formats, or TensorFlow.
+
+        A ready-made file is only verified: exporters, and PyTorch with them, need not even be installed.
+        """
+        exported = [b for b in wanted if self._cards[b.model].kind is not SourceKind.READY]
+        keras = [b for b in exported if self._cards[b.model].kind is SourceKind.KERAS]
+        formats = [f.value for f in LONGEST_FIRST if any(b.format is f and b not in keras for b in exported)]
         return (*formats, *([SourceKind.KERAS.value] if keras else [])) or ("",)
 
     def _prepare_groups(self) -> list[Group]:

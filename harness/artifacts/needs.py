@@ -11,6 +11,7 @@ from harness.plan.formats import (
     KERAS_EXTRA,
     KERAS_PACKAGES,
     PACKAGES,
+    RUNTIME_EXTRAS,
     RUNTIME_PACKAGES,
     TENSORFLOWS,
 )
@@ -31,9 +32,15 @@ def why_missing(card: ModelCard, build: Build) -> str | None:
     missing = missing_packages(packages_of(card, build))
     if not missing:
         return None
-    extra = BACKEND_EXTRAS.get(build.backend, EXTRAS[build.format]) if build.backend else EXTRAS[build.format]
-    extra = KERAS_EXTRA if card.kind is SourceKind.KERAS else extra
-    return f"{build.format.value} needs {', '.join(missing)}; run: pip install 'phonebench[{extra}]'"
+    return f"{build.format.value} needs {', '.join(missing)}; run: pip install 'phonebench[{_extra(card, build)}]'"
+
+
+def _extra(card: ModelCard, build: Build) -> str:
+    if card.kind is SourceKind.READY:
+        return RUNTIME_EXTRAS[build.format]
+    if card.kind is SourceKind.KERAS:
+        return KERAS_EXTRA
+    return BACKEND_EXTRAS.get(build.backend, EXTRAS[build.format]) if build.backend else EXTRAS[build.format]
 
 
 def _tensorflow() -> str:

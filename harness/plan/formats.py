@@ -41,11 +41,11 @@ TENSORFLOWS = ("tensorflow-cpu", "tensorflow")
 KERAS_PACKAGES = ("ai-edge-litert",)
 
 
-# The extra of phonebench that brings a format's packages.
+# The extra of phonebench that installs what exporting a format needs.
 EXTRAS: dict[Format, str] = {
     Format.PTE: "torch",
-    Format.TFLITE: "tflite",
-    Format.ONNX: "onnx",
+    Format.TFLITE: "tflite-export",
+    Format.ONNX: "onnx-export",
     Format.PTL: "torch",
     Format.MLPACKAGE: "torch,coreml",
 }
@@ -62,6 +62,15 @@ RUNTIME_PACKAGES: dict[Format, tuple[str, ...]] = {
     Format.ONNX: ("onnxruntime",),
     Format.PTL: ("torch",),
     Format.MLPACKAGE: ("coremltools",),
+}
+
+# The extra that installs them, without PyTorch where the runtime does not need it.
+RUNTIME_EXTRAS: dict[Format, str] = {
+    Format.PTE: "torch",
+    Format.TFLITE: "tflite",
+    Format.ONNX: "onnx",
+    Format.PTL: "torch",
+    Format.MLPACKAGE: "coreml",
 }
 
 

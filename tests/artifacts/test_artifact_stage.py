@@ -93,7 +93,7 @@ def test_a_missing_package_is_a_hole_with_the_command(built_cache: Path, monkeyp
     holes = {b: a.manifest for b, a in outcome.artifacts.items() if a.manifest.state is ArtifactState.UNSUPPORTED}
     assert {b.format for b in holes} == {Format.TFLITE}
     assert len(holes) == 4
-    reason = "tflite needs no-such-package, nor-this; run: pip install 'phonebench[tflite]'"
+    reason = "tflite needs no-such-package, nor-this; run: pip install 'phonebench[tflite-export]'"
     assert {m.reason for m in holes.values()} == {reason}
     assert (list(outcome.artifacts), recorder.starts) == (DIGITS, [])
 
@@ -106,6 +106,9 @@ def test_a_ready_made_file_needs_its_runtime_alone(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(RUNTIME_PACKAGES, Format.ONNX, ("no-such-package",))
     outcome, _ = build([card], [wanted], tmp_path / "cache")
     assert outcome.artifacts[wanted].manifest.state is ArtifactState.UNSUPPORTED
+    assert outcome.artifacts[wanted].manifest.reason == (
+        "onnx needs no-such-package; run: pip install 'phonebench[onnx]'"
+    )
     monkeypatch.setitem(PACKAGES, Format.ONNX, ("no-such-package",))
     monkeypatch.setitem(RUNTIME_PACKAGES, Format.ONNX, ("onnxruntime",))
     outcome, _ = build([card], [wanted], tmp_path / "cache")
