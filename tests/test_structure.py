@@ -17,11 +17,10 @@ ROOT = Path(__file__).parents[1]
 # From the leaves up: a module imports from its own layer and those before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
-    ("system",),
+    ("system", "stats"),
     ("wire",),
     ("spec",),
     ("records",),
-    ("stats",),
     ("model",),
     ("plan", "variants"),
     ("runners",),

@@ -17,6 +17,7 @@ from harness.devices.device import Device, Execution
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Launched, Seen
+from harness.measure.latency import SteadyCalls, summarise_calls
 from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.plan.cells import Cell
@@ -24,7 +25,6 @@ from harness.records.measurement import CellStatus, GateFacts, Measurement
 from harness.spec.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
-from harness.stats.summary import Launch, summarise_calls
 from harness.wire import (
     OutputsPass,
     Passes,
@@ -129,7 +129,7 @@ class Launches:
             watch_sha256=self._keep_watch(execution),
         )
 
-    def _tainted(self, summary: Launch, gate: GateFacts, disturbed: tuple[str, ...]) -> tuple[str, ...]:
+    def _tainted(self, summary: SteadyCalls, gate: GateFacts, disturbed: tuple[str, ...]) -> tuple[str, ...]:
         """Why the launch does not count. Only where launches are tried again: elsewhere the transient is the result."""
         if not self._job.profile.retries:
             return ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.artifacts.manifest import Artifact
 from harness.artifacts.sources.made_variant import VariedModel
 from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.measure.latency import SteadyCalls
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell
 from harness.records.conditions import Condition, ConditionId
@@ -15,7 +16,6 @@ from harness.records.measurement import (
     GateFacts,
 )
 from harness.spec.profiles import Profile
-from harness.stats.summary import Launch
 from harness.wire import RunReply
 from harness.wire.tensors import Array
 
@@ -43,7 +43,7 @@ class Launched:
 
     reply: RunReply
     sha256: str
-    summary: Launch
+    summary: SteadyCalls
     gate: GateFacts
     retry: int = 0
     tainted: tuple[str, ...] = ()

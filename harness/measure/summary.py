@@ -15,6 +15,7 @@ from harness.artifacts.verify.plausible import why_garbage
 from harness.measure.accuracy import accuracy_of, fidelity_of, target_of, task_scores
 from harness.measure.conditions import highest_headroom, own_conditions
 from harness.measure.job import Job, Seen
+from harness.measure.latency import minute_latencies, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import (
     CellStatus,
@@ -25,9 +26,7 @@ from harness.records.measurement import (
     Measurement,
 )
 from harness.spec.profiles import Headline
-from harness.stats.overtime import by_minute
 from harness.stats.percentiles import median
-from harness.stats.summary import summarise, summarise_told
 from harness.wire import MemoryReading, ReplyStatus
 
 
@@ -146,7 +145,7 @@ def _latency(job: Job, seen: Seen) -> LatencySummary:
     found = summarise_told(told) if told else summarise(samples)
     if job.profile.headline is Headline.OVER_TIME:
         moments = [(s.reply.latency.at_ns, s.reply.latency.samples_ns) for s in counted if s.reply.latency]
-        found = replace(found, over_time=by_minute(moments))
+        found = replace(found, over_time=minute_latencies(moments))
     return replace(found, tainted=not seen.good)
 
 

@@ -1,40 +1,27 @@
-"""How a sustained launch went: the calls of each minute by themselves, never one median over half an hour.
-
-The one decision: minutes are cut by when a call began, so that a slow minute holds fewer calls and weighs the same.
-"""
+"""How a sustained launch went, minute by minute: one median over half an hour would hide that a device slows down."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from harness.records.measurement import MinuteLatency
-
 MINUTE_NS = 60_000_000_000
 SHOWN_MINUTES = (1, 5, 15, 30)
 
 
-def by_minute(launches: Sequence[tuple[Sequence[int], Sequence[int]]]) -> tuple[MinuteLatency, ...]:
-    """Return the minutes of launches, each (moments of the calls, their times), both ns; several launches are pooled.
+def by_minute(launches: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[int, list[int]]:
+    """Return the call times of launches by minute, from 1; several launches are pooled.
 
-    A minute that no call began in is left out. Raises ValueError when moments and times differ in number.
+    ``launches`` holds (moments of the calls, their times), both in ns. A minute in which no call began is left out.
+    Raises ValueError if moments and times differ in number.
     """
     pooled: dict[int, list[int]] = {}
     for moments, samples in launches:
         for at, sample in zip(moments, samples, strict=True):
+            # Cut by when a call began: a slow minute then holds fewer calls, yet weighs as much as the others.
             pooled.setdefault(at // MINUTE_NS + 1, []).append(sample)
-    return tuple(
-        MinuteLatency(
-            minute=minute,
-            median_ns=float(np.median(samples)),
-            p90_ns=float(np.percentile(samples, 90)),
-            calls=len(samples),
-        )
-        for minute, samples in sorted(pooled.items())
-    )
+    return dict(sorted(pooled.items()))
 
 
-def last_over_first(minutes: Sequence[MinuteLatency]) -> float | None:
-    """Return the median of the last minute over that of the first: 1.3 is 30 % slower in the end. None under two."""
-    return minutes[-1].median_ns / minutes[0].median_ns if len(minutes) > 1 and minutes[0].median_ns else None
+def last_over_first(medians: Sequence[float]) -> float | None:
+    """Return the last minute's median over the first's: 1.3 means 30 % slower at the end. None for fewer than two."""
+    return medians[-1] / medians[0] if len(medians) > 1 and medians[0] else None

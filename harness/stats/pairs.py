@@ -194,12 +194,6 @@ def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
     return min(1.0, 2 * sum(counts[: math.floor(smaller) + 1]) / sum(counts))
 
 
-def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return P(b > a) - P(b < a), from -1 to 1 (Cliff 1993): 0 for alike groups, 1 when every b is above every a."""
-    signs = np.sign(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64)))
-    return float(signs.mean())
-
-
 def mean_ranks(values: Floats) -> Floats:
     """Return the rank of each value from 1 on; ties share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)

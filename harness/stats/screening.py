@@ -103,7 +103,7 @@ class NightJudgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class SegmentScan:
     """One look at a segment: the best split (first index of its second part), D′ there, and ρ̂."""
 
     split: int
@@ -210,7 +210,7 @@ def screen_history(
     return tuple(found)
 
 
-def scan(values: Floats) -> Scan:
+def scan(values: Floats) -> SegmentScan:
     """Return the split at which two-sample ranks differ most (Pettitt 1979; Hawkins and Deng 2010), AR-scaled.
 
     ``values``: at least six. For 3 <= k <= n - 3, z_k = |U_k - k(n-k)/2| / √(k(n-k)(n+1)/12) with U_k the rank sum of
@@ -227,7 +227,7 @@ def scan(values: Floats) -> Scan:
     rho = _autocorrelation(values, split)
     if rho > 1 / math.sqrt(count):
         statistic *= math.sqrt((1 - rho) / (1 + rho))
-    return Scan(split=split, statistic=statistic, autocorrelation=rho)
+    return SegmentScan(split=split, statistic=statistic, autocorrelation=rho)
 
 
 def threshold(nights: int, *, sliding: bool = False, arl0: int = ARL0) -> float:
@@ -244,20 +244,20 @@ def threshold(nights: int, *, sliding: bool = False, arl0: int = ARL0) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
+class _Thresholds:
     nights: tuple[int, ...]
     rows: dict[int, tuple[tuple[float, ...], float]]
 
 
 @lru_cache(maxsize=1)
-def _table() -> _Table:
+def _table() -> _Thresholds:
     """The table that comes with the package."""
     read = json.loads(THRESHOLDS_FILE.read_text(encoding="utf-8"))
     rows = {int(arl0): (tuple(row["growing"]), float(row["sliding"])) for arl0, row in read["arl0"].items()}
-    return _Table(nights=tuple(read["nights"]), rows=rows)
+    return _Thresholds(nights=tuple(read["nights"]), rows=rows)
 
 
-def _candidate(values: Floats, found: Scan, *, limit: float, offset: int) -> Candidate:
+def _candidate(values: Floats, found: SegmentScan, *, limit: float, offset: int) -> Candidate:
     before, after = np.log(values[: found.split]), np.log(values[found.split :])
     sides = before.tolist(), after.tolist()
     by = shift(*sides)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.measure.latency import summarise
 from harness.model.card import Task
 from harness.plan.cells import Cell, Hole, Plan, make_cell
 from harness.plan.support import Backend
@@ -27,7 +28,6 @@ from harness.spec.profiles import ProfileName
 from harness.spec.spec import DEFAULT_FORMATS, Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
-from harness.stats.summary import summarise
 from harness.store.records import ModelFacts, RunHead, RunRecord
 from harness.wire import (
     Delegate,

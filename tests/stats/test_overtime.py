@@ -9,14 +9,17 @@ from harness.stats.overtime import MINUTE_NS, by_minute, last_over_first
 
 
 def test_minutes_are_cut_by_when_a_call_began() -> None:
-    found = by_minute([((0, 10, MINUTE_NS - 1, MINUTE_NS, 3 * MINUTE_NS), (1, 2, 3, 10, 20))])
-    assert [(m.minute, m.median_ns, m.calls) for m in found] == [(1, 2.0, 3), (2, 10.0, 1), (4, 20.0, 1)]
-    assert last_over_first(found) == 10.0
+    moments = (0, 10, MINUTE_NS - 1, MINUTE_NS, 3 * MINUTE_NS)
+    assert by_minute([(moments, (1, 2, 3, 10, 20))]) == {1: [1, 2, 3], 2: [10], 4: [20]}
+    assert by_minute([]) == {}
+
+
+def test_the_ratio_is_of_the_last_minute_to_the_first() -> None:
+    assert last_over_first([2.0, 10.0, 20.0]) == 10.0
 
 
 def test_one_minute_has_no_ratio() -> None:
-    assert last_over_first(by_minute([((0,), (5,))])) is None
-    assert by_minute([]) == ()
+    assert last_over_first([5.0]) is None
 
 
 def test_the_mean_has_an_interval_that_is_the_same_every_time() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from harness.stats.pairs import (
-    cliffs_delta,
     group_effect,
     hodges_lehmann,
     hodges_lehmann_interval,
@@ -100,10 +99,6 @@ def test_shift_and_its_interval() -> None:
     assert shift([1.0, 2.0], [4.0, 6.0]) == 3.5
     assert shift_interval([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) == (None, None)
     assert shift_interval([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0]) == (7.0, 13.0)
-
-
-def test_cliffs_delta_is_one_when_nothing_overlaps() -> None:
-    assert (cliffs_delta([1, 2], [3, 4]), cliffs_delta([3, 4], [1, 2]), cliffs_delta([1, 2], [1, 2])) == (1, -1, 0)
 
 
 @pytest.mark.parametrize("values", [[], [0.1]])

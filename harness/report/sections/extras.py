@@ -27,7 +27,7 @@ def _minutes(found: tuple[MinuteLatency, ...]) -> str:
     shown = [m for m in found if m.minute in SHOWN_MINUTES]
     unit = units.time_unit(m.median_ns for m in found)
     said = ", ".join(f"{unit.show(m.median_ns)} in minute {m.minute}" for m in shown)
-    ratio = last_over_first(found)
+    ratio = last_over_first([minute.median_ns for minute in found])
     return f"{said} ({unit.name})" + (f"; last over first minute {ratio:.2f}" if ratio is not None else "")
 
 

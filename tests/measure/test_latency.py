@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.measure.latency import minute_latencies, summarise, summarise_calls, summarise_launch, summarise_told
+from harness.stats.overtime import MINUTE_NS
 from harness.stats.steady import SteadyState
-from harness.stats.summary import summarise, summarise_calls, summarise_launch, summarise_told
 from harness.wire import LatencySamples, ToldTimes
 
 
@@ -82,3 +83,9 @@ def test_a_launch_is_summed_up_from_its_calls_or_from_what_was_told() -> None:
     assert by_word is not None
     assert (by_word.median_ns, by_word.calls, by_word.state) == (10, 200, SteadyState.NOT_TOLD)
     assert summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=()), trim=True) is None
+
+
+def test_each_minute_has_its_own_median() -> None:
+    minutes = minute_latencies([((0, 10, MINUTE_NS - 1, MINUTE_NS, 3 * MINUTE_NS), (1, 2, 3, 10, 20))])
+    assert [(m.minute, m.median_ns, m.calls) for m in minutes] == [(1, 2.0, 3), (2, 10.0, 1), (4, 20.0, 1)]
+    assert minute_latencies([]) == ()

@@ -1,0 +1,130 @@
+"""From the calls of a cell's launches to the latency that is stored.
+
+The headline is the median of the launches' medians, and its interval is over launches. Percentiles are over all steady
+calls together. Nothing is dropped as an outlier: a slow call that a user would feel belongs in the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records.measurement import LatencySummary, MinuteLatency
+from harness.stats.intervals import t_interval_of_log_medians
+from harness.stats.overtime import by_minute
+from harness.stats.percentiles import (
+    early_stopping_estimate,
+    median,
+    minimum_samples,
+    percentile,
+    percentile_if_enough,
+)
+from harness.stats.steady import SteadyState, find_steady
+from harness.wire import LatencySamples, ToldTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteadyCalls:
+    """The calls of one launch that count: ``samples[start:]``, their median, and how the whole launch went."""
+
+    start: int
+    calls: int
+    median_ns: float
+    state: SteadyState
+
+
+def summarise_launch(samples_ns: Sequence[int], *, trim: bool) -> SteadyCalls:
+    """Summarise the measured calls of one launch (ns, in order, call 0 and warm-up left out).
+
+    With ``trim`` the median leaves out what comes before the steady part; without it every call counts, but the state
+    is reported all the same. Raises ValueError without samples.
+    """
+    steady = find_steady(samples_ns)
+    start = steady.start if trim else 0
+    kept = samples_ns[start:]
+    return SteadyCalls(start=start, calls=len(kept), median_ns=median(kept), state=steady.state)
+
+
+def summarise_calls(latency: LatencySamples, *, trim: bool) -> SteadyCalls | None:
+    """Summarise one launch from its calls, or from the summary that its runner reported; None without either."""
+    reported = latency.told
+    if reported is not None:
+        return SteadyCalls(start=0, calls=reported.calls, median_ns=reported.median_ns, state=SteadyState.NOT_TOLD)
+    return summarise_launch(latency.samples_ns, trim=trim) if latency.samples_ns else None
+
+
+def summarise_told(launches: Sequence[ToldTimes]) -> LatencySummary:
+    """Summarise launches that reported a summary instead of single calls. Raises ValueError without launches.
+
+    Percentiles are the medians of the launches' own; those that no launch reported are None.
+    """
+    medians = [launch.median_ns for launch in launches]
+    interval = t_interval_of_log_medians(medians)
+    calls = sum(launch.calls for launch in launches)
+    enough = min(launch.calls for launch in launches) >= minimum_samples(95)
+    return LatencySummary(
+        median_ns=median(medians),
+        low_ns=interval.low_ns if interval else None,
+        high_ns=interval.high_ns if interval else None,
+        mean_ns=sum(launch.mean_ns * launch.calls for launch in launches) / calls,
+        min_ns=min(launch.min_ns for launch in launches),
+        p5_ns=median([launch.p5_ns for launch in launches]),
+        p25_ns=None,
+        p75_ns=None,
+        p90_ns=None,
+        p95_ns=median([launch.p95_ns for launch in launches]) if enough else None,
+        p99_ns=None,
+        variation=None,
+        calls=calls,
+        launches=len(launches),
+    )
+
+
+def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
+    """Summarise the steady calls (ns) of one or more launches.
+
+    ``variation`` is the standard deviation of all calls over their mean. Raises ValueError without launches, or if one
+    of them has no calls.
+    """
+    if not launches:
+        msg = "there are no launches to summarise"
+        raise ValueError(msg)
+    medians = [median(calls) for calls in launches]
+    interval = t_interval_of_log_medians(medians)
+    calls = np.concatenate([np.asarray(launch, dtype=np.int64) for launch in launches])
+    mean = float(calls.mean())
+    return LatencySummary(
+        median_ns=median(medians),
+        low_ns=interval.low_ns if interval else None,
+        high_ns=interval.high_ns if interval else None,
+        mean_ns=mean,
+        min_ns=int(calls.min()),
+        p5_ns=percentile(calls, 5),
+        p25_ns=percentile(calls, 25),
+        p75_ns=percentile(calls, 75),
+        p90_ns=percentile_if_enough(calls, 90),
+        p90_mlperf_ns=early_stopping_estimate(calls, 90),
+        p95_ns=percentile_if_enough(calls, 95),
+        p99_ns=percentile_if_enough(calls, 99),
+        variation=float(calls.std(ddof=1)) / mean if len(calls) > 1 and mean > 0 else None,
+        calls=len(calls),
+        launches=len(launches),
+    )
+
+
+def minute_latencies(launches: Sequence[tuple[Sequence[int], Sequence[int]]]) -> tuple[MinuteLatency, ...]:
+    """Return each minute of sustained launches, given as (moments of the calls, their times), both in ns.
+
+    Raises ValueError if moments and times differ in number.
+    """
+    return tuple(
+        MinuteLatency(
+            minute=minute,
+            median_ns=float(np.median(samples)),
+            p90_ns=float(np.percentile(samples, 90)),
+            calls=len(samples),
+        )
+        for minute, samples in by_minute(launches).items()
+    )
