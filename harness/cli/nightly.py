@@ -12,7 +12,7 @@ from harness.cli.options import history_option, history_place, json_option, plac
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
-    from harness.workflows.nightly.night import Tools
+    from harness.workflows.nightly.night import NightTools
     from harness.workflows.nightly.record import NightRecord
 
 ARL0S = ("500", "1000", "2000", "5000")
@@ -67,13 +67,13 @@ def nightly(
     return night_code(record, fail_on_undecided=fail_on_undecided)
 
 
-def _tools(results: Path, given: dict[str, object]) -> Tools:
+def _tools(results: Path, given: dict[str, object]) -> NightTools:
     from harness.workflows.ab.session import PairPlan
-    from harness.workflows.nightly.night import Tools
+    from harness.workflows.nightly.night import NightTools
 
     cache_dir, history = given["cache_dir"], given["history"]
     pairs, most = int(str(given["pairs"])), int(str(given["most_pairs"]))
-    return Tools(
+    return NightTools(
         places=places(results, cache_dir if isinstance(cache_dir, Path) else None),
         history=history_place(None if history is None else str(history), results),
         progress=make_progress(),

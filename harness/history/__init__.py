@@ -8,15 +8,6 @@
     story      segments, changes and swaps of one series
     export     everything, as Parquet
 
-The one decision: a night that has entered never changes. Entering a run again adds what is missing and nothing else.
-SQLAlchemy belongs to the extra ``history``; importing anything from here without it raises `MissingPackageError`.
+A night that has been entered never changes: entering a run again only adds what is missing. SQLAlchemy comes with the
+extra ``history``; without it, importing a module that needs it raises `MissingPackageError`.
 """
-
-from __future__ import annotations
-
-import importlib.util
-
-from harness.errors import MissingPackageError
-
-if importlib.util.find_spec("sqlalchemy") is None:
-    raise MissingPackageError(package="sqlalchemy", extra="history", purpose="the history of nights")

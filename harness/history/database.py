@@ -14,12 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
-from sqlalchemy import exc
-from sqlalchemy.dialects import postgresql, sqlite
-
 from harness.errors import MissingPackageError, StoreError
 from harness.history import tables
+from harness.history.sql import exc, postgresql, sa, sqlite
 from harness.system.files import storage_errors
 
 WAIT_S = 30.0

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from harness.errors import MissingPackageError
 from harness.history import tables
 from harness.history.database import History
+from harness.history.sql import sa
 from harness.system.files import storage_errors
 
 BATCH = 100_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts, Series, series_name
+from harness.history.records import Environment, Figures, HistoryEntry, NightStatus, RunFacts, Series, series_name
 from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
@@ -38,10 +38,10 @@ def run_facts(run: RunRecord) -> RunFacts:
     )
 
 
-def entries_of(run: RunRecord) -> tuple[Entry, ...]:
+def entries_of(run: RunRecord) -> tuple[HistoryEntry, ...]:
     """Return what ``run`` adds to the history, in the order of its plan."""
     measured = {m.cell: m for m in run.measurements}
-    found: list[Entry] = []
+    found: list[HistoryEntry] = []
     for cell in run.head.plan.cells:
         measurement = measured.get(cell.key)
         if measurement is not None and measurement.status in _STATUS:
@@ -72,12 +72,12 @@ def serial_hash(device: str) -> str:
     return hashlib.sha256(device.encode()).hexdigest()[:SERIAL_HASH_LENGTH]
 
 
-def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[Entry]:
+def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[HistoryEntry]:
     status = _STATUS[measurement.status]
     figures = _figures(measurement) if status is NightStatus.OK else {HEADLINE.name: None}
     environment = _environment(run, cell, measurement)
     for metric, values in figures.items():
-        yield Entry(
+        yield HistoryEntry(
             series=make_series(cell, METRICS[metric]),
             status=status,
             figures=values,

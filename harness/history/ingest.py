@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from harness.errors import StoreError
 from harness.history import tables
 from harness.history.database import History, insert_new
 from harness.history.figures import entries_of, run_facts
-from harness.history.records import Decided, Entry, Environment, RunFacts
+from harness.history.records import Decided, Environment, HistoryEntry, RunFacts
+from harness.history.sql import sa
 from harness.store.records import RunRecord
 
 # SQLite takes 32,766 parameters in a statement; a lookup by name needs one each.
@@ -36,7 +35,7 @@ def ingest(history: History, run: RunRecord) -> Entered:
     return append(history, run_facts(run), entries_of(run))
 
 
-def append(history: History, run: RunFacts, entries: Sequence[Entry]) -> Entered:
+def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> Entered:
     """Enter ``entries`` as the night of ``run``, in one transaction. Raises `StoreError`."""
     with history.writing() as connection:
         run_id = _run_id(connection, run)
@@ -160,14 +159,14 @@ def _identity(values: Row) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _series_rows(entries: Sequence[Entry]) -> list[Row]:
+def _series_rows(entries: Sequence[HistoryEntry]) -> list[Row]:
     return [
         {name: getattr(series, name) for name in series.__slots__}
         for series in {entry.series.name: entry.series for entry in entries}.values()
     ]
 
 
-def _value_row(entry: Entry) -> Row:
+def _value_row(entry: HistoryEntry) -> Row:
     known = entry.figures
     return {
         "attempt": entry.attempt,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any
 
-import sqlalchemy as sa
-
 from harness.errors import UsageError, suggestion
 from harness.history import tables
 from harness.history.database import History
 from harness.history.records import Decided, Decision, Environment, Figures, Latest, Night, NightStatus, Series
+from harness.history.sql import sa
 from harness.records.metrics import HEADLINE
 
 WINDOW = 7

@@ -83,7 +83,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class HistoryEntry:
     """What one night adds to one series; ``figures`` is None when nothing was measured."""
 
     series: Series

@@ -7,7 +7,7 @@ touching the rows. What repeats (devices, circumstances, artifacts) is held once
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from harness.history.sql import sa
 
 # 1 (2026-11): the first.
 SCHEMA = 1

@@ -21,7 +21,7 @@ from harness.history.database import History, open_history
 from harness.history.figures import make_series
 from harness.history.ingest import append
 from harness.history.queries import latest, nights_of
-from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
+from harness.history.records import Environment, Figures, HistoryEntry, NightStatus, RunFacts
 from harness.plan.cells import Cell, make_cell
 from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
@@ -131,16 +131,16 @@ def values(runs: range) -> Iterator[tuple[object, ...]]:
             yield series, run, 0, x, 0.98 * x, 1.02 * x, 1.1 * x, x, 0.01 * x, 5, "ok", 1 + series % 500, 1, ""
 
 
-def entries(night: int) -> list[Entry]:
+def entries(night: int) -> list[HistoryEntry]:
     """A night of every series."""
     chance = random.Random(night)
     return [entry(cell, index, chance.gauss(1, 0.03)) for index, cell in enumerate(cells())]
 
 
-def entry(cell: Cell, index: int, factor: float) -> Entry:
+def entry(cell: Cell, index: int, factor: float) -> HistoryEntry:
     """One value."""
     x = 1e6 * (1 + index % 97) * factor
-    return Entry(
+    return HistoryEntry(
         series=make_series(cell, LATENCY),
         status=NightStatus.OK,
         figures=Figures(value=x, low=0.98 * x, high=1.02 * x, p90=1.1 * x, mean=x, mad=0.01 * x, count=5),

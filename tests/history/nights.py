@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from harness.history.figures import make_series
-from harness.history.records import Entry, Environment, Figures, NightStatus, RunFacts
+from harness.history.records import Environment, Figures, HistoryEntry, NightStatus, RunFacts
 from harness.plan.cells import Cell, make_cell
 from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
@@ -41,9 +41,9 @@ def run_facts(night: int, name: str = "") -> RunFacts:
     )
 
 
-def entry(value: float, *, cell: Cell = CELL, environment: Environment = PHONE, artifact: str = "aa") -> Entry:
+def entry(value: float, *, cell: Cell = CELL, environment: Environment = PHONE, artifact: str = "aa") -> HistoryEntry:
     """A latency of ``value`` ns."""
-    return Entry(
+    return HistoryEntry(
         series=make_series(cell, LATENCY),
         status=NightStatus.OK,
         figures=Figures(value=value, low=0.98 * value, high=1.02 * value, count=5),
@@ -53,6 +53,6 @@ def entry(value: float, *, cell: Cell = CELL, environment: Environment = PHONE, 
     )
 
 
-def failed_entry() -> Entry:
+def failed_entry() -> HistoryEntry:
     """A night on which the runner crashed."""
     return replace(entry(1.0), status=NightStatus.FAILED, figures=None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.history.figures import make_series
-from harness.history.records import Decided, Decision, Entry, Night, NightStatus
+from harness.history.records import Decided, Decision, HistoryEntry, Night, NightStatus
 from harness.history.story import Segment, SwapKind, open_segment, tell
 from harness.records.metrics import ACCURACY
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
@@ -16,7 +16,7 @@ from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_f
 LEVEL = [1.00, 1.02, 0.99, 1.01, 0.98, 1.00, 1.03, 0.97, 1.01, 0.99, 1.02, 0.98]
 
 
-def night(index: int, given: Entry) -> Night:
+def night(index: int, given: HistoryEntry) -> Night:
     """A night as the history would return it."""
     run = run_facts(index)
     return Night(

@@ -14,13 +14,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus, RunFacts
+from harness.history.records import Decided, Decision, Figures, HistoryEntry, Night, NightStatus, RunFacts
 from harness.stats.screening import ARL0, MOST_MEASURED
 from harness.stats.verdicts import Span, log_margin, needs_more
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
 from harness.workflows.nightly.confirm import correct_for_many, judge
 from harness.workflows.nightly.record import Confirmation, Suspect
-from harness.workflows.nightly.screening import Known, as_night, screen_series
+from harness.workflows.nightly.screening import SeriesHistory, as_night, screen_series
 from tests.history import nights as made
 from tests.simulation.claims import PAIR_NOISE, Claim
 from tests.simulation.world import night, pair_ratio
@@ -60,7 +60,7 @@ class Phone:
 
     def play(self, index: int) -> Suspect | None:
         """Measure a night as often as the screen asks, enter it, and return what is suspected."""
-        known = Known(nights=tuple(self.nights), decisions=tuple(self.decisions))
+        known = SeriesHistory(nights=tuple(self.nights), decisions=tuple(self.decisions))
         measured = [self._measure(index)]
         found = screen_series(known, measured, facts(index), ARL0)
         while found.again and len(measured) < MOST_MEASURED:
@@ -99,7 +99,7 @@ class Phone:
             )
         )
 
-    def _measure(self, index: int) -> Entry:
+    def _measure(self, index: int) -> HistoryEntry:
         late = index >= CHANGE_NIGHT
         level = LEVEL_NS * (1 + (self._world.step if late else 0.0))
         value = night(self._chance, level, bad=self._world.bad)

@@ -34,7 +34,15 @@ from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, write_text
 from harness.system.clock import utc_now
 from harness.workflows.ab.reference import ABReference, parse_reference
-from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, Sides, Told, run_pairs
+from harness.workflows.ab.session import (
+    PairObserver,
+    PairPlan,
+    PairResult,
+    PairSession,
+    SideFailedError,
+    Sides,
+    run_pairs,
+)
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.head import new_head
 from harness.workflows.measure_cells import model_facts
@@ -219,7 +227,7 @@ def _store(writer: RunWriter, job: Job, seen: Seen, *, began: str, failed: bool)
         writer.add(good_measurement(job, seen, began, utc_now()))
 
 
-def _teller(progress: Progress) -> Told:
+def _teller(progress: Progress) -> PairObserver:
     def tell(pair: PairResult, number: int, most: int) -> None:
         outcome = f"B is {100 * (pair.b_ns / pair.a_ns - 1):+.1f} %" if pair.a_ns and pair.b_ns else ""
         progress.step(f"pair {number} of at most {most}, {pair.order}", pair.dropped or outcome)

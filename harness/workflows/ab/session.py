@@ -73,7 +73,7 @@ class PairSession:
     reason: str | None = None
 
 
-class Told(Protocol):
+class PairObserver(Protocol):
     """Is told of each pair as it is done."""
 
     def __call__(self, pair: PairResult, number: int, most: int) -> None:
@@ -87,7 +87,7 @@ class Sides:
     a: Seen = field(default_factory=Seen)
     b: Seen = field(default_factory=Seen)
     pairs: list[PairResult] = field(default_factory=list)
-    told: Told | None = None
+    told: PairObserver | None = None
 
 
 class SideFailedError(Exception):

@@ -18,7 +18,7 @@ from harness.history.database import History, open_history
 from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
-from harness.history.records import Decided, Decision, Entry, NightStatus, RunFacts
+from harness.history.records import Decided, Decision, HistoryEntry, NightStatus, RunFacts
 from harness.progress import Progress
 from harness.records.metrics import HEADLINE
 from harness.spec.spec import Spec
@@ -34,8 +34,8 @@ from harness.workflows.nightly.artifacts import keep_artifacts
 from harness.workflows.nightly.confirm import correct_for_many
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
 from harness.workflows.nightly.record import Absent, Confirmation, Journal, NightRecord, SeriesNight, State, read_night
-from harness.workflows.nightly.screening import Known, Screened, screen_series
-from harness.workflows.nightly.sessions import Bench, confirm_all
+from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_series
+from harness.workflows.nightly.sessions import ConfirmationTools, confirm_all
 from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
 # Beside the window, nights that are needed to see the swap or the change that it begins after.
@@ -43,7 +43,7 @@ NIGHTS_READ = 2 * WINDOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class NightTools:
     """What a night works with: where things are kept, the history (a file or URL), and who is told of progress."""
 
     places: Places
@@ -52,7 +52,7 @@ class Tools:
     plan: PairPlan = field(default_factory=PairPlan)
 
 
-def nightly(spec: Spec, tools: Tools, *, arl0: int = ARL0) -> NightRecord:
+def nightly(spec: Spec, tools: NightTools, *, arl0: int = ARL0) -> NightRecord:
     """Run a night of ``spec`` and return its finished record.
 
     Raises `UsageError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C, after which the
@@ -68,7 +68,7 @@ def nightly(spec: Spec, tools: Tools, *, arl0: int = ARL0) -> NightRecord:
         return _Night(journal, history, tools).go()
 
 
-def resume_night(name: str, tools: Tools) -> NightRecord:
+def resume_night(name: str, tools: NightTools) -> NightRecord:
     """Go on with a night that was stopped; one that is finished writes its files again. Raises as `nightly` does."""
     journal = Journal(tools.places.results, read_night(tools.places.results, name))
     with open_history(tools.history, create=True) as history:
@@ -78,7 +78,7 @@ def resume_night(name: str, tools: Tools) -> NightRecord:
 class _Night:
     """A night under way; every method makes one step, or finds that it is made."""
 
-    def __init__(self, journal: Journal, history: History, tools: Tools) -> None:
+    def __init__(self, journal: Journal, history: History, tools: NightTools) -> None:
         self._journal, self._history, self._tools = journal, history, tools
 
     def go(self) -> NightRecord:
@@ -90,7 +90,7 @@ class _Night:
             known, screened = self._screen(run)
             checked, outcome = build_spec(run.head.spec, self._tools.places, self._tools.progress)
             self._enter(run, screened, outcome)
-            bench = Bench(
+            bench = ConfirmationTools(
                 history=self._history,
                 places=self._tools.places,
                 progress=self._tools.progress,
@@ -126,10 +126,10 @@ class _Night:
         except (IncompleteError, DeviceError):
             return load_run(results, name)
 
-    def _screen(self, run: RunRecord) -> tuple[dict[str, Known], dict[str, Screened]]:
+    def _screen(self, run: RunRecord) -> tuple[dict[str, SeriesHistory], dict[str, Screened]]:
         """Screen every series; what lies out is measured again before it enters, twice at most."""
         facts, arl0 = run_facts(run), self._journal.record.arl0
-        tonight: dict[str, list[Entry]] = {}
+        tonight: dict[str, list[HistoryEntry]] = {}
         for entry in entries_of(run):
             tonight.setdefault(entry.series.name, []).append(entry)
         known = {name: self._known(name, facts) for name in tonight}
@@ -146,7 +146,7 @@ class _Night:
                 break
         return known, screened
 
-    def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[Entry, ...]:
+    def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[HistoryEntry, ...]:
         name = f"{run.head.id}-again-{number}"
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
         spec = replace(run.head.spec, device=devices)
@@ -154,9 +154,9 @@ class _Night:
         self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
         return entries_of(found)
 
-    def _known(self, series: str, tonight: RunFacts) -> Known:
+    def _known(self, series: str, tonight: RunFacts) -> SeriesHistory:
         nights = nights_of(self._history, series, last=NIGHTS_READ)
-        return Known(
+        return SeriesHistory(
             nights=tuple(
                 night
                 for night in nights

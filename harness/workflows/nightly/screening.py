@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from harness.history.records import Decided, Entry, Night, NightStatus, RunFacts, Series
+from harness.history.records import Decided, HistoryEntry, Night, NightStatus, RunFacts, Series
 from harness.history.story import can_be_screened, is_worse, open_segment, refuted_indices, values_of
 from harness.records.metrics import metric_named
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
@@ -19,7 +19,7 @@ from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class SeriesHistory:
     """What the history knows of a series before tonight: ok nights, oldest first, and decisions."""
 
     nights: tuple[Night, ...]
@@ -30,12 +30,12 @@ class Known:
 class Screened:
     """One series tonight: the entries that go into the history, whether to measure again first, and the outcome."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryEntry, ...]
     again: bool
     night: SeriesNight
 
 
-def screen_series(known: Known, tonight: Sequence[Entry], run: RunFacts, arl0: int) -> Screened:
+def screen_series(known: SeriesHistory, tonight: Sequence[HistoryEntry], run: RunFacts, arl0: int) -> Screened:
     """Screen one series; ``tonight`` are its measurements in the order they were taken, at least one."""
     last = tonight[-1]
     if last.figures is None:
@@ -61,7 +61,7 @@ def screen_series(known: Known, tonight: Sequence[Entry], run: RunFacts, arl0: i
     return Screened(entries=entries, again=judged is not None and judged.again, night=night)
 
 
-def as_night(entry: Entry, run: RunFacts) -> Night:
+def as_night(entry: HistoryEntry, run: RunFacts) -> Night:
     """Return ``entry`` as the night that the history will hold."""
     return Night(
         run=run.name,
@@ -77,13 +77,13 @@ def as_night(entry: Entry, run: RunFacts) -> Night:
     )
 
 
-def _segment(known: Known, entry: Entry, run: RunFacts) -> list[float]:
+def _segment(known: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> list[float]:
     """The values before tonight that tonight may be compared with."""
     nights = (*known.nights, as_night(entry, run))
     return values_of(known.nights[open_segment(entry.series, nights, known.decisions) :])
 
 
-def _judge(segment: list[float], series: Series, tonight: Sequence[Entry]) -> NightJudgement | None:
+def _judge(segment: list[float], series: Series, tonight: Sequence[HistoryEntry]) -> NightJudgement | None:
     """Whether to measure again; None for what is exact, and for values that have no logarithm."""
     values = [entry.figures.value for entry in tonight if entry.figures is not None]
     if metric_named(series.metric).exact or not can_be_screened([*segment, *values]):
@@ -93,7 +93,7 @@ def _judge(segment: list[float], series: Series, tonight: Sequence[Entry]) -> Ni
     return replace(judged, again=False) if judged.again and _within(series, median(segment), judged.value) else judged
 
 
-def _settled(tonight: Sequence[Entry], judged: NightJudgement | None) -> tuple[Entry, ...]:
+def _settled(tonight: Sequence[HistoryEntry], judged: NightJudgement | None) -> tuple[HistoryEntry, ...]:
     """Number the attempts, and mark all but the one that counts as superseded."""
     numbered = [replace(entry, attempt=attempt) for attempt, entry in enumerate(tonight)]
     counts = len(numbered) - 1
@@ -107,7 +107,7 @@ def _settled(tonight: Sequence[Entry], judged: NightJudgement | None) -> tuple[E
 
 
 def _suspect(
-    known: Known, entry: Entry, run: RunFacts, judged: NightJudgement | None, value: float, arl0: int
+    known: SeriesHistory, entry: HistoryEntry, run: RunFacts, judged: NightJudgement | None, value: float, arl0: int
 ) -> Suspect | None:
     counted = replace(entry, figures=replace(entry.figures, value=value)) if entry.figures else entry
     nights = (*known.nights, as_night(counted, run))
@@ -169,7 +169,7 @@ class _Place:
         )
 
 
-def _without_value(known: Known, entry: Entry, run: RunFacts) -> SeriesNight:
+def _without_value(known: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> SeriesNight:
     """A cell that failed is no night; one whose outputs were right and are garbage now is a regression."""
     broken = entry.status is NightStatus.BROKEN
     suspect = None

@@ -38,7 +38,7 @@ NONE_KEPT = "no artifact of an earlier night is kept here, so there is nothing t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class ConfirmationTools:
     """What confirmations are made with: the models and artifacts of tonight, the history, and where things are kept."""
 
     history: History
@@ -49,7 +49,7 @@ class Bench:
     checked: Checked
 
 
-def confirm_all(journal: Journal, bench: Bench, run: RunRecord, nights: Nights) -> None:
+def confirm_all(journal: Journal, bench: ConfirmationTools, run: RunRecord, nights: Nights) -> None:
     """Confirm every suspect of the journal that has no confirmation yet; ``nights`` are those before, by series.
 
     Raises `StoreError`. A device that is gone leaves its suspects undecided.
@@ -76,7 +76,7 @@ def confirm_all(journal: Journal, bench: Bench, run: RunRecord, nights: Nights) 
 class _Confirming:
     """The confirmations of one cell."""
 
-    def __init__(self, journal: Journal, bench: Bench, run: RunRecord, cell: Cell) -> None:
+    def __init__(self, journal: Journal, bench: ConfirmationTools, run: RunRecord, cell: Cell) -> None:
         self._journal, self._bench, self._run, self._cell = journal, bench, run, cell
 
     def confirm(self, suspects: Sequence[Suspect], nights: Nights) -> tuple[Confirmation, ...]:

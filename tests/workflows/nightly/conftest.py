@@ -14,7 +14,7 @@ from harness.artifacts.manifest import Artifact
 from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append
-from harness.history.records import Entry
+from harness.history.records import HistoryEntry
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import make_cell
@@ -26,7 +26,7 @@ from harness.wire import Delegate, Format
 from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places
 from harness.workflows.nightly.artifacts import keep_artifacts
-from harness.workflows.nightly.night import Tools
+from harness.workflows.nightly.night import NightTools
 from harness.workflows.run import run_spec
 from tests.artifacts.orders import order
 from tests.history.nights import run_facts
@@ -39,7 +39,7 @@ CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, "fake", Profile
 class Farm:
     """Places, and the history in them."""
 
-    tools: Tools
+    tools: NightTools
 
     @property
     def results(self) -> Path:
@@ -57,7 +57,7 @@ class Farm:
                 keep_artifacts(history, self.results, [artifact])
 
 
-def _changed(entry: Entry, factor: float, artifact: Artifact | None) -> Entry:
+def _changed(entry: HistoryEntry, factor: float, artifact: Artifact | None) -> HistoryEntry:
     sha256 = artifact.manifest.sha256 if artifact else entry.artifact_sha256
     if entry.figures is None or entry.series.metric != LATENCY.name:
         return replace(entry, artifact_sha256=sha256 or "")
@@ -70,7 +70,7 @@ def _changed(entry: Entry, factor: float, artifact: Artifact | None) -> Entry:
 def farm(tmp_path: Path, working_cache: Path) -> Farm:
     """Empty results, no history, the session's artifacts."""
     places = Places(results=tmp_path / "results", cache=working_cache)
-    return Farm(tools=Tools(places=places, history=str(tmp_path / "h.sqlite"), progress=Silent(), plan=PairPlan()))
+    return Farm(tools=NightTools(places=places, history=str(tmp_path / "h.sqlite"), progress=Silent(), plan=PairPlan()))
 
 
 @pytest.fixture

@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 
 from harness.history.figures import make_series
-from harness.history.records import Decided, Decision, Entry, Figures, Night, NightStatus
+from harness.history.records import Decided, Decision, Figures, HistoryEntry, Night, NightStatus
 from harness.records.metrics import ACCURACY, SIZE, Metric
 from harness.stats.screening import ARL0
 from harness.workflows.nightly.record import State, Trigger
-from harness.workflows.nightly.screening import Known, Screened, screen_series
+from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_series
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 from tests.history.test_history_story import LEVEL, decided, level, night
 
 
-def screened(nights: list[Night], *tonight: Entry, decisions: tuple[Decided, ...] = ()) -> Screened:
+def screened(nights: list[Night], *tonight: HistoryEntry, decisions: tuple[Decided, ...] = ()) -> Screened:
     """Tonight after ``nights``."""
-    known = Known(nights=tuple(nights), decisions=decisions)
+    known = SeriesHistory(nights=tuple(nights), decisions=decisions)
     return screen_series(known, tonight, run_facts(len(nights)), ARL0)
 
 
@@ -118,7 +118,7 @@ def test_outputs_that_were_right_and_are_garbage_are_suspected() -> None:
 def test_what_is_exact_is_suspected_beyond_its_tolerance(
     metric: Metric, before: float, now: float, worse: bool | None
 ) -> None:
-    def one(value: float) -> Entry:
+    def one(value: float) -> HistoryEntry:
         return replace(entry(1.0), series=make_series(CELL, metric), figures=Figures(value=value))
 
     suspect = screened([night(0, one(before))], one(now)).night.suspect
