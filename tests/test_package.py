@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan.formats import BACKEND_EXTRAS, EXTRAS, RUNTIME_EXTRAS
+from harness.spec.formats import BACKENDS, FORMATS
 from harness.workflows.doctor import PACKAGES
 from hatch_build import long_description
 
@@ -116,9 +116,8 @@ def test_the_doctor_knows_the_extras_of_the_package(metadata: str) -> None:
 
 
 def test_advice_names_extras_that_exist(metadata: str) -> None:
-    named = {
-        e for extras in (EXTRAS, RUNTIME_EXTRAS, BACKEND_EXTRAS) for text in extras.values() for e in text.split(",")
-    }
+    groups = [extras for row in FORMATS.values() for extras in (row.extras, row.runtime_extras)]
+    named = {extra for extras in (*groups, *(row.extras for row in BACKENDS.values())) for extra in extras}
     assert named <= set(re.findall(r"^Provides-Extra: (\S+)$", metadata, flags=re.MULTILINE))
 
 

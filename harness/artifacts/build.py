@@ -20,8 +20,8 @@ from harness.artifacts.workers.tasks import ExportTask, PrepareTask, TaskFailure
 from harness.model.card import ModelCard, SourceKind
 from harness.model.source_key import source_key
 from harness.plan.cells import Build
-from harness.plan.formats import EXPORT_SECONDS, LONGEST_FIRST
 from harness.progress import Progress
+from harness.spec.formats import FORMATS, longest_first
 from harness.spec.recipe import Precision, Recipe, Step
 from harness.wire import Format
 
@@ -98,7 +98,9 @@ class _Stage:
 
     def _work(self, wanted: list[Build]) -> None:
         groups = [*self._prepare_groups(), *self._vary_groups(wanted), *self._export_groups(wanted)]
-        self._progress.begin(", ".join(f.value for f in LONGEST_FIRST if any(b.format is f for b in wanted)) or "model")
+        self._progress.begin(
+            ", ".join(f.value for f in longest_first() if any(b.format is f for b in wanted)) or "model"
+        )
         run_groups(groups, Crew(warm=self._warm(wanted), logs=self._cache.root / "logs"), self._report)
 
     def _warm(self, wanted: list[Build]) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ class _Stage:
         """
         exported = [b for b in wanted if self._cards[b.model].kind is not SourceKind.READY]
         keras = [b for b in exported if self._cards[b.model].kind is SourceKind.KERAS]
-        formats = [f.value for f in LONGEST_FIRST if any(b.format is f and b not in keras for b in exported)]
+        formats = [f.value for f in longest_first() if any(b.format is f and b not in keras for b in exported)]
         return (*formats, *([SourceKind.KERAS.value] if keras else [])) or ("",)
 
     def _prepare_groups(self) -> list[Group]:
@@ -140,9 +142,8 @@ class _Stage:
                 name=f"{_network_group(model, steps)} {format_.value}",
                 tasks=tuple(self._export_task(b) for b in sorted(builds, key=self._order)),
                 after=(_network_group(model, steps) if steps else _model_group(model),),
-                seconds=EXPORT_SECONDS[format_],
-                # Lowering is nearly all of the work for these, and nothing of it can be shared.
-                shared=format_ is Format.PTE,
+                seconds=FORMATS[format_].export_seconds,
+                shared=FORMATS[format_].exports_independently,
             )
             for (model, steps, format_), builds in found.items()
         ]

@@ -11,8 +11,8 @@ from harness import __version__
 from harness.artifacts.sources.made_variant import variant_key
 from harness.artifacts.sources.prepared_model import Prepared
 from harness.plan.cells import Build
-from harness.plan.formats import BACKEND_PACKAGES, EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
 from harness.records.sensitivity import REVISION
+from harness.spec.formats import FORMATS, packages_to_build
 from harness.spec.recipe import Recipe
 from harness.system.packages import versions_of
 
@@ -24,9 +24,8 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     inputs count too, since the gate's figures stand in the manifest. The key of the source counts, because what
     ``forward`` does, and what the card says of the task, can change while every weight stays the same.
     """
-    packages = (PACKAGES if recipe else RUNTIME_PACKAGES)[build.format]
-    if recipe and build.backend:
-        packages += BACKEND_PACKAGES.get(build.backend, ())
+    row = FORMATS[build.format]
+    packages = packages_to_build(build.format, build.backend) if recipe else row.runtime_packages
     calibrated = recipe is not None and recipe.calibrated
     parts = {
         "source": facts.key,
@@ -37,7 +36,7 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
         "recipe": msgspec.to_builtins(recipe),
         "format": build.format,
         "backend": build.backend,
-        "revision": EXPORTER_REVISIONS[build.format],
+        "revision": row.revision,
         "versions": versions_of(packages),
         "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
         "phonebench": __version__,

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from harness.plan.support import Backend
 from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
+from harness.spec.formats import Backend
 from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe
 from harness.wire import Format, TensorSpec
 

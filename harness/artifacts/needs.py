@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Build
-from harness.plan.formats import (
-    BACKEND_EXTRAS,
-    BACKEND_PACKAGES,
-    EXTRAS,
-    KERAS_EXTRA,
-    KERAS_PACKAGES,
-    PACKAGES,
-    RUNTIME_EXTRAS,
-    RUNTIME_PACKAGES,
-    TENSORFLOWS,
-)
+from harness.spec.formats import BACKENDS, FORMATS, packages_to_build
 from harness.system.packages import missing_packages
+
+# One package with two distributions; either will do.
+TENSORFLOWS = ("tensorflow-cpu", "tensorflow")
+# What converting a Keras model needs in addition to TensorFlow, and the extras that install both.
+KERAS_PACKAGES = ("ai-edge-litert",)
+KERAS_EXTRAS = ("tflite", "tensorflow")
 
 
 def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:
     """Return the distributions whose code takes part in making ``build``, or in verifying a ready-made file."""
     if card.kind is SourceKind.READY:
-        return RUNTIME_PACKAGES[build.format]
+        return FORMATS[build.format].runtime_packages
     if card.kind is SourceKind.KERAS:
         return (_tensorflow(), *KERAS_PACKAGES)
-    return PACKAGES[build.format] + (BACKEND_PACKAGES.get(build.backend, ()) if build.backend else ())
+    return packages_to_build(build.format, build.backend)
 
 
 def why_missing(card: ModelCard, build: Build) -> str | None:
@@ -32,15 +28,16 @@ def why_missing(card: ModelCard, build: Build) -> str | None:
     missing = missing_packages(packages_of(card, build))
     if not missing:
         return None
-    return f"{build.format.value} needs {', '.join(missing)}; run: pip install 'phonebench[{_extra(card, build)}]'"
+    extras = ",".join(_extras(card, build))
+    return f"{build.format.value} needs {', '.join(missing)}; run: pip install 'phonebench[{extras}]'"
 
 
-def _extra(card: ModelCard, build: Build) -> str:
+def _extras(card: ModelCard, build: Build) -> tuple[str, ...]:
     if card.kind is SourceKind.READY:
-        return RUNTIME_EXTRAS[build.format]
+        return FORMATS[build.format].runtime_extras
     if card.kind is SourceKind.KERAS:
-        return KERAS_EXTRA
-    return BACKEND_EXTRAS.get(build.backend, EXTRAS[build.format]) if build.backend else EXTRAS[build.format]
+        return KERAS_EXTRAS
+    return (BACKENDS[build.backend].extras if build.backend else ()) or FORMATS[build.format].extras
 
 
 def _tensorflow() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.artifacts.layout import Feed, feed_of
 from harness.measure.job import Job
-from harness.plan.formats import artifact_file
+from harness.spec.formats import artifact_file
 from harness.spec.profiles import SECOND_NS
 from harness.wire import (
     ArtifactRef,

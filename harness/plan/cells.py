@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.plan.formats import PTE_BACKENDS
-from harness.plan.support import Backend
+from harness.spec.formats import FORMATS, Backend
 from harness.spec.profiles import ProfileName
 from harness.wire import Delegate, Format
 
@@ -65,7 +64,7 @@ def make_cell(
     model: str, variant: str, format_: Format, delegate: Delegate, threads: int, device: str, profile: ProfileName
 ) -> Cell:
     """Build a cell and its key, the only place where a key is made."""
-    backend = _backend(format_, delegate)
+    backend = FORMATS[format_].backends.get(delegate)
     parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
     return Cell(
         key="-".join(parts),
@@ -78,7 +77,3 @@ def make_cell(
         device=device,
         profile=profile,
     )
-
-
-def _backend(format_: Format, delegate: Delegate) -> Backend | None:
-    return PTE_BACKENDS.get(delegate) if format_ is Format.PTE else None

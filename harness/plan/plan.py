@@ -10,8 +10,8 @@ from collections.abc import Callable
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Cell, Hole, Plan, make_cell
-from harness.plan.formats import DELEGATES
 from harness.plan.support import why_not_build
+from harness.spec.formats import FORMATS
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
@@ -33,7 +33,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
     for device in spec.device:
         for model in models:
             for format_, variant in _artifacts(spec, model):
-                for delegate in spec.delegate or DELEGATES[format_][:1]:
+                for delegate in spec.delegate or FORMATS[format_].delegates[:1]:
                     for threads in spec.threads:
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
                         reason = why_not_source(model, cell, recipes.get(variant))
@@ -48,8 +48,9 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
 
 def why_not(cell: Cell, recipe: Recipe | None, delegates_of: DelegatesOf | None) -> str | None:
     """Return why ``cell`` cannot be, or None when it can be tried; ``recipe`` is None for a ready-made file."""
-    if cell.delegate not in DELEGATES[cell.format]:
-        allowed = ", ".join(d.value for d in DELEGATES[cell.format])
+    delegates = FORMATS[cell.format].delegates
+    if cell.delegate not in delegates:
+        allowed = ", ".join(delegate.value for delegate in delegates)
         return f"{cell.format.value} has no delegate {cell.delegate.value!r} (it has: {allowed})"
     hole = why_not_build(recipe, cell.format, cell.backend) if recipe else None
     if hole is not None:
@@ -72,8 +73,9 @@ def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str |
     """Return why an artifact cannot be made of what ``model`` came as, or None when it can be tried."""
     if model.kind is not SourceKind.KERAS:
         return None
-    if cell.format is not Format.TFLITE:
-        return f"a Keras model or SavedModel becomes tflite alone: {cell.format.value} is made of PyTorch networks"
+    if not FORMATS[cell.format].from_keras:
+        formats = ", ".join(format_.value for format_, row in FORMATS.items() if row.from_keras)
+        return f"a Keras model or SavedModel can become {formats} only: {cell.format.value} needs a PyTorch network"
     if recipe is not None and recipe.steps:
         return "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
     if recipe is not None and recipe.channel_last:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.spec.formats import FORMATS
 from harness.wire import Format
 
 
@@ -30,10 +31,6 @@ class PhoneRunner(StrEnum):
 
     APP = "app"
     SHELL = "shell"
-
-
-# The formats that a program is known for, by a part of its name.
-_KNOWN: dict[str, Format] = {"benchmark_model": Format.TFLITE, "executor_runner": Format.PTE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +92,14 @@ def check_binaries(settings: PhoneSettings) -> None:
 
 def _binary(text: str) -> Binary:
     head, equals, rest = text.partition("=")
-    formats = {format_.value: format_ for format_ in _KNOWN.values()}
+    programs = {row.shell_program: format_ for format_, row in FORMATS.items() if row.shell_program}
+    formats = {format_.value: format_ for format_ in programs.values()}
     if equals and head in formats:
         return Binary(format=formats[head], path=Path(rest).expanduser())
     path = Path(text).expanduser()
-    known = next((format_ for name, format_ in _KNOWN.items() if name in path.name), None)
+    known = next((format_ for name, format_ in programs.items() if name in path.name), None)
     if known is None:
-        shown = ", ".join(f"{format_.value}={name}" for name, format_ in _KNOWN.items())
+        shown = ", ".join(f"{format_.value}={name}" for name, format_ in programs.items())
         msg = f"the name of the program {text!r} does not tell what it runs: write FORMAT=PATH, as {shown}"
         raise UsageError(msg)
     return Binary(format=known, path=path)

@@ -6,18 +6,15 @@ sets, and an unknown one is refused with its nearest match.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.errors import UsageError
+from harness.spec.formats import default_formats
 from harness.spec.phone_settings import Clocks, Cores, PhoneRunner, PhoneSettings, read_binaries
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import Recipe
 from harness.spec.shorthand import DEFAULT_VARIANTS, recipes_of
 from harness.wire import Delegate, Format
-
-# What a run builds when no format is named; an .mlpackage can be built here, but runs on Apple's systems alone.
-DEFAULT_FORMATS = (Format.PTE, Format.TFLITE, Format.ONNX, Format.PTL)
-
 
 # Those whose figures a summary of the calls is enough for.
 _SHELL_PROFILES = (ProfileName.QUICK, ProfileName.STANDARD)
@@ -35,7 +32,7 @@ class Spec:
 
     model: tuple[str, ...] = ("digits",)
     device: tuple[str, ...] = ("host",)
-    format: tuple[Format, ...] = DEFAULT_FORMATS
+    format: tuple[Format, ...] = field(default_factory=default_formats)
     variant: tuple[str, ...] = tuple(p.value for p in DEFAULT_VARIANTS)
     recipe: tuple[Recipe, ...] = ()
     delegate: tuple[Delegate, ...] = ()

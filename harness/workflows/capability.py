@@ -23,10 +23,10 @@ from harness.measure.cell import Job, launch_once
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, Cell, make_cell
-from harness.plan.formats import BACKEND_PACKAGES, DELEGATES, EXPORTER_REVISIONS, PACKAGES
 from harness.plan.plan import why_not
-from harness.plan.support import Backend, why_not_build
+from harness.plan.support import why_not_build
 from harness.progress import Progress
+from harness.spec.formats import BACKENDS, FORMATS
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
@@ -89,8 +89,8 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
     card = resolve(str(PROBE_MODEL), ModelOptions())
     builds = [
         Build(model=card.name, variant=variant, format=format_, backend=backend)
-        for format_ in Format
-        for backend in (tuple(Backend) if format_ is Format.PTE else (None,))
+        for format_, row in FORMATS.items()
+        for backend in (tuple(row.backends.values()) or (None,))
         for variant in VARIANTS
     ]
     recipes = recipes_of(VARIANTS, ())
@@ -110,9 +110,10 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
 
 
 def _environment_key() -> str:
-    wanted = (*PACKAGES.values(), *BACKEND_PACKAGES.values())
-    packages = tuple(dict.fromkeys(name for names in wanted for name in names))
-    parts = [versions_of(packages), EXPORTER_REVISIONS, __version__, list(VARIANTS), "capability 3"]
+    groups = [*(row.packages for row in FORMATS.values()), *(row.packages for row in BACKENDS.values())]
+    packages = tuple(dict.fromkeys(name for names in groups for name in names))
+    revisions = {format_: row.revision for format_, row in FORMATS.items()}
+    parts = [versions_of(packages), revisions, __version__, list(VARIANTS), "capability 3"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -152,8 +153,8 @@ def _variant(build: Build, outcome: BuildOutcome, hole: str | None) -> VariantCa
 def _delegates(card: ModelCard, outcome: BuildOutcome) -> tuple[DelegateCapability, ...]:
     cells = [
         make_cell(card.name, Precision.FP32.value, format_, delegate, 1, "host", ProfileName.QUICK)
-        for format_ in Format
-        for delegate in DELEGATES[format_]
+        for format_, row in FORMATS.items()
+        for delegate in row.delegates
     ]
     return tuple(_delegate(cell, card, outcome) for cell in cells)
 

@@ -6,9 +6,10 @@ import subprocess
 from datetime import UTC, datetime
 
 from harness import __version__
+from harness.artifacts.needs import TENSORFLOWS
 from harness.devices.host.facts import host_info
 from harness.plan.cells import Plan
-from harness.plan.formats import PACKAGES, TENSORFLOWS
+from harness.spec.formats import FORMATS
 from harness.spec.spec import Spec
 from harness.store.records import RunHead
 from harness.store.writer import new_run_id
@@ -30,8 +31,8 @@ def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
 
 
 def versions_of_packages() -> dict[str, str]:
-    packages = dict.fromkeys(name for names in (*PACKAGES.values(), TENSORFLOWS) for name in names)
-    return {"phonebench": __version__, **versions_of(tuple(packages))}
+    packages = [name for row in FORMATS.values() for name in row.packages]
+    return {"phonebench": __version__, **versions_of(tuple(dict.fromkeys((*packages, *TENSORFLOWS))))}
 
 
 def _commit() -> str | None:

@@ -14,12 +14,12 @@ from harness.artifacts.cache import Cache
 from harness.devices.registry import delegates_of
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Hole, Plan, make_cell
-from harness.plan.formats import DELEGATES
 from harness.plan.plan import why_not
 from harness.progress import Progress
 from harness.search.points import Findings, findings
 from harness.search.ship import SHIP_FILE, ship_spec
 from harness.search.walk import Move, builds_done, next_move
+from harness.spec.formats import FORMATS
 from harness.spec.goal import Goal
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
@@ -124,7 +124,7 @@ def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tu
     cells: list[Cell] = []
     holes: list[Hole] = []
     for recipe, format_ in pairs:
-        delegate = (spec.delegate or DELEGATES[format_])[0]
+        delegate = (spec.delegate or FORMATS[format_].delegates)[0]
         cell = make_cell(model, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
         reason = why_not(cell, recipe, delegates_of)
         if reason is None:

@@ -14,8 +14,8 @@ from torch import nn
 
 from harness.artifacts.export.exporter import Exporter, FloatModel
 from harness.artifacts.export.registry import EXPORTERS
-from harness.plan.support import Backend
 from harness.runners.host.runtimes.registry import open_session, run_once
+from harness.spec.formats import Backend
 from harness.spec.recipe import KeepFloat, Recipe
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Delegate, DType, Format, RuntimeRequest, TensorSpec

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from harness.artifacts.manifest import Manifest
-from harness.spec.spec import DEFAULT_FORMATS
+from harness.spec.formats import default_formats
 from harness.wire import Format
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("format_", DEFAULT_FORMATS)
+@pytest.mark.parametrize("format_", default_formats())
 def test_an_artifact_tells_nothing_of_the_machine(digits_files: dict[tuple[str, str], Path], format_: Format) -> None:
     files = [path for (kind, _), path in digits_files.items() if kind == format_.value]
     assert len(files) == 4
@@ -25,7 +25,7 @@ def test_an_artifact_tells_nothing_of_the_machine(digits_files: dict[tuple[str, 
             assert trace.encode() not in data, (file, trace)
 
 
-@pytest.mark.parametrize("format_", DEFAULT_FORMATS)
+@pytest.mark.parametrize("format_", default_formats())
 def test_static_int8_does_not_clip_the_scores(digits_files: dict[tuple[str, str], Path], format_: Format) -> None:
     file = digits_files[format_.value, "int8"].with_name("manifest.json")
     int8 = msgspec.json.decode(file.read_bytes(), type=Manifest)

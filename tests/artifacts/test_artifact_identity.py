@@ -9,12 +9,12 @@ import pytest
 
 from harness.artifacts.identity import artifact_key
 from harness.plan.cells import Build
-from harness.plan.formats import EXPORTER_REVISIONS, PACKAGES, RUNTIME_PACKAGES
-from harness.plan.support import Backend
+from harness.spec.formats import FORMATS, Backend
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import parse_recipe
 from harness.wire import DType, Format, TensorSpec
 from tests.artifacts.builders import FACTS
+from tests.artifacts.rows import change_row
 
 WIDER = (TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 3)),)
 
@@ -73,21 +73,21 @@ def test_calibration_counts_for_static_precisions_alone(variant: str, counts: bo
 
 
 def test_two_formats_of_the_same_packages_are_two_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PACKAGES, Format.ONNX, PACKAGES[Format.PTE])
+    change_row(monkeypatch, Format.ONNX, packages=FORMATS[Format.PTE].packages, revision=FORMATS[Format.PTE].revision)
     assert key(format_=Format.ONNX) != key(format_=Format.PTE)
 
 
 def test_a_package_that_takes_part_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before, ready = key(), key(AS_IS)
-    monkeypatch.setitem(PACKAGES, Format.PTE, ("torch", "numpy"))
+    change_row(monkeypatch, Format.PTE, packages=("torch", "numpy"))
     assert key() != before
     assert key(AS_IS) == ready
-    monkeypatch.setitem(RUNTIME_PACKAGES, Format.PTE, ("numpy",))
+    change_row(monkeypatch, Format.PTE, runtime_packages=("numpy",))
     assert key(AS_IS) != ready
 
 
 def test_a_new_revision_of_an_exporter_changes_the_keys_of_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
     before, other = key(), key(format_=Format.ONNX, backend=None)
-    monkeypatch.setitem(EXPORTER_REVISIONS, Format.PTE, 99)
+    change_row(monkeypatch, Format.PTE, revision=99)
     assert key() != before
     assert key(format_=Format.ONNX, backend=None) == other

@@ -19,8 +19,8 @@ from harness.artifacts.export.onnx_quantise import with_matrix_products
 from harness.artifacts.export.ptl import INPUT_TYPES_FILE, mobile_optimiser_works
 from harness.artifacts.export.registry import EXPORTERS
 from harness.errors import BuildError
-from harness.plan.support import Backend
 from harness.runners.host.runtimes.registry import open_session
+from harness.spec.formats import Backend
 from harness.spec.recipe import KeepFloat
 from harness.wire import Delegate, DType, Format, RuntimeRequest
 from tests.artifacts.shop import Shop, float_model, heavy_tailed, make_network, read_content, recipe, run_file

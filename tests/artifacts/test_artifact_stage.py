@@ -14,19 +14,18 @@ from harness.artifacts.manifest import ArtifactState
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build
-from harness.plan.formats import PACKAGES, RUNTIME_PACKAGES
-from harness.plan.support import Backend
 from harness.progress import Silent
+from harness.spec.formats import Backend, default_formats
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import default_recipes, parse_recipe
-from harness.spec.spec import DEFAULT_FORMATS
 from harness.wire import Format
 from tests.artifacts.orders import order
+from tests.artifacts.rows import change_row
 from tests.model.folders import CARD, make_folder
 
 DIGITS = [
     Build(model="digits", variant=variant, format=format_, backend=Backend.XNNPACK if format_ is Format.PTE else None)
-    for format_ in DEFAULT_FORMATS
+    for format_ in default_formats()
     for variant in default_recipes()
 ]
 
@@ -88,7 +87,7 @@ def test_an_artifact_knows_what_it_is(built_cache: Path) -> None:
 
 
 def test_a_missing_package_is_a_hole_with_the_command(built_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PACKAGES, Format.TFLITE, ("torch", "no-such-package", "nor-this"))
+    change_row(monkeypatch, Format.TFLITE, packages=("torch", "no-such-package", "nor-this"))
     outcome, recorder = build([digits()], DIGITS, built_cache)
     holes = {b: a.manifest for b, a in outcome.artifacts.items() if a.manifest.state is ArtifactState.UNSUPPORTED}
     assert {b.format for b in holes} == {Format.TFLITE}
@@ -103,14 +102,13 @@ def test_a_ready_made_file_needs_its_runtime_alone(tmp_path: Path, monkeypatch: 
     path.write_bytes(b"rubbish")
     card = resolve(str(path), ModelOptions(inputs=("x:float32:1x4",)))
     wanted = Build(model="given", variant=AS_IS, format=Format.ONNX, backend=None)
-    monkeypatch.setitem(RUNTIME_PACKAGES, Format.ONNX, ("no-such-package",))
+    change_row(monkeypatch, Format.ONNX, runtime_packages=("no-such-package",))
     outcome, _ = build([card], [wanted], tmp_path / "cache")
     assert outcome.artifacts[wanted].manifest.state is ArtifactState.UNSUPPORTED
     assert outcome.artifacts[wanted].manifest.reason == (
         "onnx needs no-such-package; run: pip install 'phonebench[onnx]'"
     )
-    monkeypatch.setitem(PACKAGES, Format.ONNX, ("no-such-package",))
-    monkeypatch.setitem(RUNTIME_PACKAGES, Format.ONNX, ("onnxruntime",))
+    change_row(monkeypatch, Format.ONNX, packages=("no-such-package",), runtime_packages=("onnxruntime",))
     outcome, _ = build([card], [wanted], tmp_path / "cache")
     assert outcome.artifacts[wanted].manifest.state is ArtifactState.BROKEN
 

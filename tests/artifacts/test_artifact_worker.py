@@ -21,8 +21,8 @@ from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
 from harness.plan.cells import Build
-from harness.plan.support import Backend
 from harness.records.artifact import CalibrationSource
+from harness.spec.formats import Backend
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import parse_recipe
 from harness.wire import DType, Format

@@ -91,6 +91,6 @@ def test_the_same_network_gives_the_same_zip(bench: Bench, tmp_path: Path) -> No
 def test_a_cut_off_package_is_broken(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "model.mlpackage.zip"
     path.write_bytes(package(bench, "fp32").read_bytes()[:-30])
-    check = check_unrun(path, None)
+    check = check_unrun(path, Format.MLPACKAGE, None)
     assert check.state is ArtifactState.BROKEN
     assert "does not parse" in (check.reason or "")

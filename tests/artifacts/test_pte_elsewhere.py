@@ -10,7 +10,8 @@ import pytest
 
 from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.verify.inspect import check_unrun
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
+from harness.wire import Format
 from tests.artifacts.tiny import IMAGE_NETWORK, Bench, image_card
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -106,9 +107,9 @@ def test_what_vulkan_does_not_take_has_a_reason(tmp_path: Path, network: str, va
 def test_a_cut_off_program_is_broken(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "cut.pte"
     path.write_bytes(bench.path(built(bench, Backend.VULKAN, "fp32")).read_bytes()[:200])
-    assert check_unrun(path, Backend.VULKAN).state is ArtifactState.BROKEN
+    assert check_unrun(path, Format.PTE, Backend.VULKAN).state is ArtifactState.BROKEN
 
 
 def test_a_program_for_another_backend_is_not_taken_for_this_one(bench: Bench) -> None:
     path = bench.path(built(bench, Backend.VULKAN, "fp32"))
-    assert check_unrun(path, Backend.COREML).state is not ArtifactState.UNVERIFIED
+    assert check_unrun(path, Format.PTE, Backend.COREML).state is not ArtifactState.UNVERIFIED

@@ -12,7 +12,7 @@ from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
 from harness.plan.cells import Build
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
 from tests.model.folders import make_folder

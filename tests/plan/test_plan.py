@@ -11,14 +11,13 @@ from harness.devices.registry import delegates_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Build, Plan
-from harness.plan.formats import DELEGATES
 from harness.plan.plan import make_plan
-from harness.plan.support import Backend
+from harness.spec.formats import FORMATS, Backend, default_formats
 from harness.spec.phone_settings import PhoneRunner
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS
 from harness.spec.shorthand import default_recipes
-from harness.spec.spec import DEFAULT_FORMATS, Spec
+from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD
 
@@ -31,9 +30,9 @@ def plan(*models: ModelCard, **spec: Any) -> Plan:
 
 def test_the_default_is_every_format_and_variant_on_this_computer() -> None:
     made = plan()
-    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in DEFAULT_FORMATS for v in default_recipes()]
+    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in default_formats() for v in default_recipes()]
     assert {(c.device, c.threads, c.profile) for c in made.cells} == {("host", 1, ProfileName.QUICK)}
-    assert {c.format: c.delegate for c in made.cells} == {f: DELEGATES[f][0] for f in DEFAULT_FORMATS}
+    assert {c.format: c.delegate for c in made.cells} == {f: FORMATS[f].delegates[0] for f in default_formats()}
     assert made.holes == ()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan.support import Backend, why_not_build
+from harness.plan.support import why_not_build
+from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
@@ -15,8 +16,8 @@ from harness.wire import Format
     [
         ("bf16", Format.TFLITE, None, "LiteRT's kernels have no bfloat16"),
         ("bf16", Format.ONNX, None, "no bfloat16 convolutions"),
-        ("bf16", Format.PTE, Backend.XNNPACK, "as delegate cpu it is built"),
-        ("bf16-whole", Format.PTL, None, "no runner can be given bfloat16 inputs"),
+        ("bf16", Format.PTE, Backend.XNNPACK, "use delegate cpu"),
+        ("bf16-whole", Format.PTL, None, "not bfloat16: remove float_io"),
         ("fp16-whole", Format.TFLITE, None, "inputs and outputs cannot be float16"),
         ("int8-weight", Format.PTE, Backend.XNNPACK, "gives garbage"),
         ("int8-weight", Format.PTE, Backend.PORTABLE, "cannot read torchao's packed weights"),
@@ -25,8 +26,8 @@ from harness.wire import Format
         ("int16x8", Format.PTE, Backend.XNNPACK, "no quantiser for int16"),
         ("int16x8", Format.ONNX, None, "no int16 activations"),
         ("int16x8", Format.PTL, None, "no int16 kernels"),
-        ("fp16-whole", Format.PTE, Backend.VULKAN, "the vulkan delegate narrows inside"),
-        ("fp16-whole", Format.PTE, Backend.COREML, "the coreml delegate narrows inside"),
+        ("fp16-whole", Format.PTE, Backend.VULKAN, "the vulkan delegate converts to float16 itself"),
+        ("fp16-whole", Format.PTE, Backend.COREML, "the coreml delegate converts to float16 itself"),
         ("nhwc", Format.ONNX, None, "an option of tflite"),
     ],
 )

@@ -11,7 +11,6 @@ from typing import Any
 from harness.measure.latency import summarise
 from harness.model.card import Task
 from harness.plan.cells import Cell, Hole, Plan, make_cell
-from harness.plan.support import Backend
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
@@ -24,8 +23,9 @@ from harness.records.measurement import (
     LoadSummary,
     Measurement,
 )
+from harness.spec.formats import Backend, default_formats
 from harness.spec.profiles import ProfileName
-from harness.spec.spec import DEFAULT_FORMATS, Spec
+from harness.spec.spec import Spec
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
 from harness.store.records import ModelFacts, RunHead, RunRecord
@@ -200,7 +200,7 @@ def cells(*, device: str = "host", model: str = "digits", profile: ProfileName =
     """Four formats by four variants."""
     return tuple(
         make_cell(model, variant, format_, DELEGATE[format_], 1, device, profile)
-        for format_ in DEFAULT_FORMATS
+        for format_ in default_formats()
         for variant in VARIANTS
     )
 

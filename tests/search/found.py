@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from harness.plan.cells import make_cell
-from harness.plan.formats import DELEGATES
 from harness.records.measurement import CellStatus
 from harness.search.points import DropBasis, Findings, Point
+from harness.spec import formats
 from harness.spec.goal import Goal, Minimise
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import Precision, Prune, Recipe
@@ -30,7 +30,7 @@ def point(recipe: Recipe, format_: Format, **changes: object) -> Point:
     """A point that ran: smaller and faster the more is pruned, without a drop."""
     left = 1 - ratio_of(recipe)
     plain = Point(
-        cell=make_cell("m", recipe.name, format_, DELEGATES[format_][0], 1, "host", ProfileName.QUICK),
+        cell=make_cell("m", recipe.name, format_, formats.FORMATS[format_].delegates[0], 1, "host", ProfileName.QUICK),
         recipe=recipe,
         status=CellStatus.OK,
         drop=0.0,

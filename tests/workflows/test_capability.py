@@ -9,13 +9,13 @@ import pytest
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.plan.formats import PACKAGES
-from harness.plan.support import Backend
 from harness.progress import Silent
+from harness.spec.formats import Backend
 from harness.wire import Delegate, Format
 from harness.workflows import doctor
 from harness.workflows.capability import STATES, VARIANTS, Capabilities, Capability, VariantCapability, probe
 from harness.workflows.doctor import examine
+from tests.artifacts.rows import change_row
 
 # What has a reason in place of a file, of the runtimes that run here.
 HOLES: dict[tuple[Format, str | None], tuple[str, ...]] = {
@@ -82,7 +82,7 @@ def _tried(table: Capabilities) -> list[VariantCapability]:
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for format_ in Format:
-        monkeypatch.setitem(PACKAGES, format_, ("no-such-package",))
+        change_row(monkeypatch, format_, packages=("no-such-package",))
 
 
 @pytest.mark.usefixtures("nothing_installed")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.wire import TensorSpec
 from harness.wire.tensors import Array

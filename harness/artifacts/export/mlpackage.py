@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.artifacts.export.coreml import import_coremltools, quantised
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.wire import DType
 

@@ -21,7 +21,7 @@ from harness.artifacts.export.onnx_quantise import (
     quantise_static,
     with_matrix_products,
 )
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from harness.artifacts.export import pte_coreml, pte_vulkan
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from harness.artifacts.sources.make_variant import load_varied
 from harness.artifacts.verify.verify import Expected
 from harness.model.card import SourceKind
 from harness.model.network import load_network
+from harness.spec.formats import FORMATS
 from harness.spec.recipe import CalibrationFrom
 from harness.variants.step import UnfitError
 from harness.wire import Format
@@ -26,14 +27,6 @@ EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
     Format.ONNX: onnx.OnnxExporter,
     Format.PTL: ptl.PtlExporter,
     Format.MLPACKAGE: mlpackage.MlpackageExporter,
-}
-
-WARM: dict[str, tuple[str, ...]] = {
-    SourceKind.KERAS: ("tensorflow",),
-    Format.PTE: ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
-    Format.TFLITE: ("litert_torch", "ai_edge_quantizer"),
-    Format.ONNX: ("torch.onnx", "onnxscript", "onnxruntime.quantization"),
-    Format.PTL: ("torch.ao.quantization.quantize_fx",),
 }
 
 
@@ -64,8 +57,15 @@ def float_model(expected: Expected, cache: Cache) -> FloatModel:
     )
 
 
-def warm_up(format_: str) -> None:
-    """Import what exporting ``format_`` takes while the parent has no task yet; what is missing shows up later."""
-    for name in WARM.get(format_, ()):
+def warm_up(what: str) -> None:
+    """Import what exporting needs while the parent has no task yet; an import that fails is reported by the export.
+
+    ``what`` is the name of a format, or ``keras``; an empty one imports nothing.
+    """
+    if what == SourceKind.KERAS:
+        names: tuple[str, ...] = ("tensorflow",)
+    else:
+        names = FORMATS[Format(what)].warm_imports if what else ()
+    for name in names:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

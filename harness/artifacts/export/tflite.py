@@ -13,7 +13,7 @@ from harness.artifacts.export.exporter import FloatModel, no_precision
 from harness.artifacts.export.layers import kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.tflite_layout import channels_last_source
 from harness.artifacts.export.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 
 

@@ -10,7 +10,7 @@ from harness.artifacts.export.exporter import UnsupportedError, no_precision
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import ModelCard
 from harness.model.keras import KerasModel, load_keras
-from harness.plan.support import Backend
+from harness.spec.formats import Backend
 from harness.spec.recipe import CalibrationFrom, Precision, Quantisation, Recipe
 from harness.wire import Format
 

@@ -29,7 +29,7 @@ from harness.model.data import Dataset, Split, synthetic
 from harness.model.keras import load_keras
 from harness.model.network import input_specs, load_network
 from harness.model.part_data import load_data
-from harness.plan.formats import DELEGATES
+from harness.spec.formats import FORMATS
 from harness.system.files import file_sha256
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
@@ -125,7 +125,7 @@ def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
     if card.ready is None:
         msg = f"{path.name} is not a ready-made file"
         raise BuildError(msg)
-    request = RuntimeRequest(delegate=DELEGATES[card.ready][0], threads=1)
+    request = RuntimeRequest(delegate=FORMATS[card.ready].delegates[0], threads=1)
     try:
         session = open_session(path, request, card.ready)
     except SessionError as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artifacts.export.mlpackage import describe_package
 from harness.artifacts.manifest import ArtifactState
-from harness.plan.support import Backend
 from harness.runners.host.runtimes.pte_file import read_pte
+from harness.spec.formats import BACKENDS, Backend
+from harness.wire import Format
 
-# What the backends are called inside a program.
-DELEGATE_NAMES: dict[Backend, str] = {Backend.VULKAN: "VulkanBackend", Backend.COREML: "CoreMLBackend"}
+# Reads a file without running it: describes it, or raises `ValueError` with what is wrong with it.
+INSPECTORS: dict[Format, Callable[[Path], str]] = {Format.MLPACKAGE: describe_package}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,18 +25,19 @@ class Check:
     found: str | None = None
 
 
-def check_unrun(path: Path, backend: Backend | None) -> Check:
-    """Read the file at ``path``: a program lowered to ``backend``, or without one a Core ML package."""
+def check_unrun(path: Path, format_: Format, backend: Backend | None) -> Check:
+    """Read the file at ``path``, an ExecuTorch program if it was lowered to a ``backend``."""
     if backend is not None:
         return _check_program(path, backend)
+    inspect = INSPECTORS.get(format_)
     try:
-        return Check(state=ArtifactState.UNVERIFIED, found=describe_package(path))
+        return Check(state=ArtifactState.UNVERIFIED, found=inspect(path) if inspect else None)
     except ValueError as error:
         return Check(state=ArtifactState.BROKEN, reason=str(error))
 
 
 def _check_program(path: Path, backend: Backend) -> Check:
-    facts, name = read_pte(path), DELEGATE_NAMES[backend]
+    facts, name = read_pte(path), BACKENDS[backend].name_in_file
     if facts.partitions is None or facts.kernel_calls is None:
         return Check(state=ArtifactState.BROKEN, reason="the file does not parse as an ExecuTorch program")
     if name not in facts.backends:

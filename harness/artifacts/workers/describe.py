@@ -15,13 +15,11 @@ from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import (
     ExportTask,
 )
-from harness.plan.formats import DELEGATES
-from harness.plan.support import RUN_HERE, Backend
 from harness.records.artifact import CalibrationSource
+from harness.spec.formats import delegate_of, runs_here
 from harness.spec.recipe import CalibrationFrom, Recipe
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
-from harness.wire import Delegate, Format
 
 
 def measured(manifest: Manifest, path: Path) -> Manifest:
@@ -43,9 +41,9 @@ def measured(manifest: Manifest, path: Path) -> Manifest:
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
     """Return ``manifest`` with what the gate made of the file, or what can be seen of one that does not run here."""
     if not runs_here(manifest.format, manifest.backend):
-        check = check_unrun(path, manifest.backend)
+        check = check_unrun(path, manifest.format, manifest.backend)
         return replace(manifest, state=check.state, reason=check.reason, checked=check.found)
-    gate = verify(path, manifest.format, gate_delegate(manifest.format, manifest.backend), expected)
+    gate = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
     return replace(
         manifest,
         state=gate.state,
@@ -57,11 +55,6 @@ def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
     )
 
 
-def runs_here(format_: Format, backend: Backend | None) -> bool:
-    """Return whether the runtime of an artifact is to be had on this computer, so that the gate can run it."""
-    return format_ is not Format.MLPACKAGE and (backend is None or backend in RUN_HERE)
-
-
 def deflated_size(path: Path) -> int:
     """Return the size of the file's content after deflate at level 6, bytes: what an app store transfers."""
     packer, size = zlib.compressobj(6), 0
@@ -69,11 +62,6 @@ def deflated_size(path: Path) -> int:
         while chunk := file.read(1 << 20):
             size += len(packer.compress(chunk))
     return size + len(packer.flush())
-
-
-def gate_delegate(format_: Format, backend: Backend | None) -> Delegate:
-    """Return the delegate that the gate runs an artifact with: the one it was lowered to, or the format's usual."""
-    return Delegate.CPU if backend is Backend.PORTABLE else DELEGATES[format_][0]
 
 
 def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> CalibrationSource:

@@ -43,7 +43,7 @@ from harness.artifacts.workers.tasks import (
 )
 from harness.errors import BuildError, PhonebenchError
 from harness.model.card import ModelCard
-from harness.plan.formats import artifact_file
+from harness.spec.formats import artifact_file
 from harness.spec.recipe import Quantisation
 from harness.system.child_process import end_with_parent
 from harness.wire import Format

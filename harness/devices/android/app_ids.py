@@ -6,13 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from harness.spec.formats import FORMATS
 from harness.wire import Format
 
 RUNTIMES: dict[Format, str] = {
-    Format.ONNX: "onnxruntime",
-    Format.TFLITE: "tflite",
-    Format.PTL: "pytorch",
-    Format.PTE: "executorch",
+    format_: row.android_runtime for format_, row in FORMATS.items() if row.android_runtime is not None
 }
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.figure import COLOURS, FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
 from harness.report.view import CellView, MemoryGrowth, labels, memory_growth
+from harness.spec.formats import FORMATS
 from harness.wire import Format
 
 if TYPE_CHECKING:
@@ -124,11 +125,11 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
 
 
 def rows_of(views: tuple[CellView, ...]) -> list[Row]:
-    """Return the rows of ``views`` from the top, blocks by format in the order of `Format`, each under its name."""
+    """Return the rows of ``views`` from the top, blocks by format in the order of `FORMATS`, each under its name."""
     names = labels(views)
     rows: list[Row] = []
     place = 0.0
-    for format_ in Format:
+    for format_ in FORMATS:
         block = [v for v in views if v.cell.format is format_]
         if not block:
             continue
@@ -174,7 +175,7 @@ def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], un
 
 
 def _draw_bar(axes: Axes, row: Row, bar: Bar, unit: units.Unit) -> None:
-    colour = COLOURS[row.format]
+    colour = FORMATS[row.format].colour
     length = bar.value / unit.size
     if bar.hatched:
         axes.barh(row.place, length, 0.72, facecolor="none", edgecolor=colour, hatch=HATCH, linewidth=0.8)

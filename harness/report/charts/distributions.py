@@ -17,7 +17,6 @@ import numpy.typing as npt
 from harness.records import units
 from harness.records.measurement import Measurement
 from harness.report.charts.figure import (
-    COLOURS,
     FONT_SIZE,
     GRID,
     INK,
@@ -29,6 +28,7 @@ from harness.report.charts.figure import (
     svg_of,
 )
 from harness.report.view import CellView, labels
+from harness.spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> 
     unit = units.time_unit([float(np.median(calls))])
     steps = np.linspace(0, 100, POINTS + 1)
     curve = np.percentile(calls, steps) / unit.size
-    colour = COLOURS[view.cell.format]
+    colour = FORMATS[view.cell.format].colour
     axes.plot(curve, steps / 100, color=colour, linewidth=1.8, zorder=3)
     # Latencies of a cell without p90 or p99 come from too few calls for that mark.
     latency = view.latency

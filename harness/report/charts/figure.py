@@ -11,20 +11,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.spec.recipe import Precision
-from harness.wire import Format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): told apart with any of the common kinds of colour blindness.
-COLOURS: dict[Format, str] = {
-    Format.PTE: "#0072b2",
-    Format.TFLITE: "#e69f00",
-    Format.ONNX: "#009e73",
-    Format.PTL: "#cc79a7",
-    Format.MLPACKAGE: "#56b4e9",
-}
 MARKERS: dict[str, str] = {
     Precision.FP32: "o",
     Precision.FP16: "s",

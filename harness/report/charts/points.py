@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.records import units
 from harness.report.charts.bars import whiskers
-from harness.report.charts.figure import COLOURS, FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
 from harness.report.sections.ranking import Ranking, quality_share
 from harness.report.view import CellView, labels
-from harness.wire import Format
+from harness.spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def _y(view: CellView) -> float:
 
 
 def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, *, area: float, shape: str) -> None:
-    colour = COLOURS[view.cell.format]
+    colour = FORMATS[view.cell.format].colour
     x, y = _x(view, unit), _y(view)
     low, high = whiskers(view)
     across = [[max(0.0, x - (low or 0) / unit.size)], [max(0.0, (high or 0) / unit.size - x)]]
@@ -122,9 +122,9 @@ def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
     """Formats by colour and variants by shape, in lines under the axis."""
     from matplotlib.lines import Line2D
 
-    formats = [f for f in Format if any(v.cell.format is f for v in drawn)]
+    formats = [f for f in FORMATS if any(v.cell.format is f for v in drawn)]
     variants = list(dict.fromkeys(v.cell.variant for v in drawn))
-    entries = [Line2D([], [], linestyle="none", marker="o", color=COLOURS[f], label=f.value) for f in formats]
+    entries = [Line2D([], [], linestyle="none", marker="o", color=FORMATS[f].colour, label=f.value) for f in formats]
     entries += [
         Line2D([], [], linestyle="none", marker=shapes[v], color=MUTED, markerfacecolor="none", label=v)
         for v in variants

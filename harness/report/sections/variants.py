@@ -17,6 +17,7 @@ from harness.records.measurement import CellStatus
 from harness.records.steps import LayerReport
 from harness.report.sections.steps import count, step_words
 from harness.report.view import CellView
+from harness.spec.formats import FORMATS
 from harness.spec.recipe import CalibrationFrom, Precision, Recipe
 from harness.wire import Format
 
@@ -63,7 +64,7 @@ def done_table(views: Iterable[CellView], recipes: dict[str, Recipe]) -> DoneTab
     groups: dict[tuple[str, str], list[CellView]] = {}
     for view in built:
         groups.setdefault((view.cell.model, view.cell.variant), []).append(view)
-    formats = tuple(f for f in Format if any(v.cell.format is f for v in built))
+    formats = tuple(f for f in FORMATS if any(v.cell.format is f for v in built))
     rows = tuple(_done(members, built, recipes, unit) for members in groups.values())
     return DoneTable(formats=formats, unit=unit.name, rows=rows)
 

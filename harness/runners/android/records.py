@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from harness.wire import Format
-
 APP_PREFIX = "org.phonebench.runner"
 
 
@@ -18,14 +16,6 @@ class Runtime(StrEnum):
     TFLITE = "tflite"
     PYTORCH = "pytorch"
     EXECUTORCH = "executorch"
-
-
-FORMATS: dict[Runtime, Format] = {
-    Runtime.ONNXRUNTIME: Format.ONNX,
-    Runtime.TFLITE: Format.TFLITE,
-    Runtime.PYTORCH: Format.PTL,
-    Runtime.EXECUTORCH: Format.PTE,
-}
 
 
 class Abi(StrEnum):
