@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
     from harness.progress import Progress
+    from harness.store.records import RunRecord
 
 
 def stdout_console() -> Console:
@@ -27,6 +30,17 @@ def stdout_console() -> Console:
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON, readable and stable."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False))
+
+
+def print_run(run: RunRecord) -> None:
+    """Print what a stored run shows, wrapped to the terminal and in its colours; piped, nothing is wrapped."""
+    from harness.report.formats.terminal import run_lines
+
+    terminal = sys.stdout.isatty()
+    # https://no-color.org: any value that is not empty.
+    colour = terminal and not os.environ.get("NO_COLOR")
+    for line in run_lines(run, shutil.get_terminal_size().columns if terminal else None):
+        click.echo(line, color=colour)
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.console import print_json, print_table, stdout_console
+from harness.cli.console import print_json, print_run, print_table
 from harness.cli.options import json_option, results_option
 
 
@@ -29,11 +29,7 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
 
         print_json(show_json(record))
         return
-    from harness.report.formats.terminal import run_renderables
-
-    console = stdout_console()
-    for renderable in run_renderables(record):
-        console.print(renderable)
+    print_run(record)
 
 
 @click.command(short_help="Write a stored run's report again.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.console import make_progress, print_json, print_table, stdout_console
+from harness.cli.console import make_progress, print_json, print_run, print_table
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
 
 if TYPE_CHECKING:
@@ -68,15 +68,12 @@ def _finish(record: RunRecord, *, as_json: bool) -> int:
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
     from harness.report.formats.json import show_json
-    from harness.report.formats.terminal import run_renderables
 
     written = write_report(record)
     if as_json:
         print_json(show_json(record))
         return exit_code(record)
-    console = stdout_console()
-    for renderable in run_renderables(record):
-        console.print(renderable)
+    print_run(record)
     click.echo(f"\nreport: {written.html}")
     return exit_code(record)
 

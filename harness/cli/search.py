@@ -116,13 +116,13 @@ def _finish(found: Searched, *, as_json: bool) -> int:
     """Write the report files, say what to ship, and return the exit code."""
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
-    from harness.report.sections.search import TITLES, found_json, front_rows, headline, notes
+    from harness.report.sections.search import TITLES, front_rows, headline, notes, search_json
     from harness.search.ship import SHIP_FILE
 
     written = write_report(found.run)
     ship = None if found.spec_text is None else str(found.run.directory / SHIP_FILE)
     if as_json:
-        print_json(found_json(found.run, found.found, ended=found.ended, spec_file=ship))
+        print_json(search_json(found.run, found.found, ended=found.ended, spec_file=ship))
         return 0 if ship else exit_code(found.run) or BuildError.exit_code
     click.echo(f"Run {found.run.head.id}: {len(found.found.points)} points; {found.ended}.\n\nThe front:")
     print_table(TITLES, front_rows(found.found))

@@ -1,4 +1,4 @@
-"""Writes the report of a run beside its results; may be called at any time, also on half a run."""
+"""Writes the report of a run beside its results. It may be called at any time, also on an unfinished run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.records.sensitivity import Scan
 from harness.report.charts.charts import charts
 from harness.report.charts.sensitivity import scan_chart, scan_json
 from harness.report.formats.csv import csv_text
-from harness.report.formats.html import chart_files, render_page
+from harness.report.formats.html import render_page
 from harness.store.reader import read_reply
 from harness.store.records import RunRecord
 from harness.store.writer import write_beside, write_text
@@ -28,7 +28,7 @@ class Written:
 
 
 def write_report(run: RunRecord) -> Written:
-    """Write ``report.html``, ``table.csv`` and ``charts/*.svg``. Raises `StoreError` when they cannot be written."""
+    """Write ``report.html``, ``table.csv`` and ``charts/*.svg``. Raises `StoreError` if they cannot be written."""
 
     def samples(measurement: Measurement) -> list[list[int]]:
         return steady_samples(run, measurement)
@@ -37,7 +37,7 @@ def write_report(run: RunRecord) -> Written:
     return Written(
         html=write_text(run, "report.html", render_page(run, drawn)),
         csv=write_text(run, "table.csv", csv_text(run)),
-        charts=tuple(write_text(run, f"charts/{name}", svg) for name, svg in chart_files(drawn).items()),
+        charts=tuple(write_text(run, f"charts/{chart.name}.svg", chart.svg) for chart in drawn),
     )
 
 
@@ -49,17 +49,17 @@ def write_scan(results: Path, scan: Scan) -> tuple[Path, Path]:
 
 
 def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
-    """Return the calls (ns) that the figures of ``measurement`` are made of, one list a launch.
+    """Return the calls (ns) that the figures of ``measurement`` were computed from, one list per launch.
 
-    Empty when a reply is gone or damaged, or when no single calls were told: the figures stand, the distribution is
-    then not drawn.
+    Empty if a reply is missing or damaged, or if the runner reported no single calls. The figures are unaffected; the
+    chart of the distribution is then left out.
     """
-    found: list[list[int]] = []
+    launches: list[list[int]] = []
     for launch in measurement.launches:
         try:
             reply = read_reply(run, launch.reply_sha256)
         except StoreError:
             return []
         if reply.latency is not None and reply.latency.samples_ns:
-            found.append(list(reply.latency.samples_ns[-launch.calls :]))
-    return found
+            launches.append(list(reply.latency.samples_ns[-launch.calls :]))
+    return launches

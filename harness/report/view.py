@@ -1,7 +1,7 @@
-"""One row a cell: a run's plan, holes and measurements joined, and the JSON that scripts rely on.
+"""One view per cell: a run's plan, holes and measurements joined.
 
-The one decision: this is the only place that joins them, so that the terminal, the CSV, the charts and the HTML cannot
-disagree. It is imported by ``phonebench show`` and imports nothing heavy.
+Nothing else joins them, so the terminal, the page, the CSV and the charts cannot disagree. ``phonebench show`` imports
+this module, which therefore imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from harness.spec.recipe import Precision
 from harness.store.records import RunRecord
 from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
 
-# 1 (2026-11): the first.
-SCHEMA = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellView:
-    """One cell of the plan with what is known of it; what was not measured is None.
+    """One cell of the plan with its measurement; None stands for what was not measured.
 
-    ``size_ratio`` is the artifact's size over that of the fp32 artifact of the same model, format and backend.
+    ``reason`` says why there are no results. ``size_ratio`` is the size of the artifact divided by that of the fp32
+    artifact of the same model, format and backend.
     """
 
     cell: Cell
@@ -55,27 +53,27 @@ class CellView:
 
     @property
     def memory(self) -> MemoryReading | None:
-        """Memory at four moments, absolute."""
+        """Memory at four moments, in bytes, absolute."""
         return self.measurement.memory if self.measurement else None
 
     @property
     def accuracy(self) -> Accuracy | None:
-        """Task accuracy from the device's own outputs."""
+        """Task accuracy, from the outputs of the device itself."""
         return self.measurement.accuracy if self.measurement else None
 
     @property
     def fidelity(self) -> Fidelity | None:
-        """The device's outputs against the float model's."""
+        """The outputs of the device compared with those of the float model."""
         return self.measurement.fidelity if self.measurement else None
 
     @property
     def runtime(self) -> RuntimeReport | None:
-        """What the runtime did."""
+        """What the runtime reported of itself."""
         return self.measurement.runtime if self.measurement else None
 
     @property
     def runner(self) -> RunnerInfo | None:
-        """Which program measured."""
+        """The program that measured."""
         return self.measurement.runner if self.measurement else None
 
     @property
@@ -85,31 +83,33 @@ class CellView:
 
     @property
     def sqnr_db(self) -> float | None:
-        """SQNR of the device's outputs; of the artifact's check at export where the device's are not known."""
+        """SQNR of the device's outputs in dB; that of the check at export where the device returned none."""
         if self.fidelity is not None:
             return self.fidelity.sqnr_db
         return self.artifact.sqnr_db if self.artifact else None
 
     @property
     def agreement(self) -> float | None:
-        """Top-1 agreement (0…1) with the float model, on the device if known, else at export."""
+        """Top-1 agreement (0…1) with the float model, on the device if measured there, else at export."""
         if self.fidelity is not None:
             return self.fidelity.agreement
         return self.artifact.agreement if self.artifact else None
 
 
 def cell_views(run: RunRecord) -> tuple[CellView, ...]:
-    """Return one view a cell in the order of the plan, then the holes as ``unsupported``.
+    """Return one view per cell in the order of the plan, then the holes as ``unsupported``.
 
-    A cell without a measurement is ``pending``; of several measurements of one cell the last counts.
+    A cell without a measurement is ``pending``. If a cell was measured several times, the last one counts.
     """
-    known = {m.cell: m for m in run.measurements}
+    measured = {m.cell: m for m in run.measurements}
     float_bytes = {
-        (c.model, c.format, c.backend): _artifact_bytes(known.get(c.key))
+        (c.model, c.format, c.backend): _artifact_bytes(measured.get(c.key))
         for c in run.head.plan.cells
         if c.variant == Precision.FP32
     }
-    cells = [_view(c, known.get(c.key), float_bytes.get((c.model, c.format, c.backend))) for c in run.head.plan.cells]
+    cells = [
+        _view(c, measured.get(c.key), float_bytes.get((c.model, c.format, c.backend))) for c in run.head.plan.cells
+    ]
     holes = [CellView(cell=h.cell, status=CellStatus.UNSUPPORTED, reason=h.reason) for h in run.head.plan.holes]
     return (*cells, *holes)
 
@@ -120,15 +120,15 @@ def ok_views(views: Iterable[CellView]) -> tuple[CellView, ...]:
 
 
 def groups(views: Iterable[CellView]) -> dict[tuple[str, str], tuple[CellView, ...]]:
-    """Return the views by (model, device), in the order they first appear: what may be compared with each other."""
-    found: dict[tuple[str, str], list[CellView]] = {}
+    """Return the views by (model, device), in the order they first appear. Only cells of one group may be compared."""
+    members: dict[tuple[str, str], list[CellView]] = {}
     for view in views:
-        found.setdefault((view.cell.model, view.cell.device), []).append(view)
-    return {key: tuple(members) for key, members in found.items()}
+        members.setdefault((view.cell.model, view.cell.device), []).append(view)
+    return {key: tuple(group) for key, group in members.items()}
 
 
 def labels(views: Iterable[CellView]) -> dict[str, str]:
-    """Return a short name by cell key: variant and format, and whatever else tells these cells apart."""
+    """Return a short name by cell key: variant and format, and whatever else differs among these cells."""
     listed = tuple(views)
     delegates = Counter((v.cell.format, v.cell.delegate) for v in listed)
     several_delegates = {f for f, _ in delegates if sum(1 for g, _ in delegates if g == f) > 1}
@@ -141,6 +141,15 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
         parts += [f"{cell.threads} threads" if cell.threads > 1 else "1 thread"] if several_threads else []
         names[cell.key] = " ".join(parts)
     return names
+
+
+def full_labels(views: Iterable[CellView]) -> dict[str, str]:
+    """Return the names of `labels`, with model and device where the views have several of either."""
+    listed = tuple(views)
+    names = labels(listed)
+    if len(groups(listed)) < 2:
+        return names
+    return {v.cell.key: f"{v.cell.model} {names[v.cell.key]} on {v.cell.device}" for v in listed}
 
 
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:
@@ -162,12 +171,12 @@ def _artifact_bytes(measurement: Measurement | None) -> int | None:
 
 
 def plain(record: object) -> Any:
-    """Turn records into what JSON has: objects, lists, and null for a number that is not finite."""
+    """Return ``record`` as what JSON has: objects, lists, and null for a number that is not finite."""
     return msgspec.json.decode(msgspec.json.encode(record))
 
 
 def cell_identity(view: CellView) -> dict[str, Any]:
-    """Return what tells a cell from all others of its run, as plain values."""
+    """Return what identifies a cell within its run, as plain values."""
     cell = view.cell
     return {
         "key": cell.key,
@@ -183,7 +192,7 @@ def cell_identity(view: CellView) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryGrowth:
-    """Memory of the runner over its own baseline (runtime up, no model loaded), bytes; None where it was not read."""
+    """Memory of the runner over its own baseline (runtime up, no model loaded), in bytes; None if not read."""
 
     loaded_bytes: int
     steady_bytes: int
@@ -193,7 +202,7 @@ class MemoryGrowth:
 
 
 def memory_growth(reading: MemoryReading | None) -> MemoryGrowth | None:
-    """Return what the model added to the process at each moment; what it retained may be below the baseline."""
+    """Return what the model added to the process at each moment. What it retained may be negative."""
     if reading is None:
         return None
     base = reading.baseline_bytes

@@ -35,7 +35,7 @@ def test_the_report_of_a_search_says_what_was_found(phonebench: CommandLine, tmp
     assert done.code == 0, done.err
     assert "the budget of 2 builds is used" in done.out
     page = next((tmp_path / "results").glob("*/report.html")).read_text()
-    assert "What the search found" in page
+    assert "Search result" in page
     assert "phonebench search digits" in page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from harness.records.measurement import (
     LoadSummary,
     Measurement,
 )
+from harness.report.charts.charts import charts
+from harness.report.formats.html import render_page
 from harness.spec.formats import Backend, default_formats
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
@@ -258,6 +261,16 @@ def samples_of(run: RunRecord) -> Samples:
     """The callable that charts read raw samples from."""
     by_key = {c.key: c for c in run.head.plan.cells}
     return lambda m: sample_launches(by_key[m.cell], launches=len(m.launches))
+
+
+def unstyled(line: str) -> str:
+    """A line of the terminal without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
+
+
+def page_of(run: RunRecord, samples: Samples | None = None) -> str:
+    """The page of a run with all its charts."""
+    return render_page(run, charts(run, samples or samples_of(run)))
 
 
 def _launch(index: int, samples: list[int]) -> LaunchSummary:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.report.charts.charts import Chart, charts
-from harness.report.formats.inline import inline_svg
+from harness.report.charts.inline import inline_svg
 from harness.store.records import RunRecord
 from tests.report.builders import (
     accuracy_of,

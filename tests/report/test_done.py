@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 
 from harness.records.steps import Figure, StepReport
-from harness.report.formats.html import render_html
 from harness.report.formats.json import show_json
-from harness.report.formats.terminal import run_renderables
-from harness.report.sections.steps import _PAIRED, _WORDS, count, step_words
-from harness.report.sections.variants import Done, done_table
+from harness.report.formats.terminal import run_lines
+from harness.report.sections.variants import VariantRow, variant_table
+from harness.report.step_words import _PAIRED, _WORDS, count, step_words
 from harness.report.view import cell_views
+from tests.report.builders import page_of, unstyled
 from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
 
 
-def done(variant: str) -> Done:
+def row_of(variant: str) -> VariantRow:
     run = wide_run()
-    return next(row for row in done_table(cell_views(run), run.head.spec.recipes()).rows if row.variant == variant)
+    return next(row for row in variant_table(cell_views(run), run.head.spec.recipes()).rows if row.variant == variant)
 
 
 def test_every_figure_has_words() -> None:
@@ -47,18 +47,18 @@ def test_counts_are_short(value: float | None, text: str) -> None:
 
 def test_a_variant_has_one_row_whatever_its_formats() -> None:
     run = wide_run()
-    table = done_table(cell_views(run), run.head.spec.recipes())
+    table = variant_table(cell_views(run), run.head.spec.recipes())
     assert [row.variant for row in table.rows] == [recipe.name for recipe in RECIPES]
-    row = done("prune50+int8")
+    row = row_of("prune50+int8")
     assert (row.parameters, row.macs) == ("8.20\u202fk (0.28×)", "190\u202fk (0.27×)")
     assert row.words[-1].startswith("int8, per channel, moving-average observer")
     assert set(row.packed) == set(table.formats)
 
 
 def test_what_stays_float_and_what_was_not_trained_again_is_said() -> None:
-    assert done("int8-mixed").notes == ("in float: features.1.0.0",)
-    assert done("untrained").notes == ("fine_tune = false: not trained again after prune",)
-    assert "distill: the student is the model pruned by 0.5" in done("distill+int8").notes
+    assert row_of("int8-mixed").notes == ("in float: features.1.0.0",)
+    assert row_of("untrained").notes == ("fine_tune = false: not fine-tuned after prune",)
+    assert "distill: the student is the model pruned by 0.5" in row_of("distill+int8").notes
 
 
 def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
@@ -69,19 +69,19 @@ def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
         else m
         for m in run.measurements
     )
-    rows = done_table(cell_views(replace(run, measurements=worse)), run.head.spec.recipes()).rows
+    rows = variant_table(cell_views(replace(run, measurements=worse)), run.head.spec.recipes()).rows
     notes = next(row for row in rows if row.variant == "int8-datafree").notes
     assert "onnx -6.0 dB SQNR, +0.0 pp accuracy" in notes[0]
     alone = wide_run(recipes=tuple(r for r in RECIPES if r.name != "int8"))
-    assert "is not in this run" in done_table(cell_views(alone), alone.head.spec.recipes()).rows[4].notes[0]
+    assert "is not in this run" in variant_table(cell_views(alone), alone.head.spec.recipes()).rows[4].notes[0]
 
 
 def test_the_page_and_the_terminal_tell_it() -> None:
     run = wide_run()
-    page = render_html(run, like_samples(run))
-    assert "What was done" in page
+    page = page_of(run, like_samples(run))
+    assert "How the variants were made" in page
     assert page.count("layer by layer (8)") == 5
-    told = [str(part) for part in run_renderables(run)]
+    told = [unstyled(line) for line in run_lines(run, None)]
     assert any(text.startswith("prune50: prune: channels 376 → 192") for text in told)
     assert not any(text.startswith("fp16:") for text in told)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.records.measurement import MinuteLatency, Passed, TargetFacts
-from harness.report.sections.extras import extra_lines
+from harness.report.sections.extras import extra_sentences
 from harness.report.view import cell_views
 from tests.report.builders import cells, host_run, make_run, measurement
 
 
 def test_most_runs_have_none() -> None:
-    assert list(extra_lines(cell_views(host_run()))) == []
+    assert list(extra_sentences(cell_views(host_run()))) == []
 
 
 def test_a_sustained_launch_is_told_by_its_minutes() -> None:
@@ -22,9 +22,9 @@ def test_a_sustained_launch_is_told_by_its_minutes() -> None:
         MinuteLatency(minute=m, median_ns=1e6 * (1 + m / 100), p90_ns=2e6, calls=9) for m in (1, 2, 5, 15, 30)
     )
     run = make_run((cell,), (replace(found, latency=replace(found.latency, over_time=minutes)),))
-    (line,) = extra_lines(cell_views(run))
+    (line,) = extra_sentences(cell_views(run))
     assert "1.01 in minute 1, 1.05 in minute 5, 1.15 in minute 15, 1.30 in minute 30 (ms)" in line
-    assert line.endswith("last over first minute 1.29")
+    assert line.endswith("last minute / first minute 1.29")
 
 
 def test_a_target_is_told_with_its_interval() -> None:
@@ -38,5 +38,5 @@ def test_a_target_is_told_with_its_interval() -> None:
         high=0.76,
         passed=Passed.UNDECIDED,
     )
-    (line,) = extra_lines(cell_views(make_run((cell,), (replace(measurement(cell), target=target),))))
-    assert "target mlperf-classification: undecided; top-1 0.75 (0.74 to 0.76), 0.7467 wanted" in line
+    (line,) = extra_sentences(cell_views(make_run((cell,), (replace(measurement(cell), target=target),))))
+    assert "target mlperf-classification: undecided; top-1 0.75 (0.74 to 0.76), required 0.7467" in line

@@ -3,14 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.records.conditions import ConditionId
-from harness.report.formats.html import render_html
 from harness.report.sections.command import command_line
-from harness.report.sections.search import findings_of, found_json, front_rows, headline, notes
+from harness.report.sections.search import findings_of, front_rows, headline, notes, search_json
 from harness.search.points import DropBasis
 from harness.spec.goal import Goal, Minimise
 from harness.spec.shorthand import parse_recipe
 from harness.wire import Format
-from tests.report.builders import with_head
+from tests.report.builders import page_of, with_head
 from tests.report.wide import like_samples, wide_run
 from tests.search.found import findings_of as made_up
 from tests.search.found import point
@@ -22,7 +21,7 @@ INT8 = point(parse_recipe("int8"), Format.ONNX, drop=0.005, quality=0.985, laten
 
 def test_the_headline_says_what_to_ship_and_what_it_gains() -> None:
     words = headline(made_up((FP32, INT8)))
-    assert words.startswith("Ship int8 onnx: 32.0 kB and 800 ns a call, a drop of 0.50 pp")
+    assert words.startswith("Ship int8 onnx: 32.0 kB and 800 ns per call, a drop of 0.50 pp")
     assert "1/3.3 the size, 0.80× the time of fp32 as onnx" in words
     assert headline(made_up((replace(FP32, drop=0.3),))).startswith("Nothing to ship: none of 1 points")
 
@@ -43,8 +42,8 @@ def test_the_front_marks_what_is_shipped_and_what_drops_too_much() -> None:
 
 def test_a_search_is_told_on_its_page_with_its_own_command() -> None:
     run = with_head(wide_run(), goal=GOAL)
-    page = render_html(run, like_samples(run))
-    assert "What the search found" in page
+    page = page_of(run, like_samples(run))
+    assert "Search result" in page
     assert "--max-drop 1pp --minimise size --budget 60" in command_line(run.head.spec, run.head.goal)
     assert findings_of(wide_run()) is None
 
@@ -53,7 +52,7 @@ def test_json_has_every_point() -> None:
     run = with_head(wide_run(), goal=GOAL)
     found = findings_of(run)
     assert found is not None
-    plain = found_json(run, found, ended="over", spec_file=None)
+    plain = search_json(run, found, ended="over", spec_file=None)
     assert len(plain["points"]) == len(run.head.plan.cells)
     assert plain["ship"]["cell"] in {p["cell"] for p in plain["points"]}
     assert plain["goal"]["max_drop"] == 0.01

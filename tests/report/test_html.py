@@ -10,8 +10,7 @@ import pytest
 
 from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId, FigureGroup
-from harness.report.formats.html import render_html
-from harness.report.sections.conditions import CONDITIONS, footnotes, marks
+from harness.report.footnotes import CONDITIONS, footnotes, marks
 from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (
@@ -23,8 +22,8 @@ from tests.report.builders import (
     host_run,
     make_run,
     measurement,
+    page_of,
     phone_run,
-    samples_of,
     with_head,
 )
 
@@ -65,17 +64,17 @@ class Page(HTMLParser):
 
 
 def page(run: RunRecord) -> Page:
-    return Page(render_html(run, samples_of(run)))
+    return Page(page_of(run))
 
 
 @pytest.fixture(scope="module")
 def host() -> str:
-    return render_html(host_run(), samples_of(host_run()))
+    return page_of(host_run())
 
 
 @pytest.fixture(scope="module")
 def phone() -> str:
-    return render_html(phone_run(), samples_of(phone_run()))
+    return page_of(phone_run())
 
 
 @pytest.mark.parametrize("fixture", ["host", "phone"])
@@ -107,7 +106,7 @@ def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest
         "ExecuTorch's portable kernels have no dynamically quantised linear",
         "DESKTOP-CPU",
         "RssAnon + VmSwap of the runner process",
-        "What the memory is made of",
+        "Memory breakdown",
         "phonebench run digits --device host --format pte,tflite,onnx,ptl",
         "measurements.jsonl",
     ],

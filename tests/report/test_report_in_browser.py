@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.formats.html import render_html
-from tests.report.builders import phone_run, samples_of
+from tests.report.builders import page_of, phone_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -51,7 +50,7 @@ def test_the_page_works_in_a_browser(tmp_path: Path, width: int) -> None:
         pytest.skip("missing: a browser; run: apt-get install chromium")
     run = phone_run()
     page = tmp_path / "report.html"
-    page.write_text(render_html(run, samples_of(run)).replace("</body>", PROBE + "</body>"))
+    page.write_text(page_of(run).replace("</body>", PROBE + "</body>"))
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000", "--dump-dom"]
     done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     answers = re.search(r"<title>answers (.*)</title>", done.stdout)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import pytest
-from rich.console import Console
 
 from harness.plan.cells import Hole
-from harness.report.formats.terminal import Column, fit, run_renderables
+from harness.records.conditions import ConditionId
+from harness.report.formats.terminal import cell_width, fit, run_lines, wrap
+from harness.report.sections.section import Column
 from harness.store.records import RunRecord
-from tests.report.builders import cells, host_run, make_run, measurement, phone_run, with_head
+from tests.report.builders import cells, host_run, make_run, measurement, phone_run, unstyled, with_head
 
 
-def printed(run: RunRecord, width: int) -> str:
-    """What a terminal of ``width`` columns shows."""
-    out = io.StringIO()
-    console = Console(file=out, width=width)
-    for part in run_renderables(run):
-        console.print(part)
-    return out.getvalue()
+def printed(run: RunRecord, width: int | None) -> str:
+    """What a terminal of ``width`` columns shows, without its colours."""
+    return "\n".join(unstyled(line) for line in run_lines(run, width))
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -38,14 +34,21 @@ def test_what_does_not_fit_is_named() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["41.1", "98.9", "broken: digits int8 ptl on host", "no dynamically quantised linear", "DESKTOP-CPU", "p5–p90"],
+    ["41.1", "98.9", "broken: int8 ptl: its outputs", "no dynamically quantised linear", "DESKTOP-CPU", "p5–p90"],
 )
 def test_the_host_run_shows(text: str) -> None:
     assert text in printed(host_run(), 160)
 
 
 @pytest.mark.parametrize(
-    "text", ["interval", "failed: digits int8 ptl", "1 of 16 cells have not run yet", "ok a", "Ship int8 tflite"]
+    "text",
+    [
+        "interval",
+        "failed: int8 ptl: the runner was killed",
+        "1 of 16 cells have not run yet",
+        "ok a",
+        "Ship int8 tflite",
+    ],
 )
 def test_the_phone_run_shows(text: str) -> None:
     assert text in printed(phone_run(), 160)
@@ -61,7 +64,7 @@ def test_markup_in_a_name_is_text() -> None:
 def test_nothing_has_run() -> None:
     run = with_head(make_run(cells(), ()), finished_at=None)
     assert "No cell has run yet." in printed(run, 80)
-    assert "16 of 16 cells have not run yet;" in printed(run, 80)
+    assert "16 of 16 cells have not run yet; to resume: phonebench run --resume=" in printed(run, 160)
     assert "not finished" in printed(run, 80)
 
 
@@ -70,3 +73,55 @@ def test_the_least_needed_column_goes_first() -> None:
     kept, dropped = fit(columns, 11)
     assert ([c.title for c in kept], [c.title for c in dropped]) == (["a", "c"], ["b"])
     assert [c.title for c in fit(columns, 1)[0]] == ["a"]
+
+
+def test_a_reason_that_cells_share_is_given_once() -> None:
+    planned = cells()
+    run = make_run((), (), holes=tuple(Hole(cell=cell, reason="no such kernels") for cell in planned))
+    shown = printed(run, 80)
+    assert shown.count("no such kernels") == 1
+    assert "unsupported: 16 cells: no such kernels" in shown
+    assert "  fp32 pte, fp16 pte, int8 pte," in shown
+
+
+def test_a_condition_is_given_once_and_shortly() -> None:
+    shown = printed(host_run(), 160)
+    assert all(shown.count(f"{id_.value}: ") == 1 for id_ in (ConditionId.DESKTOP_CPU, ConditionId.INDICATIVE))
+    assert "c  INDICATIVE: one launch: no interval between launches" in shown.splitlines()
+
+
+def test_the_answer_is_at_the_end() -> None:
+    lines = printed(phone_run(), 160).splitlines()
+    answer = next(i for i, line in enumerate(lines) if line.startswith("Ship "))
+    assert all(line.startswith("  ") for line in lines[answer + 1 :])
+
+
+def test_piped_output_is_neither_wrapped_nor_narrowed() -> None:
+    (reason,) = (line for line in printed(host_run(), None).splitlines() if line.startswith("unsupported: "))
+    assert reason.endswith("no dynamically quantised linear; use the xnnpack delegate")
+    assert "Left out" not in printed(host_run(), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "three"]),
+        ("  a note that wraps", ["  a note", "  that", "  wraps"]),
+        ("/a/long/path", ["/a/long/", "path"]),
+        ("模型 名称", ["模型", "名称"]),
+        ("two\nlines", ["two", "lines"]),
+        ("", [""]),
+    ],
+)
+def test_a_sentence_wraps_at_words_and_keeps_its_indent(text: str, lines: list[str]) -> None:
+    assert list(wrap(text, 8)) == lines
+
+
+@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("µs–", 3), ("模型", 4), ("e\u0301", 1)])
+def test_a_wide_character_takes_two_cells(text: str, width: int) -> None:
+    assert cell_width(text) == width
+
+
+def test_a_name_cannot_send_control_sequences() -> None:
+    run = make_run((), (), holes=(Hole(cell=cells()[0], reason="\x1b[2Jgone"),))
+    assert "\x1b[2J" not in "".join(run_lines(run, 80))

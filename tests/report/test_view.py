@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -121,13 +119,3 @@ def test_what_was_not_measured_is_null() -> None:
     assert cell["status"] == "pending"
     assert [cell[k] for k in ("artifact", "latency", "load", "memory", "accuracy", "runtime")] == [None] * 6
     assert cell["conditions"] == []
-
-
-HEAVY = {"pandas", "matplotlib", "jinja2", "torch", "rich"}
-
-
-@pytest.mark.parametrize("module", ["view", "ranking", "advice", "conditions", "terminal", "html", "table", "command"])
-def test_no_heavy_import_at_start(module: str) -> None:
-    code = f"import sys, harness.report.{module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []

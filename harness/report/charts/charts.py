@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.report.charts.bars import latency_bars, memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.points import accuracy_points
-from harness.report.sections.ranking import Ranking, rankings
+from harness.report.ranking import Ranking, rankings
 from harness.report.view import CellView
 from harness.store.records import RunRecord
 

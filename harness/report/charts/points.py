@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.records import units
 from harness.report.charts.bars import whiskers
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
-from harness.report.sections.ranking import Ranking, quality_share
+from harness.report.ranking import Ranking, quality_share
 from harness.report.view import CellView, labels
 from harness.spec.formats import FORMATS
 

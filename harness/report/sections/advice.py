@@ -1,27 +1,43 @@
-"""The recommendation in plain words, from a ranking.
-
-The one decision: a headline that stands on its own, then one sentence for each thing that limits it.
-"""
+"""The recommendation in plain words, from a ranking: a headline, then one sentence per limit on it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.records.metrics import ACCURACY
-from harness.report.sections.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
+from harness.report.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
+from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, labels, memory_growth
 from harness.spec.profiles import PROFILES
 from harness.spec.recipe import Precision
 
-# Told once for the whole run by the profile itself, or by the sentence on desktop CPUs.
-_SAID_ELSEWHERE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
+# The notes on the profile and on desktop CPUs say these already.
+_SAID_BY_A_NOTE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
+
+_PAGE = """\
+<section aria-label="What to ship">
+{% for item in advice %}
+<div class="card advice">
+  {% if advice | length > 1 %}<h3>{{ item.model }} on {{ item.device }}</h3>{% endif %}
+  <p class="headline">{{ item.headline }}</p>
+  {% if item.notes %}
+  <ul>{% for note in item.notes %}<li>{{ note }}</li>{% endfor %}</ul>
+  {% endif %}
+</div>
+{% else %}
+<div class="card advice"><p class="headline">The plan of this run has no cells.</p></div>
+{% endfor %}
+</section>
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What to ship of one model on one device: a sentence, and what to know about it."""
+    """What to ship of one model on one device: a sentence, and what limits it."""
 
     model: str
     device: str
@@ -29,22 +45,42 @@ class Advice:
     notes: tuple[str, ...]
 
 
+def lines(report: Report) -> Iterator[Line]:
+    """Yield the advice per model and device. A search has its own goal and gives its own answer."""
+    if report.head.goal is not None:
+        return
+    for ranking in report.rankings:
+        advice = advise(ranking)
+        yield Line(text=advice.headline, tone=Tone.GOOD if ranking.best else Tone.STRONG)
+        yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in advice.notes)
+
+
+def html(report: Report) -> Fragment:
+    """Return a box per model and device."""
+    return Fragment(template=_PAGE, values={"advice": [advise(ranking) for ranking in report.rankings]})
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: scripts draw their own conclusions from the cells."""
+    return {}
+
+
 def advise(ranking: Ranking) -> Advice:
-    """Word what ``ranking`` found."""
+    """Put ``ranking`` into words."""
     names = labels(ranking.ok)
-    notes = [
+    notes = (
         _desktop_note(ranking, names),
         _tie_note(ranking, names),
         _lost_note(ranking, names),
         _basis_note(ranking),
         _profile_note(ranking),
-        *_condition_notes(ranking),
-    ]
+        _condition_note(ranking),
+    )
     return Advice(
         model=ranking.model,
         device=ranking.device,
         headline=_headline(ranking, names),
-        notes=tuple(n for n in notes if n),
+        notes=tuple(note for note in notes if note),
     )
 
 
@@ -60,7 +96,7 @@ def _headline(ranking: Ranking, names: dict[str, str]) -> str:
 
 
 def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
-    words = f"Ship {names[best.cell.key]}: {units.time(median_ns(best))} a call"
+    words = f"Ship {names[best.cell.key]}: {units.time(median_ns(best))} per call"
     floats = [v for v in ranking.ok if v.cell.variant == Precision.FP32 and v.latency]
     fastest = min(floats, key=median_ns, default=None)
     if fastest is not None and fastest is not best:
@@ -100,12 +136,12 @@ def _desktop_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     if not any(c.id is ConditionId.DESKTOP_CPU for v in ranking.ok for c in v.conditions):
         return None
     words = (
-        "Which variant is fastest needs a phone: this was measured on a desktop CPU, where the speed of fp16 and int8 "
-        "says nothing about a phone. Size, accuracy and the numbers of the outputs do carry over."
+        "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict "
+        "their speed on a phone. Size, accuracy and the values of the outputs do carry over."
     )
     if ranking.candidates:
         best = ranking.candidates[0]
-        words += f" Among the fp32 files {names[best.cell.key]} is the fastest here ({units.time(median_ns(best))})."
+        words += f" Among the fp32 files, {names[best.cell.key]} is the fastest here ({units.time(median_ns(best))})."
     return words
 
 
@@ -113,12 +149,12 @@ def _tie_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     if not ranking.as_fast or ranking.best is None:
         return None
     listed = ", ".join(names[v.cell.key] for v in ranking.as_fast)
-    return f"Not told apart from it in speed: {listed}."
+    return f"No measurable difference in speed: {listed}."
 
 
 def _lost_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     lost = [names[v.cell.key] for v in ranking.ok if ranking.quality[v.cell.key] is Quality.LOST]
-    return f"Left out for their quality: {', '.join(lost)}." if lost else None
+    return f"Left out because they lose quality: {', '.join(lost)}." if lost else None
 
 
 def _basis_note(ranking: Ranking) -> str | None:
@@ -126,16 +162,19 @@ def _basis_note(ranking: Ranking) -> str | None:
         case QualityBasis.ACCURACY:
             points = 100 * ACCURACY.absolute_tolerance
             return (
-                f"Kept are cells at most {points:g} percentage point below the fp32 accuracy of "
+                f"A cell keeps the quality when it is at most {points:g} percentage point below the fp32 accuracy of "
                 f"{units.percent(ranking.reference)}."
             )
         case QualityBasis.AGREEMENT:
-            return f"Accuracy was not measured; kept are cells that agree with the float model on {MIN_AGREEMENT:.0%}."
+            return (
+                "Accuracy was not measured: a cell keeps the quality when it agrees with the float model on "
+                f"{MIN_AGREEMENT:.0%} of the inputs."
+            )
         case QualityBasis.SQNR:
-            return f"Accuracy was not measured; kept are cells with an SQNR of at least {MIN_SQNR_DB:g} dB."
+            return f"Accuracy was not measured: a cell keeps the quality when its SQNR is at least {MIN_SQNR_DB:g} dB."
         case QualityBasis.NOTHING:
             return (
-                "Neither accuracy nor fidelity could be judged: speed, memory and size are all that is known."
+                "Neither accuracy nor fidelity could be judged; only speed, memory and size are known."
                 if ranking.ok
                 else None
             )
@@ -144,10 +183,11 @@ def _basis_note(ranking: Ranking) -> str | None:
 def _profile_note(ranking: Ranking) -> str | None:
     if not any(PROFILES[v.cell.profile].indicative for v in ranking.ok):
         return None
-    return "The quick profile is indicative: one launch a cell has no interval. Use --profile standard to decide."
+    return "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
 
 
-def _condition_notes(ranking: Ranking) -> list[str]:
+def _condition_note(ranking: Ranking) -> str | None:
+    """The names of the conditions of the recommended cell; the section on conditions explains them."""
     chosen = ranking.best or ranking.smallest
-    conditions = chosen.conditions if chosen else ()
-    return [f"{c.id.value}: {c.summary.rstrip('.')}." for c in conditions if c.id not in _SAID_ELSEWHERE]
+    ids = [c.id.value for c in chosen.conditions if c.id not in _SAID_BY_A_NOTE] if chosen else []
+    return f"Conditions of this cell: {', '.join(ids)}." if ids else None

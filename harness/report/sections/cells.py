@@ -1,27 +1,63 @@
-"""The table of all cells for the HTML report: text, sort value and footnotes of every figure.
-
-The one decision: the template only places what stands here; every figure is worded once, in Python, where tests see it.
-"""
+"""All cells side by side, with every figure and the conditions that touch it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from harness.records import units
-from harness.records.conditions import FigureGroup
 from harness.records.measurement import CellStatus
-from harness.report.sections.conditions import Footnote, marks
-from harness.report.sections.ranking import Ranking
-from harness.report.view import CellView, memory_growth
+from harness.report.cell_json import cell_json
+from harness.report.columns import FigureColumn, figure_columns
+from harness.report.footnotes import Footnote, marks
+from harness.report.sections.section import Block, Column, Fragment, Grid, Line, Report
+from harness.report.view import CellView
 
-# Statuses of cells that have something to show in the table; the others are listed with their reasons.
-SHOWN = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
+# Statuses of cells that have something to show in the table; the section on missing results lists the others.
+_IN_TABLE = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
+
+_PAGE = """\
+<h2>All cells</h2>
+{% if table.rows %}
+<div class="scroll">
+<table id="cells">
+<thead><tr>
+{% for title, unit, hint in table.titles %}
+  <th class="{{ table.rows[0][1][loop.index0].kind }}" title="{{ hint }}" scope="col">
+    <button type="button">{{ title }}</button><span class="unit">{{ unit }}&nbsp;</span></th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for status, entries in table.rows %}
+<tr class="{{ status.value }}">
+{% for entry in entries %}
+  <td class="{{ entry.kind }}" data-sort="{{ entry.sort }}">
+    {%- if entry.kind == "format" %}<span class="dot {{ entry.text }}"></span>{% endif -%}
+    {%- if entry.marks %}<span class="marks">
+      {%- for note in entry.marks -%}
+      <a class="mark" href="#note-{{ note.letter }}" title="{{ note.id.value }}: {{ note.meaning }}">
+      {{- note.letter }}</a>
+      {%- endfor %}</span>{% endif -%}
+    {{- entry.text }}
+    {%- if entry.badge %}<span class="badge {{ entry.badge }}">{{ entry.badge }}</span>{% endif -%}
+    {%- if entry.under %}<span class="under">{{ entry.under }}</span>{% endif -%}
+  </td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+{% else %}
+<p>No cell has run yet.</p>
+{% endif %}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One place of the table: the figure, a smaller line under it, what to sort by, and its footnotes."""
+class TableEntry:
+    """One entry of the page's table: its text, a smaller line under it, what to sort by, and its footnotes."""
 
     text: str
     under: str = ""
@@ -33,169 +69,135 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellTable:
-    """Titles with their units and hints, and one row of entries a cell with the cell's status."""
+    """The page's table: title, unit and hint of each column, and per cell its status and its entries."""
 
-    columns: tuple[tuple[str, str, str], ...]
-    rows: tuple[tuple[CellStatus, tuple[Entry, ...]], ...]
+    titles: tuple[tuple[str, str, str], ...]
+    rows: tuple[tuple[CellStatus, tuple[TableEntry, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class _PageColumn:
     title: str
-    unit: str
-    hint: str
-    entry: Callable[[CellView], Entry]
+    entry: Callable[[CellView], TableEntry]
+    unit: str = ""
+    hint: str = ""
 
 
-def cell_table(views: tuple[CellView, ...], ranked: tuple[Ranking, ...], notes: tuple[Footnote, ...]) -> CellTable:
-    """Return the table of those of ``views`` that ran; a model or device that is the same everywhere has no column."""
-    shown = tuple(v for v in views if v.status in SHOWN)
-    columns = [*_names(shown, ranked), *_times(shown, notes), *_sizes(shown, notes), *_quality(notes)]
-    return CellTable(
-        columns=tuple((c.title, c.unit, c.hint) for c in columns),
-        rows=tuple((v.status, tuple(c.entry(v) for c in columns)) for v in shown),
+def lines(report: Report) -> Iterator[Block]:
+    """Yield the grid of the cells that ran."""
+    views = _in_table(report)
+    if not views:
+        yield Line(text="No cell has run yet.")
+        return
+    yield Grid(
+        columns=(*_name_columns(views), *_figure_columns(views), _status_column(views, report.footnotes)),
+        dimmed=tuple(view.status is not CellStatus.OK for view in views),
     )
 
 
-def _names(views: tuple[CellView, ...], ranked: tuple[Ranking, ...]) -> list[_Column]:
-    best = {r.best.cell.key for r in ranked if r.best}
-    front = {key for r in ranked if r.latency_ranked for key in r.front}
+def html(report: Report) -> Fragment:
+    """Return the table, whose headings sort it."""
+    return Fragment(template=_PAGE, values={"table": cell_table(report)})
+
+
+def json(report: Report) -> dict[str, Any]:
+    """Return all cells, those without results included."""
+    return {"cells": [cell_json(view) for view in report.views]}
+
+
+def cell_table(report: Report) -> CellTable:
+    """Return the page's table; a model or a device that is the same in every row has no column."""
+    views = _in_table(report)
+    figures = [_page_figures(c, report.footnotes) for c in figure_columns(views) if c.title]
+    columns = [*_page_names(views, report), *figures]
+    return CellTable(
+        titles=tuple((c.title, c.unit, c.hint) for c in columns),
+        rows=tuple((view.status, tuple(c.entry(view) for c in columns)) for view in views),
+    )
+
+
+def _in_table(report: Report) -> tuple[CellView, ...]:
+    return tuple(view for view in report.views if view.status in _IN_TABLE)
+
+
+def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
+    def column(title: str, keep: int, value: Callable[[CellView], str], *, common: bool, text: bool = True) -> Column:
+        return Column(title=title, values=tuple(map(value, views)), keep=keep, text=text, common=common)
+
+    return (
+        column("model", 95, lambda v: v.cell.model, common=True),
+        column("device", 94, lambda v: v.cell.device, common=True),
+        column("variant", 100, lambda v: v.cell.variant, common=False),
+        column("format", 99, lambda v: v.cell.format.value, common=False),
+        column("delegate", 60, _delegate, common=True),
+        column("threads", 70, lambda v: str(v.cell.threads), common=True, text=False),
+    )
+
+
+def _figure_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
+    """The figures that a terminal has room for."""
+    for column in figure_columns(views):
+        if column.keep is not None:
+            yield Column(title=column.heading, values=tuple(map(column.text, views)), keep=column.keep)
+
+
+def _status_column(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> Column:
+    letters = ("".join(note.letter for note in marks(view, notes)) for view in views)
+    values = tuple(f"{view.status.value} {marked}".strip() for view, marked in zip(views, letters, strict=True))
+    return Column(title="status", values=values, keep=96, text=True)
+
+
+def _delegate(view: CellView) -> str:
+    """The delegate that was used, or the one asked for where the runtime reported nothing."""
+    return view.runtime.delegate_used if view.runtime else view.cell.delegate.value
+
+
+def _page_names(views: tuple[CellView, ...], report: Report) -> list[_PageColumn]:
+    best = {r.best.cell.key for r in report.rankings if r.best}
+    front = {key for r in report.rankings if r.latency_ranked for key in r.front}
 
     def badge(view: CellView) -> str:
         if view.status is not CellStatus.OK:
             return view.status.value
         return "ship" if view.cell.key in best else "front" if view.cell.key in front else ""
 
-    def word(value: Callable[[CellView], str]) -> Callable[[CellView], Entry]:
-        return lambda v: Entry(text=value(v), sort=value(v), kind="word")
-
-    columns = [
-        _Column(title="model", unit="", hint="", entry=word(lambda v: v.cell.model)),
-        _Column(title="device", unit="", hint="", entry=word(lambda v: v.cell.device)),
-    ]
-    columns = [c for c in columns if len({c.entry(v).text for v in views}) > 1]
-    variant = _Column(
+    variant = _PageColumn(
         title="variant",
-        unit="",
-        hint="what was done to the model; ship: the recommendation; front: nothing is both faster and better",
-        entry=lambda v: Entry(text=v.cell.variant, sort=v.cell.variant, badge=badge(v), kind="name"),
+        hint="what was done to the model; ship: the recommendation; front: no cell is both faster and better",
+        entry=lambda v: TableEntry(text=v.cell.variant, sort=v.cell.variant, badge=badge(v), kind="name"),
     )
-    format_ = _Column(
-        title="format",
-        unit="",
-        hint="the file that the runtime loads",
-        entry=lambda v: Entry(text=v.cell.format.value, sort=v.cell.format.value, kind="format"),
+    format_ = _PageColumn(
+        title="format", hint="the file that the runtime loads", entry=_word(lambda v: v.cell.format.value, "format")
     )
-    ran_on = _Column(title="ran on", unit="", hint="the delegate used, its share of the nodes, threads", entry=_ran_on)
-    return (
-        [*columns[:1], variant, format_, ran_on, *columns[1:]]
-        if len(columns) > 1
-        else [
-            *columns,
-            variant,
-            format_,
-            ran_on,
-        ]
+    ran_on = _PageColumn(
+        title="ran on", hint="the delegate used, its share of the nodes, and the threads", entry=_ran_on
     )
+    model = _PageColumn(title="model", entry=_word(lambda v: v.cell.model))
+    device = _PageColumn(title="device", entry=_word(lambda v: v.cell.device))
+    models = [model] if len({v.cell.model for v in views}) > 1 else []
+    devices = [device] if len({v.cell.device for v in views}) > 1 else []
+    return [*models, variant, format_, ran_on, *devices]
 
 
-def _ran_on(view: CellView) -> Entry:
-    runtime = view.runtime
-    used = runtime.delegate_used if runtime else view.cell.delegate.value
+def _word(value: Callable[[CellView], str], kind: str = "word") -> Callable[[CellView], TableEntry]:
+    return lambda view: TableEntry(text=value(view), sort=value(view), kind=kind)
+
+
+def _ran_on(view: CellView) -> TableEntry:
+    runtime, used = view.runtime, _delegate(view)
     threads = f"{view.cell.threads} thread{'s' if view.cell.threads > 1 else ''}"
     if runtime is None or runtime.nodes_total is None or runtime.nodes_delegated is None:
-        return Entry(text=used, under=threads, sort=used, kind="word")
+        return TableEntry(text=used, under=threads, sort=used, kind="word")
     nodes = f"{runtime.nodes_delegated} of {runtime.nodes_total} nodes, {threads}"
-    return Entry(text=used, under=nodes, sort=used, kind="word")
+    return TableEntry(text=used, under=nodes, sort=used, kind="word")
 
 
-def _times(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> list[_Column]:
-    call = units.time_unit(v.latency.median_ns for v in views if v.latency)
-    load = units.time_unit(v.load.first_ns for v in views if v.load)
+def _page_figures(column: FigureColumn, notes: tuple[Footnote, ...]) -> _PageColumn:
+    def entry(view: CellView) -> TableEntry:
+        value = column.value(view)
+        if value is None:
+            return TableEntry(text=units.NONE)
+        touched = marks(view, notes, column.group) if column.group else ()
+        return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=touched)
 
-    def latency(view: CellView) -> Entry:
-        found = view.latency
-        under = _spread(view, call)
-        return _figure(call, found.median_ns if found else None, under, marks(view, notes, FigureGroup.LATENCY))
-
-    def p90(view: CellView) -> Entry:
-        return _figure(call, view.latency.p90_ns if view.latency else None, "", marks(view, notes, FigureGroup.LATENCY))
-
-    def first_load(view: CellView) -> Entry:
-        return _figure(load, view.load.first_ns if view.load else None, "", marks(view, notes, FigureGroup.LOAD))
-
-    return [
-        _Column(
-            title="latency", unit=call.name, hint="median of a call; its 95 % interval over launches", entry=latency
-        ),
-        _Column(
-            title="p90", unit=call.name, hint="90 % of the calls took at most so long; from 64 calls on", entry=p90
-        ),
-        _Column(title="load", unit=load.name, hint="from the file to a model that can be called", entry=first_load),
-    ]
-
-
-def _spread(view: CellView, unit: units.Unit) -> str:
-    latency = view.latency
-    if latency is None:
-        return ""
-    if latency.low_ns is not None:
-        return f"{unit.show(latency.low_ns)}–{unit.show(latency.high_ns)}"
-    if latency.p90_ns is None:
-        return f"{latency.calls} calls"
-    return f"calls {unit.show(latency.p5_ns)}–{unit.show(latency.p90_ns)}"
-
-
-def _sizes(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> list[_Column]:
-    growths = {v.cell.key: g for v in views if (g := memory_growth(v.memory))}
-    memory = units.size_unit(g.steady_bytes for g in growths.values())
-    file = units.size_unit(v.artifact.bytes for v in views if v.artifact)
-
-    def peak(view: CellView) -> Entry:
-        growth = growths.get(view.cell.key)
-        under = f"{memory.show(growth.steady_bytes)} steady" if growth else ""
-        return _figure(memory, growth.peak_bytes if growth else None, under, marks(view, notes, FigureGroup.MEMORY))
-
-    def size(view: CellView) -> Entry:
-        ratio = f"{units.ratio(view.size_ratio)} fp32" if view.size_ratio and view.size_ratio != 1 else ""
-        return _figure(file, view.artifact.bytes if view.artifact else None, ratio, ())
-
-    return [
-        _Column(title="peak memory", unit=f"+{memory.name}", hint="over the runtime without a model", entry=peak),
-        _Column(title="size", unit=file.name, hint="of the file; ratio to the fp32 file of this format", entry=size),
-    ]
-
-
-def _quality(notes: tuple[Footnote, ...]) -> list[_Column]:
-    def accuracy(view: CellView) -> Entry:
-        found = view.accuracy
-        if found is None:
-            return Entry(text=units.NONE, sort="")
-        under = f"{found.correct}/{found.count}, {100 * found.low:.1f}–{100 * found.high:.1f}"
-        touched = marks(view, notes, FigureGroup.ACCURACY)
-        return Entry(text=f"{100 * found.value:.1f}", under=under, sort=found.value, marks=touched)
-
-    def sqnr(view: CellView) -> Entry:
-        value = view.sqnr_db
-        worst = f"worst {units.decibels(view.fidelity.sqnr_worst_db)}" if view.fidelity else ""
-        touched = marks(view, notes, FigureGroup.FIDELITY)
-        return Entry(text=units.decibels(value), under=worst, sort="" if value is None else value, marks=touched)
-
-    def agreement(view: CellView) -> Entry:
-        value = view.agreement
-        text = units.NONE if value is None else f"{100 * value:.1f}"
-        touched = marks(view, notes, FigureGroup.FIDELITY)
-        return Entry(text=text, sort="" if value is None else value, marks=touched)
-
-    wilson = "from the device's own outputs; right of all, and the Wilson 95 % interval"
-    return [
-        _Column(title="accuracy", unit="%", hint=wilson, entry=accuracy),
-        _Column(title="SQNR", unit="dB", hint="outputs against the float model's: median, worst 1 %", entry=sqnr),
-        _Column(title="agreement", unit="%", hint="same top-1 answer as the float model", entry=agreement),
-    ]
-
-
-def _figure(unit: units.Unit, value: float | None, under: str, touched: tuple[Footnote, ...]) -> Entry:
-    if value is None:
-        return Entry(text=units.NONE)
-    return Entry(text=unit.show(value), under=under, sort=value, marks=touched)
+    return _PageColumn(title=column.title, unit=column.unit, hint=column.hint, entry=entry)

@@ -1,20 +1,42 @@
-"""Lines below the table that only some runs have: a sustained launch by the minute, and quality targets.
+"""Sustained launches by the minute, and quality targets.
 
-The one decision: these are sentences and not columns, because most runs have neither.
+Most runs have neither, so these are sentences below the table and not columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from harness.records import units
 from harness.records.measurement import MinuteLatency, TargetFacts
+from harness.report.sections.section import Fragment, Line, Report
 from harness.report.view import CellView
-from harness.stats.overtime import SHOWN_MINUTES, last_over_first
+
+_PAGE = """\
+<h2>Sustained speed and quality targets</h2>
+<ul class="notes">{% for sentence in sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
+"""
 
 
-def extra_lines(views: Iterable[CellView]) -> Iterator[str]:
-    """Yield the lines, in the order of the cells."""
+def lines(report: Report) -> Iterator[Line]:
+    """Yield the sentences."""
+    return (Line(text=sentence) for sentence in extra_sentences(report.views))
+
+
+def html(report: Report) -> Fragment | None:
+    """Return the sentences as a list."""
+    sentences = list(extra_sentences(report.views))
+    return Fragment(template=_PAGE, values={"sentences": sentences}) if sentences else None
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: every cell carries its minutes and its target."""
+    return {}
+
+
+def extra_sentences(views: Iterable[CellView]) -> Iterator[str]:
+    """Yield the sentences in the order of the cells."""
     for view in views:
         name = f"{view.cell.model} {view.cell.variant} {view.cell.format.value}"
         if view.latency is not None and view.latency.over_time:
@@ -23,14 +45,17 @@ def extra_lines(views: Iterable[CellView]) -> Iterator[str]:
             yield f"{name}: {_target(view.measurement.target)}"
 
 
-def _minutes(found: tuple[MinuteLatency, ...]) -> str:
-    shown = [m for m in found if m.minute in SHOWN_MINUTES]
-    unit = units.time_unit(m.median_ns for m in found)
-    said = ", ".join(f"{unit.show(m.median_ns)} in minute {m.minute}" for m in shown)
-    ratio = last_over_first([minute.median_ns for minute in found])
-    return f"{said} ({unit.name})" + (f"; last over first minute {ratio:.2f}" if ratio is not None else "")
+def _minutes(over_time: tuple[MinuteLatency, ...]) -> str:
+    # Imports numpy, which most runs do without.
+    from harness.stats.overtime import SHOWN_MINUTES, last_over_first
+
+    unit = units.time_unit(m.median_ns for m in over_time)
+    medians = [f"{unit.show(m.median_ns)} in minute {m.minute}" for m in over_time if m.minute in SHOWN_MINUTES]
+    ratio = last_over_first([minute.median_ns for minute in over_time])
+    slowdown = f"; last minute / first minute {ratio:.2f}" if ratio is not None else ""
+    return f"{', '.join(medians)} ({unit.name}){slowdown}"
 
 
-def _target(found: TargetFacts) -> str:
-    wanted = f"{found.metric} {found.value:.4g} ({found.low:.4g} to {found.high:.4g}), {found.wanted:.4g} wanted"
-    return f"target {found.preset}: {found.passed.value}; {wanted}"
+def _target(target: TargetFacts) -> str:
+    value = f"{target.metric} {target.value:.4g} ({target.low:.4g} to {target.high:.4g})"
+    return f"target {target.preset}: {target.passed.value}; {value}, required {target.wanted:.4g}"

@@ -1,22 +1,44 @@
-"""What the memory of each cell was made of between calls, for the HTML report.
+"""What the memory of each cell consists of between calls.
 
-The one decision: absolute figures, unlike the chart of memory. They are what the phone's own tools show of a process,
-so that a reader can hold the one against the other.
+These figures are absolute, unlike those in the chart of memory, so that a reader can compare them with what the
+phone's own tools show of a process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.records import units
-from harness.report.view import CellView, labels
+from harness.report.sections.section import Block, Fragment, Report
+from harness.report.view import CellView, full_labels
 from harness.wire import MemoryMoment, MemorySplit
+
+_PAGE = """\
+<h2>Memory breakdown</h2>
+<p class="muted">The whole process between calls, including the runtime and, in an app, the Java heap. A page of a file
+  that several processes map counts in full in each one's <em>files</em>, but only by its share in <em>PSS</em>.</p>
+<div class="scroll">
+<table id="splits">
+<thead><tr><th class="name" scope="col">cell</th>
+{% for title, hint in columns %}
+  <th title="{{ hint }}" scope="col">{{ title }}<span class="unit">{{ unit }}</span></th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr>{% for text in row %}<td class="{{ "name" if loop.first else "" }}">{{ text }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitTable:
-    """The unit of all figures, titles with their hints, and a row a cell: its name, then its figures."""
+    """The unit of all figures, the titles with their hints, and one row per cell: its name, then its figures."""
 
     unit: str
     columns: tuple[tuple[str, str], ...]
@@ -24,26 +46,39 @@ class SplitTable:
 
 
 _PARTS: tuple[tuple[str, str, Callable[[MemorySplit], int | None]], ...] = (
-    ("anonymous", "memory of its own, in no file (RssAnon)", lambda s: s.anonymous_bytes),
+    ("anonymous", "private memory that no file backs (RssAnon)", lambda s: s.anonymous_bytes),
     ("files", "pages mapped from files, which the system may drop (RssFile)", lambda s: s.file_bytes),
     ("shared", "shared memory (RssShmem)", lambda s: s.shared_bytes),
-    ("swapped", "memory of its own that is swapped out (VmSwap)", lambda s: s.swap_bytes),
-    ("PSS", "resident pages, each divided among the processes that have it", lambda s: s.pss_bytes),
+    ("swapped", "private memory that is swapped out (VmSwap)", lambda s: s.swap_bytes),
+    ("PSS", "resident pages, each divided among the processes that map it", lambda s: s.pss_bytes),
 )
 
 
+def lines(report: Report) -> Iterable[Block]:  # noqa: ARG001
+    """Return nothing: the breakdown is for the page, which has room for a second table."""
+    return ()
+
+
+def html(report: Report) -> Fragment | None:
+    """Return the table, where a runner reported the breakdown."""
+    table = split_table(report.views)
+    if not table.rows:
+        return None
+    return Fragment(template=_PAGE, values={"unit": table.unit, "columns": table.columns, "rows": table.rows})
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: every cell carries its memory."""
+    return {}
+
+
 def split_table(views: tuple[CellView, ...]) -> SplitTable:
-    """Return the table of those of ``views`` whose runner told it; without rows when none did."""
-    told = [(v, s) for v in views if v.memory and (s := v.memory.split_at(MemoryMoment.STEADY))]
-    unit = units.size_unit(read(s) or None for _, s in told for _, _, read in _PARTS)
-    names, several = labels(views), len({(v.cell.model, v.cell.device) for v in views}) > 1
-
-    def name(view: CellView) -> str:
-        short = names[view.cell.key]
-        return f"{view.cell.model} {short} on {view.cell.device}" if several else short
-
+    """Return a row for each of ``views`` whose runner reported the breakdown; there may be none."""
+    splits = [(v, split) for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))]
+    unit = units.size_unit(read(split) or None for _, split in splits for _, _, read in _PARTS)
+    names = full_labels(views)
     return SplitTable(
         unit=unit.name,
         columns=tuple((title, hint) for title, hint, _ in _PARTS),
-        rows=tuple((name(v), *(unit.show(read(s)) for _, _, read in _PARTS)) for v, s in told),
+        rows=tuple((names[v.cell.key], *(unit.show(read(split)) for _, _, read in _PARTS)) for v, split in splits),
     )

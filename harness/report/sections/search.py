@@ -1,30 +1,84 @@
-"""What a search found, for people and scripts: what to ship, how the drop was judged, the front and every point.
+"""The result of a search: what to ship, how the drop was judged, and the front.
 
-The one decision: the same words in the terminal, in the HTML and in JSON, made here.
+The terminal, the page and the JSON of ``phonebench search`` use the same sentences, which are made here.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
-from harness.search.points import DropBasis, Findings, Point, findings
-from harness.search.walk import builds_done
+from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.spec.goal import Minimise
 from harness.store.records import RunRecord
+
+if TYPE_CHECKING:
+    from harness.search.points import Findings, Point
 
 # 1 (2026-11): the first.
 SCHEMA = 1
 
-TITLES = ("variant", "format", "latency", "size", "drop\npp", "against fp32", "")
+TITLES = ("variant", "format", "latency", "size", "drop\npp", "compared with fp32", "")
+_WORD_COLUMNS = (0, 1, 5, 6)
+
+_PAGE = """\
+<section aria-label="Search result">
+<div class="card advice">
+  <h3>Search result</h3>
+  <p class="headline">{{ headline }}</p>
+  <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
+  {% if rows %}
+  <div class="scroll front"><table>
+    <thead><tr>
+    {% for title in titles %}
+      <th class="{{ "word" if loop.index0 in word_columns else "" }}" scope="col">{{ title }}</th>
+    {% endfor %}
+    </tr></thead>
+    <tbody>
+    {% for row in rows %}
+      <tr>
+      {% for text in row %}
+        <td class="{{ "word" if loop.index0 in word_columns else "" }}">{{ text }}</td>
+      {% endfor %}
+      </tr>
+    {% endfor %}
+    </tbody>
+  </table></div>
+  {% endif %}
+</div>
+</section>
+"""
+
+
+def lines(report: Report) -> Iterator[Line]:
+    """Yield what to ship and its limits."""
+    found = findings_of(report.run)
+    if found is not None:
+        yield Line(text=headline(found), tone=Tone.GOOD if found.ship else Tone.STRONG)
+        yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in notes(found))
+
+
+def html(report: Report) -> Fragment | None:
+    """Return the box on top of the page of a search, with the front."""
+    found = findings_of(report.run)
+    if found is None:
+        return None
+    values = {"headline": headline(found), "notes": notes(found), "titles": TITLES, "rows": front_rows(found)}
+    return Fragment(template=_PAGE, values=values | {"word_columns": _WORD_COLUMNS})
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: ``phonebench search --json`` prints `search_json`."""
+    return {}
 
 
 def findings_of(run: RunRecord) -> Findings | None:
-    """Return what a run found as a search; None for a run that is none."""
+    """Return the findings of a search; None for a run that was no search."""
+    from harness.search.points import findings
+
     return None if run.head.goal is None else findings(run, run.head.goal)
 
 
@@ -36,39 +90,45 @@ def headline(found: Findings) -> str:
     point = found.ship
     drop = "" if point.drop is None else f", a drop of {drop_text(point)} pp"
     return (
-        f"Ship {name(point)}: {units.size(point.bytes)} and {units.time(point.latency_ns)} a call{drop}"
+        f"Ship {name(point)}: {units.size(point.bytes)} and {units.time(point.latency_ns)} per call{drop}"
         f"{_against(found, point)}."
     )
 
 
 def notes(found: Findings) -> tuple[str, ...]:
-    """Return what limits the sentence: how the drop was judged, on what the latency was measured, what did not run."""
-    said = [_basis_note(found)]
+    """Return the limits of the headline: how the drop was judged, where latency was measured, what did not run."""
+    sentences = [_basis_note(found)]
     if any(ConditionId.DESKTOP_CPU in p.conditions for p in found.points):
-        said.append(
-            "Latency was measured on a desktop CPU, where the speed of fp16 and int8 says nothing about a phone: "
-            "search again with the phone as the device before its speed is relied on."
+        sentences.append(
+            "Latency was measured on a desktop CPU, where the speed of fp16 and int8 does not predict their speed on a "
+            "phone: repeat the search with the phone as the device before relying on it."
         )
     if any(ConditionId.SIMULATED in p.conditions for p in found.points):
-        said.append("A scripted device made the latencies up.")
+        sentences.append("The latencies are made up: a scripted device reported them.")
     if found.ship is not None and found.goal.minimise is Minimise.SIZE:
         smaller = [p for p in found.kept if p.value(Minimise.SIZE) < found.ship.value(Minimise.SIZE)]
-        said += [f"Smaller, but slower than fp32: {', '.join(name(p) for p in smaller)}."] if smaller else []
+        sentences += [f"Smaller, but slower than fp32: {', '.join(name(p) for p in smaller)}."] if smaller else []
         if found.is_slower(found.ship):
-            said.append("No point that keeps the quality is as fast as fp32.")
-    bad = [p for p in found.points if p.status is not CellStatus.OK]
-    if bad:
-        said.append(f"{len(bad)} of {len(found.points)} points gave no figures: their reasons stand with the cells.")
-    return tuple(said)
+            sentences.append("No point that keeps the quality is as fast as fp32.")
+    without_results = [p for p in found.points if p.status is not CellStatus.OK]
+    if without_results:
+        sentences.append(
+            f"{len(without_results)} of {len(found.points)} points have no results; the cells give the reasons."
+        )
+    return tuple(sentences)
 
 
 def front_rows(found: Findings) -> list[tuple[str, ...]]:
-    """Return a row of text a point of the front, under `TITLES`."""
+    """Return one row of text per point of the front; the columns are `TITLES`."""
     return [_row(found, point) for point in found.front]
 
 
-def found_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str | None) -> dict[str, Any]:
-    """Return the outcome of a search as plain values: ns, bytes, shares 0…1; what was not measured is None."""
+def search_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str | None) -> dict[str, Any]:
+    """Return the result of a search as plain values: ns, bytes, shares 0…1; None for what was not measured."""
+    import msgspec
+
+    from harness.search.walk import builds_done
+
     return {
         "schema": SCHEMA,
         "run": run.head.id,
@@ -77,26 +137,27 @@ def found_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str | 
         "ended": ended,
         "judged_by": found.basis.value,
         "reference_accuracy": found.reference,
-        "points": [_plain(found, point) for point in found.points],
+        "points": [_point_json(found, point) for point in found.points],
         "front": [point.cell.key for point in found.front],
-        "ship": _plain(found, found.ship) if found.ship else None,
+        "ship": _point_json(found, found.ship) if found.ship else None,
         "notes": list(notes(found)),
         "spec_file": spec_file,
     }
 
 
 def name(point: Point) -> str:
-    """Return what a point is called: its variant and format."""
+    """Return the name of a point: its variant and format."""
     return f"{point.recipe.name} {point.cell.format.value}"
 
 
 def drop_text(point: Point) -> str:
-    """Return the drop in percentage points with two digits, below zero where the quality rose."""
+    """Return the drop in percentage points with two digits, negative where the quality rose."""
+    # Adding 0.0 turns -0.0 into 0.0, so that "no drop" has no sign.
     return units.NONE if point.drop is None else f"{100 * point.drop + 0.0:.2f}"
 
 
 def _row(found: Findings, point: Point) -> tuple[str, ...]:
-    shipped = "ship" if point is found.ship else "" if found.keeps(point) else "drops too much"
+    outcome = "ship" if point is found.ship else "" if found.keeps(point) else "drops too much"
     return (
         point.recipe.name,
         point.cell.format.value,
@@ -104,7 +165,7 @@ def _row(found: Findings, point: Point) -> tuple[str, ...]:
         units.size(point.bytes),
         drop_text(point),
         _ratios(found, point),
-        shipped,
+        outcome,
     )
 
 
@@ -114,7 +175,7 @@ def _against(found: Findings, point: Point) -> str:
 
 
 def _ratios(found: Findings, point: Point) -> str:
-    """How many times smaller and faster than fp32 of its format; empty for fp32 itself."""
+    """Size and time as ratios to fp32 of the same format; empty for fp32 itself."""
     plain = found.plain(point)
     if plain is None or plain is point or not plain.bytes or not point.bytes:
         return ""
@@ -125,19 +186,23 @@ def _ratios(found: Findings, point: Point) -> str:
 
 
 def _basis_note(found: Findings) -> str:
+    from harness.search.points import DropBasis
+
     match found.basis:
         case DropBasis.ACCURACY:
-            return f"The drop is counted from the fp32 accuracy of {units.percent(found.reference)}."
+            return f"The drop is measured from the fp32 accuracy of {units.percent(found.reference)}."
         case DropBasis.AGREEMENT:
             return (
-                "Accuracy was not measured: the drop is the share of inputs on which the answer is not the float "
-                "model's, which is more than accuracy would lose."
+                "Accuracy was not measured: the drop is the share of inputs where the answer differs from the float "
+                "model's, which is at least the loss of accuracy."
             )
         case DropBasis.NOTHING:
             return "Neither accuracy nor agreement could be judged: every point that runs counts as kept."
 
 
-def _plain(found: Findings, point: Point) -> dict[str, Any]:
+def _point_json(found: Findings, point: Point) -> dict[str, Any]:
+    import msgspec
+
     return {
         "cell": point.cell.key,
         "variant": point.recipe.name,

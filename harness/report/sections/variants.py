@@ -1,13 +1,14 @@
-"""What was done to each variant: its steps, sizes of the network, packed files, and what its quality cost against data.
+"""How each variant was made: its steps, the size of its network and packed files, and what doing without data cost.
 
-The one decision: a row a variant and not a row a cell, since every format of a variant starts from the same network;
-what differs by format stands in columns.
+One row per variant and not per cell, because every format of a variant starts from the same network. What differs by
+format is in columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,8 @@ from harness.records import units
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import CellStatus
 from harness.records.steps import LayerReport
-from harness.report.sections.steps import count, step_words
+from harness.report.sections.section import Fragment, Line, Report, Tone
+from harness.report.step_words import count, step_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
 from harness.spec.recipe import CalibrationFrom, Precision, Recipe
@@ -25,17 +27,55 @@ _DATA_FREE = (CalibrationSource.BATCH_NORM.value, CalibrationSource.RANGE.value)
 _CALIBRATIONS = {
     CalibrationSource.DATA.value: "calibrated on data",
     CalibrationSource.RANDOM.value: "calibrated on noise",
-    CalibrationSource.BATCH_NORM.value: "calibrated without data, by the batch norms' statistics",
+    CalibrationSource.BATCH_NORM.value: "calibrated without data, from the statistics of the batch norms",
     CalibrationSource.RANGE.value: "calibrated without data, over the declared range",
 }
 
+_PAGE = """\
+<h2>How the variants were made</h2>
+<div class="scroll">
+<table id="variants">
+<thead><tr>
+  <th class="name" scope="col">variant</th><th class="word" scope="col">steps and precision</th>
+  <th scope="col" title="trainable parameters of the network, and their ratio to fp32">parameters</th>
+  <th scope="col" title="multiply-accumulates of one call, and their ratio to fp32">MACs</th>
+  {% for format in table.formats %}
+  <th scope="col" title="size of the file deflated, as an app store transfers it">
+    <span class="dot {{ format.value }}"></span>{{ format.value }}<span class="unit">packed {{ table.unit }}</span></th>
+  {% endfor %}
+</tr></thead>
+<tbody>
+{% for row in table.rows %}
+<tr>
+  <td class="name">{{ row.variant }}{% if several_models %}<span class="under">{{ row.model }}</span>{% endif %}</td>
+  <td class="word steps">
+    {% for words in row.words %}<div>{{ words }}</div>{% endfor %}
+    {% for note in row.notes %}<div class="under">{{ note }}</div>{% endfor %}
+    {% for step, layers in row.layers.items() %}
+    <details><summary>{{ step }}, layer by layer ({{ layers | length }})</summary>
+      <ul>
+      {% for layer in layers %}
+        <li><code>{{ layer.layer }}</code> {{ layer.outcome }}</li>
+      {% endfor %}
+      </ul></details>
+    {% endfor %}
+  </td>
+  <td>{{ row.parameters }}</td><td>{{ row.macs }}</td>
+  {% for format in table.formats %}<td>{{ row.packed.get(format, "–") }}</td>{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """One variant of one model. ``words`` is what was done, a line each; ``notes`` is what to know of it.
+class VariantRow:
+    """One variant of one model. ``words`` has a line per step and one for the precision; ``notes`` qualify them.
 
-    ``parameters`` and ``macs`` carry their share of the fp32 network's. ``packed`` is the size of the file as an app
-    store transfers it, by format. ``layers`` is what became of single layers, by step.
+    ``parameters`` and ``macs`` carry their ratio to the fp32 network. ``packed`` is the size of the file, by format, as
+    an app store transfers it. ``layers`` is what each step did to single layers.
     """
 
     model: str
@@ -49,40 +89,63 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoneTable:
+class VariantTable:
     """All variants, the formats that have a column, and the unit of the packed sizes."""
 
     formats: tuple[Format, ...]
     unit: str
-    rows: tuple[Done, ...]
+    rows: tuple[VariantRow, ...]
 
 
-def done_table(views: Iterable[CellView], recipes: dict[str, Recipe]) -> DoneTable:
-    """Return what was done to the variants of ``views`` that were built; ``recipes`` are those of the run by name."""
+def lines(report: Report) -> Iterator[Line]:
+    """Yield a line per variant that has steps or notes; the name of a plain precision says everything about it."""
+    for row in variant_table(report.views, report.head.spec.recipes()).rows:
+        steps = row.words[:-1]
+        if steps or row.notes:
+            yield Line(text=f"{row.variant}: {'; '.join((*steps, *row.notes))}", tone=Tone.ASIDE)
+
+
+def html(report: Report) -> Fragment | None:
+    """Return the table of variants."""
+    table = variant_table(report.views, report.head.spec.recipes())
+    if not table.rows:
+        return None
+    return Fragment(template=_PAGE, values={"table": table, "several_models": len(report.head.models) > 1})
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: every cell carries its artifact with the steps that led to it."""
+    return {}
+
+
+def variant_table(views: Iterable[CellView], recipes: dict[str, Recipe]) -> VariantTable:
+    """Return the variants of ``views`` that were built; ``recipes`` are those of the run, by name."""
     built = [v for v in views if v.artifact is not None]
     unit = units.size_unit(v.artifact.compressed_bytes for v in built if v.artifact)
-    groups: dict[tuple[str, str], list[CellView]] = {}
+    by_variant: dict[tuple[str, str], list[CellView]] = {}
     for view in built:
-        groups.setdefault((view.cell.model, view.cell.variant), []).append(view)
+        by_variant.setdefault((view.cell.model, view.cell.variant), []).append(view)
     formats = tuple(f for f in FORMATS if any(v.cell.format is f for v in built))
-    rows = tuple(_done(members, built, recipes, unit) for members in groups.values())
-    return DoneTable(formats=formats, unit=unit.name, rows=rows)
+    rows = tuple(_row(members, built, recipes, unit) for members in by_variant.values())
+    return VariantTable(formats=formats, unit=unit.name, rows=rows)
 
 
-def _done(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[str, Recipe], unit: units.Unit) -> Done:
+def _row(
+    members: Sequence[CellView], built: Sequence[CellView], recipes: dict[str, Recipe], unit: units.Unit
+) -> VariantRow:
     cell, facts = members[0].cell, _artifact(members[0])
     plain = next((_artifact(v) for v in built if v.cell.model == cell.model and v.cell.variant == Precision.FP32), None)
     recipe = recipes.get(cell.variant)
     words = [step_words(step) for step in facts.steps]
-    words += [_precision_words(facts, recipe)] if recipe else ["as it came"]
+    words += [_precision_words(facts, recipe)] if recipe else ["as supplied"]
     notes = [f"{step.step}: {note}" for step in facts.steps for note in step.notes]
-    return Done(
+    return VariantRow(
         model=cell.model,
         variant=cell.variant,
         words=tuple(words),
         notes=(*notes, *_training_notes(facts, recipe), *_kept_notes(members), *_data_notes(members, built, recipes)),
-        parameters=_against(facts.parameters, plain.parameters if plain else None),
-        macs=_against(facts.macs, plain.macs if plain else None),
+        parameters=_with_ratio(facts.parameters, plain.parameters if plain else None),
+        macs=_with_ratio(facts.macs, plain.macs if plain else None),
         packed={v.cell.format: unit.show(_artifact(v).compressed_bytes) for v in members},
         layers={step.step: step.layers for step in facts.steps if step.layers},
     )
@@ -102,17 +165,17 @@ def _precision_words(facts: ArtifactFacts, recipe: Recipe) -> str:
     return f"{words}, {calibration}" if calibration else words
 
 
-def _against(value: int | None, plain: int | None) -> str:
+def _with_ratio(value: int | None, plain: int | None) -> str:
     if value is None or not plain or value == plain:
         return count(value)
     return f"{count(value)} ({units.ratio(value / plain)})"
 
 
 def _training_notes(facts: ArtifactFacts, recipe: Recipe | None) -> list[str]:
-    """Steps that the recipe says not to train after."""
+    """The steps after which the recipe asks for no training."""
     untrained = [step for step in recipe.steps if getattr(step, "fine_tune", None) is False] if recipe else []
     names = ", ".join(str(step.__struct_config__.tag) for step in untrained)
-    return [f"fine_tune = false: not trained again after {names}"] if names and facts.steps else []
+    return [f"fine_tune = false: not fine-tuned after {names}"] if names and facts.steps else []
 
 
 def _kept_notes(members: Sequence[CellView]) -> list[str]:
@@ -126,7 +189,7 @@ def _kept_notes(members: Sequence[CellView]) -> list[str]:
 
 
 def _data_notes(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[str, Recipe]) -> list[str]:
-    """What doing without data cost against the same recipe with data, by format; a hint where that did not run."""
+    """What doing without data cost, by format, or a hint where the same recipe with data is not in the run."""
     free = [v for v in members if _artifact(v).calibration in _DATA_FREE]
     recipe = recipes.get(members[0].cell.variant)
     if not free or recipe is None:
@@ -137,18 +200,18 @@ def _data_notes(members: Sequence[CellView], built: Sequence[CellView], recipes:
         if twin is not None:
             costs.append(f"{view.cell.format.value} {_cost(view, twin)}")
     if not costs:
-        return ["the same recipe calibrated on data is not in this run: add it to see what doing without data costs"]
-    return [f"against the same recipe calibrated on data: {'; '.join(costs)}"]
+        return ["the same recipe calibrated on data is not in this run; add it to see what doing without data costs"]
+    return [f"compared with the same recipe calibrated on data: {'; '.join(costs)}"]
 
 
 def _is_twin(view: CellView, free: CellView, recipe: Recipe, recipes: dict[str, Recipe]) -> bool:
-    """Whether ``view`` is ``free`` but for where its calibration inputs come from."""
+    """Whether ``view`` differs from ``free`` only in where its calibration inputs come from."""
     other = recipes.get(view.cell.variant)
     if other is None or view.status is not CellStatus.OK:
         return False
     with_data = msgspec.structs.replace(recipe.quantisation, calibration=CalibrationFrom.DATA)
-    wanted = msgspec.structs.replace(recipe, name=other.name, quantisation=with_data)
-    return other == wanted and _place(view) == _place(free)
+    expected = msgspec.structs.replace(recipe, name=other.name, quantisation=with_data)
+    return other == expected and _place(view) == _place(free)
 
 
 def _place(view: CellView) -> tuple[object, ...]:

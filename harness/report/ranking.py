@@ -1,8 +1,7 @@
 """What to ship: the fastest of the cells that keep the accuracy, and the front of accuracy against latency.
 
-The one decision: what a figure cannot carry is not concluded from it. On a desktop CPU the latency of fp16 and int8 is
-left out of every ranking, because their speed there says nothing about a phone; a cell whose quality is unknown is
-never preferred to one that was judged.
+A ranking claims no more than the figures support. On a desktop CPU it leaves out the latency of fp16 and int8, which
+does not predict their speed on a phone. It never prefers a cell of unknown quality to one that was judged.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
 from harness.store.records import ModelFacts, RunRecord
 
-# Used only where accuracy was not measured: the share of inputs on which the float model's answer is kept, and for
-# outputs without classes the signal over the error that a sound int8 model reaches.
+# Used only where accuracy was not measured: the share of inputs with the float model's answer, and for outputs without
+# classes the SQNR that a sound int8 model reaches.
 MIN_AGREEMENT = 0.99
 MIN_SQNR_DB = 20.0
 
-# Untrained weights, or noise for an input, give outputs whose distance from the float model's says nothing.
+# With untrained weights, or noise as input, the distance of the outputs from the float model's means nothing.
 _NO_FIDELITY = (ConditionId.RANDOM_WEIGHTS, ConditionId.RANDOM_INPUTS)
 
-# Interval bounds and tolerances are compared with a little slack, so that 0.98 is within 0.01 of 0.99.
+# Without this slack, 0.98 would not be within 0.01 of 0.99 in floating point.
 _SLACK = 1e-9
 
 
@@ -38,7 +37,7 @@ class Quality(StrEnum):
 
 
 class QualityBasis(StrEnum):
-    """What quality was judged by."""
+    """What quality was judged by, best first."""
 
     ACCURACY = "accuracy"
     AGREEMENT = "agreement with the float model"
@@ -50,10 +49,10 @@ class QualityBasis(StrEnum):
 class Ranking:
     """The cells of one model on one device, judged.
 
-    ``candidates`` kept their quality (or none could be judged) and may be ranked by latency, fastest first; ``as_fast``
-    are those of them that cannot be told from the fastest. ``smallest`` kept its quality and has the smallest file.
-    ``front`` holds keys, fastest first. ``reference`` is the accuracy (0…1) that the others are held against.
-    ``latency_ranked`` is False on a desktop CPU, where only fp32 cells are candidates and on the front.
+    ``candidates``, fastest first, keep their quality (or none could be judged) and may be ranked by latency.
+    ``as_fast`` are the candidates with no measurable difference to the fastest. ``smallest`` keeps its quality and has
+    the smallest file. ``front`` holds cell keys, fastest first. ``reference`` is the accuracy (0…1) that the cells are
+    compared with. ``latency_ranked`` is False on a desktop CPU, where only fp32 cells are candidates and on the front.
     """
 
     model: str
@@ -70,22 +69,22 @@ class Ranking:
 
     @property
     def best(self) -> CellView | None:
-        """The cell to ship, None where that cannot be said."""
+        """The cell to ship; None if the figures do not support a choice."""
         return self.candidates[0] if self.candidates and self.latency_ranked else None
 
     def is_ranked(self, view: CellView) -> bool:
-        """Return whether the latency of ``view`` may be held against that of the others."""
+        """Return whether the latency of ``view`` may be compared with that of the others."""
         return self.latency_ranked or comparable_on_desktop(view)
 
 
 def rankings(run: RunRecord) -> tuple[Ranking, ...]:
-    """Return one ranking a (model, device) of the run, in the order of the plan."""
+    """Return one ranking per (model, device) of the run, in the order of the plan."""
     facts = {m.name: m for m in run.head.models}
     return tuple(rank(views, facts.get(model)) for (model, _), views in groups(cell_views(run)).items())
 
 
 def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
-    """Judge ``views``, which are all of one model on one device and not empty."""
+    """Rank ``views``, which are of one model on one device; at least one."""
     ok = ok_views(views)
     desktop = any(c.id is ConditionId.DESKTOP_CPU for v in ok for c in v.conditions)
     reference = _reference_accuracy(ok, facts)
@@ -102,7 +101,7 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
         basis=_basis(judged, reference),
         reference=reference,
         candidates=tuple(candidates),
-        as_fast=tuple(v for v in candidates[1:] if _cannot_be_told_apart(candidates[0], v)),
+        as_fast=tuple(v for v in candidates[1:] if _is_tied(candidates[0], v)),
         smallest=min((v for v in good if v.artifact), key=_bytes, default=None),
         front=_front(rankable),
         latency_ranked=not desktop,
@@ -110,12 +109,12 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
 
 
 def comparable_on_desktop(view: CellView) -> bool:
-    """Return whether the latency of ``view`` on a desktop CPU can be held against others measured there."""
+    """Return whether the latency of ``view`` on a desktop CPU can be compared with others measured there."""
     return view.cell.variant in (Precision.FP32, AS_IS)
 
 
 def quality_share(view: CellView) -> float | None:
-    """Return what the front is drawn over: accuracy, or agreement where there is none (0…1)."""
+    """Return the quality axis of the front: accuracy, or agreement where there is none (0…1)."""
     return view.accuracy.value if view.accuracy else view.agreement
 
 
@@ -125,7 +124,7 @@ def median_ns(view: CellView) -> float:
 
 
 def _reference_accuracy(ok: tuple[CellView, ...], facts: ModelFacts | None) -> float | None:
-    """The best fp32 accuracy on the device; else the float network's own; else the best there is."""
+    """The best fp32 accuracy on the device, else that of the float network here, else the best of any cell."""
     floats = [v.accuracy.value for v in ok if v.accuracy and v.cell.variant == Precision.FP32]
     if floats:
         return max(floats)
@@ -160,15 +159,15 @@ def _basis(judged: list[CellView], reference: float | None) -> QualityBasis:
 
 
 def _front(views: list[CellView]) -> tuple[str, ...]:
-    """Keys on the Pareto front. Accuracy and agreement are not mixed in one front: agreement only where all lack it."""
+    """The keys on the Pareto front. One front never mixes accuracy and agreement, which are on different scales."""
     with_accuracy = [v for v in views if v.latency and v.accuracy]
     drawn = with_accuracy or [v for v in views if v.latency and v.agreement is not None]
     points = [(median_ns(v), quality_share(v) or 0.0) for v in drawn]
     return tuple(drawn[i].cell.key for i in pareto_front(points))
 
 
-def _cannot_be_told_apart(best: CellView, other: CellView) -> bool:
-    """Within the tolerance of latency, or with intervals that overlap."""
+def _is_tied(best: CellView, other: CellView) -> bool:
+    """Whether the latencies are within the tolerance, or their intervals overlap."""
     if best.latency is None or other.latency is None:
         return False
     if other.latency.median_ns <= best.latency.median_ns * (1 + LATENCY.relative_tolerance):

@@ -1,0 +1,66 @@
+"""A cell as plain values: the JSON interface of one cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.records.artifact import ArtifactFacts
+from harness.records.metrics import METRICS, Metric
+from harness.report.view import CellView, cell_identity, plain
+
+_ARTIFACT = (
+    "sha256", "bytes", "sqnr_db", "agreement",
+    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
+)  # fmt: skip
+_LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
+_ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
+_SCORES = ("metric", "value", "low", "high", "count")
+_RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
+
+
+def cell_json(view: CellView) -> dict[str, Any]:
+    """Return the public fields of ``view``: ns, bytes, shares 0…1; None for what was not measured.
+
+    A metric whose row names no field of its own appears under ``metrics``; cells have that key only if there is such a
+    metric.
+    """
+    return {
+        **cell_identity(view),
+        "status": view.status.value,
+        "reason": view.reason,
+        "artifact": _artifact_json(view.artifact),
+        "latency": _pick(view.latency, _LATENCY),
+        "load": _pick(view.load, ("first_ns",)),
+        "memory": plain(view.memory),
+        "accuracy": _pick(view.accuracy, _ACCURACY),
+        "runtime": _pick(view.runtime, _RUNTIME),
+        "runner": plain(view.runner),
+        "conditions": plain(view.conditions),
+        "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
+        "target": plain(view.measurement.target if view.measurement else None),
+        "fidelity": plain(view.fidelity),
+        **_other_metrics(view),
+    }
+
+
+def _other_metrics(view: CellView) -> dict[str, Any]:
+    others = [metric for metric in METRICS.values() if metric.json_key is None]
+    return {"metrics": {metric.name: _reading(metric, view) for metric in others}} if others else {}
+
+
+def _reading(metric: Metric, view: CellView) -> dict[str, Any] | None:
+    reading = metric.shown(view.measurement)
+    return None if reading is None else {"unit": metric.unit, **_fields(reading, ("value", "low", "high", "count"))}
+
+
+def _artifact_json(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
+    facts = _pick(artifact, _ARTIFACT)
+    return None if artifact is None or facts is None else {**facts, "steps": plain(artifact.steps)}
+
+
+def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:
+    return None if record is None else _fields(record, names)
+
+
+def _fields(record: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: plain(getattr(record, name)) for name in names}

@@ -1,0 +1,162 @@
+"""What each condition means, and which figures it touches.
+
+A condition is shown beside every figure that it touches, as a letter that a footnote explains. Nobody can read the
+figure without it.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.records.conditions import ConditionId, FigureGroup
+from harness.report.view import CellView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionFacts:
+    """What a condition means for the figures that it touches.
+
+    The page shows ``meaning`` after what the run itself says of the condition, so it must not repeat that.
+    """
+
+    meaning: str
+    touches: frozenset[FigureGroup]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footnote:
+    """One condition of a run: its letter, what the cells say of it, and how many cells have it."""
+
+    letter: str
+    id: ConditionId
+    summaries: tuple[str, ...]
+    meaning: str
+    cells: int
+
+
+_TIMES = frozenset({FigureGroup.LATENCY, FigureGroup.LOAD})
+_TIMES_AND_MEMORY = _TIMES | {FigureGroup.MEMORY}
+_OUTPUTS = frozenset({FigureGroup.ACCURACY, FigureGroup.FIDELITY})
+
+CONDITIONS: dict[ConditionId, ConditionFacts] = {
+    ConditionId.THERMAL: ConditionFacts(
+        meaning="The device was warm enough to slow itself down; it may be faster when cool.", touches=_TIMES
+    ),
+    ConditionId.LOW_BATTERY: ConditionFacts(
+        meaning="A phone with a low battery lowers its clocks to save power.", touches=_TIMES
+    ),
+    ConditionId.DEBUGGABLE: ConditionFacts(
+        meaning="A debug build of the runner is slower and larger than a release build.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.SHELL: ConditionFacts(
+        meaning="A shell program gets other cores and clocks than an app in front; do not compare it with apps.",
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.EMULATOR: ConditionFacts(
+        meaning="The speed and memory of an emulator are not those of a phone.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.SHARED_HOST: ConditionFacts(
+        meaning="Other programs add noise and may slow single launches.", touches=_TIMES
+    ),
+    ConditionId.BUSY_HOST: ConditionFacts(
+        meaning="Other work ran while this was measured; the times may be too long.", touches=_TIMES
+    ),
+    ConditionId.DESKTOP_CPU: ConditionFacts(
+        meaning="The fp16 and int8 instructions and kernels of a desktop CPU differ from a phone's.", touches=_TIMES
+    ),
+    ConditionId.FALLBACK: ConditionFacts(
+        meaning="The model did not run on the requested delegate, or not on that one alone.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.PARTIAL: ConditionFacts(
+        meaning=(
+            "The delegate did not take the other nodes. They ran on the runtime's own CPU kernels, and switching "
+            "between the two costs time."
+        ),
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.PAGE_SIZE: ConditionFacts(
+        meaning=(
+            "Android copies such a library into memory in a compatibility mode, or refuses to load it: load time and "
+            "memory are not those of an app whose libraries fit. Ship a release of the runtime that is laid out for "
+            "16 KB, or another runtime; `phonebench runner build android` names the libraries that are not."
+        ),
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.DEPRECATED: ConditionFacts(
+        meaning="The figures are right for this phone, but do not build on what is being removed.",
+        touches=_TIMES_AND_MEMORY,
+    ),
+    ConditionId.SIMULATED: ConditionFacts(
+        meaning="They show how phonebench works and nothing else.", touches=_TIMES_AND_MEMORY
+    ),
+    ConditionId.INDICATIVE: ConditionFacts(
+        meaning="There are too few launches for an interval: good for a first look, not for a claim.",
+        touches=frozenset({FigureGroup.LATENCY}),
+    ),
+    ConditionId.UNSTEADY: ConditionFacts(
+        meaning="The calls of such a launch never settled, or got slower while they were measured.",
+        touches=frozenset({FigureGroup.LATENCY}),
+    ),
+    ConditionId.THROTTLED: ConditionFacts(
+        meaning="The device slowed down or changed during the measurement, on every retry; such launches are left out.",
+        touches=frozenset({FigureGroup.LATENCY}),
+    ),
+    ConditionId.GATE_TIMEOUT: ConditionFacts(
+        meaning="The device was not cool or not idle within the waiting time, and was measured all the same.",
+        touches=_TIMES,
+    ),
+    ConditionId.RANDOM_WEIGHTS: ConditionFacts(
+        meaning="The network is untrained: its outputs mean nothing.", touches=_OUTPUTS
+    ),
+    ConditionId.RANDOM_INPUTS: ConditionFacts(
+        meaning="Noise does not exercise the model as real data does.", touches=_OUTPUTS
+    ),
+    ConditionId.RANDOM_CALIBRATION: ConditionFacts(
+        meaning="A variant quantised with real data would be more exact.", touches=_OUTPUTS
+    ),
+    ConditionId.DATA_FREE: ConditionFacts(
+        meaning="Compare it with the same variant calibrated on data.", touches=_OUTPUTS
+    ),
+    ConditionId.NOT_FINE_TUNED: ConditionFacts(
+        meaning="A step changed the network without fine-tuning it: its speed is real, its accuracy is not.",
+        touches=_OUTPUTS,
+    ),
+    ConditionId.UNVERIFIED: ConditionFacts(
+        meaning="The computer that built the file could not run it; the device was the first to do so.",
+        touches=_OUTPUTS,
+    ),
+}
+
+
+def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
+    """Return the conditions of ``views``, lettered a, b, c … in the order of `ConditionId`."""
+    summaries: dict[ConditionId, list[str]] = {}
+    for view in views:
+        for condition in view.conditions:
+            summaries.setdefault(condition.id, []).append(condition.summary)
+    present = [id_ for id_ in ConditionId if id_ in summaries]
+    return tuple(
+        Footnote(
+            letter=letter,
+            id=id_,
+            summaries=_first(dict.fromkeys(summaries[id_])),
+            meaning=CONDITIONS[id_].meaning,
+            cells=len(summaries[id_]),
+        )
+        for letter, id_ in zip(string.ascii_lowercase, present, strict=False)
+    )
+
+
+def _first(summaries: Iterable[str]) -> tuple[str, ...]:
+    """The first two summaries: those with a load or a temperature in them differ from cell to cell."""
+    listed = tuple(summaries)
+    more = len(listed) - 2
+    return (*listed[:2], f"and {more} more like these") if more > 0 else listed
+
+
+def marks(view: CellView, notes: Iterable[Footnote], figure: FigureGroup | None = None) -> tuple[Footnote, ...]:
+    """Return those of ``notes`` that ``view`` has, and that touch ``figure`` if one is given."""
+    ids = {c.id for c in view.conditions}
+    return tuple(n for n in notes if n.id in ids and (figure is None or figure in CONDITIONS[n.id].touches))

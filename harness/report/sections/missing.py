@@ -1,0 +1,101 @@
+"""Cells without results, and why. A reason that many cells share is given once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records.measurement import CellStatus
+from harness.report.sections.section import Fragment, Line, Report, Tone
+from harness.report.view import CellView, full_labels
+
+_WITHOUT_RESULTS = (CellStatus.FAILED, CellStatus.BROKEN, CellStatus.UNSUPPORTED)
+
+_PAGE = """\
+<h2>Cells without results</h2>
+{% if pending %}
+<p>{{ pending }} of {{ cell_count }} cells have not run yet. To resume: <code>{{ resume }}</code></p>
+{% endif %}
+<ul class="missing">
+{% for group in groups %}
+  {% set several = group.names | length > 1 %}
+  <li><span class="badge {{ group.status.value }}">{{ group.status.value }}</span>
+    <strong>{{ group.names | length ~ " cells" if several else group.names[0] }}</strong>: {{ group.reason }}
+    {% if several %}<div class="muted">{{ group.names | join(", ") }}</div>{% endif %}
+    {% for name, detail in group.details %}
+    <details><summary>details{{ " of " ~ name if several }}</summary><pre>{{ detail }}</pre></details>
+    {% endfor %}
+  </li>
+{% endfor %}
+</ul>
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """The cells that have no results for one reason. ``details`` are what the runner said of single cells, by name."""
+
+    status: CellStatus
+    reason: str
+    names: tuple[str, ...]
+    details: tuple[tuple[str, str], ...]
+
+
+def lines(report: Report) -> Iterator[Line]:
+    """Yield a line per reason, with the names of its cells below it when they are several."""
+    for group in missing_groups(report.views):
+        if len(group.names) == 1:
+            yield Line(text=f"{group.status.value}: {group.names[0]}: {group.reason}", tone=Tone.BAD)
+            continue
+        yield Line(text=f"{group.status.value}: {len(group.names)} cells: {group.reason}", tone=Tone.BAD)
+        yield Line(text=f"  {', '.join(group.names)}", tone=Tone.QUIET)
+    pending = _pending(report)
+    if pending:
+        words = f"{pending} of {len(report.views)} cells have not run yet; to resume: {_resume(report)}"
+        yield Line(text=words, tone=Tone.WARNING)
+
+
+def html(report: Report) -> Fragment | None:
+    """Return the reasons, with the runner's own words folded away."""
+    groups, pending = missing_groups(report.views), _pending(report)
+    if not groups and not pending:
+        return None
+    values = {"groups": groups, "pending": pending, "cell_count": len(report.views), "resume": _resume(report)}
+    return Fragment(template=_PAGE, values=values)
+
+
+def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
+    """Return nothing: every cell carries its status and its reason."""
+    return {}
+
+
+def missing_groups(views: tuple[CellView, ...]) -> tuple[Missing, ...]:
+    """Return the cells without results by status and reason: failed ones first, then broken, then unsupported."""
+    names = full_labels(views)
+    members: dict[tuple[CellStatus, str], list[CellView]] = {}
+    for status in _WITHOUT_RESULTS:
+        for view in (v for v in views if v.status is status):
+            members.setdefault((status, view.reason or "no reason was recorded"), []).append(view)
+    return tuple(
+        Missing(
+            status=status,
+            reason=reason,
+            names=tuple(names[view.cell.key] for view in group),
+            details=tuple((names[v.cell.key], detail) for v in group if (detail := _detail(v))),
+        )
+        for (status, reason), group in members.items()
+    )
+
+
+def _detail(view: CellView) -> str:
+    failure = view.measurement.failure if view.measurement else None
+    return failure.detail if failure else ""
+
+
+def _pending(report: Report) -> int:
+    return sum(1 for view in report.views if view.status is CellStatus.PENDING)
+
+
+def _resume(report: Report) -> str:
+    return f"phonebench {'search' if report.head.goal else 'run'} --resume={report.head.id}"

@@ -1,0 +1,112 @@
+"""What a section of a report is given, and what it returns for the page, the terminal and the JSON.
+
+A section knows nothing of rich text, terminal widths or the rest of the page, and a format knows nothing of any
+section. This module imports neither jinja2 nor matplotlib: ``phonebench show`` needs neither of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.report.footnotes import Footnote, footnotes
+from harness.report.ranking import Ranking, rankings
+from harness.report.view import CellView, cell_views
+from harness.store.records import RunHead, RunRecord
+
+if TYPE_CHECKING:
+    from harness.report.charts.charts import Chart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A run with everything that several sections show. ``charts`` is empty unless the page is being rendered."""
+
+    run: RunRecord
+    views: tuple[CellView, ...]
+    rankings: tuple[Ranking, ...]
+    footnotes: tuple[Footnote, ...]
+    charts: tuple[Chart, ...] = ()
+
+    @property
+    def head(self) -> RunHead:
+        """What was asked for, and on what."""
+        return self.run.head
+
+
+def report_of(run: RunRecord, drawn: tuple[Chart, ...] = ()) -> Report:
+    """Return the report of ``run``; ``drawn`` are its charts, for the page."""
+    views = cell_views(run)
+    return Report(run=run, views=views, rankings=rankings(run), footnotes=footnotes(views), charts=drawn)
+
+
+class Tone(StrEnum):
+    """How a line stands out in a terminal."""
+
+    PLAIN = "plain"
+    STRONG = "strong"
+    GOOD = "good"
+    BAD = "bad"
+    WARNING = "warning"
+    ASIDE = "aside"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A sentence for the terminal, which wraps it. Leading spaces indent all the lines that it becomes."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a `Grid`: its title, whose lines are separated by newlines, and its text in every row.
+
+    The column with the lowest ``keep`` is dropped first in a narrow terminal. ``text`` columns are left-aligned. A
+    ``common`` column that has the same value in every row moves to a sentence above the grid.
+    """
+
+    title: str
+    values: tuple[str, ...]
+    keep: int
+    text: bool = False
+    common: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table for the terminal; ``dimmed`` says for each row whether it is printed faintly."""
+
+    columns: tuple[Column, ...]
+    dimmed: tuple[bool, ...]
+
+
+Block = Line | Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """A piece of the page: a Jinja template, its heading included, and the values that it names.
+
+    Values are escaped, except those that are `markupsafe.Markup` already.
+    """
+
+    template: str
+    values: dict[str, Any]
+
+
+class Section(Protocol):
+    """One part of a report. A module with these three functions is a section."""
+
+    def lines(self, report: Report) -> Iterable[Block]:
+        """Return what the terminal shows; nothing leaves the section out."""
+
+    def html(self, report: Report) -> Fragment | None:
+        """Return what the page shows; None leaves the section out."""
+
+    def json(self, report: Report) -> dict[str, Any]:
+        """Return the keys that the section adds to ``phonebench show --json``; mostly none."""
