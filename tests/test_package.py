@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.spec.formats import BACKENDS, FORMATS
-from harness.workflows.doctor import PACKAGES
+from harness.workflows.doctor import optional_packages
 from hatch_build import long_description
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +108,7 @@ def test_the_long_description_has_no_relative_link(readme: str, description: str
 
 
 def test_the_doctor_knows_the_extras_of_the_package(metadata: str) -> None:
-    for extra, package, _ in PACKAGES:
+    for extra, package, _ in optional_packages():
         assert any(
             line.startswith(f"Requires-Dist: {package}") and f"extra == '{extra}'" in line
             for line in metadata.splitlines()

@@ -101,6 +101,7 @@ class FormatRow:
     - ``packages``: the distributions whose code decides what is in a file. Their versions are part of its identity.
     - ``runtime_packages``: the distributions that run a ready-made file.
     - ``extras``, ``runtime_extras``: the extras of phonebench that install the one and the other.
+    - ``doctor``: lines for ``phonebench doctor``: the extra, the distribution, and what it is for.
     - ``revision``: raise it when the exporter writes different bytes for the same input.
     - ``export_seconds``: about how long one artifact of a mobile-sized network takes. Only the proportions matter:
       workers start with the longest.
@@ -124,9 +125,10 @@ class FormatRow:
     android_runtime: str | None = None
     shell_program: str | None = None
     packages: tuple[str, ...]
+    extras: tuple[str, ...]
     runtime_packages: tuple[str, ...]
     runtime_extras: tuple[str, ...]
-    extras: tuple[str, ...]
+    doctor: tuple[tuple[str, str, str], ...] = ()
     revision: int
     export_seconds: float
     warm_imports: tuple[str, ...] = ()
@@ -156,9 +158,14 @@ FORMATS: dict[Format, FormatRow] = {
         android_runtime="executorch",
         shell_program="executor_runner",
         packages=("torch", "executorch", "torchao"),
+        extras=("torch",),
         runtime_packages=("executorch",),
         runtime_extras=("torch",),
-        extras=("torch",),
+        doctor=(
+            ("torch", "torch", "models, .ptl"),
+            ("torch", "executorch", "build and run .pte"),
+            ("torch", "torchao", "quantise .pte"),
+        ),
         revision=3,
         export_seconds=20,
         warm_imports=("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
@@ -172,9 +179,14 @@ FORMATS: dict[Format, FormatRow] = {
         android_runtime="tflite",
         shell_program="benchmark_model",
         packages=("torch", "litert-torch", "litert-converter", "ai-edge-litert", "ai-edge-quantizer"),
+        extras=("tflite-export",),
         runtime_packages=("ai-edge-litert",),
         runtime_extras=("tflite",),
-        extras=("tflite-export",),
+        doctor=(
+            ("tflite", "ai-edge-litert", "run .tflite"),
+            ("tflite-export", "litert-torch", "build .tflite"),
+            ("tflite-export", "ai-edge-quantizer", "quantise .tflite"),
+        ),
         revision=3,
         export_seconds=5,
         warm_imports=("litert_torch", "ai_edge_quantizer"),
@@ -188,9 +200,14 @@ FORMATS: dict[Format, FormatRow] = {
         delegates=(Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML),
         android_runtime="onnxruntime",
         packages=("torch", "onnx", "onnxscript", "onnxruntime"),
+        extras=("onnx-export",),
         runtime_packages=("onnxruntime",),
         runtime_extras=("onnx",),
-        extras=("onnx-export",),
+        doctor=(
+            ("onnx", "onnxruntime", "run and quantise .onnx"),
+            ("onnx-export", "onnx", "build .onnx"),
+            ("onnx-export", "onnxscript", "build .onnx"),
+        ),
         revision=3,
         export_seconds=3,
         warm_imports=("torch.onnx", "onnxscript", "onnxruntime.quantization"),
@@ -204,9 +221,9 @@ FORMATS: dict[Format, FormatRow] = {
         delegates=(Delegate.CPU,),
         android_runtime="pytorch",
         packages=("torch",),
+        extras=("torch",),
         runtime_packages=("torch",),
         runtime_extras=("torch",),
-        extras=("torch",),
         revision=3,
         export_seconds=1,
         warm_imports=("torch.ao.quantization.quantize_fx",),
@@ -224,9 +241,10 @@ FORMATS: dict[Format, FormatRow] = {
         is_default=False,
         # Static int8 uses ExecuTorch's quantiser, which is in the last two packages.
         packages=("torch", "coremltools", "executorch", "torchao"),
+        extras=("torch", "coreml"),
         runtime_packages=("coremltools",),
         runtime_extras=("coreml",),
-        extras=("torch", "coreml"),
+        doctor=(("coreml", "coremltools", "build .mlpackage, and .pte for Core ML"),),
         revision=1,
         export_seconds=2,
         # An .mlpackage is a folder; it travels as one zip.

@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 
 from harness.devices.registry import DEVICE_KINDS
+from harness.spec.formats import FORMATS
 from harness.system.packages import package_version
 
 # The extra brings the build for the CPU alone where there is one.
@@ -14,17 +15,7 @@ TENSORFLOW = "tensorflow-cpu" if (platform.system(), platform.machine()) == ("Li
 
 # Extra, distribution, what it is for; the extras are those of pyproject.toml.
 PACKAGES: tuple[tuple[str, str, str], ...] = (
-    ("torch", "torch", "models, .ptl"),
     ("torch", "torchvision", "bundled torchvision models"),
-    ("torch", "executorch", "build and run .pte"),
-    ("torch", "torchao", "quantise .pte"),
-    ("tflite", "ai-edge-litert", "run .tflite"),
-    ("tflite-export", "litert-torch", "build .tflite"),
-    ("tflite-export", "ai-edge-quantizer", "quantise .tflite"),
-    ("onnx", "onnxruntime", "run and quantise .onnx"),
-    ("onnx-export", "onnx", "build .onnx"),
-    ("onnx-export", "onnxscript", "build .onnx"),
-    ("coreml", "coremltools", "build .mlpackage, and .pte for Core ML"),
     ("tensorflow", TENSORFLOW, "Keras models and SavedModels to .tflite"),
     ("history", "sqlalchemy", "the history of nights"),
     ("history", "psycopg", "a history on PostgreSQL"),
@@ -59,8 +50,9 @@ class Findings:
 
 
 def optional_packages() -> tuple[tuple[str, str, str], ...]:
-    """Return the rows of `PACKAGES` and those of every device kind."""
-    return (*PACKAGES, *(row for kind in DEVICE_KINDS.values() for row in kind.packages))
+    """Return the rows of every format, of `PACKAGES` and of every device kind."""
+    formats = (line for row in FORMATS.values() for line in row.doctor)
+    return (*formats, *PACKAGES, *(row for kind in DEVICE_KINDS.values() for row in kind.packages))
 
 
 def examine(wanted: tuple[tuple[str, str, str], ...] | None = None) -> Findings:
