@@ -9,7 +9,7 @@ import click
 
 from harness.cli.compare import margin_option, undecided_option
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.options import DeviceOption, json_option, listed, places, places_options, together
+from harness.cli.options import TableOption, json_option, listed, places, places_options, together
 
 _common_options = together(
     click.option(
@@ -27,7 +27,7 @@ _common_options = together(
 @click.command(short_help="Compare two variants or files in interleaved pairs on one device.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("-d", "--device", cls=DeviceOption, default="host", show_default=True, help="Where to run: {keys}.")
+@click.option("-d", "--device", cls=TableOption, default="host", show_default=True, help="Where to run: {keys}.")
 @click.option("--pairs", type=click.IntRange(2, 1000), default=10, show_default=True, help="Pairs at first.")
 @click.option(
     "--most-pairs", type=click.IntRange(2, 1000), default=20, show_default=True, help="Pairs at most, when undecided."

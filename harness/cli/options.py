@@ -27,18 +27,24 @@ class Listed(click.ParamType[list[str]]):
         return [item.strip() for item in str(value).split(",") if item.strip()]
 
 
-class DeviceOption(click.Option):
-    """An option whose help says ``{keys}`` where the device keys go; the device kinds are looked up to show it."""
+class TableOption(click.Option):
+    """An option whose help has ``{keys}``, ``{formats}`` and the like, filled in from the tables when it is shown."""
 
     help_template = ""
 
-    # Put together when it is shown, since a command must start without the registry.
+    # Filled in late, because a command must start without importing the tables.
     @property
     def help(self) -> str:
-        """The help text with the example keys of every device kind."""
+        """The help text with the device keys and the formats that there are."""
         from harness.devices.registry import example_keys
+        from harness.spec.formats import FORMATS, default_formats, searched_formats
 
-        return self.help_template.format(keys=", ".join(example_keys(groups=self.multiple)))
+        return self.help_template.format(
+            keys=", ".join(example_keys(groups=self.multiple)),
+            formats=", ".join(FORMATS),
+            default_formats=", ".join(default_formats()),
+            searched_formats=", ".join(searched_formats()),
+        )
 
     @help.setter
     def help(self, text: str) -> None:
@@ -57,19 +63,11 @@ def together(*options: Callable[[_Function], _Function]) -> Callable[[_Function]
 
 
 def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa: A002  click's own word
-    """Return an option that takes a list of names."""
-    return click.option(*names, type=Listed(), multiple=True, metavar="LIST", help=help)
+    """Return an option that takes a list of names; its help may refer to the tables, see `TableOption`."""
+    return click.option(*names, cls=TableOption, type=Listed(), multiple=True, metavar="LIST", help=help)
 
 
-devices_option = click.option(
-    "-d",
-    "--device",
-    cls=DeviceOption,
-    type=Listed(),
-    multiple=True,
-    metavar="LIST",
-    help="Where to run: {keys}.  [default: host]",
-)
+devices_option = listed("-d", "--device", help="Where to run: {keys}.  [default: host]")
 
 
 model_options = together(
@@ -81,7 +79,7 @@ model_options = together(
 
 measuring_options = together(
     devices_option,
-    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl.  [default: the first three]"),
+    listed("-f", "--format", help="File formats: {formats}.  [default: {searched_formats}]"),
     listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
     listed("-t", "--threads", help="The number of threads.  [default: 1]"),
     click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
@@ -92,7 +90,7 @@ measuring_options = together(
 spec_options = together(
     click.argument("model", nargs=-1),
     devices_option,
-    listed("-f", "--format", help="File formats: pte, tflite, onnx, ptl, mlpackage.  [default: the first four]"),
+    listed("-f", "--format", help="File formats: {formats}.  [default: {default_formats}]"),
     listed(
         "-v",
         "--variant",

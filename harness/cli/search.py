@@ -22,9 +22,6 @@ from harness.errors import BuildError
 if TYPE_CHECKING:
     from harness.workflows.search import Searched
 
-# Where a search looks when no format is named: TorchScript's is no longer developed.
-SEARCH_FORMATS = ("pte", "tflite", "onnx")
-
 
 @click.command(short_help="Rank the layers of a model by what int8 costs each.")
 @click.argument("model")
@@ -91,6 +88,7 @@ def search(
     all as a run, and writes the best as ship.toml, which phonebench run --spec takes.
     """
     from harness.cli.goals import changed_goal, make_goal
+    from harness.spec.formats import searched_formats
     from harness.workflows.search import resume_search, run_search
 
     where = places(results, cache_dir)
@@ -104,7 +102,7 @@ def search(
         msg = f"give one MODEL, not {len(given['model'])}: a search is of one"
         raise click.UsageError(msg)
     goal = make_goal(max_drop=max_drop, minimise=minimise, budget=budget, seconds=seconds)
-    spec = spec_from(None, {"format": list(SEARCH_FORMATS)} | _given(given))
+    spec = spec_from(None, {"format": list(searched_formats())} | _given(given))
     return _finish(run_search(spec, goal, where, make_progress()), as_json=as_json)
 
 

@@ -111,7 +111,7 @@ class FormatRow:
 
     What it takes:
 
-    - ``is_default``: built when the user names no format.
+    - ``is_default``, ``is_searched``: a run builds it, and a search tries it, when the user names no format.
     - ``from_keras``, ``channel_last_option``: made from Keras models too; offers channel-last inputs.
     - ``holes``: the precisions that cannot be built, each with its reason.
     - ``no_float16_io``: the reason against float16 inputs and outputs, None where they work.
@@ -135,6 +135,7 @@ class FormatRow:
     exports_independently: bool = False
     file_name: str = ""
     is_default: bool = True
+    is_searched: bool = True
     from_keras: bool = False
     channel_last_option: bool = False
     holes: Mapping[Precision, str] = field(default_factory=dict)
@@ -219,6 +220,8 @@ FORMATS: dict[Format, FormatRow] = {
     ),
     Format.PTL: FormatRow(
         delegates=(Delegate.CPU,),
+        # PyTorch no longer develops TorchScript, so there is no point in recommending it.
+        is_searched=False,
         android_runtime="pytorch",
         packages=("torch",),
         extras=("torch",),
@@ -239,6 +242,7 @@ FORMATS: dict[Format, FormatRow] = {
         # Core ML runs on Apple's systems only.
         runs_here=False,
         is_default=False,
+        is_searched=False,
         # Static int8 uses ExecuTorch's quantiser, which is in the last two packages.
         packages=("torch", "coremltools", "executorch", "torchao"),
         extras=("torch", "coreml"),
@@ -262,6 +266,11 @@ FORMATS: dict[Format, FormatRow] = {
 def default_formats() -> tuple[Format, ...]:
     """Return the formats that a run builds when the user names none."""
     return tuple(format_ for format_, row in FORMATS.items() if row.is_default)
+
+
+def searched_formats() -> tuple[Format, ...]:
+    """Return the formats that a search tries when the user names none."""
+    return tuple(format_ for format_, row in FORMATS.items() if row.is_searched)
 
 
 def longest_first() -> tuple[Format, ...]:

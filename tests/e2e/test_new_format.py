@@ -156,6 +156,10 @@ def test_the_formats_command_builds_and_runs_it(call: Callable[..., Called]) -> 
     assert [(d["delegate"], d["state"]) for d in table["delegates"]] == [("cpu", "works")]
 
 
+def test_the_help_names_it(call: Callable[..., Called]) -> None:
+    assert "mlpackage, ts" in " ".join(call("run", "--help").out.split())
+
+
 def test_the_doctor_names_its_packages(call: Callable[..., Called]) -> None:
     assert "build and run .ts" in call("doctor").out
 
