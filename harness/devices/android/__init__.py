@@ -1,1 +1,1 @@
-"""Android phones over adb."""
+"""Device kind ``android``: phones over adb."""

@@ -1,4 +1,4 @@
-"""The runner apps by runtime: application ids, and where their APKs come from."""
+"""The application ids of the runner apps, one per runtime, and where their APKs come from."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ RUNTIMES: dict[Format, str] = {
 
 
 class RunnerApk(Protocol):
-    """A runner app that was built: its file, its app id, and its ``versionName``."""
+    """A built runner app."""
 
     @property
     def path(self) -> Path:
-        """The APK."""
+        """The APK file."""
 
     @property
     def app_id(self) -> str:
-        """As in the APK's manifest."""
+        """The application id in the APK's manifest."""
 
     @property
     def version_name(self) -> str:
-        """As in the APK's manifest."""
+        """The ``versionName`` in the APK's manifest."""
 
 
-# Gives the APK of a runtime, None where none is built.
+# Returns the APK of a runtime, or None if it has not been built.
 ApkSource = Callable[[str], RunnerApk | None]
 
 
 def app_id_of(runtime: str) -> str:
-    """Return the id of the runner app of a runtime."""
+    """Return the application id of a runtime's runner app."""
     return f"org.phonebench.runner.{runtime}"
 
 
@@ -43,5 +43,5 @@ APP_IDS = tuple(app_id_of(runtime) for runtime in RUNTIMES.values())
 
 
 def no_apks(runtime: str) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`
-    """Return None: what is installed is taken, if it is of this version."""
+    """Return None: use the installed app, provided it has this version."""
     return None

@@ -1,7 +1,7 @@
 """A short check of one phone, step by step: what works, what does not, and what to do about it.
 
-Each step uses the driver as a run does. A step that fails does not keep the next from being tried, unless the phone is
-not there at all.
+Each step uses the driver in the same way as a run. After a failed step the next ones are still tried, unless the phone
+cannot be reached at all.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ _TRIAL_BYTES = 8 << 20
 
 
 def check_phone(key: str, environment: Mapping[str, str] = os.environ) -> Checkup:
-    """Check the phone of ``android:SERIAL``, or the only one; everything that goes wrong is a step. Raises nothing."""
+    """Check the phone of ``android:SERIAL``, or the only one. Problems become failed steps; nothing is raised."""
     steps: list[CheckStep] = []
     server = server_of(environment)
-    found = _step(steps, "adb server", lambda: f"version {ensure_server(server, environment)}, port {server.port}")
-    if not found:
+    if not _step(steps, "adb server", lambda: f"version {ensure_server(server, environment)}, port {server.port}"):
         return Checkup(key=key, serial="", steps=tuple(steps))
     serials: list[str] = []
 
@@ -73,12 +72,13 @@ def _step(steps: list[CheckStep], name: str, work: Callable[[], str]) -> bool:
 
 def _check_shell(cable: Cable) -> str:
     started = time.monotonic()
-    done = cable.run("echo out; echo err >&2; exit 7")
-    took = time.monotonic() - started
-    if (done.exit_code, done.text.strip(), done.complaint) != (7, "out", "err"):
-        what = f"{named(cable.serial)} answered {done.exit_code}, {done.text!r}, {done.complaint!r} for 7, out, err"
+    result = cable.run("echo out; echo err >&2; exit 7")
+    took_s = time.monotonic() - started
+    if (result.exit_code, result.text.strip(), result.complaint) != (7, "out", "err"):
+        answer = f"{result.exit_code}, {result.text!r}, {result.complaint!r}"
+        what = f"{named(cable.serial)} answered {answer}, expected 7, 'out', 'err'"
         raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial)
-    return f"{1000 * took:.0f} ms a command"
+    return f"{1000 * took_s:.0f} ms per command"
 
 
 def _describe(facts: PhoneFacts) -> str:
@@ -91,7 +91,7 @@ def _describe(facts: PhoneFacts) -> str:
 
 
 def _check_files(cable: Cable, store: PhoneStore) -> str:
-    """Put a file into the store, fetch it, and compare."""
+    """Push a file into the store, pull it back, and compare."""
     store.prepare()
     data = os.urandom(_TRIAL_BYTES)
     digest = hashlib.sha256(data).hexdigest()
@@ -106,21 +106,21 @@ def _check_files(cable: Cable, store: PhoneStore) -> str:
         same = target.read_bytes() == data
     store.remove(digest)
     if not same:
-        what = f"a file that was put onto {named(cable.serial)} came back changed"
+        what = f"a file pushed to {named(cable.serial)} came back changed"
         raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial)
-    there, back = (_TRIAL_BYTES / 1e6 / max(s, 1e-9) for s in (sent - started, fetched - sent))
-    return f"{there:.0f} MB/s to the phone with its digest checked, {back:.0f} MB/s back"
+    push_mbs, pull_mbs = (_TRIAL_BYTES / 1e6 / max(s, 1e-9) for s in (sent - started, fetched - sent))
+    return f"{push_mbs:.0f} MB/s to the phone including the digest check, {pull_mbs:.0f} MB/s back"
 
 
 def _check_space(store: PhoneStore) -> str:
     free, kept = store.free_bytes(), store.kept()
-    told = "unknown" if free is None else f"{free / 1e9:.1f} GB"
-    return f"{told} free, {sum(file.bytes for file in kept) / 1e6:.0f} MB in {len(kept)} files of phonebench"
+    space = "unknown" if free is None else f"{free / 1e9:.1f} GB"
+    return f"{space} free, {sum(file.bytes for file in kept) / 1e6:.0f} MB in {len(kept)} phonebench files"
 
 
 def _describe_state(cable: Cable) -> str:
     now = read_state(cable).readiness()
-    told = {
+    values = {
         "thermal status": now.thermal_status,
         "battery": None if now.battery_percent is None else f"{now.battery_percent:g} %",
         "battery temperature": None if now.battery_c is None else f"{now.battery_c:g} °C",
@@ -130,12 +130,12 @@ def _describe_state(cable: Cable) -> str:
         "screen": now.screen,
         "in front": now.foreground,
     }
-    return ", ".join(f"{name} {_word(value)}" for name, value in told.items())
+    return ", ".join(f"{name} {_word(value)}" for name, value in values.items())
 
 
 def _word(value: str | bool | None) -> str:
     if value is None:
-        return "not told"
+        return "not reported"
     return value if isinstance(value, str) else "yes" if value else "no"
 
 
@@ -148,9 +148,9 @@ def _check_app(cable: Cable, apps: Apps, runtime: str) -> str:
     app_id = app_id_of(runtime)
     package = apps.find(app_id)
     if package is None:
-        return "not installed: a run installs it where an APK is built"
-    # A job that does not exist: the answer tells whether the shell gets through to the app's provider at all.
-    done = cable.run(f"content read --uri content://{app_id}.jobs/checkup/reply.json", seconds=TOOL_S)
-    said = (done.complaint or done.text.strip()).splitlines()[:1]
+        return "not installed: a run installs it if its APK has been built"
+    # This job does not exist. The answer shows whether the shell can reach the app's provider at all.
+    result = cable.run(f"content read --uri content://{app_id}.jobs/checkup/reply.json", seconds=TOOL_S)
+    answer = (result.complaint or result.text.strip()).splitlines()[:1]
     kind = "debuggable" if package.debuggable else "not debuggable"
-    return f"version {package.version}, {kind}; its provider says: {said[0] if said else 'nothing'}"
+    return f"version {package.version}, {kind}; its provider answers: {answer[0] if answer else 'nothing'}"

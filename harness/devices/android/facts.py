@@ -1,4 +1,4 @@
-"""What a phone is: its facts in one call, and whether they allow it to be measured."""
+"""What a phone is, read in one call, and whether it can be measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.records.device import DeviceInfo
 from harness.wire import RunnerInfo
 
 # The runner apps are built for Android 8 and later.
-LEAST_API = 26
+MIN_API = 26
 
 FACTS_SCRIPT = """echo @@properties; getprop
 echo @@memory; cat /proc/meminfo
@@ -26,7 +26,7 @@ echo @@boot; cat /proc/sys/kernel/random/boot_id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneFacts:
-    """What a phone says it is. ``boot_id`` differs after each start of the phone."""
+    """What a phone reports about itself. ``boot_id`` changes every time it starts."""
 
     serial: str
     manufacturer: str
@@ -45,7 +45,7 @@ class PhoneFacts:
     boot_id: str
 
     def info(self, key: str) -> DeviceInfo:
-        """Return the facts as every kind of device has them."""
+        """Return the facts in the form that all device kinds share."""
         return DeviceInfo(
             key=key,
             kind="android",
@@ -67,19 +67,19 @@ class PhoneFacts:
 
 
 def read_facts(cable: Cable, *, seconds: float = SHELL_S) -> PhoneFacts:
-    """Ask a phone what it is. Raises `PhoneError`."""
+    """Read the facts of a phone. Raises `PhoneError`."""
     return parse_facts(cable.serial, cable.run(FACTS_SCRIPT, seconds=seconds).text)
 
 
 def parse_facts(serial: str, text: str) -> PhoneFacts:
-    """Return the facts that the answer to `FACTS_SCRIPT` tells of."""
-    told = sections(text)
-    properties = parse_properties(told.get("properties", ""))
+    """Return the facts in the output of `FACTS_SCRIPT`."""
+    texts = sections(text)
+    properties = parse_properties(texts.get("properties", ""))
 
     def first(*names: str) -> str:
         return next((properties[name] for name in names if properties.get(name)), "")
 
-    page, api = told.get("page", "").strip(), first("ro.build.version.sdk")
+    page, api = texts.get("page", "").strip(), first("ro.build.version.sdk")
     return PhoneFacts(
         serial=serial,
         manufacturer=first("ro.product.manufacturer"),
@@ -88,46 +88,46 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         release=first("ro.build.version.release"),
         api=int(api) if api.isdecimal() else 0,
         abis=tuple(filter(None, first("ro.product.cpu.abilist", "ro.product.cpu.abi").split(","))),
-        cores=_cores(told.get("cores", "")),
-        memory_bytes=parse_memory_bytes(told.get("memory", ""), "MemTotal") or 0,
+        cores=_cores(texts.get("cores", "")),
+        memory_bytes=parse_memory_bytes(texts.get("memory", ""), "MemTotal") or 0,
         emulator=_is_emulator(properties),
         booted=first("sys.boot_completed") == "1",
         fingerprint=first("ro.build.fingerprint"),
         security_patch=first("ro.build.version.security_patch"),
         page_bytes=int(page) if page.isdecimal() else None,
-        boot_id=told.get("boot", "").strip(),
+        boot_id=texts.get("boot", "").strip(),
     )
 
 
 def check_facts(facts: PhoneFacts) -> None:
-    """Raise `PhoneError` when a phone of these facts cannot be measured, or not yet."""
-    whose = named(facts.serial)
-    if facts.api and facts.api < LEAST_API:
-        what = f"{whose} has Android {facts.release} (API {facts.api}), the runner apps need API {LEAST_API}"
+    """Raise `PhoneError` if a phone with these facts cannot be measured, or not yet."""
+    who = named(facts.serial)
+    if facts.api and facts.api < MIN_API:
+        what = f"{who} has Android {facts.release} (API {facts.api}); the runner apps need API {MIN_API}"
         raise phone_error(PhoneTrouble.TOO_OLD, what, serial=facts.serial)
     if not facts.booted:
-        raise phone_error(PhoneTrouble.BOOTING, f"{whose} is still starting", serial=facts.serial)
+        raise phone_error(PhoneTrouble.BOOTING, f"{who} is still starting", serial=facts.serial)
 
 
 def emulator_condition(facts: PhoneFacts) -> Condition | None:
-    """Return the condition of a phone that is a program on a computer."""
+    """Return the condition of an emulated phone, None for a real one."""
     if not facts.emulator:
         return None
     return Condition(
         id=ConditionId.EMULATOR,
-        summary="emulated phone: its figures are those of the computer that it runs on",
-        detail=f"{facts.model} says that it is an emulator",
+        summary="emulated phone: its figures are those of the computer it runs on",
+        detail=f"{facts.model} reports that it is an emulator",
     )
 
 
 def page_condition(facts: PhoneFacts, runner: RunnerInfo) -> Condition | None:
-    """Return the condition of an app whose native libraries are laid out for smaller pages than the phone has."""
-    pages, fit = facts.page_bytes, runner.library_page_bytes
-    if pages is None or fit is None or pages <= fit:
+    """Return the condition of an app whose native libraries are aligned to smaller pages than the phone's."""
+    pages, alignment = facts.page_bytes, runner.library_page_bytes
+    if pages is None or alignment is None or pages <= alignment:
         return None
     return Condition(
         id=ConditionId.PAGE_SIZE,
-        summary=f"the phone has pages of {_kib(pages)}, a library of the runner app is laid out for {_kib(fit)}",
+        summary=f"the phone has {_kib(pages)} pages, but a library of the runner app is aligned to {_kib(alignment)}",
         detail="Android copies such a library into memory in a compatibility mode, or refuses to load it",
     )
 
@@ -137,13 +137,13 @@ def _kib(size: int) -> str:
 
 
 def _soc(properties: dict[str, str]) -> str:
-    """The chip as its maker calls it (Android 12 and later), else the platform's code name."""
+    """Return the chip's product name (Android 12 and later), else the platform's code name."""
     soc = f"{properties.get('ro.soc.manufacturer', '')} {properties.get('ro.soc.model', '')}".strip()
     return soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", "") or "unknown"
 
 
 def _cores(text: str) -> int:
-    """How many cores a list like ``0-3,6`` has; 0 when it cannot be read."""
+    """Return the number of cores in a list such as ``0-3,6``; 0 if it cannot be parsed."""
     count = 0
     for start, end in re.findall(r"(\d+)(?:-(\d+))?", text):
         count += int(end or start) - int(start) + 1

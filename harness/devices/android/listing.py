@@ -1,4 +1,4 @@
-"""Every phone that the adb server lists, what it is, how it is, and the one action that mends it."""
+"""Every phone that the adb server lists: what it is, its state, and what to do if it cannot be used."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from harness.devices.android.state import PhoneState, read_state
 from harness.errors import PhoneError, PhoneTrouble
 from harness.records.device import DeviceInfo
 
-# A phone that hangs must not keep the list waiting for long.
+# A phone that hangs must not delay the list for long.
 LOOK_S = 8.0
 
 
 def phone_infos(environment: Mapping[str, str] = os.environ) -> tuple[DeviceInfo, ...]:
-    """Return every phone of the adb server; ``details`` has its ``state`` and ``action``, empty when it needs none.
+    """Return every phone of the adb server, queried in parallel.
 
-    A phone that takes commands also has ``battery_percent`` and ``temperature_c`` there. All are asked at once. Raises
-    `PhoneError` when there is no adb or no server.
+    ``details`` has the phone's ``state`` and ``action``, which is empty if nothing needs to be done. For a phone that
+    takes commands it also has ``battery_percent``, ``temperature_c`` and ``thermal_status``. Raises `PhoneError` if
+    there is no adb or no server.
     """
     server = server_of(environment)
     ensure_server(server, environment)
@@ -54,20 +55,20 @@ def _look(server: Server, phone: ListedPhone) -> DeviceInfo:
     return _with(info, state, READY, "")
 
 
-def _with(info: DeviceInfo, state: PhoneState, word: str, action: str) -> DeviceInfo:
+def _with(info: DeviceInfo, state: PhoneState, summary: str, action: str) -> DeviceInfo:
     battery = state.battery
-    more = {
-        "state": word,
+    details = {
+        "state": summary,
         "action": action,
         "battery_percent": "" if battery.percent is None else f"{battery.percent:g}",
         "temperature_c": "" if battery.temperature_c is None else f"{battery.temperature_c:g}",
         "thermal_status": state.thermal.status or "",
     }
-    return replace(info, details=info.details | more)
+    return replace(info, details=info.details | details)
 
 
-def _silent(phone: ListedPhone, word: str, trouble: PhoneTrouble) -> DeviceInfo:
-    """What is known of a phone that does not answer: its name in the list."""
+def _silent(phone: ListedPhone, summary: str, trouble: PhoneTrouble) -> DeviceInfo:
+    """Describe a phone that does not answer by what the server's list says."""
     return DeviceInfo(
         key=phone_key(phone.serial),
         kind="android",
@@ -77,5 +78,5 @@ def _silent(phone: ListedPhone, word: str, trouble: PhoneTrouble) -> DeviceInfo:
         cores=0,
         memory_bytes=0,
         abi="unknown",
-        details={"serial": phone.serial, "state": word, "action": ADVICE[trouble]},
+        details={"serial": phone.serial, "state": summary, "action": ADVICE[trouble]},
     )

@@ -1,4 +1,4 @@
-"""Device ``android``: one phone, with its store, its apps and its launches."""
+"""An Android phone as a device: its file store, what runs models on it, and its state."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore], Launcher]] = {
 
 @contextlib.contextmanager
 def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> Iterator[AndroidPhone]:
-    """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` with the one next step."""
+    """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` if it cannot be used."""
     serial = name_in(key) or ""
     if serial == ALL:
-        msg = f"{key!r} is every phone that is connected, and one is wanted here: name it, as android:SERIAL"
+        msg = f"{key!r} stands for every connected phone, but one is needed here: write android:SERIAL"
         raise UsageError(msg)
     server = server_of()
     ensure_server(server)
@@ -63,7 +63,7 @@ def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> It
 
 @contextlib.contextmanager
 def open_phone(cable: Cable, *, key: str, options: PhoneOptions | None = None) -> Iterator[AndroidPhone]:
-    """Make a phone ready for launches, and put it back as it was. Raises `PhoneError`."""
+    """Prepare a phone for launches, and restore it afterwards. Raises `PhoneError`."""
     with _held(cable.serial):
         facts = read_facts(cable)
         check_facts(facts)
@@ -76,7 +76,7 @@ def open_phone(cable: Cable, *, key: str, options: PhoneOptions | None = None) -
 
 
 class AndroidPhone:
-    """A phone that is open. Its methods raise `PhoneError` when it is away for longer than it is waited for.
+    """An open phone. Methods wait for a phone that goes away, and raise `PhoneError` if it does not come back in time.
 
     `clean` may be called from another thread; it ends a launch in flight.
     """
@@ -101,24 +101,31 @@ class AndroidPhone:
         return True
 
     def prepare(self) -> None:
-        """Make the store, end what an earlier session left running, and keep the screen on."""
+        """Create the store, stop what an earlier session left running, and keep the screen on."""
         settings = self._tether.options.settings
         self._store.prepare()
         stop_orphans(self._cable, APP_IDS)
         keep_ready(self._cable, settings.clocks)
         mask = read_mask(self._cable, settings.cores)
         self._launcher.prepare(mask)
-        regime, cores, runner = settings.clocks.value, settings.cores.value, settings.runner.value
-        chosen = {"clock_regime": regime, "cores": cores, "mask": mask or "", "runner": runner}
-        self._info = replace(self._info, details=self._info.details | chosen)
+        details = {
+            "clock_regime": settings.clocks.value,
+            "cores": settings.cores.value,
+            "mask": mask or "",
+            "runner": settings.runner.value,
+        }
+        self._info = replace(self._info, details=self._info.details | details)
 
     def conditions(self) -> tuple[Condition, ...]:
         state = self._tether.again(lambda: read_state(self._cable))
-        found = (emulator_condition(self._facts), *state_conditions(state))
-        return tuple(condition for condition in found if condition is not None)
+        candidates = (emulator_condition(self._facts), *state_conditions(state))
+        return tuple(condition for condition in candidates if condition is not None)
 
     def readiness(self) -> Readiness:
-        """Return the state; a runner app in front, or nothing for a moment as one ends, is no change of the front."""
+        """Return the state. A runner app in front does not count as a change of the foreground app.
+
+        Nor does the moment after it ends, when no app is in front.
+        """
         now = self._tether.again(lambda: read_state(self._cable)).readiness()
         if now.foreground in (None, *APP_IDS):
             return replace(now, foreground=self._front)
@@ -126,12 +133,12 @@ class AndroidPhone:
         return now
 
     def rest(self, seconds: float) -> None:
-        """Wait; a phone that is being closed is not waited for."""
+        """Wait, or raise at once if the phone is closed meanwhile."""
         if self._tether.closing.wait(seconds):
             self._tether.check_open()
 
     def install(self, runtime: str) -> str:
-        """Install the app of a runtime where it is missing or another than the one built here; return its version."""
+        """Install a runtime's app if it is missing or differs from the one built here, and return its version."""
         apps = Apps(self._cable, self._store, self._tether.options.apks)
         return self._tether.again(lambda: apps.ensure(runtime)).version
 
@@ -144,7 +151,7 @@ class AndroidPhone:
         artifact = self._pushed.get(request.artifact.sha256)
         work = PhoneWork(request=request, artifact=artifact, inputs=inputs, folder=self._folder)
         launch = self._launcher.make_ready(work)
-        # Neither the deadline nor the watch is for an installation, or for inputs that are sent.
+        # Installing the app and sending inputs, which `make_ready` did, count neither for the deadline nor the watch.
         with Watch(self._cable, deadline_s + 60) as watch:
             execution = launch(within(deadline_s))
         pages = page_condition(self._facts, execution.reply.runner)
@@ -152,13 +159,13 @@ class AndroidPhone:
         return replace(execution, watch=watch.samples, conditions=conditions)
 
     def clean(self) -> None:
-        """Put the phone back as it was. What is in the store stays within its budget, so that nothing is sent twice."""
+        """Restore the phone. Files in the store remain, within its budget, so that they need not be sent again."""
         self._tether.closing.set()
         try:
             stop_orphans(self._cable, APP_IDS)
             put_back(self._cable)
         except PhoneError as error:
-            log.warning("the next session puts %s back as it was: %s", self._cable.serial, error)
+            log.warning("%s could not be restored; the next session will do it: %s", self._cable.serial, error)
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None
@@ -166,7 +173,7 @@ class AndroidPhone:
 
 @contextlib.contextmanager
 def _held(serial: str) -> Iterator[None]:
-    """Hold a phone, so that two runs on one computer never measure on it at the same time."""
+    """Lock a phone, so that two runs on this computer never measure on it at the same time."""
     name = hashlib.sha256(serial.encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"phonebench-phone-{name}.lock", timeout=0)
     try:

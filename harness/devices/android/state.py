@@ -1,11 +1,10 @@
-"""The state of a phone, asked for in one call each: all of it before and after a launch, a little once a second.
+"""The state of a phone: everything before and after a launch, and a few values once a second during it.
 
-The one decision: a launch is watched by one command that goes on by itself, not by a new one a second, because each
-new one is a process and a good deal of work for the phone's adb daemon beside the model that is measured. What the
-window manager knows is asked outside of launches alone.
+A single command that keeps running watches a launch. A new command every second would start a process and keep the
+phone's adb daemon busy next to the model being measured. The window manager is only queried outside launches.
 
-The speed of a core is not probed from the shell: a shell process is put on other cores than an app in front, so that
-its time would say nothing of the app's. Phones tell their thermal status instead.
+The speed of a core is not probed from the shell. Android schedules shell processes on other cores than the foreground
+app, so the result would say nothing about the app. Phones report their thermal status instead.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ COOL = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneState:
-    """What a phone tells of itself at one moment."""
+    """What a phone reports at one moment."""
 
     sample: StateSample
     battery: Battery
@@ -70,7 +69,7 @@ class PhoneState:
     power: Power
 
     def readiness(self) -> Readiness:
-        """Return the part that the gate before a launch asks for."""
+        """Return the part that the gate checks before a launch."""
         return Readiness(
             thermal_status=self.thermal.status,
             battery_c=self.battery.temperature_c,
@@ -85,43 +84,43 @@ class PhoneState:
 
 
 def read_state(cable: Cable, *, seconds: float = SHELL_S) -> PhoneState:
-    """Ask a phone for all of its state. Raises `PhoneError`."""
+    """Read the whole state of a phone. Raises `PhoneError`."""
     return parse_state(cable.run(FULL_SCRIPT, seconds=seconds).text)
 
 
 def parse_state(text: str) -> PhoneState:
-    """Return the state that the answer to one of the scripts tells of."""
-    told = sections(text)
-    battery, thermal = parse_battery(told.get("battery", "")), parse_thermal(told.get("thermal", ""))
+    """Return the state in the output of one of the scripts."""
+    texts = sections(text)
+    battery, thermal = parse_battery(texts.get("battery", "")), parse_thermal(texts.get("thermal", ""))
     return PhoneState(
-        sample=_sample(told, battery, thermal),
+        sample=_sample(texts, battery, thermal),
         battery=battery,
         thermal=thermal,
-        window=parse_window(told.get("window", "")),
-        power=parse_power(told.get("power", "")),
+        window=parse_window(texts.get("window", "")),
+        power=parse_power(texts.get("power", "")),
     )
 
 
-def _sample(told: dict[str, str], battery: Battery, thermal: Thermal) -> StateSample:
+def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateSample:
     temperatures = dict(thermal.temperatures_c or {})
     if battery.temperature_c is not None:
         temperatures.setdefault("battery", battery.temperature_c)
-    uptime, load = told.get("uptime", "").split(), told.get("load", "").split()
+    uptime, load = texts.get("uptime", "").split(), texts.get("load", "").split()
     return StateSample(
         at_ns=round(float(uptime[0]) * 1e9) if uptime else 0,
         thermal_status=thermal.status,
         temperatures_c=temperatures,
-        cpu_khz=parse_numbers(told.get("clocks", "")),
-        governor=told.get("governor", "").strip() or None,
+        cpu_khz=parse_numbers(texts.get("clocks", "")),
+        governor=texts.get("governor", "").strip() or None,
         load_1m=float(load[0]) if load else None,
-        available_bytes=parse_memory_bytes(told.get("memory", ""), "MemAvailable"),
+        available_bytes=parse_memory_bytes(texts.get("memory", ""), "MemAvailable"),
         battery_percent=battery.percent,
         charging=battery.powered,
     )
 
 
 def state_conditions(state: PhoneState) -> tuple[Condition | None, ...]:
-    """Return what of the state makes figures taken now less trustworthy."""
+    """Return the conditions that this state implies for measurements."""
     return _overridden(state) or _hot(state), _low(state)
 
 
@@ -130,8 +129,8 @@ def _overridden(state: PhoneState) -> Condition | None:
         return None
     return Condition(
         id=ConditionId.THERMAL,
-        summary="the thermal status was set by a command and says nothing of the phone",
-        detail="put it back with: adb shell cmd thermalservice reset",
+        summary="the thermal status was set by a command and says nothing about the phone",
+        detail="reset it with: adb shell cmd thermalservice reset",
     )
 
 
@@ -141,7 +140,7 @@ def _hot(state: PhoneState) -> Condition | None:
         return None
     return Condition(
         id=ConditionId.THERMAL,
-        summary="the phone is hot and slows down",
+        summary="the phone is hot and has slowed down",
         detail=f"thermal status {status}, battery at {state.battery.temperature_c} °C",
     )
 
@@ -151,32 +150,34 @@ def _low(state: PhoneState) -> Condition | None:
     if percent is None or percent >= LOW_BATTERY_PERCENT:
         return None
     return Condition(
-        id=ConditionId.LOW_BATTERY, summary=f"battery at {percent:g} %", detail="phones save power when low"
+        id=ConditionId.LOW_BATTERY,
+        summary=f"battery at {percent:g} %",
+        detail="phones save power when the battery is low",
     )
 
 
 class Watch:
-    """The state once a second from a connection of its own, while it is entered; ``samples`` are in order.
+    """Samples the state once a second over its own connection, as a context manager.
 
-    A watch that fails is only shorter: it is no reason to lose a launch.
+    If sampling fails, there are fewer samples; a launch is never lost because of it.
     """
 
     def __init__(self, cable: Cable, seconds: float) -> None:
         self._cable, self._seconds = cable, seconds
         self._link: Link | None = None
         self._thread: threading.Thread | None = None
-        self._found: list[StateSample] = []
+        self._samples: list[StateSample] = []
 
     @property
     def samples(self) -> tuple[StateSample, ...]:
-        """The state so far."""
-        return tuple(self._found)
+        """The samples so far, in order."""
+        return tuple(self._samples)
 
     def __enter__(self) -> Watch:
         try:
             self._link = self._cable.start(WATCH_SCRIPT, seconds=self._seconds, idle_s=WATCH_IDLE_S)
         except PhoneError as error:
-            log.info("%s is not watched: %s", self._cable.serial, error)
+            log.info("%s cannot be watched: %s", self._cable.serial, error)
             return self
         self._thread = threading.Thread(target=self._run, args=(self._link,), daemon=True)
         self._thread.start()
@@ -193,8 +194,8 @@ class Watch:
         try:
             for data in printed(link):
                 text += data.decode("utf-8", errors="replace")
-                *whole, text = text.split(f"{_END}\n")
-                self._found += [parse_state(part).sample for part in whole]
+                *complete, text = text.split(f"{_END}\n")
+                self._samples += [parse_state(part).sample for part in complete]
         except PhoneError as error:
-            # So it ends when the launch is over, too: the link is closed under it.
+            # The normal end, too: `__exit__` closes the link while this thread reads from it.
             log.debug("the watch of %s ended: %s", self._cable.serial, error)

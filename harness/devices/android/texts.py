@@ -1,6 +1,6 @@
-"""Reads what a phone's own commands print. Pure: text in, plain values out; what is not there is None or empty.
+"""Parsers for what a phone's own commands print. Pure: text in, plain values out; None or empty if not reported.
 
-Written against the texts of AOSP 8 to 16: ``getprop``, ``dumpsys battery``, ``thermalservice``, ``window``, ``power``,
+They follow the output of AOSP 8 to 16: ``getprop``, ``dumpsys battery``, ``thermalservice``, ``window``, ``power``,
 ``package``, ``df``, and files below ``/proc`` and ``/sys``.
 """
 
@@ -16,26 +16,26 @@ SECTION = "@@"
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return what stands under each line ``@@name``; several commands are asked in one call that way."""
-    found: dict[str, list[str]] = {}
+    """Return the text under each line ``@@name``, which separates the commands of one call."""
+    lines_by_name: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():
         if line.startswith(SECTION):
-            current = found.setdefault(line.removeprefix(SECTION).strip(), [])
+            current = lines_by_name.setdefault(line.removeprefix(SECTION).strip(), [])
         else:
             current.append(line)
-    return {name: "\n".join(lines) for name, lines in found.items()}
+    return {name: "\n".join(lines) for name, lines in lines_by_name.items()}
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Return the properties that ``getprop`` prints; a value may go over several lines."""
+    """Return the properties that ``getprop`` prints; a value may span several lines."""
     pairs = re.findall(r"^\[([^\]\n]+)\]: \[(.*?)\]\r?$", text, re.MULTILINE | re.DOTALL)
     return dict(pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Battery:
-    """``dumpsys battery``: percent, °C, and whether any charger powers the phone."""
+    """The battery in percent and °C, and whether a charger powers the phone."""
 
     percent: float | None = None
     temperature_c: float | None = None
@@ -43,7 +43,7 @@ class Battery:
 
 
 def parse_battery(text: str) -> Battery:
-    """Return what ``dumpsys battery`` says; its temperature is in tenths of a degree."""
+    """Parse ``dumpsys battery``, which reports the temperature in tenths of a degree."""
     pairs = dict(re.findall(r"^\s*([A-Za-z ]+): (\S+)\s*$", text, re.MULTILINE))
     level, scale, tenths = (_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
     powered = [value == "true" for key, value in pairs.items() if key.endswith("powered")]
@@ -56,7 +56,7 @@ def parse_battery(text: str) -> Battery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thermal:
-    """``dumpsys thermalservice``: status, °C by the name of the sensor; ``overridden`` when a shell command set it."""
+    """The thermal status, and °C by the name of the sensor; ``overridden`` if a shell command set the status."""
 
     status: str | None = None
     temperatures_c: dict[str, float] | None = None
@@ -64,9 +64,9 @@ class Thermal:
 
 
 def parse_thermal(text: str) -> Thermal:
-    """Return what ``dumpsys thermalservice`` says (Android 10 and later); sensors that show 0 are not fitted.
+    """Parse ``dumpsys thermalservice`` (Android 10 and later). Sensors that show 0 do not exist and are left out.
 
-    The temperatures are those that the hardware layer tells now, not the cached ones above them, which may be old.
+    The temperatures are the current ones from the hardware layer. The cached ones printed above them may be old.
     """
     status = re.search(r"^\s*Thermal Status: (\d+)", text, re.MULTILINE)
     number = int(status[1]) if status else None
@@ -86,7 +86,7 @@ def parse_thermal(text: str) -> Thermal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """``dumpsys window``: the package in front, and whether the lock screen is shown; None where it does not tell."""
+    """The package in front, and whether the lock screen is shown; None if not reported."""
 
     foreground: str | None = None
     locked: bool | None = None
@@ -96,23 +96,23 @@ _LOCKED = r"(?:mDreamingLockscreen|mShowingLockscreen|isStatusBarKeyguard|isKeyg
 
 
 def parse_window(text: str) -> Window:
-    """Return what ``dumpsys window`` says of the front; versions name the lock screen differently."""
+    """Parse ``dumpsys window``; Android versions name the lock screen differently."""
     focus = re.search(r"mCurrentFocus=Window\{\S+ u\d+ ([^\s/}]+)", text)
-    told = re.findall(rf"\b{_LOCKED}=(true|false)", text)
-    told += re.findall(r"KeyguardServiceDelegate\s+showing=(true|false)", text)
-    return Window(foreground=focus[1] if focus else None, locked="true" in told if told else None)
+    locked = re.findall(rf"\b{_LOCKED}=(true|false)", text)
+    locked += re.findall(r"KeyguardServiceDelegate\s+showing=(true|false)", text)
+    return Window(foreground=focus[1] if focus else None, locked="true" in locked if locked else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """``dumpsys power``: the screen as ``on`` or ``off``, and whether the phone saves power."""
+    """The screen, ``on`` or ``off``, and whether the phone saves power."""
 
     screen: str | None = None
     saving: bool | None = None
 
 
 def parse_power(text: str) -> Power:
-    """Return what ``dumpsys power`` and ``settings get global low_power`` say."""
+    """Parse ``dumpsys power`` and ``settings get global low_power``."""
     awake = re.search(r"mWakefulness=(\w+)", text)
     setting = re.search(r"^\s*low_power=(\d)", text, re.MULTILINE)
     enabled = re.search(r"mLowPowerModeEnabled=(true|false)|\bmBatterySaverEnabled=(true|false)", text)
@@ -129,7 +129,7 @@ class Package:
 
 
 def parse_package(text: str, app_id: str) -> Package | None:
-    """Return what ``dumpsys package`` says of an app, None when it is not installed."""
+    """Parse what ``dumpsys package`` prints for an app; None if it is not installed."""
     start = re.search(rf"^\s*Package \[{re.escape(app_id)}\]", text, re.MULTILINE)
     if start is None:
         return None
@@ -140,26 +140,26 @@ def parse_package(text: str, app_id: str) -> Package | None:
 
 
 def parse_free_bytes(text: str) -> int | None:
-    """Return the free bytes that ``df -k`` says of the one file system that it was asked about.
+    """Return the free bytes that ``df -k`` reports for one file system.
 
-    A long device name may push the figures onto a line of their own.
+    ``df`` moves the figures to a new line after a long device name. The free space is the word before the percentage.
     """
     words = " ".join(text.splitlines()[1:]).split()
-    figures = [index for index, word in enumerate(words) if word.endswith("%") and index >= 3]
-    if not figures:
+    percentages = [index for index, word in enumerate(words) if word.endswith("%") and index >= 3]
+    if not percentages:
         return None
-    available = _number(words[figures[0] - 1])
+    available = _number(words[percentages[0] - 1])
     return round(available * 1024) if available is not None else None
 
 
 def parse_memory_bytes(text: str, field: str) -> int | None:
-    """Return a field of ``/proc/meminfo``, which is in kB."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    """Return a field of ``/proc/meminfo`` in bytes; the file gives it in kB."""
+    match = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
-    """Return the whole numbers that stand on lines of their own."""
+    """Return the numbers in a text of one number per line."""
     return tuple(int(line) for line in text.split() if line.isdecimal())
 
 

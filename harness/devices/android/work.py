@@ -1,4 +1,4 @@
-"""A launch as a phone is given it, and what runs it there: our app, or a program of the shell."""
+"""A launch on a phone, and the protocol of what runs it there: our app, or a benchmark program in the shell."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.wire import RunRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneWork:
-    """A request with its inputs, and a scratch folder of this computer for the answer.
+    """A request with its inputs, and a scratch folder on this computer for its outputs.
 
-    ``artifact`` is the file to load as this computer has it, None where an earlier session put it on the phone.
+    ``artifact`` is this computer's copy of the file to load; None if only an earlier session pushed it.
     """
 
     request: RunRequest
@@ -25,18 +25,18 @@ class PhoneWork:
     folder: Path
 
 
-# A launch that only has to be begun: all it takes is on the phone. It must be answered by the deadline.
+# A launch that is ready to start, with everything it needs on the phone. It must finish by the deadline.
 Launch = Callable[[Deadline], Execution]
 
 
 class Launcher(Protocol):
-    """What runs a model on one phone. All methods raise `PhoneError`."""
+    """Runs models on one phone. All methods raise `PhoneError`."""
 
     def prepare(self, mask: str | None) -> None:
-        """Check what can be checked before the first launch; ``mask`` is the affinity mask of all of them."""
+        """Check what can be checked before the first launch; ``mask`` is the affinity mask of every launch."""
 
     def make_ready(self, work: PhoneWork) -> Launch:
-        """Put everything on the phone that a launch takes, however long that lasts, and return the launch.
+        """Put everything that the launch needs on the phone, however long that takes, and return the launch.
 
-        Whatever becomes of the launch is a reply. Raises `DeviceError` for an artifact that is not on the phone.
+        Any outcome of the launch itself is a reply. Raises `DeviceError` for an artifact that is not on the phone.
         """

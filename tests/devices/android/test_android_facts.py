@@ -80,5 +80,5 @@ def test_libraries_for_smaller_pages_than_the_phones_are_a_condition(
 ) -> None:
     runner = RunnerInfo(kind="android-app", version="1", library_page_bytes=fit)
     condition = page_condition(replace(PHONE, page_bytes=pages), runner)
-    sentence = "the phone has pages of 16 KB, a library of the runner app is laid out for 4 KB"
+    sentence = "the phone has 16 KB pages, but a library of the runner app is aligned to 4 KB"
     assert (condition.summary if condition else None) == (sentence if applies else None)

@@ -20,7 +20,7 @@ from tests.vphone.server import Adb, AdbServer, adb_binary
 
 @pytest.fixture
 def stranger(request: pytest.FixtureRequest) -> Generator[Server]:
-    """Something that is no adb server; it says what the test asks for, and nothing when that is empty."""
+    """A server that is not adb: it sends the bytes the test gives it, or nothing if there are none."""
     said: bytes = request.param
     ending = threading.Event()
 
@@ -43,10 +43,10 @@ def stranger(request: pytest.FixtureRequest) -> Generator[Server]:
 @pytest.mark.parametrize(
     ("stranger", "words"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no adb server: it said b'HTTP'"),
-        (b"OKAYwhat", "where a length belongs (protocol fault)"),
-        (b"OKAY0004zzzz", "says its version is 'zzzz'"),
-        (b"OKAY0004", "ended while it was asked for 'host:version'"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not an adb server: it answered b'HTTP'"),
+        (b"OKAYwhat", "instead of a length (protocol fault)"),
+        (b"OKAY0004zzzz", "reports the version 'zzzz'"),
+        (b"OKAY0004", "ended during 'host:version'"),
         (b"FAIL0007no such", "refused 'host:version': no such"),
     ],
     indirect=["stranger"],

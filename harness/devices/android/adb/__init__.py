@@ -1,1 +1,1 @@
-"""A client of the adb server with a deadline on every call."""
+"""A client of the adb server, with a deadline on every call."""

@@ -1,8 +1,7 @@
-"""A phone at an adb server: commands with their exit codes, and files. Everything has a deadline that includes opening.
+"""A phone behind an adb server: commands with their exit codes, and files. Every deadline includes connecting.
 
-Commands go by the second version of the shell protocol (AOSP ``shell_protocol.h``): what a command prints and what it
-complains about come apart, and its exit code tells its end. A connection that ends without one is a loss, never a
-result.
+Commands use version 2 of the shell protocol (AOSP ``shell_protocol.h``), which separates standard output from standard
+error and ends with the exit code. A connection that closes without an exit code is a lost phone, never a result.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from harness.devices.android.advice import named, phone_error
 from harness.errors import PhoneTrouble
 
 SHELL_S = 20.0
-# A phone that takes no bytes for so long in the middle of a file hangs.
+# A phone that accepts no bytes for this long in the middle of a file has hung.
 IDLE_S = 20.0
-# A slow phone at USB 2 takes some megabytes a second; a bound is meant here, not an estimate.
-_LEAST_BYTES_PER_S = 2_000_000
+# A slow phone on USB 2 still takes some megabytes per second. This bounds a transfer; it does not estimate one.
+_MIN_BYTES_PER_S = 2_000_000
 _STDIN_PACKET = 16_384
 
 
@@ -37,7 +36,7 @@ class _Packet(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellResult:
-    """How a command on the phone ended, and what it printed."""
+    """The exit code of a command on the phone, and what it printed."""
 
     exit_code: int
     stdout: bytes
@@ -45,24 +44,24 @@ class ShellResult:
 
     @property
     def text(self) -> str:
-        """What it printed, as text."""
+        """Standard output as text."""
         return self.stdout.decode("utf-8", errors="replace")
 
     @property
     def complaint(self) -> str:
-        """What it complained about, as text, without the blanks around it."""
+        """Standard error as text, without surrounding white space."""
         return self.stderr.decode("utf-8", errors="replace").strip()
 
 
 class Cable:
-    """One phone. All methods raise `PhoneError`, whose trouble says what is wrong with the phone."""
+    """One phone. All methods raise `PhoneError`; its ``trouble`` says what is wrong with the phone."""
 
     def __init__(self, server: Server, serial: str) -> None:
         self.server, self.serial = server, serial
         self._features: frozenset[str] | None = None
 
     def features(self) -> frozenset[str]:
-        """Return what the phone's adb daemon can; asked once."""
+        """Return the features of the phone's adb daemon; asked once."""
         if self._features is None:
             with Link(self.server, within(SHELL_S), serial=self.serial, purpose="features") as link:
                 link.request(f"host-serial:{self.serial}:features")
@@ -70,7 +69,7 @@ class Cable:
         return self._features
 
     def run(self, command: str, *, stdin: bytes = b"", seconds: float = SHELL_S) -> ShellResult:
-        """Run a command of the phone's shell to its end; any exit code is an answer."""
+        """Run a command in the phone's shell until it ends. Any exit code is a valid result."""
         out: dict[_Packet, bytearray] = {_Packet.STDOUT: bytearray(), _Packet.STDERR: bytearray()}
         with self._shell(command, within(seconds)) as link:
             _feed(link, stdin)
@@ -84,51 +83,51 @@ class Cable:
                     out[kind] += data
 
     def check(self, command: str, *, stdin: bytes = b"", seconds: float = SHELL_S) -> str:
-        """Run a command that must succeed and return what it printed. Raises `PhoneError` for another exit code."""
-        done = self.run(command, stdin=stdin, seconds=seconds)
-        if done.exit_code:
-            what = f"{named(self.serial)} refused {_short(command)!r} with exit code {done.exit_code}"
-            said = done.complaint or done.text
-            raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=command, output=said)
-        return done.text
+        """Run a command and return its output. Raises `PhoneError` unless the exit code is 0."""
+        result = self.run(command, stdin=stdin, seconds=seconds)
+        if result.exit_code:
+            what = f"{named(self.serial)} refused {_short(command)!r} with exit code {result.exit_code}"
+            output = result.complaint or result.text
+            raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=command, output=output)
+        return result.text
 
     def start(self, command: str, *, seconds: float, idle_s: float) -> Link:
-        """Start a command whose `printed` output is followed; it must not be silent for longer than ``idle_s``.
+        """Start a command whose output is read with `printed`; it must not be silent for longer than ``idle_s``.
 
-        Closing the link, from any thread, ends the following, and a command that prints then ends too.
+        Closing the link from any thread stops the reading. The command ends when it next tries to print.
         """
         link = self._shell(command, within(seconds, idle_s=idle_s))
         _feed(link, b"")
         return link
 
     def push(self, source: Path, remote: str) -> None:
-        """Copy a file onto the phone under the name ``remote``, mode 0644; half a file may stay after an error."""
+        """Copy a file to ``remote`` on the phone, mode 0644. After an error a partial file may remain there."""
         deadline = within(_transfer_s(source.stat().st_size), idle_s=IDLE_S)
         v2 = "sendrecv_v2" in self.features()
         with self._sync(deadline, f"push {source.name}") as link:
             sync.send_file(link, source, remote, v2=v2)
 
     def pull(self, remote: str, target: Path) -> int:
-        """Copy a file from the phone and return its bytes; ``target`` may be left half when it fails."""
+        """Copy a file from the phone and return its size in bytes; ``target`` may be incomplete after an error."""
         features = self.features()
         with self._sync(within(SHELL_S), f"pull {remote}") as link:
             size = sync.file_size(link, remote, v2="stat_v2" in features)
             if size is None:
                 what = f"{named(self.serial)} has no file {remote!r}"
                 raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=link.purpose)
-            # Only now it is known how long the rest may take.
+            # The time limit depends on the size, which is only known now.
             link.deadline = within(_transfer_s(size), idle_s=IDLE_S)
             return sync.receive_file(link, remote, target, v2="sendrecv_v2" in features)
 
     def size(self, remote: str) -> int | None:
-        """Return the bytes of a file on the phone, None when there is none."""
+        """Return the size of a file on the phone in bytes, None if it does not exist."""
         v2 = "stat_v2" in self.features()
         with self._sync(within(SHELL_S), f"stat {remote}") as link:
             return sync.file_size(link, remote, v2=v2)
 
     def _shell(self, command: str, deadline: Deadline) -> Link:
         if "shell_v2" not in self.features():
-            what = f"{named(self.serial)} cannot tell how a command ended: its system is older than Android 7"
+            what = f"{named(self.serial)} does not report exit codes: its system is older than Android 7"
             raise phone_error(PhoneTrouble.TOO_OLD, what, serial=self.serial)
         return open_service(self.server, self.serial, f"shell,v2,raw:{command}", deadline, purpose=_short(command))
 
@@ -137,7 +136,7 @@ class Cable:
 
 
 def printed(link: Link) -> Iterator[bytes]:
-    """Yield what a command started by `Cable.start` prints, as it comes, to its end. Raises `PhoneError`."""
+    """Yield what a command started by `Cable.start` prints, as it arrives, until it ends. Raises `PhoneError`."""
     while True:
         kind, data = _next_packet(link)
         if kind is _Packet.EXIT:
@@ -147,7 +146,7 @@ def printed(link: Link) -> Iterator[bytes]:
 
 
 def _feed(link: Link, stdin: bytes) -> None:
-    """Send standard input and its end; without the end a command that reads would wait for ever."""
+    """Send standard input, then close it: a command that reads its input would otherwise wait forever."""
     for start in range(0, len(stdin), _STDIN_PACKET):
         part = stdin[start : start + _STDIN_PACKET]
         link.send(struct.pack("<BI", _Packet.STDIN, len(part)) + part)
@@ -161,10 +160,10 @@ def _next_packet(link: Link) -> tuple[_Packet | None, bytes]:
 
 
 def _transfer_s(size: int) -> float:
-    return 30 + size / _LEAST_BYTES_PER_S
+    return 30 + size / _MIN_BYTES_PER_S
 
 
 def _short(command: str) -> str:
-    """The beginning of a command, as an error names it."""
+    """Return the beginning of a command, for an error message."""
     first = command.strip().splitlines()[0] if command.strip() else ""
     return first if len(first) <= 60 else f"{first[:60]}…"

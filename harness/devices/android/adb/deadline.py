@@ -1,4 +1,4 @@
-"""One deadline for a whole call to a phone, from opening the connection to the last byte."""
+"""A deadline for a whole call to a phone, from opening the connection to the last byte."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """A moment of the monotonic clock by which a call must have ended, ``seconds`` after it began.
+    """The time on the monotonic clock by which a call must end, ``seconds`` after it began.
 
-    ``idle_s``: how long a single wait within the call may take, for calls that are long and never silent.
+    ``idle_s`` also limits each single wait within the call, for long calls that should never be silent.
     """
 
     seconds: float
@@ -18,11 +18,11 @@ class Deadline:
     idle_s: float | None = None
 
     def wait_s(self) -> float:
-        """Return how long the next wait may take, in seconds. Raises `TimeoutError` when there is no time left."""
-        left = self.ends_at - time.monotonic()
-        if left <= 0:
+        """Return how long the next wait may take, in seconds. Raises `TimeoutError` when no time is left."""
+        left_s = self.ends_at - time.monotonic()
+        if left_s <= 0:
             raise TimeoutError
-        return left if self.idle_s is None else min(left, self.idle_s)
+        return left_s if self.idle_s is None else min(left_s, self.idle_s)
 
 
 def within(seconds: float, *, idle_s: float | None = None) -> Deadline:

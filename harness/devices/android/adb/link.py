@@ -1,8 +1,8 @@
-"""One connection to the adb server: requests, answers, bytes; nothing of it waits past its deadline.
+"""One connection to the adb server: requests, answers and raw bytes. No operation waits past its deadline.
 
-The protocol is that of AOSP's ``packages/modules/adb/docs/dev/services.md``: a request is four hexadecimal digits of
-length and a service name, the answer ``OKAY`` or ``FAIL`` with a reason. The one decision: a client of our own, because
-those around it lose what matters here (the reason of a refusal, a connection that died, a wait without an end).
+The protocol is described in AOSP's ``packages/modules/adb/docs/dev/services.md``. A request is its length in four
+hexadecimal digits, followed by the name of a service; the answer is ``OKAY``, or ``FAIL`` with a reason. phonebench has
+its own client because existing ones drop the reason of a refusal, do not notice a dead connection, or wait forever.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from harness.errors import PhoneError, PhoneTrouble
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """Where the adb server listens."""
+    """The address of an adb server."""
 
     host: str = "127.0.0.1"
     port: int = 5037
 
 
 class Link:
-    """A connection, to be entered by ``with``; ``serial`` and ``purpose`` are what its errors speak of.
+    """A connection, used as a context manager. ``serial`` and ``purpose`` appear in its errors.
 
-    ``deadline`` may be set anew for what is asked next.
-
-    All methods raise `PhoneError`: ``hung`` past the deadline, ``gone`` when the other side closes, ``no-server``.
+    ``deadline`` may be replaced before the next request. All methods raise `PhoneError`: ``hung`` past the deadline,
+    ``gone`` when the other side closes the connection, ``no-server`` when no adb server answers.
     """
 
     def __init__(self, server: Server, deadline: Deadline, *, serial: str = "", purpose: str = "") -> None:
@@ -56,30 +55,30 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """End the connection; what waits on it in another thread ends with ``gone``."""
-        # Shutting down first wakes a thread that is waiting in recv, which closing alone does not.
+        """Close the connection. A thread that waits on it gets ``gone``."""
+        # Shutting down wakes a thread that waits in recv; closing alone does not.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def request(self, service: str) -> None:
-        """Ask for a service. Raises `PhoneError` with the server's own reason when it refuses."""
+        """Request a service. Raises `PhoneError` with the server's reason if it refuses."""
         data = service.encode()
         self.send(f"{len(data):04x}".encode() + data)
         status = self.receive(4)
         if status == b"FAIL":
             raise refusal(self.text(), serial=self.serial, purpose=self.purpose)
         if status != b"OKAY":
-            what = f"what answers at {self._server.host}:{self._server.port} is no adb server: it said {status!r}"
+            what = f"{self._server.host}:{self._server.port} is not an adb server: it answered {status!r}"
             raise phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose)
 
     def text(self) -> str:
-        """Return a text that comes with its length before it."""
+        """Receive a text that is preceded by its length."""
         digits = self.receive(4)
         try:
             length = int(digits, 16)
         except ValueError as error:
-            what = f"the adb server said {digits!r} where a length belongs (protocol fault)"
+            what = f"the adb server sent {digits!r} instead of a length (protocol fault)"
             raise phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose) from error
         return self.receive(length).decode("utf-8", errors="replace")
 
@@ -94,7 +93,7 @@ class Link:
             raise self._gone(str(error)) from error
 
     def receive(self, count: int) -> bytes:
-        """Return exactly ``count`` bytes."""
+        """Receive exactly ``count`` bytes."""
         data = bytearray(count)
         self.receive_into(memoryview(data))
         return bytes(data)
@@ -106,7 +105,7 @@ class Link:
             filled += self.receive_some(view[filled:])
 
     def receive_some(self, view: memoryview) -> int:
-        """Put into ``view`` what has come, and wait for it when nothing has; return the number of bytes."""
+        """Receive at least one byte into ``view``, waiting if necessary, and return the number of bytes."""
         try:
             self._socket.settimeout(self.deadline.wait_s())
             _acknowledge(self._socket)
@@ -121,38 +120,38 @@ class Link:
         return count
 
     def has_answer(self) -> bool:
-        """Return whether something can be read now: what a phone says while we are still sending is a refusal."""
+        """Return whether data can be read now. A phone that answers while we still send is refusing the transfer."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def _hung(self) -> PhoneError:
-        whose = named(self.serial) if self.serial else "the adb server"
+        who = named(self.serial) if self.serial else "the adb server"
         limit = self.deadline.seconds if self.deadline.idle_s is None else self.deadline.idle_s
-        what = f"{whose} gave no answer to {self.purpose!r} within {limit:g} s"
+        what = f"{who} gave no answer to {self.purpose!r} within {limit:g} s"
         return phone_error(PhoneTrouble.HUNG, what, serial=self.serial, command=self.purpose)
 
     def _gone(self, why: str) -> PhoneError:
         if not self.serial:
-            what = f"the adb server ended while it was asked for {self.purpose!r}"
+            what = f"the adb server ended during {self.purpose!r}"
             return phone_error(PhoneTrouble.NO_SERVER, what, command=self.purpose, output=why)
         what = f"{named(self.serial)} went away during {self.purpose!r}"
         return phone_error(PhoneTrouble.GONE, what, serial=self.serial, command=self.purpose, output=why)
 
 
 def _acknowledge(connection: socket.socket) -> None:
-    """Have the kernel acknowledge at once what was read.
+    """Make the kernel acknowledge received data at once.
 
-    The adb server leaves Nagle's algorithm on: the end of a file, a few bytes, stays with it until what went before is
-    acknowledged, which a kernel puts off for 40 ms when its program sends nothing.
+    The adb server leaves Nagle's algorithm on, so it holds back the last few bytes of a file until the data before them
+    is acknowledged. A kernel delays that acknowledgement by 40 ms while its program sends nothing.
     """
     if sys.platform == "linux":
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-# What the servers 29 and 36 say, by what it means. The first that fits counts.
+# The refusals of adb servers 29 and 36, and what they mean. The first match counts.
 _REFUSALS: tuple[tuple[str, PhoneTrouble, str], ...] = (
     (r"unauthorized", PhoneTrouble.UNAUTHORISED, "does not allow this computer to debug it"),
-    (r"authorizing", PhoneTrouble.UNAUTHORISED, "is still being asked whether this computer may debug it"),
-    (r"no permissions|insufficient permissions", PhoneTrouble.NO_RIGHTS, "may not be opened by this user"),
+    (r"authorizing", PhoneTrouble.UNAUTHORISED, "has not yet answered whether this computer may debug it"),
+    (r"no permissions|insufficient permissions", PhoneTrouble.NO_RIGHTS, "cannot be opened by this user"),
     (r"offline|connecting", PhoneTrouble.OFFLINE, "is offline"),
     (r"not found|no devices|unknown host service|unknown device", PhoneTrouble.GONE, "is not connected"),
     (r"closed|terminated", PhoneTrouble.GONE, "closed the connection"),
@@ -160,17 +159,17 @@ _REFUSALS: tuple[tuple[str, PhoneTrouble, str], ...] = (
 
 
 def refusal(reason: str, *, serial: str, purpose: str) -> PhoneError:
-    """Return the error of a request that the adb server refused with ``reason``."""
+    """Return the error for a request that the adb server refused with ``reason``."""
     for pattern, trouble, words in _REFUSALS:
         if serial and re.search(pattern, reason, re.IGNORECASE):
             return phone_error(trouble, f"{named(serial)} {words}", serial=serial, command=purpose, output=reason)
-    whose = named(serial) if serial else "the adb server"
-    what = f"{whose} refused {purpose!r}: {reason.strip() or 'without a reason'}"
+    who = named(serial) if serial else "the adb server"
+    what = f"{who} refused {purpose!r}: {reason.strip() or 'no reason given'}"
     return phone_error(PhoneTrouble.REFUSED, what, serial=serial, command=purpose, output=reason)
 
 
 def open_service(server: Server, serial: str, service: str, deadline: Deadline, *, purpose: str) -> Link:
-    """Connect to a service of a phone; opening counts against ``deadline``. Raises `PhoneError`."""
+    """Connect to a service on a phone; opening counts against ``deadline``. Raises `PhoneError`."""
     link = Link(server, deadline, serial=serial, purpose=purpose)
     try:
         link.request(f"host:transport:{serial}")

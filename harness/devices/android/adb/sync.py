@@ -1,7 +1,7 @@
-"""Files over adb's sync service, in its second version with sizes of 64 bits, or the first where a phone has no other.
+"""Files over adb's sync service: version 2 with 64-bit sizes, or version 1 on phones that have nothing newer.
 
-Laid down in AOSP's ``file_sync_protocol.h``. A phone says why it refuses a file in the middle of it; that reason is
-read and told, because "no space" and "no right" need different actions.
+The protocol is defined in AOSP's ``file_sync_protocol.h``. A phone may refuse a file in the middle of a transfer. Its
+reason is read and reported, because "no space" and "no permission" call for different actions.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from harness.devices.android.adb.link import Link
 from harness.devices.android.advice import named, phone_error
 from harness.errors import PhoneError, PhoneTrouble
 
-# The most that the protocol allows in one DATA record.
+# The maximum that the protocol allows in one DATA record.
 CHUNK_BYTES = 65_536
-# Several records go to the socket at once: one system call a megabyte instead of sixteen.
+# Records are sent in batches: one system call per megabyte instead of sixteen.
 _BATCH = 16
 _READ_BYTES = 1 << 20
-# So many go to the disk at once, well below the 1024 that systems allow; only tiny records make more.
+# Buffers per writev call, well below the usual IOV_MAX of 1024; only tiny records reach it.
 _PIECES = 256
 _HEAD = struct.Struct("<4sI")
 _MODE = stat.S_IFREG | 0o644
@@ -30,7 +30,7 @@ _ENOENT = 2
 
 
 def send_file(link: Link, source: Path, remote: str, *, v2: bool) -> None:
-    """Send ``source`` as ``remote``. Raises `PhoneError` with the phone's reason, ``full`` when it has no space."""
+    """Send ``source`` as ``remote``. Raises `PhoneError` with the phone's reason; ``full`` if it has no space."""
     if v2:
         _request(link, b"SND2", remote)
         link.send(struct.pack("<4sII", b"SND2", _MODE, 0))
@@ -40,18 +40,18 @@ def send_file(link: Link, source: Path, remote: str, *, v2: bool) -> None:
         _send_content(link, source)
         link.send(struct.pack("<4sI", b"DONE", int(source.stat().st_mtime) & 0xFFFF_FFFF))
     except PhoneError as error:
-        # A phone that refuses may close at once; what it said before that is worth more than that it closed.
+        # A phone that refuses may close the connection at once. The reason it sent before that explains more.
         if error.trouble is not PhoneTrouble.GONE or not link.has_answer():
             raise
     _read_status(link, remote)
 
 
 def receive_file(link: Link, remote: str, target: Path, *, v2: bool) -> int:
-    """Write the phone's ``remote`` into ``target`` and return its bytes. Raises `PhoneError`."""
+    """Write the phone's ``remote`` into ``target`` and return its size in bytes. Raises `PhoneError`."""
     _request(link, b"RCV2" if v2 else b"RECV", remote)
     if v2:
         link.send(struct.pack("<4sI", b"RCV2", 0))
-    # Cutting an old file to nothing has ext4 send the new content to the disk before it is closed.
+    # Truncating an existing file makes ext4 flush the new content to disk on close, which takes long.
     if target.is_file():
         target.unlink()
     with target.open("wb", buffering=0) as file:
@@ -59,7 +59,7 @@ def receive_file(link: Link, remote: str, target: Path, *, v2: bool) -> int:
 
 
 def _content(link: Link, remote: str) -> Iterator[list[memoryview]]:
-    """Yield the content of DATA records up to DONE: the pieces that one read has brought, good until the next."""
+    """Yield the content of DATA records up to DONE: the pieces of one read, valid until the next."""
     buffer = memoryview(bytearray(_READ_BYTES))
     end = left = 0
     while True:
@@ -78,24 +78,24 @@ def _content(link: Link, remote: str) -> Iterator[list[memoryview]]:
             pieces.append(buffer[start : min(end, start + left)])
             start, left = start + len(pieces[-1]), left - len(pieces[-1])
         yield pieces
-        # Less than a head is left over.
+        # What is left is shorter than a record's head; it moves to the front for the next read.
         rest = bytes(buffer[start:end])
         buffer[: len(rest)], end = rest, len(rest)
 
 
 def _write(file: int, pieces: list[memoryview]) -> int:
-    """Write all pieces, by few calls, and return their bytes. Raises `OSError`."""
+    """Write all pieces in few calls and return their size in bytes. Raises `OSError`."""
     for first in range(0, len(pieces), _PIECES):
-        some = pieces[first : first + _PIECES]
-        written = os.writev(file, some)
-        # A disk that is nearly full takes a part; the next call raises what is wrong with it.
-        while written < sum(map(len, some)):
-            written += os.write(file, b"".join(some)[written:])
+        batch = pieces[first : first + _PIECES]
+        written = os.writev(file, batch)
+        # A disk that is nearly full accepts a part; the next call then raises the error.
+        while written < sum(map(len, batch)):
+            written += os.write(file, b"".join(batch)[written:])
     return sum(map(len, pieces))
 
 
 def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
-    """Return the bytes of ``remote``, None when there is no such file. The first version counts modulo 2**32."""
+    """Return the size of ``remote`` in bytes, None if it does not exist. Version 1 reports it modulo 2**32."""
     _request(link, b"STA2" if v2 else b"STAT", remote)
     if not v2:
         mode, size, _ = struct.unpack("<4x3I", link.receive(16))
@@ -106,13 +106,13 @@ def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
     if error == _ENOENT:
         return None
     if error:
-        what = f"{named(link.serial)} cannot look at {remote!r} (errno {error})"
+        what = f"{named(link.serial)} cannot stat {remote!r} (errno {error})"
         raise phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
     return int(size)
 
 
 def _send_content(link: Link, source: Path) -> None:
-    """Send the content in DATA records, looking for a refusal between batches."""
+    """Send the content in DATA records, and stop as soon as the phone refuses."""
     step = CHUNK_BYTES + 8
     buffer = bytearray(step * _BATCH)
     view = memoryview(buffer)
@@ -126,7 +126,7 @@ def _send_content(link: Link, source: Path) -> None:
                     break
                 struct.pack_into("<4sI", buffer, start, b"DATA", count)
                 filled = start + 8 + count
-                # A short read ends the batch: the records behind it would not follow on each other.
+                # A short record ends the batch: the next one would leave a gap behind it in the buffer.
                 if count < CHUNK_BYTES:
                     break
             if not filled:
@@ -148,13 +148,13 @@ def _read_status(link: Link, remote: str) -> None:
 
 
 def _failed(link: Link, kind: bytes, length: int, remote: str, *, ahead: bytes = b"") -> PhoneError:
-    """What the phone said; ``ahead``: what of it was read already."""
+    """Return the error for a FAIL record; ``ahead`` is the part of its reason that has been read already."""
     if kind != b"FAIL" or length > CHUNK_BYTES:
-        what = f"{named(link.serial)} answered {kind!r} in the middle of {remote!r}: the transfer is out of step"
+        what = f"{named(link.serial)} answered {kind!r} while transferring {remote!r} (protocol fault)"
         return phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
-    said = ahead[:length] + link.receive(max(0, length - len(ahead)))
-    reason = said.decode("utf-8", errors="replace")
+    data = ahead[:length] + link.receive(max(0, length - len(ahead)))
+    reason = data.decode("utf-8", errors="replace")
     full = any(word in reason.lower() for word in _NO_SPACE)
     trouble = PhoneTrouble.FULL if full else PhoneTrouble.REFUSED
-    what = f"{named(link.serial)} did not take or give {remote!r}: {reason}"
+    what = f"{named(link.serial)} refused the transfer of {remote!r}: {reason}"
     return phone_error(trouble, what, serial=link.serial, command=link.purpose, output=reason)
