@@ -44,9 +44,9 @@ def open_device(key: str, settings: PhoneSettings | None = None) -> AbstractCont
     ``settings`` default to those of a device as it is. Raises as `kind_of` does, and `DeviceError` on entry when the
     device is missing or unfit.
     """
-    from harness.spec.phone_settings import AS_IT_IS
+    from harness.spec.phone_settings import DEFAULT_SETTINGS
 
-    return kind_of(key).open(key, settings or AS_IT_IS)
+    return kind_of(key).open(key, settings or DEFAULT_SETTINGS)
 
 
 def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:

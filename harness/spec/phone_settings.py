@@ -1,4 +1,4 @@
-"""How a phone is set while it is measured: its clocks, the cores that the model may use, and what runs the model."""
+"""The settings of a phone during measurement: its clocks, the cores for the model, and what runs the model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from harness.wire import Format
 
 
 class Clocks(StrEnum):
-    """Who chooses the clocks: the system as for everybody, or Android's mode for benchmarks, bounded to what lasts."""
+    """``default`` leaves the clocks to the system; ``fixed`` uses Android's fixed-performance mode for benchmarks.
+
+    That mode limits the clocks to what the phone can sustain.
+    """
 
     DEFAULT = "default"
     FIXED = "fixed"
 
 
 class Cores(StrEnum):
-    """Which cores the model may use: all that the system offers, all but the slowest cluster, or the slowest alone."""
+    """The cores for the model: all of them, all but the slowest cluster, or only the slowest cluster."""
 
     ANY = "any"
     BIG = "big"
@@ -27,7 +30,7 @@ class Cores(StrEnum):
 
 
 class PhoneRunner(StrEnum):
-    """What runs the model: our app in front, or a runtime's own benchmark program in the phone's shell."""
+    """What runs the model: our app in the foreground, or a runtime's own benchmark program in the phone's shell."""
 
     APP = "app"
     SHELL = "shell"
@@ -35,7 +38,7 @@ class PhoneRunner(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """A benchmark program of a runtime, on this computer, and the format of the files that it runs."""
+    """A runtime's benchmark program on this computer, and the format of the files it runs."""
 
     format: Format
     path: Path
@@ -43,7 +46,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneSettings:
-    """What was asked for; figures of unlike settings are not compared. ``binaries`` are for the shell runner."""
+    """The requested settings; results with different ones are not compared. ``binaries`` are for the shell runner."""
 
     clocks: Clocks = Clocks.DEFAULT
     cores: Cores = Cores.ANY
@@ -51,11 +54,11 @@ class PhoneSettings:
     binaries: tuple[Binary, ...] = ()
 
     def binary(self, format_: Format) -> Binary | None:
-        """Return the program for files of ``format_``, None where none was given."""
+        """Return the program for files of ``format_``, None if none was given."""
         return next((binary for binary in self.binaries if binary.format is format_), None)
 
     def changed(self) -> tuple[str, ...]:
-        """Return the spec keys whose value is not the default: of ``clocks``, ``cores``, ``runner`` and ``binary``."""
+        """Return the spec keys with a value other than the default: ``clocks``, ``cores``, ``runner``, ``binary``."""
         changes = {
             "clocks": self.clocks is not Clocks.DEFAULT,
             "cores": self.cores is not Cores.ANY,
@@ -65,28 +68,30 @@ class PhoneSettings:
         return tuple(name for name, changed in changes.items() if changed)
 
 
-AS_IT_IS = PhoneSettings()
+DEFAULT_SETTINGS = PhoneSettings()
 
 
-def read_binaries(given: tuple[str, ...]) -> tuple[Binary, ...]:
-    """Return the programs that ``PATH`` or ``FORMAT=PATH`` name; nothing is opened.
+def read_binaries(texts: tuple[str, ...]) -> tuple[Binary, ...]:
+    """Return the programs given as ``PATH`` or ``FORMAT=PATH``; no file is opened.
 
-    Raises `UsageError` for a name that does not tell what the program is, and for two programs of one format.
+    Raises `UsageError` if the format does not follow from a program's name, and for two programs of one format.
     """
-    found = tuple(_binary(text) for text in given)
-    for binary in found:
-        same = [other.path for other in found if other.format is binary.format]
-        if len(same) > 1:
-            msg = f"there are two programs for {binary.format.value}, {str(same[0])!r} and {str(same[1])!r}: name one"
+    binaries = tuple(_binary(text) for text in texts)
+    for binary in binaries:
+        paths = [other.path for other in binaries if other.format is binary.format]
+        if len(paths) > 1:
+            msg = (
+                f"two programs for {binary.format.value} were given, {str(paths[0])!r} and {str(paths[1])!r}: give one"
+            )
             raise UsageError(msg)
-    return found
+    return binaries
 
 
 def check_binaries(settings: PhoneSettings) -> None:
-    """Raise `UsageError` for a program that is not there."""
+    """Raise `UsageError` if a program's file does not exist."""
     for binary in settings.binaries:
         if not binary.path.is_file():
-            msg = f"there is no program {str(binary.path)!r} for {binary.format.value}: check the path after --binary"
+            msg = f"there is no program {str(binary.path)!r} for {binary.format.value}: check the path of --binary"
             raise UsageError(msg)
 
 
@@ -97,9 +102,9 @@ def _binary(text: str) -> Binary:
     if equals and head in formats:
         return Binary(format=formats[head], path=Path(rest).expanduser())
     path = Path(text).expanduser()
-    known = next((format_ for name, format_ in programs.items() if name in path.name), None)
-    if known is None:
-        shown = ", ".join(f"{format_.value}={name}" for name, format_ in programs.items())
-        msg = f"the name of the program {text!r} does not tell what it runs: write FORMAT=PATH, as {shown}"
+    format_ = next((format_ for name, format_ in programs.items() if name in path.name), None)
+    if format_ is None:
+        examples = ", ".join(f"{format_.value}={name}" for name, format_ in programs.items())
+        msg = f"the name of program {text!r} does not say which format it runs: write FORMAT=PATH, such as {examples}"
         raise UsageError(msg)
-    return Binary(format=known, path=path)
+    return Binary(format=format_, path=path)

@@ -265,8 +265,14 @@ def test_the_programs_of_the_shell_runner_tell_their_formats_by_their_names_or_a
     [
         ({"runner": "shell"}, r"runs a runtime's own benchmark program: name it, as --binary benchmark_model"),
         ({"binary": "benchmark_model"}, r"is for the shell runner: add --runner shell"),
-        ({"runner": "shell", "binary": "perf_test"}, r"'perf_test' does not tell what it runs: write FORMAT=PATH"),
-        ({"runner": "shell", "binary": ["benchmark_model", "tflite=x"]}, r"two programs for tflite, .* name one"),
+        (
+            {"runner": "shell", "binary": "perf_test"},
+            r"'perf_test' does not say which format it runs: write FORMAT=PATH",
+        ),
+        (
+            {"runner": "shell", "binary": ["benchmark_model", "tflite=x"]},
+            r"two programs for tflite were given, .* give one",
+        ),
         (
             {"runner": "shell", "binary": "benchmark_model", "profile": "mlperf"},
             r"no profile 'mlperf', which needs single",

@@ -33,7 +33,7 @@ from harness.devices.kind import name_in
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
-from harness.spec.phone_settings import AS_IT_IS, PhoneRunner, PhoneSettings
+from harness.spec.phone_settings import DEFAULT_SETTINGS, PhoneRunner, PhoneSettings
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import RunRequest
 
@@ -47,7 +47,7 @@ LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore], Launcher]] = {
 
 
 @contextlib.contextmanager
-def open_android(key: str = "android", settings: PhoneSettings = AS_IT_IS) -> Iterator[AndroidPhone]:
+def open_android(key: str = "android", settings: PhoneSettings = DEFAULT_SETTINGS) -> Iterator[AndroidPhone]:
     """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` if it cannot be used."""
     serial = name_in(key) or ""
     if serial == ALL:

@@ -112,7 +112,7 @@ def test_without_an_apk_the_app_that_is_there_is_taken_when_it_is_of_this_versio
 def test_without_an_apk_an_app_of_another_version_is_not_taken(cable: Cable, store: PhoneStore, apks: ApkMaker) -> None:
     old = tiny(apks, ApkPlan(version_name=OLD))
     apps(cable, store, old).ensure("onnxruntime")
-    with pytest.raises(PhoneError, match=r"of version 0\.0\.1\+0123456789ab, this is"):
+    with pytest.raises(PhoneError, match=r"0\.0\.1\+0123456789ab, but phonebench is"):
         Apps(cable, store, no_apks).ensure("onnxruntime")
 
 
@@ -126,7 +126,7 @@ def test_without_an_apk_an_app_of_another_version_is_not_taken(cable: Cable, sto
         ("Failure [INSTALL_PARSE_FAILED_NO_CERTIFICATES]", "sign the APK"),
         ("Failure [INSTALL_PARSE_FAILED_NOT_APK]", "build the APK again"),
         ("Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE]", f"adb uninstall {APP}"),
-        ("something else", "see the phone's screen"),
+        ("something else", "check the phone's screen"),
     ],
 )
 def test_each_code_of_the_installer_has_its_advice(said: str, advice: str) -> None:

@@ -200,13 +200,13 @@ def test_a_program_for_another_processor_is_refused_before_anything_runs(cable: 
     program.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00")
     settings = PhoneSettings(runner=PhoneRunner.SHELL, binaries=read_binaries((str(program),)))
     with (
-        pytest.raises(DeviceError, match=r"is for arm64-v8a, phone '.*' runs x86_64 or x86: take the program for that"),
+        pytest.raises(DeviceError, match=r"is for arm64-v8a, but phone '.*' runs x86_64 or x86: give a build for that"),
         open_phone(cable, key="android", options=PhoneOptions(settings=settings)),
     ):
         pass
     program.write_bytes(b"PK\x03\x04" + bytes(30))
     with (
-        pytest.raises(DeviceError, match="take the one for Android, not its APK"),
+        pytest.raises(DeviceError, match="give the executable for Android, not its APK"),
         open_phone(cable, key="android", options=PhoneOptions(settings=settings)),
     ):
         pass

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.devices.android.shell.shelljob import Said
-from harness.devices.android.shell.shellreply import read_said
+from harness.devices.android.shell.shelljob import ToolOutput
+from harness.devices.android.shell.shellreply import read_output
 from harness.devices.android.shell.tools.executor_runner import FIRST_CALLS, MOST_CALLS, split_calls
 from harness.devices.android.shell.tools.registry import TOOLS
 from harness.devices.android.shell.tools.tool import ToolJob
@@ -82,7 +82,7 @@ def test_what_a_delegate_leaves_runs_on_the_plain_kernels_as_in_the_app(delegate
 
 
 def test_benchmark_model_tells_a_summary() -> None:
-    told = read_said(LITERT, Said(exit_code=0, text=WHOLE), JOB)
+    told = read_output(LITERT, ToolOutput(exit_code=0, text=WHOLE), JOB)
     assert told.latency is not None
     assert told.latency.told is not None
     assert told.latency.first_ns == 3_512_391_000
@@ -97,7 +97,7 @@ def test_benchmark_model_tells_a_summary() -> None:
 @pytest.mark.parametrize("percentiles", ["", " p5=20 median=20 p95=20"])
 def test_calls_that_all_took_as_long_are_told_by_one_time(percentiles: str) -> None:
     text = WHOLE.replace("count=50 first=2990275", f"count=50 (all same) curr=20{percentiles}\nfirst=2990275")
-    told = read_said(LITERT, Said(exit_code=0, text=text), JOB)
+    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), JOB)
     assert told.latency is not None
     assert told.latency.told is not None
     assert (told.latency.told.calls, told.latency.told.median_ns, told.latency.told.p95_ns) == (50, 20_000, 20_000)
@@ -109,10 +109,12 @@ def test_a_program_is_known_for_its_format_by_the_name_that_it_has() -> None:
 
 
 def test_a_program_too_old_for_a_median_says_so() -> None:
-    told = read_said(LITERT, Said(exit_code=0, text=WHOLE.replace(" p5=2730000 median=2950000 p95=3100000", "")), JOB)
+    told = read_output(
+        LITERT, ToolOutput(exit_code=0, text=WHOLE.replace(" p5=2730000 median=2950000 p95=3100000", "")), JOB
+    )
     assert told.status is ReplyStatus.UNSUPPORTED
     assert told.failure is not None
-    assert told.failure.message == "this benchmark_model tells a mean and no median: use a newer one"
+    assert told.failure.message == "this benchmark_model prints a mean but no median: use a newer one"
 
 
 @pytest.mark.parametrize(
@@ -126,13 +128,13 @@ def test_a_program_too_old_for_a_median_says_so() -> None:
 )  # fmt: skip
 def test_what_ran_is_what_the_program_says(line: str, used: str, partitions: int | None) -> None:
     text = WHOLE.replace(WHOLE.splitlines()[1], line)
-    told = read_said(LITERT, Said(exit_code=0, text=text), replace(JOB, delegate=Delegate.GPU))
+    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.GPU))
     assert (told.delegate_used, told.partitions) == (used, partitions)
 
 
 def test_a_delegate_that_is_not_in_the_program_is_a_hole_and_not_the_cpu() -> None:
     text = WHOLE.replace(WHOLE.splitlines()[1], "Unconsumed cmdline flags: --use_nnapi=true")
-    told = read_said(LITERT, Said(exit_code=0, text=text), replace(JOB, delegate=Delegate.NNAPI))
+    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.NNAPI))
     assert told.status is ReplyStatus.UNSUPPORTED
     assert told.failure is not None
     assert told.failure.kind is FailureKind.DELEGATE
@@ -150,7 +152,7 @@ def test_a_delegate_that_is_not_in_the_program_is_a_hole_and_not_the_cpu() -> No
     ],
 )
 def test_a_program_that_failed_is_explained_by_its_words(text: str, kind: FailureKind, status: ReplyStatus) -> None:
-    told = read_said(LITERT, Said(exit_code=1, text=text), JOB)
+    told = read_output(LITERT, ToolOutput(exit_code=1, text=text), JOB)
     assert told.failure is not None
     assert (told.status, told.failure.kind) == (status, kind)
     assert told.failure.detail == text
@@ -160,14 +162,14 @@ def test_a_program_that_failed_is_explained_by_its_words(text: str, kind: Failur
     ("code", "kind"), [(137, FailureKind.OOM), (139, FailureKind.CRASH), (None, FailureKind.CRASH)]
 )
 def test_a_signal_is_a_crash_and_a_kill_is_want_of_memory(code: int | None, kind: FailureKind) -> None:
-    told = read_said(EXECUTORCH, Said(exit_code=code, text=""), JOB)
+    told = read_output(EXECUTORCH, ToolOutput(exit_code=code, text=""), JOB)
     assert told.failure is not None
     assert told.failure.kind is kind
 
 
 def test_executor_runner_tells_every_call() -> None:
     asked = replace(JOB, latency=replace(LATENCY, warmup=WarmupPass(min_calls=1, min_ns=0)))
-    told = read_said(EXECUTORCH, Said(exit_code=0, text=REAL_RUN), asked)
+    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), asked)
     assert told.latency is not None
     assert told.latency.first_ns == 100_149
     assert told.latency.warmup_ns == (100_029,)
@@ -176,20 +178,20 @@ def test_executor_runner_tells_every_call() -> None:
 
 
 def test_lines_that_the_log_lost_are_no_calls_that_were_not_made() -> None:
-    told = read_said(EXECUTORCH, Said(exit_code=0, text=REAL_RUN.replace("Iteration 3", "")), JOB)
+    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN.replace("Iteration 3", "")), JOB)
     assert told.failure is not None
-    assert told.failure.message == "the phone's log has the times of 4 calls, 5 were made: 1 lines were lost"
+    assert told.failure.message == "the phone's log has the times of 4 out of 5 calls: 1 lines were lost"
 
 
 @pytest.mark.parametrize(
     ("text", "status", "words"),
     [
-        ("Model executed successfully 5 time(s) in 1 ms.", ReplyStatus.UNSUPPORTED, "of ExecuTorch 1.3 or later"),
+        ("Model executed successfully 5 time(s) in 1 ms.", ReplyStatus.UNSUPPORTED, "from ExecuTorch 1.3 or later"),
         ("", ReplyStatus.FAILED, "EXECUTORCH_ENABLE_LOGGING=ON"),
     ],
 )
 def test_a_program_without_times_says_which_to_build(text: str, status: ReplyStatus, words: str) -> None:
-    told = read_said(EXECUTORCH, Said(exit_code=0, text=text), JOB)
+    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=text), JOB)
     assert told.status is status
     assert told.failure is not None
     assert words in told.failure.message
@@ -206,7 +208,7 @@ def test_a_program_without_times_says_which_to_build(text: str, status: ReplySta
     ],
 )  # fmt: skip
 def test_executor_runner_is_explained_before_its_signal_is(text: str, kind: FailureKind, status: ReplyStatus) -> None:
-    told = read_said(EXECUTORCH, Said(exit_code=134, text=text), JOB)
+    told = read_output(EXECUTORCH, ToolOutput(exit_code=134, text=text), JOB)
     assert told.failure is not None
     assert (told.status, told.failure.kind) == (status, kind)
 
@@ -217,7 +219,7 @@ def test_executor_runner_is_explained_before_its_signal_is(text: str, kind: Fail
 )
 def test_so_many_calls_are_asked_for_that_the_minima_are_met_within_the_cap(each_ms: float, calls: int) -> None:
     each_ns = round(each_ms * 1e6)
-    first = read_said(EXECUTORCH, Said(exit_code=0, text=REAL_RUN), JOB)
+    first = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), JOB)
     assert first.latency is not None
     told = replace(first, latency=replace(first.latency, samples_ns=(each_ns,) * 3))
     assert EXECUTORCH.calls(LATENCY, None) == FIRST_CALLS

@@ -1,1 +1,1 @@
-"""Measuring with the runner app."""
+"""Measures with the runner apps."""

@@ -1,4 +1,4 @@
-"""Launches of the runner apps: the app of the artifact's runtime is installed where it must be, and asked."""
+"""The app runner: installs the runner app of an artifact's runtime if necessary, and launches it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.app.apps import Apps
 from harness.devices.android.app.job import AppJob
-from harness.devices.android.app.launch import Asked, run_launch
+from harness.devices.android.app.launch import LaunchOrder, run_launch
 from harness.devices.android.app_ids import RUNTIMES, app_id_of
 from harness.devices.android.hold.tether import Tether
 from harness.devices.android.hold.upkeep import check_unlocked
@@ -20,7 +20,7 @@ from harness.wire import encode
 
 
 class AppRunner:
-    """The apps of one phone; a `Launcher`."""
+    """A `Launcher` for the runner apps of one phone."""
 
     def __init__(self, tether: Tether, store: PhoneStore) -> None:
         self._tether, self._store = tether, store
@@ -29,24 +29,26 @@ class AppRunner:
         self._digests: dict[tuple[Path, int, int], str] = {}
 
     def prepare(self, mask: str | None) -> None:
-        """Take the mask; an app is looked at when an artifact of its runtime comes."""
+        """Remember the mask. An app is only checked when an artifact for its runtime arrives."""
         self._mask = mask
 
     def make_ready(self, work: PhoneWork) -> Launch:
         format_ = work.request.artifact.format
         runtime = RUNTIMES.get(format_)
         if runtime is None:
-            msg = f"no runner app for Android runs {format_.value!r} (there are: {', '.join(RUNTIMES)})"
+            msg = f"no runner app for Android runs {format_.value!r} (they run: {', '.join(RUNTIMES)})"
             raise DeviceError(msg)
         job = self._tether.again(lambda: self._make_job(work, runtime))
 
         def launch(deadline: Deadline) -> Execution:
-            return run_launch(self._tether, job, Asked(request=work.request, deadline=deadline, folder=work.folder))
+            return run_launch(
+                self._tether, job, LaunchOrder(request=work.request, deadline=deadline, folder=work.folder)
+            )
 
         return launch
 
     def _make_job(self, work: PhoneWork, runtime: str) -> AppJob:
-        """Install and push what is not on the phone yet."""
+        """Install and push whatever is not on the phone yet."""
         self._store.check_holds(work.request.artifact)
         package = self._apps.ensure(runtime)
         digest = self._digest(work.inputs)
@@ -61,9 +63,9 @@ class AppRunner:
         )
 
     def _digest(self, path: Path) -> str:
-        """The digest of a file of inputs, computed once while it does not change."""
+        """Return the digest of a file of inputs, computed once as long as the file does not change."""
         status = path.stat()
-        known = (path, status.st_size, status.st_mtime_ns)
-        if known not in self._digests:
-            self._digests[known] = file_sha256(path)
-        return self._digests[known]
+        version = (path, status.st_size, status.st_mtime_ns)
+        if version not in self._digests:
+            self._digests[version] = file_sha256(path)
+        return self._digests[version]

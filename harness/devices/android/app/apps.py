@@ -1,7 +1,7 @@
-"""The runner apps on a phone: one a runtime, installed where it is missing or another version than the one built here.
+"""The runner apps on a phone, one per runtime, installed if missing or not the version that was built here.
 
-The one decision: an APK is put into the store like any file, so that its digest is checked on the phone, and installed
-from there; a phone's refusal then is about the app and never about the cable.
+An APK is first put into the store like any other file, which checks its digest on the phone, and installed from there.
+If the phone then refuses the installation, the reason is the app and never the cable.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ INSTALL_S = 300.0
 log = logging.getLogger(__name__)
 
 
-# Codes of PackageManager.INSTALL_*, by what the user does about them; the first that fits counts.
+# What to do about codes of PackageManager.INSTALL_*. The first match counts.
 INSTALL_ADVICE: tuple[tuple[str, str], ...] = (
     ("NO_MATCHING_ABIS", "build the app for this phone's processor: phonebench runner build android --abi ABI"),
     ("OLDER_SDK", "use a phone with Android 8 or newer"),
     ("VERSION_DOWNGRADE", "remove the newer app from the phone: adb uninstall APP"),
-    ("UPDATE_INCOMPATIBLE", "remove the app that another key signed from the phone: adb uninstall APP"),
-    ("SHARED_USER_INCOMPATIBLE", "remove the app that another key signed from the phone: adb uninstall APP"),
+    ("UPDATE_INCOMPATIBLE", "remove the app, which was signed with another key: adb uninstall APP"),
+    ("SHARED_USER_INCOMPATIBLE", "remove the app, which was signed with another key: adb uninstall APP"),
     ("INSUFFICIENT_STORAGE", "free some space on the phone"),
     ("USER_RESTRICTED", "allow installing over USB in the phone's developer options, and accept it on the screen"),
-    ("VERIFICATION", "switch off 'Verify apps over USB' in the phone's developer options"),
+    ("VERIFICATION", "disable 'Verify apps over USB' in the phone's developer options"),
     ("ABORTED", "accept the installation on the phone's screen"),
     ("ALREADY_EXISTS", "remove the app from the phone: adb uninstall APP"),
     ("PARSE_FAILED_NO_CERTIFICATES", "sign the APK: build it again with phonebench runner build android"),
     ("PARSE_FAILED", "build the APK again with phonebench runner build android"),
     ("INVALID_APK", "build the APK again with phonebench runner build android"),
 )
-# An app of ours keeps nothing of the user's, so it may be removed and installed anew for these.
+# For these the old app is removed first. A runner app holds no user data.
 _REPLACE = ("VERSION_DOWNGRADE", "UPDATE_INCOMPATIBLE", "SHARED_USER_INCOMPATIBLE", "ALREADY_EXISTS")
 
 
@@ -53,35 +53,35 @@ class Apps:
         self._ready: dict[str, Package] = {}
 
     def ensure(self, runtime: str) -> Package:
-        """Return the installed app of ``runtime``, after installing it where it is missing or old; looked up once."""
+        """Return the app of ``runtime``, installing it if missing or outdated. Looked up once per session."""
         if runtime not in self._ready:
             self._ready[runtime] = self._ensure(runtime)
         return self._ready[runtime]
 
     def find(self, app_id: str) -> Package | None:
-        """Return what is installed under ``app_id``."""
+        """Return the app installed under ``app_id``, None if there is none."""
         command = f"dumpsys package {shlex.quote(app_id)} | grep -E 'Package \\[|versionName=|[fF]lags=\\['"
         return parse_package(self._cable.run(command).text, app_id)
 
     def install(self, apk: RunnerApk) -> Package:
-        """Install ``apk`` over what is there; where the phone refuses that, remove the old app first."""
+        """Install ``apk``. If the phone refuses to replace the old app, remove that first."""
         sha256 = hashlib.sha256(apk.path.read_bytes()).hexdigest()
         self._store.put(apk.path, sha256)
         try:
-            said = self._install(sha256, apk.path.stat().st_size)
-            if any(code in said for code in _REPLACE):
-                log.info("%s on %s is removed first: %s", apk.app_id, self._cable.serial, said)
+            refusal = self._install(sha256, apk.path.stat().st_size)
+            if any(code in refusal for code in _REPLACE):
+                log.info("removing %s from %s first: %s", apk.app_id, self._cable.serial, refusal)
                 self._cable.run(f"pm uninstall {shlex.quote(apk.app_id)}", seconds=INSTALL_S)
-                said = self._install(sha256, apk.path.stat().st_size)
+                refusal = self._install(sha256, apk.path.stat().st_size)
         finally:
             self._forget(sha256)
-        if said:
-            raise refused_install(self._cable.serial, apk.app_id, said)
-        found = self.find(apk.app_id)
-        if found is None:
-            what = f"{named(self._cable.serial)} says it installed {apk.app_id!r} and does not have it"
+        if refusal:
+            raise refused_install(self._cable.serial, apk.app_id, refusal)
+        package = self.find(apk.app_id)
+        if package is None:
+            what = f"{named(self._cable.serial)} reported that it installed {apk.app_id!r}, but does not have it"
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial, command="pm install")
-        return found
+        return package
 
     def _ensure(self, runtime: str) -> Package:
         app_id = app_id_of(runtime)
@@ -93,25 +93,25 @@ class Apps:
         return self.install(apk)
 
     def _check_installed(self, app_id: str, installed: Package | None) -> Package:
-        """Accept an app of this version of phonebench where no APK is built here to compare it with."""
+        """Accept an app of this phonebench version; without an APK built here there is nothing else to compare."""
         if installed is None:
             what = f"{named(self._cable.serial)} does not have {app_id!r}, and no APK of it is built here"
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
         if installed.version.partition("+")[0] != __version__:
-            what = f"{named(self._cable.serial)} has {app_id!r} of version {installed.version}, this is {__version__}"
+            what = f"{named(self._cable.serial)} has {app_id!r} {installed.version}, but phonebench is {__version__}"
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
         return installed
 
     def _install(self, sha256: str, size: int) -> str:
-        """Install the APK in the store; return why the phone refused, empty when it did not.
+        """Install an APK from the store, and return why the phone refused, empty if it did not.
 
-        From standard input, because a name that does not end in ``.apk`` is not taken everywhere.
+        The APK is passed on standard input, because some versions refuse a file name that does not end in ``.apk``.
         """
-        done = self._cable.run(f"pm install -r -t -S {size} < {FOLDER}/{sha256}", seconds=INSTALL_S)
-        # Old versions of pm exit with 0 whatever happened.
-        if "Success" in done.text and not done.exit_code:
+        result = self._cable.run(f"pm install -r -t -S {size} < {FOLDER}/{sha256}", seconds=INSTALL_S)
+        # Old versions of pm always exit with 0.
+        if "Success" in result.text and not result.exit_code:
             return ""
-        return f"{done.text.strip()} {done.complaint}".strip() or f"exit code {done.exit_code}"
+        return f"{result.text.strip()} {result.complaint}".strip() or f"exit code {result.exit_code}"
 
     def _forget(self, sha256: str) -> None:
         try:
@@ -120,26 +120,26 @@ class Apps:
             log.info("an APK stays in the store of %s: %s", self._cable.serial, error)
 
 
-def refused_install(serial: str, app_id: str, said: str) -> PhoneError:
-    """Return the error of an installation that the phone refused with ``said``, with the advice for its code."""
-    found = next((advice for code, advice in INSTALL_ADVICE if code in said), None)
-    code = re.search(r"INSTALL_[A-Z_]+", said)
-    advice = found or "see the phone's screen for a question, then run again"
-    reason = code[0] if code else said[:200]
+def refused_install(serial: str, app_id: str, refusal: str) -> PhoneError:
+    """Return the error for an installation that the phone refused, with the advice for its code."""
+    fallback = "check the phone's screen for a question, then run again"
+    advice = next((advice for code, advice in INSTALL_ADVICE if code in refusal), fallback)
+    code = re.search(r"INSTALL_[A-Z_]+", refusal)
+    reason = code[0] if code else refusal[:200]
     message = f"{named(serial)} did not install {app_id!r} ({reason}); {advice.replace('APP', app_id)}"
-    return PhoneError(message, trouble=PhoneTrouble.APP, serial=serial, command="pm install", output=said)
+    return PhoneError(message, trouble=PhoneTrouble.APP, serial=serial, command="pm install", output=refusal)
 
 
 def built_here() -> ApkSource:
-    """Return the source of the APKs that ``phonebench runner build android`` made on this computer."""
-    found: dict[str, RunnerApk] | None = None
+    """Return the source of the APKs that ``phonebench runner build android`` built on this computer."""
+    apks: dict[str, RunnerApk] | None = None
 
     def source(runtime: str) -> RunnerApk | None:
-        nonlocal found
-        if found is None:
+        nonlocal apks
+        if apks is None:
             from harness.runners.android.store import built_apks
 
-            found = {built.runtime.value: built for built in built_apks().values()}
-        return found.get(runtime)
+            apks = {built.runtime.value: built for built in built_apks().values()}
+        return apks.get(runtime)
 
     return source

@@ -1,7 +1,7 @@
-"""Why an app ended without a reply: out of memory, a crash, or neither, from what the system wrote down.
+"""Finds out why an app ended without a reply: out of memory, a crash, or something else.
 
-Two witnesses, both asked after the fact: ``dumpsys activity exit-info`` (Android 11 and later), which has a reason
-code, and the log, where the memory killer, the crash dumper and the Java runtime each leave their line.
+There are two sources, both read afterwards: ``dumpsys activity exit-info`` (Android 11 and later), which has a reason
+code, and the log, where the memory killer, the crash dumper and the Java runtime each write a line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from harness.wire import FailureKind
 
 _SIGKILL = "9"
 _LINES = 40
-_STOPPED = "somebody stopped the runner app"
+_STOPPED = "the runner app was stopped by something else"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """How an app ended: the kind of failure, a sentence, and the lines that tell of it.
+    """How an app ended: the kind of failure, a sentence, and the lines of evidence.
 
-    ``explained`` is False when neither witness says why it ended, or says that somebody stopped it.
+    ``explained`` is False if neither source gives a reason, or the reason is that the app was stopped.
     """
 
     kind: FailureKind
@@ -30,12 +30,12 @@ class Death:
 
 
 def classify_death(log_text: str, exit_info: str, *, app_id: str, pid: int | None) -> Death:
-    """Return why ``app_id`` ended; ``pid`` is its process, None when it was not seen."""
+    """Return why ``app_id`` ended; ``pid`` is its process id, None if it was never seen."""
     lines = _lines_of(log_text, app_id, pid)
     evidence = "\n".join(lines[-_LINES:])
-    told = _marked(lines, _MARKS) or _exit_reason(exit_info, pid) or _marked(lines, _SIGNALS)
-    kind, message = told or (FailureKind.CRASH, "the runner app ended without a reply")
-    explained = told is not None and message != _STOPPED
+    cause = _marked(lines, _MARKS) or _exit_reason(exit_info, pid) or _marked(lines, _SIGNALS)
+    kind, message = cause or (FailureKind.CRASH, "the runner app ended without a reply")
+    explained = cause is not None and message != _STOPPED
     return Death(kind=kind, message=message, evidence=evidence or exit_info.strip()[:2000], explained=explained)
 
 
@@ -43,11 +43,11 @@ _Marks = tuple[tuple[str, FailureKind, str], ...]
 
 
 def _marked(lines: list[str], marks: _Marks) -> tuple[FailureKind, str] | None:
-    """What the first of ``marks`` that stands in a line tells."""
+    """Return the failure for the first of ``marks`` that occurs in a line, None if none does."""
     for pattern, kind, message in marks:
-        mark = next((found for line in lines if (found := re.search(pattern, line))), None)
-        if mark is not None:
-            return kind, message + (f" ({mark[1]})" if mark.lastindex and mark[1] else "")
+        match = next((m for line in lines if (m := re.search(pattern, line))), None)
+        if match is not None:
+            return kind, message + (f" ({match[1]})" if match.lastindex and match[1] else "")
     return None
 
 
@@ -60,7 +60,7 @@ _MARKS: _Marks = (
     (r"AndroidRuntime: ((?:[\w$]+\.)+[\w$]*(?:Exception|Error)\b.*)", FailureKind.CRASH, "the runner app crashed"),
     (r"FATAL EXCEPTION", FailureKind.CRASH, "the runner app crashed"),
 )
-# After all others: an app that crashed in Java, and one that a person stopped, end by a signal as well.
+# Tried last: an app that crashed in Java, or was stopped by a person, ends by a signal as well.
 _SIGNALS: _Marks = (
     (r"exited due to signal 9\b", FailureKind.OOM, "the runner app was killed, most likely because memory ran out"),
     (r"exited due to signal (\d+)", FailureKind.CRASH, "the runner app was ended by a signal"),
@@ -68,28 +68,29 @@ _SIGNALS: _Marks = (
 
 
 def _lines_of(text: str, app_id: str, pid: int | None) -> list[str]:
-    """The lines of the log that name the app, or are of its process; those of its native crash dump come after one."""
+    """Return the log lines that name the app or its process, and those of a native crash dump that follow one."""
     number = rf"(?<!\d){pid}(?!\d)" if pid is not None else None
-    found: list[str] = []
+    relevant: list[str] = []
     dump = False
     for line in text.splitlines():
         if app_id in line or (number is not None and re.search(number, line)):
-            found.append(line)
+            relevant.append(line)
             dump = "DEBUG" in line
         elif dump and re.search(r"\bDEBUG\b", line):
-            found.append(line)
+            relevant.append(line)
         else:
             dump = False
-    return found
+    return relevant
 
 
 def _exit_reason(text: str, pid: int | None) -> tuple[FailureKind, str] | None:
-    """The newest record of the app's end that is of this process."""
+    """Return the failure in the newest exit record of this process, None if there is none."""
     for record in text.split("ApplicationExitInfo")[1:]:
         if pid is not None and not re.search(rf"\bpid={pid}\b", record):
             continue
         reason = re.search(r"\breason=(\d+)", record)
         status = re.search(r"\bstatus=(\d+)", record)
+        # The numbers are android.app.ApplicationExitInfo.REASON_*.
         match int(reason[1]) if reason else None:
             case 3:
                 return FailureKind.OOM, "the phone ran out of memory and ended the runner app"

@@ -1,4 +1,4 @@
-"""A launch from its start to its reply, through whatever happens to the phone or to the app meanwhile."""
+"""One launch of a runner app, from its start to its reply, whatever happens to the phone or the app meanwhile."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _LOG_LINES = 30
 log = logging.getLogger(__name__)
 
 
-def run_launch(tether: Tether, job: AppJob, asked: Asked) -> Execution:
-    """Start the app on what ``asked`` asks, wait for its end, and return what it left. ``job`` is without a name.
+def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
+    """Start the app, wait for it to end, and return its results. ``job`` has no name yet.
 
-    Whatever the app does is a reply. Raises `PhoneError` when the phone is away for too long.
+    Anything the app does becomes a reply. Raises `PhoneError` if the phone stays away too long.
     """
     loss = tether.last_loss
     attempts: list[AppJob] = []
     try:
         pid = tether.again(lambda: _start(tether.cable, job, attempts))
         started = Started(job=attempts[-1], pid=pid, boot_id=tether.facts.boot_id, loss=loss)
-        return _end(tether, started, asked)
+        return _end(tether, started, order)
     finally:
         for attempt in attempts:
             _tidy(tether, attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request, until when it must be answered, and the folder of this computer that the outputs come into."""
+class LaunchOrder:
+    """A request, the deadline of its reply, and the local folder for its outputs."""
 
     request: RunRequest
     deadline: Deadline
@@ -62,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An app that was started: its process, the start of the phone that it belongs to, and the loss before it."""
+    """A started app: its process id, the ``boot_id`` of the phone, and the last loss before the start."""
 
     job: AppJob
     pid: int | None
@@ -71,32 +71,32 @@ class Started:
 
 
 def _start(cable: Cable, job: AppJob, attempts: list[AppJob]) -> int | None:
-    """Start the app on a job of a new name.
+    """Start the app on a job with a new name.
 
-    A command that a lost phone cut short may still run there, and must find nothing of the next attempt to spoil.
+    A command of an earlier attempt may still run on a phone that was away, and must not touch the files of this one.
     """
     attempts.append(replace(job, name=f"j{secrets.token_hex(8)}"))
     return start_app(cable, attempts[-1], write_request(cable, attempts[-1]))
 
 
-def _end(tether: Tether, started: Started, asked: Asked) -> Execution:
-    """Wait for the end of the app and tell what came of it."""
-    job, request = started.job, asked.request
-    ended = tether.again(lambda: _wait(tether, started, asked.deadline), keep=job.app_id)
+def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
+    """Wait for the app to end and return the outcome."""
+    job, request = started.job, order.request
+    ended = tether.again(lambda: _wait(tether, started, order.deadline), keep=job.app_id)
     if tether.facts.boot_id != started.boot_id:
         return failed(request, FailureKind.LOST, "the phone restarted during the launch")
-    execution = _read(tether, job, asked)
+    execution = _read(tether, job, order)
     if execution is not None:
         return execution
     if ended is Ended.APP:
         return _dead(tether, started, request)
     tether.again(lambda: stop_app(tether.cable, job.app_id))
-    message = f"the runner gave no reply within {asked.deadline.seconds:g} s and was stopped"
+    message = f"the runner gave no reply within {order.deadline.seconds:g} s and was stopped"
     return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))
 
 
 def _tidy(tether: Tether, job: AppJob) -> None:
-    """Remove the job from the phone; one that stays there does no harm, since each launch has a new name."""
+    """Remove the job from the phone. One that stays does no harm, since every launch has a new name."""
     try:
         remove_job(tether.cable, job)
     except PhoneError as error:
@@ -104,7 +104,7 @@ def _tidy(tether: Tether, job: AppJob) -> None:
 
 
 def _wait(tether: Tether, started: Started, deadline: Deadline) -> Ended:
-    # After a restart the number may be that of a stranger.
+    # After a restart of the phone, another process may have this id.
     if tether.facts.boot_id != started.boot_id:
         return Ended.APP
     pid = started.pid or find_pid(tether.cable, started.job)
@@ -113,21 +113,25 @@ def _wait(tether: Tether, started: Started, deadline: Deadline) -> Ended:
     return wait_for_end(tether.cable, started.job, pid, deadline, closing=tether.closing)
 
 
-def _read(tether: Tether, job: AppJob, asked: Asked) -> Execution | None:
-    """Fetch what the app left, None when there is no reply. What came over half is fetched again: it was whole."""
+def _read(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution | None:
+    """Fetch the app's reply and outputs; None if there is no reply. A damaged copy is fetched again.
+
+    The app renames its reply into place once it is complete, so damage comes from the transfer.
+    """
     execution: Execution | None = None
     for _ in range(_READS):
         data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE), keep=job.app_id)
         if data is None:
             return execution
-        execution = read_reply(data, asked.request, _outputs(tether, job, asked.folder))
+        execution = read_reply(data, order.request, _outputs(tether, job, order.folder))
+        # An execution that keeps the bytes has accepted them; a rejected reply is replaced by one of our own.
         if execution.reply_bytes == data:
             break
     return execution
 
 
 def _outputs(tether: Tether, job: AppJob, folder: Path) -> Path | None:
-    """Fetch the outputs, which are whole before the reply is there."""
+    """Fetch the outputs, which the app completes before it writes the reply."""
     data = tether.again(lambda: read_result(tether.cable, job, OUTPUTS_FILE), keep=job.app_id)
     if data is None:
         return None
@@ -137,10 +141,10 @@ def _outputs(tether: Tether, job: AppJob, folder: Path) -> Path | None:
 
 
 def _dead(tether: Tether, started: Started, request: RunRequest) -> Execution:
-    """Say why the app ended without a reply.
+    """Return the failure of an app that ended without a reply.
 
-    Raises the loss when the phone was away during the launch and nothing else explains the end: what was started twice,
-    or stopped by mistake, because of a cable must not look like a crash of the model.
+    Raises the loss if the phone was away during the launch and nothing else explains the end. An app that was started
+    twice or stopped by mistake because of a cable must not look like a crash of the model.
     """
     job, loss = started.job, tether.last_loss
     log_text = tether.again(lambda: read_log(tether.cable))

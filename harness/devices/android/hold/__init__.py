@@ -1,1 +1,1 @@
-"""Keeping a phone: the cable, the return of a lost phone, and cleaning up."""
+"""Keeps hold of a phone during a session: reconnects a lost phone, and restores its settings afterwards."""

@@ -1,4 +1,4 @@
-"""Waiting for a phone that went away: replugged, restarted, hung, or lost with an adb server that somebody ended."""
+"""Waits for a phone that went away: unplugged, restarted, hung, or lost because another program stopped adb."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.devices.android.advice import named, phone_error
 from harness.devices.android.facts import PhoneFacts, read_facts
 from harness.errors import PhoneError, PhoneTrouble
 
-# What a phone may come back from by itself, by a cable that is plugged in again, or by an adb server that starts again.
+# Troubles that may pass: by themselves, by plugging the cable in again, or by restarting the adb server.
 LOSSES = frozenset(
     {PhoneTrouble.GONE, PhoneTrouble.OFFLINE, PhoneTrouble.HUNG, PhoneTrouble.NO_SERVER, PhoneTrouble.BOOTING}
 )
@@ -27,9 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) -> PhoneFacts:
-    """Wait until the phone takes commands again and has started; return its facts. Raises ``cause`` when it does not.
+    """Wait until the phone takes commands again and has booted, and return its facts.
 
-    After that its ``boot_id`` tells whether it restarted.
+    Their ``boot_id`` shows whether it restarted. Raises ``cause`` if the phone is not back within ``back_s``, and
+    `PhoneError` if it does not boot within ``boot_s``.
     """
     if cause.trouble is PhoneTrouble.HUNG:
         _quietly_reconnect(cable)
@@ -48,7 +49,7 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
 
 
 def _check_listed(cable: Cable, since: float) -> None:
-    """Raise `PhoneError` unless the server lists the phone as ready; ask it to connect to one of the network."""
+    """Raise `PhoneError` unless the server lists the phone as ready. Reconnect a phone that uses the network."""
     ensure_server(cable.server)
     listed = next((phone for phone in list_phones(cable.server) if phone.serial == cable.serial), None)
     if listed is not None and listed.trouble is None:
@@ -56,22 +57,22 @@ def _check_listed(cable: Cable, since: float) -> None:
     network = _NETWORK_SERIAL.fullmatch(cable.serial) is not None
     if network and listed is None:
         _ask(cable, f"host:connect:{cable.serial}")
-    # Server 29 keeps a phone of the network offline for ever when its daemon was started anew.
+    # Server 29 keeps a network phone offline forever after the phone's daemon has restarted.
     elif network and listed is not None and time.monotonic() - since > _OFFLINE_PATIENCE_S:
         _ask(cable, f"host:disconnect:{cable.serial}")
     trouble = PhoneTrouble.GONE if listed is None or listed.trouble is None else listed.trouble
-    raise phone_error(trouble, f"{named(cable.serial)} is not there yet", serial=cable.serial)
+    raise phone_error(trouble, f"{named(cable.serial)} is not back yet", serial=cable.serial)
 
 
 def _booted(cable: Cable, boot_s: float) -> PhoneFacts:
-    """Wait until Android has started: the property first, then the package manager, which answers later."""
+    """Wait until Android has booted: first the property, then the package manager, which is ready later."""
     ends_at = time.monotonic() + boot_s
     while True:
         facts = read_facts(cable)
         if facts.booted and not cable.run("pm path android").exit_code:
             return facts
         if time.monotonic() >= ends_at:
-            what = f"{named(cable.serial)} has not started within {boot_s:g} s"
+            what = f"{named(cable.serial)} did not finish starting within {boot_s:g} s"
             raise phone_error(PhoneTrouble.BOOTING, what, serial=cable.serial)
         time.sleep(0.5)
 
@@ -89,4 +90,4 @@ def _quietly_reconnect(cable: Cable) -> None:
     try:
         reconnect(cable.server, cable.serial)
     except PhoneError as error:
-        log.info("the connection to %s could not be opened anew: %s", cable.serial, error)
+        log.info("the server could not reconnect to %s: %s", cable.serial, error)

@@ -1,7 +1,7 @@
-"""The hold on a phone during a session: a step that a lost phone cut short is done again when it is back.
+"""Holds a phone during a session: a step that was cut short by a lost phone is repeated once the phone is back.
 
-The one decision: every step is made so that it can be done again, the launch included, whose app goes on by itself. So
-a phone that flaps costs nothing, and one that stays away costs the cell in flight.
+Every step can be repeated. That includes a launch, because its app keeps running without a connection. A loose cable
+therefore costs nothing, and a phone that stays away costs the cell in flight.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from harness.devices.android.hold.comeback import LOSSES, come_back
 from harness.devices.android.hold.upkeep import keep_ready
 from harness.devices.android.orphans import stop_orphans
 from harness.errors import PhoneError, PhoneTrouble
-from harness.spec.phone_settings import AS_IT_IS, PhoneSettings
+from harness.spec.phone_settings import DEFAULT_SETTINGS, PhoneSettings
 
-# A loose plug may cut one step short several times; a phone that hangs at it each time is not asked for ever.
+# A loose plug may interrupt one step several times, but a phone that hangs every time is given up.
 _RETURNS = 3
 
 _Result = TypeVar("_Result")
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneOptions:
-    """How a phone is driven: where APKs come from, and how long a phone that went away is waited for, in seconds."""
+    """Where APKs come from, how long to wait for a lost phone and for its boot, in seconds, and the settings."""
 
     apks: ApkSource = no_apks
     back_s: float = 30.0
     boot_s: float = 180.0
-    settings: PhoneSettings = AS_IT_IS
+    settings: PhoneSettings = DEFAULT_SETTINGS
 
 
 class Tether:
-    """A phone that is held. ``facts`` are those since it came back last, ``closing`` is set when it is let go.
+    """A phone that is held. ``facts`` are as of its last return; ``closing`` is set when it is released.
 
-    ``last_loss`` is why it was away last, None when it never was.
+    ``last_loss`` is why it was last away, None if it never was.
     """
 
     def __init__(self, cable: Cable, facts: PhoneFacts, options: PhoneOptions) -> None:
@@ -52,13 +52,14 @@ class Tether:
         self._forgets: list[Callable[[], None]] = []
 
     def on_return(self, forget: Callable[[], None]) -> None:
-        """Call ``forget`` when the phone was away: what happened to it meanwhile is not known."""
+        """Call ``forget`` whenever the phone has been away, since anything may have happened to it meanwhile."""
         self._forgets.append(forget)
 
     def again(self, work: Callable[[], _Result], *, keep: str = "") -> _Result:
-        """Do ``work``, and again after a phone that went away came back; ``keep``: the app or shell job that may go on.
+        """Do ``work``, and repeat it whenever the phone went away and came back.
 
-        Raises `PhoneError`, that of the loss when the phone does not come back, or goes away over and over.
+        ``keep`` is the app or shell job that may keep running. Raises the `PhoneError` of the loss if the phone does
+        not come back, or goes away over and over.
         """
         for _ in range(_RETURNS):
             self.check_open()
@@ -71,7 +72,7 @@ class Tether:
         return work()
 
     def check_open(self) -> None:
-        """Raise `PhoneError` when the phone was let go."""
+        """Raise `PhoneError` if the phone has been released."""
         if self.closing.is_set():
             raise phone_error(PhoneTrouble.BUSY, f"{named(self.cable.serial)} was closed", serial=self.cable.serial)
 
@@ -82,6 +83,6 @@ class Tether:
         self.facts = come_back(self.cable, cause, back_s=options.back_s, boot_s=options.boot_s)
         for forget in self._forgets:
             forget()
-        # A launch that nobody waits for any more would run beside the next one.
+        # An abandoned launch would run at the same time as the next one.
         stop_orphans(self.cable, APP_IDS, keep=keep)
         keep_ready(self.cable, options.settings.clocks)

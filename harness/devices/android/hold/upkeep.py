@@ -1,7 +1,7 @@
-"""Keeps the screen on while a phone is measured, and puts everything back as it was, also after a crash.
+"""Keeps the screen on while a phone is measured, and restores its settings afterwards, even after a crash.
 
-The one decision: how to put things back is written onto the phone itself, before anything is changed. Whoever opens the
-phone next, on this computer or another, runs what an earlier session could not.
+Before anything is changed, a script that restores it is written to the phone. If a session cannot run it, the next one
+does, on this computer or another.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from harness.errors import PhoneTrouble
 from harness.spec.phone_settings import Clocks
 
 RESTORE_FILE = f"{FOLDER}/restore.sh"
+# 224 is KEYCODE_WAKEUP, which unlike the power key never turns the screen off.
 _STAY = "global stay_on_while_plugged_in"
 _LOOK = "dumpsys window; dumpsys power | grep mWakefulness="
 _WAKE = "input keyevent 224; wm dismiss-keyguard"
@@ -35,34 +36,34 @@ _FIX = f"echo '{_MODE} false' >> {RESTORE_FILE} && {_MODE} true"
 
 
 def keep_ready(cable: Cable, clocks: Clocks = Clocks.DEFAULT) -> None:
-    """Put back what an earlier session left, keep the screen on from now on, and wake it. Raises `PhoneError`."""
-    done = cable.run(_KEEP)
-    if done.exit_code == 1:
-        what = f"{named(cable.serial)} does not take a file into {FOLDER!r}"
-        raise phone_error(PhoneTrouble.FULL, what, serial=cable.serial, command=_KEEP, output=done.complaint)
+    """Restore what an earlier session left changed, then keep the screen on and wake it. Raises `PhoneError`."""
+    result = cable.run(_KEEP)
+    if result.exit_code == 1:
+        what = f"{named(cable.serial)} cannot store a file in {FOLDER!r}"
+        raise phone_error(PhoneTrouble.FULL, what, serial=cable.serial, command=_KEEP, output=result.complaint)
     if clocks is Clocks.FIXED:
         _fix_clocks(cable)
 
 
 def _fix_clocks(cable: Cable) -> None:
-    done = cable.run(_FIX)
-    said = f"{done.text} {done.complaint}".strip()
-    # `cmd` prints what it does not know, and exits as if nothing were wrong on some versions.
-    if done.exit_code or "nknown command" in said or "not support" in said.lower():
-        what = f"{named(cable.serial)} has no mode with fixed clocks (Android 11 and later have it): leave out --clocks"
-        raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command=_FIX, output=said)
+    result = cable.run(_FIX)
+    output = f"{result.text} {result.complaint}".strip()
+    # On some versions `cmd` prints that it does not know a command and still exits with 0.
+    if result.exit_code or "nknown command" in output or "not support" in output.lower():
+        what = f"{named(cable.serial)} has no mode with fixed clocks (it needs Android 11 or later): omit --clocks"
+        raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command=_FIX, output=output)
 
 
 def put_back(cable: Cable) -> None:
-    """Put everything back as it was before `keep_ready`. Raises `PhoneError`."""
+    """Restore everything that `keep_ready` changed. Raises `PhoneError`."""
     cable.run(_RESTORE)
 
 
 def check_unlocked(cable: Cable) -> None:
-    """Wake the screen where it is off, and send the lock screen away where it is shown.
+    """Turn the screen on and dismiss the lock screen, where necessary.
 
-    Raises `PhoneError` when it stays: an app behind it is not in front. `input` is a Java program that takes half a
-    second to start, so it is called only when it is needed.
+    Raises `PhoneError` if the phone stays locked: an app behind the lock screen is not in the foreground. `input` is a
+    Java program that takes half a second to start, so it is only called when needed.
     """
     if _is_in_use(cable.run(_LOOK).text):
         return

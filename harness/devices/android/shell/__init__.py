@@ -1,1 +1,1 @@
-"""Measuring with a runtime's own benchmark program in the phone's shell."""
+"""Measures with a runtime's own benchmark program in the phone's shell."""

@@ -1,4 +1,4 @@
-"""Whether a benchmark program that the user gives can run on a phone, from the head of its file."""
+"""Checks from the head of a program file whether a phone can run it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from harness.devices.android.facts import PhoneFacts
 from harness.errors import DeviceError
 from harness.spec.phone_settings import Binary
 
-# e_machine of an ELF file, by the name that Android has for it.
+# Android's name for the e_machine field of an ELF file.
 _MACHINES = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
 _HEAD_BYTES = 20
 _ELF, _SCRIPT = b"\x7fELF", b"#!"
 
 
 def check_binary(binary: Binary, facts: PhoneFacts) -> None:
-    """Raise `DeviceError` unless the program is for one of the phone's instruction sets.
+    """Raise `DeviceError` unless the program is built for one of the phone's instruction sets.
 
-    A script is let through: it may set up what the program needs and start it.
+    A script is accepted: it may prepare the environment of a program and start it.
     """
     try:
         with binary.path.open("rb") as file:
@@ -29,11 +29,11 @@ def check_binary(binary: Binary, facts: PhoneFacts) -> None:
     if head.startswith(_SCRIPT):
         return
     if not head.startswith(_ELF) or len(head) < _HEAD_BYTES:
-        msg = f"{str(binary.path)!r} is no program: take the one for Android, not its APK or an archive of it"
+        msg = f"{str(binary.path)!r} is not a program: give the executable for Android, not its APK or an archive"
         raise DeviceError(msg)
     (machine,) = struct.unpack_from("<H", head, _HEAD_BYTES - 2)
     abi = _MACHINES.get(machine, f"machine {machine}")
     if facts.abis and abi not in facts.abis:
-        wanted = " or ".join(facts.abis)
-        msg = f"{str(binary.path)!r} is for {abi}, {named(facts.serial)} runs {wanted}: take the program for that"
+        supported = " or ".join(facts.abis)
+        msg = f"{str(binary.path)!r} is for {abi}, but {named(facts.serial)} runs {supported}: give a build for that"
         raise DeviceError(msg)

@@ -1,7 +1,7 @@
-"""One start of a benchmark program in the phone's shell: a folder of its own, in which it runs and leaves what it said.
+"""One start of a benchmark program in the phone's shell, in a folder of its own that also receives its output.
 
-The one decision: the program belongs to no connection. It runs in a session of its own and writes into files, so that a
-cable that flaps costs nothing, and what nobody waits for any more is found by its folder and ended.
+The program does not depend on any connection: it runs in its own session and writes to files. A loose cable costs
+nothing, and a program that nobody waits for any more is found by its folder and stopped.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from harness.errors import PhoneTrouble
 JOBS = f"{FOLDER}/jobs"
 _START_S = 30.0
 _READ_S = 60.0
-# What is read of the words of a program, which may print without end.
+# How much of a program's output is read; a program may print without end.
 _MOST_BYTES = 4 << 20
-# The format threadtime: date, time, process, thread, level, tag, text.
+# logcat's threadtime format: date, time, process, thread, level, tag, text.
 _LOG_LINE = re.compile(r"^[\d-]+ [\d:.]+ +(\d+) +\d+ [A-Z] [^:]+: (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellJob:
-    """What runs: the words of the command, the affinity mask, and the tag of the phone's log that it prints under."""
+    """What to run: the words of the command, its affinity mask, and the log tag under which it prints, if any."""
 
     name: str
     words: tuple[str, ...]
@@ -40,15 +40,15 @@ class ShellJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """How a program ended, None when it left no exit code, and what it printed, its lines of the log included."""
+class ToolOutput:
+    """A program's exit code, None if it left none, and everything it printed, including its lines in the log."""
 
     exit_code: int | None
     text: str
 
 
 def start_job(cable: Cable, job: ShellJob) -> int:
-    """Start a program that runs by itself and return the number of its session. Raises `PhoneError`."""
+    """Start a program detached from the connection, and return its session id. Raises `PhoneError`."""
     folder = job.folder
     command = f"""mkdir -p {folder} && cat > {folder}/run.sh || exit 1
 setsid sh {folder}/run.sh < /dev/null > /dev/null 2>&1 &
@@ -61,13 +61,13 @@ cat {folder}/pid"""
     return int(pid)
 
 
-def beating(job: ShellJob, pid: int) -> str:
-    """Return a loop that prints five times a second while the program runs."""
+def heartbeat(job: ShellJob, pid: int) -> str:
+    """Return a shell loop that prints five times a second while the program runs."""
     return f"while [ ! -f {job.folder}/code ] && [ -d /proc/{pid} ]; do echo; sleep 0.2; done"
 
 
-def read_job(cable: Cable, job: ShellJob) -> Said:
-    """Return what the program left. Raises `PhoneError`."""
+def read_job(cable: Cable, job: ShellJob) -> ToolOutput:
+    """Return the program's exit code and output. Raises `PhoneError`."""
     folder = job.folder
     parts = [f"cat {folder}/code; echo @@tool; cat {folder}/tool; echo @@said; tail -c {_MOST_BYTES} {folder}/said"]
     if job.log_tag:
@@ -76,18 +76,18 @@ def read_job(cable: Cable, job: ShellJob) -> Said:
     code, _, rest = text.partition("@@tool\n")
     tool, _, rest = rest.partition("@@said\n")
     said, _, log = rest.partition("\n@@log\n")
-    # The log is that of all programs under the tag, and begins a little before this one.
+    # The log holds the lines of every process with this tag, and starts slightly before this one.
     lines = [text for pid, text in _LOG_LINE.findall(log) if pid == tool.strip()]
     exit_code = int(code) if code.strip().isdecimal() else None
-    return Said(exit_code=exit_code, text="\n".join(filter(None, (said.strip(), *lines))))
+    return ToolOutput(exit_code=exit_code, text="\n".join(filter(None, (said.strip(), *lines))))
 
 
 def stop_job(cable: Cable, job: ShellJob) -> None:
-    """End the program with all that it started, and remove its folder. Raises `PhoneError`."""
+    """Stop the program and everything it started, and remove its folder. Raises `PhoneError`."""
     cable.run(f"job={job.folder}; {STOP}; true")
 
 
-# Only what says by its command line that it is ours is ended: after a restart the number may be that of a stranger.
+# The command line must name our folder: after a restart of the phone, another process may have this id.
 STOP = (
     f'pid=; read pid < "$job/pid"; [ -n "$pid" ] && grep -q {FOLDER} /proc/$pid/cmdline && kill -9 -$pid; rm -rf "$job"'
 )
@@ -95,8 +95,8 @@ STOP = (
 
 def _script(job: ShellJob) -> str:
     command = shlex.join((*(("taskset", job.mask) if job.mask else ()), *job.words))
-    # The log is followed while the program runs, since it is a ring that forgets; and from this second on, since logcat
-    # may come up after the program does.
+    # The log is a ring buffer, so it is followed while the program runs. It is read from this second on, because logcat
+    # may start after the program.
     since = "$(date '+%m-%d %H:%M:%S.000')"
     follow = f"logcat -v threadtime -T \"{since}\" {job.log_tag}:V '*:S' > log & log=$!" if job.log_tag else ":"
     end = "sleep 0.5; kill $log" if job.log_tag else ":"

@@ -1,1 +1,1 @@
-"""Benchmark programs of the runtimes: one module each, listed in `registry`."""
+"""Benchmark programs of the runtimes: one module per program, listed in `registry`."""

@@ -1,7 +1,7 @@
-"""LiteRT's (TensorFlow Lite's) ``benchmark_model``: it warms up and measures by itself, and tells a summary.
+"""LiteRT's (formerly TensorFlow Lite's) ``benchmark_model``, which warms up, measures and prints a summary.
 
-Its flags and lines are those of ``tflite/tools/benchmark`` in LiteRT. It tells whole microseconds. A flag that a build
-does not know is passed over with a warning, so that what ran is read from what it says of its delegates.
+Its flags and output are defined in ``tflite/tools/benchmark`` of LiteRT. Times are whole microseconds. A build ignores
+flags it does not know, with a warning only, so the delegate that ran is read from the output.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from harness.devices.android.shell.tools.tool import Complaint, Told, ToolJob, failure, told_failure
+from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure, matching_failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, ToldTimes
 
 _US = 1000
 _MIB = 1 << 20
 
+# Results of runs are compared only if their definitions are equal, so this text must not change.
 _MEMORY = (
     "what the highest resident set of the program (ru_maxrss) grew by since its start, as benchmark_model tells it: "
     "pages mapped from files are in it, and it never falls"
@@ -31,18 +32,18 @@ _COMPLAINTS = (
     Complaint(
         pattern=_WRONG_SIZE,
         kind=FailureKind.INPUT,
-        sentence="the model's input has {1} bytes, {0} were given: its inputs are stored in another type",
+        sentence="the model's input has {1} bytes but {0} were given: the file stores its inputs in another type",
     ),
     Complaint(
         pattern=r"Failed to apply (.+?) delegate",
         kind=FailureKind.DELEGATE,
-        sentence="the {0} delegate of this benchmark_model does not take this model on this phone",
+        sentence="the {0} delegate of this benchmark_model cannot run this model on this phone",
         unsupported=True,
     ),
     Complaint(
         pattern=r"(Failed to load model|Failed to initialize model loader|Failed to initialize the interpreter)",
         kind=FailureKind.LOAD,
-        sentence="this benchmark_model does not take the file: {0}",
+        sentence="this benchmark_model cannot load the file: {0}",
     ),
     Complaint(
         pattern=r"(Inputs mismatch[^\n]*|Input tensor #\d+ should have \d+ dimensions)",
@@ -83,38 +84,39 @@ class BenchmarkModel:
             *_inputs(job),
         )
 
-    def read(self, said: str, job: ToolJob) -> Told:
-        delegate = _delegate(said, job)
+    def read(self, output: str, job: ToolJob) -> ToolReport:
+        delegate = _delegate(output, job)
         if delegate.failure is not None:
             return delegate
-        stats, timings = _STATS.findall(said), _TIMINGS.search(said)
+        stats, timings = _STATS.findall(output), _TIMINGS.search(output)
         if len(stats) < 2 or timings is None:
-            return failure(FailureKind.REPLY, "benchmark_model ended well and told no times", said)
-        told = _times(*stats[-1])
-        if told is None:
-            message = "this benchmark_model tells a mean and no median: use a newer one"
-            return failure(FailureKind.REPLY, message, said, unsupported=True)
+            return failure(FailureKind.REPLY, "benchmark_model ended normally but printed no times", output)
+        # The first block of statistics is the warm-up, the last one the measurement.
+        times = _times(*stats[-1])
+        if times is None:
+            message = "this benchmark_model prints a mean but no median: use a newer one"
+            return failure(FailureKind.REPLY, message, output, unsupported=True)
         init_us, first_us = (float(text) for text in timings.groups())
         return replace(
             delegate,
-            latency=LatencySamples(first_ns=round(first_us * _US), warmup_ns=(), samples_ns=(), told=told),
+            latency=LatencySamples(first_ns=round(first_us * _US), warmup_ns=(), samples_ns=(), told=times),
             load_ns=round(init_us * _US),
-            memory=_memory(said),
+            memory=_memory(output),
         )
 
-    def explain(self, said: str, job: ToolJob) -> Told | None:  # noqa: ARG002  a `ShellTool`
-        return told_failure(said, _COMPLAINTS)
+    def explain(self, output: str, job: ToolJob) -> ToolReport | None:  # noqa: ARG002  a `ShellTool`
+        return matching_failure(output, _COMPLAINTS)
 
-    def refuses_inputs(self, told: Told) -> bool:
-        """A file of a quantised input would need the stored values, which the host does not have."""
-        return told.failure is not None and told.failure.kind is FailureKind.INPUT
+    def refuses_inputs(self, report: ToolReport) -> bool:
+        """A quantised input needs a file of quantised values, which the host does not have."""
+        return report.failure is not None and report.failure.kind is FailureKind.INPUT
 
-    def calls(self, asked: LatencyPass, told: Told | None) -> int:  # noqa: ARG002  it measures until it is enough
-        return asked.measure.min_calls
+    def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:  # noqa: ARG002  it measures for a time
+        return requested.measure.min_calls
 
 
 def _inputs(job: ToolJob) -> tuple[str, ...]:
-    """The inputs by position: names of ours, because a name of the model's may hold what separates them here."""
+    """Return the input flags. The names are ours: a name of the model may contain the separators used here."""
     if not job.inputs:
         return ()
     names = [f"input{number}" for number in range(len(job.inputs))]
@@ -127,16 +129,16 @@ def _inputs(job: ToolJob) -> tuple[str, ...]:
     )
 
 
-def _delegate(said: str, job: ToolJob) -> Told:
-    """What the graph ran on, as far as it is told."""
+def _delegate(output: str, job: ToolJob) -> ToolReport:
+    """Return what the graph ran on, as far as the output says."""
     cpu = Delegate.CPU.value
-    if job.delegate is Delegate.CPU or _NOT_AT_ALL.search(said):
-        return Told(delegate_used=cpu)
-    whole, part, nodes = _WHOLLY.search(said), _PARTLY.search(said), _NODES.search(said)
+    if job.delegate is Delegate.CPU or _NOT_AT_ALL.search(output):
+        return ToolReport(delegate_used=cpu)
+    whole, part, nodes = _WHOLLY.search(output), _PARTLY.search(output), _NODES.search(output)
     if not whole and not part:
-        message = f"this benchmark_model has no {job.delegate.value} delegate: it took no notice of the flag for it"
-        return failure(FailureKind.DELEGATE, message, said, unsupported=True)
-    return Told(
+        message = f"this benchmark_model has no {job.delegate.value} delegate: it ignored the flag for it"
+        return failure(FailureKind.DELEGATE, message, output, unsupported=True)
+    return ToolReport(
         delegate_used=job.delegate.value,
         nodes_total=int(nodes[2]) if nodes else None,
         nodes_delegated=int(nodes[1]) if nodes else None,
@@ -145,31 +147,31 @@ def _delegate(said: str, job: ToolJob) -> Told:
 
 
 def _times(count: str, rest: str) -> ToldTimes | None:
-    """Read ``count=50 first=… median=… p95=…``; where all calls took as long, that time stands for what is not told.
+    """Parse ``count=50 first=… median=… p95=…``; None if there are no percentiles.
 
-    None without percentiles.
+    If all calls took equally long, the program prints only ``curr``, which then stands for every statistic.
     """
-    told = {name: round(float(value) * _US) for name, value in re.findall(r"(\w+)=([0-9.e+-]+)", rest)}
-    if "min" not in told and "curr" in told:
-        told = dict.fromkeys(("min", "p5", "median", "p95", "max", "avg"), told["curr"]) | told
-    if "median" not in told:
+    values_ns = {name: round(float(value) * _US) for name, value in re.findall(r"(\w+)=([0-9.e+-]+)", rest)}
+    if "min" not in values_ns and "curr" in values_ns:
+        values_ns = dict.fromkeys(("min", "p5", "median", "p95", "max", "avg"), values_ns["curr"]) | values_ns
+    if "median" not in values_ns:
         return None
     return ToldTimes(
         calls=int(count),
-        min_ns=told["min"],
-        p5_ns=told["p5"],
-        median_ns=told["median"],
-        p95_ns=told["p95"],
-        max_ns=told["max"],
-        mean_ns=told["avg"],
+        min_ns=values_ns["min"],
+        p5_ns=values_ns["p5"],
+        median_ns=values_ns["median"],
+        p95_ns=values_ns["p95"],
+        max_ns=values_ns["max"],
+        mean_ns=values_ns["avg"],
     )
 
 
-def _memory(said: str) -> MemoryReading | None:
-    found = _FOOTPRINT.search(said)
-    if found is None:
+def _memory(output: str) -> MemoryReading | None:
+    footprint = _FOOTPRINT.search(output)
+    if footprint is None:
         return None
-    loaded, overall = (round(float(text) * _MIB) for text in found.groups())
+    loaded, overall = (round(float(text) * _MIB) for text in footprint.groups())
     return MemoryReading(
         definition=_MEMORY,
         baseline_bytes=0,

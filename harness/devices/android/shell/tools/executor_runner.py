@@ -1,27 +1,27 @@
-"""ExecuTorch's ``executor_runner``: it makes so many calls and tells the time of each.
+"""ExecuTorch's ``executor_runner``, which makes a given number of calls and prints the time of each.
 
-Its flags and lines are those of ``examples/portable/executor_runner`` in ExecuTorch. On Android it prints to the
-phone's log. The backend of a program is fixed when it is exported, so that no flag chooses one.
+Its flags and output are defined in ``examples/portable/executor_runner`` of ExecuTorch. On Android it prints to the
+phone's log. The backend is fixed when a model is exported, so no flag selects one.
 """
 
 from __future__ import annotations
 
 import re
 
-from harness.devices.android.shell.tools.tool import Complaint, Told, ToolJob, failure, told_failure
+from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure, matching_failure
 from harness.wire import FailureKind, LatencyPass, LatencySamples
 
 _MS = 1_000_000
-# Each call is a line of the phone's log, which drops lines when it is flooded.
+# Each call prints a line to the phone's log, which drops lines when flooded.
 MOST_CALLS = 2_000
-# How many tell what a call takes; a model may take seconds for one.
+# Enough to see how long a call takes, and few enough for a model that takes seconds per call.
 FIRST_CALLS = 5
 
 _COMPLAINTS = (
     Complaint(
         pattern=r"unknown command line flag '(\w+)'",
         kind=FailureKind.INPUT,
-        sentence="this executor_runner does not know the flag --{0}: build that of a newer ExecuTorch",
+        sentence="this executor_runner does not know the flag --{0}: build it from a newer ExecuTorch",
     ),
     Complaint(
         pattern=r"Backend (\w+) is not (?:registered|available)",
@@ -32,7 +32,7 @@ _COMPLAINTS = (
     Complaint(
         pattern=r"(Missing operator[^\n]*|operators? \S+ not found[^\n]*|Failed to parse model file|Loading of method)",
         kind=FailureKind.LOAD,
-        sentence="this executor_runner does not take the file: {0}",
+        sentence="this executor_runner cannot load the file: {0}",
     ),
     Complaint(
         pattern=r"(Could not (?:prepare|load) inputs)",
@@ -63,55 +63,55 @@ class ExecutorRunner:
             *((f"--inputs={','.join(job.inputs)}",) if job.inputs else ()),
         )
 
-    def read(self, said: str, job: ToolJob) -> Told:
-        calls = {int(number): round(float(ms) * _MS) for number, _, ms in _CALL.findall(said)}
+    def read(self, output: str, job: ToolJob) -> ToolReport:
+        calls = {int(number): round(float(ms) * _MS) for number, _, ms in _CALL.findall(output)}
         if not calls:
-            return _timeless(said)
+            return _timeless(output)
         lost = job.calls - len(calls)
         if lost:
-            message = (
-                f"the phone's log has the times of {len(calls)} calls, {job.calls} were made: {lost} lines were lost"
-            )
-            return failure(FailureKind.REPLY, message, said)
-        loaded = _LOADED.search(said)
-        return Told(
+            message = f"the phone's log has the times of {len(calls)} out of {job.calls} calls: {lost} lines were lost"
+            return failure(FailureKind.REPLY, message, output)
+        loaded = _LOADED.search(output)
+        return ToolReport(
             latency=split_calls([calls[number] for number in sorted(calls)], job.latency),
             load_ns=round(float(loaded[1]) * _MS) if loaded else None,
         )
 
-    def explain(self, said: str, job: ToolJob) -> Told | None:  # noqa: ARG002  a `ShellTool`
-        return told_failure(said, _COMPLAINTS)
+    def explain(self, output: str, job: ToolJob) -> ToolReport | None:  # noqa: ARG002  a `ShellTool`
+        return matching_failure(output, _COMPLAINTS)
 
-    def refuses_inputs(self, told: Told) -> bool:  # noqa: ARG002  a program tells its inputs' types, and the host has them
+    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  a .pte keeps its inputs' types
         return False
 
-    def calls(self, asked: LatencyPass, told: Told | None) -> int:
-        """A few at first, then enough for both minima by their median; bounded by the cap and by the log."""
-        if told is None or told.latency is None:
+    def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:
+        """A few at first. Then, by their median, enough for both phases, within the time cap and what the log holds."""
+        if report is None or report.latency is None:
             return FIRST_CALLS
-        each_ns = max(1, sorted(told.latency.samples_ns)[len(told.latency.samples_ns) // 2])
-        wanted = 1 + sum(max(part.min_calls, -(-part.min_ns // each_ns) + 1) for part in (asked.warmup, asked.measure))
-        return max(2, min(wanted, asked.measure.max_ns // each_ns, MOST_CALLS))
+        samples_ns = sorted(report.latency.samples_ns)
+        each_ns = max(1, samples_ns[len(samples_ns) // 2])
+        phases = (requested.warmup, requested.measure)
+        enough = 1 + sum(max(phase.min_calls, -(-phase.min_ns // each_ns) + 1) for phase in phases)
+        return max(2, min(enough, requested.measure.max_ns // each_ns, MOST_CALLS))
 
 
-def split_calls(calls_ns: list[int], asked: LatencyPass) -> LatencySamples:
-    """Split calls into the first, the warm-up until its minima are met, and the measured ones.
+def split_calls(calls_ns: list[int], requested: LatencyPass) -> LatencySamples:
+    """Split calls into the first one, the warm-up until its minima are met, and the measured ones.
 
-    A model so fast that the calls do not last for the warm-up has half of them as such.
+    The warm-up is at most half of the calls, even if the model is so fast that its minimum time is not reached.
     """
     first, *rest = calls_ns
     spent = taken = 0
     for call in rest[: len(rest) // 2]:
-        if taken >= asked.warmup.min_calls and spent >= asked.warmup.min_ns:
+        if taken >= requested.warmup.min_calls and spent >= requested.warmup.min_ns:
             break
         taken, spent = taken + 1, spent + call
     return LatencySamples(first_ns=first, warmup_ns=tuple(rest[:taken]), samples_ns=tuple(rest[taken:]))
 
 
-def _timeless(said: str) -> Told:
-    """Why there are no times, though it ended well."""
-    if _DONE.search(said):
-        message = "this executor_runner tells the sum of all calls alone: build that of ExecuTorch 1.3 or later"
-        return failure(FailureKind.REPLY, message, said, unsupported=True)
-    message = "executor_runner ended well and told no times: build it with EXECUTORCH_ENABLE_LOGGING=ON"
-    return failure(FailureKind.REPLY, message, said)
+def _timeless(output: str) -> ToolReport:
+    """Return why there are no times although the program ended normally."""
+    if _DONE.search(output):
+        message = "this executor_runner prints only the total of all calls: build it from ExecuTorch 1.3 or later"
+        return failure(FailureKind.REPLY, message, output, unsupported=True)
+    message = "executor_runner ended normally but printed no times: build it with EXECUTORCH_ENABLE_LOGGING=ON"
+    return failure(FailureKind.REPLY, message, output)

@@ -1,4 +1,4 @@
-"""Benchmark programs of the runtimes, which run from the phone's shell: one file each, and one line in `TOOLS`."""
+"""The benchmark programs that run in the phone's shell: one file and one line in `TOOLS` per program."""
 
 from __future__ import annotations
 

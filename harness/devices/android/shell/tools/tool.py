@@ -1,4 +1,4 @@
-"""What a benchmark program is asked, and what is read from what it printed."""
+"""What a benchmark program is asked to do, and what its output says."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _LINES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolJob:
-    """One start of a program. Paths are those of the phone; ``inputs`` has a file a tensor of the one call, or none.
+    """One start of a program. Paths are on the phone; ``inputs`` has one file per tensor of the single input, or none.
 
-    ``calls``: how many a program makes that counts alone. ``shapes`` are those of the tensors, batch included.
+    ``shapes`` are those of the tensors, including the batch. ``calls`` is for programs that take a number of calls
+    instead of a duration.
     """
 
     program: str
@@ -30,8 +31,8 @@ class ToolJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a program told; with a ``failure`` the status is not ``ok`` and the rest is what came before it."""
+class ToolReport:
+    """What a program reported. With a ``failure`` the status is not ``ok``, and the rest is what preceded it."""
 
     status: ReplyStatus = ReplyStatus.OK
     failure: Failure | None = None
@@ -45,7 +46,7 @@ class Told:
 
 
 class ShellTool(Protocol):
-    """How one program is asked and read. Pure: words in, words and records out."""
+    """How to call one program and read its output. Pure: text in, words and records out."""
 
     @property
     def name(self) -> str:
@@ -53,31 +54,31 @@ class ShellTool(Protocol):
 
     @property
     def runtime(self) -> str:
-        """The runtime in it, by the name that other runners report."""
+        """The runtime in it, under the name that other runners report."""
 
     @property
     def log_tag(self) -> str | None:
-        """The tag of the phone's log that it prints under, None when it prints to its own output."""
+        """The tag under which it prints to the phone's log; None if it prints to standard output."""
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
-        """Return the words after the program's name."""
+        """Return the arguments of the program."""
 
-    def read(self, said: str, job: ToolJob) -> Told:
-        """Read what a program printed that ended well."""
+    def read(self, output: str, job: ToolJob) -> ToolReport:
+        """Read the output of a program that ended with exit code 0."""
 
-    def explain(self, said: str, job: ToolJob) -> Told | None:
-        """Say why a program ended badly, from what it printed; None where that says nothing."""
+    def explain(self, output: str, job: ToolJob) -> ToolReport | None:
+        """Return why a program failed, from its output; None if the output does not say."""
 
-    def refuses_inputs(self, told: Told) -> bool:
-        """Whether it failed for the inputs' sake alone, so that it can be asked again without them."""
+    def refuses_inputs(self, report: ToolReport) -> bool:
+        """Return whether it failed only because of the inputs, so that it may run without them."""
 
-    def calls(self, asked: LatencyPass, told: Told | None) -> int:
-        """Return how many calls to ask for: first with None, then with what those told."""
+    def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:
+        """Return how many calls to make: at first ``report`` is None, later that of the first calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """A complaint of a program by its pattern, and what it means; ``sentence`` may name the pattern's groups."""
+    """An error message that a program prints, and what it means; ``sentence`` may use the pattern's groups."""
 
     pattern: str
     kind: FailureKind
@@ -85,18 +86,18 @@ class Complaint:
     unsupported: bool = False
 
 
-def told_failure(said: str, complaints: Iterable[Complaint]) -> Told | None:
-    """Return the failure of the first of ``complaints`` that ``said`` has."""
+def matching_failure(output: str, complaints: Iterable[Complaint]) -> ToolReport | None:
+    """Return the failure for the first of ``complaints`` that occurs in ``output``, None if none does."""
     for complaint in complaints:
-        found = re.search(complaint.pattern, said)
-        if found:
-            message = complaint.sentence.format(*found.groups())
-            return failure(complaint.kind, message, said, unsupported=complaint.unsupported)
+        match = re.search(complaint.pattern, output)
+        if match:
+            message = complaint.sentence.format(*match.groups())
+            return failure(complaint.kind, message, output, unsupported=complaint.unsupported)
     return None
 
 
-def failure(kind: FailureKind, message: str, said: str, *, unsupported: bool = False) -> Told:
-    """Return a failure with the last lines of what was printed as its evidence."""
-    detail = "\n".join(said.strip().splitlines()[-_LINES:])
+def failure(kind: FailureKind, message: str, output: str, *, unsupported: bool = False) -> ToolReport:
+    """Return a failure with the last lines of the output as its detail."""
+    detail = "\n".join(output.strip().splitlines()[-_LINES:])
     status = ReplyStatus.UNSUPPORTED if unsupported else ReplyStatus.FAILED
-    return Told(status=status, failure=Failure(kind=kind, message=message, detail=detail))
+    return ToolReport(status=status, failure=Failure(kind=kind, message=message, detail=detail))
