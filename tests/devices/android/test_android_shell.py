@@ -148,7 +148,7 @@ def test_a_program_that_does_not_end_is_stopped_with_all_it_started(
         opened.push(work.model, work.sha256)
         request = replace(work.request, artifact=replace(work.request.artifact, format=Format.TFLITE))
         kind, message = failure_of(opened.execute(request, work.inputs, 2.0))
-        assert (kind, message) == (FailureKind.TIMEOUT, "benchmark_model did not end within 2 s and was stopped")
+        assert (kind, message) == (FailureKind.TIMEOUT, "benchmark_model did not finish within 2 s and was stopped")
         assert "61.25" not in phone.jail.run("ps -A -o ARGS")
 
 
