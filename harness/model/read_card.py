@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from harness.model.card import (
 from harness.model.read_parts import check_links, read_parts
 from harness.model.targets import Preset
 from harness.model.user_code import EXTRAS, find_module, is_reference, split_reference
-from harness.spec.decode import check_keys, check_name, decode
+from harness.spec.decode import check_keys, check_name, decode, read_toml
 from harness.wire import DType, Format, TensorSpec
 
 MAX_ELEMENTS = 2**28
@@ -167,13 +166,10 @@ def _bare(name: str, source: str, options: ModelOptions) -> ModelCard:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file, what="the model card")
     except FileNotFoundError:
         msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}: add one, docs/models.md says what stands in it"
         raise UsageError(msg) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"cannot read {str(file)!r}: {error}"
-        raise UsageError(msg) from error
 
 
 def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:

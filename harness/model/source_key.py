@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ from harness.model.user_code import find_module, is_reference, split_reference
 
 # 1 (2026-11): the first.
 _SCHEMA = 1
+
+# The folder of a stored run: this file in a folder named by an id. `harness.store` makes both; a test compares them.
+_RUN_FILE = "run.json"
+_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def source_key(card: ModelCard) -> str:
@@ -91,10 +96,22 @@ def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
 
 
 def _below(folder: Path, label: str) -> Iterator[tuple[str, Path]]:
-    for file in sorted(folder.rglob("*")):
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    results = _results_folders(folder, files)
+    for file in files:
         parts = file.relative_to(folder).parts
-        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        if not hidden and results.isdisjoint(file.parents):
             yield "/".join((label, *parts)), file
+
+
+def _results_folders(folder: Path, files: list[Path]) -> set[Path]:
+    """The folders below ``folder`` that phonebench wrote: ``phonebench run .`` keeps its results beside the card.
+
+    They must not count, or each run would change the key and no run could be resumed.
+    """
+    runs = {file.parent for file in files if file.name == _RUN_FILE and _RUN_ID.fullmatch(file.parent.name)}
+    return {run if run.parent == folder else run.parent for run in runs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UnknownNameError, UsageError
-from harness.spec.decode import check_keys, check_name, decode
+from harness.spec.decode import check_keys, check_name, decode, read_toml
 from harness.spec.phone_settings import Clocks, Cores, PhoneRunner
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import STEPS, Recipe
@@ -32,13 +31,10 @@ _NAMES: dict[str, type[StrEnum]] = {
 def read_spec(path: Path) -> dict[str, Any]:
     """Return the values that the TOML file at ``path`` sets, keys checked. Raises `UsageError` naming the place."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path, what="the spec file")
     except FileNotFoundError:
         msg = f"there is no spec file {str(path)!r}"
         raise UsageError(msg) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"cannot read the spec file {str(path)!r}: {error}"
-        raise UsageError(msg) from error
     check_keys(values, KEYS, where=str(path))
     return values
 

@@ -35,9 +35,12 @@ def test_every_bundled_model_resolves_with_its_name_and_licence(name: str) -> No
 
 def test_resolving_every_bundled_model_loads_nothing_heavy() -> None:
     code = (
-        "import sys, harness.model, harness.model.data\n"
-        "for name in harness.model.bundled_models():\n"
-        "    harness.model.source_key(harness.model.resolve(name, harness.model.ModelOptions()))\n"
+        "import sys, harness.model.data\n"
+        "from harness.model.card import ModelOptions\n"
+        "from harness.model.resolve import bundled_models, resolve\n"
+        "from harness.model.source_key import source_key\n"
+        "for name in bundled_models():\n"
+        "    source_key(resolve(name, ModelOptions()))\n"
         "print([m for m in ('torch', 'torchvision', 'PIL', 'sklearn', 'skimage', 'foolbox') if m in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -91,7 +94,11 @@ def test_the_toml_itself_may_be_named(tmp_path: Path) -> None:
         ('license = "MIT"', 'student = "small.pt"', r"student .* is 'small.pt': use module:function"),
         ('license = "MIT"', 'student = "netwrk:small"', r"student .* no netwrk.py beside model.toml.*'network'"),
         ('license = "MIT"', 'weights = "w.bin"', r"weights .* is 'w.bin': use a .safetensors"),
-        ('license = "MIT"', "license = MIT", r"cannot read .*model.toml"),
+        (
+            'license = "MIT"',
+            "license = MIT",
+            r"cannot read the model card .*model.toml': line 5, column 11: .*'license = MIT'",
+        ),
     ],
 )
 def test_wrong_card_is_told_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
+from harness.store.records import MEASUREMENTS_FILE, RUN_FILE
+from harness.store.writer import new_run_id
 from tests.model.folders import CARD, NETWORK, make_folder
 
 
@@ -41,6 +44,18 @@ def test_key_follows_every_file_of_the_folder(tmp_path: Path, name: str) -> None
     before = key(folder)
     with (folder / name).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
+    assert key(folder) != before
+
+
+def test_key_ignores_results_that_are_kept_in_the_folder(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    before = key(folder)
+    run = folder / "results" / new_run_id(datetime.now(UTC))
+    (run / "replies").mkdir(parents=True)
+    for file in (run / RUN_FILE, run / MEASUREMENTS_FILE, run / "replies" / "1.json", run.with_name("probes.json")):
+        file.write_text("{}", encoding="utf-8")
+    assert key(folder) == before
+    (folder / "results.npz").write_bytes(b"1")
     assert key(folder) != before
 
 
