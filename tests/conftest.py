@@ -17,6 +17,10 @@ import pytest
 # A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
 MISSING = "missing: "
 
+# Where this is set, every process that a test starts compiles torch, pandas and the like again: minutes in total.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
