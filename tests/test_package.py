@@ -86,6 +86,27 @@ def test_a_source_distribution_has_the_pages_and_what_builds_and_tests_it(built:
     assert not [name for name in names if name.startswith("android_runner/") and "/target/" in name]
 
 
+def anchors(page: Path) -> set[str]:
+    """The fragments that headings of a page get on GitHub: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_between_pages_leads_to_a_file_and_a_heading() -> None:
+    pages = [p for folder in (".", "docs", "models/*", "*") for p in ROOT.glob(f"{folder}/*.md")]
+    pages = [page.resolve() for page in pages if ".venv" not in page.parts]
+    assert len(pages) > 20
+    dead = []
+    for page in pages:
+        for link in LINK.findall(page.read_text(encoding="utf-8")):
+            path, _, fragment = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if "://" in link or (target.exists() and (not fragment or fragment in anchors(target))):
+                continue
+            dead.append(f"{page.name}: {link}")
+    assert dead == []
+
+
 def test_every_link_of_the_long_description_leads_somewhere(metadata: str) -> None:
     """A package index shows this text, and has no folder beside it."""
     description = metadata.partition("\n\n")[2]
