@@ -22,7 +22,7 @@ from harness.stats.percentiles import (
     percentile_if_enough,
 )
 from harness.stats.steady import SteadyState, find_steady
-from harness.wire import LatencySamples, ToldTimes
+from harness.wire import LatencySamples, SummarisedTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def summarise_calls(latency: LatencySamples, *, trim: bool) -> SteadyCalls | Non
     return summarise_launch(latency.samples_ns, trim=trim) if latency.samples_ns else None
 
 
-def summarise_told(launches: Sequence[ToldTimes]) -> LatencySummary:
+def summarise_told(launches: Sequence[SummarisedTimes]) -> LatencySummary:
     """Summarise launches that reported a summary instead of single calls. Raises ValueError without launches.
 
     Percentiles are the medians of the launches' own; those that no launch reported are None.

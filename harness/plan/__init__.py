@@ -1,1 +1,1 @@
-"""What will run: cells, and holes with their reasons."""
+"""From a spec to what will run: the cells of a run, and the holes with their reasons."""

@@ -1,4 +1,4 @@
-"""Cells, builds and holes: the records of a plan. `make_cell` is the only place where a key is made."""
+"""Cells, builds and holes: the records that make up a plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.wire import Delegate, Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """One artifact wanted; ``backend`` is set for ``pte`` alone."""
+    """One artifact to build. ``backend`` is set for formats that are lowered to a backend (``pte``)."""
 
     model: str
     variant: str
@@ -21,7 +21,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The unit of work, of resume and of comparison; ``key`` is made by `make_cell` and never parsed."""
+    """The unit of work, of resuming and of comparison. `make_cell` makes ``key``, and nothing ever parses it."""
 
     key: str
     model: str
@@ -41,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
-    """A cell that cannot be, and why."""
+    """A cell that cannot be run, and why."""
 
     cell: Cell
     reason: str
@@ -49,7 +49,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All cells of a run in the order they run, and the holes."""
+    """All cells of a run in the order in which they run, and the holes."""
 
     cells: tuple[Cell, ...]
     holes: tuple[Hole, ...]
@@ -63,7 +63,7 @@ class Plan:
 def make_cell(
     model: str, variant: str, format_: Format, delegate: Delegate, threads: int, device: str, profile: ProfileName
 ) -> Cell:
-    """Build a cell and its key, the only place where a key is made."""
+    """Return a cell with its key. Keys are made here only, so that resuming and comparing can rely on them."""
     backend = FORMATS[format_].backends.get(delegate)
     parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
     return Cell(

@@ -1,6 +1,6 @@
 """From a spec to cells: every (artifact, delegate, threads, device) that will run, and every hole with its reason.
 
-Nothing is loaded and nothing is built here, so that a whole plan can be checked and printed before any work.
+Nothing is loaded or built here, so a whole plan can be checked and printed before any work starts.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
-# Returns the delegates that the device of a key offers.
+# Returns the delegates that the device with this key offers.
 DelegatesOf = Callable[[str], tuple[Delegate, ...]]
 
 
 def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: DelegatesOf | None) -> Plan:
-    """Cross everything the spec asks for. Raises `UsageError` when two models share a name.
+    """Return every combination that the spec asks for. Raises `UsageError` if two models have the same name.
 
-    ``delegates_of`` is None where artifacts are only built: what a device cannot run is no hole then.
+    ``delegates_of`` is None when artifacts are only built. What a device cannot run is then not a hole.
     """
     _check_names(models)
     recipes, settings = spec.recipes(), spec.settings
@@ -47,7 +47,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
 
 
 def why_not(cell: Cell, recipe: Recipe | None, delegates_of: DelegatesOf | None) -> str | None:
-    """Return why ``cell`` cannot be, or None when it can be tried; ``recipe`` is None for a ready-made file."""
+    """Return why ``cell`` cannot be run, or None if it can be tried. ``recipe`` is None for a ready-made file."""
     delegates = FORMATS[cell.format].delegates
     if cell.delegate not in delegates:
         allowed = ", ".join(delegate.value for delegate in delegates)
@@ -62,29 +62,29 @@ def why_not(cell: Cell, recipe: Recipe | None, delegates_of: DelegatesOf | None)
 
 
 def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:
-    """Return why the shell runner cannot run ``cell``, or None when it can, or is not asked for."""
+    """Return why the shell runner cannot run ``cell``, or None if it can or is not used."""
     if settings.runner is not PhoneRunner.SHELL or settings.binary(cell.format):
         return None
     given = ", ".join(binary.format.value for binary in settings.binaries)
-    return f"runner 'shell' was given no program for {cell.format.value} (it has one for: {given})"
+    return f"runner 'shell' has no program for {cell.format.value}; it was given one for: {given}"
 
 
 def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
-    """Return why an artifact cannot be made of what ``model`` came as, or None when it can be tried."""
+    """Return why an artifact cannot be made from the kind of source that ``model`` has, or None if it can be tried."""
     if model.kind is not SourceKind.KERAS:
         return None
     if not FORMATS[cell.format].from_keras:
         formats = ", ".join(format_.value for format_, row in FORMATS.items() if row.from_keras)
-        return f"a Keras model or SavedModel can become {formats} only: {cell.format.value} needs a PyTorch network"
+        return f"a Keras model or SavedModel can only become {formats}; {cell.format.value} needs a PyTorch network"
     if recipe is not None and recipe.steps:
-        return "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
+        return "graph steps work on PyTorch networks only, and this is a Keras model or SavedModel"
     if recipe is not None and recipe.channel_last:
-        return "a Keras model takes its inputs as it was built, with their channels last as a rule: leave out nhwc"
+        return "a Keras model keeps the input layout it was built with, usually channels last: remove nhwc"
     return None
 
 
 def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:
-    """The (format, variant) pairs of one model; a ready-made file has just its own."""
+    """The (format, variant) pairs of one model. A ready-made file has exactly one."""
     if model.ready is not None:
         return [(model.ready, AS_IS)]
     return [(format_, variant) for format_ in spec.format for variant in spec.variant]

@@ -1,7 +1,7 @@
-"""Which precisions can be built as which format, decided from the table of formats, with the reason for each hole.
+"""Which precisions can be built as which format, with a reason for each that cannot.
 
-The holes in the table are known without trying: a format that has no such numbers, or a library that is known to give
-garbage or to fail. Everything else is built, and then verified.
+The holes in the table of formats are known without trying: the format has no such numbers, or a library is known to
+fail or to give garbage. Everything else is built and then verified.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def why_not_build(recipe: Recipe, format_: Format, backend: Backend | None) -> s
     row = FORMATS[format_]
     if recipe.channel_last and not row.channel_last_option:
         offers = ", ".join(other.value for other, its in FORMATS.items() if its.channel_last_option)
-        return f"{format_.value} takes inputs as the model does: channel-last inputs are an option of {offers}"
+        return f"{format_.value} takes inputs in the model's own layout: channel-last inputs are an option of {offers}"
     hole = row.holes.get(recipe.precision) or _why_not_own_type(recipe, format_, backend)
     if hole is None and backend is not None:
         hole = BACKENDS[backend].holes.get(recipe.precision)
@@ -24,11 +24,11 @@ def why_not_build(recipe: Recipe, format_: Format, backend: Backend | None) -> s
 
 
 def _why_not_own_type(recipe: Recipe, format_: Format, backend: Backend | None) -> str | None:
-    """The reason against inputs and outputs in the precision's own type."""
+    """Return why inputs and outputs cannot have the precision's own type, or None if they can."""
     if recipe.float_io:
         return None
     if recipe.precision is Precision.BF16:
-        return "runners take inputs as float16 or float32 only, not bfloat16: remove float_io"
+        return "runners take float inputs as float16 or float32, not bfloat16: remove float_io"
     if recipe.precision is not Precision.FP16:
-        return f"float_io = false is for fp16: {recipe.precision.value} takes its inputs as the format has them"
+        return f"float_io = false works for fp16 only: with {recipe.precision.value} the format decides the input types"
     return FORMATS[format_].no_float16_io or (BACKENDS[backend].no_float16_io if backend else None)

@@ -1,9 +1,9 @@
-"""The contract with every runner: what a job asks and what a runner answers.
+"""The contract with every runner: what a job asks for and what the runner answers.
 
-A job is a folder with ``request.json``, the artifact and ``inputs.bin``; the runner leaves ``reply.json``
-(written under another name and renamed) and ``outputs.bin``. ``docs/wire.md`` is the specification, the golden
-files under ``tests/golden/wire`` are its examples. The one decision here: the records *are* the schema, and
-msgspec checks every field and type on the way in, so that nothing half-right gets past this file.
+A job is a folder with ``request.json``, the artifact and ``inputs.bin``. The runner writes ``outputs.bin`` and then
+``reply.json``, which it writes under another name and renames, so a reply is complete if it exists. ``docs/wire.md`` is
+the specification, and the golden files under ``tests/golden/wire`` are its examples. The records *are* the schema:
+msgspec checks every field and type while decoding, so malformed messages stop here.
 
 All times are integer nanoseconds of a monotonic clock, all sizes integer bytes.
 """
@@ -36,7 +36,7 @@ from harness.wire.reply import (
     RunReply,
     RuntimeReport,
     StateSample,
-    ToldTimes,
+    SummarisedTimes,
 )
 from harness.wire.request import (
     ArtifactRef,
@@ -89,7 +89,7 @@ __all__ = [
     "SCHEMA",
     "StateSample",
     "TensorSpec",
-    "ToldTimes",
+    "SummarisedTimes",
     "WarmupPass",
     "WireError",
     "decode_reply",

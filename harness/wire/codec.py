@@ -1,4 +1,4 @@
-"""Encodes and decodes requests and replies, and refuses every field, type and schema that does not fit."""
+"""Encoding and decoding of requests and replies. Unknown fields, wrong types and other schemas are refused."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from harness.wire.request import RunRequest
 
 
 class WireError(ValueError):
-    """A request or a reply that this version cannot read; the message names the field or the versions."""
+    """A request or reply that this version cannot read. The message names the field, or both schema versions."""
 
 
 def encode(record: RunRequest | RunReply) -> bytes:
-    """Return ``record`` as UTF-8 JSON; a value that is not finite becomes null."""
+    """Return ``record`` as UTF-8 JSON. Values that are not finite become null."""
     return msgspec.json.encode(record)
 
 
 def decode_request(data: bytes) -> RunRequest:
-    """Read a request. Raises `WireError` with the field at fault, or both schema versions."""
+    """Read a request. Raises `WireError` with the field at fault, or with both schema versions."""
     _check_schema(data, "request")
     return _decode(data, RunRequest)
 
 
 def decode_reply(data: bytes) -> RunReply:
-    """Read a reply. Raises `WireError` with the field at fault, or both schema versions.
+    """Read a reply. Raises `WireError` with the field at fault, or with both schema versions.
 
-    A reply without its proof is refused too: ``ok`` with a failure, a failed launch without one, negative times.
+    A reply that contradicts itself is refused as well: ``ok`` with a failure, a failed launch without one, negative
+    times.
     """
     _check_schema(data, "reply")
     reply = _decode(data, RunReply)
@@ -41,13 +42,13 @@ def decode_reply(data: bytes) -> RunReply:
 def _check_schema(data: bytes, what: str) -> None:
     try:
         head: Any = msgspec.json.decode(data)
-    # Bytes that are not UTF-8 inside a string come as a UnicodeDecodeError, which is a ValueError as well.
+    # Invalid UTF-8 inside a string raises UnicodeDecodeError, which is a ValueError too.
     except ValueError as error:
         msg = f"the {what} is not JSON: {error}"
         raise WireError(msg) from error
-    found = head.get("schema") if isinstance(head, dict) else None
-    if found != SCHEMA:
-        msg = f"the {what} has schema {found!r}, this program speaks schema {SCHEMA}: use one version on both sides"
+    schema = head.get("schema") if isinstance(head, dict) else None
+    if schema != SCHEMA:
+        msg = f"the {what} has schema {schema!r}, this program uses schema {SCHEMA}: use the same version on both sides"
         raise WireError(msg)
 
 
@@ -64,7 +65,7 @@ def _decode(data: bytes, kind: type[_Record]) -> _Record:
 
 def _check_reply(reply: RunReply) -> None:
     if (reply.status is ReplyStatus.OK) == (reply.failure is not None):
-        msg = f"the reply says {reply.status.value!r} and its failure is {reply.failure!r}: one of them is wrong"
+        msg = f"the reply has status {reply.status.value!r} but its failure is {reply.failure!r}: one of them is wrong"
         raise WireError(msg)
     times = _call_times(reply.latency) if reply.latency else ()
     if reply.load:
@@ -76,23 +77,31 @@ def _check_reply(reply: RunReply) -> None:
 
 
 def _call_times(latency: LatencySamples) -> tuple[int, ...]:
-    """Return all times of calls. Raises `WireError` for a summary beside samples, or of no calls."""
-    told, times = latency.told, (latency.first_ns, *latency.warmup_ns, *latency.samples_ns)
-    if told is None:
+    """Return the times of all calls. Raises `WireError` for a summary next to samples, or a summary of no calls."""
+    summary, times = latency.told, (latency.first_ns, *latency.warmup_ns, *latency.samples_ns)
+    if summary is None:
         return times
     if latency.samples_ns:
-        msg = f"the reply has {len(latency.samples_ns)} samples and a summary told in their place: one of them is wrong"
+        msg = f"the reply has both {len(latency.samples_ns)} samples and a summary in their place: one of them is wrong"
         raise WireError(msg)
-    if told.calls < 1:
-        msg = f"the reply has a summary of {told.calls} calls: there is nothing to sum up"
+    if summary.calls < 1:
+        msg = f"the reply has a summary of {summary.calls} calls: there is nothing to summarise"
         raise WireError(msg)
-    return *times, told.min_ns, told.p5_ns, told.median_ns, told.p95_ns, told.max_ns, told.mean_ns
+    return (
+        *times,
+        summary.min_ns,
+        summary.p5_ns,
+        summary.median_ns,
+        summary.p95_ns,
+        summary.max_ns,
+        summary.mean_ns,
+    )
 
 
 def _check_moments(at_ns: tuple[int, ...], samples: int) -> None:
     if at_ns and len(at_ns) != samples:
-        msg = f"the reply has {len(at_ns)} moments for {samples} samples: each sample needs its own"
+        msg = f"the reply has {len(at_ns)} start times for {samples} samples: each sample needs one"
         raise WireError(msg)
     if any(later < earlier for earlier, later in pairwise(at_ns)):
-        msg = "the reply's moments go backwards: the runner's clock did"
+        msg = "the start times in the reply go backwards: so did the runner's clock"
         raise WireError(msg)

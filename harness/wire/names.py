@@ -1,11 +1,12 @@
-"""Names and closed sets of the runner contract."""
+"""File names and closed sets of the runner contract."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-# 1 (2026-11): the first.
+# Raised when a field changes its meaning or disappears; runners refuse other numbers.
+# 1 (2026-11): the first version.
 SCHEMA = 1
 
 
@@ -16,7 +17,11 @@ INPUTS_FILE = "inputs.bin"
 
 
 class Format(StrEnum):
-    """The file a runtime loads."""
+    """The file that a runtime loads.
+
+    The set is closed because a runner must refuse a format that it does not know. Everything that phonebench knows
+    about a format is in its row in `harness.spec.formats`.
+    """
 
     PTE = "pte"
     TFLITE = "tflite"
@@ -36,7 +41,7 @@ class Delegate(StrEnum):
 
 
 class DType(StrEnum):
-    """Element type of a tensor; little-endian in the ``.bin`` files."""
+    """Element type of a tensor, little-endian in the ``.bin`` files."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -57,7 +62,7 @@ class ReplyStatus(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Where a launch failed. The last four are told by the host when there is no reply to believe."""
+    """Where a launch failed. The host reports the last four itself, when there is no reply that it can trust."""
 
     LOAD = "load"
     DELEGATE = "delegate"
@@ -74,7 +79,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """Name, element type and full shape (batch included) of one tensor of one call."""
+    """Name, element type and full shape, including the batch, of one tensor of one call."""
 
     name: str
     dtype: DType

@@ -10,7 +10,7 @@ from harness.wire.names import SCHEMA, Delegate, FailureKind, ReplyStatus, Tenso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a launch gave no figures: a sentence for people, and the evidence."""
+    """Why a launch gave no results: a sentence for people, and the evidence."""
 
     kind: FailureKind
     message: str
@@ -19,9 +19,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerInfo:
-    """Which program measured: ``kind`` is ``host``, ``android-app``, ``ios-app`` … and is a comparison key.
+    """Which program measured. ``kind`` is ``host``, ``android-app``, ``ios-app`` … and is a comparison key.
 
-    ``library_page_bytes``: the pages that the native libraries of an app are laid out for, of several the least.
+    ``library_page_bytes``: the page size that the native libraries of an app are aligned for; the smallest if they
+    differ.
     """
 
     kind: str
@@ -32,7 +33,7 @@ class RunnerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeReport:
-    """What the runtime was and what it did; a count is None where the runtime does not tell."""
+    """What the runtime was and what it did. A count is None if the runtime does not report it."""
 
     name: str
     version: str
@@ -46,15 +47,15 @@ class RuntimeReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTimes:
-    """First load in this process, and further loads of the same file when there were any."""
+    """The first load in this process, and any further loads of the same file."""
 
     first_ns: int
     warm_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldTimes:
-    """The measured calls as another benchmark program sums them up, which tells no single call."""
+class SummarisedTimes:
+    """The measured calls as summarised by a benchmark program that does not report single calls."""
 
     calls: int
     min_ns: int
@@ -69,15 +70,15 @@ class ToldTimes:
 class LatencySamples:
     """Every call, in order: call 0, the warm-up, the measured calls.
 
-    ``at_ns``: when each of ``samples_ns`` began, since the first measured call; only with a stride. ``told`` stands in
-    for ``samples_ns`` where the program that measured is not ours and tells a summary alone.
+    ``at_ns``: when each of ``samples_ns`` began, relative to the first measured call; only with a stride. ``told``
+    takes the place of ``samples_ns`` if a program other than our runners measured and reports only a summary.
     """
 
     first_ns: int
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     at_ns: tuple[int, ...] = ()
-    told: ToldTimes | None = None
+    told: SummarisedTimes | None = None
 
 
 class MemoryMoment(StrEnum):
@@ -91,11 +92,11 @@ class MemoryMoment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySplit:
-    """What the memory of the runner process was made of at one moment, absolute; None is what the system does not tell.
+    """What the memory of the runner process consisted of at one moment, in absolute bytes; None if not reported.
 
-    Resident are ``anonymous_bytes``, ``file_bytes`` (mapped from files) and ``shared_bytes`` (shared memory);
-    ``swap_bytes`` is swapped out. ``pss_bytes`` counts each resident page by its share, divided among the processes
-    that have it.
+    Resident memory is ``anonymous_bytes``, ``file_bytes`` (mapped from files) and ``shared_bytes`` (shared memory);
+    ``swap_bytes`` is swapped out. ``pss_bytes`` is the proportional set size: each resident page is divided by the
+    number of processes that share it.
     """
 
     at: MemoryMoment
@@ -108,11 +109,11 @@ class MemorySplit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryReading:
-    """Memory of the runner process at four moments; ``definition`` says in words what was read.
+    """Memory of the runner process at four moments. ``definition`` says in words what was read.
 
-    ``mapped_bytes``: what the pages mapped from files grew from the baseline to the steady state, which is no memory
-    that the process owns: the system may drop them and read them again. None where it is not told.
-    ``split``: what the memory was made of at each moment; empty where it is not told.
+    ``mapped_bytes``: by how much the pages mapped from files grew from the baseline to the steady state. The process
+    does not own these pages: the system may drop them and read them again. None if not reported. ``split``: what the
+    memory consisted of at each moment; empty if not reported.
     """
 
     definition: str
@@ -125,13 +126,13 @@ class MemoryReading:
     split: tuple[MemorySplit, ...] = ()
 
     def split_at(self, moment: MemoryMoment) -> MemorySplit | None:
-        """Return what the memory was made of at ``moment``, None where it is not told."""
+        """Return what the memory consisted of at ``moment``, or None if not reported."""
         return next((split for split in self.split if split.at is moment), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsRef:
-    """``count`` outputs in ``file``, laid out as inputs are."""
+    """``count`` outputs in ``file``, laid out like the inputs."""
 
     file: str
     count: int
@@ -149,9 +150,9 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSample:
-    """The device's state at one moment; a fact that the device does not tell is None.
+    """The device's state at one moment. A value is None if the device does not report it.
 
-    ``thermal_headroom``: how near the device is to slowing down for heat; from 1 on it does so severely.
+    ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely.
     """
 
     at_ns: int
@@ -168,7 +169,7 @@ class StateSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStates:
-    """The device before and after the passes, and a series where one was watched."""
+    """The device before and after the passes, and a series of samples where one was taken."""
 
     before: StateSample
     after: StateSample
@@ -177,9 +178,9 @@ class DeviceStates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReply:
-    """What one launch did. A pass that was not asked for, or did not get so far, is None.
+    """What one launch did. A pass is None if it was not requested or not reached.
 
-    ``transcript``: what a program printed that measures by itself, from which the rest was read; else None.
+    ``transcript``: the output of a benchmark program that measures by itself, from which the rest was read; else None.
     """
 
     schema: int = SCHEMA

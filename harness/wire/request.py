@@ -1,4 +1,4 @@
-"""What a job asks of a runner."""
+"""What a job asks a runner to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.wire.names import SCHEMA, Delegate, Format, TensorSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanionRef:
-    """A further file of an artifact, beside the request under this name, such as the weights of a large ``.onnx``."""
+    """Another file of an artifact, next to the request under this name, such as the weights of a large ``.onnx``."""
 
     file: str
     sha256: str
@@ -17,7 +17,7 @@ class CompanionRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRef:
-    """The file to load, beside the request; the runner checks every ``sha256`` before it loads."""
+    """The file to load, next to the request. The runner checks every ``sha256`` before it loads anything."""
 
     file: str
     sha256: str
@@ -32,7 +32,7 @@ class ArtifactRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeRequest:
-    """What the runtime is asked for; what it did stands in the reply."""
+    """What the runtime is asked for. What it did is in the reply."""
 
     delegate: Delegate
     threads: int
@@ -50,7 +50,7 @@ class InputsRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupPass:
-    """Untimed in effect: calls until both minima are met."""
+    """Calls until both minima are met. They are timed and reported, but not part of the result."""
 
     min_calls: int
     min_ns: int
@@ -69,8 +69,9 @@ class MeasurePass:
 class LatencyPass:
     """Times single calls on input 0, one after the other, ``interval_ns`` apart.
 
-    With ``stride_ns`` over 0 every measured call is run and timed, but only one that begins at least so long after the
-    one kept before it is kept, together with when it began: a half hour of a fast model would fill the memory.
+    With ``stride_ns`` above 0 every measured call is run and timed, but only some are kept: those that begin at least
+    this long after the last one kept, together with their start times. Half an hour of a fast model would otherwise
+    fill the memory.
     """
 
     warmup: WarmupPass
@@ -81,7 +82,7 @@ class LatencyPass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPass:
-    """Reads memory between ``calls`` untimed calls, and ``settle_ns`` after the model is released."""
+    """Reads memory between ``calls`` untimed calls, and again ``settle_ns`` after the model is released."""
 
     calls: int
     settle_ns: int = 0
@@ -96,14 +97,14 @@ class OutputsPass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePass:
-    """Per-operator times of ``calls`` calls, where the runtime can."""
+    """Times each operator over ``calls`` calls, if the runtime can."""
 
     calls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
-    """The passes wanted, run in this order in one process."""
+    """The passes to run, in this order and in one process."""
 
     latency: LatencyPass | None = None
     memory: MemoryPass | None = None

@@ -1,7 +1,7 @@
 """The layout of ``inputs.bin`` and ``outputs.bin``: call by call, tensor by tensor, C order, little-endian, unpadded.
 
-A runner reads one call's record at a time through a memory map, so that a large file of inputs is never part of the
-memory that is measured; the host reads and writes whole files.
+A runner reads the record of one call at a time through a memory map, so a large file of inputs never counts as memory
+of the model. The host reads and writes whole files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def numpy_dtype(dtype: DType) -> np.dtype[Any]:
 
 
 def tensor_bytes(spec: TensorSpec) -> int:
-    """Return the size of one tensor of the file, in bytes."""
+    """Return the size of one tensor in the file, in bytes."""
     return math.prod(spec.shape) * numpy_dtype(spec.dtype).itemsize
 
 
@@ -35,7 +35,7 @@ def record_bytes(tensors: Sequence[TensorSpec]) -> int:
 
 
 def describe(arrays: Sequence[Array], names: Sequence[str]) -> tuple[TensorSpec, ...]:
-    """Return the specs of the arrays of one call. Raises `ValueError` for an element type outside the wire's."""
+    """Return the specs of the arrays of one call. Raises `ValueError` for an element type unknown to the wire."""
     return tuple(
         TensorSpec(name=name, dtype=DType(array.dtype.name), shape=array.shape)
         for name, array in zip(names, arrays, strict=True)
@@ -50,7 +50,7 @@ def on_the_wire(array: Array) -> Array:
 
 
 def as_output(array: Array) -> Array:
-    """Return an output as the wire has it, a float of any width as float32: files of every precision compare."""
+    """Return an output as it goes on the wire: floats of any width become float32, so all precisions compare."""
     return array.astype(np.float32) if array.dtype.kind == "f" else on_the_wire(array)
 
 
@@ -60,7 +60,7 @@ def raw(arrays: Sequence[Array]) -> bytes:
 
 
 def read_record(path: Path, tensors: Sequence[TensorSpec], index: int) -> tuple[Array, ...]:
-    """Return copies of the tensors of record ``index``. Raises `OSError`, and `ValueError` for a file too short."""
+    """Return copies of the tensors of record ``index``. Raises `OSError`, or `ValueError` if the file is too short."""
     size = record_bytes(tensors)
     data = np.memmap(path, dtype=np.uint8, mode="r", offset=index * size, shape=(size,)) if size else np.empty(0, "u1")
     arrays, offset = [], 0
@@ -72,7 +72,7 @@ def read_record(path: Path, tensors: Sequence[TensorSpec], index: int) -> tuple[
 
 
 def write_tensors(path: Path, arrays: Sequence[Array], tensors: Sequence[TensorSpec]) -> None:
-    """Write ``arrays``, one a tensor, each of shape ``(count, *tensor.shape)``."""
+    """Write ``arrays``, one per tensor, each of shape ``(count, *tensor.shape)``."""
     ready = [np.ascontiguousarray(a, dtype=numpy_dtype(t.dtype)) for a, t in zip(arrays, tensors, strict=True)]
     with path.open("wb") as file:
         for index in range(len(ready[0])):
@@ -80,14 +80,14 @@ def write_tensors(path: Path, arrays: Sequence[Array], tensors: Sequence[TensorS
 
 
 def read_tensors(path: Path, tensors: Sequence[TensorSpec], count: int) -> tuple[Array, ...]:
-    """Read ``count`` calls' tensors: one array a tensor, of shape ``(count, *tensor.shape)``.
+    """Read the tensors of ``count`` calls: one array per tensor, of shape ``(count, *tensor.shape)``.
 
-    Raises `ValueError` naming both lengths when the file is not exactly as long as it must be.
+    Raises `ValueError` with both lengths if the file does not have exactly the expected length.
     """
     size = record_bytes(tensors)
     data = path.read_bytes()
     if len(data) != size * count:
-        msg = f"{path.name} has {len(data)} bytes, {count} times {size} bytes were expected"
+        msg = f"{path.name} has {len(data)} bytes; expected {count} times {size} bytes"
         raise ValueError(msg)
     rows = np.frombuffer(data, dtype=np.uint8).reshape(count, size)
     arrays: list[Array] = []
@@ -101,5 +101,5 @@ def read_tensors(path: Path, tensors: Sequence[TensorSpec], count: int) -> tuple
 
 
 def first_output(arrays: Sequence[Array]) -> npt.NDArray[np.float32]:
-    """Return the first output as float32 rows, shape ``(count, elements of one call)``: what scores are read from."""
+    """Return the first output as float32 rows, shape ``(count, elements of one call)``. Scores are read from these."""
     return np.asarray(arrays[0], dtype=np.float32).reshape(len(arrays[0]), -1)

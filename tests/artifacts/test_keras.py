@@ -104,8 +104,8 @@ def test_the_reference_is_what_the_keras_model_gives(outcome: BuildOutcome, home
 @pytest.mark.parametrize(
     ("format_", "variant", "words"),
     [
-        (Format.ONNX, "fp32", "becomes tflite alone: onnx is made of PyTorch networks"),
-        (Format.TFLITE, "prune50+int8", "graph steps change PyTorch networks"),
+        (Format.ONNX, "fp32", "can only become tflite; onnx needs a PyTorch network"),
+        (Format.TFLITE, "prune50+int8", "graph steps work on PyTorch networks only"),
         (Format.TFLITE, "nhwc", "leave out nhwc"),
     ],
 )

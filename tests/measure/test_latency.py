@@ -7,7 +7,7 @@ import pytest
 from harness.measure.latency import minute_latencies, summarise, summarise_calls, summarise_launch, summarise_told
 from harness.stats.overtime import MINUTE_NS
 from harness.stats.steady import SteadyState
-from harness.wire import LatencySamples, ToldTimes
+from harness.wire import LatencySamples, SummarisedTimes
 
 
 def test_headline_is_the_median_of_launch_medians() -> None:
@@ -52,9 +52,9 @@ def test_trimming_drops_the_warm_up_and_tells_it_either_way(trim: bool, start: i
     assert launch.state is SteadyState.WARMUP
 
 
-def told(median_ns: int, calls: int = 200) -> ToldTimes:
+def told(median_ns: int, calls: int = 200) -> SummarisedTimes:
     """What a program tells that sums up by itself."""
-    return ToldTimes(
+    return SummarisedTimes(
         calls=calls,
         min_ns=median_ns - 2,
         p5_ns=median_ns - 1,

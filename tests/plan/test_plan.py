@@ -117,7 +117,7 @@ def test_a_format_without_a_program_is_a_hole_of_the_shell_runner() -> None:
     made = plan(**asked)
     assert [cell.format for cell in made.cells] == [Format.PTE]
     assert {hole.reason for hole in made.holes} == {
-        f"runner 'shell' was given no program for {name} (it has one for: pte)" for name in ("tflite", "onnx", "ptl")
+        f"runner 'shell' has no program for {name}; it was given one for: pte" for name in ("tflite", "onnx", "ptl")
     }
     built = make_plan(Spec(**asked), (CARD,), None)
     assert built.holes == ()

@@ -1,4 +1,4 @@
-"""What cannot be built at all, and that a reason stands beside each."""
+"""What cannot be built at all, and that each hole has its reason."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_hole_has_its_reason(variant: str, format_: Format, backend: Backend |
 
 def test_integers_have_no_whole_form() -> None:
     recipe = Recipe(name="x", precision=Precision.INT8, float_io=False)
-    assert "float_io = false is for fp16" in (why_not_build(recipe, Format.ONNX, None) or "")
+    assert "float_io = false works for fp16 only" in (why_not_build(recipe, Format.ONNX, None) or "")
 
 
 @pytest.mark.parametrize("format_", [Format.ONNX, Format.PTL, Format.PTE])

@@ -75,7 +75,7 @@ def test_memory_order_and_byte_order_do_not_matter(tmp_path: Path, array: Array)
 @pytest.mark.parametrize("data", [BYTES[:-1], BYTES + b"\0", b""])
 def test_a_file_of_another_length_is_refused_naming_both(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.bin").write_bytes(data)
-    with pytest.raises(ValueError, match=f"x.bin has {len(data)} bytes, 2 times 11 bytes were expected"):
+    with pytest.raises(ValueError, match=f"x.bin has {len(data)} bytes; expected 2 times 11 bytes"):
         read_tensors(tmp_path / "x.bin", (A, B), 2)
 
 

@@ -14,8 +14,8 @@ from harness.wire import (
     DType,
     FailureKind,
     ReplyStatus,
+    SummarisedTimes,
     TensorSpec,
-    ToldTimes,
     WireError,
     decode_reply,
     decode_request,
@@ -143,7 +143,8 @@ def test_bytes_that_are_no_text_are_refused_as_a_reply() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moments", "said"), [([0, 5], "2 moments for 3 samples"), ([0, 9, 4], "the runner's clock did"), ([0, 4, 9], None)]
+    ("moments", "said"),
+    [([0, 5], "2 start times for 3 samples"), ([0, 9, 4], "so did the runner's clock"), ([0, 4, 9], None)],
 )
 def test_the_moments_of_a_thinned_launch_never_go_backwards(moments: list[int], said: str | None) -> None:
     reply = json.loads(golden("reply-ok-full.json"))
@@ -162,12 +163,12 @@ def test_a_summary_stands_in_for_samples_and_never_beside_them() -> None:
     reply = json.loads(golden("reply-ok-full.json"))
     told = {"calls": 50, "min_ns": 9, "p5_ns": 9, "median_ns": 10, "p95_ns": 12, "max_ns": 14, "mean_ns": 10}
     reply["latency"] |= {"told": told}
-    with pytest.raises(WireError, match="samples and a summary told in their place: one of them is wrong"):
+    with pytest.raises(WireError, match="samples and a summary in their place: one of them is wrong"):
         decode_reply(json.dumps(reply).encode())
     reply["latency"] |= {"samples_ns": [], "at_ns": []}
     latency = decode_reply(json.dumps(reply).encode()).latency
     assert latency is not None
-    assert latency.told == ToldTimes(**told)
+    assert latency.told == SummarisedTimes(**told)
     reply["latency"]["told"] = told | {"calls": 0}
     with pytest.raises(WireError, match="a summary of 0 calls"):
         decode_reply(json.dumps(reply).encode())

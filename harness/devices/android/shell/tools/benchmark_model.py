@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure, matching_failure
-from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, ToldTimes
+from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, SummarisedTimes
 
 _US = 1000
 _MIB = 1 << 20
@@ -146,7 +146,7 @@ def _delegate(output: str, job: ToolJob) -> ToolReport:
     )
 
 
-def _times(count: str, rest: str) -> ToldTimes | None:
+def _times(count: str, rest: str) -> SummarisedTimes | None:
     """Parse ``count=50 first=… median=… p95=…``; None if there are no percentiles.
 
     If all calls took equally long, the program prints only ``curr``, which then stands for every statistic.
@@ -156,7 +156,7 @@ def _times(count: str, rest: str) -> ToldTimes | None:
         values_ns = dict.fromkeys(("min", "p5", "median", "p95", "max", "avg"), values_ns["curr"]) | values_ns
     if "median" not in values_ns:
         return None
-    return ToldTimes(
+    return SummarisedTimes(
         calls=int(count),
         min_ns=values_ns["min"],
         p5_ns=values_ns["p5"],
