@@ -17,7 +17,6 @@ A message says what failed, gives the value, and says what to do next.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -135,6 +134,9 @@ class InterruptedRunError(PhonebenchError):
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return the end of a sentence that helps: the nearest of ``allowed``, and all of them when they are few."""
+    # Only a mistake needs it, and every command would pay for it.
+    import difflib
+
     names = sorted(allowed)
     near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.55)
     match = next((n for n in names if near and n.lower() == near[0]), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -33,14 +32,21 @@ def print_json(value: Any) -> None:
 
 
 def print_run(run: RunRecord) -> None:
-    """Print what a stored run shows, wrapped to the terminal and in its colours; piped, nothing is wrapped."""
+    """Print a stored run, wrapped to the terminal and in colours; piped, nothing is wrapped."""
     from harness.report.formats.terminal import run_lines
 
     terminal = sys.stdout.isatty()
-    # https://no-color.org: any value that is not empty.
+    # https://no-color.org: set to anything but the empty string.
     colour = terminal and not os.environ.get("NO_COLOR")
-    for line in run_lines(run, shutil.get_terminal_size().columns if terminal else None):
+    for line in run_lines(run, _terminal_width() if terminal else None):
         click.echo(line, color=colour)
+
+
+def _terminal_width() -> int:
+    # Loads the archive formats that it can pack, which nobody needs for a pipe.
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -16,13 +16,12 @@ from harness.cli.options import json_option, results_option
 @results_option
 @json_option
 def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
-    """Show a stored RUN: an id, a unique prefix of one, a path, or latest."""
-    from harness.store.reader import list_runs, load_run
-
+    """Show a stored RUN: an id, a unique prefix of an id, a path, or latest."""
     if list_all:
-        runs = list_runs(results)
-        print_json(list(runs)) if as_json else print_table(("run",), [(name,) for name in runs])
+        _show_list(results, as_json=as_json)
         return
+    from harness.store.reader import load_run
+
     record = load_run(results, run)
     if as_json:
         from harness.report.formats.json import show_json
@@ -32,7 +31,18 @@ def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
     print_run(record)
 
 
-@click.command(short_help="Write a stored run's report again.")
+def _show_list(results: Path, *, as_json: bool) -> None:
+    from harness.report.formats.run_list import TITLES, list_json, list_rows
+    from harness.store.listing import listed_runs
+
+    runs = listed_runs(results)
+    if as_json:
+        print_json(list_json(runs))
+    else:
+        print_table(TITLES, list_rows(runs))
+
+
+@click.command(short_help="Write the report of a stored run again.")
 @click.argument("run", default="latest")
 @results_option
 @json_option

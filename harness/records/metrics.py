@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean, median
+from math import fsum
 
 from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
@@ -26,6 +26,7 @@ from harness.records.units import (
     Unit,
     ValueFormatter,
 )
+from harness.stats.medians import median
 from harness.wire import MemoryMoment, MemoryReading, MemorySplit, RunReply
 
 
@@ -181,7 +182,7 @@ def _latency(measurement: Measurement) -> Reading | None:
         high=summary.high_ns,
         count=summary.launches,
         p90=summary.p90_ns,
-        mean=fmean(medians) if medians else summary.mean_ns,
+        mean=fsum(medians) / len(medians) if medians else summary.mean_ns,
         mad=median(abs(x - middle) for x in medians) if len(medians) > 1 else None,
         launches=medians,
         tainted=summary.tainted,

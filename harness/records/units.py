@@ -9,10 +9,11 @@ A `ValueFormatter` writes the values of a metric; each row of `harness.records.m
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
+
+from harness.stats.medians import median
 
 NONE = "–"
 MIB = 1 << 20
@@ -192,7 +193,7 @@ class PlainFormatter:
 def time_unit(values_ns: Iterable[float | None]) -> Unit:
     """Return the unit in which the median of ``values_ns`` is at least 1."""
     present = [v for v in values_ns if v is not None]
-    middle = statistics.median(present) if present else 0.0
+    middle = median(present) if present else 0.0
     for unit in (SECONDS, MILLISECONDS):
         if middle >= unit.size:
             return unit
@@ -202,7 +203,7 @@ def time_unit(values_ns: Iterable[float | None]) -> Unit:
 def size_unit(values_bytes: Iterable[float | None]) -> Unit:
     """Return GiB or MiB if the median of ``values_bytes`` is at least one of them, else kB (1000 bytes)."""
     present = [v for v in values_bytes if v is not None]
-    middle = statistics.median(present) if present else 0.0
+    middle = median(present) if present else 0.0
     for unit in (GIBIBYTES, MEBIBYTES):
         if middle >= unit.size:
             return unit

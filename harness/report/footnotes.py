@@ -6,7 +6,6 @@ figure without it.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,6 +35,7 @@ class Footnote:
     cells: int
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _TIMES = frozenset({FigureGroup.LATENCY, FigureGroup.LOAD})
 _TIMES_AND_MEMORY = _TIMES | {FigureGroup.MEMORY}
 _OUTPUTS = frozenset({FigureGroup.ACCURACY, FigureGroup.FIDELITY})
@@ -145,7 +145,7 @@ def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
             meaning=CONDITIONS[id_].meaning,
             cells=len(summaries[id_]),
         )
-        for letter, id_ in zip(string.ascii_lowercase, present, strict=False)
+        for letter, id_ in zip(_LETTERS, present, strict=False)
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import logging
 import zlib
 from pathlib import Path
 
@@ -23,8 +20,6 @@ from harness.store.records import (
     RunRecord,
 )
 from harness.wire import RunReply, decode_reply
-
-log = logging.getLogger(__name__)
 
 
 def find_run(root: Path, name: str) -> Path:
@@ -62,6 +57,10 @@ def load_run(root: Path, name: str) -> RunRecord:
 
 def read_reply(run: RunRecord, sha256: str) -> RunReply:
     """Read a kept reply. Raises `StoreError` when it is missing or damaged."""
+    # Only the report reads replies; `phonebench show` does without these two.
+    import gzip
+    import hashlib
+
     path = run.directory / REPLIES_FOLDER / f"{sha256}.json.gz"
     try:
         data = gzip.decompress(path.read_bytes())
@@ -108,11 +107,19 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
             _check_schema(line, MEASUREMENT_SCHEMA, str(path))
             measurement = msgspec.json.decode(line, type=Measurement)
         except ValueError as error:
-            log.warning("a line of %s cannot be read (%s); its cell counts as not run", path, error)
+            _warn(path, error)
             damaged += 1
             continue
         found[measurement.cell] = measurement
     return tuple(found.values()), damaged
+
+
+def _warn(path: Path, error: ValueError) -> None:
+    # Hardly ever needed, and every `phonebench show` would pay for it.
+    import logging
+
+    message = "a line of %s cannot be read (%s); its cell counts as not run"
+    logging.getLogger(__name__).warning(message, path, error)
 
 
 class _Versioned(msgspec.Struct):

@@ -8,6 +8,10 @@ msgspec checks every field and type while decoding, so malformed messages stop h
 All times are integer nanoseconds of a monotonic clock, all sizes integer bytes.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from harness.wire.codec import WireError, decode_reply, decode_request, encode
 from harness.wire.names import (
     INPUTS_FILE,
@@ -38,20 +42,33 @@ from harness.wire.reply import (
     StateSample,
     SummarisedTimes,
 )
-from harness.wire.request import (
-    ArtifactRef,
-    CompanionRef,
-    InputsRef,
-    LatencyPass,
-    MeasurePass,
-    MemoryPass,
-    OutputsPass,
-    Passes,
-    ProfilePass,
-    RunRequest,
-    RuntimeRequest,
-    WarmupPass,
-)
+
+if TYPE_CHECKING:
+    from harness.wire.request import (
+        ArtifactRef,
+        CompanionRef,
+        InputsRef,
+        LatencyPass,
+        MeasurePass,
+        MemoryPass,
+        OutputsPass,
+        Passes,
+        ProfilePass,
+        RunRequest,
+        RuntimeRequest,
+        WarmupPass,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the records of a request when one is first asked for: to read results, nobody needs them."""
+        if name not in __all__:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        from harness.wire import request
+
+        return getattr(request, name)
+
 
 __all__ = [
     "ArtifactRef",

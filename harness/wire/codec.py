@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from harness.wire.names import SCHEMA, ReplyStatus
 from harness.wire.reply import LatencySamples, RunReply
-from harness.wire.request import RunRequest
+
+if TYPE_CHECKING:
+    from harness.wire.request import RunRequest
 
 
 class WireError(ValueError):
@@ -23,6 +25,8 @@ def encode(record: RunRequest | RunReply) -> bytes:
 
 def decode_request(data: bytes) -> RunRequest:
     """Read a request. Raises `WireError` with the field at fault, or with both schema versions."""
+    from harness.wire.request import RunRequest
+
     _check_schema(data, "request")
     return _decode(data, RunRequest)
 
@@ -52,7 +56,7 @@ def _check_schema(data: bytes, what: str) -> None:
         raise WireError(msg)
 
 
-_Record = TypeVar("_Record", RunRequest, RunReply)
+_Record = TypeVar("_Record", "RunRequest", RunReply)
 
 
 def _decode(data: bytes, kind: type[_Record]) -> _Record:

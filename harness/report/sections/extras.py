@@ -12,6 +12,7 @@ from harness.records import units
 from harness.records.measurement import MinuteLatency, TargetFacts
 from harness.report.sections.section import Fragment, Line, Report
 from harness.report.view import CellView
+from harness.stats.overtime import SHOWN_MINUTES, last_over_first
 
 _PAGE = """\
 <h2>Sustained speed and quality targets</h2>
@@ -46,9 +47,6 @@ def extra_sentences(views: Iterable[CellView]) -> Iterator[str]:
 
 
 def _minutes(over_time: tuple[MinuteLatency, ...]) -> str:
-    # Imports numpy, which most runs do without.
-    from harness.stats.overtime import SHOWN_MINUTES, last_over_first
-
     unit = units.time_unit(m.median_ns for m in over_time)
     medians = [f"{unit.show(m.median_ns)} in minute {m.minute}" for m in over_time if m.minute in SHOWN_MINUTES]
     ratio = last_over_first([minute.median_ns for minute in over_time])

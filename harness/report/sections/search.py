@@ -77,9 +77,11 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 def findings_of(run: RunRecord) -> Findings | None:
     """Return the findings of a search; None for a run that was no search."""
+    if run.head.goal is None:
+        return None
     from harness.search.points import findings
 
-    return None if run.head.goal is None else findings(run, run.head.goal)
+    return findings(run, run.head.goal)
 
 
 def headline(found: Findings) -> str:
