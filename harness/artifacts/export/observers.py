@@ -17,7 +17,7 @@ import numpy.typing as npt
 from harness.spec.recipe import Observer
 from harness.wire.tensors import Array
 
-# The weight of a new input in the moving average of the observed range (docs/design.md says what it is worth).
+# The weight of a new input in the moving average of the observed range (docs/optimisation.md says what it gains).
 AVERAGING = 0.1
 # Of all observed values, the per cent that the range of a percentile holds; as many are cut off at either end.
 PERCENTILE = 99.99
