@@ -79,6 +79,7 @@ def _listing(kind: DeviceKind) -> DeviceListing:
     try:
         infos = kind.infos()
     except DeviceError as error:
+        # One kind without its tools must not hide the devices of the others.
         return DeviceListing(infos=(), note=str(error))
     return DeviceListing(infos=infos, note="" if infos else kind.absent)
 

@@ -27,6 +27,7 @@ from harness.devices.android.state import read_state
 from harness.devices.kind import CheckStep, Checkup, name_in
 from harness.errors import PhoneError, PhoneTrouble
 
+# Enough to measure the speed of a cable within a second.
 _TRIAL_BYTES = 8 << 20
 
 

@@ -139,6 +139,7 @@ def _kib(size: int) -> str:
 def _soc(properties: dict[str, str]) -> str:
     """Return the chip's product name (Android 12 and later), else the platform's code name."""
     soc = f"{properties.get('ro.soc.manufacturer', '')} {properties.get('ro.soc.model', '')}".strip()
+    # Older systems only have code names, such as "kona".
     return soc or properties.get("ro.board.platform", "") or properties.get("ro.hardware", "") or "unknown"
 
 
@@ -151,6 +152,7 @@ def _cores(text: str) -> int:
 
 
 def _is_emulator(properties: dict[str, str]) -> bool:
+    # goldfish and ranchu are the Android emulator, cutf_cvm and vsoc are Cuttlefish.
     flags = ("ro.kernel.qemu", "ro.boot.qemu")
     hardware = properties.get("ro.hardware", "")
     return any(properties.get(name) == "1" for name in flags) or hardware in ("goldfish", "ranchu", "cutf_cvm", "vsoc")

@@ -50,6 +50,7 @@ def _look(server: Server, phone: ListedPhone) -> DeviceInfo:
         check_facts(facts)
     except PhoneError as error:
         return _with(info, state, error.trouble.value, ADVICE[error.trouble])
+    # The phone answers, but a run would fail: the runner app cannot come to the foreground.
     if state.window.locked:
         return _with(info, state, PhoneTrouble.LOCKED.value, ADVICE[PhoneTrouble.LOCKED])
     return _with(info, state, READY, "")

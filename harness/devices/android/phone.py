@@ -64,6 +64,7 @@ def open_android(key: str = "android", settings: PhoneSettings = DEFAULT_SETTING
 @contextlib.contextmanager
 def open_phone(cable: Cable, *, key: str, options: PhoneOptions | None = None) -> Iterator[AndroidPhone]:
     """Prepare a phone for launches, and restore it afterwards. Raises `PhoneError`."""
+    # Locked before the first command: a phone that another run measures must not even be queried.
     with _held(cable.serial):
         facts = read_facts(cable)
         check_facts(facts)
@@ -127,6 +128,7 @@ class AndroidPhone:
         Nor does the moment after it ends, when no app is in front.
         """
         now = self._tether.again(lambda: read_state(self._cable)).readiness()
+        # The gate discards a launch during which the foreground changed, and our own app must not cause that.
         if now.foreground in (None, *APP_IDS):
             return replace(now, foreground=self._front)
         self._front = now.foreground
@@ -160,6 +162,7 @@ class AndroidPhone:
 
     def clean(self) -> None:
         """Restore the phone. Files in the store remain, within its budget, so that they need not be sent again."""
+        # First, so that a launch in another thread stops waiting instead of starting a recovery.
         self._tether.closing.set()
         try:
             stop_orphans(self._cable, APP_IDS)
@@ -174,6 +177,7 @@ class AndroidPhone:
 @contextlib.contextmanager
 def _held(serial: str) -> Iterator[None]:
     """Lock a phone, so that two runs on this computer never measure on it at the same time."""
+    # A digest, because the serial of a network phone contains characters that a file name cannot have.
     name = hashlib.sha256(serial.encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"phonebench-phone-{name}.lock", timeout=0)
     try:

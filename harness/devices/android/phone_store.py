@@ -22,6 +22,7 @@ FOLDER = "/data/local/tmp/phonebench"
 BUDGET_BYTES = 4 << 30
 # Must stay free beyond twice the file's size: a phone that is completely full misbehaves.
 RESERVE_BYTES = 64 << 20
+# Slower than any phone hashes, so this only bounds the wait.
 _HASH_BYTES_PER_S = 20_000_000
 # The size assumed for a file of unknown size, to limit the time for its digest.
 _UNKNOWN_BYTES = 8 << 30
@@ -100,6 +101,7 @@ class PhoneStore:
 
     def _is_intact(self, sha256: str, size: int) -> bool:
         name = f"{FOLDER}/{sha256}"
+        # Touched, because the oldest files are removed first.
         command = f"[ -f {name} ] && sha256sum {name} && touch {name}"
         digest = self._cable.run(command, seconds=_hash_s(size)).text.split()[:1]
         if digest and digest != [sha256]:
@@ -127,6 +129,7 @@ class PhoneStore:
             raise phone_error(PhoneTrouble.FULL, what, serial=self._cable.serial, command=f"df {FOLDER}")
 
     def _send(self, path: Path, sha256: str) -> None:
+        # Under another name until the phone has verified it: a file with a digest as its name is complete.
         part = f"{FOLDER}/{sha256}.part"
         try:
             self._cable.push(path, part)

@@ -44,7 +44,9 @@ echo @@governor; cat {_CPUS}/cpu0/cpufreq/scaling_governor
 echo @@battery; dumpsys battery
 echo @@thermal; dumpsys thermalservice
 """
+# `dumpsys window` prints thousands of lines. The lock screen has another name in almost every version.
 _FRONT = "mCurrentFocus|Lockscreen|KeyguardServiceDelegate|showing=|isStatusBarKeyguard|KeyguardShowing"
+# Errors are dropped: a file or service that a phone lacks leaves its section empty.
 LIGHT_SCRIPT = f"{{ {_LIGHT} }} 2>/dev/null"
 FULL_SCRIPT = f"""{{ {_LIGHT}
 echo @@window; dumpsys window | grep -E '{_FRONT}'
@@ -53,6 +55,7 @@ echo low_power=$(settings get global low_power)
 }} 2>/dev/null"""
 _END = "@@end"
 WATCH_SCRIPT = f"while :; do {LIGHT_SCRIPT}; echo {_END}; sleep 1; done"
+# A sample takes about a second; dumpsys takes longer on a phone that is fully busy with a model.
 WATCH_IDLE_S = 15.0
 LOW_BATTERY_PERCENT = 30.0
 COOL = "none"
@@ -121,6 +124,7 @@ def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateS
 
 def state_conditions(state: PhoneState) -> tuple[Condition | None, ...]:
     """Return the conditions that this state implies for measurements."""
+    # A status that was set by a command must not be reported as heat.
     return _overridden(state) or _hot(state), _low(state)
 
 

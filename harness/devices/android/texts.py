@@ -46,6 +46,7 @@ def parse_battery(text: str) -> Battery:
     """Parse ``dumpsys battery``, which reports the temperature in tenths of a degree."""
     pairs = dict(re.findall(r"^\s*([A-Za-z ]+): (\S+)\s*$", text, re.MULTILINE))
     level, scale, tenths = (_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
+    # One line per kind of charger: "AC powered: true", "USB powered: false" and so on.
     powered = [value == "true" for key, value in pairs.items() if key.endswith("powered")]
     return Battery(
         percent=100 * level / (scale or 100) if level is not None else None,
@@ -133,6 +134,7 @@ def parse_package(text: str, app_id: str) -> Package | None:
     start = re.search(rf"^\s*Package \[{re.escape(app_id)}\]", text, re.MULTILINE)
     if start is None:
         return None
+    # The first block is the installed version. A preinstalled version that it replaced may follow.
     body = text[start.end() :]
     version = re.search(r"^\s*versionName=(.*?)\s*$", body, re.MULTILINE)
     flags = re.search(r"^\s*(?:pkgFlags|flags)=\[([^\]]*)\]", body, re.MULTILINE)

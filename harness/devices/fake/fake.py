@@ -72,6 +72,7 @@ class Character(StrEnum):
     FULL = "full"
 
 
+# Factors on the latency of ``fake``.
 _SPEED: dict[Character, float] = {Character.LOW: 2.5, Character.HIGH: 0.4}
 _LAUNCHES_BEFORE_LOSS = 2
 _HOT_LAUNCH_GROWTH = 0.08
@@ -79,6 +80,7 @@ _HOT_CALL_GROWTH = 0.0005
 _COOL_C, _HOT_C, _SEVERE_C = 27.0, 46.0, 50.0
 # How a hot phone warms up per launch and cools per second of rest, down to its idle temperature.
 _COOLING_C_PER_S, _IDLE_C, _SWITCHED_ON_C, _HEAT_OF_LAUNCH_C = 0.05, 30.0, 36.0, 4.0
+# Constant, so that the gate never waits for a scripted phone.
 _PROBE_NS = 10_000_000
 _WARM_LAUNCH, _WARM_GROWTH = 2, 0.25
 _MEMORY_BYTES = 6 * 2**30

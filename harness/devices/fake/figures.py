@@ -54,6 +54,7 @@ def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
     """Return the samples of a latency pass, in ns; the phases end by the rules of ``docs/wire.md``."""
     rng = _rng(script)
     base = _base_ns(script) * (1 + rng.gauss(0, _LAUNCH_SPREAD))
+    # A first call is slower: it allocates memory and fills caches.
     first = round(base * 4)
     cap = asked.measure.max_ns
     warm = _Limits(min_calls=asked.warmup.min_calls, min_ns=asked.warmup.min_ns, max_ns=cap)
@@ -114,6 +115,7 @@ def total_ns(samples: LatencySamples | None) -> int:
 
 def _base_ns(script: Script) -> float:
     work = _FIXED_NS + _NS_PER_KB * script.artifact_bytes / 1024
+    # More threads help less than proportionally.
     return work * script.speed * _DELEGATE_FACTOR[script.delegate] / math.pow(script.request.runtime.threads, 0.75)
 
 

@@ -66,6 +66,7 @@ def _desktop(machine: str) -> Condition | None:
 
 def _shared(root: Path) -> Condition | None:
     reasons = []
+    # Files that Docker and Podman create in their containers.
     if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
         reasons.append("a container")
     if "hypervisor" in _cpuinfo(root, "flags").split():

@@ -31,6 +31,7 @@ from harness.system.child_process import child_environment
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
 
+# -P keeps the current folder out of sys.path, where a user's file could shadow a module of the runner.
 RUNNER = (sys.executable, "-P", "-m", "harness.runners.host")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
@@ -141,6 +142,7 @@ def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: lis
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
                 env=child_environment(threads),
+                # Its own session, so that Ctrl-C reaches only phonebench, which then stops the runner.
                 start_new_session=True,
             )
         except OSError as error:
@@ -149,6 +151,7 @@ def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: lis
     try:
         return _watched(process, deadline_s, watch)
     finally:
+        # Even after a normal exit: whatever the runner started belongs to its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

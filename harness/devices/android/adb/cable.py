@@ -27,6 +27,7 @@ _STDIN_PACKET = 16_384
 
 
 class _Packet(IntEnum):
+    # The ids of AOSP's ShellProtocol::Id; those that are missing here, such as window sizes, are skipped.
     STDIN = 0
     STDOUT = 1
     STDERR = 2
@@ -73,6 +74,7 @@ class Cable:
         out: dict[_Packet, bytearray] = {_Packet.STDOUT: bytearray(), _Packet.STDERR: bytearray()}
         with self._shell(command, within(seconds)) as link:
             _feed(link, stdin)
+            # Only an exit packet ends a command. If the connection closes first, reading raises ``gone``.
             while True:
                 kind, data = _next_packet(link)
                 if kind is _Packet.EXIT:
@@ -129,6 +131,7 @@ class Cable:
         if "shell_v2" not in self.features():
             what = f"{named(self.serial)} does not report exit codes: its system is older than Android 7"
             raise phone_error(PhoneTrouble.TOO_OLD, what, serial=self.serial)
+        # "raw" asks for pipes. A terminal would merge both outputs and turn line feeds into CR LF.
         return open_service(self.server, self.serial, f"shell,v2,raw:{command}", deadline, purpose=_short(command))
 
     def _sync(self, deadline: Deadline, purpose: str) -> Link:
@@ -154,12 +157,14 @@ def _feed(link: Link, stdin: bytes) -> None:
 
 
 def _next_packet(link: Link) -> tuple[_Packet | None, bytes]:
+    # One byte for the kind, then the length in four bytes, little-endian.
     kind, length = struct.unpack("<BI", link.receive(5))
     data = link.receive(length)
     return (_Packet(kind) if kind in set(_Packet) else None), data
 
 
 def _transfer_s(size: int) -> float:
+    # The constant covers connecting and a phone that is busy before it starts to read.
     return 30 + size / _MIN_BYTES_PER_S
 
 

@@ -44,6 +44,7 @@ class Link:
         except OSError as error:
             what = f"no adb server answers at {server.host}:{server.port}"
             raise phone_error(PhoneTrouble.NO_SERVER, what, command=purpose, output=str(error)) from error
+        # Requests are short, and each waits for its answer: Nagle's algorithm would only delay them.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Self:
@@ -108,6 +109,7 @@ class Link:
         """Receive at least one byte into ``view``, waiting if necessary, and return the number of bytes."""
         try:
             self._socket.settimeout(self.deadline.wait_s())
+            # The kernel falls back to delayed acknowledgements by itself, so this is set before every read.
             _acknowledge(self._socket)
             count = self._socket.recv_into(view)
         except TimeoutError as error:
@@ -161,6 +163,7 @@ _REFUSALS: tuple[tuple[str, PhoneTrouble, str], ...] = (
 def refusal(reason: str, *, serial: str, purpose: str) -> PhoneError:
     """Return the error for a request that the adb server refused with ``reason``."""
     for pattern, trouble, words in _REFUSALS:
+        # Without a serial the request was to the server itself, and its refusal says nothing about a phone.
         if serial and re.search(pattern, reason, re.IGNORECASE):
             return phone_error(trouble, f"{named(serial)} {words}", serial=serial, command=purpose, output=reason)
     who = named(serial) if serial else "the adb server"
@@ -172,6 +175,7 @@ def open_service(server: Server, serial: str, service: str, deadline: Deadline, 
     """Connect to a service on a phone; opening counts against ``deadline``. Raises `PhoneError`."""
     link = Link(server, deadline, serial=serial, purpose=purpose)
     try:
+        # After the transport request the server passes everything on to the phone's daemon.
         link.request(f"host:transport:{serial}")
         link.request(service)
     except BaseException:

@@ -32,12 +32,14 @@ _ENOENT = 2
 def send_file(link: Link, source: Path, remote: str, *, v2: bool) -> None:
     """Send ``source`` as ``remote``. Raises `PhoneError` with the phone's reason; ``full`` if it has no space."""
     if v2:
+        # Version 2 repeats the id with the mode and the flags; 0 means no compression.
         _request(link, b"SND2", remote)
         link.send(struct.pack("<4sII", b"SND2", _MODE, 0))
     else:
         _request(link, b"SEND", f"{remote},{_MODE}")
     try:
         _send_content(link, source)
+        # DONE carries the modification time instead of a length.
         link.send(struct.pack("<4sI", b"DONE", int(source.stat().st_mtime) & 0xFFFF_FFFF))
     except PhoneError as error:
         # A phone that refuses may close the connection at once. The reason it sent before that explains more.
@@ -98,6 +100,7 @@ def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
     """Return the size of ``remote`` in bytes, None if it does not exist. Version 1 reports it modulo 2**32."""
     _request(link, b"STA2" if v2 else b"STAT", remote)
     if not v2:
+        # Version 1 has no error field: a file that does not exist has mode 0.
         mode, size, _ = struct.unpack("<4x3I", link.receive(16))
         return size if mode else None
     # id, error, dev, ino, mode, nlink, uid, gid, size, atime, mtime, ctime
@@ -131,6 +134,7 @@ def _send_content(link: Link, source: Path) -> None:
                     break
             if not filled:
                 return
+            # The caller reads the answer, which is the reason of the refusal.
             if link.has_answer():
                 return
             link.send(view[:filled])

@@ -38,6 +38,7 @@ class AppRunner:
         if runtime is None:
             msg = f"no runner app for Android runs {format_.value!r} (they run: {', '.join(RUNTIMES)})"
             raise DeviceError(msg)
+        # Done before the launch, so that none of it counts against the launch's deadline.
         job = self._tether.again(lambda: self._make_job(work, runtime))
 
         def launch(deadline: Deadline) -> Execution:
@@ -53,6 +54,7 @@ class AppRunner:
         package = self._apps.ensure(runtime)
         digest = self._digest(work.inputs)
         self._store.put(work.inputs, digest)
+        # Right before the launch: the phone may have been locked while the files were sent.
         check_unlocked(self._tether.cable)
         return AppJob(
             app_id=app_id_of(runtime),

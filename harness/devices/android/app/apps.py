@@ -97,6 +97,7 @@ class Apps:
         if installed is None:
             what = f"{named(self._cable.serial)} does not have {app_id!r}, and no APK of it is built here"
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
+        # A version is that of phonebench, "+", and a digest of the app's sources.
         if installed.version.partition("+")[0] != __version__:
             what = f"{named(self._cable.serial)} has {app_id!r} {installed.version}, but phonebench is {__version__}"
             raise phone_error(PhoneTrouble.APP, what, serial=self._cable.serial)
@@ -107,6 +108,7 @@ class Apps:
 
         The APK is passed on standard input, because some versions refuse a file name that does not end in ``.apk``.
         """
+        # -r replaces an installed app, -t allows a test-only one, -S gives the size of standard input.
         result = self._cable.run(f"pm install -r -t -S {size} < {FOLDER}/{sha256}", seconds=INSTALL_S)
         # Old versions of pm always exit with 0.
         if "Success" in result.text and not result.exit_code:

@@ -51,6 +51,7 @@ def _marked(lines: list[str], marks: _Marks) -> tuple[FailureKind, str] | None:
     return None
 
 
+# Memory first: the killer's line explains a signal that a later line reports.
 _MARKS: _Marks = (
     (r"lowmemorykiller.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
     (r"\blmkd?\b.*[Kk]ill", FailureKind.OOM, "the phone ran out of memory and ended the runner app"),
@@ -85,6 +86,7 @@ def _lines_of(text: str, app_id: str, pid: int | None) -> list[str]:
 
 def _exit_reason(text: str, pid: int | None) -> tuple[FailureKind, str] | None:
     """Return the failure in the newest exit record of this process, None if there is none."""
+    # Records are printed newest first, and may be of earlier launches.
     for record in text.split("ApplicationExitInfo")[1:]:
         if pid is not None and not re.search(rf"\bpid={pid}\b", record):
             continue

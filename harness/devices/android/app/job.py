@@ -27,6 +27,7 @@ BEAT_S = 0.2
 # The waiting loop prints five times a second. A phone that is silent for this long has hung.
 SILENCE_S = 15.0
 _PID_TRIES = 10
+# What `content` prints to standard error when it fails; it may still exit with 0.
 _COMPLAINTS = re.compile(r"error|exception|unsupported|usage:|could not find provider", re.IGNORECASE)
 
 
@@ -61,6 +62,7 @@ def write_request(cable: Cable, job: AppJob) -> str:
     result = cable.run(f"content write --uri {job.uri(REQUEST_FILE)}", stdin=job.request, seconds=TOOL_S)
     if not result.exit_code and not _COMPLAINTS.search(result.complaint):
         return ""
+    # World-readable, because the app runs as another user than the shell.
     path = f"{FOLDER}/{job.name}.request.json"
     cable.check(f"cat > {path} && chmod 644 {path}", stdin=job.request, seconds=TOOL_S)
     return f" --es request {path}"
@@ -68,6 +70,7 @@ def write_request(cable: Cable, job: AppJob) -> str:
 
 def start_app(cable: Cable, job: AppJob, extras: str) -> int | None:
     """Start the app and return its process id, None if it is not running yet or any more. Raises `PhoneError`."""
+    # -S stops an app that is still running, so that the launch gets a new process; -W waits until it has started.
     mask = f" --es mask {shlex.quote(job.mask)}" if job.mask else ""
     options = f"--es job {job.name} --es store {FOLDER} --es inputs {job.inputs_sha256}{mask}{extras}"
     result = cable.run(
@@ -89,6 +92,7 @@ def find_pid(cable: Cable, job: AppJob) -> int | None:
         first = cable.run(f"pidof {job.app_id}").text.split()[:1]
         if first and first[0].isdecimal():
             return int(first[0])
+        # A short launch may be over before its process was ever seen.
         if read_result(cable, job, REPLY_FILE) is not None:
             return None
         time.sleep(BEAT_S)
@@ -116,6 +120,7 @@ def follow(cable: Cable, heartbeat: str, name: str, deadline: Deadline, *, closi
     except TimeoutError:
         return Ended.DEADLINE
     except PhoneError as error:
+        # The connection has the same deadline, so it may report the silence first.
         if error.trouble is PhoneTrouble.HUNG and _is_over(deadline):
             return Ended.DEADLINE
         raise
@@ -125,6 +130,7 @@ def follow(cable: Cable, heartbeat: str, name: str, deadline: Deadline, *, closi
 def read_result(cable: Cable, job: AppJob, file: str) -> bytes | None:
     """Return a file that the app left in the job's folder, None if it does not exist. Raises `PhoneError`."""
     commands = [f"content read --uri {job.uri(file)}"]
+    # The files of a debuggable app can also be read directly, where `content read` does not work.
     if job.debuggable:
         commands.append(f"run-as {job.app_id} cat files/jobs/{job.name}/{file}")
     for command in commands:

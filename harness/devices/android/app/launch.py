@@ -29,6 +29,7 @@ from harness.devices.replies import failed, read_reply
 from harness.errors import PhoneError
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest
 
+# How often results are fetched when they arrive damaged.
 _READS = 3
 _LOG_LINES = 30
 
@@ -83,6 +84,7 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
     """Wait for the app to end and return the outcome."""
     job, request = started.job, order.request
     ended = tether.again(lambda: _wait(tether, started, order.deadline), keep=job.app_id)
+    # The restart has ended the app, so there is nothing to wait for.
     if tether.facts.boot_id != started.boot_id:
         return failed(request, FailureKind.LOST, "the phone restarted during the launch")
     execution = _read(tether, job, order)
@@ -90,6 +92,7 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
         return execution
     if ended is Ended.APP:
         return _dead(tether, started, request)
+    # At the deadline the app may have just replied, which is why the reply is read before the app is stopped.
     tether.again(lambda: stop_app(tether.cable, job.app_id))
     message = f"the runner gave no reply within {order.deadline.seconds:g} s and was stopped"
     return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))

@@ -20,7 +20,9 @@ LOSSES = frozenset(
 )
 PROBE_S = 10.0
 _PAUSE_S = 0.1
+# A network phone may be offline for a moment while it reconnects by itself.
 _OFFLINE_PATIENCE_S = 2.0
+# HOST:PORT, which adb uses as the serial of a phone that it reached by `adb connect`.
 _NETWORK_SERIAL = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
 
 log = logging.getLogger(__name__)
@@ -38,11 +40,14 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
     while True:
         try:
             _check_listed(cable, ends_at - back_s)
+            # The server may list a phone as ready whose daemon no longer answers.
             cable.run("echo here", seconds=PROBE_S)
             return _booted(cable, boot_s)
         except PhoneError as error:
+            # Another trouble, such as a revoked authorisation, will not pass by waiting.
             if error.trouble not in LOSSES:
                 raise
+            # The first loss explains what happened; the last one only says that the phone is still away.
             if time.monotonic() >= ends_at:
                 raise cause from error
         time.sleep(_PAUSE_S)

@@ -66,9 +66,11 @@ class Tether:
             try:
                 return work()
             except PhoneError as error:
+                # A phone that is being closed is not waited for.
                 if error.trouble not in LOSSES or self.closing.is_set():
                     raise
                 self._come_back(error, keep)
+        # The last try: its error is final.
         return work()
 
     def check_open(self) -> None:

@@ -14,13 +14,14 @@ from harness.errors import PhoneTrouble
 from harness.spec.phone_settings import Clocks
 
 RESTORE_FILE = f"{FOLDER}/restore.sh"
-# 224 is KEYCODE_WAKEUP, which unlike the power key never turns the screen off.
 _STAY = "global stay_on_while_plugged_in"
 _LOOK = "dumpsys window; dumpsys power | grep mWakefulness="
+# 224 is KEYCODE_WAKEUP, which unlike the power key never turns the screen off.
 _WAKE = "input keyevent 224; wm dismiss-keyguard"
 
-
 _RESTORE = f"[ ! -f {RESTORE_FILE} ] || {{ sh {RESTORE_FILE}; rm -f {RESTORE_FILE}; }}"
+# The old value is saved before `svc` changes it, and the rename makes the file complete or absent. A setting that was
+# never set reads as "null"; it must be deleted again, because putting "null" back would store that word.
 _KEEP = f"""{_RESTORE}
 old=$(settings get {_STAY})
 case "$old" in
@@ -32,6 +33,7 @@ svc power stayon true
 {_WAKE}
 """
 _MODE = "cmd power set-fixed-performance-mode-enabled"
+# Appended to the same script, and before the mode is changed, for the same reason.
 _FIX = f"echo '{_MODE} false' >> {RESTORE_FILE} && {_MODE} true"
 
 

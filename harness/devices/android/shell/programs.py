@@ -11,6 +11,7 @@ from harness.spec.phone_settings import Binary
 
 # Android's name for the e_machine field of an ELF file.
 _MACHINES = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
+# e_machine ends at byte 20, in 32-bit and 64-bit files alike.
 _HEAD_BYTES = 20
 _ELF, _SCRIPT = b"\x7fELF", b"#!"
 

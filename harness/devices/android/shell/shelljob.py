@@ -50,6 +50,8 @@ class ToolOutput:
 def start_job(cable: Cable, job: ShellJob) -> int:
     """Start a program detached from the connection, and return its session id. Raises `PhoneError`."""
     folder = job.folder
+    # The script arrives on standard input. It writes its own process id, which setsid also makes the session's id; the
+    # loop waits up to 2 s for it.
     command = f"""mkdir -p {folder} && cat > {folder}/run.sh || exit 1
 setsid sh {folder}/run.sh < /dev/null > /dev/null 2>&1 &
 for beat in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -s {folder}/pid ] && break; sleep 0.1; done
@@ -99,7 +101,9 @@ def _script(job: ShellJob) -> str:
     # may start after the program.
     since = "$(date '+%m-%d %H:%M:%S.000')"
     follow = f"logcat -v threadtime -T \"{since}\" {job.log_tag}:V '*:S' > log & log=$!" if job.log_tag else ":"
+    # logcat lags a little behind the program.
     end = "sleep 0.5; kill $log" if job.log_tag else ":"
+    # The exit code is written last and renamed into place: once it exists, the output is complete.
     return f"""cd {job.folder} || exit 1
 {follow}
 {command} < /dev/null > said 2>&1 &

@@ -118,6 +118,7 @@ class ShellRunner:
         setup = (request.artifact.sha256, request.runtime.delegate.value, request.runtime.threads)
         job = replace(job, calls=self._calls.get(setup) or tool.calls(job.latency, None))
         report, output = self._run(tool, job, deadline)
+        # Both repetitions share the launch's deadline. What they teach is remembered for the artifact's next launches.
         if output is not None and job.inputs and tool.refuses_inputs(report):
             self._refused.add(request.artifact.sha256)
             job = replace(job, inputs=())

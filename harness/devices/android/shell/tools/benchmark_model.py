@@ -21,6 +21,7 @@ _MEMORY = (
     "pages mapped from files are in it, and it never falls"
 )
 
+# XNNPACK is on by default, so every other delegate must switch it off.
 _FLAGS: dict[Delegate, tuple[str, ...]] = {
     Delegate.CPU: ("--use_xnnpack=false",),
     Delegate.XNNPACK: ("--use_xnnpack=true",),
@@ -56,6 +57,7 @@ _TIMINGS = re.compile(r"Inference timings in us: Init: ([0-9.e+]+), First infere
 _FOOTPRINT = re.compile(
     r"Memory footprint delta from the start of the tool \(MB\): init=([0-9.e+]+) overall=([0-9.e+]+)"
 )
+# The delegate runs the whole graph, a part of it in so many kernels, or nothing.
 _WHOLLY = re.compile(r"Explicitly applied (.+?) delegate, and the model graph will be completely")
 _PARTLY = re.compile(r"Explicitly applied (.+?) delegate, .* w/ (\d+) delegate kernels")
 _NOT_AT_ALL = re.compile(r"Though (.+?) delegate is explicitly applied, the model graph will not be")
@@ -174,6 +176,7 @@ def _memory(output: str) -> MemoryReading | None:
     loaded, overall = (round(float(text) * _MIB) for text in footprint.groups())
     return MemoryReading(
         definition=_MEMORY,
+        # The program prints growth only, so everything is relative to its start.
         baseline_bytes=0,
         loaded_bytes=loaded,
         steady_bytes=overall,

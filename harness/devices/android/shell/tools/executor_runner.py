@@ -90,6 +90,7 @@ class ExecutorRunner:
         samples_ns = sorted(report.latency.samples_ns)
         each_ns = max(1, samples_ns[len(samples_ns) // 2])
         phases = (requested.warmup, requested.measure)
+        # The first call counts for neither phase; -(-a // b) rounds up.
         enough = 1 + sum(max(phase.min_calls, -(-phase.min_ns // each_ns) + 1) for phase in phases)
         return max(2, min(enough, requested.measure.max_ns // each_ns, MOST_CALLS))
 
