@@ -1,4 +1,4 @@
-"""An artifact of plain bytes with its request: what the devices need when no real model runs."""
+"""An artifact of arbitrary bytes and its request, for tests that run no real model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from harness.wire import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """An artifact, its digest, inputs, and a request for one launch on it."""
+    """An artifact, its digest, inputs, and a request for one launch."""
 
     path: Path
     sha256: str

@@ -1,4 +1,4 @@
-"""Deployment checks the file before the device sees it."""
+"""Deployment checks a file before it is pushed to a device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_missing_artifact_is_named(parcel: Any) -> None:
 
 
 def two_files(parcel: Any) -> Artifact:
-    """The parcel with a second file beside it."""
+    """The parcel with a second file."""
     data = b"weights" * 100
     parcel.path.with_name("net.data").write_bytes(data)
     companion = Companion(file="net.data", sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))

@@ -1,4 +1,4 @@
-"""The scripted phone: what it plays, and each of its faults."""
+"""The scripted phone: its figures, and each of its faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "devices.md"
 
 
 def launch(parcel: Any, key: str = "fake", *, times: int = 1, request: RunRequest | None = None) -> Execution:
-    """Push and execute ``times`` times; return the last execution."""
+    """Push once, execute ``times`` times, and return the last execution."""
     with open_device(key) as device:
         device.push(parcel.path, parcel.sha256)
         for _ in range(times - 1):

@@ -1,4 +1,4 @@
-"""Device ``host`` with runners that are little real programs: good, crashing, hanging, talking rubbish."""
+"""Device ``host`` with small real programs as runners: well-behaved, crashing, hanging, or replying with rubbish."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.errors import DeviceError
 from harness.system.child_process import child_environment
 from harness.wire import FailureKind, OutputsPass, ReplyStatus
 
-# What every little runner begins with; `answer` leaves a reply as the wire wants it.
+# The start of every small runner; `answer` writes a valid reply.
 HEAD = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
@@ -40,7 +40,7 @@ print("a line of the log", flush=True)
 
 
 class Bench:
-    """A host device whose runner is the given program; ``work`` is where its jobs lie."""
+    """A host device with the given program as its runner; ``work`` holds its jobs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.work = folder, folder / "work"
@@ -169,7 +169,7 @@ def test_a_reply_of_the_launch_before_is_never_taken(bench: Bench, parcel: Any) 
 
 
 def has_ended(pid: int) -> bool:
-    """Wait for a process that is not our child to go; True when it is gone."""
+    """Wait for a process that is not our child to end; return whether it did."""
     for _ in range(200):
         stat = Path(f"/proc/{pid}/stat")
         if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":

@@ -1,4 +1,4 @@
-"""Facts and conditions of the host, read from made-up system trees."""
+"""Facts and conditions of the host, read from fabricated system folders."""
 
 from __future__ import annotations
 

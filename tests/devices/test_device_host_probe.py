@@ -1,4 +1,4 @@
-"""What the gate asks of this machine."""
+"""The state of this machine that the gate checks."""
 
 from __future__ import annotations
 

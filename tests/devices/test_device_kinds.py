@@ -1,4 +1,4 @@
-"""A device kind added by one row in this file alone, and found wherever phonebench asks for kinds."""
+"""A device kind that is added by a row in this file alone works in every command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.devices.android.jobs import make_work
 
 
 class Board(FakePhone):
-    """A scripted phone that goes by the key of a board."""
+    """A scripted phone under the key of a board."""
 
     def __init__(self, key: str) -> None:
         super().__init__()

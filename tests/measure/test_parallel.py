@@ -1,4 +1,4 @@
-"""Jobs on several devices: phones side by side, everything else in turn, and a loss that costs what it must."""
+"""Jobs on several devices: phones run side by side, others in turn, and a lost device costs no more than it must."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.store.test_store import known, written
 
 
 class Meeting(Scripted):
-    """A device whose launches begin only when as many are in one as the barrier wants."""
+    """A device whose launches only begin once the barrier's number of devices have one."""
 
     def __init__(self, barrier: threading.Barrier) -> None:
         super().__init__(ok())
@@ -37,7 +37,7 @@ class Meeting(Scripted):
 
 
 class Failing(Scripted):
-    """A device whose pushes fail as ``fail`` says, given the number of the push."""
+    """A device whose pushes fail with what ``fail`` returns for the number of the push."""
 
     def __init__(self, fail: Callable[[int], Exception | None]) -> None:
         super().__init__(ok())
@@ -52,7 +52,7 @@ class Failing(Scripted):
 
 
 class Waiting(Scripted):
-    """A device that is in a launch until it is cleaned."""
+    """A device whose launch lasts until the device is cleaned."""
 
     def __init__(self) -> None:
         super().__init__(ok())
@@ -69,7 +69,7 @@ class Waiting(Scripted):
 
 
 def jobs(folder: Path, *devices: str, count: int = 3) -> list[Job]:
-    """``count`` cells a device, all of one launch."""
+    """``count`` cells per device, each of one launch."""
     one = replace(job(folder, ProfileName.QUICK), launches=1)
     return [
         replace(one, cell=make_cell("tiny", f"v{n}", Format.ONNX, Delegate.CPU, 1, device, ProfileName.QUICK))

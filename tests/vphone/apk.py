@@ -1,4 +1,4 @@
-"""What an APK says of itself, read by the tools of an Android SDK: aapt for the manifest, apksigner for the signer."""
+"""Reads an APK with the tools of an Android SDK: aapt for the manifest, apksigner for the signer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOOLS = ("aapt", "apksigner")
 
 
 class Refusal(StrEnum):
-    """Why a phone does not install an app, by the code that it gives."""
+    """The phone's codes for a refused installation."""
 
     ALREADY_EXISTS = "INSTALL_FAILED_ALREADY_EXISTS"
     BAD_MANIFEST = "INSTALL_PARSE_FAILED_BAD_MANIFEST"
@@ -32,7 +32,7 @@ class Refusal(StrEnum):
 
 
 class ApkError(Exception):
-    """The file is no APK that a phone would install; ``code`` is the phone's own for it."""
+    """A file that a phone would not install as an APK; ``code`` is the phone's reason."""
 
     def __init__(self, code: Refusal, why: str) -> None:
         self.code = code
@@ -60,12 +60,12 @@ _lock = threading.Lock()
 
 
 def missing_tools() -> str:
-    """Name the tools that reading an APK needs and this machine lacks; empty when it has both."""
+    """Return the tools for reading an APK that are missing here; empty if none is."""
     return " ".join(tool for tool in TOOLS if shutil.which(tool) is None)
 
 
 def read_apk(path: Path) -> Apk:
-    """Read an APK; the same bytes are read once a process, since the tools take a second. Raises `ApkError`."""
+    """Read an APK. Equal files are read once per process, since the tools take a second. Raises `ApkError`."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with _lock:
         if sha256 not in _read:
@@ -102,7 +102,7 @@ def _number(badging: str, name: str, otherwise: int) -> int:
 
 
 def _named(tree: str, element: str, attribute: str, package: str) -> tuple[str, ...]:
-    """The values of an attribute of every such element; a class name that begins with a dot is of the package."""
+    """The values of an attribute of every such element; a class name with a leading dot is relative to the package."""
     found = []
     for part in re.split(r"\bE: ", tree)[1:]:
         value = re.search(rf'A: android:{attribute}\(0x[0-9a-f]+\)="([^"]*)"', part)

@@ -1,4 +1,4 @@
-"""Makes small signed APKs that a phone installs: a manifest, no code, and libraries that are a header and no more.
+"""Makes small signed APKs that a phone installs: a manifest, no code, and libraries that consist of a header.
 
 They are built by the real tools, so that what reads an APK is tested on what those tools write.
 """
@@ -35,7 +35,7 @@ MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApkPlan:
-    """What the APK is to say of itself; ``key`` is any name, equal names are the same signer.
+    """The contents of the APK. ``key`` is any name; equal names mean the same signer.
 
     ``page_bytes``: what its libraries are aligned to.
     """
@@ -52,13 +52,13 @@ class ApkPlan:
 
 
 def missing_for_apks() -> str:
-    """Name what making APKs needs and this machine lacks; empty when it has everything."""
+    """Return what is missing here for making APKs; empty if nothing is."""
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
     return " ".join(lacking + ([] if FRAMEWORK.exists() else ["android-framework-res"]))
 
 
 class ApkMaker:
-    """Makes APKs in a folder of its own, each once; the keys are made there as well."""
+    """Makes each APK once, in its own folder, which also holds the keys."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Apps that run: each a real process among the phone's, under the app's own name, with its end written down."""
+"""Running apps: each is a real process of the phone, under the app's name, and its end is recorded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reason(IntEnum):
 
 
 class Fate(StrEnum):
-    """What a test can have happen to an app."""
+    """What a test can make happen to an app."""
 
     OUT_OF_MEMORY = "out-of-memory"
     JAVA_CRASH = "java-crash"
@@ -39,7 +39,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What ``am start`` asked an app for; the folders are as a program of this computer names them on the phone."""
+    """What ``am start`` passed to an app; the folders are the phone's, as seen from this computer."""
 
     package: Package
     activity: str
@@ -91,7 +91,7 @@ class Apps:
         self.program: Program = idle_program
 
     def start(self, package: Package, activity: str, extras: dict[str, str]) -> int:
-        """Start an app and return its process number on the phone; whatever waits for it then happens to it."""
+        """Start an app and return its process id on the phone. A pending fault then happens to it."""
         files = self._jail.outer / package.files.lstrip("/")
         launch = Launch(package=package, activity=activity, extras=extras, files=files, root=self._jail.outer)
         running = self._spawn(package, self.program(launch))
@@ -120,7 +120,7 @@ class Apps:
             self._kill(running, Reason.USER_REQUESTED, 9)
 
     def afflict(self, fate: Fate, *, after_s: float = 0.0) -> None:
-        """Have something happen to the app that runs, or, when none does, to the next one, so long after its start."""
+        """Make something happen to the running app, or else to the next one, this long after its start."""
         with self._lock:
             running = tuple(self._running)
             if not running:
@@ -175,7 +175,7 @@ class Apps:
         return Running(package=package, pid=int(number), process=process)
 
     def _watch(self, running: Running) -> None:
-        """Write what the process prints into the log and, at the end, how it ended."""
+        """Write the process's output to the log and, at the end, how it ended."""
         process, package = running.process, running.package
         assert process.stdout is not None
         with process.stdout as printed:

@@ -1,4 +1,4 @@
-"""How the phone's commands reach this process: a stub in the shell says its number and arguments, we do the rest.
+"""How the phone's commands reach this process: a stub in the shell sends its number and arguments.
 
 The stub waits, and its own standard streams are opened anew through the phone's /proc. So an answer of any size and
 any length of time, input included, goes the way that a real command's would, and the state lives in one place.
@@ -26,22 +26,22 @@ STDIN, STDOUT = 8, 9
 
 
 class CallerGoneError(ConnectionError):
-    """Nobody reads what a command prints: whoever called it has ended, or has closed its output."""
+    """Nobody reads the command's output: the caller has ended or closed it."""
 
 
 class Call:
-    """One call of a command: ``name`` and ``args``, and the standard streams of whoever called."""
+    """One call of a command: ``name``, ``args``, and the caller's standard streams."""
 
     def __init__(self, name: str, args: list[str], streams: Path) -> None:
         self.name, self.args = name, args
         self._streams = streams
 
     def __str__(self) -> str:
-        """The call as it was typed, more or less."""
+        """The call, roughly as it was typed."""
         return " ".join((self.name, *self.args))
 
     def out(self, text: str | bytes) -> None:
-        """Print to standard output; a line end is not added. Raises `CallerGoneError`."""
+        """Print to standard output without adding a newline. Raises `CallerGoneError`."""
         self._write(STDOUT, text)
 
     def err(self, text: str) -> None:
@@ -49,7 +49,7 @@ class Call:
         self._write(2, text)
 
     def read(self, target: Path, size: int | None = None) -> int:
-        """Copy standard input into a file, so many bytes or all of it; returns how many. Raises `OSError`."""
+        """Copy standard input, or this many bytes of it, into a file; return how many. Raises `OSError`."""
         done = 0
         with self._open(STDIN, os.O_RDONLY) as source, target.open("wb") as file:
             while data := source.read(CHUNK_BYTES if size is None else min(CHUNK_BYTES, size - done)):
@@ -63,7 +63,7 @@ class Call:
         return self._streams.exists()
 
     def _open(self, stream: int, flags: int) -> io.FileIO:
-        """Open a stream of the caller; a terminal must not become this process's own."""
+        """Open a stream of the caller; a terminal must not become the controlling terminal of this process."""
         return io.FileIO(
             os.open(self._streams / str(stream), flags | os.O_NOCTTY | os.O_CLOEXEC),
             "rb" if flags == os.O_RDONLY else "wb",
@@ -88,7 +88,7 @@ Answer = Callable[[Call], int]
 
 
 class Switchboard:
-    """Listens for calls from the phone's shell and answers each in a thread of its own, until it is closed."""
+    """Listens for calls from the phone's shell and answers each in its own thread, until it is closed."""
 
     def __init__(self, jail: Jail, answer: Answer) -> None:
         self._jail, self._answer = jail, answer
@@ -124,7 +124,7 @@ class Switchboard:
 
 
 def _receive(link: socket.socket, jail: Jail) -> Call | None:
-    """Read the number, the name, how many arguments, and the arguments, each with a zero byte behind it."""
+    """Read the number, the name, the number of arguments, and the arguments, each followed by a zero byte."""
     data = b""
     while True:
         fields = data.split(b"\0")
@@ -139,7 +139,7 @@ def _receive(link: socket.socket, jail: Jail) -> Call | None:
 
 
 def _bind(listener: socket.socket, path: Path) -> None:
-    """Bind to a path of any length: the address of a local socket has 107 bytes, a folder of a test has more."""
+    """Bind to a path of any length: a local socket's address holds 107 bytes, and test folders are longer."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         listener.bind(f"/proc/self/fd/{folder}/{path.name}")

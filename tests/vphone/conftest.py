@@ -1,4 +1,4 @@
-"""The fixtures of the virtual phone, for the tests of this folder; ``fixtures`` has them for others."""
+"""The fixtures of the virtual phone for the tests in this folder; others import them from ``fixtures``."""
 
 from tests.vphone.fixtures import adb_server, apks, bare_phone, desktop, phone, runner_phone
 

@@ -1,4 +1,4 @@
-"""The runner's own Java core as the app behind ``am start``: a real model is really executed, on the JVM.
+"""The runner's Java core as the app behind ``am start``: it executes a real model on the JVM.
 
 Built from the sources of this checkout by Maven, once, and anew when one of them is newer than what was built.
 """
@@ -22,12 +22,12 @@ BUILD_S = 500
 
 
 def missing_for_desktop() -> str:
-    """Name the tools that building and running it needs and this machine lacks; empty when it has all."""
+    """Return the tools for building and running it that are missing here; empty if none is."""
     return " ".join(tool for tool in TOOLS if shutil.which(tool) is None)
 
 
 def class_path() -> str:
-    """Build the runner where it must be, and return what to start it with; raises `RuntimeError` with Maven's words."""
+    """Build the runner if necessary and return the command to start it; raises `RuntimeError` with Maven's output."""
     SOURCES.joinpath("desktop", "target").mkdir(parents=True, exist_ok=True)
     with FileLock(TARGET / ".building"):
         if not JAR.exists() or JAR.stat().st_mtime < max(file.stat().st_mtime for file in _sources()):
@@ -60,7 +60,7 @@ def _arguments(launch: Launch) -> list[str]:
 
 
 def _sources() -> list[Path]:
-    """What the runner is made from; the parts for Android are not in it."""
+    """The sources of the runner, without the parts for Android."""
     modules = [pom.parent for pom in SOURCES.glob("*/pom.xml") if pom.parent.name != "app"]
     mains = [file for module in modules for file in (module / "src" / "main").rglob("*") if file.is_file()]
     return [SOURCES / "pom.xml", *(module / "pom.xml" for module in modules), *mains]

@@ -1,4 +1,4 @@
-"""The dialog "Allow USB debugging?": who may come in, and who waits for an answer."""
+"""The dialog "Allow USB debugging?": which computers are allowed, and which wait for an answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.vphone.keys import PublicKey
 
 
 class Door:
-    """Knows the keys that were allowed. While ``allowed`` is false new keys wait for somebody to accept them."""
+    """Holds the allowed keys. While ``allowed`` is false, new keys wait until somebody accepts them."""
 
     def __init__(self, *, allowed: bool) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class Door:
 
     @property
     def allowed(self) -> bool:
-        """Whether a computer that is not known yet is let in without being asked."""
+        """Whether an unknown computer is allowed without a dialog."""
         return self._allowed
 
     @property
@@ -29,13 +29,13 @@ class Door:
             return tuple(key for key, _ in self._waiting)
 
     def knows(self, token: bytes, signature: bytes) -> bool:
-        """Whether a computer that was let in before made this signature."""
+        """Whether an allowed computer made this signature."""
         with self._lock:
             keys = tuple(self._keys)
         return any(key.signed(token, signature) for key in keys)
 
     def ask(self, key: PublicKey, welcome: Callable[[], None]) -> None:
-        """A computer shows its key; ``welcome`` is called when it may come in, now or later."""
+        """A computer shows its key; ``welcome`` is called when it is allowed, now or later."""
         with self._lock:
             if not self._allowed:
                 self._waiting.append((key, welcome))
@@ -44,7 +44,7 @@ class Door:
         welcome()
 
     def allow(self) -> None:
-        """Press "Always allow from this computer" for all that wait and all that come."""
+        """Press "Always allow from this computer" for all that wait now or come later."""
         with self._lock:
             self._allowed = True
             waiting, self._waiting = self._waiting, []
@@ -53,12 +53,12 @@ class Door:
             welcome()
 
     def allow_no_more(self) -> None:
-        """Ask again about every computer that was not let in before."""
+        """Ask again about every computer that is not allowed yet."""
         with self._lock:
             self._allowed = False
 
     def revoke(self) -> None:
-        """Forget every computer and let nobody in, as "Revoke USB debugging authorisations" does."""
+        """Forget every computer and allow none, as "Revoke USB debugging authorisations" does."""
         with self._lock:
             self._allowed = False
             self._keys.clear()

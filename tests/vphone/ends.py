@@ -1,4 +1,4 @@
-"""What tests at either end of a connection need: a server that says everything back, and patience."""
+"""Helpers for tests of connections: an echo server, and waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Echo(socketserver.BaseRequestHandler):
 
 @contextmanager
 def echo_server() -> Generator[tuple[str, int]]:
-    """A server on loopback that sends everything back; gives its host and port."""
+    """An echo server on loopback; gives its host and port."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -29,7 +29,7 @@ def echo_server() -> Generator[tuple[str, int]]:
 
 
 def wait_for(holds: Callable[[], bool], timeout_s: float = 10) -> None:
-    """Wait until something holds; fails when it does not come about in time."""
+    """Wait until a condition holds; fail if it does not in time."""
     ends = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < ends, "did not come about in time"

@@ -1,4 +1,4 @@
-"""What a test can have happen to a phone."""
+"""What a test can make happen to a phone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class Faults:
-    """Faults on demand, each by one call; most last until they are taken back."""
+    """Faults on demand, one call each; most last until they are undone."""
 
     def __init__(self, phone: VirtualPhone) -> None:
         self._phone = phone
 
     def drop_now(self) -> None:
-        """Cut the connection, as a loose plug does; the adb server may come back at once."""
+        """Cut the connection, like a loose plug; the adb server may reconnect at once."""
         self._phone.drop()
 
     def drop_after_bytes(self, count: int) -> None:
-        """Cut the connection once, after so many bytes of payload, both ways together."""
+        """Cut the connection once, after this many bytes of payload in both directions together."""
         self._phone.cable.drop_after_bytes = count
 
     def unplug(self) -> None:
@@ -33,22 +33,22 @@ class Faults:
         self._phone.plug()
 
     def hang(self, hanging: bool = True) -> None:
-        """Answer nothing more, while the adb server goes on to say that the state is ``device``."""
+        """Stop answering, while the adb server still reports the state ``device``."""
         self._phone.cable.hang = hanging
 
     def offline(self) -> None:
-        """Cut the connection and answer no greeting: the adb server says ``offline`` until ``hang(False)``."""
+        """Cut the connection and ignore greetings: the adb server reports ``offline`` until ``hang(False)``."""
         self.hang()
         self.drop_now()
 
     def slow(self, *, bytes_per_second: float | None = None, delay_s: float = 0.0) -> None:
-        """Make the cable slow, and have each packet wait; without arguments it is as fast as before."""
+        """Make the cable slow and delay each packet; without arguments, restore its speed."""
         self._phone.cable.bytes_per_second = bytes_per_second
         self._phone.cable.delay_s = delay_s
 
     @property
     def authorised(self) -> bool:
-        """Whether computers are let in."""
+        """Whether computers are allowed."""
         return self._phone.door.allowed
 
     @authorised.setter
@@ -61,37 +61,37 @@ class Faults:
             self._phone.drop()
 
     def full(self, free_bytes: int = 0) -> None:
-        """Leave so much space on /data, to be seen by ``df``."""
+        """Leave this much space on /data, visible to ``df``."""
         jail = self._phone.jail
         jail.resize_data(max(jail.used_bytes() + free_bytes, 4096))
 
     def enospc_after_bytes(self, count: int) -> None:
-        """Let so many more bytes be pushed; then somebody else has filled the rest, which ``df`` did not say before."""
+        """Accept this many more pushed bytes; then the rest is taken, although ``df`` showed it as free."""
         self._phone.jail.fill_after_bytes = count
 
     def make_room(self) -> None:
-        """Give /data the size that it had."""
+        """Restore the size of /data."""
         self._phone.jail.fill_after_bytes = None
         self._phone.jail.resize_data(self._phone.data_bytes)
 
     def reboot(self, *, down_s: float = 0.3, boot_s: float = 0.5) -> None:
-        """Start the phone anew: it is away for ``down_s``, and ``boot_s`` after that it says that it has booted."""
+        """Restart the phone: it is away for ``down_s``, and reports that it has booted ``boot_s`` later."""
         self._phone.reboot(down_s=down_s, boot_s=boot_s)
 
     def kill_app_for_memory(self, *, after_s: float = 0.0) -> None:
-        """Have lmkd end the app that runs, or, when none does, the next one, so long after its start."""
+        """Make lmkd kill the running app, or else the next one, this long after its start."""
         self._phone.apps.afflict(Fate.OUT_OF_MEMORY, after_s=after_s)
 
     def crash_app(self, *, native: bool = False, after_s: float = 0.0) -> None:
-        """Have the app that runs, or else the next one, end by a Java exception or by a signal in native code."""
+        """Crash the running app, or else the next one, by a Java exception or a signal in native code."""
         self._phone.apps.afflict(Fate.NATIVE_CRASH if native else Fate.JAVA_CRASH, after_s=after_s)
 
     def half_reply(self, times: int = 1) -> None:
-        """Cut the next files that are read from the app in half."""
+        """Truncate the next files that are read from the app."""
         self._phone.system.faults.half_replies = times
 
     def silent_provider(self, silent: bool = True) -> None:
-        """Have the app's provider know no files, whatever is there."""
+        """Make the app's provider find no files, whatever is there."""
         self._phone.system.faults.silent_provider = silent
 
     def clock_jump(self, seconds: float) -> None:

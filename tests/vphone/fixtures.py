@@ -1,4 +1,4 @@
-"""Real adb servers, virtual phones on them, and apps to install. A conftest imports what its tests use."""
+"""Real adb servers with virtual phones, and apps to install. A conftest imports what its tests use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.vphone.server import Adb, AdbServer, adb_binary
 
 @pytest.fixture(scope="session", params=list(Adb))
 def adb_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[AdbServer]:
-    """A real adb server; every test that asks for it runs with each of the two binaries."""
+    """A real adb server; a test that uses it runs with each of the two binaries."""
     adb: Adb = request.param
     binary = adb_binary(adb)
     if binary is None:
@@ -40,7 +40,7 @@ def need_phone() -> None:
 
 @pytest.fixture
 def bare_phone(tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone that no adb server knows."""
+    """A phone that is not connected to any adb server."""
     need_phone()
     with VirtualPhone(tmp_path / "phone") as phone:
         yield phone
@@ -48,7 +48,7 @@ def bare_phone(tmp_path: Path) -> Generator[VirtualPhone]:
 
 @pytest.fixture
 def phone(adb_server: AdbServer, bare_phone: VirtualPhone) -> Generator[VirtualPhone]:
-    """A phone that is plugged in and has allowed the computer."""
+    """A phone that is plugged in and has allowed this computer."""
     adb_server.connect(bare_phone)
     assert adb_server.wait_state(bare_phone, "device"), adb_server.states()
     yield bare_phone
@@ -58,7 +58,7 @@ def phone(adb_server: AdbServer, bare_phone: VirtualPhone) -> Generator[VirtualP
 
 @pytest.fixture(scope="session")
 def apks(tmp_path_factory: pytest.TempPathFactory) -> ApkMaker:
-    """Makes small signed APKs; equal plans are made once a session."""
+    """Makes small signed APKs; each plan is made once per session."""
     if lacking := f"{missing_for_apks()} {missing_tools()}".strip():
         pytest.skip(f"{MISSING}{lacking}; apt-get install aapt android-framework-res apksigner zipalign")
     return ApkMaker(tmp_path_factory.mktemp("apks"))
@@ -66,7 +66,7 @@ def apks(tmp_path_factory: pytest.TempPathFactory) -> ApkMaker:
 
 @pytest.fixture(scope="session")
 def desktop() -> Program:
-    """The runner's Java core as an app, built when it has to be."""
+    """The runner's Java core as an app, built if necessary."""
     if lacking := missing_for_desktop():
         pytest.skip(f"{MISSING}{lacking}; apt-get install openjdk-17-jdk-headless maven")
     return desktop_program(class_path())
@@ -74,7 +74,7 @@ def desktop() -> Program:
 
 @pytest.fixture
 def runner_phone(phone: VirtualPhone, apks: ApkMaker, desktop: Program) -> VirtualPhone:
-    """A phone with the runner app for ONNX Runtime, whose launches really run on the JVM."""
+    """A phone with the runner app for ONNX Runtime; launches run on the JVM."""
     phone.apps.program = desktop
     phone.packages.install(apks.make(ApkPlan()), InstallOptions())
     return phone

@@ -1,4 +1,4 @@
-"""Where the phone's processes live: a root folder, mounts and process numbers of their own, which end together.
+"""The phone's processes: their own root folder, mounts and process ids, which all end together.
 
 The first process of the namespace waits on a pipe from this process. When the pipe closes, because the phone was closed
 or because this process died, however it did, the kernel ends everything in the namespace and drops its mounts.
@@ -58,7 +58,7 @@ class JailError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipes:
-    """The three ends that a process of the phone gets, as file numbers or subprocess constants."""
+    """The standard streams of a process of the phone, as file descriptors or subprocess constants."""
 
     stdin: int | IO[bytes]
     stdout: int | IO[bytes]
@@ -75,12 +75,12 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """Both outputs, for people and for tests that look for a word."""
+        """Both outputs together, for messages and for tests that look for a word."""
         return (self.out + self.err).decode(errors="replace")
 
 
 class Jail:
-    """The namespaces of one phone. ``outer`` is its root folder as this computer names it, before the mounts."""
+    """The namespaces of one phone. ``outer`` is its root folder on this computer, before the mounts."""
 
     def __init__(self, folder: Path, *, data_bytes: int) -> None:
         self.outer = folder / "root"
@@ -162,7 +162,7 @@ class Jail:
             self.resize_data(max(self.used_bytes(), PAGE_BYTES))
 
     def resize_data(self, size_bytes: int) -> None:
-        """Make /data so large; raises `JailError` when more than that is on it."""
+        """Set the size of /data; raises `JailError` if more than that is stored."""
         command = ["mount", "--options-source=disable", "-o", f"remount,size={size_bytes}", str(self.outer / "data")]
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         with self.spawn_outside(command, pipes) as process:
@@ -196,13 +196,13 @@ class Jail:
 
 @functools.cache
 def namespaces_refused() -> str:
-    """Why this machine does not allow the namespaces of a phone; empty when it does."""
+    """Why this machine does not allow a phone's namespaces; empty if it does."""
     done = subprocess.run([*_unshare(), "true"], capture_output=True, text=True, check=False)
     return done.stderr.strip() if done.returncode else ""
 
 
 def _unshare() -> list[str]:
-    """Make mounts and process numbers of one's own; a user who is not root becomes it in a namespace for users."""
+    """Create new namespaces for mounts and process ids; an ordinary user becomes root in a user namespace."""
     user = ["--user", "--map-root-user"] if os.geteuid() else []
     return ["unshare", *user, "-m", "-p", "-f", "--kill-child"]
 

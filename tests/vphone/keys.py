@@ -1,4 +1,4 @@
-"""Whom a phone trusts: the RSA keys of computers, and whether a signature was made with one of them."""
+"""The RSA keys of the computers that a phone trusts, and checking signatures against them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = struct.Struct(f"<II{MODULUS_BYTES}s{MODULUS_BYTES}sI")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """An RSA key of 2048 bits, and the name that its computer gave it, such as ``user@host``."""
+    """An RSA key of 2048 bits, and its name, such as ``user@host``."""
 
     modulus: int
     exponent: int
@@ -24,7 +24,7 @@ class PublicKey:
 
     @classmethod
     def decode(cls, data: bytes) -> PublicKey:
-        """Read Android's own format, base64 with a name behind it; raises `ValueError` for anything else."""
+        """Read Android's format, base64 followed by a name; raises `ValueError` for anything else."""
         text, _, name = data.rstrip(b"\0").partition(b" ")
         try:
             words, _, modulus, _, exponent = KEY.unpack(base64.b64decode(text, validate=True))

@@ -1,4 +1,4 @@
-"""The cable: a socket that carries packets, and what may go wrong with it on demand."""
+"""The cable: a socket that carries packets, with faults on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.vphone.packets import Packet, receive_packet
 
 @dataclass(slots=True, kw_only=True)
 class CableFaults:
-    """What ails the cable; may be changed at any time, also while data flows.
+    """The cable's faults; may be changed at any time, even while data flows.
 
     ``hang``: the socket stays open and nothing is read or answered, so the adb server goes on to say ``device``.
     ``drop_after_bytes``: payload, both ways together, after which the connection is cut, once; None for never.
@@ -26,7 +26,7 @@ class CableFaults:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def pass_payload(self, size: int, gone: threading.Event) -> None:
-        """Let so many bytes through, late or not at all; raises `ConnectionError` when the cable is to break here."""
+        """Let this many bytes through, late or not at all; raises `ConnectionError` if the cable breaks here."""
         while self.hang and not gone.is_set():
             time.sleep(0.01)
         if wait := self.delay_s + (size / self.bytes_per_second if self.bytes_per_second else 0.0):
@@ -43,7 +43,7 @@ class CableFaults:
 
 
 class Line:
-    """One connection with an adb server: whole packets in and out, through a cable that may have faults."""
+    """One connection with an adb server: packets in and out, through a cable that may have faults."""
 
     def __init__(self, link: socket.socket, faults: CableFaults) -> None:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,7 +74,7 @@ class Line:
             raise
 
     def cut(self) -> None:
-        """End the connection at once, as pulling the plug does."""
+        """End the connection at once, like pulling the plug."""
         self._gone.set()
         try:
             self._link.shutdown(socket.SHUT_RDWR)

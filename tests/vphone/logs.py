@@ -14,7 +14,7 @@ LEVELS = "VDIWEF"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line; ``at_s`` is the phone's own wall clock, ``buffer`` one of main, system, crash, events."""
+    """One line; ``at_s`` is the phone's wall clock, ``buffer`` one of main, system, crash, events."""
 
     at_s: float
     pid: int
@@ -31,7 +31,7 @@ class LogLine:
 
 
 class Log:
-    """Keeps the last lines of all buffers, in order, and lets readers wait for more."""
+    """Keeps the last lines of all buffers in order, and lets readers wait for more."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -54,7 +54,7 @@ class Log:
             return tuple(self._lines)[len(self._lines) - new :] if new else (), self._written
 
     def wait(self, written: int, timeout_s: float) -> None:
-        """Wait until there are more lines than that, or the time is over."""
+        """Wait until there are more lines than that, or the time is up."""
         with self._changed:
             self._changed.wait_for(lambda: self._written > written, timeout_s)
 

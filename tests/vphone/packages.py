@@ -1,4 +1,4 @@
-"""The apps on the phone: installing and removing them by the package manager's rules, from what the APK really says."""
+"""The apps on the phone, installed and removed by the package manager's rules from the real APK's contents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST_UID = 10100
 
 
 class InstallError(Exception):
-    """The package manager refuses; the message, a code and why, stands between the brackets of ``Failure [...]``."""
+    """The package manager refuses; the message is what ``Failure [...]`` has in its brackets: a code and a reason."""
 
     def __init__(self, code: Refusal, why: str) -> None:
         super().__init__(f"{code}: {why}")
@@ -31,7 +31,7 @@ class Package:
     path: str
     """The installed file, as the phone names it."""
     abi: str | None
-    """The instruction set that its native libraries are taken for; None when it has none."""
+    """The instruction set of its native libraries; None if it has none."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallOptions:
-    """What was asked beside the file."""
+    """The options besides the file."""
 
     replace: bool = True
     downgrade: bool = False

@@ -1,4 +1,4 @@
-"""Packets of the adb protocol: a header of 24 bytes and a payload, both ways the same.
+"""Packets of the adb protocol: a header of 24 bytes and a payload, the same in both directions.
 
 Source: ``protocol.txt`` and ``adb.h`` of the Android Open Source Project, package ``packages/modules/adb``.
 """
@@ -54,7 +54,7 @@ class Packet:
 
 
 def receive_exactly(link: socket.socket, size: int) -> bytes:
-    """Read so many bytes; raises `ConnectionError` when the other end closes before."""
+    """Read this many bytes; raises `ConnectionError` if the other end closes first."""
     data = bytearray(size)
     view, have = memoryview(data), 0
     while have < size:

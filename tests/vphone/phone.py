@@ -1,4 +1,4 @@
-"""One virtual phone: an adbd on a loopback port, with the phone's own processes and services behind it."""
+"""One virtual phone: an adbd on a loopback port, with the phone's processes and services behind it."""
 
 from __future__ import annotations
 

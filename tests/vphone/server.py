@@ -61,7 +61,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        """Both outputs, for people and for tests that look for a word."""
+        """Both outputs together, for messages and for tests that look for a word."""
         return (self.out + self.err).decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""What a client can open on the phone: the table from the name of a service to what runs it."""
+"""The services that a client can open on the phone, by name."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Services:
 
 
 def _means(command: str, options: list[str]) -> Means:
-    """What the command's streams are: what the client says, else a terminal for an interactive shell alone.
+    """The command's streams: what the client asks for, else a terminal only for an interactive shell.
 
     Version 1 gets a raw terminal where pipes were asked for, so that the command ends when the client goes away.
     """

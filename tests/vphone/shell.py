@@ -47,7 +47,7 @@ Send = Callable[[Frame, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A command that runs: its process, the end that feeds it, and the ends that its output comes from."""
+    """A running command: its process, its input, and its outputs."""
 
     process: subprocess.Popen[bytes]
     stdin: int
@@ -134,7 +134,7 @@ def _pump(child: Child, send: Send, left: int) -> None:
 
 
 def _feed(stream: Stream, child: Child, framed: bool, wake: int) -> None:
-    """Hand what the client sends to the command; afterwards close its input and wake the pump up."""
+    """Pass what the client sends to the command; then close its input and wake the pump."""
     open_stdin = True
     try:
         while True:

@@ -1,4 +1,4 @@
-"""Services that join a stream with a socket: forwards into the phone and, the other way, reverse forwards out of it."""
+"""Services that join a stream with a socket: forwards into the phone, and reverse forwards out of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _dial_local(address: str) -> socket.socket:
 
 
 def join(stream: Stream, link: socket.socket) -> None:
-    """Copy both ways until both ends have said everything."""
+    """Copy in both directions until both ends have finished."""
 
     def outwards() -> None:
         with suppress(OSError):

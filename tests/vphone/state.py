@@ -1,4 +1,4 @@
-"""Everything that a phone says about itself, in one record that a test changes while the phone runs."""
+"""Everything that a phone reports about itself, in one record that a test changes while the phone runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOME_SCREEN = "com.android.launcher3/com.android.launcher3.Launcher"
 
 @dataclass(kw_only=True)
 class PhoneState:
-    """What the phone's properties, services and files say.
+    """What the phone's properties, services and files report.
 
     Assign to a field to change it; the files of /sys and /proc follow at once. Mappings are replaced, never changed in
     place: ``state.temperatures_c = {**state.temperatures_c, "skin": 48.0}``.
@@ -42,12 +42,12 @@ class PhoneState:
     properties: Mapping[str, str] = field(default_factory=dict)
     """Further properties, which win over those made from the fields above."""
     features: tuple[str, ...] = MODERN
-    """What adbd says that it can do; empty is a phone from before Android 7."""
+    """The features that adbd reports; empty for a phone before Android 7."""
 
     booted: bool = True
     boot_id: str = "6a5b2f00-0000-4000-8000-000000000001"
     clock_offset_s: float = 0.0
-    """What the phone's wall clock is ahead of this computer's."""
+    """How far the phone's wall clock is ahead of this computer's."""
 
     battery_percent: int = 87
     battery_temperature_c: float = 27.5
@@ -71,7 +71,7 @@ class PhoneState:
     load_1m: float = 0.42
     memory_bytes: int = 7680 * MIB
     page_bytes: int = 4096
-    """What ``getconf`` says; the pages of this computer stay what they are."""
+    """The page size that ``getconf`` reports; the real pages of this computer do not change."""
     available_bytes: int = 4096 * MIB
     sys_readable: bool = True
     """Whether the shell may read thermal zones and clocks below /sys, which some makers forbid."""
@@ -84,11 +84,11 @@ class PhoneState:
     stay_on: int = 0
     """As the setting ``stay_on_while_plugged_in``: 0 no, 7 for any charger."""
     fixed_performance: bool = False
-    """Whether the shell has switched on the mode for benchmarks."""
+    """Whether the shell has enabled the benchmark mode."""
     has_fixed_performance: bool = True
     """Whether the phone has that mode at all (Android 11)."""
     install_restricted: bool = False
-    """Whether the maker asks the user before an install over USB, who does not answer."""
+    """Whether the phone asks the user before an install over USB; the user does not answer."""
     settings: Mapping[str, str] = field(
         default_factory=lambda: {"system/screen_off_timeout": "60000", "system/screen_brightness": "102"}
     )
@@ -100,7 +100,7 @@ class PhoneState:
         self._watcher = watcher
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Take a new value and tell who watches."""
+        """Set a new value and notify the watchers."""
         object.__setattr__(self, name, value)
         watcher: Callable[[], None] | None = self.__dict__.get("_watcher")
         if watcher is not None and not name.startswith("_"):
@@ -120,7 +120,7 @@ class PhoneState:
 
     @property
     def banner(self) -> str:
-        """What adbd says when it is connected to."""
+        """What adbd reports when a server connects."""
         said = {"ro.product.name": self.product, "ro.product.model": self.model, "ro.product.device": self.device}
         features = {"features": ",".join(self.features)} if self.features else {}
         return "device::" + ";".join(f"{key}={value}" for key, value in (said | features).items())

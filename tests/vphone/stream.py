@@ -59,13 +59,13 @@ class Stream:
             self._send(Command.OKAY)
 
     def ended(self) -> None:
-        """The other end will neither send nor take anything more; what it sent before can still be read."""
+        """The other end will neither send nor accept more; what it sent before can still be read."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def read(self) -> bytes:
-        """Return what came next, or nothing at the end of the stream."""
+        """Return the next data, or nothing at the end of the stream."""
         if self._held:
             data, self._held = bytes(self._held), bytearray()
             return data
@@ -81,7 +81,7 @@ class Stream:
         return data
 
     def read_exactly(self, size: int) -> bytes:
-        """Return so many bytes; raises `StreamClosedError` when the stream ends before."""
+        """Return this many bytes; raises `StreamClosedError` if the stream ends first."""
         held, self._held = self._held, bytearray()
         while len(held) < size:
             data = self.read()
@@ -93,7 +93,7 @@ class Stream:
         return bytes(held[:size])
 
     def write(self, data: bytes) -> None:
-        """Send this, as fast as the other end takes it; raises `StreamClosedError` when it is gone."""
+        """Send data as fast as the other end accepts it; raises `StreamClosedError` if it is gone."""
         for start in range(0, len(data), self._max):
             with self._changed:
                 self._changed.wait_for(lambda: self._may_write or self._ended or self._closed)

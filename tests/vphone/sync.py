@@ -1,4 +1,4 @@
-"""The ``sync:`` service, by which files go to and from the phone, in its first and its second version.
+"""The ``sync:`` service, which transfers files to and from the phone, in versions 1 and 2.
 
 Source: ``SYNC.TXT`` and ``file_sync_protocol.h`` of the Android Open Source Project, package ``packages/modules/adb``.
 """
@@ -27,7 +27,7 @@ MAX_PATH_BYTES = 1024
 
 
 class SyncSession:
-    """One client's requests, one after the other, until it says QUIT or goes away."""
+    """One client's requests, one after another, until it sends QUIT or goes away."""
 
     def __init__(self, jail: Jail, stream: Stream) -> None:
         self._jail, self._stream = jail, stream
@@ -105,7 +105,7 @@ class SyncSession:
         self._take_file(path, mode)
 
     def _take_file(self, path: str, mode: int) -> None:
-        """Write a file as it comes in. A failure is told at once, and the rest is read and thrown away."""
+        """Write a file as it arrives. A failure is reported at once, and the rest is read and discarded."""
         place = self._place(path, follow=False)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

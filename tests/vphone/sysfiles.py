@@ -1,4 +1,4 @@
-"""The files below /sys and /proc that say how a phone is doing, made from its state."""
+"""The files below /sys and /proc that describe the phone's state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZONES = {"CPU0": "cpu-0-0-usr", "GPU0": "gpuss-0-usr", "skin": "xo-therm"}
 
 
 def write_files(state: PhoneState, fake: Path) -> None:
-    """Make the files say what the state says; those that it no longer has are removed."""
+    """Write the files from the state, and remove those that it no longer has."""
     wanted = dict(_files(state))
     for name, text in wanted.items():
         _write(fake / name, text)
@@ -24,7 +24,7 @@ def write_files(state: PhoneState, fake: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write in place, since some of the files are mounted one by one; a reader sees the old text or the new one."""
+    """Write in place, since some files are mounted one by one; a reader sees either the old or the new text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

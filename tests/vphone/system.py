@@ -1,4 +1,4 @@
-"""Android as far as the phone has it: what the commands of its shell ask and change."""
+"""The part of Android that the phone has: what the commands of its shell read and change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.vphone.state import PhoneState
 
 @dataclass(slots=True, kw_only=True)
 class ServiceFaults:
-    """What ails the phone's services; may be changed at any time.
+    """Faults of the phone's services; may be changed at any time.
 
     ``half_replies``: how many of the next files that are read through a provider come back cut in half.
     ``silent_provider``: reading says that there is no such file, whatever is there.

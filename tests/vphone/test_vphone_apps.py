@@ -1,4 +1,4 @@
-"""The phone installs real APKs by the package manager's rules, starts them, and passes files through their provider."""
+"""The phone installs real APKs by the package manager's rules, starts them, and serves files through their provider."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOBS = f"content://{APP}.jobs"
 
 
 def install(phone: VirtualPhone, apk: Path) -> Ended:
-    """Install as adb does, through a pipe, but without adb between."""
+    """Install as adb does, through a pipe, but without adb."""
     return phone.jail.call(f"cmd package install -r -S {apk.stat().st_size}", stdin=apk.read_bytes())
 
 

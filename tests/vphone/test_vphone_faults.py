@@ -1,4 +1,4 @@
-"""Everything that can happen to a phone happens on demand, and shows as it does with a real one."""
+"""Every fault of a phone happens on demand, and looks the same as on a real one."""
 
 from __future__ import annotations
 

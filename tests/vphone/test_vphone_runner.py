@@ -1,4 +1,4 @@
-"""The runner's Java core runs a real model on the phone, behind real adb, and several phones do not get mixed up."""
+"""The runner's Java core runs a real model on the phone through real adb, and phones are not confused."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_real_model_runs_on_the_phone(adb_server: AdbServer, runner_phone: Vir
 
 
 def check_memory(memory: MemoryReading | None) -> None:
-    """All of it is told, and the sums are those of one process."""
+    """Every value is reported, and the sums are those of one process."""
     assert memory is not None
     assert [split.at for split in memory.split] == list(MemoryMoment)
     for split in memory.split:

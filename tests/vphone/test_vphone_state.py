@@ -1,4 +1,4 @@
-"""What a test changes in the state is what the phone's commands and files say next."""
+"""A change of the state shows in the phone's commands and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real adb binaries work the phone as they work a real one: devices, shell, files, forwards, authorisation."""
+"""Real adb binaries use the phone like a real one: devices, shell, files, forwards, authorisation."""
 
 from __future__ import annotations
 

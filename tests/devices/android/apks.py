@@ -1,4 +1,4 @@
-"""The runner apps as the driver is given them, made small by the virtual phone's own maker of APKs."""
+"""Small runner apps for the driver, made by the virtual phone's APK maker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLD = "0.0.1+0123456789ab"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TinyApk:
-    """An APK as the driver is given it."""
+    """An APK in the form that the driver expects."""
 
     path: Path
     app_id: str
@@ -30,5 +30,5 @@ def tiny(apks: ApkMaker, plan: ApkPlan | None = None) -> TinyApk:
 
 
 def apk_source(*built: TinyApk) -> Callable[[str], RunnerApk | None]:
-    """The APKs that are built, by runtime."""
+    """The built APKs by runtime."""
     return {apk.app_id.rpartition(".")[2]: apk for apk in built}.get

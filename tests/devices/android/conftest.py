@@ -1,4 +1,4 @@
-"""A phone for the driver: the virtual one, behind each of the two real adb servers."""
+"""The virtual phone for tests of the driver, behind each of two real adb servers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def onnx_apk(apks: ApkMaker) -> TinyApk:
 
 
 def standin(launch: Launch) -> list[str]:
-    """What runs behind ``am start``: this computer's own runner."""
+    """The program that ``am start`` runs: this computer's own runner."""
     store = launch.root / FOLDER.lstrip("/")
     extras = launch.extras
     told = (str(launch.files), extras["job"], str(store), extras["inputs"])
@@ -50,7 +50,7 @@ def standin(launch: Launch) -> list[str]:
 
 @pytest.fixture
 def android(cable: Cable, phone: VirtualPhone, onnx_apk: TinyApk) -> Generator[AndroidPhone]:
-    """The phone, opened as a device, on which the stand-in runs."""
+    """The phone, opened as a device that runs the stand-in."""
     phone.apps.program = standin
     options = PhoneOptions(apks=apk_source(onnx_apk), back_s=BACK_S, boot_s=BACK_S)
     with open_phone(cable, key=f"android:{phone.address}", options=options) as opened:

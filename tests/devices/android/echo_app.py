@@ -1,6 +1,6 @@
-"""Stands in for a runner app where many run at once: it computes nothing and answers after a moment.
+"""Stands in for a runner app in tests with many phones: it computes nothing and replies after a moment.
 
-``python echo_app.py FOLDER NAME``. The version of its runner is ``NAME``, so that a reply tells which phone it is from.
+``python echo_app.py FOLDER NAME``. Its replies have ``NAME`` as the runner's version, which shows their phone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real model of one multiplication with its inputs, and requests for launches of it."""
+"""A real model of one multiplication, its inputs, and requests for launches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPERAND = np.array([2, 10], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A model and inputs on the disk, and a request that fits them."""
+    """A model and inputs on disk, and a matching request."""
 
     model: Path
     sha256: str

@@ -1,4 +1,4 @@
-"""What a phone prints, as AOSP words it, cut to what matters."""
+"""Output of a phone's commands in AOSP's format, reduced to the relevant lines."""
 
 from __future__ import annotations
 

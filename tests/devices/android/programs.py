@@ -1,4 +1,4 @@
-"""Stand-ins for the runtimes' benchmark programs: scripts of the phone's shell with their flags and their lines.
+"""Stand-ins for the runtimes' benchmark programs: shell scripts that take the same flags and print the same lines.
 
 What they print was written down from the programs' own sources and from a real ``executor_runner`` on a desktop.
 """
@@ -11,7 +11,7 @@ _FLAGS = """#!/system/bin/sh
 for word in "$@"; do case "$word" in --*=*) name=${word%%=*}; eval "${name#--}='${word#*=}'";; esac; done
 """
 
-# ``$graph`` and its like are the flags.
+# ``$graph`` and similar variables hold the flags.
 BENCHMARK_MODEL = (
     _FLAGS
     + """echo "STARTING!" >&2
@@ -67,7 +67,7 @@ echo "OutputX 0: tensor(sizes=[1, 2], [1., 2.])"
 
 
 def write_program(path: Path, script: str, **variables: str) -> Path:
-    """Write a stand-in that finds ``variables`` set, and return its path."""
+    """Write a stand-in with ``variables`` set, and return its path."""
     lines = "".join(f"{name}='{value}'\n" for name, value in variables.items())
     head, _, rest = script.partition("\n")
     path.write_text(f"{head}\n{lines}{rest}")

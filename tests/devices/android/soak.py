@@ -1,4 +1,4 @@
-"""Many phones at once whose cables are pulled at random: no cell may be lost, run twice, or come from another phone.
+"""Many phones at once, with cables pulled at random: no cell may be lost, run twice, or come from another phone.
 
 ``python -m tests.devices.android.soak [--phones 8] [--runs 100] [--seed 0]`` prints a line a run, and ends with exit
 code 1 when something of that happened. Losses are gone on with as ``run --resume`` does, until every cell has run.
@@ -44,14 +44,14 @@ from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer, adb_binary
 
 APP = Path(__file__).with_name("echo_app.py")
-# A phone is waited for so long, so that some unpluggings cost a cell and others nothing.
+# Chosen so that some unpluggings cost a cell and others nothing.
 BACK_S = 1.5
 MOST_ROUNDS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What became of the cells of one run; all but ``cells`` and ``rounds`` must be nothing."""
+    """The outcome of one run; every count except ``cells`` and ``rounds`` must be zero."""
 
     cells: int
     rounds: int
@@ -66,7 +66,7 @@ class Tally:
 
 
 def soak_once(phones: list[VirtualPhone], server: AdbServer, apk: TinyApk, folder: Path, rng: random.Random) -> Tally:
-    """Run three cells on each of ``phones`` while their cables are pulled, and count what came of it."""
+    """Run three cells on each of ``phones`` while cables are pulled, and count the outcomes."""
     work = _jobs(folder, phones)
     rounds = 0
     with written(folder / "results") as writer:
@@ -108,7 +108,7 @@ def _missing(work: list[Job], writer: RunWriter) -> list[Job]:
 
 
 def _measure(work: list[Job], phones: list[VirtualPhone], server: AdbServer, apk: TinyApk, writer: RunWriter) -> None:
-    """One run, or one going on with it: open what can be opened, measure what is missing."""
+    """One run or resumed run: open the phones that can be opened, and measure the missing cells."""
     options = PhoneOptions(apks=apk_source(apk), back_s=BACK_S, boot_s=10)
     with ExitStack() as stack:
         gates: dict[str, Gate] = {}
@@ -122,7 +122,7 @@ def _measure(work: list[Job], phones: list[VirtualPhone], server: AdbServer, apk
 
 
 def _opened(stack: ExitStack, cable: Cable, key: str, options: PhoneOptions) -> AndroidPhone | None:
-    """The phone, None when its cable is out just now: a user would run again with --resume."""
+    """The phone, None while its cable is unplugged: a user would run again with --resume."""
     try:
         return stack.enter_context(open_phone(cable, key=key, options=options))
     except PhoneError:
@@ -131,7 +131,7 @@ def _opened(stack: ExitStack, cable: Cable, key: str, options: PhoneOptions) -> 
 
 @contextmanager
 def _pulling(phones: list[VirtualPhone], rng: random.Random) -> Iterator[None]:
-    """Pull the cable of one phone after the other, for a moment or for longer than it is waited for."""
+    """Pull the cable of one phone after another, for a moment or for longer than the driver waits."""
     over = threading.Event()
 
     def pull() -> None:
@@ -174,7 +174,7 @@ def _count(work: list[Job], results: Path, rounds: int) -> Tally:
 
 @contextmanager
 def plugged_in(server: AdbServer, folder: Path, count: int) -> Iterator[list[VirtualPhone]]:
-    """That many phones at a server, which finds each again when it is plugged in."""
+    """That many phones on one server, which finds each again when it is plugged in."""
     with ExitStack() as stack:
         phones = [stack.enter_context(VirtualPhone(folder / f"phone{n}", serial=f"vphone-{n}")) for n in range(count)]
         for phone in phones:
@@ -185,7 +185,7 @@ def plugged_in(server: AdbServer, folder: Path, count: int) -> Iterator[list[Vir
 
 
 def main() -> int:
-    """Soak as asked on the command line; return the exit code."""
+    """Run the soak test with the options of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name, default in (("phones", 8), ("runs", 100), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)

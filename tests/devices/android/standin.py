@@ -1,4 +1,4 @@
-"""Stands in for a runner app on the virtual phone: the computer's own runner, on a job laid out as the app has it.
+"""Stands in for a runner app on the virtual phone: this computer's runner, on a job in the app's layout.
 
 ``python standin.py PATHS FILES JOB STORE INPUTS [REQUEST]``, as the activity is told. Under the name of an app a Python
 does not find its environment, so ``PATHS`` are those of the one that started it.
@@ -18,13 +18,13 @@ def main(files: str, job: str, store: str, inputs: str, *told: str) -> None:
 
     folder = Path(files) / "jobs" / job
     for file in told:
-        # Where the request comes as a file, the job's folder is made by the app.
+        # If the request arrives as a file, the app creates the job's folder.
         folder.mkdir(parents=True)
         shutil.copyfile(file, folder / REQUEST_FILE)
     request = decode_request((folder / REQUEST_FILE).read_bytes())
     digests = {part.file: part.sha256 for part in request.artifact.files} | {request.inputs.file: inputs}
     for name, digest in digests.items():
-        # A launch whose start was cut off is started again, with the same job.
+        # A launch that was interrupted while starting is started again with the same job.
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(Path(store) / digest)
     write_reply(folder, run_job(folder))

@@ -1,4 +1,4 @@
-"""The runner apps: installed when missing or old, replaced where the phone refuses, and the advice for each refusal."""
+"""Runner apps: installed if missing or outdated, replaced if an update is refused, and the advice for refusals."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ OTHERS = {
 
 @pytest.fixture(params=list(OTHERS.values()), ids=list(OTHERS))
 def other_apk(request: pytest.FixtureRequest, apks: ApkMaker) -> TinyApk:
-    """The app as it is not wanted."""
+    """The app in an outdated version."""
     return tiny(apks, request.param)
 
 

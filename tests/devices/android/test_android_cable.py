@@ -1,4 +1,4 @@
-"""Commands and files of a phone through real adb servers, and what is said when they fail."""
+"""Commands and files through real adb servers, and the errors when they fail."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_where_no_server_answers_the_sentence_says_so() -> None:
 
 
 def with_features(adb_server: AdbServer, phone: VirtualPhone, features: tuple[str, ...]) -> Cable:
-    """Connect to the phone anew, whose adb daemon can do just that much."""
+    """Reconnect to the phone, whose adb daemon has only these features."""
     phone.state.features = features
     adb_server.connect(phone)
     assert adb_server.wait_state(phone, "device")

@@ -1,4 +1,4 @@
-"""The command line with phones: what is listed, what is checked, and runs through losses to their end."""
+"""The command line with phones: listing, checking, and runs that complete despite lost phones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Phonebench = Callable[..., Called]
 
 
 def plug_in(server: AdbServer, phone: VirtualPhone, apk: TinyApk) -> None:
-    """Connect a phone that has the app, behind which the stand-in runs."""
+    """Connect a phone with the app installed; the stand-in runs in its place."""
     phone.packages.install(apk.path, InstallOptions())
     phone.apps.program = standin
     server.connect(phone)
@@ -36,7 +36,7 @@ def plug_in(server: AdbServer, phone: VirtualPhone, apk: TinyApk) -> None:
 
 @pytest.fixture
 def phones(adb_server: AdbServer, tmp_path: Path, onnx_apk: TinyApk) -> Generator[list[VirtualPhone]]:
-    """Two phones with the app on them."""
+    """Two phones with the app installed."""
     with ExitStack() as stack:
         found = [stack.enter_context(VirtualPhone(tmp_path / f"phone{n}", serial=f"vphone-{n}")) for n in range(2)]
         for phone in found:
@@ -48,7 +48,7 @@ def phones(adb_server: AdbServer, tmp_path: Path, onnx_apk: TinyApk) -> Generato
 
 @pytest.fixture
 def phonebench(adb_server: AdbServer, tmp_path: Path) -> Phonebench:
-    """The command line as a user of that adb server calls it, in a folder with a model."""
+    """The command line with that adb server, in a folder with a model."""
     home = tmp_path / "home"
     home.mkdir()
     make_work(home).model.rename(home / "net.onnx")
@@ -62,7 +62,7 @@ def phonebench(adb_server: AdbServer, tmp_path: Path) -> Phonebench:
 
 @pytest.fixture
 def ended_server(adb_server: AdbServer) -> Generator[Callable[[VirtualPhone], Server]]:
-    """Has another program end the server, for good, when an app runs on a phone."""
+    """Makes another program stop the server permanently while an app runs on a phone."""
 
     def end(phone: VirtualPhone) -> Server:
         threading.Thread(target=at_the_first_launch, args=(phone, adb_server.kill), daemon=True).start()
@@ -166,7 +166,7 @@ def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_i
     assert done.code == 0, done.err
     assert "waiting up to" in done.err
     assert [cell["status"] for cell in cells(done)] == ["ok"]
-    # Nobody but the run can have started the one that answers now.
+    # Only the run can have started the server that answers now.
     assert server_version(server)
 
 

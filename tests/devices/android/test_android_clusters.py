@@ -1,4 +1,4 @@
-"""The mask of the cores that a launch may use, from the highest clocks of the cores."""
+"""The affinity mask of a launch, derived from the maximum clocks of the cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an app ended: memory is told apart from a crash, by the log or by the system's own record."""
+"""Why an app ended: out of memory or a crash, from the log or the system's exit record."""
 
 from __future__ import annotations
 

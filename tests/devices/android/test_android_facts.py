@@ -1,4 +1,4 @@
-"""A phone's facts, from the text of one call."""
+"""A phone's facts, parsed from the output of one call."""
 
 from __future__ import annotations
 

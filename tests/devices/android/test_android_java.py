@@ -1,4 +1,4 @@
-"""The runner's own Java core behind ``am start``: what the driver asks and what the app answers fit together."""
+"""The runner's Java core behind ``am start``: the driver's requests and the app's replies fit together."""
 
 from __future__ import annotations
 

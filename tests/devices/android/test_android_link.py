@@ -1,4 +1,4 @@
-"""What answers on the server's port: an adb server, one that has to be started, something else, or nothing at all."""
+"""The server's port: an adb server, one that has to be started, another program, or nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_past_the_deadline(stranger
 
 @pytest.fixture
 def unstarted(tmp_path: Path) -> Generator[AdbServer]:
-    """The place of an adb server that does not run; one that was started there is ended afterwards."""
+    """The address of an adb server that is not running; one started there is stopped afterwards."""
     binary = adb_binary(Adb.WHEEL)
     assert binary is not None
     place = AdbServer(tmp_path, binary)

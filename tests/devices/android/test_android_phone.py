@@ -1,4 +1,4 @@
-"""A phone as a device: a real model runs behind real adb, and every failure has its sentence and its end."""
+"""A phone as a device: a real model runs through real adb, and every failure ends with a clear message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def launched(android: AndroidPhone, work: Work, *, deadline_s: float = DEADLINE_
 
 
 def later(phone: VirtualPhone, seconds: float, work: Callable[[], object]) -> None:
-    """Do ``work`` when the app has run for so long: a busy machine takes its time to start it."""
+    """Do ``work`` once the app has run for this long; a busy machine may take long to start it."""
 
     def wait() -> None:
         while not phone.apps.running(APP):
@@ -164,7 +164,7 @@ def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is
     phone.plug()
     execution = launched(android, replace(work, request=work.launch(7)))
     assert (execution.reply.status, execution.reply.launch) == (ReplyStatus.OK, 7)
-    # The app of the lost launch was still running, beside which nothing may be measured.
+    # The app of the lost launch was still running, and nothing may be measured next to it.
     wait_for(lambda: phone.apps.running(APP) == ())
 
 
@@ -272,7 +272,7 @@ def test_the_screen_is_kept_on_and_put_back(android: AndroidPhone, phone: Virtua
 
 def test_what_a_killed_session_left_is_put_back_by_the_next(android: AndroidPhone, phone: VirtualPhone) -> None:
     assert phone.state.stay_on != 0
-    # As if nobody had closed the phone: the next session finds what to put back on the phone itself.
+    # As after a crash: the next session finds the script that restores the settings on the phone itself.
     phone.path(RESTORE_FILE).write_text("settings put global stay_on_while_plugged_in 3\n")
     android.prepare()
     android.clean()
@@ -303,5 +303,5 @@ def sleeping(_: Launch) -> list[str]:
 
 
 def started(phone: VirtualPhone) -> list[str]:
-    """The lines of the log that tell of an app that was started."""
+    """The log lines of apps being started."""
     return [str(line) for line in phone.log.since(0)[0] if "Start proc" in str(line)]

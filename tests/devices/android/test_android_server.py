@@ -1,4 +1,4 @@
-"""The list of phones and the choice of one: each trouble with its one next step."""
+"""Listing phones and choosing one; each trouble has one next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phones that are set otherwise, or are older: clocks, cores, and the ways around what they lack."""
+"""Settings such as clocks and cores, and the workarounds for what older phones lack."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_where_the_provider_gives_nothing_a_debuggable_app_is_read_as_itself(
 
 @pytest.fixture
 def old_phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone with Android 8, whose shell cannot write through a provider and tells no thermal status."""
+    """A phone with Android 8, whose shell cannot write through a provider and reports no thermal status."""
     with VirtualPhone(tmp_path / "old", api=26) as phone:
         phone.apps.program = standin
         adb_server.connect(phone)

@@ -1,4 +1,4 @@
-"""The shell runner on a phone: a program is pushed, run apart from the cable, read, and never taken for an app."""
+"""The shell runner on a phone: a program is pushed, runs without the cable, and is never taken for an app."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def work(tmp_path: Path) -> Work:
 
 @pytest.fixture
 def shell(cable: Cable, tmp_path: Path) -> Shell:
-    """Opens the phone with stand-ins for both programs, which find the variables given."""
+    """Opens the phone with stand-ins for both programs, with the given variables set."""
 
     @contextmanager
     def opened(**variables: str) -> Generator[AndroidPhone]:
@@ -65,7 +65,7 @@ def shell(cable: Cable, tmp_path: Path) -> Shell:
 
 
 def run(phone: AndroidPhone, work: Work, format_: Format, delegate: Delegate = Delegate.XNNPACK) -> Execution:
-    """Push the model, whatever is in it, as a file of ``format_`` and launch it."""
+    """Push the model as a file of ``format_``, whatever it contains, and launch it."""
     request = replace(
         work.request,
         artifact=replace(work.request.artifact, format=format_),
@@ -112,7 +112,7 @@ def test_executor_runner_speaks_through_the_log_and_makes_enough_calls(
         assert (reply.status, reply.failure) == (ReplyStatus.OK, None)
         assert reply.latency is not None
         assert reply.latency.first_ns == 9_000_000
-        # 0.1 s of calls of 2 ms, and the three of the warm-up.
+        # Calls of 2 ms for 0.1 s, and three for the warm-up.
         assert len(reply.latency.warmup_ns + reply.latency.samples_ns) >= 50 + 3
         assert set(reply.latency.samples_ns) == {2_000_000}
         assert reply.memory is None
@@ -153,7 +153,7 @@ def test_a_program_that_does_not_end_is_stopped_with_all_it_started(
 
 
 def while_it_runs(phone: VirtualPhone, ail: Callable[[], object]) -> None:
-    """Do ``ail`` when a program runs on the phone and the driver waits for it."""
+    """Do ``ail`` while a program runs on the phone and the driver waits for it."""
 
     def wait() -> None:
         while "/code ] && [ -d /proc/" not in phone.jail.run("ps -A -o ARGS"):

@@ -1,4 +1,4 @@
-"""Phones side by side whose cables are pulled at random; the long form is ``make soak``."""
+"""Phones side by side with cables pulled at random; ``make soak`` is the long version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a phone as the gate and the record of a launch have it."""
+"""The state of a phone, for the gate and for the record of a launch."""
 
 from __future__ import annotations
 

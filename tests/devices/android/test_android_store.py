@@ -1,4 +1,4 @@
-"""Files on the phone: each once, under its digest, whole or not at all, and never more than fits."""
+"""Files on the phone: each once, under its digest, complete or absent, and never more than fit."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_this_session_needs_is_never_removed(cable: Cable, tmp_path: Path) 
 
 @pytest.fixture
 def small_phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone]:
-    """A phone with hardly any storage."""
+    """A phone with very little storage."""
     with VirtualPhone(tmp_path / "small", data_bytes=RESERVE_BYTES + 24 * MIB) as phone:
         adb_server.connect(phone)
         assert adb_server.wait_state(phone, "device")

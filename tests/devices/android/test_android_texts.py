@@ -1,4 +1,4 @@
-"""What is read out of a phone's own words; the texts are those of AOSP, cut to what matters."""
+"""Parsing the output of a phone's commands; the texts are AOSP's, reduced to the relevant lines."""
 
 from __future__ import annotations
 

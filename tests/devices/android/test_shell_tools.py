@@ -1,4 +1,4 @@
-"""What the benchmark programs of the runtimes are asked, and what is read from their words."""
+"""The arguments of the runtimes' benchmark programs, and what is read from their output."""
 
 from __future__ import annotations
 

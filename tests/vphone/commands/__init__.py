@@ -1,4 +1,4 @@
-"""The commands of the phone's shell that ask its services: one table from names to what answers them."""
+"""The commands of the phone's shell that query its services, by name."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ VALUED = {"-a", "-c", "-d", "-t", "-f", "--user", "--display", "-P", "--windowin
 
 @dataclass(slots=True, kw_only=True)
 class Intent:
-    """What ``am start`` was told."""
+    """The arguments of ``am start``."""
 
     component: str = ""
     wait: bool = False

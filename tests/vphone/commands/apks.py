@@ -84,7 +84,7 @@ def _install(system: System, call: Call, args: list[str]) -> int:
 
 
 def _read(system: System, args: list[str]) -> tuple[str | None, int | None, InstallOptions]:
-    """The file, None for standard input, its size where that was said, and the options."""
+    """The file, None for standard input, its size if given, and the options."""
     rest, named, size, flags = list(args), None, None, set()
     while rest:
         word = rest.pop(0)

@@ -47,7 +47,7 @@ def content(system: System, call: Call) -> int:
 
 
 def _find(system: System, uri: str) -> tuple[Path, str]:
-    """The folder of the job that is named, and the name behind it."""
+    """The folder of the named job, and the file name after it."""
     parts = urlsplit(uri)
     package = system.packages.of_authority(parts.netloc)
     if parts.scheme != "content" or package is None:

@@ -17,7 +17,7 @@ THERMAL_SINCE_API, EXIT_INFO_SINCE_API = 29, 30
 
 
 def dumpsys(system: System, call: Call) -> int:
-    """Print what a service says of itself."""
+    """Print the dump of a service."""
     name, *args = call.args or [""]
     dump = DUMPS.get(name)
     if dump is None or (name == "thermalservice" and system.state.api < THERMAL_SINCE_API):

@@ -12,7 +12,7 @@ CHARGERS = {"true": 15, "false": 0, "ac": 1, "usb": 2, "wireless": 4}
 
 
 def settings(system: System, call: Call) -> int:
-    """Read, write, delete or list settings; those that are facts of the state stay facts of it."""
+    """Read, write, delete or list settings; those that belong to the state are kept there."""
     match call.args:
         case ["get", space, key]:
             call.out(_settings_of(system).get(f"{space}/{key}", "null") + "\n")
@@ -77,7 +77,7 @@ def input_(system: System, call: Call) -> int:
 
 
 def wm(system: System, call: Call) -> int:
-    """Dismiss the lock screen, which works where no code is set, or tell the screen's size."""
+    """Dismiss the lock screen, which works if no code is set, or print the screen's size."""
     match call.args:
         case ["dismiss-keyguard"]:
             system.state.locked = system.state.locked and system.state.secure_lock

@@ -35,7 +35,7 @@ class Wanted:
 
 
 def logcat(system: System, call: Call) -> int:
-    """Print the log, and go on until nobody reads it any more unless ``-d`` or ``-t`` was given."""
+    """Print the log and follow it until the reader is gone, unless ``-d`` or ``-t`` was given."""
     wanted = _read(call.args)
     if wanted.clear:
         system.log.clear()
@@ -51,7 +51,7 @@ def logcat(system: System, call: Call) -> int:
 
 
 def liblog(system: System, call: Call) -> int:
-    """Write standard input to the log, as a program does that logs by itself: ``liblog TAG PID``."""
+    """Write standard input to the log, like a program that logs directly: ``liblog TAG PID``."""
     tag, pid = call.args
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "lines"
@@ -65,7 +65,7 @@ def _print(call: Call, lines: list[LogLine]) -> None:
 
 
 def _read_start(wanted: Wanted, text: str) -> None:
-    """Read how many lines to begin with, or since when, as ``11-29 07:15:00.000``."""
+    """Read with how many lines to begin, or since when, such as ``11-29 07:15:00.000``."""
     if text.isdecimal():
         wanted.last = int(text)
         return

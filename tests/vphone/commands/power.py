@@ -9,7 +9,7 @@ UNKNOWN = 255
 
 
 def cmd_power(system: System, call: Call) -> int:
-    """Switch the mode of fixed performance, or power saving, on or off."""
+    """Switch fixed-performance mode or power saving on or off."""
     match call.args:
         case ["set-fixed-performance-mode-enabled", flag] if system.state.api >= 30:
             if not system.state.has_fixed_performance:
@@ -25,7 +25,7 @@ def cmd_power(system: System, call: Call) -> int:
 
 
 def cmd_thermal(system: System, call: Call) -> int:
-    """Claim a thermal status, or go back to the true one."""
+    """Override the thermal status, or reset it."""
     match call.args:
         case ["override-status", status] if status.isdecimal():
             system.state.thermal_override = int(status)

@@ -34,7 +34,7 @@ def properties(state: PhoneState) -> dict[str, str]:
 
 
 def getprop(system: System, call: Call) -> int:
-    """Print one property, or the default that was given, or all of them."""
+    """Print one property, or the given default, or all of them."""
     found = properties(system.state)
     if call.args:
         default = call.args[1] if len(call.args) > 1 else ""
@@ -67,7 +67,7 @@ def getconf(system: System, call: Call) -> int:
 
 
 def date(system: System, call: Call) -> int:
-    """Print the phone's own wall clock, in the format that was asked for."""
+    """Print the phone's wall clock in the requested format."""
     shown = next((arg[1:] for arg in call.args if arg.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
     now = system.now_s()
     call.out(time.strftime(shown.replace("%N", f"{int(now % 1 * 1e9):09d}"), time.gmtime(now)) + "\n")
@@ -75,7 +75,7 @@ def date(system: System, call: Call) -> int:
 
 
 def reboot(system: System, call: Call) -> int:
-    """Start the phone anew."""
+    """Restart the phone."""
     call.out("")
     system.reboot()
     return 0
