@@ -1,4 +1,4 @@
-# Everything a contributor runs. `make bench` and `make test` set up the environment by themselves.
+# Everything a contributor runs. Each target sets up the virtual environment first if it is missing or out of date.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -7,15 +7,15 @@ READY := $(VENV)/.ready
 # Processes that share the tests, a file of them at a time; a process takes up to 3 GB.
 JOBS ?= 2
 
-# Where this is set, every process compiles torch, pandas and their like anew: most of the time of a test that starts one.
+# If this is set, every process compiles torch, pandas and so on again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: apks simulate soak help setup bench test check format lint types benchmark lock clean
 
-help: ## Show what can be made.
+help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-bench: $(READY) ## Build the digits model in every format and precision, run it on this computer, write a report.
+bench: $(READY) ## Build the digits model in 4 formats and 4 variants, run it on this computer, write a report.
 	$(BIN)/phonebench run $(ARGS)
 
 test: $(READY) ## Run the tests.
@@ -35,9 +35,9 @@ types: $(READY) ## Check the types.
 benchmark: $(READY) ## Measure phonebench itself: overhead, start-up, build time. Prints ratios.
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-setup: $(READY) ## Make the virtual environment from the lock.
+setup: $(READY) ## Make the virtual environment from requirements.lock.
 
-# uv comes out of the lock itself, by its hash, and installs the rest many times faster than pip would.
+# pip installs only uv, by the version and hashes in the lock; uv then installs the rest many times faster.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "phonebench needs Python 3.11 to 3.13, PYTHON=$(PYTHON) is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
@@ -50,15 +50,15 @@ $(READY): requirements.lock pyproject.toml
 apks: $(READY) ## Build, sign and verify the Android runner's APKs, and print their sizes (needs a JDK, Maven, aapt2).
 	$(BIN)/phonebench runner build android $(ARGS)
 
-lock: ## Make requirements.lock anew from pyproject.toml (needs a network).
+lock: ## Make requirements.lock again from pyproject.toml (needs a network).
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
 
-simulate: $(READY) ## Hold the statistics against a known truth, at length (a few minutes).
+simulate: $(READY) ## Check the statistics against a known truth, at length (a few minutes).
 	$(BIN)/python -m tests.simulation $(ARGS)
 
-soak: $(READY) ## Eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
+soak: $(READY) ## Run eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
 	$(BIN)/python -m tests.devices.android.soak $(ARGS)
 
-clean: ## Remove the environment and what the tools left behind.
+clean: ## Remove the environment and the tools' caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
