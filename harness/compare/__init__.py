@@ -1,5 +1,5 @@
-"""Comparisons of stored runs: cell by cell, only like with like, every verdict from an interval or a stated tolerance.
+"""Compares stored runs cell by cell, like with like only; every verdict rests on an interval or a stated tolerance.
 
-`compare_runs` is the way in. ``keys`` says what must agree before two figures are held against each other, ``metrics``
-holds one rule a metric, ``words`` says it to people.
+Start at `harness.compare.runs.compare_runs`. ``keys`` says what must be equal before two values are compared,
+``metrics`` has one rule per kind of comparison, and ``words`` turns the result into text and JSON.
 """

@@ -1,7 +1,7 @@
-"""What must agree before two figures may be compared, as plain text by key.
+"""What must be equal before two values may be compared, as plain text by key.
 
-The one decision: a key that differs is named and nothing is computed. A ratio between two systems, two runtimes or two
-clock regimes is a number that says nothing about the artifact.
+If a key differs it is named and nothing is computed: a ratio between two systems, two runtimes or two clock regimes
+says nothing about the artifact.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.store.records import ModelFacts, RunRecord
 
-# What a device says of the way its clocks are run, in ``DeviceInfo.details``; a device that says nothing lets the
-# system choose.
+# The key in ``DeviceInfo.details`` for how a device's clocks are set; without it the system chooses them.
 CLOCK_REGIME = "clock_regime"
 DEFAULT_CLOCKS = "default"
 ANY_CORES = "any"
@@ -22,7 +21,7 @@ ANY_CORES = "any"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDifference:
-    """A comparison key and its two values."""
+    """A comparison key with its value in A and in B."""
 
     key: str
     a: str
@@ -30,14 +29,14 @@ class KeyDifference:
 
 
 def comparison_keys(run: RunRecord, cell: Cell, measurement: Measurement) -> dict[str, str]:
-    """Return the comparison keys of one measurement; what is not known is ``unknown`` and equal to itself alone."""
+    """Return the comparison keys of one measurement. An unknown value is ``unknown``, which equals only ``unknown``."""
     device = next((d for d in run.head.devices if d.key == cell.device), None)
     model = next((m for m in run.head.models if m.name == cell.model), None)
     return {**_device_keys(device), **_cell_keys(cell, measurement), **_data_keys(model)}
 
 
 def differing_keys(a: dict[str, str], b: dict[str, str]) -> tuple[KeyDifference, ...]:
-    """Return the keys whose values differ, in their order."""
+    """Return the keys whose values differ, in order."""
     return tuple(
         KeyDifference(key=key, a=a.get(key, _UNKNOWN), b=b.get(key, _UNKNOWN))
         for key in dict.fromkeys((*a, *b))

@@ -12,10 +12,11 @@ from harness.records.steps import StepReport
 class ArtifactFacts:
     """The file that ran, and the network in it.
 
-    ``sqnr_db`` and ``agreement`` (0…1) compare it with the float model, ``own_sqnr_db`` with the network that its
-    recipe's graph steps left; None without one. ``compressed_bytes``: deflated. ``parameters`` and ``macs`` (of one
-    call) count the network, ``steps`` is what was done to it, ``kept_float`` which layers a mixed precision spared,
-    ``calibration`` what a calibrated quantiser saw (empty for the others).
+    ``sqnr_db`` and ``agreement`` (0…1) compare its outputs with the float model's. ``own_sqnr_db`` compares them with
+    the network as the recipe's graph steps left it; None without such steps. ``compressed_bytes`` is the deflated size.
+    ``parameters`` and ``macs`` (per call) describe the network. ``steps``: what was done to it. ``kept_float``: the
+    layers that a mixed precision left in float. ``calibration``: the data that a quantiser was calibrated on, empty for
+    precisions without calibration.
     """
 
     sha256: str
@@ -32,7 +33,7 @@ class ArtifactFacts:
 
 
 class CalibrationSource(StrEnum):
-    """What a static quantiser saw; ``none`` for precisions that need no calibration."""
+    """The data that a static quantiser was calibrated on; ``none`` for precisions that need no calibration."""
 
     NONE = "none"
     DATA = "data"

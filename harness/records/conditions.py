@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ConditionId(StrEnum):
-    """Facts that make a figure less trustworthy."""
+    """The kinds of conditions; what each means for a figure is worded in the report."""
 
     THERMAL = "THERMAL"
     LOW_BATTERY = "LOW-BATTERY"
@@ -46,7 +46,7 @@ class FigureGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One such fact, worded for people."""
+    """One condition of one cell, in words."""
 
     id: ConditionId
     summary: str

@@ -1,4 +1,4 @@
-"""What a device is, and how ready it is before and after a launch."""
+"""Facts about a device, and its state before and after a launch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceInfo:
-    """What a device is; these facts do not change during a run. ``key`` is what the user typed (``android:SERIAL``).
+    """Facts about a device that do not change during a run. ``key`` is what the user typed (``android:SERIAL``).
 
-    ``details`` is what one kind tells and others do not; a phone's ``page_bytes`` is the size of its memory's pages.
+    ``details`` holds facts that only some device kinds have, such as a phone's ``page_bytes``, the size of its memory
+    pages.
     """
 
     key: str
@@ -25,10 +26,11 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """What a device tells of itself before and after a launch; what it does not tell is None.
+    """The state of a device before or after a launch; None for anything it does not report.
 
-    ``thermal_status`` is ``none`` or a word for how hot; ``hottest_c`` the hottest sensor; ``probe_ns`` the least time
-    of a fixed piece of arithmetic on one core; ``busy`` the share (0…1) of all cores that something is using.
+    ``thermal_status``: ``none``, or a word for how hot the device is. ``hottest_c``: the hottest sensor. ``probe_ns``:
+    the shortest time of a fixed piece of arithmetic on one core, which grows when clocks are low. ``busy``: the share
+    (0…1) of all cores in use.
     """
 
     thermal_status: str | None = None

@@ -1,7 +1,7 @@
-"""What is known of a cell once it has run: the record that is stored, compared and reported.
+"""Everything known about a cell that has run: the record that is stored, compared and reported.
 
-Raw samples live in the runner's replies, which are kept by digest; a measurement holds what `harness.stats` computed
-from them and the digests to compute it again. What was not measured is None, never 0.
+Raw samples stay in the runner's replies, which are stored by digest. A measurement holds what `harness.stats` computed
+from them, and the digests needed to compute it again. Anything that was not measured is None, never 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 class CellStatus(StrEnum):
-    """How a cell ended. ``pending`` is never stored: it is what a cell is that has not run yet."""
+    """How a cell ended. ``pending`` means that it has not run yet, and is never stored."""
 
     OK = "ok"
     UNSUPPORTED = "unsupported"
@@ -29,7 +29,7 @@ class CellStatus(StrEnum):
 
 
 class GateOutcome(StrEnum):
-    """How the wait before a launch ended; ``none``: the profile asks for no gate."""
+    """How the wait before a launch ended; ``none`` if the profile asks for no gate."""
 
     OPEN = "open"
     TIMEOUT = "timeout"
@@ -38,7 +38,7 @@ class GateOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFacts:
-    """The wait before a launch, why it took so long, and the device before and after."""
+    """The wait before a launch: how long, for which reasons, and the state of the device before and after."""
 
     outcome: GateOutcome
     waited_s: float
@@ -50,11 +50,11 @@ class GateFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSummary:
-    """One process of the runner: its median over the steady calls, and where its raw reply is kept.
+    """One process of the runner: its median over the steady calls, and the digest of its raw reply.
 
-    ``tainted`` says why the launch is left out of the cell's figures: it throttled, did not settle, or the device
-    changed under it; empty for a good one. ``retry`` counts from 0. ``watch_sha256``: the device's state once a second.
-    ``thermal_headroom``: the highest that the runner saw, None where the device does not tell.
+    ``tainted`` gives the reasons for leaving the launch out of the cell's figures: it throttled, did not settle, or the
+    device changed during it. It is empty for a good launch. ``retry`` counts from 0. ``watch_sha256``: the device's
+    state, recorded once a second. ``thermal_headroom``: the highest value that the runner saw; None if not reported.
     """
 
     index: int
@@ -73,7 +73,7 @@ class LaunchSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinuteLatency:
-    """One minute of a sustained launch, counted from 1: median and p90 of the calls that began in it."""
+    """One minute of a sustained launch, counted from 1: median and p90 of the calls that started in it."""
 
     minute: int
     median_ns: float
@@ -85,11 +85,11 @@ class MinuteLatency:
 class LatencySummary:
     """Latency over all launches.
 
-    ``median_ns`` is the median of the launches' medians; ``low_ns`` to ``high_ns`` is its 95 % interval over launches,
-    None with a single launch. Percentiles are over all steady calls, None from too few of them; ``p90_mlperf_ns`` is
-    LoadGen's early-stopping estimate of p90, which is higher on small runs. Of a program that tells no single calls
-    there are p5 and p95 alone, medians of the launches' own. ``tainted``: no launch was good, and the figures are those
-    of the tainted ones. ``over_time``: (minute, median of that minute) of a sustained launch.
+    ``median_ns`` is the median of the launches' medians. ``low_ns`` to ``high_ns`` is its 95 % interval over launches,
+    None for a single launch. Percentiles are over all steady calls, None if there are too few. ``p90_mlperf_ns`` is
+    LoadGen's early-stopping estimate of p90, which is higher than p90 for few calls. Programs that do not report single
+    calls have p5 and p95 only, as the medians of the launches' own. ``tainted``: no launch was good, so the figures
+    come from tainted ones. ``over_time``: each minute of a sustained launch.
     """
 
     median_ns: float
@@ -132,7 +132,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAccuracy:
-    """Of the inputs of one class (its label), the share that was answered right."""
+    """The share of correct answers among the inputs of one class, given by its label."""
 
     label: int
     share: Share
@@ -140,10 +140,10 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Task accuracy from the device's own outputs, with its Wilson 95 % interval; ``correct_bits`` is one bit an input.
+    """Task accuracy from the device's own outputs, with its Wilson 95 % interval.
 
-    ``correct_bits`` is hexadecimal, most significant bit first, input 0 first: what a paired comparison needs.
-    ``top5`` is None where there are five classes or fewer.
+    ``correct_bits`` holds one bit per input for paired comparisons: hexadecimal, input 0 in the most significant bit.
+    ``top5`` is None for five classes or fewer.
     """
 
     metric: str
@@ -159,9 +159,9 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskScores:
-    """The metric that the model's folder names, one score an input, higher is better; the mean with its 95 % interval.
+    """The metric that the model's folder names: one score per input, higher is better; the mean and its 95 % interval.
 
-    ``float_scores`` are those of the float model's outputs on the same inputs; empty where it is not there.
+    ``float_scores`` are the scores of the float model on the same inputs; empty if there is no float model.
     """
 
     metric: str
@@ -174,7 +174,7 @@ class TaskScores:
 
 
 class Passed(StrEnum):
-    """Whether a quality target is met, as far as the inputs can tell."""
+    """Whether a quality target is met; ``undecided`` if there are too few inputs to say."""
 
     YES = "yes"
     NO = "no"
@@ -183,7 +183,10 @@ class Passed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
-    """A quality target of the model's folder, and how the variant stands to it; ``wanted`` in the metric's own unit."""
+    """A quality target of the model's folder, and whether the variant meets it.
+
+    ``wanted`` is the required value, in the metric's own unit.
+    """
 
     preset: str
     metric: str
@@ -196,7 +199,7 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFacts:
-    """One output against the float model's, as in `Fidelity`."""
+    """One output compared with the float model's; fields as in `Fidelity`."""
 
     name: str
     sqnr_db: float
@@ -207,9 +210,9 @@ class OutputFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
-    """The device's outputs against the float model's on the same inputs, medians over inputs; dB, and 0…1.
+    """The device's outputs compared with the float model's on the same inputs: medians over inputs, in dB or 0…1.
 
-    The figures are those of the first output; ``outputs`` has every output.
+    The figures describe the first output; ``outputs`` has one entry per output.
     """
 
     sqnr_db: float
@@ -223,7 +226,7 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Everything known of one cell; ``cell`` is its key in the plan, the two times are ISO 8601, UTC."""
+    """Everything known about one cell. ``cell`` is its key in the plan; both times are ISO 8601, UTC."""
 
     schema: int = SCHEMA
     cell: str

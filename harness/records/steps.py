@@ -1,4 +1,4 @@
-"""What the steps of a recipe did to a network: records that travel from the build to the report."""
+"""What the steps of a recipe did to a network; these records travel from the build to the report."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from enum import StrEnum
 
 
 class Figure(StrEnum):
-    """The figures that steps report, with their meanings; a step reports those that it has."""
+    """The figures that steps report, with their meanings. Each step reports the ones that apply to it."""
 
     FOLDED = "folded"  # batch norms folded into the layer before them
-    FOLLOWED_BY_ACTIVATION = "followed-by-activation"  # folded layers whose activation a runtime fuses as well
+    FOLLOWED_BY_ACTIVATION = (
+        "followed-by-activation"  # folded layers followed by an activation, which a runtime can fuse as well
+    )
     CHANNELS_BEFORE = "channels-before"
     CHANNELS_AFTER = "channels-after"
-    SPARSITY = "sparsity"  # share (0…1) of the weights of the layers it touched that are zero
-    REVIVED = "revived"  # weights that had been zero and came back
+    SPARSITY = "sparsity"  # share (0…1) of zeros among the weights of the layers it changed
+    REVIVED = "revived"  # weights that were zero before and are not any more
     LAYERS_SPLIT = "layers-split"
-    DISTINCT_VALUES = "distinct-values"  # the most in any one layer
+    DISTINCT_VALUES = "distinct-values"  # in the layer that has the most
     TIED_LAYERS = "tied-layers"  # layers that share one weight, stored once
-    PLAIN_SCORE = "plain-score"  # of the same student trained without a teacher, on the calibration split (0…1)
-    TEACHER_SCORE = "teacher-score"  # of the float model, on the calibration split (0…1)
+    PLAIN_SCORE = "plain-score"  # of the same student trained without a teacher; calibration split, 0…1
+    TEACHER_SCORE = "teacher-score"  # of the float model; calibration split, 0…1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerReport:
-    """What became of one layer, in a few words: ``rank 12 of 48``, ``left alone: attention``."""
+    """What happened to one layer, in a few words: ``rank 12 of 48``, ``left alone: attention``."""
 
     layer: str
     outcome: str
@@ -32,7 +34,7 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """How training again went. Scores (0…1) are top-1 on the calibration split, None where it has no labels."""
+    """How retraining went. Scores (0…1) are top-1 on the calibration split; None if it has no labels."""
 
     epochs: int
     stopped_early: bool
@@ -45,10 +47,10 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """One step: its name in the recipe, sizes before and after, and what it found.
+    """One step: its name in the recipe, sizes before and after, and what it reports.
 
-    Parameters count trainable numbers; ``macs`` are multiply-accumulates of one call, None where they cannot be
-    counted. ``training`` is None when the step does not train, or was told not to.
+    ``parameters`` counts trainable numbers. ``macs`` are the multiply-accumulates of one call, None if they cannot be
+    counted. ``training`` is None if the step does not train, or training was turned off.
     """
 
     step: str

@@ -1,5 +1,5 @@
-"""Pure numbers: percentiles, intervals, pairs, verdicts, steady state, nightly screen, fidelity. No clock, no chance.
+"""Pure numbers: percentiles, intervals, pairs, verdicts, steady state, nightly screen, fidelity. All deterministic.
 
-A leaf: nothing here imports another part of phonebench. numpy is needed by some modules, scipy by none. The one file
-that is read is the table of thresholds beside `screening`.
+Nothing here imports another part of phonebench. Some modules need numpy, none needs scipy. The only file read is the
+table of thresholds beside `screening`.
 """

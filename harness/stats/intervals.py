@@ -1,7 +1,7 @@
 """95 % intervals: of a latency over launches, and of a share of correct answers.
 
-The one decision: calls within a launch depend on one another, so an interval of a latency is never over calls. Its unit
-is the launch, on the logarithm, because launches differ by factors (Kalibera and Jones 2013).
+Calls within a launch depend on each other, so the interval of a latency is never computed over calls. Its unit is the
+launch, on a logarithmic scale, because launches differ by factors (Kalibera and Jones 2013).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Interval:
 def t_interval_of_log_medians(launch_medians_ns: Sequence[float]) -> Interval | None:
     """Return the median of the launches' medians with exp(mean ± t·s/√R) of their logarithms.
 
-    None for fewer than two launches: one launch has no spread between launches. None too where a median is not
-    positive, since it has no logarithm. Where launches are so skewed that their median lies outside, the interval is
-    widened to hold it.
+    None for fewer than two launches, because one launch has no spread, and None if a median is not positive, because
+    it has no logarithm. If the launches are so skewed that their median lies outside the interval, the interval is
+    widened to contain it.
     """
     half = log_half_width(launch_medians_ns)
     if half is None:
@@ -44,7 +44,7 @@ def t_interval_of_log_medians(launch_medians_ns: Sequence[float]) -> Interval | 
 
 
 def log_half_width(launch_medians_ns: Sequence[float]) -> float | None:
-    """Return t·s/√R on the logarithms: 0.015 reads "± 1.5 %". None where there is no interval."""
+    """Return t·s/√R of the logarithms: 0.015 means "± 1.5 %". None if there is no interval."""
     count = len(launch_medians_ns)
     if count < 2 or min(launch_medians_ns) <= 0:
         return None
@@ -55,14 +55,14 @@ def log_half_width(launch_medians_ns: Sequence[float]) -> float | None:
 def wilson(correct: int, count: int) -> tuple[float, float]:
     """Return the Wilson (1927) score 95 % interval (low, high) of the share ``correct`` / ``count``, within 0…1.
 
-    It keeps its coverage near 0 and 1, where the textbook interval does not (Brown, Cai and DasGupta 2001).
-    Raises ValueError unless 0 <= ``correct`` <= ``count`` and ``count`` >= 1.
+    Unlike the textbook interval it keeps its coverage near 0 and 1 (Brown, Cai and DasGupta 2001). Raises ValueError
+    unless 0 <= ``correct`` <= ``count`` and ``count`` >= 1.
     """
     if not 0 <= correct <= count or count < 1:
-        msg = f"{correct!r} correct of {count!r} is not a share: count must be 1 or more, correct from 0 to count"
+        msg = f"{correct!r} correct of {count!r} is not a share: count must be at least 1, correct from 0 to count"
         raise ValueError(msg)
     share, square = correct / count, _Z**2 / count
     centre = (share + square / 2) / (1 + square)
     half = _Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
-    # Rounding must not push a bound past the share itself at 0 and at 1.
+    # At shares of 0 and 1 rounding could push a bound past the share itself.
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

@@ -1,8 +1,8 @@
-"""Effects from pairs and from two groups: the ratio with its interval, Hodges-Lehmann, and rank tests.
+"""Effects of pairs and of two groups: the ratio with its interval, Hodges-Lehmann, and rank tests.
 
-The one decision: everything is on the logarithm, because latencies differ by factors, and the unit is a pair of
-launches or a launch, never a call. The verdict rests on the t interval; the ranks are its companion, which outlying
-pairs cannot move far.
+Everything is on a logarithmic scale, because latencies differ by factors. The unit is a pair of launches, or a launch,
+never a call. The verdict rests on the t interval. The rank statistics are reported beside it, because outliers hardly
+move them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """A change on the logarithm: ``estimate`` ln(B / A) with its 95 % interval, and the p-value of "no change".
+    """A change on a logarithmic scale: ``estimate`` of ln(B / A), its 95 % interval, and the p-value of "no change".
 
-    ``hodges_lehmann`` with ``hl_low`` to ``hl_high`` is the companion from ranks; its ends are None where so few pairs
-    cannot reach 95 %. ``rank_p`` is the exact p-value of the rank test. ``count`` is the number of pairs, or the
-    smaller number of launches.
+    ``hodges_lehmann`` and its interval ``hl_low`` to ``hl_high`` are the estimate from ranks; the ends are None if
+    there are too few pairs for 95 %. ``rank_p`` is the exact p-value of the rank test. ``count`` is the number of
+    pairs, or the smaller number of launches.
     """
 
     estimate: float
@@ -45,7 +45,7 @@ class Effect:
 
 
 def paired_effect(log_ratios: Sequence[float]) -> Effect | None:
-    """Return the effect of pairs d_i = ln(B_i / A_i): mean ± t·s/√P (Kalibera and Jones 2013), signed ranks beside it.
+    """Return the effect of pairs d_i = ln(B_i / A_i): mean ± t·s/√P (Kalibera and Jones 2013), and signed ranks.
 
     ``spread`` is s, the standard deviation of a pair. None for fewer than two pairs. Raises ValueError for a value
     that is not finite.
@@ -73,11 +73,11 @@ def paired_effect(log_ratios: Sequence[float]) -> Effect | None:
 
 
 def group_effect(log_a: Sequence[float], log_b: Sequence[float]) -> Effect | None:
-    """Return the effect between two groups of launches, logarithms of their medians: Welch's interval on the means.
+    """Return the effect between two groups of launches, given as the logarithms of their medians.
 
-    Welch (1947) with the degrees of freedom rounded down; Mann-Whitney and the Hodges-Lehmann shift beside it.
-    ``spread`` is the pooled standard deviation of a launch. None when a group has fewer than two launches. Raises
-    ValueError for a value that is not finite.
+    The interval is Welch's (1947), with the degrees of freedom rounded down; the rank statistics are Mann-Whitney and
+    the Hodges-Lehmann shift. ``spread`` is the pooled standard deviation of a launch. None if a group has fewer than
+    two launches. Raises ValueError for a value that is not finite.
     """
     a, b = _finite(log_a), _finite(log_b)
     if min(len(a), len(b)) < 2:
@@ -103,12 +103,13 @@ def group_effect(log_a: Sequence[float], log_b: Sequence[float]) -> Effect | Non
 
 
 def pairs_for_half_width(spread: float, half_width: float) -> int:
-    """Return how many pairs of standard deviation ``spread`` give an interval of ± ``half_width``, at least 2.
+    """Return how many pairs with standard deviation ``spread`` give an interval of ± ``half_width``.
 
-    The least n with t(0.975, n - 1)·s/√n <= half_width, at most 10,000. Raises ValueError unless both are sensible.
+    This is the smallest n with t(0.975, n - 1)·s/√n <= half_width, from 2 to 10,000. Raises ValueError if ``spread`` is
+    negative or ``half_width`` is not positive.
     """
     if not spread >= 0 or not half_width > 0:
-        msg = f"no count of pairs for spread {spread!r} and half-width {half_width!r}: give 0 or more, and over 0"
+        msg = f"spread is {spread!r} and half-width {half_width!r}: spread must be at least 0, half-width more than 0"
         raise ValueError(msg)
     low, high = 2, 10_000
     while low < high:
@@ -126,16 +127,16 @@ def hodges_lehmann(values: Sequence[float]) -> float:
     Raises ValueError without values.
     """
     if not values:
-        msg = "there are no values to take the Hodges-Lehmann estimate of"
+        msg = "the Hodges-Lehmann estimate needs at least one value"
         raise ValueError(msg)
     return float(np.median(_walsh(values)))
 
 
 def hodges_lehmann_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the distribution-free 95 % interval that belongs to it: order statistics of the Walsh averages.
+    """Return the distribution-free 95 % interval of `hodges_lehmann`: order statistics of the Walsh averages.
 
-    The k-th from either end, k the largest with P(W < k) <= 2.5 % under the signed-rank distribution (Hollander and
-    Wolfe 1999, 3.3). (None, None) below six values, where no such k exists.
+    Its ends are the k-th averages from either end, k the largest with P(W < k) <= 2.5 % under the signed-rank
+    distribution (Hollander and Wolfe 1999, 3.3). (None, None) for fewer than six values, for which no such k exists.
     """
     averages = np.sort(_walsh(values))
     skip = _tail_count(_signed_rank_counts(len(values)))
@@ -147,7 +148,7 @@ def hodges_lehmann_interval(values: Sequence[float]) -> tuple[float | None, floa
 def shift(a: Sequence[float], b: Sequence[float]) -> float:
     """Return the median of all differences b_j - a_i (Hodges and Lehmann 1963). Raises ValueError without values."""
     if not a or not b:
-        msg = "there are no values on one side to take the shift of"
+        msg = "the shift needs at least one value on each side"
         raise ValueError(msg)
     return float(np.median(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64))))
 
@@ -155,8 +156,8 @@ def shift(a: Sequence[float], b: Sequence[float]) -> float:
 def shift_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float | None, float | None]:
     """Return the distribution-free 95 % interval of `shift` from the Mann-Whitney distribution.
 
-    Exact up to 50 values a side, normal beyond. (None, None) where so few values cannot reach 95 % (fewer than 4 on
-    each side).
+    Exact for up to 50 values per side, normal approximation beyond. (None, None) for too few values to reach 95 %
+    (fewer than 4 per side).
     """
     differences = np.sort(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64)).ravel())
     skip = _mann_whitney_skip(len(a), len(b))
@@ -168,8 +169,8 @@ def shift_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float | None
 def signed_rank_p(values: Sequence[float]) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test (1945), exact for up to 50 values without ties.
 
-    Zeros are left out; ties share their mean rank, which the exact distribution does not know, so that with many ties
-    it is approximate. 1 when nothing is left.
+    Zeros are left out. Ties share their mean rank, which the exact distribution does not allow for, so with many ties
+    the value is approximate. Returns 1 if nothing is left.
     """
     some = [value for value in values if value != 0]
     if not some:
@@ -182,7 +183,7 @@ def signed_rank_p(values: Sequence[float]) -> float:
 
 
 def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the two-sided p-value of the Mann-Whitney test (1947): exact up to 50 values a side, normal beyond."""
+    """Return the two-sided p-value of the Mann-Whitney test (1947): exact up to 50 values per side, normal beyond."""
     joined = np.concatenate([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
     ranks = mean_ranks(joined)
     first = float(ranks[: len(a)].sum()) - len(a) * (len(a) + 1) / 2
@@ -195,7 +196,7 @@ def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def mean_ranks(values: Floats) -> Floats:
-    """Return the rank of each value from 1 on; ties share their mean rank."""
+    """Return the rank of each value, from 1; ties share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     upper = np.cumsum(counts)
     return np.asarray((upper - (counts - 1) / 2)[inverse], dtype=np.float64)
@@ -207,7 +208,7 @@ _EXACT = 50
 def _finite(values: Sequence[float]) -> list[float]:
     bad = next((value for value in values if not math.isfinite(value)), None)
     if bad is not None:
-        msg = f"{bad!r} is among the values: a latency that is 0, negative or not a number has no place in a comparison"
+        msg = f"{bad!r} is among the values: a latency that is 0, negative or not a number cannot be compared"
         raise ValueError(msg)
     return [float(value) for value in values]
 
@@ -219,7 +220,7 @@ def _two_sided(estimate: float, error: float, degrees: int) -> float:
 
 
 def _welch_degrees(a: tuple[float, int], b: tuple[float, int]) -> int:
-    """Welch and Satterthwaite's degrees of freedom, rounded down; each part is (variance of the mean, launches)."""
+    """Welch-Satterthwaite degrees of freedom, rounded down; ``a`` and ``b`` are (variance of the mean, launches)."""
     total = a[0] + b[0]
     if total == 0:
         return a[1] + b[1] - 2
@@ -234,7 +235,7 @@ def _walsh(values: Sequence[float]) -> Floats:
 
 @lru_cache(maxsize=128)
 def _signed_rank_counts(count: int) -> tuple[int, ...]:
-    """In how many of the 2^n sign patterns the positive ranks sum to 0, 1, 2, …; as counted, no approximation."""
+    """The number of the 2^n sign patterns in which the positive ranks sum to 0, 1, 2, …; exact."""
     counts = [1]
     for rank in range(1, count + 1):
         grown = counts + [0] * rank
@@ -246,7 +247,7 @@ def _signed_rank_counts(count: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def _mann_whitney_counts(first: int, second: int) -> tuple[int, ...]:
-    """In how many of the orders U is 0, 1, 2, …: coefficients of the Gaussian binomial (first + second over first)."""
+    """The number of orders in which U is 0, 1, 2, …: coefficients of the Gaussian binomial (first + second, first)."""
     counts = [1] + [0] * (first * second)
     for part in range(1, first + 1):
         top = second + part
@@ -265,7 +266,7 @@ def _mann_whitney_skip(first: int, second: int) -> int | None:
 
 
 def _tail_count(counts: Sequence[int]) -> int | None:
-    """How many order statistics may be skipped at each end: the most with a tail of at most 2.5 %, None for none."""
+    """How many order statistics to skip at each end: the most with a tail of at most 2.5 %; None if there are none."""
     limit, tail, skip = (1 - LEVEL) * sum(counts), 0, None
     for index, count in enumerate(counts):
         tail += count

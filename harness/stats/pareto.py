@@ -1,4 +1,4 @@
-"""The Pareto front: what cannot be had faster without giving up accuracy, nor more accurate without giving up speed."""
+"""The Pareto front: points that no other point beats in both latency and accuracy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
     """Return the indices of the (latency, accuracy) ``points`` that no other point beats, fastest first.
 
-    A point is beaten by one that is no slower and no less accurate, and better in one of the two; of equal points all
-    stay.
+    A point is beaten by one that is no slower, no less accurate, and better in at least one of the two. Of equal points
+    all stay.
     """
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
     front: list[int] = []

@@ -1,8 +1,8 @@
-"""Percentiles, and how many samples each of them needs before it may be shown.
+"""Percentiles, and how many samples each needs before it may be shown.
 
-The one decision: a tail percentile from too few samples is None. The minima are those of LoadGen's early stopping
-(MLPerf Inference, ``early_stopping``) at confidence 0.99; the percentile itself is the plain one, not LoadGen's
-conservative estimate.
+A tail percentile of too few samples is None. The minimum counts are those of LoadGen's early stopping (MLPerf
+Inference, ``early_stopping``) at confidence 0.99. The percentile itself is the plain one, not LoadGen's conservative
+estimate.
 """
 
 from __future__ import annotations
@@ -23,31 +23,32 @@ def percentile(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -
     This is definition 7 of Hyndman and Fan (1996), numpy's default. Raises ValueError without samples.
     """
     if len(samples) == 0:
-        msg = f"there are no samples to take the {percent!r}th percentile of"
+        msg = f"there are no samples for the {percent!r}th percentile"
         raise ValueError(msg)
     return float(np.percentile(np.asarray(samples), percent))
 
 
 def median(samples: Sequence[int] | Sequence[float] | npt.NDArray[np.int64]) -> float:
-    """Return the median, the mean of the two middle samples when their count is even. Raises ValueError without any."""
+    """Return the median; for an even count, the mean of the two middle samples. Raises ValueError without samples."""
     if len(samples) == 0:
-        msg = "there are no samples to take the median of"
+        msg = "there are no samples for the median"
         raise ValueError(msg)
     return float(np.median(np.asarray(samples)))
 
 
 def percentile_if_enough(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float | None:
-    """Return `percentile`, or None when there are fewer samples than `minimum_samples` asks for."""
+    """Return `percentile`, or None for fewer samples than `minimum_samples`."""
     if len(samples) < minimum_samples(percent):
         return None
     return percentile(samples, percent)
 
 
 def early_stopping_estimate(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float | None:
-    """Return LoadGen's early-stopping estimate of a percentile: the plain one is flattering when samples are few.
+    """Return LoadGen's early-stopping estimate of a percentile; the plain percentile is too low for few samples.
 
-    With t the most samples of n that may lie over the percentile, BinomCDF(t; n, 1 - percent / 100) <= 0.01, the t - 1
-    largest are dropped and the largest of the rest is the estimate. None with fewer samples than `minimum_samples`.
+    Let t be the most of n samples that may lie above the percentile, BinomCDF(t; n, 1 - percent / 100) <= 0.01. The
+    t - 1 largest samples are dropped, and the largest of the rest is the estimate. None for fewer samples than
+    `minimum_samples`.
     """
     count = len(samples)
     if count < minimum_samples(percent):
@@ -59,7 +60,7 @@ def early_stopping_estimate(samples: Sequence[int] | npt.NDArray[np.int64], perc
 @lru_cache
 def _most_over(count: int, probability: float) -> int:
     """The largest t with P(X <= t) <= 0.01 for X ~ Binomial(count, probability); at least 1."""
-    # In logarithms, because (1 - p)^n is 0 in floating point from some ten thousand samples on.
+    # In logarithms, because in floating point (1 - p)^n becomes 0 at some ten thousand samples.
     term = count * math.log1p(-probability)
     total, ratio = math.exp(term), math.log(probability) - math.log1p(-probability)
     for over in range(1, count + 1):
@@ -72,13 +73,14 @@ def _most_over(count: int, probability: float) -> int:
 
 @lru_cache
 def minimum_samples(percent: float) -> int:
-    """Return the fewest samples from which the ``percent`` percentile may be shown: 90 → 64, 95 → 130, 99 → 662.
+    """Return how many samples the ``percent`` percentile needs before it may be shown: 90 → 64, 95 → 130, 99 → 662.
 
-    It is the least n with BinomCDF(1; n, 1 - percent / 100) <= 1 - 0.99: if the true percentile were above all samples
-    but one, seeing no more than that one would be a one-in-a-hundred chance.
+    This is the smallest n with BinomCDF(1; n, 1 - percent / 100) <= 1 - 0.99: with that many samples, the chance that
+    at most one of them lies above the true percentile is one in a hundred. Raises ValueError unless
+    0 < ``percent`` < 100.
     """
     if not 0 < percent < 100:
-        msg = f"percent is {percent!r}: it must lie between 0 and 100"
+        msg = f"percent is {percent!r}: it must be between 0 and 100"
         raise ValueError(msg)
     over = 1 - percent / 100
     count = 1

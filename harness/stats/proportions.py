@@ -1,7 +1,7 @@
-"""Right and wrong answers of two variants on the same inputs: exact McNemar, and whether B is no worse than A.
+"""Correct and wrong answers of two variants on the same inputs: exact McNemar, and whether B is no worse than A.
 
-The one decision: two accuracies are compared input by input. On the same 500 inputs two shares have intervals of
-± 4 points each and say nothing, while the few inputs on which the variants disagree say a lot.
+Accuracies are compared input by input. With 500 inputs each accuracy has an interval of ± 4 points, which decides
+nothing; the few inputs on which the two variants disagree decide a lot.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _Z = statistics.NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedAccuracy:
-    """``lost``: inputs that A had right and B has wrong; ``won``: the reverse; ``count``: all inputs.
+    """``lost``: inputs that A answers correctly and B does not; ``won``: the reverse; ``count``: all inputs.
 
-    ``difference`` is accuracy of B less that of A, with its 95 % interval; ``p_value`` is McNemar's, exact.
+    ``difference`` is the accuracy of B minus that of A, with its 95 % interval. ``p_value`` is McNemar's, exact.
     """
 
     lost: int
@@ -31,12 +31,12 @@ class PairedAccuracy:
 
 
 def compare_correct(a: Sequence[bool], b: Sequence[bool]) -> PairedAccuracy:
-    """Compare right (True) and wrong answers of A and B on the same inputs, in the same order.
+    """Compare the correct (True) and wrong answers of A and B on the same inputs, in the same order.
 
-    Raises ValueError when the counts differ or there are none.
+    Raises ValueError if the counts differ or are 0.
     """
     if len(a) != len(b) or not a:
-        msg = f"{len(a)} answers of A and {len(b)} of B: both must be on the same inputs, at least one"
+        msg = f"{len(a)} answers of A and {len(b)} of B: both must answer the same inputs, at least one"
         raise ValueError(msg)
     lost = sum(x and not y for x, y in zip(a, b, strict=True))
     won = sum(y and not x for x, y in zip(a, b, strict=True))
@@ -56,15 +56,15 @@ def mcnemar_p(lost: int, won: int) -> float:
     """Return the exact two-sided p-value of McNemar (1947): ``lost`` of lost + won under Binomial(lost + won, 1/2)."""
     count, smaller = lost + won, min(lost, won)
     tail = sum(math.comb(count, k) for k in range(smaller + 1))
-    # Whole numbers until the last step: 2^-count alone is 0 beyond 1,074 disagreements.
+    # Integers until the last step: as a float, 2^-count is 0 beyond 1,074 disagreements.
     return min(1.0, 2 * tail / (1 << count))
 
 
 def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
     """Return the 95 % interval of (won - lost) / count for paired shares (Agresti and Min 2005).
 
-    It is Wald's, √((won + lost) - (won - lost)²/n)/n, with half an input added to each of the four cells, because
-    Wald's own has no width when no input disagrees.
+    This is Wald's interval, √((won + lost) - (won - lost)²/n)/n, with half an input added to each of the four cells:
+    Wald's own has no width if the variants never disagree.
     """
     lost_, won_, n = lost + 0.5, won + 0.5, count + 2.0
     centre = (won_ - lost_) / n
@@ -74,25 +74,25 @@ def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
 
 
 def non_inferior(paired: PairedAccuracy, margin: float) -> bool:
-    """Return whether B is no worse than A by ``margin`` (0.01 = one point): the lower 95 % bound lies above -margin."""
+    """Return whether B is worse than A by less than ``margin`` (0.01 = one point): the lower bound is above -margin."""
     return paired.low > -margin
 
 
 def bits_to_correct(bits: str, count: int) -> list[bool]:
-    """Read ``Accuracy.correct_bits``: hexadecimal, input 0 in the most significant bit, padded at the end.
+    """Decode ``Accuracy.correct_bits``: hexadecimal, input 0 in the most significant bit, padded at the end.
 
-    Raises ValueError when ``bits`` is too short for ``count`` inputs or no hexadecimal.
+    Raises ValueError if ``bits`` is too short for ``count`` inputs or is not hexadecimal.
     """
     wide = len(bits) * 4
     if wide < count:
-        msg = f"{len(bits)} hexadecimal digits hold {wide} inputs, {count} are needed: the record is damaged"
+        msg = f"{len(bits)} hexadecimal digits hold {wide} inputs, expected {count}: the record is damaged"
         raise ValueError(msg)
     number = int(bits, 16) if bits else 0
     return [bool(number >> (wide - 1 - index) & 1) for index in range(count)]
 
 
 def correct_to_bits(right: Sequence[bool]) -> str:
-    """Return ``right`` as `bits_to_correct` reads it."""
+    """Encode ``right`` for `bits_to_correct`."""
     bits = "".join("1" if r else "0" for r in right)
     padded = bits.ljust(-(-len(bits) // 4) * 4, "0")
     return f"{int(padded, 2):0{len(padded) // 4}x}" if padded else ""

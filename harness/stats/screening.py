@@ -1,20 +1,20 @@
-"""The nightly screen of one series: rank change-point model, the rule for outlying nights, the gate for large steps.
+"""The nightly screen of one series: a rank change-point model, a rule for outlying nights, and a gate for large steps.
 
-Pure functions over plain floats, called by the nightly job in this order for tonight's value of a series. ``history``
-and ``segment`` are always oldest first; the *segment* is the nights since the last accepted change or since the last
-swap of device, system or runtime (a forced split), without the nights before it.
+These are pure functions over plain floats. The nightly job calls them in this order for tonight's value of a series.
+All sequences are oldest first. The *segment* holds the nights since the last accepted change, or since the last swap of
+device, system or runtime (a forced split).
 
-    judge_night(segment_before_tonight, measured_tonight) -> NightJudgement         .again: measure again tonight;
-                                                                                    else .value enters the history,
+    judge_night(segment_before_tonight, measured_tonight) -> NightJudgement         .again: measure again tonight,
+                                                                                    else .value enters the history;
                                                                                     .step: confirm it at once
-    screen(segment_with_tonight, refuted=…)               -> Candidate | None       confirm by A/B
+    screen(segment_with_tonight, refuted=…)               -> Candidate | None       confirm it by A/B
     screen_history(values, splits=…, refuted=…)           -> tuple[Candidate, …]    the same, replayed night by night
 
-A candidate that the A/B confirms starts a new segment at its ``index``. One that it refutes does not: the nights before
-stay in the segment, and the index goes into ``refuted``, so that the same change is not told every night.
+A candidate that the A/B confirms starts a new segment at its ``index``. A refuted one does not: the earlier nights stay
+in the segment, and its index goes into ``refuted``, so the same change is not reported again every night.
 
-The one decision: the threshold is set as a run length. On a level series one false candidate is expected in ``arl0``
-nights, however long it is watched; a detector calibrated for one look raises false alarms every night anew.
+The threshold is chosen as a run length: on a level series one false candidate is expected every ``arl0`` nights,
+however long the series is watched. A detector calibrated for a single look would raise false alarms every night.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MOST_MEASURED = 3
 GATE_NIGHTS = 30
 GATE_MADS = 6.0
 GATE_FLOOR = 0.10
-# A median and a MAD of fewer nights than this say too little to send anything back for re-measurement.
+# The median and MAD of fewer nights than this are too uncertain to measure anything again because of them.
 LEAST_NIGHTS = 7
 
 THRESHOLDS_FILE = Path(__file__).with_name("screening_thresholds.json")
@@ -54,7 +54,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Direction(StrEnum):
-    """Which way the values went; whether that is good is the metric's business."""
+    """Which way the values went; whether that is good depends on the metric."""
 
     UP = "up"
     DOWN = "down"
@@ -62,11 +62,11 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A change that waits for its confirmation.
+    """A change that awaits confirmation.
 
-    ``index`` is the first night of the new level, counted from the start of what was given; ``seen`` the night on which
-    the alarm came. ``shift`` is the Hodges-Lehmann shift of ln(value), its 95 % interval ``shift_low`` … ``shift_high``
-    (None with too few nights): exp(shift) is the ratio. ``statistic`` (D′) is at least ``threshold`` (h);
+    ``index`` is the first night of the new level and ``seen`` the night of the alarm, both counted from the start of
+    the given values. ``shift`` is the Hodges-Lehmann shift of ln(value), so exp(shift) is the ratio; ``shift_low`` and
+    ``shift_high`` are its 95 % interval (None for too few nights). ``statistic`` (D′) is at least ``threshold`` (h);
     ``autocorrelation`` is ρ̂.
     """
 
@@ -85,7 +85,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImmediateStep:
-    """A step so large that it does not wait for the screen: ``change`` against the trailing ``median``, 0.2 = +20 %."""
+    """A step too large to wait for the screen: ``change`` from the trailing ``median``, 0.2 = +20 %."""
 
     direction: Direction
     change: float
@@ -95,7 +95,7 @@ class ImmediateStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightJudgement:
-    """What to do with a night: with ``again`` measure once more and judge again, else ``value`` enters the history."""
+    """What to do with a night: if ``again``, measure once more and judge again; else ``value`` enters the history."""
 
     value: float
     again: bool
@@ -104,7 +104,7 @@ class NightJudgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentScan:
-    """One look at a segment: the best split (first index of its second part), D′ there, and ρ̂."""
+    """One look at a segment: the best split (the first index of its second part), D′ at that split, and ρ̂."""
 
     split: int
     statistic: float
@@ -112,19 +112,19 @@ class SegmentScan:
 
 
 def judge_night(segment: Sequence[float], measured: Sequence[float]) -> NightJudgement:
-    """Judge tonight's measurements of a series so far, in the order they were taken, against the nights before.
+    """Compare tonight's measurements of a series so far, in the order they were taken, with the nights before.
 
-    ``segment`` ends with last night; with fewer than 7 nights nothing is judged. One value more than 3 scaled MAD from
-    the median of the last 20 nights is measured again. If both are, on the same side, and their middle lies outside the
-    gate, it is measured a third time; if the same holds of all three it is a step to confirm at once. The gate is the
-    median of the last 30 nights ± max(10 %, 6 MAD, not scaled).
+    ``segment`` ends with last night; with fewer than 7 nights nothing is judged. A value more than 3 scaled MADs from
+    the median of the last 20 nights is measured again. If both values are that far out on the same side, and their
+    median lies outside the gate, a third measurement follows. If the same holds for all three, it is a step to confirm
+    at once. The gate is the median of the last 30 nights ± max(10 %, 6 MADs, not scaled).
 
-    What enters the history is the last of two measurements, or the median of three. Raises ValueError for a value that
-    is not positive and finite, or without a measurement.
+    The history gets the last of two measurements, or the median of three. Raises ValueError without a measurement, or
+    for a value that is not positive and finite.
     """
     _check([*segment, *measured])
     if not measured:
-        msg = "there is no measurement of tonight to judge: give at least one value"
+        msg = "there is no measurement of tonight: pass at least one value"
         raise ValueError(msg)
     value = measured[-1] if len(measured) < MOST_MEASURED else float(np.median(np.asarray(measured)))
     if len(measured) == 1:
@@ -135,11 +135,11 @@ def judge_night(segment: Sequence[float], measured: Sequence[float]) -> NightJud
 
 
 def is_outlying(segment: Sequence[float], value: float) -> bool:
-    """Return whether ``value`` is more than 3 x 1.4826 MAD from the median of the last 20 nights of ``segment``.
+    """Return whether ``value`` is more than 3 x 1.4826 MADs from the median of the last 20 nights of ``segment``.
 
-    The MAD is scaled to a standard deviation. Unscaled, one clean night in twenty would be measured again, which pulls
-    every night towards the trailing median, makes nights resemble their predecessors and doubles the false candidates
-    of `screen`. False with fewer than 7 nights. Raises ValueError as `judge_night` does.
+    The factor scales the MAD to a standard deviation. Without it, one clean night in twenty would be measured again,
+    which pulls every night towards the trailing median, makes nights resemble the ones before, and doubles the false
+    candidates of `screen`. False for fewer than 7 nights. Raises ValueError as `judge_night` does.
     """
     _check([*segment, value])
     recent = np.asarray(segment[-OUTLIER_NIGHTS:], dtype=np.float64)
@@ -150,9 +150,9 @@ def is_outlying(segment: Sequence[float], value: float) -> bool:
 
 
 def immediate_step(segment: Sequence[float], measured: Sequence[float]) -> ImmediateStep | None:
-    """Return the step when the median of ``measured`` lies outside the gate and each of them is outlying on that side.
+    """Return a step if the median of ``measured`` lies outside the gate and every value is outlying on that side.
 
-    ``change`` is that of the median. None with fewer than 7 nights. Raises ValueError as `judge_night` does.
+    ``change`` is that of the median. None for fewer than 7 nights. Raises ValueError as `judge_night` does.
     """
     _check([*segment, *measured])
     recent = np.asarray(segment[-GATE_NIGHTS:], dtype=np.float64)
@@ -171,51 +171,51 @@ def immediate_step(segment: Sequence[float], measured: Sequence[float]) -> Immed
 def screen(segment: Sequence[float], *, refuted: Sequence[int] = (), arl0: int = ARL0) -> Candidate | None:
     """Look once at ``segment``, whose last value is tonight's, and return the candidate if D′ exceeds its threshold.
 
-    At most the last 60 nights are looked at; below 20 nights there is no look. ``Candidate.index`` counts from the
-    start of ``segment``, and so do ``refuted``, the indices of candidates that an A/B refuted: a split within 5 nights
-    of one of them is the same change and no candidate. Raises ValueError for a value that is not positive and finite,
-    or an ``arl0`` outside the table.
+    It looks at the last 60 nights, and returns None for fewer than 20. ``refuted`` are the indices of candidates that
+    an A/B refuted; a split within 5 nights of one of them is the same change, so not a candidate. These indices and
+    ``Candidate.index`` count from the start of ``segment``. Raises ValueError for a value that is not positive and
+    finite, or an ``arl0`` that the table lacks.
     """
     _check(segment)
     if len(segment) < FIRST_NIGHT:
         return None
     offset = max(0, len(segment) - WINDOW)
     values = np.asarray(segment[offset:], dtype=np.float64)
-    found = scan(values)
+    best = scan(values)
     limit = threshold(len(values), sliding=offset > 0, arl0=arl0)
-    if found.statistic <= limit or any(abs(offset + found.split - index) <= SAME_CHANGE for index in refuted):
+    if best.statistic <= limit or any(abs(offset + best.split - index) <= SAME_CHANGE for index in refuted):
         return None
-    return _candidate(values, found, limit=limit, offset=offset)
+    return _candidate(values, best, limit=limit, offset=offset)
 
 
 def screen_history(
     values: Sequence[float], *, splits: Sequence[int] = (), refuted: Sequence[int] = (), arl0: int = ARL0
 ) -> tuple[Candidate, ...]:
-    """Replay `screen` night by night, each look seeing only the past, and return every candidate in order.
+    """Replay `screen` night by night, each time with the past only, and return every candidate in order.
 
-    A candidate starts a new segment at its ``index``, so that one change is told once. So does each of ``splits``, the
+    A candidate starts a new segment at its ``index``, so each change is reported once. So does each of ``splits``, the
     indices of the first nights on another device, system or runtime; these raise no alarm. ``refuted`` as in `screen`.
     All indices count from the start of ``values``. Raises ValueError as `screen` does.
     """
     _check(values)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     start, forced = 0, set(splits)
     for night in range(len(values)):
         if night in forced:
             start = night
         candidate = screen(values[start : night + 1], refuted=[r - start for r in refuted], arl0=arl0)
         if candidate is not None:
-            found.append(replace(candidate, index=start + candidate.index, seen=night))
+            candidates.append(replace(candidate, index=start + candidate.index, seen=night))
             start += candidate.index
-    return tuple(found)
+    return tuple(candidates)
 
 
 def scan(values: Floats) -> SegmentScan:
     """Return the split at which two-sample ranks differ most (Pettitt 1979; Hawkins and Deng 2010), AR-scaled.
 
-    ``values``: at least six. For 3 <= k <= n - 3, z_k = |U_k - k(n-k)/2| / √(k(n-k)(n+1)/12) with U_k the rank sum of
-    the first k less k(k+1)/2, and D = max z_k. With ρ̂ > 1/√n, D′ = D·√((1-ρ̂)/(1+ρ̂)): positively correlated nights
-    wander and would pass for changes.
+    ``values``: at least six. For 3 <= k <= n - 3, z_k = |U_k - k(n-k)/2| / √(k(n-k)(n+1)/12), where U_k is the rank sum
+    of the first k minus k(k+1)/2, and D = max z_k. If ρ̂ > 1/√n, D′ = D·√((1-ρ̂)/(1+ρ̂)), else D′ = D: positively
+    correlated nights drift, and without the factor the drift would pass for changes.
     """
     count = len(values)
     ranks = mean_ranks(values)
@@ -231,13 +231,14 @@ def scan(values: Floats) -> SegmentScan:
 
 
 def threshold(nights: int, *, sliding: bool = False, arl0: int = ARL0) -> float:
-    """Return h for a segment of ``nights``, linear between the columns of the table, its ends held beyond them.
+    """Return h for a segment of ``nights``: linear between the columns of the table, constant beyond its ends.
 
-    ``sliding``: the window of 60 nights is full and moves. Raises ValueError for an ``arl0`` that the table lacks.
+    ``sliding``: the window of 60 nights is full and moves along. Raises ValueError for an ``arl0`` that the table
+    lacks.
     """
     table = _table()
     if arl0 not in table.rows:
-        msg = f"arl0 is {arl0!r}: the table has {', '.join(str(a) for a in sorted(table.rows))}"
+        msg = f"arl0 is {arl0!r}: the table of thresholds has {', '.join(str(a) for a in sorted(table.rows))}"
         raise ValueError(msg)
     growing, at_window = table.rows[arl0]
     return at_window if sliding else float(np.interp(nights, table.nights, growing))
@@ -251,19 +252,19 @@ class _Thresholds:
 
 @lru_cache(maxsize=1)
 def _table() -> _Thresholds:
-    """The table that comes with the package."""
+    """The table that ships with the package."""
     read = json.loads(THRESHOLDS_FILE.read_text(encoding="utf-8"))
     rows = {int(arl0): (tuple(row["growing"]), float(row["sliding"])) for arl0, row in read["arl0"].items()}
     return _Thresholds(nights=tuple(read["nights"]), rows=rows)
 
 
-def _candidate(values: Floats, found: SegmentScan, *, limit: float, offset: int) -> Candidate:
-    before, after = np.log(values[: found.split]), np.log(values[found.split :])
+def _candidate(values: Floats, best: SegmentScan, *, limit: float, offset: int) -> Candidate:
+    before, after = np.log(values[: best.split]), np.log(values[best.split :])
     sides = before.tolist(), after.tolist()
     by = shift(*sides)
     low, high = shift_interval(*sides)
     return Candidate(
-        index=offset + found.split,
+        index=offset + best.split,
         seen=offset + len(values) - 1,
         nights_before=len(before),
         nights_after=len(after),
@@ -271,14 +272,18 @@ def _candidate(values: Floats, found: SegmentScan, *, limit: float, offset: int)
         shift=by,
         shift_low=low,
         shift_high=high,
-        statistic=found.statistic,
+        statistic=best.statistic,
         threshold=limit,
-        autocorrelation=found.autocorrelation,
+        autocorrelation=best.autocorrelation,
     )
 
 
 def _autocorrelation(values: Floats, split: int) -> float:
-    """ρ̂: lag-1 autocorrelation of residuals around the two medians, clipped to their 5–95 % range, + 2/n, 0 … 0.8."""
+    """ρ̂: lag-1 autocorrelation of the residuals from the two medians.
+
+    Residuals are clipped to their 5–95 % range. The estimate is biased downwards in short series, hence + 2/n; it is
+    limited to 0 … 0.8.
+    """
     parts = values[:split], values[split:]
     residuals = np.concatenate([part - np.median(part) for part in parts])
     residuals = np.clip(residuals, *np.percentile(residuals, (5, 95)))
@@ -297,5 +302,5 @@ def _mad(values: Floats, median: float) -> float:
 def _check(values: Sequence[float]) -> None:
     bad = next((value for value in values if not (math.isfinite(value) and value > 0)), None)
     if bad is not None:
-        msg = f"the series holds {bad!r}: every night must have a positive, finite value; leave out nights without one"
+        msg = f"the series contains {bad!r}: values must be positive and finite; leave out nights without a value"
         raise ValueError(msg)

@@ -1,9 +1,9 @@
-"""Which part of a launch is steady: change points in the run of call times, and what they say of it.
+"""Which part of a launch is steady, from change points in its call times.
 
-The one decision: warm-up is cut by a change-point search and not by a fixed count, because the same search notices a
-device that gets slower while it is measured. The method: medians of batches, an optimal partitioning for shifts of
-the mean (Jackson et al. 2005; the objective that PELT, Killick et al. 2012, minimises), segments within 2 % of the last
-one count as equal to it (after Barrett et al. 2017).
+Warm-up is found by a change-point search rather than a fixed count, because the same search notices a device that gets
+slower during the measurement. The method: take medians of batches; find shifts of their mean by optimal partitioning
+(Jackson et al. 2005; PELT, Killick et al. 2012, minimises the same objective); treat segments within 2 % of the last
+one as equal to it (after Barrett et al. 2017).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ MIN_SEGMENT_BATCHES = 4
 PENALTY = 6.0
 EQUIVALENCE = 0.02
 
-# A clock that ticks coarsely gives a noise of 0 and would make every tick a change; a shift of 0.1 % is far below what
-# the equivalence would see anyway.
+# With a coarse clock the noise is 0 and every tick would be a change. A shift of 0.1 % is far below the equivalence
+# anyway.
 NOISE_FLOOR = 0.001
 
 Floats = npt.NDArray[np.float64]
 
 
 class SteadyState(StrEnum):
-    """What the calls of one launch look like; a slowdown and no steady state are flagged, never silently averaged.
+    """What the calls of one launch look like; ``slowdown`` and ``no_steady_state`` are flagged, never averaged away.
 
-    Where no single call is told, nothing can be said of them.
+    ``not_told``: the runner did not report single calls, so nothing is known about them.
     """
 
     FLAT = "flat"
@@ -44,7 +44,7 @@ class SteadyState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steady:
-    """The steady part is ``samples[start:]``; ``changes`` are the sample indices where a new level begins."""
+    """The steady part is ``samples[start:]``; ``changes`` are the sample indices at which a new level starts."""
 
     start: int
     state: SteadyState
@@ -52,9 +52,9 @@ class Steady:
 
 
 def find_steady(samples_ns: Sequence[int]) -> Steady:
-    """Find the steady part of one launch's calls (call 0 left out, in order, ns).
+    """Find the steady part of one launch's calls (ns, in order, without call 0).
 
-    Fewer than eight batches (40 calls) cannot be split in two segments and count as flat.
+    Fewer than eight batches (40 calls) cannot be split into two segments and count as flat.
     """
     width = max(BATCH_CALLS, math.ceil(len(samples_ns) / MAX_BATCHES))
     batches = _batch_medians(samples_ns, width)
@@ -68,9 +68,9 @@ def find_steady(samples_ns: Sequence[int]) -> Steady:
 
 
 def noise(values: Floats) -> float:
-    """Return the noise of ``values`` around their level: 1.4826·MAD of first differences / √2, and not quite zero.
+    """Return the noise of ``values`` around their level: 1.4826·MAD of first differences / √2, but never zero.
 
-    Differences do not see the level, so a shift does not count as noise.
+    Taking differences removes the level, so a shift does not count as noise.
     """
     steps = np.diff(values)
     mad = float(np.median(np.abs(steps - np.median(steps))))
@@ -78,13 +78,16 @@ def noise(values: Floats) -> float:
 
 
 def _batch_medians(samples: Sequence[int], width: int) -> Floats:
-    """Medians of full batches; calls left over at the end belong to the last level and are not looked at."""
+    """Medians of full batches. The few calls left over at the end are ignored: they belong to the last level."""
     whole = len(samples) // width * width
     return np.median(np.asarray(samples[:whole], dtype=np.float64).reshape(-1, width), axis=1)
 
 
 def _partition(values: Floats, penalty: float) -> list[int]:
-    """Return where segments start (0 first), least sum of squares around segment means plus ``penalty`` a change."""
+    """Return where segments start (0 first), minimising the sum of squares around their means plus a ``penalty`` each.
+
+    Segments have at least four batches. The sums of squares come from cumulative sums, so each cost is a subtraction.
+    """
     count = len(values)
     centred = values - values.mean()
     sums = np.concatenate(([0.0], np.cumsum(centred)))
@@ -105,7 +108,7 @@ def _partition(values: Floats, penalty: float) -> list[int]:
 
 
 def _first_equal(medians: list[float]) -> int:
-    """Return the first of the unbroken run of segments, up to the last, that are within 2 % of the last."""
+    """Return the first segment of the unbroken run, ending with the last one, that is within 2 % of the last."""
     first = len(medians) - 1
     while first > 0 and abs(medians[first - 1] - medians[-1]) <= EQUIVALENCE * medians[-1]:
         first -= 1

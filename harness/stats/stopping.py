@@ -1,7 +1,7 @@
 """When a cell has had enough launches.
 
-The one decision: the interval is looked at only at a few fixed launch counts, because looking after every launch and
-stopping at the first narrow interval would make it narrower than it is true.
+The interval is checked only at a few fixed launch counts. Checking after every launch, and stopping at the first narrow
+interval, would give intervals that are too narrow.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from harness.stats.intervals import log_half_width
 
 
 def enough_launches(launch_medians_ns: Sequence[float], half_width: float | None, checkpoints: Sequence[int]) -> bool:
-    """Return True when no further launch is wanted.
+    """Return whether the launches so far are enough.
 
-    That is at the last of ``checkpoints`` (launch counts), or at an earlier one if the 95 % half-width of ln(latency)
-    over launches is at most ``half_width`` (None: no width is wanted). Raises ValueError without checkpoints.
+    They are at the last of ``checkpoints`` (launch counts), or at an earlier one if the 95 % half-width of ln(latency)
+    over launches is at most ``half_width`` (None: no width is required). Raises ValueError without checkpoints.
     """
     if not checkpoints:
-        msg = "there are no checkpoints: give at least one launch count to stop at"
+        msg = "there are no checkpoints: pass at least one launch count to stop at"
         raise ValueError(msg)
     count = len(launch_medians_ns)
     if count >= max(checkpoints):

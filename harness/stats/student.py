@@ -1,7 +1,7 @@
-"""Quantiles of Student's t distribution, so that an interval does not cost a dependency on scipy.
+"""Quantiles of Student's t distribution, without a dependency on scipy.
 
-The one decision: for whole degrees of freedom the distribution function is a finite sum (Abramowitz and Stegun 1964,
-26.7.3 and 26.7.4), which is exact; the quantile is found from it by bisection.
+For integer degrees of freedom the distribution function is a finite sum (Abramowitz and Stegun 1964, 26.7.3 and
+26.7.4), which is exact. The quantile is found from it by bisection.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 @lru_cache
 def t_quantile(probability: float, degrees: int) -> float:
-    """Return the value that a t variable with ``degrees`` degrees of freedom stays below with ``probability``.
+    """Return the value below which a t variable with ``degrees`` degrees of freedom lies with ``probability``.
 
     Raises ValueError unless 0 < ``probability`` < 1 and ``degrees`` >= 1.
     """
@@ -34,7 +34,7 @@ def t_quantile(probability: float, degrees: int) -> float:
 
 
 def t_probability(value: float, degrees: int) -> float:
-    """Return P(T <= ``value``) for Student's t with ``degrees`` (a whole number) degrees of freedom."""
+    """Return P(T <= ``value``) for Student's t with ``degrees`` degrees of freedom, an integer."""
     angle = math.atan(value / math.sqrt(degrees))
     cosine, sine = math.cos(angle), math.sin(angle)
     odd = degrees % 2

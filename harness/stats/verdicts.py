@@ -1,8 +1,8 @@
-"""What a comparison says, from an interval and the change that matters; pure, so that one effect has one verdict.
+"""The verdict of a comparison, from an interval and the margin, which is the change that matters.
 
-The one decision: a difference is called only when the interval excludes "no change" *and* reaches the margin, the
-change that matters. Asking instead that the estimate itself be at the margin would find a change of just that size
-half of the time, however long it is measured.
+The one decision: a difference is called only if the interval excludes "no change" *and* reaches the margin. If the
+estimate itself had to reach the margin, a change of exactly that size would be found only half of the time, however
+long it is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a comparison of B with A says."""
+    """The result of comparing B with A."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
@@ -32,14 +32,13 @@ class Span:
 
 
 def decide(span: Span, margin: float, *, higher_is_better: bool = False) -> Verdict:
-    """Return the verdict on a change with its 95 % interval; ``margin`` > 0 is the change that matters, same scale.
+    """Return the verdict on a change with its 95 % interval. ``margin`` > 0 is the change that matters, same scale.
 
-    ``equivalent`` when the interval lies inside ± margin; ``regressed`` or ``improved`` when it excludes 0 and reaches
-    past the margin; ``undecided`` otherwise. Raises ValueError for a margin that is not positive or a number that is
-    not finite.
+    ``equivalent`` if the interval lies within ± margin; ``regressed`` or ``improved`` if it excludes 0 and reaches the
+    margin; ``undecided`` otherwise. Raises ValueError for a margin that is not positive or a number that is not finite.
     """
     if not all(math.isfinite(x) for x in (span.estimate, span.low, span.high)) or not margin > 0:
-        msg = f"no verdict on {span} with the margin {margin!r}: all must be finite, the margin over 0"
+        msg = f"no verdict on {span} with the margin {margin!r}: all numbers must be finite, and the margin more than 0"
         raise ValueError(msg)
     if -margin < span.low and span.high < margin:
         return Verdict.EQUIVALENT
@@ -51,10 +50,10 @@ def decide(span: Span, margin: float, *, higher_is_better: bool = False) -> Verd
 
 
 def needs_more(span: Span | None, margin: float) -> bool:
-    """Return whether a session of pairs should go on where it may.
+    """Return whether a session of pairs should continue if it can.
 
-    True while undecided, and while a difference is called with an estimate below the margin: it may still turn out
-    to be too small to matter.
+    True while undecided, and while a difference is called whose estimate is below the margin: with more pairs it may
+    turn out too small to matter.
     """
     if span is None:
         return True
@@ -63,7 +62,7 @@ def needs_more(span: Span | None, margin: float) -> bool:
 
 
 def log_margin(relative: float) -> float:
-    """Return the margin ``relative`` (0.03 = 3 %) on the logarithm, ln(1 + relative), the same both ways."""
+    """Return the margin ``relative`` (0.03 = 3 %) on a logarithmic scale, ln(1 + relative), equal both ways."""
     return math.log1p(relative)
 
 
@@ -72,8 +71,8 @@ def by_tolerance(
 ) -> Verdict:
     """Return the verdict on a value without an interval: memory and sizes are nearly exact.
 
-    It changed when it moved by more than the larger of ``relative`` (of ``before``) and ``absolute``; never undecided.
-    Raises ValueError for a number that is not finite.
+    It changed if it moved by more than the larger of ``relative`` (of ``before``) and ``absolute``; the verdict is
+    never ``undecided``. Raises ValueError for a number that is not finite.
     """
     if not (math.isfinite(before) and math.isfinite(after)):
         msg = f"cannot compare {before!r} with {after!r}: both must be finite"

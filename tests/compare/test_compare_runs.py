@@ -274,4 +274,4 @@ def test_zero_times_are_not_believed() -> None:
 
 def test_a_cell_that_has_not_run_is_not_comparable() -> None:
     (cell,) = compare_runs(a_run(), make_run((CELL,), ())).cells
-    assert (cell.verdict, cell.reason) == (Verdict.NOT_COMPARABLE, f"in A {CellStatus.OK}, in B not run")
+    assert (cell.verdict, cell.reason) == (Verdict.NOT_COMPARABLE, f"A: {CellStatus.OK}; B: not run")

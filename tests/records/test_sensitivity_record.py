@@ -59,8 +59,8 @@ def test_layers_are_kept_by_name_or_by_the_block_they_are_in() -> None:
     ("keep", "words"),
     [
         (KeepFloat(layers=("block.99",)), "did you mean"),
-        (KeepFloat(count=30), "leaves none for int8"),
-        (KeepFloat(sqnr_db=99.0), "the 29 most sensitive in float gives is 29.0 dB"),
+        (KeepFloat(count=30), "leaves no layer in int8"),
+        (KeepFloat(sqnr_db=99.0), "the best is 29.0 dB with the 29 most sensitive units"),
     ],
 )
 def test_what_cannot_be_kept_is_said(keep: KeepFloat, words: str) -> None:

@@ -82,5 +82,5 @@ def test_integer_outputs_do_not_overflow() -> None:
 
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 4)), ((3,), (3,)), ((0, 3), (0, 3))])
 def test_unlike_or_empty_shapes_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    with pytest.raises(ValueError, match="cannot compare shapes"):
+    with pytest.raises(ValueError, match="cannot compare outputs of shapes"):
         compare_outputs(np.zeros(shapes[0]), np.zeros(shapes[1]))

@@ -34,5 +34,5 @@ def test_one_test_is_a_plain_test(p_values: list[float], rejected: tuple[bool, .
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
 def test_what_is_no_p_value_is_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="no p-value"):
+    with pytest.raises(ValueError, match="not a p-value"):
         benjamini_hochberg([0.1, bad])

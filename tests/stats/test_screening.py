@@ -34,7 +34,7 @@ def test_thresholds_are_linear_between_the_columns(nights: int, h: float) -> Non
 
 def test_a_moving_window_has_its_own_threshold() -> None:
     assert (threshold(60, sliding=True), threshold(60, sliding=True, arl0=5000)) == (3.51, 3.90)
-    with pytest.raises(ValueError, match="the table has 500, 1000, 2000, 5000"):
+    with pytest.raises(ValueError, match="the table of thresholds has 500, 1000, 2000, 5000"):
         threshold(20, arl0=7)
 
 
@@ -99,7 +99,7 @@ def test_short_and_identical_series_have_no_candidate(nights: list[float]) -> No
 @pytest.mark.parametrize("bad", [0.0, -5.0, math.nan, math.inf])
 def test_a_night_without_a_proper_value_is_refused(bad: float) -> None:
     for call in (lambda: screen([*LEVEL, bad]), lambda: judge_night(LEVEL, [bad]), lambda: screen_history([bad])):
-        with pytest.raises(ValueError, match="leave out nights without one"):
+        with pytest.raises(ValueError, match="leave out nights without a value"):
             call()
 
 

@@ -75,5 +75,5 @@ def test_what_is_no_number_has_no_verdict(bad: float) -> None:
         decide(Span(estimate=0.0, low=0.0, high=bad), 0.03)
     with pytest.raises(ValueError, match="finite"):
         by_tolerance(1.0, bad, relative=0.1, absolute=0)
-    with pytest.raises(ValueError, match="margin over 0"):
+    with pytest.raises(ValueError, match="the margin more than 0"):
         decide(Span(estimate=0.0, low=0.0, high=0.0), 0.0)
