@@ -111,7 +111,7 @@ def test_a_file_that_its_runtime_refuses_is_broken(tmp_path: Path, content: byte
 def test_a_file_that_takes_another_input_is_broken(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "net.onnx", "Mul", np.ones(3, dtype=np.float32), (1, 3))
     seen = verify(path, Format.ONNX, Delegate.CPU, Expected(model=make_prepared(tmp_path / "model", SCORES), card=CARD))
-    assert "input 'x' of the model is float32 [1, 3], given was float32 [1, 2]" in (seen.reason or "")
+    assert "input 'x' of the model is float32 [1, 3], but got float32 [1, 2]" in (seen.reason or "")
 
 
 def test_every_digits_artifact_passed_the_gate_on_sixty_four_inputs(built_cache: Path) -> None:

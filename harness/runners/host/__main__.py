@@ -1,4 +1,4 @@
-"""The command line of the host runner; its exit code is 0 whenever a reply was written, be it a failed one."""
+"""The command line of the host runner. Its exit code is 0 whenever a reply was written, even one of a failed launch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.system.child_process import end_with_parent
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job in the folder named by the only argument; return the exit code."""
+    """Run the job in the folder that is the only argument, and return the exit code."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         sys.stderr.write("usage: python -m harness.runners.host JOB_FOLDER\n")
         return 2
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     try:
         write_reply(folder, reply)
     except OSError as error:
-        sys.stderr.write(f"cannot write the reply into {str(folder)!r}: {error}\n")
+        sys.stderr.write(f"cannot write the reply to {str(folder)!r}: {error}\n")
         return 1
     return 0
 

@@ -1,8 +1,8 @@
-"""One job from request to reply: check the artifact, import, load, and run the passes in their order.
+"""One job from request to reply: check the artifact, import the runtime, load the file, and run the passes.
 
-Whatever happens becomes a reply; what was measured before a failure stays in it. The order of the passes is written
-here once: latency, memory, outputs, profile. The memory pass releases the model to see what stays behind, so the
-passes after it load the file again, which gives a warm load time.
+Whatever happens becomes a reply, and what was measured before a failure stays in it. The passes run in this order:
+latency, memory, outputs, profile. The memory pass releases the model to see how much memory stays behind, so the passes
+after it load the file again, which gives a warm load time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Progress:
-    """What is known so far."""
+    """What the job has measured so far."""
 
     runtime: RuntimeReport | None = None
     first_load_ns: int | None = None
@@ -68,7 +68,7 @@ class Progress:
 
 
 def run_job(folder: Path) -> RunReply:
-    """Run the job in ``folder`` and return its reply; ``outputs.bin`` is written by then, a bad job is a reply too."""
+    """Run the job in ``folder`` and return its reply, with ``outputs.bin`` written. A bad job gives a reply too."""
     try:
         request = decode_request((folder / REQUEST_FILE).read_bytes())
     except (OSError, WireError) as error:
@@ -90,7 +90,7 @@ def run_job(folder: Path) -> RunReply:
 
 
 def write_reply(folder: Path, reply: RunReply) -> None:
-    """Write ``reply.json`` so that it is there whole or not at all. Raises `OSError`."""
+    """Write ``reply.json`` so that it exists completely or not at all. Raises `OSError`."""
     temporary = folder / f"{REPLY_FILE}.tmp"
     with temporary.open("wb") as file:
         file.write(encode(reply))
@@ -100,7 +100,7 @@ def write_reply(folder: Path, reply: RunReply) -> None:
 
 
 def _run(folder: Path, request: RunRequest, done: Progress) -> None:
-    """Run everything that was asked, filling ``done`` as it goes. Raises `SessionError`, `MemoryError`."""
+    """Run every requested pass, filling ``done`` step by step. Raises `SessionError`, `MemoryError`."""
     artifact = _checked_artifact(folder, request.artifact)
     inputs = _checked_inputs(folder, request)
     runtime_of(request.artifact.format).import_runtime(request.runtime)
@@ -111,7 +111,7 @@ def _run(folder: Path, request: RunRequest, done: Progress) -> None:
     _log.info("loaded %s in %.1f ms", artifact.name, (done.first_load_ns or 0) / 1e6)
     done.runtime = session.report()
     session.set_inputs(inputs.arrays(0, session))
-    # Open dimensions are settled by the inputs, and a delegate may take other nodes then.
+    # The inputs fix the open dimensions, after which a delegate may take other nodes than at load.
     done.runtime = session.report()
     if request.passes.latency is not None:
         done.latency = measure_latency(session.invoke, request.passes.latency)
@@ -142,32 +142,32 @@ def _load(artifact: Path, request: RunRequest, done: Progress) -> Session:
 
 
 def _checked_artifact(folder: Path, ref: ArtifactRef) -> Path:
-    """Return the artifact's path once its digest, and its companions', are those of the request.
+    """Return the artifact's path after checking its digest and those of its companions.
 
-    Raises `SessionError`.
+    Raises `SessionError` if one does not match the request.
     """
     for part in ref.files:
         try:
             with (folder / part.file).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             msg = f"cannot read the artifact {part.file!r}: {error.strerror}; deploy it again"
             raise SessionError(FailureKind.DIGEST, msg) from error
-        if found != part.sha256:
-            msg = f"the artifact {part.file!r} has sha256 {found}, the request says {part.sha256}: deploy it again"
+        if sha256 != part.sha256:
+            msg = f"the artifact {part.file!r} has sha256 {sha256}; the request expects {part.sha256}: deploy it again"
             raise SessionError(FailureKind.DIGEST, msg)
     return folder / ref.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """``inputs.bin`` behind its description."""
+    """``inputs.bin`` with its description."""
 
     path: Path
     ref: InputsRef
 
     def wire_arrays(self, index: int) -> tuple[Array, ...]:
-        """Input ``index`` in the order of the request. Raises `SessionError`."""
+        """Return input ``index`` in the order of the request. Raises `SessionError`."""
         try:
             return read_record(self.path, self.ref.tensors, index)
         except (OSError, ValueError) as error:
@@ -175,33 +175,31 @@ class _Inputs:
             raise SessionError(FailureKind.INPUT, msg) from error
 
     def arrays(self, index: int, session: Session) -> tuple[Array, ...]:
-        """Input ``index`` in the model's order: by name where all names agree, else as given."""
-        given = self.wire_arrays(index)
-        wanted = [spec.name for spec in session.inputs() or ()]
+        """Return input ``index`` in the model's order: by name if all names match, else as in the request."""
+        arrays = self.wire_arrays(index)
+        model_names = [spec.name for spec in session.inputs() or ()]
         names = [spec.name for spec in self.ref.tensors]
-        if sorted(wanted) != sorted(names) or len(set(names)) != len(names):
-            return given
-        return tuple(given[names.index(name)] for name in wanted)
+        if sorted(model_names) != sorted(names) or len(set(names)) != len(names):
+            return arrays
+        return tuple(arrays[names.index(name)] for name in model_names)
 
 
 def _checked_inputs(folder: Path, request: RunRequest) -> _Inputs:
-    """Return the inputs once the file's length is what the request says. Raises `SessionError`."""
+    """Return the inputs after checking that the file is as long as the request says. Raises `SessionError`."""
     ref, outputs = request.inputs, request.passes.outputs
     path = folder / ref.file
     if ref.count < 1 or (outputs is not None and outputs.count > ref.count):
-        asked = outputs.count if outputs else 1
-        msg = (
-            f"the request gives {ref.count} inputs and asks for the outputs of {asked}: give one at the least, and all"
-        )
+        needed = outputs.count if outputs else 1
+        msg = f"the request has {ref.count} inputs but needs {needed} for its passes: send at least that many"
         raise SessionError(FailureKind.INPUT, msg)
     try:
-        found = path.stat().st_size
+        size = path.stat().st_size
     except OSError as error:
         msg = f"cannot read the inputs {ref.file!r}: {error.strerror}; push them again"
         raise SessionError(FailureKind.INPUT, msg) from error
-    wanted = ref.count * record_bytes(ref.tensors)
-    if found != wanted:
-        msg = f"{ref.file!r} has {found} bytes, {ref.count} inputs of the given tensors make {wanted}: push it again"
+    expected = ref.count * record_bytes(ref.tensors)
+    if size != expected:
+        msg = f"{ref.file!r} has {size} bytes; {ref.count} inputs of these tensors take {expected}: push it again"
         raise SessionError(FailureKind.INPUT, msg)
     return _Inputs(path=path, ref=ref)
 
@@ -214,14 +212,14 @@ def _write_outputs(path: Path, session: Session, inputs: _Inputs, count: int) ->
             for arrays in _outputs(session, inputs, count):
                 specs = describe(arrays, [f"output_{index}" for index in range(len(arrays))])
                 if tensors is not None and specs != tensors:
-                    msg = f"the outputs changed their shape from one input to the next ({tensors} to {specs})"
+                    msg = f"the outputs changed their shapes from one input to the next ({tensors} to {specs})"
                     raise SessionError(FailureKind.RUN, msg)
                 tensors = specs
                 file.write(raw(arrays))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        msg = f"cannot write {path.name!r}: {error.strerror}; free some space"
+        msg = f"cannot write {path.name!r}: {error.strerror}; free some disk space"
         raise SessionError(FailureKind.STORAGE, msg, str(error)) from error
     return OutputsRef(file=path.name, count=count, tensors=tensors or ())
 
@@ -254,13 +252,13 @@ def _reply(
 
 
 def _unreadable(folder: Path, message: str) -> RunReply:
-    """The reply to a request that cannot be read; it names the cell and the launch if they can be made out."""
+    """Return the reply to a request that cannot be read. It names the cell and the launch if those can be made out."""
     try:
         head: Any = msgspec.json.decode((folder / REQUEST_FILE).read_bytes())
     except (OSError, msgspec.DecodeError):
         head = {}
-    known = head if isinstance(head, dict) else {}
-    cell, launch = known.get("cell"), known.get("launch")
+    fields = head if isinstance(head, dict) else {}
+    cell, launch = fields.get("cell"), fields.get("launch")
     return RunReply(
         cell=cell if isinstance(cell, str) else "",
         launch=launch if isinstance(launch, int) else 0,

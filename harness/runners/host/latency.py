@@ -1,8 +1,8 @@
-"""The latency pass: single calls on input 0, each timed on its own, every sample kept.
+"""The latency pass: single calls on input 0, each timed separately, every sample kept.
 
-Between the two readings of the clock there is the call and nothing else: the buffer of samples is allocated before,
-it grows between calls, and the garbage collector rests. The buffer lies in shared pages, so that many samples of a
-fast model do not pass for memory of the model in the pass that follows.
+Nothing but the call happens between the two readings of the clock: the buffer for the samples is allocated beforehand,
+it grows between calls, and garbage collection is off. The buffer is in shared pages, so that the samples of a fast
+model do not count as memory of the model in the memory pass that follows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from harness.wire import LatencyPass, LatencySamples
 
+# Samples in one chunk: half a MiB of 8-byte integers.
 CHUNK = 65_536
 
 Clock = Callable[[], int]
@@ -27,18 +28,18 @@ def _chunk() -> memoryview[int]:
 
 @dataclass(slots=True)
 class Samples:
-    """Times of calls in order, in ns; chunks of equal size, of which the last is partly filled."""
+    """Times of calls in order, in ns, in chunks of equal size. The last chunk is partly filled."""
 
     chunks: list[memoryview[int]] = field(default_factory=lambda: [_chunk()])
     in_last: int = 0
 
     def values(self) -> tuple[int, ...]:
-        """Return all of them."""
+        """Return all times."""
         full = [value for chunk in self.chunks[:-1] for value in chunk]
         return (*full, *self.chunks[-1][: self.in_last])
 
     def append(self, value: int) -> None:
-        """Keep one more."""
+        """Add one time."""
         if self.in_last == CHUNK:
             self.chunks.append(_chunk())
             self.in_last = 0
@@ -48,7 +49,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """What the pass recorded; `samples` makes the reply's record of it once no memory is measured any more."""
+    """What the pass recorded. `samples` copies it into the reply's record, once memory is no longer measured."""
 
     first: Samples
     warmup: Samples
@@ -67,7 +68,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When to stop: both minima are met, or the cap is reached."""
+    """When to stop: both minima are met, or the maximum is reached."""
 
     min_calls: int
     min_ns: int
@@ -77,10 +78,10 @@ class Limits:
 def measure_latency(
     invoke: Callable[[], None], asked: LatencyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
 ) -> Timings:
-    """Time call 0, the warm-up and the measured calls; whatever ``invoke`` raises goes through.
+    """Time call 0, the warm-up and the measured calls. Whatever ``invoke`` raises is passed on.
 
-    Both phases end when their two minima are met. ``measure.max_ns`` cuts either phase short, the warm-up too: a
-    call of many seconds must not be repeated only to get warm. The measured phase has one call at the least.
+    Both phases end when their two minima are met. ``measure.max_ns`` cuts either phase short, including the warm-up: a
+    call that takes many seconds must not be repeated just to warm up. The measured phase has at least one call.
     """
     pause = asked.interval_ns / 1e9
     warm, measure = asked.warmup, asked.measure
@@ -94,6 +95,7 @@ def measure_latency(
         return _calls(invoke, limits, clock=clock, wait=wait)
 
     gc.collect()
+    # A collection in the middle of a call would be measured as part of it.
     gc.disable()
     try:
         first = calls(1, 0)

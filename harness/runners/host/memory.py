@@ -1,7 +1,7 @@
-"""The memory pass: what the process owns with the runtime but no model, loaded, in use, at its peak, and released.
+"""The memory pass: what the process owns before the load, with the model loaded, in use, at its peak, and released.
 
-The primary quantity on Linux is RssAnon + VmSwap, memory that the process owns and nothing can evict. Weights that a
-runtime maps from the file are left out of it; the definition says so beside every reading.
+The main figure on Linux is RssAnon + VmSwap: memory that the process owns and that the system cannot simply drop.
+Weights that a runtime maps from the file are not part of it, as the definition next to every reading says.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from harness.runners.host.runtimes.session import Session
 from harness.wire import MemoryMoment, MemoryPass, MemoryReading, MemorySplit
 
 STATUS = Path("/proc/self/status")
+# Writing 5 to it resets VmHWM, the peak of resident memory (man 5 proc).
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
+# The definitions are stored with the readings, and readings with different definitions are never compared: changing a
+# word here makes all earlier results incomparable.
 LINUX_DEFINITION = (
     "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes; pages mapped from files "
     "(weights mapped from the artifact among them) and memory of accelerators are not in it. Baseline: after the "
@@ -45,22 +48,22 @@ class Probe(Protocol):
     def owned_bytes(self) -> int: ...
 
     def mapped_bytes(self) -> int | None:
-        """Return the pages mapped from files that are in memory now; None where the system does not tell."""
+        """Return the bytes of pages mapped from files that are resident now, or None if not reported."""
 
     def split(self, at: MemoryMoment) -> MemorySplit | None:
-        """Return what the memory is made of now; None where the system does not tell."""
+        """Return what the memory consists of now, or None if not reported."""
 
     def reset_peak(self) -> bool:
-        """Forget the peak so far; False where that is not possible."""
+        """Forget the peak so far. Returns False if that is not possible."""
 
     def growth_bytes(self) -> int:
         """Return by how much the peak exceeds what was resident at the reset."""
 
 
 class LinuxProbe:
-    """Reads ``/proc/self``; the two paths are parameters so that a test can give a made-up system.
+    """Reads ``/proc/self``. The two paths are parameters so that a test can supply files of its own.
 
-    ``smaps_rollup`` lies beside ``status``; kernels before 4.14 do not have it.
+    ``smaps_rollup`` is next to ``status``; kernels before 4.14 do not have it.
     """
 
     definition = LINUX_DEFINITION
@@ -73,16 +76,16 @@ class LinuxProbe:
         return self._field("RssAnon") + self._field("VmSwap")
 
     def mapped_bytes(self) -> int | None:
-        return _told(self._status, "RssFile")
+        return _proc_field(self._status, "RssFile")
 
     def split(self, at: MemoryMoment) -> MemorySplit | None:
         return MemorySplit(
             at=at,
-            anonymous_bytes=_told(self._status, "RssAnon"),
-            file_bytes=_told(self._status, "RssFile"),
-            shared_bytes=_told(self._status, "RssShmem"),
-            swap_bytes=_told(self._status, "VmSwap"),
-            pss_bytes=_told(self._status.with_name("smaps_rollup"), "Pss"),
+            anonymous_bytes=_proc_field(self._status, "RssAnon"),
+            file_bytes=_proc_field(self._status, "RssFile"),
+            shared_bytes=_proc_field(self._status, "RssShmem"),
+            swap_bytes=_proc_field(self._status, "VmSwap"),
+            pss_bytes=_proc_field(self._status.with_name("smaps_rollup"), "Pss"),
         )
 
     def reset_peak(self) -> bool:
@@ -97,11 +100,11 @@ class LinuxProbe:
         return max(0, self._field("VmHWM") - self._resident)
 
     def _field(self, name: str) -> int:
-        return _told(self._status, name) or 0
+        return _proc_field(self._status, name) or 0
 
 
-def _told(path: Path, name: str) -> int | None:
-    """Return the field ``name`` of a file of /proc in bytes; None where the kernel does not have it."""
+def _proc_field(path: Path, name: str) -> int | None:
+    """Return the field ``name`` of a file in /proc in bytes, or None if the kernel does not have it."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -114,7 +117,7 @@ def _told(path: Path, name: str) -> int | None:
 
 
 class PsutilProbe:
-    """Every other system."""
+    """Reads the unique set size with psutil, for systems other than Linux."""
 
     definition = OTHER_DEFINITION
 
@@ -138,7 +141,7 @@ class PsutilProbe:
 
 @dataclass(slots=True)
 class Meter:
-    """The readings so far; `start` takes the baseline, `loaded` is told when the model is there."""
+    """The readings so far. `start` takes the baseline; call `loaded` as soon as the model is loaded."""
 
     probe: Probe
     baseline_bytes: int
@@ -149,7 +152,7 @@ class Meter:
 
     @classmethod
     def start(cls, probe: Probe | None = None) -> Meter:
-        """Take the baseline: the runtime is imported, nothing is loaded yet."""
+        """Take the baseline, with the runtime imported and nothing loaded."""
         probe = probe or (LinuxProbe() if sys.platform == "linux" else PsutilProbe())
         _give_back()
         baseline = probe.owned_bytes()
@@ -196,12 +199,15 @@ class Meter:
 
 
 def _growth(readings: list[int | None], baseline: int | None) -> int | None:
-    known = [reading for reading in readings if reading is not None]
-    return int(statistics.median(known)) - baseline if known and baseline is not None else None
+    reported = [reading for reading in readings if reading is not None]
+    return int(statistics.median(reported)) - baseline if reported and baseline is not None else None
 
 
 def _give_back() -> None:
-    """Collect garbage and return the free pages of the heap, or a small load would hide in what the imports left."""
+    """Collect garbage and return free heap pages to the system.
+
+    Without this, a small load could reuse pages that the imports left free, and would not show.
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

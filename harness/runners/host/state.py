@@ -1,4 +1,4 @@
-"""The state of the host at one moment: load, memory, clocks, temperatures; a fact that it does not tell is None."""
+"""The state of the host at one moment: load, memory, clocks, temperatures. A value is None if not reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path("/")
 
 
 def sample_state(root: Path = ROOT) -> StateSample:
-    """Read the state now; ``root`` is where ``proc`` and ``sys`` are. Never raises for a file that is not there."""
+    """Read the state now. ``root`` is where ``proc`` and ``sys`` are; missing files raise nothing."""
     policies = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"), key=_number)
     clocks = (_integer(policy / "scaling_cur_freq") for policy in policies)
     return StateSample(
@@ -42,18 +42,19 @@ def _number(policy: Path) -> int:
 
 
 def _temperatures(root: Path) -> dict[str, float]:
-    """Thermal zones by their type; a type that comes twice gets the zone's number."""
-    found: dict[str, float] = {}
+    """Thermal zones by type. If two zones have the same type, the second is named with its number."""
+    temperatures: dict[str, float] = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         value = _integer(zone / "temp")
         if value is not None:
             kind = _text(zone / "type") or zone.name
-            found[f"{kind}-{zone.name}" if kind in found else kind] = value / 1000
-    return found
+            # Millidegrees.
+            temperatures[f"{kind}-{zone.name}" if kind in temperatures else kind] = value / 1000
+    return temperatures
 
 
 def _cpuinfo_khz(root: Path) -> tuple[int, ...]:
-    """The clocks that x86 kernels tell in /proc/cpuinfo, where cpufreq is hidden (as in most virtual machines)."""
+    """The clocks that x86 kernels report even where cpufreq is hidden, as in most virtual machines."""
     lines = (_text(root / "proc/cpuinfo") or "").splitlines()
     return tuple(round(float(line.partition(":")[2]) * 1000) for line in lines if line.startswith("cpu MHz"))
 

@@ -1,4 +1,4 @@
-"""Tiny artifacts of every format from one network with fixed weights, and a maker of jobs."""
+"""Tiny artifacts of every format, made from one network with fixed weights, and a maker of jobs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ALL_PASSES = Passes(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zoo:
-    """Inputs of shape (4, 1, 1, 8, 8), what the float network gives for them, and the folder of the artifacts."""
+    """Inputs of shape (4, 1, 1, 8, 8), the float network's outputs for them, and the folder of the artifacts."""
 
     folder: Path
     inputs: Floats
@@ -64,7 +64,7 @@ class Zoo:
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    """The network: convolution, ReLU, linear; seeded, so that every format must give the same ten numbers."""
+    """Convolution, ReLU, linear, with a fixed seed: every format must give the same ten numbers."""
     torch: Any = pytest.importorskip("torch")
     torch.manual_seed(0)
     inputs = torch.randn(4, *SHAPE)
@@ -81,7 +81,7 @@ def _network(torch: Any) -> Any:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[Any]:
-    """Exporters warn of their own insides."""
+    """Exporters warn about their own internals."""
     import torch
 
     with warnings.catch_warnings():
@@ -148,7 +148,7 @@ def pte_xnnpack_file(zoo: Zoo) -> Path:
 
 @pytest.fixture(scope="session")
 def tflite_file(zoo: Zoo) -> Path:
-    """Made in a process of its own: the converter writes to standard output and leaves much behind."""
+    """Made in a separate process: the converter writes to standard output and leaves a lot behind."""
     pytest.importorskip("litert_torch")
     path = zoo.folder / "net.tflite"
     code = (
@@ -162,7 +162,7 @@ def tflite_file(zoo: Zoo) -> Path:
 
 @pytest.fixture(scope="session")
 def tflite_int8_file(zoo: Zoo, tflite_file: Path) -> Path:
-    """Static int8 inside and at both ends."""
+    """Static int8, with int8 inputs and outputs."""
     pytest.importorskip("ai_edge_quantizer")
     path, inputs = zoo.folder / "int8.tflite", zoo.folder / "calibration.npy"
     np.save(inputs, zoo.inputs)
@@ -201,7 +201,7 @@ class Job:
 
 
 class Jobs:
-    """Makes jobs below a folder."""
+    """Makes jobs in subfolders of one folder."""
 
     def __init__(self, folder: Path, zoo: Zoo) -> None:
         self._folder, self._zoo = folder, zoo

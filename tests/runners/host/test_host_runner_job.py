@@ -1,4 +1,4 @@
-"""The runner as a program: a folder goes in, a reply comes out, whatever happens."""
+"""The runner as a program: it gets a folder and leaves a reply, whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latency pass on a clock that the test turns."""
+"""The latency pass with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.wire import LatencyPass, LatencySamples, MeasurePass, WarmupPass
 
 
 class Model:
-    """Takes the times of a list, then its last one for ever; its clock moves with its calls and its pauses."""
+    """Takes its times from a list, then repeats the last one. Its clock moves with its calls and pauses."""
 
     def __init__(self, *times: int) -> None:
         self.times, self.calls, self.now, self.pauses = times, 0, 0, 0

@@ -1,4 +1,4 @@
-"""The memory pass on a made-up process, and the reading of a made-up /proc."""
+"""The memory pass on a simulated process, and the reading of a simulated /proc."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Process:
 
 
 class Idle:
-    """A session that only counts."""
+    """A session that only counts calls."""
 
     def __init__(self) -> None:
         self.calls, self.closed = 0, False

@@ -1,4 +1,4 @@
-"""The runtimes in this process, as the verification gate uses them."""
+"""The runtimes in this process, as verification uses them."""
 
 from __future__ import annotations
 

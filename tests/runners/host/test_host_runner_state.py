@@ -1,4 +1,4 @@
-"""The host's state, read from made-up ``proc`` and ``sys`` trees."""
+"""The host's state, read from simulated ``proc`` and ``sys`` trees."""
 
 from __future__ import annotations
 

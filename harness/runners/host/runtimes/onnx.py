@@ -1,6 +1,6 @@
-"""onnxruntime runs ``.onnx``. Inputs are bound once, so that the timed call is the run alone, without a copy.
+"""ONNX Runtime runs ``.onnx``. Inputs are bound once, so the timed call is the run alone, without a copy.
 
-``options`` of the request become session configuration entries, whatever onnxruntime knows by that name.
+The ``options`` of the request become session configuration entries under the names that ONNX Runtime gives them.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ TYPES: dict[str, str] = {
 
 
 def import_runtime(request: RuntimeRequest) -> None:  # noqa: ARG001 - the signature is the protocol's
-    """Import onnxruntime and silence its log."""
+    """Import ONNX Runtime and silence its log."""
     library: Any = import_library("onnxruntime", extra="onnx")
     library.set_default_logger_severity(_FATAL_ONLY)
 
 
 def load(path: Path, request: RuntimeRequest) -> OnnxSession:
-    """Make a session, which optimises the graph for the provider."""
+    """Create a session, which optimises the graph for the provider."""
     library: Any = import_library("onnxruntime", extra="onnx")
     return OnnxSession(library, _make(library, path, request, _options(library, request)), request)
 
 
 def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> tuple[OperatorTime, ...]:
-    """Return the times of every operator over ``calls`` calls, from a session of its own with profiling on.
+    """Return the times of every operator over ``calls`` calls, from a separate session with profiling on.
 
-    onnxruntime counts in whole microseconds. Raises `SessionError`.
+    ONNX Runtime counts in whole microseconds. Raises `SessionError`.
     """
     library: Any = import_library("onnxruntime", extra="onnx")
     with tempfile.TemporaryDirectory(prefix="phonebench-profile-") as folder:
@@ -80,7 +80,7 @@ def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls:
 
 
 def operator_times(events: Sequence[dict[str, Any]]) -> tuple[OperatorTime, ...]:
-    """Gather the kernel events of a profile by operator, in the order in which the operators first ran."""
+    """Collect the kernel events of a profile by operator, in the order in which the operators first ran."""
     samples: dict[tuple[str, str], list[int]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
@@ -170,7 +170,7 @@ def _make(library: Any, path: Path, request: RuntimeRequest, options: Any) -> An
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """The exceptions of onnxruntime have no base class of their own; they are all in one module."""
+    """Return all exceptions of ONNX Runtime. They have no common base class, but are all in one module."""
     state = import_library("onnxruntime.capi.onnxruntime_pybind11_state", extra="onnx")
     own = [item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception)]
     return (*own, *NATIVE_ERRORS)

@@ -1,7 +1,7 @@
-"""ExecuTorch runs ``.pte``. The backend was fixed at export: what the file holds is what runs, whatever is asked.
+"""ExecuTorch runs ``.pte``. The backend was fixed at export: the file decides what runs, whatever is requested.
 
-A call sets the inputs, executes and fetches views of the outputs, as the module API of phones does. Executing alone
-would be wrong: the memory plan of a program may reuse the inputs' memory, so a second run would read garbage.
+A call sets the inputs, executes, and fetches views of the outputs, as the module API on phones does. Executing alone
+would be wrong: the memory plan of a program may reuse the memory of the inputs, so a second run would read garbage.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME = "executorch"
 TITLE = "ExecuTorch"
 METHOD = "forward"
 
-# ScalarType of ExecuTorch, which is that of PyTorch.
+# ExecuTorch's ScalarType, which has the numbers of PyTorch's.
 _SCALARS: dict[int, DType] = {
     0: DType.UINT8,
     1: DType.INT8,
@@ -45,16 +45,16 @@ _SCALARS: dict[int, DType] = {
 
 
 def import_runtime(request: RuntimeRequest) -> None:
-    """Import the bindings with the quantised kernels, and size the thread pool, which must precede every load."""
+    """Import the bindings with the quantised kernels, and set the size of the thread pool before anything is loaded."""
     refuse_options(request, TITLE)
     library = _library()
-    # Registers the kernels that int8 programs need for what XNNPACK did not take.
+    # Registers the kernels that int8 programs need for operators that XNNPACK did not take.
     import_library("executorch.kernels.quantized", extra="torch")
     _set_threads(library, request.threads)
 
 
 def load(path: Path, request: RuntimeRequest) -> PteSession:
-    """Load the program and its method, which is when a delegate prepares its blobs."""
+    """Load the program and its method, which is when a delegate prepares its data."""
     library = _library()
     facts = read_pte(path)
     missing = [name for name in facts.backends if not library._is_available(name)]
@@ -117,28 +117,31 @@ class PteSession:
         _LIVE.discard(self)
 
 
-# Sessions that hold a program: with one of them the thread pool must not be touched.
+# Sessions that hold a program. While there is one, the thread pool must not be replaced.
 _LIVE: weakref.WeakSet[PteSession] = weakref.WeakSet()
 
 
 def _library() -> Any:
-    """Import the native bindings; the public module beside them would import the whole exporter."""
+    """Import the native bindings. The public module next to them would import the whole exporter."""
     import_library("torch", extra="torch")
     return import_library("executorch.extension.pybindings._portable_lib", extra="torch")
 
 
 def _set_threads(library: Any, threads: int) -> None:
-    """Size the thread pool; replacing it under a loaded program is a race in ExecuTorch, so that is refused."""
+    """Set the size of the thread pool.
+
+    Replacing the pool under a loaded program is a race in ExecuTorch, so that is refused.
+    """
     if library._threadpool_get_thread_count() == threads:
         return
     if _LIVE:
-        msg = f"ExecuTorch cannot go to {threads} threads while a program is loaded: close that session first"
+        msg = f"ExecuTorch cannot change to {threads} threads while a program is loaded: close that session first"
         raise SessionError(FailureKind.LOAD, msg)
     library._unsafe_reset_threadpool(threads)
 
 
 def _specs(meta: Any) -> tuple[TensorSpec, ...]:
-    """The logical inputs; sizes are upper bounds where the program takes smaller ones."""
+    """The logical inputs. Sizes are upper bounds if the program takes smaller inputs too."""
     infos = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
     return tuple(
         TensorSpec(name=f"input_{index}", dtype=_SCALARS[int(info.dtype())], shape=tuple(info.sizes()))

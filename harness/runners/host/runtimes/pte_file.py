@@ -1,8 +1,8 @@
-"""What a ``.pte`` file says of its backends: the runtime does not tell, and the file is the truth.
+"""What a ``.pte`` file says about its backends. The runtime does not report them, so they are read from the file.
 
-A program is a FlatBuffer, followed by segments; a backend's blob lies inside or in a segment. Only the few fields that
-count instructions are read, by position, as ``program.fbs`` (ExecuTorch) and ``schema.fbs`` (its XNNPACK backend)
-number them. A file that does not read this way gives None for the counts, never an error.
+A program is a FlatBuffer followed by segments; the data of a backend is inside it or in a segment. Only the few fields
+needed to count instructions are read. Their numbers are the positions of the fields in ``program.fbs`` (ExecuTorch) and
+``schema.fbs`` (its XNNPACK backend). A file that does not parse gives None for the counts, never an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.wire import Delegate
 
-# Field numbers in program.fbs.
+# Positions of fields in program.fbs.
 _PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
 _PLAN_CHAINS, _PLAN_DELEGATES = 5, 7
 _CHAIN_INSTRUCTIONS = 2
@@ -35,9 +35,10 @@ _XNN_NODES = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PteFacts:
-    """Backends by name, each once. Nodes are kernel calls of the program plus the nodes inside XNNPACK's blobs.
+    """Backends by name, each once, and how the nodes are divided between them and the kernels.
 
-    ``kernel_calls`` are what no delegate took.
+    Nodes are the kernel calls of the program plus the nodes inside XNNPACK's data. ``kernel_calls`` are the calls that
+    no delegate took.
     """
 
     backends: tuple[str, ...] = ()
@@ -48,12 +49,12 @@ class PteFacts:
 
     @property
     def delegate_used(self) -> str:
-        """The backends by the names of delegates, joined by ``+``; ``cpu`` without any."""
+        """The delegates that the backends belong to, joined by ``+``; ``cpu`` if there are none."""
         return "+".join(_DELEGATES.get(name, name) for name in self.backends) or Delegate.CPU.value
 
 
 def read_pte(path: Path) -> PteFacts:
-    """Return what the file says; all unknown for a file that is not a program. Raises `OSError` alone."""
+    """Return what the file says; everything is unknown if it is not a program. Raises only `OSError`."""
     with path.open("rb") as file:
         if path.stat().st_size < 64:
             return PteFacts()
@@ -78,8 +79,9 @@ def _facts(data: mmap.mmap) -> PteFacts:
     inside = [
         _xnnpack_nodes(_blob(program, d)) if n == _XNNPACK else None for n, d in zip(names, delegates, strict=True)
     ]
-    known = [nodes for nodes in inside if nodes is not None]
-    delegated = sum(known) if len(known) == len(inside) else None
+    # Only XNNPACK's data is understood: with any other backend the nodes cannot be counted.
+    counted = [nodes for nodes in inside if nodes is not None]
+    delegated = sum(counted) if len(counted) == len(inside) else None
     return PteFacts(
         backends=tuple(dict.fromkeys(names)),
         nodes_total=None if delegated is None else delegated + calls.count(_KERNEL_CALL),
@@ -90,14 +92,14 @@ def _facts(data: mmap.mmap) -> PteFacts:
 
 
 def _blob(program: _Table, delegate: _Table) -> bytes:
-    """The bytes that a backend gets at load."""
+    """The data that a backend gets at load."""
     reference = delegate.table(_DELEGATE_DATA)
     data = program.data
     index = reference.u32(_DATA_INDEX)
     if reference.byte(_DATA_LOCATION) != _IN_SEGMENT:
         start, length = program.tables(_PROGRAM_INLINE)[index].vector(0)
         return data[start : start + length]
-    # The extended header follows the FlatBuffer's own: "eh00", its length, the program's size, the segments' base.
+    # The extended header follows FlatBuffers' own: "eh00", its length, the program's size, the offset of the segments.
     base = struct.unpack_from("<Q", data, 24)[0] if data[8:12] == b"eh00" else 0
     segment = program.tables(_PROGRAM_SEGMENTS)[index]
     start = base + segment.u64(0)
@@ -105,7 +107,7 @@ def _blob(program: _Table, delegate: _Table) -> bytes:
 
 
 def _xnnpack_nodes(blob: bytes) -> int | None:
-    """Number of nodes in an XNNPACK blob: a small header that begins with its magic, then a FlatBuffer."""
+    """The number of nodes in XNNPACK's data, which is a small header with the magic XH00 and then a FlatBuffer."""
     if blob[4:8] != b"XH00":
         return None
     start = _u32(blob, 10)
@@ -119,7 +121,7 @@ def _u32(data: bytes | mmap.mmap, at: int) -> int:
 
 
 class _Table:
-    """A FlatBuffer table at a position; fields are found through its vtable (flatbuffers.dev, "Internals")."""
+    """A FlatBuffer table at a position. Fields are found through its vtable (flatbuffers.dev, "Internals")."""
 
     def __init__(self, data: bytes | mmap.mmap, position: int) -> None:
         self.data, self._position = data, position
@@ -147,7 +149,7 @@ class _Table:
     def table(self, number: int) -> _Table:
         at = self._field(number)
         if at is None:
-            msg = f"field {number} is not there"
+            msg = f"field {number} is missing"
             raise IndexError(msg)
         return _Table(self.data, at + _u32(self.data, at))
 
@@ -162,7 +164,7 @@ class _Table:
     def tables(self, number: int) -> list[_Table]:
         start, length = self.vector(number)
         if 4 * length > len(self.data):
-            msg = f"field {number} has {length} elements, more than the file can hold"
+            msg = f"field {number} has {length} elements, more than fit in the file"
             raise IndexError(msg)
         return [_Table(self.data, at + _u32(self.data, at)) for at in range(start, start + 4 * length, 4)]
 

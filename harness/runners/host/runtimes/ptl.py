@@ -1,7 +1,7 @@
-"""The lite interpreter of PyTorch runs ``.ptl``: on the CPU alone, and without its shapes being told.
+"""PyTorch's lite interpreter runs ``.ptl``, on the CPU only. It does not report the shapes of the inputs.
 
-The types of the inputs stand in a file within the archive where phonebench has exported it; without it inputs go in as
-they are.
+The types of the inputs are in a file inside the archive if phonebench exported it. Without that file, inputs are passed
+with the types they have.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from harness.wire.tensors import Array, as_output
 NAME = "torchscript-lite"
 TITLE = "TorchScript"
 _QUANTISED_ENGINE = "qnnpack"
-# Where the exporter leaves the element types of the inputs, a JSON list, below the archive's own first folder.
+# Where the exporter puts the element types of the inputs, a JSON list, below the archive's top folder.
 INPUT_TYPES = "/extra/input_types.json"
 
 
 def import_runtime(request: RuntimeRequest) -> None:
-    """Import PyTorch; set its threads and the engine that int8 files of phones are made for."""
+    """Import PyTorch, and set its threads and the engine that int8 files for phones are made for."""
     refuse_options(request, TITLE)
     torch: Any = import_library("torch", extra="torch")
     torch.set_num_threads(request.threads)
@@ -49,7 +49,7 @@ def load(path: Path, request: RuntimeRequest) -> PtlSession:
     mobile: Any = import_library("torch.jit.mobile", extra="torch")
     try:
         with warnings.catch_warnings():
-            # The format is deprecated, which the user of a .ptl knows.
+            # The format is deprecated, as users of .ptl know.
             warnings.simplefilter("ignore")
             return PtlSession(mobile._load_for_lite_interpreter(str(path)), request, _input_types(path))
     except NATIVE_ERRORS as error:
@@ -104,17 +104,17 @@ class PtlSession:
 
 
 def _input_types(path: Path) -> tuple[str, ...]:
-    """The types that the exporter wrote down, none in a file of another tool. Raises `ValueError` when damaged."""
+    """The types that the exporter wrote; empty for files of other tools. Raises `ValueError` if they are damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            found = next((name for name in archive.namelist() if name.endswith(INPUT_TYPES)), None)
-            return tuple(json.loads(archive.read(found))) if found else ()
+            member = next((name for name in archive.namelist() if name.endswith(INPUT_TYPES)), None)
+            return tuple(json.loads(archive.read(member))) if member else ()
     except zipfile.BadZipFile:
         return ()
 
 
 def _values(tensor: Any) -> Array:
-    """A copy of the values; numpy has neither quantised tensors nor bfloat16."""
+    """A copy of the values. Numpy has neither quantised tensors nor bfloat16, so those become float32."""
     plain = tensor.detach()
     if plain.is_quantized:
         plain = plain.dequantize()
@@ -125,7 +125,7 @@ def _values(tensor: Any) -> Array:
 
 
 def _flat(result: Any) -> list[Any]:
-    """The tensors of a result in order: a tensor, a tuple or list of them, or a mapping in its own order."""
+    """The tensors of a result, in order. A result is a tensor, a tuple or list of results, or a mapping of them."""
     if isinstance(result, dict):
         result = tuple(result.values())
     if isinstance(result, tuple | list):

@@ -1,6 +1,6 @@
-"""The runtimes of the host, one file a format, and two functions for whoever wants to run an artifact once.
+"""The runtimes of the host by format, and two functions to run an artifact once.
 
-The modules import without their runtime; the heavy library comes with `Runtime.import_runtime`.
+The modules can be imported without their libraries, which `Runtime.import_runtime` imports.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ RUNTIMES: dict[Format, Runtime] = {
     Format.PTL: ptl,
 }
 
-# The runtimes that can tell the times of single operators; the released wheels of the others cannot.
+# Runtimes that can time single operators; the released wheels of the others cannot.
 PROFILERS: dict[Format, Profiler] = {Format.ONNX: onnx.profile}
 
 
 def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Session:
-    """Import the runtime of ``format_`` and load the artifact at ``path``; close the session when done.
+    """Import the runtime of ``format_`` and load the artifact at ``path``. Close the session after use.
 
-    Raises `SessionError`: kind ``load``, ``delegate``, ``oom``, or ``input`` for options that the runtime lacks.
+    Raises `SessionError` of kind ``load``, ``delegate``, ``oom``, or ``input`` for options that the runtime does not
+    have.
     """
     runtime = runtime_of(format_)
     runtime.import_runtime(request)
@@ -37,16 +38,16 @@ def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Sessio
 
 
 def runtime_of(format_: Format) -> Runtime:
-    """Return the runtime of ``format_``. Raises `SessionError`, as unsupported, for one that no host runs."""
+    """Return the runtime of ``format_``. Raises `SessionError`, marked unsupported, if the host has none for it."""
     if format_ not in RUNTIMES:
-        has = ", ".join(known.value for known in RUNTIMES)
-        msg = f"this host has no runtime for {format_.value} (it has those of: {has})"
+        formats = ", ".join(format_.value for format_ in RUNTIMES)
+        msg = f"this host has no runtime for {format_.value} (it has those for: {formats})"
         raise SessionError(FailureKind.LOAD, msg, unsupported=True)
     return RUNTIMES[format_]
 
 
 def run_once(session: Session, arrays: Sequence[Array]) -> tuple[Array, ...]:
-    """Return the outputs for one call's inputs, given in the model's order. Raises `SessionError`."""
+    """Return the outputs for the inputs of one call, given in the model's order. Raises `SessionError`."""
     session.set_inputs(arrays)
     session.invoke()
     return session.outputs()

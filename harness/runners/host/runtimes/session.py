@@ -1,6 +1,6 @@
-"""What a runtime looks like to the runner: a model that is loaded, the way to get it, and the one error they raise.
+"""What a runtime provides to the runner: how to load a model, the loaded model, and the one error that both raise.
 
-Import and load are two phases, because the memory of the runtime itself is read between them.
+Import and load are separate phases, because the memory of the runtime itself is read between them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array
 
-# What the native bindings of the runtimes raise; onnxruntime adds classes of its own.
+# What the native bindings of the runtimes raise. ONNX Runtime adds classes of its own.
 NATIVE_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)
 
 ANY_SIZE = -1
@@ -24,7 +24,7 @@ ANY_SIZE = -1
 class SessionError(Exception):
     """A model that cannot be loaded or run.
 
-    ``unsupported`` says that this build of the runtime cannot do what was asked, which is a result and no fault.
+    ``unsupported``: this build of the runtime cannot do what was requested, which is a result rather than a fault.
     """
 
     def __init__(self, kind: FailureKind, message: str, detail: str = "", *, unsupported: bool = False) -> None:
@@ -33,13 +33,13 @@ class SessionError(Exception):
 
 
 class Session(Protocol):
-    """A loaded model. All methods raise `SessionError`; `invoke` is the one thing that is timed."""
+    """A loaded model. All methods raise `SessionError`; only `invoke` is timed."""
 
     def inputs(self) -> tuple[TensorSpec, ...] | None:
-        """Return the logical inputs (a quantised input is float32, an open dimension -1), or None if unknown."""
+        """Return the logical inputs, or None if unknown. A quantised input is float32, an open dimension -1."""
 
     def set_inputs(self, arrays: Sequence[Array]) -> None:
-        """Take one call's inputs, in the model's order; casting and quantising happen here, untimed."""
+        """Take the inputs of one call, in the model's order. Casting and quantising happen here, untimed."""
 
     def invoke(self) -> None:
         """Run the model once on the inputs that were set."""
@@ -48,24 +48,24 @@ class Session(Protocol):
         """Return copies of the outputs of the last call, dequantised to float32."""
 
     def report(self) -> RuntimeReport:
-        """Say what the runtime is and what it really runs on."""
+        """Return what the runtime is and what it actually runs on."""
 
     def close(self) -> None:
         """Release the model."""
 
 
 class Runtime(Protocol):
-    """One runtime; each sibling module is one."""
+    """A runtime. Each sibling module is one."""
 
     def import_runtime(self, request: RuntimeRequest) -> None:
-        """Import the library and set what is set once a process. Raises `SessionError`."""
+        """Import the library and make the settings that hold for the whole process. Raises `SessionError`."""
 
     def load(self, path: Path, request: RuntimeRequest) -> Session:
         """Load the artifact. Raises `SessionError`."""
 
 
 def import_library(module: str, *, extra: str) -> ModuleType:
-    """Import a runtime's library. Raises `SessionError`, as unsupported, with the extra that brings it."""
+    """Import a runtime's library. Raises `SessionError`, marked unsupported, with the extra that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -74,7 +74,7 @@ def import_library(module: str, *, extra: str) -> ModuleType:
 
 
 def library_version(package: str) -> str:
-    """Return the version of an installed package, ``unknown`` for one built without its facts."""
+    """Return the version of an installed package, or ``unknown`` if it was built without metadata."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -82,9 +82,9 @@ def library_version(package: str) -> str:
 
 
 def refuse_options(request: RuntimeRequest, runtime: str) -> None:
-    """Raise `SessionError` when the request has options for a runtime that knows none."""
+    """Raise `SessionError` if the request has options for a runtime that takes none."""
     if request.options:
-        msg = f"{runtime} takes no options here, but the request has {sorted(request.options)}: leave them out"
+        msg = f"{runtime} takes no options here, but the request has {sorted(request.options)}: remove them"
         raise SessionError(FailureKind.INPUT, msg)
 
 
@@ -96,7 +96,7 @@ def no_delegate(runtime: str, request: RuntimeRequest, has: Sequence[str]) -> Se
 
 
 def load_error(path: Path, runtime: str, error: Exception) -> SessionError:
-    """Return the error for an artifact that its runtime does not take."""
+    """Return the error for an artifact that its runtime cannot load."""
     kind = FailureKind.OOM if "bad_alloc" in str(error) else FailureKind.LOAD
     return SessionError(kind, f"{runtime} cannot load {path.name!r}: {_first_line(error)}", str(error))
 
@@ -104,32 +104,32 @@ def load_error(path: Path, runtime: str, error: Exception) -> SessionError:
 def run_error(runtime: str, error: Exception) -> SessionError:
     """Return the error for a call that failed."""
     kind = FailureKind.OOM if "bad_alloc" in str(error) else FailureKind.RUN
-    return SessionError(kind, f"{runtime} failed in a call: {_first_line(error)}", str(error))
+    return SessionError(kind, f"{runtime} failed during a call: {_first_line(error)}", str(error))
 
 
 def check_inputs(specs: Sequence[TensorSpec], arrays: Sequence[Array]) -> None:
-    """Raise `SessionError` of kind ``input`` unless the arrays have the model's count, shapes and sorts."""
+    """Raise `SessionError` of kind ``input`` unless the arrays match the model's inputs in number, shape and kind."""
     if len(specs) != len(arrays):
-        msg = f"the model has {len(specs)} inputs, {len(arrays)} were given: correct [[input]] in model.toml"
+        msg = f"the model has {len(specs)} inputs but got {len(arrays)}: correct [[input]] in model.toml"
         raise SessionError(FailureKind.INPUT, msg)
     for spec, array in zip(specs, arrays, strict=True):
         fits = len(spec.shape) == array.ndim and all(
             want in (ANY_SIZE, got) for want, got in zip(spec.shape, array.shape, strict=True)
         )
-        if not fits or _sort(spec.dtype.value) != _sort(array.dtype.name):
+        if not fits or _kind(spec.dtype.value) != _kind(array.dtype.name):
             msg = (
                 f"input {spec.name!r} of the model is {spec.dtype.value} {list(spec.shape)}, "
-                f"given was {array.dtype.name} {list(array.shape)}: correct [[input]] in model.toml"
+                f"but got {array.dtype.name} {list(array.shape)}: correct [[input]] in model.toml"
             )
             raise SessionError(FailureKind.INPUT, msg)
 
 
-def _sort(dtype: str) -> str:
-    """Within one sort a cast is harmless: floats, integers, truth values."""
+def _kind(dtype: str) -> str:
+    """Casts within one kind are harmless: floats, integers, booleans."""
     return {"float32": "float", "float16": "float", DType.BOOL.value: "bool"}.get(dtype, "int")
 
 
 def _first_line(error: Exception) -> str:
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    # Native code says where first, and at the end what.
+    # Native errors begin with the source location and end with the cause, so both ends are kept.
     return f"{line[:100]} … {line[-200:]}" if len(line) > 300 else line

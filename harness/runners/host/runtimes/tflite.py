@@ -1,7 +1,7 @@
-"""LiteRT runs ``.tflite``; ``cpu`` is the built-in kernels without any delegate, ``xnnpack`` LiteRT's own default.
+"""LiteRT runs ``.tflite``. ``cpu`` is its built-in kernels without any delegate, ``xnnpack`` is LiteRT's default.
 
-Inputs and outputs on the wire are the model's logical values. Where a tensor of the file is quantised, its own scale
-and zero point are applied here, outside the timed call.
+Inputs and outputs on the wire are the model's logical values. If a tensor of the file is quantised, its scale and zero
+point are applied here, outside the timed call.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DELEGATE_NODE = "DELEGATE"
 
 
 def import_runtime(request: RuntimeRequest) -> None:
-    """Import LiteRT; it has nothing to set once a process."""
+    """Import LiteRT, which has no settings for the whole process."""
     refuse_options(request, TITLE)
     import_library("ai_edge_litert.interpreter", extra="tflite")
 
@@ -110,12 +110,12 @@ class TfliteSession:
         self._inputs = []
 
     def _nodes(self) -> list[dict[str, Any]]:
-        # The only call of the Python interpreter that shows what a delegate took; it is not public.
+        # Not public, but the only call of the Python interpreter that shows what a delegate took.
         nodes: list[dict[str, Any]] = self._interpreter._get_ops_details()
         return nodes
 
     def _resize(self, arrays: Sequence[Array]) -> None:
-        """Give open dimensions the size of the inputs; nothing happens when they have it already."""
+        """Set open dimensions to the size of the inputs. Nothing happens if they already have it."""
         changed = False
         for detail, array in zip(self._inputs, arrays, strict=True):
             if tuple(detail["shape"]) != array.shape:
@@ -129,8 +129,8 @@ class TfliteSession:
 def coverage(nodes: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
     """Return (nodes of the graph, nodes that delegates run, partitions).
 
-    The list has all nodes of the file, and after them one node a partition. What a partition replaced is what lies
-    between its inputs and its outputs: walk back from the outputs and stop at the inputs.
+    The list has all nodes of the file, followed by one node per partition. A partition replaced the nodes between its
+    inputs and its outputs; they are found by walking back from the outputs to the inputs.
     """
     own = [node for node in nodes if node["op_name"] != _DELEGATE_NODE]
     producer = {int(tensor): at for at, node in enumerate(own) for tensor in node["outputs"]}
@@ -160,7 +160,7 @@ def quantise(array: Array, detail: dict[str, Any]) -> Array:
 
 
 def dequantise(array: Array, detail: dict[str, Any]) -> Array:
-    """Return the real values of an output tensor as float32; a tensor without a scale stays as it is."""
+    """Return the real values of an output tensor as float32. A tensor without a scale is returned unchanged."""
     scales, zero_points = _parameters(detail)
     if array.dtype.kind not in "iu" or scales.size == 0:
         return as_output(array)
@@ -168,7 +168,7 @@ def dequantise(array: Array, detail: dict[str, Any]) -> Array:
 
 
 def _parameters(detail: dict[str, Any]) -> tuple[Array, Array]:
-    """Scales and zero points as float32, shaped to multiply with the tensor (one each, or one a channel)."""
+    """Scales and zero points as float32, one each or one per channel, shaped to multiply with the tensor."""
     parameters = detail["quantization_parameters"]
     scales = np.asarray(parameters["scales"], dtype=np.float32)
     zero_points = np.asarray(parameters["zero_points"], dtype=np.float32)
@@ -192,7 +192,7 @@ def _open_shape(detail: dict[str, Any]) -> Sequence[int]:
 
 
 def _signature_names(interpreter: Any) -> list[str]:
-    """Input names of the file's only signature, in the order of the graph's inputs; empty when there is none."""
+    """Input names of the file's signature, in the order of the graph's inputs; empty unless there is exactly one."""
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         return []
