@@ -36,11 +36,12 @@ class UsageError(PhonebenchError):
 class UnknownNameError(UsageError):
     """A name outside a closed set.
 
-    Attributes: ``kind`` (what sort of name, such as ``"format"``), ``name`` (what was given), ``allowed``.
+    Attributes: ``name`` (the unknown name), ``kind`` (what it should name, such as ``"format"``), ``allowed``, and
+    ``where`` it was found (empty for the command line).
     """
 
     def __init__(self, name: str, *, kind: str, allowed: Iterable[str], where: str = "") -> None:
-        self.kind, self.name, self.allowed = kind, name, tuple(allowed)
+        self.kind, self.name, self.allowed, self.where = kind, name, tuple(allowed), where
         place = f" in {where}" if where else ""
         super().__init__(f"unknown {kind} {name!r}{place}; {suggestion(name, self.allowed)}")
 

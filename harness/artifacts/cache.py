@@ -80,7 +80,7 @@ class Cache:
     @contextmanager
     def making(self, kind: str, key: str) -> Iterator[Path]:
         """Yield a private folder; when the block ends well it becomes the entry of ``key`` by one rename."""
-        with storage_errors(self.root):
+        with storage_errors(self.root, runs_other_code=True):
             staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-", dir=self.root / "staging"))
             try:
                 yield staging

@@ -1,7 +1,7 @@
 """The command line: the only place that prints or exits.
 
-A command parses, calls one function and renders. Everything heavy is imported inside the command that needs it, so
-that ``phonebench --help`` stays as quick as click itself.
+A command parses its options, calls one function and renders the result. It imports what it needs inside its function,
+which keeps ``phonebench --help`` nearly as fast as click itself.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.cli.runner import runner
 from harness.cli.search import search, sensitivity
-from harness.errors import InterruptedRunError, PhonebenchError, suggestion
+from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, suggestion
 
-# Set to see the traceback of a bug.
+# When this environment variable is set, a bug shows its traceback.
 DEBUG = "PHONEBENCH_DEBUG"
 
 
-class Group(click.Group):
-    """A group that answers an unknown command with the nearest one."""
+class CommandGroup(click.Group):
+    """A group that suggests the nearest command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one was probably meant."""
+        """Find the command, or name the one that was probably meant."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             msg = f"unknown command {args[0]!r}; {suggestion(args[0], self.list_commands(ctx))}"
             raise click.UsageError(msg)
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="phonebench")
 def cli() -> None:
-    """Build optimised mobile variants of a model, measure each on the device, and say which one to ship."""
+    """Build optimised variants of a model for mobile, measure them on the device, and say which one to ship."""
 
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -72,10 +72,14 @@ for command in COMMANDS:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with the exit code of the command."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cli.main(args=args, prog_name="phonebench", standalone_mode=False)
+    except UnknownNameError as error:
+        from harness.cli.swapped import explain
+
+        _fail(explain(error), error.exit_code)
     except PhonebenchError as error:
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
@@ -83,10 +87,10 @@ def main(args: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped", InterruptedRunError.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not try to flush what is left.
+        # The reader, such as ``head``, has closed the pipe. Without this the interpreter would fail to flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001  the last place where a bug can be told from the user's mistake
+    except Exception as error:  # noqa: BLE001  the last place to catch a bug
         if os.environ.get(DEBUG):
             raise
         _fail(f"a bug in phonebench: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)

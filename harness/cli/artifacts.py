@@ -1,4 +1,4 @@
-"""What ``phonebench build`` shows of its outcome."""
+"""What ``phonebench build`` prints about its outcome."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.errors import BuildError
 from harness.records import units
 
+COLUMNS = ("model", "variant", "format", "backend", "state", "size", "SQNR", "file or reason")
+
 
 def build_rows(outcome: BuildOutcome) -> list[tuple[str, ...]]:
-    """Return one row of text an artifact; a model that could not be loaded has a row of its own."""
+    """Return a row of `COLUMNS` per artifact, and one per model that could not be loaded."""
     rows = [_row(artifact) for artifact in outcome.artifacts.values()]
     return rows + [(name, "", "", "", "failed", "", "", reason) for name, reason in outcome.model_failures.items()]
 
 
 def builds_json(outcome: BuildOutcome) -> dict[str, Any]:
-    """Return the manifests with the paths of their files, as plain values."""
+    """Return the manifests with the paths of their files as plain values for JSON."""
     artifacts = [
         msgspec.to_builtins(artifact.manifest) | {"path": str(artifact.path) if artifact.path else None}
         for artifact in outcome.artifacts.values()
@@ -28,14 +30,14 @@ def builds_json(outcome: BuildOutcome) -> dict[str, Any]:
 
 
 def build_exit_code(outcome: BuildOutcome) -> int:
-    """Return 0, or the exit code of a failed build when an artifact is broken, has failed, or none was made."""
+    """Return the exit code of a failed build if an artifact failed or is broken or if none was built, else 0."""
     states = [artifact.manifest.state for artifact in outcome.artifacts.values()]
     bad = outcome.model_failures or any(s in (ArtifactState.BROKEN, ArtifactState.FAILED) for s in states)
     return BuildError.exit_code if bad or not set(RUNNABLE) & set(states) else 0
 
 
 def _detail(artifact: Artifact) -> str:
-    """Where the file is, and what is known of one that was not run; or why there is none."""
+    """Where the file is, and why it was not verified if so; or why there is no file."""
     manifest = artifact.manifest
     if manifest.reason or artifact.path is None:
         return manifest.reason or ""

@@ -1,4 +1,4 @@
-"""``phonebench cache``: what it holds, and emptying it."""
+"""``phonebench cache``: shows or empties the artifact cache."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json
-from harness.cli.options import CACHE_HELP, cache_folder, json_option
+from harness.cli.options import cache_folder, cache_option, json_option
 
 
 @click.command()
-@click.option("--clear", is_flag=True, help="Remove every artifact; the next run builds them again.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE", help=CACHE_HELP)
+@click.option("--clear", is_flag=True, help="Remove all artifacts; the next run rebuilds them.")
+@cache_option
 @json_option
 def cache(clear: bool, cache_dir: Path | None, as_json: bool) -> None:
-    """Show what the cache of artifacts holds, or empty it."""
+    """Show how much the artifact cache holds, or empty it."""
     from harness.artifacts.cache import Cache
     from harness.records import units
 

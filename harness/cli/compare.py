@@ -1,4 +1,4 @@
-"""``phonebench compare``: two stored runs, without torch and without a phone."""
+"""``phonebench compare``: two stored runs, cell by cell; needs neither torch nor a phone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ margin_option = click.option(
     metavar="PERCENT",
     default=3.0,
     show_default=True,
-    help="The change of latency that matters.",
+    help="The smallest change of latency that matters.",
 )
 
 
@@ -36,7 +36,7 @@ margin_option = click.option(
     metavar="POINTS",
     default=1.0,
     show_default=True,
-    help="The loss of accuracy that matters, in percentage points.",
+    help="The smallest loss of accuracy that matters, in percentage points.",
 )
 @undecided_option
 @results_option
@@ -51,9 +51,9 @@ def compare(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Say of each cell whether RUN_B regressed, improved, or is equivalent to RUN_A, where that can be said.
+    """Report for each cell whether RUN_B regressed, improved or is equivalent to RUN_A, or that it is undecided.
 
-    A run is an id, a unique prefix of one, a path, or latest. Exit code 10: something regressed.
+    A run is an id, a unique prefix of an id, a path, or latest. Exit code 10: a cell regressed.
     """
     from harness.cli.exit_codes import verdict_code
     from harness.compare.runs import compare_runs
@@ -69,6 +69,7 @@ def compare(
         print_table(COLUMNS, comparison_rows(comparison))
         click.echo(f"\n{comparison.run_b} against {comparison.run_a}: {comparison.verdict.value}")
         click.echo(
-            "Two runs are two sessions: what differs between sessions is in the change. To be sure: phonebench ab"
+            "The two runs are separate sessions, so the change includes what differs between sessions. "
+            "To rule that out, use: phonebench ab"
         )
     return verdict_code(comparison.verdict, fail_on_undecided=fail_on_undecided)

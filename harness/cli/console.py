@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,17 @@ if TYPE_CHECKING:
     from harness.store.records import RunRecord
 
 
+# Wider than any line, for output that nobody reads at a given width: a pipe or a file.
+_UNLIMITED = 10_000
+# The narrowest last column that wraps beside the others; with less room there would be a word or two on each line.
+_LEAST_WRAPPED = 24
+
+
 def stdout_console() -> Console:
-    """Return the console of standard output; without a terminal it is wide enough to cut nothing off."""
+    """Return the console of standard output; without a terminal it never wraps or leaves out a column."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
 def print_json(value: Any) -> None:
@@ -50,16 +58,51 @@ def _terminal_width() -> int:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table."""
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table as wide as the terminal; where there is none, every row is one line."""
+    width = _terminal_width() if sys.stdout.isatty() else None
+    for number, line in enumerate(table_lines(titles, rows, width=width)):
+        click.echo(click.style(line, bold=True) if number == 0 else line)
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    stdout_console().print(table)
+
+def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None) -> list[str]:
+    """Return the lines of a table that fits ``width`` cells, None for any width.
+
+    The last column wraps between words; where it has no room it gets lines of its own below its row.
+    """
+    table = [[" ".join(cell.split()) for cell in row] for row in (titles, *rows)]
+    widths = [max(map(_cell_width, column)) for column in zip(*table, strict=True)]
+    indent = sum(widths[:-1]) + len(widths) - 1
+    lines: list[str] = []
+    for row in table:
+        start = " ".join(cell + " " * (size - _cell_width(cell)) for cell, size in zip(row, widths[:-1], strict=False))
+        start = f"{start} " if start else ""
+        if width is None or indent + _cell_width(row[-1]) <= width:
+            lines.append(f"{start}{row[-1]}".rstrip())
+        elif width - indent >= _LEAST_WRAPPED:
+            lines += _wrap(start + row[-1], width, indent=indent)
+        else:
+            lines += [*_wrap(start.rstrip(), width, indent=4), *_wrap(" " * 4 + row[-1], width, indent=4)]
+    return lines
+
+
+def _wrap(text: str, width: int, *, indent: int) -> list[str]:
+    """The lines of ``text``, all but the first indented; words stay whole, so that a path can be copied."""
+    return textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )
+
+
+def _cell_width(text: str) -> int:
+    """The columns that ``text`` takes on a terminal: East Asian characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
 
 
 def make_progress() -> Progress:

@@ -1,4 +1,4 @@
-"""What a stored run means to a script: who is to blame, in one number."""
+"""The exit code of a stored run: it tells a script which stage failed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ UNDECIDED = 15
 
 
 def exit_code(run: RunRecord) -> int:
-    """Return 5 when a cell failed on its device, 4 when an artifact was not made or is broken, else 0.
+    """Return 5 if a cell failed on its device, 4 if an artifact was not built or is broken, else 0.
 
-    Holes that have a reason are results, not failures; but a run in which nothing could be measured is none.
+    A hole with a reason is a result, not a failure. But a run in which no cell could be measured returns 4.
     """
     if any(_failed_on_device(m) for m in run.measurements):
         return RunError.exit_code
@@ -28,7 +28,7 @@ def _failed_on_device(measurement: Measurement) -> bool:
 
 
 def verdict_code(verdict: Verdict, *, fail_on_undecided: bool) -> int:
-    """Return 10 for a regression, 15 for an undecided comparison where that was asked for, else 0."""
+    """Return 10 for a regression, 15 for an undecided comparison if ``fail_on_undecided``, else 0."""
     if verdict is Verdict.REGRESSED:
         return REGRESSION
     return UNDECIDED if verdict is Verdict.UNDECIDED and fail_on_undecided else 0

@@ -1,4 +1,4 @@
-"""How the options of ``phonebench search`` become a goal."""
+"""Turns the options of ``phonebench search`` into a goal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.spec.goal import (
 
 
 def make_goal(*, max_drop: str | None, minimise: str | None, budget: int | None, seconds: float | None) -> Goal:
-    """Return the goal that options ask for, None standing for a default. Raises `UsageError`."""
+    """Return the goal of the options; None stands for the default. Raises `UsageError`."""
     return Goal(
         max_drop=read_drop(DEFAULT_MAX_DROP if max_drop is None else max_drop),
         minimise=read_minimise(Minimise.LATENCY if minimise is None else minimise),
@@ -27,7 +27,7 @@ def make_goal(*, max_drop: str | None, minimise: str | None, budget: int | None,
 
 
 def changed_goal(budget: int | None, seconds: float | None) -> Callable[[Goal], Goal]:
-    """Return what gives a stored goal another budget; None leaves a value as it is."""
+    """Return a function that gives a stored goal another budget; None keeps the stored value."""
 
     def change(goal: Goal) -> Goal:
         return replace(

@@ -1,4 +1,4 @@
-"""``phonebench history``: the nights of a series, and the database that holds them."""
+"""``phonebench history``: shows the nights of a series, and fills and exports the database that holds them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ import click
 
 from harness.cli.console import print_json, print_table
 from harness.cli.options import history_option, history_place, json_option, results_option
+from harness.cli.paths import PATH
 
 
 class SeriesGroup(click.Group):
-    """A group whose first word may be a series instead of a command: ``history NAME`` is ``history show NAME``."""
+    """A group whose first word may be a series instead of a command: ``history NAME`` means ``history show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; what is none is a series to show."""
+        """Find the command; any other word is a series to show."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             return super().resolve_command(ctx, ["show", *args])
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=SeriesGroup, short_help="Draw a series over nights; keep the nights.")
+@click.group(cls=SeriesGroup, short_help="Show and draw a series over nights; store nights.")
 def history() -> None:
-    """Draw a SERIES over nights: phonebench history SERIES. The commands below keep the nights."""
+    """Show and draw a SERIES over nights: phonebench history SERIES. The other commands list, store and export."""
 
 
 @history.command()
 @click.argument("series")
-@click.option("--chart", type=click.Path(path_type=Path), help="Where to draw: an .svg or a .png.  [default: results]")
-@click.option("--nights", type=click.IntRange(min=1), default=30, show_default=True, help="Rows in the table.")
+@click.option(
+    "--chart",
+    type=PATH,
+    metavar="FILE",
+    help="Where to draw: an .svg or a .png.  [default: history/SERIES.svg in --results]",
+)
+@click.option("--nights", type=click.IntRange(min=1), default=30, show_default=True, help="Most rows in the table.")
 @history_option
 @results_option
 @json_option
 def show(series: str, chart: Path | None, nights: int, history: str | None, results: Path, as_json: bool) -> None:
-    """Show the nights of SERIES: a table, and a chart with intervals, levels, changes and swaps."""
+    """Show the newest nights of SERIES in a table, and draw all of them with intervals, levels, changes and swaps."""
     from harness.history.database import open_history
     from harness.history.queries import decisions_of, find_series, nights_of
     from harness.history.story import tell
@@ -59,7 +65,7 @@ def show(series: str, chart: Path | None, nights: int, history: str | None, resu
 @results_option
 @json_option
 def list_(history: str | None, results: Path, as_json: bool) -> None:
-    """List the series."""
+    """List the series in the history."""
     import msgspec
 
     from harness.history.database import open_history
@@ -74,15 +80,21 @@ def list_(history: str | None, results: Path, as_json: bool) -> None:
 
 
 @history.command()
-@click.option("--window", type=click.IntRange(min=1), default=7, show_default=True, help="How many nights before.")
-@click.option("--most", type=click.IntRange(min=1), default=40, show_default=True, help="Rows in the table.")
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    default=7,
+    show_default=True,
+    help="How many earlier nights to compare with.",
+)
+@click.option("--most", type=click.IntRange(min=1), default=40, show_default=True, help="Most rows in the table.")
 @history_option
 @results_option
 @json_option
 def latest(window: int, most: int, history: str | None, results: Path, as_json: bool) -> None:
-    """Show the newest night of every series beside the nights before, the largest differences first.
+    """Show the newest night of every series beside the nights before it, the largest differences first.
 
-    This is an overview and no verdict: a difference between two nights is noise as often as not.
+    This is an overview, not a verdict: a difference between two nights is often noise.
     """
     from harness.history.database import open_history
     from harness.history.queries import latest as newest_night
@@ -103,7 +115,7 @@ def latest(window: int, most: int, history: str | None, results: Path, as_json: 
 @results_option
 @json_option
 def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
-    """Enter a stored RUN into the history; what has entered before stays as it is."""
+    """Enter a stored RUN into the history; values that are there already stay as they are."""
     from harness.history.database import open_history
     from harness.history.ingest import ingest as enter
     from harness.store.reader import load_run
@@ -118,12 +130,12 @@ def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
 
 
 @history.command()
-@click.option("--parquet", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--parquet", type=PATH, metavar="FILE", required=True, help="The file to write.")
 @history_option
 @results_option
 @json_option
 def export(parquet: Path, history: str | None, results: Path, as_json: bool) -> None:
-    """Write everything that has entered as one Parquet file, in the order of series and time."""
+    """Write the whole history as one Parquet file, ordered by series and time."""
     from harness.history.database import open_history
     from harness.history.export import export_parquet
 

@@ -1,4 +1,4 @@
-"""``phonebench models``, ``formats``, ``devices`` and ``doctor``: what there is, what is missing, and the next step."""
+"""``phonebench models``, ``formats``, ``devices`` and ``doctor``: what is there, what is missing, and the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.options import CACHE_HELP, cache_folder, json_option
+from harness.cli.options import cache_folder, cache_option, json_option
 
 if TYPE_CHECKING:
     from harness.records.device import DeviceInfo
@@ -32,7 +32,7 @@ def models(as_json: bool) -> None:
             card.name,
             card.task.value,
             ", ".join(f"{t.name} {t.dtype.value} {'x'.join(map(str, t.shape))}" for t in card.inputs),
-            "labelled test data" if card.data and card.data.source else "none of its own: --data",
+            "labelled test data" if card.data and card.data.source else "none included: add --data",
             card.license,
         )
         for card in cards
@@ -41,33 +41,34 @@ def models(as_json: bool) -> None:
 
 
 @click.command(short_help="Show what can be built and run here.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), envvar="PHONEBENCH_CACHE", help=CACHE_HELP)
+@cache_option
 @json_option
 def formats(cache_dir: Path | None, as_json: bool) -> None:
-    """Show what can be built and run here, tried out on a tiny network, with the reason for each hole.
+    """Show what can be built and run on this computer, and the reason for what cannot.
 
-    The first call takes a minute; its answer is kept until a package changes.
+    Tries every exporter and delegate on a tiny network. The first call takes one to three minutes; the result is kept
+    until a package changes.
     """
     import msgspec
 
     from harness.artifacts.cache import Cache
     from harness.workflows.capability import probe
 
-    found = probe(Cache(cache_folder(cache_dir)), make_progress())
+    table = probe(Cache(cache_folder(cache_dir)), make_progress(), say=lambda text: click.echo(text, err=True))
     if as_json:
-        print_json(msgspec.to_builtins(found))
+        print_json(msgspec.to_builtins(table))
         return
-    rows = [(c.format.value, c.backend or "", c.variant, c.state.value, c.detail) for c in found.variants]
+    rows = [(c.format.value, c.backend or "", c.variant, c.state.value, c.detail) for c in table.variants]
     print_table(("format", "backend", "variant", "build", ""), rows)
     click.echo()
-    runs = [(c.format.value, c.delegate.value, c.device, c.state.value, c.detail) for c in found.delegates]
+    runs = [(c.format.value, c.delegate.value, c.device, c.state.value, c.detail) for c in table.delegates]
     print_table(("format", "delegate", "device", "run", ""), runs)
 
 
 @click.command()
 @json_option
 def devices(as_json: bool) -> None:
-    """List the devices that are there now, and what to do about those that cannot be used."""
+    """List the devices that are connected now, and what to do about those that cannot be used."""
     import msgspec
 
     from harness.devices.registry import list_devices
@@ -94,8 +95,8 @@ _PHONE_COLUMNS = ("phone", "model", "processor", "system", "ABI", "battery", "°
 
 
 def _phone_row(info: DeviceInfo) -> tuple[str, ...]:
-    told = info.details
-    percent = told.get("battery_percent", "")
+    details = info.details
+    percent = details.get("battery_percent", "")
     return (
         info.key,
         info.model,
@@ -103,31 +104,31 @@ def _phone_row(info: DeviceInfo) -> tuple[str, ...]:
         info.os,
         info.abi,
         f"{percent} %" if percent else "",
-        told.get("temperature_c", ""),
-        told.get("state", ""),
-        told.get("action", ""),
+        details.get("temperature_c", ""),
+        details.get("state", ""),
+        details.get("action", ""),
     )
 
 
-@click.command(short_help="Say what is missing and how to add it.")
+@click.command(short_help="Report what is missing and how to install it.")
 @click.option("-d", "--device", metavar="KEY", help="Check this device, such as android, step by step instead.")
 @json_option
 def doctor(device: str | None, as_json: bool) -> int:
-    """Say what is installed, what is missing, and the one command that adds it; or check a device."""
+    """Report which optional packages are installed and the one command that installs the rest; or check a device."""
     import msgspec
 
     from harness.workflows.doctor import examine
 
     if device is not None:
         return _check_device(device, as_json=as_json)
-    found = examine()
+    examination = examine()
     if as_json:
-        print_json(msgspec.to_builtins(found))
+        print_json(msgspec.to_builtins(examination))
         return 0
-    rows = [(c.extra, c.name, c.version or "missing", c.purpose) for c in found.packages]
+    rows = [(p.extra, p.name, p.version or "missing", p.purpose) for p in examination.packages]
     print_table(("extra", "package", "version", "for"), rows)
-    click.echo(f"\nPython {found.python}, {found.system}, {found.cores} cores")
-    click.echo(found.advice)
+    click.echo(f"\nPython {examination.python}, {examination.system}, {examination.cores} cores")
+    click.echo(examination.advice)
     return 0
 
 

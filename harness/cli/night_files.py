@@ -1,4 +1,4 @@
-"""What a night is to the job that asked for it: an exit code, and copies of its files where services look."""
+"""What a nightly job needs from a night: its exit code, and copies of its files where CI services look for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.workflows.nightly.record import NightRecord, State
 
 
 def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:
-    """Return 10 for a confirmed regression, else 20 for missing cells, else 15 where that was asked for, else 0."""
+    """Return 10 for a confirmed regression, else 20 for missing cells, else 15 if asked for, else 0."""
     states = {night.state for night in record.series or ()}
     if State.REGRESSION in states:
         return REGRESSION
@@ -22,9 +22,9 @@ def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:
 
 
 def copy_files(record: NightRecord, *, junit_path: Path | None, summary_path: Path | None) -> None:
-    """Write the files of a night where they were asked for; a summary is appended to, as services expect it.
+    """Copy the files of a night to the given paths. Raises `StoreError`.
 
-    Raises `StoreError`.
+    The summary is appended: CI services collect the summaries of all steps in one file.
     """
     if junit_path is not None:
         with storage_errors(junit_path.parent):

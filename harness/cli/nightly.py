@@ -1,4 +1,4 @@
-"""``phonebench nightly``: run, enter, screen, confirm, and say what is so in an exit code."""
+"""``phonebench nightly``: run, store, screen, confirm, and report the result as an exit code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import history_option, history_place, json_option, places, places_options
+from harness.cli.paths import PATH
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
@@ -18,17 +19,27 @@ if TYPE_CHECKING:
 ARL0S = ("500", "1000", "2000", "5000")
 
 
-@click.command(short_help="Run a night, and fail only for confirmed changes.")
-@click.argument("spec", required=False, type=click.Path(path_type=Path))
-@click.option("--resume", is_flag=False, flag_value="latest", metavar="[=NIGHT]", help="Go on with a stopped night.")
+@click.command(short_help="Run a night, and fail only for confirmed regressions.")
+@click.argument("spec", required=False, type=PATH)
+@click.option("--resume", is_flag=False, flag_value="latest", metavar="[=NIGHT]", help="Continue a stopped night.")
 @click.option(
-    "--arl0", type=click.Choice(ARL0S), default="1000", show_default=True, help="Nights to a false suspicion."
+    "--arl0",
+    type=click.Choice(ARL0S),
+    default="1000",
+    show_default=True,
+    help="Nights until one false suspicion is expected.",
 )
-@click.option("--pairs", type=click.IntRange(2, 500), default=10, show_default=True, help="Pairs of a confirmation.")
-@click.option("--most-pairs", type=click.IntRange(2, 500), default=20, show_default=True, help="Pairs when undecided.")
-@click.option("--junit", type=click.Path(path_type=Path), help="Write the JUnit XML here too.")
-@click.option("--summary", type=click.Path(path_type=Path), help="Write the Markdown here too; it is appended.")
-@click.option("--fail-on-undecided", is_flag=True, help="Exit with 15 when a suspicion stays undecided.")
+@click.option("--pairs", type=click.IntRange(2, 500), default=10, show_default=True, help="Pairs per confirmation.")
+@click.option(
+    "--most-pairs",
+    type=click.IntRange(2, 500),
+    default=20,
+    show_default=True,
+    help="Pairs per confirmation while it is undecided.",
+)
+@click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
+@click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
+@click.option("--fail-on-undecided", is_flag=True, help="Exit with 15 if a suspicion stays undecided.")
 @history_option
 @places_options
 @json_option
@@ -40,39 +51,43 @@ def nightly(
     fail_on_undecided: bool,
     as_json: bool,
     results: Path,
-    **given: object,
+    **options: object,
 ) -> int:
-    """Run a night of SPEC, a TOML file with the options of run; the profile is standard unless it says another.
+    """Run a night of SPEC, a TOML file with the options of run; its profile is standard unless it sets another.
 
-    Every series is screened against its history; what is suspected is confirmed side by side with the last good
-    artifact on the same device. Only a confirmed regression fails the job.
+    Every series is screened against its history. A suspected change is confirmed in interleaved pairs with the last
+    good artifact on the same device. Only a confirmed regression fails the job. A night takes as long as its run in the
+    standard profile, one to three minutes per cell, and some minutes per confirmation.
     """
     from harness.cli.night_files import copy_files, night_code
+    from harness.workflows.durations import night_estimate
     from harness.workflows.nightly.night import nightly as run_night
     from harness.workflows.nightly.night import resume_night
 
-    tools = _tools(results, given)
+    tools = _tools(results, options)
     if resume is not None:
         if spec is not None:
-            msg = f"--resume goes on with a night as it was asked for; write --resume={spec}"
+            msg = "--resume continues a stored night, which has its own spec: leave out SPEC"
             raise click.UsageError(msg)
         record = resume_night(resume, tools)
     elif spec is None:
-        msg = "say which SPEC, a TOML file; or --resume to go on with a stopped night"
+        msg = "name a SPEC, a TOML file; or continue a stopped night with --resume"
         raise click.UsageError(msg)
     else:
-        record = run_night(_spec(spec), tools, arl0=int(str(given["arl0"])))
+        night_spec = _spec(spec)
+        click.echo(night_estimate(night_spec), err=True)
+        record = run_night(night_spec, tools, arl0=int(str(options["arl0"])))
     copy_files(record, junit_path=junit, summary_path=summary)
     _show(record, results, as_json=as_json)
     return night_code(record, fail_on_undecided=fail_on_undecided)
 
 
-def _tools(results: Path, given: dict[str, object]) -> NightTools:
+def _tools(results: Path, options: dict[str, object]) -> NightTools:
     from harness.workflows.ab.session import PairPlan
     from harness.workflows.nightly.night import NightTools
 
-    cache_dir, history = given["cache_dir"], given["history"]
-    pairs, most = int(str(given["pairs"])), int(str(given["most_pairs"]))
+    cache_dir, history = options["cache_dir"], options["history"]
+    pairs, most = int(str(options["pairs"])), int(str(options["most_pairs"]))
     return NightTools(
         places=places(results, cache_dir if isinstance(cache_dir, Path) else None),
         history=history_place(None if history is None else str(history), results),

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.paths import HISTORY, PATH
+
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
     from harness.workflows.bench import Places
+
+DEFAULT_RESULTS = Path("results")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Listed(click.ParamType[list[str]]):
-    """A list of names: separated by commas, in one option or in several."""
+    """A list of names, separated by commas; the option may be repeated too."""
 
     name = "LIST"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:  # noqa: ARG002
-        """Split at commas; empty items fall away."""
+        """Split at commas and drop empty items."""
         if isinstance(value, list):
             return value
         return [item.strip() for item in str(value).split(",") if item.strip()]
@@ -68,23 +72,31 @@ def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa:
 
 
 devices_option = listed("-d", "--device", help="Where to run: {keys}.  [default: host]")
+delegates_option = listed(
+    "--delegate",
+    help="What the runtime runs on: cpu, xnnpack, gpu, nnapi, coreml.  [default: the usual one of each format]",
+)
+launches_option = click.option("--launches", type=int, help="Launches per cell; overrides the profile.")
+timeout_option = click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one launch.")
 
 
 model_options = together(
-    click.option("--data", help="Data for a model without a card: an image folder or an .npz."),
-    listed("--input", help="Inputs of a model that does not tell them, as NAME:DTYPE:1x3x224x224."),
-    click.option("--random-weights", is_flag=True, default=None, help="Leave weights untrained: speed, no accuracy."),
-    click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+    click.option("--data", help="Data for a model without a card: an image folder or an .npz file."),
+    listed("--input", help="Inputs of a model that does not declare them, as NAME:DTYPE:1x3x224x224."),
+    click.option(
+        "--random-weights", is_flag=True, default=None, help="Leave the weights random: real speed, no accuracy."
+    ),
+    click.option("--seed", type=int, help="Seed for everything random.  [default: 0]"),
 )
 
 measuring_options = together(
     devices_option,
     listed("-f", "--format", help="File formats: {formats}.  [default: {searched_formats}]"),
-    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
-    listed("-t", "--threads", help="The number of threads.  [default: 1]"),
+    delegates_option,
+    listed("-t", "--threads", help="Number of threads.  [default: 1]"),
     click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
-    click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
+    launches_option,
+    timeout_option,
 )
 
 spec_options = together(
@@ -94,32 +106,42 @@ spec_options = together(
     listed(
         "-v",
         "--variant",
-        help="Steps and a precision: prune50+int8.  [default: fp32, fp16, int8, int8-dynamic]",
+        help="Graph steps and a precision, such as prune50+int8.  [default: fp32, fp16, int8, int8-dynamic]",
     ),
-    listed("--delegate", help="What to run on: cpu, xnnpack, gpu, nnapi, coreml.  [default: each format's usual one]"),
+    delegates_option,
     listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
     click.option(
         "-p",
         "--profile",
         help="quick (indicative), standard (several launches), mlperf, sustained (half an hour).  [default: quick]",
     ),
-    click.option("--launches", type=int, help="Exactly so many launches a cell, whatever the profile says."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="The longest that one launch may take."),
-    click.option("--clocks", help="Clocks of a phone: default, or fixed to what it can hold.  [default: default]"),
+    launches_option,
+    timeout_option,
+    click.option("--clocks", help="Clocks of a phone: default, or fixed to what it can sustain.  [default: default]"),
     click.option("--cores", help="Cores of a phone that the model may use: any, big, little.  [default: any]"),
-    click.option("--runner", help="What runs on a phone: app, or shell with a runtime's own program.  [default: app]"),
+    click.option(
+        "--runner", help="What runs the model on a phone: app, or shell with the runtime's own program.  [default: app]"
+    ),
     listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
-    click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Read these options from a TOML file."),
-    click.option("--parts", is_flag=True, default=None, help="Run each part of a model of several by itself as well."),
+    click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
+    click.option("--parts", is_flag=True, default=None, help="Also run each part of a multi-part model by itself."),
     model_options,
 )
 
-CACHE_HELP = "Where artifacts are kept.  [default: the user's cache folder]"
+cache_option = click.option(
+    "--cache-dir",
+    type=PATH,
+    metavar="DIR",
+    envvar="PHONEBENCH_CACHE",
+    show_envvar=True,
+    help="Where artifacts are kept.  [default: the user's cache folder]",
+)
 
 results_option = click.option(
     "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
+    type=PATH,
+    metavar="DIR",
+    default=DEFAULT_RESULTS,
     show_default=True,
     envvar="PHONEBENCH_RESULTS",
     show_envvar=True,
@@ -128,57 +150,52 @@ results_option = click.option(
 
 history_option = click.option(
     "--history",
+    type=HISTORY,
     metavar="FILE|URL",
     envvar="PHONEBENCH_HISTORY",
     show_envvar=True,
-    help="The history: a file, or postgresql://USER@HOST/DATABASE.  [default: history.sqlite in the results]",
+    help="The history: a file, or postgresql://USER@HOST/DATABASE.  [default: history.sqlite in --results]",
 )
 
-places_options = together(
-    results_option,
-    click.option(
-        "--cache-dir",
-        type=click.Path(path_type=Path),
-        envvar="PHONEBENCH_CACHE",
-        show_envvar=True,
-        help=CACHE_HELP,
-    ),
-)
+places_options = together(results_option, cache_option)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
-def cache_folder(given: Path | None) -> Path:
-    """Return the cache folder: the one given, else the system's place for a user's caches."""
-    if given is not None:
-        return given
+def cache_folder(cache_dir: Path | None) -> Path:
+    """Return the cache folder: ``cache_dir``, or if None the system's place for a user's caches."""
+    if cache_dir is not None:
+        return cache_dir
     from platformdirs import user_cache_path
 
     return user_cache_path("phonebench")
 
 
-def history_place(given: str | None, results: Path) -> str:
-    """Return where the history is: the file or URL given, else a file in the results."""
-    return given or str(results / "history.sqlite")
+def history_place(history: str | None, results: Path) -> str:
+    """Return where the history is: the file or URL ``history``, or if None a file in ``results``."""
+    return history or str(results / "history.sqlite")
 
 
 def places(results: Path, cache_dir: Path | None) -> Places:
-    """Return where a run keeps things."""
+    """Return where a run keeps its files, and the options that find them again."""
     from harness.workflows.bench import Places
 
-    return Places(results=results, cache=cache_folder(cache_dir))
+    cache = cache_folder(cache_dir)
+    options = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    options += [] if cache == cache_folder(None) else ["--cache-dir", str(cache)]
+    return Places(results=results, cache=cache, options=tuple(options))
 
 
-def spec_from(spec_file: Path | None, given: dict[str, Any]) -> Spec:
-    """Return the spec of a file with the options of the command line over it. Raises `UsageError`."""
+def spec_from(spec_file: Path | None, options: dict[str, Any]) -> Spec:
+    """Return the spec in ``spec_file``, overridden by the options of the command line. Raises `UsageError`."""
     from harness.spec.read import KEYS, make_spec, read_spec
 
     values = _with_numbers(read_spec(spec_file)) if spec_file else {}
     if spec_file:
-        # By itself first, so that a mistake on the command line is not blamed on the file.
+        # Checked before it is merged: a mistake on the command line must not be blamed on the file.
         make_spec(values, where=str(spec_file))
     for key in KEYS:
-        value = given.get(key)
+        value = options.get(key)
         if value is None or value == ():
             continue
         values[key] = _flat(value) if isinstance(value, tuple) else value
@@ -186,12 +203,12 @@ def spec_from(spec_file: Path | None, given: dict[str, Any]) -> Spec:
 
 
 def _flat(value: tuple[Any, ...]) -> list[Any]:
-    """Options of `Listed` come as a list each; plain arguments as they are."""
+    """The items of a repeated option: each use of a `Listed` option gives a list, an argument gives a word."""
     return [item for part in value for item in (part if isinstance(part, list) else [part])]
 
 
 def _with_numbers(values: dict[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with numbers for ``threads``, which come as words from the command line."""
+    """Return ``values`` with ``threads`` as numbers; the command line gives them as words."""
     if "threads" not in values:
         return values
     threads = values["threads"]

@@ -1,4 +1,4 @@
-"""``phonebench show`` and ``phonebench report``: stored runs, without torch and without a phone."""
+"""``phonebench show`` and ``phonebench report``: stored runs; they need neither torch nor a phone."""
 
 from __future__ import annotations
 

@@ -11,55 +11,67 @@ from harness.cli.console import make_progress, print_json, print_run, print_tabl
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
 
 if TYPE_CHECKING:
-    from harness.plan.cells import Plan
     from harness.store.records import RunRecord
+    from harness.workflows.check import Checked
 
 
 @click.command(short_help="Build variants, measure each, and say which one to ship.")
 @spec_options
 @places_options
-@click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Go on with a stopped run.")
-@click.option("--dry-run", is_flag=True, help="Print what would be run, and load nothing.")
+@click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Continue a stopped run.")
+@click.option("--dry-run", is_flag=True, help="Print the cells and about how long they take, and load nothing.")
 @json_option
-def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_dir: Path | None, **given: Any) -> int:
-    """Build variants of MODELs, measure each on a device, and say which one to ship.
+def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_dir: Path | None, **options: Any) -> int:
+    """Build variants of each MODEL, measure them on a device, and say which one to ship.
 
     MODEL is a bundled name (see: phonebench models), a folder with model.toml, package.module:factory, a .pt2 or
-    TorchScript .pt file, or a ready .tflite, .onnx, .pte or .ptl. Without arguments: the bundled digits model, every
-    format and variant, on this computer. Lists are separated by commas, or the option is repeated.
+    TorchScript .pt file, or a ready-made .tflite, .onnx, .pte or .ptl file. Without arguments: the bundled digits
+    model in every format and default variant, on this computer. Separate the items of a list by commas, or repeat the
+    option.
     """
     from harness.workflows.check import check
     from harness.workflows.run import resume_run, run_spec
 
     where = places(results, cache_dir)
     if resume is not None:
-        if given["model"] or given["spec_file"]:
-            msg = f"--resume goes on with a stored run as it was asked for; write --resume={given['model'][0]}"
-            raise click.UsageError(msg if given["model"] else "--resume takes no --spec: the stored run has its own")
+        _refuse_spec(resume, options, results)
         return _finish(resume_run(resume, where, make_progress()), as_json=as_json)
-    spec = spec_from(given.pop("spec_file"), given)
+    spec = spec_from(options.pop("spec_file"), options)
     if dry_run:
-        return _print_plan(check(spec).plan, as_json=as_json)
+        return _print_plan(check(spec), as_json=as_json)
     return _finish(run_spec(spec, where, make_progress()), as_json=as_json)
 
 
-@click.command(short_help="Make the artifacts without running them.")
+def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:
+    """Raise a usage error for a model or spec file beside ``--resume``: a stored run has its own."""
+    from harness.store.reader import list_runs
+
+    models = options["model"]
+    if not models and not options["spec_file"]:
+        return
+    # ``--resume RUN`` without the equals sign makes RUN a model.
+    run_id = models[0] if models and models[0] in list_runs(results) else None if resume == "latest" else resume
+    command = "phonebench run --resume" + (f"={run_id}" if run_id else "")
+    what = f"MODEL {models[0]!r}" if models else "--spec"
+    msg = f"--resume continues a stored run, which has its own spec: leave out {what} and write: {command}"
+    raise click.UsageError(msg)
+
+
+@click.command(short_help="Build the artifacts without running them.")
 @spec_options
 @places_options
 @json_option
-def build(as_json: bool, results: Path, cache_dir: Path | None, **given: Any) -> int:
-    """Make the artifacts of MODELs without running them, and say where they are."""
-    from harness.cli.artifacts import build_exit_code, build_rows, builds_json
+def build(as_json: bool, results: Path, cache_dir: Path | None, **options: Any) -> int:
+    """Build the artifacts of each MODEL without running them, and print where they are."""
+    from harness.cli.artifacts import COLUMNS, build_exit_code, build_rows, builds_json
     from harness.workflows.run import build_spec
 
-    spec = spec_from(given.pop("spec_file"), given)
+    spec = spec_from(options.pop("spec_file"), options)
     outcome = build_spec(spec, places(results, cache_dir), make_progress())[1]
     if as_json:
         print_json(builds_json(outcome))
     else:
-        print_table(
-            ("model", "variant", "format", "backend", "state", "size", "SQNR", "file or reason"), build_rows(outcome)
-        )
+        print_table(COLUMNS, build_rows(outcome))
     return build_exit_code(outcome)
 
 
@@ -78,13 +90,17 @@ def _finish(record: RunRecord, *, as_json: bool) -> int:
     return exit_code(record)
 
 
-def _print_plan(plan: Plan, *, as_json: bool) -> int:
+def _print_plan(checked: Checked, *, as_json: bool) -> int:
+    plan = checked.plan
     if as_json:
         import msgspec
 
         print_json(msgspec.to_builtins(plan))
         return 0
+    from harness.workflows.durations import run_estimate
+
     rows = [(cell.key, "will run") for cell in plan.cells] + [(hole.cell.key, hole.reason) for hole in plan.holes]
     print_table(("cell", ""), rows)
     click.echo(f"{len(plan.cells)} cells from {len(plan.builds)} artifacts, {len(plan.holes)} unsupported")
+    click.echo(run_estimate(plan, launches=checked.spec.launches))
     return 0

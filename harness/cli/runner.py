@@ -1,7 +1,8 @@
-"""``phonebench runner``: the apps that measure on phones."""
+"""``phonebench runner``: builds the apps that measure on phones, and installs them."""
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ import click
 
 from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, listed, together
+from harness.cli.paths import PATH
 
 if TYPE_CHECKING:
     from harness.runners.android.build import ApkOptions
@@ -17,19 +19,37 @@ if TYPE_CHECKING:
     from harness.runners.android.records import BuiltApk, Runtime
     from harness.runners.android.tools import Toolbox
 
-_FILE = click.Path(path_type=Path)
 _Name = TypeVar("_Name", bound=StrEnum)
 
 build_options = together(
     listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: all]"),
-    listed("--abi", help="Machines: arm64-v8a, armeabi-v7a, x86_64, x86.  [default: arm64-v8a]"),
-    click.option("--library", type=_FILE, help="Use this .aar as the runtime's library; with one --runtime."),
-    click.option("--key", type=_FILE, help="Sign with this key store.  [default: one that is made once]"),
-    click.option("--key-password", type=_FILE, help="The file that holds the password of --key."),
-    click.option("--key-alias", default="phonebench", show_default=True, help="The name of the key in --key."),
-    click.option("--debuggable", is_flag=True, help="Allow run-as; it slows Java code, and each reply says so."),
-    click.option("--sdk", type=_FILE, envvar="ANDROID_HOME", show_envvar=True, help="An Android SDK with build-tools."),
-    click.option("--out", type=_FILE, help="Where the APKs go.  [default: android_runner/apks]"),
+    listed("--abi", help="Processor types: arm64-v8a, armeabi-v7a, x86_64, x86.  [default: arm64-v8a]"),
+    click.option(
+        "--library",
+        type=PATH,
+        metavar="FILE.aar",
+        help="Use this library of the one --runtime instead of the pinned one.",
+    ),
+    click.option(
+        "--key",
+        type=PATH,
+        metavar="FILE",
+        help="Sign with this key store.  [default: one that is created once and kept]",
+    ),
+    click.option("--key-password", type=PATH, metavar="FILE", help="The file with the password of --key."),
+    click.option(
+        "--key-alias", metavar="NAME", default="phonebench", show_default=True, help="The name of the key in --key."
+    ),
+    click.option("--debuggable", is_flag=True, help="Allow run-as; slows Java code, which each result notes."),
+    click.option(
+        "--sdk",
+        type=PATH,
+        metavar="DIR",
+        envvar="ANDROID_HOME",
+        show_envvar=True,
+        help="An Android SDK with build-tools.",
+    ),
+    click.option("--out", type=PATH, metavar="DIR", help="Where to write the APKs.  [default: android_runner/apks]"),
 )
 
 
@@ -42,33 +62,39 @@ def runner() -> None:
 @click.argument("system", type=click.Choice(["android"]))
 @build_options
 @json_option
-def build(system: str, as_json: bool, **given: Any) -> int:  # noqa: ARG001  there is one system yet
-    """Build, sign and verify the APKs from a checkout, with a JDK and Maven."""
+def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  there is only one system yet
+    """Build, sign and verify the APKs. Needs a checkout, a JDK 17 and Maven."""
     from harness.errors import BuildError
     from harness.runners.android.apks import default_workshop
     from harness.runners.android.build import build_apk
 
-    runtimes, options = _asked(given)
-    shop = default_workshop(sdk=given["sdk"], out=given["out"])
-    key = _key(given, shop.tools)
+    runtimes, apk_options = _build_order(options)
+    shop = default_workshop(sdk=options["sdk"], out=options["out"])
+    key = _key(options, shop.tools)
     built, failed = [], []
     for runtime in runtimes:
         click.echo(f"building the {runtime.value} app", err=True)
         try:
-            built.append(build_apk(runtime, options, key, shop))
+            built.append(build_apk(runtime, apk_options, key, shop))
         except BuildError as error:
             failed.append(f"{runtime.value}: {error}")
     _show(built, failed, as_json=as_json)
+    if built and options["out"] is not None and not as_json:
+        click.echo(f"to install: phonebench runner install {system} --apks {shlex.quote(str(options['out']))}")
     return BuildError.exit_code if failed else 0
 
 
 @runner.command()
 @click.argument("system")
 @click.option("-d", "--device", metavar="KEY", help="Which device of SYSTEM.  [default: the only one]")
-@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built here]")
+@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built]")
+@click.option("--apks", type=PATH, metavar="DIR", help="Where the APKs are.  [default: android_runner/apks]")
 @json_option
-def install(system: str, device: str | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
-    """Install the runner apps built here on a device of SYSTEM, such as android, where missing or outdated."""
+def install(system: str, device: str | None, apks: Path | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
+    """Install the runner apps built here on a device of SYSTEM, such as android, where missing or outdated.
+
+    After phonebench runner build --out DIR, add --apks DIR.
+    """
     from harness.devices.registry import DEVICE_KINDS, kind_of
     from harness.errors import DeviceError, UnknownNameError, UsageError
 
@@ -79,7 +105,7 @@ def install(system: str, device: str | None, as_json: bool, runtime: tuple[list[
     if kind_of(key).name != system:
         msg = f"--device is {key!r}, which is no {system} device; name one, or leave it out for the only one"
         raise UsageError(msg)
-    apps = installers[system](key, tuple(name for names in runtime for name in names))
+    apps = installers[system](key, tuple(name for names in runtime for name in names), apks)
     if as_json:
         rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in apps]
         print_json({"schema": 1, "apps": rows})
@@ -88,39 +114,39 @@ def install(system: str, device: str | None, as_json: bool, runtime: tuple[list[
     return DeviceError.exit_code if any(app.error for app in apps) else 0
 
 
-def _asked(given: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:
-    """Return which apps to build, and how. Raises `UsageError`."""
+def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:
+    """Return the runtimes to build apps for, and how to build them. Raises `UsageError`."""
     from harness.errors import UsageError
     from harness.runners.android.build import ApkOptions
     from harness.runners.android.records import Abi, Runtime
 
-    runtimes = _names(given["runtime"], Runtime, kind="runtime") or tuple(Runtime)
-    abis = _names(given["abi"], Abi, kind="ABI") or (Abi.ARM64,)
-    library: Path | None = given["library"]
+    runtimes = _names(options["runtime"], Runtime, kind="runtime") or tuple(Runtime)
+    abis = _names(options["abi"], Abi, kind="ABI") or (Abi.ARM64,)
+    library: Path | None = options["library"]
     if library is not None and len(runtimes) != 1:
-        msg = f"--library {str(library)!r} is the library of one runtime: name it with --runtime"
+        msg = f"--library {str(library)!r} is the library of one runtime; name that runtime with --runtime"
         raise UsageError(msg)
-    return runtimes, ApkOptions(abis=tuple(sorted(abis)), debuggable=given["debuggable"], library=library)
+    return runtimes, ApkOptions(abis=tuple(sorted(abis)), debuggable=options["debuggable"], library=library)
 
 
-def _names(given: tuple[list[str], ...], names: type[_Name], *, kind: str) -> tuple[_Name, ...]:
-    """Return the names given as members, each once. Raises `UnknownNameError`."""
+def _names(lists: tuple[list[str], ...], members: type[_Name], *, kind: str) -> tuple[_Name, ...]:
+    """Return the named members, each once. Raises `UnknownNameError`."""
     from harness.errors import UnknownNameError
 
-    asked = [text for part in given for text in part]
-    for text in asked:
-        if text not in set(names):
-            raise UnknownNameError(text, kind=kind, allowed=[name.value for name in names])
-    return tuple(dict.fromkeys(names(text) for text in asked))
+    names = [name for part in lists for name in part]
+    for name in names:
+        if name not in set(members):
+            raise UnknownNameError(name, kind=kind, allowed=[member.value for member in members])
+    return tuple(dict.fromkeys(members(name) for name in names))
 
 
-def _key(given: dict[str, Any], tools: Toolbox) -> SigningKey:
+def _key(options: dict[str, Any], tools: Toolbox) -> SigningKey:
     from harness.runners.android.apks import default_key
     from harness.runners.android.keys import given_key
 
-    if given["key"] is None:
+    if options["key"] is None:
         return default_key(tools)
-    return given_key(given["key"], given["key_password"], given["key_alias"])
+    return given_key(options["key"], options["key_password"], options["key_alias"])
 
 
 def _show(built: list[BuiltApk], failed: list[str], *, as_json: bool) -> None:
@@ -132,7 +158,7 @@ def _show(built: list[BuiltApk], failed: list[str], *, as_json: bool) -> None:
         apks = [msgspec.to_builtins(apk.facts) | {"path": str(apk.path)} for apk in built]
         print_json({"schema": 1, "apks": apks, "failed": failed})
     elif built:
-        titles = ("runtime", "version", "machines", "size", "16 KB pages", "library", "file")
+        titles = ("runtime", "version", "ABIs", "size", "16 KB pages", "library", "file")
         print_table(titles, [_row(apk, units.size(apk.facts.bytes)) for apk in built])
     for reason in failed:
         click.echo(f"phonebench: {reason}", err=True)

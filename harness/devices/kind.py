@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
@@ -70,8 +72,9 @@ class DeviceKind:
     ``concurrent`` allows devices of this kind to measure side by side: they must share no processor with one another.
     ``settings`` are the spec keys of `PhoneSettings` that the kind understands. ``examples`` are keys of one device for
     ``--help``, ``group_examples`` keys of several. ``packages`` are rows for ``phonebench doctor``: the extra, the
-    distribution, and what it is for. ``checkup`` checks a device step by step, and ``install_runners`` puts the runner
-    apps of the named runtimes on it, or all that are built if none is named; None where a kind has nothing of the sort.
+    distribution, and what it is for. ``checkup`` checks a device step by step. ``install_runners`` puts the runner apps
+    of the named runtimes on it, or all that are built if none is named; the folder with the apps is None for the usual
+    one. Either is None where a kind has nothing of the sort.
     """
 
     name: str
@@ -87,7 +90,7 @@ class DeviceKind:
     absent: str = ""
     packages: tuple[tuple[str, str, str], ...] = ()
     checkup: Callable[[str], Checkup] | None = None
-    install_runners: Callable[[str, tuple[str, ...]], tuple[InstalledRunner, ...]] | None = None
+    install_runners: Callable[[str, tuple[str, ...], Path | None], tuple[InstalledRunner, ...]] | None = None
 
 
 def name_in(key: str) -> str | None:

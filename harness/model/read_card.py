@@ -27,6 +27,7 @@ from harness.model.card import (
     is_saved_model,
 )
 from harness.model.read_parts import check_links, read_parts
+from harness.model.static_names import check_defined
 from harness.model.targets import Preset
 from harness.model.user_code import EXTRAS, find_module, is_reference, split_reference
 from harness.spec.decode import check_keys, check_name, decode, read_toml
@@ -326,14 +327,17 @@ def _suffixes() -> str:
 
 
 def _check_module(reference: str, folder: Path | None, what: str) -> None:
-    """Refuse a module that is nowhere; a package that an extra brings may be missing until it is needed."""
-    module = split_reference(reference)[0]
-    if find_module(module, folder) is not None or module.partition(".")[0] in EXTRAS:
-        return
-    beside = sorted(p.stem for p in (folder or Path.cwd()).glob("*.py"))
-    place = f"beside {CARD_FILE}" if folder is not None else "in this folder"
-    msg = f"{what}: there is no {module}.py {place} and no installed module {module!r}; {suggestion(module, beside)}"
-    raise UsageError(msg)
+    """Refuse a reference whose module or name does not exist; a package that an extra installs may still be missing."""
+    module, name = split_reference(reference)
+    file = find_module(module, folder)
+    if file is not None:
+        check_defined(name, file, what)
+    elif module.partition(".")[0] not in EXTRAS:
+        beside = sorted(p.stem for p in (folder or Path.cwd()).glob("*.py"))
+        place = f"beside {CARD_FILE}" if folder is not None else "in this folder"
+        near = suggestion(module, beside)
+        msg = f"{what}: there is no {module}.py {place} and no installed module {module!r}; {near}"
+        raise UsageError(msg)
 
 
 def _check_archive(path: Path, kind: SourceKind) -> None:

@@ -10,6 +10,7 @@ from harness.model.card import CARD_FILE, KINDS, ModelCard, ModelOptions, is_sav
 from harness.model.read_card import read_card, read_factory, read_file
 from harness.model.read_parts import part_of
 from harness.model.user_code import is_reference
+from harness.system.paths import path_problem, shortened
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -25,6 +26,10 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
     and a name after it are a part of the model before it. Raises `UsageError` with what is wrong in which file,
     `UnknownNameError` for a name that is nothing of these.
     """
+    for text in (reference, options.data or ""):
+        if problem := path_problem(text):
+            msg = f"cannot use the path {shortened(text)!r}: {problem}"
+            raise UsageError(msg)
     whole, mark, part = reference.rpartition("#")
     if mark and whole and not Path(reference).expanduser().exists():
         return part_of(resolve(whole, options), part)

@@ -1,12 +1,14 @@
-"""Reads TOML files, decodes their tables into records, and refuses unknown keys with the nearest match."""
+"""Reads TOML files and decodes their tables into records; a mistake names its place and the nearest right word."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+import types
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,6 +16,10 @@ from harness.errors import UnknownNameError, UsageError, suggestion
 
 # Where tomllib's messages say the error is; its exceptions carry the place as attributes only from Python 3.14 on.
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+# How msgspec words its errors, which carry the field and the value in no other way.
+_FIELD = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
+_BAD_NAME = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
+_BAD_KEY = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:
@@ -65,17 +71,57 @@ def check_keys(values: dict[str, Any], allowed: tuple[str, ...], *, where: str) 
     """Raise `UsageError` for the first key outside ``allowed``, with the nearest match."""
     for key in values:
         if key not in allowed:
-            msg = f"unknown key {key!r} in {where}; {suggestion(key, allowed)}"
-            raise UsageError(msg)
+            raise _unknown_key(key, allowed, where)
 
 
 _Record = TypeVar("_Record")
 
 
 def decode(values: dict[str, Any], kind: type[_Record], *, where: str) -> _Record:
-    """Turn decoded TOML or JSON into a record, every type checked. Raises `UsageError` with the field at fault."""
+    """Turn decoded TOML or JSON into a record and check every type.
+
+    Raises `UsageError` with the field at fault, `UnknownNameError` for a name outside a closed set.
+    """
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        msg = f"{where}: {error}"
-        raise UsageError(msg) from error
+        raise _decode_error(str(error), kind, where) from error
+
+
+def _decode_error(message: str, kind: type, where: str) -> UsageError:
+    """Return the error for what msgspec reports, with the nearest match of a wrong name or key."""
+    match = _FIELD.fullmatch(message)
+    problem, path = (match["problem"], match["path"] or "$") if match else (message, "$")
+    # ``$.steps[0].ratio`` leads to ``steps``, None for an element of a list, and ``ratio``.
+    steps = [key or None for key in re.findall(r"\.(\w+)|\[[^\]]*\]", path)]
+    reached = list(_types_at(kind, steps))
+    if bad_name := _BAD_NAME.fullmatch(problem):
+        names = [member.value for enum in reached if _is_enum(enum) for member in enum]
+        what = next((key for key in reversed(steps) if key), "name")
+        return UnknownNameError(bad_name[1], kind=what, allowed=names, where=where)
+    if bad_key := _BAD_KEY.fullmatch(problem):
+        keys = [key for record in reached if hasattr(record, "__annotations__") for key in get_type_hints(record)]
+        return _unknown_key(bad_key[1], tuple(dict.fromkeys(keys)), f"{path[2:]} of {where}" if steps else where)
+    place = f" at {path[2:]}" if steps else ""
+    return UsageError(f"{where}{place}: {problem}")
+
+
+def _unknown_key(key: str, allowed: tuple[str, ...], where: str) -> UsageError:
+    return UsageError(f"unknown key {key!r} in {where}; {suggestion(key, allowed)}")
+
+
+def _types_at(kind: Any, steps: list[str | None]) -> Iterator[Any]:
+    """The types that a value may have where ``steps`` lead to; several where a field takes several."""
+    if get_origin(kind) in (Union, types.UnionType):
+        for member in get_args(kind):
+            yield from _types_at(member, steps)
+    elif not steps:
+        yield kind
+    elif steps[0] is None:
+        yield from _types_at(get_args(kind)[0], steps[1:]) if get_args(kind) else ()
+    elif isinstance(kind, type) and steps[0] in (hints := get_type_hints(kind)):
+        yield from _types_at(hints[steps[0]], steps[1:])
+
+
+def _is_enum(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)

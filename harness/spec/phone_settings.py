@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.spec.formats import FORMATS
+from harness.system.paths import path_problem
 from harness.wire import Format
 
 
@@ -90,7 +91,7 @@ def read_binaries(texts: tuple[str, ...]) -> tuple[Binary, ...]:
 def check_binaries(settings: PhoneSettings) -> None:
     """Raise `UsageError` if a program's file does not exist."""
     for binary in settings.binaries:
-        if not binary.path.is_file():
+        if path_problem(binary.path) or not binary.path.is_file():
             msg = f"there is no program {str(binary.path)!r} for {binary.format.value}: check the path of --binary"
             raise UsageError(msg)
 

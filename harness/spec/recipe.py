@@ -255,6 +255,11 @@ STEP_EXTRA = "torch"
 STEPS: dict[str, type[Step]] = {str(step.__struct_config__.tag): step for step in STEP_PACKAGES}
 
 
+def step_name(step: Step) -> str:
+    """Return the word that selects ``step`` in a spec file, such as ``prune``."""
+    return str(step.__struct_config__.tag)
+
+
 def step_packages(steps: Iterable[Step], *, has_student: bool = False) -> tuple[str, ...]:
     """Return the distributions that ``steps`` need, each once; the extra `STEP_EXTRA` installs them.
 

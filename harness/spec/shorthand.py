@@ -144,11 +144,6 @@ def _step_word(word: str, *, where: str) -> Step:
         raise UsageError(msg) from error
 
 
-def default_recipes() -> dict[str, Recipe]:
-    """Return the recipes of `DEFAULT_VARIANTS` by name."""
-    return {p.value: Recipe(name=p.value, precision=p) for p in DEFAULT_VARIANTS}
-
-
 def recipes_of(variants: Iterable[str], own: Iterable[Recipe]) -> dict[str, Recipe]:
     """Return the recipe of each of ``variants``: one of ``own`` of that name, else what the short name stands for."""
     named = {recipe.name: recipe for recipe in own}

@@ -27,7 +27,7 @@ def find_run(root: Path, name: str) -> Path:
 
     Raises `UsageError` when there is none, or when a prefix fits several.
     """
-    if (Path(name) / RUN_FILE).is_file():
+    if _is_run(Path(name)):
         return Path(name)
     runs = list_runs(root)
     if not runs:
@@ -43,11 +43,23 @@ def find_run(root: Path, name: str) -> Path:
     raise UsageError(msg)
 
 
+def _is_run(folder: Path) -> bool:
+    try:
+        return (folder / RUN_FILE).is_file()
+    except (OSError, ValueError):
+        # A name that no file can have, such as one that is too long, is an id or a mistake.
+        return False
+
+
 def list_runs(root: Path) -> tuple[str, ...]:
     """Return the ids of the runs in ``root``, oldest first."""
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(folder.name for folder in root.iterdir() if (folder / RUN_FILE).is_file()))
+    try:
+        if not root.is_dir():
+            return ()
+        return tuple(sorted(folder.name for folder in root.iterdir() if (folder / RUN_FILE).is_file()))
+    except OSError as error:
+        msg = f"cannot read the results folder {str(root)!r} ({error.strerror}): check the path"
+        raise StoreError(msg) from error
 
 
 def load_run(root: Path, name: str) -> RunRecord:

@@ -152,12 +152,12 @@ def _drop_partial_line(path: Path) -> None:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        with storage_errors(folder):
+    with storage_errors(folder):
+        try:
             lock.acquire()
-    except Timeout:
-        msg = f"the run {folder.name!r} is being worked on by another process; wait for it, or start a new run"
-        raise StoreError(msg) from None
+        except Timeout:
+            msg = f"run {folder.name!r} is in use by another process; wait for it, or start a new run"
+            raise StoreError(msg) from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a disk does to us, in words: one translation of operating-system errors for the cache and the results."""
+"""Writes files whole or not at all, and turns the errors of the operating system into sentences."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 
 
 @contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn what a full or forbidden disk raises into a `StoreError` that says what to do."""
+def storage_errors(folder: Path, *, runs_other_code: bool = False) -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `StoreError` that names ``folder`` and says what to do.
+
+    ``runs_other_code``: the block also runs converters or user code, so an error that says nothing about the disk, such
+    as a missing file, is theirs and passes through.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             msg = f"no space left for {str(folder)!r}: free some, or choose another folder"
             raise StoreError(msg) from error
-        if error.errno in _FORBIDDEN:
-            msg = f"cannot write to {str(folder)!r} ({error.strerror}): make it writable, or choose another folder"
-            raise StoreError(msg) from error
-        raise
+        if runs_other_code and error.errno not in _FORBIDDEN:
+            raise
+        reason = error.strerror or str(error)
+        msg = f"cannot write to {str(folder)!r} ({reason}): make it writable, or choose another folder"
+        raise StoreError(msg) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

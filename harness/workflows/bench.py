@@ -1,7 +1,8 @@
-"""The devices, gates and folders that a run holds open while it measures."""
+"""The folders, devices and gates that a run holds open while it measures."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,38 +16,39 @@ from harness.measure.gate import Gate
 from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.store.probes import keep_probes, read_probes
+from harness.store.records import RunHead
 from harness.store.writer import RunWriter
 from harness.workflows.check import Checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where a run keeps things."""
+    """Where a run keeps its files; ``options`` are those of the command line that name them, without the defaults."""
 
     results: Path
     cache: Path
+    options: tuple[str, ...] = ()
+
+    def how_to_resume(self, head: RunHead) -> str:
+        """Return the end of a message: the command that resumes the run of ``head`` from a shell."""
+        command = ["phonebench", "run" if head.goal is None else "search", f"--resume={head.id}", *self.options]
+        return f"to resume: {shlex.join(command)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """Where artifacts come from, and who is told how it goes."""
+class OpenRun:
+    """A run that is held for writing, with the gates of its devices, the artifact cache, and who follows progress."""
 
+    writer: RunWriter
+    gates: dict[str, Gate]
+    places: Places
     cache: Cache
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """A run that is held for writing, the gates of the devices that are open for it, and the tools of the build."""
-
-    writer: RunWriter
-    gates: dict[str, Gate]
-    tools: Tools
-
-
 @contextmanager
 def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
-    """Open the devices of a run, store what they are, and give each its gate. Raises `DeviceError`."""
+    """Open the devices of a run, store what they are, and yield the gate of each. Raises `DeviceError`."""
     with ExitStack() as stack:
         devices = {key: stack.enter_context(open_device(key, checked.spec.settings)) for key in checked.spec.device}
         writer.update(devices=tuple(device.info for device in devices.values()))
@@ -56,14 +58,17 @@ def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
 
 @contextmanager
 def gates_of(devices: dict[str, Device], results: Path) -> Iterator[dict[str, Gate]]:
-    """Give each device its gate with the best probe that ``results`` knows of it, and keep the better one."""
-    known = read_probes(results)
-    gates = {key: Gate(device, best_probe_ns=known.get(_identity(device.info))) for key, device in devices.items()}
+    """Give each device a gate that knows its best speed probe in ``results``; afterwards, store the better probes.
+
+    A device is the same one when its key, model and processor are equal: the key ``android`` is any phone.
+    """
+    probes = read_probes(results)
+    gates = {key: Gate(device, best_probe_ns=probes.get(_identity(device.info))) for key, device in devices.items()}
     try:
         yield gates
     finally:
         bests = {_identity(gate.device.info): gate.best_probe_ns for gate in gates.values()}
-        keep_probes(results, known | {name: best for name, best in bests.items() if best is not None})
+        keep_probes(results, probes | {name: best for name, best in bests.items() if best is not None})
 
 
 def _identity(info: DeviceInfo) -> str:
@@ -71,20 +76,15 @@ def _identity(info: DeviceInfo) -> str:
 
 
 @contextmanager
-def resumable(writer: RunWriter) -> Iterator[None]:
-    """Make Ctrl-C and a full disk errors that say how to go on; everything measured is stored already."""
+def resumable(writer: RunWriter, places: Places) -> Iterator[None]:
+    """Turn Ctrl-C and a full disk into errors that say how to resume; every measurement is stored by then."""
     try:
         yield
     except KeyboardInterrupt:
         done = len(writer.record().measurements)
         total = len(writer.head.plan.cells) + len(writer.head.plan.holes)
-        msg = f"stopped with {done} of {total} cells done; {how_to_resume(writer)}"
+        msg = f"stopped with {done} of {total} cells done; {places.how_to_resume(writer.head)}"
         raise InterruptedRunError(msg) from None
     except StoreError as error:
-        msg = f"{error}; then {how_to_resume(writer)}"
+        msg = f"{error}; then, {places.how_to_resume(writer.head)}"
         raise StoreError(msg) from error
-
-
-def how_to_resume(writer: RunWriter) -> str:
-    command = "run" if writer.head.goal is None else "search"
-    return f"go on with: phonebench {command} --resume={writer.head.id}"

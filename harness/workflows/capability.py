@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,7 @@ from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
 from harness.system.packages import versions_of
 from harness.wire import Delegate, Format, ReplyStatus
+from harness.workflows.durations import probe_estimate
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"
 PROBE_FILE = "capability.json"
@@ -80,8 +82,11 @@ class Capabilities:
     delegates: tuple[DelegateCapability, ...]
 
 
-def probe(cache: Cache, progress: Progress) -> Capabilities:
-    """Return the table, tried out now unless the same packages were tried before and nothing failed."""
+def probe(cache: Cache, progress: Progress, *, say: Callable[[str], None] = lambda _: None) -> Capabilities:
+    """Return the table, tried out now unless the same packages were tried before and nothing failed.
+
+    ``say`` gets a sentence about how long trying takes.
+    """
     key = _environment_key()
     found = cache.entry("prepared", key, _read)
     if found is not None:
@@ -96,6 +101,7 @@ def probe(cache: Cache, progress: Progress) -> Capabilities:
     recipes = recipes_of(VARIANTS, ())
     holes = {b: reason for b in builds if (reason := why_not_build(recipes[b.variant], b.format, b.backend))}
     wanted = [build for build in builds if build not in holes]
+    say(probe_estimate(len(wanted)))
     outcome = build_artifacts(BuildOrder(cards=[card], builds=wanted, recipes=recipes), cache, progress)
     table = Capabilities(
         variants=tuple(_variant(build, outcome, holes.get(build)) for build in builds),

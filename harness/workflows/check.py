@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOrder
+from harness.artifacts.needs import Missing, missing_for, together
 from harness.devices.registry import DEVICE_KINDS, delegates_of, expand_devices, kind_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
 from harness.model.resolve import resolve
-from harness.plan.cells import Build, Plan
+from harness.plan.cells import Build, Hole, Plan
 from harness.plan.plan import make_plan
 from harness.spec.phone_settings import PhoneSettings, check_binaries
+from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A spec with its models found and its plan made: all that can be known without loading anything."""
+    """A spec with its models resolved and its plan made: all that can be known without loading anything."""
 
     spec: Spec
     cards: tuple[ModelCard, ...]
@@ -26,9 +32,10 @@ class Checked:
 
 
 def check(spec: Spec, *, to_run: bool = True) -> Checked:
-    """Resolve every name of ``spec`` and make the plan, to run or just to build. Raises `UsageError`, `DeviceError`.
+    """Resolve every name in ``spec`` and make the plan, to run or only to build. Raises `UsageError`, `DeviceError`.
 
-    To run, what stands for the phones that are there (``android:all``) becomes a device each.
+    To run, a key that stands for all connected phones (``android:all``) becomes one device per phone. A cell whose
+    packages are not installed becomes a hole, and the packages are logged with the command that installs them.
     """
     for device in spec.device:
         _check_settings(device, spec.settings)
@@ -39,7 +46,34 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     cards = tuple(resolve(reference, options) for reference in spec.model)
     if spec.parts:
         cards = _with_parts(cards)
-    return Checked(spec=spec, cards=cards, plan=make_plan(spec, cards, delegates_of if to_run else None))
+    plan = make_plan(spec, cards, delegates_of if to_run else None)
+    return Checked(spec=spec, cards=cards, plan=installed_plan(plan, cards, spec.recipes()))
+
+
+def installed_plan(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping[str, Recipe]) -> Plan:
+    """Return ``plan`` with a hole for each cell that needs a package which is not installed; log those packages."""
+    by_name = {card.name: card for card in cards}
+    missing: dict[Build, Missing] = {}
+    for build in plan.builds:
+        card = by_name[build.model]
+        steps = recipes[build.variant].steps if card.ready is None else ()
+        if found := missing_for(card, build, steps):
+            missing[build] = found
+    if not missing:
+        return plan
+    log.warning("%s (cells without them are left out)", _all_of(missing.values()))
+    holes = tuple(
+        Hole(cell=cell, reason=missing[cell.build].sentence()) for cell in plan.cells if cell.build in missing
+    )
+    cells = tuple(cell for cell in plan.cells if cell.build not in missing)
+    return Plan(cells=cells, holes=(*plan.holes, *holes))
+
+
+def _all_of(missing: Iterable[Missing]) -> str:
+    """One sentence for all packages: what each is for, and the one command."""
+    every = together(missing)
+    packages = ", ".join(f"{package} ({user})" for package, user in every.needed_by.items()) if every else ""
+    return f"not installed: {packages}; to install all of them: {every.command if every else ''}"
 
 
 def _check_settings(device: str, settings: PhoneSettings) -> None:
@@ -55,14 +89,14 @@ def _check_settings(device: str, settings: PhoneSettings) -> None:
 
 
 def _with_parts(cards: tuple[ModelCard, ...]) -> tuple[ModelCard, ...]:
-    """Return each card followed by those of its parts, which may have been named as well."""
+    """Return each card followed by the cards of its parts, each once: a part may be named beside its whole."""
     if not any(card.parts for card in cards):
-        msg = f"parts is asked for, and no model has any ({', '.join(c.name for c in cards)}): leave it out"
+        msg = f"parts is set, but no model has parts ({', '.join(c.name for c in cards)}): leave it out"
         raise UsageError(msg)
-    found = {card.name: card for whole in cards for card in with_parts(whole)}
-    return tuple(found.values())
+    by_name = {card.name: card for whole in cards for card in with_parts(whole)}
+    return tuple(by_name.values())
 
 
 def order_of(checked: Checked, builds: tuple[Build, ...]) -> BuildOrder:
-    """Return ``builds`` with the models and recipes that they need."""
+    """Return ``builds`` with the models and recipes they need."""
     return BuildOrder(cards=checked.cards, builds=builds, recipes=checked.spec.recipes())

@@ -1,4 +1,4 @@
-"""What of phonebench's optional packages is installed, without importing any of them."""
+"""Which of phonebench's optional packages are installed, without importing any of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from harness.devices.registry import DEVICE_KINDS
 from harness.spec.formats import FORMATS
+from harness.spec.recipe import STEP_EXTRA, STEP_PACKAGES, STEPS
 from harness.system.packages import package_version
 
-# The extra brings the build for the CPU alone where there is one.
+# The extra installs the CPU-only build where there is one.
 TENSORFLOW = "tensorflow-cpu" if (platform.system(), platform.machine()) == ("Linux", "x86_64") else "tensorflow"
 
-# Extra, distribution, what it is for; the extras are those of pyproject.toml.
-PACKAGES: tuple[tuple[str, str, str], ...] = (
+PackageRow = tuple[str, str, str]
+
+# The extra in pyproject.toml, the distribution, and what it is for.
+PACKAGES: tuple[PackageRow, ...] = (
     ("torch", "torchvision", "bundled torchvision models"),
     ("tensorflow", TENSORFLOW, "Keras models and SavedModels to .tflite"),
     ("history", "sqlalchemy", "the history of nights"),
@@ -39,8 +42,8 @@ class PackageFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What ``phonebench doctor`` says; ``advice`` ends with the one command to run, if any."""
+class Examination:
+    """What ``phonebench doctor`` reports; ``advice`` ends with the one command to run, if any."""
 
     python: str
     system: str
@@ -49,25 +52,40 @@ class Findings:
     advice: str
 
 
-def optional_packages() -> tuple[tuple[str, str, str], ...]:
-    """Return the rows of every format, of `PACKAGES` and of every device kind."""
-    formats = (line for row in FORMATS.values() for line in row.doctor)
-    return (*formats, *PACKAGES, *(row for kind in DEVICE_KINDS.values() for row in kind.packages))
+def optional_packages() -> tuple[PackageRow, ...]:
+    """Return the rows of every format, of the graph steps, of `PACKAGES` and of every device kind."""
+    formats = tuple(row for format_ in FORMATS.values() for row in format_.doctor)
+    kinds = (row for kind in DEVICE_KINDS.values() for row in kind.packages)
+    return (*formats, *_step_rows(formats), *PACKAGES, *kinds)
 
 
-def examine(wanted: tuple[tuple[str, str, str], ...] | None = None) -> Findings:
-    """Look whether the distributions of ``wanted``, rows like those of `PACKAGES`, are installed; all if None."""
+def _step_rows(formats: tuple[PackageRow, ...]) -> tuple[PackageRow, ...]:
+    """A row for each package that graph steps need and no format of ``formats``."""
+    listed = {name for extra, name, _ in formats if extra == STEP_EXTRA}
+    steps_of: dict[str, list[str]] = {}
+    for word, step in STEPS.items():
+        for package in STEP_PACKAGES[step]:
+            steps_of.setdefault(package, []).append(word)
+    return tuple(
+        (STEP_EXTRA, package, f"graph steps: {', '.join(words)}")
+        for package, words in steps_of.items()
+        if package not in listed
+    )
+
+
+def examine(rows: tuple[PackageRow, ...] | None = None) -> Examination:
+    """Look up whether the distributions in ``rows`` are installed; None stands for `optional_packages`."""
     packages = tuple(
         PackageFinding(extra=extra, name=name, version=package_version(name), purpose=purpose)
-        for extra, name, purpose in (optional_packages() if wanted is None else wanted)
+        for extra, name, purpose in (optional_packages() if rows is None else rows)
     )
     missing = list(dict.fromkeys(p.extra for p in packages if p.version is None))
-    return Findings(
+    return Examination(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
         cores=os.cpu_count() or 1,
         packages=packages,
-        advice=f"To add what is missing: pip install 'phonebench[{','.join(missing)}]'" if missing else ALL_THERE,
+        advice=f"To install what is missing: pip install 'phonebench[{','.join(missing)}]'" if missing else ALL_THERE,
     )
 
 

@@ -1,4 +1,4 @@
-"""The head of a new run: what was asked, on which host, with which versions."""
+"""The head of a new run: its spec and plan, the host, and the versions of the packages that matter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.system.packages import versions_of
 
 
 def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
-    """Return the head of a run that begins now, with an id of its own unless one is given."""
+    """Return the head of a run that starts now; ``run_id`` is made up if None."""
     return RunHead(
         id=run_id or new_run_id(datetime.now(UTC)),
         created_at=utc_now(),
@@ -31,12 +31,13 @@ def new_head(spec: Spec, plan: Plan, run_id: str | None = None) -> RunHead:
 
 
 def versions_of_packages() -> dict[str, str]:
+    """Return the versions of phonebench and of every installed package that decides what is in an artifact."""
     packages = [name for row in FORMATS.values() for name in row.packages]
     return {"phonebench": __version__, **versions_of(tuple(dict.fromkeys((*packages, *TENSORFLOWS))))}
 
 
 def _commit() -> str | None:
-    """The commit of the folder that the command was called in, since that is the code whose speed is asked for."""
+    """The commit of the working folder: that is the code whose speed is measured, not phonebench itself."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False

@@ -1,4 +1,4 @@
-"""Builds what cells need and measures each; a failure costs one cell."""
+"""Builds the artifacts of a run's cells and measures the cells; a failure costs one cell."""
 
 from __future__ import annotations
 
@@ -8,41 +8,38 @@ from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.sources.made_variant import find_varied
 from harness.errors import IncompleteError, UsageError
 from harness.measure.cell import Job, unmeasured
-from harness.measure.gate import Gate
 from harness.measure.parallel import Setup, measure_jobs
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell, Plan
-from harness.progress import Progress
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.profiles import PROFILES
 from harness.store.records import ModelFacts
 from harness.store.writer import RunWriter
 from harness.system.clock import utc_now
-from harness.workflows.bench import Bench, how_to_resume
+from harness.workflows.bench import OpenRun
 from harness.workflows.check import Checked, order_of
 
 
-def enter_holes(plan: Plan, writer: RunWriter) -> None:
-    """Store the holes of ``plan`` with their reasons, each once."""
-    known = {measurement.cell for measurement in writer.record().measurements}
+def store_holes(plan: Plan, writer: RunWriter) -> None:
+    """Store the holes of ``plan`` with their reasons; those that are stored already stay as they are."""
+    stored = {measurement.cell for measurement in writer.record().measurements}
     for hole in plan.holes:
-        if hole.cell.key not in known:
+        if hole.cell.key not in stored:
             writer.add(unmeasured(hole.cell, CellStatus.UNSUPPORTED, hole.reason, utc_now))
 
 
-def measure_cells(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> None:
-    """Build what ``cells`` need and measure each; whatever goes wrong costs one cell and is stored with its reason.
+def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> None:
+    """Build the artifacts of ``cells`` and measure each cell; a failure costs one cell and is stored with its reason.
 
-    Raises `UsageError` when a model has changed since the run began, `IncompleteError` when a device is gone.
+    Raises `UsageError` when a model has changed since the run began, `IncompleteError` when a device went away.
     """
-    writer, tools = bench.writer, bench.tools
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
-    outcome = build_artifacts(order_of(checked, builds), tools.cache, tools.progress)
+    outcome = build_artifacts(order_of(checked, builds), run.cache, run.progress)
     facts = model_facts(checked.cards, outcome)
-    refuse_change("a model or its data has", _digests(writer.head.models), _digests(facts))
-    writer.update(models=facts)
-    todo = _enter_unbuilt(cells, outcome, writer)
-    _measure_all(_jobs(checked, todo, outcome, tools.cache), bench.gates, writer, tools.progress)
+    refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
+    run.writer.update(models=facts)
+    runnable = _store_unbuilt(cells, outcome, run.writer)
+    _measure_all(_jobs(checked, runnable, outcome, run.cache), run)
 
 
 def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
@@ -50,28 +47,31 @@ def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
 
 
 def refuse_change(what: str, before: dict[str, str], now: dict[str, str]) -> None:
-    """Raise `UsageError` when something known of a stored run differs now: its cells would not be comparable."""
+    """Raise `UsageError` when a value in ``before`` is another one in ``now``: old and new cells would not compare.
+
+    A name that ``now`` lacks is no change. ``what`` begins the sentence, such as ``the installed packages have``.
+    """
     changed = [name for name, value in before.items() if now.get(name) not in (None, value)]
     if changed:
         msg = f"{what} changed since this run began ({', '.join(changed)}): start a new run"
         raise UsageError(msg)
 
 
-def _enter_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWriter) -> tuple[Cell, ...]:
+def _store_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWriter) -> tuple[Cell, ...]:
     """Store the cells whose artifact was not made, with the reason; return the others."""
-    todo: list[Cell] = []
+    runnable: list[Cell] = []
     for cell in cells:
         artifact = outcome.artifacts.get(cell.build)
         if artifact is not None and artifact.manifest.state in RUNNABLE:
-            todo.append(cell)
+            runnable.append(cell)
             continue
         writer.add(_unbuilt(cell, artifact, outcome))
-    return tuple(todo)
+    return tuple(runnable)
 
 
 def _unbuilt(cell: Cell, artifact: Artifact | None, outcome: BuildOutcome) -> Measurement:
     if artifact is None:
-        reason = outcome.model_failures.get(cell.model, "the build did not get to it")
+        reason = outcome.model_failures.get(cell.model, "the build did not reach it")
         return unmeasured(cell, CellStatus.FAILED, reason, utc_now)
     status = {
         ArtifactState.BROKEN: CellStatus.BROKEN,
@@ -100,26 +100,26 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
     ]
 
 
-def _measure_all(jobs: list[Job], gates: dict[str, Gate], writer: RunWriter, progress: Progress) -> None:
+def _measure_all(jobs: list[Job], run: OpenRun) -> None:
     """Run every job. Raises `IncompleteError` when some did not run, with the reasons."""
-    losses = measure_jobs(jobs, Setup(gates=gates, sink=writer, progress=progress))
+    losses = measure_jobs(jobs, Setup(gates=run.gates, sink=run.writer, progress=run.progress))
     pending = sum(lost.cells for lost in losses)
     if not pending:
         return
-    told = [reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:])]
-    reasons = "; ".join(dict.fromkeys(told)) or "a device went away for a time"
-    msg = f"{reasons}. {pending} of {len(jobs)} cells did not run; {how_to_resume(writer)}"
+    reasons = dict.fromkeys(reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:]))
+    why = "; ".join(reasons) or "a device was away for a time"
+    msg = f"{why}. {pending} of {len(jobs)} cells did not run; {run.places.how_to_resume(run.writer.head)}"
     raise IncompleteError(msg)
 
 
 def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[ModelFacts, ...]:
-    """Return what a run stores of its models; a model that could not be prepared has no facts."""
+    """Return what a run stores about its models; a model that could not be prepared is left out."""
     facts: list[ModelFacts] = []
     for card in cards:
         model = outcome.models.get(card.name)
         if model is None:
             continue
-        known = model.facts
+        prepared = model.facts
         facts.append(
             ModelFacts(
                 name=card.name,
@@ -128,13 +128,13 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 source=card.source,
                 whole=card.whole.name if card.whole else None,
                 random_weights=card.random_weights,
-                weights_sha256=known.weights_sha256,
-                data_sha256=None if known.random_inputs else known.data_sha256,
-                parameters=known.parameters,
-                test_count=known.test_count,
-                calibration_count=known.calibration_count,
-                labelled=known.labelled,
-                float_correct=None if card.random_weights else known.float_correct,
+                weights_sha256=prepared.weights_sha256,
+                data_sha256=None if prepared.random_inputs else prepared.data_sha256,
+                parameters=prepared.parameters,
+                test_count=prepared.test_count,
+                calibration_count=prepared.calibration_count,
+                labelled=prepared.labelled,
+                float_correct=None if card.random_weights else prepared.float_correct,
             )
         )
     return tuple(facts)

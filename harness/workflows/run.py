@@ -1,7 +1,7 @@
-"""A whole run: spec → plan → artifacts → devices → measurements → store → report, and the same run resumed.
+"""A whole run from spec to stored measurements, and the same run resumed.
 
-The one decision: everything that can be refused is refused before the first model loads, and from then on whatever
-goes wrong costs one cell and is stored with its reason.
+Everything that can be refused is refused before the first model loads. From then on a failure costs one cell and is
+stored with its reason.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from harness.spec.spec import Spec
 from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
-from harness.workflows.bench import Bench, Places, Tools, opened, resumable
+from harness.workflows.bench import OpenRun, Places, opened, resumable
 from harness.workflows.check import Checked, check, order_of
 from harness.workflows.head import new_head, versions_of_packages
-from harness.workflows.measure_cells import enter_holes, measure_cells, refuse_change
+from harness.workflows.measure_cells import measure_cells, refuse_change, store_holes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """How a run departs from the whole of its spec in the order of its plan: what a nightly job asks for.
+    """What a nightly job changes about a run: its id, which cells it measures, and their order.
 
-    ``run_id``: the id it gets, so that it is known before anything can fail. ``cells``: only those, by key. ``order``:
-    seed of the order in which cells are measured, so that no cell always follows the same neighbour.
+    ``run_id``: set by the caller, so that it is known before anything can fail. ``cells``: the keys of the cells to
+    measure, None for all. ``order``: the seed that shuffles the cells, so that none always runs after the same one.
     """
 
     run_id: str | None = None
@@ -42,27 +42,27 @@ WHOLE = Part()
 
 
 def build_spec(spec: Spec, places: Places, progress: Progress) -> tuple[Checked, BuildOutcome]:
-    """Make every artifact of ``spec`` without running any."""
+    """Build every artifact of ``spec`` without running any. Raises `UsageError` or `StoreError`."""
     checked = check(spec, to_run=False)
     return checked, build_artifacts(order_of(checked, checked.plan.builds), Cache(places.cache), progress)
 
 
 def run_spec(spec: Spec, places: Places, progress: Progress, *, part: Part = WHOLE) -> RunRecord:
-    """Do everything ``spec`` asks for, or ``part`` of it, and return the stored run.
+    """Measure every cell of ``spec``, or only ``part`` of it, and return the stored run.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
-    checked = _only(check(spec), part)
-    tools = Tools(cache=Cache(places.cache), progress=progress)
+    checked = _selected(check(spec), part)
+    cache = Cache(places.cache)
     head = new_head(checked.spec, checked.plan, part.run_id)
-    with create_run(places.results, head) as writer, resumable(writer):
-        enter_holes(checked.plan, writer)
+    with create_run(places.results, head) as writer, resumable(writer, places):
+        store_holes(checked.plan, writer)
         with opened(checked, writer) as gates:
-            cells = _ordered(checked.plan.cells, part)
-            return _finished(checked, cells, Bench(writer=writer, gates=gates, tools=tools))
+            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+            return _finish(checked, _ordered(checked.plan.cells, part), run)
 
 
-def _only(checked: Checked, part: Part) -> Checked:
+def _selected(checked: Checked, part: Part) -> Checked:
     if part.cells is None:
         return checked
     cells = tuple(cell for cell in checked.plan.cells if cell.key in part.cells)
@@ -74,40 +74,41 @@ def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
 
 
 def resume_run(name: str, places: Places, progress: Progress) -> RunRecord:
-    """Go on with the cells of a stored run that never got to a device. Raises as `run` does."""
-    tools = Tools(cache=Cache(places.cache), progress=progress)
-    with reopen_run(places.results, name) as writer, resumable(writer):
+    """Measure the cells of a stored run that have not reached a device yet. Raises as `run_spec` does."""
+    cache = Cache(places.cache)
+    with reopen_run(places.results, name) as writer, resumable(writer, places):
         _refuse_pairs(writer)
-        checked, missing = gone_on(writer)
+        checked, pending = pending_cells(writer)
         with opened(checked, writer) as gates:
-            return _finished(checked, missing, Bench(writer=writer, gates=gates, tools=tools))
+            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+            return _finish(checked, pending, run)
 
 
-def gone_on(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
-    """Return what a stored run was asked for, and its cells that never got to a device; its holes are stored.
+def pending_cells(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
+    """Return the spec of a stored run, checked again, and its cells that have not reached a device.
 
-    Raises `UsageError` when the installed packages have changed since.
+    Its holes are stored, if a kill came before that. Raises `UsageError` when the installed packages have changed.
     """
     refuse_change("the installed packages have", writer.head.versions, versions_of_packages())
     checked = check(writer.head.spec)
-    enter_holes(writer.head.plan, writer)
-    done = {measurement.cell for measurement in writer.record().measurements if not _never_ran(measurement)}
+    store_holes(writer.head.plan, writer)
+    done = {measurement.cell for measurement in writer.record().measurements if not _worth_a_retry(measurement)}
     return checked, tuple(cell for cell in writer.head.plan.cells if cell.key not in done)
 
 
 def _refuse_pairs(writer: RunWriter) -> None:
-    """Raise `UsageError` for a session of pairs: measuring one cell after the other would be another experiment."""
+    """Raise `UsageError` for an A/B session: cells measured one after the other would be another experiment."""
     if (writer.folder / AB_FILE).exists():
-        msg = f"run {writer.head.id!r} is a session of phonebench ab, which cannot be gone on with: start it again"
+        msg = f"run {writer.head.id!r} is an A/B session, which cannot be resumed; start a new one"
         raise UsageError(msg)
 
 
-def _never_ran(measurement: Measurement) -> bool:
-    """Whether a cell failed before it got to a device: a full disk or a model that has been mended is worth a retry."""
+def _worth_a_retry(measurement: Measurement) -> bool:
+    """Whether the cell failed before it reached a device, as on a full disk or with a model that is mended by now."""
     return measurement.status is CellStatus.FAILED and measurement.failure is None
 
 
-def _finished(checked: Checked, cells: tuple[Cell, ...], bench: Bench) -> RunRecord:
-    measure_cells(checked, cells, bench)
-    bench.writer.update(finished_at=utc_now())
-    return bench.writer.record()
+def _finish(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> RunRecord:
+    measure_cells(checked, cells, run)
+    run.writer.update(finished_at=utc_now())
+    return run.writer.record()

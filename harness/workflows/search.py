@@ -1,7 +1,7 @@
-"""A search: a run that grows. Move after move is built and measured until the walk, the budget or the time is over.
+"""A search: a run that grows, move by move, until the walk, the budget or the time is used up.
 
-The one decision: every point is a cell of a normal stored run, written before it is built; so a search that was
-stopped at any instant is readable, and goes on from what it knows.
+Every point is a cell of a normal stored run and is stored before it is built. So a search that is stopped at any moment
+can be read, and resumes from the points it has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.artifacts.cache import Cache
+from harness.artifacts.needs import why_missing
 from harness.devices.registry import delegates_of
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Hole, Plan, make_cell
@@ -27,16 +28,16 @@ from harness.store.records import RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Format
-from harness.workflows.bench import Bench, Places, Tools, opened, resumable
+from harness.workflows.bench import OpenRun, Places, opened, resumable
 from harness.workflows.check import Checked, check
 from harness.workflows.head import new_head
-from harness.workflows.measure_cells import enter_holes, measure_cells
-from harness.workflows.run import gone_on
+from harness.workflows.measure_cells import measure_cells, store_holes
+from harness.workflows.run import pending_cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """How a search ended: its run, what it found, why it stopped, and the text of its spec file (None: no point)."""
+    """How a search ended: its run, its points, why it stopped, and the spec file of what to ship, None if nothing."""
 
     run: RunRecord
     found: Findings
@@ -45,56 +46,57 @@ class Searched:
 
 
 def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Searched:
-    """Search for the recipe of one model on one device that meets ``goal``; ``spec`` says which, and how to measure.
+    """Search for the recipe that meets ``goal``, for the one model and device of ``spec``, measured as ``spec`` says.
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
     _check_one(spec)
     checked = check(spec)
-    # Of several phones there may be as many as are connected.
+    # Once more, since a key such as android:all has become a device per connected phone.
     _check_one(checked.spec)
     if checked.cards[0].ready is not None:
-        msg = f"{spec.model[0]!r} is a ready-made file, which nothing can be done to: give the model that it is from"
+        msg = f"{spec.model[0]!r} is a ready-made file, which no recipe can change; name the model it was exported from"
         raise UsageError(msg)
     empty = Plan(cells=(), holes=())
     head = replace(new_head(checked.spec, empty), goal=goal)
-    tools = Tools(cache=Cache(places.cache), progress=progress)
-    with create_run(places.results, head) as writer, resumable(writer), opened(checked, writer) as gates:
-        return _walk(Bench(writer=writer, gates=gates, tools=tools), checked)
+    cache = Cache(places.cache)
+    with create_run(places.results, head) as writer, resumable(writer, places), opened(checked, writer) as gates:
+        run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+        return _walk(run, checked)
 
 
 def resume_search(name: str, places: Places, progress: Progress, change: Callable[[Goal], Goal]) -> Searched:
-    """Go on with a stored search; ``change`` may give it a larger budget. Raises as `search` does."""
-    tools = Tools(cache=Cache(places.cache), progress=progress)
-    with reopen_run(places.results, name) as writer, resumable(writer):
+    """Resume a stored search; ``change`` may raise the budget of its goal. Raises as `run_search` does."""
+    cache = Cache(places.cache)
+    with reopen_run(places.results, name) as writer, resumable(writer, places):
         if writer.head.goal is None:
-            msg = f"the run {writer.head.id!r} is no search; go on with: phonebench run --resume={writer.head.id}"
+            msg = f"run {writer.head.id!r} is not a search; {places.how_to_resume(writer.head)}"
             raise UsageError(msg)
         writer.grow(writer.head.spec, writer.head.plan, change(writer.head.goal))
-        checked, missing = gone_on(writer)
+        checked, pending = pending_cells(writer)
         with opened(checked, writer) as gates:
-            bench = Bench(writer=writer, gates=gates, tools=tools)
-            if missing:
-                measure_cells(checked, missing, bench)
-            return _walk(bench, checked)
+            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+            if pending:
+                measure_cells(checked, pending, run)
+            return _walk(run, checked)
 
 
-def _walk(bench: Bench, checked: Checked) -> Searched:
-    """Make moves until there is none, or the seconds are over; then write the spec file of what to ship."""
-    writer = bench.writer
+def _walk(open_run: OpenRun, checked: Checked) -> Searched:
+    """Make moves until none is left or the time is up; then write the spec file of what to ship."""
+    writer = open_run.writer
     goal, formats = _goal(writer), checked.spec.format
     deadline = time.monotonic() + goal.seconds
     while True:
         found = findings(writer.record(), goal)
         move = next_move(found, formats)
         if move is None:
-            over = builds_done(found) >= goal.budget
-            ended = f"the budget of {goal.budget} builds is used" if over else "there is nothing left to try"
+            used_up = builds_done(found) >= goal.budget
+            ended = f"the budget of {goal.budget} builds is used up" if used_up else "there is nothing left to try"
             break
         if time.monotonic() >= deadline:
-            ended = f"the {goal.seconds:g} seconds are over"
+            ended = f"the {goal.seconds:g} seconds are up"
             break
-        _make(move, bench, checked)
+        _make(move, open_run, checked)
     writer.update(finished_at=utc_now())
     run = writer.record()
     text = ship_spec(run.head.spec, found.ship) if found.ship else None
@@ -103,10 +105,9 @@ def _walk(bench: Bench, checked: Checked) -> Searched:
     return Searched(run=run, found=found, ended=ended, spec_text=text)
 
 
-def _make(move: Move, bench: Bench, checked: Checked) -> None:
+def _make(move: Move, run: OpenRun, checked: Checked) -> None:
     """Store the cells of ``move``, then build and measure them."""
-    writer = bench.writer
-    progress = bench.tools.progress
+    writer, progress = run.writer, run.progress
     progress.start("search", 1)
     progress.step(move.why, f"{len(move.pairs)} to try")
     progress.finish()
@@ -114,19 +115,19 @@ def _make(move: Move, bench: Bench, checked: Checked) -> None:
     cells, holes = _cells(move.pairs, checked)
     plan = Plan(cells=(*writer.head.plan.cells, *cells), holes=(*writer.head.plan.holes, *holes))
     writer.grow(spec, plan, _goal(writer))
-    enter_holes(plan, writer)
-    measure_cells(replace(checked, spec=spec, plan=plan), cells, bench)
+    store_holes(plan, writer)
+    measure_cells(replace(checked, spec=spec, plan=plan), cells, run)
 
 
 def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tuple[Cell, ...], tuple[Hole, ...]]:
-    """The cells of a move, and those of it that cannot be."""
+    """Return the cells of a move that can run, and its holes."""
     spec, model = checked.spec, checked.cards[0].name
     cells: list[Cell] = []
     holes: list[Hole] = []
     for recipe, format_ in pairs:
         delegate = (spec.delegate or FORMATS[format_].delegates)[0]
         cell = make_cell(model, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
-        reason = why_not(cell, recipe, delegates_of)
+        reason = why_not(cell, recipe, delegates_of) or why_missing(checked.cards[0], cell.build, recipe.steps)
         if reason is None:
             cells.append(cell)
         else:
@@ -135,9 +136,8 @@ def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tu
 
 
 def _with_recipes(spec: Spec, recipes: Iterable[Recipe]) -> Spec:
-    known = {recipe.name: recipe for recipe in spec.recipe}
-    known |= {recipe.name: recipe for recipe in recipes}
-    return replace(spec, variant=tuple(known), recipe=tuple(known.values()))
+    by_name = {recipe.name: recipe for recipe in (*spec.recipe, *recipes)}
+    return replace(spec, variant=tuple(by_name), recipe=tuple(by_name.values()))
 
 
 def _goal(writer: RunWriter) -> Goal:
@@ -146,12 +146,12 @@ def _goal(writer: RunWriter) -> Goal:
 
 
 def _check_one(spec: Spec) -> None:
-    """Raise `UsageError` unless everything that a search keeps fixed is one."""
+    """Raise `UsageError` unless there is exactly one of everything that a search keeps fixed."""
     for name in ("model", "device", "threads"):
         values = getattr(spec, name)
         if len(values) != 1:
-            msg = f"{name} is {list(values)}: a search is of one; start one for each"
+            msg = f"{name} is {list(values)}, but a search takes one; start a search for each"
             raise UsageError(msg)
     if len(spec.delegate) > 1:
-        msg = f"delegate is {[d.value for d in spec.delegate]}: a search is on one; start one for each"
+        msg = f"delegate is {[d.value for d in spec.delegate]}, but a search takes one; start a search for each"
         raise UsageError(msg)

@@ -17,7 +17,8 @@ from harness.plan.cells import Build
 from harness.progress import Silent
 from harness.spec.formats import Backend, default_formats
 from harness.spec.recipe import AS_IS
-from harness.spec.shorthand import default_recipes, parse_recipe
+from harness.spec.shorthand import parse_recipe
+from harness.spec.spec import Spec
 from harness.wire import Format
 from tests.artifacts.orders import order
 from tests.artifacts.rows import change_row
@@ -26,7 +27,7 @@ from tests.model.folders import CARD, make_folder
 DIGITS = [
     Build(model="digits", variant=variant, format=format_, backend=Backend.XNNPACK if format_ is Format.PTE else None)
     for format_ in default_formats()
-    for variant in default_recipes()
+    for variant in Spec().variant
 ]
 
 

@@ -14,7 +14,6 @@ from harness.cli.options import cache_folder, places_options, spec_from, spec_op
 from harness.errors import UnknownNameError, UsageError
 from harness.plan.cells import Plan
 from harness.records.measurement import CellStatus, Measurement
-from harness.spec.shorthand import default_recipes
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Failure, FailureKind, Format
 from tests.report.builders import make_run
@@ -101,7 +100,7 @@ def test_every_choice_is_named_in_the_help() -> None:
         """Do nothing."""
 
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
-    for name in (*Format, *Delegate, *default_recipes()):
+    for name in (*Format, *Delegate, *Spec().variant):
         assert name in text
 
 

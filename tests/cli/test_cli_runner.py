@@ -14,7 +14,7 @@ from tests.conftest import call_phonebench
     [
         (("--runtime", "tflight"), 2, "unknown runtime 'tflight'; did you mean 'tflite'?"),
         (("--abi", "arm64"), 2, "unknown ABI 'arm64'; did you mean 'arm64-v8a'?"),
-        (("--library", "x.aar"), 2, "name it with --runtime"),
+        (("--library", "x.aar"), 2, "name that runtime with --runtime"),
         (("--key", "x.p12"), 2, "--key-password"),
     ],
 )

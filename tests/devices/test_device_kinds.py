@@ -72,7 +72,7 @@ def shed() -> Generator[Shed]:
         checkup=lambda key: Checkup(
             key=key, serial="1", steps=(CheckStep(name="power", ok=False, detail="the board is off"),)
         ),
-        install_runners=lambda key, runtimes: tuple(
+        install_runners=lambda key, runtimes, _folder: tuple(
             InstalledRunner(runtime=runtime, version=f"1.0 on {key}") for runtime in runtimes
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,38 @@ def test_a_stopped_run_keeps_what_is_done_and_says_how_to_go_on(
     assert [c["status"] for c in shown(phonebench)] == ["ok", "pending"]
     assert phonebench("run", "--resume").code == 0
     assert [c["status"] for c in shown(phonebench)] == ["ok", "ok"]
+
+
+def resumed(message: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Paste the command at the end of ``message`` into a shell that knows ``phonebench``."""
+    command = message.rpartition("to resume: ")[2].strip()
+    assert command.startswith("phonebench run --resume="), message
+    script = f'phonebench() {{ "{sys.executable}" -m harness "$@"; }}; {command}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_hint_to_resume_works_when_it_is_pasted(tmp_path: Path, built_cache: Path) -> None:
+    cache = Path(shutil.copytree(built_cache, tmp_path / "the cache"))
+    places = ("--results", "my 'results'", "--cache-dir", str(cache))
+    process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", *places, cache=tmp_path / "other")
+    wait_for("my 'results'/*/measurements.jsonl", tmp_path, 1, process)
+    process.send_signal(signal.SIGINT)
+    message = process.communicate()[1].decode()
+    assert process.returncode == 130, message
+    done = resumed(message, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "build: " not in done.stderr
+    (measurements,) = tmp_path.glob("my 'results'/*/measurements.jsonl")
+    assert len(measurements.read_bytes().splitlines()) == 2
+
+
+def test_the_hint_names_no_default(phonebench: CommandLine, tmp_path: Path) -> None:
+    done = phonebench("run", "--device", "fake:lost", "--format", "onnx", "--results", "results")
+    assert done.code == 20
+    name = next((tmp_path / "results").glob("*/run.json")).parent.name
+    assert f"to resume: phonebench run --resume={name} --cache-dir " in done.err
+    assert "--results" not in done.err
 
 
 def test_ctrl_c_while_artifacts_are_built_ends_at_once_and_cleans_up(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from harness.spec.formats import FORMATS, Backend, default_formats
 from harness.spec.phone_settings import PhoneRunner
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS
-from harness.spec.shorthand import default_recipes
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 from tests.artifacts.builders import CARD
@@ -30,7 +29,7 @@ def plan(*models: ModelCard, **spec: Any) -> Plan:
 
 def test_the_default_is_every_format_and_variant_on_this_computer() -> None:
     made = plan()
-    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in default_formats() for v in default_recipes()]
+    assert [(c.format, c.variant) for c in made.cells] == [(f, v) for f in default_formats() for v in Spec().variant]
     assert {(c.device, c.threads, c.profile) for c in made.cells} == {("host", 1, ProfileName.QUICK)}
     assert {c.format: c.delegate for c in made.cells} == {f: FORMATS[f].delegates[0] for f in default_formats()}
     assert made.holes == ()

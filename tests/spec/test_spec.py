@@ -12,7 +12,6 @@ from harness.spec.phone_settings import Binary, Clocks, Cores, PhoneRunner
 from harness.spec.profiles import ProfileName
 from harness.spec.read import KEYS, make_spec, read_spec
 from harness.spec.recipe import KeepFloat, Observer, Precision, Prune, Quantisation, Recipe
-from harness.spec.shorthand import default_recipes
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
@@ -88,7 +87,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
 
 def test_nothing_given_is_the_default(tmp_path: Path) -> None:
     assert from_toml(tmp_path, "") == make_spec({}) == Spec()
-    assert Spec().variant == tuple(default_recipes())
+    assert Spec().variant == ("fp32", "fp16", "int8", "int8-dynamic")
 
 
 @pytest.mark.parametrize("key", ["model", "device", "variant", "input"])
@@ -192,7 +191,7 @@ def test_the_bounds_themselves_are_allowed(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "there is no spec file"), (b"format = [", "cannot read"), (b"data = '\xff'", "cannot read")],
+    [(None, "there is no spec file"), (b"format = [", "line 1, column 11"), (b"data = '\xff'", "line 1 is not UTF-8")],
 )
 def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "spec.toml"
@@ -203,7 +202,7 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes
 
 
 def test_a_folder_in_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the spec file"):
+    with pytest.raises(UsageError, match="cannot read .*directory"):
         read_spec(tmp_path)
 
 
@@ -215,7 +214,7 @@ RECIPE = 'variant = "small"\n[[recipe]]\nname = "small"\n'
     [
         ('precison = "int8"', "unknown key 'precison' in [[recipe]] number 1 of"),
         ('precison = "int8"', "did you mean 'precision'?"),
-        ('precision = "int9"', "Invalid enum value 'int9'"),
+        ('precision = "int9"', "unknown precision 'int9' in [[recipe]] number 1"),
         ('steps = [{ step = "prun", ratio = 0.5 }]', "unknown step 'prun' in step 1 of [[recipe]] number 1"),
         ('steps = [{ step = "prune", rato = 0.5 }]', "unknown key 'rato' in step 1 of"),
         ('steps = [{ step = "prune", ratio = 1.5 }]', "ratio is 1.5: it must be between 0 and 1"),

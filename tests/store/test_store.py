@@ -127,7 +127,7 @@ def test_the_later_measurement_of_a_cell_counts(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
     with (
         written(tmp_path),
-        pytest.raises(StoreError, match=f"'{RUN}' is being worked on"),
+        pytest.raises(StoreError, match=f"'{RUN}' is in use"),
         reopen_run(tmp_path, RUN),
     ):
         pass

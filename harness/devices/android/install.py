@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from harness.devices.android.phone import open_android
 from harness.devices.kind import InstalledRunner
 from harness.errors import PhoneError, UnknownNameError, UsageError
@@ -9,18 +12,22 @@ from harness.runners.android.records import Runtime
 from harness.runners.android.store import built_apks
 
 
-def install_apps(key: str, runtimes: tuple[str, ...]) -> tuple[InstalledRunner, ...]:
-    """Install the apps of ``runtimes``, or every app that is built here, on the phone of ``key``.
+def install_apps(key: str, runtimes: tuple[str, ...], folder: Path | None = None) -> tuple[InstalledRunner, ...]:
+    """Install the apps of ``runtimes``, or every app in ``folder``, on the phone of ``key``.
+
+    ``folder`` is where the APKs are, None for where ``phonebench runner build android`` puts them by default.
 
     Raises `UnknownNameError` for a runtime that does not exist, `UsageError` when no app is built, `PhoneError` when
     the phone cannot take any.
     """
-    names = _checked(runtimes) or tuple(runtime.value for runtime in built_apks())
+    names = _checked(runtimes) or tuple(runtime.value for runtime in built_apks(folder))
     if not names:
-        msg = "no runner APK has been built here; build them with: phonebench runner build android"
+        where = f"in {str(folder)!r}" if folder else "here"
+        option = f" --out {shlex.quote(str(folder))}" if folder else ""
+        msg = f"no runner APK has been built {where}; build them with: phonebench runner build android{option}"
         raise UsageError(msg)
     installed: list[InstalledRunner] = []
-    with open_android(key) as phone:
+    with open_android(key, apks=folder) as phone:
         for runtime in names:
             try:
                 installed.append(InstalledRunner(runtime=runtime, version=phone.install(runtime)))

@@ -9,6 +9,8 @@ from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
 from harness.errors import DeviceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
@@ -52,10 +54,10 @@ def _checkup(key: str) -> Checkup:
     return check_phone(key)
 
 
-def _install_runners(key: str, runtimes: tuple[str, ...]) -> tuple[InstalledRunner, ...]:
+def _install_runners(key: str, runtimes: tuple[str, ...], folder: Path | None) -> tuple[InstalledRunner, ...]:
     from harness.devices.android.install import install_apps
 
-    return install_apps(key, runtimes)
+    return install_apps(key, runtimes, folder)
 
 
 ANDROID = DeviceKind(

@@ -47,8 +47,13 @@ LAUNCHERS: dict[PhoneRunner, Callable[[Tether, PhoneStore], Launcher]] = {
 
 
 @contextlib.contextmanager
-def open_android(key: str = "android", settings: PhoneSettings = DEFAULT_SETTINGS) -> Iterator[AndroidPhone]:
-    """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` if it cannot be used."""
+def open_android(
+    key: str = "android", settings: PhoneSettings = DEFAULT_SETTINGS, *, apks: Path | None = None
+) -> Iterator[AndroidPhone]:
+    """Open the phone of ``android:SERIAL``, or the only one. Raises `PhoneError` if it cannot be used.
+
+    ``apks`` is the folder with the runner apps, None for the default one.
+    """
     serial = name_in(key) or ""
     if serial == ALL:
         msg = f"{key!r} stands for every connected phone, but one is needed here: write android:SERIAL"
@@ -56,7 +61,7 @@ def open_android(key: str = "android", settings: PhoneSettings = DEFAULT_SETTING
     server = server_of()
     ensure_server(server)
     listed = choose_phone(list_phones(server), serial)
-    options = PhoneOptions(apks=built_here(), settings=settings)
+    options = PhoneOptions(apks=built_here(apks), settings=settings)
     with open_phone(Cable(server, listed.serial), key=key, options=options) as phone:
         yield phone
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 import shlex
+from pathlib import Path
 
 from harness import __version__
 from harness.devices.android.adb.cable import Cable
@@ -132,8 +133,8 @@ def refused_install(serial: str, app_id: str, refusal: str) -> PhoneError:
     return PhoneError(message, trouble=PhoneTrouble.APP, serial=serial, command="pm install", output=refusal)
 
 
-def built_here() -> ApkSource:
-    """Return the source of the APKs that ``phonebench runner build android`` built on this computer."""
+def built_here(folder: Path | None = None) -> ApkSource:
+    """Return the source of the APKs in ``folder``, None for where ``phonebench runner build android`` puts them."""
     apks: dict[str, RunnerApk] | None = None
 
     def source(runtime: str) -> RunnerApk | None:
@@ -141,7 +142,7 @@ def built_here() -> ApkSource:
         if apks is None:
             from harness.runners.android.store import built_apks
 
-            apks = {built.runtime.value: built for built in built_apks().values()}
+            apks = {built.runtime.value: built for built in built_apks(folder).values()}
         return apks.get(runtime)
 
     return source

@@ -1,0 +1,131 @@
+"""Mistakes that the command line recognises before any work starts: each gets one sentence that helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import call
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"run --results {LONG} --dry-run",
+        f"run {LONG}",
+        f"run {LONG}/net.onnx",
+        f"run --data {LONG} --dry-run",
+        f"run --spec {LONG}",
+        f"run --runner shell --device android --binary benchmark_model{LONG} --dry-run",
+        f"run --cache-dir {LONG} --dry-run",
+        f"show --results {LONG}",
+        f"show {LONG}",
+        f"report {LONG}",
+        f"compare {LONG} {LONG}",
+        f"run --resume={LONG}",
+        f"search --resume={LONG}",
+        f"nightly {LONG}",
+        f"nightly --resume={LONG}",
+        f"ab {LONG}:int8:onnx {LONG}.onnx",
+        f"sensitivity {LONG}",
+        f"cache --cache-dir {LONG}",
+        f"formats --cache-dir {LONG}",
+        f"history list --history {LONG}",
+        f"history show latency --chart {LONG}",
+        f"history export --parquet {LONG}",
+        f"runner build android --runtime tflite --library {LONG}",
+        f"runner build android --out {LONG}",
+        f"runner install android --apks {LONG}",
+    ],
+    ids=lambda line: line.replace(LONG, "LONG"),
+)
+def test_a_path_that_no_file_can_have_is_a_usage_error(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*line.split())
+    assert done.code == 2, done.err
+    assert "a bug" not in done.err
+
+
+@pytest.mark.parametrize("kind", ["loop", "link to nothing", "file in the way", "below a file"])
+def test_results_that_cannot_be_made_are_no_bug(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "results"
+    match kind:
+        case "loop":
+            place.symlink_to(place)
+        case "link to nothing":
+            place.symlink_to(tmp_path / "nowhere" / "at" / "all")
+        case "file in the way":
+            place.write_text("")
+        case "below a file":
+            (tmp_path / "file").write_text("")
+            place = tmp_path / "file" / "results"
+    for line in (["show", "--results"], ["run", "--device", "fake", "--cache-dir", str(tmp_path / "c"), "--results"]):
+        done = call(*line, str(place))
+        assert done.code in (2, 6), done.err
+        assert "a bug" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run -f int8", "'int8' is a variant, not a format; write: --variant int8"),
+        ("run -f prune50+int8", "'prune50+int8' is a variant, not a format; write: --variant prune50+int8"),
+        ("run -v tflite", "'tflite' is a format, not a variant; write: --format tflite"),
+        ("run -v gpu", "'gpu' is a delegate, not a variant; write: --delegate gpu"),
+        ("run -v standard", "'standard' is a profile, not a variant; write: --profile standard"),
+        ("run -v host", "'host' is a device, not a variant; write: --device host"),
+        ("run -d cpu", "'cpu' is a delegate, not a device; write: --delegate cpu"),
+        ("run -d onnx", "'onnx' is a format, not a device; write: --format onnx"),
+        ("run -d quick", "'quick' is a profile, not a device; write: --profile quick"),
+        ("run --delegate fake:hot", "'fake:hot' is a device, not a delegate; write: --device fake:hot"),
+        ("run --delegate onnx", "'onnx' is a format, not a delegate; write: --format onnx"),
+        ("run -p fake", "'fake' is a device, not a profile; write: --device fake"),
+        ("run int8", "'int8' is a variant, not a model; write: --variant int8"),
+        ("run -f digits", "'digits' is a model, not a format; write: digits"),
+        ("ab digits:onnx:int8 digits:int8:onnx", "a side is MODEL:VARIANT:FORMAT"),
+    ],
+)
+def test_a_name_that_belongs_to_another_option_is_recognised(line: str, said: str) -> None:
+    done = call(*line.split())
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_a_swapped_name_in_a_spec_file_says_which_key_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "spec.toml"
+    file.write_text('format = ["int8"]\n')
+    done = call("run", "--spec", str(file))
+    assert done.code == 2
+    assert f"'int8' is a variant, not a format, in {file}; write: variant = \"int8\"" in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("run digits --resume=nope", "phonebench run --resume=nope"),
+        ("run digits --resume", "phonebench run --resume"),
+        ("run --resume --spec x.toml", "phonebench run --resume"),
+    ],
+)
+def test_a_model_beside_resume_is_answered_with_the_line_to_write(line: str, command: str, tmp_path: Path) -> None:
+    done = call(*line.split(), "--results", str(tmp_path))
+    assert done.code == 2
+    assert done.err.rstrip().endswith(f"write: {command}")
+    assert "--resume=digits" not in done.err
+
+
+def test_a_search_takes_one_model(tmp_path: Path) -> None:
+    done = call("search", "digits", "resnet18", "--results", str(tmp_path))
+    assert done.code == 2
+    assert "a search takes one MODEL, not 2; start a search for each" in done.err
+
+
+def test_without_built_apks_install_names_the_folder_it_looked_in(tmp_path: Path) -> None:
+    done = call("runner", "install", "android", "--apks", str(tmp_path))
+    assert done.code == 2
+    assert f"no runner APK has been built in {str(tmp_path)!r}" in done.err
+    assert f"phonebench runner build android --out {tmp_path}" in done.err
