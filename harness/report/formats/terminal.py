@@ -9,7 +9,7 @@ here and not by rich, whose import takes longer than everything else that ``phon
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.report.sections.registry import ANSWER, SECTIONS
 from harness.report.sections.section import Column, Grid, Line, Section, Tone, report_of
@@ -42,10 +42,14 @@ def run_lines(run: RunRecord, width: int | None, sections: tuple[Section, ...] =
 def fit(columns: Sequence[Column], width: int | None) -> tuple[list[Column], list[Column]]:
     """Return the columns that fit ``width`` character cells, in order, and those left out, the least needed first."""
     kept, dropped = list(columns), list[Column]()
-    while width is not None and len(kept) > 1 and sum(map(_column_width, kept)) + len(kept) - 1 > width:
+    if width is None:
+        return kept, dropped
+    needed = sum(column_width(column) + len(_GAP) for column in kept) - len(_GAP)
+    while len(kept) > 1 and needed > width:
         least = min(kept, key=lambda c: c.keep)
         kept.remove(least)
         dropped.append(least)
+        needed -= column_width(least) + len(_GAP)
     return kept, dropped
 
 
@@ -102,31 +106,26 @@ def _grid_lines(grid: Grid, width: int | None) -> Iterator[str]:
     if words:
         yield from _line_lines(Line(text=f"In every row: {words}.", tone=Tone.QUIET), width)
     height = max(c.title.count("\n") + 1 for c in kept)
-    titles = [_title_lines(c, height) for c in kept]
-    for row in range(height):
-        yield _styled(_row(kept, [lines[row] for lines in titles]), Tone.STRONG)
-    for row, dimmed in enumerate(grid.dimmed):
-        yield _styled(_row(kept, [c.values[row] for c in kept]), Tone.QUIET if dimmed else Tone.PLAIN)
+    padded = [_padded(c, height) for c in kept]
+    tones = [Tone.STRONG] * height + [Tone.QUIET if dimmed else Tone.PLAIN for dimmed in grid.dimmed]
+    for texts, tone in zip(zip(*padded, strict=True), tones, strict=True):
+        yield _styled(_GAP.join(texts).rstrip(), tone)
     if dropped:
         names = ", ".join(c.title.replace("\n", " ") for c in dropped)
         yield from _line_lines(Line(text=f"Left out at this width: {names}.", tone=Tone.QUIET), width)
 
 
-def _title_lines(column: Column, height: int) -> list[str]:
-    """The lines of a title; a short one stands at the bottom, next to its figures."""
-    lines = column.title.split("\n")
-    return [""] * (height - len(lines)) + lines
+def _padded(column: Column, height: int) -> list[str]:
+    """The title in ``height`` lines and the values, all of one width; a short title stands next to its figures."""
+    titles = column.title.split("\n")
+    texts = [*[""] * (height - len(titles)), *titles, *map(_entry, column.values)]
+    size = max(map(cell_width, texts))
+    spaces = (" " * (size - cell_width(text)) for text in texts)
+    return [text + room if column.text else room + text for text, room in zip(texts, spaces, strict=True)]
 
 
-def _row(columns: Sequence[Column], texts: Iterable[str]) -> str:
-    padded = []
-    for column, text in zip(columns, map(_entry, texts), strict=True):
-        room = " " * (_column_width(column) - cell_width(text))
-        padded.append(text + room if column.text else room + text)
-    return _GAP.join(padded).rstrip()
-
-
-def _column_width(column: Column) -> int:
+def column_width(column: Column) -> int:
+    """Return the character cells that ``column`` needs."""
     return max(cell_width(_entry(text)) for text in (*column.title.split("\n"), *column.values))
 
 
@@ -136,6 +135,8 @@ def _entry(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Replace control characters: a name or a reason must not move the cursor or change the colours."""
+    if text.isprintable():
+        return text
     return "".join(c if c == "\n" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
