@@ -4,8 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Processes that share the tests, a file of them at a time; a process takes up to 3 GB.
-JOBS ?= 2
+# Processes that share the tests (tests/schedule.py): one for each core, and two for the tests that wait for phones.
+# One that computes takes up to 3 GB.
+JOBS ?= 4
 
 # If this is set, every process compiles torch, pandas and so on again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.durations import Recorder
+from tests.shared import SharedFolder, session_folder
+
 # A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
 MISSING = "missing: "
 
@@ -58,25 +61,33 @@ def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeou
 
 
 @pytest.fixture(scope="session")
-def built_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that holds the sixteen digits artifacts and nothing else: to be read, or copied."""
-    folder = tmp_path_factory.mktemp("built")
-    done = call_phonebench("build", "digits", "--cache-dir", str(folder / "cache"), cwd=folder)
-    assert done.code == 0, done.err
-    return folder / "cache"
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedFolder:
+    """The folder that all test processes of this session share."""
+    return session_folder(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
-def working_cache(built_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of that cache, for whatever builds more."""
-    return Path(shutil.copytree(built_cache, tmp_path_factory.mktemp("working") / "cache"))
+def built_cache(shared: SharedFolder) -> Path:
+    """A cache folder that holds the sixteen digits artifacts and nothing else; only to be read or copied."""
+
+    def build(folder: Path) -> None:
+        done = call_phonebench("build", "digits", "--cache-dir", str(folder), cwd=folder)
+        assert done.code == 0, done.err
+
+    return shared.once("built-cache", build)
+
+
+@pytest.fixture(scope="session")
+def working_cache(built_cache: Path, shared: SharedFolder) -> Path:
+    """A copy of that cache for tests that build more; every test process adds to it, and none takes away from it."""
+    return shared.once("working-cache", lambda folder: shutil.copytree(built_cache, folder, dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")
 def digits_files(built_cache: Path) -> dict[tuple[str, str], Path]:
     """The digits artifacts by format and variant."""
-    found = [(path, json.loads(path.read_text())) for path in built_cache.glob("artifacts/*/*/manifest.json")]
-    return {(facts["format"], facts["variant"]): path.with_name(facts["file"]) for path, facts in found}
+    manifests = [(path, json.loads(path.read_text())) for path in built_cache.glob("artifacts/*/*/manifest.json")]
+    return {(facts["format"], facts["variant"]): path.with_name(facts["file"]) for path, facts in manifests}
 
 
 @pytest.fixture
@@ -97,3 +108,24 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
     if os.environ.get("CI") == "true" and report.skipped and MISSING in str(report.longrepr):
         report.outcome = "failed"
     return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that measures how long tests take."""
+    parser.addoption("--store-durations", action="store_true", help="write tests/durations.json from this session")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure in the process that hears of every test."""
+    if config.getoption("--store-durations") and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(Recorder(), "durations")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share out tests as `tests.schedule` says when they are shared out by file."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.schedule import LongestFirst
+
+    return LongestFirst(config, log)

@@ -140,10 +140,10 @@ def test_weights_that_do_not_fit(phonebench: CommandLine, tmp_path: Path) -> Non
 
 
 def test_a_damaged_artifact_in_the_cache_is_built_again(
-    phonebench: CommandLine, tmp_path: Path, working_cache: Path
+    phonebench: CommandLine, tmp_path: Path, built_cache: Path
 ) -> None:
     cache = tmp_path / "cache"
-    shutil.copytree(working_cache, cache)
+    shutil.copytree(built_cache, cache)
     victim = next(cache.glob("artifacts/*/*/model.onnx"))
     whole = victim.read_bytes()
     victim.write_bytes(whole[: len(whole) // 2])

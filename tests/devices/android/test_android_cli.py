@@ -17,6 +17,7 @@ from tests.conftest import Called, call_phonebench
 from tests.devices.android.apks import TinyApk
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import make_work
+from tests.shared import SharedFolder
 from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
@@ -47,14 +48,14 @@ def phones(adb_server: AdbServer, tmp_path: Path, onnx_apk: TinyApk) -> Generato
 
 
 @pytest.fixture
-def phonebench(adb_server: AdbServer, tmp_path: Path) -> Phonebench:
-    """The command line with that adb server, in a folder with a model."""
+def phonebench(adb_server: AdbServer, tmp_path: Path, shared: SharedFolder) -> Phonebench:
+    """The command line with that adb server, in a folder with a model, which the first run of all prepares."""
     home = tmp_path / "home"
     home.mkdir()
     make_work(home).model.rename(home / "net.onnx")
 
     def call(*args: str, **environment: str) -> Called:
-        cache = ("--cache-dir", str(tmp_path / "cache")) if args[0] == "run" else ()
+        cache = ("--cache-dir", str(shared.folder("phone-cache"))) if args[0] == "run" else ()
         return call_phonebench(*args, *cache, cwd=home, env=adb_server.env | environment)
 
     return call

@@ -1,0 +1,91 @@
+"""Which process runs which tests: the longest first, and tests that mostly wait beside tests that compute.
+
+A process for each core takes anything. Further processes only run tests that wait for phones, so that the cores stay
+busy and no more than a core's worth of processes hold torch and its like in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.durations import read_durations, without_parameters
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+CORES = os.cpu_count() or 1
+# Their time goes by in launches and pauses that the virtual phones take.
+WAITING = ("tests/devices/android/", "tests/vphone/")
+# These tests share no fixture of their module, so each may run anywhere.
+APART = ("tests/e2e/", "tests/workflows/test_capability.py")
+# Maven builds all of these in the folders of the checkout.
+JAVA = ("tests/android_runner/", "tests/runners/android/test_apk_build.py")
+_ADB = re.compile(r"\[(wheel|debian)\b")
+
+
+def unit_of(test: str) -> str:
+    """Return the name of the unit that a test is in; the tests of a unit run in one process, in their order."""
+    file = test.partition("::")[0]
+    if file.startswith(JAVA):
+        return "java"
+    if file.startswith(APART):
+        return without_parameters(test)
+    server = _ADB.search(test)
+    # A process has one adb server at a time.
+    return f"{file}[{server[1]}]" if server else file
+
+
+class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands out units, the longest first. xdist's own schedulers replace the same methods, underscore or not."""
+
+    workqueue: OrderedDict[str, dict[str, bool]]
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+    def schedule(self) -> None:
+        """Sort what is to be run, then hand out the first units."""
+        first = self.collection is None
+        if first and self._check_nodes_have_same_collection():
+            order = by_length(next(iter(self.registered_collections.values())))
+            self._places = {unit: place for place, unit in enumerate(order)}
+        super().schedule()
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        unit = self._choose(node)
+        if unit is None:
+            # A process runs its last test only once it knows that no other follows.
+            node.shutdown()
+            return
+        self.workqueue.move_to_end(unit, last=False)
+        super()._assign_work_unit(node)
+
+    def _choose(self, node: WorkerController) -> str | None:
+        spare = self.nodes.index(node) >= CORES
+        units = sorted(self.workqueue, key=lambda unit: (is_waiting(unit) != spare, self._places[unit]))
+        if not units or (spare and not is_waiting(units[0])):
+            return None
+        return units[0]
+
+
+def is_waiting(unit: str) -> bool:
+    """Whether the tests of ``unit`` spend most of their time waiting."""
+    return unit.startswith(WAITING)
+
+
+def by_length(tests: list[str]) -> list[str]:
+    """Return the units of ``tests``, the longest first."""
+    known = read_durations()
+    cases: dict[str, int] = {}
+    for test in tests:
+        cases[without_parameters(test)] = cases.get(without_parameters(test), 0) + 1
+    seconds: dict[str, float] = {}
+    for test in tests:
+        name = without_parameters(test)
+        seconds[unit_of(test)] = seconds.get(unit_of(test), 0) + known.get(name, 0.0) / cases[name]
+    return sorted(seconds, key=lambda unit: -seconds[unit])
