@@ -1,1 +1,1 @@
-"""Model folders: the card, the float network, its data and its identity."""
+"""Models: the card, the float network behind it, its data, and the key that identifies both."""

@@ -1,4 +1,4 @@
-"""Model cards: what a model's folder, file or factory says of it; nothing is loaded yet."""
+"""Model cards: what a model's folder, file or factory says about it. Nothing is loaded here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CARD_FILE = "model.toml"
 
 
 class Task(StrEnum):
-    """What the outputs mean; ``classification`` has top-1 accuracy, the others are judged by fidelity."""
+    """What the outputs mean; ``classification`` is judged by top-1 accuracy, the others by fidelity."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
@@ -21,7 +21,7 @@ class Task(StrEnum):
 
 
 class SourceKind(StrEnum):
-    """How the network is come by."""
+    """Where the network comes from."""
 
     PYTHON = "python"
     EXPORTED = "exported"
@@ -40,7 +40,7 @@ KINDS: dict[str, SourceKind] = {
 }
 
 
-# What makes a folder a TensorFlow SavedModel.
+# The file that every TensorFlow SavedModel has at its root.
 SAVED_MODEL_FILE = "saved_model.pb"
 
 
@@ -51,7 +51,7 @@ def is_saved_model(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """What the command line says of the models: the fields of `harness.spec.Spec` of the same names."""
+    """The options that apply to models: the fields of the same names in `harness.spec.spec.Spec`."""
 
     random_weights: bool = False
     inputs: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRange:
-    """The least and the greatest value that the elements of the input ``name`` take."""
+    """The smallest and the largest value that an element of the input ``name`` can have."""
 
     name: str
     low: float
@@ -70,11 +70,12 @@ class InputRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataCard:
-    """Where inputs and labels come from, and how images of an image folder become tensors.
+    """Where inputs and labels come from, and how images become tensors.
 
-    ``source``: ``module:function`` beside the card, an image folder (one folder a class), or an ``.npz`` with
-    ``inputs`` and ``labels``; empty where the card has no data and only tells how images given by ``--data`` become
-    tensors. Images: short side to ``resize``, centre ``crop``, then (x / 255 - mean) / std.
+    ``source``: ``module:function`` beside the card, an image folder (one folder per class), or an ``.npz`` file with
+    ``inputs`` and ``labels``. It is empty where the card has no data of its own and only says how images given by
+    ``--data`` become tensors. Images: scale the short side to ``resize``, crop the centre to ``crop``, then
+    (x / 255 - mean) / std.
     """
 
     source: str
@@ -86,9 +87,9 @@ class DataCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartCard:
-    """One network of a model of several; ``kind``, ``source`` and ``weights`` are as those of a `ModelCard`.
+    """One network of a composed model; ``kind``, ``source`` and ``weights`` mean the same as in `ModelCard`.
 
-    ``after`` names the parts and inputs of the model whose tensors it takes, in order; empty for all inputs.
+    ``after`` names the parts and model inputs whose tensors this part takes, in order; empty for all inputs.
     """
 
     name: str
@@ -100,16 +101,17 @@ class PartCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """A model as its folder, file or factory describes it; nothing is loaded yet.
+    """A model as its folder, file or factory describes it.
 
-    ``source`` is a reference ``module:name`` for ``python`` and the absolute path of a file for the other kinds, for
-    ``keras`` of a file or of a SavedModel's folder. ``metric`` is a reference to Python that scores outputs, ``target``
-    a preset of `harness.model.targets`. ``inputs`` may be empty where the file itself knows them (``.pt2``, Keras,
-    ready-made files). ``random_weights`` means the weights are left as initialised: speed is real, accuracy is not
-    measured. ``ranges`` has those inputs whose card declares one. ``parts``: the networks that a ``composed`` model is
-    put together from. ``whole``: the card of the model that this one is a part of; its inputs and data come from there,
-    and ``inputs`` is empty. ``student`` is a reference to a factory of a smaller network with the same inputs and
-    outputs, for distillation.
+    ``source``: a reference ``module:name`` for kind ``python``, else the absolute path of a file (for ``keras``, of a
+    file or a SavedModel folder). ``inputs``: may be empty where the file itself knows them (``.pt2``, Keras,
+    ready-made files). ``ranges``: only the inputs that declare one. ``metric``: a reference to Python that scores
+    outputs. ``target``: a preset of `harness.model.targets`. ``student``: a reference to a factory of a smaller network
+    with the same inputs and outputs, for distillation. ``random_weights``: weights stay as initialised, so speed is
+    real and accuracy is not measured.
+
+    ``parts``: the networks of a ``composed`` model. ``whole``: the card of the model that this one is a part of; inputs
+    and data come from there, and ``inputs`` is empty.
     """
 
     name: str
@@ -133,7 +135,7 @@ class ModelCard:
 
 
 def last_parts(card: ModelCard) -> tuple[str, ...]:
-    """Return the parts of ``card`` that no other part comes after: their outputs are the model's, in this order."""
+    """Return the parts of ``card`` that feed no other part: their outputs are the model's outputs, in this order."""
     taken = {name for part in card.parts for name in part.after}
     return tuple(part.name for part in card.parts if part.name not in taken)
 
@@ -144,12 +146,12 @@ def takes(card: ModelCard, part: PartCard) -> tuple[str, ...]:
 
 
 def own_part(card: ModelCard) -> tuple[ModelCard, PartCard] | None:
-    """Return the whole that ``card`` is a part of and the part that it is, None for a model by itself."""
+    """Return the composed model that ``card`` belongs to and its part there, or None for a model by itself."""
     if card.whole is None:
         return None
     return card.whole, next(part for part in card.whole.parts if part_name(card.whole, part.name) == card.name)
 
 
 def part_name(card: ModelCard, part: str) -> str:
-    """Return the name that the part ``part`` of ``card`` has as a model of its own."""
+    """Return the name of the part ``part`` of ``card`` when it runs as a separate model."""
     return f"{card.name}.{part}"

@@ -1,7 +1,7 @@
-"""Data of a model: inputs and labels of one split, whether they come from Python, an ``.npz`` or a folder of images.
+"""The data of a model: inputs and labels of one split, from Python, an ``.npz`` file or a folder of images.
 
-The one decision: whatever the source, everything is checked here once, so that the rest can rely on shapes, element
-types, finite values, labels in range and splits that do not overlap.
+All data are checked here, whatever their source. Everything downstream relies on the shapes and element types, on
+finite values, on labels in range, and on splits that do not overlap.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Dataset", "Split", "load_split", "synthetic"]
 
 Array = NDArray[Any]
 
-# Which splits a split must share no input with. A pair is checked once, when the second of it is loaded.
+# The splits that a split must share no input with. Each pair is checked once, when its second split is loaded.
 _APART: dict[Split, tuple[Split, ...]] = {
     Split.CALIBRATION: (),
     Split.TEST: (Split.CALIBRATION,),
@@ -37,9 +37,9 @@ _APART: dict[Split, tuple[Split, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Inputs of one split, one array an input tensor, shape ``(count, *TensorSpec.shape)``: item i is one call.
+    """The inputs of one split: one array per input tensor, shape ``(count, *TensorSpec.shape)``. Item i is one call.
 
-    ``labels``: class indices, int64, shape ``(count,)``, or None where there are none.
+    ``labels``: class indices, int64, shape ``(count,)``; None if the data have none.
     """
 
     inputs: tuple[Array, ...]
@@ -47,15 +47,15 @@ class Dataset:
 
     @property
     def count(self) -> int:
-        """How many calls there are inputs for."""
+        """The number of calls that the inputs are for."""
         return len(self.inputs[0])
 
 
 def load_split(card: ModelCard, split: Split) -> Dataset | None:
-    """Return the data of ``split``, or None when the model has none. ``card.inputs`` must be known.
+    """Return the data of ``split``, or None when the model has none. ``card.inputs`` must not be empty.
 
-    Raises `UsageError` for wrong shapes, element types or labels, for a source that fails, and when an input of this
-    split is also in another one; `MissingPackageError` when the source needs a package that is not installed.
+    Raises `UsageError` for wrong shapes, element types or labels, for a source that fails, and for an input that is
+    also in another split; `MissingPackageError` when the source needs a package that is not installed.
     """
     dataset = _load(card, split)
     if dataset is None:
@@ -66,7 +66,10 @@ def load_split(card: ModelCard, split: Split) -> Dataset | None:
 
 
 def synthetic(inputs: tuple[TensorSpec, ...], *, count: int, seed: int) -> Dataset:
-    """Return ``count`` made-up inputs without labels: normal floats, integers 0 … 9 (0 … 1 for bool), by ``seed``."""
+    """Return ``count`` random inputs without labels, drawn with ``seed``.
+
+    Floats are standard normal, integers uniform over 0 … 9, bools uniform.
+    """
     rng = np.random.default_rng(seed)
     return Dataset(inputs=tuple(_random(spec, count, rng) for spec in inputs), labels=None)
 
@@ -86,16 +89,16 @@ def _load(card: ModelCard, split: Split) -> Dataset | None:
     if card.data is None or not card.data.source:
         return None
     if not card.inputs:
-        msg = f"model {card.name!r} does not tell its inputs: add [[input]] to its card, or name them with --input"
+        msg = f"model {card.name!r} does not declare its inputs; add [[input]] to its card, or use --input"
         raise UsageError(msg)
     source = card.data.source
     if is_reference(source) and not Path(source).is_absolute():
-        found = _from_python(card, split, source)
+        arrays = _from_python(card, split, source)
     elif source.endswith(".npz"):
-        found = _from_npz(Path(source), card.inputs, split)
+        arrays = _from_npz(Path(source), card.inputs, split)
     else:
-        found = read_images(Path(source), card.data, card.inputs, split)
-    return None if found is None else _checked(card, f"split {split.value!r} of {source!r}", *found)
+        arrays = read_images(Path(source), card.data, card.inputs, split)
+    return None if arrays is None else _checked(card, f"split {split.value!r} of {source!r}", *arrays)
 
 
 def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[Array, ...], Array | None] | None:
@@ -105,14 +108,14 @@ def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[A
     if result is None:
         return None
     if not isinstance(result, tuple) or len(result) != 2:
-        msg = f"{reference}({split.value!r}) returned a {type(result).__name__}: return (inputs, labels), or None"
+        msg = f"{reference}({split.value!r}) returned a {type(result).__name__}; return (inputs, labels), or None"
         raise UsageError(msg)
     inputs, labels = result
     return _per_input(inputs, card.inputs, reference), None if labels is None else np.asarray(labels)
 
 
 def _per_input(inputs: object, specs: tuple[TensorSpec, ...], where: str) -> tuple[Array, ...]:
-    """One array an input: from a dict by name, a tuple or list in order, or the one array itself."""
+    """One array per input: from a dict by name, from a tuple or list in order, or the array itself."""
     if isinstance(inputs, Mapping):
         _check_names(set(inputs), {s.name for s in specs}, where)
         return tuple(np.asarray(inputs[s.name]) for s in specs)
@@ -123,17 +126,17 @@ def _per_input(inputs: object, specs: tuple[TensorSpec, ...], where: str) -> tup
     return tuple(np.asarray(a) for a in arrays)
 
 
-def _check_names(found: set[str], wanted: set[str], where: str) -> None:
-    for name in sorted(wanted - found):
-        msg = f"{where} has no array {name!r}; it has {', '.join(sorted(found)) or 'none'}"
+def _check_names(names: set[str], expected: set[str], where: str) -> None:
+    for name in sorted(expected - names):
+        msg = f"{where} has no array {name!r}; it has {', '.join(sorted(names)) or 'none'}"
         raise UsageError(msg)
-    for name in sorted(found - wanted):
-        msg = f"{where} has an array {name!r} that nothing takes; {suggestion(name, wanted)}"
+    for name in sorted(names - expected):
+        msg = f"{where} has an array {name!r} that no input takes; {suggestion(name, expected)}"
         raise UsageError(msg)
 
 
 def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
-    """Read ``inputs`` (or one array an input name) and ``labels``, or the same with ``train_``, ``test_`` … before."""
+    """Read ``inputs`` (or one array per input name) and ``labels``, with or without a prefix such as ``test_``."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = dict(file)
@@ -166,10 +169,12 @@ def _named(
 def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -> None:
     counts = [len(a) if a.ndim else 0 for a in inputs] + ([labels.size] if labels is not None else [])
     if min(counts) != max(counts):
-        msg = f"{where} has arrays of unlike length ({', '.join(map(str, counts))}): give one row an input and a label"
+        msg = (
+            f"{where} has arrays of different lengths ({', '.join(map(str, counts))}); give a row and a label per input"
+        )
         raise UsageError(msg)
     if counts[0] == 0:
-        msg = f"{where} is empty: give at least one input, or leave the split out"
+        msg = f"{where} is empty; give at least one input, or leave the split out"
         raise UsageError(msg)
 
 
@@ -179,16 +184,16 @@ def _checked(card: ModelCard, where: str, inputs: tuple[Array, ...], labels: Arr
     if card.task is not Task.CLASSIFICATION or labels is None:
         return Dataset(inputs=arrays, labels=None)
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-        msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}: give integers, shape [count]"
+        msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}; give integers of shape [count]"
         raise UsageError(msg)
     if labels.min() < 0:
-        msg = f"{where} has the label {labels.min()}: labels are class indices from 0"
+        msg = f"{where} has the label {labels.min()}; labels are class indices and start at 0"
         raise UsageError(msg)
     return Dataset(inputs=arrays, labels=labels.astype(np.int64))
 
 
 def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:
-    """Check one input's array; a missing batch of 1 is put in."""
+    """Check the array of one input, and add the batch dimension of 1 if it is missing."""
     if array.dtype != np.dtype(spec.dtype.value):
         msg = f"{where}: input {spec.name!r} is {array.dtype}, the model takes {spec.dtype.value}; convert it first"
         raise UsageError(msg)
@@ -199,7 +204,7 @@ def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:
         msg = f"{where}: input {spec.name!r} has shape {list(array.shape)}; give [{', '.join(map(str, expected))}]"
         raise UsageError(msg)
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        msg = f"{where}: input {spec.name!r} has values that are not finite; clean the data"
+        msg = f"{where}: input {spec.name!r} has values that are NaN or infinite; clean the data"
         raise UsageError(msg)
     return np.ascontiguousarray(array)
 
@@ -212,14 +217,14 @@ def _digest(inputs: tuple[Array, ...], row: int) -> str:
 
 
 def _check_apart(card: ModelCard, dataset: Dataset, split: Split, other: Split) -> None:
-    apart = _load(card, other)
-    if apart is None:
+    other_data = _load(card, other)
+    if other_data is None:
         return
-    seen = {_digest(apart.inputs, i) for i in range(apart.count)}
+    seen = {_digest(other_data.inputs, i) for i in range(other_data.count)}
     shared = sum(_digest(dataset.inputs, i) in seen for i in range(dataset.count))
     if shared:
         msg = (
             f"{shared} of the {dataset.count} inputs of split {split.value!r} of model {card.name!r} are also in split "
-            f"{other.value!r}: figures from them would flatter; give each input to one split"
+            f"{other.value!r}, which would make the results look better than they are; put each input in one split"
         )
         raise UsageError(msg)

@@ -1,7 +1,7 @@
-"""Folders of images, one folder a class, as the inputs of a vision model.
+"""Folders of images, one folder per class, as the inputs of a vision model.
 
-``ROOT/<split>/<class>/*``, or ``ROOT/<class>/*`` which is divided by a hash of each file's name. A class has the index
-of its folder in sorted order, or the folder's name itself where all names are integers.
+The layout is ``ROOT/<split>/<class>/*``, or ``ROOT/<class>/*``, which is split by a hash of each file's name. The label
+of a class is the index of its folder in sorted order, or the folder's name where all names are integers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.model.splits import Split, hash_split
 from harness.wire import DType, TensorSpec
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-# All inputs of a split are in memory at once.
+# All inputs of a split are in memory at once, so a large split must be refused before it is read.
 MAX_BYTES = 4 * 2**30
 
 
@@ -38,9 +38,9 @@ class _Target:
 def read_images(
     root: Path, data: DataCard, inputs: tuple[TensorSpec, ...], split: Split
 ) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]] | None:
-    """Return one array of shape ``(count, 1, …)`` and the labels of ``split``, or None when the folder has no such.
+    """Return one array of shape ``(count, 1, …)`` and the labels of ``split``, or None when it has no images.
 
-    Raises `UsageError` for an empty folder, a file that is no image, and an input that cannot take images.
+    Raises `UsageError` for an empty folder, a file that is not an image, and a model input that cannot take images.
     """
     target = _target(inputs, data)
     files = _files(root, split)
@@ -48,7 +48,7 @@ def read_images(
         return None
     item_bytes = np.dtype(target.dtype.value).itemsize * math.prod(inputs[0].shape)
     if len(files) * item_bytes > MAX_BYTES:
-        msg = f"{len(files)} images in {str(root)!r} take more than {MAX_BYTES // 2**30} GiB as inputs: use fewer"
+        msg = f"{len(files)} images in {str(root)!r} take more than {MAX_BYTES // 2**30} GiB as inputs; use fewer"
         raise UsageError(msg)
     images = np.empty((len(files), *inputs[0].shape), dtype=target.dtype.value)
     for index, (file, _) in enumerate(files):
@@ -59,7 +59,7 @@ def read_images(
 def _target(inputs: tuple[TensorSpec, ...], data: DataCard) -> _Target:
     spec = inputs[0]
     shape = spec.shape
-    wanted = "one input of float32, float16 or uint8, shape [1, 3, H, W] or [1, H, W, 3] (or 1 channel)"
+    supported = "one input of float32, float16 or uint8, shape [1, 3, H, W] or [1, H, W, 3] (or 1 channel)"
     channels_last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
     channels = shape[3 if channels_last else 1] if len(shape) == 4 else 0
     if (
@@ -69,20 +69,20 @@ def _target(inputs: tuple[TensorSpec, ...], data: DataCard) -> _Target:
         or spec.dtype not in (DType.FLOAT32, DType.FLOAT16, DType.UINT8)
     ):
         shown = ", ".join(f"{s.name} {s.dtype.value} {list(s.shape)}" for s in inputs)
-        msg = f"the model takes {shown}; images need {wanted}"
+        msg = f"the model takes {shown}; images need {supported}"
         raise UsageError(msg)
     height, width = shape[1:3] if channels_last else shape[2:4]
     if data.crop is not None and (height, width) != (data.crop, data.crop):
-        msg = f"crop is {data.crop}, the input {spec.name!r} has {height}x{width} pixels: make them equal"
+        msg = f"crop is {data.crop}, the input {spec.name!r} has {height}x{width} pixels; make them equal"
         raise UsageError(msg)
     if data.resize is not None and data.resize < max(height, width):
-        msg = f"resize is {data.resize}, the input {spec.name!r} has {height}x{width} pixels: resize to at least that"
+        msg = f"resize is {data.resize}, the input {spec.name!r} has {height}x{width} pixels; resize to at least that"
         raise UsageError(msg)
     return _Target(channels=channels, height=height, width=width, channels_last=channels_last, dtype=spec.dtype)
 
 
 def _files(root: Path, split: Split) -> list[tuple[Path, int]]:
-    """The images of ``split`` with their labels, in the order of their names."""
+    """The images of ``split`` with their labels, sorted by name."""
     parts = [folder for s in Split if (folder := root / s.value).is_dir()]
     if parts:
         labels = _labels({name for part in parts for name in _folders(part)}, root)
@@ -93,16 +93,16 @@ def _files(root: Path, split: Split) -> list[tuple[Path, int]]:
 
 
 def _labelled(folder: Path, labels: dict[str, int]) -> list[tuple[Path, int]]:
-    found = [
+    images = [
         (file, labels[name])
         for name in _folders(folder)
         for file in sorted((folder / name).iterdir())
         if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
     ]
-    if not found:
-        msg = f"there are no images in {str(folder)!r}: put them in one folder a class"
+    if not images:
+        msg = f"there are no images in {str(folder)!r}; put them in one folder per class"
         raise UsageError(msg)
-    return found
+    return images
 
 
 def _folders(folder: Path) -> list[str]:
@@ -114,7 +114,7 @@ def _labels(names: set[str], root: Path) -> dict[str, int]:
         return {name: index for index, name in enumerate(sorted(names))}
     labels = {name: int(name) for name in names}
     if len(set(labels.values())) < len(labels):
-        msg = f"two folders in {str(root)!r} stand for one class number ({', '.join(sorted(names))}): join them"
+        msg = f"two folders in {str(root)!r} have the same class number ({', '.join(sorted(names))}); merge them"
         raise UsageError(msg)
     return labels
 
@@ -127,10 +127,10 @@ def _image(file: Path, data: DataCard, target: _Target) -> NDArray[Any]:
         with Image.open(file) as opened:
             image = opened.convert("RGB" if target.channels == 3 else "L")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        msg = f"cannot read the image {str(file)!r}: {error}; remove it or put a sound one there"
+        msg = f"cannot read the image {str(file)!r}: {error}; remove or replace it"
         raise UsageError(msg) from error
     scale = _scale(image.width, image.height, data, target)
-    # Rounding may not make the image smaller than what is cut out of it.
+    # Rounding must not make the image smaller than the crop.
     size = (max(round(image.width * scale), target.width), max(round(image.height * scale), target.height))
     image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - target.width) // 2, (size[1] - target.height) // 2
@@ -144,7 +144,7 @@ def _image(file: Path, data: DataCard, target: _Target) -> NDArray[Any]:
 
 
 def _scale(width: int, height: int, data: DataCard, target: _Target) -> float:
-    """How much an image is scaled: its short side to ``resize``, or until it just covers the input."""
+    """The scale factor of an image: its short side to ``resize``, or just enough to cover the input."""
     if data.resize is not None:
         return data.resize / min(width, height)
     return max(target.width / width, target.height / height)
@@ -152,6 +152,6 @@ def _scale(width: int, height: int, data: DataCard, target: _Target) -> float:
 
 def _per_channel(values: tuple[float, ...], channels: int, key: str) -> NDArray[np.float32]:
     if len(values) != channels and len(set(values)) > 1:
-        msg = f"{key} has {len(values)} values, the input has {channels} channels: give one a channel"
+        msg = f"{key} has {len(values)} values, the input has {channels} channels; give one value per channel"
         raise UsageError(msg)
     return np.asarray(values if len(values) == channels else values[:1] * channels, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""The float network of a Keras file or a TensorFlow SavedModel, as one function of one call.
+"""Loads the float network of a Keras file or a TensorFlow SavedModel as one TensorFlow function.
 
-The one decision: whatever the model came as, it is called through a function with fixed shapes and with its inputs in
-the order of the card, so that reference outputs, calibration and conversion cannot disagree about either.
+The function has fixed shapes and takes its inputs in the order of the card, whatever the model came as. Reference
+outputs, calibration and conversion all go through it, so they cannot disagree about shapes or order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SIGNATURE = "serving_default"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KerasModel:
-    """``function`` is a concrete function of the inputs in their order; ``holder`` keeps its variables alive.
+    """A loaded model: ``function`` takes the inputs in order, and ``holder`` keeps its variables alive.
 
-    ``argument_names`` are what TensorFlow calls the inputs: their sorted order is that of the call.
+    ``argument_names`` are TensorFlow's names of the inputs. Sorted, they are in the order of the call.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -36,7 +36,7 @@ class KerasModel:
     weights_sha256: str
 
     def run(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the outputs of one call as numpy arrays. Raises `BuildError` when it does not run."""
+        """Return the outputs of one call as numpy arrays. Raises `BuildError` when the call fails."""
         import tensorflow as tf
 
         with running("running the Keras model", raises=BuildError, folder=None):
@@ -47,13 +47,13 @@ class KerasModel:
 def load_keras(card: ModelCard) -> KerasModel:
     """Return the network of ``card``, a Keras file or the folder of a SavedModel.
 
-    Raises `BuildError` when it cannot be read or does not tell the sizes of its inputs, `MissingPackageError` without
-    TensorFlow.
+    Raises `BuildError` when it cannot be read or leaves the size of an input open, `MissingPackageError` when
+    TensorFlow is not installed.
     """
     if find_module("tensorflow", None) is None:
         purpose = f"loading the model {card.name!r}"
         raise MissingPackageError(package="tensorflow", extra="tensorflow", purpose=purpose)
-    # Keras can run on other libraries, and TensorFlow's converter reads its own alone.
+    # Keras also runs on JAX and PyTorch, but TensorFlow's converter can only read TensorFlow's own graphs.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     path = Path(card.source)
     with running(f"reading {str(path)!r}", raises=BuildError, folder=None):
@@ -64,7 +64,7 @@ def load_keras(card: ModelCard) -> KerasModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """A model as it was read: sizes that it leaves open are -1, and ``call`` takes the inputs in their order."""
+    """A model as read from disk. Open sizes are -1, and ``call`` takes the inputs in order."""
 
     inputs: tuple[TensorSpec, ...]
     call: Any
@@ -77,7 +77,7 @@ def _from_file(path: Path) -> _Loaded:
 
     model = tf.keras.models.load_model(path, compile=False)
     holder = tf.Module()
-    # The converter saves what it can reach from here, and a Keras model hides its variables from it.
+    # The converter saves the variables it can reach from this module; a Keras model does not expose its own.
     holder.variables_of_model = [variable.value for variable in model.variables]
 
     def call(*tensors: Any) -> Any:
@@ -93,7 +93,7 @@ def _from_folder(path: Path) -> _Loaded:
     signature = holder.signatures.get(SIGNATURE)
     if signature is None:
         names = ", ".join(sorted(holder.signatures)) or "none"
-        msg = f"the SavedModel {path.name!r} has no signature {SIGNATURE!r} (it has: {names}): export it with one"
+        msg = f"the SavedModel {path.name!r} has no signature {SIGNATURE!r} (it has: {names}); export it with one"
         raise BuildError(msg)
     named = signature.structured_input_signature[1]
 
@@ -109,7 +109,7 @@ def _spec(tensor: Any, name: str = "") -> TensorSpec:
 
     kind = tf.as_dtype(tensor.dtype).name
     if kind not in {d.value for d in DType}:
-        msg = f"the input {name or tensor.name!r} is {kind}: runners know {', '.join(d.value for d in DType)}"
+        msg = f"input {(name or tensor.name)!r} is {kind}; the runners support {', '.join(d.value for d in DType)}"
         raise BuildError(msg)
     sizes = tuple(-1 if size is None else int(size) for size in tensor.shape)
     return TensorSpec(name=name or tensor.name, dtype=DType(kind), shape=sizes)
@@ -118,7 +118,7 @@ def _spec(tensor: Any, name: str = "") -> TensorSpec:
 def _one_call(spec: TensorSpec, path: Path) -> TensorSpec:
     shape = (1, *spec.shape[1:]) if spec.shape[:1] == (-1,) else spec.shape
     if -1 in shape:
-        msg = f"{path.name} leaves sizes of its input {spec.name!r} open; name them with --input NAME:DTYPE:1x224x224x3"
+        msg = f"{path.name} leaves the size of its input {spec.name!r} open; set it with --input NAME:DTYPE:1x224x224x3"
         raise BuildError(msg)
     return TensorSpec(name=spec.name, dtype=spec.dtype, shape=shape)
 
@@ -128,9 +128,11 @@ def _fixed(loaded: _Loaded, inputs: tuple[TensorSpec, ...], card: ModelCard) -> 
 
     if len(inputs) != len(loaded.inputs):
         names = ", ".join(spec.name for spec in loaded.inputs)
-        msg = f"model {card.name!r} has the inputs {names}, {len(inputs)} are told: correct [[input]] or --input"
+        msg = (
+            f"model {card.name!r} has the inputs {names}, but {len(inputs)} are declared; correct [[input]] or --input"
+        )
         raise BuildError(msg)
-    # Converting sorts the inputs by name, so that their names are numbers here.
+    # The converter sorts the inputs by name. Numbered names keep them in the order of the card.
     arguments = tuple(f"input_{place:03d}" for place in range(len(inputs)))
     signature = [tf.TensorSpec(s.shape, s.dtype.value, name=n) for s, n in zip(inputs, arguments, strict=True)]
     shown = ", ".join(f"{s.name} {s.dtype.value} {'x'.join(map(str, s.shape))}" for s in inputs)

@@ -1,7 +1,7 @@
-"""The float network behind a card: built or read, its weights loaded strictly, in eval mode, tried once on its inputs.
+"""Loads the float network of a card: builds or reads it, loads its weights strictly, and runs it once.
 
-The one decision: a network is handed on only when it runs on the inputs that its card tells, so that an export error
-further on is never about a wrong shape or missing weights.
+A network leaves this module only after it has run on the inputs that its card declares. An export error later on is
+then never about a wrong shape or missing weights.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 _SHOWN_KEYS = 3
 
-# Example inputs that came with a network, and their names; a network does not carry them itself.
+# The example inputs that a network came with, and their names. They are kept beside the network, because an attribute
+# on the module would be exported, copied and pickled with it.
 _EXAMPLES: weakref.WeakKeyDictionary[torch.nn.Module, tuple[tuple[str, ...], Tensors]] = weakref.WeakKeyDictionary()
 
 
 def load_network(card: ModelCard) -> torch.nn.Module:
-    """Return the network of ``card`` in eval mode, on the CPU, weights loaded unless ``card.random_weights``.
+    """Return the network of ``card`` in eval mode on the CPU, with weights loaded unless ``card.random_weights``.
 
-    Raises `BuildError` when it cannot be built, its weights do not fit, or it does not run on the card's inputs, and
+    Raises `BuildError` when it cannot be built, its weights do not fit, or it does not run on the card's inputs;
     `MissingPackageError` when a package is not installed.
     """
     need_torch(f"loading the model {card.name!r}")
@@ -49,50 +50,52 @@ def load_network(card: ModelCard) -> torch.nn.Module:
         case SourceKind.COMPOSED:
             network = _from_parts(card, card.parts, last_parts(card))
         case SourceKind.KERAS:
-            msg = f"model {card.name!r} is a Keras model or a SavedModel, there is no PyTorch network in it to load"
+            msg = f"model {card.name!r} is a Keras model or a SavedModel, which has no PyTorch network to load"
             raise BuildError(msg)
         case SourceKind.READY:
-            msg = f"model {card.name!r} is a ready-made file, there is no network in it to load"
+            msg = f"model {card.name!r} is a ready-made file, which has no network to load"
             raise BuildError(msg)
         case _:
             assert_never(card.kind)
     network.eval()
     if (own := own_part(card)) is not None:
-        _keep_handed_on(*own, before_part(card), network)
+        _keep_passed_on(*own, before_part(card), network)
     if card.inputs or network in _EXAMPLES:
         _try(card, network)
     return network
 
 
 def before_part(card: ModelCard) -> torch.nn.Module:
-    """Return the network that gives a part its inputs: the parts before it, from the inputs of the whole.
+    """Return the network that computes the inputs of a part from the inputs of the whole model.
 
-    ``card`` is that of a part. One output is a tensor, several are a tuple. Raises `BuildError` as `load_network`.
+    ``card`` is the card of a part. The network returns one tensor, or a tuple of several. Raises `BuildError` as
+    `load_network` does.
     """
     own = own_part(card)
     if own is None:
-        msg = f"model {card.name!r} is no part of another: there is nothing before it"
+        msg = f"model {card.name!r} is not a part of another model, so nothing comes before it"
         raise BuildError(msg)
     whole, part = own
     return _from_parts(whole, whole.parts[: whole.parts.index(part)], takes(whole, part))
 
 
 def input_specs(card: ModelCard, network: torch.nn.Module | None = None) -> tuple[TensorSpec, ...]:
-    """Return the input tensors of one call: the card's own, else those that ``network`` came with.
+    """Return the input tensors of one call: those of the card, else those that ``network`` came with.
 
-    Raises `UsageError` naming ``--input`` where neither tells, `BuildError` for an element type that no runner knows.
+    Raises `UsageError` naming ``--input`` when neither has them, `BuildError` for an element type that no runner
+    supports.
     """
     if card.inputs:
         return card.inputs
     if network is None or network not in _EXAMPLES:
-        msg = f"model {card.name!r} does not tell its inputs: add --input NAME:DTYPE:SHAPE, or [[input]] to its card"
+        msg = f"model {card.name!r} does not declare its inputs; use --input NAME:DTYPE:SHAPE or add [[input]]"
         raise UsageError(msg)
     names, examples = _EXAMPLES[network]
     return tuple(_spec(n, x) for n, x in zip(names, examples, strict=True))
 
 
 def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> Tensors:
-    """Return one call's inputs: those that ``network`` came with where they fit the card, else seeded ones.
+    """Return the inputs of one call: those that ``network`` came with if they fit the card, else seeded random ones.
 
     Raises as `input_specs` does.
     """
@@ -106,23 +109,23 @@ def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> T
     return tuple(torch.from_numpy(a[0]) for a in synthetic(specs, count=1, seed=card.seed).inputs)
 
 
-def _from_parts(card: ModelCard, parts: tuple[PartCard, ...], wanted: tuple[str, ...]) -> torch.nn.Module:
+def _from_parts(card: ModelCard, parts: tuple[PartCard, ...], outputs: tuple[str, ...]) -> torch.nn.Module:
     modules: dict[str, torch.nn.Module] = {}
     for part in parts:
         alone = replace(card, kind=part.kind, source=part.source, weights=part.weights, inputs=(), parts=(), whole=None)
         modules[part.name] = load_network(alone)
-    return compose(card, modules, example_inputs(card), wanted)
+    return compose(card, modules, example_inputs(card), outputs)
 
 
-def _keep_handed_on(whole: ModelCard, part: PartCard, before: torch.nn.Module, network: torch.nn.Module) -> None:
-    """Give the network of a part the example inputs that the parts before it hand on."""
+def _keep_passed_on(whole: ModelCard, part: PartCard, before: torch.nn.Module, network: torch.nn.Module) -> None:
+    """Keep the outputs of the parts before as the example inputs of ``network``."""
     import torch
 
     with torch.no_grad():
-        given = before(*example_inputs(whole))
-    tensors = given if isinstance(given, tuple) else (given,)
+        result = before(*example_inputs(whole))
+    tensors = result if isinstance(result, tuple) else (result,)
     names = takes(whole, part)
-    # A part with several outputs hands on more tensors than there are names.
+    # A part with several outputs passes on more tensors than there are names.
     numbered = tuple(f"{'_'.join(names)}_{i}" for i in range(len(tensors)))
     _keep_examples(network, tensors, part.source, names if len(names) == len(tensors) else numbered)
 
@@ -134,10 +137,10 @@ def _from_python(card: ModelCard) -> torch.nn.Module:
     factory = load_object(card.source, card.folder, raises=BuildError)
     with torch.random.fork_rng(devices=[]), running(f"{card.source}()", raises=BuildError, folder=home):
         torch.manual_seed(card.seed)
-        made = factory if isinstance(factory, torch.nn.Module) else factory()
-    network, examples = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+        built = factory if isinstance(factory, torch.nn.Module) else factory()
+    network, examples = built if isinstance(built, tuple) and len(built) == 2 else (built, None)
     if not isinstance(network, torch.nn.Module):
-        msg = f"{card.source}() returned a {type(network).__name__}: return an nn.Module, or (module, example inputs)"
+        msg = f"{card.source}() returned a {type(network).__name__}; return an nn.Module, or (module, example inputs)"
         raise BuildError(msg)
     if examples is not None:
         _keep_examples(network, examples, card.source)
@@ -149,18 +152,19 @@ def _from_python(card: ModelCard) -> torch.nn.Module:
 def _from_exported(path: Path) -> torch.nn.Module:
     import torch
 
-    hint = "; write it again with torch.export.save of this version of torch"
+    hint = "; save it again with torch.export.save, using the installed version of torch"
     with running(f"reading {str(path)!r}", raises=BuildError, folder=None, hint=hint):
         program = torch.export.load(path)
-    # The guards are Python that TorchScript cannot trace; a wrong shape is found by trying the network below.
+    # Guards are Python code that TorchScript cannot trace. A wrong shape shows when the network is run below.
     network = program.module(check_guards=False)
     _check_inference(network, path)
-    # They refuse to switch an exported graph; this one is in inference form, so that eval() has nothing to change.
+    # torch replaces train() and eval() of an exported graph by methods that raise. This graph is in inference form
+    # already, so the methods of nn.Module may come back: they have nothing to change.
     for name in ("train", "eval"):
         network.__dict__.pop(name, None)
     args, kwargs = program.example_inputs or ((), {})
     if kwargs:
-        msg = f"{path.name} takes the keyword inputs {', '.join(kwargs)}: export it with positional inputs alone"
+        msg = f"{path.name} takes the keyword inputs {', '.join(kwargs)}; export it with positional inputs only"
         raise BuildError(msg)
     if args:
         _keep_examples(network, args, path.name, tuple(program.graph_signature.user_inputs))
@@ -168,12 +172,13 @@ def _from_exported(path: Path) -> torch.nn.Module:
 
 
 def _check_inference(network: torch.fx.GraphModule, path: Path) -> None:
-    """Refuse a graph with dropout or batch statistics frozen in training form."""
+    """Refuse a graph whose dropout or batch norm was exported in training mode."""
+    # The position of each operator's argument ``train`` or ``training``.
     position = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}
     for node in network.graph.nodes:
         at = position.get(str(node.target))
         if at is not None and len(node.args) > at and node.args[at] is True:
-            msg = f"{path.name} was exported in training mode ({node.name}): call eval() before torch.export.export"
+            msg = f"{path.name} was exported in training mode ({node.name}); call eval() before torch.export.export"
             raise BuildError(msg)
 
 
@@ -190,13 +195,13 @@ def _from_torchscript(path: Path) -> torch.nn.Module:
 def _keep_examples(network: torch.nn.Module, examples: Any, where: str, names: tuple[str, ...] = ()) -> None:
     import torch
 
-    given = tuple(examples) if isinstance(examples, tuple | list) else (examples,)
-    if not given or not all(isinstance(x, torch.Tensor) for x in given):
-        kinds = ", ".join(type(x).__name__ for x in given) or "none"
-        msg = f"{where} has the example inputs {kinds}: tensors are needed, one for each input"
+    tensors = tuple(examples) if isinstance(examples, tuple | list) else (examples,)
+    if not tensors or not all(isinstance(x, torch.Tensor) for x in tensors):
+        kinds = ", ".join(type(x).__name__ for x in tensors) or "none"
+        msg = f"{where} has the example inputs {kinds}; give one tensor per input"
         raise BuildError(msg)
-    detached = tuple(x.detach().cpu() for x in given)
-    _EXAMPLES[network] = (names if len(names) == len(given) else _names(network, len(given)), detached)
+    detached = tuple(x.detach().cpu() for x in tensors)
+    _EXAMPLES[network] = (names if len(names) == len(tensors) else _names(network, len(tensors)), detached)
 
 
 def _names(network: torch.nn.Module, count: int) -> tuple[str, ...]:
@@ -209,7 +214,7 @@ def _names(network: torch.nn.Module, count: int) -> tuple[str, ...]:
 def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in {d.value for d in DType}:
-        msg = f"the input {name!r} is {dtype}: runners know {', '.join(d.value for d in DType)}"
+        msg = f"input {name!r} is {dtype}; the runners support {', '.join(d.value for d in DType)}"
         raise BuildError(msg)
     return TensorSpec(name=name, dtype=DType(dtype), shape=tuple(tensor.shape))
 
@@ -234,9 +239,9 @@ def _load_weights(card: ModelCard, weights: str, network: torch.nn.Module) -> No
     result = network.load_state_dict(fit, strict=False)
     missing = [k for k in result.missing_keys if k not in state]
     problems = {"missing": missing, "unexpected": list(result.unexpected_keys), "of another shape": wrong}
-    told = "; ".join(f"{len(keys)} {what}: {_few(keys)}" for what, keys in problems.items() if keys)
-    if told:
-        msg = f"the weights {weights!r} do not fit the network of model {card.name!r}: {told}"
+    listed = "; ".join(f"{len(keys)} {what}: {_few(keys)}" for what, keys in problems.items() if keys)
+    if listed:
+        msg = f"the weights {weights!r} do not fit the network of model {card.name!r}: {listed}"
         raise BuildError(msg)
 
 
@@ -249,8 +254,8 @@ def _check_state(state: object, weights: str) -> None:
 
     if isinstance(state, Mapping) and state and all(isinstance(v, torch.Tensor) for v in state.values()):
         return
-    held = _few([str(k) for k in state]) if isinstance(state, Mapping) else type(state).__name__
-    msg = f"the weights {weights!r} are no state dict of tensors, they hold: {held or 'nothing'}; save the state dict"
+    content = _few([str(k) for k in state]) if isinstance(state, Mapping) else type(state).__name__
+    msg = f"the weights {weights!r} are not a state dict; they hold: {content or 'nothing'}; save network.state_dict()"
     raise BuildError(msg)
 
 
@@ -266,22 +271,26 @@ def _state_of_file(card: ModelCard, weights: str) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        msg = f"cannot read the weights {str(path)!r}: {str(error).splitlines()[0]}; only tensors are read from it"
+    except pickle.UnpicklingError as error:
+        # torch's own message advises to load the file with pickle, which would run whatever is in it.
+        msg = f"cannot read the weights {str(path)!r}: it is damaged or holds more than tensors; save the state dict"
+        raise BuildError(msg) from error
+    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
+        msg = f"cannot read the weights {str(path)!r}: {str(error).splitlines()[0]}; save them again"
         raise BuildError(msg) from error
 
 
 def _referenced_state(card: ModelCard, weights: str) -> Any:
-    found = load_object(weights, card.folder, raises=BuildError)
-    hint = "; without a network, --random-weights measures speed alone"
+    source = load_object(weights, card.folder, raises=BuildError)
+    hint = "; offline, use --random-weights to measure speed only"
     with running(f"loading the weights {weights!r}", raises=BuildError, folder=card.folder, hint=hint):
-        fetch: Callable[..., Any] | None = getattr(found, "get_state_dict", None)
+        fetch: Callable[..., Any] | None = getattr(source, "get_state_dict", None)
         if fetch is None:
-            return found()
+            return source()
         return fetch(progress=False, check_hash=True) if _takes_anything(fetch) else fetch()
 
 
 def _takes_anything(function: Callable[..., Any]) -> bool:
-    """Whether keywords are passed on, as torchvision's weights do to the download."""
+    """Whether ``function`` takes any keyword, as torchvision's weights do to pass them on to the download."""
     parameters = inspect.signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)

@@ -1,6 +1,6 @@
-"""Data of a model, and of a part of one: what the parts before it make of the whole's data.
+"""The data of a model, or of one part: the whole model's data after it has passed through the parts before.
 
-The one decision: a part has no data of its own, so that what is measured of it is measured on what it really gets.
+A part has no data of its own. It is measured on the tensors that it gets inside the whole model.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 def load_data(card: ModelCard, split: Split) -> Dataset | None:
-    """Return the data of ``split`` as `harness.model.data.load_split` does; those of a part come from its whole."""
+    """Return the data of ``split``, as `harness.model.data.load_split` does; a part gets the data of its whole."""
     if card.whole is None:
         return load_split(card, split)
-    found = load_split(card.whole, split)
-    return None if found is None else _handed_on(before_part(card), found, labelled=card.task is Task.CLASSIFICATION)
+    data = load_split(card.whole, split)
+    return None if data is None else _passed_on(before_part(card), data, labelled=card.task is Task.CLASSIFICATION)
 
 
-def _handed_on(before: torch.nn.Module, data: Dataset, *, labelled: bool) -> Dataset:
-    """Return what ``before`` makes of each call of ``data``."""
+def _passed_on(before: torch.nn.Module, data: Dataset, *, labelled: bool) -> Dataset:
+    """Return the outputs of ``before`` on each call of ``data``, as inputs."""
     import torch
 
     rows: list[list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = []
     with torch.no_grad():
         for index in range(data.count):
-            given = before(*(torch.from_numpy(array[index].copy()) for array in data.inputs))
-            rows.append([tensor.numpy() for tensor in (given if isinstance(given, tuple) else (given,))])
+            result = before(*(torch.from_numpy(array[index].copy()) for array in data.inputs))
+            rows.append([tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))])
     inputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
     return Dataset(inputs=inputs, labels=data.labels if labelled else None)

@@ -1,7 +1,7 @@
-"""Makes model cards: from a folder with ``model.toml``, from a file, or from a factory.
+"""Reads model cards from a folder with ``model.toml``, from a model file, or from a factory.
 
-The one decision: a card is made without loading anything, so that a whole run can be checked before any work. Every
-key and type is checked here; what only the network can tell is checked when it is loaded.
+A card is read without loading or importing anything, so a whole run can be checked before any work starts. Every key
+and type is checked here. What only the network itself can show is checked when it is loaded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ModelTable:
-    """The table ``[model]``."""
+    """The table ``[model]`` of a card."""
 
     name: str
     source: str
@@ -71,7 +71,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         weights=table.weights,
         license=table.license,
         inputs=tuple(spec for spec, _ in inputs),
-        ranges=tuple(found for _, found in inputs if found is not None),
+        ranges=tuple(limits for _, limits in inputs if limits is not None),
         parts=parts,
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
@@ -92,21 +92,21 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
 
 
 def _checked_parts(card: ModelCard, file: Path) -> tuple[PartCard, ...]:
-    """Return the parts with their kinds and the absolute paths of their files, each checked as a model's would be."""
+    """Return the parts with their kinds and the absolute paths of their files, each checked as a model would be."""
     return tuple(_checked_part(card, part, f"[[part]] {part.name!r} of {file}") for part in card.parts)
 
 
 def _checked_part(card: ModelCard, part: PartCard, where: str) -> PartCard:
-    found = _with_source(replace(card, source=part.source, weights=part.weights), where=f"source in {where}")
-    if found.kind not in (SourceKind.PYTHON, SourceKind.EXPORTED):
-        msg = f"source in {where} is {part.source!r}: a part is module:name or a .pt2, which can be put together"
+    alone = _with_source(replace(card, source=part.source, weights=part.weights), where=f"source in {where}")
+    if alone.kind not in (SourceKind.PYTHON, SourceKind.EXPORTED):
+        msg = f"source in {where} is {part.source!r}; only module:name and .pt2 files can be parts"
         raise UsageError(msg)
-    _check_weights(found, where)
-    return replace(part, kind=found.kind, source=found.source)
+    _check_weights(alone, where)
+    return replace(part, kind=alone.kind, source=alone.source)
 
 
 def read_file(path: Path, options: ModelOptions) -> ModelCard:
-    """Return the card of a single model file. Raises `UsageError` for a file that holds no network."""
+    """Return the card of a single model file. Raises `UsageError` for a file that has no network in it."""
     return with_options(_with_source(_bare(path.stem, str(path.resolve()), options), where="the model"), options)
 
 
@@ -117,30 +117,30 @@ def read_factory(reference: str, options: ModelOptions) -> ModelCard:
 
 
 def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
-    """Return ``card`` with what the command line says put over it. Raises `UsageError` for what does not fit."""
-    given = tuple(parse_input(text) for text in options.inputs)
-    _check_unique(given, "--input")
-    if given and card.inputs and {s.name for s in given} != {s.name for s in card.inputs}:
+    """Return ``card`` with the command-line options applied. Raises `UsageError` for options that do not fit it."""
+    inputs = tuple(parse_input(text) for text in options.inputs)
+    _check_unique(inputs, "--input")
+    if inputs and card.inputs and {s.name for s in inputs} != {s.name for s in card.inputs}:
         names = ", ".join(s.name for s in card.inputs)
-        msg = f"--input names {', '.join(s.name for s in given)}; model {card.name!r} has the inputs: {names}"
+        msg = f"--input names {', '.join(s.name for s in inputs)}; model {card.name!r} has the inputs: {names}"
         raise UsageError(msg)
-    if card.kind is SourceKind.TORCHSCRIPT and not given and not card.inputs:
-        msg = f"{card.source!r} is TorchScript, which does not tell its inputs: add --input NAME:DTYPE:SHAPE"
+    if card.kind is SourceKind.TORCHSCRIPT and not inputs and not card.inputs:
+        msg = f"{card.source!r} is TorchScript, which does not declare its inputs; use --input NAME:DTYPE:SHAPE"
         raise UsageError(msg)
     return replace(
         card,
-        inputs=given or card.inputs,
+        inputs=inputs or card.inputs,
         data=_data_of_option(options.data, card) if options.data is not None else card.data,
-        # Weights in a file of its own are never random: there is nothing to leave out.
+        # Other sources carry their weights in the network's own file, where they cannot be left out.
         random_weights=options.random_weights and card.kind in (SourceKind.PYTHON, SourceKind.COMPOSED),
     )
 
 
 def parse_input(text: str) -> TensorSpec:
-    """Read ``NAME:DTYPE:1x3x224x224``; the name may hold colons. Raises `UsageError`."""
+    """Read ``NAME:DTYPE:1x3x224x224``; the name may contain colons. Raises `UsageError`."""
     parts = text.rsplit(":", 2)
     if len(parts) != 3 or not re.fullmatch(r"\d+(x\d+)*", parts[2]):
-        msg = f"--input is {text!r}: write NAME:DTYPE:SHAPE, such as image:float32:1x3x224x224"
+        msg = f"--input is {text!r}; write NAME:DTYPE:SHAPE, such as image:float32:1x3x224x224"
         raise UsageError(msg)
     check_name("dtype", parts[1], DType, where=f"--input {text!r}")
     spec = TensorSpec(name=parts[0], dtype=DType(parts[1]), shape=tuple(int(n) for n in parts[2].split("x")))
@@ -149,7 +149,7 @@ def parse_input(text: str) -> TensorSpec:
 
 
 def _bare(name: str, source: str, options: ModelOptions) -> ModelCard:
-    """A card for what has no ``model.toml``: outputs are taken for classes only when labels are given."""
+    """A card for a model without ``model.toml``. Its outputs count as class scores only when labels are given."""
     return ModelCard(
         name=re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-") or "model",
         task=Task.OTHER if options.data is None else Task.CLASSIFICATION,
@@ -169,13 +169,13 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return read_toml(file, what="the model card")
     except FileNotFoundError:
-        msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}: add one, docs/models.md says what stands in it"
+        msg = f"the folder {str(file.parent)!r} has no {CARD_FILE}; add one as described in docs/models.md"
         raise UsageError(msg) from None
 
 
 def _table(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{where} must be a table, it is {value!r}"
+        msg = f"{where} must be a table; got {value!r}"
         raise UsageError(msg)
     check_keys(value, keys, where=where)
     return value
@@ -185,9 +185,9 @@ def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) 
     where = f"[model] of {file}"
     table = _table(values.get("model", {}), MODEL_KEYS, where)
     if parts:
-        given = next((key for key in ("source", "weights") if key in table), None)
-        if given is not None:
-            msg = f"{given} stands in {where}, which has parts: write it in each [[part]]"
+        misplaced = next((key for key in ("source", "weights") if key in table), None)
+        if misplaced is not None:
+            msg = f"{misplaced} is in {where}, but the model has parts; move it to each [[part]]"
             raise UsageError(msg)
         table = table | {"source": ", ".join(parts)}
     if "task" in table:
@@ -196,18 +196,18 @@ def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) 
         check_name("target", table["target"], Preset, where=where)
     model = decode(table, _ModelTable, where=where)
     if not _NAME.fullmatch(model.name):
-        msg = f"name is {model.name!r} in {where}: use letters, digits, '_', '.' and '-', a letter or digit first"
+        msg = f"name is {model.name!r} in {where}; use letters, digits, '_', '.' and '-', a letter or digit first"
         raise UsageError(msg)
     return model
 
 
 def _checked_metric(table: _ModelTable, folder: Path, file: Path) -> str | None:
-    """Return the reference of the metric once its module is found. Raises `UsageError`."""
+    """Return the reference of the metric after checking that its module exists. Raises `UsageError`."""
     if table.metric is None:
         return None
     where = f"metric in [model] of {file}"
     if not is_reference(table.metric):
-        msg = f"{where} is {table.metric!r}: write module:function, the module beside {CARD_FILE}"
+        msg = f"{where} is {table.metric!r}; write module:function, with the module beside {CARD_FILE}"
         raise UsageError(msg)
     _check_module(table.metric, folder, f"{where} is {table.metric!r}")
     return table.metric
@@ -215,9 +215,9 @@ def _checked_metric(table: _ModelTable, folder: Path, file: Path) -> str | None:
 
 def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | None], ...]:
     if not isinstance(tables, list):
-        msg = f"input in {file} must be an array of tables: write [[input]], not [input]"
+        msg = f"input in {file} must be an array of tables; write [[input]], not [input]"
         raise UsageError(msg)
-    found: list[tuple[TensorSpec, InputRange | None]] = []
+    inputs: list[tuple[TensorSpec, InputRange | None]] = []
     for number, value in enumerate(tables, start=1):
         where = f"[[input]] number {number} of {file}"
         table = dict(_table(value, ("name", "dtype", "shape", "range"), where))
@@ -226,15 +226,15 @@ def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | 
         limits = table.pop("range", None)
         spec = decode(table, TensorSpec, where=where)
         _check_spec(spec, where)
-        found.append((spec, None if limits is None else _range(spec.name, limits, where)))
-    _check_unique(tuple(spec for spec, _ in found), str(file))
-    return tuple(found)
+        inputs.append((spec, None if limits is None else _range(spec.name, limits, where)))
+    _check_unique(tuple(spec for spec, _ in inputs), str(file))
+    return tuple(inputs)
 
 
 def _range(name: str, limits: object, where: str) -> InputRange:
     numbers = limits if isinstance(limits, list) and all(type(n) in (int, float) for n in limits) else []
     if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
-        msg = f"range is {limits!r} in {where}: give [least, greatest], two numbers in this order"
+        msg = f"range is {limits!r} in {where}; give two numbers, [smallest, largest]"
         raise UsageError(msg)
     return InputRange(name=name, low=float(numbers[0]), high=float(numbers[1]))
 
@@ -244,15 +244,15 @@ def _check_spec(spec: TensorSpec, where: str) -> None:
         msg = f"an input has no name in {where}"
         raise UsageError(msg)
     if not spec.shape or min(spec.shape) < 1 or math.prod(spec.shape) > MAX_ELEMENTS:
-        msg = f"shape is {list(spec.shape)} in {where}: give at least one size, each from 1, {MAX_ELEMENTS} in product"
+        msg = f"shape is {list(spec.shape)} in {where}; give sizes of at least 1 with a product up to {MAX_ELEMENTS}"
         raise UsageError(msg)
 
 
 def _check_unique(specs: tuple[TensorSpec, ...], where: str) -> None:
     names = [s.name for s in specs]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        msg = f"two inputs are named {twice!r} in {where}: give each its own name"
+    repeated = next((n for n in names if names.count(n) > 1), None)
+    if repeated is not None:
+        msg = f"two inputs are named {repeated!r} in {where}; give each its own name"
         raise UsageError(msg)
 
 
@@ -261,7 +261,7 @@ def _data(value: object, folder: Path) -> DataCard:
     table = _table(value, ("source", "resize", "crop", "mean", "std"), where)
     data = decode({"source": ""} | table, DataCard, where=where)
     _check_images(data, where)
-    # A card may tell how images become tensors and leave the images to --data.
+    # A card may say how images become tensors and leave the images to --data.
     only_images = "source" not in table and bool(table)
     return data if only_images else _located(data, folder, where)
 
@@ -270,13 +270,15 @@ def _check_images(data: DataCard, where: str) -> None:
     for key in ("resize", "crop"):
         size = getattr(data, key)
         if size is not None and not 1 <= size <= 4096:
-            msg = f"{key} is {size} in {where}: it must be from 1 to 4096"
+            msg = f"{key} is {size} in {where}; it must be from 1 to 4096"
             raise UsageError(msg)
     if data.resize is not None and data.crop is not None and data.crop > data.resize:
-        msg = f"crop is {data.crop} and resize is {data.resize} in {where}: a crop cannot be larger than the image"
+        msg = f"crop is {data.crop} and resize is {data.resize} in {where}; the crop cannot be larger than the image"
         raise UsageError(msg)
     if not data.mean or not data.std or any(s <= 0 for s in data.std):
-        msg = f"mean is {list(data.mean)} and std is {list(data.std)} in {where}: give one value a channel, std over 0"
+        msg = (
+            f"mean is {list(data.mean)} and std is {list(data.std)} in {where}; give one value per channel, std over 0"
+        )
         raise UsageError(msg)
 
 
@@ -287,19 +289,19 @@ def _data_of_option(text: str, card: ModelCard) -> DataCard:
 
 
 def _located(data: DataCard, folder: Path, where: str) -> DataCard:
-    """Return ``data`` with the absolute path of its file or folder; a reference stays as it is."""
+    """Return ``data`` with the absolute path of its file or folder; a reference stays unchanged."""
     path = folder / Path(data.source).expanduser()
     if is_reference(data.source) and not path.exists():
         _check_module(data.source, folder, f"source {data.source!r} in {where}")
         return data
     if not data.source or not (path.is_dir() or (path.is_file() and path.suffix == ".npz")):
-        msg = f"source is {data.source!r} in {where}: give an image folder, an .npz file or module:function"
+        msg = f"source is {data.source!r} in {where}; give an image folder, an .npz file or module:function that exists"
         raise UsageError(msg)
     return replace(data, source=str(path.resolve()))
 
 
 def _with_source(card: ModelCard, *, where: str) -> ModelCard:
-    """Return ``card`` with its kind, and the absolute path of a file. Raises `UsageError` for an unfit source."""
+    """Return ``card`` with its kind and, for a file, its absolute path. Raises `UsageError` for an unfit source."""
     path = (card.folder or Path()) / card.source
     if is_reference(card.source) and not path.exists():
         _check_module(card.source, card.folder, f"{where} is {card.source!r}")
@@ -307,15 +309,15 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     saved_model = is_saved_model(path)
     kind = SourceKind.KERAS if saved_model else KINDS.get(path.suffix.lower())
     if kind is None or not (saved_model or path.is_file()):
-        wrong = (
-            f"no file {path.name!r} is there"
+        advice = (
+            f"there is no such file; {_similar(path, tuple(KINDS))}"
             if kind is not None
-            else f"use module:name or a file {_suffixes()}, or a SavedModel"
+            else f"use module:name, a file with the suffix {_suffixes()}, or a SavedModel"
         )
-        msg = f"{where} is {card.source!r}: {wrong}"
+        msg = f"{where} is {card.source!r}: {advice}"
         raise UsageError(msg)
     if card.weights is not None:
-        msg = f"{where} is {card.source!r}, which has its weights in it: leave out the key 'weights'"
+        msg = f"{where} is {card.source!r}, which contains its weights; leave out the key 'weights'"
         raise UsageError(msg)
     _check_archive(path, kind)
     ready = Format(path.suffix.lower()[1:]) if kind is SourceKind.READY else None
@@ -326,8 +328,14 @@ def _suffixes() -> str:
     return ", ".join(sorted(KINDS))
 
 
+def _similar(path: Path, suffixes: tuple[str, ...]) -> str:
+    """The end of a sentence: which of the files beside the missing ``path`` is probably meant."""
+    names = [file.name for file in path.parent.glob("*") if file.suffix.lower() in suffixes]
+    return suggestion(path.name, names) if names else "check the path"
+
+
 def _check_module(reference: str, folder: Path | None, what: str) -> None:
-    """Refuse a reference whose module or name does not exist; a package that an extra installs may still be missing."""
+    """Refuse a reference to a missing module or name. A package of an extra may stay missing until it is needed."""
     module, name = split_reference(reference)
     file = find_module(module, folder)
     if file is not None:
@@ -341,7 +349,7 @@ def _check_module(reference: str, folder: Path | None, what: str) -> None:
 
 
 def _check_archive(path: Path, kind: SourceKind) -> None:
-    """Refuse a file that `torch.save` wrote, and a broken one. What is in a zip can be seen without torch."""
+    """Refuse a broken file, and one that `torch.save` wrote. The names inside the zip show which, without torch."""
     marks = {SourceKind.TORCHSCRIPT: ("constants.pkl", "TorchScript"), SourceKind.EXPORTED: ("", "an exported program")}
     if kind not in marks:
         return
@@ -351,16 +359,16 @@ def _check_archive(path: Path, kind: SourceKind) -> None:
         return
     if "data.pkl" in names:
         msg = (
-            f"{str(path)!r} holds a state dict or a pickled module, which is not a network by itself: make a folder "
-            f"with {CARD_FILE}, name the Python that builds the network as source and this file as weights"
+            f"{str(path)!r} holds a state dict or a pickled module, which is not a network by itself; make a folder "
+            f"with {CARD_FILE} that names the Python building the network as source and this file as weights"
         )
     else:
-        msg = f"{str(path)!r} is not {what}, or it is broken: save it again, best with torch.export.save to .pt2"
+        msg = f"{str(path)!r} is not {what}, or it is damaged; save it again, preferably with torch.export.save to .pt2"
     raise UsageError(msg)
 
 
 def _archived(path: Path) -> set[str]:
-    """The names inside the zip at ``path``, without the folder they are all in; empty when it is no zip."""
+    """The names inside the zip at ``path``, without their common folder; empty when it is not a zip."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.partition("/")[2] for name in archive.namelist()}
@@ -375,10 +383,11 @@ def _check_weights(card: ModelCard, where: str) -> None:
     if is_reference(card.weights):
         _check_module(card.weights, card.folder, where)
     elif Path(card.weights).suffix not in (".safetensors", ".pt", ".pth"):
-        msg = f"{where}: use a .safetensors or .pt file, or module:function"
+        msg = f"{where}; use a .safetensors or .pt file, or module:function"
         raise UsageError(msg)
     elif not (card.folder / card.weights).is_file():
-        msg = f"{where}: there is no such file; put it there, or use --random-weights"
+        near = _similar(card.folder / card.weights, (".safetensors", ".pt", ".pth"))
+        msg = f"{where}: there is no such file; {near}, or use --random-weights to measure speed only"
         raise UsageError(msg)
 
 
@@ -387,6 +396,6 @@ def _check_student(card: ModelCard, file: Path) -> None:
         return
     where = f"student in [model] of {file} is {card.student!r}"
     if not is_reference(card.student):
-        msg = f"{where}: use module:function, a function that takes nothing and returns an nn.Module"
+        msg = f"{where}; use module:function, a function without arguments that returns an nn.Module"
         raise UsageError(msg)
     _check_module(card.student, card.folder, where)

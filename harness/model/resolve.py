@@ -1,4 +1,4 @@
-"""How a name, a path or a reference on the command line becomes a model card."""
+"""Turns a name, a path or a reference from the command line into a model card."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from harness.system.paths import path_problem, shortened
 
 
 def bundled_models() -> tuple[str, ...]:
-    """Return the names of the models that come with phonebench, sorted."""
+    """Return the names of the models that ship with phonebench, sorted."""
     return tuple(sorted(file.parent.name for file in _bundled_folder().glob(f"*/{CARD_FILE}")))
 
 
 def resolve(reference: str, options: ModelOptions) -> ModelCard:
-    """Return the card of ``reference``; nothing is imported or loaded.
+    """Return the card of ``reference``. Nothing is imported or loaded.
 
-    ``reference``: a bundled name, a folder with ``model.toml`` or a SavedModel, a model file, or
-    ``package.module:factory``, in this order; ``./digits`` is the folder where ``digits`` is the bundled model. ``#``
-    and a name after it are a part of the model before it. Raises `UsageError` with what is wrong in which file,
-    `UnknownNameError` for a name that is nothing of these.
+    ``reference`` is tried as a bundled name, a folder with ``model.toml`` or a SavedModel, a model file, and
+    ``package.module:factory``, in this order. So ``digits`` is the bundled model and ``./digits`` a folder.
+    ``MODEL#part`` is one part of a composed model. Raises `UsageError` naming the file and the problem,
+    `UnknownNameError` for a name that is none of these.
     """
     for text in (reference, options.data or ""):
         if problem := path_problem(text):
@@ -45,13 +45,13 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
     if is_reference(reference):
         return read_factory(reference, options)
     if path.suffix.lower() in KINDS or reference.startswith((".", "~")) or "/" in reference or "\\" in reference:
-        msg = f"there is no model file or folder {reference!r}: check the path"
+        msg = f"there is no model file or folder {reference!r}; check the path"
         raise UsageError(msg)
     raise UnknownNameError(reference, kind="model", allowed=bundled_models())
 
 
 def _bundled_folder() -> Path:
-    """An installed package has the models inside it, a checkout beside it."""
+    """The models lie inside an installed package, and beside the package in a checkout."""
     package = Path(harness.__file__).resolve().parent
     installed = package / "bundled_models"
     return installed if installed.is_dir() else package.parent / "models"

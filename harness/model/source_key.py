@@ -1,7 +1,7 @@
 """The key of a model's source: equal keys mean the same network and the same data.
 
-The one decision: the key is made of file contents and package versions, without torch and without importing anything
-of the model, because it is what tells whether a model must be loaded at all.
+The key decides whether a model has to be loaded at all. So it is computed from file contents and package versions,
+without torch and without importing any of the model's Python.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def source_key(card: ModelCard) -> str:
-    """Return the SHA-256, in hexadecimal, over everything that the network and the data of ``card`` come from.
+    """Return the SHA-256, in hexadecimal, of everything that the network and the data of ``card`` come from.
 
-    That is: every file of its folder, its file, the Python that its references reach by ``import``, its data, the
-    options, and the versions of the installed packages that this Python imports. A factory that reads further files
-    by itself is out of sight: give it a folder with a card.
+    That is every file in its folder (or its single file), the Python that its references reach by ``import``, its
+    data, the options, and the versions of the installed packages that this Python imports. Files that a factory opens
+    by itself are not seen, unless they lie in a folder with a card.
     """
     digest = hashlib.sha256()
     reach = _reach(card)
@@ -62,12 +62,12 @@ def source_key(card: ModelCard) -> str:
 
 
 def _frameworks(card: ModelCard) -> set[str]:
-    """The package that reads the model's file, where what it makes of it depends on its version."""
+    """The packages that read the model's file, where the network they make of it depends on their version."""
     return {"tensorflow"} if card.kind is SourceKind.KERAS else set()
 
 
 def _data_facts(card: ModelCard) -> object:
-    """The data card, with no path in it: the content is what counts."""
+    """The data card without a path, because only the content of the data counts."""
     if card.data is None:
         return None
     facts: dict[str, object] = msgspec.to_builtins(card.data)
@@ -75,13 +75,13 @@ def _data_facts(card: ModelCard) -> object:
 
 
 def _part_facts(part: PartCard) -> dict[str, object]:
-    """A part without a path in it: what is in a file of the folder counts as the folder's."""
+    """A part without the path of its file, which counts as a file of the folder."""
     facts: dict[str, object] = msgspec.to_builtins(part)
     return facts if part.kind is SourceKind.PYTHON else facts | {"source": Path(part.source).name}
 
 
 def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
-    """The files to read, each with a name that does not depend on where things lie."""
+    """The files to hash, each with a name that does not depend on where it is stored."""
     if card.folder is not None:
         yield from _below(card.folder, "folder")
     elif card.kind is not SourceKind.PYTHON:
@@ -106,9 +106,9 @@ def _below(folder: Path, label: str) -> Iterator[tuple[str, Path]]:
 
 
 def _results_folders(folder: Path, files: list[Path]) -> set[Path]:
-    """The folders below ``folder`` that phonebench wrote: ``phonebench run .`` keeps its results beside the card.
+    """The results folders below ``folder``: ``phonebench run .`` creates one beside the card.
 
-    They must not count, or each run would change the key and no run could be resumed.
+    They must not count. Otherwise each run would change the key, and no run could be resumed.
     """
     runs = {file.parent for file in files if file.name == _RUN_FILE and _RUN_ID.fullmatch(file.parent.name)}
     return {run if run.parent == folder else run.parent for run in runs}
@@ -116,7 +116,7 @@ def _results_folders(folder: Path, files: list[Path]) -> set[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reach:
-    """What the references of a card reach: Python of its author by module, and installed packages."""
+    """What the references of a card reach: the author's own Python files by module, and installed packages."""
 
     files: dict[str, Path] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
@@ -137,8 +137,8 @@ def _reach(card: ModelCard) -> _Reach:
             todo += [*_imports(module, file), *_parents(module)]
         elif module.partition(".")[0] not in sys.stdlib_module_names:
             top = module.partition(".")[0]
-            # `from mine import thing` names mine.thing, which may be no module; mine itself is on the list then.
-            if (found := find_module(top, card.folder)) is None or not _is_own(found):
+            # `from mine import thing` lists mine.thing, which need not be a module. Its file counts through mine.
+            if (top_file := find_module(top, card.folder)) is None or not _is_own(top_file):
                 reach.packages.add(top)
     return reach
 
@@ -158,7 +158,7 @@ def _parents(module: str) -> Iterator[str]:
 
 
 def _imports(module: str, file: Path) -> Iterable[str]:
-    """The modules that ``file`` may import, by absolute names. Python that does not parse fails when it is loaded."""
+    """The absolute names of the modules that ``file`` may import. Python that does not parse will fail on load."""
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:

@@ -1,7 +1,7 @@
-"""Splits of a model's data, and how data that comes in one piece is divided.
+"""The splits of a model's data, and how data without splits is divided.
 
-The one decision: items are divided by a hash of what they are, so that the parts stay the same on every machine and
-when items are added, and two equal items are never in two parts.
+Items are divided by a hash of their content. The split of an item is then the same on every machine, hardly changes
+when items are added, and is the same for two equal items.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_CALIBRATION = 100
 
 
 class Split(StrEnum):
-    """A part of a model's data. Parts never overlap; ``train`` is only for steps that train."""
+    """A part of a model's data. Splits never overlap; ``train`` is used only by steps that train."""
 
     TRAIN = "train"
     CALIBRATION = "calibration"
@@ -23,18 +23,19 @@ class Split(StrEnum):
 
 
 def hash_split(keys: Sequence[str], split: Split) -> list[int]:
-    """Return the indices of ``keys`` that belong to ``split``, in order: a fifth, at most 100, calibrates.
+    """Return the indices of ``keys`` that belong to ``split``, in order. Equal keys stay together.
 
-    There is no ``train`` in data that does not say so. Equal keys stay together.
+    A fifth of the keys, at most 100, are for calibration and the rest for testing. Data without named splits has no
+    ``train`` split.
     """
     if split is Split.TRAIN:
         return []
-    wanted = min(MAX_CALIBRATION, len(keys) // 5)
+    calibration_count = min(MAX_CALIBRATION, len(keys) // 5)
     copies = Counter(keys)
     chosen: set[str] = set()
     taken = 0
     for key in sorted(copies, key=lambda k: hashlib.sha256(k.encode()).digest()):
-        if taken + copies[key] > wanted:
+        if taken + copies[key] > calibration_count:
             break
         chosen.add(key)
         taken += copies[key]

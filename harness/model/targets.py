@@ -1,4 +1,4 @@
-"""Quality targets by preset name, and the facts of the preset that a model chose."""
+"""Quality targets by preset name: the metric and the limit of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Preset(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetFacts:
-    """What is wanted: a share of the float model's figure, or a figure by itself in the metric's unit."""
+    """The target: ``relative`` to the float model's value of ``metric``, or ``absolute`` in the metric's unit."""
 
     metric: str
     relative: float | None = None

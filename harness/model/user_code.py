@@ -1,7 +1,7 @@
-"""References ``module:name`` to Python that others wrote: how they are found, imported and run.
+"""Finds, imports and runs the user's Python behind references of the form ``module:name``.
 
-The one decision: Python in a model's folder is imported as part of a private package, one for each folder, and its own
-imports look among its neighbours first. So two folders can each have a ``network.py``, and ``sys.path`` stays as it is.
+The Python files of a model folder are imported as modules of a private package, one package per folder, and their own
+imports look in the folder first. So two model folders can each have a ``network.py``, and ``sys.path`` never changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import harness
 from harness.errors import MissingPackageError, PhonebenchError
 
-# The extra of phonebench that brings a package which models name.
+# Packages that models commonly import, and the extra of phonebench that installs each.
 EXTRAS: dict[str, str] = {
     "torch": "torch",
     "torchvision": "torch",
@@ -43,7 +43,7 @@ _PRIVATE = "_phonebench_model_"
 
 
 def is_reference(text: str) -> bool:
-    """Return whether ``text`` reads ``package.module:name``."""
+    """Return whether ``text`` has the form ``package.module:name``."""
     return _REFERENCE.fullmatch(text) is not None
 
 
@@ -54,9 +54,10 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def find_module(module: str, folder: Path | None) -> Path | None:
-    """Return the file of ``module`` without importing anything, or None when there is none.
+    """Return the file of ``module`` without importing it, or None when it does not exist.
 
-    With a ``folder`` its own Python comes before what is installed; without one, the working folder comes last.
+    Python in ``folder`` takes precedence over installed packages. Without a folder, installed packages take precedence
+    over the working folder.
     """
     if folder is not None:
         return _beside(module, folder) or _installed(module)
@@ -64,9 +65,9 @@ def find_module(module: str, folder: Path | None) -> Path | None:
 
 
 def load_object(reference: str, folder: Path | None, *, raises: type[PhonebenchError]) -> Any:
-    """Import the module of ``reference`` and return what it names.
+    """Import the module of ``reference`` and return the object it names.
 
-    Raises ``raises`` with the place in the user's file, or `MissingPackageError`.
+    Raises ``raises`` with the file and line in the user's code, or `MissingPackageError`.
     """
     module_name, name = split_reference(reference)
     file = find_module(module_name, folder)
@@ -86,9 +87,9 @@ def load_object(reference: str, folder: Path | None, *, raises: type[PhonebenchE
 
 @contextmanager
 def running(what: str, *, raises: type[PhonebenchError], folder: Path | None, hint: str = "") -> Iterator[None]:
-    """Turn whatever the user's Python raises inside the block into ``raises``, with type, message, file and line.
+    """Turn any exception of the user's Python inside the block into ``raises``, with type, message, file and line.
 
-    ``hint`` ends the sentence. A package that is not installed becomes a `MissingPackageError` where an extra has it.
+    ``hint`` is appended to the message. A package that an extra would install becomes a `MissingPackageError`.
     """
     try:
         yield
@@ -97,7 +98,7 @@ def running(what: str, *, raises: type[PhonebenchError], folder: Path | None, hi
     except ModuleNotFoundError as error:
         raise _missing(error, what, raises, folder) from error
     except (Exception, SystemExit) as error:
-        # What others wrote can raise anything at all; it must end as a sentence, not as a traceback.
+        # The user's code can raise anything, even SystemExit. It must end as a message, not as a traceback.
         msg = f"{what} failed: {type(error).__name__}: {_first_lines(error)}{_place(error, folder)}{hint}"
         raise raises(msg) from error
 
@@ -108,28 +109,28 @@ def _missing(
     if error.name in EXTRAS:
         return MissingPackageError(package=error.name, extra=EXTRAS[error.name], purpose=what)
     place = _place(error, folder)
-    msg = f"{what} failed: {error}{place}; install what brings it, or correct the name"
+    msg = f"{what} failed: {error}{place}; install the package, or correct the name"
     return raises(msg)
 
 
 def _first_lines(error: BaseException) -> str:
-    """The first lines of the message: torch appends its whole call stack to some."""
+    """The first three lines of the message; some of torch's messages end with a whole call stack."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return " ".join(lines[:3])[:600] or "no message"
 
 
 def _place(error: BaseException, folder: Path | None) -> str:
-    """Where in the user's own files it happened: the innermost frame of their folder, else of anyone but us."""
+    """Where it happened, for the user: the innermost frame in their folder, else in any file that is not ours."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}, line {error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
     own = [f for f in frames if folder is not None and Path(f.filename).is_relative_to(folder.resolve())]
-    told = own or [f for f in frames if not _is_foreign(Path(f.filename))]
-    return f" ({told[-1].filename}, line {told[-1].lineno})" if told else ""
+    shown = own or [f for f in frames if not _is_foreign(Path(f.filename))]
+    return f" ({shown[-1].filename}, line {shown[-1].lineno})" if shown else ""
 
 
 def _is_foreign(file: Path) -> bool:
-    """Whether ``file`` is of phonebench, of an installed package or of Python itself: no place a user can mend."""
+    """Whether ``file`` belongs to phonebench, an installed package or Python itself, which users cannot fix."""
     homes = (Path(harness.__file__).parent, Path(traceback.__file__).parent)
     return "site-packages" in file.parts or any(file.is_relative_to(home) for home in homes)
 
@@ -140,7 +141,7 @@ def _beside(module: str, folder: Path) -> Path | None:
 
 
 def _installed(module: str) -> Path | None:
-    """The file of an importable module; only finders are asked, because importing a parent can take seconds."""
+    """The file of an installed module. Only finders are asked, because importing a parent package can take seconds."""
     first, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(first)
@@ -160,7 +161,10 @@ def _import_beside(module: str, folder: Path) -> ModuleType:
 
 
 def _private_package(folder: Path) -> str:
-    """Make the package of ``folder`` known and return its name; a changed file makes it another package."""
+    """Register the private package of ``folder`` and return its name.
+
+    The name contains the times and sizes of the files, so a changed file gives a new package and is imported anew.
+    """
     stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(folder.glob("*.py"))]
     name = _PRIVATE + hashlib.sha256(repr((str(folder), stamps)).encode()).hexdigest()[:16]
     if name not in sys.modules:
@@ -173,11 +177,11 @@ def _private_package(folder: Path) -> str:
 
 
 class _Finder:
-    """Finds modules of the private packages, and of nothing else."""
+    """Finds modules of the private packages only."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return the spec of a private module, with the loader that looks among its neighbours first."""
+        """Return the spec of a private module, with the loader that looks in the model folder first."""
         if not name.startswith(_PRIVATE) or path is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -187,7 +191,7 @@ class _Finder:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a private module with an ``import`` of its own, and leaves no ``__pycache__`` in the user's folder."""
+    """Runs a private module with its own ``import`` function, and leaves no ``__pycache__`` in the user's folder."""
 
     def exec_module(self, module: ModuleType) -> None:
         package = module.__name__.partition(".")[0]
@@ -195,10 +199,11 @@ class _Loader(SourceFileLoader):
         super().exec_module(module)
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-        """Write nothing."""
+        """Do not write bytecode."""
 
 
 def _neighbours_first(package: str) -> Any:
+    """An ``__import__`` for modules of ``package`` that prefers files of the same folder to installed modules."""
     (folder,) = sys.modules[package].__path__
 
     def import_(
@@ -222,6 +227,6 @@ def _neighbours_first(package: str) -> Any:
 
 
 def need_torch(purpose: str) -> None:
-    """Raise `MissingPackageError` where torch is not installed; ``purpose`` begins its sentence."""
+    """Raise `MissingPackageError` if torch is not installed; ``purpose`` is the subject of its message."""
     if _installed("torch") is None:
         raise MissingPackageError(package="torch", extra="torch", purpose=purpose)

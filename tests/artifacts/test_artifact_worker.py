@@ -228,7 +228,7 @@ def test_a_network_with_outputs_that_are_not_finite_is_broken(tmp_path: Path, ca
     (result,) = export(card, cache, ONNX_FP32)
     assert result.manifest is not None
     assert result.manifest.state is ArtifactState.BROKEN
-    assert "not finite" in (result.manifest.reason or "")
+    assert "NaN or infinite" in (result.manifest.reason or "")
     assert facts_of(card, cache).float_correct == 0
 
 

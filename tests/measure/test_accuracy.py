@@ -50,7 +50,7 @@ def test_outputs_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        (np.where(FLOAT.max() == FLOAT, np.nan, FLOAT), "not finite"),
+        (np.where(FLOAT.max() == FLOAT, np.nan, FLOAT), "NaN or infinite"),
         (-FLOAT, "dB above their error"),
         (np.roll(FLOAT, 1, axis=1), "dB above their error"),
     ],

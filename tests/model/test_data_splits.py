@@ -89,17 +89,17 @@ def test_labels_count_for_classification_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        ("np.ones((2, 1, 4), np.float32)", "returned a ndarray: return \\(inputs, labels\\)"),
+        ("np.ones((2, 1, 4), np.float32)", "returned a ndarray; return \\(inputs, labels\\)"),
         ("np.ones((2, 1, 4)), [0, 1]", "input 'x' is float64, the model takes float32"),
         ("np.ones((2, 1, 5), np.float32), [0, 1]", r"has shape \[2, 1, 5\]; give \[count, 1, 4\]"),
-        ("np.ones((2, 1, 4), np.float32), [0]", r"unlike length \(2, 1\)"),
+        ("np.ones((2, 1, 4), np.float32), [0]", r"different lengths \(2, 1\)"),
         ("np.ones((0, 1, 4), np.float32), []", "is empty"),
-        ("np.float32(1), [0]", r"unlike length \(0, 1\)"),
+        ("np.float32(1), [0]", r"different lengths \(0, 1\)"),
         ("np.ones((2, 1, 4), np.float32), [0, -1]", "the label -1"),
         ("np.ones((2, 1, 4), np.float32), [0.0, 1.0]", "labels of type float64"),
         ("np.ones((2, 1, 4), np.float32), ['a', 'b']", "labels of type <U1"),
         ("np.ones((2, 1, 4), np.float32), [[0], [1]]", r"shape \[2, 1\]"),
-        ("np.full((2, 1, 4), np.nan, np.float32), [0, 1]", "not finite"),
+        ("np.full((2, 1, 4), np.nan, np.float32), [0, 1]", "NaN or infinite"),
         ("{'y': np.ones((2, 1, 4), np.float32)}, None", "has no array 'x'; it has y"),
         ("[np.ones(1)] * 2, None", "gives 2 inputs, the model takes 1: x"),
         ("1 / 0", r"data:load\('calibration'\) failed: ZeroDivisionError.*data.py, line 5\)"),
@@ -132,7 +132,7 @@ def test_splits_that_share_inputs_are_refused(tmp_path: Path, split: Split, says
 
 def test_data_without_inputs_in_the_card_asks_for_them(tmp_path: Path) -> None:
     card = replace(python_card(tmp_path, "return None"), inputs=())
-    with pytest.raises(UsageError, match="does not tell its inputs"):
+    with pytest.raises(UsageError, match="does not declare its inputs"):
         load_split(card, Split.TEST)
 
 
@@ -172,8 +172,8 @@ def test_npz_may_name_its_splits(tmp_path: Path) -> None:
     ("arrays", "says"),
     [
         ({"inptus": rows(5)}, "has no array 'x'; it has inptus"),
-        ({"inputs": rows(5), "lables": np.zeros(5)}, "array 'lables' that nothing takes"),
-        ({"inputs": rows(5), "labels": np.zeros(4)}, r"unlike length \(5, 4\)"),
+        ({"inputs": rows(5), "lables": np.zeros(5)}, "array 'lables' that no input takes"),
+        ({"inputs": rows(5), "labels": np.zeros(4)}, r"different lengths \(5, 4\)"),
         ({"inputs": np.array([{}], dtype=object)}, "cannot read the data file"),
     ],
 )
@@ -269,7 +269,7 @@ def test_input_that_cannot_take_images_is_told(tmp_path: Path, spec: TensorSpec,
 @pytest.mark.parametrize("inside", ["", "test", "test/a", "a"])
 def test_folder_without_images_is_told(tmp_path: Path, inside: str) -> None:
     (tmp_path / "root" / inside).mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"there are no images in .*one folder a class"):
+    with pytest.raises(UsageError, match=r"there are no images in .*one folder per class"):
         load_split(image_card(tmp_path / "root"), Split.TEST)
 
 
@@ -283,7 +283,7 @@ def test_broken_image_is_told_by_name(tmp_path: Path) -> None:
 def test_two_folders_of_one_number_are_refused(tmp_path: Path) -> None:
     for name in ("1", "01"):
         write_image(tmp_path / "root/test" / name / "a.png", (1, 2, 3))
-    with pytest.raises(UsageError, match=r"stand for one class number \(01, 1\)"):
+    with pytest.raises(UsageError, match=r"have the same class number \(01, 1\)"):
         load_split(image_card(tmp_path / "root"), Split.TEST)
 
 

@@ -87,13 +87,13 @@ def test_the_toml_itself_may_be_named(tmp_path: Path) -> None:
         ("[1, 4]", '"1x4"', r"number 1 of .*Expected `array`, got `str`"),
         ("[[input]]", "[input]", r"write \[\[input\]\]"),
         ("network:build", "netwrk:build", r"source in \[model\] of .*no netwrk.py beside .*did you mean 'network'"),
-        ("network:build", "net.bin", r"source in .* is 'net.bin': use module:name or a file"),
-        ("network:build", "net.pt2", r"no file 'net.pt2' is there"),
+        ("network:build", "net.bin", r"source in .* is 'net.bin': use module:name, a file"),
+        ("network:build", "net.pt2", r"is 'net.pt2': there is no such file"),
         ("network:build", "", r"source in .* is ''"),
         ('license = "MIT"', 'weights = "w.safetensors"', r"weights .* is 'w.safetensors'.*--random-weights"),
-        ('license = "MIT"', 'student = "small.pt"', r"student .* is 'small.pt': use module:function"),
+        ('license = "MIT"', 'student = "small.pt"', r"student .* is 'small.pt'; use module:function"),
         ('license = "MIT"', 'student = "netwrk:small"', r"student .* no netwrk.py beside model.toml.*'network'"),
-        ('license = "MIT"', 'weights = "w.bin"', r"weights .* is 'w.bin': use a .safetensors"),
+        ('license = "MIT"', 'weights = "w.bin"', r"weights .* is 'w.bin'; use a .safetensors"),
         (
             'license = "MIT"',
             "license = MIT",
@@ -134,7 +134,7 @@ def test_two_inputs_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_folder_without_a_card_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"has no model.toml: add one"):
+    with pytest.raises(UsageError, match=r"has no model.toml; add one"):
         resolve(str(tmp_path), OPTIONS)
 
 
@@ -178,7 +178,7 @@ def test_ready_made_file_in_a_folder_needs_no_inputs(tmp_path: Path) -> None:
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("net.h5").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"net.h5': use module:name or a file \.keras, \.mlpackage,"):
+    with pytest.raises(UsageError, match=r"net.h5': use module:name, a file with the suffix \.keras, \.mlpackage,"):
         resolve(str(tmp_path / "net.h5"), OPTIONS)
 
 

@@ -75,7 +75,7 @@ def test_weights_by_reference_are_loaded(tmp_path: Path, reference: str) -> None
         (lambda s: s.update(extra=torch.zeros(1)), "1 unexpected: extra"),
         (lambda s: s.update({"3.bias": torch.zeros(5)}), r"3.bias is \[5\] in the weights, \[3\] in the network"),
         (lambda s: [s.pop(k) for k in list(s)[:4]] and s.update(z=torch.zeros(1)), "4 missing: .*, …; 1 unexpected: z"),
-        (lambda s: s.update(epoch=3), "no state dict of tensors, they hold: 0.weight"),
+        (lambda s: s.update(epoch=3), "not a state dict; they hold: 0.weight"),
         (lambda s: s.clear(), "they hold: nothing"),
     ],
 )
@@ -94,7 +94,7 @@ class _Surprise:
 
 def test_weights_file_with_objects_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"net": _Surprise()}, tmp_path / "w.pt")
-    with pytest.raises(BuildError, match=r"cannot read the weights .*w.pt.*only tensors"):
+    with pytest.raises(BuildError, match=r"cannot read the weights .*w.pt.*more than tensors"):
         load_network(own(tmp_path, weights="w.pt"))
 
 
@@ -189,7 +189,7 @@ def test_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
 
 def test_network_without_inputs_says_how_to_name_them(tmp_path: Path) -> None:
     card = resolve(str(make_folder(tmp_path, card=CARD[: CARD.index("[[input]]")])), ModelOptions())
-    with pytest.raises(UsageError, match=r"does not tell its inputs: add --input NAME:DTYPE:SHAPE"):
+    with pytest.raises(UsageError, match=r"does not declare its inputs; use --input NAME:DTYPE:SHAPE"):
         input_specs(card, load_network(card))
 
 
@@ -225,7 +225,7 @@ def test_exported_program_can_be_exported_again(tmp_path: Path) -> None:
 
 def test_program_exported_in_training_mode_is_refused(tmp_path: Path) -> None:
     card = export(mlp().train(), tmp_path / "net.pt2")
-    with pytest.raises(BuildError, match=r"net.pt2 was exported in training mode \(dropout\): call eval"):
+    with pytest.raises(BuildError, match=r"net.pt2 was exported in training mode \(dropout\); call eval"):
         load_network(card)
 
 
@@ -238,7 +238,7 @@ def test_exported_program_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 def test_exported_program_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
         archive.writestr("net/models/model.json", "{}")
-    with pytest.raises(BuildError, match=r"reading .*net.pt2' failed: .*write it again"):
+    with pytest.raises(BuildError, match=r"reading .*net.pt2' failed: .*save it again"):
         load_network(resolve(str(tmp_path / "net.pt2"), ModelOptions()))
 
 
@@ -258,7 +258,7 @@ def test_torchscript_takes_its_inputs_from_the_option(tmp_path: Path) -> None:
 
 
 def test_torchscript_without_inputs_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"net.pt.*does not tell its inputs.*--input"):
+    with pytest.raises(UsageError, match=r"net.pt.*does not declare its inputs.*--input"):
         resolve(script(tmp_path / "net.pt"), ModelOptions())
 
 

@@ -133,7 +133,7 @@ def test_keys_follow_the_parts_and_tell_them_apart(tmp_path: Path) -> None:
         ('"network:head"', '"netwrk:head"', r"source in \[\[part\]\] 'head' .*there is no netwrk.py"),
         ('"network:head"', '"network.py"', r"source in \[\[part\]\] 'head'"),
         ('"network:weights"', '"gone.pt"', r"weights in \[\[part\]\] 'head' .*there is no such file"),
-        ('task = "classification"', 'source = "network:head"', r"source stands in \[model\].*which has parts"),
+        ('task = "classification"', 'source = "network:head"', r"source is in \[model\].*but the model has parts"),
         ('name = "x"', 'name = "head"', r"two parts or inputs are named 'head'"),
         ('[[part]]\nname = "backbone"', '[part]\nname = "backbone"', r"line 9, column 7|write \[\[part\]\]"),
     ],
@@ -151,14 +151,14 @@ def test_an_input_that_no_part_takes_is_refused(tmp_path: Path) -> None:
 
 
 def test_parts_without_inputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has parts and tells no inputs"):
+    with pytest.raises(UsageError, match="has parts but declares no inputs"):
         resolve(str(make_parts(tmp_path, card=CARD.split("[[input]]")[0])), OPTIONS)
 
 
 def test_a_part_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown part 'hed' in model 'two'; did you mean 'head'"):
         resolve(f"{make_parts(tmp_path)}#hed", OPTIONS)
-    with pytest.raises(UsageError, match="model 'digits' has no parts: leave out '#head'"):
+    with pytest.raises(UsageError, match="model 'digits' has no parts; leave out '#head'"):
         resolve("digits#head", OPTIONS)
 
 
