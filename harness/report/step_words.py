@@ -1,6 +1,6 @@
-"""Steps in words: what each did to the network, how it was trained again, and what it has to say.
+"""Steps in words: what each did to the network, and how the network was fine-tuned.
 
-The one decision: the figures that steps report are worded in one table, so that a new one is not left out in silence.
+One table words all the figures that steps report; a test fails if a new figure is missing from it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from harness.records import units
 from harness.records.steps import Figure, StepReport, TrainingReport
 
-# Figures that stand by themselves; the two counts of channels and the two scores are worded in pairs.
+# All figures except the two counts of channels, which are worded as a pair.
 _WORDS: dict[Figure, Callable[[float], str]] = {
     Figure.FOLDED: lambda n: f"{n:.0f} batch norms folded",
-    Figure.FOLLOWED_BY_ACTIVATION: lambda n: f"{n:.0f} of them before an activation",
-    Figure.SPARSITY: lambda share: f"{units.percent(share)} of the weights zero",
-    Figure.REVIVED: lambda n: f"{n:.0f} weights came back",
+    Figure.FOLLOWED_BY_ACTIVATION: lambda n: f"{n:.0f} of them followed by an activation",
+    Figure.SPARSITY: lambda share: f"{units.percent(share)} of the weights are zero",
+    Figure.REVIVED: lambda n: f"{n:.0f} weights became non-zero again",
     Figure.LAYERS_SPLIT: lambda n: f"{n:.0f} layers split in two",
-    Figure.DISTINCT_VALUES: lambda n: f"at most {n:.0f} values a layer",
+    Figure.DISTINCT_VALUES: lambda n: f"at most {n:.0f} values per layer",
     Figure.TIED_LAYERS: lambda n: f"{n:.0f} layers share one weight",
     Figure.PLAIN_SCORE: lambda s: f"the same student without a teacher {units.percent(s)}",
     Figure.TEACHER_SCORE: lambda s: f"teacher {units.percent(s)}",
@@ -26,7 +26,7 @@ _PAIRED = (Figure.CHANNELS_BEFORE, Figure.CHANNELS_AFTER)
 
 
 def step_words(step: StepReport) -> str:
-    """Return what ``step`` did in one line: its figures, its sizes where they changed, its training."""
+    """Return what ``step`` did in one line: its figures, the sizes that it changed, its fine-tuning."""
     parts = [*_channels(step), *(_WORDS[f](v) for f, v in step.figures.items() if f not in _PAIRED)]
     if step.parameters_after != step.parameters_before:
         parts.append(f"parameters {count(step.parameters_before)} → {count(step.parameters_after)}")
@@ -38,7 +38,7 @@ def step_words(step: StepReport) -> str:
 
 
 def training_words(training: TrainingReport) -> str:
-    """Return how training again went, with the scores on the calibration split where it has labels."""
+    """Return how fine-tuning went, with the scores on the calibration split if that has labels, else with the loss."""
     early = ", stopped early" if training.stopped_early else ""
     words = f"trained {training.epochs} epoch{'s' if training.epochs != 1 else ''} ({training.seconds:.0f} s{early})"
     if training.score_before is not None and training.score_after is not None:

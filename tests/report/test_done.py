@@ -7,16 +7,16 @@ import pytest
 from harness.records.steps import Figure, StepReport
 from harness.report.formats.json import show_json
 from harness.report.formats.terminal import run_lines
-from harness.report.sections.variants import VariantRow, variant_table
+from harness.report.sections.variants import VariantRow, variant_rows
 from harness.report.step_words import _PAIRED, _WORDS, count, step_words
 from harness.report.view import cell_views
-from tests.report.builders import page_of, unstyled
+from tests.report.builders import DELEGATE, page_of, unstyled
 from tests.report.wide import PRUNE, RECIPES, STEPS, like_samples, wide_run
 
 
 def row_of(variant: str) -> VariantRow:
     run = wide_run()
-    return next(row for row in variant_table(cell_views(run), run.head.spec.recipes()).rows if row.variant == variant)
+    return next(row for row in variant_rows(cell_views(run), run.head.spec.recipes()) if row.variant == variant)
 
 
 def test_every_figure_has_words() -> None:
@@ -29,7 +29,7 @@ def test_every_figure_has_words() -> None:
         (PRUNE, "channels 376 → 192"),
         (PRUNE, "parameters 29.7\u202fk → 8.20\u202fk, MACs 700\u202fk → 190\u202fk"),
         (PRUNE, "trained 12 epochs (6 s, stopped early), 41.0\u202f% → 99.2\u202f%"),
-        (STEPS["sparse80"], "80.0\u202f% of the weights zero"),
+        (STEPS["sparse80"], "80.0\u202f% of the weights are zero"),
         (STEPS["distill+int8"], "the same student without a teacher 97.8\u202f%"),
         (StepReport(step="fuse", parameters_before=9, parameters_after=9), "fuse"),
     ],
@@ -47,12 +47,12 @@ def test_counts_are_short(value: float | None, text: str) -> None:
 
 def test_a_variant_has_one_row_whatever_its_formats() -> None:
     run = wide_run()
-    table = variant_table(cell_views(run), run.head.spec.recipes())
-    assert [row.variant for row in table.rows] == [recipe.name for recipe in RECIPES]
+    table = variant_rows(cell_views(run), run.head.spec.recipes())
+    assert [row.variant for row in table] == [recipe.name for recipe in RECIPES]
     row = row_of("prune50+int8")
     assert (row.parameters, row.macs) == ("8.20\u202fk (0.28×)", "190\u202fk (0.27×)")
     assert row.words[-1].startswith("int8, per channel, moving-average observer")
-    assert set(row.packed) == set(table.formats)
+    assert set(row.packed_bytes) == set(DELEGATE)
 
 
 def test_what_stays_float_and_what_was_not_trained_again_is_said() -> None:
@@ -69,11 +69,11 @@ def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
         else m
         for m in run.measurements
     )
-    rows = variant_table(cell_views(replace(run, measurements=worse)), run.head.spec.recipes()).rows
+    rows = variant_rows(cell_views(replace(run, measurements=worse)), run.head.spec.recipes())
     notes = next(row for row in rows if row.variant == "int8-datafree").notes
     assert "onnx -6.0 dB SQNR, +0.0 pp accuracy" in notes[0]
     alone = wide_run(recipes=tuple(r for r in RECIPES if r.name != "int8"))
-    assert "is not in this run" in variant_table(cell_views(alone), alone.head.spec.recipes()).rows[4].notes[0]
+    assert "is not in this run" in variant_rows(cell_views(alone), alone.head.spec.recipes())[4].notes[0]
 
 
 def test_the_page_and_the_terminal_tell_it() -> None:

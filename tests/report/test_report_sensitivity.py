@@ -48,7 +48,7 @@ def test_the_chart_names_the_most_sensitive_and_counts_the_rest() -> None:
     texts = [node.text for node in ElementTree.fromstring(scan_chart(scan(MOST_ROWS + 4))).iter() if node.text]
     assert "blocks.0.conv" in texts
     assert f"blocks.{MOST_ROWS + 1}.conv" not in texts
-    assert "4 less sensitive ones are not shown" in texts
+    assert "4 less sensitive layers are not shown" in texts
     assert "dashed: all in int8, 7.5 dB" in texts
 
 

@@ -1,6 +1,6 @@
-"""Bar charts with one row a cell, in blocks by format: latency, memory, size.
+"""Bar charts of latency, memory and size: one row per cell, in blocks by format.
 
-The one decision: bars lie on their side and start at zero, so that forty names can be read and lengths compared.
+The bars are horizontal, so that forty names can be read, and start at zero, so that lengths can be compared.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 ROW_INCHES = 0.235
 LABEL_INCHES = 1.9
-# What a value's text takes beside its bar, as a share of the longest bar.
+# Room for the value's text beside its bar, as a share of the longest bar.
 ROOM = 0.17
 HATCH = "////"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A cell, or with ``view`` None the name of a format above its cells; ``place`` counts down from the top."""
+    """A cell, or the name of a format above its cells if ``view`` is None; ``place`` counts down from the top."""
 
     place: float
     label: str
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar: its length and whiskers in the base unit, whether it is hatched, and the text at its end."""
+    """One bar: its length and whiskers in the base unit (ns, bytes), and the text at its end."""
 
     value: float
     text: str
@@ -47,9 +47,10 @@ class Bar:
 
 
 def latency_bars(views: tuple[CellView, ...], *, hatched: frozenset[str]) -> str | None:
-    """Draw median latencies as SVG; keys in ``hatched`` are not to be ranked. None without any latency.
+    """Draw median latencies as SVG; None without any. The keys in ``hatched`` must not be ranked.
 
-    Whiskers are the 95 % interval over launches; with a single launch p5 to p90 of its calls (p75 from few calls).
+    Whiskers are the 95 % interval over launches. With a single launch they are p5 to p90 of its calls, or to p75 if
+    there are too few calls for p90.
     """
     drawn = tuple(v for v in views if v.latency)
     unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
@@ -65,7 +66,7 @@ def latency_bars(views: tuple[CellView, ...], *, hatched: frozenset[str]) -> str
 
 
 def whiskers(view: CellView) -> tuple[float | None, float | None]:
-    """Return the ends of the whiskers (ns) of a latency bar."""
+    """Return the ends of the whiskers of a latency bar, in ns."""
     latency = view.latency
     if latency is None:
         return None, None
@@ -76,7 +77,7 @@ def whiskers(view: CellView) -> tuple[float | None, float | None]:
 
 
 def size_bars(views: tuple[CellView, ...]) -> str | None:
-    """Draw artifact sizes as SVG, with the ratio to fp32 at the end of the bar. None without artifacts."""
+    """Draw the sizes of the artifacts as SVG, with the ratio to fp32 at the end of each bar; None without any."""
     drawn = tuple(v for v in views if v.artifact)
     unit = units.size_unit(v.artifact.bytes for v in drawn if v.artifact)
 
@@ -99,7 +100,7 @@ _MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
 
 
 def memory_bars(views: tuple[CellView, ...]) -> str | None:
-    """Draw memory over the baseline as SVG, a panel a moment on one scale. None without any reading."""
+    """Draw memory over the baseline as SVG, one panel per moment on one scale; None without any reading."""
     drawn = tuple(v for v in views if v.memory)
     if not drawn:
         return None
@@ -125,7 +126,7 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
 
 
 def rows_of(views: tuple[CellView, ...]) -> list[Row]:
-    """Return the rows of ``views`` from the top, blocks by format in the order of `FORMATS`, each under its name."""
+    """Return the rows of ``views`` from the top, in blocks by format in the order of `FORMATS`, each below its name."""
     names = labels(views)
     rows: list[Row] = []
     place = 0.0
@@ -136,7 +137,7 @@ def rows_of(views: tuple[CellView, ...]) -> list[Row]:
         rows.append(Row(place=place, label=format_.value, format=format_))
         for view in block:
             place += 1
-            # The block says the format already.
+            # The heading of the block gives the format.
             name = names[view.cell.key].replace(f" {format_.value}", "", 1)
             rows.append(Row(place=place, label=name, format=format_, view=view))
         place += 1.35
@@ -161,13 +162,13 @@ def _single(
 
 def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], unit: units.Unit) -> None:
     for row in rows:
-        found = bar(row.view) if row.view else None
-        if found is not None:
-            _draw_bar(axes, row, found, unit)
+        drawn = bar(row.view) if row.view else None
+        if drawn is not None:
+            _draw_bar(axes, row, drawn, unit)
     axes.set_yticks([r.place for r in rows], [r.label for r in rows])
     axes.set_ylim(rows[-1].place + 0.6, rows[0].place - 0.6)
     bare(axes, grid="x")
-    # A panel that shares its rows with the one to its left has no labels of its own.
+    # A panel that shares its rows with the one to its left has no labels.
     for tick, row in zip(axes.get_yticklabels(), rows, strict=False):
         tick.set_color(INK)
         if row.view is None:
@@ -205,7 +206,7 @@ def _draw_bar(axes: Axes, row: Row, bar: Bar, unit: units.Unit) -> None:
 
 
 def _limits(axes: Axes, values: list[float] | list[int], unit: units.Unit, *, room: float) -> None:
-    """From zero, or from below it where a value is negative, with room for the text of the longest bar."""
+    """Start at zero, or below it if a value is negative, and leave room for the text of the longest bar."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = min(0.0, *values) / unit.size, max(0.0, *values) / unit.size

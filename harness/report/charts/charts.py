@@ -1,7 +1,7 @@
-"""All charts of a run: SVG and caption, ready to be placed in the report or written as files.
+"""All charts of a run, as SVG with a caption.
 
-The one decision: charts read no files. Raw call times come from a callable, so that whoever owns the results folder
-stays the only one to read it.
+Charts read no files. The times of single calls come from a callable, so that only `harness.store` reads the results
+folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.store.records import RunRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One chart. ``name`` is safe as a file name; ``about`` says "digits on host"; the caption is whole sentences."""
+    """One chart. ``name`` is safe as a file name; ``about`` names model and device, such as "digits on host"."""
 
     name: str
     about: str
@@ -29,9 +29,9 @@ class Chart:
 
 
 def charts(run: RunRecord, samples: Samples) -> tuple[Chart, ...]:
-    """Draw the charts of ``run``, those without data left out.
+    """Draw the charts of ``run`` that have data.
 
-    ``samples`` returns the measured calls of a measurement in ns, one list a launch; an empty list where they are gone.
+    ``samples`` returns the timed calls of a measurement in ns, one list per launch; an empty list if they are lost.
     """
     ranked = rankings(run)
     drawn: list[Chart] = []
@@ -51,42 +51,45 @@ def _all(ranking: Ranking, samples: Samples) -> Iterator[tuple[str, str, str, st
     yield "accuracy", "Accuracy and latency", _points_caption(ranking), accuracy_points(ranking)
     yield "distribution", "Distribution of the calls", _DISTRIBUTION, distributions(ok, samples)
     yield "memory", "Memory", _MEMORY, memory_bars(ok)
-    yield "size", "Size", "Size of the file; beside it the ratio to the fp32 file of the same format.", size_bars(ok)
+    yield "size", "Size", "Size of the file, with its ratio to the fp32 file of the same format.", size_bars(ok)
 
 
 _DISTRIBUTION = (
-    "For each cell the share of calls that took at most so long, with p50, p90 and p99 marked where there are enough "
-    "calls for them. Below the curve one box a launch: quartiles, median, and lines from p5 to p95. Each panel has its "
-    "own axis, logarithmic where p99 is more than three times the median; it ends a little after p99."
+    "The curve shows, for each time, the share of calls that took at most this long; p50, p90 and p99 are marked where "
+    "there are enough calls for them. Below the curve is one box per launch: quartiles, median, and lines from p5 to "
+    "p95. Each panel has its own axis, which ends a little after p99 and is logarithmic where p99 is more than three "
+    "times the median."
 )
 _MEMORY = (
-    "What the model adds to the process over the runtime alone: once loaded, between calls, at the highest, and what "
-    "is still held after the model was released."
+    "What the model adds to the process, compared with the runtime alone: once loaded, between calls, at its peak, and "
+    "what is still held after the model was released."
 )
-_HATCHED = " Hatched bars were measured on a desktop CPU and must not be ranked against fp32."
+_HATCHED = " Hatched bars were measured on a desktop CPU and must not be compared with fp32."
 
 
 def _latency_caption(ok: tuple[CellView, ...], hatched: frozenset[str]) -> str:
-    known = [v.latency for v in ok if v.latency]
-    single = [x for x in known if x.low_ns is None]
+    latencies = [v.latency for v in ok if v.latency]
+    single = [latency for latency in latencies if latency.low_ns is None]
     interval = "Whiskers are the 95 % interval over launches"
-    # From fewer than 64 calls there is no p90; p75 stands in for it.
-    upper = "p90" if all(x.p90_ns is not None for x in single) else "p90 (p75 where calls are few)"
-    spread = f"p5 to {upper} of the calls of the one launch, which is a spread and not an interval"
+    # Fewer than 64 calls give no p90.
+    upper = "p90" if all(latency.p90_ns is not None for latency in single) else "p90 (p75 where calls are few)"
+    spread = f"p5 to {upper} of the calls of the single launch: a spread, not an interval"
     if not single:
         words = f"{interval}."
-    elif len(single) == len(known):
+    elif len(single) == len(latencies):
         words = f"Whiskers are {spread}."
     else:
         words = f"{interval}; for a cell with a single launch they are {spread}."
-    return f"Median latency of a call. {words}{_HATCHED if hatched else ''}"
+    return f"Median latency per call. {words}{_HATCHED if hatched else ''}"
 
 
 def _points_caption(ranking: Ranking) -> str:
     quality = "accuracy" if any(v.accuracy for v in ranking.ok) else "agreement with the float model"
-    whiskers = " Upright whiskers are Wilson 95 % intervals." if quality == "accuracy" else ""
-    front = " The dashed line is the front: no other cell is both faster and better."
-    hollow = "" if ranking.latency_ranked else " Hollow points take no part in the front: a desktop CPU measured them."
+    whiskers = " Vertical whiskers are Wilson 95 % intervals." if quality == "accuracy" else ""
+    front = " The dashed line is the front: no other cell is both faster and better than one on it."
+    hollow = (
+        "" if ranking.latency_ranked else " Hollow points were measured on a desktop CPU and are left out of the front."
+    )
     return (
         f"Up and to the left is better: {quality} against the median latency; the area of a point is the size of the "
         f"file.{whiskers}{front}{hollow}"

@@ -1,8 +1,7 @@
-"""How the calls of each cell are spread: cumulative curves over boxes by launch, a small panel a cell.
+"""The spread of the calls of each cell: one small panel per cell, with a cumulative curve over one box per launch.
 
-The one decision: curve and boxes share one axis, so that what is spread within a launch and what differs between
-launches can be told apart at a glance. A curve is drawn through 200 quantiles: more cannot be seen, and the file stays
-small.
+Curve and boxes share one axis, which separates the spread within a launch from the differences between launches. A
+curve is drawn through 200 quantiles: more cannot be seen, and the file stays small.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Floats = npt.NDArray[np.float64]
 Samples = Callable[[Measurement], list[list[int]]]
 
 COLUMNS = 4
-# Names longer than this, in characters, get wider panels: one column less.
+# Names longer than this, in characters, need wider panels: one column fewer.
 LONG_NAME = 20
 PANEL_INCHES = 1.95
 POINTS = 200
@@ -46,7 +45,7 @@ BOX_DEPTH = 0.62
 
 
 def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
-    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement as SVG. None without any."""
+    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement as SVG; None without any."""
     drawn = [(v, launches) for v in views if v.measurement and (launches := _launches(v.measurement, samples))]
     if not drawn:
         return None
@@ -77,7 +76,7 @@ def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> 
     curve = np.percentile(calls, steps) / unit.size
     colour = FORMATS[view.cell.format].colour
     axes.plot(curve, steps / 100, color=colour, linewidth=1.8, zorder=3)
-    # Latencies of a cell without p90 or p99 come from too few calls for that mark.
+    # The summary has no p90 or p99 if there are too few calls for it.
     latency = view.latency
     marks = [(50, latency.median_ns), (90, latency.p90_ns), (99, latency.p99_ns)] if latency else []
     for percent, value in marks:
@@ -91,7 +90,7 @@ def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> 
 
 def _mark(axes: Axes, x: float, percent: int) -> None:
     axes.plot([x], [percent / 100], marker="o", markersize=4, color=INK, zorder=4)
-    # Below the curve and to the side where it leaves room: p99 stands at the right edge.
+    # Below the curve, on the side that has room: p99 is at the right edge.
     place = (-4, -11) if percent == 99 else (5, -9)
     side: Literal["left", "right"] = "right" if percent == 99 else "left"
     axes.annotate(
@@ -106,7 +105,7 @@ def _mark(axes: Axes, x: float, percent: int) -> None:
 
 
 def _boxes(axes: Axes, launches: list[Floats], colour: str) -> None:
-    """Boxes under the curve: quartiles, median, and p5 to p95; twenty launches fit."""
+    """Draw boxes under the curve: quartiles, median, and p5 to p95; twenty launches fit."""
     pitch = BOX_DEPTH / max(len(launches), 3)
     places = [-0.14 - pitch * i for i in range(len(launches))]
     axes.boxplot(
@@ -125,16 +124,16 @@ def _boxes(axes: Axes, launches: list[Floats], colour: str) -> None:
     )
 
 
-def _axes(axes: Axes, least: float, middle: float, high: float) -> None:
-    """Scale the axis from the least call to a little past ``high`` (p99): the slowest would squeeze everything else."""
+def _axes(axes: Axes, least: float, middle: float, p99: float) -> None:
+    """Scale the axis from the fastest call to a little past p99; the slowest call would squeeze everything else."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    if least > 0 and high / middle > LOG_FROM:
+    if least > 0 and p99 / middle > LOG_FROM:
         log_axis(axes)
-        axes.set_xlim(least / 1.1, high * 1.2)
+        axes.set_xlim(least / 1.1, p99 * 1.2)
     else:
-        margin = 0.08 * (high - least) or 0.05 * high or 1.0
-        axes.set_xlim(least - margin, high + 2 * margin)
+        margin = 0.08 * (p99 - least) or 0.05 * p99 or 1.0
+        axes.set_xlim(least - margin, p99 + 2 * margin)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_ylim(-0.14 - BOX_DEPTH, 1.06)

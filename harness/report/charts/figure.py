@@ -1,7 +1,7 @@
 """The common look of the charts, and a matplotlib figure as an SVG string.
 
-The one decision: the same figures give the same bytes. matplotlib's object interface is used without pyplot, text stays
-text (small, sharp, searchable), and nothing that depends on the clock or on chance goes into the file.
+The same figures give the same bytes: nothing in the file depends on the clock or on chance. matplotlib is used without
+pyplot, whose state is global. Text stays text, which is small, sharp and searchable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MARKERS: dict[str, str] = {
     Precision.INT8: "^",
     Precision.INT8_DYNAMIC: "D",
 }
-# The shapes of all other variants, in the order that they come in.
+# Shapes for all other variants, in the order in which they appear.
 OTHER_MARKERS = ("P", "v", "X", "<", "p", ">", "h", "*", "d", "8", "H")
 INK = "#24292f"
 MUTED = "#6e7781"
@@ -30,7 +30,7 @@ GRID = "#d8dee4"
 FONT_SIZE = 10.0
 WIDTH_INCHES = 9.6
 
-# matplotlib types the keys as one long Literal; Any stands for that.
+# matplotlib's stubs type the keys as one long Literal, hence Any. The salt makes the ids in the SVG repeatable.
 _STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": FONT_SIZE,
@@ -41,13 +41,13 @@ _STYLE: Any = {
 
 
 def markers_of(variants: Iterable[str]) -> dict[str, str]:
-    """Return a shape by variant: the usual one of a precision, else the next of those that are free."""
+    """Return a shape by variant: that of a plain precision, else the next free one."""
     others = [v for v in dict.fromkeys(variants) if v not in MARKERS]
     return MARKERS | {variant: OTHER_MARKERS[i % len(OTHER_MARKERS)] for i, variant in enumerate(others)}
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of ``width`` by ``height`` inches, in which a pixel is a point (1/72 inch)."""
+    """Return an empty figure of ``width`` by ``height`` inches, at one pixel per point (1/72 inch)."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -57,7 +57,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def svg_of(figure: Figure) -> str:
-    """Return ``figure`` as SVG, cropped to what is drawn on it; equal figures give equal strings."""
+    """Return ``figure`` as SVG, cropped to its content; equal figures give equal strings."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -68,7 +68,7 @@ def svg_of(figure: Figure) -> str:
 
 
 def png_of(figure: Figure) -> bytes:
-    """Return ``figure`` as PNG on white, at twice the size of a screen's point."""
+    """Return ``figure`` as PNG on white, at two pixels per point."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -78,7 +78,7 @@ def png_of(figure: Figure) -> bytes:
 
 
 def bare(axes: Axes, *, grid: str) -> None:
-    """Take away the box and the ticks, and draw thin lines across ``grid`` (``x``, ``y`` or ``both``)."""
+    """Remove the box and the ticks, and draw thin grid lines for ``grid`` (``x``, ``y`` or ``both``)."""
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(which="both", length=0, labelsize=FONT_SIZE - 1, colors=MUTED)
@@ -90,7 +90,7 @@ def bare(axes: Axes, *, grid: str) -> None:
 
 
 def log_axis(axes: Axes) -> None:
-    """Make x logarithmic with plain numbers at 1, 2 and 5 times the powers of ten."""
+    """Make x logarithmic, labelled with plain numbers at 1, 2 and 5 times the powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")

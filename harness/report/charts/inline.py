@@ -1,7 +1,7 @@
-"""A chart's SVG made fit to stand inside a page.
+"""A chart's SVG, prepared to be placed inside a page.
 
-The one decision: ink, grid and text take the colours and the font of the page, so that one chart serves light, dark and
-print; and it names no address, so that the page is plainly self-contained.
+Ink, grid and text take the colours and the font of the page, so one chart serves light, dark and print. The SVG names
+no address, so anyone can see that the page is self-contained.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from harness.report.charts.figure import GRID, INK, MUTED
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-PIXELS_A_POINT = 1.38
+PIXELS_PER_POINT = 1.38
 NARROWEST = 640
 _PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)"}
 
 
 def inline_svg(chart: Chart) -> Markup:
-    """Return ``chart`` as an ``svg`` element for an HTML page: no prolog, no namespaces, ids of its own, a label."""
+    """Return ``chart`` as an ``svg`` element of a page: labelled, without prolog or namespaces, with unique ids."""
     from markupsafe import Markup, escape
 
     text = chart.svg[chart.svg.index("<svg") :]
@@ -31,18 +31,17 @@ def inline_svg(chart: Chart) -> Markup:
         text = text.replace(colour, variable)
     box = re.search(r'viewBox="([^"]*)"', text)
     size = box.group(1) if box else "0 0 100 100"
-    # One scale for all charts, so that their text has one size; on a narrow screen a chart scrolls before it shrinks.
-    widest = round(float(size.split()[2]) * PIXELS_A_POINT)
+    # One scale for all charts gives their text one size. On a narrow screen a chart scrolls before it shrinks.
+    widest = round(float(size.split()[2]) * PIXELS_PER_POINT)
     width = f"max-width:{widest}px;min-width:{min(widest, NARROWEST)}px"
     label = escape(f"{chart.heading}: {chart.about}")
     body = text[text.index(">") + 1 :]
-    # Nothing in here is taken from a name of the user's but the label; labels drawn in the chart are escaped by
-    # matplotlib.
+    # Markup switches off escaping. That is safe: the label is escaped above, and matplotlib escapes all text in charts.
     return Markup(f'<svg viewBox="{size}" style="{width}" role="img" aria-label="{label}">{body}')
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """Drop ids that nothing refers to and put ``name`` before the others: several charts share one page."""
+    """Drop ids that nothing refers to, and prefix the others with ``name``: several charts share one page."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m.group(1)}"' if m.group(1) in used else "", svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)

@@ -1,7 +1,7 @@
-"""Accuracy against latency, one point a cell, with the front of those that nothing beats.
+"""Accuracy against latency: one point per cell, and the front of those that no other cell beats.
 
-The one decision: colour says format and shape says variant, so that names are written at the front alone and forty
-points stay readable.
+Colour stands for the format and shape for the variant. Names are written only at the front, which keeps forty points
+readable.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from harness.spec.formats import FORMATS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Inches: the plot, what stands below it with one line of legend, and each further line.
+# Inches: the plot, the space below it with one line of legend, and each further line of legend.
 WIDTH, PLOT, BELOW, LEGEND_ROW = 9.6, 4.0, 0.9, 0.21
 LEGEND_COLUMNS = 8
-# Latencies further apart than this get a logarithmic axis.
+# The ratio of the slowest to the fastest from which the axis is logarithmic.
 LOG_FROM = 8.0
 LARGEST_MARKER, SMALLEST_MARKER = 420.0, 45.0
-# Where a name may stand, in points from its dot, the best place first.
+# Where a name may be placed, in points from its marker, the best place first.
 _PLACES = tuple(
     (dx, dy)
     for radius in (12, 24, 38, 54, 72)
@@ -41,10 +41,10 @@ _PLACES = tuple(
 
 
 def accuracy_points(ranking: Ranking) -> str | None:
-    """Draw the ok cells of ``ranking`` as SVG. None when fewer than two have both a latency and a quality.
+    """Draw the cells of ``ranking`` that ran as SVG; None if fewer than two have both a latency and a quality.
 
-    The y axis is accuracy with Wilson 95 % whiskers, or agreement with the float model where no accuracy is known.
-    Hollow points are not to be ranked by their latency; the area of a point is the size of its file.
+    The y axis is accuracy with Wilson 95 % whiskers, or agreement with the float model where accuracy was not measured.
+    The latency of hollow points must not be ranked. The area of a point stands for the size of its file.
     """
     has_accuracy = any(v.accuracy for v in ranking.ok)
     drawn = [v for v in ranking.ok if v.latency and (v.accuracy if has_accuracy else v.agreement is not None)]
@@ -119,7 +119,7 @@ def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> No
 
 
 def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
-    """Formats by colour and variants by shape, in lines under the axis."""
+    """Draw the formats by colour and the variants by shape, in lines below the axis."""
     from matplotlib.lines import Line2D
 
     formats = [f for f in FORMATS if any(v.cell.format is f for v in drawn)]
@@ -143,7 +143,7 @@ def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
 
 
 def _name(axes: Axes, front: list[CellView], drawn: list[CellView], unit: units.Unit) -> None:
-    """Write the names of the front where they cover neither a point nor another name, with a thin line to the point."""
+    """Write the names of the front where they cover the least, each with a thin line to its point."""
     names = labels(drawn)
     frame = axes.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
@@ -173,7 +173,7 @@ Box = tuple[float, float, float, float]
 
 
 def _text_box(text: str, x: float, y: float, place: tuple[int, int]) -> Box:
-    """Return about where ``text`` would stand (points), anchored at x, y on the side towards its point."""
+    """Return roughly the box of ``text`` in points, anchored at x, y on the side towards its marker."""
     width, height = 0.62 * _NAME_SIZE * len(text), 1.3 * _NAME_SIZE
     left = x - width * (0.0 if place[0] > 0 else 1.0 if place[0] < 0 else 0.5)
     bottom = y if place[1] > 0 else y - height
@@ -185,7 +185,7 @@ def _around(x: float, y: float) -> Box:
 
 
 def _covered(box: Box, taken: list[Box], inside: Box) -> float:
-    """Return how much of ``taken`` the box would cover; leaving ``inside`` costs more than anything."""
+    """Return the area of ``taken`` that the box would cover; leaving ``inside`` costs more than any overlap."""
     outside = box[0] < inside[0] or box[1] < inside[1] or box[2] > inside[2] or box[3] > inside[3]
     return sum(_overlap(box, other) for other in taken) + (1e9 if outside else 0.0)
 

@@ -1,6 +1,6 @@
 """A sensitivity scan for people and scripts: the ranked table, the chart and JSON.
 
-The one decision: the chart shows both what the scan ranks by and what the ranking is worth, side by side.
+The chart shows what the scan ranks by, and beside it what keeping the layers in this order gains.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BAR = "#0072b2"
 LINE = "#d55e00"
 ROW_INCHES = 0.215
-# Rows that the chart shows; what is less sensitive than these decides nothing.
+# The chart leaves out the less sensitive layers, which decide nothing.
 MOST_ROWS = 40
 _LABEL_CHARACTERS = 34
 
@@ -27,9 +27,9 @@ TITLES = ("", "layer", "kind", "parameters", "SQNR\ndB", "agreement\n%", "kept s
 
 
 def table_rows(scan: Scan) -> list[tuple[str, ...]]:
-    """Return a row of text a unit, the most sensitive first; the last column is what keeping it and those before gives.
+    """Return one row of text per unit, the most sensitive first; the columns are `TITLES`.
 
-    The columns are `TITLES`.
+    The last column is the SQNR of the output with this unit and all before it kept in float.
     """
     return [
         (
@@ -46,9 +46,13 @@ def table_rows(scan: Scan) -> list[tuple[str, ...]]:
 
 
 def summary(scan: Scan) -> str:
-    """Return one sentence on what was scanned, and what plain int8 comes to."""
-    noise = " of noise, since the model has no calibration data" if scan.random_inputs else ""
-    agreement = "" if scan.int8_agreement is None else f", the float answer on {units.percent(scan.int8_agreement, 0)}"
+    """Return what was scanned and the result of int8 throughout, in two sentences."""
+    noise = " of noise, because the model has no calibration data" if scan.random_inputs else ""
+    agreement = (
+        ""
+        if scan.int8_agreement is None
+        else f", the float answer on {units.percent(scan.int8_agreement, 0)} of the inputs"
+    )
     blocks = "" if scan.layer_count == len(scan.units) else f" in {len(scan.units)} blocks"
     inputs = f"{scan.inputs} calibration input{'s' if scan.inputs != 1 else ''}{noise}"
     plain = units.decibels(scan.kept_sqnr_db[0])
@@ -59,13 +63,13 @@ def summary(scan: Scan) -> str:
 
 
 def scan_json(scan: Scan) -> dict[str, Any]:
-    """Return the scan as plain values; SQNR in dB, shares 0…1, what was not measured null."""
+    """Return the scan as plain values: SQNR in dB, shares 0…1, None for what was not measured."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(scan))
     return plain
 
 
 def scan_chart(scan: Scan) -> str:
-    """Draw the scan as SVG: a bar a unit, and beside it the output's SQNR with the units down to that row in float."""
+    """Draw the scan as SVG: one bar per unit, and the output's SQNR with all units down to that row in float."""
     shown = scan.units[:MOST_ROWS]
     height = len(shown) * ROW_INCHES + 1.0
     figure = new_figure(WIDTH_INCHES, height)
@@ -75,7 +79,7 @@ def scan_chart(scan: Scan) -> str:
     _draw_line(line, scan, len(shown))
     left_out = len(scan.units) - len(shown)
     if left_out:
-        bars.set_xlabel(f"{left_out} less sensitive ones are not shown", fontsize=FONT_SIZE - 1, color=MUTED)
+        bars.set_xlabel(f"{left_out} less sensitive layers are not shown", fontsize=FONT_SIZE - 1, color=MUTED)
     return svg_of(figure)
 
 
@@ -91,14 +95,14 @@ def _draw_bars(axes: Axes, shown: tuple[ScannedUnit, ...]) -> None:
     axes.set_yticks(list(places), [_shortened(unit.name) for unit in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(min(0.0, *values), max(1.0, *values) * 1.12)
-    axes.set_title("this one alone in int8, dB", fontsize=FONT_SIZE, color=MUTED, loc="left")
+    axes.set_title("only this layer in int8, dB", fontsize=FONT_SIZE, color=MUTED, loc="left")
     bare(axes, grid="x")
     for tick in axes.get_yticklabels():
         tick.set_color(INK)
 
 
 def _draw_line(axes: Axes, scan: Scan, rows: int) -> None:
-    # The last value is the float network itself, whose ratio is without bound.
+    # The last value is the float network itself, whose ratio is infinite.
     values = scan.kept_sqnr_db[1 : min(rows, len(scan.units) - 1) + 1]
     plain = scan.kept_sqnr_db[0]
     axes.axvline(plain, color=MUTED, linewidth=0.9, linestyle="--")
@@ -106,7 +110,7 @@ def _draw_line(axes: Axes, scan: Scan, rows: int) -> None:
     ends = [plain, *values]
     room = 0.08 * ((max(ends) - min(ends)) or 1.0)
     axes.set_xlim(min(ends) - room, max(ends) + room)
-    axes.set_title("down to here in float, dB", fontsize=FONT_SIZE, color=MUTED, loc="left")
+    axes.set_title("float down to here, dB", fontsize=FONT_SIZE, color=MUTED, loc="left")
     axes.set_xlabel(f"dashed: all in int8, {plain:.1f} dB", fontsize=FONT_SIZE - 1, color=MUTED)
     bare(axes, grid="both")
     axes.tick_params(axis="y", labelleft=False)
@@ -117,5 +121,5 @@ def _kind(unit: ScannedUnit) -> str:
 
 
 def _shortened(name: str) -> str:
-    """The end of a long name: what tells it from its neighbours."""
+    """The end of a long name, which distinguishes it from its neighbours."""
     return name if len(name) <= _LABEL_CHARACTERS else f"…{name[-_LABEL_CHARACTERS + 1 :]}"

@@ -19,17 +19,17 @@ _IN_TABLE = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
 
 _PAGE = """\
 <h2>All cells</h2>
-{% if table.rows %}
+{% if rows %}
 <div class="scroll">
 <table id="cells">
 <thead><tr>
-{% for title, unit, hint in table.titles %}
-  <th class="{{ table.rows[0][1][loop.index0].kind }}" title="{{ hint }}" scope="col">
-    <button type="button">{{ title }}</button><span class="unit">{{ unit }}&nbsp;</span></th>
+{% for column in columns %}
+  <th class="{{ rows[0][1][loop.index0].kind }}" title="{{ column.hint }}" scope="col">
+    <button type="button">{{ column.title }}</button><span class="unit">{{ column.unit }}&nbsp;</span></th>
 {% endfor %}
 </tr></thead>
 <tbody>
-{% for status, entries in table.rows %}
+{% for status, entries in rows %}
 <tr class="{{ status.value }}">
 {% for entry in entries %}
   <td class="{{ entry.kind }}" data-sort="{{ entry.sort }}">
@@ -68,14 +68,6 @@ class TableEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellTable:
-    """The page's table: title, unit and hint of each column, and per cell its status and its entries."""
-
-    titles: tuple[tuple[str, str, str], ...]
-    rows: tuple[tuple[CellStatus, tuple[TableEntry, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _PageColumn:
     title: str
     entry: Callable[[CellView], TableEntry]
@@ -96,24 +88,17 @@ def lines(report: Report) -> Iterator[Block]:
 
 
 def html(report: Report) -> Fragment:
-    """Return the table, whose headings sort it."""
-    return Fragment(template=_PAGE, values={"table": cell_table(report)})
+    """Return the table, whose headings sort it; a model or a device that is the same in every row has no column."""
+    views = _in_table(report)
+    figures = [_page_figures(c, report.footnotes) for c in figure_columns(views) if c.title]
+    columns = [*_page_names(views, report), *figures]
+    rows = [(view.status, [column.entry(view) for column in columns]) for view in views]
+    return Fragment(template=_PAGE, values={"columns": columns, "rows": rows})
 
 
 def json(report: Report) -> dict[str, Any]:
     """Return all cells, those without results included."""
     return {"cells": [cell_json(view) for view in report.views]}
-
-
-def cell_table(report: Report) -> CellTable:
-    """Return the page's table; a model or a device that is the same in every row has no column."""
-    views = _in_table(report)
-    figures = [_page_figures(c, report.footnotes) for c in figure_columns(views) if c.title]
-    columns = [*_page_names(views, report), *figures]
-    return CellTable(
-        titles=tuple((c.title, c.unit, c.hint) for c in columns),
-        rows=tuple((view.status, tuple(c.entry(view) for c in columns)) for view in views),
-    )
 
 
 def _in_table(report: Report) -> tuple[CellView, ...]:

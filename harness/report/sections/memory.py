@@ -7,7 +7,6 @@ phone's own tools show of a process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from harness.records import units
@@ -36,15 +35,6 @@ _PAGE = """\
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitTable:
-    """The unit of all figures, the titles with their hints, and one row per cell: its name, then its figures."""
-
-    unit: str
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 _PARTS: tuple[tuple[str, str, Callable[[MemorySplit], int | None]], ...] = (
     ("anonymous", "private memory that no file backs (RssAnon)", lambda s: s.anonymous_bytes),
     ("files", "pages mapped from files, which the system may drop (RssFile)", lambda s: s.file_bytes),
@@ -61,10 +51,11 @@ def lines(report: Report) -> Iterable[Block]:  # noqa: ARG001
 
 def html(report: Report) -> Fragment | None:
     """Return the table, where a runner reported the breakdown."""
-    table = split_table(report.views)
-    if not table.rows:
+    unit, rows = split_rows(report.views)
+    if not rows:
         return None
-    return Fragment(template=_PAGE, values={"unit": table.unit, "columns": table.columns, "rows": table.rows})
+    columns = [(title, hint) for title, hint, _ in _PARTS]
+    return Fragment(template=_PAGE, values={"unit": unit.name, "columns": columns, "rows": rows})
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
@@ -72,13 +63,12 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
     return {}
 
 
-def split_table(views: tuple[CellView, ...]) -> SplitTable:
-    """Return a row for each of ``views`` whose runner reported the breakdown; there may be none."""
+def split_rows(views: tuple[CellView, ...]) -> tuple[units.Unit, list[tuple[str, ...]]]:
+    """Return the unit of all figures, and a row for each of ``views`` whose runner reported the breakdown.
+
+    A row is the name of the cell and its figures in the order of the columns; there may be no rows.
+    """
     splits = [(v, split) for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))]
     unit = units.size_unit(read(split) or None for _, split in splits for _, _, read in _PARTS)
     names = full_labels(views)
-    return SplitTable(
-        unit=unit.name,
-        columns=tuple((title, hint) for title, hint, _ in _PARTS),
-        rows=tuple((names[v.cell.key], *(unit.show(read(split)) for _, _, read in _PARTS)) for v, split in splits),
-    )
+    return unit, [(names[v.cell.key], *(unit.show(read(split)) for _, _, read in _PARTS)) for v, split in splits]

@@ -39,13 +39,13 @@ _PAGE = """\
   <th class="name" scope="col">variant</th><th class="word" scope="col">steps and precision</th>
   <th scope="col" title="trainable parameters of the network, and their ratio to fp32">parameters</th>
   <th scope="col" title="multiply-accumulates of one call, and their ratio to fp32">MACs</th>
-  {% for format in table.formats %}
+  {% for format in formats %}
   <th scope="col" title="size of the file deflated, as an app store transfers it">
-    <span class="dot {{ format.value }}"></span>{{ format.value }}<span class="unit">packed {{ table.unit }}</span></th>
+    <span class="dot {{ format.value }}"></span>{{ format.value }}<span class="unit">packed {{ unit.name }}</span></th>
   {% endfor %}
 </tr></thead>
 <tbody>
-{% for row in table.rows %}
+{% for row in rows %}
 <tr>
   <td class="name">{{ row.variant }}{% if several_models %}<span class="under">{{ row.model }}</span>{% endif %}</td>
   <td class="word steps">
@@ -61,7 +61,7 @@ _PAGE = """\
     {% endfor %}
   </td>
   <td>{{ row.parameters }}</td><td>{{ row.macs }}</td>
-  {% for format in table.formats %}<td>{{ row.packed.get(format, "–") }}</td>{% endfor %}
+  {% for format in formats %}<td>{{ unit.show(row.packed_bytes.get(format)) }}</td>{% endfor %}
 </tr>
 {% endfor %}
 </tbody>
@@ -74,8 +74,8 @@ _PAGE = """\
 class VariantRow:
     """One variant of one model. ``words`` has a line per step and one for the precision; ``notes`` qualify them.
 
-    ``parameters`` and ``macs`` carry their ratio to the fp32 network. ``packed`` is the size of the file, by format, as
-    an app store transfers it. ``layers`` is what each step did to single layers.
+    ``parameters`` and ``macs`` carry their ratio to the fp32 network. ``packed_bytes`` is the size of the file, by
+    format, as an app store transfers it. ``layers`` is what each step did to single layers.
     """
 
     model: str
@@ -84,22 +84,13 @@ class VariantRow:
     notes: tuple[str, ...]
     parameters: str
     macs: str
-    packed: dict[Format, str]
+    packed_bytes: dict[Format, int | None]
     layers: dict[str, tuple[LayerReport, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantTable:
-    """All variants, the formats that have a column, and the unit of the packed sizes."""
-
-    formats: tuple[Format, ...]
-    unit: str
-    rows: tuple[VariantRow, ...]
 
 
 def lines(report: Report) -> Iterator[Line]:
     """Yield a line per variant that has steps or notes; the name of a plain precision says everything about it."""
-    for row in variant_table(report.views, report.head.spec.recipes()).rows:
+    for row in variant_rows(report.views, report.head.spec.recipes()):
         steps = row.words[:-1]
         if steps or row.notes:
             yield Line(text=f"{row.variant}: {'; '.join((*steps, *row.notes))}", tone=Tone.ASIDE)
@@ -107,10 +98,18 @@ def lines(report: Report) -> Iterator[Line]:
 
 def html(report: Report) -> Fragment | None:
     """Return the table of variants."""
-    table = variant_table(report.views, report.head.spec.recipes())
-    if not table.rows:
+    rows = variant_rows(report.views, report.head.spec.recipes())
+    if not rows:
         return None
-    return Fragment(template=_PAGE, values={"table": table, "several_models": len(report.head.models) > 1})
+    return Fragment(
+        template=_PAGE,
+        values={
+            "rows": rows,
+            "formats": [format_ for format_ in FORMATS if any(format_ in row.packed_bytes for row in rows)],
+            "unit": units.size_unit(size for row in rows for size in row.packed_bytes.values()),
+            "several_models": len(report.head.models) > 1,
+        },
+    )
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
@@ -118,21 +117,16 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
     return {}
 
 
-def variant_table(views: Iterable[CellView], recipes: dict[str, Recipe]) -> VariantTable:
+def variant_rows(views: Iterable[CellView], recipes: dict[str, Recipe]) -> tuple[VariantRow, ...]:
     """Return the variants of ``views`` that were built; ``recipes`` are those of the run, by name."""
     built = [v for v in views if v.artifact is not None]
-    unit = units.size_unit(v.artifact.compressed_bytes for v in built if v.artifact)
     by_variant: dict[tuple[str, str], list[CellView]] = {}
     for view in built:
         by_variant.setdefault((view.cell.model, view.cell.variant), []).append(view)
-    formats = tuple(f for f in FORMATS if any(v.cell.format is f for v in built))
-    rows = tuple(_row(members, built, recipes, unit) for members in by_variant.values())
-    return VariantTable(formats=formats, unit=unit.name, rows=rows)
+    return tuple(_row(members, built, recipes) for members in by_variant.values())
 
 
-def _row(
-    members: Sequence[CellView], built: Sequence[CellView], recipes: dict[str, Recipe], unit: units.Unit
-) -> VariantRow:
+def _row(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[str, Recipe]) -> VariantRow:
     cell, facts = members[0].cell, _artifact(members[0])
     plain = next((_artifact(v) for v in built if v.cell.model == cell.model and v.cell.variant == Precision.FP32), None)
     recipe = recipes.get(cell.variant)
@@ -146,7 +140,7 @@ def _row(
         notes=(*notes, *_training_notes(facts, recipe), *_kept_notes(members), *_data_notes(members, built, recipes)),
         parameters=_with_ratio(facts.parameters, plain.parameters if plain else None),
         macs=_with_ratio(facts.macs, plain.macs if plain else None),
-        packed={v.cell.format: unit.show(_artifact(v).compressed_bytes) for v in members},
+        packed_bytes={v.cell.format: _artifact(v).compressed_bytes for v in members},
         layers={step.step: step.layers for step in facts.steps if step.layers},
     )
 

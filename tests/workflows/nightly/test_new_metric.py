@@ -38,7 +38,7 @@ from harness.report.formats.csv import csv_text
 from harness.report.formats.json import show_json
 from harness.report.formats.nights_text import latest_rows, night_rows
 from harness.report.formats.terminal import run_lines
-from harness.report.sections.cells import cell_table
+from harness.report.sections.cells import html
 from harness.report.sections.section import report_of
 from harness.stats.screening import ARL0
 from harness.stats.steady import SteadyState
@@ -186,12 +186,12 @@ def test_the_terminal_has_its_column() -> None:
 
 
 def test_the_page_has_its_column_with_the_conditions_that_touch_it() -> None:
-    table = cell_table(report_of(run_of()))
-    index = [title for title, _, _ in table.titles].index("first call")
-    assert table.titles[index] == ("first call", "µs", "call 0, before any warm-up")
-    assert [row[1][index].text for row in table.rows[:2]] == ["400", "400"]
+    shown = html(report_of(run_of())).values
+    index = [column.title for column in shown["columns"]].index("first call")
+    assert (shown["columns"][index].unit, shown["columns"][index].hint) == ("µs", "call 0, before any warm-up")
+    assert [entries[index].text for _, entries in shown["rows"][:2]] == ["400", "400"]
     assert 'title="call 0, before any warm-up"' in page_of(run_of())
-    hot = [row[1][index].marks for row in table.rows if row[1][index].marks]
+    hot = [entries[index].marks for _, entries in shown["rows"] if entries[index].marks]
     assert [[note.id for note in marks] for marks in hot] == [[ConditionId.THERMAL]]
 
 
