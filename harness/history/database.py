@@ -1,8 +1,8 @@
-"""Opens a history, and turns whatever a database can raise into a sentence.
+"""Opens a history, and turns whatever a database raises into a sentence.
 
-The one decision: a file appears whole or not at all, made under a private name and linked; so an empty file is always a
-truncated one and is never taken for a new history. Writing happens in one transaction each, begun at once, so that two
-writers wait for each other instead of failing half-way.
+A new file is created under a private name and then linked, so it appears complete or not at all. An empty file is
+therefore always a truncated one, and is never mistaken for a new history. Every write is one transaction that takes
+its lock at the start, so two writers wait for each other instead of failing halfway.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from harness.system.files import storage_errors
 WAIT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 CACHE_KIB = 65_536
-# Any number will do, as long as all of us take the same: it keeps two processes from making the tables at once.
+# An arbitrary number, the same in every process: it keeps two of them from creating the tables at the same time.
 _SERVER_LOCK = 4_201_867
 
-AGAIN = "the runs themselves are stored; enter one with: phonebench history ingest RUN"
+AGAIN = "the runs themselves are stored; to add one: phonebench history ingest RUN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """An open history; ``where`` names it in messages, without a password."""
+    """An open history. ``where`` names it in messages, without a password."""
 
     engine: sa.Engine
     where: str
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Give a connection within one transaction that changes nothing. Raises `StoreError`."""
+        """Yield a connection in a transaction that only reads. Raises `StoreError`."""
         with _explained(self.where), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Give a connection within one transaction: all of it enters, or nothing does. Raises `StoreError`."""
+        """Yield a connection in a transaction: everything is written, or nothing. Raises `StoreError`."""
         with _explained(self.where), self.engine.connect() as connection:
             connection = connection.execution_options(write=True)
             with connection.begin():
@@ -52,9 +52,9 @@ class History:
 
 @contextmanager
 def open_history(where: str, *, create: bool = False, wait_s: float = WAIT_S) -> Iterator[History]:
-    """Open the history at ``where``, a path or a database URL; with ``create`` one that is not there is made.
+    """Open the history at ``where``, a path or a database URL. With ``create``, create it if it does not exist.
 
-    ``wait_s``: how long to wait for another writer. Raises `StoreError`, `MissingPackageError` for a driver.
+    ``wait_s``: how long to wait for another writer. Raises `StoreError`, or `MissingPackageError` without the driver.
     """
     url = _url(where)
     shown = url.render_as_string(hide_password=True)
@@ -72,7 +72,7 @@ def open_history(where: str, *, create: bool = False, wait_s: float = WAIT_S) ->
 
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
-    """Return an insert that passes over rows whose key is there already."""
+    """Return an insert that skips rows whose key exists already."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
@@ -85,21 +85,21 @@ def _url(where: str) -> sa.URL:
         url = sa.make_url(where)
         name = url.get_backend_name()
     except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
-        msg = f"{_without_password(where)!r} is no database URL: {error}; {_FORMS}"
+        msg = f"{_without_password(where)!r} is not a database URL: {error}; {_FORMS}"
         raise StoreError(msg) from error
     if name in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     if name == "sqlite" and url.database:
         return url
-    msg = f"{url.render_as_string(hide_password=True)!r} is no database that a history can be in; {_FORMS}"
+    msg = f"{url.render_as_string(hide_password=True)!r} is not a database that can hold a history; {_FORMS}"
     raise StoreError(msg)
 
 
-_FORMS = "give a file, or a URL such as postgresql://USER@HOST/DATABASE"
+_FORMS = "use a file, or a URL such as postgresql://USER@HOST/DATABASE"
 
 
 def _without_password(where: str) -> str:
-    """Cut out what stands before the last @, since a URL that cannot be read may hold a password anywhere there."""
+    """Mask everything before the last @: in a malformed URL the password may be anywhere there."""
     scheme, _, rest = where.partition("://")
     return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else where
 
@@ -107,7 +107,7 @@ def _without_password(where: str) -> str:
 def _engine(url: sa.URL, shown: str, wait_s: float) -> sa.Engine:
     try:
         if url.get_backend_name() != "sqlite":
-            # Asked whether it is alive before each use: a server that was restarted meanwhile is connected to anew.
+            # Check a pooled connection before each use, so that a restarted server is reconnected to.
             return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
         engine = sa.create_engine(_file_url(Path(shown)), connect_args={"timeout": wait_s})
     except ModuleNotFoundError as error:
@@ -120,7 +120,11 @@ def _engine(url: sa.URL, shown: str, wait_s: float) -> sa.Engine:
 
 
 def _file_url(path: Path) -> sa.URL:
-    """The URL of a file; on a read-only disk SQLite may not make its side files and must be told that nobody writes."""
+    """The URL of a file.
+
+    On a read-only disk SQLite cannot create its side files, and opens the file only if it is told that nobody writes.
+    An existing write-ahead log rules that out, because it may hold the newest nights.
+    """
     side = path.with_name(f"{path.name}-wal")
     if (_may_write(path.parent) and _may_write(path)) or (side.exists() and side.stat().st_size):
         return sa.URL.create("sqlite", database=str(path))
@@ -133,7 +137,7 @@ def _may_write(path: Path) -> bool:
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # SQLAlchemy begins transactions by `_begin`; sqlite3's own would begin too late for a writer.
+    # Transactions are started by `_begin`. sqlite3 would start its own only at the first write, too late for the lock.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
@@ -145,14 +149,14 @@ def _begin(connection: sa.Connection) -> None:
 
 
 def _check_file(path: Path, *, create: bool) -> None:
-    """Make the file if it may be made. Raises `StoreError` when it is not there, is empty or is no file."""
+    """Create the file if allowed. Raises `StoreError` if it does not exist, is empty, or is not a file."""
     if path.is_file():
         if path.stat().st_size == 0:
-            msg = f"the history {str(path)!r} is empty: it was cut off; put a copy back, or remove it; {AGAIN}"
+            msg = f"the history {str(path)!r} is empty, so it was truncated: restore a copy, or remove it; {AGAIN}"
             raise StoreError(msg)
         return
     if path.exists():
-        msg = f"the history {str(path)!r} is no file: name a file, or a database URL"
+        msg = f"the history {str(path)!r} is not a file: use a file, or a database URL"
         raise StoreError(msg)
     if not create:
         msg = f"there is no history {str(path)!r} yet; {AGAIN}"
@@ -171,7 +175,7 @@ def _create_file(path: Path) -> None:
             _fill(connection)
             connection.commit()
         engine.dispose()
-        # A link and not a rename: who comes second must not replace a history that has begun.
+        # A link and not a rename: if another process was faster, its history must not be replaced.
         with suppress(FileExistsError):
             path.hardlink_to(part)
     finally:
@@ -193,14 +197,15 @@ def _fill(connection: sa.Connection) -> None:
 
 def _check_schema(history: History) -> None:
     with history.reading() as connection:
-        known = sa.inspect(connection).has_table(tables.about.name)
-        found = connection.execute(sa.select(tables.about.c.schema_version)).scalar() if known else None
-    if found is None:
-        msg = f"{history.where!r} holds no history of phonebench; {AGAIN}"
+        exists = sa.inspect(connection).has_table(tables.about.name)
+        version = connection.execute(sa.select(tables.about.c.schema_version)).scalar() if exists else None
+    if version is None:
+        msg = f"{history.where!r} is not a phonebench history; {AGAIN}"
         raise StoreError(msg)
-    if found != tables.SCHEMA:
+    if version != tables.SCHEMA:
         msg = (
-            f"the history {history.where!r} has schema {found}, this phonebench reads {tables.SCHEMA}: use its version"
+            f"the history {history.where!r} has schema {version}, but this phonebench reads schema {tables.SCHEMA}: "
+            "use the version that wrote it"
         )
         raise StoreError(msg)
 
@@ -214,15 +219,15 @@ def _explained(where: str) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
-# What SQLite says, and what it means for whoever reads it.
+# Words in SQLite's errors, and what they mean for the user.
 _MEANINGS = {
-    "database is locked": "is being written by another process: wait for it, then try again",
-    "malformed": "is damaged: put a copy back, or remove it and enter the runs anew",
-    "not a database": "is damaged or no history: put a copy back, or name another file",
-    "disk i/o error": "cannot be read whole: the disk fails, or the file was cut off",
+    "database is locked": "is being written by another process: wait, then try again",
+    "malformed": "is damaged: restore a copy, or remove it and add the runs again",
+    "not a database": "is damaged or is not a history: restore a copy, or use another file",
+    "disk i/o error": "cannot be read completely: the disk is failing, or the file was truncated",
     "readonly": "cannot be written: make the file and its folder writable",
     "unable to open": "cannot be opened: make the file and its folder readable and writable",
-    "disk is full": "cannot grow, its disk is full: free some space",
+    "disk is full": "cannot grow because its disk is full: free some space",
 }
 
 
@@ -234,5 +239,5 @@ def _reason(error: exc.SQLAlchemyError, where: str) -> str:
             if sign in words.lower():
                 return f"the history {where!r} {meaning} (SQLite: {words})"
     if isinstance(error, exc.OperationalError):
-        return f"the server of the history {where!r} cannot be reached, or went away: {words}"
-    return f"the history {where!r} refused: {words}"
+        return f"the server of the history {where!r} cannot be reached, or the connection was lost: {words}"
+    return f"the history {where!r} reported an error: {words}"

@@ -1,4 +1,4 @@
-"""Everything that has entered, as one Parquet file in the order of series and time: what data tools read best."""
+"""The whole history as one Parquet file, ordered by series and time, for data tools."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ENVIRONMENT = ("runtime", "runtime_version", "delegate_used", "runner", "data_s
 
 
 def export_parquet(history: History, path: Path) -> int:
-    """Write every value with its series, run and circumstances to ``path``, whole or not at all; return how many.
+    """Write every value with its series, run and environment to ``path``, completely or not at all; return how many.
 
-    Raises `StoreError`, `MissingPackageError` without pyarrow.
+    Raises `StoreError`, or `MissingPackageError` without pyarrow.
     """
     try:
         from pyarrow import parquet

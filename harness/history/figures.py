@@ -1,7 +1,7 @@
-"""From a stored run to what enters the history: one entry a cell and metric.
+"""Turns a stored run into the entries that the history adds: one per cell and metric.
 
-What was not measured does not enter. A cell that failed on its device enters its latency series without a value, so
-that the gap has a reason; a hole that was never possible leaves no trace.
+Metrics that were not measured have no entry. A cell that failed on its device has an entry without a value in its
+headline series, so that the gap has a reason. A cell that was never possible leaves no trace.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STATUS = {
 
 
 def run_facts(run: RunRecord) -> RunFacts:
-    """Return what the history keeps of ``run`` as a whole."""
+    """Return what the history stores about ``run`` as a whole."""
     return RunFacts(
         name=run.head.id,
         night=run.head.created_at[:10],
@@ -39,14 +39,14 @@ def run_facts(run: RunRecord) -> RunFacts:
 
 
 def entries_of(run: RunRecord) -> tuple[HistoryEntry, ...]:
-    """Return what ``run`` adds to the history, in the order of its plan."""
+    """Return the entries of ``run`` in the order of its plan."""
     measured = {m.cell: m for m in run.measurements}
-    found: list[HistoryEntry] = []
+    entries: list[HistoryEntry] = []
     for cell in run.head.plan.cells:
         measurement = measured.get(cell.key)
         if measurement is not None and measurement.status in _STATUS:
-            found.extend(_entries(run, cell, measurement))
-    return tuple(found)
+            entries.extend(_entries(run, cell, measurement))
+    return tuple(entries)
 
 
 def make_series(cell: Cell, metric: Metric) -> Series:
@@ -68,7 +68,7 @@ def make_series(cell: Cell, metric: Metric) -> Series:
 
 
 def serial_hash(device: str) -> str:
-    """Return what stands for a device's key where its serial number must not be read."""
+    """Return a digest of a device's key, so that a history can be shared without serial numbers."""
     return hashlib.sha256(device.encode()).hexdigest()[:SERIAL_HASH_LENGTH]
 
 

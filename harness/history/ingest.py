@@ -1,4 +1,4 @@
-"""Enters nights and decisions. Whatever has entered stays as it is; entering the same again changes nothing."""
+"""Adds nights and decisions to a history. What is there already never changes; adding it again has no effect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.history.records import Decided, Environment, HistoryEntry, RunFacts
 from harness.history.sql import sa
 from harness.store.records import RunRecord
 
-# SQLite takes 32,766 parameters in a statement; a lookup by name needs one each.
+# SQLite allows 32,766 parameters per statement, and a lookup by name needs one per name.
 CHUNK = 5000
 
 Row = dict[str, Any]
@@ -24,19 +24,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """How many values were new, and how many had entered before."""
+    """How many values were new (``added``), and how many were there already (``known``)."""
 
     added: int
     known: int
 
 
 def ingest(history: History, run: RunRecord) -> Entered:
-    """Enter a stored run. Raises `StoreError`, after which nothing of it has entered."""
+    """Add a stored run. If it raises `StoreError`, nothing of the run has been added."""
     return append(history, run_facts(run), entries_of(run))
 
 
 def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> Entered:
-    """Enter ``entries`` as the night of ``run``, in one transaction. Raises `StoreError`."""
+    """Add ``entries`` as the night of ``run``, in one transaction. Raises `StoreError`."""
     with history.writing() as connection:
         run_id = _run_id(connection, run)
         before = _count(connection, run_id)
@@ -57,7 +57,7 @@ def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> 
             for entry in entries
         ]
         if rows:
-            # In the order of the key, so that each page of the table is touched once.
+            # In key order, so that each page of the table is written once.
             rows.sort(key=lambda row: (row["series_id"], row["attempt"]))
             connection.execute(insert_new(connection, tables.value), rows)
         added = _count(connection, run_id) - before
@@ -65,14 +65,14 @@ def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> 
 
 
 def keep_artifact(history: History, sha256: str, uri: str) -> None:
-    """Enter where the artifact of that digest is kept. Raises `StoreError`."""
+    """Record where the artifact with that digest is kept. Raises `StoreError`."""
     artifact = tables.artifact
     with history.writing() as connection:
         connection.execute(artifact.update().where(artifact.c.identity == sha256).values(uri=uri))
 
 
 def decide(history: History, decided: Decided) -> None:
-    """Enter a confirmation's outcome; the first for a series and night stands. Raises `StoreError`."""
+    """Add a confirmation's outcome; for a series and a night, the first one counts. Raises `StoreError`."""
     with history.writing() as connection:
         row = {
             "series_id": _known_id(connection, tables.series, decided.series),
@@ -104,30 +104,31 @@ def _count(connection: sa.Connection, run_id: int) -> int:
 
 
 def _known_id(connection: sa.Connection, table: sa.Table, name: str) -> int:
-    found = connection.execute(sa.select(table.c.id).where(table.c.name == name)).scalar()
-    if found is None:
-        msg = f"the history has no {table.name} {name!r}: enter the run before what was decided about it"
+    row_id = connection.execute(sa.select(table.c.id).where(table.c.name == name)).scalar()
+    if row_id is None:
+        msg = f"the history has no {table.name} {name!r}: add the run before the decision about it"
         raise StoreError(msg)
-    return int(found)
+    return int(row_id)
 
 
 def _ids(connection: sa.Connection, table: sa.Table, key: str, rows: Sequence[Row]) -> dict[str, int]:
-    """The id of each row by its key; rows that are not there yet are made."""
-    wanted = {row[key]: row for row in rows}
-    found = _look_up(connection, table, key, wanted)
-    missing = [row for name, row in wanted.items() if name not in found]
+    """The id of each row by its key; missing rows are inserted."""
+    by_key = {row[key]: row for row in rows}
+    ids = _look_up(connection, table, key, by_key)
+    missing = [row for name, row in by_key.items() if name not in ids]
     if missing:
         connection.execute(insert_new(connection, table), missing)
-        found |= _look_up(connection, table, key, [row[key] for row in missing])
-    return found
+        # Ids are looked up rather than returned by the insert: another writer may have inserted the row first.
+        ids |= _look_up(connection, table, key, [row[key] for row in missing])
+    return ids
 
 
 def _look_up(connection: sa.Connection, table: sa.Table, key: str, names: Iterable[str]) -> dict[str, int]:
-    listed, found = list(names), {}
+    listed, ids = list(names), {}
     for start in range(0, len(listed), CHUNK):
         query = sa.select(table.c[key], table.c.id).where(table.c[key].in_(listed[start : start + CHUNK]))
-        found.update({name: id_ for name, id_ in connection.execute(query)})
-    return found
+        ids.update({name: id_ for name, id_ in connection.execute(query)})
+    return ids
 
 
 def _environment_ids(connection: sa.Connection, environments: Iterable[Environment]) -> dict[Environment, int]:
@@ -167,16 +168,16 @@ def _series_rows(entries: Sequence[HistoryEntry]) -> list[Row]:
 
 
 def _value_row(entry: HistoryEntry) -> Row:
-    known = entry.figures
+    figures = entry.figures
     return {
         "attempt": entry.attempt,
         "status": entry.status.value,
-        "value": known.value if known else None,
-        "low": known.low if known else None,
-        "high": known.high if known else None,
-        "p90": known.p90 if known else None,
-        "mean": known.mean if known else None,
-        "mad": known.mad if known else None,
-        "count": known.count if known else 0,
+        "value": figures.value if figures else None,
+        "low": figures.low if figures else None,
+        "high": figures.high if figures else None,
+        "p90": figures.p90 if figures else None,
+        "mean": figures.mean if figures else None,
+        "mad": figures.mad if figures else None,
+        "count": figures.count if figures else 0,
         "conditions": ",".join(entry.conditions),
     }

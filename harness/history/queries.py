@@ -1,4 +1,4 @@
-"""What is asked of a history: its series, the nights of one, the newest night of all, decisions, kept artifacts."""
+"""Reads a history: its series, the nights of one, the newest night of all, decisions, and kept artifacts."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _SERIES = tuple(column for column in tables.series.c if column.name != "id")
 
 
 def list_series(history: History) -> tuple[Series, ...]:
-    """Return every series, by name. Raises `StoreError`."""
+    """Return every series, sorted by name. Raises `StoreError`."""
     with history.reading() as connection:
         return tuple(_series(row) for row in connection.execute(sa.select(*_SERIES).order_by(tables.series.c.name)))
 
 
 def find_series(history: History, name: str) -> Series:
-    """Return the series of that name; a cell's key alone means its latency, a part of a name will do if it is unique.
+    """Return the series of that name, or the only one whose name contains it. A cell's key alone means its latency.
 
-    Raises `UsageError` when none or several fit, `StoreError`.
+    Raises `UsageError` if no series or several match, `StoreError`.
     """
-    known = {series.name: series for series in list_series(history)}
+    by_name = {series.name: series for series in list_series(history)}
     for exact in (name, f"{name}/{HEADLINE.name}"):
-        if exact in known:
-            return known[exact]
-    parts = [n for n in known if name in n]
-    fits = [n for n in parts if n.endswith(f"/{HEADLINE.name}")] if len(parts) > 1 else parts
-    if len(fits) == 1:
-        return known[fits[0]]
-    if fits or parts:
-        several = fits or parts
-        msg = f"{name!r} fits {len(several)} series ({', '.join(several[:4])}, …): write more of the name"
+        if exact in by_name:
+            return by_name[exact]
+    containing = [n for n in by_name if name in n]
+    matches = [n for n in containing if n.endswith(f"/{HEADLINE.name}")] if len(containing) > 1 else containing
+    if len(matches) == 1:
+        return by_name[matches[0]]
+    if matches or containing:
+        several = matches or containing
+        msg = f"{name!r} matches {len(several)} series ({', '.join(several[:4])}, …): type more of the name"
         raise UsageError(msg)
-    near = suggestion(name, known) if len(known) <= 20 else "list them with: phonebench history list"
-    msg = f"{name!r} is no series of {history.where!r}; {near}"
+    near = suggestion(name, by_name) if len(by_name) <= 20 else "list them with: phonebench history list"
+    msg = f"{name!r} is not a series in {history.where!r}; {near}"
     raise UsageError(msg)
 
 
 def nights_of(history: History, series: str, *, last: int | None = None) -> tuple[Night, ...]:
-    """Return the nights of a series, oldest first, superseded attempts before the one that counts.
+    """Return the nights of a series, oldest first, with superseded attempts before the one that counts.
 
-    ``last``: only so many of them, the newest. Raises `StoreError`.
+    ``last``: return only this many of the newest. Raises `StoreError`.
     """
     value, run = tables.value, tables.run
     this = sa.select(tables.series.c.id).where(tables.series.c.name == series).scalar_subquery()
@@ -81,26 +81,25 @@ def nights_of(history: History, series: str, *, last: int | None = None) -> tupl
 
 
 def latest(history: History, *, window: int = WINDOW) -> Latest | None:
-    """Return the newest night of every series that has a value in it, beside the ``window`` nights before.
+    """Return the newest night of every series with a value in it, and a summary of the ``window`` nights before.
 
     None for a history without nights. Raises `StoreError`.
     """
     run = tables.run
     nights = sa.select(run.c.night).distinct().order_by(run.c.night.desc()).limit(window + 1)
     with history.reading() as connection:
-        found = list(connection.execute(nights).scalars())
-        if not found:
+        newest_first = list(connection.execute(nights).scalars())
+        if not newest_first:
             return None
-        ids = list(
-            connection.execute(sa.select(run.c.id, run.c.night).where(run.c.night.in_(found)).order_by(run.c.id))
-        )
-        now = [id_ for id_, night in ids if night == found[0]]
+        runs = sa.select(run.c.id, run.c.night).where(run.c.night.in_(newest_first)).order_by(run.c.id)
+        ids = list(connection.execute(runs))
+        now = [id_ for id_, night in ids if night == newest_first[0]]
         rows = connection.execute(_against(now, [id_ for id_, _ in ids if id_ not in now])).all()
-    # A series may have been run twice that night: the last run counts.
+    # A series may have been measured by two runs that night: the last one counts.
     columns = tuple(zip(*sorted({row[0]: row for row in rows}.values(), key=itemgetter(0)), strict=True)) or ((),) * 8
     names, metrics, units, values, counts, means, lows, highs = columns
     return Latest(
-        night=found[0],
+        night=newest_first[0],
         series=names,
         metric=metrics,
         unit=units,
@@ -113,7 +112,7 @@ def latest(history: History, *, window: int = WINDOW) -> Latest | None:
 
 
 def decisions_of(history: History, series: str) -> tuple[Decided, ...]:
-    """Return what confirmations said of changes of a series, oldest first. Raises `StoreError`."""
+    """Return the outcomes of confirmations for a series, oldest first. Raises `StoreError`."""
     first, seen, decision = tables.run.alias(), tables.run.alias(), tables.decision
     query = (
         sa.select(
@@ -138,25 +137,25 @@ def decisions_of(history: History, series: str) -> tuple[Decided, ...]:
                 series=name,
                 first_run=first_run,
                 seen_run=seen_run,
-                decision=Decision(said),
+                decision=Decision(decision_name),
                 ratio=ratio,
                 low=low,
                 high=high,
             )
-            for name, first_run, seen_run, said, ratio, low, high in connection.execute(query)
+            for name, first_run, seen_run, decision_name, ratio, low, high in connection.execute(query)
         )
 
 
 def artifact_uri(history: History, sha256: str) -> str | None:
-    """Return where the artifact of that digest is kept, None when nobody keeps it. Raises `StoreError`."""
+    """Return where the artifact with that digest is kept, None if it is not. Raises `StoreError`."""
     query = sa.select(tables.artifact.c.uri).where(tables.artifact.c.identity == sha256)
     with history.reading() as connection:
-        found: str | None = connection.execute(query).scalar()
-        return found
+        uri: str | None = connection.execute(query).scalar()
+        return uri
 
 
 def _against(now: list[int], before: list[int]) -> sa.Select[Any]:
-    """The values of the runs ``now``, in their order, with number, mean, least and greatest of the runs ``before``."""
+    """Select the values of the runs ``now`` in order, with count, mean, minimum and maximum of the runs ``before``."""
     value, series = tables.value, tables.series
     number, ok = value.c.value, value.c.status == NightStatus.OK.value
     figures = (
@@ -199,9 +198,9 @@ def _series(row: Any) -> Series:
 def _night(row: tuple[Any, ...], environments: dict[int, Environment]) -> Night:
     run, night, created_at, commit, artifact, environment, attempt, status, conditions, value, *spread = row
     low, high, p90, mean, mad, count = spread
-    known = None
+    figures = None
     if value is not None:
-        known = Figures(value=value, low=low, high=high, p90=p90, mean=mean, mad=mad, count=count)
+        figures = Figures(value=value, low=low, high=high, p90=p90, mean=mean, mad=mad, count=count)
     return Night(
         run=run,
         night=night,
@@ -209,7 +208,7 @@ def _night(row: tuple[Any, ...], environments: dict[int, Environment]) -> Night:
         commit=commit,
         attempt=attempt,
         status=NightStatus(status),
-        figures=known,
+        figures=figures,
         conditions=tuple(conditions.split(",")) if conditions else (),
         artifact_sha256=artifact,
         environment=environments[environment],

@@ -1,4 +1,4 @@
-"""What the history holds, as plain records: series, nights, and the circumstances of a night."""
+"""What the history holds, as plain records: series, nights, and the environment of a night."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.records.metrics import Metric
 
 
 class NightStatus(StrEnum):
-    """What became of a series on a night. Only ``ok`` nights are compared; a ``superseded`` one was measured again."""
+    """How a night of a series ended. Only ``ok`` nights are compared; a ``superseded`` value was measured again."""
 
     OK = "ok"
     SUPERSEDED = "superseded"
@@ -19,9 +19,9 @@ class NightStatus(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a confirmation said of a change. ``refuted``: side by side the two artifacts are equally fast.
+    """The outcome of a confirmation. ``refuted``: measured side by side, the two artifacts are equally fast.
 
-    ``drift``: the artifact is the same file as before, so that the device changed and not what it runs.
+    ``drift``: the artifact is the same file as before, so the device has changed and not what it runs.
     """
 
     CONFIRMED = "confirmed"
@@ -50,7 +50,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What a night ran on and with. A change of it splits a series: figures on both sides are not comparable.
+    """The device, system, runtime and data of a night. A change in it splits a series into incomparable parts.
 
     ``serial_hash`` is the start of the SHA-256 of the device's key; ``data_sha256`` is that of the test data.
     """
@@ -68,7 +68,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One value with what is known of its spread, in the unit of the series. ``count``: launches, or test inputs.
+    """One value and its spread, in the unit of the series. ``count``: launches, or test inputs.
 
     ``low`` to ``high`` is a 95 % interval; ``mean`` and ``mad`` (median absolute deviation) are over launches.
     """
@@ -84,7 +84,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """What one night adds to one series; ``figures`` is None when nothing was measured."""
+    """What one night adds to one series; ``figures`` is None if nothing was measured."""
 
     series: Series
     status: NightStatus
@@ -98,7 +98,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """A run as the history knows it. ``night`` is a date, by default that of ``created_at`` (ISO 8601, UTC)."""
+    """A run as the history stores it. ``night`` is the date of ``created_at`` (ISO 8601, UTC)."""
 
     name: str
     night: str
@@ -110,7 +110,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """One night of a series as it was entered."""
+    """One night of a series."""
 
     run: str
     night: str
@@ -126,9 +126,9 @@ class Night:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A confirmation's outcome. ``first_run``: first night of the new level; ``seen_run``: the night it was told.
+    """A confirmation's outcome. ``first_run``: first night of the new level. ``seen_run``: the night of the alarm.
 
-    ``ratio`` is new over old with its 95 % interval, None where none was measured.
+    ``ratio`` is new over old with its 95 % interval, None if it was not measured.
     """
 
     series: str
@@ -142,10 +142,10 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """The newest night of all series, a column a field and an item a series, which tens of thousands of them need.
+    """The newest night of all series: one tuple per column, one item per series.
 
-    ``value`` stands beside the nights before it: their number ``before``, their ``mean``, least (``low``) and greatest
-    (``high``) value, None where there are none.
+    Columns instead of records, because a history may have tens of thousands of series. ``before`` counts the earlier
+    nights; ``mean``, ``low`` and ``high`` are their mean, minimum and maximum, None if there are none.
     """
 
     night: str
@@ -160,5 +160,5 @@ class Latest:
 
 
 def series_name(cell: Cell, metric: Metric) -> str:
-    """Return the name of a series, the only place where it is made; it is never taken apart."""
+    """Return the name of a series. It is built here only, and never parsed."""
     return f"{cell.key}/{metric.name}"

@@ -1,8 +1,8 @@
-"""What the nights of one series tell: segments, changes with their commits, swaps of what the figures depend on.
+"""The story of one series: its segments, its changes with their commits, and swaps of what its values depend on.
 
-The one decision: a swap of device, system, runtime or data splits a series without an alarm, because what differs then
-is known. A change found by the screen splits it as a candidate, until a confirmation says more: a confirmed change is a
-split whatever the screen says, a refuted one is none.
+A swap of device, system, runtime or data splits a series without an alarm, because the cause is known. A change that
+the screen finds is a candidate, and splits the series until it is confirmed or refuted. A confirmed change always
+splits, whatever the screen says; a refuted one never does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.history.records import Decided, Decision, Environment, Night, Night
 from harness.records.metrics import Polarity, metric_named
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
-# After these the level is a new one, and is screened as such.
+# After one of these the level is a new one, and is screened on its own.
 SPLITTING = (Decision.CONFIRMED, Decision.DRIFT)
 
 
@@ -33,7 +33,7 @@ class SwapKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """``index``: the first night with what is new; before and after are what people call it."""
+    """``index``: the first night after the swap. ``before`` and ``after`` describe what was swapped."""
 
     index: int
     kind: SwapKind
@@ -43,10 +43,10 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A step of the level. ``index``: its first night; ``seen``: the night on which it was told.
+    """A step of the level. ``index``: its first night. ``seen``: the night of the alarm.
 
-    ``ratio`` is new over old with its 95 % interval, None where too few nights stand on a side. ``decision`` is None
-    until a confirmation has spoken. The change lies after commit ``last_good`` and not after ``first_bad``.
+    ``ratio`` is new over old with its 95 % interval, None if a side has too few nights. ``decision`` is None until the
+    change is confirmed or refuted. The cause is a commit after ``last_good``, up to and including ``first_bad``.
     """
 
     index: int
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Nights ``first`` to ``last``, both included, with one level: their ``median``."""
+    """Nights ``first`` to ``last`` (inclusive) at one level, their ``median``."""
 
     first: int
     last: int
@@ -71,7 +71,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One series. ``nights`` have a value each, oldest first, and all indices point into them; ``gaps`` have none."""
+    """One series. ``nights`` all have a value, oldest first; all indices refer to them. ``gaps`` are nights without."""
 
     series: Series
     nights: tuple[Night, ...]
@@ -82,7 +82,7 @@ class Story:
 
 
 def tell(series: Series, nights: Sequence[Night], decisions: Sequence[Decided] = ()) -> Story:
-    """Return the story of ``series`` from its ``nights``, oldest first, and what confirmations said."""
+    """Return the story of ``series`` from its ``nights``, oldest first, and the outcomes of confirmations."""
     kept = tuple(n for n in nights if n.status is NightStatus.OK and n.figures is not None)
     swaps = find_swaps(series, kept)
     changes = _changes(series, kept, swaps, decisions)
@@ -98,44 +98,48 @@ def tell(series: Series, nights: Sequence[Night], decisions: Sequence[Decided] =
 
 
 def values_of(nights: Sequence[Night]) -> list[float]:
-    """Return the values of ``nights``, which all have one."""
+    """Return the values of ``nights``, which must all have one."""
     return [night.figures.value for night in nights if night.figures is not None]
 
 
 def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
-    """Return where what the figures depend on was swapped, oldest first. Test data matters to some metrics only."""
-    found: list[Swap] = []
+    """Return where something that the values depend on was swapped, oldest first.
+
+    A swap of test data counts only for metrics that depend on it. Raises `StoreError` for an unknown metric.
+    """
+    same_data = metric_named(series.metric).same_data
+    swaps: list[Swap] = []
     for index in range(1, len(nights)):
         before, after = nights[index - 1].environment, nights[index].environment
         if before == after:
             continue
         for kind in SwapKind:
-            if kind is SwapKind.DATA and not metric_named(series.metric).same_data:
+            if kind is SwapKind.DATA and not same_data:
                 continue
             old, new = _facts(before, kind), _facts(after, kind)
             if old != new:
-                found.append(Swap(index=index, kind=kind, before=_differing(old, new), after=_differing(new, old)))
-    return tuple(found)
+                swaps.append(Swap(index=index, kind=kind, before=_differing(old, new), after=_differing(new, old)))
+    return tuple(swaps)
 
 
 def open_segment(series: Series, nights: Sequence[Night], decisions: Sequence[Decided]) -> int:
-    """Return the first night that the newest is comparable with: none after it has a swap or a confirmed change."""
+    """Return the first night that the newest one is comparable with: the last swap or confirmed change, or 0."""
     confirmed = [i for i, d in _placed(nights, decisions) if d.decision in SPLITTING]
     return max([0, *(swap.index for swap in find_swaps(series, nights)), *confirmed])
 
 
 def refuted_indices(nights: Sequence[Night], decisions: Sequence[Decided]) -> tuple[int, ...]:
-    """Return where changes were suspected that a confirmation refuted."""
+    """Return the indices of changes that a confirmation refuted."""
     return tuple(i for i, d in _placed(nights, decisions) if d.decision is Decision.REFUTED)
 
 
 def is_worse(series: Series, *, up: bool) -> bool:
-    """Return whether values that went up (else down) are worse for this series."""
+    """Return whether a change is for the worse: ``up`` says that values went up, else they went down."""
     return up is (series.polarity == Polarity.LOWER)
 
 
 def can_be_screened(values: Sequence[float]) -> bool:
-    """Return whether the screen takes these values: it works on their logarithm."""
+    """Return whether the screen accepts these values: it needs their logarithms."""
     return all(math.isfinite(value) and value > 0 for value in values)
 
 
@@ -146,20 +150,20 @@ def _changes(
     confirmed = [i for i, d in placed if d.decision in SPLITTING]
     splits = sorted({*(swap.index for swap in swaps), *confirmed})
     values = values_of(nights)
-    found: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     if can_be_screened(values):
-        found = screen_history(values, splits=splits, refuted=refuted_indices(nights, decisions))
+        candidates = screen_history(values, splits=splits, refuted=refuted_indices(nights, decisions))
     changes = [_decided(series, nights, index, decided) for index, decided in placed]
     changes += [
         _candidate(series, nights, candidate)
-        for candidate in found
+        for candidate in candidates
         if not any(abs(candidate.index - index) <= SAME_CHANGE for index, _ in placed)
     ]
     return tuple(sorted(changes, key=lambda change: (change.index, change.seen)))
 
 
 def _placed(nights: Sequence[Night], decisions: Sequence[Decided]) -> list[tuple[int, Decided]]:
-    """Decisions with the index of the first night of the new level; nights that are not among these are left out."""
+    """Each decision with the index of the first night of its new level, if that is among ``nights``."""
     by_run = {night.run: index for index, night in enumerate(nights)}
     return [(by_run[d.first_run], d) for d in decisions if d.first_run in by_run]
 
@@ -181,17 +185,17 @@ def _decided(series: Series, nights: Sequence[Night], index: int, decided: Decid
     )
 
 
-def _candidate(series: Series, nights: Sequence[Night], found: Candidate) -> Change:
+def _candidate(series: Series, nights: Sequence[Night], candidate: Candidate) -> Change:
     return Change(
-        index=found.index,
-        seen=found.seen,
-        worse=is_worse(series, up=found.shift > 0),
-        ratio=math.exp(found.shift),
-        low=None if found.shift_low is None else math.exp(found.shift_low),
-        high=None if found.shift_high is None else math.exp(found.shift_high),
+        index=candidate.index,
+        seen=candidate.seen,
+        worse=is_worse(series, up=candidate.shift > 0),
+        ratio=math.exp(candidate.shift),
+        low=None if candidate.shift_low is None else math.exp(candidate.shift_low),
+        high=None if candidate.shift_high is None else math.exp(candidate.shift_high),
         decision=None,
-        last_good=nights[found.index - 1].commit,
-        first_bad=nights[found.index].commit,
+        last_good=nights[candidate.index - 1].commit,
+        first_bad=nights[candidate.index].commit,
     )
 
 
@@ -220,8 +224,6 @@ def _facts(environment: Environment, kind: SwapKind) -> tuple[str, ...]:
 
 
 def _differing(facts: tuple[str, ...], others: tuple[str, ...]) -> str:
-    """The first fact, which names the thing, and those that differ."""
-    told = [
-        fact for i, (fact, other) in enumerate(zip(facts, others, strict=True)) if fact and (i == 0 or fact != other)
-    ]
-    return " ".join(told) or "not known"
+    """The first fact, which names the thing, and the others that differ."""
+    pairs = enumerate(zip(facts, others, strict=True))
+    return " ".join(fact for i, (fact, other) in pairs if fact and (i == 0 or fact != other)) or "unknown"

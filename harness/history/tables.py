@@ -1,8 +1,8 @@
 """The tables, the same for SQLite and PostgreSQL.
 
-The one decision: ``value`` is narrow and stands in the order of its key (series, run, attempt), so that one series is
-read from a few neighbouring pages; the covering index (run, series, value, status) answers for whole nights without
-touching the rows. What repeats (devices, circumstances, artifacts) is held once and pointed to.
+``value`` is narrow and stored in the order of its key (series, run, attempt), so one series is read from a few
+neighbouring pages. The covering index (run, series, value, status) answers queries about whole nights without touching
+the rows. Facts that repeat (devices, environments, artifacts) are stored once and referenced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SCHEMA = 1
 
 metadata = sa.MetaData()
 
-# One row. Its absence tells a stranger's database from a history.
+# One row. A database without it is not a history.
 about = sa.Table("phonebench_history", metadata, sa.Column("schema_version", sa.Integer, nullable=False))
 
 run = sa.Table(
@@ -53,7 +53,7 @@ environment = sa.Table(
     sa.Column("data_sha256", sa.Text, nullable=False),
 )
 
-# ``uri`` is where the file is kept, None when nobody keeps it.
+# ``uri`` is where the file is kept, None if it is not kept.
 artifact = sa.Table(
     "artifact",
     metadata,

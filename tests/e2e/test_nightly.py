@@ -87,7 +87,7 @@ def test_a_night_that_is_killed_again_and_again_comes_to_its_end(
         (["nightly", "nowhere.toml"], 2, "'nowhere.toml'"),
         (["nightly", "--resume"], 2, "there are no nights"),
         (["nightly", "night.toml", "--resume=x"], 2, "--resume goes on"),
-        (["nightly", "night.toml", "--history", "mysql://h/d"], 6, "can be in"),
+        (["nightly", "night.toml", "--history", "mysql://h/d"], 6, "can hold a history"),
         (["nightly", "night.toml", "--arl0", "7"], 2, "--arl0"),
     ],
 )

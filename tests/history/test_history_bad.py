@@ -59,7 +59,7 @@ def test_an_empty_file_is_no_new_history(filled: Path) -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("the nights were long\n" * 500)
-    with pytest.raises(StoreError, match="no history"), open_history(str(path), create=True):
+    with pytest.raises(StoreError, match="is not a history"), open_history(str(path), create=True):
         pass
     assert path.read_text().startswith("the nights")
 
@@ -69,7 +69,7 @@ def test_a_database_of_somebody_else(tmp_path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE value (a)")
     other.close()
-    with pytest.raises(StoreError, match="holds no history"), open_history(str(path), create=True):
+    with pytest.raises(StoreError, match="is not a phonebench history"), open_history(str(path), create=True):
         pass
 
 
@@ -77,13 +77,13 @@ def test_another_version(filled: Path) -> None:
     with sqlite3.connect(filled) as other:
         other.execute("UPDATE phonebench_history SET schema_version = 99")
     other.close()
-    with pytest.raises(StoreError, match="schema 99, this phonebench reads 1"), open_history(str(filled)):
+    with pytest.raises(StoreError, match="schema 99, but this phonebench reads schema 1"), open_history(str(filled)):
         pass
 
 
 @pytest.mark.parametrize("name", ["none.sqlite", ".", "missing/none.sqlite"])
 def test_a_history_that_is_not_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="no history|no file"), open_history(str(tmp_path / name)):
+    with pytest.raises(StoreError, match="no history|not a file"), open_history(str(tmp_path / name)):
         pass
 
 
@@ -121,10 +121,10 @@ def test_a_new_history_on_a_read_only_disk(as_nobody: Path) -> None:
     ("url", "words"),
     [
         ("postgres://u:secret@/d?host=/nowhere", "cannot be reached"),
-        ("mysql://u:secret@h/d", "can be in"),
-        ("postgresql://u:secret@h:port/d", "no database URL"),
-        ("sqlite://", "can be in"),
-        ("://", "no database URL"),
+        ("mysql://u:secret@h/d", "can hold a history"),
+        ("postgresql://u:secret@h:port/d", "not a database URL"),
+        ("sqlite://", "can hold a history"),
+        ("://", "not a database URL"),
         ("postgresql://u:secret@127.0.0.1:1/d", "cannot be reached"),
         ("postgresql://u:secret@/d?host=/nowhere", "cannot be reached"),
     ],
@@ -142,7 +142,7 @@ def test_a_database_that_does_not_exist(cluster: Cluster) -> None:
 
 
 def test_a_server_without_a_history(cluster: Cluster) -> None:
-    with pytest.raises(StoreError, match="holds no history"), open_history(cluster.new_database()):
+    with pytest.raises(StoreError, match="is not a phonebench history"), open_history(cluster.new_database()):
         pass
 
 
@@ -150,7 +150,7 @@ def test_a_connection_that_breaks_in_the_middle_enters_nothing(cluster: Cluster)
     url = cluster.new_database()
     with open_history(url, create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
-        with pytest.raises(StoreError, match="went away"):
+        with pytest.raises(StoreError, match="connection was lost"):
             delete_and_break(history, url)
         assert len(nights_of(history, SERIES.name)) == 1
 
@@ -169,7 +169,7 @@ def test_a_server_that_stops_and_comes_back(own_cluster: Cluster) -> None:
     with open_history(own_cluster.new_database(), create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
         own_cluster.control("stop", "--mode", "immediate")
-        with pytest.raises(StoreError, match=r"went away.*history ingest RUN"):
+        with pytest.raises(StoreError, match=r"connection was lost.*history ingest RUN"):
             append(history, run_facts(1), [entry(1e6)])
         own_cluster.start()
         assert append(history, run_facts(1), [entry(1e6)]).added == 1

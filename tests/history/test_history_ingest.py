@@ -166,7 +166,7 @@ def test_a_series_is_found_by_what_is_unique_of_it(where: str, name: str) -> Non
         assert find_series(history, name) == SERIES
 
 
-@pytest.mark.parametrize(("name", "words"), [("digits", "fits 2 series"), ("dogits", "is no series")])
+@pytest.mark.parametrize(("name", "words"), [("digits", "matches 2 series"), ("dogits", "is not a series")])
 def test_a_name_that_fits_several_series_or_none(where: str, name: str, words: str) -> None:
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(1e6), entry(1e6, cell=OTHER_CELL)])
