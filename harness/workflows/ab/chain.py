@@ -1,7 +1,7 @@
 """The whole chain of ``phonebench ab``: sides → artifacts → one device → pairs → a stored run with both cells.
 
-The one decision: the result is a run like any other, one cell a side, with the pairs beside it in ``ab.json``; so
-reports, exports and comparisons know it already.
+The result is a run like any other, with one cell per side and the pairs beside it in ``ab.json``. So reports, exports
+and comparisons work on it without knowing about A/B sessions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABRequest:
-    """What is compared where. ``common`` holds what counts for both sides: threads, delegate, seed, data and so on."""
+    """What to compare, and where. ``common`` applies to both sides: threads, delegate, seed, data and so on."""
 
     a: str
     b: str
@@ -64,7 +64,7 @@ class ABRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABRecord:
-    """The content of ``ab.json``: which cell is which side, and the session."""
+    """The content of ``ab.json``: the cells of both sides, and the session, None until it ends."""
 
     schema: int = SCHEMA
     a: str
@@ -76,17 +76,17 @@ class ABRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """One side, resolved: its cell and its model's card."""
+    """One side, resolved: its cell and the card of its model."""
 
     cell: Cell
     card: ModelCard
 
 
 def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunRecord, ABRecord]:
-    """Compare the two sides and return the stored run and the verdict.
+    """Compare the two sides and return the stored run and the record of the session.
 
-    Raises `UsageError` or `DeviceError` before anything is built, `BuildError` when a side cannot be built, `RunError`
-    when it fails on the device, `IncompleteError` when the device goes away, `InterruptedRunError` on Ctrl-C; what was
+    Raises `UsageError` or `DeviceError` before anything is built, `BuildError` if a side cannot be built, `RunError` if
+    it fails on the device, `IncompleteError` if the device is lost, and `InterruptedRunError` on Ctrl-C. Whatever was
     measured by then is stored.
     """
     kind_of(request.device)
@@ -109,7 +109,7 @@ def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunR
 def _sides(request: ABRequest) -> tuple[_Side, _Side]:
     a, b = (_side(parse_reference(text), request) for text in (request.a, request.b))
     if a.card.name == b.card.name and a.card != b.card:
-        # Two files of one name: the second gets a name of its own.
+        # Two files with the same name: the second gets another one, or both sides would be the same cell.
         name = f"{b.card.name}-b"
         b = _Side(cell=replace(b.cell, model=name), card=replace(b.card, name=name))
     return (
@@ -119,7 +119,7 @@ def _sides(request: ABRequest) -> tuple[_Side, _Side]:
 
 
 def _side(reference: ABReference, request: ABRequest) -> _Side:
-    """Resolve one side to a cell that can be. Raises `UsageError` with the reason when it cannot."""
+    """Resolve one side to a cell. Raises `UsageError` with the reason if the cell is not possible."""
     common = request.common
     values = {
         "model": [reference.model],
@@ -147,7 +147,7 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
 
 
 def _spec_of(request: ABRequest, sides: tuple[_Side, _Side]) -> Spec:
-    """The spec that the run says it was asked for."""
+    """The spec that is stored with the run."""
     cells = [side.cell for side in sides]
     variants = tuple(dict.fromkeys(c.variant for c in cells if c.variant != AS_IS))
     spec = replace(
@@ -165,7 +165,7 @@ def _spec_of(request: ABRequest, sides: tuple[_Side, _Side]) -> Spec:
 def _jobs(
     request: ABRequest, sides: tuple[_Side, _Side], places: Places, progress: Progress, writer: RunWriter
 ) -> tuple[Job, Job]:
-    """Build both artifacts. Raises `BuildError` with the reason of the one that could not be."""
+    """Build both artifacts. Raises `BuildError` with the reason if one cannot be built."""
     cards = tuple({side.card.name: side.card for side in sides}.values())
     builds = tuple(dict.fromkeys(side.cell.build for side in sides))
     cache = Cache(places.cache)
@@ -191,10 +191,10 @@ def _job(side: _Side, outcome: BuildOutcome, timeout_s: float | None) -> Job:
 def _session(
     request: ABRequest, jobs: tuple[Job, Job], device: Device, writer: RunWriter, progress: Progress
 ) -> PairSession:
-    """Run the pairs; whatever ends them, what both sides have shown is stored."""
+    """Run the pairs. However the session ends, the measurements of both sides are stored."""
     for job in jobs:
         deploy_artifact(device, job.artifact)
-    seen, began = Sides(told=_teller(progress)), utc_now()
+    seen, began = Sides(observer=_progress_of(progress)), utc_now()
     failed: list[str] = []
     progress.start("pairs", request.plan.most_pairs)
     try:
@@ -209,10 +209,10 @@ def _session(
         raise RunError(msg) from error
     except KeyboardInterrupt:
         stored = f"stored in run {writer.head.id!r}"
-        msg = f"stopped after {len(seen.pairs)} pairs, {stored}; a session cannot be resumed, start it again"
+        msg = f"stopped after {len(seen.pairs)} pairs, {stored}; a session cannot be resumed, so start a new one"
         raise InterruptedRunError(msg) from None
     except DeviceError as error:
-        msg = f"{error}. {len(seen.pairs)} pairs are stored in run {writer.head.id!r}; start the session again"
+        msg = f"{error}. {len(seen.pairs)} pairs are stored in run {writer.head.id!r}; start a new session"
         raise IncompleteError(msg) from error
     finally:
         progress.finish()
@@ -227,9 +227,9 @@ def _store(writer: RunWriter, job: Job, seen: Seen, *, began: str, failed: bool)
         writer.add(good_measurement(job, seen, began, utc_now()))
 
 
-def _teller(progress: Progress) -> PairObserver:
+def _progress_of(progress: Progress) -> PairObserver:
     def tell(pair: PairResult, number: int, most: int) -> None:
-        outcome = f"B is {100 * (pair.b_ns / pair.a_ns - 1):+.1f} %" if pair.a_ns and pair.b_ns else ""
+        outcome = f"B is {100 * (pair.b_ns / pair.a_ns - 1):+.1f} % vs. A" if pair.a_ns and pair.b_ns else ""
         progress.step(f"pair {number} of at most {most}, {pair.order}", pair.dropped or outcome)
 
     return tell

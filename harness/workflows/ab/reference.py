@@ -1,6 +1,6 @@
-"""What ``phonebench ab`` is given for A and for B: ``digits:int8:tflite``, a ready file, either with ``@threads=2``.
+"""The arguments A and B of ``phonebench ab``: ``digits:int8:tflite`` or a ready file, either with ``@threads=2``.
 
-The one decision: a side is a spec of one cell, so that names, files and settings mean what they mean everywhere else.
+A side is a spec of one cell, so names, files and settings mean the same as everywhere else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SETTINGS = ("threads", "delegate")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABReference:
-    """One side: ``variant`` and ``format`` are None for a ready file; settings are None where the common ones count."""
+    """One side. ``variant`` and ``format`` are None for a ready file; a setting is None if the common one applies."""
 
     text: str
     model: str
@@ -27,7 +27,7 @@ class ABReference:
 
 
 def parse_reference(text: str) -> ABReference:
-    """Read a side. Raises `UsageError` that says how one is written."""
+    """Parse a side. Raises `UsageError`, which shows how to write one."""
     body, at, tail = text.rpartition("@")
     if not at:
         body, tail = text, ""
@@ -38,13 +38,15 @@ def parse_reference(text: str) -> ABReference:
         return ABReference(text=text, model=body, threads=threads, delegate=delegate)
     parts = body.rsplit(":", 2)
     if len(parts) != 3 or not all(parts):
-        msg = f"{text!r} is no side of a comparison: write MODEL:VARIANT:FORMAT, such as digits:int8:tflite, or a file"
+        msg = (
+            f"{text!r} is not a side of a comparison: write MODEL:VARIANT:FORMAT, such as digits:int8:tflite, or a file"
+        )
         raise UsageError(msg)
     return ABReference(text=text, model=parts[0], variant=parts[1], format=parts[2], threads=threads, delegate=delegate)
 
 
 def _settings(tail: str, text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for item in (part.strip() for part in tail.split(",") if part.strip()):
         key, equals, value = item.partition("=")
         if key not in SETTINGS:
@@ -53,12 +55,12 @@ def _settings(tail: str, text: str) -> dict[str, str]:
         if not equals or not value:
             msg = f"setting {item!r} in {text!r} has no value: write {key}=VALUE"
             raise UsageError(msg)
-        found[key] = value
-    return found
+        settings[key] = value
+    return settings
 
 
 def _threads(value: str | None, text: str) -> int | None:
     if value is not None and not value.isdecimal():
-        msg = f"threads is {value!r} in {text!r}: give a whole number"
+        msg = f"threads is {value!r} in {text!r}: use an integer"
         raise UsageError(msg)
     return None if value is None else int(value)

@@ -1,7 +1,7 @@
-"""The session: pairs of blocks in random order inside each pair, each block a process of its own behind the gate.
+"""An A/B session: pairs of blocks, in random order within each pair; each block is one process that waits at the gate.
 
-The one decision: the unit is the pair. What drifts over minutes hits both blocks of a pair alike, and the random order
-takes from what is left its direction; every other order calls drift a difference.
+The one decision: the unit is the pair. Drift over minutes affects both blocks of a pair alike, and with a random order
+the drift within pairs has no direction. Any fixed order would turn drift into a difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
 
 MARGIN = 0.03
 
-# A block is shorter than a launch of the profile: what counts is how many pairs there are, not how long each is.
+# A block is shorter than a launch of the profile: the number of pairs matters more than the length of each.
 BLOCK = replace(
     PROFILES[ProfileName.STANDARD], warmup_ns=SECOND_NS // 2, measure_ns=SECOND_NS, cap_ns=20 * SECOND_NS, retries=1
 )
@@ -29,9 +29,9 @@ BLOCK = replace(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairPlan:
-    """How many pairs, and whether more when undecided; ``margin`` is the relative change that matters.
+    """How many pairs to run, and the most to run while undecided. ``margin`` is the relative change that matters.
 
-    ``spare``: so many pairs may be lost to throttling before the session gives up.
+    ``spare``: how many pairs may be lost to throttling before the session gives up.
     """
 
     pairs: int = 10
@@ -43,7 +43,7 @@ class PairPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairResult:
-    """One pair: the order it ran in (``AB`` or ``BA``), the medians in ns, ln(B / A); why it was dropped, if so."""
+    """One pair: its order (``AB`` or ``BA``), the medians in ns, ln(B / A), and why it was dropped, if it was."""
 
     order: str
     a_ns: float | None
@@ -54,9 +54,9 @@ class PairResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSession:
-    """Everything a session showed. ``ratio`` is B over A with its 95 % interval; None with fewer than two good pairs.
+    """The result of a session. ``ratio`` is B over A with its 95 % interval; None with fewer than two good pairs.
 
-    ``pairs_to_decide``: with noise like this session's so many pairs would decide; None when it is decided, or when
+    ``pairs_to_decide``: how many pairs would decide, given the noise of this session; None if it is decided, or if
     nothing can be said.
     """
 
@@ -74,50 +74,51 @@ class PairSession:
 
 
 class PairObserver(Protocol):
-    """Is told of each pair as it is done."""
+    """Is called after each pair."""
 
     def __call__(self, pair: PairResult, number: int, most: int) -> None:
-        """``number`` of at most ``most`` is done."""
+        """``number`` good pairs of at most ``most`` are done."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Sides:
-    """What both sides have shown so far, for whoever keeps it when the session is cut short; and who is told."""
+    """Both sides so far. The caller passes it in, so that it can store the launches of an interrupted session."""
 
     a: Seen = field(default_factory=Seen)
     b: Seen = field(default_factory=Seen)
     pairs: list[PairResult] = field(default_factory=list)
-    told: PairObserver | None = None
+    observer: PairObserver | None = None
 
 
 class SideFailedError(Exception):
-    """A block of one side gave no figures: its cell failed, and there is nothing to compare."""
+    """A block of one side (``A`` or ``B``) returned no latency, so there is nothing to compare."""
 
 
 def run_pairs(
     jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, plan: PairPlan, *, sides: Sides | None = None
 ) -> PairSession:
-    """Run pairs of ``jobs`` (A, B) on the gate's device until they decide, or the most allowed have run.
+    """Run pairs of ``jobs`` (A, B) on the gate's device until they decide, or ``plan.most_pairs`` have run.
 
-    Looks at ``plan.pairs`` and at ``plan.most_pairs``, and nowhere else. Artifacts must be on the device already.
-    Raises `SideFailedError` when a block fails, `DeviceError` when the device is gone.
+    The artifacts must be on the device already. Raises `SideFailedError` if a block fails, `DeviceError` if the device
+    is lost.
     """
     seen = sides or Sides()
-    # The names of the sides are no secret: the seed is stored, so that the order can be drawn again.
+    # The seed is stored with the session, so the order of every pair can be reproduced.
     chance = random.Random(plan.seed)
     launches = [Launches(replace(job, profile=BLOCK), gate.device, keeper, gate) for job in jobs]
-    for wanted in dict.fromkeys((plan.pairs, plan.most_pairs)):
-        while _good(seen) < wanted and len(seen.pairs) < wanted + plan.spare:
+    # The interval is checked at two fixed counts only: stopping at the first narrow one would make it too narrow.
+    for count in dict.fromkeys((plan.pairs, plan.most_pairs)):
+        while _good(seen) < count and len(seen.pairs) < count + plan.spare:
             seen.pairs.append(_pair(seen, launches, chance))
-            if seen.told is not None:
-                seen.told(seen.pairs[-1], _good(seen), plan.most_pairs)
+            if seen.observer is not None:
+                seen.observer(seen.pairs[-1], _good(seen), plan.most_pairs)
         if not needs_more(_span(_effect(seen)), log_margin(plan.margin)):
             break
     return summarise_pairs(seen.pairs, plan)
 
 
 def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
-    """Return what pairs say; pure, so that the same stored session has the same verdict every time."""
+    """Return the result of ``pairs``. A stored session therefore always has the same verdict."""
     effect = paired_effect([pair.log_ratio for pair in pairs if pair.log_ratio is not None])
     span, margin = _span(effect), log_margin(plan.margin)
     verdict = Verdict.UNDECIDED if span is None else decide(span, margin)
@@ -160,7 +161,7 @@ def _pair(seen: Sides, launches: list[Launches], chance: random.Random) -> PairR
         a_ns=medians["A"],
         b_ns=medians["B"],
         log_ratio=math.log(medians["B"] / medians["A"]) if good else None,
-        dropped=lost or (None if good else "a median of 0 ns, the clock is too coarse"),
+        dropped=lost or (None if good else "a median of 0 ns: the clock is too coarse"),
     )
 
 
@@ -177,7 +178,7 @@ def _span(effect: Effect | None) -> Span | None:
 
 
 def _to_decide(effect: Effect | None, margin: float) -> int | None:
-    """The pairs at which the interval would either leave out 0 or lie within the margin, whichever comes first."""
+    """The number of pairs at which the interval would exclude 0 or lie within the margin, whichever comes first."""
     if effect is None:
         return None
     gap = max(abs(effect.estimate), margin - abs(effect.estimate))

@@ -1,4 +1,4 @@
-"""A session for people and for scripts."""
+"""An A/B session as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from harness.stats.verdicts import Verdict
 from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.session import PairSession
 
-COLUMNS = ("pair", "order", "A", "B", "B against A", "")
+COLUMNS = ("pair", "order", "A", "B", "B vs. A", "")
 
 
 def pair_rows(session: PairSession) -> list[tuple[str, ...]]:
-    """Return one row a pair, in the order they ran."""
+    """Return one row per pair, in the order they ran."""
     return [
         (
             str(number),
@@ -29,22 +29,22 @@ def pair_rows(session: PairSession) -> list[tuple[str, ...]]:
 
 
 def sentences(record: ABRecord) -> list[str]:
-    """Return what the session says, in words; the first sentence is the verdict."""
+    """Return the result of the session as sentences; the first is the verdict."""
     session = record.session
     if session is None or session.ratio is None or session.low is None or session.high is None:
-        return ["undecided: there are not two good pairs to compare"]
+        return ["undecided: there are fewer than two good pairs"]
     good = sum(pair.log_ratio is not None for pair in session.pairs)
     ranks = session.hodges_lehmann_ratio or session.ratio
-    said = [
+    text = [
         f"{session.verdict.value}: B takes {session.ratio:.4f} times as long as A, 95 % interval {session.low:.4f} to "
         f"{session.high:.4f} (Hodges-Lehmann {ranks:.4f}), from {good} pairs in random order, seed {session.seed}",
         _meaning(session),
     ]
-    return [*said, session.reason] if session.reason else said
+    return [*text, session.reason] if session.reason else text
 
 
 def ab_json(record: ABRecord, run: str) -> dict[str, Any]:
-    """Return plain values; times in ns, ratios B over A."""
+    """Return plain values: times in ns, ratios B over A."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
     return {"schema": plain.pop("schema"), "run": run, **plain}
 
@@ -53,20 +53,18 @@ def _meaning(session: PairSession) -> str:
     margin = f"{100 * session.margin:g} %"
     match session.verdict:
         case Verdict.EQUIVALENT:
-            return f"the whole interval lies within ± {margin}: no difference that matters"
+            return f"the whole interval lies within ± {margin}, so any difference is too small to matter"
         case Verdict.REGRESSED | Verdict.IMPROVED:
-            return f"the interval leaves out 1 and reaches the margin of {margin}"
+            return f"the interval excludes 1 and reaches the margin of {margin}"
         case _:
-            return _what_it_would_take(session)
+            return _how_to_decide(session)
 
 
-def _what_it_would_take(session: PairSession) -> str:
+def _how_to_decide(session: PairSession) -> str:
     if session.pairs_to_decide is None or session.effect is None:
-        return "more pairs are needed to say anything"
-    noise = f"with {100 * session.effect.spread:.1f} % from pair to pair"
-    return (
-        f"{noise} it would take about {session.pairs_to_decide} pairs to decide: --most-pairs {session.pairs_to_decide}"
-    )
+        return "more pairs are needed"
+    spread, pairs = f"{100 * session.effect.spread:.1f} %", session.pairs_to_decide
+    return f"pairs vary by {spread}; deciding would take about {pairs} of them: use --most-pairs {pairs}"
 
 
 def _ms(value: float | None) -> str:

@@ -1,10 +1,13 @@
-"""The nightly job: run, enter, screen every series, confirm what is suspected, say what is so.
+"""The nightly job: measure, add to the history, screen every series, confirm suspected changes, and report.
 
-    night      the order of it all, and going on where a night was stopped
-    screening  the screen over one series
-    confirm    a suspect artifact against the last good one, side by side
-    record     the native record, which is the journal too
+    night      the order of the steps, and resuming an interrupted night
+    screening  the screen of one series
+    sessions   all confirmations of a night
+    confirm    one suspect artifact against the last good one, side by side
+    artifacts  files of past nights, kept for confirmations
+    record     the record of a night, which is also its journal
     files      JUnit XML and Markdown
 
-The one decision: the screen only suspects. A job fails for what was measured again, side by side, on the same device.
+The one decision: the screen only suspects. A job fails only for a change that was measured again, side by side, on the
+same device.
 """

@@ -1,8 +1,8 @@
-"""The files of past nights, kept so that a suspect can be held against the last good one.
+"""The files of past nights, kept so that a suspect can be compared with the last good artifact.
 
-The one decision: they are kept beside the results under their digest, apart from the cache, which a user may empty. An
-artifact that does not change from night to night is kept once. All of them together have a budget; those that ran last
-the longest ago go first, so a build that changes every night costs no more than that.
+They are kept beside the results, named by digest, and not in the cache, which a user may clear. An artifact that does
+not change from night to night is kept once. All files together have a budget, and those unused for the longest time are
+removed first; so a build that changes every night costs no more than the budget.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from harness.workflows.nightly.record import FOLDER
 
 ARTIFACTS_FOLDER = "artifacts"
 
-# What the kept files may take together; those of the present night stay whatever they take.
+# The most that the kept files may take together. Files of the current night stay even if they take more.
 BUDGET_BYTES = 8 << 30
 
 
 def keep_artifacts(
     history: History, results: Path, artifacts: Iterable[Artifact], *, budget_bytes: int = BUDGET_BYTES
 ) -> None:
-    """Copy the files of ``artifacts`` into ``results``, enter where they are, and make room. Raises `StoreError`."""
+    """Copy ``artifacts`` into ``results``, record where they are, and make room. Raises `StoreError`."""
     tonight: set[Path] = set()
     for artifact in artifacts:
         sha256, path = artifact.manifest.sha256, artifact.path
@@ -43,6 +43,7 @@ def keep_artifacts(
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(kept, path.read_bytes())
         with storage_errors(kept.parent):
+            # The time of a file says when it was last used, for `_make_room`.
             os.utime(kept)
         tonight.add(kept)
         if artifact_uri(history, sha256) != uri:
@@ -51,7 +52,7 @@ def keep_artifacts(
 
 
 def _make_room(folder: Path, tonight: set[Path], budget_bytes: int) -> None:
-    """Remove the files that ran the longest ago, by the time of their last night, until the rest keeps the budget."""
+    """Remove the files whose last night was longest ago until the rest fits the budget; never tonight's."""
     if not folder.is_dir():
         return
     with storage_errors(folder):
@@ -65,21 +66,21 @@ def _make_room(folder: Path, tonight: set[Path], budget_bytes: int) -> None:
 
 
 def kept_file(history: History, results: Path, sha256: str) -> Path | None:
-    """Return the kept file of that digest, None when it is not here. Raises `StoreError` when its content changed."""
+    """Return the kept file with that digest, None if it is not here. Raises `StoreError` if its content has changed."""
     uri = artifact_uri(history, sha256)
     path = results / uri if uri else None
     if path is None or not path.is_file():
         return None
     with storage_errors(path.parent):
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
-        msg = f"the kept artifact {str(path)!r} has changed: its content has sha256 {found}; remove it"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != sha256:
+        msg = f"the kept artifact {str(path)!r} has changed: its sha256 is now {digest}; remove the file"
         raise StoreError(msg)
     return path
 
 
 def last_good(history: History, results: Path, nights: Iterable[Night], first_bad: str) -> str | None:
-    """Return the digest of the newest kept artifact of ``nights``, oldest first, before the run ``first_bad``."""
+    """Return the digest of the newest kept artifact before the run ``first_bad``; ``nights`` are oldest first."""
     before: list[str] = []
     for night in nights:
         if night.run == first_bad:

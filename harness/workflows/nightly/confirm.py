@@ -1,8 +1,8 @@
 """Confirms suspected changes: the suspect artifact against the last good one, in interleaved pairs on one device.
 
-The one decision: both are measured now. What the device was like when the good one entered the history does not matter
-then, and a suspicion that only the device's mood raised is refuted. What does not vary (a size, the answers to the same
-inputs) is taken from what is stored.
+Both are measured now, so the state of the device when the good artifact was first measured does not matter, and a
+suspicion that came from the device alone is refuted. Values that do not vary (a size, the answers to the same inputs)
+are taken from the stored measurements.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_marg
 from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs
 from harness.workflows.nightly.record import Confirmation, Suspect, Trigger
 
-# Both sides are one cell with two files; a name of its own keeps a late reply of one from passing for the other's.
+# Both sides are the same cell with two files. A different key keeps a late reply of one side from being taken for the
+# other's.
 GOOD_SUFFIX = "-good"
 
 
 def confirm_by_pairs(
     suspects: Sequence[Suspect], jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, *, plan: PairPlan
 ) -> tuple[Confirmation, ...]:
-    """Return what a session of pairs says of each of ``suspects``, which are of one cell.
+    """Confirm ``suspects``, which all belong to one cell, by a session of pairs.
 
-    ``jobs``: with the last good artifact, and with tonight's; both are on the device already. Raises `DeviceError`,
-    `StoreError`.
+    ``jobs``: one with the last good artifact, one with tonight's; both artifacts must be on the device already. Raises
+    `DeviceError`, `StoreError`.
     """
     seen = Sides()
     good = replace(jobs[0], cell=replace(jobs[0].cell, key=f"{jobs[0].cell.key}{GOOD_SUFFIX}"))
@@ -49,7 +50,7 @@ def confirm_by_pairs(
 
 
 def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
-    """Return what a session says of one suspect, by the pairs themselves or by the launches of both sides."""
+    """Confirm one suspect from a session: by its pairs, or by the launches of both sides."""
     metric = metric_named(suspect.metric)
     match metric.confirmation:
         case ConfirmationKind.PAIRS:
@@ -64,72 +65,81 @@ def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
 
 
 def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, tonight: Measurement) -> Confirmation:
-    """Return what two stored measurements say of a figure that does not vary; ``good`` is None where it is gone."""
+    """Confirm a value that does not vary from two stored measurements; ``good`` is None if it no longer exists."""
     if suspect.trigger is Trigger.GARBAGE:
-        return _said(suspect, Verdict.REGRESSED, f"the outputs were right and are garbage now: {tonight.reason}")
+        return _confirmation(
+            suspect, Verdict.REGRESSED, f"the outputs were right before and are garbage now: {tonight.reason}"
+        )
     if good is None:
         # A size is known from the history alone; answers and scores need the inputs they belong to.
         if metric_named(suspect.metric).comparison is ComparisonKind.TOLERANCE:
             verdict = Verdict.REGRESSED if suspect.worse else Verdict.IMPROVED
-            return replace(_said(suspect, verdict), ratio=suspect.ratio)
-        return unconfirmed(suspect, f"run {suspect.good_run!r} is gone, and with it the answers to compare with")
+            return replace(_confirmation(suspect, verdict), ratio=suspect.ratio)
+        return unconfirmed(
+            suspect, f"run {suspect.good_run!r} no longer exists, so there are no answers to compare with"
+        )
     compared = compare_metrics(cell, good, tonight)
-    found = next((c for c in compared if c.metric == suspect.metric), None)
-    if found is None:
+    comparison = next((c for c in compared if c.metric == suspect.metric), None)
+    if comparison is None:
         return unconfirmed(suspect, "the two nights have no answers to the same inputs")
-    confirmation = _said(suspect, found.verdict, found.reason or "")
-    return replace(confirmation, ratio=found.b / found.a if found.a else None, p_value=found.p_value)
+    confirmation = _confirmation(suspect, comparison.verdict, comparison.reason or "")
+    ratio = comparison.b / comparison.a if comparison.a else None
+    return replace(confirmation, ratio=ratio, p_value=comparison.p_value)
 
 
 def same_file(suspect: Suspect) -> Confirmation:
-    """Return the record of a change under which the artifact is byte for byte the same: the device changed."""
+    """Return the confirmation of a change with a byte-identical artifact: the device has changed."""
     return replace(
-        unconfirmed(suspect, "the artifact is the same file as before: the device changed, not what it runs"),
+        unconfirmed(suspect, "the artifact is the same file as before, so the device has changed, not what it runs"),
         decision=Decision.DRIFT,
         ratio=suspect.ratio,
     )
 
 
 def unconfirmed(suspect: Suspect, reason: str) -> Confirmation:
-    """Return the record of a suspicion that could be neither confirmed nor refuted."""
+    """Return a confirmation that neither confirms nor refutes."""
     return Confirmation(series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason)
 
 
 def correct_for_many(confirmations: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
-    """Take back what does not stand when all confirmations of the night are one family (Benjamini and Hochberg 1995).
+    """Withdraw confirmations that do not hold once all of the night are one family (Benjamini and Hochberg 1995).
 
-    What carries no p-value is exact (a size, outputs that are garbage) and stands.
+    Confirmations without a p-value are exact (a size, outputs that are garbage), so they hold.
     """
     tests = [c.p_value for c in confirmations if c.p_value is not None]
-    stands = iter(benjamini_hochberg(tests))
-    found: list[Confirmation] = []
+    rejected = iter(benjamini_hochberg(tests))
+    corrected: list[Confirmation] = []
     for confirmation in confirmations:
-        holds = confirmation.p_value is None or next(stands)
+        holds = confirmation.p_value is None or next(rejected)
         if holds or confirmation.decision is not Decision.CONFIRMED:
-            found.append(confirmation)
+            corrected.append(confirmation)
             continue
-        reason = f"it does not stand among the night's {len(tests)} confirmations"
-        found.append(replace(confirmation, decision=Decision.UNDECIDED, reason=reason))
-    return tuple(found)
+        reason = f"among the night's {len(tests)} confirmations, a difference like this one is likely to be chance"
+        corrected.append(replace(confirmation, decision=Decision.UNDECIDED, reason=reason))
+    return tuple(corrected)
 
 
-def _said(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confirmation:
-    """A change that is confirmed the other way round refutes the suspicion."""
+def _confirmation(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confirmation:
+    """A confirmation from a verdict; a change in the other direction refutes the suspicion."""
     blank = Confirmation(series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason)
     match verdict:
         case Verdict.REGRESSED | Verdict.IMPROVED:
             if (verdict is Verdict.REGRESSED) is suspect.worse:
                 return replace(blank, decision=Decision.CONFIRMED)
-            return replace(blank, decision=Decision.REFUTED, reason="side by side it is the other way round")
+            return replace(
+                blank, decision=Decision.REFUTED, reason="measured side by side, the change goes the other way"
+            )
         case Verdict.EQUIVALENT:
-            return replace(blank, decision=Decision.REFUTED, reason="side by side there is no difference that matters")
+            return replace(
+                blank, decision=Decision.REFUTED, reason="measured side by side, any difference is too small to matter"
+            )
         case _:
-            return replace(blank, reason=reason or "side by side the interval is too wide to tell")
+            return replace(blank, reason=reason or "measured side by side, the interval is too wide to decide")
 
 
 def _by_pairs(suspect: Suspect, session: PairSession) -> Confirmation:
     p_value = session.effect.p_value if session.effect else None
-    confirmation = _said(suspect, session.verdict, session.reason or "")
+    confirmation = _confirmation(suspect, session.verdict, session.reason or "")
     return replace(confirmation, ratio=session.ratio, low=session.low, high=session.high, p_value=p_value)
 
 
@@ -143,7 +153,7 @@ def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
     span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
     verdict = decide(span, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)
     ratio, low, high = (math.exp(x) for x in (span.estimate, span.low, span.high))
-    return replace(_said(suspect, verdict), ratio=ratio, low=low, high=high, p_value=effect.p_value)
+    return replace(_confirmation(suspect, verdict), ratio=ratio, low=low, high=high, p_value=effect.p_value)
 
 
 def _by_medians(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
@@ -158,7 +168,7 @@ def _by_medians(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
         absolute=metric.absolute_tolerance,
         higher_is_better=metric.higher_is_better,
     )
-    return replace(_said(suspect, verdict), ratio=after / before if before else None)
+    return replace(_confirmation(suspect, verdict), ratio=after / before if before else None)
 
 
 def _values(launched: Sequence[Launched], metric: Metric) -> list[float]:

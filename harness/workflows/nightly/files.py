@@ -1,7 +1,7 @@
-"""What a night writes for others: JUnit XML for the job, Markdown for people; both pure functions of the record.
+"""The files that a night writes: JUnit XML for the CI job, Markdown for people. Both are functions of the record.
 
-The one decision: only a confirmed regression is a failure. A fault of the harness or the device is an error, an absent
-device is skipped, and a suspicion is a test that passed with words.
+The one decision: only a confirmed regression is a failure. A fault of phonebench or the device is an error, an absent
+device is a skipped test, and a suspicion is a test that passes with a message.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from harness.workflows.nightly.record import NightRecord, SeriesNight, State
 JUNIT_FILE = "junit.xml"
 MARKDOWN_FILE = "summary.md"
 
-# A job summary of more than 1024 KiB is refused by the services that show it; this is far below.
+# CI services refuse a job summary of more than 1024 KiB; this many rows stay far below.
 MOST_ROWS = 200
 
-# What XML 1.0 cannot hold even escaped.
+# Characters that XML 1.0 cannot contain, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# What a person reads first.
+# The order of the table: what needs attention first.
 _ORDER = (State.REGRESSION, State.FAILED, State.INCOMPLETE, State.SUSPICIOUS, State.IMPROVEMENT)
 
 
 def junit(record: NightRecord) -> bytes:
-    """Return the night as JUnit XML, one test case a series."""
+    """Return the night as JUnit XML, one test case per series."""
     series = record.series or ()
     count = Counter(night.state for night in series)
     suite = ElementTree.Element(
@@ -47,7 +47,7 @@ def junit(record: NightRecord) -> bytes:
 
 
 def markdown(record: NightRecord) -> str:
-    """Return the night as Markdown: the verdict, what there is to act on, and how much was covered."""
+    """Return the night as Markdown: the verdict, the coverage, and the series that need attention."""
     series = record.series or ()
     count = Counter(night.state for night in series)
     parts = [f"# Night {record.id}", _verdict(count), _coverage(record, count)]
@@ -55,25 +55,24 @@ def markdown(record: NightRecord) -> str:
     if shown:
         parts.append("\n".join(_table(shown[:MOST_ROWS])))
     if len(shown) > MOST_ROWS:
-        parts.append(f"{len(shown) - MOST_ROWS} more rows are left out here; night.json has them all.")
+        parts.append(f"{len(shown) - MOST_ROWS} more rows are not shown here; night.json has all of them.")
     return "\n\n".join(parts) + "\n"
 
 
 def describe(night: SeriesNight) -> str:
-    """Return in words what there is to say of a series beside its state."""
-    said = [night.reason] if night.reason else []
-    confirmed = night.confirmation
-    if confirmed is not None and confirmed.ratio is not None:
+    """Return what there is to say about a series beside its state."""
+    parts = [night.reason] if night.reason else []
+    confirmation = night.confirmation
+    if confirmation is not None and confirmation.ratio is not None:
         interval = ""
-        if confirmed.low is not None and confirmed.high is not None:
-            interval = (
-                f" (95 % interval {_change(confirmed.low)} to {_change(confirmed.high)}, {confirmed.pairs} pairs)"
-            )
-        said.insert(0, f"{_change(confirmed.ratio)} against the last good artifact{interval}")
+        if confirmation.low is not None and confirmation.high is not None:
+            ends = f"{_change(confirmation.low)} to {_change(confirmation.high)}"
+            interval = f" (95 % interval {ends}, {confirmation.pairs} pairs)"
+        parts.insert(0, f"{_change(confirmation.ratio)} compared with the last good artifact{interval}")
     suspect = night.suspect
     if suspect is not None:
-        said.append(f"suspected by {suspect.trigger.value}: {_change(suspect.ratio)}, {_commits(night)}")
-    return "; ".join(said)
+        parts.append(f"suspected by {suspect.trigger.value}: {_change(suspect.ratio)}, {_commits(night)}")
+    return "; ".join(parts)
 
 
 def show_value(value: float | None, metric: str) -> str:
@@ -106,13 +105,13 @@ def _verdict(count: Counter[State]) -> str:
         return f"**{count[State.REGRESSION]} of {count.total()} series regressed**, confirmed side by side."
     if count[State.FAILED] or count[State.INCOMPLETE]:
         missing = count[State.FAILED] + count[State.INCOMPLETE]
-        return f"**Nothing regressed in what was measured**; {missing} of {count.total()} series are missing."
-    return "**Nothing regressed.**"
+        return f"**No regression in what was measured**; {missing} of {count.total()} series are missing."
+    return "**No regression.**"
 
 
 def _coverage(record: NightRecord, count: Counter[State]) -> str:
     measured = count.total() - count[State.FAILED] - count[State.INCOMPLETE]
-    lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'not known'}."]
+    lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'unknown'}."]
     lines += [f"{count[state]} {state.value}." for state in State if count[state]]
     lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
     if record.again:
@@ -135,7 +134,7 @@ def _table(series: list[SeriesNight]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Words that neither end a cell of a table nor a line."""
+    """Text that ends neither a cell of a Markdown table nor a line."""
     return " ".join(_clean(text).replace("|", "\\|").split())
 
 
@@ -150,5 +149,5 @@ def _change(ratio: float) -> str:
 def _commits(night: SeriesNight) -> str:
     suspect = night.suspect
     if suspect is None or suspect.first_bad is None:
-        return "commit not known"
+        return "commit unknown"
     return f"commits {suspect.last_good or '?'}..{suspect.first_bad}"

@@ -1,7 +1,7 @@
-"""One night from spec to verdicts: run, measure outliers again, enter, screen, confirm, write.
+"""One night from spec to verdicts: run, screen, measure outliers again, add to the history, confirm, write.
 
-The one decision: every step is made from what is stored, and what is stored is never made twice; so a night that was
-stopped anywhere is gone on with by the same code that began it.
+Every step starts from what is stored, and never repeats what is stored. So the same code runs a new night and resumes
+one that was stopped anywhere.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_
 from harness.workflows.nightly.sessions import ConfirmationTools, confirm_all
 from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
-# Beside the window, nights that are needed to see the swap or the change that it begins after.
+# More than the window, so that the swap or change after which a segment starts is among the nights read.
 NIGHTS_READ = 2 * WINDOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightTools:
-    """What a night works with: where things are kept, the history (a file or URL), and who is told of progress."""
+    """What a night needs: where things are kept, the history (a file or URL), progress, and the plan of pairs."""
 
     places: Places
     history: str
@@ -55,8 +55,8 @@ class NightTools:
 def nightly(spec: Spec, tools: NightTools, *, arl0: int = ARL0) -> NightRecord:
     """Run a night of ``spec`` and return its finished record.
 
-    Raises `UsageError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C, after which the
-    night can be gone on with. Devices that are absent and cells that fail are in the record, and are no errors.
+    Raises `UsageError` or `StoreError` before anything is measured, and `InterruptedRunError` on Ctrl-C, after which
+    the night can be resumed. Absent devices and failed cells do not raise; they are in the record.
     """
     check(spec)
     with open_history(tools.history, create=True) as history:
@@ -69,28 +69,28 @@ def nightly(spec: Spec, tools: NightTools, *, arl0: int = ARL0) -> NightRecord:
 
 
 def resume_night(name: str, tools: NightTools) -> NightRecord:
-    """Go on with a night that was stopped; one that is finished writes its files again. Raises as `nightly` does."""
+    """Resume a night. If it is finished, only its files are written again. Raises as `nightly` does."""
     journal = Journal(tools.places.results, read_night(tools.places.results, name))
     with open_history(tools.history, create=True) as history:
         return _Night(journal, history, tools).go()
 
 
 class _Night:
-    """A night under way; every method makes one step, or finds that it is made."""
+    """A night in progress. Every method takes one step, or finds it done already."""
 
     def __init__(self, journal: Journal, history: History, tools: NightTools) -> None:
         self._journal, self._history, self._tools = journal, history, tools
 
     def go(self) -> NightRecord:
-        """Make every step that is not made yet."""
+        """Take every step that is not done yet."""
         with _resumable(self._journal.record.id):
             run = self._run()
             if run is None:
                 return self._finish(None, {}, ())
-            known, screened = self._screen(run)
+            histories, screened = self._screen(run)
             checked, outcome = build_spec(run.head.spec, self._tools.places, self._tools.progress)
             self._enter(run, screened, outcome)
-            bench = ConfirmationTools(
+            tools = ConfirmationTools(
                 history=self._history,
                 places=self._tools.places,
                 progress=self._tools.progress,
@@ -98,11 +98,11 @@ class _Night:
                 outcome=outcome,
                 checked=checked,
             )
-            confirm_all(self._journal, bench, run, {name: k.nights for name, k in known.items()})
+            confirm_all(self._journal, tools, run, {name: series.nights for name, series in histories.items()})
             return self._finish(run, screened, correct_for_many(self._journal.record.confirmations))
 
     def _run(self) -> RunRecord | None:
-        """The night's run on the devices that are there; None when there is none."""
+        """The night's run on the devices that are present; None if there are none."""
         record = self._journal.record
         if record.run is None:
             self._journal.note(run=record.id, absent=_absent(record.spec.device))
@@ -116,7 +116,7 @@ class _Night:
         return run
 
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
-        """Make a run, go on with it, or find it finished; what a lost device left out stays out."""
+        """Start a run, resume it, or find it finished. Cells that a lost device left out stay out."""
         results, name = self._tools.places.results, part.run_id or ""
         try:
             if not (results / name / RUN_FILE).is_file():
@@ -127,13 +127,13 @@ class _Night:
             return load_run(results, name)
 
     def _screen(self, run: RunRecord) -> tuple[dict[str, SeriesHistory], dict[str, Screened]]:
-        """Screen every series; what lies out is measured again before it enters, twice at most."""
+        """Screen every series. Outliers are measured again, twice at most, before they go into the history."""
         facts, arl0 = run_facts(run), self._journal.record.arl0
         tonight: dict[str, list[HistoryEntry]] = {}
         for entry in entries_of(run):
             tonight.setdefault(entry.series.name, []).append(entry)
-        known = {name: self._known(name, facts) for name in tonight}
-        screened = {name: screen_series(known[name], found, facts, arl0) for name, found in tonight.items()}
+        histories = {name: self._history_of(name, facts) for name in tonight}
+        screened = {name: screen_series(histories[name], tonight[name], facts, arl0) for name in tonight}
         for number in range(1, MOST_MEASURED):
             cells = frozenset(s.night.cell for s in screened.values() if s.again)
             more = self._measure_again(run, cells, number) if cells else ()
@@ -141,20 +141,20 @@ class _Night:
             for entry in more:
                 tonight[entry.series.name].append(entry)
             for name in {entry.series.name for entry in more}:
-                screened[name] = screen_series(known[name], tonight[name], facts, arl0)
+                screened[name] = screen_series(histories[name], tonight[name], facts, arl0)
             if not more:
                 break
-        return known, screened
+        return histories, screened
 
     def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[HistoryEntry, ...]:
         name = f"{run.head.id}-again-{number}"
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
         spec = replace(run.head.spec, device=devices)
-        found = self._measure(spec, Part(run_id=name, cells=cells, order=name))
+        again = self._measure(spec, Part(run_id=name, cells=cells, order=name))
         self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
-        return entries_of(found)
+        return entries_of(again)
 
-    def _known(self, series: str, tonight: RunFacts) -> SeriesHistory:
+    def _history_of(self, series: str, tonight: RunFacts) -> SeriesHistory:
         nights = nights_of(self._history, series, last=NIGHTS_READ)
         return SeriesHistory(
             nights=tuple(
@@ -175,9 +175,9 @@ class _Night:
     def _finish(
         self, run: RunRecord | None, screened: dict[str, Screened], confirmations: tuple[Confirmation, ...]
     ) -> NightRecord:
-        """Enter the decisions, write the files, and close the record."""
-        said = {confirmation.series: confirmation for confirmation in confirmations}
-        series = [_with(one.night, said.get(name)) for name, one in screened.items()]
+        """Add the decisions to the history, write the files, and finish the record."""
+        by_series = {confirmation.series: confirmation for confirmation in confirmations}
+        series = [_with(one.night, by_series.get(name)) for name, one in screened.items()]
         series += _not_measured(self._journal.record, run, {night.cell for night in series})
         if run is not None:
             for night in series:
@@ -188,49 +188,49 @@ class _Night:
         return self._journal.record
 
     def _decide(self, night: SeriesNight, run: RunRecord) -> None:
-        suspect, said = night.suspect, night.confirmation
-        if suspect is None or said is None:
+        suspect, confirmation = night.suspect, night.confirmation
+        if suspect is None or confirmation is None:
             return
         decided = Decided(
             series=night.series,
             first_run=suspect.first_run,
             seen_run=run.head.id,
-            decision=said.decision,
-            ratio=said.ratio,
-            low=said.low,
-            high=said.high,
+            decision=confirmation.decision,
+            ratio=confirmation.ratio,
+            low=confirmation.low,
+            high=confirmation.high,
         )
         decide(self._history, decided)
 
 
 def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
-    """The devices that cannot be opened now."""
-    found: list[Absent] = []
+    """The devices that cannot be opened now, and why."""
+    absent: list[Absent] = []
     for key in devices:
         try:
             with open_device(key):
                 pass
         except DeviceError as error:
-            found.append(Absent(device=key, reason=str(error)))
-    return tuple(found)
+            absent.append(Absent(device=key, reason=str(error)))
+    return tuple(absent)
 
 
-def _with(night: SeriesNight, said: Confirmation | None) -> SeriesNight:
-    """A series with what its confirmation made of it."""
-    if said is None:
+def _with(night: SeriesNight, confirmation: Confirmation | None) -> SeriesNight:
+    """The series with the state that its confirmation gives it."""
+    if confirmation is None:
         return night
-    match said.decision:
+    match confirmation.decision:
         case Decision.CONFIRMED:
-            state = State.REGRESSION if said.worse else State.IMPROVEMENT
+            state = State.REGRESSION if confirmation.worse else State.IMPROVEMENT
         case Decision.REFUTED:
             state = State.NONE
         case _:
             state = State.SUSPICIOUS
-    return replace(night, state=state, confirmation=said, reason=said.reason)
+    return replace(night, state=state, confirmation=confirmation, reason=confirmation.reason)
 
 
 def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
-    """A series for each cell that should have been measured and was not, with the reason."""
+    """The series of every cell that should have been measured and was not, with the reason."""
     reasons = {absent.device: absent.reason for absent in record.absent}
     cells = check(record.spec).plan.cells if reasons or run is None else run.head.plan.cells
     tried = {m.cell: m.reason for m in run.measurements} if run else {}
@@ -242,23 +242,23 @@ def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]
             state=State.INCOMPLETE,
             reason=reasons.get(cell.device)
             or tried.get(cell.key)
-            or "the device went away before this cell was measured",
+            or "the device was lost before this cell was measured",
         )
         for cell in cells
         if cell.key not in measured
-        # A hole with its reason is a result.
+        # A cell that was tried has a result, even if that is a reason.
         and cell.key not in tried
     ]
 
 
 @contextmanager
 def _resumable(name: str) -> Iterator[None]:
-    how = f"go on with: phonebench nightly --resume={name}"
+    how = f"to resume: phonebench nightly --resume={name}"
     try:
         yield
     except (KeyboardInterrupt, InterruptedRunError):
         msg = f"stopped; {how}"
         raise InterruptedRunError(msg) from None
     except StoreError as error:
-        msg = f"{error}; then {how}"
+        msg = f"{error}; afterwards, {how}"
         raise StoreError(msg) from error

@@ -1,7 +1,7 @@
-"""What a night is and how far it has got: the native record of ``phonebench nightly``.
+"""The record of a night of ``phonebench nightly``, and how far it has got.
 
-The one decision: the record is also the journal. It is replaced on disk after every step, so that a night that was
-killed goes on where it stood, and nothing is measured or confirmed twice.
+The record is also the journal. It is replaced on disk after every step, so a night that was killed resumes where it
+stopped, and nothing is measured or confirmed twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECORD_FILE = "night.json"
 
 
 class Trigger(StrEnum):
-    """Why a change is suspected."""
+    """Why a change is suspected: by the screen, a large step, the tolerance of an exact metric, or garbage outputs."""
 
     SCREEN = "screen"
     STEP = "large step"
@@ -38,9 +38,10 @@ class Trigger(StrEnum):
 
 
 class State(StrEnum):
-    """What a night says of one series. The first two are confirmed; only ``regression`` fails the job.
+    """The result of one series on one night. The first two are confirmed; only ``regression`` fails the job.
 
-    ``failed``: the cell was tried and gave no figure. ``incomplete``: it was not tried, its device was not there.
+    ``failed``: the cell was tried and returned no value. ``incomplete``: it was not tried, because its device was
+    missing.
     """
 
     REGRESSION = "regression"
@@ -62,10 +63,11 @@ class Absent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """A change that waits for its confirmation. ``first_run``: the first night of the new level.
+    """A change that awaits confirmation. ``first_run``: the first night of the new level.
 
-    ``good_run`` and ``good_sha256`` are the run and the artifact of the last night before it, ``sha256`` is tonight's
-    artifact. ``ratio`` is new over old as screened. The cause lies after commit ``last_good``, not after ``first_bad``.
+    ``good_run`` and ``good_sha256`` are the run and the artifact of the last night before it; ``sha256`` is tonight's
+    artifact. ``ratio`` is new over old, as screened. The cause is a commit after ``last_good``, up to and including
+    ``first_bad``.
     """
 
     series: str
@@ -84,9 +86,9 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What the side-by-side measurement of a suspect said, before the night's correction for several of them.
+    """The outcome for one suspect, before the night's correction for many of them.
 
-    ``decision`` is that of this one alone; ``ratio`` is new over old with its 95 % interval, from ``pairs`` pairs.
+    ``decision`` is that of this suspect alone. ``ratio`` is new over old with its 95 % interval, from ``pairs`` pairs.
     """
 
     series: str
@@ -102,7 +104,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesNight:
-    """One series on one night: its state, tonight's value and that of the level it is held against, and why."""
+    """One series on one night: its state, the reason, tonight's value, and the level that it is compared with."""
 
     series: str
     cell: str
@@ -121,8 +123,8 @@ class SeriesNight:
 class NightRecord:
     """The content of ``night.json``. Times are ISO 8601, UTC.
 
-    ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series once more. What is None
-    has not been reached yet.
+    ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series again. A field that is
+    None has not been reached yet.
     """
 
     schema: int = SCHEMA
@@ -143,19 +145,19 @@ class NightRecord:
 
 
 class Journal:
-    """The record of one night on disk; `note` is the only way to change it."""
+    """The record of one night on disk. `note` is the only way to change it."""
 
     def __init__(self, results: Path, record: NightRecord) -> None:
         self.folder = results / FOLDER / record.id
         self.record = record
 
     def note(self, **changes: object) -> None:
-        """Replace fields of the record and wait until it is on disk. Raises `StoreError`."""
+        """Replace fields of the record and write it to disk. Raises `StoreError`."""
         self.record = replace(self.record, **changes)  # type: ignore[arg-type]
         self.write(RECORD_FILE, msgspec.json.format(msgspec.json.encode(self.record), indent=1))
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write a file of the night, whole or not at all, and return its path. Raises `StoreError`."""
+        """Write a file of the night, completely or not at all, and return its path. Raises `StoreError`."""
         path = self.folder / name
         with storage_errors(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,33 +165,34 @@ class Journal:
         return path
 
     def keep(self, data: bytes, suffix: str) -> str:
-        """Keep a reply compressed under its SHA-256, which is returned. Raises `StoreError`."""
+        """Store a reply, compressed, under its SHA-256, and return that digest. Raises `StoreError`."""
         digest = hashlib.sha256(data).hexdigest()
         self.write(f"{REPLIES_FOLDER}/{digest}{suffix}.gz", gzip.compress(data, compresslevel=1, mtime=0))
         return digest
 
 
 def read_night(results: Path, name: str) -> NightRecord:
-    """Read a night by its id, or the ``latest``. Raises `UsageError` when there is none, `StoreError`."""
+    """Read a night by its id, or ``latest``. Raises `UsageError` if there is no such night, `StoreError`."""
     root = results / FOLDER
     nights = sorted(folder.parent.name for folder in root.glob(f"*/{RECORD_FILE}"))
     if not nights:
-        msg = f"there are no nights in {str(root)!r}; make one with: phonebench nightly SPEC"
+        msg = f"there are no nights in {str(root)!r}; to start one: phonebench nightly SPEC"
         raise UsageError(msg)
-    found = nights[-1] if name == "latest" else name
-    if found not in nights:
-        msg = f"{name!r} is no night in {str(root)!r}; the newest is {nights[-1]!r}"
+    night = nights[-1] if name == "latest" else name
+    if night not in nights:
+        msg = f"{name!r} is not a night in {str(root)!r}; the newest is {nights[-1]!r}"
         raise UsageError(msg)
-    path = root / found / RECORD_FILE
+    path = root / night / RECORD_FILE
     try:
         data = path.read_bytes()
         schema = msgspec.json.decode(data, type=dict[str, object]).get("schema")
         if schema != SCHEMA:
             msg = (
-                f"{str(path)!r} has schema {schema!r}, this phonebench reads schema {SCHEMA}: use the version it is of"
+                f"{str(path)!r} has schema {schema!r}, but this phonebench reads schema {SCHEMA}: "
+                "use the version that wrote it"
             )
             raise StoreError(msg)
         return msgspec.json.decode(data, type=NightRecord)
     except (OSError, ValueError, UsageError) as error:
-        msg = f"{str(path)!r} cannot be read: {error}; begin a new night"
+        msg = f"{str(path)!r} cannot be read: {error}; start a new night"
         raise StoreError(msg) from error

@@ -1,7 +1,7 @@
-"""The screen over all series of one night: what to measure again, what enters, what is suspected. Reads no files.
+"""The screen of one series: what to measure again, what goes into the history, and what is suspected. Reads no files.
 
-The one decision: times and memory are screened by the change-point model over nights; size and accuracy are exact, the
-same artifact gives the same figure, so a difference beyond the metric's tolerance is suspected the night it appears.
+Times and memory are screened by the change-point model over nights. Sizes and accuracies are exact: the same artifact
+always gives the same value, so a difference beyond the metric's tolerance is suspected the night it appears.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHistory:
-    """What the history knows of a series before tonight: ok nights, oldest first, and decisions."""
+    """A series in the history before tonight: its ``ok`` nights, oldest first, and decisions about it."""
 
     nights: tuple[Night, ...]
     decisions: tuple[Decided, ...]
@@ -28,23 +28,24 @@ class SeriesHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
-    """One series tonight: the entries that go into the history, whether to measure again first, and the outcome."""
+    """One series tonight: its entries for the history, whether to measure it again first, and its result."""
 
     entries: tuple[HistoryEntry, ...]
     again: bool
     night: SeriesNight
 
 
-def screen_series(known: SeriesHistory, tonight: Sequence[HistoryEntry], run: RunFacts, arl0: int) -> Screened:
-    """Screen one series; ``tonight`` are its measurements in the order they were taken, at least one."""
+def screen_series(history: SeriesHistory, tonight: Sequence[HistoryEntry], run: RunFacts, arl0: int) -> Screened:
+    """Screen one series. ``tonight`` are its measurements in the order they were taken, at least one."""
     last = tonight[-1]
     if last.figures is None:
-        return Screened(entries=tuple(tonight), again=False, night=_without_value(known, last, run))
-    segment = _segment(known, last, run)
+        return Screened(entries=tuple(tonight), again=False, night=_without_value(history, last, run))
+    segment = _segment(history, last, run)
     judged = _judge(segment, last.series, tonight)
     entries = _settled(tonight, judged)
     value = next(e.figures.value for e in entries if e.status is NightStatus.OK and e.figures)
-    suspect = _suspect(known, last, run, judged, value, arl0)
+    counted = replace(last, figures=replace(last.figures, value=value))
+    suspect = _suspect(history, counted, run, judged, arl0)
     enough = metric_named(last.series.metric).exact or len(segment) + 1 >= FIRST_NIGHT
     night = SeriesNight(
         series=last.series.name,
@@ -56,13 +57,13 @@ def screen_series(known: SeriesHistory, tonight: Sequence[HistoryEntry], run: Ru
         nights=len(segment),
         measured=len(tonight),
         suspect=suspect,
-        reason="" if enough or suspect else f"{len(segment) + 1} nights; the screen begins with {FIRST_NIGHT}",
+        reason="" if enough or suspect else f"{len(segment) + 1} nights; the screen needs {FIRST_NIGHT}",
     )
     return Screened(entries=entries, again=judged is not None and judged.again, night=night)
 
 
 def as_night(entry: HistoryEntry, run: RunFacts) -> Night:
-    """Return ``entry`` as the night that the history will hold."""
+    """Return ``entry`` as a night of the history."""
     return Night(
         run=run.name,
         night=run.night,
@@ -77,19 +78,19 @@ def as_night(entry: HistoryEntry, run: RunFacts) -> Night:
     )
 
 
-def _segment(known: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> list[float]:
-    """The values before tonight that tonight may be compared with."""
-    nights = (*known.nights, as_night(entry, run))
-    return values_of(known.nights[open_segment(entry.series, nights, known.decisions) :])
+def _segment(history: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> list[float]:
+    """The values of earlier nights that tonight is comparable with."""
+    nights = (*history.nights, as_night(entry, run))
+    return values_of(history.nights[open_segment(entry.series, nights, history.decisions) :])
 
 
 def _judge(segment: list[float], series: Series, tonight: Sequence[HistoryEntry]) -> NightJudgement | None:
-    """Whether to measure again; None for what is exact, and for values that have no logarithm."""
+    """Whether to measure again; None for exact metrics and for values without a logarithm."""
     values = [entry.figures.value for entry in tonight if entry.figures is not None]
     if metric_named(series.metric).exact or not can_be_screened([*segment, *values]):
         return None
     judged = judge_night(segment, values)
-    # A series that hardly varies has a spread of next to nothing; what is too small to matter is not measured again.
+    # For a series that hardly varies, almost any value is an outlier. A difference too small to matter is ignored.
     return replace(judged, again=False) if judged.again and _within(series, median(segment), judged.value) else judged
 
 
@@ -98,7 +99,7 @@ def _settled(tonight: Sequence[HistoryEntry], judged: NightJudgement | None) -> 
     numbered = [replace(entry, attempt=attempt) for attempt, entry in enumerate(tonight)]
     counts = len(numbered) - 1
     if judged is not None:
-        # The median of three is one of them.
+        # The value that counts is one of those measured: the last of two, or the median of three.
         counts = next((i for i, e in enumerate(numbered) if e.figures and e.figures.value == judged.value), counts)
     return tuple(
         entry if entry.attempt == counts or entry.figures is None else replace(entry, status=NightStatus.SUPERSEDED)
@@ -107,11 +108,10 @@ def _settled(tonight: Sequence[HistoryEntry], judged: NightJudgement | None) -> 
 
 
 def _suspect(
-    known: SeriesHistory, entry: HistoryEntry, run: RunFacts, judged: NightJudgement | None, value: float, arl0: int
+    history: SeriesHistory, entry: HistoryEntry, run: RunFacts, judged: NightJudgement | None, arl0: int
 ) -> Suspect | None:
-    counted = replace(entry, figures=replace(entry.figures, value=value)) if entry.figures else entry
-    nights = (*known.nights, as_night(counted, run))
-    start = open_segment(entry.series, nights, known.decisions)
+    nights = (*history.nights, as_night(entry, run))
+    start = open_segment(entry.series, nights, history.decisions)
     if start == len(nights) - 1:
         return None
     place = _Place(series=entry.series, nights=nights)
@@ -122,15 +122,15 @@ def _suspect(
     if judged.step is not None:
         up = judged.step.direction is Direction.UP
         return place.suspect(Trigger.STEP, len(nights) - 1, 1 + judged.step.change, up=up)
-    refuted = [index - start for index in refuted_indices(nights, known.decisions) if index >= start]
-    found = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0)
-    if found is None:
+    refuted = [index - start for index in refuted_indices(nights, history.decisions) if index >= start]
+    candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0)
+    if candidate is None:
         return None
-    return place.suspect(Trigger.SCREEN, start + found.index, math.exp(found.shift), up=found.shift > 0)
+    return place.suspect(Trigger.SCREEN, start + candidate.index, math.exp(candidate.shift), up=candidate.shift > 0)
 
 
 def _exact(place: _Place) -> Suspect | None:
-    """A figure that does not vary differs from last night's by more than its tolerance."""
+    """A suspect if an exact value differs from last night's by more than its tolerance."""
     before, now = values_of(place.nights[-2:])
     if _within(place.series, before, now):
         return None
@@ -140,13 +140,13 @@ def _exact(place: _Place) -> Suspect | None:
 
 
 def _within(series: Series, before: float, now: float) -> bool:
-    """Whether the difference is within the tolerance of the metric."""
+    """Whether the difference is within the tolerance of the series' metric."""
     return metric_named(series.metric).tolerates(before, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A series with its nights, tonight included; ``suspect`` names the night and the commits of a change."""
+    """A series and its nights, tonight included, from which a suspect gets its runs, artifacts and commits."""
 
     series: Series
     nights: tuple[Night, ...]
@@ -169,12 +169,12 @@ class _Place:
         )
 
 
-def _without_value(known: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> SeriesNight:
-    """A cell that failed is no night; one whose outputs were right and are garbage now is a regression."""
+def _without_value(history: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> SeriesNight:
+    """A cell that failed has no value. One whose outputs were right before and are garbage now is suspected."""
     broken = entry.status is NightStatus.BROKEN
     suspect = None
-    if broken and known.nights:
-        nights = (*known.nights, as_night(entry, run))
+    if broken and history.nights:
+        nights = (*history.nights, as_night(entry, run))
         suspect = _Place(series=entry.series, nights=nights).suspect(Trigger.GARBAGE, len(nights) - 1, 1.0, up=True)
     return SeriesNight(
         series=entry.series.name,
@@ -182,6 +182,6 @@ def _without_value(known: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> 
         metric=entry.series.metric,
         state=State.SUSPICIOUS if suspect else State.FAILED,
         reason="the outputs are garbage" if broken else "the cell failed on its device",
-        nights=len(known.nights),
+        nights=len(history.nights),
         suspect=suspect,
     )

@@ -1,6 +1,6 @@
-"""All confirmations of a night, cell by cell: which artifact against which, on which device.
+"""All confirmations of a night, cell by cell: which artifacts to compare, on which device.
 
-The one decision: what a confirmation said is in the journal before the next one begins.
+Each outcome is in the journal before the next confirmation starts.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from harness.workflows.nightly.record import Confirmation, Journal, Suspect, Tri
 
 Nights = Mapping[str, Sequence[Night]]
 
-NONE_KEPT = "no artifact of an earlier night is kept here, so there is nothing to hold tonight's against"
+NONE_KEPT = "no artifact of an earlier night is kept here, so there is nothing to compare tonight's with"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationTools:
-    """What confirmations are made with: the models and artifacts of tonight, the history, and where things are kept."""
+    """What confirmations need: tonight's models and artifacts, the history, and where things are kept."""
 
     history: History
     places: Places
@@ -49,10 +49,10 @@ class ConfirmationTools:
     checked: Checked
 
 
-def confirm_all(journal: Journal, bench: ConfirmationTools, run: RunRecord, nights: Nights) -> None:
-    """Confirm every suspect of the journal that has no confirmation yet; ``nights`` are those before, by series.
+def confirm_all(journal: Journal, tools: ConfirmationTools, run: RunRecord, nights: Nights) -> None:
+    """Confirm every suspect in the journal that has no confirmation yet. ``nights``: the earlier nights by series.
 
-    Raises `StoreError`. A device that is gone leaves its suspects undecided.
+    If a device is lost, its suspects stay undecided. Raises `StoreError`.
     """
     done = {confirmation.series for confirmation in journal.record.confirmations}
     waiting = [suspect for suspect in journal.record.suspects or () if suspect.series not in done]
@@ -62,49 +62,49 @@ def confirm_all(journal: Journal, bench: ConfirmationTools, run: RunRecord, nigh
     if not by_cell:
         return
     cells = {cell.key: cell for cell in run.head.plan.cells}
-    bench.progress.start("confirm", len(by_cell))
+    tools.progress.start("confirm", len(by_cell))
     try:
         for key, suspects in by_cell.items():
-            bench.progress.begin(key)
-            found = _Confirming(journal, bench, run, cells[key]).confirm(suspects, nights)
-            journal.note(confirmations=(*journal.record.confirmations, *found))
-            bench.progress.step(key, ", ".join(c.decision.value for c in found))
+            tools.progress.begin(key)
+            confirmations = _CellConfirmation(journal, tools, run, cells[key]).confirm(suspects, nights)
+            journal.note(confirmations=(*journal.record.confirmations, *confirmations))
+            tools.progress.step(key, ", ".join(c.decision.value for c in confirmations))
     finally:
-        bench.progress.finish()
+        tools.progress.finish()
 
 
-class _Confirming:
+class _CellConfirmation:
     """The confirmations of one cell."""
 
-    def __init__(self, journal: Journal, bench: ConfirmationTools, run: RunRecord, cell: Cell) -> None:
-        self._journal, self._bench, self._run, self._cell = journal, bench, run, cell
+    def __init__(self, journal: Journal, tools: ConfirmationTools, run: RunRecord, cell: Cell) -> None:
+        self._journal, self._tools, self._run, self._cell = journal, tools, run, cell
 
     def confirm(self, suspects: Sequence[Suspect], nights: Nights) -> tuple[Confirmation, ...]:
-        """Return one confirmation a suspect."""
-        found: list[Confirmation] = []
+        """Return one confirmation per suspect."""
+        confirmations: list[Confirmation] = []
         by_good: dict[str, list[Suspect]] = {}
         for suspect in suspects:
             if metric_named(suspect.metric).exact or suspect.trigger is Trigger.GARBAGE:
-                found.append(self._by_record(suspect))
+                confirmations.append(self._by_record(suspect))
             elif suspect.good_sha256 == suspect.sha256:
-                found.append(same_file(suspect))
+                confirmations.append(same_file(suspect))
             else:
                 good = last_good(
-                    self._bench.history, self._results, nights[suspect.series], first_bad=suspect.first_run
+                    self._tools.history, self._results, nights[suspect.series], first_bad=suspect.first_run
                 )
                 by_good.setdefault(good or "", []).append(suspect)
         for good, group in by_good.items():
-            found += self._by_pairs(good, group) if good else [unconfirmed(s, NONE_KEPT) for s in group]
-        return tuple(found)
+            confirmations += self._by_pairs(good, group) if good else [unconfirmed(s, NONE_KEPT) for s in group]
+        return tuple(confirmations)
 
     @property
     def _results(self) -> Path:
-        return self._bench.places.results
+        return self._tools.places.results
 
     def _by_record(self, suspect: Suspect) -> Confirmation:
         tonight = _measurement(self._run, suspect.cell)
         if tonight is None:
-            return unconfirmed(suspect, "tonight's measurement is gone")
+            return unconfirmed(suspect, "tonight's measurement no longer exists")
         try:
             good = _measurement(load_run(self._results, suspect.good_run), suspect.cell)
         except (UsageError, StoreError):
@@ -118,30 +118,30 @@ class _Confirming:
         pair = jobs[0], jobs[1]
         try:
             with ExitStack() as stack:
-                device = stack.enter_context(open_device(self._cell.device, self._bench.checked.spec.settings))
+                device = stack.enter_context(open_device(self._cell.device, self._tools.checked.spec.settings))
                 for job in pair:
                     if job.artifact.path is not None and job.artifact.manifest.sha256 is not None:
                         deploy(device, job.artifact.path, job.artifact.manifest.sha256)
                 gates = stack.enter_context(gates_of({self._cell.device: device}, self._results))
                 gate = gates[self._cell.device]
-                return confirm_by_pairs(suspects, pair, gate, self._journal, plan=self._bench.plan)
+                return confirm_by_pairs(suspects, pair, gate, self._journal, plan=self._tools.plan)
         except DeviceError as error:
-            return tuple(unconfirmed(suspect, f"the device is gone: {error}") for suspect in suspects)
+            return tuple(unconfirmed(suspect, f"the device was lost: {error}") for suspect in suspects)
 
     def _job(self, sha256: str) -> Job | None:
-        """Tonight's cell with the kept artifact of that digest; None when it is not here or its model is not."""
-        bench, cell = self._bench, self._cell
-        path = kept_file(bench.history, self._results, sha256)
-        model, artifact = bench.outcome.models.get(cell.model), bench.outcome.artifacts.get(cell.build)
+        """A job for tonight's cell with the kept artifact of that digest; None without the artifact or its model."""
+        tools, cell = self._tools, self._cell
+        path = kept_file(tools.history, self._results, sha256)
+        model, artifact = tools.outcome.models.get(cell.model), tools.outcome.artifacts.get(cell.build)
         if path is None or model is None or artifact is None:
             return None
         return Job(
             cell=cell,
-            card=next(card for card in bench.checked.cards if card.name == cell.model),
+            card=next(card for card in tools.checked.cards if card.name == cell.model),
             artifact=Artifact(manifest=replace(artifact.manifest, sha256=sha256, bytes=path.stat().st_size), path=path),
             model=model,
             profile=PROFILES[ProfileName.STANDARD],
-            timeout_s=bench.checked.spec.timeout,
+            timeout_s=tools.checked.spec.timeout,
         )
 
 

@@ -32,7 +32,7 @@ def test_sides_that_can_be_read(text: str, found: dict[str, object]) -> None:
         ("digits::tflite", "MODEL:VARIANT:FORMAT"),
         ("digits:fp32:tflite@thread=2", "did you mean 'threads'"),
         ("digits:fp32:tflite@threads", "threads=VALUE"),
-        ("digits:fp32:tflite@threads=two", "whole number"),
+        ("digits:fp32:tflite@threads=two", "integer"),
     ],
 )
 def test_sides_that_cannot(text: str, words: str) -> None:

@@ -84,7 +84,7 @@ def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:
     suspect = replace(SUSPECT, metric=ACCURACY.name)
     found = confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0])
     assert found.decision is Decision.UNDECIDED
-    assert "'r0' is gone" in found.reason
+    assert "'r0' no longer exists" in found.reason
 
 
 def test_a_size_needs_no_second_measurement() -> None:

@@ -69,7 +69,7 @@ def test_each_state_has_its_place_in_junit() -> None:
     assert tags["suspicious"] == tags["improvement"] == tags["none"] == {"system-out"}
     message = suite[0].find("failure").get("message")  # type: ignore[union-attr]
     assert message == (
-        "+10.0 % against the last good artifact (95 % interval +8.0 % to +12.0 %, 10 pairs); "
+        "+10.0 % compared with the last good artifact (95 % interval +8.0 % to +12.0 %, 10 pairs); "
         "suspected by screen: +11.0 %, commits c0..c1"
     )
 
@@ -90,10 +90,10 @@ def test_markdown_begins_with_the_verdict_and_shows_what_to_act_on() -> None:
 
 def test_a_long_table_says_how_much_it_leaves_out() -> None:
     text = markdown(record(*[night(State.SUSPICIOUS)] * (MOST_ROWS + 7)))
-    assert "7 more rows are left out" in text
+    assert "7 more rows are not shown" in text
     assert text.count("| suspicious |") == MOST_ROWS
 
 
 def test_a_quiet_night_and_one_with_gaps() -> None:
-    assert "**Nothing regressed.**" in markdown(record(night(State.NONE)))
+    assert "**No regression.**" in markdown(record(night(State.NONE)))
     assert "1 of 2 series are missing" in markdown(record(night(State.NONE), night(State.INCOMPLETE)))
