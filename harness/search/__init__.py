@@ -1,4 +1,4 @@
-"""Automatic optimisation: the points that were measured, the walk to the next ones, and what to ship. Pure values.
+"""Automatic optimisation: the points measured so far, the next ones to try, and what to ship.
 
-The loop that builds and measures is `harness.workflows.search`. Nothing heavy is imported here.
+Everything here is a function of stored values. The loop that builds and measures is `harness.workflows.search`.
 """

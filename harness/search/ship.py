@@ -1,4 +1,4 @@
-"""The spec file of a point: what ``phonebench run --spec`` takes to make the same artifact again."""
+"""The spec file of a point, with which ``phonebench run --spec`` builds the same artifact again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHIP_FILE = "ship.toml"
 
 
 def ship_spec(spec: Spec, point: Point) -> str:
-    """Return the TOML text of a spec with the one cell of ``point``."""
+    """Return the TOML text of a spec that has only the cell of ``point``."""
     import tomli_w
 
     cell = point.cell
@@ -35,7 +35,7 @@ def ship_spec(spec: Spec, point: Point) -> str:
 
 
 def _anywhere(reference: str) -> str:
-    """A path as it is found from any working folder; bundled names and Python references stay as they are."""
+    """An absolute path, so that the spec works in any folder; bundled names and Python references stay unchanged."""
     path = Path(reference).expanduser()
     looks_like_a_path = "/" in reference or path.suffix != ""
     return str(path.resolve()) if looks_like_a_path and path.exists() else reference

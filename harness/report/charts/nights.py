@@ -1,7 +1,6 @@
 """The nights of one series as a chart: values with their intervals, the level of each segment, changes and swaps.
 
-The one decision: colour is for what a person must act on. Confirmed changes are red or green, everything that is only
-suspected or merely different (a swap) is grey.
+Colour is only for what needs attention: confirmed changes are red or green. Suspected changes and swaps are grey.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 HEIGHT_INCHES = 4.2
 POINT = "#0072b2"
 WORSE, BETTER = "#d55e00", "#009e73"
-# What makes one night less trustworthy than its neighbours; what is so every night says nothing about a night.
+# Conditions that make one night less trustworthy than others. Conditions of every night say nothing about one.
 TAINTS = frozenset(
     {
         ConditionId.THERMAL,
@@ -37,18 +36,18 @@ TAINTS = frozenset(
     }
 )
 COMMIT_SHOWN = 8
-# Lines of words above the frame, how far apart, and about how wide a letter of theirs is; all in points.
+# Lines of labels above the frame, their distance, and about how wide one of their letters is; all in points.
 LINES, LINE_POINTS, CHARACTER_POINTS = 4, 12, 4.9
 
 
 def write_chart(story: Story, path: Path) -> Path | None:
-    """Draw ``story`` to ``path``, an .svg or a .png, and return it; None without a night that has a value.
+    """Draw ``story`` to ``path``, an .svg or a .png, and return the path; None if no night has a value.
 
-    Raises `UsageError` for another ending, `StoreError` when it cannot be written.
+    Raises `UsageError` for another suffix, `StoreError` if it cannot be written.
     """
     drawers = {".svg": _svg_bytes, ".png": nights_png}
     if path.suffix.lower() not in drawers:
-        msg = f"{str(path)!r} ends in {path.suffix!r}: a chart is written as .svg or .png"
+        msg = f"{str(path)!r} ends in {path.suffix!r}: a chart must be an .svg or a .png file"
         raise UsageError(msg)
     data = drawers[path.suffix.lower()](story)
     if data is None:
@@ -60,32 +59,32 @@ def write_chart(story: Story, path: Path) -> Path | None:
 
 
 def nights_svg(story: Story) -> str | None:
-    """Return the chart of ``story`` as SVG; None without a night that has a value."""
+    """Return the chart of ``story`` as SVG; None if no night has a value."""
     figure = _draw(story)
     return None if figure is None else svg_of(figure)
 
 
 def nights_png(story: Story) -> bytes | None:
-    """Return the same chart as PNG."""
+    """Return the same chart as PNG; None if no night has a value."""
     figure = _draw(story)
     return None if figure is None else png_of(figure)
 
 
 def is_tainted(night: Night) -> bool:
-    """Return whether something made this night less trustworthy than others."""
+    """Return whether a condition made this night less trustworthy than others."""
     return any(name in TAINTS for name in night.conditions)
 
 
 def unit_of(story: Story) -> units.Unit:
-    """Return the unit to show the values of ``story`` in."""
+    """Return the unit for the values of ``story``. Raises `StoreError` for a metric of a later version."""
     values = [night.figures.value for night in story.nights if night.figures]
     return metric_named(story.series.metric).formatter.unit_for(values)
 
 
 def commit_range(change: Change) -> str:
-    """Return where to look for the cause: after the last good commit, up to the first bad one."""
+    """Return where to look for the cause: after the last good commit, up to and including the first bad one."""
     if change.first_bad is None:
-        return "commit not known"
+        return "commit unknown"
     if change.last_good in (None, change.first_bad):
         return f"at {change.first_bad[:COMMIT_SHOWN]}"
     return f"{(change.last_good or '')[:COMMIT_SHOWN]}..{change.first_bad[:COMMIT_SHOWN]}"
@@ -113,7 +112,7 @@ def _draw(story: Story) -> Figure | None:
 
 
 def _time(night: Night) -> float:
-    """When the night was, in the days that matplotlib's axes count."""
+    """The time of the night in days, as matplotlib's date axes count them."""
     from matplotlib.dates import date2num
 
     return float(date2num(datetime.fromisoformat(night.created_at)))
@@ -121,12 +120,13 @@ def _time(night: Night) -> float:
 
 def _points(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> None:
     for night, at in zip(story.nights, times, strict=True):
-        known = night.figures
-        if known is None:
+        figures = night.figures
+        if figures is None:
             continue
-        y = known.value / unit.size
-        if known.low is not None and known.high is not None:
-            axes.plot([at, at], [known.low / unit.size, known.high / unit.size], color=POINT, linewidth=0.9, alpha=0.5)
+        y = figures.value / unit.size
+        if figures.low is not None and figures.high is not None:
+            ends = [figures.low / unit.size, figures.high / unit.size]
+            axes.plot([at, at], ends, color=POINT, linewidth=0.9, alpha=0.5)
         face = "none" if is_tainted(night) else POINT
         axes.plot([at], [y], marker="o", markersize=4, markerfacecolor=face, markeredgecolor=POINT, linestyle="none")
 
@@ -154,7 +154,7 @@ def _axes(axes: Axes, story: Story, unit: units.Unit) -> None:
 
 
 def _rules(axes: Axes, story: Story, times: list[float]) -> None:
-    """A vertical rule a change or swap, its words above the frame on the lowest line where they cover no others."""
+    """A vertical rule per change or swap, with a label above the frame on the lowest line with room for it."""
     marks = [(c.index, _change_words(c), *_change_look(c)) for c in story.changes]
     marks += [(s.index, _short(f"{s.kind}: {s.before} → {s.after}"), MUTED, ":") for s in story.swaps]
     taken: list[list[tuple[float, float]]] = [[] for _ in range(LINES)]
@@ -183,7 +183,7 @@ def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def _gaps(axes: Axes, story: Story) -> None:
-    """A cross at the foot for each night on which the cell failed."""
+    """A cross at the bottom for each night on which the cell failed."""
     foot = axes.get_ylim()[0]
     for night in story.gaps:
         axes.plot([_time(night)], [foot], marker="x", markersize=5, color=MUTED, clip_on=False, linestyle="none")
@@ -191,12 +191,12 @@ def _gaps(axes: Axes, story: Story) -> None:
 
 
 def _change_words(change: Change) -> str:
-    by = "" if change.ratio is None else f"{100 * (change.ratio - 1):+.1f} % "
-    return f"{by}{change.decision or 'suspected'}, {commit_range(change)}"
+    size = "" if change.ratio is None else f"{100 * (change.ratio - 1):+.1f} % "
+    return f"{size}{change.decision or 'suspected'}, {commit_range(change)}"
 
 
 def _change_look(change: Change) -> tuple[str, str]:
-    """The colour and the style of a change's rule."""
+    """The colour and the line style of a change's rule."""
     if change.decision is not Decision.CONFIRMED:
         return MUTED, "--"
     return WORSE if change.worse else BETTER, "-"

@@ -1,4 +1,4 @@
-"""The nights of one series as rows for the terminal, and as plain values for ``--json``."""
+"""The nights of one series, or the newest night of all, as rows for the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLES = ("night", "value", "95 % interval", "launches", "commit", "")
 
 
 def night_rows(story: Story, *, last: int) -> list[tuple[str, ...]]:
-    """Return one row a night, the newest ``last`` of them, failed nights in their place; a title's unit is a row's."""
+    """Return one row per night for the newest ``last`` nights, failed nights included; all rows have one unit."""
     unit = unit_of(story)
     notes = _notes(story)
     rows = [(night.created_at, _row(night, unit, notes.get(index, []))) for index, night in enumerate(story.nights)]
@@ -24,18 +24,18 @@ def night_rows(story: Story, *, last: int) -> list[tuple[str, ...]]:
 
 
 def summary_lines(story: Story) -> list[str]:
-    """Return what stands below the table: the level of the last segment, and each change and swap in words."""
+    """Return the lines below the table: the level of the last segment, and each change and swap in words."""
     unit = unit_of(story)
     lines = []
     if story.segments:
         newest = story.segments[-1]
         since = story.nights[newest.first].night
         lines.append(f"level since {since}: {unit.full(newest.median)} over {newest.last - newest.first + 1} nights")
-    return lines + [f"{story.nights[i].night}: {words}" for i, found in _notes(story).items() for words in found]
+    return lines + [f"{story.nights[i].night}: {words}" for i, notes in _notes(story).items() for words in notes]
 
 
 def story_json(story: Story) -> dict[str, Any]:
-    """Return ``story`` as plain values, all of its nights; times are ISO 8601, values in the unit of the series."""
+    """Return ``story`` with all nights as plain values: times in ISO 8601, values in the unit of the series."""
     import msgspec
 
     plain: dict[str, Any] = msgspec.to_builtins(story)
@@ -43,7 +43,7 @@ def story_json(story: Story) -> dict[str, Any]:
 
 
 def latest_rows(newest: Latest, *, most: int) -> list[tuple[str, ...]]:
-    """Return the series that differ most from the mean of the nights before, as rows; those without any stand last."""
+    """Return the ``most`` series that differ most from the mean of earlier nights; series without any come last."""
     ratios = [value / mean if mean else None for value, mean in zip(newest.value, newest.mean, strict=True)]
     order = sorted(range(len(ratios)), key=lambda i: -abs((ratios[i] or 1.0) - 1))[:most]
     return [
@@ -60,7 +60,7 @@ def latest_rows(newest: Latest, *, most: int) -> list[tuple[str, ...]]:
 
 
 def latest_json(newest: Latest | None) -> dict[str, Any]:
-    """Return the newest night as plain values, one object a series."""
+    """Return the newest night as plain values, one object per series."""
     if newest is None:
         return {"schema": 1, "night": None, "series": []}
     names = ("unit", "value", "before", "mean", "low", "high")
@@ -73,38 +73,38 @@ def latest_json(newest: Latest | None) -> dict[str, Any]:
 
 
 def _row(night: Night, unit: units.Unit, notes: list[str]) -> tuple[str, ...]:
-    known = night.figures
+    figures = night.figures
     interval = units.NONE
-    if known is not None and known.low is not None and known.high is not None:
-        interval = f"{unit.show(known.low)} to {unit.show(known.high)}"
+    if figures is not None and figures.low is not None and figures.high is not None:
+        interval = f"{unit.show(figures.low)} to {unit.show(figures.high)}"
     return (
         night.night,
-        unit.full(known.value if known else None),
+        unit.full(figures.value if figures else None),
         interval,
-        str(known.count) if known else units.NONE,
+        str(figures.count) if figures else units.NONE,
         (night.commit or units.NONE)[:COMMIT_SHOWN],
         "; ".join([*notes, *night.conditions]),
     )
 
 
 def _notes(story: Story) -> dict[int, list[str]]:
-    """What happened on each night, in words, by its index."""
-    found: dict[int, list[str]] = {}
+    """What happened on each night, in words, by the index of the night."""
+    notes: dict[int, list[str]] = {}
     for swap in story.swaps:
-        found.setdefault(swap.index, []).append(f"{swap.kind} swapped: {swap.before} → {swap.after}")
+        notes.setdefault(swap.index, []).append(f"{swap.kind} swapped: {swap.before} → {swap.after}")
     for change in story.changes:
-        by = "" if change.ratio is None else f" by {100 * (change.ratio - 1):+.1f} %"
+        size = "" if change.ratio is None else f" by {100 * (change.ratio - 1):+.1f} %"
         interval = ""
         if change.low is not None and change.high is not None:
             interval = f" ({100 * (change.low - 1):+.1f} to {100 * (change.high - 1):+.1f} %)"
         way = "worse" if change.worse else "better"
-        words = f"{change.decision or 'suspected'} change for the {way}{by}{interval}, {commit_range(change)}"
-        found.setdefault(change.index, []).append(words)
-    return dict(sorted(found.items()))
+        words = f"{change.decision or 'suspected'} change for the {way}{size}{interval}, {commit_range(change)}"
+        notes.setdefault(change.index, []).append(words)
+    return dict(sorted(notes.items()))
 
 
 def _show(newest: Latest, index: int, value: float | None) -> str:
-    """One value of a series; a metric that a later version added is shown as a plain number."""
+    """One value of a series. For a metric that a later version added, a plain number with its unit."""
     metric = METRICS.get(newest.metric[index])
     formatter = PlainFormatter(name=newest.unit[index]) if metric is None else metric.formatter
     return formatter.text(value)
