@@ -91,7 +91,7 @@ def test_the_lines_below_say_level_changes_and_swaps() -> None:
         ("aaaa", "bbbb", "aaaa..bbbb"),
         ("aaaa", "aaaa", "at aaaa"),
         (None, "bbbb", "at bbbb"),
-        ("aaaa", None, "not known"),
+        ("aaaa", None, "unknown"),
     ],
 )
 def test_the_range_of_commits(good: str | None, bad: str | None, words: str) -> None:

@@ -82,7 +82,7 @@ def test_bisection_goes_on_with_the_format_that_pruning_serves_best() -> None:
         return replace(made, bytes=1000 if small else made.bytes)
 
     found, whys = walked(rule)
-    assert whys[3] == "between 50 % that keep the quality and 75 %, int8"
+    assert whys[3] == "int8 between 50 % pruned, which keeps the quality, and 75 %"
     assert [p.cell.format for p in found.points[-2:]] == [Format.ONNX, Format.ONNX]
 
 
