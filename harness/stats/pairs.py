@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.student import t_probability, t_quantile
+from harness.stats.student import t_quantile, two_sided_p
 
 LEVEL = 0.975
 
@@ -216,7 +216,7 @@ def _finite(values: Sequence[float]) -> list[float]:
 def _two_sided(estimate: float, error: float, degrees: int) -> float:
     if error == 0:
         return 1.0 if estimate == 0 else 0.0
-    return 2 * (1 - t_probability(abs(estimate) / error, degrees))
+    return two_sided_p(estimate / error, degrees)
 
 
 def _welch_degrees(a: tuple[float, int], b: tuple[float, int]) -> int:
