@@ -21,6 +21,11 @@ MAX_BATCHES = 200
 MIN_SEGMENT_BATCHES = 4
 PENALTY = 6.0
 EQUIVALENCE = 0.02
+MAD_TO_DEVIATION = 1.4826
+# Beyond this, the penalty would forgive any change of level.
+MOST_CORRELATION = 0.95
+# In fewer batches, three levels follow the wander itself, and the residuals no longer show it.
+THREE_LEVELS_FROM = 40
 
 # With a coarse clock the noise is 0 and every tick would be a change. A shift of 0.1 % is far below the equivalence
 # anyway.
@@ -60,7 +65,7 @@ def find_steady(samples_ns: Sequence[int]) -> Steady:
     batches = _batch_medians(samples_ns, width)
     if len(batches) < 2 * MIN_SEGMENT_BATCHES:
         return Steady(start=0, state=SteadyState.FLAT)
-    starts = _partition(batches, PENALTY * noise(batches) ** 2 * math.log(len(batches)))
+    starts = _partition(batches, PENALTY * wander(batches) ** 2 * math.log(len(batches)))
     medians = [float(np.median(part)) for part in np.split(batches, starts[1:])]
     first = _first_equal(medians)
     state = _classify(medians, first, begins=starts[first] / len(batches))
@@ -74,7 +79,51 @@ def noise(values: Floats) -> float:
     """
     steps = np.diff(values)
     mad = float(np.median(np.abs(steps - np.median(steps))))
-    return max(1.4826 * mad / math.sqrt(2), NOISE_FLOOR * abs(float(np.median(values))))
+    return max(MAD_TO_DEVIATION * mad / math.sqrt(2), NOISE_FLOOR * abs(float(np.median(values))))
+
+
+def wander(values: Floats) -> float:
+    """Return the noise that a shift of level must exceed: `noise`, raised for values that resemble their neighbours.
+
+    First differences do not see a slow wander, which then passes for changes of level. It does show in the residuals:
+    the mean of n residuals with spread σ and lag-1 autocorrelation ρ varies as that of n·(1 - ρ)/(1 + ρ) independent
+    ones, hence σ·√((1 + ρ)/(1 - ρ)). The residuals are taken around the best two or three levels and around a straight
+    line, and the smaller result counts: a launch that steps or creeps must not forgive itself.
+    """
+    return max(noise(values), min(_effective_spread(_around_levels(values)), _effective_spread(_around_a_line(values))))
+
+
+def _effective_spread(residuals: Floats) -> float:
+    power, count = float(residuals @ residuals), len(residuals)
+    rho = max(0.0, float(residuals[1:] @ residuals[:-1]) / power) if power > 0 else 0.0
+    # Short series underestimate ρ; this is Kendall's (1954) first-order correction.
+    rho = min(MOST_CORRELATION, rho + (1 + 4 * rho) / count)
+    spread = MAD_TO_DEVIATION * float(np.median(np.abs(residuals)))
+    return spread * math.sqrt((1 + rho) / (1 - rho))
+
+
+def _around_levels(values: Floats) -> Floats:
+    """The values less the mean of their level, for the best three levels: a warm-up, the launch, and a slowdown."""
+    count, least = len(values), MIN_SEGMENT_BATCHES
+    sums = np.concatenate(([0.0], np.cumsum(values - values.mean())))
+    first, second = np.meshgrid(np.arange(least, count - least + 1), np.arange(least, count - least + 1), indexing="ij")
+    # Two levels are three of which one is empty; its width of 1 avoids a division by 0, its sum is 0.
+    widths = first, np.maximum(second - first, 1), count - second
+    totals = sums[first], sums[second] - sums[first], sums[-1] - sums[second]
+    gain = sum(total**2 / width for total, width in zip(totals, widths, strict=True))
+    fits = second == first
+    if count >= THREE_LEVELS_FROM:
+        fits |= second - first >= least
+    best = np.unravel_index(int(np.argmax(np.where(fits, gain, -np.inf))), gain.shape)
+    ends = sorted({int(first[best]), int(second[best])})
+    return np.concatenate([part - part.mean() for part in np.split(values, ends)])
+
+
+def _around_a_line(values: Floats) -> Floats:
+    """The values less their least-squares line."""
+    time = np.arange(len(values)) - (len(values) - 1) / 2
+    centred = values - values.mean()
+    return np.asarray(centred - time * float(time @ centred) / float(time @ time))
 
 
 def _batch_medians(samples: Sequence[int], width: int) -> Floats:

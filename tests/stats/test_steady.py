@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from harness.stats.steady import SteadyState, find_steady
+from tests.simulation.world import ar1
 
 
 def calls(*levels: tuple[int, int]) -> list[int]:
@@ -65,3 +67,28 @@ def test_long_launches_are_looked_at_in_at_most_200_batches() -> None:
 def test_a_coarse_clock_is_no_change(samples: list[int]) -> None:
     steady = find_steady(samples)
     assert (steady.state, steady.changes) == (SteadyState.FLAT, ())
+
+
+def wandering(seed: int, *, deviation: float, calls: int = 600) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Calls around 10 ms that resemble their neighbours: an AR(1) with ρ = 0.9, which is flat by construction."""
+    chance = np.random.default_rng(seed)
+    return np.asarray(10e6 * np.exp(ar1(chance, calls, scale=deviation, correlation=0.9)))
+
+
+UNSTEADY = (SteadyState.SLOWDOWN, SteadyState.NO_STEADY_STATE)
+
+
+@pytest.mark.parametrize("deviation", [0.01, 0.02, 0.03])
+def test_calls_that_only_resemble_their_neighbours_are_steady(deviation: float) -> None:
+    states = [find_steady(wandering(seed, deviation=deviation).astype(int).tolist()).state for seed in range(100)]
+    assert sum(state in UNSTEADY for state in states) <= 2
+
+
+@pytest.mark.parametrize("deviation", [0.01, 0.02, 0.03])
+def test_throttling_shows_through_calls_that_resemble_their_neighbours(deviation: float) -> None:
+    flagged = 0
+    for seed in range(100):
+        samples = wandering(seed, deviation=deviation)
+        samples[450:] *= 1.2
+        flagged += find_steady(samples.astype(int).tolist()).state in UNSTEADY
+    assert flagged >= 99
