@@ -33,7 +33,7 @@ def test_a_search_ends_with_a_spec_that_makes_the_same_artifact_again(phonebench
 def test_the_report_of_a_search_says_what_was_found(phonebench: CommandLine, tmp_path: Path) -> None:
     done = phonebench(*SEARCH, "--budget", "2")
     assert done.code == 0, done.err
-    assert "the budget of 2 builds is used" in done.out
+    assert "the budget of 2 builds is used up" in done.out
     page = next((tmp_path / "results").glob("*/report.html")).read_text()
     assert "Search result" in page
     assert "phonebench search digits" in page
@@ -63,7 +63,7 @@ def test_a_stopped_search_goes_on_with_what_it_knows(
 def test_a_run_that_is_no_search_is_not_gone_on_with(phonebench: CommandLine) -> None:
     assert phonebench("run", "--device", "fake", "--format", "onnx", "--variant", "fp32").code == 0
     done = phonebench("search", "--resume")
-    assert (done.code, "is no search; go on with: phonebench run --resume=" in done.err) == (2, True)
+    assert (done.code, "is not a search; to resume: phonebench run --resume=" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_a_run_that_is_no_search_is_not_gone_on_with(phonebench: CommandLine) ->
         (("--minimise", "siz"), "did you mean 'size'"),
         (("--budget", "0"), "budget is 0"),
         (("--seconds", "-1"), "seconds is -1"),
-        (("--device", "host,fake"), "a search is of one"),
-        (("--delegate", "cpu,xnnpack"), "a search is on one"),
-        (("resnet18",), "give one MODEL, not 2"),
-        (("--resume", "--max-drop", "1pp"), "--resume goes on with a stored search"),
+        (("--device", "host,fake"), "but a search takes one; start a search for each"),
+        (("--delegate", "cpu,xnnpack"), "but a search takes one; start a search for each"),
+        (("resnet18",), "a search takes one MODEL, not 2"),
+        (("--resume", "--max-drop", "1pp"), "--resume continues a stored search"),
     ],
 )
 def test_bad_values_are_sentences(tmp_path: Path, args: tuple[str, ...], words: str) -> None:
