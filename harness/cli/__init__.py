@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -32,7 +33,16 @@ DEBUG = "PHONEBENCH_DEBUG"
 
 
 class CommandGroup(click.Group):
-    """A group that suggests the nearest command for an unknown one."""
+    """A group that suggests the nearest command for an unknown one, and lets ``head`` cut its output short."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader that closes the pipe early is no error, though click would exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The interpreter flushes what is left when it ends, and would fail to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -87,10 +97,6 @@ def main(args: list[str] | None = None) -> None:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped", InterruptedRunError.exit_code)
-    except BrokenPipeError:
-        # The reader, such as ``head``, has closed the pipe. Without this the interpreter would fail to flush the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001  the last place to catch a bug
         if os.environ.get(DEBUG):
             raise

@@ -16,24 +16,43 @@ if TYPE_CHECKING:
 
 _common_options = together(
     click.option(
-        "-t", "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of both sides."
+        "-t",
+        "--threads",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Threads of both sides.",
     ),
-    click.option("--delegate", help="Delegate of both sides.  [default: the usual one of each format]"),
+    click.option("--delegate", metavar="NAME", help="Delegate of both sides.  [default: the usual one of each format]"),
     click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one block."),
-    click.option("--data", help="Data for models without a card: an image folder or an .npz file."),
+    click.option(
+        "--data",
+        metavar="SOURCE",
+        help="Data for models without a card: an image folder, an .npz file or module:function.",
+    ),
     listed("--input", help="Inputs of models that do not declare them, as NAME:DTYPE:1x3x224x224."),
     click.option("--random-weights", is_flag=True, help="Leave the weights random: real speed, no accuracy."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order within pairs."),
+    click.option("--seed", type=int, metavar="N", default=0, show_default=True, help="Seed of the order within pairs."),
 )
 
 
 @click.command(short_help="Compare two variants or files in interleaved pairs on one device.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("-d", "--device", cls=TableOption, default="host", show_default=True, help="Where to run: {keys}.")
-@click.option("--pairs", type=click.IntRange(2, 1000), default=10, show_default=True, help="Pairs to measure first.")
 @click.option(
-    "--most-pairs", type=click.IntRange(2, 1000), default=20, show_default=True, help="Most pairs, while undecided."
+    "-d", "--device", cls=TableOption, metavar="KEY", default="host", show_default=True, help="Where to run: {keys}."
+)
+@click.option(
+    "--pairs", type=click.IntRange(2, 1000), metavar="N", default=10, show_default=True, help="Pairs to measure first."
+)
+@click.option(
+    "--most-pairs",
+    type=click.IntRange(2, 1000),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Most pairs, while undecided.",
 )
 @margin_option
 @_common_options

@@ -36,7 +36,9 @@ def history() -> None:
     metavar="FILE",
     help="Where to draw: an .svg or a .png.  [default: history/SERIES.svg in --results]",
 )
-@click.option("--nights", type=click.IntRange(min=1), default=30, show_default=True, help="Most rows in the table.")
+@click.option(
+    "--nights", type=click.IntRange(min=1), metavar="N", default=30, show_default=True, help="Most rows in the table."
+)
 @history_option
 @results_option
 @json_option
@@ -83,11 +85,14 @@ def list_(history: str | None, results: Path, as_json: bool) -> None:
 @click.option(
     "--window",
     type=click.IntRange(min=1),
+    metavar="N",
     default=7,
     show_default=True,
     help="How many earlier nights to compare with.",
 )
-@click.option("--most", type=click.IntRange(min=1), default=40, show_default=True, help="Most rows in the table.")
+@click.option(
+    "--most", type=click.IntRange(min=1), metavar="N", default=40, show_default=True, help="Most rows in the table."
+)
 @history_option
 @results_option
 @json_option

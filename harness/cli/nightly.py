@@ -29,10 +29,13 @@ ARL0S = ("500", "1000", "2000", "5000")
     show_default=True,
     help="Nights until one false suspicion is expected.",
 )
-@click.option("--pairs", type=click.IntRange(2, 500), default=10, show_default=True, help="Pairs per confirmation.")
+@click.option(
+    "--pairs", type=click.IntRange(2, 500), metavar="N", default=10, show_default=True, help="Pairs per confirmation."
+)
 @click.option(
     "--most-pairs",
     type=click.IntRange(2, 500),
+    metavar="N",
     default=20,
     show_default=True,
     help="Pairs per confirmation while it is undecided.",

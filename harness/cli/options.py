@@ -76,17 +76,23 @@ delegates_option = listed(
     "--delegate",
     help="What the runtime runs on: cpu, xnnpack, gpu, nnapi, coreml.  [default: the usual one of each format]",
 )
-launches_option = click.option("--launches", type=int, help="Launches per cell; overrides the profile.")
-timeout_option = click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one launch.")
+launches_option = click.option("--launches", type=int, metavar="N", help="Launches per cell; overrides the profile.")
+timeout_option = click.option(
+    "--timeout", type=float, metavar="SECONDS", help="Time limit of one launch.  [default: derived from the profile]"
+)
 
 
 model_options = together(
-    click.option("--data", help="Data for a model without a card: an image folder or an .npz file."),
+    click.option(
+        "--data",
+        metavar="SOURCE",
+        help="Data for a model without a card: an image folder, an .npz file or module:function.",
+    ),
     listed("--input", help="Inputs of a model that does not declare them, as NAME:DTYPE:1x3x224x224."),
     click.option(
         "--random-weights", is_flag=True, default=None, help="Leave the weights random: real speed, no accuracy."
     ),
-    click.option("--seed", type=int, help="Seed for everything random.  [default: 0]"),
+    click.option("--seed", type=int, metavar="N", help="Seed for everything random.  [default: 0]"),
 )
 
 measuring_options = together(
@@ -94,7 +100,9 @@ measuring_options = together(
     listed("-f", "--format", help="File formats: {formats}.  [default: {searched_formats}]"),
     delegates_option,
     listed("-t", "--threads", help="Number of threads.  [default: 1]"),
-    click.option("-p", "--profile", help="quick (indicative) or standard (several launches).  [default: quick]"),
+    click.option(
+        "-p", "--profile", metavar="NAME", help="quick (indicative) or standard (several launches).  [default: quick]"
+    ),
     launches_option,
     timeout_option,
 )
@@ -113,14 +121,21 @@ spec_options = together(
     click.option(
         "-p",
         "--profile",
+        metavar="NAME",
         help="quick (indicative), standard (several launches), mlperf, sustained (half an hour).  [default: quick]",
     ),
     launches_option,
     timeout_option,
-    click.option("--clocks", help="Clocks of a phone: default, or fixed to what it can sustain.  [default: default]"),
-    click.option("--cores", help="Cores of a phone that the model may use: any, big, little.  [default: any]"),
     click.option(
-        "--runner", help="What runs the model on a phone: app, or shell with the runtime's own program.  [default: app]"
+        "--clocks",
+        metavar="NAME",
+        help="Clocks of a phone: default, or fixed to a sustainable rate.  [default: default]",
+    ),
+    click.option("--cores", metavar="NAME", help="Cores of a phone to run on: any, big, little.  [default: any]"),
+    click.option(
+        "--runner",
+        metavar="NAME",
+        help="What runs the model on a phone: app, or shell with the runtime's own program.  [default: app]",
     ),
     listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),

@@ -101,6 +101,6 @@ def _print_plan(checked: Checked, *, as_json: bool) -> int:
 
     rows = [(cell.key, "will run") for cell in plan.cells] + [(hole.cell.key, hole.reason) for hole in plan.holes]
     print_table(("cell", ""), rows)
-    click.echo(f"{len(plan.cells)} cells from {len(plan.builds)} artifacts, {len(plan.holes)} unsupported")
+    click.echo(f"cells: {len(plan.cells)}, artifacts: {len(plan.builds)}, unsupported: {len(plan.holes)}")
     click.echo(run_estimate(plan, launches=checked.spec.launches))
     return 0

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Rank the layers of a model by their sensitivity to int8.")
 @click.argument("model")
-@click.option("--inputs", type=int, default=10, show_default=True, help="How many calibration inputs to use.")
+@click.option(
+    "--inputs", type=int, metavar="N", default=10, show_default=True, help="How many calibration inputs to use."
+)
 @model_options
 @places_options
 @json_option
@@ -63,9 +65,11 @@ def sensitivity(
 @click.command(short_help="Find the recipe to ship, by building and measuring.")
 @click.argument("model", nargs=-1, metavar="MODEL")
 @click.option("--max-drop", metavar="POINTS", help="Most accuracy to lose, in percentage points.  [default: 1pp]")
-@click.option("--minimise", help="What to minimise: latency or size.  [default: latency]")
-@click.option("--budget", type=int, help="Most artifacts to build.  [default: 40]")
-@click.option("--seconds", type=float, help="Wall time after which nothing new is started.  [default: 240]")
+@click.option("--minimise", metavar="NAME", help="What to minimise: latency or size.  [default: latency]")
+@click.option("--budget", type=int, metavar="N", help="Most artifacts to build.  [default: 40]")
+@click.option(
+    "--seconds", type=float, metavar="SECONDS", help="Wall time after which nothing new is started.  [default: 240]"
+)
 @measuring_options
 @model_options
 @places_options

@@ -81,7 +81,7 @@ def test_a_dry_run_says_what_is_missing_and_not_will_run(
     done = without(packages, "run", "squeezenet1_1", "--dry-run", "--variant", variant, "--format", formats)
     assert done.code == 0, done.err
     assert "will run" not in done.out
-    assert "0 cells" in done.out
+    assert "cells: 0" in done.out
     assert told in done.err
     assert "pip install 'phonebench[" in done.err
 

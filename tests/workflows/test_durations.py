@@ -1,0 +1,57 @@
+"""How long commands take, roughly: from the cells and the profile."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plan.cells import Plan, make_cell
+from harness.spec.profiles import ProfileName
+from harness.spec.spec import Spec
+from harness.wire import Delegate, Format
+from harness.workflows.durations import cells_seconds, night_estimate, pairs_estimate, run_estimate, spoken
+
+
+def plan(*devices: str, profile: ProfileName = ProfileName.QUICK) -> Plan:
+    """One cell per device."""
+    cells = [make_cell("net", "fp32", Format.ONNX, Delegate.CPU, 1, device, profile) for device in devices]
+    return Plan(cells=tuple(cells), holes=())
+
+
+def test_a_launch_takes_what_the_profile_times_and_what_a_launch_costs() -> None:
+    # Half a second of warm-up, three of measuring, a fifth to settle, and the overhead.
+    assert cells_seconds(plan("host").cells) == (6.7, 6.7)
+    assert cells_seconds(plan("host").cells, launches=3) == pytest.approx((20.1, 20.1))
+
+
+def test_the_stop_rule_gives_a_range() -> None:
+    low, high = cells_seconds(plan("host", profile=ProfileName.STANDARD).cells)
+    assert high == 4 * low
+
+
+def test_only_devices_that_share_no_processor_run_side_by_side() -> None:
+    one = cells_seconds(plan("host").cells)[0]
+    assert cells_seconds(plan("host", "fake").cells)[0] == 2 * one
+    assert cells_seconds(plan("android:a", "android:b").cells)[0] == one
+    assert cells_seconds(plan("host", "android:a", "android:b").cells)[0] == 2 * one
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ((6.7, 6.7), "about 7 s"),
+        ((0.1, 0.2), "about 1 s"),
+        ((40, 85), "40 to 85 s"),
+        ((30, 120), "1 to 2 min"),
+        ((170, 700), "3 to 12 min"),
+        ((3600, 9000), "1 to 2.5 h"),
+    ],
+)
+def test_ranges_are_spoken_in_one_unit(seconds: tuple[float, float], words: str) -> None:
+    assert spoken(seconds) == words
+
+
+def test_each_command_has_its_sentence() -> None:
+    assert run_estimate(plan("host"), launches=None).startswith("Measuring takes about 7 s;")
+    assert pairs_estimate(10, 20) == "10 to 20 pairs take 2 to 10 min."
+    spec = Spec(device=("host", "fake"), format=(Format.ONNX,), variant=("fp32", "int8"), profile=ProfileName.STANDARD)
+    assert night_estimate(spec).startswith("Measuring up to 4 cells takes 4 to 15 min;")
