@@ -92,7 +92,7 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="They show how phonebench works and nothing else.", touches=_TIMES_AND_MEMORY
     ),
     ConditionId.INDICATIVE: ConditionFacts(
-        meaning="There are too few launches for an interval: good for a first look, not for a claim.",
+        meaning="Good for a first look, not for a claim.",
         touches=frozenset({FigureGroup.LATENCY}),
     ),
     ConditionId.UNSTEADY: ConditionFacts(

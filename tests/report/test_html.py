@@ -11,6 +11,8 @@ import pytest
 from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId, FigureGroup
 from harness.report.footnotes import CONDITIONS, footnotes, marks
+from harness.report.sections.cells import html
+from harness.report.sections.section import report_of
 from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (
@@ -187,3 +189,13 @@ def test_a_condition_stands_only_beside_what_it_touches() -> None:
     notes = footnotes([view])
     assert [n.letter for n in marks(view, notes, FigureGroup.LATENCY)] == ["a"]
     assert marks(view, notes, FigureGroup.ACCURACY) == ()
+
+
+def test_a_condition_of_a_whole_column_is_marked_in_its_heading_alone() -> None:
+    one, two = cells()[:2]
+    busy = Condition(id=ConditionId.BUSY_HOST, summary="load 3")
+    run = make_run((one, two), (measurement(one, conditions=(DESKTOP, busy)), measurement(two, conditions=(DESKTOP,))))
+    shown = html(report_of(run)).values
+    latency = next(i for i, column in enumerate(shown["columns"]) if column.title == "latency")
+    assert [note.id for note in shown["columns"][latency].marks] == [ConditionId.DESKTOP_CPU]
+    assert [[note.id for note in row[latency].marks] for _, row in shown["rows"]] == [[ConditionId.BUSY_HOST], []]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -64,8 +66,15 @@ def test_markup_in_a_name_is_text() -> None:
 def test_nothing_has_run() -> None:
     run = with_head(make_run(cells(), ()), finished_at=None)
     assert "No cell has run yet." in printed(run, 80)
-    assert "16 of 16 cells have not run yet; to resume: phonebench run --resume=" in printed(run, 160)
+    assert "16 of 16 cells have not run yet. To resume:\n  phonebench run --resume=20261123-014001-5f3a\n" in printed(
+        run, 80
+    )
     assert "not finished" in printed(run, 80)
+
+
+def test_the_command_to_resume_finds_the_run_where_it_is() -> None:
+    run = replace(make_run(cells(), ()), directory=Path("/tmp/my runs/20261123-014001-5f3a"))
+    assert "--resume=20261123-014001-5f3a --results '/tmp/my runs'" in printed(run, 160)
 
 
 def test_the_least_needed_column_goes_first() -> None:

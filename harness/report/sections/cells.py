@@ -23,9 +23,16 @@ _PAGE = """\
 <div class="scroll">
 <table id="cells">
 <thead><tr>
+{% macro letters(notes) %}
+{%- if notes %}<span class="marks">
+  {%- for note in notes -%}
+  <a class="mark" href="#note-{{ note.letter }}" title="{{ note.id.value }}: {{ note.meaning }}">{{ note.letter }}</a>
+  {%- endfor %}</span>{% endif -%}
+{% endmacro %}
 {% for column in columns %}
   <th class="{{ rows[0][1][loop.index0].kind }}" title="{{ column.hint }}" scope="col">
-    <button type="button">{{ column.title }}</button><span class="unit">{{ column.unit }}&nbsp;</span></th>
+    {{ letters(column.marks) }}<button type="button">{{ column.title }}</button>
+    <span class="unit">{{ column.unit or "\u00a0" }}</span></th>
 {% endfor %}
 </tr></thead>
 <tbody>
@@ -34,12 +41,7 @@ _PAGE = """\
 {% for entry in entries %}
   <td class="{{ entry.kind }}" data-sort="{{ entry.sort }}">
     {%- if entry.kind == "format" %}<span class="dot {{ entry.text }}"></span>{% endif -%}
-    {%- if entry.marks %}<span class="marks">
-      {%- for note in entry.marks -%}
-      <a class="mark" href="#note-{{ note.letter }}" title="{{ note.id.value }}: {{ note.meaning }}">
-      {{- note.letter }}</a>
-      {%- endfor %}</span>{% endif -%}
-    {{- entry.text }}
+    {{- letters(entry.marks) }}{{ entry.text }}
     {%- if entry.badge %}<span class="badge {{ entry.badge }}">{{ entry.badge }}</span>{% endif -%}
     {%- if entry.under %}<span class="under">{{ entry.under }}</span>{% endif -%}
   </td>
@@ -73,6 +75,7 @@ class _PageColumn:
     entry: Callable[[CellView], TableEntry]
     unit: str = ""
     hint: str = ""
+    marks: tuple[Footnote, ...] = ()
 
 
 def lines(report: Report) -> Iterator[Block]:
@@ -90,7 +93,7 @@ def lines(report: Report) -> Iterator[Block]:
 def html(report: Report) -> Fragment:
     """Return the table, whose headings sort it; a model or a device that is the same in every row has no column."""
     views = _in_table(report)
-    figures = [_page_figures(c, report.footnotes) for c in figure_columns(views) if c.title]
+    figures = [_page_figures(c, views, report.footnotes) for c in figure_columns(views) if c.title]
     columns = [*_page_names(views, report), *figures]
     rows = [(view.status, [column.entry(view) for column in columns]) for view in views]
     return Fragment(template=_PAGE, values={"columns": columns, "rows": rows})
@@ -177,12 +180,17 @@ def _ran_on(view: CellView) -> TableEntry:
     return TableEntry(text=used, under=nodes, sort=used, kind="word")
 
 
-def _page_figures(column: FigureColumn, notes: tuple[Footnote, ...]) -> _PageColumn:
+def _page_figures(column: FigureColumn, views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> _PageColumn:
+    """A column of figures. A condition that touches all of them is marked in the heading, once."""
+    figures = [view for view in views if column.value(view) is not None]
+    touching = {view.cell.key: marks(view, notes, column.group) if column.group else () for view in figures}
+    common = tuple(note for note in notes if touching and all(note in touched for touched in touching.values()))
+
     def entry(view: CellView) -> TableEntry:
         value = column.value(view)
         if value is None:
             return TableEntry(text=units.NONE)
-        touched = marks(view, notes, column.group) if column.group else ()
-        return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=touched)
+        own = tuple(note for note in touching[view.cell.key] if note not in common)
+        return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=own)
 
-    return _PageColumn(title=column.title, unit=column.unit, hint=column.hint, entry=entry)
+    return _PageColumn(title=column.title, unit=column.unit, hint=column.hint, entry=entry, marks=common)

@@ -9,7 +9,8 @@ from harness.report.sections.section import Fragment, Line, Report, Tone
 
 _PAGE = """\
 <h2>Conditions</h2>
-<p class="muted">A condition makes a figure less trustworthy. Its letter stands beside each figure that it touches.</p>
+<p class="muted">A condition makes a figure less trustworthy. Its letter stands beside each figure that it touches,
+  or in the heading where it touches the whole column.</p>
 <ul class="notes">
 {% for note in notes %}
   <li id="note-{{ note.letter }}"><span class="mark">{{ note.letter }}</span> <strong>{{ note.id.value }}</strong>

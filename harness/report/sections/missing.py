@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.records.measurement import CellStatus
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, full_labels
 
+# The default of --results, which a command need not name.
+DEFAULT_RESULTS = Path("results")
 _WITHOUT_RESULTS = (CellStatus.FAILED, CellStatus.BROKEN, CellStatus.UNSUPPORTED)
 
 _PAGE = """\
@@ -52,8 +56,8 @@ def lines(report: Report) -> Iterator[Line]:
         yield Line(text=f"  {', '.join(group.names)}", tone=Tone.QUIET)
     pending = _pending(report)
     if pending:
-        words = f"{pending} of {len(report.views)} cells have not run yet; to resume: {_resume(report)}"
-        yield Line(text=words, tone=Tone.WARNING)
+        yield Line(text=f"{pending} of {len(report.views)} cells have not run yet. To resume:", tone=Tone.WARNING)
+        yield Line(text=f"  {_resume(report, results=report.run.directory.parent)}", tone=Tone.WARNING)
 
 
 def html(report: Report) -> Fragment | None:
@@ -97,5 +101,7 @@ def _pending(report: Report) -> int:
     return sum(1 for view in report.views if view.status is CellStatus.PENDING)
 
 
-def _resume(report: Report) -> str:
-    return f"phonebench {'search' if report.head.goal else 'run'} --resume={report.head.id}"
+def _resume(report: Report, results: Path = DEFAULT_RESULTS) -> str:
+    """The command; without ``results`` for the page, which may be read on another computer."""
+    command = ["phonebench", "search" if report.head.goal else "run", f"--resume={report.head.id}"]
+    return shlex.join(command if results == DEFAULT_RESULTS else [*command, "--results", str(results)])
