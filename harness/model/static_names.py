@@ -56,11 +56,11 @@ def _module_names(tree: ast.Module) -> set[str] | None:
 
 def _module_level(tree: ast.Module) -> list[ast.AST]:
     """Every node outside functions and classes: names inside them are not names of the module."""
-    found: list[ast.AST] = []
+    nodes: list[ast.AST] = []
     waiting: list[ast.AST] = list(tree.body)
     while waiting:
         node = waiting.pop()
-        found.append(node)
+        nodes.append(node)
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             waiting.extend(ast.iter_child_nodes(node))
-    return found
+    return nodes

@@ -1,4 +1,4 @@
-"""Variants: the graph steps of a recipe applied to a float network, one file a step kind.
+"""Variants: the graph steps of a recipe applied to a float network, one file per step in ``steps/``.
 
-The way in is `harness.variants.make.make_variant`. Nothing heavy is imported here.
+The entry point is `harness.variants.make.make_variant`. Nothing heavy is imported here.
 """

@@ -1,4 +1,4 @@
-"""Which activation comes after which layer: a quantiser rounds what leaves the activation, not what enters it."""
+"""Finds the activation that follows each layer: a quantiser rounds the output of the activation, not its input."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 
 def activations(network: torch.nn.Module) -> dict[str, str]:
-    """Return by layer the name of the activation module that alone reads it; modules that are called once alone count.
+    """Return, by layer name, the name of the activation module that is the only reader of the layer's output.
 
-    Identities, which folding leaves, are looked through. Raises `UnfitError` when the network cannot be traced.
+    Only modules that are called once count. Identities, which folding batch norms leaves behind, are skipped over.
+    Raises `UnfitError` when the network cannot be traced.
     """
     from torch import nn
 
     graph, modules = _traced(network), dict(network.named_modules())
     calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     kinds = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.SiLU, nn.GELU)
-    found: dict[str, str] = {}
+    activation_by_layer: dict[str, str] = {}
     for node in graph.nodes:
         if node.op != "call_module" or not isinstance(modules[str(node.target)], kinds) or calls[str(node.target)] > 1:
             continue
@@ -29,8 +30,8 @@ def activations(network: torch.nn.Module) -> dict[str, str]:
         while before.op == "call_module" and isinstance(modules[str(before.target)], nn.Identity):
             before = before.args[0] if len(before.users) == 1 else node
         if before.op == "call_module" and before is not node and len(before.users) == 1:
-            found[str(before.target)] = str(node.target)
-    return found
+            activation_by_layer[str(before.target)] = str(node.target)
+    return activation_by_layer
 
 
 def _traced(network: torch.nn.Module) -> torch.fx.Graph:

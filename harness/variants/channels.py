@@ -1,8 +1,9 @@
-"""Which channels of a network go together, and which must stay: the dependency graph that pruning works on.
+"""Finds which channels of a network belong together and which must stay: the dependency graph for pruning.
 
-A channel is removed from every layer that makes or reads it (Fang et al. 2023, arXiv:2301.12900; torch-pruning). What
-must stay is found by running the network once: layers whose outputs are the network's, and layers whose outputs are
-multiplied with each other (attention), where the places of the channels mean something.
+A channel is removed from every layer that produces or reads it (Fang et al. 2023, arXiv:2301.12900; torch-pruning).
+Some channels must stay: those of layers that produce the network's outputs, and those of layers whose outputs are
+multiplied with each other (attention), where the position of a channel has a meaning. Running the network once shows
+which layers these are.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from harness.variants.step import UnfitError
 if TYPE_CHECKING:
     import torch
 
-OUTPUT = "its outputs are the network's"
+OUTPUT = "its outputs are the network's outputs"
 ATTENTION = "attention: its outputs are multiplied with each other, head by head"
 GROUPED = "a grouped convolution reads its channels in fixed groups"
 GROUP_NORM = "a group norm reads its channels in fixed groups"
-RECURRENT = "a recurrent layer is among those that share its channels"
+RECURRENT = "a recurrent layer shares its channels"
 
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm", "einsum", "scaled_dot_product_attention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelGroup:
-    """Channels that several layers share: ``makers`` are those that make them, ``name`` is the first.
+    """Channels that several layers share: ``makers`` are the layers that produce them, ``name`` is the first of these.
 
-    ``items`` is torch-pruning's own group. ``fixed`` says why they must stay, None when they may go.
+    ``items`` is torch-pruning's own group object. ``fixed`` is the reason why the channels must stay, or None.
     """
 
     name: str
@@ -41,7 +42,7 @@ class ChannelGroup:
 
 
 def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> list[ChannelGroup]:
-    """Return the groups of ``network``, in the order in which the layers stand in it.
+    """Return the channel groups of ``network`` in the order of its modules.
 
     Raises `UnfitError` when the network cannot be traced.
     """
@@ -52,12 +53,12 @@ def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) 
     fixed = fixed_layers(network, example)
     try:
         graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=list(example), verbose=False)
-        found = list(graph.get_all_groups())
+        all_items = list(graph.get_all_groups())
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError) as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"the network cannot be traced to see which layers share channels ({told}); leave the step out"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"the network cannot be traced to find the layers that share channels ({reason}); leave the step out"
         raise UnfitError(msg) from error
-    groups = [_group(items, network, fixed, graph) for items in found]
+    groups = [_group(items, network, fixed, graph) for items in all_items]
     order = [name for name, _ in network.named_modules()]
     return sorted(groups, key=lambda group: order.index(group.name))
 
@@ -67,9 +68,9 @@ def _group(items: Any, network: torch.nn.Module, fixed: dict[str, str], graph: A
     from torch.nn.modules.conv import _ConvNd
 
     members = [item.dep.target.module for item in items]
-    made = {id(i.dep.target.module) for i in items if graph.is_out_channel_pruning_fn(i.dep.handler)}
+    producing = {id(i.dep.target.module) for i in items if graph.is_out_channel_pruning_fn(i.dep.handler)}
     layers = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear | _ConvNd))
-    makers = tuple(name for name, module in layers if id(module) in made)
+    makers = tuple(name for name, module in layers if id(module) in producing)
     why = next((fixed[name] for name in makers if name in fixed), None) or _why_fixed(members)
     return ChannelGroup(name=makers[0], channels=len(items[0].idxs), makers=makers, items=items, fixed=why)
 
@@ -91,7 +92,10 @@ def _why_fixed(members: list[Any]) -> str | None:
 
 
 def fixed_layers(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
-    """Return the layers of ``network`` whose channels must stay, with the reason. It is run once, with gradients."""
+    """Return the layers of ``network`` whose channels must stay, with the reasons. Runs the network once.
+
+    The run records gradients: the autograd graph shows which layer every tensor came from.
+    """
     import torch
 
     traced = _Traced()
@@ -105,14 +109,14 @@ def fixed_layers(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) ->
 
 @dataclass(slots=True)
 class _Traced:
-    """Which layer made what, by the nodes of the autograd graph."""
+    """Which layer produced each node of the autograd graph, and which layers' outputs are multiplied."""
 
     made_by: dict[Any, str] = field(default_factory=dict)
     multiplied: list[str] = field(default_factory=list)
 
     @contextmanager
     def watching(self, network: torch.nn.Module) -> Iterator[None]:
-        """Note what every convolution and linear layer of ``network`` makes."""
+        """Record the outputs of every convolution and linear layer of ``network``."""
         from torch import nn
         from torch.nn.modules.conv import _ConvNd
 
@@ -133,31 +137,31 @@ class _Traced:
                 hook.remove()
 
     def makers_of(self, tensor: torch.Tensor) -> list[str]:
-        """Return the layers whose outputs reach ``tensor`` with no other layer between."""
-        todo, seen, found = [tensor.grad_fn], set(), []
+        """Return the layers whose outputs reach ``tensor`` without passing through another layer."""
+        todo, seen, makers = [tensor.grad_fn], set(), []
         while todo:
             node = todo.pop()
             if node is None or node in seen:
                 continue
             seen.add(node)
             if node in self.made_by:
-                found.append(self.made_by[node])
+                makers.append(self.made_by[node])
             else:
                 todo += [after for after, _ in node.next_functions]
-        return found
+        return makers
 
     def note_product(self, operands: list[torch.Tensor]) -> None:
-        """Note the layers that made ``operands``, where two of them at least come from layers."""
-        makers = [made for operand in operands if (made := self.makers_of(operand))]
+        """Record the layers that produced ``operands``, if at least two of the operands come from layers."""
+        makers = [names for operand in operands if (names := self.makers_of(operand))]
         if len(makers) > 1:
-            self.multiplied += [name for made in makers for name in made]
+            self.multiplied += [name for names in makers for name in names]
 
 
 def _product_mode(traced: _Traced) -> Any:
     from torch.overrides import TorchFunctionMode
 
     class Products(TorchFunctionMode):
-        """Sees every product of two tensors."""
+        """Intercepts every product of two tensors."""
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
             if getattr(func, "__name__", "") in _PRODUCTS:

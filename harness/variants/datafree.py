@@ -1,9 +1,9 @@
-"""Calibration inputs without data: noise that a network's batch norms recognise, or noise over a declared range.
+"""Calibration inputs without data: inputs fitted to the batch norms of a network, or noise over a declared range.
 
-``batch-norm``: the batch norms of a trained network have stored the mean and variance of what they saw in training, so
-inputs are found by gradient descent for which each sees them again (Cai et al. 2020, arXiv:2001.00281, §3.1; Haroush et
-al. 2020, arXiv:1912.01274; the same statistics are used analytically by Nagel et al. 2019, arXiv:1906.04721). The one
-decision: everything is seeded and counted in steps, not in seconds, so that the same network gives the same inputs.
+``batch-norm``: the batch norms of a trained network hold the mean and variance of what they saw in training. Gradient
+descent finds inputs for which each of them sees the same statistics again (Cai et al. 2020, arXiv:2001.00281, §3.1;
+Haroush et al. 2020, arXiv:1912.01274; Nagel et al. 2019, arXiv:1906.04721, use the same statistics analytically).
+Everything is seeded and counted in steps, not in seconds, so the same network always gives the same inputs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from harness.wire.tensors import Array
 if TYPE_CHECKING:
     import torch
 
-# How many inputs are drawn.
+# The number of inputs that `from_ranges` draws.
 DRAWN = 100
-# How many are found by gradient descent, where each costs: as many as have so many elements, within these limits.
+# Gradient descent is expensive, so it finds as many inputs as hold this many elements together, within the two limits.
 ELEMENTS, FEWEST, MOST = 1_200_000, 8, 32
-# They are found in so many batches: one batch's statistics are met with less variety, small batches have poor ones.
+# The number of batches. A single batch would give less variety, and the statistics of small batches are poor.
 BATCHES = 2
 STEPS, LEARNING_RATE = 25, 0.2
-# How much the classes count beside the statistics.
+# The weight of the loss for the classes, relative to that for the statistics.
 CLASS_WEIGHT = 0.02
 
 _FLOATS = (DType.FLOAT32, DType.FLOAT16)
@@ -46,18 +46,18 @@ def from_batch_norms(
     classes: bool = False,
     seed: int = 0,
 ) -> tuple[Array, ...]:
-    """Return found inputs, one array a tensor, shape ``(count, *TensorSpec.shape)``, within their declared ranges.
+    """Return fitted inputs, one array per input tensor, shape ``(count, *TensorSpec.shape)``, within declared ranges.
 
-    With ``classes`` the network's first output holds scores, and each input is made to score for a class drawn for it
-    (Yin et al. 2020, arXiv:1912.08795): statistics alone are met by inputs of no class, and scores that nothing has
-    reached are cut off by a quantiser.
+    ``classes``: the network's first output holds class scores. Each input is then also fitted to a class drawn for it
+    (Yin et al. 2020, arXiv:1912.08795). Without that, the inputs would belong to no class, and a quantiser would clip
+    the high scores that it never saw.
 
-    Raises `UnfitError` for a network without batch norms that it calls, or whose inputs are not floats of batch 1.
+    Raises `UnfitError` for a network that calls no batch norm, or whose inputs are not float32 of batch 1.
     """
     import torch
 
     _check_inputs(inputs)
-    limits = {found.name: found for found in ranges}
+    limits = {declared.name: declared for declared in ranges}
     generator = torch.Generator().manual_seed(seed)
     elements = sum(math.prod(spec.shape) for spec in inputs)
     size = min(max(ELEMENTS // elements, FEWEST), MOST) // BATCHES
@@ -72,14 +72,14 @@ def from_batch_norms(
 
 
 def from_ranges(inputs: Sequence[TensorSpec], ranges: Sequence[InputRange], *, seed: int = 0) -> tuple[Array, ...]:
-    """Return `DRAWN` inputs, uniform over their declared ranges, shaped as those of `from_batch_norms`.
+    """Return `DRAWN` inputs, uniform over their declared ranges, in the shapes of `from_batch_norms`.
 
-    Raises `UnfitError` naming the inputs that declare none.
+    Raises `UnfitError` naming the inputs that declare no range.
     """
-    limits = {found.name: found for found in ranges}
-    bare = ", ".join(repr(spec.name) for spec in inputs if spec.name not in limits)
-    if bare:
-        msg = f"calibration from 'range' needs the range of every input: add range = [least, greatest] to {bare}"
+    limits = {declared.name: declared for declared in ranges}
+    missing = ", ".join(repr(spec.name) for spec in inputs if spec.name not in limits)
+    if missing:
+        msg = f"calibration from 'range' needs the range of every input; add range = [smallest, largest] to {missing}"
         raise UnfitError(msg)
     rng = np.random.default_rng(seed)
     return tuple(_uniform(spec, limits[spec.name], rng) for spec in inputs)
@@ -97,14 +97,14 @@ def _check_inputs(inputs: Sequence[TensorSpec]) -> None:
         if spec.dtype is not DType.FLOAT32 or spec.shape[0] != 1:
             shape = "x".join(map(str, spec.shape))
             msg = (
-                f"calibration from 'batch-norm' finds float32 inputs of batch 1, and {spec.name!r} is "
-                f"{spec.dtype.value} {shape}: calibrate from 'data' or 'range'"
+                f"calibration from 'batch-norm' needs float32 inputs of batch 1, but {spec.name!r} is "
+                f"{spec.dtype.value} {shape}; calibrate from 'data' or 'range'"
             )
             raise UnfitError(msg)
 
 
 def _noise(spec: TensorSpec, size: int, limits: InputRange | None, generator: torch.Generator) -> torch.Tensor:
-    """Normal noise, one batch of ``size``; over a declared range it has its centre and a quarter of its width."""
+    """Normal noise, one batch of ``size``. With a declared range, it is centred and a quarter of the range wide."""
     import torch
 
     noise = torch.randn((size, *spec.shape[1:]), generator=generator)
@@ -115,7 +115,7 @@ def _noise(spec: TensorSpec, size: int, limits: InputRange | None, generator: to
 
 @contextmanager
 def _statistics(network: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Yield a list to which each call of the network adds how far every batch norm is from what it stored."""
+    """Yield a list to which each call of the network adds the gap of every batch norm from its stored statistics."""
     from torch import nn
 
     gaps: list[torch.Tensor] = []
@@ -130,7 +130,7 @@ def _statistics(network: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
         raise UnfitError(msg)
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    # The gradient of the inputs alone is wanted, and costs less without the weights'.
+    # Only the gradients of the inputs are needed, and they cost less without those of the weights.
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
@@ -143,7 +143,7 @@ def _statistics(network: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
 
 
 def _gap(norm: Any, seen: torch.Tensor) -> torch.Tensor:
-    """The squared distance of the mean and the deviation of each channel from the stored ones, in stored variances."""
+    """The squared distance of each channel's mean and deviation from the stored ones, in units of stored variance."""
     dims = [dim for dim in range(seen.dim()) if dim != 1]
     variance = norm.running_var + norm.eps
     mean = (seen.mean(dims) - norm.running_mean).square() / variance
@@ -154,19 +154,19 @@ def _gap(norm: Any, seen: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Goal:
-    """What inputs are moved to: small ``gaps``, the class of each (a share, 0…1, of all), within ``limits``."""
+    """What inputs are fitted to: small ``gaps``, a class each (as a fraction 0…1 of the class count), ``limits``."""
 
     gaps: list[torch.Tensor]
     classes: torch.Tensor | None
     limits: tuple[InputRange | None, ...]
 
     def loss(self, result: object) -> torch.Tensor:
-        """Return what is to become small after a call that gave ``result``."""
+        """Return the loss after a call that returned ``result``."""
         import torch
         from torch.nn import functional
 
         if not self.gaps:
-            msg = "calibration from 'batch-norm' needs batch-norm layers, and none of the network's is called"
+            msg = "calibration from 'batch-norm' needs batch-norm layers, but the network never calls one"
             raise UnfitError(msg)
         loss = torch.stack(self.gaps).mean()
         scores = result
@@ -174,28 +174,30 @@ class _Goal:
             scores = next(iter(result.values() if isinstance(result, dict) else result), None)
         if self.classes is None or not isinstance(scores, torch.Tensor) or scores.dim() != 2:
             return loss
-        wanted = (self.classes * scores.shape[1]).long()
-        return loss + CLASS_WEIGHT * functional.cross_entropy(scores, wanted)
+        targets = (self.classes * scores.shape[1]).long()
+        return loss + CLASS_WEIGHT * functional.cross_entropy(scores, targets)
 
 
 def _descended(network: torch.nn.Module, start: tuple[torch.Tensor, ...], goal: _Goal) -> tuple[torch.Tensor, ...]:
-    """Move ``start`` down the gradient of the goal's loss by Adam, and return where it came to."""
+    """Minimise the goal's loss with Adam from ``start``, and return the inputs reached."""
     import torch
 
-    found = tuple(x.clone().requires_grad_() for x in start)
+    inputs = tuple(x.clone().requires_grad_() for x in start)
     scale = [1.0 if limit is None else (limit.high - limit.low) / 2 for limit in goal.limits]
-    groups: list[dict[str, Any]] = [{"params": [x], "lr": LEARNING_RATE * s} for x, s in zip(found, scale, strict=True)]
+    groups: list[dict[str, Any]] = [
+        {"params": [x], "lr": LEARNING_RATE * s} for x, s in zip(inputs, scale, strict=True)
+    ]
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         goal.gaps.clear()
-        gradients = torch.autograd.grad(goal.loss(network(*found)), found, allow_unused=True)
-        for x, gradient in zip(found, gradients, strict=True):
+        gradients = torch.autograd.grad(goal.loss(network(*inputs)), inputs, allow_unused=True)
+        for x, gradient in zip(inputs, gradients, strict=True):
             x.grad = gradient
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            for x, limit in zip(found, goal.limits, strict=True):
+            for x, limit in zip(inputs, goal.limits, strict=True):
                 if limit is not None:
                     x.clamp_(limit.low, limit.high)
-    return tuple(x.detach() for x in found)
+    return tuple(x.detach() for x in inputs)

@@ -1,7 +1,7 @@
-"""Calls of a split as batches of tensors, with what a network should give for them.
+"""The calls of a split as batches of tensors, with the outputs that a network should give for them.
 
-The one decision: a batch is several calls put together along the first dimension, and what comes out is cut into calls
-again, so that a call of any shape can be trained on, and a score means the same as in the reports.
+A batch is several calls joined along the first dimension, and its outputs are cut into calls again. So calls of any
+shape can be trained on, and a score means the same here as in the reports.
 """
 
 from __future__ import annotations
@@ -18,64 +18,64 @@ if TYPE_CHECKING:
 
     Tensors = tuple[torch.Tensor, ...]
 
-# How far outputs of a batch may be from those of single calls, relative to the largest output.
+# How far the outputs of a batch may be from those of single calls, relative to the largest output.
 BATCH_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examples:
-    """Calls and what is wanted of them.
+    """Calls and their targets.
 
-    ``inputs``: one tensor an input, shape ``(count, *TensorSpec.shape)``. ``labels``: class indices, int64, shape
-    ``(count,)``, or None. ``wanted``: the float outputs of the original network, one call a row, shape
+    ``inputs``: one tensor per input, shape ``(count, *TensorSpec.shape)``. ``labels``: class indices, int64, shape
+    ``(count,)``, or None. ``targets``: the float outputs of the original network, one row per call, shape
     ``(count, elements of one call)``.
     """
 
     inputs: Tensors
     labels: torch.Tensor | None
-    wanted: Tensors
+    targets: Tensors
 
     @property
     def count(self) -> int:
-        """How many calls there are."""
+        """The number of calls."""
         return len(self.inputs[0])
 
     def batch(self, rows: torch.Tensor) -> Tensors:
-        """Return the inputs of the calls ``rows``, put together along the first dimension."""
+        """Return the inputs of the calls ``rows``, joined along the first dimension."""
         return tuple(x[rows].flatten(0, 1) if x.dim() > 1 else x[rows] for x in self.inputs)
 
 
 def load_examples(dataset: Dataset, original: torch.nn.Module, *, batch: int) -> Examples:
-    """Return the calls of ``dataset`` with the outputs of ``original``. Raises as `check_batches` does."""
+    """Return the calls of ``dataset`` with the outputs of ``original`` as targets. Raises as `check_batches` does."""
     import torch
 
     inputs = tuple(torch.from_numpy(array.copy()) for array in dataset.inputs)
     labels = None if dataset.labels is None else torch.from_numpy(dataset.labels.copy())
-    bare = Examples(inputs=inputs, labels=labels, wanted=())
-    check_batches(original, bare)
+    without_targets = Examples(inputs=inputs, labels=labels, targets=())
+    check_batches(original, without_targets)
     columns: list[Tensors] = []
     with torch.no_grad():
-        for rows in torch.arange(bare.count).split(batch):
-            columns.append(outputs_of(original, bare, rows))
-    wanted = tuple(torch.cat(parts) for parts in zip(*columns, strict=True))
-    return Examples(inputs=inputs, labels=labels, wanted=wanted)
+        for rows in torch.arange(without_targets.count).split(batch):
+            columns.append(outputs_of(original, without_targets, rows))
+    targets = tuple(torch.cat(parts) for parts in zip(*columns, strict=True))
+    return Examples(inputs=inputs, labels=labels, targets=targets)
 
 
 def outputs_of(network: torch.nn.Module, examples: Examples, rows: torch.Tensor) -> Tensors:
     """Return the float outputs of ``network`` for the calls ``rows``, each of shape ``(calls, elements of a call)``.
 
-    Raises `ValueError` when an output cannot be cut into calls, and what the network itself raises.
+    Raises `ValueError` when an output cannot be cut into calls, and whatever the network itself raises.
     """
     outputs = list(_float_tensors(network(*examples.batch(rows))))
     for output in outputs:
         if output.dim() == 0 or len(output) % len(rows) or not len(output):
-            msg = f"an output of shape {list(output.shape)} comes of {len(rows)} calls"
+            msg = f"{len(rows)} calls gave an output of shape {list(output.shape)}"
             raise ValueError(msg)
     return tuple(output.reshape(len(rows), -1) for output in outputs)
 
 
 def check_batches(network: torch.nn.Module, examples: Examples) -> None:
-    """Raise `UnfitError` unless two calls at once give what they give one by one."""
+    """Raise `UnfitError` unless two calls in one batch give the same outputs as one by one."""
     import torch
 
     pair = torch.tensor([0, min(1, examples.count - 1)])
@@ -84,17 +84,18 @@ def check_batches(network: torch.nn.Module, examples: Examples) -> None:
             together = outputs_of(network, examples, pair)
             apart = [outputs_of(network, examples, row) for row in pair.split(1)]
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"training needs a network that takes batches along the first dimension, this one does not: {told}"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"training needs a network that takes batches along the first dimension; this one does not: {reason}"
         raise UnfitError(msg) from error
     if not together:
-        msg = "training needs an output of floats to hold against the wanted one, this network has none"
+        msg = "training needs a float output to compare with its target; this network has none"
         raise UnfitError(msg)
     for both, parts in zip(together, zip(*apart, strict=True), strict=True):
         off = float((both - torch.cat(parts)).abs().max())
         if off > BATCH_TOLERANCE * max(float(both.abs().max()), 1e-6):
             msg = (
-                f"training needs a network whose calls do not mix in a batch: two at once differ by {off:.2g} from one"
+                f"training needs a network that keeps the calls of a batch apart; in this one, two calls in a batch "
+                f"differ by {off:.2g} from the same calls one by one"
             )
             raise UnfitError(msg)
 

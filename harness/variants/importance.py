@@ -1,4 +1,4 @@
-"""How much each channel of a group matters, by its weights, by the gradient of the loss, or by what is read from it."""
+"""Rates the channels of a group by their weights, by the gradient of the loss, or by their activations."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from harness.variants.step import StepContext
 if TYPE_CHECKING:
     import torch
 
-# From a group to one number a channel, shape (channels,), on average 1; larger means more important.
+# Maps a group to one number per channel, shape (channels,), with a mean of 1. Larger means more important.
 Rating: TypeAlias = Callable[[ChannelGroup], "torch.Tensor"]
 
 
 def rating(kind: Importance, network: torch.nn.Module, context: StepContext) -> Rating:
-    """Return how channels of ``network`` are rated.
+    """Return the function that rates channels of ``network``.
 
-    ``magnitude``: the squared weights of all layers that make or read a channel (Li et al. 2017, arXiv:1608.08710).
-    ``taylor``: what the loss would change without it, to first order (Molchanov et al. 2019, arXiv:1906.10771), on the
-    calibration split. ``activation``: the mean magnitude of what is read from it there (Hu et al. 2016,
-    arXiv:1607.03250, in spirit).
+    ``magnitude``: the squared weights of all layers that produce or read the channel (Li et al. 2017,
+    arXiv:1608.08710). ``taylor``: the change of the loss without the channel, to first order, on the calibration split
+    (Molchanov et al. 2019, arXiv:1906.10771). ``activation``: the mean magnitude of the values that are read from the
+    channel on the calibration split (after Hu et al. 2016, arXiv:1607.03250).
     """
     import torch_pruning
 
@@ -42,23 +42,23 @@ def rating(kind: Importance, network: torch.nn.Module, context: StepContext) -> 
 
 
 def _checked(rate: Callable[[Any], torch.Tensor | None]) -> Rating:
-    """Scale ratings to a mean of 1; a group that has none, or none but zeros, is rated equally."""
+    """Scale ratings to a mean of 1. A group without ratings, or with only zeros, is rated equally."""
     import torch
 
     def checked(group: ChannelGroup) -> torch.Tensor:
-        rated = rate(group.items)
-        if rated is None or float(rated.sum()) == 0:
+        ratings = rate(group.items)
+        if ratings is None or float(ratings.sum()) == 0:
             return torch.ones(group.channels)
-        if not bool(torch.isfinite(rated).all()):
-            msg = f"the importance of the channels of {group.name!r} is not finite: use importance = 'magnitude'"
+        if not bool(torch.isfinite(ratings).all()):
+            msg = f"the importance of the channels of {group.name!r} is not finite; use importance = 'magnitude'"
             raise BuildError(msg)
-        return rated / rated.mean()
+        return ratings / ratings.mean()
 
     return checked
 
 
 def _gather_gradients(network: torch.nn.Module, context: StepContext) -> None:
-    """Sum the gradients of the loss over the calibration split into the parameters."""
+    """Accumulate the gradients of the loss over the calibration split in the parameters."""
     import torch
 
     network.zero_grad()
@@ -69,7 +69,7 @@ def _gather_gradients(network: torch.nn.Module, context: StepContext) -> None:
 
 
 def _taylor_loss(result: Any, index: int, context: StepContext) -> torch.Tensor:
-    """The cross-entropy against the label, or the class that the network itself tells; else the outputs' energy."""
+    """The cross-entropy with the label, or with the network's own answer; without classes, the mean squared output."""
     from torch.nn import functional
 
     first = next(iter(result.values())) if isinstance(result, dict) else result
@@ -84,7 +84,7 @@ def _taylor_loss(result: Any, index: int, context: StepContext) -> torch.Tensor:
 
 
 def _mean_inputs(network: torch.nn.Module, context: StepContext) -> dict[Any, torch.Tensor]:
-    """The mean magnitude of each input channel of every convolution and linear layer over the calibration split."""
+    """The mean magnitude of each input channel of every convolution and linear layer, summed over calibration calls."""
     import torch
 
     sums: dict[Any, torch.Tensor] = {}
@@ -117,12 +117,12 @@ def _by_activation(means: dict[Any, torch.Tensor]) -> Callable[[Any], torch.Tens
     import torch
 
     def rate(items: Any) -> torch.Tensor:
-        rated = torch.zeros(len(items[0].idxs))
+        ratings = torch.zeros(len(items[0].idxs))
         for item in items:
             module = item.dep.target.module
             if module not in means or "in_channels" not in item.dep.handler.__name__ or None in item.root_idxs:
                 continue
-            rated.scatter_add_(0, torch.tensor(item.root_idxs), means[module][torch.tensor(item.idxs)])
-        return rated
+            ratings.scatter_add_(0, torch.tensor(item.root_idxs), means[module][torch.tensor(item.idxs)])
+        return ratings
 
     return rate

@@ -1,7 +1,7 @@
-"""Makes a variant: applies the graph steps of a recipe in order, seeded, and reports what each did.
+"""Makes a variant: applies the graph steps of a recipe in order and reports what each did.
 
-The one decision: the same steps on the same network give the same weights bit for bit on one machine, so that a recipe
-is all that has to be kept.
+Steps are seeded: the same steps on the same network give the same weights, bit for bit, on one machine. So the recipe
+is all that has to be stored to reproduce a variant.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STEPS: dict[type[Step], Apply[Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A network in eval mode with its steps applied, and one report a step."""
+    """A network in eval mode with its steps applied, and one report per step."""
 
     network: torch.nn.Module
     reports: tuple[StepReport, ...]
@@ -55,7 +55,7 @@ def make_variant(steps: Sequence[Step], context: StepContext) -> Variant:
 
 
 def step_name(step: Step) -> str:
-    """Return what the step is called in a recipe."""
+    """Return the word that selects the step in a recipe."""
     return str(step.__struct_config__.tag)
 
 
@@ -84,9 +84,9 @@ def _sizes(network: torch.nn.Module, context: StepContext) -> tuple[int, int | N
 
 
 def count_macs(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> int | None:
-    """Return the multiply-accumulates of one call, by torch's own counter (convolutions and matrix products).
+    """Return the multiply-accumulates of one call, counted by torch (convolutions and matrix products).
 
-    None when the network cannot be counted, such as one that runs TorchScript.
+    None when torch cannot count them, as in a network that runs TorchScript.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -105,13 +105,13 @@ def _check_finite(network: torch.nn.Module, step: Step) -> None:
 
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            msg = f"step {step_name(step)!r} left values in {name!r} that are not finite: lower its learning_rate"
+            msg = f"step {step_name(step)!r} left NaN or infinity in {name!r}; lower its learning_rate"
             raise BuildError(msg)
 
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Fix what would make two runs differ: the generator, the number of threads, kernels that add in any order."""
+    """Fix what would make two runs differ: the random generator, the threads, and kernels that add in any order."""
     import torch
 
     threads = torch.get_num_threads()

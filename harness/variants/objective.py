@@ -1,4 +1,4 @@
-"""What training makes small, and how good a network is by it."""
+"""The loss that training minimises, and how good a network is by that loss."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What training makes small, for networks with labels.
+    """The loss to minimise.
 
-    ``hard_weight`` times the cross-entropy against the labels, and the rest times the divergence from the original
-    network's outputs, both softened by ``temperature`` (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). Without
-    labels it is the mean squared error against the original network's outputs.
+    With labels: ``hard_weight`` times the cross-entropy with the labels, plus ``1 - hard_weight`` times the divergence
+    from the original network's outputs, both softened by ``temperature`` (Hinton, Vinyals and Dean 2015,
+    arXiv:1503.02531). Without labels: the mean squared error from the original network's outputs.
     """
 
     hard_weight: float
@@ -32,22 +32,22 @@ class Objective:
         return outputs if self.hard_weight == 0.0 else f"the labels (weight {self.hard_weight:g}) and {outputs}"
 
 
-# A damaged network learns from the labels and from what it was: on digits pruned by half that was at least as good on
-# the calibration split as the labels alone for each of three seeds, and better for most.
+# A damaged network learns from the labels and from the original network. On digits pruned by half, this was at least as
+# good on the calibration split as labels only for each of three seeds, and better for most.
 FINE_TUNING = Objective(hard_weight=0.3, temperature=4.0)
 PLAIN = Objective(hard_weight=1.0, temperature=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """How good a network is on the calibration split: top-1 (0…1), None without labels, and the mean loss."""
+    """How good a network is on the calibration split: top-1 accuracy (0…1; None without labels) and mean loss."""
 
     score: float | None
     loss: float
 
 
 def judge(network: torch.nn.Module, examples: Examples, objective: Objective, *, batch: int) -> Judgement:
-    """Return how good ``network``, in eval mode, is on ``examples``."""
+    """Return the accuracy and the loss of ``network``, which is in eval mode, on ``examples``."""
     import torch
 
     total, correct = 0.0, 0
@@ -66,17 +66,17 @@ def loss_of(outputs: Tensors, examples: Examples, rows: torch.Tensor, objective:
     import torch
     from torch.nn import functional
 
-    wanted = tuple(column[rows] for column in examples.wanted)
+    targets = tuple(column[rows] for column in examples.targets)
     if examples.labels is None:
-        return torch.stack([functional.mse_loss(y, w) for y, w in zip(outputs, wanted, strict=True)]).mean()
+        return torch.stack([functional.mse_loss(y, t) for y, t in zip(outputs, targets, strict=True)]).mean()
     hard = functional.cross_entropy(outputs[0], examples.labels[rows])
     if objective.hard_weight == 1.0:
         return hard
     soft = functional.kl_div(
         (outputs[0] / objective.temperature).log_softmax(1),
-        (wanted[0] / objective.temperature).log_softmax(1),
+        (targets[0] / objective.temperature).log_softmax(1),
         reduction="batchmean",
         log_target=True,
     )
-    # Gradients of the soft part shrink with the square of the temperature (the same paper, section 2).
+    # The gradients of the soft part shrink with the square of the temperature (same paper, section 2).
     return objective.hard_weight * hard + (1 - objective.hard_weight) * objective.temperature**2 * soft

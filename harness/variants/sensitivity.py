@@ -1,7 +1,7 @@
-"""The sensitivity scan: each layer of a network in int8 by itself, and the most sensitive kept in float one by one.
+"""The sensitivity scan: quantises each layer by itself, then keeps the most sensitive layers in float one by one.
 
-Source of the method: one layer at a time against the float output, as in HAWQ's experiments (Dong et al. 2019,
-arXiv:1905.03696, §4) and in the quantisation debuggers of TensorFlow Lite and AIMET.
+One layer at a time is compared with the float output, as in HAWQ's experiments (Dong et al. 2019, arXiv:1905.03696, §4)
+and in the quantisation debuggers of TensorFlow Lite and AIMET.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from harness.variants.simulate import Items, Simulation
 if TYPE_CHECKING:
     import torch
 
-# From more layers than this on, neighbours are scanned together: time grows with the square of the depth.
+# With more layers than this, neighbours are scanned together: the time grows with the square of the layer count.
 MOST_UNITS = 96
 
 
 def scan_network(network: torch.nn.Module, items: Items, *, model: str, key: str, classes: bool) -> Scan:
-    """Scan ``network`` on ``items``, one tensor an input of the network each; the same call gives the same figures.
+    """Scan ``network`` on ``items``, tuples of one tensor per input. The same call always gives the same results.
 
-    ``classes`` says that the first output holds scores of classes. Raises `UnfitError` when there is nothing to scan.
+    ``classes``: the first output holds class scores. Raises `UnfitError` when there is no layer to scan.
     """
     started = time.monotonic()
     simulation = Simulation(network, items)
@@ -43,27 +43,27 @@ def scan_network(network: torch.nn.Module, items: Items, *, model: str, key: str
         inputs=len(items),
         random_inputs=False,
         units=tuple(units),
-        kept_sqnr_db=tuple(found.sqnr_db for found in kept),
+        kept_sqnr_db=tuple(fidelity.sqnr_db for fidelity in kept),
         int8_agreement=kept[0].agreement,
         seconds=time.monotonic() - started,
     )
 
 
-def _unit(simulation: Simulation, name: str, layers: tuple[str, ...], found: OutputFidelity) -> ScannedUnit:
+def _unit(simulation: Simulation, name: str, layers: tuple[str, ...], fidelity: OutputFidelity) -> ScannedUnit:
     return ScannedUnit(
         name=name,
         layers=layers,
         kind=", ".join(dict.fromkeys(simulation.kind(layer) for layer in layers)),
         parameters=sum(simulation.parameters(layer) for layer in layers),
-        sqnr_db=found.sqnr_db,
-        agreement=found.agreement,
+        sqnr_db=fidelity.sqnr_db,
+        agreement=fidelity.agreement,
     )
 
 
 def _units(layers: Sequence[str], most: int = MOST_UNITS) -> dict[str, tuple[str, ...]]:
-    """Each layer by itself; where there are more than ``most``, the layers of one block together.
+    """Each layer by itself, or, where there are more than ``most`` layers, the layers of one block together.
 
-    A block is a module that holds several layers: the deepest level of modules that gives few enough of them.
+    A block is a module that holds several layers, at the deepest level that gives at most ``most`` blocks.
     """
     deepest = max(layer.count(".") for layer in layers) + 1
     for depth in range(deepest, 0, -1):

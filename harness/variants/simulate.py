@@ -1,9 +1,9 @@
-"""Simulated static int8: a float network of which chosen layers compute as those of a quantised file would.
+"""Simulates static int8: a float network in which chosen layers compute as they would in a quantised file.
 
-Weights are rounded per channel and symmetric; what goes into a layer and comes out of it is rounded per tensor to the
-range that was observed (Jacob et al. 2018, arXiv:1712.05877, §2 and §3). Batch norms are folded first, and an output
-is rounded after its activation, as quantisers do. The one decision: hooks on the modules and no rewritten graph, so
-that every network whose layers run in Python can be simulated.
+Weights are rounded per channel, symmetrically. The input and output of a layer are rounded per tensor to the observed
+range (Jacob et al. 2018, arXiv:1712.05877, §2 and §3). As in real quantisers, batch norms are folded first, and an
+output is rounded after its activation. The simulation uses hooks on the modules instead of rewriting the graph, so it
+works for every network whose layers run in Python.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Items = Sequence[tuple["torch.Tensor", ...]]
 
-# The weight of a new input in the moving average of an observed range, as in the quantisers.
+# The weight of a new input in the moving average of an observed range, the same as in the exporters' observers.
 AVERAGING = 0.1
 _LOWEST, _HIGHEST = -128, 127
 
@@ -32,7 +32,7 @@ class Simulation:
     """Runs a network with any set of its layers quantised, on the inputs that gave the ranges."""
 
     def __init__(self, network: torch.nn.Module, items: Items) -> None:
-        """Observe the ranges on ``items``, one tensor an input of the network each; ``network`` is not changed.
+        """Observe the ranges on ``items``, tuples of one tensor per input. ``network`` is not changed.
 
         Raises `UnfitError` when it has no layer that can be quantised.
         """
@@ -45,7 +45,7 @@ class Simulation:
             msg = "it has no convolution or linear layer whose quantisation can be simulated"
             raise UnfitError(msg)
         self.reference = self.run(())
-        # A layer that these inputs never reach has no ranges, and nothing to be sensitive to.
+        # A layer that these inputs never reach has no ranges and cannot change the output.
         self._sites = {name: site for name, site in self._sites.items() if site.observed}
 
     @property
@@ -54,7 +54,7 @@ class Simulation:
         return tuple(self._sites)
 
     def parameters(self, layer: str) -> int:
-        """Return how many trainable numbers ``layer`` holds, its folded batch norm counted as its bias."""
+        """Return the number of parameters of ``layer``; a folded batch norm counts as its bias."""
         return sum(p.numel() for p in self._sites[layer].layer.parameters())
 
     def kind(self, layer: str) -> str:
@@ -75,7 +75,7 @@ class Simulation:
 
 
 def is_layer(module: torch.nn.Module) -> bool:
-    """Return whether ``module`` is of a kind that static int8 rounds the weights of."""
+    """Return whether ``module`` is a layer whose weights static int8 rounds."""
     from torch import nn
 
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -83,9 +83,9 @@ def is_layer(module: torch.nn.Module) -> bool:
 
 
 def _fold(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
-    """Fold batch norms, and return by layer the module whose output is rounded: the activation that comes next.
+    """Fold batch norms, and return by layer the module whose output is rounded: the activation that follows.
 
-    A network that cannot be traced keeps its batch norms, and its outputs are rounded before them.
+    A network that cannot be traced keeps its batch norms, and the outputs of its layers are rounded before them.
     """
     try:
         fold_batch_norms(network, example)
@@ -96,7 +96,7 @@ def _fold(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[s
 
 @dataclass(slots=True)
 class _Range:
-    """The observed range of one tensor: a moving average, or with ``whole`` all that was seen."""
+    """The observed range of one tensor: a moving average, or with ``whole`` everything that was seen."""
 
     whole: bool
     low: float = 0.0
@@ -104,7 +104,7 @@ class _Range:
     seen: bool = False
 
     def observe(self, tensor: torch.Tensor) -> None:
-        """Take ``tensor`` into the range, which always holds zero."""
+        """Extend the range by ``tensor``. The range always contains zero, which int8 must represent exactly."""
         low, high = (float(x) for x in tensor.aminmax())
         if not self.seen:
             self.low, self.high, self.seen = min(low, 0.0), max(high, 0.0), True
@@ -115,7 +115,7 @@ class _Range:
             self.high += AVERAGING * (max(high, 0.0) - self.high)
 
     def round(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return ``tensor`` as int8 would hold it."""
+        """Return ``tensor`` rounded to the values that int8 can hold."""
         import torch
 
         scale = max((self.high - self.low) / (_HIGHEST - _LOWEST), 2**-24)
@@ -124,14 +124,15 @@ class _Range:
 
 
 class _Site:
-    """One layer with its float and rounded weights, and hooks that observe at first and round once switched on."""
+    """One layer with its float and rounded weights, and hooks that first observe and later round its tensors."""
 
     def __init__(self, layer: torch.nn.Module, end: torch.nn.Module) -> None:
         from torch import nn
 
         self.layer = layer
         self._weights = layer.get_parameter("weight").detach().clone(), rounded_weight(layer)
-        # The largest scores decide the answer, and an average would clip them.
+        # A linear layer without activation gives the scores. The largest decides the answer, and an average would clip
+        # it, so its whole range is kept.
         self._ranges = _Range(whole=False), _Range(whole=isinstance(layer, nn.Linear) and end is layer)
         self._observing, self._on = True, False
         layer.register_forward_pre_hook(self._enter)
@@ -140,10 +141,10 @@ class _Site:
     @property
     def observed(self) -> bool:
         """Whether a call has reached the layer."""
-        return all(known.seen for known in self._ranges)
+        return all(observed.seen for observed in self._ranges)
 
     def switch(self, on: bool) -> None:
-        """Compute in int8 from now on, or in float; ranges are observed only until the first call that is in int8."""
+        """Compute in int8 from now on, or in float. Ranges are observed only until the first call in int8."""
         self._observing = self._observing and not self._on and not self.observed
         self._on = on
         self.layer.get_parameter("weight").data = self._weights[on]
@@ -154,19 +155,19 @@ class _Site:
     def _leave(self, _module: torch.nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         return self._pass(self._ranges[1], output)
 
-    def _pass(self, known: _Range, tensor: torch.Tensor) -> torch.Tensor:
+    def _pass(self, range_: _Range, tensor: torch.Tensor) -> torch.Tensor:
         if self._observing:
-            known.observe(tensor)
-        return known.round(tensor) if self._on else tensor
+            range_.observe(tensor)
+        return range_.round(tensor) if self._on else tensor
 
 
 def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:
-    """Return the weight of ``layer`` as int8 per output channel would hold it, symmetric."""
+    """Return the weight of ``layer`` rounded to symmetric int8 per output channel."""
     import torch
     from torch import nn
 
     weight = layer.get_parameter("weight").detach()
-    # A transposed convolution has its input channels first.
+    # The weight of a transposed convolution has its input channels first.
     transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
     axis = 1 if transposed else 0
     others = [d for d in range(weight.dim()) if d != axis]
@@ -176,7 +177,7 @@ def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:
 
 
 def _first(result: Any) -> torch.Tensor:
-    """The first output of a call, where the answer stands."""
+    """The first output of a call, which is the one that is compared."""
     if isinstance(result, dict):
         result = next(iter(result.values()))
     tensor: torch.Tensor = result[0] if isinstance(result, tuple | list) else result

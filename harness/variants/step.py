@@ -1,4 +1,4 @@
-"""What a step of a recipe looks like to the loop that applies it, and what it may use beside the network."""
+"""The interface of a step: what it is given beside the network, and what it returns."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _Step = TypeVar("_Step", bound=Step, contravariant=True)
 
 
 class UnfitError(BuildError):
-    """A model cannot take a step at all: a result with a reason, not a failure."""
+    """A step does not apply to a model. Reported as a cell without result, with the reason, not as a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """What a step may use.
+    """What a step may use beside the network.
 
-    ``original``: the float network before any step, in eval mode, not to be changed. ``calibration``: the calibration
-    split, made up where the model has none (``random_calibration``). ``train`` loads the train split when it is first
-    called, None where the model has none.
+    ``original``: the float network before any step, in eval mode; steps must not change it. ``calibration``: the
+    calibration split, or random inputs where the model has none (``random_calibration``). ``train``: loads the train
+    split on its first call; returns None where the model has none.
     """
 
     card: ModelCard
@@ -41,7 +41,7 @@ class StepContext:
     train: Callable[[], Dataset | None]
 
     def example(self) -> tuple[torch.Tensor, ...]:
-        """Return the first calibration input, one tensor an input of the network, shaped as one call's."""
+        """Return the first calibration input: one tensor per input of the network, in the shape of one call."""
         import torch
 
         return tuple(torch.from_numpy(array[0].copy()) for array in self.calibration.inputs)
@@ -53,7 +53,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a step made: a network in eval mode, and what it has to report."""
+    """The result of a step: a network in eval mode, and the facts for its report."""
 
     network: torch.nn.Module
     figures: dict[Figure, float] = field(default_factory=dict)
@@ -63,10 +63,10 @@ class Outcome:
 
 
 class Apply(Protocol[_Step]):
-    """Applies one kind of step; each sibling module has one such function."""
+    """Applies one kind of step. Each module in ``steps/`` has one such function, named ``apply``."""
 
     def __call__(self, network: torch.nn.Module, step: _Step, context: StepContext, /) -> Outcome:
-        """Return what became of ``network``, which it may change in place.
+        """Return the outcome for ``network``, which may be changed in place.
 
-        Raises `UnfitError` when the network cannot take the step, `BuildError` when it was tried and failed.
+        Raises `UnfitError` when the step does not apply to the network, `BuildError` when it applies but fails.
         """

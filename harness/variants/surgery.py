@@ -1,7 +1,7 @@
-"""Dynamic network surgery: while training, weights that have been cut and became large come back, and others go.
+"""Dynamic network surgery: during training, cut weights that have become large come back, and others are cut instead.
 
-Guo, Yao and Chen 2016 (arXiv:1608.04493). The whole weights go on learning behind their masks: the forward pass uses
-the masked weight, the gradient reaches all of it.
+Guo, Yao and Chen 2016 (arXiv:1608.04493). Cut weights continue to learn behind their masks: the forward pass uses the
+masked weight, while the gradient reaches the whole weight.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from harness.spec.recipe import Sparsify
 if TYPE_CHECKING:
     import torch
 
-# A weight that was cut comes back when it is this much larger than the limit, so that masks do not flicker.
+# A cut weight comes back when it exceeds the limit by this factor. Without it, masks would flicker.
 SPLICE = 1.1
-# Masks change during this share of the budget; then the weights settle behind masks that stay.
+# Masks change during this share of the budget. After that they are fixed, and the weights settle.
 UNSETTLED = 0.5
 
 
 class Surgery:
-    """Masks over the weights of layers, which follow the weights while these are trained."""
+    """Masks over the weights of layers, updated while the weights are trained."""
 
     def __init__(self, layers: Sequence[tuple[torch.nn.Module, torch.Tensor]], step: Sparsify) -> None:
         from torch.nn.utils import parametrize
@@ -34,7 +34,7 @@ class Surgery:
             parametrize.register_parametrization(layer, "weight", mask)
 
     def after_update(self, spent: float) -> None:
-        """Set the masks anew from the weights behind them, as many cut as before, until they must settle."""
+        """Recompute the masks from the weights behind them, with as many cut as before, until masks are fixed."""
         import torch
 
         if spent >= UNSETTLED:
@@ -44,13 +44,13 @@ class Surgery:
             limit = self._limit(torch.cat([size.flatten() for size in sizes]))
             for size, mask in zip(sizes, self._masks, strict=True):
                 stays = size > limit
-                # A layer without any weight would be dead for good: it keeps its masks.
+                # A layer without any weight could not recover, so it keeps its mask.
                 if bool(stays.any()):
                     mask.stays.copy_(stays)
                     mask.was_cut.logical_or_(~stays)
 
     def finish(self) -> int:
-        """Take the masks off, the weights they cut being zero, and return how many weights came back."""
+        """Remove the masks, leaving the cut weights zero, and return how many weights came back."""
         from torch.nn.utils import parametrize
 
         revived = sum(int((mask.was_cut & mask.stays).sum()) for mask in self._masks)
@@ -75,7 +75,7 @@ def _mask_module(mask: torch.Tensor) -> Any:
     import torch
 
     class Through(torch.autograd.Function):
-        """The masked weight forward; the gradient as it is backward."""
+        """Forward: the masked weight. Backward: the gradient unchanged (straight-through)."""
 
         @staticmethod
         def forward(ctx: Any, weight: torch.Tensor, stays: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
@@ -86,7 +86,7 @@ def _mask_module(mask: torch.Tensor) -> Any:
             return grads[0], None
 
     class Mask(torch.nn.Module):
-        """Which weights stay, and which had been cut at some time; both go with the weights that are kept."""
+        """Which weights stay, and which were ever cut. As buffers, both are saved and restored with the weights."""
 
         def __init__(self) -> None:
             super().__init__()

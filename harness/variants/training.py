@@ -1,11 +1,10 @@
-"""Training a network again: the one loop that every step which damages or replaces a network trains with.
+"""Retrains a network: the training loop of every step that damages or replaces a network.
 
-The one decision: the order of the batches, the schedule and the weights that are kept follow from the budget and the
-data alone, so that the same step gives the same weights bit for bit. Only a budget in seconds depends on the clock.
+The order of the batches, the schedule and the choice of weights depend only on the budget and the data. So the same
+step gives the same weights, bit for bit. Only a budget in seconds depends on the clock.
 
-A step calls `fine_tune`. What must stay true of the weights while they are trained (zeros that stay zeros, values that
-stay shared) the step puts right in ``after_update``, which is called after every update of the weights, and so before
-any weights are judged or kept.
+A step calls `fine_tune`. Where weights must keep a property (zeros stay zero, values stay shared), the step restores
+it in ``after_update``. That is called after every update, before any weights are judged or kept.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ from harness.variants.step import StepContext
 if TYPE_CHECKING:
     import torch
 
-# Called after each update of the weights with the share of the budget that is spent (0…1).
+# Called after each update of the weights with the spent share of the budget (0…1).
 AfterUpdate: TypeAlias = Callable[[float], None]
 
-# The learning rate rises to its peak over this share of the budget, then falls to nothing along a half cosine.
+# The learning rate rises to its peak over this share of the budget, then falls to zero along a half cosine.
 WARM_UP = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lessons:
-    """The train split, and the calibration split to judge by; ``judged`` is False where the latter is made up."""
+    """The train split, and the calibration split to judge by; ``judged`` is False where the latter is random."""
 
     train: Examples
     calibration: Examples
@@ -45,34 +44,34 @@ class Lessons:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """How training went; ``report`` is None when the step was told not to train."""
+    """How training went; ``report`` is None when the step does not train."""
 
     report: TrainingReport | None
     notes: tuple[str, ...] = ()
 
 
 def nothing_to_keep(spent: float) -> None:
-    """Leave the weights as the update left them."""
+    """Do nothing: the weights have no property to restore."""
 
 
 def fine_tune(
     network: torch.nn.Module, step: Damaging, context: StepContext, *, after_update: AfterUpdate = nothing_to_keep
 ) -> Trained:
-    """Train ``network`` in place by the budget of ``step``, and leave it in eval mode with its best weights.
+    """Train ``network`` in place within the budget of ``step``. It ends in eval mode with its best weights.
 
-    Raises `BuildError` without training data, or when the loss is no longer finite, and `UnfitError` when the network
-    does not take batches.
+    Raises `BuildError` without training data or when the loss is no longer finite, `UnfitError` when the network does
+    not take batches.
     """
     budget = training_of(step)
     if budget is None:
-        return Trained(report=None, notes=("not trained again: fine_tune = false is written",))
+        return Trained(report=None, notes=("not retrained, because of fine_tune = false",))
     lessons = load_lessons(context, budget)
     check_batches(network, lessons.train)
     return train(network, budget, lessons, after_update=after_update)
 
 
 def require_data(step: Damaging, context: StepContext) -> None:
-    """Raise `BuildError` when ``step`` will want training data that is not there: before the long work, not after."""
+    """Raise `BuildError` if ``step`` needs training data that is missing. Steps call it before their long work."""
     if training_of(step) is not None:
         _train_data(context)
 
@@ -81,18 +80,18 @@ def _train_data(context: StepContext) -> Dataset:
     data = context.train()
     if data is None:
         msg = (
-            f"model {context.card.name!r} has no train split, so that its network cannot be trained again: give its "
-            "data a split 'train', or write fine_tune = false in the step to keep the network as the step leaves it"
+            f"model {context.card.name!r} has no train split, so its network cannot be retrained; add a split 'train' "
+            "to its data, or set fine_tune = false in the step to keep the network without retraining"
         )
         raise BuildError(msg)
     if data.count < 2:
-        msg = f"the train split of model {context.card.name!r} has {data.count} input: training needs two at least"
+        msg = f"the train split of model {context.card.name!r} has {data.count} input; training needs at least two"
         raise BuildError(msg)
     return data
 
 
 def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
-    """Return what there is to learn from. Raises `BuildError` when the model has no data to train on."""
+    """Return the data to learn from. Raises `BuildError` when the model has no train split or a label is too high."""
     data = _train_data(context)
     lessons = Lessons(
         train=load_examples(data, context.original, batch=budget.batch),
@@ -105,10 +104,10 @@ def load_lessons(context: StepContext, budget: FineTune) -> Lessons:
 
 def _check_labels(lessons: Lessons, model: str) -> None:
     for split, examples in (("train", lessons.train), ("calibration", lessons.calibration)):
-        classes = examples.wanted[0].shape[1]
+        classes = examples.targets[0].shape[1]
         if examples.labels is not None and int(examples.labels.max()) >= classes:
             label = int(examples.labels.max())
-            msg = f"split {split!r} of model {model!r} has the label {label}: its output has classes 0 to {classes - 1}"
+            msg = f"split {split!r} of model {model!r} has the label {label}; its output has classes 0 to {classes - 1}"
             raise BuildError(msg)
 
 
@@ -122,9 +121,9 @@ def train(
 ) -> Trained:
     """Train ``network`` in place: AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), one cycle of the learning rate.
 
-    The weights of the epoch with the smallest loss on the calibration split are kept, before the first one included,
-    because the score of a hundred inputs is too coarse to choose by; those of the last epoch where that split is made
-    up. Raises `BuildError` when the loss is no longer finite.
+    The weights with the smallest loss on the calibration split are kept, among those after each epoch and before the
+    first. The loss decides because the accuracy on a hundred inputs is too coarse. Where the calibration split is
+    random, the weights of the last epoch are kept. Raises `BuildError` when the loss is no longer finite.
     """
     import torch
 
@@ -145,7 +144,7 @@ def train(
 
 @dataclass(slots=True, kw_only=True)
 class _Loop:
-    """The state of one training."""
+    """The state of one training run."""
 
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -157,14 +156,14 @@ class _Loop:
     started: float = field(default_factory=time.monotonic)
 
     def run(self) -> Trained:
-        """Train epoch by epoch, and put the best weights back."""
+        """Train epoch by epoch, then restore the best weights."""
         before = best = self._judge()
         weights, best_epoch, stopped = self._weights(), 0, False
         while not stopped and self._spent() < 1.0:
             self.losses.append(self._epoch())
-            now = self._judge()
-            if now.loss < best.loss or not self.lessons.judged:
-                best, weights, best_epoch = now, self._weights(), len(self.losses)
+            judgement = self._judge()
+            if judgement.loss < best.loss or not self.lessons.judged:
+                best, weights, best_epoch = judgement, self._weights(), len(self.losses)
             stopped = len(self.losses) - best_epoch >= self.budget.patience
         stopped = stopped and self._spent() < 1.0
         self.network.load_state_dict(weights)
@@ -182,16 +181,14 @@ class _Loop:
 
     def _notes(self) -> Iterator[str]:
         labelled = self.lessons.train.labels is not None
-        yield (
-            f"trained on {self.objective}" if labelled else "trained on the float model's outputs, there are no labels"
-        )
+        yield (f"trained on {self.objective}" if labelled else "trained on the float model's outputs, without labels")
         if self.budget.seconds is not None:
-            yield "the budget was in seconds: another run may make more or fewer updates and end with other weights"
+            yield "the budget is in seconds, so another run may make more or fewer updates and give other weights"
         if not self.lessons.judged:
-            yield "there is no calibration split to judge by: the weights of the last epoch were kept"
+            yield "there is no calibration split to judge by, so the weights of the last epoch were kept"
 
     def _epoch(self) -> float:
-        """Train on every call once, in an order of the seed, or until the seconds are spent; return the mean loss."""
+        """Train on every call once in a seeded order, or until the seconds are spent. Return the mean loss."""
         import torch
 
         batches = _batches(torch.randperm(self.lessons.train.count), self.budget.batch)
@@ -214,7 +211,7 @@ class _Loop:
         if not math.isfinite(value):
             msg = (
                 f"training diverged in epoch {len(self.losses) + 1}: the loss is {value}; "
-                f"learning_rate is {self.budget.learning_rate:g}, give a smaller one"
+                f"use a learning_rate smaller than {self.budget.learning_rate:g}"
             )
             raise BuildError(msg)
         loss.backward()
@@ -223,7 +220,7 @@ class _Loop:
         return value
 
     def _spent(self, of_epoch: float = 0.0) -> float:
-        """The share of the budget that is spent, by epochs or by the clock, whichever is more."""
+        """The spent share of the budget, by epochs or by the clock, whichever is larger."""
         epochs = (len(self.losses) + of_epoch) / self.budget.epochs
         if self.budget.seconds is None:
             return epochs
@@ -237,14 +234,14 @@ class _Loop:
 
 
 def rate(spent: float) -> float:
-    """Return the learning rate, as a share of its peak, after a share ``spent`` (0…1) of the budget."""
+    """Return the learning rate as a share of its peak, after the share ``spent`` (0…1) of the budget."""
     if spent < WARM_UP:
         return 0.1 + 0.9 * spent / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (spent - WARM_UP) / (1 - WARM_UP)))
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Cut ``order``; a rest of one joins the batch before it, because batch norm cannot learn from a single value."""
+    """Cut ``order`` into batches. A last batch of one joins the previous: batch norm cannot train on a single value."""
     batches = list(order.split(size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         import torch

@@ -116,8 +116,8 @@ def test_two_runs_give_the_same_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"outputs": 5}, r"the student gives outputs of shapes \[\[1, 5\]\], the model gives \[\[1, 3\]\]"),
-        ({"factory": "plain"}, r"network:plain\(\) is a str: return an nn.Module"),
+        ({"outputs": 5}, r"the student's outputs have the shapes \[\[1, 5\]\], the model's \[\[1, 3\]\]"),
+        ({"factory": "plain"}, r"network:plain\(\) returned a str; return an nn.Module"),
         ({"factory": "gone"}, "gone"),
         ({"train": lambda: None}, "has no train split"),
     ],

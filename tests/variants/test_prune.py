@@ -155,8 +155,8 @@ def test_gradients_rate_without_labels_too(task: Task) -> None:
 @pytest.mark.parametrize(
     ("network", "step", "words"),
     [
-        (image_network(), Prune(ratio=0.99, round_to=1), "ratio 0.99 over scope 'layer' would leave none of the 16"),
-        (image_network(), Prune(ratio=0.5, keep=("O",)), "keep names 'O', which is no layer of the network"),
+        (image_network(), Prune(ratio=0.99, round_to=1), "ratio 0.99 and scope 'layer' would remove all 16"),
+        (image_network(), Prune(ratio=0.5, keep=("O",)), "keep names 'O', which is not a layer of the network"),
     ],
 )
 def test_a_step_that_cannot_be_done_is_told(network: nn.Module, step: Prune, words: str) -> None:
@@ -167,9 +167,9 @@ def test_a_step_that_cannot_be_done_is_told(network: nn.Module, step: Prune, wor
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), "no channels that may go"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), "no channel of the network can be removed"),
         (nn.Sequential(nn.Flatten()), "no convolution and no linear layer"),
-        (image_network(channels=8), "no more than one multiple of round_to"),
+        (image_network(channels=8), r"it has 8 channels, not more than round_to \(8\)"),
     ],
 )
 def test_a_network_with_nothing_to_prune_is_told(network: nn.Module, words: str) -> None:
@@ -178,7 +178,7 @@ def test_a_network_with_nothing_to_prune_is_told(network: nn.Module, words: str)
 
 
 def test_a_ratio_that_removes_nothing_is_told() -> None:
-    with pytest.raises(UnfitError, match="ratio 0.1 removes nothing in multiples of 8: raise it or lower round_to"):
+    with pytest.raises(UnfitError, match="ratio 0.1 removes nothing in multiples of 8; raise it or lower round_to"):
         cut(image_network(), Prune(ratio=0.1, fine_tune=False))
 
 

@@ -101,7 +101,7 @@ def dead_layer() -> nn.Module:
     ("step", "network", "words"),
     [
         (Sparsify(threshold=1e3), mlp, "threshold 1000 would set every weight of layer '0' to zero"),
-        (Sparsify(ratio=0.9), dead_layer, "ratio 0.9 would set every weight of layer '3' to zero: give a smaller"),
+        (Sparsify(ratio=0.9), dead_layer, "ratio 0.9 would set every weight of layer '3' to zero; use a smaller"),
     ],
 )
 def test_a_layer_without_any_weight_is_refused(step: Sparsify, network: Callable[[], nn.Module], words: str) -> None:

@@ -127,7 +127,7 @@ def test_without_labels_it_learns_from_the_float_network() -> None:
     report = reported(trained)
     assert (report.score_before, report.score_after) == (None, None)
     assert report.last_loss < report.first_loss / 4
-    assert "no labels" in trained.notes[0]
+    assert "without labels" in trained.notes[0]
 
 
 def test_what_the_float_network_says_is_learned_beside_the_labels() -> None:
@@ -175,17 +175,17 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate() -> None:
         with torch.no_grad():
             next(network.parameters()).mul_(1e30 + spent)
 
-    with pytest.raises(BuildError, match=r"diverged in epoch 1: .* learning_rate is 0\.02, give a smaller one"):
+    with pytest.raises(BuildError, match=r"diverged in epoch 1: .* use a learning_rate smaller than 0\.02"):
         learn(network, after_update=blow_up)
 
 
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (forward(lambda y: y.reshape(1, 3)), "takes batches along the first dimension, this one does not"),
-        (forward(lambda y: y.sum()), "takes batches along the first dimension, this one does not"),
-        (forward(lambda y: y.softmax(0)), "whose calls do not mix"),
-        (forward(lambda y: y.argmax(1)), "an output of floats"),
+        (forward(lambda y: y.reshape(1, 3)), "takes batches along the first dimension; this one does not"),
+        (forward(lambda y: y.sum()), "takes batches along the first dimension; this one does not"),
+        (forward(lambda y: y.softmax(0)), "keeps the calls of a batch apart"),
+        (forward(lambda y: y.argmax(1)), "a float output"),
     ],
 )
 def test_a_network_that_takes_no_batches_is_told(network: nn.Module, words: str) -> None:
@@ -196,8 +196,8 @@ def test_a_network_that_takes_no_batches_is_told(network: nn.Module, words: str)
 @pytest.mark.parametrize(
     ("context", "words"),
     [
-        (ring_context(mlp(outputs=2)), "has the label 2: its output has classes 0 to 1"),
-        (ring_context(train=lambda: rings(1, seed=0)), "has 1 input: training needs two at least"),
+        (ring_context(mlp(outputs=2)), "has the label 2; its output has classes 0 to 1"),
+        (ring_context(train=lambda: rings(1, seed=0)), "has 1 input; training needs at least two"),
     ],
 )
 def test_data_that_cannot_be_learned_from_are_told(context: Any, words: str) -> None:

@@ -110,7 +110,7 @@ def test_tied_layers_are_found_and_stored_once(tmp_path: Path) -> None:
     assert network.own.weight is not network.one.weight
     assert report.figures[Figure.TIED_LAYERS] == 3
     assert report.parameters_before - report.parameters_after == 64 * 64
-    assert [layer.outcome for layer in report.layers] == ["4 values", *["one with one, stored once"] * 2, "4 values"]
+    assert [layer.outcome for layer in report.layers] == ["4 values", *["shares its weight with one"] * 2, "4 values"]
     path = exported(network, context_for(Tied(), (1, 64)), tmp_path / "tied.onnx")
     assert path.stat().st_size < 3 * 64 * 64 * 4
 

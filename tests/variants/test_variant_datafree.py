@@ -89,7 +89,7 @@ def test_ranges_are_filled_evenly_and_by_type() -> None:
 
 
 def test_an_input_without_a_range_is_named() -> None:
-    with pytest.raises(UnfitError, match=r"add range = \[least, greatest\] to 'image'"):
+    with pytest.raises(UnfitError, match=r"add range = \[smallest, largest\] to 'image'"):
         from_ranges((IMAGE,), ())
 
 
@@ -109,7 +109,7 @@ class Unused(nn.Module):
     [
         (nn.Conv2d(3, 4, 1), "the network has none"),
         (nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)), "the network has none"),
-        (Unused(), "none of the network's is called"),
+        (Unused(), "the network never calls one"),
     ],
 )
 def test_a_network_without_stored_statistics_is_unfit(network: nn.Module, says: str) -> None:

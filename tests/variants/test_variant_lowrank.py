@@ -106,10 +106,10 @@ def test_layers_that_cannot_be_split_say_why() -> None:
     outcomes = {layer.layer: layer.outcome for layer in report.layers}
     assert outcomes.pop("out") == "rank 4 of 16, two linear layers"
     assert outcomes == {
-        "attention.out_proj": "left alone: NonDynamicallyQuantizableLinear is a layer of its own kind",
+        "attention.out_proj": "left alone: NonDynamicallyQuantizableLinear is not a plain layer of torch.nn",
         "tied": "left alone: another layer shares its weight",
         "tied_too": "left alone: another layer shares its weight",
-        "read": "left alone: its weight is read without calling the layer, as attention does",
+        "read": "left alone: its weight is read without calling the layer, as in attention",
     }
     assert report.figures == {Figure.LAYERS_SPLIT: 1}
 
@@ -148,7 +148,7 @@ def test_without_training_data_it_is_refused_unless_told_not_to_train() -> None:
         make_variant([LowRank(ratio=0.25)], context)
     report = make_variant([LowRank(ratio=0.25, fine_tune=False)], context).reports[0]
     assert report.training is None
-    assert report.notes == ("not trained again: fine_tune = false is written",)
+    assert report.notes == ("not retrained, because of fine_tune = false",)
 
 
 @pytest.fixture(scope="module")

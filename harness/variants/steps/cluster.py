@@ -1,8 +1,8 @@
-"""``cluster``: the weights of each layer share k values, which are then trained with the sharing kept.
+"""``cluster``: the weights of each layer share k values, which are then trained while the sharing is kept.
 
-k-means over the weights of a layer, its centres spread evenly over their range at first, then the gradients of all
-weights that share a value summed for it (Han, Mao and Dally 2016, arXiv:1510.00149, §3). The one decision: batch norms
-are folded in first, because exporters fold them, and a scale for each channel would make many values of few.
+k-means runs over the weights of a layer, with its centres at first spread evenly over their range. In training, the
+gradients of all weights that share a value are summed (Han, Mao and Dally 2016, arXiv:1510.00149, §3). Batch norms are
+folded first. Exporters would fold them anyway, and their scale per channel would turn few values into many.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 SEED = 0
-# k-means sees a layer's weights on a grid this fine, which keeps its time apart from the size of the layer.
+# k-means sees the weights of a layer on a grid of this many points, so its time does not depend on the layer's size.
 BINS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """A weight that is stored once, and the names of the layers that use it."""
+    """One stored weight, and the names of the layers that use it."""
 
     names: tuple[str, ...]
     modules: tuple[nn.Module, ...]
@@ -65,18 +65,18 @@ def apply(network: torch.nn.Module, step: Cluster, context: StepContext) -> Outc
 
 
 def _folded(network: torch.nn.Module, context: StepContext) -> Iterator[str]:
-    """Fold batch norms, and say how many; a network that cannot be captured is clustered as it is."""
+    """Fold batch norms, and yield notes about it. A network that cannot be captured is clustered unfolded."""
     try:
         count = sum(fold.reason is None for fold in fold_batch_norms(network, context.example()))
     except UnfitError as error:
-        yield f"batch norms stay apart, and an exporter that folds them makes more values: {error}"
+        yield f"batch norms are not folded, so an exporter that folds them will create more values: {error}"
         return
     if count:
-        yield f"{count} batch norms were folded first, as exporters would fold them and make more values of the shared"
+        yield f"{count} batch norms were folded first, since exporters would fold them and split the shared values"
 
 
 def _layers(network: torch.nn.Module) -> Iterator[_Layer]:
-    """Find the weights to cluster; layers with one parameter, or with equal weights, are one."""
+    """Find the weights to cluster. Layers that share a parameter, or have equal weights, count as one."""
     from torch import nn
 
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
@@ -100,7 +100,7 @@ def _weight(module: nn.Module) -> torch.Tensor:
 
 
 def _share(layer: _Layer, clusters: int) -> None:
-    """Replace the weight of ``layer`` by values and, for each place, which value stands there."""
+    """Replace the weight of ``layer`` by its shared values and the index of the value at each position."""
     from torch.nn.utils import parametrize
 
     shared = _sharing(layer.weight, clusters)
@@ -108,17 +108,17 @@ def _share(layer: _Layer, clusters: int) -> None:
     parametrize.register_parametrization(first, "weight", shared, unsafe=True)
     for other in layer.modules[1:]:
         parametrize.register_parametrization(other, "weight", shared, unsafe=True)
-        # One parameter under several names is trained once.
+        # All layers must use one parameter object, or the optimizer would update each copy by itself.
         other.parametrizations.weight.original = first.parametrizations.weight.original  # type: ignore[union-attr]
 
 
 def _sharing(weight: torch.Tensor, clusters: int) -> Any:
-    """Return the parametrisation that keeps ``weight`` at ``clusters`` values at most, zeros staying zero."""
+    """Return the parametrisation that keeps ``weight`` at no more than ``clusters`` values. Zeros stay zero."""
     import torch
     from torch import nn
 
     flat = weight.flatten()
-    # Zeros that an earlier step made are one of the values, and are not trained.
+    # Zeros from an earlier step are one of the values, and are not trained.
     zero = flat == 0
     kept = int(bool(zero.any()))
     centres, labels = k_means(flat[~zero], clusters - kept)
@@ -126,7 +126,7 @@ def _sharing(weight: torch.Tensor, clusters: int) -> Any:
     places[~zero] = labels + kept
 
     class Shared(nn.Module):
-        """Values, shape (k,), to a weight in which each place has one of them."""
+        """Maps values, shape (k,), to a weight in which each position has one of them."""
 
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             """Return the weight."""
@@ -135,14 +135,14 @@ def _sharing(weight: torch.Tensor, clusters: int) -> Any:
             return values[places].reshape(weight.shape)
 
         def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
-            """Return the values that the weight begins with."""
+            """Return the initial values."""
             return centres.to(weight.dtype)
 
     return Shared()
 
 
 def k_means(values: torch.Tensor, clusters: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the centres, shape (k,), and the centre of each of ``values``; fewer distinct values keep themselves."""
+    """Return the centres, shape (k,), and the index of the centre of each value. Few distinct values stay unchanged."""
     import torch
 
     distinct, places = torch.unique(values.double(), return_inverse=True)
@@ -150,7 +150,7 @@ def k_means(values: torch.Tensor, clusters: int) -> tuple[torch.Tensor, torch.Te
         return distinct, places
     centres = _centres(values.double(), clusters)
     labels = torch.bucketize(values.double(), (centres[1:] + centres[:-1]) / 2)
-    # The means once more, added in order, so that the number of threads of k-means leaves no trace in them.
+    # Compute the means once more, adding in a fixed order: scikit-learn's depend on its number of threads.
     sums = torch.zeros(clusters, dtype=torch.float64).index_add_(0, labels, values.double())
     sizes = torch.bincount(labels, minlength=clusters)
     used = sizes.nonzero().flatten()
@@ -160,7 +160,7 @@ def k_means(values: torch.Tensor, clusters: int) -> tuple[torch.Tensor, torch.Te
 
 
 def _centres(values: torch.Tensor, clusters: int) -> torch.Tensor:
-    """Return the centres that k-means finds, from the least up. Values that are close are taken for one."""
+    """Return the centres that k-means finds, in ascending order. Values in one grid cell count as equal."""
     import numpy as np
     import torch
     from sklearn.cluster import KMeans
@@ -177,17 +177,17 @@ def _centres(values: torch.Tensor, clusters: int) -> torch.Tensor:
 
 
 def _settle(network: torch.nn.Module) -> None:
-    """Make plain weights of the values, one parameter for layers that share it."""
+    """Turn the shared values back into plain weights, with one parameter for layers that share it."""
     from torch import nn
     from torch.nn.utils import parametrize
 
     shared = [module for module in network.modules() if parametrize.is_parametrized(module, "weight")]
-    kept: dict[int, nn.Parameter] = {}
-    made = [
-        kept.setdefault(id(module.parametrizations.weight.original), nn.Parameter(_weight(module).clone()))  # type: ignore[union-attr]
+    parameters: dict[int, nn.Parameter] = {}
+    weights = [
+        parameters.setdefault(id(module.parametrizations.weight.original), nn.Parameter(_weight(module).clone()))  # type: ignore[union-attr]
         for module in shared
     ]
-    for module, weight in zip(shared, made, strict=True):
+    for module, weight in zip(shared, weights, strict=True):
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
         module.weight = weight
 
@@ -196,12 +196,12 @@ def _reports(network: torch.nn.Module, layers: tuple[_Layer, ...]) -> Iterator[L
     for layer in layers:
         yield LayerReport(layer=layer.names[0], outcome=f"{_distinct(layer.modules[0])} values")
         for name in layer.names[1:]:
-            yield LayerReport(layer=name, outcome=f"one with {layer.names[0]}, stored once")
-    known = {name for layer in layers for name in layer.names}
+            yield LayerReport(layer=name, outcome=f"shares its weight with {layer.names[0]}")
+    clustered = {name for layer in layers for name in layer.names}
     for name, parameter in network.named_parameters():
         owner = name.rpartition(".")[0]
-        if parameter.dim() > 1 and owner not in known:
-            yield LayerReport(layer=name, outcome="left alone: it is no linear, convolution or embedding weight")
+        if parameter.dim() > 1 and owner not in clustered:
+            yield LayerReport(layer=name, outcome="left alone: not a linear, convolution or embedding weight")
 
 
 def _distinct(module: nn.Module) -> int:

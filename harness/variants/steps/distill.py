@@ -1,7 +1,7 @@
-"""``distill``: a smaller student learns from what the float model gives (Hinton et al. 2015, arXiv:1503.02531).
+"""``distill``: a smaller student learns from the float model's outputs (Hinton et al. 2015, arXiv:1503.02531).
 
-The one decision: the same student from the same start is trained on the labels alone beside it, with the same batches,
-so that what the teacher is worth stands in the report.
+To show what the teacher is worth, an identical student is also trained on the labels only, from the same weights and
+with the same batches. The report has the scores of both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Student:
-    """A network that is still to learn, and where it came from."""
+    """An untrained student network, and where it came from."""
 
     network: torch.nn.Module
     layers: tuple[LayerReport, ...] = ()
@@ -37,8 +37,8 @@ class _Student:
 def apply(network: torch.nn.Module, step: Distill, context: StepContext) -> Outcome:
     """Train the student that the card names, or ``network`` pruned, and return it in place of ``network``.
 
-    Raises `BuildError` when the student cannot be built or its outputs are not those of the model, and as pruning and
-    training do.
+    Raises `BuildError` when the student cannot be built or its outputs differ in shape from the model's. Also raises as
+    pruning and training do.
     """
     budget = training_of(step)
     assert budget is not None, "a distill step always has a budget"
@@ -61,15 +61,15 @@ def apply(network: torch.nn.Module, step: Distill, context: StepContext) -> Outc
 
 def _student(network: torch.nn.Module, step: Distill, context: StepContext, *, seed: int) -> _Student:
     if context.card.student is not None:
-        note = f"the student is {context.card.student}, of the model's card"
+        note = f"the student is {context.card.student}, named by the model card"
         return _Student(network=_load(context, context.card.student, seed), figures={}, note=note)
     pruned = prune(network, Prune(ratio=step.ratio), context)
-    note = f"the student is the model with {step.ratio:.0%} of its channels removed: its card names none"
+    note = f"the student is the model with {step.ratio:.0%} of its channels removed, since its card names no student"
     return _Student(network=pruned.network, layers=pruned.layers, figures=pruned.figures, note=note)
 
 
 def _load(context: StepContext, reference: str, seed: int) -> torch.nn.Module:
-    """Build the student as the card's factory does, weights as initialised by ``seed``."""
+    """Build the student with the factory ``reference``, its weights initialised from ``seed``."""
     import torch
 
     card = context.card
@@ -78,7 +78,7 @@ def _load(context: StepContext, reference: str, seed: int) -> torch.nn.Module:
         torch.manual_seed(seed)
         student = factory()
     if not isinstance(student, torch.nn.Module):
-        msg = f"the student {reference}() is a {type(student).__name__}: return an nn.Module"
+        msg = f"the student {reference}() returned a {type(student).__name__}; return an nn.Module"
         raise BuildError(msg)
     return student.eval()
 
@@ -87,10 +87,10 @@ def _check_outputs(student: torch.nn.Module, context: StepContext) -> None:
     import torch
 
     with torch.no_grad(), running("the student on the model's inputs", raises=BuildError, folder=context.card.folder):
-        given = _shapes(student(*context.example()))
-        wanted = _shapes(context.original(*context.example()))
-    if given != wanted:
-        msg = f"the student gives outputs of shapes {given}, the model gives {wanted}: they must be the same"
+        student_shapes = _shapes(student(*context.example()))
+        model_shapes = _shapes(context.original(*context.example()))
+    if student_shapes != model_shapes:
+        msg = f"the student's outputs have the shapes {student_shapes}, the model's {model_shapes}; make them equal"
         raise BuildError(msg)
 
 
@@ -102,10 +102,10 @@ def _shapes(result: object) -> list[list[int]]:
 def _scores(
     plain: torch.nn.Module | None, budget: FineTune, lessons: Lessons, context: StepContext
 ) -> dict[Figure, float]:
-    """The scores to hold the student's against: of the teacher, and of the student that had none."""
+    """The scores to compare the student with: that of the teacher, and that of the student trained without it."""
     teacher = judge(context.original, lessons.calibration, PLAIN, batch=budget.batch).score
     figures = {} if teacher is None else {Figure.TEACHER_SCORE: teacher}
-    # Without labels there is nothing to learn from but the teacher.
+    # Without labels, the plain student would have nothing to learn from.
     if plain is None or lessons.train.labels is None:
         return figures
     trained = train(plain, budget, lessons, objective=PLAIN).report

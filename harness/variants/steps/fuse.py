@@ -1,9 +1,9 @@
-"""``fuse``: batch norms folded into the convolutions and linears before them.
+"""``fuse``: folds batch norms into the convolution and linear layers before them.
 
-The folding is exact arithmetic in eval mode (Jacob et al. 2018, arXiv:1712.05877, §3.2). The one decision: which layers
-belong together is read from the graph that `torch.export` captures, which is the one that exporters see, so that a
-forward of any Python, functional activations and layers used twice are judged by what really runs. The network itself
-stays the module that it was, its folded batch norms replaced by identities.
+Folding is exact in eval mode (Jacob et al. 2018, arXiv:1712.05877, §3.2). Which layers belong together is read from the
+graph that `torch.export` captures, the same graph that exporters see. So Python control flow, functional activations
+and layers that are used twice are judged by what really runs. The network stays the same module; an identity replaces
+each folded batch norm.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     Node = torch.fx.Node
 
-NOTHING = "nothing to fold: no batch norm comes straight after a convolution or linear layer"
+NOTHING = "nothing to fold: no batch norm directly follows a convolution or linear layer"
 
 _BATCH_NORMS = ("batch_norm",)
 _LAYERS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear")
-# What runtimes compute in the same pass as the layer before it.
+# Activations that runtimes compute in the same pass as the layer before.
 _ACTIVATIONS = ("relu", "relu_", "relu6", "relu6_", "hardtanh", "hardtanh_", "clamp", "clamp_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """A batch norm, the layer before it, whether an activation comes next, and why it cannot be folded if it cannot."""
+    """A batch norm, the layer before it, and whether an activation follows. ``reason``: why it cannot be folded."""
 
     norm: str
     layer: str
@@ -42,32 +42,32 @@ class Fold:
 
 
 def apply(network: torch.nn.Module, step: Fuse, context: StepContext) -> Outcome:  # noqa: ARG001  nothing to choose
-    """Fold every batch norm whose only input is a convolution or linear; a network without any is left as it is."""
-    found = fold_batch_norms(network, context.example())
-    folded = [fold for fold in found if fold.reason is None]
+    """Fold every batch norm that directly follows a convolution or linear layer. Others are left alone."""
+    folds = fold_batch_norms(network, context.example())
+    folded = [fold for fold in folds if fold.reason is None]
     return Outcome(
         network=network,
         figures={Figure.FOLDED: len(folded), Figure.FOLLOWED_BY_ACTIVATION: sum(f.activated for f in folded)},
-        layers=tuple(_told(fold) for fold in found),
+        layers=tuple(_report(fold) for fold in folds),
         notes=() if folded else (NOTHING,),
     )
 
 
 def fold_batch_norms(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> tuple[Fold, ...]:
-    """Fold what can be folded in ``network``, in place, and return every batch norm that was found.
+    """Fold the batch norms of ``network`` in place where possible, and return all of them.
 
-    ``example`` holds one tensor an input. Raises `UnfitError` when the network cannot be captured.
+    ``example``: one tensor per input. Raises `UnfitError` when the network cannot be captured.
     """
-    found = tuple(_found(network, _captured(network, example)))
-    for fold in found:
+    folds = tuple(_find_folds(network, _captured(network, example)))
+    for fold in folds:
         if fold.reason is None:
             _fold(network, fold)
-    return found
+    return folds
 
 
-def _told(fold: Fold) -> LayerReport:
+def _report(fold: Fold) -> LayerReport:
     if fold.reason is None:
-        return LayerReport(layer=fold.layer, outcome=f"took in {fold.norm}")
+        return LayerReport(layer=fold.layer, outcome=f"absorbed {fold.norm}")
     return LayerReport(layer=fold.norm, outcome=f"left alone: {fold.reason}")
 
 
@@ -76,17 +76,17 @@ def _captured(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> Ex
 
     try:
         return torch.export.export(network, example, strict=False)
-    # Capturing runs the network's own Python on stand-ins, which can raise anything.
+    # Capturing runs the network's own Python on placeholder tensors, which can raise anything.
     except Exception as error:
         first = next(iter(str(error).strip().splitlines()), "")
         msg = (
-            f"the network cannot be captured by torch.export to see which layers follow each other "
-            f"({type(error).__name__}: {first}); leave the step 'fuse' out"
+            f"torch.export cannot capture the network to find the batch norms and the layers before them "
+            f"({type(error).__name__}: {first}); leave out the step 'fuse'"
         )
         raise UnfitError(msg) from error
 
 
-def _found(network: torch.nn.Module, program: ExportedProgram) -> Iterator[Fold]:
+def _find_folds(network: torch.nn.Module, program: ExportedProgram) -> Iterator[Fold]:
     signature = program.graph_signature
     owned = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers)
     holders = Counter(id(p) for _, p in network.named_parameters(remove_duplicate=False))
@@ -103,55 +103,56 @@ def _found(network: torch.nn.Module, program: ExportedProgram) -> Iterator[Fold]
 
 
 def _operator(node: Node) -> str:
-    """The name of an ATen operator without its namespace and overload, empty for other nodes."""
+    """The name of an ATen operator without namespace and overload; empty for other nodes."""
     import torch
 
     return node.target.overloadpacket.__name__ if isinstance(node.target, torch._ops.OpOverload) else ""
 
 
 def _module_of(node: Node, owned: dict[str, str], position: int) -> str:
-    """The module that holds the tensor which ``node`` takes at ``position``; empty when no module does."""
+    """The name of the module that owns the tensor which ``node`` takes at ``position``; empty if none does."""
     import torch
 
-    held = node.args[position] if len(node.args) > position else None
-    return owned.get(held.name, "").rpartition(".")[0] if isinstance(held, torch.fx.Node) else ""
+    argument = node.args[position] if len(node.args) > position else None
+    return owned.get(argument.name, "").rpartition(".")[0] if isinstance(argument, torch.fx.Node) else ""
 
 
 def _called(node: Node) -> str:
-    """The module in whose forward ``node`` is, empty for the network's own."""
+    """The name of the module whose forward contains ``node``; empty for the network itself."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     return str(stack[-1][0]) if stack else ""
 
 
 def _why_not(norm: Node, layer: Node, owned: dict[str, str], shared: set[str]) -> str | None:
-    """Why the graph does not allow the folding."""
+    """Why the graph does not allow folding, or None."""
+    # Argument 5 of aten.batch_norm is ``training``.
     if norm.args[5] is True:
-        return "it takes the statistics of each batch"
+        return "it uses the statistics of each batch"
     if _operator(layer) not in _LAYERS:
-        return "what comes before it is no convolution or linear layer"
+        return "it does not follow a convolution or linear layer"
     if len(layer.users) > 1:
-        return "something else reads what comes before it"
+        return "something else reads the output of the layer before it"
     if _operator(layer) == "linear" and layer.meta["val"].dim() != 2:
         return "its channels are not the features of the linear layer before it"
-    for held in (*layer.all_input_nodes[1:], *norm.all_input_nodes[1:]):
-        name = owned.get(held.name)
-        if name is not None and (len(held.users) > 1 or name in shared):
+    for tensor in (*layer.all_input_nodes[1:], *norm.all_input_nodes[1:]):
+        name = owned.get(tensor.name)
+        if name is not None and (len(tensor.users) > 1 or name in shared):
             return f"{name} is used more than once"
     return None
 
 
 def _why_not_modules(network: torch.nn.Module, norm: str, layer: str) -> str | None:
-    """Why the modules that hold the tensors do not allow it: they must be the plain layers of torch."""
+    """Why the modules do not allow folding, or None. They must be plain layers of torch, not subclasses."""
     from torch import nn
 
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
     transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     if not norm or type(network.get_submodule(norm)) not in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-        return "it is no layer of its own"
-    found = network.get_submodule(layer) if layer else None
-    if type(found) not in (*convolutions, *transposed, nn.Linear):
-        return "the convolution or linear before it is no layer of its own"
-    if isinstance(found, transposed) and found.groups > 1:
+        return "it is not a batch-norm layer of torch.nn"
+    module = network.get_submodule(layer) if layer else None
+    if type(module) not in (*convolutions, *transposed, nn.Linear):
+        return "the convolution or linear operation before it is not a layer of torch.nn"
+    if isinstance(module, transposed) and module.groups > 1:
         return "the transposed convolution before it is grouped"
     return None
 

@@ -1,9 +1,9 @@
-"""``low-rank``: linear and convolution layers split in two by singular value decomposition, then trained again.
+"""``low-rank``: splits linear and convolution layers in two by singular value decomposition, then retrains.
 
 A linear layer of weight W, shape (out, in), becomes in → r → out (Denil et al. 2013, arXiv:1306.0543). A convolution is
-split by the cheaper of two schemes: into r channels by the full kernel, then 1x1 (Zhang et al. 2015, arXiv:1505.06798),
-or, in two dimensions, k x 1 into r channels, then 1 x k (Jaderberg et al. 2014, arXiv:1405.3866, scheme 2). The one
-decision: a layer is split only where that leaves fewer parameters, and each says its rank or why it was left alone.
+split by the cheaper of two schemes: the full kernel into r channels, then 1x1 (Zhang et al. 2015, arXiv:1505.06798),
+or, in two dimensions, k x 1 into r channels, then 1 x k (Jaderberg et al. 2014, arXiv:1405.3866, scheme 2). A layer is
+split only if that leaves fewer parameters. The report gives the rank of each, or why it was left alone.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
-# The geometry of a convolution in a direction in which it does nothing.
+# The geometry of a convolution that does nothing in one direction.
 _NEUTRAL = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}
 
 
 class Scheme(StrEnum):
-    """How a weight becomes a matrix, and its two factors layers."""
+    """How a weight becomes a matrix, and how its two factors become layers."""
 
     LINEAR = "linear"
     CHANNELS = "channels"
@@ -50,17 +50,17 @@ class _Split:
 
     @property
     def parameters(self) -> int:
-        """Numbers in the two factors."""
+        """The number of elements in both factors."""
         return self.left.numel() + self.right.numel()
 
 
 def apply(network: torch.nn.Module, step: LowRank, context: StepContext) -> Outcome:
-    """Split what gets smaller by it, and train again. Raises `UnfitError` when nothing does."""
+    """Split the layers that become smaller by it, and retrain. Raises `UnfitError` when no layer does."""
     layers = tuple(_split_all(network, step, context.example()))
     split = sum(layer.outcome.startswith("rank ") for layer in layers)
     if not split:
         reasons = "; ".join(f"{layer.layer}: {layer.outcome}" for layer in layers[:3])
-        msg = f"low-rank leaves every layer as it is ({reasons or 'there is no linear or convolution layer'})"
+        msg = f"low-rank changes no layer ({reasons or 'there is no linear or convolution layer'})"
         raise UnfitError(msg)
     _check_runs(network, context.example())
     trained = fine_tune(network, step, context)
@@ -82,21 +82,21 @@ def _split_all(network: torch.nn.Module, step: LowRank, example: tuple[torch.Ten
         if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             continue
         reason = _why_not(layer, called=name in called, tied=holders[id(layer.weight)] > 1)
-        found = None if reason else _best(layer, step)
-        if found is not None and found.parameters >= layer.weight.numel():
+        split = None if reason else _best(layer, step)
+        if split is not None and split.parameters >= layer.weight.numel():
             reason = (
-                f"rank {found.rank} of {found.full} would have {found.parameters:,} weights, "
+                f"rank {split.rank} of {split.full} would have {split.parameters:,} weights, "
                 f"the layer has {layer.weight.numel():,}"
             )
-        if found is None or reason:
+        if split is None or reason:
             yield LayerReport(layer=name, outcome=f"left alone: {reason}")
             continue
-        network.set_submodule(name, _layers(layer, found))
-        yield LayerReport(layer=name, outcome=f"rank {found.rank} of {found.full}, {_shown(layer, found.scheme)}")
+        network.set_submodule(name, _layers(layer, split))
+        yield LayerReport(layer=name, outcome=f"rank {split.rank} of {split.full}, {_shown(layer, split.scheme)}")
 
 
 def _called(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> set[str]:
-    """The modules that one call of the network calls; a layer whose weight alone is read cannot be replaced by two."""
+    """The modules that one run of the network calls. A layer of which only the weight is read cannot be split."""
     import torch
 
     called: set[str] = set()
@@ -115,9 +115,9 @@ def _why_not(layer: nn.Linear | Convolution, *, called: bool, tied: bool) -> str
     from torch import nn
 
     if type(layer) not in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d):
-        return f"{type(layer).__name__} is a layer of its own kind"
+        return f"{type(layer).__name__} is not a plain layer of torch.nn"
     if not called:
-        return "its weight is read without calling the layer, as attention does"
+        return "its weight is read without calling the layer, as in attention"
     if tied:
         return "another layer shares its weight"
     if not isinstance(layer, nn.Linear) and layer.groups > 1:
@@ -135,7 +135,7 @@ def _schemes(layer: nn.Linear | Convolution) -> tuple[Scheme, ...]:
 
     if isinstance(layer, nn.Linear):
         return (Scheme.LINEAR,)
-    # Padding that is not zeros, or named in words, is not told apart by direction.
+    # Padding by a mode other than zeros, or by name ("same"), cannot be divided between two directions.
     apart = isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return (Scheme.CHANNELS, Scheme.SPATIAL) if apart and min(layer.kernel_size) > 1 else (Scheme.CHANNELS,)
 
@@ -145,7 +145,7 @@ def _split(layer: nn.Linear | Convolution, scheme: Scheme, step: LowRank) -> _Sp
 
     left, values, right = torch.linalg.svd(_matrix(layer.weight.detach(), scheme), full_matrices=False)
     rank = _rank(values, step)
-    # Each factor takes the root of the values, so that both have weights of one size.
+    # Each factor gets the square root of the singular values, so both have weights of similar size.
     root = values[:rank].sqrt()
     return _Split(
         scheme=scheme, rank=rank, full=len(values), left=left[:, :rank] * root, right=root[:, None] * right[:rank]
@@ -153,7 +153,7 @@ def _split(layer: nn.Linear | Convolution, scheme: Scheme, step: LowRank) -> _Sp
 
 
 def _matrix(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
-    """The weight as the matrix that is decomposed."""
+    """The weight as the matrix to decompose."""
     match scheme:
         case Scheme.LINEAR | Scheme.CHANNELS:
             return weight.flatten(1)
@@ -165,7 +165,7 @@ def _matrix(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
 
 
 def _rank(values: torch.Tensor, step: LowRank) -> int:
-    """The rank that ``step`` asks for, given the singular values from the largest down."""
+    """The rank that ``step`` asks for, given the singular values in descending order."""
     if step.rank is not None:
         return min(step.rank, len(values))
     if step.ratio is not None:
@@ -182,15 +182,15 @@ def _layers(layer: nn.Linear | Convolution, split: _Split) -> nn.Module:
     first, second = _shaped(layer, split)
     weights = _weights(layer, split)
     with torch.no_grad():
-        for made, weight in zip((first, second), weights, strict=True):
-            made.weight.copy_(weight)
+        for new_layer, weight in zip((first, second), weights, strict=True):
+            new_layer.weight.copy_(weight)
         if layer.bias is not None:
             second.bias.copy_(layer.bias)  # type: ignore[union-attr]
     return nn.Sequential(first, second)
 
 
 def _shaped(layer: nn.Linear | Convolution, split: _Split) -> tuple[nn.Linear | Convolution, nn.Linear | Convolution]:
-    """The two layers with weights still to be filled in."""
+    """The two layers, with their weights still to be set."""
     from torch import nn
 
     bias = layer.bias is not None
@@ -206,7 +206,7 @@ def _shaped(layer: nn.Linear | Convolution, split: _Split) -> tuple[nn.Linear | 
 
 
 def _direction(layer: Convolution, axis: int) -> dict[str, tuple[int, ...]]:
-    """The geometry of ``layer`` in one of its two directions, nothing in the other."""
+    """The geometry of ``layer`` in one of its two directions, neutral in the other."""
     return {
         name: tuple(getattr(layer, name)[axis] if place == axis else neutral for place in (0, 1))
         for name, neutral in _NEUTRAL.items()
@@ -214,7 +214,7 @@ def _direction(layer: Convolution, axis: int) -> dict[str, tuple[int, ...]]:
 
 
 def _weights(layer: nn.Linear | Convolution, split: _Split) -> tuple[torch.Tensor, torch.Tensor]:
-    """The factors in the shapes of the two layers' weights."""
+    """The two factors in the shapes of the two layers' weights."""
     from torch import nn
 
     if isinstance(layer, nn.Linear):
@@ -241,12 +241,12 @@ def _shown(layer: nn.Linear | Convolution, scheme: Scheme) -> str:
 
 
 def _check_runs(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> None:
-    """Refuse a network whose forward asks a replaced layer for what only the old one had."""
+    """Refuse a network whose forward uses an attribute that only the original layer had."""
     import torch
 
     try:
         with torch.no_grad():
             network(*example)
     except (AttributeError, TypeError, RuntimeError) as error:
-        msg = f"low-rank: the network does not run with split layers, since its forward looks into them ({error})"
+        msg = f"low-rank: the network does not run with split layers, because its forward looks into them ({error})"
         raise UnfitError(msg) from error

@@ -1,7 +1,7 @@
-"""``prune``: whole channels removed from every layer that makes or reads them, then the network is trained again.
+"""``prune``: removes whole channels from every layer that produces or reads them, then retrains.
 
-The one decision: what may not be cut is left alone with a reason in the report, and a cut that the network does not
-run with is taken back, so that a network comes out that runs and gives outputs of the same shape.
+Channels that must stay are left alone, with the reason in the report. A cut that the network does not run with is
+undone. So the result always runs, and its outputs keep their shapes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from harness.variants.training import fine_tune
 if TYPE_CHECKING:
     import torch
 
-# Channels to remove, by the first layer that makes them.
+# The channels to remove, by the first layer that produces them.
 Cuts = Mapping[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """A network without some of its channels, in eval mode, not trained again yet."""
+    """A network without some of its channels, in eval mode, not yet retrained."""
 
     network: torch.nn.Module
     figures: dict[Figure, float]
@@ -37,7 +37,7 @@ class Pruned:
 
 
 def apply(network: torch.nn.Module, step: Prune, context: StepContext) -> Outcome:
-    """Prune, and train again."""
+    """Prune and retrain."""
     pruned = prune(network, step, context)
     trained = fine_tune(pruned.network, step, context)
     return Outcome(
@@ -52,20 +52,20 @@ def apply(network: torch.nn.Module, step: Prune, context: StepContext) -> Outcom
 def prune(network: torch.nn.Module, step: Prune, context: StepContext) -> Pruned:
     """Return ``network`` with the least important channels removed.
 
-    Raises `UnfitError` when it has none that may go, `BuildError` when a layer would be left without channels, or
-    ``keep`` names a layer that is not there.
+    Raises `UnfitError` when no channel may be removed, `BuildError` when a layer would lose all its channels or
+    ``keep`` names a layer that does not exist.
     """
     _check_keep(network, step)
     groups = channel_groups(network, context.example())
     left = {group.name: why for group in groups if (why := _why_left(group, step))}
     free = [group for group in groups if group.name not in left]
     if not free:
-        told = "; ".join(dict.fromkeys(left.values())) or "it has no convolution and no linear layer"
-        msg = f"prune: the network has no channels that may go ({told})"
+        reasons = "; ".join(dict.fromkeys(left.values())) or "it has no convolution and no linear layer"
+        msg = f"prune: no channel of the network can be removed ({reasons})"
         raise UnfitError(msg)
     cuts = _cuts(free, step, network, context)
     if not cuts:
-        msg = f"prune: ratio {step.ratio:g} removes nothing in multiples of {step.round_to}: raise it or lower round_to"
+        msg = f"prune: ratio {step.ratio:g} removes nothing in multiples of {step.round_to}; raise it or lower round_to"
         raise UnfitError(msg)
     network.zero_grad()
     pruned, failed = _cut_what_runs(network, cuts, context)
@@ -98,7 +98,7 @@ def _check_keep(network: torch.nn.Module, step: Prune) -> None:
     names = [name for name, _ in network.named_modules() if name]
     for kept in step.keep:
         if kept not in names:
-            msg = f"keep names {kept!r}, which is no layer of the network; {suggestion(kept, names)}"
+            msg = f"keep names {kept!r}, which is not a layer of the network; {suggestion(kept, names)}"
             raise BuildError(msg)
 
 
@@ -109,7 +109,7 @@ def _why_left(group: ChannelGroup, step: Prune) -> str | None:
     if kept is not None:
         return f"keep names {kept}"
     if group.channels <= step.round_to:
-        return f"{group.channels} channels are no more than one multiple of round_to ({step.round_to})"
+        return f"it has {group.channels} channels, not more than round_to ({step.round_to})"
     return None
 
 
@@ -128,13 +128,13 @@ def _cuts(groups: list[ChannelGroup], step: Prune, network: torch.nn.Module, con
     for name, ratings in rated.items():
         _check_left(name, kept[name], len(ratings), step)
         remove = len(ratings) - _rounded(kept[name], len(ratings), step.round_to)
-        # A stable sort: equal ratings must give the same channels on every run.
+        # The sort is stable, so equal ratings give the same channels on every run.
         cuts[name] = sorted(ratings.argsort(stable=True)[:remove].tolist())
     return {name: cut for name, cut in cuts.items() if cut}
 
 
 def _kept_of_all(rated: Mapping[str, torch.Tensor], ratio: float) -> dict[str, float]:
-    """How many channels each layer keeps when the least important of all layers together go."""
+    """The number of channels that each layer keeps when the least important ones of all layers are removed."""
     import torch
 
     owners = torch.cat([torch.full((len(ratings),), number) for number, ratings in enumerate(rated.values())])
@@ -147,21 +147,21 @@ def _check_left(name: str, kept: float, channels: int, step: Prune) -> None:
     if kept >= 1 - 1e-9:
         return
     msg = (
-        f"prune: ratio {step.ratio:g} over scope {step.scope.value!r} would leave none of the {channels} channels of "
-        f"{name!r}: give a smaller ratio, or name the layer in keep"
+        f"prune: ratio {step.ratio:g} and scope {step.scope.value!r} would remove all {channels} channels of {name!r}; "
+        f"use a smaller ratio, or name the layer in keep"
     )
     raise BuildError(msg)
 
 
 def _rounded(kept: float, channels: int, multiple: int) -> int:
-    """The nearest multiple, the smaller of two as near, that is not nothing, and never more than there are."""
+    """The nearest multiple (the smaller one if both are equally near), at least one and at most ``channels``."""
     return min(max(math.ceil(kept / multiple - 0.5), 1) * multiple, channels)
 
 
 def _cut_what_runs(
     network: torch.nn.Module, cuts: Cuts, context: StepContext
 ) -> tuple[torch.nn.Module, dict[str, str]]:
-    """Make all cuts; where the network does not run with them, only those that it runs with one by one."""
+    """Apply all cuts. If the network does not run with them, apply only those that it runs with one by one."""
     example = context.example()
     pruned = _cut(network, cuts, example)
     if _why_not_runs(pruned, network, example) is None:
@@ -191,12 +191,12 @@ def _why_not_runs(pruned: torch.nn.Module, network: torch.nn.Module, example: tu
     import torch
 
     with torch.no_grad():
-        wanted = _shapes(network(*example))
+        expected = _shapes(network(*example))
         try:
-            given = _shapes(pruned(*example))
+            shapes = _shapes(pruned(*example))
         except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
             return (str(error).strip() or type(error).__name__).splitlines()[0]
-    return None if given == wanted else f"it gives {given} in place of {wanted}"
+    return None if shapes == expected else f"its outputs have the shapes {shapes} instead of {expected}"
 
 
 def _shapes(result: object) -> list[list[int]]:

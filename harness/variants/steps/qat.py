@@ -1,8 +1,8 @@
-"""``qat``: the network is trained with the rounding of int8 in its forward pass (Jacob et al. 2018, arXiv:1712.05877).
+"""``qat``: trains the network with the rounding of int8 in its forward pass (Jacob et al. 2018, arXiv:1712.05877).
 
-The one decision: what is trained is an exported graph with fake quantisers in it (torchao's PT2E, XNNPACK's rules), and
-its weights and batch-norm statistics are then written back into the network by name. So every format's own static
-quantiser finds weights that put up with rounding, and none needs to know of the training.
+The graph that is trained is an exported copy with fake quantisers (torchao's PT2E, XNNPACK's rules). Its weights and
+batch-norm statistics are then written back into the network by name. So the static quantiser of every format gets
+weights that tolerate rounding, without knowing about the training.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from harness.variants.training import load_lessons, train
 if TYPE_CHECKING:
     import torch
 
-# How many calls are exported together: export takes a size of 1, and of 2 in places, for one that never changes.
+# The number of calls to export together. torch.export treats a size of 1, and in places of 2, as fixed.
 EXPORTED_CALLS = 3
 
 
 def apply(network: torch.nn.Module, step: Qat, context: StepContext) -> Outcome:
-    """Train a fake-quantised graph of ``network``, and take over its weights.
+    """Train a fake-quantised graph of ``network``, and copy its weights back.
 
-    Raises `UnfitError` when the network cannot be exported with batches of any size, or has nothing that int8 rounds,
-    and as training does.
+    Raises `UnfitError` when the network cannot be exported with batches of any size, or has no layer that int8 rounds.
+    Also raises as training does.
     """
     budget = training_of(step)
     assert budget is not None, "a qat step always has a budget"
@@ -35,12 +35,12 @@ def apply(network: torch.nn.Module, step: Qat, context: StepContext) -> Outcome:
     trained = train(graph, budget, lessons)
     _write_back(network, graph)
     count = _quantisers(graph)
-    note = f"trained with {count} fake quantisers; the scores of the training are those of the fake-quantised network"
+    note = f"trained with {count} fake quantisers; the training scores are those of the fake-quantised network"
     return Outcome(network=network.eval(), training=trained.report, notes=(*trained.notes, note))
 
 
 def _exported(network: torch.nn.Module, examples: Examples) -> torch.nn.Module:
-    """The graph of ``network`` for batches of any size."""
+    """The exported graph of ``network`` for batches of any size."""
     import torch
 
     rows = torch.arange(EXPORTED_CALLS) % examples.count
@@ -61,18 +61,19 @@ def _fake_quantised(graph: torch.nn.Module) -> torch.nn.Module:
     try:
         prepared: torch.nn.Module = prepare(graph, quantizer)
     except (RuntimeError, TypeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
-        msg = f"qat: the fake quantisers cannot be put into the network: {_first_line(error)}"
+        msg = f"qat: fake quantisers cannot be inserted into the network: {_first_line(error)}"
         raise UnfitError(msg) from error
     if _quantisers(prepared) == 0:
         msg = "qat: the network has no layer that int8 rounds, such as a convolution or a linear layer"
         raise UnfitError(msg)
-    # The graph may then switch its batch norms and dropouts between training and evaluation, which is all it must.
+    # An exported graph refuses train() and eval(). This lets them switch its batch norms and dropouts, which is all
+    # that training needs.
     allow_modes(prepared)
     return prepared
 
 
 def _tools() -> tuple[Any, Any, Any]:
-    """XNNPACK's quantiser, what puts it into a graph, and what lets a graph be switched to training."""
+    """XNNPACK's quantiser, the function that inserts it into a graph, and the one that enables train() and eval()."""
     try:
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
             XNNPACKQuantizer,
@@ -93,7 +94,7 @@ def _quantisers(graph: torch.nn.Module) -> int:
 
 
 def _write_back(network: torch.nn.Module, graph: torch.nn.Module) -> None:
-    """Copy parameters and buffers of ``graph`` into those of the same names. Raises `UnfitError` for a lost name."""
+    """Copy parameters and buffers of ``graph`` by name into ``network``. Raises `UnfitError` if a parameter is lost."""
     import torch
 
     trained = graph.state_dict()
@@ -102,7 +103,7 @@ def _write_back(network: torch.nn.Module, graph: torch.nn.Module) -> None:
         names.setdefault(id(parameter), []).append(name)
     lost = [same[0] for same in names.values() if not any(name in trained for name in same)]
     if lost:
-        msg = f"qat: the exported graph has no weights named {', '.join(lost[:3])}: they cannot be written back"
+        msg = f"qat: the exported graph has no weights named {', '.join(lost[:3])}, so they cannot be written back"
         raise UnfitError(msg)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():

@@ -1,7 +1,7 @@
-"""``sparse``: single weights set to zero, the smallest of all layers together, then the network is trained again.
+"""``sparse``: sets single weights to zero, the smallest over all layers together, then retrains.
 
-Chosen by magnitude (Han et al. 2015, arXiv:1506.02626). Their zeros are held while training, or, with ``dynamic``, let
-go where a weight has become large: dynamic network surgery (Guo, Yao and Chen 2016, arXiv:1608.04493).
+Weights are chosen by magnitude (Han et al. 2015, arXiv:1506.02626). They stay zero during training. With ``dynamic``,
+those that become large come back: dynamic network surgery (Guo, Yao and Chen 2016, arXiv:1608.04493).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masked:
-    """A layer and which of its weights stay; ``mask`` has the shape of the weight, True where it stays."""
+    """A layer and the mask of its weights: the weight's shape, True where the weight stays."""
 
     name: str
     layer: torch.nn.Module
@@ -31,10 +31,10 @@ class Masked:
 
 
 def apply(network: torch.nn.Module, step: Sparsify, context: StepContext) -> Outcome:
-    """Set weights to zero, and train again. Raises `BuildError` when a layer would be left without weights."""
+    """Set weights to zero, and retrain. Raises `BuildError` when all weights of a layer would be zero."""
     layers = weighted_layers(network)
     if not layers:
-        msg = "sparse: the network has no convolution and no linear layer whose weights could be zero"
+        msg = "sparse: the network has no convolution and no linear layer"
         raise UnfitError(msg)
     masks = [Masked(name=name, layer=layers[name], mask=mask) for name, mask in _masks(layers, step).items()]
     for masked in masks:
@@ -51,19 +51,19 @@ def apply(network: torch.nn.Module, step: Sparsify, context: StepContext) -> Out
 
 
 def weighted_layers(network: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """Return the convolution and linear layers by name; of those that share one weight the first."""
+    """Return the convolution and linear layers by name; of layers that share one weight, only the first."""
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 
-    found: dict[int, tuple[str, nn.Module]] = {}
+    layer_by_weight: dict[int, tuple[str, nn.Module]] = {}
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear | _ConvNd):
-            found.setdefault(id(module.weight), (name, module))
-    return dict(found.values())
+            layer_by_weight.setdefault(id(module.weight), (name, module))
+    return dict(layer_by_weight.values())
 
 
 def _masks(layers: Mapping[str, torch.nn.Module], step: Sparsify) -> dict[str, torch.Tensor]:
-    """Choose by torch's own global pruning, and leave the layers as they were."""
+    """Choose with torch's own global pruning, and leave the layers unchanged."""
     from torch.nn.utils import prune
 
     if step.threshold is not None:
@@ -83,13 +83,13 @@ def _weight(layer: torch.nn.Module) -> torch.Tensor:
 def _check_left(masked: Masked, step: Sparsify) -> None:
     if bool(masked.mask.any()):
         return
-    asked = f"ratio {step.ratio:g}" if step.ratio is not None else f"threshold {step.threshold:g}"
-    msg = f"sparse: {asked} would set every weight of layer {masked.name!r} to zero: give a smaller one"
+    setting = f"ratio {step.ratio:g}" if step.ratio is not None else f"threshold {step.threshold:g}"
+    msg = f"sparse: {setting} would set every weight of layer {masked.name!r} to zero; use a smaller one"
     raise BuildError(msg)
 
 
 def _hold(masked: Masked) -> None:
-    # The view shares the numbers of the parameter: it is changed in place.
+    # The detached tensor shares its storage with the parameter, so this changes the parameter in place.
     _weight(masked.layer).mul_(masked.mask)
 
 
@@ -102,7 +102,7 @@ def _outcome(network: torch.nn.Module, masks: list[Masked], figures: dict[Figure
     zeros = {masked.name: int((_weight(masked.layer) == 0).sum()) for masked in masks}
     sizes = {masked.name: masked.mask.numel() for masked in masks}
     sparsity = sum(zeros.values()) / sum(sizes.values())
-    notes = trained.notes if sparsity > 0 else (*trained.notes, "no weight is that small: nothing was set to zero")
+    notes = trained.notes if sparsity > 0 else (*trained.notes, "nothing was set to zero: no weight is that small")
     return Outcome(
         network=network.eval(),
         figures={Figure.SPARSITY: sparsity, **figures},
