@@ -61,16 +61,43 @@ def mcnemar_p(lost: int, won: int) -> float:
 
 
 def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of (won - lost) / count for paired shares (Agresti and Min 2005).
+    """Return the 95 % score interval of (won - lost) / count for paired shares (Tango 1998).
 
-    This is Wald's interval, √((won + lost) - (won - lost)²/n)/n, with half an input added to each of the four cells:
-    Wald's own has no width if the variants never disagree.
+    Its ends are the differences that the score test just accepts. Unlike Wald's interval it keeps its width when the
+    variants never disagree, and its lower end keeps its promise in a test of non-inferiority.
     """
-    lost_, won_, n = lost + 0.5, won + 0.5, count + 2.0
-    centre = (won_ - lost_) / n
-    half = _Z * math.sqrt((won_ + lost_) - (won_ - lost_) ** 2 / n) / n
-    exact = (won - lost) / count
-    return max(-1.0, min(exact, centre - half)), min(1.0, max(exact, centre + half))
+    difference = (won - lost) / count
+    low = _accepted(lost, won, count, inside=difference, outside=-1.0)
+    high = _accepted(lost, won, count, inside=difference, outside=1.0)
+    # Rounding must not push an end past the difference itself.
+    return min(difference, low), max(difference, high)
+
+
+def _accepted(lost: int, won: int, count: int, *, inside: float, outside: float) -> float:
+    """The difference between ``inside`` and ``outside`` at which the score statistic reaches the normal quantile."""
+    if inside == outside:
+        return outside
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        if abs(_score(lost, won, count, middle)) <= _Z:
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+def _score(lost: int, won: int, count: int, difference: float) -> float:
+    """Tango's score statistic of "the shares differ by ``difference``", normal with deviation 1 if that is true.
+
+    ``lost_share`` is the maximum-likelihood share of inputs that only A gets right, given that difference.
+    """
+    half = ((won + lost) - (2 * count - won + lost) * difference) / (4 * count)
+    lost_share = half + math.sqrt(max(0.0, half**2 + lost * difference * (1 - difference) / (2 * count)))
+    variance = count * (2 * lost_share + difference * (1 - difference))
+    gap = won - lost - count * difference
+    if variance <= 0:
+        return 0.0 if gap == 0 else math.copysign(math.inf, gap)
+    return gap / math.sqrt(variance)
 
 
 def non_inferior(paired: PairedAccuracy, margin: float) -> bool:
