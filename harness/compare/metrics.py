@@ -14,7 +14,7 @@ from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading
 from harness.spec.profiles import PROFILES
-from harness.stats.bootstrap import mean_interval
+from harness.stats.means import LEAST_INPUTS, mean_interval
 from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
@@ -185,14 +185,19 @@ def _by_answers(pair: _Pair) -> MetricComparison | None:
 
 
 def _by_scores(pair: _Pair) -> MetricComparison | None:
-    """Bootstrap of the differences, input by input; None for different counts of inputs or different scales."""
+    """The t interval of the differences, input by input; None for different counts of inputs or different scales."""
     metric, a, b = pair.metric, pair.a, pair.b
     if a.scale != b.scale or a.count != b.count:
         return None
     differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
-    low, high = mean_interval(differences)
     mean = sum(differences) / len(differences)
     margin = metric.relative_tolerance * abs(a.value) or metric.relative_tolerance
+    # Equal scores on every input need no statistics, however few inputs there are.
+    interval = mean_interval(differences) if any(differences) else (0.0, 0.0)
+    if interval is None:
+        reason = f"{a.count} inputs: a claim about a mean needs at least {LEAST_INPUTS}"
+        return replace(pair.comparison(change=mean, margin=margin), reason=reason)
+    low, high = interval
     span = Span(estimate=mean, low=low, high=high)
     return replace(
         pair.comparison(change=mean, margin=margin),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from harness.model.targets import PRESETS, Preset, PresetFacts
 from harness.records.measurement import Passed, TargetFacts
-from harness.stats.bootstrap import mean_interval
+from harness.stats.means import mean_interval
 from harness.stats.proportions import compare_correct
 
 
@@ -20,29 +20,39 @@ def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[b
     paired = compare_correct(float_right, right)
     base = sum(float_right) / len(float_right)
     wanted = _wanted(facts, base)
-    return _target(preset, facts.metric, wanted, (base + paired.difference, base + paired.low, base + paired.high))
+    return _target(preset, wanted, base + paired.difference, (base + paired.low, base + paired.high))
 
 
 def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence[float]) -> TargetFacts:
-    """Judge scores, one an input, against the float model's; paired bootstrap over inputs.
+    """Judge scores, one an input, against the float model's; the t interval over inputs, pair by pair.
 
     A target by itself needs no ``float_scores``. Raises ValueError when one is needed and their counts differ.
     """
     facts, value = PRESETS[preset], sum(scores) / len(scores)
     if facts.absolute is not None:
-        return _target(preset, facts.metric, facts.absolute, (value, *mean_interval(scores)))
+        return _target(preset, facts.absolute, value, mean_interval(scores))
     base = sum(float_scores) / len(float_scores) if float_scores else 0.0
-    low, high = mean_interval([b - a for a, b in zip(float_scores, scores, strict=True)])
-    return _target(preset, facts.metric, _wanted(facts, base), (value, base + low, base + high))
+    interval = mean_interval([b - a for a, b in zip(float_scores, scores, strict=True)])
+    shifted = interval and (base + interval[0], base + interval[1])
+    return _target(preset, _wanted(facts, base), value, shifted)
 
 
 def _wanted(facts: PresetFacts, base: float) -> float:
     return facts.absolute if facts.absolute is not None else (facts.relative or 1.0) * base
 
 
-def _target(preset: Preset, metric: str, wanted: float, found: tuple[float, float, float]) -> TargetFacts:
-    value, low, high = found
-    passed = Passed.YES if low >= wanted else Passed.NO if high < wanted else Passed.UNDECIDED
+def _target(preset: Preset, wanted: float, value: float, interval: tuple[float, float] | None) -> TargetFacts:
+    """Judge ``value`` by its interval; without one, a few inputs cannot tell."""
+    low, high = interval or (None, None)
+    passed = Passed.UNDECIDED
+    if low is not None and high is not None:
+        passed = Passed.YES if low >= wanted else Passed.NO if high < wanted else Passed.UNDECIDED
     return TargetFacts(
-        preset=preset.value, metric=metric, wanted=wanted, value=value, low=low, high=high, passed=passed
+        preset=preset.value,
+        metric=PRESETS[preset].metric,
+        wanted=wanted,
+        value=value,
+        low=low,
+        high=high,
+        passed=passed,
     )

@@ -14,7 +14,7 @@ from harness.model.card import ModelCard
 from harness.model.splits import Split
 from harness.model.user_code import load_object, running, split_reference
 from harness.records.measurement import TaskScores
-from harness.stats.bootstrap import mean_interval
+from harness.stats.means import mean_interval
 from harness.wire.tensors import Array
 
 
@@ -28,7 +28,7 @@ def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> 
         return None
     scores = _call(card, outputs)
     reference = model.reference()
-    low, high = mean_interval(scores)
+    low, high = mean_interval(scores) or (None, None)
     return TaskScores(
         metric=split_reference(card.metric)[1],
         value=float(np.mean(scores)),

@@ -161,13 +161,14 @@ class Accuracy:
 class TaskScores:
     """The metric that the model's folder names: one score per input, higher is better; the mean and its 95 % interval.
 
-    ``float_scores`` are the scores of the float model on the same inputs; empty if there is no float model.
+    ``low`` and ``high`` are None for too few inputs. ``float_scores`` are the scores of the float model on the same
+    inputs; empty if there is no float model.
     """
 
     metric: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     count: int
     scores: tuple[float, ...]
     float_scores: tuple[float, ...] = ()
@@ -185,15 +186,15 @@ class Passed(StrEnum):
 class TargetFacts:
     """A quality target of the model's folder, and whether the variant meets it.
 
-    ``wanted`` is the required value, in the metric's own unit.
+    ``wanted`` is the required value, in the metric's own unit. ``low`` and ``high`` are None for too few inputs.
     """
 
     preset: str
     metric: str
     wanted: float
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     passed: Passed
 
 

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _Z = statistics.NormalDist().inv_cdf(0.975)
+# "No worse" is a one-sided question, so its bound is one-sided: 5 % of variants at the margin itself pass.
+_Z_ONE_SIDED = statistics.NormalDist().inv_cdf(0.95)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedAccuracy:
     """``lost``: inputs that A answers correctly and B does not; ``won``: the reverse; ``count``: all inputs.
 
-    ``difference`` is the accuracy of B minus that of A, with its 95 % interval. ``p_value`` is McNemar's, exact.
+    ``difference`` is the accuracy of B minus that of A, with its 95 % interval; ``at_least`` is its one-sided
+    95 % lower bound. ``p_value`` is McNemar's, exact.
     """
 
     lost: int
@@ -27,6 +30,7 @@ class PairedAccuracy:
     difference: float
     low: float
     high: float
+    at_least: float
     p_value: float
 
 
@@ -48,6 +52,7 @@ def compare_correct(a: Sequence[bool], b: Sequence[bool]) -> PairedAccuracy:
         difference=(won - lost) / len(a),
         low=low,
         high=high,
+        at_least=_accepted(_Disagreements(lost=lost, won=won, count=len(a)), -1.0, _Z_ONE_SIDED),
         p_value=mcnemar_p(lost, won),
     )
 
@@ -66,31 +71,42 @@ def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
     Its ends are the differences that the score test just accepts. Unlike Wald's interval it keeps its width when the
     variants never disagree, and its lower end keeps its promise in a test of non-inferiority.
     """
-    difference = (won - lost) / count
-    low = _accepted(lost, won, count, inside=difference, outside=-1.0)
-    high = _accepted(lost, won, count, inside=difference, outside=1.0)
-    # Rounding must not push an end past the difference itself.
-    return min(difference, low), max(difference, high)
+    answers = _Disagreements(lost=lost, won=won, count=count)
+    return _accepted(answers, -1.0, _Z), _accepted(answers, 1.0, _Z)
 
 
-def _accepted(lost: int, won: int, count: int, *, inside: float, outside: float) -> float:
-    """The difference between ``inside`` and ``outside`` at which the score statistic reaches the normal quantile."""
-    if inside == outside:
-        return outside
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Disagreements:
+    """What the score statistic needs of two sides on the same inputs; fields as in `PairedAccuracy`."""
+
+    lost: int
+    won: int
+    count: int
+
+    @property
+    def difference(self) -> float:
+        """The observed difference, B less A."""
+        return (self.won - self.lost) / self.count
+
+
+def _accepted(answers: _Disagreements, outside: float, limit: float) -> float:
+    """The difference farthest towards ``outside`` (-1 or 1) whose score statistic is at most ``limit``."""
+    inside = answers.difference
     for _ in range(60):
         middle = (inside + outside) / 2
-        if abs(_score(lost, won, count, middle)) <= _Z:
+        if abs(_score(answers, middle)) <= limit:
             inside = middle
         else:
             outside = middle
     return inside
 
 
-def _score(lost: int, won: int, count: int, difference: float) -> float:
+def _score(answers: _Disagreements, difference: float) -> float:
     """Tango's score statistic of "the shares differ by ``difference``", normal with deviation 1 if that is true.
 
     ``lost_share`` is the maximum-likelihood share of inputs that only A gets right, given that difference.
     """
+    lost, won, count = answers.lost, answers.won, answers.count
     half = ((won + lost) - (2 * count - won + lost) * difference) / (4 * count)
     lost_share = half + math.sqrt(max(0.0, half**2 + lost * difference * (1 - difference) / (2 * count)))
     variance = count * (2 * lost_share + difference * (1 - difference))
@@ -101,8 +117,8 @@ def _score(lost: int, won: int, count: int, difference: float) -> float:
 
 
 def non_inferior(paired: PairedAccuracy, margin: float) -> bool:
-    """Return whether B is worse than A by less than ``margin`` (0.01 = one point): the lower bound is above -margin."""
-    return paired.low > -margin
+    """Return whether B is worse than A by less than ``margin`` (0.01 = one point), with an error of 5 %."""
+    return paired.at_least > -margin
 
 
 def bits_to_correct(bits: str, count: int) -> list[bool]:

@@ -17,6 +17,8 @@ def test_98_percent_of_fp32_needs_enough_inputs(count: int, lost: int, passed: P
     float_right = [True] * count
     found = judge_correct(Preset.CLASSIFICATION, float_right, [False] * lost + [True] * (count - lost))
     assert (found.passed, found.wanted) == (passed, 0.98)
+    assert found.low is not None
+    assert found.high is not None
     assert found.low <= found.value <= found.high
 
 
@@ -24,6 +26,11 @@ def test_98_percent_of_fp32_needs_enough_inputs(count: int, lost: int, passed: P
 def test_a_figure_by_itself_needs_no_float_model(level: float, passed: Passed) -> None:
     scores = [level + 0.1 * (-1) ** i for i in range(100)]
     assert judge_scores(Preset.SUPER_RESOLUTION, (), scores).passed is passed
+
+
+def test_a_few_scores_decide_nothing() -> None:
+    found = judge_scores(Preset.SUPER_RESOLUTION, (), [50.0] * 9)
+    assert (found.passed, found.low, found.high) == (Passed.UNDECIDED, None, None)
 
 
 def test_scores_are_judged_in_pairs() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+import scipy.optimize
 
 from harness.stats.proportions import (
     bits_to_correct,
@@ -61,3 +65,30 @@ def test_bits_come_back(right: list[bool]) -> None:
 def test_bits_that_are_too_few_are_damaged() -> None:
     with pytest.raises(ValueError, match="damaged"):
         bits_to_correct("f", 5)
+
+
+def score_by_optimiser(lost: int, won: int, count: int, difference: float) -> float:
+    """Tango's statistic with the constrained likelihood maximised by scipy instead of by its quadratic."""
+
+    def surprise(share: float) -> float:
+        cells = ((won, share + difference), (lost, share), (count - won - lost, 1 - 2 * share - difference))
+        return -sum(number * math.log(max(chance, 1e-300)) for number, chance in cells if number)
+
+    bounds = (max(0.0, -difference), (1 - difference) / 2)
+    share = scipy.optimize.minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-13}).x
+    return float((won - lost - count * difference) / math.sqrt(count * (2 * share + difference * (1 - difference))))
+
+
+@pytest.mark.parametrize(("lost", "won", "count"), [(1, 5, 30), (0, 0, 20), (3, 3, 50), (20, 5, 1000), (30, 2, 100)])
+def test_the_score_test_just_accepts_both_ends(lost: int, won: int, count: int) -> None:
+    ends = difference_interval(lost, won, count)
+    assert [score_by_optimiser(lost, won, count, end) for end in ends] == pytest.approx([1.96, -1.96], abs=1e-3)
+
+
+def test_a_loss_of_the_margin_itself_rarely_passes_as_no_worse() -> None:
+    chance, passed = np.random.default_rng(5), 0
+    for lost, won, _ in chance.multinomial(1000, [0.03, 0.02, 0.95], size=2000):
+        a = [True] * int(lost) + [False] * int(won) + [True] * (1000 - int(lost) - int(won))
+        b = [False] * int(lost) + [True] * int(won) + [True] * (1000 - int(lost) - int(won))
+        passed += non_inferior(compare_correct(a, b), 0.01)
+    assert passed / 2000 <= 0.06

@@ -1,0 +1,31 @@
+"""The interval of a mean over inputs.
+
+An interval by resampling (a bootstrap) is too narrow for few inputs: over ten it covers 90 % instead of 95 %, over five
+82 %, and over one it has no width. The t interval allows for the number of inputs, and below ten inputs there is none.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from harness.stats.student import t_quantile
+
+LEAST_INPUTS = 10
+LEVEL = 0.975
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % t interval of the mean of ``values``, one per input; None for fewer than ten.
+
+    For a paired comparison, pass the differences. Raises ValueError without values, or if one is not finite.
+    """
+    if not values or not all(math.isfinite(value) for value in values):
+        msg = f"no interval of {len(values)} scores: at least one is needed, and all must be finite"
+        raise ValueError(msg)
+    if len(values) < LEAST_INPUTS:
+        return None
+    half = t_quantile(LEVEL, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
