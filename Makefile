@@ -4,14 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Processes that share the tests (tests/schedule.py): one for each core, and two for the tests that wait for phones.
+# Processes that share the tests (tests/loop/schedule.py): one for each core, and two for the tests that wait for phones.
 # One that computes takes up to 3 GB.
 JOBS ?= 4
 
 # If this is set, every process compiles torch, pandas and so on again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: apks simulate soak help setup bench test check format lint types benchmark lock clean
+.PHONY: quick apks simulate soak help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ bench: $(READY) ## Build the digits model in 4 formats and 4 variants, run it on
 
 test: $(READY) ## Run the tests.
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+quick: $(READY) ## Run the tests that a change touches, in under two minutes; says what it leaves out.
+	$(BIN)/python -m tests.loop.quick $(ARGS)
 
 check: format lint types test ## Format, lint, type-check and test.
 

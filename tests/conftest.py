@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.durations import Recorder
-from tests.shared import SharedFolder, session_folder
+from tests.loop.durations import Recorder
+from tests.loop.shared import SharedFolder, kept, session_folder, sources_of_artifacts
 
 # A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
 MISSING = "missing: "
@@ -74,7 +74,7 @@ def built_cache(shared: SharedFolder) -> Path:
         done = call_phonebench("build", "digits", "--cache-dir", str(folder), cwd=folder)
         assert done.code == 0, done.err
 
-    return shared.once("built-cache", build)
+    return shared.once("built-cache", lambda folder: kept("digits", sources_of_artifacts("digits"), build, folder))
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that measures how long tests take."""
-    parser.addoption("--store-durations", action="store_true", help="write tests/durations.json from this session")
+    parser.addoption("--store-durations", action="store_true", help="write tests/loop/durations.json from this session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -123,9 +123,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share out tests as `tests.schedule` says when they are shared out by file."""
+    """Share out tests as `tests.loop.schedule` says when they are shared out by file."""
     if config.getvalue("dist") != "loadfile":
         return None
-    from tests.schedule import LongestFirst
+    from tests.loop.schedule import LongestFirst
 
     return LongestFirst(config, log)

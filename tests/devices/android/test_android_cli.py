@@ -17,7 +17,7 @@ from tests.conftest import Called, call_phonebench
 from tests.devices.android.apks import TinyApk
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import make_work
-from tests.shared import SharedFolder
+from tests.loop.shared import SharedFolder
 from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.durations import read_durations, without_parameters
+from tests.loop.durations import read_durations, without_parameters
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController

@@ -1,0 +1,1 @@
+"""How the tests are run: what processes share, in which order tests begin, and which tests a change touches."""
