@@ -1,18 +1,18 @@
-"""Every error that phonebench raises on purpose, one exit code a branch.
+"""Every error that phonebench raises on purpose. Each branch of the tree has its own exit code.
 
-A message says what failed, gives the value, and says what to do next.
+A message says what failed, names the value, and ends with what to do next.
 
-    PhonebenchError              1   (never raised itself)
+    PhonebenchError              1   (never raised by itself)
     ├── UsageError               2   the command line, a spec file or a model folder is wrong
-    │   └── UnknownNameError     2   a name outside a closed set; names the nearest match
+    │   └── UnknownNameError     2   a name outside a closed set; the message suggests the nearest one
     ├── DeviceError              3   a device is missing or unfit
     │   └── PhoneError           3   a phone or its adb server; says which trouble it is
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
-    ├── StoreError               6   stored results or a cache cannot be read or written
-    ├── IncompleteError         20   a device went away; what is done is kept, and can be gone on with
-    └── InterruptedRunError    130   Ctrl-C; what is done is kept
+    ├── StoreError               6   stored results, the cache or the history cannot be read or written
+    ├── IncompleteError         20   a device went away; what was measured is stored, and the run can be resumed
+    └── InterruptedRunError    130   Ctrl-C; what was measured is stored
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from enum import StrEnum
 
 
 class PhonebenchError(Exception):
-    """Base of all errors that are meant for the user's eyes; ``exit_code`` is what the command returns."""
+    """Base of all errors that are shown to the user; ``exit_code`` is what the command returns."""
 
     exit_code = 1
 
 
 class UsageError(PhonebenchError):
-    """The command line, a spec file or a model folder asks for something that does not exist."""
+    """The command line, a spec file or a model folder asks for something that does not exist or cannot be."""
 
     exit_code = 2
 
@@ -116,25 +116,25 @@ class RunError(PhonebenchError):
 
 
 class StoreError(PhonebenchError):
-    """Stored results or the cache cannot be read or written."""
+    """Stored results, the cache or the history cannot be read or written."""
 
     exit_code = 6
 
 
 class IncompleteError(PhonebenchError):
-    """Some cells have no measurement, for a reason that is neither the model's nor the runner's."""
+    """Some cells have no measurement, and neither the model nor the runner is to blame."""
 
     exit_code = 20
 
 
 class InterruptedRunError(PhonebenchError):
-    """The user stopped the run; everything measured so far is stored."""
+    """The user stopped the run; every measurement so far is stored."""
 
     exit_code = 130
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
-    """Return the end of a sentence that helps: the nearest of ``allowed``, and all of them when they are few."""
+    """Return the end of a sentence about an unknown name: the nearest of ``allowed``, and all of them."""
     # Only a mistake needs it, and every command would pay for it.
     import difflib
 

@@ -1,4 +1,4 @@
-"""How long work tells what it does, without printing: the command line decides how it looks."""
+"""How long-running work reports its progress without printing; the command line decides how to show it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the stages of a run; calls may come from several threads."""
+    """Receives the stages of a run. Several threads may call it at the same time."""
 
     def start(self, stage: str, total: int) -> None:
-        """A stage of ``total`` units begins."""
+        """A stage of ``total`` units starts."""
 
     def begin(self, unit: str) -> None:
-        """Work on ``unit`` begins."""
+        """Work on ``unit`` starts."""
 
     def step(self, unit: str, outcome: str) -> None:
-        """``unit`` is done; ``outcome`` is a few words."""
+        """``unit`` is done; ``outcome`` says in a few words how it went."""
 
     def finish(self) -> None:
         """The stage is over."""
 
 
 class Silent:
-    """A `Progress` that says nothing."""
+    """A `Progress` that shows nothing."""
 
     def start(self, stage: str, total: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def begin(self, unit: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def step(self, unit: str, outcome: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def finish(self) -> None:
-        """Say nothing."""
+        """Show nothing."""

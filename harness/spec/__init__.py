@@ -1,1 +1,1 @@
-"""What a run is asked to do."""
+"""The spec of a run: models, devices, formats, variants, and how to measure."""

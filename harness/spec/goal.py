@@ -1,4 +1,4 @@
-"""What a search is asked for: the drop that is allowed, what is to become small, and how much may be tried."""
+"""The goal of a search: how much accuracy it may lose, what it minimises, and how much it may try."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POINTS = re.compile(r"(\d+(?:\.\d+)?)\s*pp")
 
 
 class Minimise(StrEnum):
-    """What the best point has the least of, among those that keep the quality."""
+    """What to minimise among the points that keep the accuracy."""
 
     LATENCY = "latency"
     SIZE = "size"
@@ -27,10 +27,10 @@ class Minimise(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """The question of a search. ``max_drop`` is a share (0…1), so that 0.01 is one percentage point.
+    """The goal of a search. ``max_drop`` is a share (0…1): 0.01 is one percentage point.
 
-    ``budget`` counts builds, cached ones too; ``seconds`` of wall time are looked at between the moves of the walk.
-    ``precisions`` are what the float model is tried in first.
+    ``budget`` counts builds, including those found in the cache. ``seconds`` of wall time are checked between moves, so
+    the last move may exceed them. The search tries ``precisions`` of the float model first.
     """
 
     max_drop: float
@@ -49,22 +49,22 @@ class Goal:
             msg = f"budget is {self.budget}: it must be from 1 to {MOST_BUILDS} builds"
             raise UsageError(msg)
         if not 0 < self.seconds <= MOST_SECONDS:
-            msg = f"seconds is {self.seconds:g}: it must be over 0 and at most {MOST_SECONDS:g}"
+            msg = f"seconds is {self.seconds:g}: it must be greater than 0 and at most {MOST_SECONDS:g}"
             raise UsageError(msg)
 
 
 def read_drop(text: str) -> float:
-    """Return the share (0…1) that ``text`` allows, such as ``1pp`` or ``0.5pp``. Raises `UsageError`."""
-    found = _POINTS.fullmatch(text.strip())
-    points = float(found[1]) if found else -1.0
+    """Return the share (0…1) that ``text`` stands for, such as ``1pp`` or ``0.5pp``. Raises `UsageError`."""
+    match = _POINTS.fullmatch(text.strip())
+    points = float(match[1]) if match else -1.0
     if not 0 <= points < 100:
-        msg = f"max-drop is {text!r}: give percentage points from 0pp to below 100pp, such as 1pp or 0.5pp"
+        msg = f"max-drop is {text!r}: give percentage points, at least 0pp and below 100pp, such as 1pp or 0.5pp"
         raise UsageError(msg)
     return points / 100
 
 
 def read_minimise(text: str) -> Minimise:
-    """Return what ``text`` names. Raises `UnknownNameError`."""
+    """Return the member that ``text`` names. Raises `UnknownNameError`."""
     names = [member.value for member in Minimise]
     if text not in names:
         raise UnknownNameError(text, kind="minimise", allowed=names)

@@ -1,7 +1,7 @@
-"""Run profiles: how long to warm up, how much to measure, how many launches, when to stop.
+"""Run profiles: how long to warm up and measure, how many launches to make, and when to stop.
 
-The numbers are the protocol's (``docs/measurement.md``): minima by count *and* time, launches until the interval on
-the logarithm of the median is narrow enough.
+``docs/measurement.md`` gives the protocol behind the numbers. A launch runs until it has reached both a number of calls
+and a time. Launches are added until the confidence interval of ln(median latency) is narrow enough.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ SECOND_NS = 1_000_000_000
 
 
 class ProfileName(StrEnum):
-    """``quick``: a developer's loop, indicative. ``standard``: nights and gates. ``sustained``: half an hour."""
+    """The profiles, from a first look to half an hour.
+
+    ``quick``: a developer's first look, indicative only. ``standard``: nightly runs and decisions. ``mlperf``: the
+    rules of MLPerf Mobile. ``sustained``: half an hour of load, to see a phone slow down.
+    """
 
     QUICK = "quick"
     STANDARD = "standard"
@@ -22,7 +26,7 @@ class ProfileName(StrEnum):
 
 
 class Headline(StrEnum):
-    """Which figure of the calls a profile is about."""
+    """The figure that a profile is about."""
 
     MEDIAN = "median"
     P90 = "p90"
@@ -31,13 +35,18 @@ class Headline(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What one cell gets. ``checkpoints`` are the launch counts at which the stop rule is looked at.
+    """How one cell is measured.
 
-    ``half_width`` is the wanted 95 % half-width on ln(latency) over launches, None where counts and times alone end it.
-    ``cool_down_ns`` is the pause before a launch of a device that is cooled by air alone; ``gate`` asks instead whether
-    it is cool and free (`measure.gate`). ``retries``: how often a launch that throttled or did not settle is tried
-    again. ``trim`` cuts what is not steady by change points. ``claims_from``: the fewest launches from which a
-    difference may be claimed, None for never. ``stride_ns`` thins what is kept of a long launch, not what is run.
+    ``checkpoints`` are the launch counts at which the stop rule is applied: stop once the 95 % half-width of
+    ln(latency) over launches is at most ``half_width``, or None to make every launch. Within a launch, ``warmup_calls``
+    and ``warmup_ns`` are minima, as are ``measure_calls`` and ``measure_ns``; ``cap_ns`` ends measuring at the latest.
+
+    Before a launch, a device without a fan pauses for ``cool_down_ns``; with ``gate`` any device instead waits until it
+    is cool and idle (`measure.gate`). ``retries``: how often a launch that throttled or did not settle is repeated.
+    Memory is read during ``memory_calls`` untimed calls, and again ``settle_ns`` after the model is released. ``trim``
+    finds the steady part of a launch by its change points and drops the rest. ``claims_from``: the fewest launches that
+    support a claim, None if never. ``stride_ns`` keeps at most one sample per stride of a long launch; every call still
+    runs.
     """
 
     name: ProfileName
@@ -60,7 +69,7 @@ class Profile:
 
     @property
     def indicative(self) -> bool:
-        """Whether no claim may ever rest on it."""
+        """Whether its figures can never support a claim."""
         return self.claims_from is None
 
 

@@ -29,7 +29,7 @@ _NAMES: dict[str, type[StrEnum]] = {
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """Return the values that the TOML file at ``path`` sets, keys checked. Raises `UsageError` naming the place."""
+    """Return the values in the TOML file at ``path``. Raises `UsageError` for a broken file or an unknown key."""
     try:
         values = read_toml(path, what="the spec file")
     except FileNotFoundError:
@@ -40,7 +40,10 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
-    """Build a spec from plain values; a single value stands for a list of one. Raises `UsageError`."""
+    """Return the spec of plain values, in which a single value may stand for a list of one.
+
+    ``where`` names the source in errors; empty for the command line. Raises `UsageError`.
+    """
     ready: dict[str, Any] = {}
     if "recipe" in values:
         values = values | {"recipe": _read_recipes(values["recipe"], where=where)}
@@ -59,13 +62,13 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
             for name in listed:
                 if name not in own:
                     parse_recipe(str(name), where=where)
-        # Repeated names mean one cell, not two with the same key.
+        # A repeated name would make two cells with the same key.
         ready[key] = list(dict.fromkeys(listed)) if isinstance(listed, list | tuple) else listed
     return decode(ready, Spec, where=where or "the command line")
 
 
 def _read_recipes(tables: object, *, where: str) -> tuple[Recipe, ...]:
-    """Turn the tables ``[[recipe]]`` into records, every key checked. Raises `UsageError`."""
+    """Return the recipes in the ``[[recipe]]`` tables. Raises `UsageError`."""
     if isinstance(tables, tuple) and all(isinstance(table, Recipe) for table in tables):
         return tables
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -75,7 +78,7 @@ def _read_recipes(tables: object, *, where: str) -> tuple[Recipe, ...]:
 
 
 def read_recipe(table: dict[str, Any], *, where: str) -> Recipe:
-    """Return the recipe that plain values tell of. Raises `UsageError` naming the key, with the nearest match."""
+    """Return the recipe of one ``[[recipe]]`` table. Raises `UsageError` naming the key, with the nearest match."""
     check_keys(table, Recipe.__struct_fields__, where=where)
     for number, step in enumerate(table.get("steps", ()), 1):
         _check_step(step, where=f"step {number} of {where}")
@@ -90,9 +93,9 @@ def _check_step(step: object, *, where: str) -> None:
 
 
 def _check_flat(key: str, value: object, *, where: str) -> None:
-    """Raise `UsageError` for a table, or a list within a list: no key takes one."""
+    """Raise `UsageError` for a table or a list inside a list, which no key takes."""
     items = value if isinstance(value, list | tuple) else [value]
     nested = next((item for item in items if isinstance(item, list | tuple | dict)), None)
     if nested is not None:
-        msg = f"{key} holds {nested!r} in {where or 'the command line'}: give a single value, or a list of them"
+        msg = f"{key} contains {nested!r} in {where or 'the command line'}: give a single value or a list of values"
         raise UsageError(msg)

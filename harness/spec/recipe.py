@@ -1,8 +1,8 @@
-"""Recipes: what is done to a model before it becomes an artifact, as plain data saved with what it made.
+"""Recipes: what is done to a model before it becomes an artifact. They are plain data, stored with the artifact.
 
-A recipe is graph steps in order, which change the network, then at most one precision, which each format's own
-quantiser applies. The one decision: what stands on the command line (``prune50+int8``) and what stands in a spec file
-(``[[recipe]]``) is the same record, and every value is checked when the record is made.
+A recipe has graph steps, which change the network in order, and a precision, which the format's own quantiser applies.
+A short name on the command line (``prune50+int8``) and a ``[[recipe]]`` table in a spec file make the same record.
+Every value is checked when the record is created.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from harness.errors import UsageError
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9+_.-]*")
 
 
-# The checks stand first: the defaults of the records below are records too, made while this file is read.
+# The checks come first, because the records below have records as defaults, which are created during the import.
 def _check_between(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
-        limits = f"between {low:g} and {high:g}" if high != float("inf") else f"over {low:g}"
+        limits = f"between {low:g} and {high:g}" if high != float("inf") else f"greater than {low:g}"
         msg = f"{name} is {value:g}: it must be {limits}"
         raise UsageError(msg)
 
@@ -35,17 +35,17 @@ def _check_count(name: str, value: int, *, most: int, least: int = 1) -> None:
 def _check_one(where: str, named: Mapping[str, object]) -> None:
     given = [name for name, value in named.items() if value is not None]
     if len(given) != 1:
-        found = " and ".join(given) or "none of them"
-        msg = f"{where} has {found}: give exactly one of {', '.join(named)}"
+        present = " and ".join(given) or "none of them"
+        msg = f"{where} has {present}: give exactly one of {', '.join(named)}"
         raise UsageError(msg)
 
 
 class Precision(StrEnum):
-    """Number formats of weights and activations; each is applied by the format's own quantiser.
+    """Number formats of weights and activations, applied by the format's own quantiser.
 
-    ``int8``: static, weights and activations, calibrated. ``int8-dynamic``: int8 weights, activation ranges found
-    at run time. ``int8-weight`` and ``int4-weight``: weights alone, computed in float. ``int16x8``: int16 activations,
-    int8 weights, calibrated.
+    ``int8``: static int8 weights and activations, calibrated. ``int8-dynamic``: int8 weights, and activations whose
+    ranges are computed at run time. ``int8-weight`` and ``int4-weight``: only the weights, computed in float.
+    ``int16x8``: int16 activations and int8 weights, calibrated.
     """
 
     FP32 = "fp32"
@@ -58,15 +58,15 @@ class Precision(StrEnum):
     INT16X8 = "int16x8"
 
 
-# Precisions whose activation ranges come from calibration inputs.
+# Precisions that need calibration inputs for their activation ranges.
 CALIBRATED = (Precision.INT8, Precision.INT16X8)
 
-# The variant of a ready-made file of another tool, which is run as it is.
+# The variant of a ready-made file from another tool, which is run unchanged.
 AS_IS = "as-is"
 
 
 class Observer(StrEnum):
-    """How a calibrated quantiser comes from observed values to a range."""
+    """How a calibrated quantiser derives an activation range from the observed values."""
 
     MOVING_AVERAGE = "moving-average"
     MIN_MAX = "min-max"
@@ -77,8 +77,8 @@ class Observer(StrEnum):
 class CalibrationFrom(StrEnum):
     """Where calibration inputs come from.
 
-    ``data``: the calibration split. ``batch-norm``: made so that the network's batch-norm layers see the statistics
-    that they have stored. ``range``: uniform over the range that the input declares.
+    ``data``: the calibration split. ``batch-norm``: generated so that the batch-norm layers see the statistics they
+    have stored. ``range``: uniform noise over the range that the input declares.
     """
 
     DATA = "data"
@@ -87,7 +87,7 @@ class CalibrationFrom(StrEnum):
 
 
 class Importance(StrEnum):
-    """What says how little a channel matters: its weights, weights times gradients, or its activations."""
+    """The measure of how much a channel matters: its weights, weights times gradients, or activations."""
 
     MAGNITUDE = "magnitude"
     TAYLOR = "taylor"
@@ -95,17 +95,17 @@ class Importance(StrEnum):
 
 
 class Scope(StrEnum):
-    """Over what a ratio is held: the whole network, or each layer by itself."""
+    """What a ratio applies to: the whole network, or each layer separately."""
 
     GLOBAL = "global"
     LAYER = "layer"
 
 
 class FineTune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The budget of training a damaged network again: whole ``epochs``, or as many as fit into ``seconds``.
+    """The budget for training a damaged network again: a number of ``epochs``, or as many as fit into ``seconds``.
 
-    With both, what is spent first ends it. It ends early when the loss on the calibration split has not fallen for
-    ``patience`` epochs, and the weights with the smallest are kept.
+    If both are given, the one used up first ends the training. It also ends once the loss on the calibration split has
+    not fallen for ``patience`` epochs. The weights with the smallest loss are kept.
     """
 
     epochs: int = 30
@@ -130,7 +130,7 @@ class Fuse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="prune"):
-    """Remove whole channels: ``ratio`` (0…1) of them, rounded to multiples of ``round_to``, never those of ``keep``."""
+    """Remove ``ratio`` (0…1) of the channels, rounded to multiples of ``round_to``; layers in ``keep`` stay whole."""
 
     ratio: float
     importance: Importance = Importance.MAGNITUDE
@@ -145,9 +145,9 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Sparsify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="sparse"):
-    """Set single weights to zero: a ``ratio`` (0…1) of all, or those below ``threshold`` in magnitude.
+    """Set single weights to zero: a ``ratio`` (0…1) of all, or those whose magnitude is below ``threshold``.
 
-    ``dynamic``: while training again, weights that have become important come back and others go (network surgery).
+    ``dynamic``: during training, weights that become important return and others are removed (dynamic network surgery).
     """
 
     ratio: float | None = None
@@ -162,14 +162,14 @@ class Sparsify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.threshold is not None:
             _check_between("threshold", self.threshold, 0.0, float("inf"))
         if self.dynamic and self.fine_tune is False:
-            msg = "dynamic is true and fine_tune is false: weights come back only while training; leave one of them out"
+            msg = "dynamic is true but fine_tune is false: weights return only during training; leave one of them out"
             raise UsageError(msg)
 
 
 class LowRank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="low-rank"):
-    """Split linear and convolution layers in two by SVD, to a ``rank``, a ``ratio`` of the full rank, or an ``energy``.
+    """Split linear and convolution layers in two by SVD, down to a ``rank``, a ``ratio`` of it, or an ``energy``.
 
-    ``energy`` (0…1) is the share of the squared singular values that is kept.
+    ``ratio`` (0…1) is relative to the full rank. ``energy`` (0…1) is the share of the squared singular values to keep.
     """
 
     rank: int | None = None
@@ -188,7 +188,7 @@ class LowRank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="cluster"):
-    """Let the weights of a layer share ``clusters`` values (16 make 4-bit indices)."""
+    """Reduce the weights of each layer to ``clusters`` shared values (16 values make 4-bit indices)."""
 
     clusters: int = 16
     fine_tune: FineTune | bool = FineTune()
@@ -200,16 +200,17 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Distill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="distill"):
     """Train a smaller student on the float model's soft outputs at ``temperature``.
 
-    The student is the one that the model card names; without one it is the model pruned by ``ratio``. ``hard_weight``
-    (0…1) is the weight of the loss against the labels. ``compare_plain`` trains the same student without the teacher
-    too, so that the gain is known.
+    The model card names the student; without one, it is the model pruned by ``ratio``. ``hard_weight`` (0…1) is the
+    weight of the loss against the labels. ``compare_plain`` also trains the student without the teacher, to show the
+    gain.
     """
 
     ratio: float = 0.5
     temperature: float = 4.0
     hard_weight: float = 0.1
     compare_plain: bool = True
-    # From nothing takes longer than from a damaged network, and to stop before the rate has fallen costs the most.
+    # The student starts from random weights, so it needs more epochs than a damaged network. The learning rate falls
+    # towards the end, and stopping before that costs the most accuracy: patience equals epochs.
     fine_tune: FineTune | bool = FineTune(epochs=50, learning_rate=1e-2, patience=50)
 
     def __post_init__(self) -> None:
@@ -219,22 +220,22 @@ class Distill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             msg = f"hard_weight is {self.hard_weight:g}: it must be from 0 to 1"
             raise UsageError(msg)
         if self.fine_tune is False:
-            msg = "fine_tune is false in a distill step: distilling is training; give it a budget, or leave it out"
+            msg = "fine_tune is false in a distill step, which is nothing but training: set a budget, or leave it out"
             raise UsageError(msg)
 
 
 class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="qat"):
-    """Train with the rounding of int8 in the forward pass; the recipe's precision is int8."""
+    """Train with the rounding of int8 in the forward pass; the recipe's precision must be int8."""
 
     fine_tune: FineTune | bool = FineTune(learning_rate=3e-4, epochs=5)
 
     def __post_init__(self) -> None:
         if self.fine_tune is False:
-            msg = "fine_tune is false in a qat step: it is nothing but training; give it a budget, or leave it out"
+            msg = "fine_tune is false in a qat step, which is nothing but training: set a budget, or leave it out"
             raise UsageError(msg)
 
 
-# Steps that change what the network computes and therefore train it again.
+# Steps that change what the network computes, after which it is trained again.
 Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
 Step = Fuse | Damaging
 
@@ -270,16 +271,16 @@ def step_packages(steps: Iterable[Step], *, has_student: bool = False) -> tuple[
 
 
 def training_of(step: Damaging) -> FineTune | None:
-    """Return the training budget of ``step``, None when ``fine_tune = false`` is written."""
+    """Return the training budget of ``step``, None for ``fine_tune = false``."""
     if isinstance(step.fine_tune, FineTune):
         return step.fine_tune
     return FineTune() if step.fine_tune else None
 
 
 class KeepFloat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which layers a quantiser leaves in float: these ``layers``, or the most sensitive ones of a scan.
+    """Which layers a quantiser leaves in float: the named ``layers``, or the most sensitive ones of a scan.
 
-    Of the scan: a ``count`` of them, a ``share`` (0…1) of all, or as many as it takes to an output SQNR of ``sqnr_db``.
+    From the scan: a ``count`` of layers, a ``share`` (0…1) of all, or as many as an output SQNR of ``sqnr_db`` takes.
     """
 
     layers: tuple[str, ...] | None = None
@@ -297,9 +298,9 @@ class KeepFloat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Quantisation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The knobs of a quantiser; a precision that has no use for one ignores it.
+    """The options of a quantiser. A precision ignores those it has no use for.
 
-    ``calibration_inputs``: how many inputs calibrate. ``keep_float`` makes the precision mixed.
+    ``calibration_inputs`` is the most inputs to calibrate on. ``keep_float`` makes the precision mixed.
     """
 
     observer: Observer = Observer.MOVING_AVERAGE
@@ -313,10 +314,10 @@ class Quantisation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One variant: its name, its graph steps in order, its precision and how that is applied.
+    """One variant: its name, its graph steps in order, its precision and how to apply it.
 
-    ``float_io``: inputs and outputs stay float32 whatever the precision inside. ``channel_last``: images go in with
-    their channels last (``.tflite`` alone).
+    ``float_io``: inputs and outputs stay float32, whatever the precision inside. ``channel_last``: image inputs have
+    their channels last (``.tflite`` only).
     """
 
     name: str
@@ -342,5 +343,5 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def calibrated(self) -> bool:
-        """Whether calibration inputs decide what is in the file."""
+        """Whether the content of the file depends on calibration inputs."""
         return self.precision in CALIBRATED

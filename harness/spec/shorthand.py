@@ -1,7 +1,7 @@
 """The short names of recipes on the command line: words joined by ``+``, such as ``prune50+int8-histogram``.
 
-The one decision: a word is a step with its number, or a precision with its knobs after hyphens; each word stands in
-one table, so that what can be written can also be listed.
+A word is a step with its number, or a precision with its options after hyphens. All words come from the tables below,
+so that an error message can list them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEFAULT_VARIANTS = (Precision.FP32, Precision.FP16, Precision.INT8, Precision.IN
 # The share of layers that the word ``mixed`` leaves in float.
 MIXED_SHARE = 0.1
 
-# Steps with a number: per cent of channels, of weights or of the full rank; or a count.
+# Steps with a number: a percentage of channels, of weights, of the full rank or of the energy; or a count of clusters.
 _NUMBERED: dict[str, Callable[[int], Step]] = {
     "prune": lambda n: Prune(ratio=n / 100),
     "prune-taylor": lambda n: Prune(ratio=n / 100, importance=Importance.TAYLOR),
@@ -51,8 +51,8 @@ _NUMBERED: dict[str, Callable[[int], Step]] = {
 }
 _PLAIN: dict[str, Step] = {"fuse": Fuse(), "distill": Distill()}
 
-# Knobs after a calibrated precision.
-_KNOBS: dict[str, dict[str, Any]] = {
+# Options after a calibrated precision.
+_QUANTISER_WORDS: dict[str, dict[str, Any]] = {
     "tensor": {"per_channel": False},
     **{observer.value.replace("-", ""): {"observer": observer} for observer in Observer},
     "datafree": {"calibration": CalibrationFrom.BATCH_NORM},
@@ -65,7 +65,7 @@ _HALVES = (Precision.FP16, Precision.BF16)
 WORDS: tuple[str, ...] = (
     *(p.value for p in Precision),
     *(f"{p.value}-whole" for p in _HALVES),
-    *(f"{Precision.INT8.value}-{knob}" for knob in _KNOBS),
+    *(f"{Precision.INT8.value}-{knob}" for knob in _QUANTISER_WORDS),
     "qat-int8",
     *_PLAIN,
     *(f"{name}{16 if name == 'cluster' else 50}" for name in _NUMBERED),
@@ -75,7 +75,7 @@ WORDS: tuple[str, ...] = (
 
 @dataclass(slots=True, kw_only=True)
 class _Parts:
-    """What the words read so far have said."""
+    """The parts of a recipe, from the words read so far."""
 
     steps: list[Step]
     precision: str = ""
@@ -83,7 +83,10 @@ class _Parts:
 
 
 def parse_recipe(name: str, *, where: str = "") -> Recipe:
-    """Return the recipe that ``name`` stands for. Raises `UnknownNameError` or `UsageError` with what is allowed."""
+    """Return the recipe that the short ``name`` stands for.
+
+    Raises `UnknownNameError` for an unknown word, `UsageError` for words that do not go together.
+    """
     parts = _Parts(steps=[], fields={})
     for word in name.split("+"):
         _read_word(word, parts, name=name, where=where)
@@ -98,9 +101,10 @@ def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
     fields = _precision_word(word)
     if fields is None:
         if parts.precision:
+            # An unknown word is reported as such before its position is.
+            _step_word(word, where=where)
             msg = f"variant {name!r} has {word!r} after {parts.precision!r}: steps come first, the precision last"
-            step = _step_word(word, where=where)
-            raise UsageError(msg) if step else UnknownNameError(word, kind="variant", allowed=WORDS, where=where)
+            raise UsageError(msg)
         parts.steps.append(_step_word(word, where=where))
         return
     if parts.precision:
@@ -113,7 +117,7 @@ def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
 
 
 def _precision_word(word: str) -> dict[str, Any] | None:
-    """The fields of a recipe that a precision with its knobs stands for, or None for a word that is none."""
+    """The recipe fields that a precision word stands for, options included; None if the word is no precision."""
     if word in {p.value for p in Precision}:
         return {"precision": word}
     if word in {f"{p.value}-whole" for p in _HALVES}:
@@ -121,43 +125,43 @@ def _precision_word(word: str) -> dict[str, Any] | None:
     for start in _CALIBRATED:
         if word != start and not word.startswith(f"{start}-"):
             continue
-        knobs = word.removeprefix(start).split("-")[1:]
-        if not all(knob in _KNOBS for knob in knobs):
+        options = word.removeprefix(start).split("-")[1:]
+        if not all(option in _QUANTISER_WORDS for option in options):
             return None
-        chosen: dict[str, Any] = {}
-        for knob in knobs:
-            chosen |= _KNOBS[knob]
-        return {"precision": start.removeprefix("qat-"), "quantisation": Quantisation(**chosen)}
+        fields: dict[str, Any] = {}
+        for option in options:
+            fields |= _QUANTISER_WORDS[option]
+        return {"precision": start.removeprefix("qat-"), "quantisation": Quantisation(**fields)}
     return None
 
 
 def _step_word(word: str, *, where: str) -> Step:
     if word in _PLAIN:
         return _PLAIN[word]
-    found = re.fullmatch(r"([a-z-]+?)(\d{1,6})", word)
-    if found is None or found[1] not in _NUMBERED:
+    match = re.fullmatch(r"([a-z-]+?)(\d{1,6})", word)
+    if match is None or match[1] not in _NUMBERED:
         raise UnknownNameError(word, kind="variant", allowed=WORDS, where=where)
     try:
-        return _NUMBERED[found[1]](int(found[2]))
+        return _NUMBERED[match[1]](int(match[2]))
     except UsageError as error:
         msg = f"variant {word!r}: {error}"
         raise UsageError(msg) from error
 
 
 def recipes_of(variants: Iterable[str], own: Iterable[Recipe]) -> dict[str, Recipe]:
-    """Return the recipe of each of ``variants``: one of ``own`` of that name, else what the short name stands for."""
+    """Return the recipe of each of ``variants``: the one in ``own`` with that name, else that of the short name."""
     named = {recipe.name: recipe for recipe in own}
     return {name: named.get(name) or parse_recipe(name) for name in variants}
 
 
 def recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """Return ``recipe`` as the plain values of a ``[[recipe]]`` table, defaults left out but the precision."""
+    """Return ``recipe`` as the plain values of a ``[[recipe]]`` table, without fields that are None."""
     plain: dict[str, Any] = _without_nulls(msgspec.to_builtins(recipe))
     return plain
 
 
 def _without_nulls(value: Any) -> Any:
-    """TOML has no null: a field that is None is left out."""
+    """Leave out fields that are None, because TOML has no null."""
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     return [_without_nulls(v) for v in value] if isinstance(value, list | tuple) else value

@@ -1,7 +1,6 @@
-"""A spec: everything a run was asked for, whether by command line or by a TOML file, in one frozen record.
+"""A spec: all settings of a run in one frozen record, whether they come from options or from a TOML file.
 
-The keys of the file are the names of the options. Nothing is loaded here; names are checked against their closed
-sets, and an unknown one is refused with its nearest match.
+The keys of the file are the names of the options. Nothing is loaded here.
 """
 
 from __future__ import annotations
@@ -16,18 +15,19 @@ from harness.spec.recipe import Recipe
 from harness.spec.shorthand import DEFAULT_VARIANTS, recipes_of
 from harness.wire import Delegate, Format
 
-# Those whose figures a summary of the calls is enough for.
+# Profiles that need no single samples: a benchmark program of a runtime reports only a summary.
 _SHELL_PROFILES = (ProfileName.QUICK, ProfileName.STANDARD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What to run. An empty ``delegate`` means each format's usual one; ``input`` items read ``NAME:DTYPE:1x3x8x8``.
+    """What to run, where, and how to measure it.
 
-    ``variant`` holds short names, or names of ``recipe`` tables, which come before equal short names.
-    ``timeout``: seconds that one launch may take, worked out from the profile when it is None. ``clocks``, ``cores``,
-    ``runner`` and the ``binary`` items of the shell runner (``PATH`` or ``FORMAT=PATH``) are settings of phones, which
-    other devices do not have. ``parts``: run each part of a model of several by itself as well.
+    ``variant`` holds names of ``recipe`` tables or short names; a recipe wins over a short name of the same spelling.
+    An empty ``delegate`` means the usual one of each format. ``input`` items have the form ``NAME:DTYPE:1x3x8x8``.
+    ``launches`` replaces the profile's stop rule. ``timeout`` is the time limit of one launch in seconds, None to
+    derive it from the profile. ``clocks``, ``cores``, ``runner`` and the ``binary`` items of the shell runner (``PATH``
+    or ``FORMAT=PATH``) are settings that only phones have. ``parts``: also run each part of a multi-part model alone.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -55,10 +55,10 @@ class Spec:
         recipes_of(self.variant, self.recipe)
         for key in ("model", "device", "format", "variant", "threads"):
             if not getattr(self, key):
-                msg = f"{key} is empty: name at least one, or leave it out for the default"
+                msg = f"{key} is empty: give at least one, or leave it out for the default"
                 raise UsageError(msg)
         if any(t < 1 or t > 256 for t in self.threads):
-            msg = f"threads are {list(self.threads)}: each must be from 1 to 256"
+            msg = f"threads is {list(self.threads)}: each number must be from 1 to 256"
             raise UsageError(msg)
         if self.launches is not None and not 1 <= self.launches <= 1000:
             msg = f"launches is {self.launches}: it must be from 1 to 1000"
@@ -72,33 +72,33 @@ class Spec:
         self._check_runner()
 
     def _check_runner(self) -> None:
-        """Raise `UsageError` unless the runner, its programs and the profile fit each other."""
+        """Raise `UsageError` unless the runner, its programs and the profile go together."""
         read_binaries(self.binary)
         if self.binary and self.runner is not PhoneRunner.SHELL:
-            msg = f"binary {self.binary[0]!r} is for the shell runner: add --runner shell"
+            msg = f"binary {self.binary[0]!r} needs the shell runner: add --runner shell"
             raise UsageError(msg)
         if self.runner is not PhoneRunner.SHELL:
             return
         if not self.binary:
             msg = (
-                "runner 'shell' runs a runtime's own benchmark program: name it, as --binary benchmark_model (tflite) "
+                "runner 'shell' needs a runtime's own benchmark program: add --binary benchmark_model (tflite) "
                 "or --binary executor_runner (pte)"
             )
             raise UsageError(msg)
         if self.profile not in _SHELL_PROFILES:
             allowed = " or ".join(profile.value for profile in _SHELL_PROFILES)
-            msg = f"runner 'shell' has no profile {self.profile.value!r}, which needs single calls: use {allowed}"
+            msg = f"runner 'shell' cannot run profile {self.profile.value!r}, which needs single samples: use {allowed}"
             raise UsageError(msg)
 
     @property
     def settings(self) -> PhoneSettings:
-        """How phones are set while they are measured."""
+        """The settings of phones while they are measured."""
         return PhoneSettings(
             clocks=self.clocks, cores=self.cores, runner=self.runner, binaries=read_binaries(self.binary)
         )
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the recipe of each variant by its name."""
+        """Return the recipe of each variant, by name."""
         return recipes_of(self.variant, self.recipe)
 
 

@@ -16,7 +16,7 @@ PROBES_FILE = "probes.json"
 
 
 def read_probes(root: Path) -> dict[str, int]:
-    """Return the best probe in ns by device. A file that is not there or damaged holds none: it is measured anew."""
+    """Return the best probe of each device in ns. A missing or damaged file has none; they are measured again."""
     try:
         return msgspec.json.decode((root / PROBES_FILE).read_bytes(), type=dict[str, int])
     except (OSError, ValueError) as error:
@@ -25,6 +25,6 @@ def read_probes(root: Path) -> dict[str, int]:
 
 
 def keep_probes(root: Path, probes: dict[str, int]) -> None:
-    """Write what `read_probes` reads. Raises `StoreError`."""
+    """Store the best probe of each device in ns. Raises `StoreError`."""
     with storage_errors(root):
         write_whole(root / PROBES_FILE, msgspec.json.encode(probes))

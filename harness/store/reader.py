@@ -23,9 +23,9 @@ from harness.wire import RunReply, decode_reply
 
 
 def find_run(root: Path, name: str) -> Path:
-    """Return the folder of a run given by id, by unique prefix, by path, or as ``latest``.
+    """Return the folder of the run ``name``: an id, a unique prefix of an id, a path, or ``latest``.
 
-    Raises `UsageError` when there is none, or when a prefix fits several.
+    Raises `UsageError` when there is no such run, or when a prefix fits several.
     """
     if _is_run(Path(name)):
         return Path(name)
@@ -35,11 +35,11 @@ def find_run(root: Path, name: str) -> Path:
         raise UsageError(msg)
     if name == LATEST:
         return root / runs[-1]
-    found = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
-    if len(found) == 1:
-        return root / found[0]
-    what = f"fits {len(found)} runs ({', '.join(found[:4])})" if found else f"is no run in {str(root)!r}"
-    msg = f"{name!r} {what}; the newest is {runs[-1]!r}, see: phonebench show --list"
+    matches = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    if len(matches) == 1:
+        return root / matches[0]
+    problem = f"fits {len(matches)} runs ({', '.join(matches[:4])})" if matches else f"is not a run in {str(root)!r}"
+    msg = f"{name!r} {problem}; the newest is {runs[-1]!r}, see: phonebench show --list"
     raise UsageError(msg)
 
 
@@ -63,12 +63,12 @@ def list_runs(root: Path) -> tuple[str, ...]:
 
 
 def load_run(root: Path, name: str) -> RunRecord:
-    """Read a run. Raises `UsageError` when there is none, `StoreError` when it is damaged or of another version."""
+    """Read a run. Raises `UsageError` when there is none, `StoreError` when it is damaged or has another version."""
     return read_folder(find_run(root, name))
 
 
 def read_reply(run: RunRecord, sha256: str) -> RunReply:
-    """Read a kept reply. Raises `StoreError` when it is missing or damaged."""
+    """Read a stored reply by its digest. Raises `StoreError` when it is missing or damaged."""
     # Only the report reads replies; `phonebench show` does without these two.
     import gzip
     import hashlib
@@ -77,11 +77,11 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
     try:
         data = gzip.decompress(path.read_bytes())
         if hashlib.sha256(data).hexdigest() != sha256:
-            msg = f"the kept reply {str(path)!r} has changed: its content no longer has its digest"
+            msg = f"the stored reply {str(path)!r} has changed: its content does not match its digest"
             raise StoreError(msg)
         return decode_reply(data)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        msg = f"the kept reply {str(path)!r} cannot be read: {error}"
+        msg = f"the stored reply {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
 
 
@@ -96,24 +96,24 @@ def read_head(folder: Path) -> RunHead:
         data = path.read_bytes()
         _check_schema(data, SCHEMA, str(path))
         return msgspec.json.decode(data, type=RunHead)
-    # A value error is JSON or UTF-8 that is none; a spec can hold names that this version does not know.
+    # ValueError: invalid JSON or UTF-8. UsageError: the spec holds names that this version does not know.
     except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
         raise StoreError(msg) from error
 
 
 def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
-    """The measurements in order, the last one of a cell counting, and how many lines could not be read."""
+    """Return the measurements in order and the number of unreadable lines. The last measurement of a cell counts."""
     if not path.exists():
         return (), 0
-    found: dict[str, Measurement] = {}
+    by_cell: dict[str, Measurement] = {}
     damaged = 0
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         msg = f"{str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
-    # What follows the last line end is a line that a kill cut off, or nothing.
+    # After the last line end there is nothing, or a line that a kill cut off.
     for line in lines[:-1]:
         try:
             _check_schema(line, MEASUREMENT_SCHEMA, str(path))
@@ -122,8 +122,8 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
             _warn(path, error)
             damaged += 1
             continue
-        found[measurement.cell] = measurement
-    return tuple(found.values()), damaged
+        by_cell[measurement.cell] = measurement
+    return tuple(by_cell.values()), damaged
 
 
 def _warn(path: Path, error: ValueError) -> None:
@@ -138,8 +138,11 @@ class _Versioned(msgspec.Struct):
     schema: int
 
 
-def _check_schema(data: bytes, wanted: int, where: str) -> None:
-    found = msgspec.json.decode(data, type=_Versioned).schema
-    if found != wanted:
-        msg = f"{where!r} has schema {found}, this phonebench reads schema {wanted}: use the version it is of"
+def _check_schema(data: bytes, expected: int, where: str) -> None:
+    schema = msgspec.json.decode(data, type=_Versioned).schema
+    if schema != expected:
+        msg = (
+            f"{where!r} has schema {schema}, but this phonebench reads schema {expected}; "
+            "use the version of phonebench that wrote it"
+        )
         raise StoreError(msg)

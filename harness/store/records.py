@@ -25,9 +25,10 @@ LATEST = "latest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What a report says of a model; ``float_correct`` of ``test_count`` is the float network's own top-1 here.
+    """What a run stores about a model.
 
-    ``whole`` is the name of the model that this one is a part of.
+    ``float_correct`` of ``test_count`` test inputs are those that the float network classifies correctly on this
+    computer; None if there are no labels. ``whole`` is the name of the model that this one is a part of.
     """
 
     name: str
@@ -47,7 +48,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """The content of ``run.json``. Times are ISO 8601, UTC. ``goal`` is set for a search, whose plan grows."""
+    """The content of ``run.json``. Times are ISO 8601 in UTC. ``goal`` is set for a search, whose plan grows."""
 
     schema: int = SCHEMA
     id: str

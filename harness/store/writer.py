@@ -1,4 +1,4 @@
-"""Writes a run: `create_run` starts one, `reopen_run` continues one."""
+"""Writes a run: `create_run` starts one, `reopen_run` resumes one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from harness.system.files import storage_errors, write_whole
 
 
 class RunWriter:
-    """The one writer of a run folder; made by `create_run` or `reopen_run`. Several threads may add and keep."""
+    """The only writer of a run folder, from `create_run` or `reopen_run`. Several threads may call `add` and `keep`."""
 
     def __init__(self, folder: Path, head: RunHead) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class RunWriter:
         devices: tuple[DeviceInfo, ...] | None = None,
         finished_at: str | None = None,
     ) -> None:
-        """Replace what has become known of the run; None leaves a field as it is."""
+        """Store facts that were not known when the run started; None leaves a field unchanged."""
         self.head = replace(
             self.head,
             models=self.head.models if models is None else models,
@@ -59,12 +59,12 @@ class RunWriter:
         self._write_head()
 
     def grow(self, spec: Spec, plan: Plan, goal: Goal) -> None:
-        """Replace what is asked for by more of it: a search finds its cells on the way. Cells are never taken away."""
+        """Replace spec, plan and goal by larger ones: a search adds cells as it goes, and never removes one."""
         self.head = replace(self.head, spec=spec, plan=plan, goal=goal, finished_at=None)
         self._write_head()
 
     def add(self, measurement: Measurement) -> None:
-        """Append a measurement and wait until it is on disk."""
+        """Append a measurement and return once it is on disk."""
         path = self.folder / MEASUREMENTS_FILE
         with self._one_at_a_time, storage_errors(self.folder), path.open("ab") as file:
             file.write(msgspec.json.encode(measurement) + b"\n")
@@ -72,18 +72,19 @@ class RunWriter:
             os.fsync(file.fileno())
 
     def keep(self, data: bytes, suffix: str) -> str:
-        """Keep ``data`` compressed under its SHA-256, which is returned; the same data is kept once."""
+        """Store ``data`` compressed under its SHA-256, and return the digest; equal data is stored once."""
         digest = hashlib.sha256(data).hexdigest()
         path = self.folder / REPLIES_FOLDER / f"{digest}{suffix}.gz"
         if not path.exists():
-            # Level 1: samples compress well at any level, and the next launch waits for this; other phones do not.
+            # Level 1: samples compress well at any level, and the next launch waits for this. Packing happens before
+            # the lock is taken, so that other phones do not wait as well.
             packed = gzip.compress(data, compresslevel=1, mtime=0)
             with self._one_at_a_time, storage_errors(self.folder):
                 write_whole(path, packed)
         return digest
 
     def record(self) -> RunRecord:
-        """Return the run as it is stored now."""
+        """Read the run as it is stored now."""
         return read_folder(self.folder)
 
     def _write_head(self) -> None:
@@ -93,10 +94,10 @@ class RunWriter:
 
 @contextmanager
 def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
-    """Make the folder of a new run, write its head, and hold it. Raises `StoreError` when it cannot be written."""
+    """Create the folder of a new run, write its head, and lock it. Raises `StoreError` when it cannot be written."""
     folder = root / head.id
     with storage_errors(root):
-        # A folder without a head is a beginning that was killed.
+        # A folder without a head belongs to a run that was killed before it started, and may be used again.
         folder.mkdir(parents=True, exist_ok=not (folder / RUN_FILE).exists())
         (folder / REPLIES_FOLDER).mkdir(exist_ok=True)
     with _held(folder):
@@ -107,9 +108,9 @@ def create_run(root: Path, head: RunHead) -> Iterator[RunWriter]:
 
 @contextmanager
 def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
-    """Hold an existing run in order to go on with it; a line that a kill cut off is removed first.
+    """Lock an existing run so that it can be resumed; a line that a kill cut off is removed first.
 
-    Raises `StoreError` when another process holds it or it cannot be read, `UsageError` when there is none.
+    Raises `StoreError` when another process has locked it or it cannot be read, `UsageError` when there is none.
     """
     folder = find_run(root, name)
     with _held(folder):
@@ -119,12 +120,12 @@ def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
 
 
 def new_run_id(now: datetime) -> str:
-    """Return an id that sorts by time and that two runs started in one second do not share."""
+    """Return an id that sorts by time; a random end tells apart runs that start in the same second."""
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def write_text(run: RunRecord, name: str, text: str) -> Path:
-    """Write a file of the report beside the results, whole or not at all, and return its path."""
+    """Write a file into the run's folder, whole or not at all, and return its path."""
     path = run.directory / name
     with storage_errors(run.directory):
         path.parent.mkdir(exist_ok=True)
@@ -133,7 +134,7 @@ def write_text(run: RunRecord, name: str, text: str) -> Path:
 
 
 def write_beside(root: Path, name: str, text: str) -> Path:
-    """Write a file that belongs to no run below the results folder, whole or not at all, and return its path."""
+    """Write a file that belongs to no run into the results folder, whole or not at all, and return its path."""
     path = root / name
     with storage_errors(root):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Files, packages, child processes, scratch folders and the clock."""
+"""What the operating system offers: files, paths, packages, child processes, scratch folders and the clock."""

@@ -36,7 +36,7 @@ def storage_errors(folder: Path, *, runs_other_code: bool = False) -> Iterator[N
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` under a private name and rename it, so that nobody ever sees half of it."""
+    """Write ``data`` under a private name and rename it, so that no reader ever sees half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

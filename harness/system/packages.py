@@ -6,7 +6,7 @@ from importlib import metadata
 
 
 def package_version(name: str) -> str | None:
-    """Return the installed version of a distribution without importing it, or None."""
+    """Return the version of a distribution, None if it is not installed; nothing is imported."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -14,9 +14,9 @@ def package_version(name: str) -> str | None:
 
 
 def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of the installed ones of ``packages``."""
-    found = {name: package_version(name) for name in packages}
-    return {name: version for name, version in found.items() if version is not None}
+    """Return the version of each of ``packages`` that is installed."""
+    versions = {name: package_version(name) for name in packages}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def missing_packages(packages: tuple[str, ...]) -> tuple[str, ...]:

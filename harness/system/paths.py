@@ -1,4 +1,4 @@
-"""What is wrong with a path, in words; light, because every command checks its paths before anything else."""
+"""Says what is wrong with a path. It imports next to nothing, because every command checks its paths first."""
 
 from __future__ import annotations
 

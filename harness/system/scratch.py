@@ -1,7 +1,6 @@
-"""Temporary folders that do not pile up: what a killed process left behind is removed by the next one.
+"""Temporary folders that do not pile up: the next process removes what a killed one left behind.
 
-Each folder is guarded by a lock file beside it that the system frees when its process dies; a lock that can be taken
-means that nobody is left to use the folder.
+A lock file beside each folder tells whether it is still in use: the system frees the lock when its process dies.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# A process may be between making its folder and locking it; nobody takes that long.
+# A new folder is left alone for so long: its process may not have locked it yet.
 GRACE_SECONDS = 600
 
 _held: dict[Path, FileLock] = {}
 
 
 def make_scratch(kind: str, parent: Path | None = None) -> Path:
-    """Return a new private folder in ``parent`` (by default the system's), sweeping dead ones of ``kind`` first."""
+    """Return a new private folder in ``parent`` (by default the system's); abandoned ones of ``kind`` are removed."""
     root = parent or Path(tempfile.gettempdir())
     prefix = f"phonebench-{kind}-"
     _sweep(root, prefix)
@@ -55,6 +54,6 @@ def _sweep(root: Path, prefix: str) -> None:
             with FileLock(_lock_path(folder), timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
-            # In use, somebody else's, or being swept by another process.
+            # In use, owned by another user, or being removed by another process.
             continue
         _lock_path(folder).unlink(missing_ok=True)

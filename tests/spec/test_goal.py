@@ -27,7 +27,7 @@ def test_an_unknown_aim_names_the_nearest() -> None:
     ("changes", "words"),
     [
         ({"budget": 0}, "budget is 0: it must be from 1"),
-        ({"seconds": 0.0}, "seconds is 0: it must be over 0"),
+        ({"seconds": 0.0}, "seconds is 0: it must be greater than 0"),
         ({"seconds": float("nan")}, "seconds is nan"),
     ],
 )

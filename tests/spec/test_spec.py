@@ -262,8 +262,8 @@ def test_the_programs_of_the_shell_runner_tell_their_formats_by_their_names_or_a
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"runner": "shell"}, r"runs a runtime's own benchmark program: name it, as --binary benchmark_model"),
-        ({"binary": "benchmark_model"}, r"is for the shell runner: add --runner shell"),
+        ({"runner": "shell"}, r"needs a runtime's own benchmark program: add --binary benchmark_model"),
+        ({"binary": "benchmark_model"}, r"needs the shell runner: add --runner shell"),
         (
             {"runner": "shell", "binary": "perf_test"},
             r"'perf_test' does not say which format it runs: write FORMAT=PATH",
@@ -274,7 +274,7 @@ def test_the_programs_of_the_shell_runner_tell_their_formats_by_their_names_or_a
         ),
         (
             {"runner": "shell", "binary": "benchmark_model", "profile": "mlperf"},
-            r"no profile 'mlperf', which needs single",
+            r"cannot run profile 'mlperf', which needs single samples",
         ),
         ({"runner": "shel"}, r"unknown runner 'shel'.* did you mean 'shell'"),
     ],

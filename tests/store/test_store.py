@@ -178,7 +178,7 @@ def test_a_run_is_found_by_its_path_from_anywhere(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("2026", "'2026' fits 2 runs (20260101-000000-aaaa, 20260202-000000-bbbb)"),
-        ("2027", "'2027' is no run in"),
+        ("2027", "'2027' is not a run in"),
         ("2027", "the newest is '20260202-000000-bbbb'"),
     ],
 )
@@ -200,7 +200,7 @@ def test_another_schema_is_refused_naming_both(tmp_path: Path, file: str) -> Non
     path = make_run(tmp_path, "a") / file
     data = path.read_bytes()
     path.write_bytes(data.replace(b'"schema": 1', b'"schema": 99', 1).replace(b'"schema":1', b'"schema":99', 1))
-    with pytest.raises(StoreError, match=f"{file}' has schema 99, this phonebench reads schema 1"):
+    with pytest.raises(StoreError, match=f"{file}' has schema 99, but this phonebench reads schema 1"):
         load_run(tmp_path, RUN)
 
 

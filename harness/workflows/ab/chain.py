@@ -13,6 +13,7 @@ import msgspec
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
+from harness.artifacts.needs import why_missing
 from harness.artifacts.sources.made_variant import find_varied
 from harness.devices.device import Device
 from harness.devices.registry import delegates_of, kind_of, open_device
@@ -143,7 +144,12 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
     if not plan.cells:
         msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
         raise UsageError(msg)
-    return _Side(cell=plan.cells[0], card=card)
+    cell = plan.cells[0]
+    steps = spec.recipes()[cell.variant].steps if card.ready is None else ()
+    if missing := why_missing(card, cell.build, steps):
+        msg = f"{reference.text!r} cannot be built: {missing}"
+        raise BuildError(msg)
+    return _Side(cell=cell, card=card)
 
 
 def _spec_of(request: ABRequest, sides: tuple[_Side, _Side]) -> Spec:
