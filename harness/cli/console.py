@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 import time
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from harness.system.text import cell_width, wrap
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,39 +70,19 @@ def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: 
     The last column wraps between words; where it has no room it gets lines of its own below its row.
     """
     table = [[" ".join(cell.split()) for cell in row] for row in (titles, *rows)]
-    widths = [max(map(_cell_width, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(cell_width, column)) for column in zip(*table, strict=True)]
     indent = sum(widths[:-1]) + len(widths) - 1
     lines: list[str] = []
     for row in table:
-        start = " ".join(cell + " " * (size - _cell_width(cell)) for cell, size in zip(row, widths[:-1], strict=False))
+        start = " ".join(cell + " " * (size - cell_width(cell)) for cell, size in zip(row, widths[:-1], strict=False))
         start = f"{start} " if start else ""
-        if width is None or indent + _cell_width(row[-1]) <= width:
+        if width is None or indent + cell_width(row[-1]) <= width:
             lines.append(f"{start}{row[-1]}".rstrip())
         elif width - indent >= _LEAST_WRAPPED:
-            lines += _wrap(start + row[-1], width, indent=indent)
+            lines += wrap(start + row[-1], width, indent=indent)
         else:
-            lines += [*_wrap(start.rstrip(), width, indent=4), *_wrap(" " * 4 + row[-1], width, indent=4)]
+            lines += [*wrap(start.rstrip(), width, indent=4), *wrap(" " * 4 + row[-1], width, indent=4)]
     return lines
-
-
-def _wrap(text: str, width: int, *, indent: int) -> list[str]:
-    """The lines of ``text``, all but the first indented; words stay whole, so that a path can be copied."""
-    return textwrap.wrap(
-        text,
-        width,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        replace_whitespace=False,
-    )
-
-
-def _cell_width(text: str) -> int:
-    """The columns that ``text`` takes on a terminal: East Asian characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
 
 
 def make_progress() -> Progress:

@@ -1,4 +1,11 @@
-"""What a stored run looks like to people and to scripts: terminal table, JSON, CSV, charts and the HTML report.
+"""What a stored run looks like to people and to scripts: the page, the terminal, JSON, CSV and charts.
 
-Everything here turns a `harness.store.RunRecord` into text or renderables; nothing is measured, printed or written.
+    view        one view per cell: plan, holes and measurements joined
+    ranking     what to ship, and the front of quality against latency
+    footnotes   what each condition means, and which figures it touches
+    sections/   one module per section: what the page, the terminal and the JSON show of it
+    charts/     one module per kind of chart
+    formats/    page, terminal, JSON and CSV; each walks the sections and knows none of them
+
+Everything here turns a `harness.store.records.RunRecord` into text; only `files` writes, and nothing prints.
 """

@@ -45,7 +45,7 @@ def stages(modules: set[str]) -> set[str]:
 def test_help_loads_click_and_the_commands_alone() -> None:
     modules = loaded("--help")
     assert third_party(modules) == {"click"}
-    assert stages(modules) == {"cli", "errors"}
+    assert stages(modules) == {"cli", "errors", "system"}
 
 
 @pytest.mark.parametrize("args", [[], ["--json"]], ids=["table", "json"])

@@ -10,7 +10,7 @@ import pytest
 
 from harness.plan.cells import Hole
 from harness.records.conditions import ConditionId
-from harness.report.formats.terminal import cell_width, fit, run_lines, wrap
+from harness.report.formats.terminal import fit, run_lines
 from harness.report.sections.section import Column
 from harness.store.records import RunRecord
 from tests.report.builders import cells, host_run, make_run, measurement, phone_run, unstyled, with_head
@@ -109,26 +109,6 @@ def test_piped_output_is_neither_wrapped_nor_narrowed() -> None:
     (reason,) = (line for line in printed(host_run(), None).splitlines() if line.startswith("unsupported: "))
     assert reason.endswith("no dynamically quantised linear; use the xnnpack delegate")
     assert "Left out" not in printed(host_run(), None)
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        ("one two three", ["one two", "three"]),
-        ("  a note that wraps", ["  a note", "  that", "  wraps"]),
-        ("/a/long/path", ["/a/long/", "path"]),
-        ("模型 名称", ["模型", "名称"]),
-        ("two\nlines", ["two", "lines"]),
-        ("", [""]),
-    ],
-)
-def test_a_sentence_wraps_at_words_and_keeps_its_indent(text: str, lines: list[str]) -> None:
-    assert list(wrap(text, 8)) == lines
-
-
-@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("µs–", 3), ("模型", 4), ("e\u0301", 1)])
-def test_a_wide_character_takes_two_cells(text: str, width: int) -> None:
-    assert cell_width(text) == width
 
 
 def test_a_name_cannot_send_control_sequences() -> None:

@@ -1,6 +1,7 @@
 """A run as lines of text for a terminal of a given width.
 
-Nothing is cut off. Sentences wrap; a table drops whole columns, the least needed first, and names them below.
+Nothing is cut off. Sentences wrap between words; a table drops whole columns, the least needed first, and names them
+below.
 
 The lines carry SGR escape sequences, which `click.echo` strips where nobody would see the colours. Tables are laid out
 here and not by rich, whose import takes longer than everything else that ``phonebench show`` does.
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from harness.report.sections.registry import ANSWER, SECTIONS
 from harness.report.sections.section import Column, Grid, Line, Section, Tone, report_of
 from harness.store.records import RunRecord
+from harness.system.text import cell_width, wrap
 
 # Select Graphic Rendition parameters (ECMA-48): bold, faint and the eight basic colours, which every theme defines.
 _SGR = {
@@ -53,50 +55,12 @@ def fit(columns: Sequence[Column], width: int | None) -> tuple[list[Column], lis
     return kept, dropped
 
 
-def cell_width(text: str) -> int:
-    """Return how many character cells a terminal gives ``text``: two for a wide character, none for a combining one."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def wrap(text: str, width: int | None) -> Iterator[str]:
-    """Yield ``text`` in lines of at most ``width`` cells, each with its indent; a word that is too long is broken."""
-    for paragraph in text.split("\n"):
-        if width is None:
-            yield paragraph
-            continue
-        words = paragraph.lstrip(" ")
-        indent = paragraph[: len(paragraph) - len(words)]
-        yield from (indent + line for line in _filled(words, max(1, width - len(indent))))
-
-
-def _filled(text: str, width: int) -> Iterator[str]:
-    line = ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if cell_width(joined) <= width:
-            line = joined
-            continue
-        if line:
-            yield line
-        *full, line = _broken(word, width)
-        yield from full
-    yield line
-
-
-def _broken(word: str, width: int) -> list[str]:
-    """Cut a word into pieces of at most ``width`` cells; one piece for all but paths and keys."""
-    pieces = [""]
-    for character in word:
-        if pieces[-1] and cell_width(pieces[-1] + character) > width:
-            pieces.append("")
-        pieces[-1] += character
-    return pieces
-
-
 def _line_lines(line: Line, width: int | None) -> Iterator[str]:
-    return (_styled(text, line.tone) for text in wrap(_printable(line.text), width))
+    """The lines of a sentence, all with its indent; a reason may itself have several lines."""
+    for text in _printable(line.text).split("\n"):
+        indent = len(text) - len(text.lstrip(" "))
+        for part in [text] if width is None else wrap(text, width, indent=indent):
+            yield _styled(part, line.tone)
 
 
 def _grid_lines(grid: Grid, width: int | None) -> Iterator[str]:
