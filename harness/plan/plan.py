@@ -94,6 +94,6 @@ def _check_names(models: tuple[ModelCard, ...]) -> None:
     seen: set[str] = set()
     for model in models:
         if model.name in seen:
-            msg = f"two models are named {model.name!r}: rename one in its model.toml"
+            msg = f"two models are named {model.name!r}: rename one in its model.toml, or the file if it has none"
             raise UsageError(msg)
         seen.add(model.name)
