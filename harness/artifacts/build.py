@@ -1,6 +1,6 @@
-"""The build stage: from the plan's builds to artifacts, out of the cache where it can, by workers where it must.
+"""The build stage: from the plan's builds to artifacts, from the cache where possible and by worker processes if not.
 
-Nothing heavy is imported here: when everything is cached, no worker starts and no torch is loaded.
+Nothing heavy is imported here. If everything is cached, no worker starts and torch is not loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.wire import Format
 
 @dataclass(slots=True, kw_only=True)
 class BuildOutcome:
-    """Everything the build stage came to: an entry for every model and build that it was asked for, in that order."""
+    """The result of the build stage: an entry for every model and build that was requested, in that order."""
 
     models: dict[str, PreparedModel] = field(default_factory=dict)
     model_failures: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class BuildOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOrder:
-    """What is wanted: artifacts of models, and the recipe of each variant by name."""
+    """What to build: artifacts of models, and the recipe of each variant by name."""
 
     cards: Sequence[ModelCard]
     builds: Sequence[Build]
@@ -46,15 +46,15 @@ class BuildOrder:
 
 
 def build_artifacts(order: BuildOrder, cache: Cache, progress: Progress) -> BuildOutcome:
-    """Prepare the models of ``order`` and make its builds. A build that fails is an artifact with state and reason.
+    """Prepare the models of ``order`` and make its builds. A build that fails gives an artifact with state and reason.
 
-    Raises `StoreError` when the cache cannot be written.
+    Raises `StoreError` if the cache cannot be written.
     """
     return _Stage(order, cache, progress).run()
 
 
 class _Stage:
-    """The state of one build stage; results come in from several threads."""
+    """The state of one build stage. Results come in from several threads."""
 
     def __init__(self, order: BuildOrder, cache: Cache, progress: Progress) -> None:
         self._cards = {card.name: card for card in order.cards}
@@ -68,47 +68,47 @@ class _Stage:
         self._lock = threading.Lock()
 
     def run(self) -> BuildOutcome:
-        """Look up, do what is missing, and return what there is."""
+        """Look up what is cached, make what is missing, and return everything."""
         for name, key in self._keys.items():
-            found = self._cache.entry("prepared", key, read_prepared)
-            if found is not None:
-                self._outcome.models[name] = found
-        wanted = [build for build in self._builds if not self._at_hand(build)]
-        if wanted or len(self._outcome.models) < len(self._cards):
-            self._progress.start("build", len(wanted))
+            model = self._cache.entry("prepared", key, read_prepared)
+            if model is not None:
+                self._outcome.models[name] = model
+        missing = [build for build in self._builds if not self._is_settled(build)]
+        if missing or len(self._outcome.models) < len(self._cards):
+            self._progress.start("build", len(missing))
             try:
-                self._work(wanted)
+                self._work(missing)
             finally:
                 self._progress.finish()
         self._outcome.artifacts = {build: self._outcome.artifacts[build] for build in self._builds}
         return self._outcome
 
-    def _at_hand(self, build: Build) -> bool:
-        """Whether ``build`` is in the cache, or cannot be made at all; then it is entered."""
+    def _is_settled(self, build: Build) -> bool:
+        """Return whether ``build`` needs no work, because it is cached or cannot be made. It is then recorded."""
         recipe = self._recipe(build)
-        missing = why_missing(self._cards[build.model], build)
-        if missing is not None:
-            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, missing))
+        lacking = why_missing(self._cards[build.model], build)
+        if lacking is not None:
+            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, lacking))
             return True
         model = self._outcome.models.get(build.model)
-        found = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
-        if found is not None:
-            self._outcome.artifacts[build] = found
-        return found is not None
+        artifact = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
+        if artifact is not None:
+            self._outcome.artifacts[build] = artifact
+        return artifact is not None
 
-    def _work(self, wanted: list[Build]) -> None:
-        groups = [*self._prepare_groups(), *self._vary_groups(wanted), *self._export_groups(wanted)]
+    def _work(self, missing: list[Build]) -> None:
+        groups = [*self._prepare_groups(), *self._vary_groups(missing), *self._export_groups(missing)]
         self._progress.begin(
-            ", ".join(f.value for f in longest_first() if any(b.format is f for b in wanted)) or "model"
+            ", ".join(f.value for f in longest_first() if any(b.format is f for b in missing)) or "model"
         )
-        run_groups(groups, Crew(warm=self._warm(wanted), logs=self._cache.root / "logs"), self._report)
+        run_groups(groups, Crew(warm=self._warm(missing), logs=self._cache.root / "logs"), self._report)
 
-    def _warm(self, wanted: list[Build]) -> tuple[str, ...]:
-        """What workers import ahead, the dearest first: exporters of formats, or TensorFlow.
+    def _warm(self, missing: list[Build]) -> tuple[str, ...]:
+        """What workers import in advance, the slowest first: the exporters of formats, or TensorFlow.
 
-        A ready-made file is only verified: exporters, and PyTorch with them, need not even be installed.
+        A ready-made file is only verified, so exporters, and PyTorch with them, need not even be installed.
         """
-        exported = [b for b in wanted if self._cards[b.model].kind is not SourceKind.READY]
+        exported = [b for b in missing if self._cards[b.model].kind is not SourceKind.READY]
         keras = [b for b in exported if self._cards[b.model].kind is SourceKind.KERAS]
         formats = [f.value for f in longest_first() if any(b.format is f and b not in keras for b in exported)]
         return (*formats, *([SourceKind.KERAS.value] if keras else [])) or ("",)
@@ -118,9 +118,9 @@ class _Stage:
         missing = [name for name in self._cards if name not in self._outcome.models]
         return [Group(name=_model_group(name), tasks=(self._prepare_task(name),), seconds=10) for name in missing]
 
-    def _vary_groups(self, wanted: list[Build]) -> list[Group]:
+    def _vary_groups(self, missing: list[Build]) -> list[Group]:
         """One group for each network that graph steps have to make first."""
-        needed = dict.fromkeys((b.model, recipe.steps) for b in wanted if (recipe := self._recipe(b)) and recipe.steps)
+        needed = dict.fromkeys((b.model, recipe.steps) for b in missing if (recipe := self._recipe(b)) and recipe.steps)
         return [
             Group(
                 name=_network_group(model, steps),
@@ -131,12 +131,12 @@ class _Stage:
             for model, steps in needed
         ]
 
-    def _export_groups(self, wanted: list[Build]) -> list[Group]:
-        """One group for each network and format: its variants share what was converted once."""
-        found: dict[tuple[str, tuple[Step, ...], Format], list[Build]] = {}
-        for build in wanted:
+    def _export_groups(self, missing: list[Build]) -> list[Group]:
+        """One group for each network and format, because its variants share one conversion."""
+        builds_by_group: dict[tuple[str, tuple[Step, ...], Format], list[Build]] = {}
+        for build in missing:
             recipe = self._recipe(build)
-            found.setdefault((build.model, recipe.steps if recipe else (), build.format), []).append(build)
+            builds_by_group.setdefault((build.model, recipe.steps if recipe else (), build.format), []).append(build)
         return [
             Group(
                 name=f"{_network_group(model, steps)} {format_.value}",
@@ -145,13 +145,13 @@ class _Stage:
                 seconds=FORMATS[format_].export_seconds,
                 shared=FORMATS[format_].exports_independently,
             )
-            for (model, steps, format_), builds in found.items()
+            for (model, steps, format_), builds in builds_by_group.items()
         ]
 
     def _order(self, build: Build) -> tuple[bool, bool]:
-        """Longest first: quantised graphs have several times the nodes of a float one.
+        """The sort key of a build: longest first. Quantised graphs have several times the nodes of a float one.
 
-        What needs a scan of the layers comes after its kind: by then another worker may have made the scan.
+        Builds that need a scan of the layers come last among their kind: by then another worker may have made the scan.
         """
         recipe = self._recipe(build)
         if recipe is None:
@@ -169,11 +169,13 @@ class _Stage:
                 self._report_artifact(task.export.build, result)
 
     def _report_model(self, task: PrepareTask, result: WorkerResult) -> None:
-        found = self._cache.entry("prepared", task.key, read_prepared) if result.prepared else None
-        if found is not None:
-            self._outcome.models[task.card.name] = found
+        model = self._cache.entry("prepared", task.key, read_prepared) if result.prepared else None
+        if model is not None:
+            self._outcome.models[task.card.name] = model
             return
-        failure = result.failure or TaskFailure(message="its prepared data vanished from the cache; run again", log="")
+        failure = result.failure or TaskFailure(
+            message="its prepared data disappeared from the cache; run again", log=""
+        )
         self._outcome.model_failures[task.card.name] = failure.message
 
     def _report_variant(self, task: VaryTask, result: WorkerResult) -> None:
@@ -193,7 +195,7 @@ class _Stage:
         self._progress.step(label, f"{manifest.state.value}, {manifest.seconds:.1f} s")
 
     def _failure_of(self, build: Build, own: TaskFailure) -> TaskFailure:
-        """What made ``build`` fail first: its model, the steps of its recipe, or its export."""
+        """The failure that came first: of the model, of the recipe's steps, or of the export itself."""
         model_failure = self._outcome.model_failures.get(build.model)
         if model_failure is not None:
             return TaskFailure(message=model_failure, log=own.log)
@@ -231,7 +233,7 @@ def _model_group(model: str) -> str:
 
 
 def _network_group(model: str, steps: tuple[Step, ...]) -> str:
-    """The name of a network: its steps are plain data, and so is what they print as."""
+    """The name of a group. Steps are plain data, so two equal lists of steps print alike."""
     return f"network {model} {steps}"
 
 

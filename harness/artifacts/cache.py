@@ -1,8 +1,8 @@
-"""The cache: finished folders under content addresses.
+"""The cache: complete folders, found by a key made from everything that decides their content.
 
-The one decision: an entry is made in a private folder beside the others and appears by one rename, so that a kill at
-any instant leaves either a whole entry or none, and two processes can share one cache. What is read is checked; a
-damaged entry is thrown away and made again.
+An entry is made in a private folder and then renamed into place, so a kill at any moment leaves either a complete entry
+or none, and several processes can share a cache. Entries are checked when they are read; a damaged one is deleted and
+made again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.system.files import file_sha256, storage_errors
 log = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
-# What an entry can be; each kind has its own folder.
+# The kinds of entries, each with its own folder.
 KINDS = ("artifacts", "prepared", "variants", "scans", "calibrations")
 # A staging folder older than this belongs to a process that was killed.
 STALE_SECONDS = 24 * 3600
@@ -44,7 +44,7 @@ class CacheUsage:
 
 
 class Cache:
-    """Entries below ``root``, a folder each kind. Raises `StoreError` when it cannot write."""
+    """The entries in ``root``, with one folder per kind. Raises `StoreError` if it cannot write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -54,18 +54,20 @@ class Cache:
         self._sweep()
 
     def artifact(self, key: str) -> Artifact | None:
-        """Return the entry under ``key`` when it is there and whole; a damaged one is removed."""
+        """Return the artifact stored under ``key``, or None. A damaged entry is deleted."""
         return self.entry("artifacts", key, _read_artifact)
 
     def entry(self, kind: str, key: str, read: Callable[[Path], _Entry]) -> _Entry | None:
-        """Return what ``read`` makes of the folder of ``key``, or None; ``read`` raises ValueError on damage."""
+        """Return what ``read`` makes of the folder of ``key``, or None. ``read`` raises ValueError for a damaged
+        folder.
+        """
         folder = self.folder(kind, key)
         if not folder.is_dir():
             return None
         try:
             return read(folder)
         except (ValueError, OSError) as error:
-            log.warning("the cache entry %s is damaged (%s); it is made again", folder, error)
+            log.warning("the cache entry %s is damaged (%s); it will be made again", folder, error)
             shutil.rmtree(folder, ignore_errors=True)
             return None
 
@@ -74,12 +76,12 @@ class Cache:
         return self.root / kind / key[:2] / key
 
     def lock(self, key: str) -> FileLock:
-        """Return the lock that one maker of ``key`` holds; the system frees it when its process dies."""
+        """Return the lock to hold while making ``key``. The system releases it if the process dies."""
         return FileLock(self.root / "locks" / f"{key}.lock")
 
     @contextmanager
     def making(self, kind: str, key: str) -> Iterator[Path]:
-        """Yield a private folder; when the block ends well it becomes the entry of ``key`` by one rename."""
+        """Yield a private folder, which becomes the entry of ``key`` if the block ends without an exception."""
         with storage_errors(self.root, runs_other_code=True):
             staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-", dir=self.root / "staging"))
             try:
@@ -93,12 +95,12 @@ class Cache:
                 shutil.rmtree(staging, ignore_errors=True)
 
     def usage(self) -> CacheUsage:
-        """Count entries and bytes."""
+        """Count the entries and their bytes."""
         folders = [f for kind in KINDS for f in (self.root / kind).glob("*/*")]
         return CacheUsage(entries=len(folders), bytes=sum(_sizes(self.root)))
 
     def clear(self) -> CacheUsage:
-        """Remove every entry and log, and return what there was; locks held by a running build stay."""
+        """Delete every entry and log, and return how much there was. Locks held by a running build stay."""
         before = self.usage()
         with storage_errors(self.root):
             for name in (*KINDS, "logs"):
@@ -109,14 +111,14 @@ class Cache:
     def _sweep(self) -> None:
         limit = time.time() - STALE_SECONDS
         for folder in (self.root / "staging").iterdir():
-            # Another process may be done with it at this very moment.
+            # Another process may finish with the folder and remove it at this very moment.
             with contextlib.suppress(FileNotFoundError):
                 if folder.stat().st_mtime < limit:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sizes(root: Path) -> Iterator[int]:
-    """The sizes of the files below ``root``; what vanishes while it is counted does not count."""
+    """The sizes of the files below ``root``. Files that disappear during the count are ignored."""
     for folder, _, names in os.walk(root):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
@@ -138,7 +140,7 @@ def _read_artifact(folder: Path) -> Artifact:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush every file of ``folder`` to disk, so that the rename never shows an empty one after a power cut."""
+    """Flush every file of ``folder`` to disk, so that no renamed entry has empty files after a power cut."""
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())

@@ -1,4 +1,4 @@
-"""The content address of an artifact: everything that decides its bytes, and nothing else."""
+"""The key of an artifact: a digest of everything that decides its bytes or its verification, and of nothing else."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.system.packages import versions_of
 def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     """Return the SHA-256, in hexadecimal, over weights, recipe, format, backend, calibration and package versions.
 
-    ``recipe`` is None for a ready-made file: its content alone counts, with the runtime that verified it. The test
-    inputs count too, since the gate's figures stand in the manifest. The key of the source counts, because what
-    ``forward`` does, and what the card says of the task, can change while every weight stays the same.
+    ``recipe`` is None for a ready-made file. Only its content counts then, and the runtime that verified it. The test
+    inputs count because the manifest holds the results of the verification. The key of the source counts because the
+    code of ``forward``, or the task in the card, can change while all weights stay the same.
     """
     row = FORMATS[build.format]
     packages = packages_to_build(build.format, build.backend) if recipe else row.runtime_packages

@@ -1,7 +1,7 @@
-"""Inputs as an artifact takes them, where that is not as the model does: images with their channels last.
+"""Test inputs for artifacts that take images with their channels last, unlike the model.
 
-The one decision: the test inputs are transposed once, when the artifact is made, into a file beside it. So a runner
-gets the same kind of file whatever the layout, and nothing is transposed near a timed call.
+The test inputs are transposed once, when the artifact is made, into a file next to it. So runners get the same kind of
+file for every layout, and nothing is transposed near a timed call.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ IMAGE_DIMENSIONS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
-    """A file of inputs and the tensors of one call in it."""
+class InputsFile:
+    """A file of inputs, and the tensors of one call in it."""
 
     path: Path
     tensors: tuple[TensorSpec, ...]
 
 
-def feed_of(artifact: Artifact, model: PreparedModel) -> Feed:
-    """Return the test inputs of ``model`` as ``artifact`` takes them."""
+def inputs_file(artifact: Artifact, model: PreparedModel) -> InputsFile:
+    """Return the test inputs of ``model`` in the layout that ``artifact`` takes."""
     inputs = artifact.manifest.inputs
     if inputs is None or artifact.path is None:
-        return Feed(path=model.inputs_path, tensors=model.facts.inputs)
-    return Feed(path=artifact.path.with_name(inputs.file), tensors=inputs.tensors)
+        return InputsFile(path=model.inputs_path, tensors=model.facts.inputs)
+    return InputsFile(path=artifact.path.with_name(inputs.file), tensors=inputs.tensors)
 
 
 def is_image(spec: TensorSpec) -> bool:
-    """Return whether a tensor is an image with its channels in front, as PyTorch has them."""
+    """Return whether a tensor is an image with its channels first, as in PyTorch."""
     return len(spec.shape) == IMAGE_DIMENSIONS
 
 
@@ -58,7 +58,7 @@ def to_channels_last(arrays: Sequence[Array], specs: Sequence[TensorSpec]) -> tu
 
 
 def write_channels_last(model: PreparedModel, folder: Path) -> ArtifactInputs:
-    """Write the test inputs into ``folder`` with the channels of each image last, and say what they are."""
+    """Write the test inputs to ``folder`` with the channels of each image last, and return their description."""
     from harness.wire.tensors import write_tensors
 
     tensors = channels_last(model.facts.inputs)

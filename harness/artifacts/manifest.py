@@ -1,4 +1,4 @@
-"""What is known of an artifact: the record beside the file in the cache, and the stage's output."""
+"""The manifest: the record next to an artifact's file in the cache, and the output of the build stage."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from harness.spec.formats import Backend
 from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe
 from harness.wire import Format, TensorSpec
 
-# 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size.
-# 1 (2026-11): the first.
+# 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size. 1 (2026-11):
+# the first version.
 SCHEMA = 2
 
 
 class ArtifactState(StrEnum):
-    """``unverified``: exported, but its runtime is not to be had here, so that no gate could run it. ``broken``: the
-    gate refused it. ``failed``: the exporter or its process died; never cached.
+    """What became of an artifact.
+
+    ``unverified``: exported, but its runtime is not available here, so it was not verified. ``broken``: it failed
+    verification. ``unsupported``: it cannot be made, for a known reason. ``failed``: the exporter or its process died;
+    this state is never cached.
     """
 
     READY = "ready"
@@ -32,13 +35,13 @@ class ArtifactState(StrEnum):
     FAILED = "failed"
 
 
-# States in which there is a file that a device may be given.
+# States in which there is a file that may be given to a device.
 RUNNABLE = (ArtifactState.READY, ArtifactState.UNVERIFIED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Companion:
-    """A further file of an artifact, which goes wherever the artifact goes, under its own name."""
+    """Another file of an artifact. It goes wherever the artifact goes, under its own name."""
 
     file: str
     sha256: str
@@ -47,7 +50,7 @@ class Companion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactInputs:
-    """The test inputs as an artifact takes them, where that is not as the model does: a file beside the artifact."""
+    """The artifact's own test inputs, a file next to it, if it takes them in another layout than the model."""
 
     file: str
     sha256: str
@@ -56,15 +59,15 @@ class ArtifactInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """One artifact: where it came from, what it is, and what the gate saw.
+    """One artifact: where it came from, what it is, and the results of its verification.
 
-    ``sqnr_db`` and ``agreement`` (0…1) are against the float network on ``gate_inputs`` inputs, None without one;
-    ``own_sqnr_db`` is against the variant's own network after its graph steps, None without steps, and is what the gate
-    judges. ``checked`` says what could be seen of a file that was not run. ``steps`` is what the graph steps did.
-    ``compressed_bytes`` is the size deflated, as an app store ships it; both sizes include those of ``companions``.
-    ``inputs`` is set where images go in with their channels last. ``kept_float`` names the layers that a mixed
-    precision left in float. ``versions`` are those of the packages that took part; ``seconds`` is what the export took,
-    wall.
+    ``sqnr_db`` and ``agreement`` (0…1) compare it with the float network on ``gate_inputs`` inputs; None without a
+    float network. ``own_sqnr_db`` compares it with the variant's network after its graph steps and is what verification
+    judges; None without steps. ``checked`` describes a file that could not be run. ``steps`` is what the graph steps
+    did. ``compressed_bytes`` is the deflated size, which an app store transfers; both sizes include ``companions``.
+    ``inputs`` is set if images go in with their channels last. ``kept_float`` names the layers that a mixed precision
+    left in float. ``versions`` are those of the packages that took part, and ``seconds`` is the wall time of the
+    export.
     """
 
     schema: int = SCHEMA
@@ -99,19 +102,20 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A manifest and where its file is; ``path`` is None for an artifact that was not made."""
+    """A manifest and the path of its file, which is None if there is no file."""
 
     manifest: Manifest
     path: Path | None
 
 
 def untrained_steps(manifest: Manifest) -> str:
-    """Return the graph steps of an artifact that damaged it and were not followed by training, joined by commas."""
+    """Return the graph steps that damaged the network and were not followed by training, joined by commas."""
     last_training = max((i for i, step in enumerate(manifest.steps) if step.training), default=-1)
     return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != Fuse.__struct_config__.tag)
 
 
-# Packages whose code decides what graph steps leave of a network, and a count of our own changes to that.
+# The packages whose code decides what graph steps do to a network. Raise the revision when our own code changes the
+# result of a step.
 VARIANT_PACKAGES = tuple(dict.fromkeys(name for names in STEP_PACKAGES.values() for name in names))
 VARIANT_REVISION = 1
 
@@ -125,13 +129,13 @@ _Record = TypeVar("_Record", bound=_Versioned)
 
 
 def read_record(path: Path, kind: type[_Record], schema: int) -> _Record:
-    """Read a record of the cache. Raises `ValueError` when it is damaged or of another schema."""
+    """Read a record of the cache. Raises `ValueError` if it is damaged or has another schema."""
     try:
         record = msgspec.json.decode(path.read_bytes(), type=kind)
     except ValueError as error:
         msg = f"{path.name} cannot be read: {error}"
         raise ValueError(msg) from error
     if record.schema != schema:
-        msg = f"{path.name} has schema {record.schema}, this version writes {schema}"
+        msg = f"{path.name} has schema {record.schema}; this version uses schema {schema}"
         raise ValueError(msg)
     return record

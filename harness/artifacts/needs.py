@@ -1,4 +1,4 @@
-"""Which packages an artifact takes, by what it is made of: the network, the format, and the backend."""
+"""The packages that an artifact needs, depending on the source of the network, the format and the backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KERAS_EXTRAS = ("tflite", "tensorflow")
 
 
 def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:
-    """Return the distributions whose code takes part in making ``build``, or in verifying a ready-made file."""
+    """Return the distributions that take part in making ``build``, or in verifying a ready-made file."""
     if card.kind is SourceKind.READY:
         return FORMATS[build.format].runtime_packages
     if card.kind is SourceKind.KERAS:
@@ -29,7 +29,7 @@ def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Packages that are not installed: the format or graph step that needs each, and the extras that install them."""
+    """Packages that are not installed: for each the format or step that needs it, and the extras that install them."""
 
     needed_by: dict[str, str]
     extras: tuple[str, ...]
@@ -47,7 +47,7 @@ class Missing:
 
 
 def missing_for(card: ModelCard, build: Build, steps: Sequence[Step] = ()) -> Missing | None:
-    """Return what is not installed of the packages that ``build`` takes, those of its graph steps included, or None."""
+    """Return the packages that ``build`` and its graph steps need but that are not installed, or None."""
     of_format = missing_packages(packages_of(card, build))
     needed_by = dict.fromkeys(of_format, build.format.value)
     extras = list(_extras(card, build)) if of_format else []
@@ -61,16 +61,18 @@ def missing_for(card: ModelCard, build: Build, steps: Sequence[Step] = ()) -> Mi
 
 
 def together(missing: Iterable[Missing]) -> Missing | None:
-    """Return all of ``missing`` as one, None when there is nothing."""
-    found = tuple(missing)
-    if not found:
+    """Return all of ``missing`` in one record, or None if there are none."""
+    records = tuple(missing)
+    if not records:
         return None
-    needed_by = {package: user for one in reversed(found) for package, user in one.needed_by.items()}
-    return Missing(needed_by=needed_by, extras=tuple(dict.fromkeys(extra for one in found for extra in one.extras)))
+    # Reversed, so that a package that several need keeps the one that comes first.
+    needed_by = {package: user for record in reversed(records) for package, user in record.needed_by.items()}
+    extras = dict.fromkeys(extra for record in records for extra in record.extras)
+    return Missing(needed_by=needed_by, extras=tuple(extras))
 
 
 def why_missing(card: ModelCard, build: Build, steps: Sequence[Step] = ()) -> str | None:
-    """Return the sentence with the command that installs what ``build`` lacks, or None when everything is there."""
+    """Return what ``build`` lacks, with the command that installs it, or None if nothing is missing."""
     missing = missing_for(card, build, steps)
     return missing.sentence() if missing else None
 
@@ -84,5 +86,5 @@ def _extras(card: ModelCard, build: Build) -> tuple[str, ...]:
 
 
 def _tensorflow() -> str:
-    """The distribution of TensorFlow that is installed, the one for the CPU alone where none is."""
+    """The distribution of TensorFlow that is installed; the CPU-only one if there is none."""
     return next((name for name in TENSORFLOWS if not missing_packages((name,))), TENSORFLOWS[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.artifacts.layout import Feed, feed_of
+from harness.artifacts.layout import InputsFile, inputs_file
 from harness.measure.job import Job
 from harness.spec.formats import artifact_file
 from harness.spec.profiles import SECOND_NS
@@ -51,8 +51,8 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
     )
 
 
-def job_feed(job: Job) -> Feed:
-    return feed_of(job.artifact, job.model)
+def job_feed(job: Job) -> InputsFile:
+    return inputs_file(job.artifact, job.model)
 
 
 def deadline_s(job: Job) -> float:

@@ -65,8 +65,8 @@ def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:
     """Return why the shell runner cannot run ``cell``, or None if it can or is not used."""
     if settings.runner is not PhoneRunner.SHELL or settings.binary(cell.format):
         return None
-    given = ", ".join(binary.format.value for binary in settings.binaries)
-    return f"runner 'shell' has no program for {cell.format.value}; it was given one for: {given}"
+    formats = ", ".join(binary.format.value for binary in settings.binaries)
+    return f"runner 'shell' has no program for {cell.format.value}; it was formats one for: {formats}"
 
 
 def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
@@ -91,9 +91,9 @@ def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:
 
 
 def _check_names(models: tuple[ModelCard, ...]) -> None:
-    seen: set[str] = set()
+    names: set[str] = set()
     for model in models:
-        if model.name in seen:
+        if model.name in names:
             msg = f"two models are named {model.name!r}: rename one in its model.toml, or the file if it has none"
             raise UsageError(msg)
-        seen.add(model.name)
+        names.add(model.name)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.sources.calibration import made_inputs
+from harness.artifacts.sources.calibration import generated_inputs
 from harness.artifacts.sources.prepare_model import prepare
 from harness.artifacts.sources.prepared_model import CALIBRATION_FILE
 from harness.errors import UsageError
@@ -31,14 +31,14 @@ def test_made_inputs_are_kept_and_a_damaged_file_is_made_again(
 ) -> None:
     cache, card = Cache(tmp_path), resolve("digits", OPTIONS)
     facts = prepare(card, source_key(card), cache).facts
-    (first,) = made_inputs(card, facts, source, cache)
+    (first,) = generated_inputs(card, facts, source, cache)
     (file,) = (tmp_path / "calibrations").rglob(CALIBRATION_FILE)
     written = file.stat().st_mtime_ns
     assert first.shape == (count, 1, 1, 8, 8)
-    assert np.array_equal(first, made_inputs(card, facts, source, cache)[0])
+    assert np.array_equal(first, generated_inputs(card, facts, source, cache)[0])
     assert file.stat().st_mtime_ns == written
     file.write_bytes(b"x")
-    assert np.array_equal(first, made_inputs(card, facts, source, cache)[0])
+    assert np.array_equal(first, generated_inputs(card, facts, source, cache)[0])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_model_without_what_they_are_made_from_is_unfit(tmp_path: Path, source
     cache, card = Cache(tmp_path / "cache"), resolve(str(make_folder(tmp_path / "own")), OPTIONS)
     facts = prepare(card, source_key(card), cache).facts
     with pytest.raises(UnfitError, match=says):
-        made_inputs(card, facts, source, cache)
+        generated_inputs(card, facts, source, cache)
 
 
 @pytest.mark.parametrize("limits", ["[1, 0]", "[0]", '"0..1"', "[0, inf]", "[true, 2]"])

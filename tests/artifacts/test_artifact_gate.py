@@ -12,7 +12,7 @@ import pytest
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
-from harness.artifacts.verify.verify import GATE_INPUTS, Expected, GateResult, verify
+from harness.artifacts.verify.verify import VERIFIED_INPUTS, Expected, VerificationResult, verify
 from harness.model.card import ModelOptions, Task
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
@@ -22,7 +22,9 @@ from tests.artifacts.builders import CARD, Floats, make_prepared, onnx_file
 SCORES = np.array([[10.0, 10.1], [3.0, 3.1]], dtype=np.float32)
 
 
-def judge(folder: Path, operator: str, operand: list[Any], *, reference: Floats = SCORES, **card: Any) -> GateResult:
+def judge(
+    folder: Path, operator: str, operand: list[Any], *, reference: Floats = SCORES, **card: Any
+) -> VerificationResult:
     """Pass such a file through the gate, the float network being the identity."""
     model = make_prepared(folder / "model", reference)
     path = onnx_file(folder / "net.onnx", operator, np.array(operand), (1, reference.shape[1]))
@@ -42,13 +44,13 @@ def test_the_ratio_is_that_of_the_outputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("operator", "operand", "words"),
     [
-        ("Mul", [-1, -1], "-6.0 dB above their error against the float model, 5 are needed"),
-        ("Mul", [2, 2], "0.0 dB above their error"),
-        ("Mul", [0, 0], "0.0 dB above their error"),
+        ("Mul", [-1, -1], "-6.0 dB signal to noise against the float model; the minimum is 5 dB"),
+        ("Mul", [2, 2], "0.0 dB signal to noise"),
+        ("Mul", [0, 0], "0.0 dB signal to noise"),
         ("Add", [0.2, 0], "its top-1 agrees with the float model on 0% of 2 inputs"),
         ("Div", [0, 1], "2 of 4 output values are not finite"),
         ("Mul", [np.nan, np.nan], "4 of 4 output values are not finite"),
-        ("MatMul", [[1], [1]], "its outputs have shapes [(1, 1)], the float model's have [(1, 2)]"),
+        ("MatMul", [[1], [1]], "its outputs have shapes [(1, 1)]; the float model has [(1, 2)]"),
     ],
 )
 def test_garbage_is_broken_with_a_reason(tmp_path: Path, operator: str, operand: list[Any], words: str) -> None:
@@ -121,11 +123,11 @@ def test_every_digits_artifact_passed_the_gate_on_sixty_four_inputs(built_cache:
     manifests = [artifact.manifest for artifact in found if artifact is not None]
     assert len(manifests) == 16
     assert {m.state for m in manifests} == {ArtifactState.READY}
-    assert {m.gate_inputs for m in manifests} == {GATE_INPUTS}
+    assert {m.gate_inputs for m in manifests} == {VERIFIED_INPUTS}
     assert all(m.agreement is not None and m.agreement > 0.9 for m in manifests)
     model = cache.entry("prepared", source_key(card), read_prepared)
     assert model is not None
-    assert model.facts.test_count > GATE_INPUTS
+    assert model.facts.test_count > VERIFIED_INPUTS
 
 
 def test_the_file_of_another_variant_is_close_and_not_equal(built_cache: Path) -> None:

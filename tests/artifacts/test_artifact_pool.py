@@ -116,10 +116,10 @@ def test_what_waits_for_a_group_is_done_after_it(tmp_path: Path) -> None:
     ("misdeed", "words"),
     [
         ("die", "the model worker died with SIGKILL"),
-        ("exit", "the model worker ended with exit code 7 without an answer"),
-        ("rubbish", "the model worker answered with rubbish: b'Converting"),
-        ("half", "answered with rubbish"),
-        ("wrong", "answered with rubbish"),
+        ("exit", "the model worker ended with exit code 7 before it answered"),
+        ("rubbish", "the model worker sent an invalid answer: b'Converting"),
+        ("half", "sent an invalid answer"),
+        ("wrong", "sent an invalid answer"),
         ("hang", "it took longer than 0.5 s and was stopped"),
     ],
 )

@@ -123,7 +123,7 @@ def test_layers_are_kept_in_other_precisions_too(shop: Shop, format_: Format, va
     [
         ("hiden", "'hiden', which the network does not have; did you mean 'hidden'?"),
         ("body.9", "did you mean 'body.3'?"),
-        ("body.1", "'body.1', which has no matrix of weights"),
+        ("body.1", "'body.1', which has no weight matrix"),
     ],
 )
 def test_a_layer_that_cannot_be_kept_is_a_sentence(layer: str, words: str) -> None:
@@ -133,7 +133,7 @@ def test_a_layer_that_cannot_be_kept_is_a_sentence(layer: str, words: str) -> No
 
 
 def test_an_exporter_takes_names_alone() -> None:
-    with pytest.raises(BuildError, match="asks for sensitive layers by their number"):
+    with pytest.raises(BuildError, match="asks for a number of sensitive layers"):
         kept_layers(recipe("int8", keep_float=KeepFloat(count=2)), make_network())
 
 
@@ -150,7 +150,7 @@ def test_a_network_that_is_kept_whole_is_not_called_int8(shop: Shop, format_: Fo
         (Format.ONNX, "int8-weight", "no matrix product to quantise"),
         (Format.ONNX, "int8-dynamic", "no matrix product to quantise"),
         (Format.PTL, "int8-dynamic", "no linear layer"),
-        (Format.PTE, "int4-weight", "no linear layer with a multiple of 32 inputs"),
+        (Format.PTE, "int4-weight", "no linear layer whose inputs are a multiple of 32"),
     ],
 )
 def test_a_precision_of_linears_is_unsupported_without_one(

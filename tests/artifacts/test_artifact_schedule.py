@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from harness.artifacts.workers.schedule import Group, Schedule, Worker
+from harness.artifacts.workers.schedule import Group, Schedule, WorkerState
 from harness.artifacts.workers.tasks import PrepareTask, WorkerTask
 from tests.artifacts.builders import CARD
 
@@ -22,7 +22,7 @@ def key(task: WorkerTask | None) -> str | None:
     return task.prepare.key if task and task.prepare else None
 
 
-def all_of(schedule: Schedule, worker: Worker) -> list[str | None]:
+def all_of(schedule: Schedule, worker: WorkerState) -> list[str | None]:
     """What one worker does to the end."""
     seen = []
     while (task := schedule.take(worker)) is not None:
@@ -33,22 +33,22 @@ def all_of(schedule: Schedule, worker: Worker) -> list[str | None]:
 
 def test_a_worker_stays_with_its_group() -> None:
     schedule = Schedule([group("a", 2), group("b", 3)])
-    assert all_of(schedule, Worker()) == ["b0", "b1", "b2", "a0", "a1"]
+    assert all_of(schedule, WorkerState()) == ["b0", "b1", "b2", "a0", "a1"]
 
 
 def test_what_takes_longest_is_begun_first() -> None:
     schedule = Schedule([group("a", 3), group("b", seconds=10)])
-    assert key(schedule.take(Worker())) == "b0"
+    assert key(schedule.take(WorkerState())) == "b0"
 
 
 def test_what_others_wait_for_weighs_as_much_as_they_do() -> None:
     schedule = Schedule([group("a", seconds=5), group("network"), group("files", 2, after=("network",), seconds=10)])
-    assert all_of(schedule, Worker()) == ["network0", "files0", "files1", "a0"]
+    assert all_of(schedule, WorkerState()) == ["network0", "files0", "files1", "a0"]
 
 
 def test_only_a_shared_group_is_helped_with() -> None:
     schedule = Schedule([group("dear", 3, seconds=10, shared=True), group("cheap", 2)])
-    first, second = Worker(), Worker()
+    first, second = WorkerState(), WorkerState()
     assert key(schedule.take(first)) == "dear0"
     assert all_of(schedule, second) == ["cheap0", "cheap1", "dear1", "dear2"]
     assert schedule.take(first) is None
@@ -56,7 +56,7 @@ def test_only_a_shared_group_is_helped_with() -> None:
 
 def test_a_group_of_one_worker_is_left_to_it() -> None:
     schedule = Schedule([group("chain", 2), group("later", after=("chain",))])
-    first, second = Worker(), Worker()
+    first, second = WorkerState(), WorkerState()
     assert key(schedule.take(first)) == "chain0"
     got: list[str | None] = []
     thread = threading.Thread(target=lambda: got.extend(all_of(schedule, second)))
@@ -71,6 +71,6 @@ def test_a_group_of_one_worker_is_left_to_it() -> None:
 
 def test_a_stopped_schedule_hands_out_nothing() -> None:
     schedule = Schedule([group("a", 2)])
-    assert schedule.take(Worker()) is not None
+    assert schedule.take(WorkerState()) is not None
     schedule.stop()
-    assert schedule.take(Worker()) is None
+    assert schedule.take(WorkerState()) is None

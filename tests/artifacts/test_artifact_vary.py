@@ -124,7 +124,7 @@ def test_a_torchscript_file_takes_no_steps_and_says_so(tmp_path: Path) -> None:
     card = resolve(str(path), ModelOptions(inputs=("x:float32:1x4",)))
     outcome = build(card, tmp_path / "cache", "fuse", "fp32")
     assert [a.manifest.state for a in artifacts(outcome)] == [ArtifactState.UNSUPPORTED, ArtifactState.READY]
-    assert "TorchScript file cannot be changed" in (artifacts(outcome)[0].manifest.reason or "")
+    assert "graph steps cannot change a TorchScript file" in (artifacts(outcome)[0].manifest.reason or "")
     assert build(card, tmp_path / "cache", "fuse", "fp32").built == 0
 
 

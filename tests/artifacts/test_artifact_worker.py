@@ -237,7 +237,7 @@ def test_a_network_with_outputs_that_are_not_finite_is_broken(tmp_path: Path, ca
     [
         (FORWARD.format("x.nothing()"), "'Tensor' object has no attribute 'nothing'"),
         (FORWARD.format("self.layer(x[:, :3])"), "running the network of 'own'"),
-        (FORWARD.format("'three'"), "the network returns a str, a tensor or a tuple of tensors is needed"),
+        (FORWARD.format("'three'"), "the network returns a str; it must return a tensor or a tuple of tensors"),
         ("def build():\n    raise OSError('no such luck')\n", "no such luck"),
         ("def build(:\n", "network.py, line 1"),
     ],
@@ -252,7 +252,7 @@ def test_a_worker_goes_on_after_a_failure(tmp_path: Path, cache: Cache) -> None:
     worker = Worker()
     assert prepare(own(tmp_path / "bad", network="1 / 0"), cache, worker).failure is not None
     assert prepare(own(tmp_path / "good"), cache, worker).prepared is not None
-    assert "names neither" in failure_of(worker.do(WorkerTask()))
+    assert "the worker task is empty" in failure_of(worker.do(WorkerTask()))
 
 
 def test_an_export_of_a_model_that_was_not_prepared_is_a_sentence(tmp_path: Path, cache: Cache) -> None:
@@ -260,7 +260,7 @@ def test_an_export_of_a_model_that_was_not_prepared_is_a_sentence(tmp_path: Path
     task = ExportTask(
         card=own(tmp_path), build=build, recipe=parse_recipe("fp32"), prepared_key="ab" * 32, cache_root=str(cache.root)
     )
-    assert "'own' is gone from the cache" in failure_of(Worker().do(WorkerTask(export=task)))
+    assert "'own' is no longer in the cache" in failure_of(Worker().do(WorkerTask(export=task)))
 
 
 def test_what_an_exporter_raises_is_the_first_line_of_it(tmp_path: Path, cache: Cache) -> None:
@@ -376,7 +376,7 @@ def test_an_open_batch_of_a_ready_made_file_is_one(tmp_path: Path, cache: Cache)
 def test_another_open_size_of_a_ready_made_file_has_to_be_told(tmp_path: Path, cache: Cache) -> None:
     path = str(onnx_file(tmp_path / "open.onnx", "Mul", np.ones(1, np.float32), (1, "width")))
     message = failure_of(prepare(resolve(path, ModelOptions()), cache, Worker()))
-    assert "does not tell the sizes of its inputs; name them with --input" in message
+    assert "does not state the sizes of its inputs; describe them with --input" in message
     ready(resolve(path, ModelOptions(inputs=("x:float32:1x5",))), cache, (Format.ONNX, AS_IS))
 
 

@@ -106,7 +106,7 @@ def test_the_reference_is_what_the_keras_model_gives(outcome: BuildOutcome, home
     [
         (Format.ONNX, "fp32", "can only become tflite; onnx needs a PyTorch network"),
         (Format.TFLITE, "prune50+int8", "graph steps work on PyTorch networks only"),
-        (Format.TFLITE, "nhwc", "leave out nhwc"),
+        (Format.TFLITE, "nhwc", "remove nhwc"),
     ],
 )
 def test_what_a_keras_model_does_not_become_is_a_hole(home: Path, format_: Format, variant: str, words: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.artifacts.layout import feed_of
+from harness.artifacts.layout import inputs_file
 from harness.artifacts.manifest import Artifact, ArtifactState
 from harness.artifacts.sources.prepared_model import read_prepared
 from harness.model.card import ModelOptions
@@ -42,7 +42,7 @@ def test_the_inputs_that_a_runner_gets_are_transposed(bench: Bench) -> None:
     manifest = bench.make(card, "nhwc", Format.TFLITE)
     model = bench.cache.entry("prepared", source_key(card), read_prepared)
     assert model is not None
-    feed = feed_of(Artifact(manifest=manifest, path=bench.path(manifest)), model)
+    feed = inputs_file(Artifact(manifest=manifest, path=bench.path(manifest)), model)
     assert [(t.name, t.shape) for t in feed.tensors] == [("picture", (1, 6, 5, 3))]
     (given,), (original,) = read_tensors(feed.path, feed.tensors, model.facts.test_count), model.test_inputs()
     np.testing.assert_array_equal(np.moveaxis(given, -1, 2), original)
@@ -59,4 +59,4 @@ def test_changed_inputs_beside_an_artifact_are_damage(bench: Bench) -> None:
 def test_a_network_without_images_says_so(bench: Bench, tmp_path: Path) -> None:
     manifest = bench.make(resolve(str(make_folder(tmp_path / "own")), ModelOptions()), "nhwc", Format.TFLITE)
     assert manifest.state is ArtifactState.UNSUPPORTED
-    assert "no input of this network has four dimensions" in (manifest.reason or "")
+    assert "no input of this network has the four dimensions" in (manifest.reason or "")

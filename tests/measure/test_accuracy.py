@@ -51,8 +51,8 @@ def test_outputs_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
     ("scores", "words"),
     [
         (np.where(FLOAT.max() == FLOAT, np.nan, FLOAT), "NaN or infinite"),
-        (-FLOAT, "dB above their error"),
-        (np.roll(FLOAT, 1, axis=1), "dB above their error"),
+        (-FLOAT, "dB signal to noise"),
+        (np.roll(FLOAT, 1, axis=1), "dB signal to noise"),
     ],
     ids=["nan", "negated", "shifted"],
 )

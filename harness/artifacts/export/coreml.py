@@ -1,4 +1,4 @@
-"""What every way to Core ML shares: coremltools without TensorFlow, its precisions, and its static quantiser."""
+"""What all ways to Core ML share: importing coremltools without TensorFlow, and its static quantiser."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.spec.recipe import Quantisation, Recipe
 if TYPE_CHECKING:
     import torch
 
-# Parts of the names of the quantiser's rules, and what the operators are called that they are about.
+# Words in the names of the quantiser's rules, and the operators that they stand for.
 OPERATORS = {"conv": "conv", "bn": "batch_norm", "linear": "linear", "add": "add", "mul": "mul", "matmul": "matmul"}
 
 
 def import_coremltools() -> Any:
-    """Import coremltools. TensorFlow is hidden meanwhile: it would be imported too, at 10 s and a gigabyte."""
+    """Import coremltools with TensorFlow hidden, which it would otherwise import as well: 10 s and a gigabyte."""
     with _hidden("tensorflow"):
         import coremltools
 
@@ -27,7 +27,7 @@ def import_coremltools() -> Any:
 
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
-    """Make ``import name`` fail inside the block, unless it was imported before."""
+    """Make ``import name`` fail inside the block, unless it has been imported already."""
     if name in sys.modules:
         yield
         return
@@ -39,14 +39,14 @@ def _hidden(name: str) -> Iterator[None]:
 
 
 def quantised(source: FloatModel, recipe: Recipe) -> torch.nn.Module:
-    """Return the network with weights and activations in int8 as Core ML's quantiser annotates them, calibrated."""
+    """Return the network in int8 weights and activations, annotated by Core ML's quantiser and calibrated."""
     import torch
 
     import_coremltools()
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     if recipe.quantisation.keep_float is not None:
-        msg = "Core ML's quantiser is not told layers to keep in float here"
+        msg = "phonebench cannot keep single layers in float with Core ML's quantiser"
         raise UnsupportedError(msg)
     graph = torch.export.export(source.exportable(), source.example()).module()
     prepared = prepare_pt2e(graph, _quantizer(recipe.quantisation))
@@ -58,10 +58,10 @@ def quantised(source: FloatModel, recipe: Recipe) -> torch.nn.Module:
 
 
 def _quantizer(quantisation: Quantisation) -> Any:
-    """Core ML's quantiser, without the rules for operators that the network does not have.
+    """Return Core ML's quantiser without the rules for operators that the network does not have.
 
-    Each rule exports its patterns anew, several hundred of them in all: 56 s of one core for a network of five layers,
-    and 14 s without the rules that cannot apply.
+    Each rule exports its patterns again, several hundred in all. For a network of five layers that took 56 s on one
+    core, and 14 s without the rules that cannot apply.
     """
     from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
     from executorch.backends.apple.coreml.quantizer._coreml_quantizer import (
@@ -82,7 +82,7 @@ def _quantizer(quantisation: Quantisation) -> Any:
 
 
 def can_apply(rule: str, operators: str) -> bool:
-    """Return whether ``operators``, the names of a graph's operators, hold all that a quantiser's rule is about."""
+    """Return whether a graph with ``operators``, their names in one string, has all that ``rule`` is about."""
     return all(word in operators for part, word in OPERATORS.items() if part in rule.split("_"))
 
 

@@ -1,4 +1,4 @@
-"""The float network as the exporters take it, and what they share: example inputs, calibration inputs, quiet files."""
+"""The float network as exporters take it, and what exporters share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class UnsupportedError(Exception):
-    """This exporter cannot make that variant of this network; the message is the reason that users read."""
+    """This exporter cannot make that variant of this network. The message is the reason that users read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatModel:
-    """A float network in eval mode with what exporting it takes.
+    """A float network in eval mode, with everything needed to export it.
 
-    ``calibration`` returns the inputs of a source, one array an input tensor, shape ``(count, *TensorSpec.shape)``.
-    ``scripted`` is set when the network came as TorchScript: the formats that need `torch.export` convert it first.
+    ``calibration`` returns the inputs of a source, one array per input tensor, of shape ``(count, *TensorSpec.shape)``.
+    ``scripted`` is set if the network came as TorchScript: formats that need `torch.export` must convert it first.
     """
 
     network: torch.nn.Module
@@ -35,11 +35,11 @@ class FloatModel:
     scripted: bool
 
     def example(self) -> tuple[torch.Tensor, ...]:
-        """Return the first calibration input, one tensor an input."""
+        """Return the first calibration input, one tensor per input of the network."""
         return next(self._items(CalibrationFrom.DATA, 1))
 
     def calibration_items(self, quantisation: Quantisation) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield the calibration inputs that ``quantisation`` asks for, one tensor an input tensor."""
+        """Yield the calibration inputs that ``quantisation`` asks for, each as one tensor per input of the network."""
         return self._items(quantisation.calibration, quantisation.calibration_inputs)
 
     def _items(self, source: CalibrationFrom, limit: int) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -50,9 +50,10 @@ class FloatModel:
             yield tuple(torch.from_numpy(array[index].copy()) for array in arrays)
 
     def folded(self) -> torch.nn.Module:
-        """Return what `exportable` does with its batch norms folded, where the network can be captured.
+        """Return the network like `exportable`, with its batch norms folded if it can be captured.
 
-        A lowering that walks the graph dozens of times takes half as long then; what it would fold itself is the same.
+        Lowering walks the graph dozens of times and takes half as long on the folded network. It would fold the same
+        norms itself.
         """
         from harness.variants.step import UnfitError
         from harness.variants.steps.fuse import fold_batch_norms
@@ -67,7 +68,7 @@ class FloatModel:
         return network
 
     def exportable(self) -> torch.nn.Module:
-        """Return the network as `torch.export` takes it: TorchScript is converted to a graph module."""
+        """Return the network in a form that `torch.export` takes: TorchScript is converted to a graph module."""
         if not self.scripted:
             return self.network
         from torch._export.converter import TS2EPConverter
@@ -81,31 +82,32 @@ class Exporter(Protocol):
     """Makes the files of one format from one float network, and keeps what its variants share."""
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
-        """Write the variant to ``path``. Raises `UnsupportedError` with a reason when it cannot be.
+        """Write the variant to ``path``. Raises `UnsupportedError` with a reason if that is impossible.
 
-        The graph steps have been applied already. ``recipe.quantisation.keep_float`` is None or names its layers.
+        The graph steps have been applied already. ``recipe.quantisation.keep_float`` is None, or has the names of
+        layers.
         """
 
 
 def no_precision(recipe: Recipe, path: Path) -> UnsupportedError:
-    """Return the error for a precision that an exporter does not make; `support` has its reason where it is known."""
-    return UnsupportedError(f"{path.suffix.removeprefix('.')} has no {recipe.precision.value} here")
+    """Return the error for a precision that an exporter does not make. Known holes are in the table of formats."""
+    return UnsupportedError(f"phonebench cannot build {path.suffix.removeprefix('.')} in {recipe.precision.value}")
 
 
 def cast_example(example: tuple[torch.Tensor, ...], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
-    """Return one call's inputs with the floats among them as ``dtype``."""
+    """Return the inputs of one call with all floats converted to ``dtype``."""
     return tuple(x.to(dtype) if x.is_floating_point() else x for x in example)
 
 
 def half_network(network: torch.nn.Module, dtype: torch.dtype, *, float_io: bool) -> torch.nn.Module:
-    """Return a copy of ``network`` in ``dtype``, a float of 16 bits.
+    """Return a copy of ``network`` in ``dtype``, a 16-bit float.
 
-    With ``float_io`` it takes and gives float32, so that every variant has one interface.
+    With ``float_io`` it takes and returns float32, so that all variants have the same interface.
     """
     import torch
 
     class HalfInside(torch.nn.Module):
-        """Casts at both ends."""
+        """Converts at both ends."""
 
         def __init__(self, inner: torch.nn.Module) -> None:
             super().__init__()

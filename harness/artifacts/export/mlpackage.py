@@ -1,7 +1,7 @@
-"""Core ML ``.mlpackage`` by coremltools, as one zip: built here, run on Apple's systems alone.
+"""Core ML ``.mlpackage`` by coremltools, as one zip. It is built here and runs on Apple's systems only.
 
-The package is a folder with a random name for each item and the day in it; the zip is the same for the same network:
-items are named by their place, times are fixed, and what tells of the build is left out.
+A package is a folder whose items have random names and the date in them. The zip is made identical for identical
+networks: items are named by position, times are fixed, and facts about the build are left out.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.wire import DType
 
-# The folder inside the zip.
+# The folder in the zip.
 ROOT = "model.mlpackage"
 _MANIFEST = "Manifest.json"
-# Written beside the package by the converter when ExecuTorch is loaded; nothing reads it on a phone.
+# The converter adds this file if ExecuTorch is loaded. Nothing reads it on a phone.
 _LEFT_OUT = ("executorch_debug_handle_mapping.json",)
 _DATE = (1980, 1, 1, 0, 0, 0)
 _WEIGHTS = "com.apple.CoreML/weights"
 
 
 class MlpackageExporter:
-    """Converts the network once in float16 and derives the compressed weights from that; float32 and int8 anew."""
+    """Converts the network once in float16 and compresses the weights of that; float32 and int8 are separate."""
 
     def __init__(self, source: FloatModel) -> None:
         self._source = source
         self._ct = import_coremltools()
         self._half: Any = None
 
-    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``, a zip."""
         precision = self._ct.precision
         match recipe.precision:
@@ -55,7 +55,7 @@ class MlpackageExporter:
             case Precision.INT4_WEIGHT:
                 model = self._palettised()
             case _:
-                msg = f"Core ML has no {recipe.precision.value} here"
+                msg = f"phonebench cannot build mlpackage in {recipe.precision.value}"
                 raise UnsupportedError(msg)
         with tempfile.TemporaryDirectory(prefix="phonebench-mlpackage-") as folder:
             package = Path(folder) / ROOT
@@ -98,7 +98,7 @@ class MlpackageExporter:
         return cto.linear_quantize_weights(self._base(), cto.OptimizationConfig(global_config=rules))
 
     def _palettised(self) -> Any:
-        """Sixteen shared values a tensor, found by k-means, and 4-bit indices."""
+        """Compress the weights to sixteen shared values per tensor, found by k-means, and 4-bit indices."""
         import coremltools.optimize.coreml as cto
 
         rules = cto.OpPalettizerConfig(mode="kmeans", nbits=4, weight_threshold=0)
@@ -110,7 +110,7 @@ def _outputs(program: Any) -> list[Any]:
 
 
 def pack(package: Path, path: Path) -> None:
-    """Write the folder ``package`` as a zip that is the same for the same content."""
+    """Write the folder ``package`` as a zip that is identical for identical content."""
     names = sorted(file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file())
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
@@ -124,7 +124,7 @@ def pack(package: Path, path: Path) -> None:
 
 
 def _named_by_place(content: bytes) -> bytes:
-    """The package's own list of its items, with numbers in place of the random names."""
+    """Return the package's list of its items with numbers in place of the random names."""
     manifest = json.loads(content)
     items = sorted(manifest["itemInfoEntries"].items(), key=lambda item: str(item[1]["path"]))
     names = {old: f"00000000-0000-4000-8000-{place:012d}" for place, (old, _) in enumerate(items)}
@@ -134,7 +134,7 @@ def _named_by_place(content: bytes) -> bytes:
 
 
 def describe_package(path: Path) -> str:
-    """Return what can be told of the zip at ``path`` without running it. Raises `ValueError` when it does not parse."""
+    """Return what is in the zip at ``path``, without running it. Raises `ValueError` if it does not parse."""
     import_coremltools()
     from coremltools.proto import Model_pb2
     from google.protobuf.message import DecodeError

@@ -1,8 +1,8 @@
-"""From observed activations to ranges: what the observers of a recipe mean in every format, and what they share.
+"""From observed activations to ranges: what the observers of a recipe mean in every format.
 
-PyTorch's libraries bring moving average, minimum and maximum, and a histogram that is searched for the least squared
-error; a percentile is read from that histogram. Where a format's own tools have no histogram, the ranges are computed
-here from one in numpy.
+PyTorch's libraries have a moving average, a minimum and maximum, and a histogram that is searched for the least squared
+error; a percentile can be read from that histogram. For formats whose tools have no histogram, the ranges are computed
+here with numpy.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy.typing as npt
 from harness.spec.recipe import Observer
 from harness.wire.tensors import Array
 
-# The weight of a new input in the moving average of the observed range (docs/optimisation.md says what it gains).
+# The weight of each new input in the moving average of the range. docs/optimisation.md shows the effect.
 AVERAGING = 0.1
-# Of all observed values, the per cent that the range of a percentile holds; as many are cut off at either end.
+# The percentage of observed values that lie in the range of a percentile; half of the rest is cut off at each end.
 PERCENTILE = 99.99
 BINS = 2048
-# Candidates for either end of the range in the search for the least error.
+# Candidates for each end of the range in the search for the least error.
 _ENDS = 129
 
 Floats = npt.NDArray[np.float64]
 
 
 def torch_observer(library: Any, observer: Observer, **settings: Any) -> Any:
-    """Return a constructor of ``observer`` from ``library``: torchao's observers of PT2E, or those of `torch.ao`."""
+    """Return a constructor of ``observer`` from ``library``: torchao's PT2E observers or those of `torch.ao`."""
     match observer:
         case Observer.MOVING_AVERAGE:
             return library.MovingAverageMinMaxObserver.with_args(averaging_constant=AVERAGING, **settings)
@@ -48,7 +48,7 @@ def _percentile_observer(histogram_observer: Any) -> Any:
     import torch
 
     class PercentileObserver(histogram_observer):  # type: ignore[misc]
-        """The histogram observer with another way from the histogram to the range."""
+        """The histogram observer, with the range taken at a percentile."""
 
         def _non_linear_param_search(self) -> tuple[torch.Tensor, torch.Tensor]:
             counts = self.histogram.double().numpy()
@@ -61,13 +61,13 @@ def _percentile_observer(histogram_observer: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """``counts`` of values in bins between ``edges``, one more than bins, rising evenly."""
+    """``counts`` of values in bins of equal width between ``edges``, of which there is one more than bins."""
 
     counts: Floats
     edges: Floats
 
     def with_values(self, values: Array) -> Histogram:
-        """Return the histogram with ``values`` counted too; those outside go into the outer bins."""
+        """Return the histogram with ``values`` added; those outside go into the outer bins."""
         low, high = self.edges[0], self.edges[-1]
         bins = len(self.counts)
         scale = bins / (high - low) if high > low else 0.0
@@ -76,12 +76,12 @@ class Histogram:
 
 
 def empty_histogram(low: float, high: float) -> Histogram:
-    """Return a histogram of `BINS` bins from ``low`` to ``high`` without values."""
+    """Return a histogram of `BINS` empty bins from ``low`` to ``high``."""
     return Histogram(counts=np.zeros(BINS), edges=np.linspace(low, high, BINS + 1))
 
 
 def percentile_range(histogram: Histogram) -> tuple[float, float]:
-    """Return the range that holds `PERCENTILE` per cent of the values, to the width of a bin."""
+    """Return the range that holds `PERCENTILE` per cent of the values, to within the width of a bin."""
     shares = np.cumsum(histogram.counts) / histogram.counts.sum()
     cut = (100.0 - PERCENTILE) / 200.0
     last = len(histogram.counts) - 1
@@ -91,15 +91,16 @@ def percentile_range(histogram: Histogram) -> tuple[float, float]:
 
 
 def least_error_range(histogram: Histogram, levels: int) -> tuple[float, float]:
-    """Return the range whose quantisation to ``levels`` steps has the least squared error over the histogram.
+    """Return the range that, quantised to ``levels`` steps, has the least squared error over the histogram.
 
-    The error is that of what is clipped at either end, plus a twelfth of the squared step for what is not: the model of
-    Banner et al. 2019 (arXiv:1810.05723, §3), over the measured distribution in place of a Laplace or Gauss curve.
+    The error is that of the values clipped at both ends, plus a twelfth of the squared step for all others. This is the
+    model of Banner et al. 2019 (arXiv:1810.05723, §3), with the measured distribution instead of a Laplace or Gauss
+    curve.
     """
     centres = (histogram.edges[:-1] + histogram.edges[1:]) / 2
     every = max(len(centres) // (_ENDS - 1), 1)
     ends = histogram.edges[::every]
-    # Moments below each edge give the clipped error of every candidate without going over the values again.
+    # With the moments below each edge, the clipped error of every candidate needs no second pass over the values.
     moments = [np.concatenate([[0.0], np.cumsum(histogram.counts * centres**power)])[::every] for power in range(3)]
     count, first, second = moments
     below = second - 2 * ends * first + ends**2 * count
@@ -107,7 +108,7 @@ def least_error_range(histogram: Histogram, levels: int) -> tuple[float, float]:
     above = (total_second - second) - 2 * ends * (total_first - first) + ends**2 * (total - count)
     step = (ends[None, :] - ends[:, None]) / (levels - 1)
     error = below[:, None] + above[None, :] + (count[None, :] - count[:, None]) * step**2 / 12
-    # The range of a quantiser always holds zero.
+    # The range of a quantiser always includes zero.
     allowed = (step > 0) & (ends[:, None] <= max(0.0, ends[0])) & (ends[None, :] >= min(0.0, ends[-1]))
     if not allowed.any():
         return float(ends[0]), float(ends[-1])

@@ -1,4 +1,4 @@
-"""ONNX ``.onnx``: one float export by torch, every precision derived from it by onnxruntime's quantisers."""
+"""ONNX ``.onnx``: one float export by torch, from which ONNX Runtime's quantisers derive every precision."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from harness.spec.recipe import Precision, Quantisation, Recipe
 
 log = logging.getLogger(__name__)
 
-# Used when the exporter that captures with torch.export fails on a network.
+# For networks on which the exporter that captures with torch.export fails.
 LEGACY_OPSET = 17
 
-# Under this key the exporter says which submodules a node comes from, as the text of a Python list.
+# The exporter stores under this key which submodules a node comes from, as the text of a Python list.
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 class OnnxExporter:
-    """Exports the network once and keeps the float graph; weights over ``external_bytes`` go to a second file."""
+    """Exports the network once and keeps the float graph. Weights above ``external_bytes`` go to a second file."""
 
     def __init__(self, source: FloatModel, *, external_bytes: int = onnx_external.EXTERNAL_BYTES) -> None:
         self._source = source
@@ -43,7 +43,7 @@ class OnnxExporter:
         self._scopes: dict[str, frozenset[str]] = {}
         self._base = self._export_float()
 
-    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
         match recipe.precision:
             case Precision.FP32:
@@ -67,7 +67,7 @@ class OnnxExporter:
 
     @property
     def _external(self) -> bool:
-        """Whether onnxruntime's quantisers must write the weights of a float network to a second file."""
+        """Whether ONNX Runtime's quantisers must write the weights of a float network to a second file."""
         return onnx_external.weight_bytes(self._base) > self._external_bytes
 
     def _export_float(self) -> Any:
@@ -82,7 +82,7 @@ class OnnxExporter:
                     self._source.example(),
                     str(path),
                     dynamo=True,
-                    # Weights that would pass the limit of protobuf are read back from their own file below.
+                    # Weights beyond protobuf's limit must have a file of their own, which onnx.load below reads back.
                     external_data=True,
                     input_names=self._names,
                 )
@@ -114,7 +114,7 @@ class OnnxExporter:
         return nodes
 
     def _quantisable(self) -> Any:
-        """A copy without the inferred shapes, which onnxruntime's quantisers contradict on these graphs."""
+        """Return a copy without the inferred shapes, which ONNX Runtime's quantisers contradict on these graphs."""
         model = copy.deepcopy(self._base)
         del model.graph.value_info[:]
         return model
@@ -122,8 +122,9 @@ class OnnxExporter:
     def _dynamic(self, recipe: Recipe, path: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        # Convolutions stay float: their dynamically quantised kernel is many times slower than the float one.
-        # Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
+        # Convolutions stay float, because their dynamically quantised kernel is many times slower than the float one.
+        # Weights have seven bits: on x86 without VNNI the 8-bit kernels saturate, and the host would report a loss that
+        # no phone has.
         quantize_dynamic(
             with_matrix_products(self._quantisable()),
             str(path),
@@ -141,7 +142,7 @@ class OnnxExporter:
         quantise_static(self._quantisable(), self._feeds(knobs), job, path)
 
     def _check_quantised(self, recipe: Recipe, path: Path) -> None:
-        """Refuse a file that bears the name of an integer precision and is the float file."""
+        """Raise an error for a file that should have an integer precision but is the float file."""
         import onnx
 
         float_types = (Precision.FP32, Precision.FP16)
@@ -156,18 +157,18 @@ class OnnxExporter:
 
 
 def _scopes(node: Any) -> frozenset[str]:
-    """The submodules that a node comes from, with those that its weights belong to.
+    """The submodules that a node comes from, including those of its weights.
 
-    A convolution with a batch norm folded in bears the name of the norm alone, but its weights keep theirs. The
-    tracing exporter writes the submodules into the node's name, one after each slash.
+    A convolution with a folded batch norm has only the name of the norm, but its weights keep theirs. The tracing
+    exporter puts the submodules into the node's name, one after each slash.
     """
-    told = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
+    recorded = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
     weights = {name.rpartition(".")[0] for name in node.input}
-    return frozenset({*ast.literal_eval(told), *node.name.split("/"), *weights} - {""})
+    return frozenset({*ast.literal_eval(recorded), *node.name.split("/"), *weights} - {""})
 
 
 def _without_traces(model: Any) -> Any:
-    """Drop the stack traces that the exporter leaves in the graph: they carry paths of this machine, and weight."""
+    """Remove the exporter's stack traces from the graph: they take space and contain paths of this machine."""
     graphs = [model.graph, *model.functions]
     for graph in graphs:
         for part in (graph, *graph.node, *graph.value_info):

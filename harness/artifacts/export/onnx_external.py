@@ -1,6 +1,6 @@
-"""ONNX files whose weights lie in a second file: protobuf cannot hold 2 GB.
+"""ONNX files with their weights in a second file, because protobuf cannot hold 2 GB.
 
-The second file has the name of the first with ``.data`` after it, in the same folder, as onnxruntime looks for it.
+The second file is in the same folder and has the name of the first plus ``.data``, where ONNX Runtime looks for it.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-# Protobuf's limit is 2 GiB for everything; the rest is for the graph around the weights.
+# Protobuf's limit is 2 GiB in total; the difference is for the graph around the weights.
 EXTERNAL_BYTES = 1_900_000_000
-# Smaller tensors stay in the graph: onnxruntime reads shapes and axes there before it opens the second file.
+# Smaller tensors stay in the graph: ONNX Runtime reads shapes and axes there before it opens the second file.
 SMALL_BYTES = 1024
 
 
 def weight_bytes(model: Any) -> int:
-    """Return the bytes of the weights in ``model``, which protobuf itself cannot count past its limit."""
+    """Return the bytes of the weights in ``model``. Protobuf itself cannot count them beyond its limit."""
     return sum(tensor.ByteSize() for tensor in model.graph.initializer)
 
 
 def save(model: Any, path: Path, *, limit: int) -> None:
-    """Write ``model`` to ``path``, its weights to a second file when they have more than ``limit`` bytes."""
+    """Write ``model`` to ``path``, with its weights in a second file if they have more than ``limit`` bytes."""
     import onnx
 
     if weight_bytes(model) <= limit:
@@ -34,12 +34,12 @@ def save(model: Any, path: Path, *, limit: int) -> None:
         location=f"{path.name}.data",
         size_threshold=SMALL_BYTES,
     )
-    # Saving has emptied the model, which other variants are derived from.
+    # Saving removed the weights from the model, which other variants are still derived from.
     onnx.load_external_data_for_model(model, str(path.parent))
 
 
 def split(path: Path, *, limit: int) -> None:
-    """Take the weights out of the file at ``path`` when it has more than ``limit`` bytes."""
+    """Move the weights of the file at ``path`` to a second file if it has more than ``limit`` bytes."""
     import onnx
 
     if path.stat().st_size <= limit or Path(f"{path}.data").exists():

@@ -1,7 +1,7 @@
-"""What onnxruntime's quantisers need around them: ranges by the recipe's observer, and matrix products they know.
+"""What ONNX Runtime's quantisers need: ranges by the recipe's observer, and matrix products that they recognise.
 
-onnxruntime gathers every activation of every calibration input before it looks at one; here it sees one input at a
-time, so that a hundred photos fit into memory.
+ONNX Runtime collects all activations of all calibration inputs before it evaluates any. Here it gets one input at a
+time, so a hundred photos fit into memory.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from harness.wire.tensors import Array
 
 Feed = dict[str, Array]
 
-# onnxruntime's own 128 bins are as many as it quantises to, which leaves its search a single candidate.
+# ONNX Runtime's default is 128 bins. It quantises to as many levels, which leaves its search with one candidate.
 ENTROPY_BINS = 512
 
-# The columns of a matrix that share a scale when weights alone are quantised.
+# How many weights along a column share a scale in weight-only quantisation.
 BLOCK = 32
 
 
 class _One:
-    """Gives a single calibration input, as onnxruntime asks for them."""
+    """Provides a single calibration input through the interface of ONNX Runtime."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed: Feed | None = feed
 
     def get_next(self) -> Feed | None:
-        """Return the feed, and None from then on."""
+        """Return the input the first time, then None."""
         feed, self._feed = self._feed, None
         return feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticJob:
-    """How a graph is quantised: ``excluded`` names nodes that stay in float, ``external``: weights in a file apart."""
+    """How to quantise a graph. ``excluded``: nodes that stay in float; ``external``: weights go to a second file."""
 
     knobs: Quantisation
     excluded: list[str]
@@ -51,7 +51,8 @@ class StaticJob:
 def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destination: Path) -> None:
     """Write ``model`` with int8 weights and activations to ``destination``.
 
-    Seven-bit weights: without VNNI the 8-bit kernels of x86 saturate and would report a loss no phone has.
+    Weights have seven bits: on x86 without VNNI the 8-bit kernels saturate, and the host would report a loss that no
+    phone has.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -89,7 +90,7 @@ def _method(observer: Observer) -> Any:
 
 
 def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destination: Path) -> None:
-    """Observe all activations of ``feeds`` and write their ranges as onnxruntime's quantiser reads them."""
+    """Observe all activations of ``feeds`` and write their ranges in the form that ONNX Runtime's quantiser reads."""
     import onnx
     from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
@@ -125,10 +126,10 @@ def _settings(observer: Observer) -> dict[str, Any]:
 
 
 class _EdgeRange:
-    """The whole range of the graph's outputs, and of its inputs where ranges are averaged.
+    """The full range of the graph's outputs, and of its inputs if ranges are averaged.
 
-    The largest scores decide. And an input of few values, such as a row of features, averages to a fraction of its
-    range, where an activation of many does not.
+    The largest scores decide a class, and an average would clip them. An input with few values, such as a row of
+    features, averages to a fraction of its range, which an activation with many values does not.
     """
 
     def __init__(self, model: Any, *, with_inputs: bool) -> None:
@@ -142,7 +143,7 @@ class _EdgeRange:
         self._seen: dict[str, tuple[float, float]] = {}
 
     def see(self, feed: Feed) -> None:
-        """Run one input."""
+        """Run one input and record its values."""
         names = [output.name for output in self._session.get_outputs()]
         outputs = zip(names, self._session.run(names, feed), strict=True)
         for name, values in (*(feed.items() if self._with_inputs else ()), *outputs):
@@ -150,19 +151,21 @@ class _EdgeRange:
             self._seen[name] = min(low, values.min()), max(high, values.max())
 
     def widen(self, ranges: Any) -> None:
-        """Let ``ranges`` hold all that was seen."""
+        """Widen ``ranges`` to all values recorded."""
         from onnxruntime.quantization.calibrate import TensorData
 
         for name, (low, high) in self._seen.items():
             if name in ranges:
-                known = ranges[name]
-                fields = {field: getattr(known, field) for field in ("hist", "hist_edges") if hasattr(known, field)}
-                kind = known.lowest.dtype.type
+                averaged = ranges[name]
+                fields = {
+                    field: getattr(averaged, field) for field in ("hist", "hist_edges") if hasattr(averaged, field)
+                }
+                kind = averaged.lowest.dtype.type
                 ranges.data[name] = TensorData(lowest=np.array(low, kind), highest=np.array(high, kind), **fields)
 
 
 def with_matrix_products(model: Any) -> Any:
-    """Write each Gemm with constant weights as MatMul and Add, the only operator whose weights alone are quantised."""
+    """Replace each Gemm with constant weights by MatMul and Add: weight-only quantisation supports only MatMul."""
     import onnx
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -196,7 +199,7 @@ def _product_and_sum(gemm: Any, weight: str) -> list[Any]:
 
 
 def _transposed(model: Any, constants: dict[str, Any], name: str) -> str:
-    """Add the transpose of a constant to the graph, once however many read it, and return its name."""
+    """Add the transpose of a constant to the graph, once for all nodes that read it, and return its name."""
     import onnx
 
     other = f"{name}_transposed"
@@ -208,7 +211,7 @@ def _transposed(model: Any, constants: dict[str, Any], name: str) -> str:
 
 
 def quantise_products(model: Any, bits: int, excluded: list[str]) -> Any:
-    """Return ``model`` with the weights of its matrix products in ``bits`` (4 or 8), a scale for `BLOCK` of them."""
+    """Return ``model`` with the weights of its matrix products in ``bits`` (4 or 8), one scale per `BLOCK` weights."""
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     job = MatMulNBitsQuantizer(
@@ -219,7 +222,7 @@ def quantise_products(model: Any, bits: int, excluded: list[str]) -> Any:
 
 
 def has_integer_weights(model: Any) -> bool:
-    """Return whether a graph holds weights in integers of eight bits, or of four packed into eight."""
+    """Return whether a graph has integer weights: of eight bits, or of four packed into eight."""
     import onnx
 
     integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)

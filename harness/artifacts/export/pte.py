@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import torch
 
 EPS = 2**-12
-# The weights of a row that share a scale as int4; XNNPACK has no other group that torchao offers.
+# How many weights of a row share a scale as int4. Of torchao's group sizes XNNPACK supports only this one.
 GROUP = 32
 
-# Backends of other processors, which this computer cannot run: how each makes its network and its partitioners.
+# Backends for other processors, whose files cannot run here: functions that return a network and its partitioners.
 ELSEWHERE = {Backend.VULKAN: pte_vulkan.prepare, Backend.COREML: pte_coreml.prepare}
 
 
 class PteExporter:
-    """Exports one network; the quantised graph is shared between backends."""
+    """Exports one network. Batch norms are folded once for all variants."""
 
     def __init__(self, source: FloatModel) -> None:
         import executorch.kernels.quantized  # noqa: F401  registers the out variants of quantised leftovers
@@ -91,7 +91,7 @@ class PteExporter:
         return converted
 
     def _int4(self, recipe: Recipe) -> torch.nn.Module:
-        """Linear layers alone: int4 weights in groups, activations to int8 at run time, which is XNNPACK's way."""
+        """Quantise linear layers to int4 weights in groups and int8 activations at run time, as XNNPACK requires."""
         import torch
         from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
         from torchao.quantization.granularity import PerGroup
@@ -103,7 +103,7 @@ class PteExporter:
             if isinstance(module, torch.nn.Linear) and module.in_features % GROUP == 0 and not is_within(name, kept)
         }
         if not chosen:
-            raise nothing_quantised(recipe, f"no linear layer with a multiple of {GROUP} inputs")
+            raise nothing_quantised(recipe, f"no linear layer whose inputs are a multiple of {GROUP}")
         module = copy.deepcopy(self._module)
         int4 = getattr(torch, "int4")  # noqa: B009  the stubs of torch do not have it
         config = Int8DynamicActivationIntxWeightConfig(weight_dtype=int4, weight_granularity=PerGroup(GROUP))
@@ -116,13 +116,14 @@ def _lower(module: torch.nn.Module, example: tuple[torch.Tensor, ...], partition
     from executorch.exir import to_edge_transform_and_lower
 
     program = torch.export.export(module, example)
-    # Each pass copies what a node came from, with what that came from: a fifth of the lowering, for nobody to read.
+    # Every pass copies where each node came from, recursively. That takes a fifth of the lowering, and nothing reads
+    # it.
     for node in program.graph.nodes:
         node.meta.pop("from_node", None)
     try:
         lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
     except subprocess.CalledProcessError as error:
-        # Backends write their graphs as JSON first, which has no infinity, and leave it to this program.
+        # Backends first write their graphs as JSON, which has no infinity, and then call this external program.
         msg = f"the backend's serialiser {Path(error.cmd[0]).name} refuses this network (exit {error.returncode})"
         raise UnsupportedError(msg) from error
     return bytes(lowered.to_executorch().buffer)
@@ -136,7 +137,7 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
 
     match backend:
         case Backend.XNNPACK:
-            # Dynamically quantised linears must be taken first: the general partitioner would split them.
+            # Dynamically quantised linear layers must be taken first: the general partitioner would split them.
             return (
                 [XnnpackDynamicallyQuantizedPartitioner(), XnnpackPartitioner()] if dynamic else [XnnpackPartitioner()]
             )
@@ -150,7 +151,7 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
 
 
 def _outside(kept: tuple[str, ...], graph: torch.fx.GraphModule) -> Callable[[torch.fx.Node], bool]:
-    """Return a filter that lets the quantiser see the nodes outside the ``kept`` layers alone."""
+    """Return a filter that shows the quantiser only the nodes outside the ``kept`` layers."""
 
     def outside(node: torch.fx.Node) -> bool:
         names = (name.removeprefix("L['self'].") for name, _ in node.meta.get("nn_module_stack", {}).values())
@@ -162,7 +163,7 @@ def _outside(kept: tuple[str, ...], graph: torch.fx.GraphModule) -> Callable[[to
 
 
 def _quantisation(knobs: Quantisation, *, dynamic: bool) -> Any:
-    """Symmetric int8 weights; for static activations the observer of the recipe."""
+    """Symmetric int8 weights, and for static activations the observer of the recipe."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
 
     config = get_symmetric_quantization_config(is_per_channel=knobs.per_channel, is_dynamic=dynamic)
@@ -173,7 +174,7 @@ def _quantisation(knobs: Quantisation, *, dynamic: bool) -> Any:
 
 
 def _whole_range(config: Any) -> Any:
-    """Let outputs keep the whole range that was seen: the largest scores decide, and an average would clip them."""
+    """Let outputs keep the full observed range: the largest scores decide a class, and an average would clip them."""
     return dataclasses.replace(config, output_activation=_observed(config.output_activation, Observer.MIN_MAX))
 
 

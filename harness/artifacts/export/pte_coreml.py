@@ -1,4 +1,4 @@
-"""Lowering of a ``.pte`` to ExecuTorch's Core ML backend, for Apple's accelerators. Built here, not run here."""
+"""Lowering of a ``.pte`` to ExecuTorch's Core ML backend, for Apple's accelerators. It is built here, but not run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Module]) -> tuple[Any, list[Any]]:  # noqa: ARG001  Core ML has a quantiser of its own
-    """Return the network to lower and the partitioners. Raises `UnsupportedError` for a precision it does not have."""
+    """Return the network to lower and the partitioners. Raises `UnsupportedError` for precisions it does not have."""
     ct = import_coremltools()
     match recipe.precision:
         case Precision.FP32:
@@ -24,7 +24,7 @@ def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Mo
         case Precision.INT8:
             return quantised(source, recipe), [_partitioner(ct, ct.precision.FLOAT16)]
         case _:
-            msg = f"the Core ML backend has no {recipe.precision.value} here"
+            msg = f"phonebench cannot build {recipe.precision.value} for the Core ML backend"
             raise UnsupportedError(msg)
 
 
@@ -32,6 +32,6 @@ def _partitioner(ct: Any, precision: Any) -> Any:
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
-    # int8 activations came with iOS 17; what an older system cannot load would be found on the phone alone.
+    # int8 activations need iOS 17. Without this target the file would fail only on the phone.
     specs = CoreMLBackend.generate_compile_specs(compute_precision=precision, minimum_deployment_target=ct.target.iOS17)
     return CoreMLPartitioner(compile_specs=specs)

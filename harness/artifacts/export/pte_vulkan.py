@@ -1,7 +1,7 @@
-"""Lowering of a ``.pte`` to ExecuTorch's Vulkan backend, the GPU of Android phones. Built here, not run here.
+"""Lowering of a ``.pte`` to ExecuTorch's Vulkan backend, the GPU of Android phones. It is built here, but not run.
 
-VulkanQuantizer knows weights alone and dynamic activations, of linear layers; static int8 is annotated as for XNNPACK,
-whose quantised convolutions and linears the Vulkan partitioner takes as they are.
+VulkanQuantizer supports linear layers only, with weight-only int8 or dynamic activations. Static int8 is annotated as
+for XNNPACK, because the Vulkan partitioner takes XNNPACK's quantised convolutions and linear layers unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Module]) -> tuple[Any, list[Any]]:
-    """Return the network to lower and the partitioners; ``static`` makes the statically quantised network.
+    """Return the network to lower and the partitioners. ``static`` returns the statically quantised network.
 
     Raises `UnsupportedError` for a precision that the backend does not have.
     """
@@ -27,7 +27,7 @@ def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Mo
         case Precision.FP32:
             return source.exportable(), [VulkanPartitioner()]
         case Precision.FP16:
-            # The network stays float32: the delegate narrows weights and activations, inputs and outputs stay.
+            # The network stays float32: the delegate converts weights and activations, but not inputs and outputs.
             return source.exportable(), [VulkanPartitioner({"force_fp16": True})]
         case Precision.INT8:
             return static(), [VulkanPartitioner()]
@@ -36,12 +36,12 @@ def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Mo
         case Precision.INT8_WEIGHT:
             return _linears(source, is_dynamic=False), [VulkanPartitioner()]
         case _:
-            msg = f"the Vulkan backend has no {recipe.precision.value} here"
+            msg = f"phonebench cannot build {recipe.precision.value} for the Vulkan backend"
             raise UnsupportedError(msg)
 
 
 def _linears(source: FloatModel, *, is_dynamic: bool) -> torch.fx.GraphModule:
-    """The network with the weights of its linear layers in int8; convolutions stay float."""
+    """Return the network with the weights of its linear layers in int8; convolutions stay float."""
     import torch
     from executorch.backends.vulkan.quantizer.vulkan_quantizer import (
         VulkanQuantizer,
@@ -56,6 +56,6 @@ def _linears(source: FloatModel, *, is_dynamic: bool) -> torch.fx.GraphModule:
     converted: torch.fx.GraphModule = convert_pt2e(prepared)
     if not any("dequantize" in str(node.target) for node in converted.graph.nodes):
         precision = Precision.INT8_DYNAMIC if is_dynamic else Precision.INT8_WEIGHT
-        msg = f"for {precision.value} VulkanQuantizer takes linear layers alone, and this network has none"
+        msg = f"VulkanQuantizer quantises only linear layers to {precision.value}, and this network has none"
         raise UnsupportedError(msg)
     return converted

@@ -1,6 +1,7 @@
 """TorchScript ``.ptl`` for the lite interpreter: tracing, freezing, and eager or FX quantisation for qnnpack.
 
-The file is a TorchScript archive with bytecode for the lite interpreter beside the code: the full runtime loads it too.
+The file is a TorchScript archive with bytecode for the lite interpreter next to the code, so the full runtime loads it
+too.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 if TYPE_CHECKING:
     import torch
 
-# The quantised kernels of phones' CPUs.
+# The library of quantised kernels for phones' CPUs.
 ENGINE = "qnnpack"
 
-# A file within the archive: the element types of the inputs, which TorchScript itself does not tell.
+# A file in the archive with the element types of the inputs, which TorchScript does not record.
 INPUT_TYPES_FILE = "input_types.json"
 
-# What the rewriting for phones is made for; its packed kernels take no float of 16 bits.
+# The precisions that the rewriting for phones supports; its packed kernels take no 16-bit floats.
 _FOR_MOBILE = (Precision.FP32, Precision.INT8, Precision.INT8_DYNAMIC)
 
 
 class PtlExporter:
-    """Traces the network anew for each variant; nothing is worth sharing."""
+    """Traces the network again for each variant, because there is little to share."""
 
     def __init__(self, source: FloatModel) -> None:
         import torch
@@ -40,7 +41,7 @@ class PtlExporter:
         torch.backends.quantized.engine = ENGINE
         self._source = source
 
-    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
         if self._source.scripted and recipe.precision is not Precision.FP32:
             msg = f"a TorchScript file cannot be quantised to {recipe.precision.value}; give the nn.Module or a .pt2"
@@ -89,7 +90,7 @@ class PtlExporter:
         linears = [name for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
         chosen = {name: default_dynamic_qconfig for name in linears if not is_within(name, kept)}
         if not chosen:
-            raise nothing_quantised(recipe, "no linear layer that it could be applied to")
+            raise nothing_quantised(recipe, "no linear layer to quantise")
         module: torch.nn.Module = quantize_dynamic(copy.deepcopy(network), chosen, dtype=torch.qint8)
         return module
 
@@ -110,7 +111,7 @@ class PtlExporter:
 
 
 def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...]) -> Any:
-    """Say how each layer of ``network`` is quantised; those within ``kept`` are not."""
+    """Return how each layer of ``network`` is quantised. Layers in ``kept`` are not."""
     import torch
     from torch.ao.quantization import (
         QConfig,
@@ -124,8 +125,8 @@ def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...
     activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
     mapping = get_default_qconfig_mapping(ENGINE)
     mapping.set_global(QConfig(activation=activation, weight=weight))
-    # A linear keeps the whole range that was seen: the largest scores decide, and an average would clip them. By name:
-    # for a type it would have to be said of every activation fused with one, and so of those after convolutions.
+    # Linear layers keep the full observed range: the largest scores decide a class, and an average would clip them.
+    # They are set by name, because a rule for the type would also apply to activations fused with convolutions.
     whole = QConfig(activation=torch_observer(observer, Observer.MIN_MAX, dtype=torch.quint8), weight=weight)
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Linear):
@@ -140,7 +141,7 @@ def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...
 def mobile_optimiser_works() -> bool:
     """Return whether the installed torch can rewrite a module for phones, tried once on one convolution.
 
-    Wheels from 2.13 on are built without the XNNPACK that it needs.
+    Wheels from 2.13 on are built without the XNNPACK that this needs.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Every exporter by format, and what a worker imports before its first export."""
+"""The exporters by format, the float network they start from, and what a worker imports in advance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.export import mlpackage, onnx, pte, ptl, tflite
 from harness.artifacts.export.exporter import Exporter, FloatModel, UnsupportedError
 from harness.artifacts.export.tflite_keras import KerasExporter
-from harness.artifacts.sources.calibration import made_inputs
+from harness.artifacts.sources.calibration import generated_inputs
 from harness.artifacts.sources.make_variant import load_varied
 from harness.artifacts.verify.verify import Expected
 from harness.model.card import SourceKind
@@ -37,7 +37,7 @@ def new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
 
 
 def float_model(expected: Expected, cache: Cache) -> FloatModel:
-    """Load the float network, or the variant of it, as exporters take it; ``cache`` keeps what is made to calibrate."""
+    """Load the float network, or its variant, for an exporter. ``cache`` stores generated calibration inputs."""
     card, model, varied = expected.card, expected.model, expected.varied
     network = load_network(card) if varied is None else load_varied(card, varied)
 
@@ -45,7 +45,7 @@ def float_model(expected: Expected, cache: Cache) -> FloatModel:
         if source is CalibrationFrom.DATA:
             return model.calibration_inputs()
         try:
-            return made_inputs(card, model.facts, source, cache)
+            return generated_inputs(card, model.facts, source, cache)
         except UnfitError as error:
             raise UnsupportedError(str(error)) from error
 
@@ -58,7 +58,7 @@ def float_model(expected: Expected, cache: Cache) -> FloatModel:
 
 
 def warm_up(what: str) -> None:
-    """Import what exporting needs while the parent has no task yet; an import that fails is reported by the export.
+    """Import what exporting needs while the parent has no task yet. An import that fails is reported by the export.
 
     ``what`` is the name of a format, or ``keras``; an empty one imports nothing.
     """

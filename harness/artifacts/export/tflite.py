@@ -1,4 +1,4 @@
-"""LiteRT ``.tflite``: one float conversion by litert-torch, every precision derived from it by ai-edge-quantizer."""
+"""LiteRT ``.tflite``: one float conversion by litert-torch, from which ai-edge-quantizer derives every precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.spec.recipe import Precision, Quantisation, Recipe
 
 
 class TfliteExporter:
-    """Converts the network once and keeps the float file's bytes; once more for channels last."""
+    """Converts the network once and keeps the bytes of the float file; once more for channels last."""
 
     def __init__(self, source: FloatModel) -> None:
         self._source = source
@@ -38,7 +38,7 @@ class TfliteExporter:
             litert_torch.convert(source.exportable(), source.example()).export(str(path))
             return path.read_bytes()
 
-    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
         if recipe.channel_last:
             self._channels_last.export(msgspec.structs.replace(recipe, channel_last=False), backend, path)
@@ -72,30 +72,34 @@ class TfliteExporter:
         kept = kept_layers(recipe, self._source.network)
         if not kept:
             return []
-        found = operators_within(self._base, self._source.exportable(), self._source.example(), kept)
-        if not found:
+        operators = operators_within(self._base, self._source.exportable(), self._source.example(), kept)
+        if not operators:
             raise nothing_kept(kept)
-        return found
+        return operators
 
     def _whole_output_range(self, ranges: Ranges, feeds: list[Feed]) -> Ranges:
-        """Widen the outputs to all that was seen: the largest scores decide, and the quantiser's average clips them."""
+        """Widen the outputs to the full observed range: the largest scores decide, and the quantiser's average clips
+        them.
+        """
         import numpy as np
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(model_content=self._base)
         run = interpreter.get_signature_runner()
-        seen = [run(**feed) for feed in feeds]
+        results = [run(**feed) for feed in feeds]
         tensors = {output["index"]: output["name"] for output in interpreter.get_output_details()}
         for name, detail in run.get_output_details().items():
-            known = ranges.get(tensors.get(detail["index"], detail["name"]))
-            if known is not None:
-                values = np.stack([outputs[name] for outputs in seen])
-                known["min"] = np.minimum(known["min"], values.min())
-                known["max"] = np.maximum(known["max"], values.max())
+            range_ = ranges.get(tensors.get(detail["index"], detail["name"]))
+            if range_ is not None:
+                values = np.stack([outputs[name] for outputs in results])
+                range_["min"] = np.minimum(range_["min"], values.min())
+                range_["max"] = np.maximum(range_["max"], values.max())
         return ranges
 
     def _calibration(self, quantisation: Quantisation) -> tuple[str, list[Feed]]:
-        """The signature and calibration inputs by name; the converter narrows int64 to int32, so they do too."""
+        """Return the signature, and calibration inputs by name. The converter narrows int64 to int32, so they are as
+        well.
+        """
         from ai_edge_litert.interpreter import Interpreter
 
         signatures = Interpreter(model_content=self._base).get_signature_list()
@@ -107,7 +111,7 @@ class TfliteExporter:
 
 
 def _checked(model: bytes, recipe: Recipe, *, bits: int) -> bytes:
-    """Refuse a file that bears the name of an integer precision and is the float file."""
+    """Raise an error for a file that should have an integer precision but is the float file."""
     if not integer_weights(model, bits=bits):
         raise nothing_quantised(recipe, f"no layer whose weights LiteRT takes in {bits} bits")
     return model

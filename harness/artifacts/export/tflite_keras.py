@@ -1,4 +1,4 @@
-"""``.tflite`` of a Keras model or a SavedModel, by TensorFlow's own converter, which also quantises it."""
+"""``.tflite`` from a Keras model or SavedModel, by TensorFlow's own converter, which also quantises."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness.wire import Format
 
 
 class KerasExporter:
-    """Keeps the loaded model; each variant is a conversion of its own."""
+    """Keeps the loaded model and converts it again for each variant."""
 
     def __init__(self, card: ModelCard, model: PreparedModel, format_: Format) -> None:
         if format_ is not Format.TFLITE:
-            msg = f"a Keras model or SavedModel becomes tflite alone, not {format_.value}"
+            msg = f"a Keras model or SavedModel can only become tflite, not {format_.value}"
             raise UnsupportedError(msg)
         self._network: KerasModel = load_keras(card)
         self._calibration: Callable[[], tuple[Any, ...]] = model.calibration_inputs
 
-    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  pte alone has backends
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
         import tensorflow as tf
 
@@ -61,24 +61,24 @@ class KerasExporter:
 
 
 def _outputs_in_order(content: bytes) -> bytes:
-    """Put the outputs of the graph, which a runner reads, into the order of the model, which the signature has."""
+    """Put the outputs of the graph, which runners read, into the order of the model, which only the signature has."""
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     (signature,) = model.signatureDefs
-    # They are called output_0, output_1, …
+    # The signature names them output_0, output_1, …
     named = sorted(signature.outputs, key=lambda output: int(output.name.rpartition(b"_")[2]))
     model.subgraphs[signature.subgraphIndex].outputs = [output.tensorIndex for output in named]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _check(quantisation: Quantisation, *, calibrated: bool) -> None:
-    """Raise `UnsupportedError` for what TensorFlow's converter cannot be told."""
+    """Raise `UnsupportedError` for settings that TensorFlow's converter does not have."""
     if not calibrated:
         return
     if quantisation.keep_float is not None:
-        msg = "TensorFlow's converter is not told layers to keep in float here"
+        msg = "TensorFlow's converter cannot keep single layers in float"
         raise UnsupportedError(msg)
     if quantisation.calibration is not CalibrationFrom.DATA:
-        msg = f"a Keras model is calibrated on data alone here, not from {quantisation.calibration.value!r}"
+        msg = f"a Keras model can be calibrated on data only, not from {quantisation.calibration.value!r}"
         raise UnsupportedError(msg)

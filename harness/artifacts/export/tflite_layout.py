@@ -1,4 +1,4 @@
-"""A float network that takes its images with their channels last, as cameras and LiteRT's own kernels have them."""
+"""A float network that takes images with their channels last, like cameras and LiteRT's kernels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.wire.tensors import Array
 
 
 def channels_last_source(source: FloatModel) -> FloatModel:
-    """Return ``source`` with its images' channels last. Raises `UnsupportedError` when it takes no image."""
+    """Return ``source`` with the channels of its images last. Raises `UnsupportedError` if it takes no image."""
     import litert_torch
 
     images = [place for place, spec in enumerate(source.inputs) if is_image(spec)]
     if not images:
-        msg = "no input of this network has four dimensions (batch, channels, height, width) to put its channels last"
+        msg = "no input of this network has the four dimensions of an image (batch, channels, height, width)"
         raise UnsupportedError(msg)
 
     def calibration(origin: CalibrationFrom) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-"""What ai-edge-quantizer needs around it: ranges by the recipe's observer, rules, and the operators of a layer."""
+"""What ai-edge-quantizer needs: ranges by the recipe's observer, rules, and the operators of a layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ranges = dict[str, Any]
 
 
 def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
-    """Return the rules for ``recipe``; operators with a scope of ``kept_operators`` stay in float."""
+    """Return the rules for ``recipe``. Operators with a scope in ``kept_operators`` stay in float."""
     from ai_edge_quantizer import qtyping, recipe_manager
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
@@ -31,7 +31,7 @@ def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
     granularity = grain.CHANNELWISE if recipe.quantisation.per_channel else grain.TENSORWISE
     match recipe.precision:
         case Precision.FP16:
-            # Float16 weights that are widened when the file is loaded; activations stay float32.
+            # Float16 weights that are widened when the file is loaded. Activations stay float32.
             manager.add_weight_only_config(**everywhere, num_bits=16, algorithm_key=AlgorithmName.FLOAT_CASTING)
         case Precision.INT8 | Precision.INT16X8:
             bits = 8 if recipe.precision is Precision.INT8 else 16
@@ -44,7 +44,7 @@ def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
             bits = 8 if recipe.precision is Precision.INT8_WEIGHT else 4
             manager.add_weight_only_config(**everywhere, num_bits=bits)
         case Precision.FP32 | Precision.BF16:
-            msg = f"{recipe.precision.value} is not made by the quantiser"
+            msg = f"the quantiser is not used for {recipe.precision.value}"
             raise ValueError(msg)
         case _:
             assert_never(recipe.precision)
@@ -55,10 +55,10 @@ def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
 
 
 def operators_within(base: bytes, network: torch.nn.Module, example: Any, kept: tuple[str, ...]) -> list[str]:
-    """Return the scopes of the operators of the file ``base`` that come from the layers ``kept`` of ``network``.
+    """Return the scopes of the operators in the file ``base`` that come from the layers ``kept`` of ``network``.
 
-    The converter names a tensor after the modules on the way to it, class and name of each. An operator belongs to a
-    layer by its output or its constants: the graph's outputs have names of their own.
+    The converter names each tensor after the modules on the way to it, with their classes and names. An operator
+    belongs to a layer by its output or its constants, because outputs of the graph have other names.
     """
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
 
@@ -77,7 +77,7 @@ def operators_within(base: bytes, network: torch.nn.Module, example: Any, kept: 
 
 
 def _places(network: torch.nn.Module, example: Any, kept: tuple[str, ...]) -> set[str]:
-    """The names that the converter gives to what runs within ``kept``, by the module stack of the exported graph."""
+    """The names that the converter gives to what runs inside ``kept``, from the graph's module stacks."""
     import torch
 
     places: set[str] = set()
@@ -97,35 +97,36 @@ def _is_at(part: str, places: set[str]) -> bool:
 def observe(job: Any, base: bytes, signature: str, feeds: list[Feed], recipe: Recipe) -> Ranges:
     """Return the range of every tensor that ``job`` quantises, by the recipe's observer.
 
-    The moving average is the quantiser's own. The others take its record of the tensors and replace the numbers.
+    The moving average is computed by the quantiser itself. For the other observers, only the numbers in its record of
+    the tensors are replaced.
     """
     ranges: Ranges = job.calibrate({signature: feeds})
     observer = recipe.quantisation.observer
     if observer is Observer.MOVING_AVERAGE:
         return ranges
-    seen = _whole_ranges(base, signature, feeds, ranges)
+    limits = _whole_ranges(base, signature, feeds, ranges)
     if observer is not Observer.MIN_MAX:
         levels = 2**8 if recipe.precision is Precision.INT8 else 2**16
-        seen = _searched(_histograms(base, signature, feeds, seen), observer, levels)
-    for name, (low, high) in seen.items():
-        known = ranges[name]
-        known["min"], known["max"] = np.full_like(known["min"], low), np.full_like(known["max"], high)
+        limits = _searched(_histograms(base, signature, feeds, limits), observer, levels)
+    for name, (low, high) in limits.items():
+        range_ = ranges[name]
+        range_["min"], range_["max"] = np.full_like(range_["min"], low), np.full_like(range_["max"], high)
     return ranges
 
 
-def _whole_ranges(base: bytes, signature: str, feeds: list[Feed], wanted: Ranges) -> dict[str, tuple[float, float]]:
-    seen: dict[str, tuple[float, float]] = {}
-    for name, values in _activations(base, signature, feeds, wanted):
-        low, high = seen.get(name, (np.inf, -np.inf))
-        seen[name] = min(low, float(values.min())), max(high, float(values.max()))
-    return seen
+def _whole_ranges(base: bytes, signature: str, feeds: list[Feed], names: Ranges) -> dict[str, tuple[float, float]]:
+    limits: dict[str, tuple[float, float]] = {}
+    for name, values in _activations(base, signature, feeds, names):
+        low, high = limits.get(name, (np.inf, -np.inf))
+        limits[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return limits
 
 
 def _histograms(
-    base: bytes, signature: str, feeds: list[Feed], seen: dict[str, tuple[float, float]]
+    base: bytes, signature: str, feeds: list[Feed], limits: dict[str, tuple[float, float]]
 ) -> dict[str, Histogram]:
-    """The values of each tensor over its whole range, which a run before this one has found."""
-    counted = {name: empty_histogram(low, high) for name, (low, high) in seen.items()}
+    """The histogram of each tensor over its full range, which an earlier pass has determined."""
+    counted = {name: empty_histogram(low, high) for name, (low, high) in limits.items()}
     for name, values in _activations(base, signature, feeds, counted):
         counted[name] = counted[name].with_values(values)
     return counted
@@ -137,22 +138,22 @@ def _searched(counted: dict[str, Histogram], observer: Observer, levels: int) ->
     return {name: least_error_range(histogram, levels) for name, histogram in counted.items()}
 
 
-def _activations(base: bytes, signature: str, feeds: list[Feed], wanted: Iterable[str]) -> Iterator[tuple[str, Array]]:
-    """Run the float file on each of ``feeds`` and yield the tensors of ``wanted`` that are floats and no constants."""
+def _activations(base: bytes, signature: str, feeds: list[Feed], names: Iterable[str]) -> Iterator[tuple[str, Array]]:
+    """Run the float file on each of ``feeds`` and yield those tensors in ``names`` that are float activations."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=base, experimental_preserve_all_tensors=True)
     run = interpreter.get_signature_runner(signature)
-    names = set(wanted)
+    observed = set(names)
     for feed in feeds:
         run(**feed)
         for detail in interpreter.get_tensor_details():
-            if detail["name"] in names and detail["dtype"] is np.float32 and 0 not in detail["shape"]:
+            if detail["name"] in observed and detail["dtype"] is np.float32 and 0 not in detail["shape"]:
                 yield detail["name"], interpreter.get_tensor(detail["index"])
 
 
 def integer_weights(model: bytes, *, bits: int) -> bool:
-    """Return whether the file holds a constant of two dimensions or more in integers of ``bits`` (4 or 8)."""
+    """Return whether the file has a constant of two or more dimensions in integers of ``bits`` (4 or 8)."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
 

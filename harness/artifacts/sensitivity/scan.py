@@ -1,4 +1,4 @@
-"""Sensitivity scans in a worker process, kept in the cache by weights and calibration data."""
+"""Sensitivity scans in a worker process, stored in the cache under the weights and calibration data."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCAN_FILE = "scan.json"
-# Precisions whose quantiser leaves layers alone when it is told to.
+# Precisions whose quantiser can leave single layers in float.
 MIXED = (Precision.INT8, Precision.INT16X8, Precision.INT8_DYNAMIC, Precision.INT8_WEIGHT, Precision.INT4_WEIGHT)
 
 
 def scan_key(expected: Expected, quantisation: Quantisation, inputs: int) -> str:
-    """Return the content address of a scan: the network, the inputs it looks at, and the code that ran it."""
+    """Return the key of a scan: a digest of the network, the inputs it uses, and the code that runs it."""
     facts, varied = expected.model.facts, expected.varied
     parts = {
         "source": facts.key,
@@ -51,36 +51,36 @@ def scan_key(expected: Expected, quantisation: Quantisation, inputs: int) -> str
 
 
 def find_scan(cache: Cache, key: str) -> Scan | None:
-    """Return a scan that was made before."""
+    """Return a scan that was made earlier, or None."""
     return cache.entry("scans", key, _read)
 
 
 def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Quantisation, cache: Cache) -> Scan:
-    """Scan with the inputs that ``quantisation`` asks for, or return what another process has found.
+    """Scan with the inputs that ``quantisation`` asks for, or return the scan if another process has result it.
 
-    ``source`` gives the network when it is needed. Raises `UnfitError` when there is nothing to scan.
+    ``source`` loads the network if it is needed. Raises `UnfitError` if there is nothing to scan.
     """
     count = quantisation.calibration_inputs
     key = scan_key(expected, quantisation, count)
     with cache.lock(key):
-        found = find_scan(cache, key)
-        if found is not None:
-            return found
+        cached = find_scan(cache, key)
+        if cached is not None:
+            return cached
         model = source()
         items = tuple(itertools.islice(model.calibration_items(quantisation), count))
         classes = expected.card.task is Task.CLASSIFICATION
-        made = scan_network(model.network, items, model=expected.card.name, key=key, classes=classes)
+        result = scan_network(model.network, items, model=expected.card.name, key=key, classes=classes)
         random = quantisation.calibration is CalibrationFrom.DATA and expected.model.facts.random_calibration
-        made = replace(made, random_inputs=random)
+        result = replace(result, random_inputs=random)
         with cache.making("scans", key) as folder:
-            (folder / SCAN_FILE).write_bytes(msgspec.json.encode(made))
-    return made
+            (folder / SCAN_FILE).write_bytes(msgspec.json.encode(result))
+    return result
 
 
 def resolved(recipe: Recipe, expected: Expected, source: Callable[[], FloatModel], cache: Cache) -> Recipe:
-    """Return ``recipe`` with the layers that it keeps in float named, as exporters take it.
+    """Return ``recipe`` with the names of the layers that stay in float, which is what exporters take.
 
-    Raises `UnsupportedError` with a reason when they cannot be found.
+    Raises `UnsupportedError` with a reason if there are no such layers.
     """
     keep = recipe.quantisation.keep_float
     if keep is None:
@@ -92,8 +92,8 @@ def resolved(recipe: Recipe, expected: Expected, source: Callable[[], FloatModel
     )
     try:
         if keep.layers is not None:
-            known = [name for name, module in source().network.named_modules() if is_layer(module)]
-            names = named_layers(keep.layers, known)
+            layers = [name for name, module in source().network.named_modules() if is_layer(module)]
+            names = named_layers(keep.layers, layers)
         else:
             names = kept_layers(keep, scan(expected, source, scanned, cache))
     except (UsageError, UnfitError) as error:

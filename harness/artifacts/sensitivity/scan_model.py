@@ -1,4 +1,4 @@
-"""The parent's side of a sensitivity scan: out of the cache where it can be, by a worker process where it must."""
+"""The parent's side of a sensitivity scan: from the cache if possible, by a worker process if not."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from harness.spec.recipe import Quantisation
 def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int = DEFAULT_INPUTS) -> Scan:
     """Return how sensitive each layer of a model's float network is to int8, on up to ``inputs`` calibration inputs.
 
-    Raises `UsageError` for a ready-made file or a number that cannot be, `BuildError` when the model cannot be loaded
-    or has nothing to scan.
+    Raises `UsageError` for a ready-made file or an invalid number of inputs, and `BuildError` if the model cannot be
+    loaded or has no layers to scan.
     """
     check_inputs(inputs)
     if card.ready is not None:
-        msg = f"{card.name!r} is a ready-made file, whose layers are no longer there to scan: give the model it is from"
+        msg = f"{card.name!r} is a ready-made file, whose layers cannot be scanned: give the model it was made from"
         raise UsageError(msg)
     key, root = source_key(card), str(cache.root)
     prepared = cache.entry("prepared", key, read_prepared)
     if prepared is not None:
-        wanted = scan_key(Expected(model=prepared, card=card), Quantisation(calibration_inputs=inputs), inputs)
-        found = find_scan(cache, wanted)
-        if found is not None:
-            return found
+        scan_id = scan_key(Expected(model=prepared, card=card), Quantisation(calibration_inputs=inputs), inputs)
+        cached = find_scan(cache, scan_id)
+        if cached is not None:
+            return cached
     return _ask(
         [
             WorkerTask(prepare=PrepareTask(card=card, key=key, cache_root=root)),
@@ -60,7 +60,7 @@ def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
     failed = next((answer.failure for answer in answers if answer.failure), None)
     last = answers[-1].scan if answers else None
     if failed is not None or last is None:
-        reason = failed.message if failed else "the worker gave no answer"
+        reason = failed.message if failed else "the worker did not answer"
         msg = f"{reason} (log: {failed.log})" if failed and failed.log else reason
         raise BuildError(msg)
     return last

@@ -1,1 +1,1 @@
-"""What an exporter starts from: the prepared float model, the variant's network and the calibration inputs."""
+"""What exporters start from: the prepared float model, the variant's network and the calibration inputs."""

@@ -1,4 +1,4 @@
-"""Calibration inputs made without data, once for a model, and kept in the cache for every worker and format."""
+"""Calibration inputs generated without data, once per model, and cached for every worker and format."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from harness.system.packages import versions_of
 from harness.variants.datafree import from_batch_norms, from_ranges
 from harness.wire.tensors import Array, read_tensors, write_tensors
 
-# 1 (2026-11): the first.
+# 1 (2026-11): the first version.
 SCHEMA = 1
 
 MADE_FILE = "calibration.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeInputs:
-    """How many inputs were made from ``source``, and the digest of their file."""
+class GeneratedInputs:
+    """How many inputs were generated from ``source``, and the digest of their file."""
 
     schema: int = SCHEMA
     source: CalibrationFrom
@@ -38,24 +38,27 @@ class MadeInputs:
     sha256: str
 
 
-def made_inputs(card: ModelCard, facts: Prepared, source: CalibrationFrom, cache: Cache) -> tuple[Array, ...]:
-    """Return the inputs made from ``source`` for the float network of ``card``, out of the cache when they are there.
+def generated_inputs(card: ModelCard, facts: Prepared, source: CalibrationFrom, cache: Cache) -> tuple[Array, ...]:
+    """Return the inputs generated from ``source`` for the float network of ``card``, from the cache if possible.
 
-    They serve every variant of the model: graph steps may fold away what they are made from. One array a tensor, shape
-    ``(count, *TensorSpec.shape)``. Raises `UnfitError` when the model does not have what they are made from.
+    All variants of the model use them, because graph steps may fold away what they are generated from. One array per
+    tensor, of shape ``(count, *TensorSpec.shape)``. Raises `UnfitError` if the model lacks what they are generated
+    from.
     """
     key = _key(facts, source)
     with cache.lock(key):
-        found = cache.entry("calibrations", key, _read)
-        if found is None:
+        entry = cache.entry("calibrations", key, _read)
+        if entry is None:
             with cache.making("calibrations", key) as folder:
                 arrays = _make(card, facts, source)
                 write_tensors(folder / CALIBRATION_FILE, arrays, facts.inputs)
-                made = MadeInputs(source=source, count=len(arrays[0]), sha256=file_sha256(folder / CALIBRATION_FILE))
-                (folder / MADE_FILE).write_bytes(msgspec.json.encode(made))
-            found = _read(cache.folder("calibrations", key))
-    path, made = found
-    return read_tensors(path, facts.inputs, made.count)
+                generated = GeneratedInputs(
+                    source=source, count=len(arrays[0]), sha256=file_sha256(folder / CALIBRATION_FILE)
+                )
+                (folder / MADE_FILE).write_bytes(msgspec.json.encode(generated))
+            entry = _read(cache.folder("calibrations", key))
+    path, generated = entry
+    return read_tensors(path, facts.inputs, generated.count)
 
 
 def _make(card: ModelCard, facts: Prepared, source: CalibrationFrom) -> tuple[Array, ...]:
@@ -66,7 +69,7 @@ def _make(card: ModelCard, facts: Prepared, source: CalibrationFrom) -> tuple[Ar
         case CalibrationFrom.RANGE:
             return from_ranges(facts.inputs, card.ranges)
         case CalibrationFrom.DATA:
-            msg = "the calibration split is not made: read it from the prepared model"
+            msg = "the calibration split is data, not generated: read it from the prepared model"
             raise BuildError(msg)
 
 
@@ -82,10 +85,10 @@ def _key(facts: Prepared, source: CalibrationFrom) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _read(folder: Path) -> tuple[Path, MadeInputs]:
-    made = read_record(folder / MADE_FILE, MadeInputs, SCHEMA)
+def _read(folder: Path) -> tuple[Path, GeneratedInputs]:
+    generated = read_record(folder / MADE_FILE, GeneratedInputs, SCHEMA)
     path = folder / CALIBRATION_FILE
-    if file_sha256(path) != made.sha256:
+    if file_sha256(path) != generated.sha256:
         msg = f"{CALIBRATION_FILE} has changed"
         raise ValueError(msg)
-    return path, made
+    return path, generated

@@ -1,6 +1,6 @@
-"""A made variant: the network that the graph steps of a recipe left, its own outputs, and what the steps report.
+"""A made variant: the network that the graph steps of a recipe produced, its outputs, and what the steps report.
 
-Kept in the cache so that every format and precision of it starts from the same weights. The key is made of plain
+It is cached, so every format and precision of the variant starts from the same weights. Its key is computed from plain
 data, without torch.
 """
 
@@ -28,7 +28,7 @@ from harness.wire import TensorSpec
 if TYPE_CHECKING:
     from harness.wire.tensors import Array
 
-# 1 (2026-11): the first.
+# 1 (2026-11): the first version.
 SCHEMA = 1
 
 VARIED_FILE = "variant.json"
@@ -38,11 +38,11 @@ OWN_REFERENCE_FILE = "reference.bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Varied:
-    """What is known of a made variant.
+    """The record of a made variant.
 
-    ``reason`` is set when the model cannot take the steps; there is no network then. ``outputs`` are those of the
-    varied network on the test inputs, ``float_correct`` how many of them are right, None without labels. ``files`` has
-    the SHA-256 of every file of the entry but this record's own.
+    ``reason`` is set if the model cannot take the steps; there is no network then. ``outputs`` describes the outputs of
+    the variant's network on the test inputs. ``float_correct`` is how many of them are correct, None without labels.
+    ``files`` has the SHA-256 of every file of the entry except this record.
     """
 
     schema: int = SCHEMA
@@ -60,27 +60,27 @@ class Varied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariedModel:
-    """A `Varied` and the folder its files are in."""
+    """A `Varied` record and the folder of its files."""
 
     facts: Varied
     folder: Path
 
     @property
     def network_path(self) -> Path:
-        """The network, as `torch.save` wrote it."""
+        """The network, as written by `torch.save`."""
         return self.folder / NETWORK_FILE
 
     def reference(self, count: int) -> tuple[Array, ...]:
-        """Return the varied network's own outputs on the ``count`` test inputs, one array an output."""
+        """Return the outputs of the variant's network on the ``count`` test inputs, one array per output."""
         from harness.wire.tensors import read_tensors
 
         return read_tensors(self.folder / OWN_REFERENCE_FILE, self.facts.outputs, count)
 
 
 def variant_key(facts: Prepared, steps: Sequence[Step]) -> str:
-    """Return the content address of the network that ``steps`` make of a prepared model.
+    """Return the key of the network that ``steps`` make of a prepared model.
 
-    The key of the source stands for the train split too: it holds every file that the data come from.
+    The training data need no entry of their own: the key of the source covers every file that data come from.
     """
     parts = {
         "source": facts.key,
@@ -96,19 +96,19 @@ def variant_key(facts: Prepared, steps: Sequence[Step]) -> str:
 
 
 def own_reference(model: PreparedModel, varied: VariedModel | None) -> tuple[Array, ...] | None:
-    """Return the outputs that an artifact is held to: of the varied network where there is one, else the float's."""
+    """Return the outputs that an artifact is compared with: the variant's after graph steps, else the model's."""
     return model.reference() if varied is None else varied.reference(model.facts.test_count)
 
 
 def find_varied(cache: Cache, model: PreparedModel | None, recipe: Recipe | None) -> VariedModel | None:
-    """Return the made variant of ``recipe`` from the cache, None without steps or before it was made."""
+    """Return the made variant of ``recipe`` from the cache. None without steps, or if it has not been made yet."""
     if model is None or recipe is None or not recipe.steps:
         return None
     return cache.entry("variants", variant_key(model.facts, recipe.steps), read_varied)
 
 
 def read_varied(folder: Path) -> VariedModel:
-    """Read an entry. Raises `ValueError` when it is damaged or of another schema."""
+    """Read an entry. Raises `ValueError` if it is damaged or has another schema."""
     facts = read_record(folder / VARIED_FILE, Varied, SCHEMA)
     for name, sha256 in facts.files.items():
         if file_sha256(folder / name) != sha256:

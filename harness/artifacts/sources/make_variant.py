@@ -1,4 +1,4 @@
-"""Makes variants in a worker process: loads the float network, applies the steps, keeps what they left."""
+"""Makes variants in a worker process: loads the float network, applies the steps, and stores the result."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ if TYPE_CHECKING:
 
 
 def vary(card: ModelCard, model: PreparedModel, steps: Sequence[Step], cache: Cache) -> VariedModel:
-    """Make the variant that ``steps`` are, or return it when another process has made it.
+    """Make the variant that ``steps`` describe, or return it if another process has made it.
 
-    A model that cannot take the steps gives an entry with a reason. Raises `BuildError` when a step fails.
+    If the model cannot take the steps, the entry has a reason instead of a network. Raises `BuildError` if a step
+    fails.
     """
     key = variant_key(model.facts, steps)
     with cache.lock(key):
-        found = cache.entry("variants", key, read_varied)
-        if found is not None:
-            return found
+        variant = cache.entry("variants", key, read_varied)
+        if variant is not None:
+            return variant
         with cache.making("variants", key) as folder:
             facts = Varied(key=key, steps=tuple(steps))
             try:
@@ -62,11 +63,11 @@ def vary(card: ModelCard, model: PreparedModel, steps: Sequence[Step], cache: Ca
 def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
     """Return the network of a made variant.
 
-    It is read as Python's own objects, which is safe for what this program wrote itself and whose digest was checked.
+    The file is a Python pickle. Loading it is safe, because this program wrote it and its digest was checked.
     """
     import torch
 
-    # The classes of a model folder's Python are known by names that loading the network makes.
+    # The pickle refers to classes in the model folder's Python code, which loading the original network defines.
     load_network(card)
     network: torch.nn.Module = torch.load(varied.network_path, map_location="cpu", weights_only=False)
     return network.eval()
@@ -76,10 +77,10 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
     import torch
 
     if card.kind is SourceKind.KERAS:
-        msg = "graph steps change PyTorch networks, and this is a Keras model or SavedModel"
+        msg = "graph steps work on PyTorch networks only, and this is a Keras model or SavedModel"
         raise UnfitError(msg)
     if card.kind is SourceKind.TORCHSCRIPT:
-        msg = "a TorchScript file cannot be changed by steps; give the nn.Module, or its folder"
+        msg = "graph steps cannot change a TorchScript file; give the nn.Module, or its folder"
         raise UnfitError(msg)
     context = context_of(card, model)
     variant: Variant = make_variant(facts.steps, context)
@@ -101,16 +102,16 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
 
 
 def context_of(card: ModelCard, model: PreparedModel) -> StepContext:
-    """Return what steps may use of a prepared model."""
-    known = replace(card, inputs=model.facts.inputs)
-    labelled = load_data(known, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
+    """Return what graph steps may use of a prepared model."""
+    described = replace(card, inputs=model.facts.inputs)
+    labelled = load_data(described, Split.CALIBRATION) if card.data and not model.facts.random_calibration else None
 
     @functools.cache
     def train() -> Dataset | None:
-        return load_data(known, Split.TRAIN) if card.data else None
+        return load_data(described, Split.TRAIN) if card.data else None
 
     return StepContext(
-        card=known,
+        card=described,
         inputs=model.facts.inputs,
         original=load_network(card),
         calibration=labelled or Dataset(inputs=model.calibration_inputs(), labels=None),
@@ -120,7 +121,7 @@ def context_of(card: ModelCard, model: PreparedModel) -> StepContext:
 
 
 def _check_outputs(model: PreparedModel, shapes: list[tuple[int, ...]]) -> None:
-    wanted = [spec.shape for spec in model.facts.outputs]
-    if shapes != wanted:
-        msg = f"the variant gives outputs of shapes {shapes}, the model gives {wanted}: they must be the same"
+    expected = [spec.shape for spec in model.facts.outputs]
+    if shapes != expected:
+        msg = f"the variant's outputs have shapes {shapes}, the model's have {expected}: they must be the same"
         raise BuildError(msg)

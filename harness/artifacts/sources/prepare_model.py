@@ -38,19 +38,19 @@ from harness.wire.tensors import Array, first_output, on_the_wire, write_tensors
 if TYPE_CHECKING:
     import torch
 
-# Inputs made up for a model without data.
+# The number of random inputs for a model without data.
 RANDOM_COUNT = 32
 
 
 def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
-    """Make the entry of ``key``, or return it when another process has made it.
+    """Make the entry of ``key``, or return it if another process has made it.
 
-    Raises `BuildError` when the network or its data cannot be loaded or the network does not run on them.
+    Raises `BuildError` if the network or its data cannot be loaded, or if the network does not run on them.
     """
     with cache.lock(key):
-        found = cache.entry("prepared", key, read_prepared)
-        if found is not None:
-            return found
+        model = cache.entry("prepared", key, read_prepared)
+        if model is not None:
+            return model
         with cache.making("prepared", key) as folder:
             facts = _makers(card.kind)(card, key, folder)
             facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
@@ -64,56 +64,56 @@ def _makers(kind: SourceKind) -> Callable[[ModelCard, str, Path], Prepared]:
 
 def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
     network = load_network(card)
-    sides = _write_data(card, input_specs(card, network), folder)
-    outputs = run_float(network, sides.test.inputs)
+    splits = _write_data(card, input_specs(card, network), folder)
+    outputs = run_float(network, splits.test.inputs)
     specs = output_specs(outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    labels = sides.test.labels if card.task is Task.CLASSIFICATION else None
+    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
         key=key,
         model=card.name,
-        inputs=sides.inputs,
+        inputs=splits.inputs,
         outputs=specs,
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
-        macs=count_macs(network, first_call(sides.test.inputs)),
+        macs=count_macs(network, first_call(splits.test.inputs)),
         float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
-        **sides.facts(folder),
+        **splits.facts(folder),
     )
 
 
 def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:
     model = load_keras(card)
-    sides = _write_data(card, model.inputs, folder)
-    count = sides.test.count
-    rows = [[on_the_wire(y) for y in model.run([a[i] for a in sides.test.inputs])] for i in range(count)]
+    splits = _write_data(card, model.inputs, folder)
+    count = splits.test.count
+    rows = [[on_the_wire(y) for y in model.run([a[i] for a in splits.test.inputs])] for i in range(count)]
     outputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
     specs = output_specs(outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    labels = sides.test.labels if card.task is Task.CLASSIFICATION else None
+    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
         key=key,
         model=card.name,
-        inputs=sides.inputs,
+        inputs=splits.inputs,
         outputs=specs,
         weights_sha256=model.weights_sha256,
         parameters=model.parameters,
         float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
-        **sides.facts(folder),
+        **splits.facts(folder),
     )
 
 
 def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
-    sides = _write_data(card, card.inputs or _inputs_of_file(card), folder)
+    splits = _write_data(card, card.inputs or _inputs_of_file(card), folder)
     return Prepared(
         key=key,
         model=card.name,
-        inputs=sides.inputs,
+        inputs=splits.inputs,
         outputs=(),
         weights_sha256=file_sha256(Path(card.source)),
         parameters=None,
         float_correct=None,
-        **sides.facts(folder),
+        **splits.facts(folder),
     )
 
 
@@ -134,20 +134,20 @@ def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
     inputs = tuple(_one_call(tensor) for tensor in session.inputs() or ())
     session.close()
     if not inputs or any(size < 0 for tensor in inputs for size in tensor.shape):
-        msg = f"{path.name} does not tell the sizes of its inputs; name them with --input NAME:DTYPE:1x3x224x224"
+        msg = f"{path.name} does not state the sizes of its inputs; describe them with --input NAME:DTYPE:1x3x224x224"
         raise BuildError(msg)
     return inputs
 
 
 def _one_call(tensor: TensorSpec) -> TensorSpec:
-    """An open batch dimension becomes 1: one call runs one input."""
+    """Replace an open batch dimension by 1, because a call runs one input."""
     opened = tensor.shape[:1] == (-1,)
     return replace(tensor, shape=(1, *tensor.shape[1:])) if opened else tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sides:
-    """The two splits that measuring needs, and whether they are made up."""
+class _Splits:
+    """The two splits that are needed to build and measure, and whether they are random."""
 
     inputs: tuple[TensorSpec, ...]
     test: Dataset
@@ -156,7 +156,7 @@ class _Sides:
     random_calibration: bool
 
     def facts(self, folder: Path) -> dict[str, Any]:
-        """Return the fields of `Prepared` that tell of the data."""
+        """Return the fields of `Prepared` that describe the data."""
         return {
             "data_sha256": file_sha256(folder / INPUTS_FILE),
             "calibration_sha256": file_sha256(folder / CALIBRATION_FILE),
@@ -168,43 +168,43 @@ class _Sides:
         }
 
 
-def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -> _Sides:
-    """Load both splits, making up seeded noise where the model has none, and write them as runners read them."""
-    known = replace(card, inputs=inputs)
-    test = load_data(known, Split.TEST) if card.data else None
-    calibration = load_data(known, Split.CALIBRATION) if card.data else None
-    sides = _Sides(
+def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -> _Splits:
+    """Load both splits and write them in the layout of the wire. Without data, seeded noise takes their place."""
+    described = replace(card, inputs=inputs)
+    test = load_data(described, Split.TEST) if card.data else None
+    calibration = load_data(described, Split.CALIBRATION) if card.data else None
+    splits = _Splits(
         inputs=inputs,
         test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),
         calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1),
         random_inputs=test is None,
         random_calibration=calibration is None,
     )
-    write_tensors(folder / INPUTS_FILE, sides.test.inputs, inputs)
-    write_tensors(folder / CALIBRATION_FILE, sides.calibration.inputs, inputs)
-    if sides.test.labels is not None:
-        (folder / LABELS_FILE).write_text(json.dumps(sides.test.labels.tolist()))
-    return sides
+    write_tensors(folder / INPUTS_FILE, splits.test.inputs, inputs)
+    write_tensors(folder / CALIBRATION_FILE, splits.calibration.inputs, inputs)
+    if splits.test.labels is not None:
+        (folder / LABELS_FILE).write_text(json.dumps(splits.test.labels.tolist()))
+    return splits
 
 
 def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:
-    """Return the tensors that arrays of shape ``(count, *shape)`` hold, named by their place."""
+    """Return specs for arrays of shape ``(count, *shape)``, named by position."""
     return tuple(
         TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
     )
 
 
 def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Run ``network`` on every input, one call each; return one array an output, shape ``(count, *output shape)``.
+    """Run ``network`` on every input, one per call. Returns one array per output, of shape ``(count, *output shape)``.
 
-    Raises `BuildError` when the network does not take the inputs, or its outputs are not tensors.
+    Raises `BuildError` if the network does not accept the inputs, or if its outputs are not tensors.
     """
     import torch
 
     rows: list[list[Array]] = []
     with torch.no_grad():
         for index in range(len(inputs[0])):
-            # Copies: a network may work in place, and what came from a file may be read-only.
+            # Copied, because a network may work in place, and arrays from a file may be read-only.
             tensors = [torch.from_numpy(array[index].copy()) for array in inputs]
             try:
                 result = network(*tensors)
@@ -225,7 +225,7 @@ def _plain(output: object) -> Array:
     import torch
 
     if not isinstance(output, torch.Tensor):
-        msg = f"the network returns a {type(output).__name__}, a tensor or a tuple of tensors is needed"
+        msg = f"the network returns a {type(output).__name__}; it must return a tensor or a tuple of tensors"
         raise BuildError(msg)
     output = output.detach()
     plain = output.float() if output.dtype in (torch.float16, torch.bfloat16, torch.float64) else output
@@ -241,12 +241,12 @@ def first_call(inputs: tuple[Array, ...]) -> tuple[torch.Tensor, ...]:
 
 
 def weights_sha256(network: torch.nn.Module) -> str:
-    """Return the SHA-256 over the network's source structure and every tensor of its state, in hexadecimal."""
+    """Return the SHA-256, in hexadecimal, over the network's printed structure and every tensor of its state."""
     import torch
 
     digest = hashlib.sha256(str(network).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        # Bytes, because numpy has no bfloat16.
+        # As bytes, because numpy has no bfloat16.
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,6 +1,7 @@
-"""A prepared model: its inputs, labels and the float network's own outputs, kept so that later runs need no torch.
+"""A prepared model: its inputs, labels and the float network's outputs, stored so that later runs need no torch.
 
-The entry is found by `harness.model.source_key`, which is cheap; it holds the digests that artifacts are keyed by.
+Its key comes from `harness.model.source_key`, which is cheap to compute. The entry holds the digests that the keys of
+artifacts are made from.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from harness.wire import INPUTS_FILE, TensorSpec
 if TYPE_CHECKING:
     from harness.wire.tensors import Array
 
-# 2 (2026-11): macs.
-# 1 (2026-11): the first.
+# 2 (2026-11): macs. 1 (2026-11): the first version.
 SCHEMA = 2
 
 PREPARED_FILE = "prepared.json"
@@ -31,12 +31,12 @@ LABELS_FILE = "labels.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What is known of a model once it was loaded.
+    """What is known about a model once it has been loaded.
 
-    ``outputs`` are the float network's (empty for a ready-made file, which has no float network). ``random_inputs``:
-    the model has no data, inputs are seeded noise. ``parameters`` counts the trainable numbers, ``macs`` the
-    multiply-accumulates of one call (None where they cannot be counted). ``files`` has the
-    SHA-256 of every file of the entry but this record's own.
+    ``outputs`` are the float network's; a ready-made file has no float network, so none. ``random_inputs``: the model
+    has no data, and the inputs are seeded noise. ``parameters`` counts the trainable numbers, and ``macs`` the
+    multiply-accumulates of one call, None if they cannot be counted. ``files`` has the SHA-256 of every file of the
+    entry except this record.
     """
 
     schema: int = SCHEMA
@@ -60,24 +60,24 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedModel:
-    """A `Prepared` and the folder its arrays are in."""
+    """A `Prepared` record and the folder of its arrays."""
 
     facts: Prepared
     folder: Path
 
     @property
     def inputs_path(self) -> Path:
-        """The test inputs as a runner reads them."""
+        """The test inputs, in the layout of the wire."""
         return self.folder / INPUTS_FILE
 
     def test_inputs(self) -> tuple[Array, ...]:
-        """Return the test inputs, one array a tensor, shape ``(count, *TensorSpec.shape)``."""
+        """Return the test inputs, one array per tensor, of shape ``(count, *TensorSpec.shape)``."""
         from harness.wire.tensors import read_tensors
 
         return read_tensors(self.inputs_path, self.facts.inputs, self.facts.test_count)
 
     def calibration_inputs(self) -> tuple[Array, ...]:
-        """Return the calibration inputs, shaped as the test inputs are."""
+        """Return the calibration inputs, in the same shapes as the test inputs."""
         from harness.wire.tensors import read_tensors
 
         return read_tensors(self.folder / CALIBRATION_FILE, self.facts.inputs, self.facts.calibration_count)
@@ -91,18 +91,18 @@ class PreparedModel:
         return read_tensors(self.folder / REFERENCE_FILE, self.facts.outputs, self.facts.test_count)
 
     def labels(self) -> list[int] | None:
-        """Return one class index an input, or None without labels."""
+        """Return one class index per input, or None without labels."""
         if not self.facts.labelled:
             return None
         return msgspec.json.decode((self.folder / LABELS_FILE).read_bytes(), type=list[int])
 
 
 def read_prepared(folder: Path) -> PreparedModel:
-    """Read an entry. Raises `ValueError` when it is damaged or of another schema."""
+    """Read an entry. Raises `ValueError` if it is damaged or has another schema."""
     facts = read_record(folder / PREPARED_FILE, Prepared, SCHEMA)
     model = PreparedModel(facts=facts, folder=folder)
-    known = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
-    for name, sha256 in (facts.files | known).items():
+    digests = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
+    for name, sha256 in (facts.files | digests).items():
         if file_sha256(folder / name) != sha256:
             msg = f"{name} has changed"
             raise ValueError(msg)
@@ -110,7 +110,7 @@ def read_prepared(folder: Path) -> PreparedModel:
 
 
 def correct_rows(scores: Array, labels: Sequence[int] | Array) -> list[bool]:
-    """Return for each row of ``scores``, shape ``(count, classes)``, whether it is largest at its label.
+    """Return whether each row of ``scores``, of shape ``(count, classes)``, is largest at its label.
 
     A row with a value that is not finite is wrong: `argmax` would take its first NaN for the largest.
     """

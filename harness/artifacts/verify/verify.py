@@ -1,6 +1,6 @@
-"""The verification gate: no artifact is measured before its own runtime has run it on real inputs.
+"""Verification: no artifact is measured before its own runtime has run it on real inputs.
 
-Several exporters and quantisers give garbage without an error; the gate is what makes a matrix believable.
+Several exporters and quantisers write garbage without an error, and only running the file shows it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import Array
 
-# Inputs run by the gate; the whole test split is run on the device afterwards.
-GATE_INPUTS = 64
+# Inputs run for verification. The whole test split is run later, on the device.
+VERIFIED_INPUTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
-    """What the gate saw; ``state`` is ready or broken, ``reason`` is set with broken."""
+class VerificationResult:
+    """The result of a verification. ``state`` is ready or broken; ``reason`` is set if broken."""
 
     state: ArtifactState
     reason: str | None
@@ -40,7 +40,7 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What an artifact is held to: the model, and the variant of it where graph steps changed the network.
+    """What an artifact is compared with: the model, and its variant if graph steps changed the network.
 
     ``channel_last``: the artifact takes images with their channels last.
     """
@@ -51,13 +51,13 @@ class Expected:
     channel_last: bool = False
 
 
-def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> GateResult:
+def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> VerificationResult:
     """Load ``path`` in its own runtime, run it on the first test inputs, and compare with the float network.
 
-    After graph steps it is judged by the network that they left: what they cost is for the report to say.
+    After graph steps the artifact is judged by the network that they produced. The report shows what the steps cost.
     """
     model = expected.model
-    count = min(GATE_INPUTS, model.facts.test_count)
+    count = min(VERIFIED_INPUTS, model.facts.test_count)
     inputs = tuple(array[:count] for array in model.test_inputs())
     if expected.channel_last:
         inputs = to_channels_last(inputs, model.facts.inputs)
@@ -70,24 +70,24 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
         return _broken(f"{bad:,} of {sum(o.size for o in outputs):,} output values are not finite", count)
     reference = own_reference(model, expected.varied)
     if reference is None:
-        return GateResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
+        return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
     if [o.size for o in outputs] != [r[:count].size for r in reference]:
         shapes = [o.shape[1:] for o in outputs], [r.shape[1:] for r in reference]
-        return _broken(f"its outputs have shapes {shapes[0]}, the float model's have {shapes[1]}", count)
-    result = _judge(_seen(reference, outputs, count, expected.card), real=_is_real(expected))
+        return _broken(f"its outputs have shapes {shapes[0]}; the float model has {shapes[1]}", count)
+    result = _judge(_fidelities(reference, outputs, count, expected.card), real=_is_real(expected))
     original = model.reference()
     if expected.varied is None or original is None:
         return result
-    seen = _seen(original, outputs, count, expected.card)
-    sqnr = min(s.sqnr_db for s in seen)
-    return replace(result, own_sqnr_db=result.sqnr_db, sqnr_db=sqnr, agreement=seen[0].agreement)
+    fidelities = _fidelities(original, outputs, count, expected.card)
+    sqnr = min(s.sqnr_db for s in fidelities)
+    return replace(result, own_sqnr_db=result.sqnr_db, sqnr_db=sqnr, agreement=fidelities[0].agreement)
 
 
 def _is_real(expected: Expected) -> bool:
     return not (expected.card.random_weights or expected.model.facts.random_inputs)
 
 
-def _seen(
+def _fidelities(
     reference: tuple[Array, ...], outputs: tuple[Array, ...], count: int, card: ModelCard
 ) -> list[OutputFidelity]:
     sides = [(r[:count].reshape(count, -1), o.reshape(count, -1)) for r, o in zip(reference, outputs, strict=True)]
@@ -103,13 +103,13 @@ def _run_all(path: Path, format_: Format, delegate: Delegate, inputs: tuple[Arra
     return tuple(np.stack([np.asarray(o) for o in column]) for column in zip(*rows, strict=True))
 
 
-def _judge(seen: list[OutputFidelity], *, real: bool) -> GateResult:
-    """Weigh what was seen of each output: the worst ratio, and the agreement of the first, which holds the scores."""
-    sqnr, agreement, count = min(s.sqnr_db for s in seen), seen[0].agreement, seen[0].count
+def _judge(fidelities: list[OutputFidelity], *, real: bool) -> VerificationResult:
+    """Judge by the worst ratio of all outputs, and by the agreement of the first, which holds the scores."""
+    sqnr, agreement, count = min(s.sqnr_db for s in fidelities), fidelities[0].agreement, fidelities[0].count
     reason = why_garbage(sqnr, agreement, count, real=real)
     state = ArtifactState.BROKEN if reason else ArtifactState.READY
-    return GateResult(state=state, reason=reason, sqnr_db=sqnr, agreement=agreement, inputs=count)
+    return VerificationResult(state=state, reason=reason, sqnr_db=sqnr, agreement=agreement, inputs=count)
 
 
-def _broken(reason: str, count: int) -> GateResult:
-    return GateResult(state=ArtifactState.BROKEN, reason=reason, sqnr_db=None, agreement=None, inputs=count)
+def _broken(reason: str, count: int) -> VerificationResult:
+    return VerificationResult(state=ArtifactState.BROKEN, reason=reason, sqnr_db=None, agreement=None, inputs=count)

@@ -1,4 +1,4 @@
-"""What a worker reports of a finished file: size, verification result and calibration source."""
+"""What a worker reports about a finished file: size, result of the verification, and calibration source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.system.packages import versions_of
 
 
 def measured(manifest: Manifest, path: Path) -> Manifest:
-    """Return ``manifest`` with what the file is, and those that the exporter wrote beside it."""
+    """Return ``manifest`` with the sizes and digests of the file and of those that the exporter wrote next to it."""
     others = sorted(file for file in path.parent.iterdir() if file != path)
     files = [path, *others]
     return replace(
@@ -39,24 +39,24 @@ def measured(manifest: Manifest, path: Path) -> Manifest:
 
 
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
-    """Return ``manifest`` with what the gate made of the file, or what can be seen of one that does not run here."""
+    """Return ``manifest`` with the result of verifying the file, or of inspecting one that has no runtime here."""
     if not runs_here(manifest.format, manifest.backend):
         check = check_unrun(path, manifest.format, manifest.backend)
-        return replace(manifest, state=check.state, reason=check.reason, checked=check.found)
-    gate = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
+        return replace(manifest, state=check.state, reason=check.reason, checked=check.content)
+    result = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
     return replace(
         manifest,
-        state=gate.state,
-        reason=gate.reason,
-        sqnr_db=gate.sqnr_db,
-        own_sqnr_db=gate.own_sqnr_db,
-        agreement=gate.agreement,
-        gate_inputs=gate.inputs,
+        state=result.state,
+        reason=result.reason,
+        sqnr_db=result.sqnr_db,
+        own_sqnr_db=result.own_sqnr_db,
+        agreement=result.agreement,
+        gate_inputs=result.inputs,
     )
 
 
 def deflated_size(path: Path) -> int:
-    """Return the size of the file's content after deflate at level 6, bytes: what an app store transfers."""
+    """Return the size of the file after deflate at level 6, in bytes: about what an app store transfers."""
     packer, size = zlib.compressobj(6), 0
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

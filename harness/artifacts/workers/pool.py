@@ -1,6 +1,6 @@
-"""The parent's side of the build workers: processes that do tasks one after the other, at most two at once.
+"""The parent's side of the build workers: at most two processes, each doing one task after another.
 
-A worker that dies or hangs costs the task in its hands; a new one goes on with the next.
+A worker that dies or hangs fails only its current task. A new one is started for the next.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.workers.schedule import Group, Schedule, Worker
+from harness.artifacts.workers.schedule import Group, Schedule, WorkerState
 from harness.artifacts.workers.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import SourceKind
 from harness.system.child_process import child_environment
 from harness.wire import Format
 
-# The longest export measured is minutes; past this a converter hangs.
+# The longest export measured took minutes. Past this limit the converter is hanging.
 TASK_SECONDS = 1800.0
-# What a worker without work may take to end by itself.
+# How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
@@ -34,10 +34,10 @@ Report = Callable[[WorkerTask, WorkerResult], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """How workers are started: ``warm`` says for each what it may import while it waits for its first task.
+    """How workers are started. ``warm`` says for each worker what it may import while it waits for its first task.
 
-    There are as many workers as entries of ``warm``, at most one a core. ``command`` starts one; it gets the path of
-    its log below ``logs`` and its ``warm`` as arguments.
+    There are as many workers as entries of ``warm``, but at most one per core. ``command`` starts one; its arguments
+    are the path of its log, which is in ``logs``, and its ``warm``.
     """
 
     warm: tuple[str, ...]
@@ -47,15 +47,15 @@ class Crew:
 
     @property
     def size(self) -> int:
-        """How many workers there are."""
+        """The number of workers."""
         return max(1, min(len(self.warm), MAX_WORKERS, os.cpu_count() or 1))
 
 
 def run_groups(groups: Sequence[Group], crew: Crew, report: Report) -> None:
     """Do the tasks of all groups.
 
-    ``report`` gets each task with its result, from any of the threads. On an interrupt, or when ``report`` raises, all
-    workers are killed and the exception goes on.
+    ``report`` gets each task with its result, from any of the threads. On an interrupt, or if ``report`` raises, all
+    workers are killed and the exception is passed on.
     """
     schedule = Schedule(groups)
     workers: list[_Worker] = []
@@ -83,17 +83,17 @@ def run_groups(groups: Sequence[Group], crew: Crew, report: Report) -> None:
 
 
 def _do_all(worker: _Worker, schedule: Schedule, report: Report) -> None:
-    place = Worker()
-    while (task := schedule.take(place)) is not None:
+    state = WorkerState()
+    while (task := schedule.take(state)) is not None:
         result = worker.do(task)
         if not schedule.stopped:
             report(task, result)
-        # After the report: what waits for this task may need what the report has noted.
-        schedule.done(place)
+        # Only after the report, because waiting tasks may need what it recorded.
+        schedule.done(state)
 
 
 class _Worker:
-    """One child process, started anew when it died."""
+    """One child process, restarted after it died."""
 
     def __init__(self, crew: Crew, index: int) -> None:
         self._crew = crew
@@ -107,7 +107,7 @@ class _Worker:
         self._process = self._start()
 
     def do(self, task: WorkerTask) -> WorkerResult:
-        """Send ``task`` and wait for its result; a dead or hung process becomes a failure."""
+        """Send ``task`` and wait for its result. If the process dies or hangs, the result is a failure."""
         library = _library(task)
         if self._process.poll() is not None or self._library not in (None, library):
             self._restart()
@@ -124,16 +124,16 @@ class _Worker:
             return self._death()
         try:
             return decode_result(line)
-        # Whatever it is, it does not speak the protocol, so that nothing it says later can be believed either.
+        # The worker does not follow the protocol, so nothing else that it sends can be trusted either.
         except ValueError:
             self._process.kill()
             self._process.wait()
-            return self._failure(f"the {self._what} worker answered with rubbish: {line[:80]!r}")
+            return self._failure(f"the {self._what} worker sent an invalid answer: {line[:80]!r}")
 
     def close(self) -> None:
-        """Let the process end by itself, which it does when its input ends."""
+        """Close the input of the process, which makes it end by itself."""
         if self._process.stdin is not None:
-            # A process that died has closed the other end already.
+            # A process that died has already closed the other end.
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         try:
@@ -145,13 +145,13 @@ class _Worker:
             self._process.stdout.close()
 
     def kill(self) -> None:
-        """End the process now, and start no other."""
+        """Kill the process now, and start no other."""
         with self._lock:
             self._killed = True
             self._process.kill()
 
     def _restart(self) -> None:
-        """Start anew, importing nothing ahead: what the next task needs may not be what the last one did."""
+        """Restart without importing anything in advance: the next task may need something else than the last one."""
         with self._lock:
             if not self._killed:
                 self._warm = ""
@@ -164,7 +164,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=child_environment(threads=1),
-            # Ctrl-C is the parent's to handle.
+            # Only the parent handles Ctrl-C.
             start_new_session=True,
         )
 
@@ -189,14 +189,14 @@ class _Worker:
         elif code < 0:
             message = f"the {self._what} worker died with {signal.Signals(-code).name}"
         else:
-            message = f"the {self._what} worker ended with exit code {code} without an answer"
+            message = f"the {self._what} worker ended with exit code {code} before it answered"
         return self._failure(message)
 
     def _failure(self, message: str) -> WorkerResult:
         return WorkerResult(failure=TaskFailure(message=message, log=str(self._log)))
 
 
-# What `warm` brings into a process. TensorFlow and torch crash when both are in one.
+# Which library `warm` loads into a process. TensorFlow and torch crash if both are loaded into one.
 _LIBRARIES = {SourceKind.KERAS.value: "tensorflow", **{format_.value: "torch" for format_ in Format}}
 
 
@@ -206,7 +206,7 @@ def _library(task: WorkerTask) -> str:
 
 
 def _kind(task: WorkerTask) -> str:
-    """What the worker is doing, in a word: the format that it exports, or the stage before."""
+    """What the worker is doing, in one word: the format that it exports, or an earlier stage."""
     if task.export is not None:
         return task.export.build.format.value
     if task.vary is not None:

@@ -1,7 +1,7 @@
-"""What the build workers do next: groups of tasks that wait for one another, shared out so that no worker idles.
+"""What the build workers do next: groups of tasks that depend on one another, divided so that no worker is idle.
 
-The one decision: a worker stays with a group, because its tasks share what was converted once; only when no other
-group is left does it help with one whose tasks are dear and share little.
+A worker stays with a group, because the tasks of a group share one conversion. It helps with the group of another
+worker only if no new group is ready, and only if that group's tasks share little.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from harness.artifacts.workers.tasks import WorkerTask
 class Group:
     """Tasks that one worker does in order, once the groups named in ``after`` are done.
 
-    ``seconds`` is about what one task takes: what takes longest, with all that waits for it, is begun first.
-    ``shared`` says that several workers may take from it.
+    ``seconds`` is roughly the duration of one task. The group that takes longest, together with all groups that wait
+    for it, starts first. ``shared``: several workers may take tasks from it.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Group:
 
 
 class Schedule:
-    """The groups of one build stage, asked by several threads."""
+    """The groups of one build stage. Several threads ask it for tasks."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = {group.name: group for group in groups}
@@ -40,8 +40,8 @@ class Schedule:
         self._stopped = False
         self._changed = threading.Condition()
 
-    def take(self, worker: Worker) -> WorkerTask | None:
-        """Return the next task of ``worker``, waiting for one to become possible; None when there is no more."""
+    def take(self, worker: WorkerState) -> WorkerTask | None:
+        """Return the next task of ``worker``, waiting until one is ready. Returns None when there are no more."""
         with self._changed:
             while not self._stopped and any(self._left.values()):
                 name = self._choose(worker)
@@ -52,14 +52,14 @@ class Schedule:
                 self._changed.wait()
             return None
 
-    def done(self, worker: Worker) -> None:
-        """Note that the task that ``worker`` took last is finished, well or not."""
+    def done(self, worker: WorkerState) -> None:
+        """Record that the last task of ``worker`` is finished, successfully or not."""
         with self._changed:
             self._open[worker.group] -= 1
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Hand out nothing more."""
+        """Hand out no more tasks."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -69,8 +69,8 @@ class Schedule:
         """Whether `stop` was called."""
         return self._stopped
 
-    def _choose(self, worker: Worker) -> str | None:
-        """The worker's own group, else the dearest that nobody has begun, else one that may be shared."""
+    def _choose(self, worker: WorkerState) -> str | None:
+        """The worker's own group, else the longest that nobody has started, else one that may be shared."""
         if self._left.get(worker.group):
             return worker.group
         ready = [name for name in self._left if self._left[name] and self._is_ready(name)]
@@ -82,13 +82,13 @@ class Schedule:
         return all(not self._open.get(before) for before in self._groups[name].after)
 
     def _weight(self, name: str) -> float:
-        """The seconds that are left in a group and in those that wait for it."""
+        """The seconds left in a group and in those that wait for it."""
         waiting = [other for other, group in self._groups.items() if name in group.after]
         return len(self._left[name]) * self._groups[name].seconds + sum(self._weight(other) for other in waiting)
 
 
 @dataclass(slots=True)
-class Worker:
-    """What the schedule knows of a worker: the group that it took from last."""
+class WorkerState:
+    """What the schedule knows about a worker: the group of its last task."""
 
     group: str = ""

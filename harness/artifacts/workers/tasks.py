@@ -1,4 +1,4 @@
-"""What the build stage asks of a worker process and what comes back: one JSON line each way."""
+"""What the build stage asks of a worker process and what comes back: one line of JSON each way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.spec.recipe import Recipe, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareTask:
-    """Load the model and its data, run the float network, keep everything under ``key``."""
+    """Load the model and its data, run the float network, and store everything under ``key``."""
 
     card: ModelCard
     key: str
@@ -28,7 +28,7 @@ class PrepareTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaryTask:
-    """Apply graph steps to a prepared model and keep the network they leave."""
+    """Apply graph steps to a prepared model and store the network that they produce."""
 
     card: ModelCard
     steps: tuple[Step, ...]
@@ -38,7 +38,7 @@ class VaryTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTask:
-    """Make one artifact; ``prepared_key`` names the prepared model, whose weights the artifact's key is made from.
+    """Make one artifact. ``prepared_key`` names the prepared model, whose weights are part of the artifact's key.
 
     ``recipe`` is None for a ready-made file, which is only verified.
     """
@@ -52,7 +52,7 @@ class ExportTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanTask:
-    """Find how sensitive each layer of a prepared model is to int8, on so many calibration ``inputs``."""
+    """Find out how sensitive each layer of a prepared model is to int8, on up to ``inputs`` calibration inputs."""
 
     card: ModelCard
     prepared_key: str
@@ -62,7 +62,7 @@ class ScanTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
-    """Why a task came to nothing: a sentence, and where the log is."""
+    """Why a task failed: a sentence, and the path of the log."""
 
     message: str
     log: str
@@ -70,7 +70,7 @@ class TaskFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTask:
-    """One line to a worker; exactly one field is set."""
+    """One line to a worker. Exactly one field is set."""
 
     prepare: PrepareTask | None = None
     vary: VaryTask | None = None
@@ -80,7 +80,7 @@ class WorkerTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """One line from a worker; exactly one field is set. ``cached``: somebody else had made it meanwhile."""
+    """One line from a worker. Exactly one record is set. ``cached``: another process had made it in the meantime."""
 
     prepared: Prepared | None = None
     varied: Varied | None = None
@@ -96,17 +96,17 @@ def encode_line(message: WorkerTask | WorkerResult) -> bytes:
 
 
 def decode_task(line: bytes) -> WorkerTask:
-    """Read a line that the parent wrote."""
+    """Read a line written by the parent."""
     return msgspec.json.decode(line, type=WorkerTask, dec_hook=_decode_path)
 
 
 def decode_result(line: bytes) -> WorkerResult:
-    """Read a line that a worker wrote."""
+    """Read a line written by a worker."""
     return msgspec.json.decode(line, type=WorkerResult, dec_hook=_decode_path)
 
 
 def _decode_path(kind: type, value: Any) -> Any:
-    """Paths travel as text; nothing else in these records needs help."""
+    """Decode paths, which are sent as text; everything else in these records is decoded by msgspec itself."""
     if kind is Path or issubclass(kind, Path):
         return Path(value)
     msg = f"cannot read a {kind.__name__}"

@@ -1,8 +1,8 @@
-"""The build worker: ``python -m harness.artifacts.workers.worker``, one process a backend.
+"""The build worker: ``python -m harness.artifacts.workers.worker LOG WARM``, started by the parent's pool.
 
-Tasks come as JSON lines on standard input, results go as JSON lines to what was standard output at the start. Both
-output descriptors are then pointed at the log of the task at hand, so that converters that print cannot break the
-line protocol, and a crash of native code takes down this process alone.
+Tasks come as lines of JSON on standard input, and results leave as lines of JSON on the original standard output. Both
+output descriptors are then redirected to the log, so converters that print cannot corrupt the protocol. A crash in
+native code ends only this process.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from harness.spec.recipe import Quantisation
 from harness.system.child_process import end_with_parent
 from harness.wire import Format
 
-# Converters print pages an artifact; a log past this size is begun anew.
+# Converters print pages per artifact. A log larger than this is started anew.
 LOG_BYTES = 8 << 20
 
 
 class Worker:
-    """Does tasks one after the other, keeping the exporter of the last model for its next variant."""
+    """Does one task after another. It keeps the exporter of the last model for that model's next variant."""
 
     def __init__(self) -> None:
         self._exporter: tuple[str, Format, Exporter] | None = None
 
     def do(self, task: WorkerTask) -> WorkerResult:
-        """Do ``task``; whatever goes wrong comes back as a failure with a sentence, never as an exception."""
+        """Do ``task``. Any error is returned as a failure with a sentence, never raised."""
         try:
             if task.prepare is not None:
                 return self._prepare(task.prepare)
@@ -69,13 +69,13 @@ class Worker:
                 return self._export(task.export)
             if task.scan is not None:
                 return self._scan(task.scan)
-            msg = "a worker task names neither a model to prepare or scan, nor steps to apply, nor an artifact to make"
+            msg = "the worker task is empty: no model to prepare or scan, no steps to apply, no artifact to make"
             raise BuildError(msg)
         except PhonebenchError as error:
             return _failure(str(error))
         except MemoryError:
             return _failure("the computer ran out of memory")
-        # Exporters are other people's compilers: anything may come out, and the next task must go on.
+        # Exporters are other people's compilers and may raise anything; the next task must still run.
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
             return _failure(f"{type(error).__name__}: {_first_line(error)}")
@@ -91,17 +91,17 @@ class Worker:
     def _scan(self, task: ScanTask) -> WorkerResult:
         cache = Cache(Path(task.cache_root))
         expected = Expected(model=_prepared(cache, task.prepared_key, task.card), card=task.card)
-        wanted = Quantisation(calibration_inputs=task.inputs)
-        return WorkerResult(scan=scan(expected, lambda: float_model(expected, cache), wanted, cache))
+        quantisation = Quantisation(calibration_inputs=task.inputs)
+        return WorkerResult(scan=scan(expected, lambda: float_model(expected, cache), quantisation, cache))
 
     def _export(self, task: ExportTask) -> WorkerResult:
         cache = Cache(Path(task.cache_root))
         model = _prepared(cache, task.prepared_key, task.card)
         key = artifact_key(model.facts, task.recipe, task.build)
         with cache.lock(key):
-            found = cache.artifact(key)
-            if found is not None:
-                return WorkerResult(manifest=found.manifest, cached=True)
+            cached = cache.artifact(key)
+            if cached is not None:
+                return WorkerResult(manifest=cached.manifest, cached=True)
             with cache.making("artifacts", key) as folder:
                 last = task.recipe is not None and task.recipe.channel_last
                 varied = _varied(cache, model, task)
@@ -111,7 +111,7 @@ class Worker:
         return WorkerResult(manifest=manifest)
 
     def _make(self, task: ExportTask, expected: Expected, folder: Path, key: str) -> Manifest:
-        """Write the artifact into ``folder``, pass it through the gate, and say what became of it."""
+        """Write the artifact to ``folder``, verify it, and return its manifest."""
         started = time.monotonic()
         build = task.build
         path = folder / artifact_file(build.format)
@@ -130,16 +130,16 @@ class Worker:
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
         seconds = time.monotonic() - started
-        made = measured(manifest, path)
+        manifest = measured(replace(manifest, seconds=seconds), path)
         if expected.channel_last:
-            made = replace(made, inputs=write_channels_last(expected.model, folder))
-        return verified(replace(made, seconds=seconds), path, expected)
+            manifest = replace(manifest, inputs=write_channels_last(expected.model, folder))
+        return verified(manifest, path, expected)
 
     def _exporter_for(self, expected: Expected, format_: Format, cache: Cache) -> Exporter:
         key = expected.varied.facts.key if expected.varied else expected.model.facts.key
-        known = self._exporter
-        if known is not None and known[:2] == (key, format_):
-            return known[2]
+        last = self._exporter
+        if last is not None and last[:2] == (key, format_):
+            return last[2]
         self._exporter = None
         exporter = new_exporter(expected, format_, cache)
         self._exporter = (key, format_, exporter)
@@ -149,20 +149,20 @@ class Worker:
 def _prepared(cache: Cache, key: str, card: ModelCard) -> PreparedModel:
     model = cache.entry("prepared", key, read_prepared)
     if model is None:
-        msg = f"the prepared model {card.name!r} is gone from the cache; run again"
+        msg = f"the prepared model {card.name!r} is no longer in the cache; run again"
         raise BuildError(msg)
     return model
 
 
 def _varied(cache: Cache, model: PreparedModel, task: ExportTask) -> VariedModel | None:
-    """The network that the steps of the task's recipe left, None without steps."""
+    """The network made by the steps of the task's recipe, or None without steps."""
     if task.recipe is None or not task.recipe.steps:
         return None
-    found = find_varied(cache, model, task.recipe)
-    if found is None:
-        msg = f"the network of variant {task.build.variant!r} was not made, or is gone from the cache; run again"
+    varied = find_varied(cache, model, task.recipe)
+    if varied is None:
+        msg = f"the network of variant {task.build.variant!r} was not made or is no longer in the cache; run again"
         raise BuildError(msg)
-    return found
+    return varied
 
 
 def _failure(message: str) -> WorkerResult:
@@ -170,13 +170,13 @@ def _failure(message: str) -> WorkerResult:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line that says something, since compilers answer with pages."""
+    """The first line with any text: compilers report pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:400] if lines else "no message"
 
 
 def _serve(tasks: BinaryIO, results: BinaryIO, log_path: Path) -> None:
-    """Answer each line of ``tasks`` until it ends; the parent closes it, or dies, when there is no more work."""
+    """Answer each line of ``tasks`` until the input ends, which is when the parent has no more work or has died."""
     worker = Worker()
     for line in tasks:
         task = decode_task(line)
@@ -189,7 +189,7 @@ def _serve(tasks: BinaryIO, results: BinaryIO, log_path: Path) -> None:
 
 
 def main() -> None:
-    """Take over the two pipes, send everything else that is printed to the log, and serve."""
+    """Take over the two pipes, send all other output to the log, and serve."""
     end_with_parent()
     log_path = Path(sys.argv[1])
     results = os.fdopen(os.dup(1), "wb")

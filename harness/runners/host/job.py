@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Progress:
+class JobResults:
     """What the job has measured so far."""
 
     runtime: RuntimeReport | None = None
@@ -73,7 +73,7 @@ def run_job(folder: Path) -> RunReply:
         request = decode_request((folder / REQUEST_FILE).read_bytes())
     except (OSError, WireError) as error:
         return _unreadable(folder, f"cannot read {REQUEST_FILE}: {error}")
-    before, done = sample_state(), Progress()
+    before, done = sample_state(), JobResults()
     failure, status = None, ReplyStatus.OK
     try:
         _run(folder, request, done)
@@ -99,7 +99,7 @@ def write_reply(folder: Path, reply: RunReply) -> None:
     temporary.replace(folder / REPLY_FILE)
 
 
-def _run(folder: Path, request: RunRequest, done: Progress) -> None:
+def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
     """Run every requested pass, filling ``done`` step by step. Raises `SessionError`, `MemoryError`."""
     artifact = _checked_artifact(folder, request.artifact)
     inputs = _checked_inputs(folder, request)
@@ -130,7 +130,7 @@ def _run(folder: Path, request: RunRequest, done: Progress) -> None:
         done.profile = profiler(artifact, request.runtime, arrays, request.passes.profile.calls)
 
 
-def _load(artifact: Path, request: RunRequest, done: Progress) -> Session:
+def _load(artifact: Path, request: RunRequest, done: JobResults) -> Session:
     start = time.perf_counter_ns()
     session = runtime_of(request.artifact.format).load(artifact, request.runtime)
     elapsed = time.perf_counter_ns() - start
@@ -232,7 +232,7 @@ def _outputs(session: Session, inputs: _Inputs, count: int) -> Iterator[tuple[Ar
 
 
 def _reply(
-    request: RunRequest, done: Progress, *, failure: Failure | None, status: ReplyStatus, before: StateSample
+    request: RunRequest, done: JobResults, *, failure: Failure | None, status: ReplyStatus, before: StateSample
 ) -> RunReply:
     load = None if done.first_load_ns is None else LoadTimes(first_ns=done.first_load_ns, warm_ns=done.warm_load_ns)
     return RunReply(

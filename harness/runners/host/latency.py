@@ -76,15 +76,15 @@ class Limits:
 
 
 def measure_latency(
-    invoke: Callable[[], None], asked: LatencyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
+    invoke: Callable[[], None], request: LatencyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
 ) -> Timings:
     """Time call 0, the warm-up and the measured calls. Whatever ``invoke`` raises is passed on.
 
     Both phases end when their two minima are met. ``measure.max_ns`` cuts either phase short, including the warm-up: a
     call that takes many seconds must not be repeated just to warm up. The measured phase has at least one call.
     """
-    pause = asked.interval_ns / 1e9
-    warm, measure = asked.warmup, asked.measure
+    pause = request.interval_ns / 1e9
+    warm, measure = request.warmup, request.measure
 
     def wait() -> None:
         if pause:
@@ -100,9 +100,9 @@ def measure_latency(
     try:
         first = calls(1, 0)
         warmup = calls(warm.min_calls, warm.min_ns) if warm.min_calls or warm.min_ns else Samples()
-        if asked.stride_ns:
+        if request.stride_ns:
             limits = Limits(min_calls=measure.min_calls, min_ns=measure.min_ns, max_ns=measure.max_ns)
-            measured, moments = _strided(invoke, limits, clock=clock, stride_ns=asked.stride_ns)
+            measured, moments = _strided(invoke, limits, clock=clock, stride_ns=request.stride_ns)
         else:
             measured, moments = calls(measure.min_calls, measure.min_ns), Samples()
         return Timings(first=first, warmup=warmup, measured=measured, moments=moments)

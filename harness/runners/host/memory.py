@@ -40,7 +40,7 @@ OTHER_DEFINITION = (
 )
 
 
-class Probe(Protocol):
+class MemoryProbe(Protocol):
     """A way to read the memory of this process."""
 
     definition: str
@@ -129,7 +129,7 @@ class PsutilProbe:
     def mapped_bytes(self) -> int | None:
         return None
 
-    def split(self, at: MemoryMoment) -> MemorySplit | None:  # noqa: ARG002  a `Probe`
+    def split(self, at: MemoryMoment) -> MemorySplit | None:  # noqa: ARG002  a `MemoryProbe`
         return None
 
     def reset_peak(self) -> bool:
@@ -143,7 +143,7 @@ class PsutilProbe:
 class Meter:
     """The readings so far. `start` takes the baseline; call `loaded` as soon as the model is loaded."""
 
-    probe: Probe
+    probe: MemoryProbe
     baseline_bytes: int
     has_peak: bool
     mapped_baseline_bytes: int | None = None
@@ -151,7 +151,7 @@ class Meter:
     splits: list[MemorySplit] = field(default_factory=list)
 
     @classmethod
-    def start(cls, probe: Probe | None = None) -> Meter:
+    def start(cls, probe: MemoryProbe | None = None) -> Meter:
         """Take the baseline, with the runtime imported and nothing loaded."""
         probe = probe or (LinuxProbe() if sys.platform == "linux" else PsutilProbe())
         _give_back()
@@ -167,10 +167,10 @@ class Meter:
         self.loaded_bytes = self.probe.owned_bytes()
         self._split(MemoryMoment.LOADED)
 
-    def finish(self, session: Session, asked: MemoryPass) -> MemoryReading:
+    def finish(self, session: Session, request: MemoryPass) -> MemoryReading:
         """Run the calls of the pass, release ``session``, and return all readings in bytes."""
         steady, mapped = [], []
-        for _ in range(max(1, asked.calls)):
+        for _ in range(max(1, request.calls)):
             session.invoke()
             steady.append(self.probe.owned_bytes())
             mapped.append(self.probe.mapped_bytes())
@@ -178,7 +178,7 @@ class Meter:
         self._split(MemoryMoment.STEADY)
         session.close()
         _give_back()
-        time.sleep(asked.settle_ns / 1e9)
+        time.sleep(request.settle_ns / 1e9)
         retained = self.probe.owned_bytes()
         self._split(MemoryMoment.RETAINED)
         return MemoryReading(

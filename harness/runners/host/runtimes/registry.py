@@ -1,6 +1,6 @@
 """The runtimes of the host by format, and two functions to run an artifact once.
 
-The modules can be imported without their libraries, which `Runtime.import_runtime` imports.
+The modules can be imported without their libraries, which `HostRuntime.import_runtime` imports.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.runners.host.runtimes import onnx, pte, ptl, tflite
-from harness.runners.host.runtimes.session import Runtime, Session, SessionError
+from harness.runners.host.runtimes.session import HostRuntime, Session, SessionError
 from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
 from harness.wire.tensors import Array
 
 Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], tuple[OperatorTime, ...]]
 
-RUNTIMES: dict[Format, Runtime] = {
+RUNTIMES: dict[Format, HostRuntime] = {
     Format.TFLITE: tflite,
     Format.ONNX: onnx,
     Format.PTE: pte,
@@ -37,7 +37,7 @@ def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Sessio
     return runtime.load(path, request)
 
 
-def runtime_of(format_: Format) -> Runtime:
+def runtime_of(format_: Format) -> HostRuntime:
     """Return the runtime of ``format_``. Raises `SessionError`, marked unsupported, if the host has none for it."""
     if format_ not in RUNTIMES:
         formats = ", ".join(format_.value for format_ in RUNTIMES)
