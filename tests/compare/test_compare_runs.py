@@ -1,4 +1,4 @@
-"""Two stored runs against each other: like with like, and what each metric says."""
+"""Two stored runs compared: like with like, and the verdict on each metric."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Change = Callable[[Measurement], Measurement]
 
 
 def timed(found: Measurement, medians_us: list[float], *, tainted: tuple[int, ...] = ()) -> Measurement:
-    """``found`` with one launch for each of ``medians_us``, the ones numbered in ``tainted`` thrown out."""
+    """``found`` with one launch for each of ``medians_us``; those numbered in ``tainted`` do not count."""
     launches = tuple(
         LaunchSummary(
             index=i,
@@ -72,7 +72,7 @@ def test_latency_is_compared_by_launches(factor: float, verdict: Verdict) -> Non
     assert compared(lambda m: timed(m, [factor * us for us in LEVEL]))[LATENCY.name] is verdict
 
 
-def test_a_margin_of_ones_own_counts() -> None:
+def test_a_given_margin_replaces_the_tolerance() -> None:
     slower = [1.10 * us for us in LEVEL]
     assert compared(lambda m: timed(m, slower), latency=0.2)[LATENCY.name] is Verdict.EQUIVALENT
 
@@ -81,7 +81,7 @@ def test_noisy_launches_are_undecided() -> None:
     assert compared(lambda m: timed(m, [90.0, 120.0, 95.0, 110.0, 104.0]))[LATENCY.name] is Verdict.UNDECIDED
 
 
-def test_tainted_launches_have_no_part_in_it() -> None:
+def test_tainted_launches_do_not_count() -> None:
     medians = [*LEVEL, 300.0]
     assert compared(lambda m: timed(m, medians, tainted=(5,)))[LATENCY.name] is Verdict.EQUIVALENT
 
@@ -102,7 +102,7 @@ def test_a_cell_without_a_good_launch_is_undecided() -> None:
         (ProfileName.STANDARD, 1, "two"),
     ],
 )
-def test_a_profile_that_carries_no_claim_is_undecided(profile: ProfileName, launches: int, words: str) -> None:
+def test_a_profile_that_supports_no_claim_is_undecided(profile: ProfileName, launches: int, words: str) -> None:
     cell = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, PHONE.key, profile)
     runs = [a_run(lambda m, f=f: timed(m, [f * us for us in LEVEL[:launches]]), cell=cell) for f in (1.0, 1.5)]  # type: ignore[misc]
     latency = compare_runs(runs[0], runs[1]).cells[0].metrics[0]
@@ -223,7 +223,7 @@ def test_outputs_that_became_garbage_are_a_regression_and_a_crash_is_not() -> No
     assert compare_runs(bad, ok).verdict is Verdict.NOT_COMPARABLE
 
 
-def test_cells_that_only_one_run_has_are_told() -> None:
+def test_cells_of_one_run_only_are_listed() -> None:
     other = make_cell("digits", "int8", Format.ONNX, Delegate.CPU, 1, PHONE.key, ProfileName.STANDARD)
     found = compare_runs(a_run(), a_run(cell=other))
     assert (found.cells, found.only_a, found.only_b) == ((), (CELL.key,), (other.key,))
@@ -250,7 +250,7 @@ def first_latency(found: Comparison) -> Verdict:
     return found.cells[0].metrics[0].verdict
 
 
-def test_answers_that_were_cut_off_are_not_compared() -> None:
+def test_truncated_answers_are_not_compared() -> None:
     def cut(found: Measurement) -> Measurement:
         assert found.accuracy is not None
         return replace(found, accuracy=replace(found.accuracy, correct_bits="ff"))
@@ -258,7 +258,7 @@ def test_answers_that_were_cut_off_are_not_compared() -> None:
     assert compared(cut)[ACCURACY.name] is Verdict.NOT_COMPARABLE
 
 
-def test_json_has_every_figure_and_says_the_verdict_first() -> None:
+def test_json_has_every_value_and_the_verdict_first() -> None:
     shown = comparison_json(compare_runs(a_run(), a_run(lambda m: timed(m, [1.1 * us for us in LEVEL]))))
     assert (shown["schema"], shown["verdict"]) == (1, "regressed")
     latency = shown["cells"][0]["metrics"][0]
@@ -266,7 +266,7 @@ def test_json_has_every_figure_and_says_the_verdict_first() -> None:
     assert latency["change"] == pytest.approx(0.1, abs=0.001)
 
 
-def test_zero_times_are_not_believed() -> None:
+def test_zero_times_are_not_trusted() -> None:
     (cell,) = compare_runs(a_run(), a_run(lambda m: timed(m, [0.0, *LEVEL[1:]]))).cells
     assert cell.metrics[0].verdict is Verdict.UNDECIDED
     assert "clock" in (cell.metrics[0].reason or "")

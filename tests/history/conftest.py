@@ -1,4 +1,4 @@
-"""Where the tests keep a history: a file, and a database of a real PostgreSQL that they start themselves."""
+"""Two places for a history: a file, and a database of a real PostgreSQL server that the tests start."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SERVER_USER = "postgres"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A PostgreSQL server of our own on a unix socket in ``folder``."""
+    """A private PostgreSQL server on a unix socket in ``folder``."""
 
     folder: Path
     programs: Path
 
     def url(self, database: str) -> str:
-        """The URL of a database of it."""
+        """The URL of one of its databases."""
         return f"postgresql://{SERVER_USER}@/{database}?host={self.folder}"
 
     def new_database(self) -> str:
-        """Make an empty schema, which is quicker than a database and as separate, and return its URL."""
+        """Create an empty schema and return its URL; it is as separate as a database and faster to create."""
         import psycopg
 
         name = f"history_{uuid4().hex[:12]}"
@@ -65,7 +65,7 @@ def own_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(params=["file", "server"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a new history may be made: the same test runs on both kinds."""
+    """A place for a new history; the test runs once with each kind."""
     if request.param == "file":
         return str(tmp_path / "history.sqlite")
     found: Cluster = request.getfixturevalue("cluster")
@@ -73,7 +73,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 class running:  # noqa: N801  a context manager is read as a verb
-    """Make and start a cluster in a short-named folder, because the path of a socket is limited to 107 bytes."""
+    """Create and start a cluster in a folder with a short name: the path of a socket is limited to 107 bytes."""
 
     def __enter__(self) -> Cluster:
         programs = server_programs()
@@ -93,7 +93,7 @@ class running:  # noqa: N801  a context manager is read as a verb
 
 
 def server_programs() -> Path:
-    """Where the server's programs are; Debian keeps them out of the PATH."""
+    """The folder of the server's programs, which Debian does not add to the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
     if found:
         return found[-1].parent
@@ -104,11 +104,11 @@ def server_programs() -> Path:
 
 
 def as_server_user(command: list[str]) -> None:
-    """Run ``command`` as somebody that the server accepts: it refuses to work for root."""
+    """Run ``command`` as a user that the server accepts: it refuses to run as root."""
     who: dict[str, Any] = {}
     if os.geteuid() == 0:
         who = {"user": SERVER_USER, "group": SERVER_USER, "extra_groups": []}
-    # Output goes to a file: a server would hold a pipe open for as long as it runs.
+    # Output goes to a file, because the server would keep a pipe open for as long as it runs.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(command, stdout=output, stderr=output, timeout=120, check=False, cwd="/", **who)
         output.seek(0)

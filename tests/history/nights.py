@@ -1,4 +1,4 @@
-"""Made-up nights of one scripted phone, as they enter the history."""
+"""Made-up nights of one scripted phone, as they are added to the history."""
 
 from __future__ import annotations
 

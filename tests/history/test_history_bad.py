@@ -1,4 +1,4 @@
-"""What can happen to a database: a sentence that says what to do, and nothing half-entered."""
+"""Everything that can go wrong with a database: each error says what to do, and nothing is half written."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def test_a_locked_file(filled: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.02])
-def test_a_file_that_was_cut_off(filled: Path, share: float) -> None:
+def test_a_truncated_file(filled: Path, share: float) -> None:
     os.truncate(filled, int(filled.stat().st_size * share))
     with pytest.raises(StoreError, match="damaged|cut off"), open_history(str(filled)) as history:
         nights_of(history, SERIES.name)
 
 
-def test_an_empty_file_is_no_new_history(filled: Path) -> None:
+def test_an_empty_file_is_not_a_new_history(filled: Path) -> None:
     filled.write_bytes(b"")
     with pytest.raises(StoreError, match="is empty"), open_history(str(filled), create=True):
         pass
     assert filled.read_bytes() == b""
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("the nights were long\n" * 500)
     with pytest.raises(StoreError, match="is not a history"), open_history(str(path), create=True):
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     assert path.read_text().startswith("the nights")
 
 
-def test_a_database_of_somebody_else(tmp_path: Path) -> None:
+def test_a_foreign_database(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE value (a)")
@@ -82,14 +82,14 @@ def test_another_version(filled: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.sqlite", ".", "missing/none.sqlite"])
-def test_a_history_that_is_not_there(tmp_path: Path, name: str) -> None:
+def test_a_missing_history(tmp_path: Path, name: str) -> None:
     with pytest.raises(StoreError, match="no history|not a file"), open_history(str(tmp_path / name)):
         pass
 
 
 @pytest.fixture
 def as_nobody() -> Iterator[Path]:
-    """A folder that this test may read and not write; root may write everywhere, so it steps down."""
+    """A folder that this test can read and not write. Root can write everywhere, so the test drops its privileges."""
     folder = Path(tempfile.mkdtemp(prefix="phonebench-readonly-"))
     with open_history(str(folder / "history.sqlite"), create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
@@ -146,7 +146,7 @@ def test_a_server_without_a_history(cluster: Cluster) -> None:
         pass
 
 
-def test_a_connection_that_breaks_in_the_middle_enters_nothing(cluster: Cluster) -> None:
+def test_a_connection_that_breaks_halfway_writes_nothing(cluster: Cluster) -> None:
     url = cluster.new_database()
     with open_history(url, create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
@@ -156,7 +156,7 @@ def test_a_connection_that_breaks_in_the_middle_enters_nothing(cluster: Cluster)
 
 
 def delete_and_break(history: History, url: str) -> None:
-    """Delete everything in a transaction whose connection the server ends before it can commit."""
+    """Delete everything in a transaction whose connection the server ends before the commit."""
     with history.writing() as connection:
         connection.exec_driver_sql("DELETE FROM value")
         own = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()

@@ -1,4 +1,4 @@
-"""Parquet: everything that has entered, in order, readable by anything."""
+"""The Parquet file: the whole history, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.history.records import NightStatus
 from tests.history.nights import OTHER_CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 
-def test_everything_that_entered_is_in_the_file(where: str, tmp_path: Path) -> None:
+def test_the_whole_history_is_in_the_file(where: str, tmp_path: Path) -> None:
     again = replace(entry(2e6), status=NightStatus.SUPERSEDED)
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(5e6, cell=OTHER_CELL), entry(1e6)])

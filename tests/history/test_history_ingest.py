@@ -1,4 +1,4 @@
-"""What enters comes back as it was, once, on a file and on a server alike."""
+"""What is added comes back unchanged, and once, from a file and from a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.history.nights import OTHER_CELL, PHONE, SERIES, entry, failed_entry,
 from tests.report.builders import host_run, phone_run
 
 
-def test_a_run_enters_once(where: str) -> None:
+def test_a_run_is_added_once(where: str) -> None:
     run = phone_run()
     with open_history(where, create=True) as history:
         first = ingest(history, run)
@@ -27,7 +27,7 @@ def test_a_run_enters_once(where: str) -> None:
         assert [nights_of(history, series.name) for series in list_series(history)] == before
 
 
-def test_a_run_that_was_gone_on_with_adds_what_is_new(where: str) -> None:
+def test_a_resumed_run_adds_what_is_new(where: str) -> None:
     run = phone_run()
     half = replace(run, measurements=run.measurements[:5])
     with open_history(where, create=True) as history:
@@ -37,7 +37,7 @@ def test_a_run_that_was_gone_on_with_adds_what_is_new(where: str) -> None:
     assert rest == Entered(added=len(entries_of(run)) - first.added, known=first.added)
 
 
-def test_nights_come_back_as_they_were(where: str) -> None:
+def test_nights_come_back_unchanged(where: str) -> None:
     hot = replace(entry(1.5e6), conditions=("THERMAL", "LOW-BATTERY"), artifact_sha256="bb")
     with open_history(where, create=True) as history:
         append(history, run_facts(1), [hot])
@@ -64,14 +64,14 @@ def test_a_night_that_was_measured_again_keeps_both(where: str) -> None:
     assert newest.value == (1e6,)
 
 
-def test_what_has_entered_does_not_change(where: str) -> None:
+def test_added_values_never_change(where: str) -> None:
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
         append(history, run_facts(0), [entry(9e6)])
         assert [n.figures and n.figures.value for n in nights_of(history, SERIES.name)] == [1e6]
 
 
-def test_the_newest_night_against_those_before(where: str) -> None:
+def test_the_newest_night_and_the_nights_before(where: str) -> None:
     with open_history(where, create=True) as history:
         for night, value in enumerate([9e6, 1e6, 2e6, 3e6, 6e6]):
             both = [entry(value), entry(5e6, cell=OTHER_CELL)] if night == 4 else [entry(value)]
@@ -85,7 +85,7 @@ def test_the_newest_night_against_those_before(where: str) -> None:
     assert (newest.low, newest.high) == ((None, 1e6), (None, 3e6))
 
 
-def test_of_two_runs_in_a_night_the_last_counts(where: str) -> None:
+def test_the_last_of_two_runs_in_a_night_counts(where: str) -> None:
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(1e6)])
         append(history, run_facts(0, name="second"), [entry(2e6)])
@@ -160,14 +160,14 @@ def test_two_writers_at_once(where: str) -> None:
 
 
 @pytest.mark.parametrize("name", [SERIES.name, SERIES.cell, "int8-onnx"])
-def test_a_series_is_found_by_what_is_unique_of_it(where: str, name: str) -> None:
+def test_a_series_is_found_by_a_unique_part_of_its_name(where: str, name: str) -> None:
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(1e6), entry(1e6, cell=OTHER_CELL)])
         assert find_series(history, name) == SERIES
 
 
 @pytest.mark.parametrize(("name", "words"), [("digits", "matches 2 series"), ("dogits", "is not a series")])
-def test_a_name_that_fits_several_series_or_none(where: str, name: str, words: str) -> None:
+def test_a_name_that_matches_several_series_or_none(where: str, name: str, words: str) -> None:
     with open_history(where, create=True) as history:
         append(history, run_facts(0), [entry(1e6), entry(1e6, cell=OTHER_CELL)])
         with pytest.raises(UsageError, match=words):

@@ -1,4 +1,4 @@
-"""Without the optional packages the history says which extra brings them."""
+"""Without its optional packages the history names the extra that installs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments, changes and swaps of short series that a reader checks by eye."""
+"""Segments, changes and swaps of short series that a reader can check by eye."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def night(index: int, given: HistoryEntry) -> Night:
 
 
 def level(count: int, start: int = 0, factor: float = 1.0) -> list[Night]:
-    """``count`` nights from the ``start``-th on."""
+    """``count`` nights, starting with the ``start``-th."""
     return [night(i, entry(1e6 * factor * LEVEL[i % 12])) for i in range(start, start + count)]
 
 
 def decided(decision: Decision, first: int, seen: int) -> Decided:
-    """What a confirmation said of a change at ``first``."""
+    """The outcome of confirming a change at ``first``."""
     return Decided(
         series=SERIES.name,
         first_run=run_facts(first).name,
@@ -75,7 +75,7 @@ def test_a_refuted_change_splits_nothing() -> None:
     assert len(story.segments) == 1
 
 
-def test_a_confirmed_change_splits_whatever_the_screen_says() -> None:
+def test_a_confirmed_change_always_splits() -> None:
     nights = level(40)
     story = tell(SERIES, nights, [decided(Decision.CONFIRMED, 38, 38)])
     assert [(s.first, s.last) for s in story.segments] == [(0, 37), (38, 39)]
@@ -101,14 +101,14 @@ def test_a_swap_splits_without_an_alarm(kind: SwapKind, changed: dict[str, str],
     assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
 
 
-def test_other_test_data_matters_to_accuracy_alone() -> None:
+def test_other_test_data_matters_only_to_accuracy() -> None:
     accuracy = make_series(CELL, ACCURACY)
     nights = level(2) + [night(2, entry(1e6, environment=replace(PHONE, data_sha256="00")))]
     assert [s.kind for s in tell(accuracy, nights).swaps] == [SwapKind.DATA]
     assert tell(SERIES, nights).swaps == ()
 
 
-def test_what_has_no_value_is_a_gap_and_what_was_superseded_is_left_out() -> None:
+def test_a_night_without_a_value_is_a_gap_and_superseded_ones_are_left_out() -> None:
     again = replace(entry(9e6), status=NightStatus.SUPERSEDED)
     story = tell(SERIES, [*level(3), night(3, failed_entry()), night(4, again)])
     assert len(story.nights) == 3

@@ -46,14 +46,16 @@ def test_nothing_to_summarise_is_an_error(launches: list[list[int]]) -> None:
 
 
 @pytest.mark.parametrize(("trim", "start", "median_ns"), [(True, 150, 1000.0), (False, 0, 1000.0)])
-def test_trimming_drops_the_warm_up_and_tells_it_either_way(trim: bool, start: int, median_ns: float) -> None:
+def test_trimming_drops_the_warm_up_and_the_state_is_reported_either_way(
+    trim: bool, start: int, median_ns: float
+) -> None:
     launch = summarise_launch([1500] * 150 + [1000] * 200, trim=trim)
     assert (launch.start, launch.calls, launch.median_ns) == (start, 350 - start, median_ns)
     assert launch.state is SteadyState.WARMUP
 
 
 def told(median_ns: int, calls: int = 200) -> SummarisedTimes:
-    """What a program tells that sums up by itself."""
+    """The summary of a program that reports no single calls."""
     return SummarisedTimes(
         calls=calls,
         min_ns=median_ns - 2,
@@ -65,7 +67,7 @@ def told(median_ns: int, calls: int = 200) -> SummarisedTimes:
     )
 
 
-def test_launches_that_tell_a_summary_alone_have_the_interval_of_their_medians() -> None:
+def test_launches_that_report_only_a_summary_have_the_interval_of_their_medians() -> None:
     by_calls = summarise([[10] * 10, [20] * 30, [90] * 20])
     by_word = summarise_told([told(10), told(20), told(90)])
     assert (by_word.median_ns, by_word.low_ns, by_word.high_ns) == (20, by_calls.low_ns, by_calls.high_ns)
@@ -74,11 +76,11 @@ def test_launches_that_tell_a_summary_alone_have_the_interval_of_their_medians()
     assert (by_word.calls, by_word.launches, by_word.mean_ns) == (600, 3, 41)
 
 
-def test_a_told_tail_of_few_calls_is_not_shown() -> None:
+def test_a_reported_tail_of_few_calls_is_not_shown() -> None:
     assert summarise_told([told(10, calls=129)]).p95_ns is None
 
 
-def test_a_launch_is_summed_up_from_its_calls_or_from_what_was_told() -> None:
+def test_a_launch_is_summarised_from_its_calls_or_from_its_own_summary() -> None:
     by_word = summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=(), told=told(10)), trim=True)
     assert by_word is not None
     assert (by_word.median_ns, by_word.calls, by_word.state) == (10, 200, SteadyState.NOT_TOLD)

@@ -63,7 +63,7 @@ def test_layers_are_kept_by_name_or_by_the_block_they_are_in() -> None:
         (KeepFloat(sqnr_db=99.0), "the best is 29.0 dB with the 29 most sensitive units"),
     ],
 )
-def test_what_cannot_be_kept_is_said(keep: KeepFloat, words: str) -> None:
+def test_impossible_requests_are_explained(keep: KeepFloat, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         kept_layers(keep, THIRTY)
 
@@ -73,13 +73,13 @@ def test_the_first_count_that_reaches_the_target_is_taken_although_the_curve_fal
     assert kept_layers(KeepFloat(sqnr_db=18.0), found) == ("a",)
 
 
-def test_a_block_that_is_larger_than_allowed_gives_way_to_the_next_or_gives_a_part() -> None:
+def test_a_block_that_does_not_fit_is_skipped_or_split() -> None:
     large, small = unit("a.0", "a.1", "a.2", sqnr_db=1.0), unit("b", sqnr_db=2.0)
     assert kept_layers(KeepFloat(count=2), scan_of(large, small)) == ("b",)
     assert kept_layers(KeepFloat(count=2), scan_of(large, unit("c.0", "c.1", "c.2", sqnr_db=3.0))) == ("a.0", "a.1")
 
 
 @pytest.mark.parametrize("count", [0, -1, 1001])
-def test_numbers_of_inputs_that_cannot_be(count: int) -> None:
+def test_impossible_numbers_of_inputs(count: int) -> None:
     with pytest.raises(UsageError, match="from 1 to 1000"):
         check_inputs(count)

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_three_significant_digits(value: float, text: str) -> None:
     ("value_ns", "text"),
     [(850, "850 ns"), (41_086.5, "41.1 µs"), (1_234_567, "1.23 ms"), (2.5e9, "2.50 s"), (None, "–")],
 )
-def test_a_time_has_the_unit_that_fits(value_ns: float | None, text: str) -> None:
+def test_a_time_has_the_unit_that_suits_it(value_ns: float | None, text: str) -> None:
     assert units.time(value_ns) == text
 
 
 @pytest.mark.parametrize(
     ("value_bytes", "text"), [(22_011, "22.0 kB"), (3 << 20, "3.00 MiB"), (8 << 30, "8.00 GiB"), (None, "–")]
 )
-def test_a_size_has_the_unit_that_fits(value_bytes: float | None, text: str) -> None:
+def test_a_size_has_the_unit_that_suits_it(value_bytes: float | None, text: str) -> None:
     assert units.size(value_bytes) == text
 
 

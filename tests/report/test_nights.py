@@ -46,13 +46,13 @@ def test_colour_is_for_confirmed_changes() -> None:
 
 
 @pytest.mark.parametrize(("name", "start"), [("chart.svg", b"<?xml"), ("chart.png", b"\x89PNG")])
-def test_a_chart_is_written_by_its_ending(tmp_path: Path, name: str, start: bytes) -> None:
+def test_the_suffix_chooses_the_format_of_a_chart(tmp_path: Path, name: str, start: bytes) -> None:
     path = write_chart(story(), tmp_path / "new" / name)
     assert path is not None
     assert path.read_bytes().startswith(start)
 
 
-def test_another_ending_is_refused(tmp_path: Path) -> None:
+def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'.gif'"):
         write_chart(story(), tmp_path / "chart.gif")
 
@@ -65,12 +65,12 @@ def test_a_series_without_a_value_has_no_chart(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_so_every_night_taints_none() -> None:
+def test_a_condition_of_every_night_taints_none() -> None:
     assert not is_tainted(night(0, replace(entry(1e6), conditions=("SIMULATED",))))
     assert is_tainted(story().nights[-1])
 
 
-def test_rows_are_the_newest_nights_with_the_failed_ones_in_place() -> None:
+def test_rows_are_the_newest_nights_including_failed_ones() -> None:
     rows = night_rows(story(), last=3)
     assert [row[0] for row in rows] == ["2026-02-19", "2026-02-20", "2026-02-21"]
     assert rows[1][1:] == ("–", "–", "–", "c50", "failed")
@@ -78,7 +78,7 @@ def test_rows_are_the_newest_nights_with_the_failed_ones_in_place() -> None:
     assert rows[2][1] == "1.30 ms"
 
 
-def test_the_lines_below_say_level_changes_and_swaps() -> None:
+def test_the_lines_below_list_level_changes_and_swaps() -> None:
     level_line, change, swap = summary_lines(story())
     assert level_line == "level since 2026-02-10: 1.20 ms over 11 nights"
     assert "confirmed change for the worse by +20.0 % (+15.0 to +25.0 %), c29..c30" in change

@@ -1,4 +1,4 @@
-"""Made-up findings of a search, from a rule that says how each point ends."""
+"""Made-up findings of a search, from a rule for how each point ends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Rule = Callable[[Recipe, Format], Point]
 
 
 def ratio_of(recipe: Recipe) -> float:
-    """The share of the channels that a recipe removes."""
+    """The share of channels that a recipe removes."""
     return sum(step.ratio for step in recipe.steps if isinstance(step, Prune))
 
 
 def point(recipe: Recipe, format_: Format, **changes: object) -> Point:
-    """A point that ran: smaller and faster the more is pruned, without a drop."""
+    """A point that ran: the more is pruned, the smaller and faster it is, without a drop."""
     left = 1 - ratio_of(recipe)
     plain = Point(
         cell=make_cell("m", recipe.name, format_, formats.FORMATS[format_].delegates[0], 1, "host", ProfileName.QUICK),
@@ -42,7 +42,7 @@ def point(recipe: Recipe, format_: Format, **changes: object) -> Point:
 
 
 def breaks_at(limit: float) -> Rule:
-    """A rule by which more than ``limit`` of the channels cannot be removed."""
+    """A rule by which the quality is lost when more than ``limit`` of the channels are removed."""
 
     def rule(recipe: Recipe, format_: Format) -> Point:
         return point(recipe, format_, drop=0.2 if ratio_of(recipe) > limit else 0.0)

@@ -38,7 +38,7 @@ def test_the_front_trades_quality_for_size() -> None:
     assert findings_of((better, beaten, smaller)).front == (smaller, better)
 
 
-def test_accuracy_judges_where_there_are_labels_and_agreement_where_not() -> None:
+def test_points_are_judged_by_accuracy_with_labels_and_by_agreement_without() -> None:
     planned = cells()
     run = make_run(planned, tuple(measurement(c) for c in planned))
     found = findings(run, GOAL)
@@ -51,7 +51,7 @@ def test_accuracy_judges_where_there_are_labels_and_agreement_where_not() -> Non
     assert all(p.drop == 1 - (p.quality or 0) for p in found.points)
 
 
-def test_nothing_is_judged_by_what_random_weights_say() -> None:
+def test_random_weights_are_not_judged() -> None:
     planned = cells()[:3]
     noise = Condition(id=ConditionId.RANDOM_WEIGHTS, summary="")
     measured = tuple(replace(measurement(c), accuracy=None, conditions=(noise,)) for c in planned)
@@ -60,6 +60,6 @@ def test_nothing_is_judged_by_what_random_weights_say() -> None:
     assert len(found.kept) == 3
 
 
-def test_cells_that_have_not_run_are_no_points() -> None:
+def test_cells_that_have_not_run_are_not_points() -> None:
     planned = cells()[:3]
     assert len(findings(make_run(planned, (measurement(planned[0]),)), GOAL).points) == 1

@@ -14,7 +14,7 @@ from tests.search.found import FORMATS, GOAL, Rule, breaks_at, findings_of, poin
 
 
 def walked(rule: Rule, goal: Goal = GOAL) -> tuple[Findings, list[str]]:
-    """Make every move of a walk; return what is known at its end and why each move was made."""
+    """Make every move of a walk; return the findings at its end and the reason of each move."""
     found, whys = findings_of((), goal), list[str]()
     while (move := next_move(found, FORMATS)) is not None:
         whys.append(move.why)
@@ -45,7 +45,7 @@ def test_nothing_is_tried_twice_and_the_budget_holds() -> None:
     assert len(keys) == len(set(keys)) == 10
 
 
-def test_what_could_not_be_built_at_all_costs_no_budget() -> None:
+def test_points_that_were_never_built_cost_no_budget() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         hole = recipe.precision is Precision.FP16
         return point(recipe, format_, status=CellStatus.UNSUPPORTED, bytes=None) if hole else point(recipe, format_)
@@ -54,7 +54,7 @@ def test_what_could_not_be_built_at_all_costs_no_budget() -> None:
     assert (len(found.points), builds_done(found)) == (9, 7)
 
 
-def test_layers_stay_float_where_int8_loses_too_much_and_more_of_them_where_it_still_does() -> None:
+def test_layers_stay_in_float_if_int8_loses_too_much_and_more_of_them_if_it_still_does() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         keep = recipe.quantisation.keep_float
         enough = 0.2 if format_ is Format.ONNX else 0.0
@@ -67,7 +67,7 @@ def test_layers_stay_float_where_int8_loses_too_much_and_more_of_them_where_it_s
     assert not any(format_ is Format.TFLITE for _, format_ in mixed)
 
 
-def test_what_is_slower_than_fp32_is_not_what_pruning_begins_with() -> None:
+def test_pruning_does_not_start_from_a_point_slower_than_fp32() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         slow = recipe.name == "int8" and format_ is Format.TFLITE
         return point(recipe, format_, **({"latency_ns": 1500.0} if slow else {}))
@@ -75,7 +75,7 @@ def test_what_is_slower_than_fp32_is_not_what_pruning_begins_with() -> None:
     assert walked(rule)[1][1] == "pruning with int8-dynamic as tflite"
 
 
-def test_bisection_goes_on_with_the_format_that_pruning_serves_best() -> None:
+def test_bisection_continues_in_the_format_where_pruning_helps_most() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         made = breaks_at(0.6)(recipe, format_)
         small = format_ is Format.ONNX and bool(recipe.steps)
@@ -86,7 +86,7 @@ def test_bisection_goes_on_with_the_format_that_pruning_serves_best() -> None:
     assert [p.cell.format for p in found.points[-2:]] == [Format.ONNX, Format.ONNX]
 
 
-def test_pruning_ends_at_once_where_it_cannot_be_done() -> None:
+def test_pruning_ends_at_once_if_it_is_impossible() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         return point(recipe, format_, status=CellStatus.UNSUPPORTED if recipe.steps else CellStatus.OK)
 

@@ -1,1 +1,1 @@
-"""The claims of the protocol against a known truth; ``python -m tests.simulation`` runs the long form."""
+"""The claims of the protocol, tested against a known truth; ``python -m tests.simulation`` runs the long form."""

@@ -1,4 +1,4 @@
-"""The long form: every claim, the figure, and whether it holds; exit code 1 when one does not."""
+"""The long form: every claim, its value, and whether it holds; exit code 1 if one does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.simulation.nights import NIGHT_CLAIMS
 
 
 def main(names: list[str]) -> int:
-    """Try the claims called ``names``, all of them without a name."""
+    """Test the claims called ``names``, or all of them."""
     failed, claims = 0, CLAIMS | NIGHT_CLAIMS
     for name in names or claims:
         claim, began = claims[name], time.monotonic()

@@ -1,4 +1,4 @@
-"""Each claim as a function of how many worlds to try: what is counted, and the figure that it comes to."""
+"""Each claim as a function of the number of worlds to try: what is counted, and the value it should have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEP_NIGHT = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """``figure`` gives the measured value from a number of worlds; it must lie from ``low`` to ``high``."""
+    """``figure`` computes the value from a number of worlds; it must lie between ``low`` and ``high``."""
 
     what: str
     low: float
@@ -33,7 +33,7 @@ class Claim:
 
 
 def coverage(worlds: int, *, launches: int = 5, calls: int = 100) -> float:
-    """Share of cells whose 95 % interval holds the truth."""
+    """Share of cells whose 95 % interval contains the truth."""
     spread, chance = Spread(), np.random.default_rng(100 + launches)
     truth = _long_run_median(spread)
     hits = 0
@@ -45,7 +45,7 @@ def coverage(worlds: int, *, launches: int = 5, calls: int = 100) -> float:
 
 
 def coverage_of_calls(worlds: int) -> float:
-    """The same of a bootstrap over the calls of one launch: what phonebench does not do."""
+    """The same for a bootstrap over the calls of one launch, which phonebench does not use."""
     spread, chance = Spread(), np.random.default_rng(1)
     truth, hits = _long_run_median(spread), 0
     for _ in range(worlds):
@@ -65,7 +65,7 @@ def called(worlds: int, *, effect: float, most: int = PAIRS) -> float:
 
 
 def excludes_zero(worlds: int, *, effect: float) -> float:
-    """Share of sessions whose interval leaves out 0 after ``PAIRS`` pairs, whatever the margin."""
+    """Share of sessions whose interval excludes 0 after ``PAIRS`` pairs, whatever the margin."""
     chance = np.random.default_rng(300 + round(1000 * effect))
     hits = 0
     for _ in range(worlds):
@@ -75,7 +75,7 @@ def excludes_zero(worlds: int, *, effect: float) -> float:
 
 
 def two_runs_called(worlds: int) -> float:
-    """Share of comparisons of two like runs of five launches each that call a difference."""
+    """Share of comparisons of two equal runs, of five launches each, that call a difference."""
     chance, spread, hits = np.random.default_rng(5), Spread(), 0
     for _ in range(worlds):
         sides = [[float(np.log(np.median(launch(chance, 100, spread)))) for _ in range(5)] for _ in range(2)]
@@ -86,7 +86,7 @@ def two_runs_called(worlds: int) -> float:
 
 
 def throttled_flagged(worlds: int) -> float:
-    """Share of launches flagged that are 20 % slower from call 450 of 600 on."""
+    """Share of launches that are flagged, all being 20 % slower from call 450 of 600."""
     return _flagged(worlds, throttled=True)
 
 
@@ -96,13 +96,13 @@ def flat_flagged(worlds: int) -> float:
 
 
 def false_candidates(worlds: int, *, bad: float) -> float:
-    """Candidates in 1,000 series-nights on which nothing changed; candidates of the screen and of the gate together."""
+    """Candidates of the screen and the gate together per 1,000 series-nights on which nothing changed."""
     found = [_series(np.random.default_rng(seed), bad=bad) for seed in range(worlds)]
     return 1000 * sum(len(s.screened) + len(s.gated) for s in found) / (worlds * NIGHTS)
 
 
 def false_alarms(worlds: int, *, bad: float = 0.05) -> float:
-    """Alarms in 10,000 series-nights that a confirmation by pairs has let through."""
+    """Alarms per 10,000 series-nights that pass a confirmation by pairs."""
     alarms = 0
     for seed in range(worlds):
         chance = np.random.default_rng([7, seed])
@@ -113,18 +113,18 @@ def false_alarms(worlds: int, *, bad: float = 0.05) -> float:
 
 
 def nights_to_find(worlds: int, *, step: float) -> float:
-    """Median number of nights from a step to its candidate, 1 being the first slow night; 99 where it is not found."""
+    """Median number of nights from a step to its candidate; 1 is the first slow night, 99 means not found."""
     return float(np.median([_delay(seed, step) for seed in range(worlds)]))
 
 
 def same_night(worlds: int, *, step: float) -> float:
-    """Share of steps that are a candidate in their first night."""
+    """Share of steps that are a candidate on their first night."""
     return sum(_delay(seed, step) == 1 for seed in range(worlds)) / worlds
 
 
 @dataclass(slots=True, kw_only=True)
 class _Series:
-    """The nights on which a candidate came, by the screen and by the gate."""
+    """The nights on which the screen and the gate found a candidate."""
 
     screened: list[int]
     gated: list[int]
@@ -136,7 +136,7 @@ def _long_run_median(spread: Spread) -> float:
 
 
 def _session(chance: np.random.Generator, effect: float, *, most: int) -> Verdict:
-    """A session of pairs as `harness.ab` runs it: a look at ten pairs, and at twenty while the answer is open."""
+    """A session of pairs as `harness.workflows.ab` runs it: a look at ten pairs, and at twenty if still undecided."""
     ratios: list[float] = []
     verdict = Verdict.UNDECIDED
     for wanted in dict.fromkeys((PAIRS, most)):
@@ -166,7 +166,7 @@ def _steady_launch(chance: np.random.Generator) -> Floats:
 
 
 def _series(chance: np.random.Generator, *, bad: float, step: float = 0.0, nights: int = NIGHTS) -> _Series:
-    """One series as the nightly job treats it: measure, judge, measure again where asked, screen; accept nothing."""
+    """One series as the nightly job treats it: measure, judge, measure again if asked, screen; confirm nothing."""
     segment: list[float] = []
     refuted: list[int] = []
     found = _Series(screened=[], gated=[])

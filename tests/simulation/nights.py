@@ -1,7 +1,7 @@
-"""Farms of series with a known truth, night after night through the nightly job's own code.
+"""Farms of series with a known truth, run night after night through the code of the nightly job.
 
-What is played is the job as a whole: the rule for measuring again with its tolerances, the history with its decisions,
-the screen and the gate, the confirmation in pairs, and Benjamini and Hochberg over all confirmations of a night. Only
+The simulation covers the whole job: the rule for measuring again with its tolerances, the history with its decisions,
+the screen and the gate, the confirmation by pairs, and Benjamini and Hochberg over all confirmations of a night. Only
 the phones are made up.
 """
 
@@ -34,7 +34,7 @@ PLAN = PairPlan()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What is true of a farm: outlying nights, and from ``CHANGE_NIGHT`` on a step, or another system with a step."""
+    """The truth about a farm: outlying nights, and from ``CHANGE_NIGHT`` on a step, or another system with a step."""
 
     bad: float = 0.0
     step: float = 0.0
@@ -44,14 +44,14 @@ class World:
 
 @dataclass(slots=True, kw_only=True)
 class Played:
-    """What came of a farm: the nights on which a series was suspected, told to have regressed or improved, delays."""
+    """The result of a farm: the nights on which a series was suspected, and on which a change was confirmed."""
 
     suspected: list[int] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
 
 
 class Phone:
-    """One series and what its history knows."""
+    """One series and its history."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._chance = world, np.random.default_rng([11, seed])
@@ -59,7 +59,7 @@ class Phone:
         self.decisions: list[Decided] = []
 
     def play(self, index: int) -> Suspect | None:
-        """Measure a night as often as the screen asks, enter it, and return what is suspected."""
+        """Measure a night as often as the screen asks, add it to the history, and return the suspect."""
         known = SeriesHistory(nights=tuple(self.nights), decisions=tuple(self.decisions))
         measured = [self._measure(index)]
         found = screen_series(known, measured, facts(index), ARL0)
@@ -71,7 +71,7 @@ class Phone:
         return found.night.suspect
 
     def confirm(self, suspect: Suspect, index: int) -> Confirmation:
-        """Measure the artifact of before against tonight's in pairs, as the session does."""
+        """Compare the earlier artifact with tonight's in pairs, as the session does."""
         changed = index >= CHANGE_NIGHT and not self._world.swap
         effect = self._world.step if changed else 0.0
         pairs: list[PairResult] = []
@@ -86,7 +86,7 @@ class Phone:
         return judge(suspect, session, Sides())
 
     def decide(self, suspect: Suspect, said: Confirmation, index: int) -> None:
-        """Keep what the confirmation said."""
+        """Keep the outcome of the confirmation."""
         self.decisions.append(
             Decided(
                 series=suspect.series,
@@ -105,12 +105,12 @@ class Phone:
         value = night(self._chance, level, bad=self._world.bad)
         swapped = replace(made.PHONE, os_build="next") if late and self._world.swap else made.PHONE
         entry = replace(made.entry(value), figures=Figures(value=value), environment=swapped)
-        # A new artifact every night, as with a model under development: nothing is passed off as the device's drift.
+        # A new artifact every night, as for a model under development, so no change counts as drift of the device.
         return replace(entry, artifact_sha256=f"{index:064x}")
 
 
 def play(world: World, farms: int, *, series: int = SERIES) -> Played:
-    """Play ``farms`` farms of ``series`` series each, one night after the other."""
+    """Simulate ``farms`` farms of ``series`` series each, night by night."""
     played = Played()
     for farm in range(farms):
         phones = [Phone(world, farm * series + number) for number in range(series)]
@@ -126,42 +126,42 @@ def play(world: World, farms: int, *, series: int = SERIES) -> Played:
 
 
 def suspicions(farms: int, *, bad: float) -> float:
-    """Suspicions in 1,000 series-nights on which nothing changed."""
+    """Suspicions per 1,000 series-nights on which nothing changed."""
     return 1000 * len(play(World(bad=bad), farms).suspected) / (farms * SERIES * NIGHTS)
 
 
 def alarms(farms: int, *, bad: float) -> float:
-    """Confirmed changes in 10,000 series-nights on which nothing changed."""
+    """Confirmed changes per 10,000 series-nights on which nothing changed."""
     return 10_000 * len(play(World(bad=bad), farms).told) / (farms * SERIES * NIGHTS)
 
 
 def nights_to_tell(farms: int, *, step: float) -> float:
-    """Median number of nights from a step to its confirmation, the first slow night being 1; 99 where it is missed."""
+    """Median number of nights from a step to its confirmation; 1 is the first slow night, 99 means missed."""
     world = World(step=step, nights=CHANGE_NIGHT + 30)
     found = [play_one(world, seed) for seed in range(farms)]
     return float(np.median([nights[0] - CHANGE_NIGHT + 1 if nights else 99 for nights in found]))
 
 
 def told_at_once(farms: int, *, step: float) -> float:
-    """Share of steps that are confirmed in their first night."""
+    """Share of steps that are confirmed on their first night."""
     world = World(step=step, nights=CHANGE_NIGHT + 1)
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
 
 
 def told_once(farms: int, *, step: float) -> float:
-    """How often one step is told in the thirty nights after it, on average."""
+    """How often one step is reported in the thirty nights after it, on average."""
     world = World(step=step, nights=CHANGE_NIGHT + 30)
     return sum(len(play_one(world, seed)) for seed in range(farms)) / farms
 
 
 def swaps_told(farms: int) -> float:
-    """Share of series that tell a change in the thirty nights after a new system that is 10 % slower."""
+    """Share of series that report a change in the thirty nights after a new system that is 10 % slower."""
     world = World(step=0.10, swap=True, nights=CHANGE_NIGHT + 30)
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
 
 
 def play_one(world: World, seed: int) -> list[int]:
-    """Play one series by itself and return the nights, from the change on, on which a change was confirmed."""
+    """Simulate one series and return the nights, counted from the change, on which a change was confirmed."""
     phone, told = Phone(world, 100_000 + seed), []
     for index in range(world.nights):
         suspect = phone.play(index)
@@ -175,7 +175,7 @@ def play_one(world: World, seed: int) -> list[int]:
 
 
 def one_pair(chance: np.random.Generator, pair: int, effect: float) -> PairResult:
-    """One pair of a session that warms up."""
+    """One pair of a session during which the device warms up."""
     ratio = pair_ratio(chance, pair, effect=effect, noise=PAIR_NOISE)
     return PairResult(order="AB", a_ns=LEVEL_NS, b_ns=LEVEL_NS * math.exp(ratio), log_ratio=ratio)
 
@@ -193,7 +193,7 @@ def _claim(what: str, limits: tuple[float, float], figure: _Figure, worlds: tupl
     return Claim(what=what, low=limits[0], high=limits[1], figure=figure, short=worlds[0], long=worlds[1])
 
 
-# Worlds are farms of twenty series where alarms are counted, and single series elsewhere.
+# A world is a farm of twenty series if alarms are counted, and a single series otherwise.
 NIGHT_CLAIMS: dict[str, Claim] = {
     "job-clean": _claim(
         "job: suspicions in 1,000 series-nights of clean noise", (0, 1.5), lambda n: suspicions(n, bad=0.0), (3, 50)

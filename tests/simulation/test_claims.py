@@ -1,4 +1,4 @@
-"""The short form of the simulation: every claim with few worlds and the same seeds each time."""
+"""The short form of the simulation: every claim with few worlds and fixed seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of the farms: few of them, the same every time."""
+"""The short form of the farms: few of them, with fixed seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up world whose truth is known: launches that differ, calls that hang together, spikes, heat, bad nights.
+"""A made-up world with a known truth: launches that differ, correlated calls, spikes, heat, bad nights.
 
 Everything is seeded. The sizes are those of the protocol's evidence: 2 % between launches, AR(1) calls with 2 %, 2 % of
 spikes half as long again; a session that warms by 8 % with a time constant of 8 minutes; nights with 3 % of noise, of
@@ -49,7 +49,7 @@ def ar1(chance: np.random.Generator, count: int, *, scale: float, correlation: f
 
 
 def heat(block: int) -> float:
-    """Return by which factor the device is slower in the ``block``-th block of a session."""
+    """Return the factor by which the device is slower in the ``block``-th block of a session."""
     return 1 + DRIFT * (1 - float(np.exp(-block * BLOCK_S / DRIFT_TAU_S)))
 
 

@@ -1,4 +1,4 @@
-"""Output fidelity on rows small enough to work out by eye."""
+"""Output fidelity on rows small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_equal_outputs_are_capped_and_fit_into_json() -> None:
 
 @pytest.mark.parametrize(("error", "decibels"), [(1.0, 20.0), (0.1, 40.0), (10.0, 0.0)])
 def test_sqnr_is_ten_log_of_signal_over_noise_power(error: float, decibels: float) -> None:
-    # Signal power 6² + 8² = 100; the noise is all in one place.
+    # Signal power 6² + 8² = 100; all noise is in one value.
     result = compare_outputs(np.array([[6.0, 8.0]]), np.array([[6.0, 8.0 + error]]))
     assert result.sqnr_db == pytest.approx(decibels)
     assert result.max_error == pytest.approx(error)
@@ -36,14 +36,14 @@ def test_sqnr_is_a_median_over_inputs_with_its_worst_percent() -> None:
     assert result.count == 101
 
 
-def test_agreement_is_the_share_of_equal_winners() -> None:
+def test_agreement_is_the_share_of_equal_top_answers() -> None:
     reference = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     outputs = np.array([[0.9, 0.2], [0.6, 0.4], [0.6, 0.4], [0.1, 0.8]])
     assert compare_outputs(reference, outputs).agreement == 0.75
 
 
 @pytest.mark.parametrize(("columns", "classes"), [(1, True), (3, False)])
-def test_agreement_is_none_where_there_are_no_classes(columns: int, classes: bool) -> None:
+def test_agreement_is_none_without_classes(columns: int, classes: bool) -> None:
     rows = np.ones((4, columns))
     assert compare_outputs(rows, rows, classes=classes).agreement is None
 
@@ -58,7 +58,7 @@ def test_a_row_that_is_not_finite_counts_as_the_worst(bad: float) -> None:
     assert result.sqnr_worst_db < -MAX_SQNR_DB + 5
 
 
-def test_all_rows_not_finite_is_still_a_result() -> None:
+def test_rows_that_are_all_not_finite_still_give_a_result() -> None:
     result = compare_outputs(np.ones((2, 3)), np.full((2, 3), np.nan))
     assert (result.sqnr_db, result.cosine, result.agreement, result.non_finite) == (-200.0, 0.0, 0.0, 2)
 
@@ -67,7 +67,7 @@ def test_all_rows_not_finite_is_still_a_result() -> None:
     ("reference", "outputs", "sqnr_db", "cosine"),
     [([[0.0, 0.0]], [[0.0, 0.0]], 200.0, 1.0), ([[0.0, 0.0]], [[1.0, 0.0]], -200.0, 0.0)],
 )
-def test_a_silent_reference(
+def test_a_reference_of_zeros(
     reference: list[list[float]], outputs: list[list[float]], sqnr_db: float, cosine: float
 ) -> None:
     result = compare_outputs(np.array(reference), np.array(outputs))
@@ -81,6 +81,6 @@ def test_integer_outputs_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 4)), ((3,), (3,)), ((0, 3), (0, 3))])
-def test_unlike_or_empty_shapes_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+def test_different_or_empty_shapes_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     with pytest.raises(ValueError, match="cannot compare outputs of shapes"):
         compare_outputs(np.zeros(shapes[0]), np.zeros(shapes[1]))

@@ -1,4 +1,4 @@
-"""Intervals against printed tables and against figures worked out by hand."""
+"""Intervals compared with printed tables and with values computed by hand."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from harness.stats.intervals import log_half_width, t_interval_of_log_medians, wilson
 from harness.stats.student import t_probability, t_quantile
 
-# Two-sided 95 % and 99 % points as any printed table has them.
+# Two-sided 95 % and 99 % points, as in any printed table.
 TABLE_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 9: 2.262, 14: 2.145, 19: 2.093, 30: 2.042}
 TABLE_99 = {1: 63.657, 2: 9.925, 4: 4.604, 10: 3.169, 120: 2.617}
 
 
 @pytest.mark.parametrize(("degrees", "expected"), TABLE_95.items())
-def test_t_quantiles_are_those_of_the_95_percent_table(degrees: int, expected: float) -> None:
+def test_t_quantiles_match_the_95_percent_table(degrees: int, expected: float) -> None:
     assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=0.0006)
 
 
 @pytest.mark.parametrize(("degrees", "expected"), TABLE_99.items())
-def test_t_quantiles_are_those_of_the_99_percent_table(degrees: int, expected: float) -> None:
+def test_t_quantiles_match_the_99_percent_table(degrees: int, expected: float) -> None:
     assert t_quantile(0.995, degrees) == pytest.approx(expected, abs=0.0006)
 
 
@@ -51,13 +51,13 @@ def test_no_interval_without_spread_between_launches(medians: list[float]) -> No
     assert log_half_width(medians) is None
 
 
-def test_equal_launches_have_an_interval_of_no_width() -> None:
+def test_equal_launches_have_an_interval_of_zero_width() -> None:
     interval = t_interval_of_log_medians([250.0] * 5)
     assert interval is not None
     assert [interval.low_ns, interval.high_ns] == pytest.approx([250.0, 250.0])
 
 
-def test_the_interval_always_holds_its_centre() -> None:
+def test_the_interval_always_contains_its_centre() -> None:
     interval = t_interval_of_log_medians([100.0] * 15 + [200.0] * 5)
     assert interval is not None
     assert interval.low_ns <= interval.centre_ns == 100.0 < interval.high_ns
@@ -78,14 +78,14 @@ def test_wilson_half_widths_of_the_protocol(count: int, half: float) -> None:
 
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 0), (3, 2), (-1, 5)])
-def test_wilson_refuses_what_is_no_share(correct: int, count: int) -> None:
+def test_wilson_refuses_impossible_shares(correct: int, count: int) -> None:
     with pytest.raises(ValueError, match="is not a share"):
         wilson(correct, count)
 
 
 @pytest.mark.parametrize(("sd", "launches", "half"), [(0.02, 5, 0.0248), (0.02, 10, 0.0143), (0.02, 20, 0.0094)])
 def test_half_width_shrinks_with_launches(sd: float, launches: int, half: float) -> None:
-    # As many launches above as below the mean (one in the middle for an odd count), scaled to the wanted deviation.
+    # As many launches above the mean as below (and one at it for an odd count), scaled to the given deviation.
     signs = [1.0] * (launches // 2) + [-1.0] * (launches // 2) + [0.0] * (launches % 2)
     scale = sd * math.sqrt((launches - 1) / (launches // 2 * 2))
     assert log_half_width([1e6 * math.exp(scale * s) for s in signs]) == pytest.approx(half, abs=1e-4)

@@ -18,21 +18,21 @@ def test_the_example_of_the_paper() -> None:
     assert benjamini_hochberg(PAPER) == (True,) * 4 + (False,) * 11
 
 
-def test_the_order_given_is_the_order_answered() -> None:
+def test_the_result_keeps_the_order_of_the_input() -> None:
     assert benjamini_hochberg([0.9, 0.001, 0.04]) == (False, True, False)
 
 
-def test_a_larger_p_is_carried_by_those_above_it() -> None:
+def test_a_p_value_is_rejected_together_with_larger_ones() -> None:
     assert benjamini_hochberg([0.04, 0.045]) == (True, True)
     assert benjamini_hochberg([0.04, 0.045], any_dependence=True) == (False, False)
 
 
 @pytest.mark.parametrize(("p_values", "rejected"), [([], ()), ([0.05], (True,)), ([0.051], (False,))])
-def test_one_test_is_a_plain_test(p_values: list[float], rejected: tuple[bool, ...]) -> None:
+def test_a_single_test_is_not_corrected(p_values: list[float], rejected: tuple[bool, ...]) -> None:
     assert benjamini_hochberg(p_values) == rejected
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
-def test_what_is_no_p_value_is_refused(bad: float) -> None:
+def test_impossible_p_values_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="not a p-value"):
         benjamini_hochberg([0.1, bad])

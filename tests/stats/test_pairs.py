@@ -1,4 +1,4 @@
-"""Effects of pairs and groups on series that a reader can check by eye, and against tables."""
+"""Effects of pairs and groups on series that a reader can check by eye, and compared with printed tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.stats.pairs import (
 @pytest.mark.parametrize(
     ("spread", "half_width", "pairs"), [(0.01, 0.02, 4), (0.02, 0.02, 7), (0.05, 0.02, 27), (0.0, 0.01, 2)]
 )
-def test_how_many_pairs_a_width_takes(spread: float, half_width: float, pairs: int) -> None:
+def test_pairs_needed_for_a_half_width(spread: float, half_width: float, pairs: int) -> None:
     assert pairs_for_half_width(spread, half_width) == pairs
 
 
@@ -33,7 +33,7 @@ def test_walsh_averages_by_eye() -> None:
     assert hodges_lehmann([1, 2, 9]) == 3.5
 
 
-def test_an_outlying_pair_moves_the_ranks_little() -> None:
+def test_an_outlying_pair_hardly_moves_the_rank_estimate() -> None:
     assert hodges_lehmann([0.03] * 9 + [5.0]) == pytest.approx(0.03)
 
 
@@ -114,6 +114,6 @@ def test_equal_pairs_are_certain() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_no_number_is_refused(bad: float) -> None:
+def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         paired_effect([0.1, bad])

@@ -1,4 +1,4 @@
-"""Percentiles: the definition, and the least counts of LoadGen's early stopping."""
+"""Percentiles: the definition, and the minimum counts of LoadGen's early stopping."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_median_of_an_even_count_is_the_mean_of_the_middle_two() -> None:
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(90, 64), (95, 130), (99, 662)])
-def test_least_counts_are_those_of_early_stopping(percent: float, expected: int) -> None:
+def test_minimum_counts_are_those_of_early_stopping(percent: float, expected: int) -> None:
     assert minimum_samples(percent) == expected
 
 
 @pytest.mark.parametrize("percent", [50, 75, 90, 95, 99, 99.9])
-def test_least_count_is_where_the_binomial_tail_reaches_one_percent(percent: float) -> None:
+def test_minimum_count_is_where_the_binomial_tail_reaches_one_percent(percent: float) -> None:
     def tail(n: int) -> float:
         return sum(math.comb(n, k) * (1 - percent / 100) ** k * (percent / 100) ** (n - k) for k in (0, 1))
 
@@ -41,7 +41,7 @@ def test_a_percentile_from_too_few_samples_is_none(percent: float, least: int) -
 
 
 @pytest.mark.parametrize("percent", [0, 100, -1, 250])
-def test_no_least_count_outside_0_to_100(percent: float) -> None:
+def test_no_minimum_count_outside_0_to_100(percent: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 100"):
         minimum_samples(percent)
 
@@ -60,5 +60,5 @@ def test_loadgens_estimate_is_higher_on_small_runs(count: int, percentile_shown:
     assert 100 * found / count == pytest.approx(percentile_shown, abs=0.1)
 
 
-def test_loadgen_gives_none_from_too_few() -> None:
+def test_loadgens_estimate_is_none_for_too_few() -> None:
     assert early_stopping_estimate(list(range(63)), 90) is None

@@ -1,4 +1,4 @@
-"""Paired right and wrong answers."""
+"""Paired correct and wrong answers."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ def test_no_disagreement_still_has_an_interval() -> None:
 
 
 @pytest.mark.parametrize(("count", "passes"), [(100, False), (1000, True)])
-def test_enough_inputs_are_needed_to_be_no_worse(count: int, passes: bool) -> None:
+def test_being_no_worse_takes_enough_inputs(count: int, passes: bool) -> None:
     same = [True] * count
     assert non_inferior(compare_correct(same, same), 0.01) is passes
 
 
 @pytest.mark.parametrize(("a", "b"), [([], []), ([True], [True, False])])
-def test_other_inputs_cannot_be_paired(a: list[bool], b: list[bool]) -> None:
+def test_answers_to_different_inputs_cannot_be_paired(a: list[bool], b: list[bool]) -> None:
     with pytest.raises(ValueError, match="same inputs"):
         compare_correct(a, b)
 
 
 @pytest.mark.parametrize("right", [[True], [False, True], [True, False, False, True, True], [False] * 9, []])
-def test_bits_come_back(right: list[bool]) -> None:
+def test_bits_survive_encoding(right: list[bool]) -> None:
     assert bits_to_correct(correct_to_bits(right), len(right)) == right
 
 
-def test_bits_that_are_too_few_are_damaged() -> None:
+def test_too_few_bits_are_damaged() -> None:
     with pytest.raises(ValueError, match="damaged"):
         bits_to_correct("f", 5)
 

@@ -1,4 +1,4 @@
-"""The nightly screen on series that a reader checks by eye."""
+"""The nightly screen on series that a reader can check by eye."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVEL = [100.0 + d for d in (0, 1, -1, 2, -2, 1, -1, 0, 2, -2, 0, -1, 1, 2, -2, 
 
 
 def wave(nights: int, level: float = 100.0) -> list[float]:
-    """Nights that alternate around ``level``: negative correlation, nothing that wanders."""
+    """Nights that alternate around ``level``: negatively correlated, without drift."""
     return [level * (1 + 0.01 * (-1) ** n + 0.002 * (n % 5)) for n in range(nights)]
 
 
@@ -75,7 +75,7 @@ def test_a_swap_of_device_is_no_alarm() -> None:
     assert screen_history(nights, splits=[30]) == ()
 
 
-def test_a_refuted_change_is_not_told_again() -> None:
+def test_a_refuted_change_is_not_reported_again() -> None:
     nights = [*wave(30), *wave(10, 110.0)]
     assert screen(nights) is not None
     assert screen(nights, refuted=[28]) is None
@@ -83,7 +83,7 @@ def test_a_refuted_change_is_not_told_again() -> None:
     assert screen_history(nights, refuted=[30]) == ()
 
 
-def test_nights_that_wander_are_held_back_by_their_autocorrelation() -> None:
+def test_drifting_nights_are_held_back_by_their_autocorrelation() -> None:
     chance = np.random.default_rng(3)
     walk = 100 + np.cumsum(chance.normal(size=60)) * 0.5
     found = scan(walk)
@@ -97,7 +97,7 @@ def test_short_and_identical_series_have_no_candidate(nights: list[float]) -> No
 
 
 @pytest.mark.parametrize("bad", [0.0, -5.0, math.nan, math.inf])
-def test_a_night_without_a_proper_value_is_refused(bad: float) -> None:
+def test_values_that_are_not_positive_and_finite_are_refused(bad: float) -> None:
     for call in (lambda: screen([*LEVEL, bad]), lambda: judge_night(LEVEL, [bad]), lambda: screen_history([bad])):
         with pytest.raises(ValueError, match="leave out nights without a value"):
             call()

@@ -30,7 +30,7 @@ def test_a_verdict_needs_an_interval_without_zero_and_a_change_that_matters(
     assert decide(span, 0.03) is verdict
 
 
-def test_higher_is_better_turns_it_round() -> None:
+def test_higher_is_better_reverses_the_verdict() -> None:
     worse = Span(estimate=-0.05, low=-0.06, high=-0.04)
     assert decide(worse, 0.01, higher_is_better=True) is Verdict.REGRESSED
     assert decide(worse, 0.01) is Verdict.IMPROVED
@@ -46,11 +46,11 @@ def test_higher_is_better_turns_it_round() -> None:
         (Span(estimate=0.0, low=-0.01, high=0.01), False),
     ],
 )
-def test_a_session_goes_on_while_the_answer_may_still_turn(span: Span | None, more: bool) -> None:
+def test_a_session_continues_while_the_verdict_may_change(span: Span | None, more: bool) -> None:
     assert needs_more(span, 0.03) is more
 
 
-def test_the_margin_is_the_same_both_ways() -> None:
+def test_the_margin_is_equal_both_ways() -> None:
     assert math.exp(log_margin(0.03)) == pytest.approx(1.03)
 
 
@@ -70,7 +70,7 @@ def test_memory_changes_by_the_larger_of_one_percent_and_a_mebibyte(
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_no_number_has_no_verdict(bad: float) -> None:
+def test_values_that_are_not_finite_have_no_verdict(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         decide(Span(estimate=0.0, low=0.0, high=bad), 0.03)
     with pytest.raises(ValueError, match="finite"):

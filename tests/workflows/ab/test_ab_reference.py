@@ -1,4 +1,4 @@
-"""How the two sides are written."""
+"""How the two sides are written on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.workflows.ab.reference import ABReference, parse_reference
         }),
     ],
 )  # fmt: skip
-def test_sides_that_can_be_read(text: str, found: dict[str, object]) -> None:
+def test_valid_sides(text: str, found: dict[str, object]) -> None:
     assert parse_reference(text) == ABReference(text=text, **found)  # type: ignore[arg-type]
 
 
@@ -35,6 +35,6 @@ def test_sides_that_can_be_read(text: str, found: dict[str, object]) -> None:
         ("digits:fp32:tflite@threads=two", "integer"),
     ],
 )
-def test_sides_that_cannot(text: str, words: str) -> None:
+def test_invalid_sides(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_reference(text)

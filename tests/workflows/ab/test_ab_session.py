@@ -1,4 +1,4 @@
-"""The session of pairs on a scripted device: order, looks, and what becomes of a block that throttled."""
+"""The session of pairs on a scripted device: order, checkpoints, and blocks that throttled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.measure.cells import SLOWED, Kept, Scripted, bad, job, ok
 
 
 class TwoSides(Scripted):
-    """Plays 1,000 ns for side A and ``b_ns`` for side B, both drifting by ``drift`` a block and noisy by ``noise``."""
+    """Takes 1,000 ns for side A and ``b_ns`` for side B, with ``drift`` per block and with ``noise``."""
 
     def __init__(self, b_ns: float, *, drift: float = 0.0, noise: float = 0.0) -> None:
         super().__init__(ok())
@@ -60,19 +60,19 @@ def test_a_clear_case_takes_ten_pairs(tmp_path: Path, b_ns: int, verdict: Verdic
     assert found.ratio == pytest.approx(b_ns / 100_000, abs=0.01)
 
 
-def test_drift_is_not_taken_for_a_difference(tmp_path: Path) -> None:
+def test_drift_is_not_mistaken_for_a_difference(tmp_path: Path) -> None:
     found = session(tmp_path, TwoSides(100_000, drift=0.004))
     assert found.verdict in (Verdict.EQUIVALENT, Verdict.UNDECIDED)
 
 
-def test_noise_is_met_with_twice_the_pairs_and_then_said(tmp_path: Path) -> None:
+def test_noise_doubles_the_pairs_and_is_then_reported(tmp_path: Path) -> None:
     found = session(tmp_path, TwoSides(103_000, noise=0.15))
     assert len(found.pairs) == 20
     assert found.verdict is Verdict.UNDECIDED
     assert (found.pairs_to_decide or 0) > 20
 
 
-def test_the_order_within_pairs_is_drawn_and_can_be_drawn_again(tmp_path: Path) -> None:
+def test_the_order_within_pairs_is_random_and_reproducible(tmp_path: Path) -> None:
     devices = [TwoSides(100_000) for _ in range(3)]
     found = [session(tmp_path, d, PairPlan(seed=s)) for d, s in zip(devices, (1, 1, 2), strict=True)]
     assert devices[0].order == devices[1].order == "".join(p.order for p in found[0].pairs)
@@ -94,7 +94,7 @@ def test_pairs_with_a_throttled_block_are_dropped_and_the_session_ends(tmp_path:
     assert "5 of 5 pairs were dropped" in (found.reason or "")
 
 
-def test_a_side_that_fails_ends_it(tmp_path: Path) -> None:
+def test_a_failing_side_ends_the_session(tmp_path: Path) -> None:
     with pytest.raises(SideFailedError):
         session(tmp_path, Scripted(ok(), bad()))
 
@@ -104,6 +104,6 @@ def test_the_same_stored_pairs_have_the_same_verdict(tmp_path: Path) -> None:
     assert summarise_pairs(list(found.pairs), PairPlan()) == found
 
 
-def test_one_pair_says_nothing() -> None:
+def test_one_pair_decides_nothing() -> None:
     one = PairResult(order="AB", a_ns=1.0, b_ns=2.0, log_ratio=0.69)
     assert summarise_pairs([one], PairPlan()).verdict is Verdict.UNDECIDED

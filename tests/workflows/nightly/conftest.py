@@ -1,4 +1,4 @@
-"""Nights of the scripted phone, in this process, on the session's artifacts."""
+"""Nights of the scripted phone, in this process, with the artifacts of the test session."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, "fake", Profile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
-    """Places, and the history in them."""
+    """Folders for a night, and the history in them."""
 
     tools: NightTools
 
@@ -46,7 +46,7 @@ class Farm:
         return self.tools.places.results
 
     def fill(self, nights: int, *, faster: float = 1.0, artifact: Artifact | None = None) -> None:
-        """Enter ``nights`` nights like one real run, times divided by ``faster``, on ``artifact`` if it is another."""
+        """Add ``nights`` nights like one real run, with times divided by ``faster`` and, if given, ``artifact``."""
         found = entries_of(run_spec(SPEC, self.tools.places, Silent()))
         chance = random.Random(5)
         with open_history(self.tools.history, create=True) as history:
@@ -68,14 +68,14 @@ def _changed(entry: HistoryEntry, factor: float, artifact: Artifact | None) -> H
 
 @pytest.fixture
 def farm(tmp_path: Path, working_cache: Path) -> Farm:
-    """Empty results, no history, the session's artifacts."""
+    """Empty results, no history, and the artifacts of the test session."""
     places = Places(results=tmp_path / "results", cache=working_cache)
     return Farm(tools=NightTools(places=places, history=str(tmp_path / "h.sqlite"), progress=Silent(), plan=PairPlan()))
 
 
 @pytest.fixture
 def smaller(working_cache: Path) -> Artifact:
-    """An artifact that is faster on the scripted phone than the one of `CELL`: the int8 one."""
+    """The int8 artifact, which is faster on the scripted phone than that of `CELL`."""
     build = replace(CELL.build, variant="int8")
     card = resolve("digits", ModelOptions())
     return build_artifacts(order([card], [build]), Cache(working_cache), Silent()).artifacts[build]

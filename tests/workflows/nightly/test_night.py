@@ -1,4 +1,4 @@
-"""Whole nights on the scripted phone: what is told, what is confirmed, and that a stopped night is gone on with."""
+"""Whole nights on the scripted phone: what is reported, what is confirmed, and resuming a stopped night."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def of(record: NightRecord, series: str = LATENCY) -> SeriesNight:
     return next(night for night in record.series or () if night.series == series)
 
 
-def test_a_first_night_enters_and_claims_nothing(farm: Farm) -> None:
+def test_a_first_night_is_added_and_claims_nothing(farm: Farm) -> None:
     record = nightly(SPEC, farm.tools)
     assert {night.state for night in record.series or ()} == {State.INSUFFICIENT, State.NONE}
     assert record.suspects == ()
@@ -47,7 +47,7 @@ def test_a_large_step_is_confirmed_the_same_night(farm: Farm, smaller: Artifact)
     assert confirmed is not None
     assert confirmed.low is not None
     assert confirmed.pairs >= 10
-    # The scripted phone takes as long as the file is large.
+    # On the scripted phone the time is proportional to the size of the file.
     assert confirmed.low > 1.2
     with open_history(farm.tools.history) as history:
         assert [d.decision for d in decisions_of(history, LATENCY)] == [Decision.CONFIRMED]
@@ -57,7 +57,7 @@ def test_a_large_step_is_confirmed_the_same_night(farm: Farm, smaller: Artifact)
 
 
 def test_a_step_that_the_artifact_does_not_explain_is_refuted(farm: Farm, smaller: Artifact) -> None:
-    """The history says that the smaller file was slower than it is side by side."""
+    """In the history the smaller file was slower than it is when measured side by side."""
     farm.fill(25, faster=0.5, artifact=smaller)
     night = of(nightly(SPEC, farm.tools))
     assert night.suspect is not None
@@ -67,7 +67,7 @@ def test_a_step_that_the_artifact_does_not_explain_is_refuted(farm: Farm, smalle
     assert night.confirmation.decision is Decision.REFUTED
 
 
-def test_a_step_with_the_same_file_is_the_device(farm: Farm) -> None:
+def test_a_step_with_the_same_file_is_drift_of_the_device(farm: Farm) -> None:
     farm.fill(25, faster=1.3)
     night = of(nightly(SPEC, farm.tools))
     assert night.state is State.SUSPICIOUS
@@ -84,14 +84,14 @@ def test_without_a_kept_artifact_a_step_stays_undecided(farm: Farm, smaller: Art
     assert "no artifact of an earlier night" in night.reason
 
 
-def test_level_nights_are_told_nothing(farm: Farm) -> None:
+def test_level_nights_raise_no_alarm(farm: Farm) -> None:
     farm.fill(25)
     record = nightly(SPEC, farm.tools)
     assert {night.state for night in record.series or ()} == {State.NONE}
     assert record.again == ()
 
 
-def test_a_size_that_grew_is_told_at_once(farm: Farm, smaller: Artifact) -> None:
+def test_a_larger_file_is_reported_at_once(farm: Farm, smaller: Artifact) -> None:
     farm.fill(3, artifact=smaller)
     with open_history(farm.tools.history) as history, history.writing() as connection:
         connection.exec_driver_sql(
@@ -103,7 +103,7 @@ def test_a_size_that_grew_is_told_at_once(farm: Farm, smaller: Artifact) -> None
     assert night.confirmation.ratio == pytest.approx(2)
 
 
-def test_a_device_that_goes_away_is_incomplete_and_no_regression(farm: Farm) -> None:
+def test_a_lost_device_is_incomplete_and_not_a_regression(farm: Farm) -> None:
     record = nightly(replace(SPEC, device=("fake", "fake:lost")), farm.tools)
     states = {night.cell: night.state for night in record.series or ()}
     assert states[CELL.key] in (State.INSUFFICIENT, State.NONE)
@@ -124,7 +124,7 @@ def test_a_night_without_any_device_is_incomplete(farm: Farm) -> None:
 
 
 class Stops(Silent):
-    """Ctrl-C at the ``at``-th thing that progress is told."""
+    """Ctrl-C at the ``at``-th call of progress."""
 
     def __init__(self, at: int) -> None:
         self._left = at
@@ -136,7 +136,7 @@ class Stops(Silent):
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_a_night_stopped_anywhere_comes_to_the_same(farm: Farm, smaller: Artifact, at: int) -> None:
+def test_a_night_stopped_anywhere_ends_the_same(farm: Farm, smaller: Artifact, at: int) -> None:
     farm.fill(25, faster=1.3, artifact=smaller)
     with pytest.raises(InterruptedRunError, match="nightly --resume=") as stopped:
         nightly(SPEC, replace(farm.tools, progress=Stops(at)))
@@ -156,7 +156,7 @@ def test_a_history_that_fails_in_the_night_loses_nothing(farm: Farm, smaller: Ar
     shutil.copy(path, kept)
 
     class Breaks(Silent):
-        """The disk takes the history while the first cell is measured."""
+        """Breaks the history while the first cell is measured."""
 
         def step(self, unit: str, outcome: str) -> None:  # noqa: ARG002
             if " ms" in outcome:

@@ -1,4 +1,4 @@
-"""The files of past nights: kept under their digest, within a budget."""
+"""The files of past nights: kept by digest, within a budget."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.workflows.nightly.record import FOLDER
 
 
 def artifact(smaller: Artifact, folder: Path, content: bytes) -> Artifact:
-    """One that differs from ``smaller`` in its file alone; its digest is made up."""
+    """An artifact that differs from ``smaller`` only in its file; its digest is made up."""
     path = folder / f"{content.decode()}.onnx"
     path.write_bytes(content * 100)
     return replace(smaller, path=path, manifest=replace(smaller.manifest, sha256=content.decode() * 64))
 
 
 @pytest.mark.parametrize(("budget_bytes", "left"), [(1000, "abc"), (299, "bc"), (150, "c"), (0, "c")])
-def test_what_ran_the_longest_ago_makes_room_and_tonight_stays(
+def test_the_oldest_files_make_room_and_tonights_stay(
     smaller: Artifact, tmp_path: Path, budget_bytes: int, left: str
 ) -> None:
     folder = tmp_path / FOLDER / ARTIFACTS_FOLDER
@@ -35,7 +35,7 @@ def test_what_ran_the_longest_ago_makes_room_and_tonight_stays(
     assert "".join(sorted(path.name[0] for path in folder.iterdir())) == left
 
 
-def test_a_file_that_runs_again_is_young_again(smaller: Artifact, tmp_path: Path) -> None:
+def test_a_file_that_runs_again_is_new_again(smaller: Artifact, tmp_path: Path) -> None:
     folder = tmp_path / FOLDER / ARTIFACTS_FOLDER
     old, new = (artifact(smaller, tmp_path, content) for content in (b"a", b"b"))
     with open_history(str(tmp_path / "h.sqlite"), create=True) as history:

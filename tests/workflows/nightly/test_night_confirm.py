@@ -1,4 +1,4 @@
-"""What a session of pairs, or a record, says of a suspicion."""
+"""Suspicions confirmed or refuted by a session of pairs, or by stored measurements."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_suspicion_of_better_latency_is_confirmed_by_a_better_one() -> None:
     assert found.decision is Decision.CONFIRMED
 
 
-def test_one_weak_confirmation_among_many_is_taken_back() -> None:
+def test_one_weak_confirmation_among_many_is_withdrawn() -> None:
     strong = Confirmation(series="s", decision=Decision.CONFIRMED, worse=True, p_value=1e-6)
     weak = replace(strong, series="w", p_value=0.04)
     none = replace(strong, series="n", decision=Decision.UNDECIDED, p_value=0.5)
@@ -94,7 +94,7 @@ def test_a_size_needs_no_second_measurement() -> None:
     assert found.decision is Decision.CONFIRMED
 
 
-def test_outputs_that_are_garbage_are_a_fact() -> None:
+def test_garbage_outputs_need_no_second_measurement() -> None:
     run = phone_run()
     suspect = replace(SUSPECT, trigger=Trigger.GARBAGE)
     assert confirm_by_record(suspect, run.head.plan.cells[0], None, run.measurements[0]).decision is Decision.CONFIRMED

@@ -1,4 +1,4 @@
-"""JUnit XML and Markdown: read by machines and by people in a hurry."""
+"""The JUnit XML and the Markdown of a night."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_each_state_has_its_place_in_junit() -> None:
     )
 
 
-def test_what_xml_cannot_hold_is_replaced() -> None:
+def test_characters_that_xml_cannot_contain_are_replaced() -> None:
     case = ElementTree.fromstring(junit(record(night(State.FAILED, reason="bell \x07 <tag> & \ud800"))))[0]
     assert case.find("error").get("message") == "bell � <tag> & �"  # type: ignore[union-attr]
 
 
-def test_markdown_begins_with_the_verdict_and_shows_what_to_act_on() -> None:
+def test_markdown_starts_with_the_verdict_and_shows_what_needs_attention() -> None:
     text = markdown(record(night(State.NONE), night(State.REGRESSION, suspect=SUSPECT, confirmation=CONFIRMED)))
     assert text.splitlines()[2] == "**1 of 2 series regressed**, confirmed side by side."
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -1,4 +1,4 @@
-"""The screen over one series of one night."""
+"""The screen of one series on one night."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.history.test_history_story import LEVEL, decided, level, night
 
 
 def screened(nights: list[Night], *tonight: HistoryEntry, decisions: tuple[Decided, ...] = ()) -> Screened:
-    """Tonight after ``nights``."""
+    """The screen of ``tonight`` after ``nights``."""
     known = SeriesHistory(nights=tuple(nights), decisions=decisions)
     return screen_series(known, tonight, run_facts(len(nights)), ARL0)
 
@@ -35,7 +35,7 @@ def test_few_nights_are_not_screened(nights: int) -> None:
     assert str(nights + 1) in found.night.reason
 
 
-def test_an_outlier_is_measured_again_and_the_second_value_enters() -> None:
+def test_an_outlier_is_measured_again_and_the_second_value_counts() -> None:
     assert screened(level(30), entry(1.3e6)).again
     found = screened(level(30), entry(1.3e6), entry(1.01e6))
     assert not found.again
@@ -55,7 +55,7 @@ def test_a_large_step_is_measured_three_times_and_suspected_at_once() -> None:
     assert [e.status.value for e in found.entries] == ["superseded", "superseded", "ok"]
 
 
-def test_what_is_too_small_to_matter_is_not_measured_again() -> None:
+def test_a_difference_too_small_to_matter_is_not_measured_again() -> None:
     constant = [night(i, entry(1e6)) for i in range(30)]
     assert not screened(constant, entry(1.02e6)).again
     assert screened(constant, entry(1.05e6)).again
@@ -85,12 +85,12 @@ def test_after_a_confirmed_change_the_new_level_counts(decision: Decision) -> No
     assert found.night.state is State.INSUFFICIENT
 
 
-def test_a_new_system_begins_anew() -> None:
+def test_a_new_system_starts_a_new_segment() -> None:
     found = screened(level(30), entry(1.5e6, environment=replace(PHONE, os_build="16.0")))
     assert (found.again, found.night.nights, found.night.suspect) == (False, 0, None)
 
 
-def test_a_failed_cell_is_no_night() -> None:
+def test_a_failed_cell_has_no_value() -> None:
     found = screened(level(30), failed_entry())
     assert found.night.state is State.FAILED
     assert found.entries == (failed_entry(),)
@@ -115,7 +115,7 @@ def test_outputs_that_were_right_and_are_garbage_are_suspected() -> None:
         (ACCURACY, 0.97, 0.99, False),
     ],
 )
-def test_what_is_exact_is_suspected_beyond_its_tolerance(
+def test_an_exact_metric_is_suspected_beyond_its_tolerance(
     metric: Metric, before: float, now: float, worse: bool | None
 ) -> None:
     def one(value: float) -> HistoryEntry:
