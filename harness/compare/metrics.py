@@ -19,6 +19,7 @@ from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
 
+# The level of McNemar's test. The margin decides whether a significant difference matters.
 SIGNIFICANT = 0.05
 
 # The change that matters, by metric name, on the scale of the comparison; other metrics use their row's tolerance.
@@ -138,6 +139,8 @@ def _by_tolerance(pair: _Pair) -> MetricComparison:
         reason = f"the two runs define {metric.label} differently"
         return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
     before, after = a.value, b.value
+    # Compare what is held in all, so that the relative tolerance does not shrink with a small growth. The baseline of A
+    # serves both sides, because baselines differ between processes.
     if a.held is not None:
         before, after = a.held, a.held + (after - before)
     verdict = by_tolerance(
@@ -191,6 +194,7 @@ def _by_scores(pair: _Pair) -> MetricComparison | None:
         return None
     differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
     mean = sum(differences) / len(differences)
+    # A score of 0 has no relative margin; the tolerance itself then serves as an absolute one.
     margin = metric.relative_tolerance * abs(a.value) or metric.relative_tolerance
     # Equal scores on every input need no statistics, however few inputs there are.
     interval = mean_interval(differences) if any(differences) else (0.0, 0.0)

@@ -98,6 +98,7 @@ def _compare(a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Marg
         worse = first.status is CellStatus.OK and second.status is CellStatus.BROKEN
         verdict = Verdict.REGRESSED if worse else Verdict.NOT_COMPARABLE
         return CellComparison(key=cell.key, verdict=verdict, reason=_statuses(measurements))
+    # Keys are checked before any number is computed, so a ratio between unlike cells never exists.
     differing = differing_keys(comparison_keys(*a, first), comparison_keys(*b, second))
     if differing:
         return CellComparison(key=cell.key, verdict=Verdict.NOT_COMPARABLE, differing=differing)
@@ -122,6 +123,7 @@ def _corrected(cells: list[CellComparison]) -> tuple[CellComparison, ...]:
     rejected = {metric: iter(benjamini_hochberg(tests)) for metric, tests in families.items()}
     corrected: list[CellComparison] = []
     for cell in cells:
+        # Each iterator yields one decision per test, in the order in which the tests were collected above.
         metrics = tuple(
             _corrected_one(m, next(rejected[m.metric]), len(families[m.metric])) if m.p_value is not None else m
             for m in cell.metrics

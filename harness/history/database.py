@@ -19,8 +19,10 @@ from harness.history import tables
 from harness.history.sql import exc, postgresql, sa, sqlite
 from harness.system.files import storage_errors
 
+# A night of tens of thousands of series takes a second or two to write; this waits for several.
 WAIT_S = 30.0
 CONNECT_TIMEOUT_S = 10
+# With SQLite's default of 2 MiB, adding a night to a history of years would reread pages of the index.
 CACHE_KIB = 65_536
 # An arbitrary number, the same in every process: it keeps two of them from creating the tables at the same time.
 _SERVER_LOCK = 4_201_867
@@ -88,6 +90,7 @@ def _url(where: str) -> sa.URL:
         msg = f"{_without_password(where)!r} is not a database URL: {error}; {_FORMS}"
         raise StoreError(msg) from error
     if name in ("postgresql", "postgres"):
+        # SQLAlchemy would choose psycopg2 by default, which the extra does not install.
         return url.set(drivername="postgresql+psycopg")
     if name == "sqlite" and url.database:
         return url
@@ -145,6 +148,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: sa.Connection) -> None:
     immediate = connection.get_execution_options().get("write", False)
+    # IMMEDIATE takes the write lock now. Upgrading a read lock later fails at once if another process writes.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
@@ -171,6 +175,7 @@ def _create_file(path: Path) -> None:
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(part)))
     try:
         with _explained(str(path)), engine.connect() as connection:
+            # With a write-ahead log readers do not block a writer. The mode is stored in the file.
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             _fill(connection)
             connection.commit()
@@ -185,6 +190,7 @@ def _create_file(path: Path) -> None:
 
 def _create_tables(history: History) -> None:
     with history.writing() as connection:
+        # Released with the transaction, even if this process dies.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SERVER_LOCK)))
         if not sa.inspect(connection).has_table(tables.about.name):
             _fill(connection)

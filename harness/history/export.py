@@ -12,6 +12,7 @@ from harness.history.database import History
 from harness.history.sql import sa
 from harness.system.files import storage_errors
 
+# Rows per row group: few enough for little memory, many enough to compress well.
 BATCH = 100_000
 
 _SERIES = ("model", "variant", "format", "delegate", "threads", "device", "profile", "metric", "unit", "polarity")
@@ -46,6 +47,7 @@ def _write(history: History, writer: Any) -> int:
 
     query, schema, written = _query(), _schema(), 0
     with history.reading() as connection:
+        # Streamed, because a history may be larger than memory.
         rows = connection.execution_options(stream_results=True, yield_per=BATCH).execute(query)
         for batch in rows.partitions():
             columns = dict(zip(schema.names, zip(*batch, strict=True), strict=True))

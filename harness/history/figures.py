@@ -16,6 +16,7 @@ from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import HEADLINE, METRICS, Metric
 from harness.store.records import RunRecord
 
+# Hexadecimal digits, 64 bits: enough that no two devices collide.
 SERIAL_HASH_LENGTH = 16
 NOT_KNOWN = ""
 

@@ -60,6 +60,7 @@ def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> 
             # In key order, so that each page of the table is written once.
             rows.sort(key=lambda row: (row["series_id"], row["attempt"]))
             connection.execute(insert_new(connection, tables.value), rows)
+        # Counted, because the drivers do not report how many rows an insert skipped.
         added = _count(connection, run_id) - before
     return Entered(added=added, known=len(rows) - added)
 
@@ -157,6 +158,7 @@ def _device_row(environment: Environment) -> Row:
 
 
 def _identity(values: Row) -> str:
+    # A digest instead of the facts: PostgreSQL limits the length of an index key.
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

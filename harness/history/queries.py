@@ -75,6 +75,7 @@ def nights_of(history: History, series: str, *, last: int | None = None) -> tupl
         .limit(last)
     )
     with history.reading() as connection:
+        # The limit keeps the newest, so the query runs from the end; the caller gets the oldest first.
         rows = [tuple(row) for row in connection.execute(query)][::-1]
         environments = _environments(connection, {row[5] for row in rows})
     return tuple(_night(row, environments) for row in rows)

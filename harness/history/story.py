@@ -156,6 +156,7 @@ def _changes(
     changes = [_decided(series, nights, index, decided) for index, decided in placed]
     changes += [
         _candidate(series, nights, candidate)
+        # A decision about the same change replaces the candidate.
         for candidate in candidates
         if not any(abs(candidate.index - index) <= SAME_CHANGE for index, _ in placed)
     ]
@@ -171,6 +172,7 @@ def _placed(nights: Sequence[Night], decisions: Sequence[Decided]) -> list[tuple
 def _decided(series: Series, nights: Sequence[Night], index: int, decided: Decided) -> Change:
     values = values_of(nights)
     ratio = decided.ratio
+    # Without a ratio (a decision about one file, such as drift) the two nights around the change must do.
     up = ratio > 1 if ratio is not None else index > 0 and values[index] > values[index - 1]
     return Change(
         index=index,

@@ -3,7 +3,7 @@
 Comparisons, the history, the nightly job and every report walk these rows; none of them knows a metric by name. So a
 metric is added here and nowhere else, once a `Measurement` holds what it is read from.
 
-Names carry no units; the unit stands in the row. The tolerances are those of the protocol (``docs/measurement.md``).
+Names carry no units; each row names its unit. The tolerances are those of the protocol (``docs/measurement.md``).
 """
 
 from __future__ import annotations

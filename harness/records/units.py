@@ -59,7 +59,7 @@ class ValueFormatter(Protocol):
 
     @property
     def sign(self) -> str:
-        """What stands before the unit in a heading: ``+`` for values that are a growth, else nothing."""
+        """The sign before the unit in a heading: ``+`` for values that are a growth, else nothing."""
 
     def unit_for(self, values: Iterable[float | None]) -> Unit:
         """Return the one unit that suits all of ``values``: for a column or an axis."""
@@ -237,7 +237,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def decibels(value: float | None) -> str:
-    """Return dB with one digit; ``exact`` at the cap (200 dB) that stands for equal outputs."""
+    """Return dB with one digit; ``exact`` at the cap (200 dB) that means equal outputs."""
     if value is None:
         return NONE
     return "exact" if value >= 200 else f"{value:.1f}"

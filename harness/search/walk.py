@@ -25,7 +25,9 @@ MIXED_SHARES = (MIXED_SHARE, 0.25)
 FIRST_RATIOS = (50, 75)
 # Per cent. Retraining varies by more than finer steps of the ratio would change.
 FINEST_STEP = 10
+# Rounded ratios give names that a person would type, such as prune65.
 ROUND_TO = 5
+# Beyond this hardly a channel is left.
 MOST_RATIO = 95
 
 
@@ -42,6 +44,7 @@ def next_move(findings: Findings, formats: Sequence[Format]) -> Move | None:
     tried = {(p.recipe.name, p.cell.format) for p in findings.points}
     left = findings.goal.budget - builds_done(findings)
     for move in _moves(findings, formats):
+        # Moves are generated anew from the start each time; what was tried already drops out here.
         fresh = tuple(pair for pair in move.pairs if (pair[0].name, pair[1]) not in tried)
         if fresh:
             return replace(move, pairs=fresh[:left]) if left > 0 else None

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 # Equal outputs have an infinite ratio, which JSON cannot hold; ratios are limited to ± this.
 MAX_SQNR_DB = 200.0
+# The 1st percentile rather than the minimum, so that the figure does not depend on the number of inputs.
 WORST_PERCENT = 1.0
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +70,7 @@ def sqnr_by_input(reference: Floats, outputs: Floats) -> Floats:
     noise = np.sum((reference - outputs) ** 2, axis=1)
     ratio = np.full(len(signal), MAX_SQNR_DB)
     some = noise > 0
+    # A reference of zeros has no signal: log10(0) is -inf, which the limit turns into -200 dB.
     with np.errstate(divide="ignore"):
         ratio[some] = 10 * (np.log10(signal[some]) - np.log10(noise[some]))
     return np.asarray(np.clip(ratio, -MAX_SQNR_DB, MAX_SQNR_DB))

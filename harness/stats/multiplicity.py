@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-Q = 0.05
+Q = 0.05  # false discovery rate
 
 
 def benjamini_hochberg(p_values: Sequence[float], *, q: float = Q, any_dependence: bool = False) -> tuple[bool, ...]:

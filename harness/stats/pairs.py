@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from harness.stats.student import t_quantile, two_sided_p
 
-LEVEL = 0.975
+LEVEL = 0.975  # upper quantile of a two-sided 95 % interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -111,6 +111,7 @@ def pairs_for_half_width(spread: float, half_width: float) -> int:
     if not spread >= 0 or not half_width > 0:
         msg = f"spread is {spread!r} and half-width {half_width!r}: spread must be at least 0, half-width more than 0"
         raise ValueError(msg)
+    # The width falls with every pair, so bisection finds the first count that is enough.
     low, high = 2, 10_000
     while low < high:
         middle = (low + high) // 2
@@ -190,6 +191,7 @@ def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
     smaller = min(first, len(a) * len(b) - first)
     if max(len(a), len(b)) > _EXACT:
         deviation = math.sqrt(len(a) * len(b) * (len(a) + len(b) + 1) / 12)
+        # The half is the continuity correction: U is an integer.
         return min(1.0, 2 * statistics.NormalDist().cdf((smaller + 0.5 - len(a) * len(b) / 2) / deviation))
     counts = _mann_whitney_counts(len(a), len(b))
     return min(1.0, 2 * sum(counts[: math.floor(smaller) + 1]) / sum(counts))
@@ -202,6 +204,7 @@ def mean_ranks(values: Floats) -> Floats:
     return np.asarray((upper - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
+# Beyond this many values per side the exact distributions take long to count, and the normal one is as good.
 _EXACT = 50
 
 
@@ -214,6 +217,7 @@ def _finite(values: Sequence[float]) -> list[float]:
 
 
 def _two_sided(estimate: float, error: float, degrees: int) -> float:
+    # Equal values have no spread, so the difference is certain, whichever it is.
     if error == 0:
         return 1.0 if estimate == 0 else 0.0
     return two_sided_p(estimate / error, degrees)
@@ -222,6 +226,7 @@ def _two_sided(estimate: float, error: float, degrees: int) -> float:
 def _welch_degrees(a: tuple[float, int], b: tuple[float, int]) -> int:
     """Welch-Satterthwaite degrees of freedom, rounded down; ``a`` and ``b`` are (variance of the mean, launches)."""
     total = a[0] + b[0]
+    # Without any spread the formula is 0 / 0; both groups then count in full.
     if total == 0:
         return a[1] + b[1] - 2
     return max(1, math.floor(total**2 / (a[0] ** 2 / (a[1] - 1) + b[0] ** 2 / (b[1] - 1))))
@@ -236,6 +241,7 @@ def _walsh(values: Sequence[float]) -> Floats:
 @lru_cache(maxsize=128)
 def _signed_rank_counts(count: int) -> tuple[int, ...]:
     """The number of the 2^n sign patterns in which the positive ranks sum to 0, 1, 2, …; exact."""
+    # The rank is either negative (the sum stays) or positive (it grows by the rank).
     counts = [1]
     for rank in range(1, count + 1):
         grown = counts + [0] * rank
@@ -250,6 +256,7 @@ def _mann_whitney_counts(first: int, second: int) -> tuple[int, ...]:
     """The number of orders in which U is 0, 1, 2, …: coefficients of the Gaussian binomial (first + second, first)."""
     counts = [1] + [0] * (first * second)
     for part in range(1, first + 1):
+        # Multiply by 1 - q^top, then divide by 1 - q^part; both in place, without large intermediate numbers.
         top = second + part
         for index in range(len(counts) - 1, top - 1, -1):
             counts[index] -= counts[index - top]

@@ -11,6 +11,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
     A point is beaten by one that is no slower, no less accurate, and better in at least one of the two. Of equal points
     all stay.
     """
+    # Fastest first, and the more accurate first among equally fast ones: then a single pass is enough.
     order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
     front: list[int] = []
     for index in order:

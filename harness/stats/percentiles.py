@@ -61,6 +61,7 @@ def early_stopping_estimate(samples: Sequence[int] | npt.NDArray[np.int64], perc
 def _most_over(count: int, probability: float) -> int:
     """The largest t with P(X <= t) <= 0.01 for X ~ Binomial(count, probability); at least 1."""
     # In logarithms, because in floating point (1 - p)^n becomes 0 at some ten thousand samples.
+    # Each term of the binomial sum follows from the one before.
     term = count * math.log1p(-probability)
     total, ratio = math.exp(term), math.log(probability) - math.log1p(-probability)
     for over in range(1, count + 1):

@@ -32,18 +32,25 @@ import numpy.typing as npt
 
 from harness.stats.pairs import mean_ranks, shift, shift_interval
 
+# The average run length without a change: one false candidate in this many nights of a level series.
 ARL0 = 1000
+# Nights that a look covers; the table of thresholds is computed for this window.
 WINDOW = 60
 FIRST_NIGHT = 20
+# Nights on either side of a split. With fewer, one outlying night would look like a change.
 MIN_SIDE = 3
+# Splits this close are the same change: from night to night the best split may move by a few nights.
 SAME_CHANGE = 5
 
 OUTLIER_NIGHTS = 20
 OUTLIER_MADS = 3.0
+# For normally distributed values, 1.4826 MADs are one standard deviation.
 MAD_TO_DEVIATION = 1.4826
+# One measurement, one repetition, and one more to decide between the two.
 MOST_MEASURED = 3
 GATE_NIGHTS = 30
 GATE_MADS = 6.0
+# A very quiet series has a tiny MAD. The floor keeps its small steps for the screen, which takes a few nights.
 GATE_FLOOR = 0.10
 # The median and MAD of fewer nights than this are too uncertain to measure anything again because of them.
 LEAST_NIGHTS = 7
@@ -161,6 +168,7 @@ def immediate_step(segment: Sequence[float], measured: Sequence[float]) -> Immed
     median = float(np.median(recent))
     limit = max(GATE_FLOOR * median, GATE_MADS * _mad(recent, median))
     off = float(np.median(np.asarray(measured))) - median
+    # One value far out may be an accident. All of them, and on the same side, is a step.
     together = all(is_outlying(segment, value) and (value - median) * off > 0 for value in measured)
     if abs(off) <= limit or not together:
         return None
@@ -206,6 +214,7 @@ def screen_history(
         candidate = screen(values[start : night + 1], refuted=[r - start for r in refuted], arl0=arl0)
         if candidate is not None:
             candidates.append(replace(candidate, index=start + candidate.index, seen=night))
+            # From here on only the new level is screened.
             start += candidate.index
     return tuple(candidates)
 
@@ -219,6 +228,7 @@ def scan(values: Floats) -> SegmentScan:
     """
     count = len(values)
     ranks = mean_ranks(values)
+    # All splits at once: a cumulative sum of the ranks holds the rank sum of the first k for every k.
     k = np.arange(MIN_SIDE, count - MIN_SIDE + 1)
     u = np.cumsum(ranks)[k - 1] - k * (k + 1) / 2
     z = np.abs(u - k * (count - k) / 2) / np.sqrt(k * (count - k) * (count + 1) / 12)
@@ -240,6 +250,8 @@ def threshold(nights: int, *, sliding: bool = False, arl0: int = ARL0) -> float:
     if arl0 not in table.rows:
         msg = f"arl0 is {arl0!r}: the table of thresholds has {', '.join(str(a) for a in sorted(table.rows))}"
         raise ValueError(msg)
+    # The threshold rises with the segment, and is higher again for a window that moves: it forgets old nights, so it
+    # gets more independent chances to raise a false alarm.
     growing, at_window = table.rows[arl0]
     return at_window if sliding else float(np.interp(nights, table.nights, growing))
 
@@ -286,6 +298,7 @@ def _autocorrelation(values: Floats, split: int) -> float:
     """
     parts = values[:split], values[split:]
     residuals = np.concatenate([part - np.median(part) for part in parts])
+    # Clipped, because a single outlying night would hide the correlation of all others.
     residuals = np.clip(residuals, *np.percentile(residuals, (5, 95)))
     residuals = residuals - residuals.mean()
     power = float(residuals @ residuals)

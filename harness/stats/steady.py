@@ -16,9 +16,12 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+# The median of five calls ignores two slow ones, which are interruptions and not levels.
 BATCH_CALLS = 5
+# The search takes time quadratic in the number of batches, so long launches get wider ones.
 MAX_BATCHES = 200
 MIN_SEGMENT_BATCHES = 4
+# In units of noise² · ln(batches): like the penalty of BIC, which is about 2, but stricter.
 PENALTY = 6.0
 EQUIVALENCE = 0.02
 MAD_TO_DEVIATION = 1.4826
@@ -141,6 +144,7 @@ def _partition(values: Floats, penalty: float) -> list[int]:
     centred = values - values.mean()
     sums = np.concatenate(([0.0], np.cumsum(centred)))
     squares = np.concatenate(([0.0], np.cumsum(centred**2)))
+    # best[end] is the lowest cost of the first ``end`` values. The first segment costs no change, hence -penalty.
     best = np.full(count + 1, np.inf)
     best[0] = -penalty
     previous = np.zeros(count + 1, dtype=np.int64)
@@ -150,6 +154,7 @@ def _partition(values: Floats, penalty: float) -> list[int]:
         total = best[begin] + cost + penalty
         previous[end] = int(np.argmin(total))
         best[end] = total[previous[end]]
+    # Follow the chosen starts back from the end.
     starts = [int(previous[count])]
     while starts[0] > 0:
         starts.insert(0, int(previous[starts[0]]))
@@ -167,8 +172,10 @@ def _first_equal(medians: list[float]) -> int:
 def _classify(medians: list[float], first: int, *, begins: float) -> SteadyState:
     if first == 0:
         return SteadyState.FLAT
+    # The steady part must be most of the launch, or its median says little about the launch.
     if begins > 0.5:
         return SteadyState.NO_STEADY_STATE
+    # Warm-up only ever gets faster. An earlier level below the last one means that the device slowed down.
     if min(medians[:first]) < medians[-1] * (1 - EQUIVALENCE):
         return SteadyState.SLOWDOWN
     return SteadyState.WARMUP

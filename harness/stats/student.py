@@ -20,11 +20,14 @@ def t_quantile(probability: float, degrees: int) -> float:
     if not 0 < probability < 1 or degrees < 1:
         msg = f"no t quantile for probability {probability!r} and {degrees!r} degrees of freedom"
         raise ValueError(msg)
+    # The distribution is symmetric about 0.
     if probability < 0.5:
         return -t_quantile(1 - probability, degrees)
     low, high = 0.0, 1.0
+    # Double until the quantile is bracketed: with few degrees of freedom it may be very large.
     while t_probability(high, degrees) < probability:
         low, high = high, 2 * high
+    # 80 halvings reach the resolution of a double from any start.
     for _ in range(80):
         middle = (low + high) / 2
         if t_probability(middle, degrees) < probability:

@@ -40,6 +40,7 @@ def decide(span: Span, margin: float, *, higher_is_better: bool = False) -> Verd
     if not all(math.isfinite(x) for x in (span.estimate, span.low, span.high)) or not margin > 0:
         msg = f"no verdict on {span} with the margin {margin!r}: all numbers must be finite, and the margin more than 0"
         raise ValueError(msg)
+    # Equivalence comes first: a difference may be certain and still too small to matter.
     if -margin < span.low and span.high < margin:
         return Verdict.EQUIVALENT
     if span.low > 0:

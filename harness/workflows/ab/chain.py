@@ -96,6 +96,7 @@ def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunR
     plan = Plan(cells=(sides[0].cell, sides[1].cell), holes=())
     with create_run(places.results, new_head(spec, plan)) as writer:
         record = ABRecord(a=request.a, b=request.b, cell_a=sides[0].cell.key, cell_b=sides[1].cell.key, session=None)
+        # Written before the first pair, so an interrupted session can be recognised by its ab.json.
         _keep(writer, record)
         with open_device(request.device) as device:
             writer.update(devices=(device.info,))
@@ -114,6 +115,7 @@ def _sides(request: ABRequest) -> tuple[_Side, _Side]:
         name = f"{b.card.name}-b"
         b = _Side(cell=replace(b.cell, model=name), card=replace(b.card, name=name))
     return (
+        # A run cannot have two cells with one key, and both sides may be the same artifact.
         replace(a, cell=replace(a.cell, key=f"{a.cell.key}-side-a")),
         replace(b, cell=replace(b.cell, key=f"{b.cell.key}-side-b")),
     )
@@ -234,11 +236,11 @@ def _store(writer: RunWriter, job: Job, seen: Seen, *, began: str, failed: bool)
 
 
 def _progress_of(progress: Progress) -> PairObserver:
-    def tell(pair: PairResult, number: int, most: int) -> None:
+    def step(pair: PairResult, number: int, most: int) -> None:
         outcome = f"B is {100 * (pair.b_ns / pair.a_ns - 1):+.1f} % vs. A" if pair.a_ns and pair.b_ns else ""
         progress.step(f"pair {number} of at most {most}, {pair.order}", pair.dropped or outcome)
 
-    return tell
+    return step
 
 
 def _keep(writer: RunWriter, record: ABRecord) -> None:

@@ -148,6 +148,7 @@ def _pair(seen: Sides, launches: list[Launches], chance: random.Random) -> PairR
         "B": lambda: launches[1].one(seen.b),
     }
     for side in order:
+        # A block that throttled is kept with its reason; the pair is dropped below.
         if not run[side]():
             raise SideFailedError(side)
         last = (seen.a if side == "A" else seen.b).launched[-1]
@@ -181,5 +182,7 @@ def _to_decide(effect: Effect | None, margin: float) -> int | None:
     """The number of pairs at which the interval would exclude 0 or lie within the margin, whichever comes first."""
     if effect is None:
         return None
+    # The interval excludes 0 when its half-width is below the estimate, and lies within the margin when it is below
+    # the distance to the margin.
     gap = max(abs(effect.estimate), margin - abs(effect.estimate))
     return pairs_for_half_width(effect.spread, gap)

@@ -124,6 +124,7 @@ class _Night:
             stored = load_run(results, name)
             return stored if stored.head.finished_at else resume_run(name, self._tools.places, self._tools.progress)
         except (IncompleteError, DeviceError):
+            # The cells measured so far are stored. The missing ones are reported as incomplete.
             return load_run(results, name)
 
     def _screen(self, run: RunRecord) -> tuple[dict[str, SeriesHistory], dict[str, Screened]]:
@@ -134,6 +135,7 @@ class _Night:
             tonight.setdefault(entry.series.name, []).append(entry)
         histories = {name: self._history_of(name, facts) for name in tonight}
         screened = {name: screen_series(histories[name], tonight[name], facts, arl0) for name in tonight}
+        # Each round measures again only the cells that still need it, as a run of its own that can be resumed.
         for number in range(1, MOST_MEASURED):
             cells = frozenset(s.night.cell for s in screened.values() if s.again)
             more = self._measure_again(run, cells, number) if cells else ()
@@ -160,6 +162,7 @@ class _Night:
             nights=tuple(
                 night
                 for night in nights
+                # When a night is resumed, its own values may be in the history already; and a later night may be, too.
                 if night.status is NightStatus.OK and night.figures and night.created_at < tonight.created_at
             ),
             decisions=tuple(d for d in decisions_of(self._history, series) if d.seen_run != tonight.name),
@@ -232,6 +235,7 @@ def _with(night: SeriesNight, confirmation: Confirmation | None) -> SeriesNight:
 def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
     """The series of every cell that should have been measured and was not, with the reason."""
     reasons = {absent.device: absent.reason for absent in record.absent}
+    # Without a run, or with devices missing from it, only the spec of the night lists all cells.
     cells = check(record.spec).plan.cells if reasons or run is None else run.head.plan.cells
     tried = {m.cell: m.reason for m in run.measurements} if run else {}
     return [

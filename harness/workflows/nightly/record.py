@@ -167,6 +167,7 @@ class Journal:
     def keep(self, data: bytes, suffix: str) -> str:
         """Store a reply, compressed, under its SHA-256, and return that digest. Raises `StoreError`."""
         digest = hashlib.sha256(data).hexdigest()
+        # mtime=0 makes equal replies equal files.
         self.write(f"{REPLIES_FOLDER}/{digest}{suffix}.gz", gzip.compress(data, compresslevel=1, mtime=0))
         return digest
 

@@ -112,6 +112,7 @@ def _suspect(
 ) -> Suspect | None:
     nights = (*history.nights, as_night(entry, run))
     start = open_segment(entry.series, nights, history.decisions)
+    # Tonight starts a new segment (after a swap, say), so there is nothing to compare it with.
     if start == len(nights) - 1:
         return None
     place = _Place(series=entry.series, nights=nights)
@@ -122,6 +123,7 @@ def _suspect(
     if judged.step is not None:
         up = judged.step.direction is Direction.UP
         return place.suspect(Trigger.STEP, len(nights) - 1, 1 + judged.step.change, up=up)
+    # The screen counts from the start of the segment.
     refuted = [index - start for index in refuted_indices(nights, history.decisions) if index >= start]
     candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0)
     if candidate is None:

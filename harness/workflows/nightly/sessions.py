@@ -92,6 +92,7 @@ class _CellConfirmation:
                 good = last_good(
                     self._tools.history, self._results, nights[suspect.series], first_bad=suspect.first_run
                 )
+                # Suspects with the same good artifact share one session: it measures all metrics at once.
                 by_good.setdefault(good or "", []).append(suspect)
         for good, group in by_good.items():
             confirmations += self._by_pairs(good, group) if good else [unconfirmed(s, NONE_KEPT) for s in group]

@@ -1,0 +1,40 @@
+"""The rows of metrics are complete and do not collide."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import StoreError
+from harness.records.metrics import METRICS, ComparisonKind, ConfirmationKind, Metric, metric_named
+from harness.report.formats.csv import FIRST_COLUMNS
+from tests.report.builders import cells, measurement
+
+ROWS = pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
+MEASURED = measurement(cells()[0], launches=5)
+
+
+@ROWS
+def test_a_metric_confirmed_by_launches_can_be_read_from_one(metric: Metric) -> None:
+    by_launch = metric.confirmation in (ConfirmationKind.LAUNCHES, ConfirmationKind.MEDIANS)
+    assert (metric.read_launch is not None) is by_launch
+
+
+@ROWS
+def test_a_reading_has_what_its_comparison_needs(metric: Metric) -> None:
+    reading = metric.read(MEASURED)
+    if reading is not None:
+        assert bool(reading.launches) is (metric.comparison is ComparisonKind.LAUNCHES)
+        assert bool(reading.correct_bits) is (metric.comparison is ComparisonKind.ANSWERS)
+
+
+def test_no_two_metrics_share_a_column_or_a_json_key() -> None:
+    columns = [column.name for metric in METRICS.values() for column in metric.csv]
+    keys = [metric.json_key for metric in METRICS.values()]
+    assert len(set(columns)) == len(columns)
+    assert len(set(keys)) == len(keys)
+    assert set(columns) <= set(FIRST_COLUMNS)
+
+
+def test_a_metric_of_a_later_version_is_named() -> None:
+    with pytest.raises(StoreError, match=r"does not know the metric 'energy'.*newer version"):
+        metric_named("energy")
