@@ -1,4 +1,4 @@
-"""Small prepared models and manifests, written by hand so that no torch is needed to test what reads them."""
+"""Small prepared models and manifests, written by hand so that tests of what reads them need no torch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ FACTS = Prepared(
 
 
 def make_manifest(**changes: Any) -> Manifest:
-    """The manifest of a float onnx file that passed the gate."""
+    """The manifest of a verified float onnx file."""
     blank = Manifest(
         key=KEY,
         model="tiny",
@@ -83,7 +83,7 @@ def sha256(data: bytes) -> str:
 
 
 def make_prepared(folder: Path, reference: Floats, labels: list[int] | None = None, **changes: Any) -> PreparedModel:
-    """Write an entry whose inputs are the reference outputs themselves, shape (count, classes)."""
+    """Write an entry whose inputs are also its reference outputs, of shape (count, classes)."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = reference.reshape(len(reference), 1, -1)
     tensor = TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, rows.shape[2]))
@@ -108,7 +108,7 @@ def make_prepared(folder: Path, reference: Floats, labels: list[int] | None = No
 
 
 def onnx_file(path: Path, operator: str, operand: Floats, shape: tuple[int | str, ...] = (1, 2)) -> Path:
-    """Write a file that gives ``operator(x, operand)`` for its input x; a size that is a word is open."""
+    """Write a file that returns ``operator(x, operand)`` for its input x. A size given as a word is open."""
     import onnx
 
     make = onnx.helper

@@ -14,6 +14,6 @@ from harness.spec.shorthand import recipes_of
 def order(
     cards: Sequence[ModelCard], builds: Sequence[Build], recipes: Mapping[str, Recipe] | None = None
 ) -> BuildOrder:
-    """An order of ``builds``, whose variants are short names unless ``recipes`` has them."""
+    """An order of ``builds``. Variants are short names unless they are in ``recipes``."""
     names = dict.fromkeys(build.variant for build in builds if build.variant != AS_IS)
     return BuildOrder(cards=cards, builds=builds, recipes=recipes or recipes_of(names, ()))

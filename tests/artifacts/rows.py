@@ -12,5 +12,5 @@ from harness.wire import Format
 
 
 def change_row(monkeypatch: pytest.MonkeyPatch, format_: Format, **fields: Any) -> None:
-    """Give the row of ``format_`` other values until the test ends."""
+    """Change fields in the row of ``format_`` until the test ends."""
     monkeypatch.setitem(FORMATS, format_, replace(FORMATS[format_], **fields))

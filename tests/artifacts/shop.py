@@ -1,4 +1,4 @@
-"""Artifacts of one small network, exported once a test session each, and what is in the files."""
+"""Artifacts of one small network, each exported once per test session, and the content of the files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COUNT = 16
 
 
 class Net(nn.Module):
-    """A convolution with batch norm, a pointwise one and two linears."""
+    """A convolution with batch norm, a pointwise convolution and two linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def float_model(network: nn.Module, inputs: Array) -> FloatModel:
 
 
 def heavy_tailed() -> Array:
-    """Inputs whose largest values are far out, so that every observer sees another range."""
+    """Inputs with a few values far outside the rest, so that every observer finds a different range."""
     normal = np.random.default_rng(0).standard_normal((COUNT, *SHAPE))
     return (normal**3 / 10).astype(np.float32)
 
@@ -64,7 +64,7 @@ def recipe(variant: str, *kept: str, **knobs: Any) -> Recipe:
 
 @dataclass(slots=True, kw_only=True)
 class Shop:
-    """Exports to ``folder`` and remembers."""
+    """Exports to ``folder`` and keeps what it exported."""
 
     folder: Path
     inputs: Array = field(default_factory=heavy_tailed)
@@ -72,7 +72,7 @@ class Shop:
     made: dict[tuple[Format, Recipe, Backend | None], Path] = field(default_factory=dict)
 
     def file(self, format_: Format, wanted: Recipe, backend: Backend | None = None) -> Path:
-        """The artifact; a ``.pte`` is for the portable kernels, whose files can be read, unless told otherwise."""
+        """Return the artifact. A ``.pte`` is for the portable kernels by default, because those files can be read."""
         if format_ is Format.PTE and backend is None:
             backend = Backend.PORTABLE
         key = (format_, wanted, backend)
@@ -85,7 +85,7 @@ class Shop:
         return self.made[key]
 
     def sqnr_db(self, path: Path) -> float:
-        """The signal over the error of the outputs, all inputs run by the format's runtime."""
+        """The signal-to-noise ratio of the outputs when the format's runtime runs all inputs."""
         with torch.no_grad():
             expected = np.stack([make_network()(torch.from_numpy(x)).numpy() for x in self.inputs])
         error = np.stack(list(run_file(path, self.inputs))) - expected
@@ -105,7 +105,7 @@ def run_file(path: Path, inputs: Array) -> Iterator[Array]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The weights of two dimensions or more in a file: type and number of scales by shape; and the input's range."""
+    """The weights of two or more dimensions: type and number of scales by shape; and the range of the input."""
 
     weights: dict[tuple[int, ...], str]
     scales: dict[tuple[int, ...], int]
@@ -113,13 +113,13 @@ class Content:
 
 
 def read_content(path: Path) -> Content:
-    """What is in an artifact, read with its format's own tools."""
+    """Read the content of an artifact with its format's own tools."""
     readers = {".onnx": _read_onnx, ".tflite": _read_tflite, ".pte": _read_pte, ".ptl": _read_ptl}
     return readers[path.suffix](path)
 
 
 def _shape(sizes: Any) -> tuple[int, ...]:
-    """Without ones and in falling order: formats lay the same weights out in their own ways."""
+    """Sorted in descending order and without ones, because formats lay out the same weights differently."""
     return tuple(sorted((int(n) for n in sizes if n != 1), reverse=True))
 
 

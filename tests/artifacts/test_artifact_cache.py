@@ -1,4 +1,4 @@
-"""The cache: an entry is there whole or not at all, and what is damaged is thrown away."""
+"""The cache: an entry exists completely or not at all, and a damaged one is deleted."""
 
 from __future__ import annotations
 

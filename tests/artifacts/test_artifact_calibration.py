@@ -1,4 +1,4 @@
-"""Inputs made without data are made once, kept whole, and refused with the reason."""
+"""Inputs generated without data are made once, stored completely, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.variants.step import UnfitError
 from tests.model.folders import CARD, make_folder
 
 OPTIONS = ModelOptions()
-# Two threads on small tensors wait for each other more than they work.
+# On small tensors two threads spend more time waiting for each other than working.
 torch.set_num_threads(1)
 
 

@@ -1,4 +1,4 @@
-"""What is in the files that are shipped, and what must not be: paths of the machine that made them."""
+"""What is in the files that users get, and what must not be: paths of the machine that made them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def test_an_artifact_tells_nothing_of_the_machine(digits_files: dict[tuple[str, 
 def test_static_int8_does_not_clip_the_scores(digits_files: dict[tuple[str, str], Path], format_: Format) -> None:
     file = digits_files[format_.value, "int8"].with_name("manifest.json")
     int8 = msgspec.json.decode(file.read_bytes(), type=Manifest)
-    # With outputs clipped to an average of their range these files stay under 25 dB.
+    # With outputs clipped to an averaged range these files stay below 25 dB.
     assert (int8.sqnr_db or 0) > 27
     assert int8.agreement == 1.0

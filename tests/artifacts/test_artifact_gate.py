@@ -1,4 +1,4 @@
-"""The gate: a file is ready only when its own runtime gives finite outputs close to those of the float network."""
+"""Verification: a file is ready only if its own runtime gives finite outputs close to the float network's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCORES = np.array([[10.0, 10.1], [3.0, 3.1]], dtype=np.float32)
 def judge(
     folder: Path, operator: str, operand: list[Any], *, reference: Floats = SCORES, **card: Any
 ) -> VerificationResult:
-    """Pass such a file through the gate, the float network being the identity."""
+    """Verify a file made by `onnx_file`; the float network is the identity."""
     model = make_prepared(folder / "model", reference)
     path = onnx_file(folder / "net.onnx", operator, np.array(operand), (1, reference.shape[1]))
     return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=replace(CARD, **card)))
@@ -91,7 +91,7 @@ def test_the_worst_output_of_several_counts(tmp_path: Path) -> None:
 
 
 def _two_outputs(path: Path) -> Path:
-    """A file that gives its input twice."""
+    """A file that returns its input twice."""
     import onnx
 
     model = onnx.load(str(onnx_file(path, "Mul", np.ones(2, dtype=np.float32))))

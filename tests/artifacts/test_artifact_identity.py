@@ -1,4 +1,4 @@
-"""The content address: it changes with all that decides an artifact or its figures, and with nothing else."""
+"""The key of an artifact changes with everything that decides the file or its verification, and with nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def key(
     recipe: Recipe | None = None,
     **facts: Any,
 ) -> str:
-    """The key of one artifact of the tiny model, some of its facts changed."""
+    """The key of one artifact of the tiny model with some facts changed."""
     build = Build(model="tiny", variant=variant, format=format_, backend=backend)
     known = None if variant == AS_IS else recipe or parse_recipe(variant)
     return artifact_key(replace(FACTS, **facts), known, build)

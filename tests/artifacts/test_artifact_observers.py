@@ -1,4 +1,4 @@
-"""Ranges from histograms, and what every format makes of a recipe's observer and calibration inputs."""
+"""Ranges from histograms, and what each format makes of a recipe's observer and calibration inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.artifacts.shop import Shop, make_network, read_content, recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# The weight of a new input: ai-edge-quantizer has its own.
+# ai-edge-quantizer has its own weight for new inputs in the moving average.
 WEIGHTS = {Format.TFLITE: 0.05}
 FORMATS = (Format.ONNX, Format.TFLITE, Format.PTL, Format.PTE)
 
@@ -111,7 +111,7 @@ def test_the_usual_observer_keeps_the_whole_input_of_an_onnx(shop: Shop) -> None
 
 
 def onnx_ranges(path: Path) -> Iterator[tuple[str, float]]:
-    """The tensors that are quantised to eight bits, and the width of the range of each."""
+    """The tensors that are quantised to eight bits, and the width of each one's range."""
     graph = onnx.load(str(path)).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:

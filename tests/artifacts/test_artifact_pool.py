@@ -1,4 +1,4 @@
-"""Build workers from the parent's side: whatever a worker does, its task has a result and the next one is done."""
+"""Build workers seen from the parent: whatever a worker does, its task gets a result and the next task is done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.model.resolve import resolve
 from tests.artifacts.builders import CARD
 from tests.model.folders import NETWORK, make_folder
 
-# Answers each task with the key that it was given and its own process id; some keys are orders to misbehave.
+# Answers each task with its key and the worker's process id. Some keys make it misbehave.
 PROGRAM = """
 import json, os, signal, sys, time
 open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
@@ -45,12 +45,12 @@ def tasks(*keys: str) -> tuple[WorkerTask, ...]:
 
 
 def group(*keys: str, after: tuple[str, ...] = ()) -> Group:
-    """A group that is named by its first key."""
+    """A group named after its first key."""
     return Group(name=keys[0], tasks=tasks(*keys), after=after)
 
 
 def crew(logs: Path, size: int = 1, *, task_seconds: float = 120) -> Crew:
-    """Workers that are the program above."""
+    """Workers that run the program above."""
     command = (sys.executable, "-I", "-S", "-c", PROGRAM)
     return Crew(warm=("",) * size, logs=logs, command=command, task_seconds=task_seconds)
 
@@ -61,7 +61,7 @@ def said(result: WorkerResult) -> str:
 
 
 class Reports:
-    """Keeps what was reported, in order; at one task it raises, as soon as two workers have left their logs."""
+    """Keeps what was reported, in order. On one task it raises, once two workers have written their logs."""
 
     def __init__(self, fails_at: str = "", waits_for: Path | None = None) -> None:
         self.seen: list[tuple[str, WorkerResult]] = []
@@ -85,7 +85,7 @@ def started(logs: Path) -> list[int]:
 
 
 def still_alive(logs: Path) -> list[int]:
-    """Which of them are still there."""
+    """Those workers that are still running."""
     return [pid for pid in started(logs) if _is_alive(pid)]
 
 

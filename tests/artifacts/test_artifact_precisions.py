@@ -1,4 +1,4 @@
-"""What is in a file of each precision: the types of its weights, its scales, its inputs, and what stays in float."""
+"""What is in a file of each precision: types of weights, scales, inputs, and what stays in float."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Activation(nn.Module):
 
 
 class Rectified(nn.Module):
-    """Activations as modules, after a convolution and after a linear layer, which quantisers fuse with either."""
+    """Activations as modules, after a convolution and after a linear layer, both of which quantisers fuse with them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ def test_weights_of_an_onnx_are_four_bits_in_groups(shop: Shop) -> None:
 
 
 def test_weights_of_a_pte_are_four_bits_on_xnnpack(shop: Shop) -> None:
-    # The delegate's blob cannot be read, but 1,184 weights in half a byte each must show.
+    # The delegate's data cannot be read, but 1,184 weights of half a byte each must show in the size.
     plain = shop.file(Format.PTE, recipe("fp32"), Backend.XNNPACK)
     four = shop.file(Format.PTE, recipe("int4-weight"), Backend.XNNPACK)
     assert 10 < shop.sqnr_db(four) < 60

@@ -1,4 +1,4 @@
-"""What workers do next: whole groups, the dearest first, and help only where nothing else is left."""
+"""What workers do next: whole groups, the longest first, helping others only if nothing else is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.artifacts.builders import CARD
 def group(
     name: str, count: int = 1, *, after: tuple[str, ...] = (), seconds: float = 1.0, shared: bool = False
 ) -> Group:
-    """A group whose tasks are numbered: a0, a1, …"""
+    """A group with numbered tasks: a0, a1, …"""
     keys = [f"{name}{number}" for number in range(count)]
     tasks = tuple(WorkerTask(prepare=PrepareTask(card=CARD, key=key, cache_root="")) for key in keys)
     return Group(name=name, tasks=tasks, after=after, seconds=seconds, shared=shared)
@@ -23,7 +23,7 @@ def key(task: WorkerTask | None) -> str | None:
 
 
 def all_of(schedule: Schedule, worker: WorkerState) -> list[str | None]:
-    """What one worker does to the end."""
+    """Everything that one worker does until the end."""
     seen = []
     while (task := schedule.take(worker)) is not None:
         seen.append(key(task))

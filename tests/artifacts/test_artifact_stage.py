@@ -1,4 +1,4 @@
-"""The build stage: what is cached starts no worker, what cannot be made says why, a model's fault stays its own."""
+"""The build stage: cached artifacts start no worker, holes have a reason, and a broken model fails alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIGITS = [
 
 
 class Recorder(Silent):
-    """A progress that keeps what it is told."""
+    """A progress that records its calls."""
 
     def __init__(self) -> None:
         self.starts: list[tuple[str, int]] = []
@@ -54,7 +54,7 @@ def digits() -> ModelCard:
 
 
 def build(cards: Sequence[ModelCard], builds: Sequence[Build], cache: Path) -> tuple[BuildOutcome, Recorder]:
-    """Build, and what the progress was told."""
+    """Build, and return the outcome with the recorded progress."""
     recorder = Recorder()
     return build_artifacts(order(cards, builds), Cache(cache), recorder), recorder
 

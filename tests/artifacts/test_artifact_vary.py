@@ -1,4 +1,4 @@
-"""Networks that graph steps leave: made once, kept, loaded again the same, and what an artifact of them is held to."""
+"""Networks made by graph steps: made once, stored, loaded unchanged, and what their artifacts are compared with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.model.folders import CARD, make_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# A batch norm that is folded, and one that is not, because two layers read the convolution before it.
+# One batch norm that is folded, and one that is not because two layers read the convolution before it.
 NETWORK = """
 import torch
 from torch import nn
@@ -52,7 +52,7 @@ IMAGE = '[[input]]\nname = "x"\ndtype = "float32"\nshape = [1, 3, 8, 8]\n'
 
 
 def folder_card(folder: Path, network: str = NETWORK) -> ModelCard:
-    """The card of a model folder with this network and an image for its input."""
+    """The card of a model folder with this network, which takes an image."""
     card = CARD.partition("[[input]]")[0] + IMAGE
     return resolve(str(make_folder(folder / "own", card=card, network=network)), ModelOptions())
 

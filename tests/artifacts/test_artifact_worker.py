@@ -1,4 +1,4 @@
-"""The worker on networks of all sorts, through real exporters, their runtimes and the gate."""
+"""The worker on all kinds of networks, with real exporters, their runtimes and verification."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from harness.wire import DType, Format
 from tests.artifacts.builders import onnx_file
 from tests.model.folders import CARD, make_folder
 
-# Exporters warn of their own insides; in a worker all of it goes to the log.
+# Exporters warn about their own internals. In a worker, all of it goes to the log.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ONNX_FP32 = (Format.ONNX, "fp32")
@@ -61,7 +61,7 @@ def build():
     return Net()
 """
 
-# The second input is a thousand times the first: ranges in the wrong order would saturate it.
+# The second input is a thousand times larger than the first: swapped ranges would saturate it.
 TWO_INPUTS = """
 from torch import nn
 
@@ -123,7 +123,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def one_input(name: str, dtype: str, shape: list[int]) -> str:
-    """A card with this input in place of the usual one."""
+    """A card with this input instead of the usual one."""
     return CARD.partition("[[input]]")[0] + f'[[input]]\nname = "{name}"\ndtype = "{dtype}"\nshape = {shape}\n'
 
 
@@ -132,7 +132,7 @@ def with_data(card: str = CARD) -> str:
 
 
 def own(folder: Path, options: ModelOptions | None = None, **files: str) -> ModelCard:
-    """The card of a folder of the tests."""
+    """The card of a model folder of the tests."""
     return resolve(str(make_folder(folder / "own", **files)), options or ModelOptions())
 
 
@@ -141,7 +141,7 @@ def prepare(card: ModelCard, cache: Cache, worker: Worker) -> WorkerResult:
 
 
 def export(card: ModelCard, cache: Cache, *wanted: tuple[Format, str]) -> list[WorkerResult]:
-    """Prepare ``card`` and export each of ``wanted``, all by one worker; tasks go over the wire once."""
+    """Prepare ``card`` and export each of ``wanted`` with one worker, encoding each task as for a real worker."""
     worker = Worker()
     assert prepare(card, cache, worker).failure is None
     results = []
@@ -160,7 +160,7 @@ def export(card: ModelCard, cache: Cache, *wanted: tuple[Format, str]) -> list[W
 
 
 def ready(card: ModelCard, cache: Cache, *wanted: tuple[Format, str], sqnr_db: float = 15) -> list[Manifest]:
-    """The manifests of ``wanted``, each of which has to pass the gate with so good a ratio, and lie in the cache."""
+    """The manifests of ``wanted``. Each must be verified with at least this ratio, and be in the cache."""
     manifests = []
     for result in export(card, cache, *wanted):
         assert result.manifest is not None, result.failure
@@ -343,7 +343,7 @@ def test_torchscript_cannot_be_quantised_to_ptl(tmp_path: Path, cache: Cache) ->
 
 @pytest.fixture(scope="module")
 def ready_onnx(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The content of a ready-made file that takes (1, 4) and gives (1, 3)."""
+    """A ready-made file that takes (1, 4) and returns (1, 3)."""
     folder = tmp_path_factory.mktemp("ready")
     cache = Cache(folder / "cache")
     manifest = ready(own(folder), cache, ONNX_FP32)[0]

@@ -1,4 +1,4 @@
-"""Core ML's quantiser is asked only the rules that can apply to a network."""
+"""Core ML's quantiser applies only the rules that fit a network."""
 
 from __future__ import annotations
 

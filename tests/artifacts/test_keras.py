@@ -1,4 +1,4 @@
-"""Keras files and SavedModels: converted by TensorFlow's own converter, held to the model's own outputs."""
+"""Keras files and SavedModels: TensorFlow's converter makes them, and their outputs match the model's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.model.folders import make_folder
 
 VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8")
 
-# TensorFlow stays out of the tests' own process: it crashes beside torch.
+# TensorFlow stays out of the process of the tests, because it crashes next to torch.
 MAKE = """
 import numpy as np
 import tensorflow as tf
@@ -51,7 +51,7 @@ np.savez("expected.npz", zeta=zeta, alpha=alpha)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of two inputs and two outputs, neither in the order of their names, in both forms."""
+    """A folder with a model of two inputs and two outputs, not in the order of their names, in both forms."""
     folder = tmp_path_factory.mktemp("keras")
     subprocess.run([sys.executable, "-c", MAKE], cwd=folder, check=True, capture_output=True)
     return folder
@@ -63,7 +63,7 @@ def card_of(home: Path, name: str) -> ModelCard:
 
 @pytest.fixture(scope="module")
 def outcome(home: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildOutcome:
-    """Both forms in every precision, beside a network of PyTorch, which must not share a process with them."""
+    """Both forms in every precision, and a PyTorch network, which must not share a process with them."""
     cards = [card_of(home, "mine.keras"), card_of(home, "saved")]
     builds = [Build(model=c.name, variant=v, format=Format.TFLITE, backend=None) for c in cards for v in VARIANTS]
     torch_card = resolve(str(make_folder(home / "torch")), ModelOptions())

@@ -1,4 +1,4 @@
-"""Channels last: the file takes them, the inputs beside it have them, and the outputs stay what they were."""
+"""Channels last: the file takes such inputs, they are next to it, and the outputs stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Core ML packages: one zip, the same for the same network, with the precision that was asked for inside."""
+"""Core ML packages: one zip, identical for the same network, with the requested precision inside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.artifacts.tiny import Bench, image_card
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 WEIGHTS = "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
-# The static quantiser exports its patterns whenever it is used, a quarter of a minute of one core.
+# The static quantiser exports its patterns each time, which takes a quarter of a minute on one core.
 INT8 = pytest.param("int8", marks=pytest.mark.slow)
 
 
@@ -36,7 +36,7 @@ def package(bench: Bench, variant: str) -> Path:
 
 
 def model_of(path: Path) -> Any:
-    """The Core ML model in the zip, found as Core ML finds it."""
+    """The Core ML model in the zip, located the way Core ML does."""
     import_coremltools()
     from coremltools.proto import Model_pb2
 

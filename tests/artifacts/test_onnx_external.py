@@ -1,4 +1,4 @@
-"""ONNX weights in a second file: it is made past the limit, goes along everywhere, and decides what runs."""
+"""ONNX weights in a second file: written above the limit, deployed with the first, and part of what runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs for Vulkan and Core ML: built here, read back, and told apart from what was run."""
+"""Programs for Vulkan and Core ML: built here, read back, and distinguished from programs that were run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build():
     torch.manual_seed(0)
     return Net()
 """
-# Sorting is in none of the partitioner's tables.
+# The partitioner has no entry for sorting.
 SORT = """\
 import torch
 from torch import nn
@@ -52,7 +52,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def built(bench: Bench, backend: Backend, variant: str) -> Manifest:
-    """The manifest of a program that has to be unverified, with everything in one delegate."""
+    """The manifest of a program that must be unverified, with everything in one delegate."""
     manifest = bench.make(image_card(bench.cache.root), variant, backend=backend)
     assert (manifest.state, manifest.reason) == (ArtifactState.UNVERIFIED, None)
     name = {Backend.VULKAN: "VulkanBackend", Backend.COREML: "CoreMLBackend"}[backend]

@@ -32,7 +32,7 @@ shape = [1, 3, 6, 5]
 source = "data:load"
 """
 
-# Three channels of very different size: mixing them up cannot go unseen.
+# Three channels of very different scale, so that mixing them up shows.
 IMAGE_DATA = """\
 import numpy as np
 
@@ -62,14 +62,14 @@ def build():
 
 
 def image_card(folder: Path, network: str = IMAGE_NETWORK) -> ModelCard:
-    """The card of a folder with a network over images of three channels."""
+    """The card of a folder with a network for images of three channels."""
     return resolve(
         str(make_folder(folder / "image", card=IMAGE_CARD, network=network, data=IMAGE_DATA)), ModelOptions()
     )
 
 
 class Bench:
-    """One worker with a cache; ``make`` gives manifests of artifacts."""
+    """One worker with a cache. ``make`` returns manifests of artifacts."""
 
     def __init__(self, folder: Path) -> None:
         self.cache = Cache(folder / "cache")
@@ -102,7 +102,7 @@ class Bench:
         return result.manifest
 
     def path(self, manifest: Manifest) -> Path:
-        """Where the artifact's file is in the cache."""
+        """The path of the artifact's file in the cache."""
         artifact = self.cache.artifact(manifest.key)
         assert artifact is not None
         assert artifact.path is not None

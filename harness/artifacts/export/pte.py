@@ -144,7 +144,7 @@ def _partitioners(backend: Backend | None, *, dynamic: bool) -> list[Any]:
         case Backend.PORTABLE | None:
             return []
         case Backend.VULKAN | Backend.COREML:
-            msg = f"{backend.value} has partitioners of its own"
+            msg = f"{backend.value} has its own partitioners"
             raise AssertionError(msg)
         case _:
             assert_never(backend)

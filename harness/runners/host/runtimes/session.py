@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array
 
-# What the native bindings of the runtimes raise. ONNX HostRuntime adds classes of its own.
+# What the native bindings of the runtimes raise. ONNX Runtime adds classes of its own.
 NATIVE_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)
 
 ANY_SIZE = -1
