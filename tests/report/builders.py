@@ -1,4 +1,4 @@
-"""Made-up runs that look like real ones: sixteen digits cells on this host, and a phone with five launches a cell."""
+"""Made-up runs that look like real ones: sixteen digits cells on this host, and a phone with five launches per cell."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DELEGATE = {
     Format.ONNX: Delegate.CPU,
     Format.PTL: Delegate.CPU,
 }
-# Rough but likely figures: µs a call of fp32 by format, factors of time, size and error by variant.
+# Rough but plausible: µs per call of fp32 by format; factors of time and size, and the error, by variant.
 BASE_US = {Format.PTE: 41.0, Format.TFLITE: 18.5, Format.ONNX: 29.0, Format.PTL: 88.0}
 SPEED = {"fp32": 1.0, "fp16": 1.06, "int8": 0.62, "int8-dynamic": 0.9}
 SIZE = {"fp32": 1.0, "fp16": 0.52, "int8": 0.29, "int8-dynamic": 0.31}
@@ -99,7 +99,7 @@ FACTS = ModelFacts(
 
 
 def sample_launches(cell: Cell, *, launches: int, calls: int = 700) -> list[list[int]]:
-    """Call times of ``launches`` launches (ns): a level of its own a launch, a right tail, a few slow calls."""
+    """Call times of ``launches`` launches in ns: each with its own level, a right tail and a few slow calls."""
     rng = random.Random(cell.key)
     level_ns = 1000 * BASE_US[cell.format] * SPEED[cell.variant] * (1.0 if cell.backend is not Backend.PORTABLE else 40)
     levels = [level_ns * rng.gauss(1, 0.02) for _ in range(launches)]
@@ -122,7 +122,7 @@ def accuracy_of(correct: int, count: int = 360) -> Accuracy:
 
 
 def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, ...] = ()) -> Measurement:
-    """A cell that went well."""
+    """A cell that ran to its end."""
     calls = sample_launches(cell, launches=launches)
     sqnr, correct = SQNR[cell.variant], CORRECT[cell.variant]
     float_bytes = {Format.PTE: 79_000, Format.TFLITE: 77_300, Format.ONNX: 75_900, Format.PTL: 91_200}[cell.format]
@@ -258,7 +258,7 @@ def phone_run() -> RunRecord:
 
 
 def samples_of(run: RunRecord) -> Samples:
-    """The callable that charts read raw samples from."""
+    """The callable that gives charts the times of single calls."""
     by_key = {c.key: c for c in run.head.plan.cells}
     return lambda m: sample_launches(by_key[m.cell], launches=len(m.launches))
 

@@ -80,8 +80,8 @@ def test_a_run_with_both_kinds_of_whiskers_says_so() -> None:
 
 def test_few_calls_have_whiskers_to_p75_and_say_so() -> None:
     cell = cells()[0]
-    made = replace(measurement(cell), latency=latency_of([[1000, 1100, 1200, 1300]]))
-    assert "p75 where calls are few" in drawn(make_run((cell,), (made,)))["latency"].caption
+    changed = replace(measurement(cell), latency=latency_of([[1000, 1100, 1200, 1300]]))
+    assert "p75 where calls are few" in drawn(make_run((cell,), (changed,)))["latency"].caption
 
 
 @pytest.mark.parametrize(("fixture", "hatched"), [("host", True), ("phone", False)])
@@ -102,8 +102,8 @@ def test_a_long_tail_gets_a_logarithmic_axis(factor: float, ticks: set[str]) -> 
     cell = cells()[0]
     calls = [1_000_000 + 4_000 * (i % 100) for i in range(700)]
     calls[::20] = [int(1_000_000 * max(1.2, factor))] * 35
-    made = replace(measurement(cell), latency=latency_of([calls]))
-    chart = {c.name: c for c in charts(make_run((cell,), (made,)), lambda _: [calls])}["distribution"]
+    changed = replace(measurement(cell), latency=latency_of([calls]))
+    chart = {c.name: c for c in charts(make_run((cell,), (changed,)), lambda _: [calls])}["distribution"]
     assert {"p50", "p90", "p99"} <= set(texts(chart))
     assert ticks <= set(texts(chart))
 
@@ -111,8 +111,8 @@ def test_a_long_tail_gets_a_logarithmic_axis(factor: float, ticks: set[str]) -> 
 def test_marks_need_enough_calls() -> None:
     cell = cells()[0]
     calls = list(range(1000, 1100))
-    made = replace(measurement(cell), latency=latency_of([calls]))
-    words = texts({c.name: c for c in charts(make_run((cell,), (made,)), lambda _: [calls])}["distribution"])
+    changed = replace(measurement(cell), latency=latency_of([calls]))
+    words = texts({c.name: c for c in charts(make_run((cell,), (changed,)), lambda _: [calls])}["distribution"])
     assert {"p50", "p90"} <= set(words)
     assert "p99" not in words
 
@@ -151,10 +151,10 @@ def test_several_devices_have_charts_of_their_own() -> None:
 
 def test_memory_below_the_baseline_can_be_drawn() -> None:
     cell = cells()[0]
-    made = measurement(cell)
-    assert made.memory
-    memory = replace(made.memory, retained_bytes=made.memory.baseline_bytes - 500_000, peak_bytes=None)
-    words = texts(drawn(make_run((cell,), (replace(made, memory=memory),)))["memory"])
+    changed = measurement(cell)
+    assert changed.memory
+    memory = replace(changed.memory, retained_bytes=changed.memory.baseline_bytes - 500_000, peak_bytes=None)
+    words = texts(drawn(make_run((cell,), (replace(changed, memory=memory),)))["memory"])
     assert "-500" in words
 
 

@@ -1,4 +1,4 @@
-"""The HTML report: whole, safe, and there for every empty case."""
+"""The page: complete, safe, and rendered for every empty case."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def phone() -> str:
 @pytest.mark.parametrize("fixture", ["host", "phone"])
 def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest) -> None:
     html = request.getfixturevalue(fixture)
-    found = Page(html)
-    assert found.open == []
+    parsed = Page(html)
+    assert parsed.open == []
     assert "http" not in html
-    assert not {"link", "img", "iframe"} & set(found.tags)
-    assert found.tags.count("script") == 1
-    assert all(link.startswith("#") for link in found.links)
-    assert {link[1:] for link in found.links} <= set(found.ids)
-    assert len(found.ids) == len(set(found.ids))
+    assert not {"link", "img", "iframe"} & set(parsed.tags)
+    assert parsed.tags.count("script") == 1
+    assert all(link.startswith("#") for link in parsed.links)
+    assert {link[1:] for link in parsed.links} <= set(parsed.ids)
+    assert len(parsed.ids) == len(set(parsed.ids))
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest
         "measurements.jsonl",
     ],
 )
-def test_the_host_report_tells(text: str, host: str) -> None:
+def test_the_page_of_the_host_run_shows(text: str, host: str) -> None:
     assert text in Page(host).text
 
 
 @pytest.mark.parametrize("text", ["Ship int8 tflite", "1 of 16 cells have not run yet", "SIGSEGV", "11.7–12.0"])
-def test_the_phone_report_tells(text: str, phone: str) -> None:
+def test_the_page_of_the_phone_run_shows(text: str, phone: str) -> None:
     assert text in Page(phone).text
 
 
@@ -138,9 +138,9 @@ HOLE = Hole(cell=cells()[0], reason="no such kernels")
     ],
 )
 def test_empty_cases_render(run: RunRecord, text: str) -> None:
-    found = page(run)
-    assert found.open == []
-    assert text in found.text
+    parsed = page(run)
+    assert parsed.open == []
+    assert text in parsed.text
 
 
 def test_without_accuracy_there_is_a_dash_and_no_zero() -> None:
@@ -163,10 +163,10 @@ def test_names_and_reasons_are_text(bad: str) -> None:
         holes=(Hole(cell=planned[2], reason=bad),),
         facts=replace(FACTS, name=bad, source=bad),
     )
-    found = page(run)
-    assert found.tags.count("script") == 1
-    assert "img" not in found.tags
-    assert bad in found.text
+    parsed = page(run)
+    assert parsed.tags.count("script") == 1
+    assert "img" not in parsed.tags
+    assert bad in parsed.text
 
 
 def test_every_condition_is_explained_and_touches_a_figure() -> None:

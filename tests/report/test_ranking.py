@@ -1,4 +1,4 @@
-"""What is recommended, and what is not concluded."""
+"""What is recommended, and what the figures do not support."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def with_correct(cell: Cell, correct: int) -> Measurement:
 
 
 def unlabelled(cell: Cell, agreement: float | None, sqnr_db: float = 30.0) -> Measurement:
-    made = measurement(cell, launches=5)
-    assert made.fidelity
-    return replace(made, accuracy=None, fidelity=replace(made.fidelity, agreement=agreement, sqnr_db=sqnr_db))
+    changed = measurement(cell, launches=5)
+    assert changed.fidelity
+    return replace(changed, accuracy=None, fidelity=replace(changed.fidelity, agreement=agreement, sqnr_db=sqnr_db))
 
 
 @pytest.mark.parametrize(
     ("correct", "expected"), [(980, Quality.HOLDS), (979, Quality.LOST), (1000, Quality.HOLDS), (100, Quality.LOST)]
 )
 def test_accuracy_may_fall_by_one_percentage_point(correct: int, expected: Quality) -> None:
-    found = ranked(with_correct(FP32, 990), with_correct(INT8, correct))
-    assert found.quality[INT8.key] is expected
+    ranking = ranked(with_correct(FP32, 990), with_correct(INT8, correct))
+    assert ranking.quality[INT8.key] is expected
 
 
 def test_the_fastest_that_keeps_its_accuracy_is_shipped() -> None:
-    found = ranked(with_correct(FP32, 990), with_correct(INT8, 900), with_correct(DYNAMIC, 985))
-    assert found.best is not None
-    assert found.best.cell == DYNAMIC
-    assert "Left out because they lose quality: int8 tflite." in advise(found).notes
+    ranking = ranked(with_correct(FP32, 990), with_correct(INT8, 900), with_correct(DYNAMIC, 985))
+    assert ranking.best is not None
+    assert ranking.best.cell == DYNAMIC
+    assert "Left out because they lose quality: int8 tflite." in advise(ranking).notes
 
 
 def test_without_fp32_the_float_models_own_accuracy_is_the_reference() -> None:
@@ -69,42 +69,42 @@ def test_without_fp32_the_float_models_own_accuracy_is_the_reference() -> None:
 
 @pytest.mark.parametrize(("agreement", "expected"), [(0.99, Quality.HOLDS), (0.98, Quality.LOST)])
 def test_without_accuracy_agreement_decides(agreement: float, expected: Quality) -> None:
-    found = ranked(unlabelled(INT8, agreement))
-    assert (found.basis, found.quality[INT8.key]) == (QualityBasis.AGREEMENT, expected)
+    ranking = ranked(unlabelled(INT8, agreement))
+    assert (ranking.basis, ranking.quality[INT8.key]) == (QualityBasis.AGREEMENT, expected)
 
 
 @pytest.mark.parametrize(("sqnr_db", "expected"), [(25.0, Quality.HOLDS), (12.0, Quality.LOST)])
 def test_without_classes_the_sqnr_decides(sqnr_db: float, expected: Quality) -> None:
-    found = ranked(unlabelled(INT8, None, sqnr_db))
-    assert (found.basis, found.quality[INT8.key]) == (QualityBasis.SQNR, expected)
+    ranking = ranked(unlabelled(INT8, None, sqnr_db))
+    assert (ranking.basis, ranking.quality[INT8.key]) == (QualityBasis.SQNR, expected)
 
 
 @pytest.mark.parametrize("condition", [ConditionId.RANDOM_WEIGHTS, ConditionId.RANDOM_INPUTS])
 def test_fidelity_of_random_networks_or_inputs_is_not_judged(condition: ConditionId) -> None:
-    found = ranked(replace(unlabelled(INT8, 0.2), conditions=(Condition(id=condition, summary="random"),)))
-    assert (found.basis, found.quality[INT8.key]) == (QualityBasis.NOTHING, Quality.UNKNOWN)
-    assert found.best is not None
+    ranking = ranked(replace(unlabelled(INT8, 0.2), conditions=(Condition(id=condition, summary="random"),)))
+    assert (ranking.basis, ranking.quality[INT8.key]) == (QualityBasis.NOTHING, Quality.UNKNOWN)
+    assert ranking.best is not None
 
 
 def test_a_cell_of_unknown_quality_does_not_win_over_a_judged_one() -> None:
     fast = replace(measurement(INT8, launches=5), accuracy=None, fidelity=None, artifact=None)
-    found = ranked(measurement(FP32, launches=5), fast)
-    assert found.best is not None
-    assert found.best.cell == FP32
+    ranking = ranked(measurement(FP32, launches=5), fast)
+    assert ranking.best is not None
+    assert ranking.best.cell == FP32
 
 
 def test_nothing_is_shipped_when_no_cell_keeps_its_accuracy() -> None:
-    found = ranked(with_correct(INT8, 500), with_correct(DYNAMIC, 400))
-    assert found.best is None
-    assert advise(found).headline.startswith("Nothing can be recommended")
+    ranking = ranked(with_correct(INT8, 500), with_correct(DYNAMIC, 400))
+    assert ranking.best is None
+    assert advise(ranking).headline.startswith("Nothing can be recommended")
 
 
 def test_on_a_desktop_cpu_latency_of_int8_is_not_ranked() -> None:
-    found = rankings(host_run())[0]
-    assert (found.latency_ranked, found.best) == (False, None)
-    assert {v.cell.variant for v in found.candidates} == {"fp32"}
-    assert [key.split("-")[1] for key in found.front] == ["fp32"]
-    advice = advise(found)
+    ranking = rankings(host_run())[0]
+    assert (ranking.latency_ranked, ranking.best) == (False, None)
+    assert {v.cell.variant for v in ranking.candidates} == {"fp32"}
+    assert [key.split("-")[1] for key in ranking.front] == ["fp32"]
+    advice = advise(ranking)
     assert advice.headline.startswith("The smallest file that keeps the quality is int8 onnx")
     assert any("measure on a phone" in note for note in advice.notes)
     assert any("--profile standard" in note for note in advice.notes)
@@ -116,17 +116,17 @@ def test_a_desktop_cpu_ships_nothing_even_with_fp32_alone() -> None:
 
 
 def test_a_phone_gets_a_plain_recommendation() -> None:
-    found = rankings(phone_run())[0]
-    assert found.best is not None
-    assert (found.best.cell.variant, found.best.cell.format.value) == ("int8", "tflite")
-    advice = advise(found)
+    ranking = rankings(phone_run())[0]
+    assert ranking.best is not None
+    assert (ranking.best.cell.variant, ranking.best.cell.format.value) == ("int8", "tflite")
+    advice = advise(ranking)
     assert advice.headline.startswith("Ship int8 tflite: 11.8 µs per call, 1.6× as fast as the fastest fp32")
     assert not any("--profile standard" in note for note in advice.notes)
 
 
 def test_front_is_fastest_first_and_leaves_out_what_is_beaten() -> None:
-    found = ranked(with_correct(FP32, 990), with_correct(FP16, 980), with_correct(INT8, 985))
-    assert found.front == (INT8.key, FP32.key)
+    ranking = ranked(with_correct(FP32, 990), with_correct(FP16, 980), with_correct(INT8, 985))
+    assert ranking.front == (INT8.key, FP32.key)
 
 
 @pytest.mark.parametrize(
@@ -134,21 +134,23 @@ def test_front_is_fastest_first_and_leaves_out_what_is_beaten() -> None:
 )
 def test_cells_too_close_to_call_are_named(median_ns: float, low_ns: float, tied: bool) -> None:
     def timed(cell: Cell, median: float, low: float, high: float) -> Measurement:
-        made = measurement(cell, launches=5)
-        assert made.latency
-        return replace(made, latency=replace(made.latency, median_ns=median, low_ns=low, high_ns=high))
+        changed = measurement(cell, launches=5)
+        assert changed.latency
+        return replace(changed, latency=replace(changed.latency, median_ns=median, low_ns=low, high_ns=high))
 
-    found = ranked(timed(FP32, 1000.0, 990.0, 1010.0), timed(FP16, median_ns, low_ns, 1200.0))
-    assert [v.cell for v in found.as_fast] == ([FP16] if tied else [])
+    ranking = ranked(timed(FP32, 1000.0, 990.0, 1010.0), timed(FP16, median_ns, low_ns, 1200.0))
+    assert [v.cell for v in ranking.as_fast] == ([FP16] if tied else [])
 
 
 def test_conditions_of_the_shipped_cell_are_named() -> None:
     hot = Condition(id=ConditionId.THERMAL, summary="the phone was warm.")
-    found = ranked(measurement(INT8, launches=5, conditions=(hot,)))
-    assert "Conditions of this cell: THERMAL." in advise(found).notes
+    ranking = ranked(measurement(INT8, launches=5, conditions=(hot,)))
+    assert "Conditions of this cell: THERMAL." in advise(ranking).notes
 
 
 def test_no_cell_ok_is_a_sentence() -> None:
-    found = ranked(broken(INT8))
-    assert (found.ok, found.best, found.front) == ((), None, ())
-    assert advise(found).headline == f"Nothing can be recommended: no cell of digits on {PHONE.key} has run to its end."
+    ranking = ranked(broken(INT8))
+    assert (ranking.ok, ranking.best, ranking.front) == ((), None, ())
+    assert (
+        advise(ranking).headline == f"Nothing can be recommended: no cell of digits on {PHONE.key} has run to its end."
+    )

@@ -1,4 +1,4 @@
-"""The report as files, also where the raw calls are gone."""
+"""The report as files, also if the times of single calls are lost."""
 
 from __future__ import annotations
 

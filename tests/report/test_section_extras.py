@@ -1,4 +1,4 @@
-"""Lines that only some runs have."""
+"""Sustained launches and quality targets, which only some runs have."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ def test_most_runs_have_none() -> None:
     assert list(extra_sentences(cell_views(host_run()))) == []
 
 
-def test_a_sustained_launch_is_told_by_its_minutes() -> None:
+def test_a_sustained_launch_is_shown_by_its_minutes() -> None:
     (cell, *_) = cells()
-    found = measurement(cell)
-    assert found.latency is not None
+    measured = measurement(cell)
+    assert measured.latency is not None
     minutes = tuple(
         MinuteLatency(minute=m, median_ns=1e6 * (1 + m / 100), p90_ns=2e6, calls=9) for m in (1, 2, 5, 15, 30)
     )
-    run = make_run((cell,), (replace(found, latency=replace(found.latency, over_time=minutes)),))
+    run = make_run((cell,), (replace(measured, latency=replace(measured.latency, over_time=minutes)),))
     (line,) = extra_sentences(cell_views(run))
     assert "1.01 in minute 1, 1.05 in minute 5, 1.15 in minute 15, 1.30 in minute 30 (ms)" in line
     assert line.endswith("last minute / first minute 1.29")
 
 
-def test_a_target_is_told_with_its_interval() -> None:
+def test_a_target_is_shown_with_its_interval() -> None:
     (cell, *_) = cells()
     target = TargetFacts(
         preset="mlperf-classification",

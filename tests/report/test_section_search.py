@@ -1,3 +1,5 @@
+"""What a search found, in words and as JSON."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -40,7 +42,7 @@ def test_the_front_marks_what_is_shipped_and_what_drops_too_much() -> None:
     assert [(row[0], row[-1]) for row in rows] == [("int8-dynamic", "drops too much"), ("int8", "ship"), ("fp32", "")]
 
 
-def test_a_search_is_told_on_its_page_with_its_own_command() -> None:
+def test_a_search_is_on_its_page_with_its_own_command() -> None:
     run = with_head(wide_run(), goal=GOAL)
     page = page_of(run, like_samples(run))
     assert "Search result" in page
@@ -50,9 +52,9 @@ def test_a_search_is_told_on_its_page_with_its_own_command() -> None:
 
 def test_json_has_every_point() -> None:
     run = with_head(wide_run(), goal=GOAL)
-    found = findings_of(run)
-    assert found is not None
-    plain = search_json(run, found, ended="over", spec_file=None)
+    findings = findings_of(run)
+    assert findings is not None
+    plain = search_json(run, findings, ended="over", spec_file=None)
     assert len(plain["points"]) == len(run.head.plan.cells)
     assert plain["ship"]["cell"] in {p["cell"] for p in plain["points"]}
     assert plain["goal"]["max_drop"] == 0.01

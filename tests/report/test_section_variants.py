@@ -1,3 +1,5 @@
+"""How each variant was made, in words."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -34,7 +36,7 @@ def test_every_figure_has_words() -> None:
         (StepReport(step="fuse", parameters_before=9, parameters_after=9), "fuse"),
     ],
 )
-def test_a_step_is_told_in_one_line(step: StepReport, words: str) -> None:
+def test_a_step_is_worded_in_one_line(step: StepReport, words: str) -> None:
     assert words in step_words(step)
 
 
@@ -55,13 +57,13 @@ def test_a_variant_has_one_row_whatever_its_formats() -> None:
     assert set(row.packed_bytes) == set(DELEGATE)
 
 
-def test_what_stays_float_and_what_was_not_trained_again_is_said() -> None:
+def test_notes_name_layers_in_float_and_steps_without_fine_tuning() -> None:
     assert row_of("int8-mixed").notes == ("in float: features.1.0.0",)
     assert row_of("untrained").notes == ("fine_tune = false: not fine-tuned after prune",)
     assert "distill: the student is the model pruned by 0.5" in row_of("distill+int8").notes
 
 
-def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
+def test_doing_without_data_is_compared_with_the_same_recipe_with_data() -> None:
     run = wide_run()
     worse = tuple(
         replace(m, fidelity=replace(m.fidelity, sqnr_db=m.fidelity.sqnr_db - 6))
@@ -76,14 +78,14 @@ def test_doing_without_data_is_held_against_the_same_recipe_with_data() -> None:
     assert "is not in this run" in variant_rows(cell_views(alone), alone.head.spec.recipes())[4].notes[0]
 
 
-def test_the_page_and_the_terminal_tell_it() -> None:
+def test_it_is_on_the_page_and_in_the_terminal() -> None:
     run = wide_run()
     page = page_of(run, like_samples(run))
     assert "How the variants were made" in page
     assert page.count("layer by layer (8)") == 5
-    told = [unstyled(line) for line in run_lines(run, None)]
-    assert any(text.startswith("prune50: prune: channels 376 → 192") for text in told)
-    assert not any(text.startswith("fp16:") for text in told)
+    lines = [unstyled(line) for line in run_lines(run, None)]
+    assert any(text.startswith("prune50: prune: channels 376 → 192") for text in lines)
+    assert not any(text.startswith("fp16:") for text in lines)
 
 
 def test_json_has_what_was_done() -> None:

@@ -1,4 +1,4 @@
-"""The terminal table at the widths that people have."""
+"""The terminal at the widths that people have."""
 
 from __future__ import annotations
 

@@ -75,8 +75,12 @@ def test_labels_name_only_what_differs(delegates: list[Delegate], threads: list[
 
 def test_groups_are_by_model_and_device() -> None:
     planned = (*cells()[:2], *cells(device="fake")[:1], *cells(model="other")[:1])
-    found = groups(cell_views(make_run(planned, ())))
-    assert {k: len(v) for k, v in found.items()} == {("digits", "host"): 2, ("digits", "fake"): 1, ("other", "host"): 1}
+    by_group = groups(cell_views(make_run(planned, ())))
+    assert {k: len(v) for k, v in by_group.items()} == {
+        ("digits", "host"): 2,
+        ("digits", "fake"): 1,
+        ("other", "host"): 1,
+    }
 
 
 RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")

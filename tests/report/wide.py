@@ -1,4 +1,4 @@
-"""A made-up run of the whole matrix: fourteen variants in four formats, with steps, mixed and data-free ones among."""
+"""A made-up run of the whole matrix: fourteen variants in four formats, some with steps, mixed or data-free."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ def wide_run(*, recipes: tuple[Recipe, ...] = RECIPES) -> RunRecord:
 
 
 def like_samples(run: RunRecord) -> Samples:
-    """The callable that charts read raw samples from."""
+    """The callable that gives charts the times of single calls."""
     by_key = {c.key: c for c in run.head.plan.cells}
     return lambda m: sample_launches(_like(by_key[m.cell]), launches=len(m.launches))
 
 
 def _like(cell: Cell) -> Cell:
-    """The cell with the plain precision whose likely figures are known."""
+    """The cell with the plain precision that the builders have figures for."""
     precisions = ("int8-dynamic", "int8", "fp16")
     return replace(cell, variant=next((v for v in precisions if v in cell.variant), "fp32"))
 
 
 def _measured(cell: Cell) -> Measurement:
-    found = measurement(_like(cell))
-    assert found.artifact is not None
-    return replace(found, cell=cell.key, artifact=_facts(found.artifact, cell.variant))
+    measured = measurement(_like(cell))
+    assert measured.artifact is not None
+    return replace(measured, cell=cell.key, artifact=_facts(measured.artifact, cell.variant))
 
 
 def _facts(plain: ArtifactFacts, variant: str) -> ArtifactFacts:

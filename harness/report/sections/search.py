@@ -55,18 +55,18 @@ _PAGE = """\
 
 def lines(report: Report) -> Iterator[Line]:
     """Yield what to ship and its limits."""
-    found = findings_of(report.run)
-    if found is not None:
-        yield Line(text=headline(found), tone=Tone.GOOD if found.ship else Tone.STRONG)
-        yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in notes(found))
+    findings = findings_of(report.run)
+    if findings is not None:
+        yield Line(text=headline(findings), tone=Tone.GOOD if findings.ship else Tone.STRONG)
+        yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in notes(findings))
 
 
 def html(report: Report) -> Fragment | None:
     """Return the box on top of the page of a search, with the front."""
-    found = findings_of(report.run)
-    if found is None:
+    findings = findings_of(report.run)
+    if findings is None:
         return None
-    values = {"headline": headline(found), "notes": notes(found), "titles": TITLES, "rows": front_rows(found)}
+    values = {"headline": headline(findings), "notes": notes(findings), "titles": TITLES, "rows": front_rows(findings)}
     return Fragment(template=_PAGE, values=values | {"word_columns": _WORD_COLUMNS})
 
 
@@ -84,48 +84,48 @@ def findings_of(run: RunRecord) -> Findings | None:
     return findings(run, run.head.goal)
 
 
-def headline(found: Findings) -> str:
+def headline(findings: Findings) -> str:
     """Return what to ship, in one sentence."""
-    limit = f"a drop of at most {100 * found.goal.max_drop:g} pp"
-    if found.ship is None:
-        return f"Nothing to ship: none of {len(found.points)} points ran with {limit}."
-    point = found.ship
+    limit = f"a drop of at most {100 * findings.goal.max_drop:g} pp"
+    if findings.ship is None:
+        return f"Nothing to ship: none of {len(findings.points)} points ran with {limit}."
+    point = findings.ship
     drop = "" if point.drop is None else f", a drop of {drop_text(point)} pp"
     return (
         f"Ship {name(point)}: {units.size(point.bytes)} and {units.time(point.latency_ns)} per call{drop}"
-        f"{_against(found, point)}."
+        f"{_against(findings, point)}."
     )
 
 
-def notes(found: Findings) -> tuple[str, ...]:
+def notes(findings: Findings) -> tuple[str, ...]:
     """Return the limits of the headline: how the drop was judged, where latency was measured, what did not run."""
-    sentences = [_basis_note(found)]
-    if any(ConditionId.DESKTOP_CPU in p.conditions for p in found.points):
+    sentences = [_basis_note(findings)]
+    if any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points):
         sentences.append(
             "Latency was measured on a desktop CPU, where the speed of fp16 and int8 does not predict their speed on a "
             "phone: repeat the search with the phone as the device before relying on it."
         )
-    if any(ConditionId.SIMULATED in p.conditions for p in found.points):
+    if any(ConditionId.SIMULATED in p.conditions for p in findings.points):
         sentences.append("The latencies are made up: a scripted device reported them.")
-    if found.ship is not None and found.goal.minimise is Minimise.SIZE:
-        smaller = [p for p in found.kept if p.value(Minimise.SIZE) < found.ship.value(Minimise.SIZE)]
+    if findings.ship is not None and findings.goal.minimise is Minimise.SIZE:
+        smaller = [p for p in findings.kept if p.value(Minimise.SIZE) < findings.ship.value(Minimise.SIZE)]
         sentences += [f"Smaller, but slower than fp32: {', '.join(name(p) for p in smaller)}."] if smaller else []
-        if found.is_slower(found.ship):
+        if findings.is_slower(findings.ship):
             sentences.append("No point that keeps the quality is as fast as fp32.")
-    without_results = [p for p in found.points if p.status is not CellStatus.OK]
+    without_results = [p for p in findings.points if p.status is not CellStatus.OK]
     if without_results:
         sentences.append(
-            f"{len(without_results)} of {len(found.points)} points have no results; the cells give the reasons."
+            f"{len(without_results)} of {len(findings.points)} points have no results; the cells give the reasons."
         )
     return tuple(sentences)
 
 
-def front_rows(found: Findings) -> list[tuple[str, ...]]:
+def front_rows(findings: Findings) -> list[tuple[str, ...]]:
     """Return one row of text per point of the front; the columns are `TITLES`."""
-    return [_row(found, point) for point in found.front]
+    return [_row(findings, point) for point in findings.front]
 
 
-def search_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str | None) -> dict[str, Any]:
+def search_json(run: RunRecord, findings: Findings, *, ended: str, spec_file: str | None) -> dict[str, Any]:
     """Return the result of a search as plain values: ns, bytes, shares 0…1; None for what was not measured."""
     import msgspec
 
@@ -134,15 +134,15 @@ def search_json(run: RunRecord, found: Findings, *, ended: str, spec_file: str |
     return {
         "schema": SCHEMA,
         "run": run.head.id,
-        "goal": msgspec.to_builtins(found.goal),
-        "builds": builds_done(found),
+        "goal": msgspec.to_builtins(findings.goal),
+        "builds": builds_done(findings),
         "ended": ended,
-        "judged_by": found.basis.value,
-        "reference_accuracy": found.reference,
-        "points": [_point_json(found, point) for point in found.points],
-        "front": [point.cell.key for point in found.front],
-        "ship": _point_json(found, found.ship) if found.ship else None,
-        "notes": list(notes(found)),
+        "judged_by": findings.basis.value,
+        "reference_accuracy": findings.reference,
+        "points": [_point_json(findings, point) for point in findings.points],
+        "front": [point.cell.key for point in findings.front],
+        "ship": _point_json(findings, findings.ship) if findings.ship else None,
+        "notes": list(notes(findings)),
         "spec_file": spec_file,
     }
 
@@ -158,27 +158,27 @@ def drop_text(point: Point) -> str:
     return units.NONE if point.drop is None else f"{100 * point.drop + 0.0:.2f}"
 
 
-def _row(found: Findings, point: Point) -> tuple[str, ...]:
-    outcome = "ship" if point is found.ship else "" if found.keeps(point) else "drops too much"
+def _row(findings: Findings, point: Point) -> tuple[str, ...]:
+    outcome = "ship" if point is findings.ship else "" if findings.keeps(point) else "drops too much"
     return (
         point.recipe.name,
         point.cell.format.value,
         units.time(point.latency_ns),
         units.size(point.bytes),
         drop_text(point),
-        _ratios(found, point),
+        _ratios(findings, point),
         outcome,
     )
 
 
-def _against(found: Findings, point: Point) -> str:
-    words = _ratios(found, point)
+def _against(findings: Findings, point: Point) -> str:
+    words = _ratios(findings, point)
     return f" ({words} of fp32 as {point.cell.format.value})" if words else ""
 
 
-def _ratios(found: Findings, point: Point) -> str:
+def _ratios(findings: Findings, point: Point) -> str:
     """Size and time as ratios to fp32 of the same format; empty for fp32 itself."""
-    plain = found.plain(point)
+    plain = findings.plain(point)
     if plain is None or plain is point or not plain.bytes or not point.bytes:
         return ""
     words = f"1/{plain.bytes / point.bytes:.1f} the size"
@@ -187,12 +187,12 @@ def _ratios(found: Findings, point: Point) -> str:
     return words
 
 
-def _basis_note(found: Findings) -> str:
+def _basis_note(findings: Findings) -> str:
     from harness.search.points import DropBasis
 
-    match found.basis:
+    match findings.basis:
         case DropBasis.ACCURACY:
-            return f"The drop is measured from the fp32 accuracy of {units.percent(found.reference)}."
+            return f"The drop is measured from the fp32 accuracy of {units.percent(findings.reference)}."
         case DropBasis.AGREEMENT:
             return (
                 "Accuracy was not measured: the drop is the share of inputs where the answer differs from the float "
@@ -202,7 +202,7 @@ def _basis_note(found: Findings) -> str:
             return "Neither accuracy nor agreement could be judged: every point that runs counts as kept."
 
 
-def _point_json(found: Findings, point: Point) -> dict[str, Any]:
+def _point_json(findings: Findings, point: Point) -> dict[str, Any]:
     import msgspec
 
     return {
@@ -214,6 +214,6 @@ def _point_json(found: Findings, point: Point) -> dict[str, Any]:
         "drop": point.drop,
         "latency_ns": point.latency_ns,
         "bytes": point.bytes,
-        "keeps": found.keeps(point),
+        "keeps": findings.keeps(point),
         "recipe": msgspec.to_builtins(point.recipe),
     }
