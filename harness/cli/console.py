@@ -1,4 +1,4 @@
-"""How progress and tables reach the terminal: rich where a person looks, plain lines where nobody does."""
+"""Prints tables, JSON and progress: bars on a terminal, plain lines in a pipe or a log."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ import click
 from harness.system.text import cell_width, wrap
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress as RichProgress
 
     from harness.progress import Progress
     from harness.store.records import RunRecord
 
 
-# Wider than any line, for output that nobody reads at a given width: a pipe or a file.
-_UNLIMITED = 10_000
 # The narrowest last column that wraps beside the others; with less room there would be a word or two on each line.
 _LEAST_WRAPPED = 24
-
-
-def stdout_console() -> Console:
-    """Return the console of standard output; without a terminal it never wraps or leaves out a column."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
 def print_json(value: Any) -> None:
@@ -40,7 +30,7 @@ def print_json(value: Any) -> None:
 
 
 def print_run(run: RunRecord) -> None:
-    """Print a stored run, wrapped to the terminal and in colours; piped, nothing is wrapped."""
+    """Print a stored run: wrapped and in colour on a terminal, unwrapped in a pipe."""
     from harness.report.formats.terminal import run_lines
 
     terminal = sys.stdout.isatty()
@@ -51,7 +41,7 @@ def print_run(run: RunRecord) -> None:
 
 
 def _terminal_width() -> int:
-    # Loads the archive formats that it can pack, which nobody needs for a pipe.
+    # shutil loads the archive formats it can pack, which takes time and is useless for a pipe.
     import shutil
 
     return shutil.get_terminal_size().columns
@@ -86,25 +76,25 @@ def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: 
 
 
 def make_progress() -> Progress:
-    """Return bars for a terminal, lines otherwise; both on standard error, which leaves standard output to results."""
+    """Return bars for a terminal, lines otherwise. Both go to standard error; standard output is for results."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 
 class Lines:
-    """One line a finished unit, with how long it took and how many are left."""
+    """Prints one line per finished unit, with its outcome and the count so far."""
 
     def __init__(self) -> None:
         self._stage, self._total, self._done = "", 0, 0
         self._since = time.monotonic()
 
     def start(self, stage: str, total: int) -> None:
-        """Begin a stage."""
+        """Print how much there is to do."""
         self._stage, self._total, self._done = stage, total, 0
         self._since = time.monotonic()
         click.echo(f"{stage}: {total} to do", err=True)
 
     def begin(self, unit: str) -> None:
-        """Say nothing: the line comes when there is an outcome."""
+        """Print nothing: the line follows when the unit is done."""
 
     def step(self, unit: str, outcome: str) -> None:
         """Print the outcome of a unit."""
@@ -117,7 +107,7 @@ class Lines:
 
 
 class Bars:
-    """A bar a stage with what is being worked on and the time left; finished units scroll by above it."""
+    """Shows one bar per stage with the current unit and the time left; finished units scroll by above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -144,18 +134,18 @@ class Bars:
         self._progress.start()
 
     def begin(self, unit: str) -> None:
-        """Name the unit beside the bar."""
+        """Show the unit beside the bar."""
         if self._progress is not None:
             self._progress.update(self._task, description=unit)
 
     def step(self, unit: str, outcome: str) -> None:
-        """Move the bar, and leave a line."""
+        """Advance the bar, and print the outcome above it."""
         if self._progress is not None:
             self._console.print(f"  {unit}: {outcome}", markup=False, soft_wrap=True)
             self._progress.advance(self._task)
 
     def finish(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -1,1 +1,1 @@
-"""Measuring one cell: deploy, gate, launches, summary, accuracy and conditions."""
+"""Measures one cell: deploy, gate, launches, summary, accuracy and conditions."""

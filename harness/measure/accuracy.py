@@ -1,7 +1,6 @@
-"""What the outputs of a device are worth: accuracy where there are labels, fidelity to the float model always.
+"""Judges the outputs of a device: accuracy if there are labels, and fidelity to the float model always.
 
-The one decision: everything is computed here from the device's own outputs; a runner never sees a label and never
-judges.
+Everything is computed here, on this computer, from the outputs that the device returned. A runner never sees a label.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TOP = 5
 
 
 def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> Accuracy | None:
-    """Return top-1, top-5 and per-class accuracy; None for unlabelled data, untrained weights, or no outputs."""
+    """Return top-1, top-5 and per-class accuracy; None without labels, trained weights or outputs."""
     labels = model.labels()
     if outputs is None or labels is None or card.task is not Task.CLASSIFICATION or card.random_weights:
         return None
@@ -49,9 +48,10 @@ def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...
 def fidelity_of(
     card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None, *, varied: VariedModel | None = None
 ) -> Fidelity | None:
-    """Return how close ``outputs`` are to the float model's; None without either of them. The first output leads.
+    """Return how close ``outputs`` are to the float model's outputs; None if either is missing.
 
-    With ``varied`` they are held to the network that graph steps left of the model.
+    The figures are those of the first output; ``outputs`` has every output. With ``varied``, the reference is the
+    network that the graph steps made, instead of the float model.
     """
     reference = own_reference(model, varied)
     if outputs is None or reference is None:
@@ -70,14 +70,14 @@ def fidelity_of(
 
 
 def task_scores(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> TaskScores | None:
-    """Return the scores of the metric that the model's folder names, one an input; None where there is none."""
+    """Return the scores of the model's own metric, one per input; None if it has no metric."""
     return None if outputs is None or card.random_weights else score(card, model, outputs)
 
 
 def target_of(
     card: ModelCard, model: PreparedModel, accuracy: Accuracy | None, scores: TaskScores | None
 ) -> TargetFacts | None:
-    """Return how the outputs stand to the target that the card names; None without one or without what it needs."""
+    """Return whether the outputs meet the target that the card names; None without a target or without its inputs."""
     if card.target is None:
         return None
     preset, labels, reference = Preset(card.target), model.labels(), model.reference()
@@ -92,15 +92,15 @@ def target_of(
 def _per_output(
     model: PreparedModel, reference: tuple[Array, ...], outputs: tuple[Array, ...], lead: OutputFidelity
 ) -> tuple[OutputFacts, ...]:
-    """One record an output; an output of another shape than the float model's has no figures and is left out."""
+    """One record per output; outputs whose shape differs from the float model's cannot be compared and are left out."""
     names = [tensor.name for tensor in model.facts.outputs]
-    found: list[OutputFacts] = []
-    for index, (name, wanted, given) in enumerate(zip(names, reference, outputs, strict=False)):
-        rows = _rows(wanted), _rows(given)
+    facts: list[OutputFacts] = []
+    for index, (name, expected, actual) in enumerate(zip(names, reference, outputs, strict=False)):
+        rows = _rows(expected), _rows(actual)
         if index and rows[0].shape != rows[1].shape:
             continue
         one = compare_outputs(*rows, classes=False) if index else lead
-        found.append(
+        facts.append(
             OutputFacts(
                 name=name,
                 sqnr_db=one.sqnr_db,
@@ -109,7 +109,7 @@ def _per_output(
                 max_error=one.max_error,
             )
         )
-    return tuple(found)
+    return tuple(facts)
 
 
 def _rows(output: Array) -> Array:
@@ -122,7 +122,10 @@ def _share(correct: int, count: int) -> Share:
 
 
 def _top5(scores: Array, labels: Sequence[int]) -> Share | None:
-    """Label among the five largest, all finite; None with so few classes that it says nothing."""
+    """The share of inputs with the label among the five highest scores; None with five classes or fewer.
+
+    An input with a score that is not finite counts as wrong.
+    """
     if scores.shape[1] <= TOP:
         return None
     best = np.argpartition(-scores.astype(np.float64), TOP - 1, axis=1)[:, :TOP]

@@ -1,8 +1,9 @@
-"""Measures one cell on one device: the only place where the order of the phases is written.
+"""Measures one cell on one device. The order of the phases is written here and nowhere else.
 
-push, then launch after launch until the profile's stop rule is met: gate, run, look again, and once more after a rest
-when the launch throttled or did not settle; accuracy from the first launch's own outputs. Whatever fails on the device
-becomes a measurement with its reason, never an exception, but for a device that is gone or unfit.
+The artifact is pushed; then launches follow until the profile's stop rule is met. Each launch waits at the gate, runs,
+and is checked afterwards; one that throttled or did not settle is repeated after a rest. Accuracy comes from the
+outputs of the first launch. A failure on the device becomes a measurement with its reason. Only a device that is gone
+or unfit raises an exception.
 """
 
 from __future__ import annotations
@@ -36,30 +37,30 @@ from harness.wire.tensors import read_tensors
 __all__ = ["Job", "Keeper", "launch_once", "make_request", "measure", "unmeasured"]
 
 
-# A launch that was over within this time has not warmed a phone that rested before it.
+# A launch that ends within this time does not warm up a phone that rested before it.
 AT_ONCE_NS = 2 * SECOND_NS
 
-# Outputs larger than this are not kept: accuracy and fidelity are in the measurement, and the file can be run again.
+# Larger outputs are not stored: accuracy and fidelity are in the measurement, and the file can be run again.
 MAX_OUTPUTS_BYTES = 64 << 20
 
-# A cell of which so many launches in a row failed all their tries does not settle: those after get one try each.
+# After so many launches in a row whose retries all failed, the cell will not settle: later launches get one try each.
 HOPELESS = 2
 
 
 class Keeper(Protocol):
-    """Keeps raw replies and outputs; returns their SHA-256."""
+    """Stores raw replies and outputs."""
 
     def keep(self, data: bytes, suffix: str) -> str:
-        """Keep ``data`` under its digest."""
+        """Store ``data`` and return its SHA-256, which is also its name; ``suffix`` ends the file name."""
 
 
 def measure(
     job: Job, device: Device, keeper: Keeper, now: Callable[[], str], *, gate: Gate | None = None
 ) -> Measurement:
-    """Run ``job`` on ``device`` and return what is known of it; ``now`` tells the time in ISO 8601.
+    """Run ``job`` on ``device`` and return its measurement; ``now`` returns the time in ISO 8601.
 
-    ``gate`` is the device's, which remembers its best speed from cell to cell. Raises `DeviceError` when the device is
-    gone, unfit or cannot take the artifact, `StoreError` when replies cannot be kept.
+    ``gate`` is the device's gate, which remembers the best speed probe from cell to cell. Raises `DeviceError` when the
+    device is gone, unfit or cannot take the artifact, `StoreError` when replies cannot be stored.
     """
     started_at = now()
     manifest = job.artifact.manifest
@@ -77,7 +78,7 @@ def measure(
 
 
 class Launches:
-    """The launches of one cell; it numbers them, so that a reply of an earlier try is never taken for a later one."""
+    """The launches of one cell. Each try has its own number, so that a late reply is never taken for a newer one."""
 
     def __init__(self, job: Job, device: Device, keeper: Keeper, gate: Gate) -> None:
         self._job, self._device, self._keeper, self._gate = job, device, keeper, gate
@@ -86,7 +87,7 @@ class Launches:
         gate.begin_cell()
 
     def one(self, seen: Seen) -> bool:
-        """Make one launch, again after a rest where the profile says so; False when it gave no figures at all."""
+        """Make one launch, repeated after a rest as the profile allows; return False if it gave no figures at all."""
         retries = self._job.profile.retries if self._spoilt < HOPELESS else 0
         for retry in range(retries + 1):
             launched = self._try(seen, retry)
@@ -130,7 +131,7 @@ class Launches:
         )
 
     def _tainted(self, summary: SteadyCalls, gate: GateFacts, disturbed: tuple[str, ...]) -> tuple[str, ...]:
-        """Why the launch does not count. Only where launches are tried again: elsewhere the transient is the result."""
+        """Why the launch does not count; empty for a profile without retries, whose result includes transients."""
         if not self._job.profile.retries:
             return ()
         unsteady = summary.state in (SteadyState.SLOWDOWN, SteadyState.NO_STEADY_STATE)
@@ -152,14 +153,14 @@ class Launches:
 
 
 def _ran_nothing(reply: RunReply) -> bool:
-    """Whether the runner refused at once by its own clock: a delegate that fails after a long preparation heats too."""
+    """Whether the runner refused at once, by its own clock. A delegate that fails after a long preparation heats up."""
     if reply.status is not ReplyStatus.UNSUPPORTED or reply.load or reply.latency or reply.state is None:
         return False
     return reply.state.after.at_ns - reply.state.before.at_ns < AT_ONCE_NS
 
 
 def launch_once(job: Job, device: Device) -> RunReply:
-    """Run one input of ``job`` once, untimed, and return the reply: whether it works at all. Raises `DeviceError`."""
+    """Run one input of ``job`` once, untimed, to see whether it works, and return the reply. Raises `DeviceError`."""
     manifest = job.artifact.manifest
     if job.artifact.path is not None and manifest.sha256 is not None:
         deploy_artifact(device, job.artifact)
@@ -168,7 +169,7 @@ def launch_once(job: Job, device: Device) -> RunReply:
 
 
 def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], str]) -> Measurement:
-    """Return the record of a cell that did not get as far as a device."""
+    """Return the record of a cell that did not reach a device."""
     at = now()
     return Measurement(cell=cell.key, status=status, reason=reason, started_at=at, ended_at=at)
 

@@ -14,16 +14,17 @@ from harness.records.measurement import (
 from harness.stats.steady import SteadyState
 from harness.wire import Delegate, RunReply, RuntimeReport
 
-# From here on Android throttles severely; it normalises each phone's own thresholds to this.
+# At this thermal headroom Android throttles severely. It scales each phone's own threshold to this value.
 SEVERE_HEADROOM = 1.0
 
 
 def own_conditions(job: Job, seen: Seen) -> list[Condition]:
-    """Return what the harness itself knows to qualify the figures."""
-    found = [*_of_the_launches(job, seen), *_of_the_model(job, seen)]
-    return [Condition(id=id_, summary=summary) for applies, id_, summary in found if applies]
+    """Return the conditions that follow from the launches, the model and the variant; the device reports its own."""
+    candidates = [*_of_the_launches(job, seen), *_of_the_model(job, seen)]
+    return [Condition(id=id_, summary=summary) for applies, id_, summary in candidates if applies]
 
 
+# Whether the condition applies, its id, and its summary.
 _Candidate = tuple[bool, ConditionId, str]
 
 
@@ -32,7 +33,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
     unsteady = [s for s in seen.launched if s.summary.state in (SteadyState.SLOWDOWN, SteadyState.NO_STEADY_STATE)]
     disturbed = [launch for launch in seen.launched if launch.tainted and launch not in unsteady]
     late = [launch for launch in seen.launched if launch.gate.outcome is GateOutcome.TIMEOUT]
-    left = "left out of the figures" if seen.good else "no launch was good, so the figures are theirs"
+    left = "left out of the figures" if seen.good else "no launch was good, so the figures come from these"
     hottest = max((h for launch in seen.launched if (h := highest_headroom(launch.reply)) is not None), default=0.0)
     claims = profile.claims_from
     few = claims is not None and len(seen.counted) < claims
@@ -40,9 +41,9 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
         (
             profile.indicative or few,
             ConditionId.INDICATIVE,
-            f"profile {profile.name.value!r} measures briefly: no claim of a difference can rest on it"
+            f"profile {profile.name.value!r} measures briefly: it cannot support a claim about a difference"
             if profile.indicative
-            else f"a claim takes {claims} launches of profile {profile.name.value!r}, there are {len(seen.counted)}",
+            else f"a claim takes {claims} launches of profile {profile.name.value!r}; there were {len(seen.counted)}",
         ),
         (
             bool(unsteady) and (profile.retries > 0 or profile.trim),
@@ -57,12 +58,12 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
         (
             hottest >= SEVERE_HEADROOM,
             ConditionId.THERMAL,
-            f"the phone's thermal headroom reached {hottest:.2f}: from 1 on it slows down severely",
+            f"the phone's thermal headroom reached {hottest:.2f}; at 1 and above it slows down severely",
         ),
         (
             bool(late),
             ConditionId.GATE_TIMEOUT,
-            f"{len(late)} of {all_} launches began though {'; '.join(_gate_reasons(late))}",
+            f"{len(late)} of {all_} launches started although {'; '.join(_gate_reasons(late))}",
         ),
     ]
 
@@ -73,58 +74,58 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
         (
             job.card.random_weights,
             ConditionId.RANDOM_WEIGHTS,
-            "the weights are random: speed, memory and size are real, accuracy was not measured",
+            "the weights are random: speed, memory and size are real, but accuracy was not measured",
         ),
         (
             job.model.facts.random_inputs,
             ConditionId.RANDOM_INPUTS,
-            "the model has no test data: inputs were noise, accuracy was not measured",
+            "the model has no test data: inputs were noise, and accuracy was not measured",
         ),
         (
             job.artifact.manifest.calibration is CalibrationSource.RANDOM,
             ConditionId.RANDOM_CALIBRATION,
-            "the quantiser was calibrated on noise: with calibration data the accuracy would be higher",
+            "the quantiser was calibrated on noise: real calibration data would give a higher accuracy",
         ),
         *_of_the_variant(job.artifact.manifest),
         (
             runtime is not None and runtime.delegate_used != runtime.delegate_requested.value,
             ConditionId.FALLBACK,
-            f"asked for {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
+            f"requested {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
         ),
         _partial(runtime),
         (
             job.cell.delegate is Delegate.NNAPI,
             ConditionId.DEPRECATED,
-            "Android has deprecated NNAPI since version 15: its drivers stand still, and newer phones drop it",
+            "Android deprecated NNAPI in version 15: its drivers are no longer developed, and newer phones drop it",
         ),
     ]
 
 
 def _partial(runtime: RuntimeReport | None) -> _Candidate:
-    """A delegate that took some of the nodes; one that took none has another name in the report."""
+    """A delegate that took only some of the nodes. If it took none, the reply names another delegate: a fallback."""
     total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
     used = runtime.delegate_used if runtime else "?"
     return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"
 
 
 def _of_the_variant(manifest: Manifest) -> list[_Candidate]:
-    """What the making of the artifact takes from its figures."""
+    """Conditions that come from how the artifact was made."""
     untrained = untrained_steps(manifest)
     return [
         (
             manifest.calibration in (CalibrationSource.BATCH_NORM, CalibrationSource.RANGE),
             ConditionId.DATA_FREE,
-            "the quantiser was calibrated without data: on real inputs the accuracy may be lower than with real ones",
+            "the quantiser was calibrated without data: calibrating on real inputs may give a higher accuracy",
         ),
         (
             untrained != "",
             ConditionId.NOT_FINE_TUNED,
-            f"not trained again after {untrained}: accuracy is lower than it would be",
+            f"not trained again after {untrained}: training would raise the accuracy",
         ),
         (
             manifest.state is ArtifactState.UNVERIFIED,
             ConditionId.UNVERIFIED,
-            "the file was not run before it came to the device: its runtime is not on the computer that built it",
+            "the file was not verified before it reached the device: its runtime is not on the computer that built it",
         ),
     ]
 
@@ -138,7 +139,7 @@ def _gate_reasons(launched: Sequence[Launched]) -> list[str]:
 
 
 def highest_headroom(reply: RunReply) -> float | None:
-    """The highest thermal headroom of a launch."""
+    """Return the highest thermal headroom during a launch, None if the device did not report it."""
     if reply.state is None:
         return None
     samples = (reply.state.before, *reply.state.series, reply.state.after)

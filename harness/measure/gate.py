@@ -1,7 +1,7 @@
-"""Whether a device is fit for a launch, and whether what came of it can be believed: the protocol's gate and discards.
+"""The gate before a launch: whether the device is fit for it, and afterwards whether the launch counts.
 
-The one decision: judging is pure (`why_wait`, `why_refuse`, `why_discard`) and waiting is the device's own (`rest`),
-so that a scripted phone cools down at once and the rules are the same for every device.
+The rules are pure functions (`why_wait`, `why_refuse`, `why_discard`); the device itself does the waiting (`rest`). So
+the rules are the same for every device, and a scripted phone cools down at once.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateLimits:
-    """When a launch may begin and when it counts; seconds, °C, percent, and ratios to the best probe of the device.
+    """When a launch may start and when it counts. Units: seconds, °C, percent, and ratios to the device's best probe.
 
-    The wait looks every ``poll_s``, takes ``least_s`` at the least and ``most_s`` at the most. ``rest_s`` is the pause
-    before a launch is tried again. ``battery_spread_c``: how far from the first launch of the cell.
+    The gate waits at least ``least_s`` and at most ``most_s``, and checks the device every ``poll_s``. ``rest_s`` is
+    the pause before a launch is repeated. ``battery_spread_c`` is the largest difference to the cell's first launch.
+    ``busy`` is the largest share (0…1) of the processor that other work may take.
     """
 
     poll_s: float
@@ -47,104 +48,116 @@ class GateLimits:
 
 PHONE = GateLimits(poll_s=10, least_s=10, most_s=300, rest_s=90, probe_before=1.05, probe_after=1.10)
 
-# A computer with a fan does not heat up from launch to launch: what disturbs it is other work, which ends sooner or
-# does not end at all. The probe of a virtual machine spreads by some percent when nothing else runs, so it gets more;
-# and one that is slower afterwards tells of a neighbour at that instant, which the calls' own medians bear, and not of
-# heat, which would stay: only where half of the core was gone is the launch thrown out.
+# A computer with a fan does not heat up from launch to launch. What disturbs it is other work, which ends soon or not
+# at all, so waiting long is pointless. On a virtual machine the probe varies by some percent even when nothing else
+# runs, so its limit is wider. A slow probe after a launch means a neighbour at that moment, which the median of the
+# calls tolerates; unlike heat, it does not last. So a launch is discarded only when half of the core was gone.
 COMPUTER = GateLimits(
     poll_s=1, least_s=0, most_s=15, rest_s=2, probe_before=1.15, probe_after=2.0, hottest_c=85.0, busy=0.7
 )
 
 
 def limits_of(device: Device) -> GateLimits:
-    """Return the limits for a device."""
+    """Return the limits for a device: those of a phone if it has no fan."""
     return PHONE if device.passively_cooled else COMPUTER
 
 
 def why_wait(now: Readiness, first: Readiness | None, best_probe_ns: int | None, limits: GateLimits) -> tuple[str, ...]:
-    """Return what keeps a launch from beginning ``now``; ``first`` is the state at the cell's first launch, if any."""
+    """Return why a launch must not start yet; ``first`` is the state before the cell's first launch, None if none."""
     ratio = _ratio(now.probe_ns, best_probe_ns)
-    found = [
+    checks = [
         (_hot(now.thermal_status), f"thermal status is {now.thermal_status}"),
         (
             _above(now.battery_c, limits.battery_c),
-            f"the battery has {now.battery_c} °C, {limits.battery_c:g} are wanted",
+            f"battery is at {now.battery_c} °C; the limit is {limits.battery_c:g} °C",
         ),
-        (_above(now.hottest_c, limits.hottest_c), f"a sensor shows {now.hottest_c} °C, {limits.hottest_c} are wanted"),
-        (_above(limits.battery_percent, now.battery_percent), f"the battery is at {now.battery_percent} %"),
-        (now.power_save is True, "the device saves power"),
+        (
+            _above(now.hottest_c, limits.hottest_c),
+            f"a sensor shows {now.hottest_c} °C; the limit is {limits.hottest_c} °C",
+        ),
+        (
+            _above(limits.battery_percent, now.battery_percent),
+            f"battery is at {now.battery_percent} %; the limit is {limits.battery_percent:g} %",
+        ),
+        (now.power_save is True, "power saving is on"),
         (_above(ratio, limits.probe_before), f"the processor takes {ratio or 0:.2f} times its best time"),
         (_above(now.busy, limits.busy), f"other work takes {100 * (now.busy or 0):.0f} % of the processor"),
     ]
     if first is not None:
-        found += [
+        checks += [
             (
                 _apart(now, first, limits),
-                f"the battery is {now.battery_c} °C, at the first launch {first.battery_c} °C",
+                f"battery is at {now.battery_c} °C; it was at {first.battery_c} °C before the first launch",
             ),
-            (now.charging != first.charging, "it is charging now and was not, or the other way round"),
-            (now.governor != first.governor, f"the governor is {now.governor!r}, it was {first.governor!r}"),
+            (now.charging != first.charging, "charging has started or stopped since the first launch"),
+            (
+                now.governor != first.governor,
+                f"the governor is {now.governor!r}; it was {first.governor!r} before the first launch",
+            ),
         ]
-    return tuple(reason for applies, reason in found if applies)
+    return tuple(reason for applies, reason in checks if applies)
 
 
 def why_refuse(now: Readiness, limits: GateLimits) -> str | None:
-    """Return why a launch must not begin at all, or None."""
+    """Return why a launch must not start at all, or None."""
     if _above(now.battery_c, limits.battery_refuse_c):
-        return f"the battery has {now.battery_c} °C, over {limits.battery_refuse_c:g}: let the device cool"
+        return (
+            f"battery is at {now.battery_c} °C, above the limit of {limits.battery_refuse_c:g} °C: let the device cool"
+        )
     if _above(limits.battery_refuse_percent, now.battery_percent):
         return (
-            f"the battery is at {now.battery_percent:g} %, under {limits.battery_refuse_percent:g}: charge the device"
+            f"battery is at {now.battery_percent:g} %, below the limit of {limits.battery_refuse_percent:g} %: "
+            "charge the device"
         )
     return None
 
 
 def why_discard(gate: GateFacts, watch: Sequence[StateSample], limits: GateLimits) -> tuple[str, ...]:
-    """Return why a launch between ``gate.before`` and ``gate.after`` cannot be believed; empty when it can."""
+    """Return why the launch between ``gate.before`` and ``gate.after`` does not count; empty if it does."""
     before, after = gate.before, gate.after
     if before is None or after is None:
         return ()
     ratio = _ratio(after.probe_ns, gate.best_probe_ns)
     hot = next((s.thermal_status for s in watch if _hot(s.thermal_status)), None)
     hot = after.thermal_status if hot is None and _hot(after.thermal_status) else hot
-    found = [
+    checks = [
         (hot is not None and not _hot(before.thermal_status), f"thermal status rose to {hot}"),
         (_above(ratio, limits.probe_after), f"afterwards the processor took {ratio or 0:.2f} times its best time"),
         (before.foreground != after.foreground, "another app came to the front"),
-        (before.screen != after.screen, "the screen was switched"),
+        (before.screen != after.screen, "the screen was switched on or off"),
     ]
-    return tuple(reason for applies, reason in found if applies)
+    return tuple(reason for applies, reason in checks if applies)
 
 
 class Gate:
-    """The gate of one device: it remembers the best probe, and the state at the first launch of the present cell."""
+    """The gate of one device. It remembers the best probe and the state before the current cell's first launch."""
 
     def __init__(self, device: Device, *, best_probe_ns: int | None = None) -> None:
         self.device = device
         self._limits = limits_of(device)
         self._first: Readiness | None = None
-        # Whether a launch has run since the device last rested.
+        # Whether a launch has run since the device last rested: only then is there heat to wait for.
         self._ran = False
         self._timeouts = 0
         self.best_probe_ns = best_probe_ns
 
     def begin_cell(self) -> None:
-        """Forget the first launch of the cell before."""
+        """Forget the first launch of the previous cell."""
         self._first = None
 
     def wait(self, profile: Profile) -> GateFacts:
-        """Wait as ``profile`` says and return how it went. Raises `DeviceError` when the device must not run at all."""
+        """Wait as ``profile`` says and return how it went. Raises `DeviceError` if the device must not run at all."""
         ran, self._ran = self._ran, True
         if not profile.gate:
             return self._cool_down(profile, ran=ran)
         limits, waited = self._limits, 0.0
         if limits.least_s and ran:
             waited = self._rest(limits.least_s)
-        told: dict[str, None] = {}
+        every_reason: dict[str, None] = {}
         while True:
             now = self._read()
             reasons = why_wait(now, self._first, self.best_probe_ns, limits)
-            told.update(dict.fromkeys(reasons))
+            every_reason.update(dict.fromkeys(reasons))
             if not reasons or waited >= self._patience_s():
                 break
             waited += self._rest(limits.poll_s)
@@ -152,34 +165,34 @@ class Gate:
         self._first = self._first or now
         outcome = GateOutcome.TIMEOUT if reasons else GateOutcome.OPEN
         self._timeouts = self._timeouts + 1 if reasons else 0
-        return GateFacts(outcome=outcome, waited_s=waited, reasons=tuple(told), before=now)
+        return GateFacts(outcome=outcome, waited_s=waited, reasons=tuple(every_reason), before=now)
 
     def after(self, gate: GateFacts, watch: Sequence[StateSample]) -> tuple[GateFacts, tuple[str, ...]]:
-        """Look at the device after a launch; return the whole record, and why the launch must be discarded."""
+        """Check the device after a launch; return the completed record, and why the launch must be discarded."""
         if gate.before is None:
             return gate, ()
         whole = replace(gate, after=self._read(), best_probe_ns=self.best_probe_ns)
         return whole, why_discard(whole, watch, self._limits)
 
     def idled(self) -> None:
-        """Take note that the last launch ran nothing: the wait before it counts for the next one as well."""
+        """Note that the last launch ran nothing, so that the next one need not wait again."""
         self._ran = False
 
     def rest(self) -> None:
-        """Pause before a launch is tried again."""
+        """Pause before a launch is repeated."""
         self._rest(self._limits.rest_s)
 
     def forget_probe(self) -> None:
-        """Give up the best probe: it was of a device that does not come back (as androidx benchmark does)."""
+        """Forget the best probe: the device no longer reaches that speed (androidx benchmark does the same)."""
         self.best_probe_ns = None
 
     def _patience_s(self) -> float:
-        """How long to wait: heat always leaves in the end, but work of others that did not end twice will not now."""
+        """How long to wait at most. Heat always goes away; other work that outlasted earlier waits probably stays."""
         limits = self._limits
         return limits.most_s if self.device.passively_cooled else limits.most_s / 4**self._timeouts
 
     def _cool_down(self, profile: Profile, *, ran: bool) -> GateFacts:
-        """The plain pause of profiles without a gate; where nothing ran there is nothing to cool."""
+        """Make the plain pause of a profile without a gate. After a launch that ran nothing, there is no heat."""
         waited = 0.0
         if self.device.passively_cooled and ran and profile.cool_down_ns:
             waited = self._rest(profile.cool_down_ns / 1e9)
@@ -195,7 +208,7 @@ class Gate:
     def _refuse(self, now: Readiness) -> None:
         reason = why_refuse(now, self._limits)
         if reason is not None:
-            msg = f"device {self.device.info.key!r} is not fit to be measured: {reason}"
+            msg = f"device {self.device.info.key!r} is not fit to measure: {reason}"
             raise DeviceError(msg)
 
     def _rest(self, seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""What measuring one cell needs, and what its launches returned."""
+"""What measuring one cell needs, and what its launches have returned."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from harness.wire.tensors import Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A cell with everything it takes; ``launches`` overrides the profile's stop rule, ``timeout_s`` its deadline.
+    """A cell with everything that measuring it takes.
 
-    ``varied`` is the network that the recipe's graph steps left, None without steps.
+    ``launches`` overrides the profile's stop rule and ``timeout_s`` its deadline. ``varied`` is the network that the
+    recipe's graph steps made, None without steps.
     """
 
     cell: Cell
@@ -39,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """One launch that gave samples: its reply, where it is kept, its summary, and why it does not count, if so."""
+    """One launch that gave samples. ``sha256`` names its stored reply; ``tainted`` says why it does not count."""
 
     reply: RunReply
     sha256: str
@@ -52,7 +53,7 @@ class Launched:
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What the launches so far have shown."""
+    """What the launches of a cell have shown so far."""
 
     launched: list[Launched] = field(default_factory=list)
     last: RunReply | None = None
@@ -67,7 +68,7 @@ class Seen:
 
     @property
     def counted(self) -> list[Launched]:
-        """The launches that the figures come from: the good ones, or all when there is none."""
+        """The launches that the figures come from: the good ones, or all of them if none is good."""
         return self.good or self.launched
 
     def note(self, conditions: Iterable[Condition]) -> None:

@@ -20,12 +20,12 @@ from harness.wire import (
     WarmupPass,
 )
 
-# Beside the measured time a launch starts a process, loads the model, and reads memory.
+# A launch also starts a process, loads the model and reads memory, beside what it measures.
 LAUNCH_OVERHEAD_S = 120.0
 
 
 def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
-    """Return the request of one launch, with or without the outputs of all test inputs."""
+    """Return the request for one launch; with ``outputs`` the runner also returns the outputs of all test inputs."""
     profile, manifest, facts, feed = job.profile, job.artifact.manifest, job.model.facts, job_feed(job)
     latency = LatencyPass(
         warmup=WarmupPass(min_calls=profile.warmup_calls, min_ns=profile.warmup_ns),
@@ -56,7 +56,7 @@ def job_feed(job: Job) -> InputsFile:
 
 
 def deadline_s(job: Job) -> float:
-    """A bound that only a hang reaches: twice the cap for warm-up and measuring, and a second an input for outputs."""
+    """Return a time limit that only a hang reaches: twice the cap of measuring, plus a second per input for outputs."""
     if job.timeout_s is not None:
         return job.timeout_s
     return LAUNCH_OVERHEAD_S + 2 * job.profile.cap_ns / SECOND_NS + job.model.facts.test_count

@@ -1,7 +1,7 @@
-"""From the launches of a cell to its measurement: figures, and what makes them less trustworthy.
+"""Turns the launches of a cell into its measurement: the figures, and what makes them less trustworthy.
 
-The one decision: a launch that throttled or did not settle is a record with its reason and no part of any figure. Only
-where not one launch was good do the figures come from the tainted ones, and then they say so.
+A launch that throttled or did not settle is stored with its reason but is not part of any figure. Only if no launch was
+good do the figures come from the tainted ones, and then the measurement says so.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def failed_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> 
 
 
 def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Measurement:
-    """Return the record of a cell that ran to its end; its outputs may still show that it is broken."""
+    """Return the record of a cell whose launches all ran; its outputs may still show that it is broken."""
     seen.note(own_conditions(job, seen))
     last = seen.launched[-1].reply
     fidelity = fidelity_of(job.card, job.model, seen.outputs)
@@ -80,24 +80,24 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
 
 
 def highest_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
-    """Return the launch with the highest peak: one coherent reading instead of a mixture of several."""
+    """Return the reading with the highest peak: the figures of one launch belong together, those of several do not."""
     return max(readings, key=lambda r: r.peak_bytes or r.steady_bytes) if readings else None
 
 
 def _garbage(job: Job, seen: Seen, fidelity: Fidelity | None) -> str | None:
-    """Why the device's own outputs cannot be believed, or None; without outputs there is nothing to disbelieve."""
+    """Return why the outputs of the device are garbage, or None if they are not or if there are none."""
     values = [output for output in seen.outputs or () if output.dtype.kind == "f"]
     bad = sum(int(np.count_nonzero(~np.isfinite(output))) for output in values)
     if bad:
-        return f"on the device {bad:,} of {sum(output.size for output in values):,} output values are not finite"
+        return f"on the device {bad:,} of {sum(output.size for output in values):,} output values are NaN or infinite"
     if fidelity is None:
         return None
     real = not (job.card.random_weights or job.model.facts.random_inputs)
     if job.varied is not None:
-        # After graph steps the network that they left is what the file has to compute.
+        # The file must compute the network that the graph steps made, not the float model.
         fidelity = fidelity_of(job.card, job.model, seen.outputs, varied=job.varied) or fidelity
-    found = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
-    return f"on the device {found}" if found else None
+    reason = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
+    return f"on the device {reason}" if reason else None
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:
@@ -118,7 +118,7 @@ def _artifact_facts(job: Job) -> ArtifactFacts:
 
 
 def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
-    """One record a launch that gave samples; the one that failed is told by the measurement's failure."""
+    """One record per launch that gave samples; a launch that failed is in the measurement's ``failure``."""
     return tuple(
         LaunchSummary(
             index=launch.reply.launch,

@@ -1,7 +1,7 @@
-"""Quality targets of MLPerf Mobile, as gates that a model's folder may name with ``target``.
+"""Quality targets of MLPerf Mobile, which a model card may name as ``target``.
 
-The one decision: a target relative to the float model is judged on the same inputs, pair by pair, and with an interval:
-on a few hundred inputs "98 % of fp32" is often neither met nor missed, and then the answer is ``undecided``.
+A target relative to the float model is judged on the same inputs, pair by pair, with an interval. On a few hundred
+inputs "98 % of fp32" is often neither clearly met nor clearly missed; then the answer is ``undecided``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.stats.proportions import compare_correct
 
 
 def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[bool]) -> TargetFacts:
-    """Judge right answers against the float model's on the same inputs. Raises ValueError when their counts differ."""
+    """Compare correct answers with the float model's on the same inputs. Raises ValueError when their counts differ."""
     facts = PRESETS[preset]
     paired = compare_correct(float_right, right)
     base = sum(float_right) / len(float_right)
@@ -24,9 +24,9 @@ def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[b
 
 
 def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence[float]) -> TargetFacts:
-    """Judge scores, one an input, against the float model's; the t interval over inputs, pair by pair.
+    """Compare scores, one per input, with the float model's: the t interval over inputs, pair by pair.
 
-    A target by itself needs no ``float_scores``. Raises ValueError when one is needed and their counts differ.
+    An absolute target needs no ``float_scores``. Raises ValueError when one is needed and their counts differ.
     """
     facts, value = PRESETS[preset], sum(scores) / len(scores)
     if facts.absolute is not None:
@@ -42,7 +42,7 @@ def _wanted(facts: PresetFacts, base: float) -> float:
 
 
 def _target(preset: Preset, wanted: float, value: float, interval: tuple[float, float] | None) -> TargetFacts:
-    """Judge ``value`` by its interval; without one, a few inputs cannot tell."""
+    """Judge ``value`` by its interval; without one, there are too few inputs to decide."""
     low, high = interval or (None, None)
     passed = Passed.UNDECIDED
     if low is not None and high is not None:

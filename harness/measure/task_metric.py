@@ -1,7 +1,7 @@
-"""The metric of a model's own folder: Python beside the card that scores outputs, one score an input.
+"""The metric in a model's own folder: a Python function beside the card that gives each input a score.
 
-The one decision: the function is handed outputs and the name of the split, and finds the truth itself, as the folder's
-data does; so regression, embedding and every other task has its metric without phonebench knowing the task.
+The function gets the outputs and the name of the split, and loads the ground truth itself, as the folder's data does.
+So regression, embedding and any other task can have a metric without phonebench knowing the task.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from harness.wire.tensors import Array
 
 
 def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> TaskScores | None:
-    """Return the scores of ``outputs`` by ``metric`` of the card, None without one.
+    """Return the scores that the card's ``metric`` gives ``outputs``, None without a metric.
 
-    Raises `BuildError` with the place in the user's file when the metric fails or does not give one finite number an
+    Raises `BuildError` with the place in the user's file when the metric fails or does not return one finite number per
     input.
     """
     if card.metric is None or model.facts.random_inputs:
@@ -44,8 +44,8 @@ def _call(card: ModelCard, outputs: tuple[Array, ...]) -> list[float]:
     name = card.metric or ""
     function = load_object(name, card.folder, raises=BuildError)
     with running(f"the metric {name!r}", raises=BuildError, folder=card.folder):
-        found = np.asarray(function(outputs, Split.TEST.value), dtype=np.float64)
-    if found.shape != (len(outputs[0]),) or not np.isfinite(found).all():
-        msg = f"the metric {name!r} returned shape {list(found.shape)}: give one finite number for each input"
+        scores = np.asarray(function(outputs, Split.TEST.value), dtype=np.float64)
+    if scores.shape != (len(outputs[0]),) or not np.isfinite(scores).all():
+        msg = f"the metric {name!r} returned shape {list(scores.shape)}: it must return one finite number per input"
         raise BuildError(msg)
-    return [float(value) for value in found]
+    return [float(value) for value in scores]

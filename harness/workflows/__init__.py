@@ -1,1 +1,1 @@
-"""What a user starts: each module composes the stages into one command's work."""
+"""What a user starts: each module puts the stages together into the work of one command."""

@@ -1,6 +1,6 @@
-"""What this computer can build and run, found by doing it: a tiny network goes through every exporter and delegate.
+"""Finds out what this computer can build and run, by sending a tiny network through every exporter and delegate.
 
-Version numbers say little about what a wheel was built with; trying says everything. The answer is kept in the cache
+A version number does not tell which features a package was built with, so everything is tried. The result is cached
 until a package changes.
 """
 
@@ -37,12 +37,12 @@ from harness.workflows.durations import probe_estimate
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"
 PROBE_FILE = "capability.json"
-# Every precision, and float16 once more with its inputs and outputs in it.
+# Every precision, and float16 a second time with float16 inputs and outputs.
 VARIANTS = (*(precision.value for precision in Precision), "fp16-whole")
 
 
 class Capability(StrEnum):
-    """How trying went."""
+    """The result of trying."""
 
     WORKS = "works"
     UNSUPPORTED = "unsupported"
@@ -53,7 +53,7 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantCapability:
-    """Whether a precision can be built in a format; ``detail`` is the fidelity, or the reason."""
+    """Whether a format can be built in a precision; ``detail`` is the fidelity, or the reason why not."""
 
     format: Format
     backend: str | None
@@ -64,7 +64,7 @@ class VariantCapability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegateCapability:
-    """Whether a format runs on a delegate of a device; ``detail`` is the runtime's version, or the reason."""
+    """Whether a format runs on a delegate; ``detail`` is the version of the runtime, or the reason why not."""
 
     format: Format
     delegate: Delegate
@@ -75,7 +75,7 @@ class DelegateCapability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """The whole table."""
+    """What ``phonebench formats`` shows."""
 
     schema: int = 1
     variants: tuple[VariantCapability, ...]
@@ -83,14 +83,14 @@ class Capabilities:
 
 
 def probe(cache: Cache, progress: Progress, *, say: Callable[[str], None] = lambda _: None) -> Capabilities:
-    """Return the table, tried out now unless the same packages were tried before and nothing failed.
+    """Return what works, from the cache if the same packages were tried before and nothing failed.
 
-    ``say`` gets a sentence about how long trying takes.
+    Before anything is built, ``say`` gets a sentence about how long it takes. Raises `StoreError`.
     """
     key = _environment_key()
-    found = cache.entry("prepared", key, _read)
-    if found is not None:
-        return found
+    cached = cache.entry("prepared", key, _read)
+    if cached is not None:
+        return cached
     card = resolve(str(PROBE_MODEL), ModelOptions())
     builds = [
         Build(model=card.name, variant=variant, format=format_, backend=backend)
@@ -100,14 +100,14 @@ def probe(cache: Cache, progress: Progress, *, say: Callable[[str], None] = lamb
     ]
     recipes = recipes_of(VARIANTS, ())
     holes = {b: reason for b in builds if (reason := why_not_build(recipes[b.variant], b.format, b.backend))}
-    wanted = [build for build in builds if build not in holes]
-    say(probe_estimate(len(wanted)))
-    outcome = build_artifacts(BuildOrder(cards=[card], builds=wanted, recipes=recipes), cache, progress)
+    buildable = [build for build in builds if build not in holes]
+    say(probe_estimate(len(buildable)))
+    outcome = build_artifacts(BuildOrder(cards=[card], builds=buildable, recipes=recipes), cache, progress)
     table = Capabilities(
         variants=tuple(_variant(build, outcome, holes.get(build)) for build in builds),
         delegates=_delegates(card, outcome),
     )
-    # What failed may have failed for want of memory or time; it is tried again.
+    # A failure may be due to a lack of memory or time, so the next call tries again.
     states = [c.state for c in table.variants] + [c.state for c in table.delegates]
     if Capability.FAILED not in states:
         with cache.making("prepared", key) as folder:
@@ -131,7 +131,7 @@ def _read(folder: Path) -> Capabilities:
         raise ValueError(msg) from error
 
 
-# What a build's end says of a capability.
+# The capability that each state of an artifact shows.
 STATES: dict[ArtifactState, Capability] = {
     ArtifactState.READY: Capability.WORKS,
     ArtifactState.UNVERIFIED: Capability.BUILT,

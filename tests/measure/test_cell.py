@@ -192,7 +192,7 @@ def test_an_artifact_that_changed_since_it_was_built_does_not_run(tmp_path: Path
     work, device = job(tmp_path), Scripted(ok())
     assert work.artifact.path is not None
     work.artifact.path.write_bytes(b"another one")
-    with pytest.raises(StoreError, match="it was changed, build it again"):
+    with pytest.raises(StoreError, match="has changed: got sha256 .* build it again"):
         run(work, device)
     assert device.requests == []
 

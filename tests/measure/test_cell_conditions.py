@@ -74,7 +74,7 @@ def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:
     found = run(job(tmp_path), Scripted(ok(used="xnnpack")))
     assert ids(found) == {ConditionId.FALLBACK}
-    assert found.conditions[0].summary == "asked for cpu, ran on xnnpack"
+    assert found.conditions[0].summary == "requested cpu, ran on xnnpack"
 
 
 @pytest.mark.parametrize(

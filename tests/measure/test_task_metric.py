@@ -44,7 +44,7 @@ def test_every_input_has_a_score_and_so_has_the_float_model(tmp_path: Path) -> N
     assert found.float_scores == (0.0,) * 4
 
 
-@pytest.mark.parametrize(("name", "words"), [("short", "one finite number for each input"), ("fails", "truth")])
+@pytest.mark.parametrize(("name", "words"), [("short", "one finite number per input"), ("fails", "truth")])
 def test_a_metric_that_fails_is_the_folders_mistake(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(BuildError, match=words):
         score(card(tmp_path, name), make_prepared(tmp_path / "model", FLOAT), (FLOAT,))  # type: ignore[arg-type]

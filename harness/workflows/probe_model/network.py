@@ -1,4 +1,4 @@
-"""The smallest network that has what mobile networks have: convolutions, batch norm, depthwise, pooling, linear."""
+"""A tiny network with the layers of mobile networks: convolution, batch norm, depthwise, pooling, linear."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Probe(nn.Module):
             nn.Conv2d(8, 32, 1),
             nn.ReLU(),
         )
-        # Weights in four bits come in groups of 32.
+        # 32 input features: int4 quantisers work on groups of 32 weights.
         self.head = nn.Linear(32, 4)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
