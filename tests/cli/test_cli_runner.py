@@ -28,7 +28,7 @@ def test_without_tools_the_first_that_is_missing_is_named(tmp_path: Path) -> Non
     env = {"PATH": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = call_phonebench("runner", "build", "android", "-r", "tflite", cwd=tmp_path, env=env)
     assert done.code == 4
-    assert "needs 'keytool', which is not in PATH: apt-get install openjdk-17-jdk-headless" in done.err
+    assert "needs 'keytool', which is not in PATH; run: apt-get install openjdk-17-jdk-headless" in done.err
 
 
 def test_another_system_than_android_is_refused(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Builds the Android runner's apps from ``android_runner/``, finds built ones, and checks their version and signer."""
+"""Builds the apps of the Android runner from ``android_runner/``, and finds and checks apps that were built before."""

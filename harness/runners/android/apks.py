@@ -1,7 +1,6 @@
-"""The Android runner's apps: built from ``android_runner/``, found again, and known by version and signer.
+"""The entry point for drivers that install runner apps: returns up-to-date APKs and builds those that are missing.
 
-A driver that installs them asks `current_apks` for what a phone needs; what is not there, or not of the sources as they
-are now, is built. Layer: it stands before the devices, which install what it makes.
+An APK is up to date when its version matches the current sources in ``android_runner/``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from harness.runners.android.tools import Toolbox
 
 
 def default_workshop(*, sdk: Path | None = None, out: Path | None = None, work: Path | None = None) -> Workshop:
-    """Return the usual places: tools in PATH, what is fetched in the user's cache, APKs beside the sources."""
+    """Return the default places: tools from PATH, downloads in the user's cache, APKs beside the sources."""
     from platformdirs import user_cache_path
 
     folder = work or user_cache_path("phonebench") / "android"
@@ -25,7 +24,7 @@ def default_workshop(*, sdk: Path | None = None, out: Path | None = None, work: 
 
 
 def default_key(tools: Toolbox) -> SigningKey:
-    """Return the key of this user, made when there is none yet. Raises `BuildError`."""
+    """Return this user's signing key, created on first use. Raises `BuildError`."""
     from platformdirs import user_data_path
 
     return own_key(user_data_path("phonebench"), tools)
@@ -38,16 +37,17 @@ def current_apks(
     shop: Workshop | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[Runtime, BuiltApk]:
-    """Return an APK for each of ``runtimes`` that runs on ``abi`` and is of the sources as they are now.
+    """Return an APK for each of ``runtimes`` that runs on ``abi`` and was built from the current sources.
 
-    What is missing or old is built and signed with this user's key; ``say`` hears of each build. An APK that was built
-    otherwise (another library, debuggable) is kept as long as its sources are the same. Raises `BuildError`.
+    Missing and outdated APKs are built and signed with this user's key; ``say`` is called before each build. An APK
+    that was built with other options (another library, debuggable) is kept while its sources are unchanged. Raises
+    `BuildError`.
     """
     place = shop or default_workshop()
-    found = built_apks(place.out)
+    existing = built_apks(place.out)
     apks: dict[Runtime, BuiltApk] = {}
     for runtime in runtimes:
-        apk = found.get(runtime)
+        apk = existing.get(runtime)
         if apk is None or abi not in apk.abis or not is_current(apk):
             say(f"building the {runtime.value} app for {abi.value}")
             abis = tuple(sorted({abi, *(apk.abis if apk else ())}))

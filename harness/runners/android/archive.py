@@ -1,6 +1,7 @@
-"""Writes and reads APKs, which are zip files: same entries, same bytes; native libraries on pages of 16 KB.
+"""Writes and reads APKs, which are zip files. The same entries always give the same bytes.
 
-A library that the system maps straight out of the APK must lie in it unpacked, at a multiple of the page size.
+Android maps native libraries directly from the APK. So they are stored uncompressed, at multiples of the page size of
+16 KB.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 
 PAGE_BYTES = 16_384
 _WORD_BYTES = 4
-# The extra field that Android's own tools pad with: its id, its length, the alignment, zeros.
+# The extra field that Android's zipalign uses for padding: id, length, alignment, zeros.
 _PADDING_ID = 0xD935
 _PADDING_HEAD = 6
 _LOCAL_HEADER = 30
-# The earliest that zip can say and every tool takes; the real time would make each build another file.
+# A fixed time keeps builds reproducible. This is the earliest that zip can store and every tool accepts.
 _TIME = (1981, 1, 1, 1, 1, 2)
 
 
@@ -30,14 +31,14 @@ class Entry:
 
     @property
     def alignment(self) -> int:
-        """What its bytes begin at a multiple of; 0 for an entry that is packed."""
+        """The alignment of the entry's data in bytes; 0 for a compressed entry."""
         if self.name.endswith(".so"):
             return PAGE_BYTES
         return _WORD_BYTES if self.name.endswith(".arsc") else 0
 
 
 def write_archive(path: Path, entries: Iterable[Entry]) -> None:
-    """Write ``entries`` in their order. Raises `OSError`."""
+    """Write ``entries`` to ``path`` in the given order. Raises `OSError`."""
     with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
         for entry in entries:
             info = zipfile.ZipInfo(entry.name, _TIME)
@@ -49,7 +50,10 @@ def write_archive(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def data_offset(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """Return where in the file the bytes of an entry begin; the local header may differ from the directory's."""
+    """Return the offset of an entry's data in the file.
+
+    The length of the extra field must be read from the local header: it may differ from that in the central directory.
+    """
     file = archive.fp
     if file is None:
         msg = "the archive is closed"
@@ -60,6 +64,6 @@ def data_offset(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
 
 
 def _padding(at: int, alignment: int) -> bytes:
-    """Return an extra field after which the next byte is at a multiple of ``alignment``."""
+    """Return an extra field that begins at offset ``at`` and ends at a multiple of ``alignment``."""
     zeros = -(at + _PADDING_HEAD) % alignment
     return struct.pack("<HHH", _PADDING_ID, 2 + zeros, alignment) + bytes(zeros)

@@ -1,7 +1,7 @@
-"""From sources to a signed APK: Maven compiles, D8 makes dex, aapt2 the manifest, and our own writer the file.
+"""Builds a signed APK from sources: Maven compiles, D8 makes dex, aapt2 the manifest, and `archive` writes the file.
 
-No Android SDK is needed: the platform's classes and resources come from a Maven artifact. The same inputs make the same
-bytes up to the signature.
+No Android SDK is needed, because the platform's classes and resources come from a Maven artifact. The same inputs give
+the same bytes, except for the signature.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from harness.runners.android.verify import (
     check_badging,
     check_same_everywhere,
     expected,
-    file_sha256,
     native_libraries,
     read_badging,
     signer,
 )
+from harness.system.files import file_sha256
 
 TARGET_SDK = 34
-# The id in the manifest's source, which each runtime's own takes the place of.
+# The app id in the manifest's source, which is replaced by that of the runtime.
 _MANIFEST_ID = "org.phonebench.runner.app"
 _PLATFORM_LIST = "app/target/platform.classpath"
 _PLATFORM = re.compile(r"android-all-\d+.*\.jar$")
@@ -45,7 +45,7 @@ _NEEDED = (Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApkOptions:
-    """What an APK is to be like; ``library`` is a file that the user gives in place of the pinned one."""
+    """The options of a build; ``library`` is the user's own file instead of the pinned one."""
 
     abis: tuple[Abi, ...] = (Abi.ARM64,)
     debuggable: bool = False
@@ -54,7 +54,7 @@ class ApkOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """Where things are: the tools, the folder for what is fetched and made on the way, the folder for finished APKs."""
+    """The places of a build: ``tools``, ``work`` for downloads and intermediate files, ``out`` for finished APKs."""
 
     tools: Toolbox
     work: Path
@@ -63,7 +63,7 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsigned:
-    """An APK before it is signed, and what went into it."""
+    """An unsigned APK and what went into it."""
 
     runtime: Runtime
     path: Path
@@ -79,7 +79,7 @@ def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Work
     path = apk_path(shop.out, runtime)
     path.parent.mkdir(parents=True, exist_ok=True)
     shop.work.mkdir(parents=True, exist_ok=True)
-    # Two builds at once would compile into the same folders of the checkout.
+    # Maven compiles inside the checkout, so two builds at once would overwrite each other's files.
     with FileLock(shop.work / "build.lock"):
         unsigned = build_unsigned(runtime, options, shop)
         _sign(unsigned.path, path, key, shop.tools)
@@ -87,28 +87,28 @@ def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Work
 
 
 def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> Unsigned:
-    """Return an APK without a signature. Raises as `build_apk` does."""
+    """Build an APK without a signature. Raises as `build_apk` does."""
     library = fetch_library(runtime, shop.work / "libraries", shop.tools, given=options.library)
     _check_abis(library, options.abis)
     version = version_name(runtime, abis=options.abis, library_sha256=library.sha256, debuggable=options.debuggable)
-    made = Unsigned(
+    unsigned = Unsigned(
         runtime=runtime,
         path=shop.work / runtime.value / "unsigned.apk",
         library=library,
         version_name=version,
         options=options,
     )
-    made.path.parent.mkdir(parents=True, exist_ok=True)
+    unsigned.path.parent.mkdir(parents=True, exist_ok=True)
     jars = compile_runner(runtime, library, shop.tools)
     platform = _platform()
-    dex = _dex((*jars, *library.classes), platform, made.path.with_name("dex.zip"), shop)
-    base = _manifest(made, platform, shop.tools)
-    write_archive(made.path, _entries(made, base, dex, jars))
-    return made
+    dex = _dex((*jars, *library.classes), platform, unsigned.path.with_name("dex.zip"), shop)
+    base = _manifest(unsigned, platform, shop.tools)
+    write_archive(unsigned.path, _entries(unsigned, base, dex, jars))
+    return unsigned
 
 
 def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[Path, ...]:
-    """Compile what an app is made of with Maven; return the jars of its own classes. Raises `BuildError`."""
+    """Compile the modules of an app with Maven, and return the jars of our own classes. Raises `BuildError`."""
     root = sources()
     arguments = ["-q", "-B", "-f", str(root / "pom.xml"), "-pl", f"app,{runtime.value}", "-am", "package"]
     arguments += ["-Dmaven.test.skip=true", f"-D{runtime.value}.library={library.classes[0]}"]
@@ -120,23 +120,23 @@ def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[
 def _check_abis(library: Library, abis: Sequence[Abi]) -> None:
     missing = [abi.value for abi in abis if abi not in library.abis()]
     if missing or not abis:
-        has = ", ".join(abi.value for abi in library.abis())
-        msg = f"{library.title} has no native code for {missing}: ask with --abi for some of {has}"
+        available = ", ".join(abi.value for abi in library.abis())
+        msg = f"{library.title} has no native code for {missing}; use --abi with {available}"
         raise BuildError(msg)
 
 
 def _platform() -> Path:
-    """The jar of Android's own classes and resources, on the class path that Maven compiled the app with."""
+    """The jar with Android's classes and resources, taken from the class path that Maven compiled the app with."""
     listed = (sources() / _PLATFORM_LIST).read_text(encoding="utf-8").strip().split(":")
-    found = next((Path(entry) for entry in listed if _PLATFORM.search(entry)), None)
-    if found is None:
-        msg = f"{_PLATFORM_LIST} names no android-all jar: build the runner anew after mvn clean"
+    jar = next((Path(entry) for entry in listed if _PLATFORM.search(entry)), None)
+    if jar is None:
+        msg = f"{_PLATFORM_LIST} names no android-all jar; run mvn clean and build the runner again"
         raise BuildError(msg)
-    return found
+    return jar
 
 
 def _dex(jars: Sequence[Path], platform: Path, target: Path, shop: Workshop) -> Path:
-    """Make dex of classes; the platform's jar has no java.lang.Object, hence the JDK beside it."""
+    """Compile classes to dex. The platform's jar has no java.lang.Object, so the JDK is a second library."""
     tools = shop.tools
     d8 = fetch_d8(shop)
     arguments = ["-cp", str(d8), "com.android.tools.r8.D8", "--release", "--min-api", str(MIN_SDK)]
@@ -146,16 +146,16 @@ def _dex(jars: Sequence[Path], platform: Path, target: Path, shop: Workshop) -> 
 
 
 def fetch_d8(shop: Workshop) -> Path:
-    """Return the dex compiler's jar, pinned. Raises `BuildError`."""
+    """Return the jar of the pinned dex compiler. Raises `BuildError`."""
     return fetch_maven(D8_JAR, shop.work / "libraries" / "downloads", shop.tools)
 
 
-def _manifest(made: Unsigned, platform: Path, tools: Toolbox) -> Path:
-    """Compile the manifest into an APK that holds nothing else."""
+def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox) -> Path:
+    """Compile the manifest into an APK that contains nothing else."""
     text = (sources() / "app/src/main/AndroidManifest.xml").read_text(encoding="utf-8")
-    runtime = made.runtime
+    runtime = unsigned.runtime
     own = text.replace(_MANIFEST_ID, app_id(runtime)).replace("phonebench app", f"phonebench {runtime.value}")
-    manifest, base = made.path.with_name("AndroidManifest.xml"), made.path.with_name("base.apk")
+    manifest, base = unsigned.path.with_name("AndroidManifest.xml"), unsigned.path.with_name("base.apk")
     manifest.write_text(own, encoding="utf-8")
     arguments: list[str | Path] = [
         "link",
@@ -168,8 +168,8 @@ def _manifest(made: Unsigned, platform: Path, tools: Toolbox) -> Path:
         "--warn-manifest-validation",
     ]
     arguments += ["--min-sdk-version", str(MIN_SDK), "--target-sdk-version", str(TARGET_SDK)]
-    arguments += ["--version-code", str(_version_code()), "--version-name", made.version_name]
-    arguments += ["--debug-mode"] if made.options.debuggable else []
+    arguments += ["--version-code", str(_version_code()), "--version-name", unsigned.version_name]
+    arguments += ["--debug-mode"] if unsigned.options.debuggable else []
     tools.run(Tool.AAPT2, *arguments, what="compiling the manifest of the Android runner")
     return base
 
@@ -179,47 +179,49 @@ def _version_code() -> int:
     return 10_000 * major + 100 * minor + patch
 
 
-def _entries(made: Unsigned, base: Path, dex: Path, jars: Sequence[Path]) -> Iterator[Entry]:
+def _entries(unsigned: Unsigned, base: Path, dex: Path, jars: Sequence[Path]) -> Iterator[Entry]:
     """The files of the APK in a fixed order, native libraries last."""
-    for archive, wanted in (
+    for archive, pattern in (
         (base, r".*"),
         (dex, r"classes\d*\.dex"),
         *((jar, r"META-INF/services/.+") for jar in jars),
     ):
         with zipfile.ZipFile(archive) as opened:
-            names = sorted(n for n in opened.namelist() if re.fullmatch(wanted, n) and not n.endswith("/"))
+            names = sorted(n for n in opened.namelist() if re.fullmatch(pattern, n) and not n.endswith("/"))
             yield from (Entry(name=name, data=opened.read(name)) for name in names)
-    # What the app calls its library where the runtime does not tell.
-    yield Entry(name="META-INF/phonebench/library", data=f"{made.library.title}\n".encode())
-    for abi in sorted(made.options.abis):
-        for file in made.library.native_files(abi):
+    # The runtime version in replies, for runtimes that do not report one.
+    yield Entry(name="META-INF/phonebench/library", data=f"{unsigned.library.title}\n".encode())
+    for abi in sorted(unsigned.options.abis):
+        for file in unsigned.library.native_files(abi):
             yield Entry(name=f"lib/{abi.value}/{file.name}", data=file.read_bytes())
 
 
 def _sign(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
     arguments: list[str | Path] = ["sign", "--ks", key.store, "--ks-key-alias", key.alias]
     arguments += ["--ks-pass", f"file:{key.password_file}"]
-    # Android 8 and later look at the schemes v2 and v3 alone.
+    # Android 8 and later check only the signature schemes v2 and v3.
     arguments += ["--min-sdk-version", str(MIN_SDK), "--v1-signing-enabled", "false"]
     arguments += ["--v2-signing-enabled", "true", "--v3-signing-enabled", "true", "--v4-signing-enabled", "false"]
     tools.run(Tool.APKSIGNER, *arguments, "--out", path, unsigned, what="signing the Android runner")
 
 
-def _verified(path: Path, made: Unsigned, tools: Toolbox) -> ApkFacts:
+def _verified(path: Path, unsigned: Unsigned, tools: Toolbox) -> ApkFacts:
     natives = native_libraries(path)
     check_same_everywhere(natives)
-    identity, options = app_id(made.runtime), made.options
-    wanted = expected(app_id=identity, version_name=made.version_name, abis=options.abis, debuggable=options.debuggable)
-    check_badging(read_badging(path, tools), wanted=wanted)
+    identity, options = app_id(unsigned.runtime), unsigned.options
+    right = expected(
+        app_id=identity, version_name=unsigned.version_name, abis=options.abis, debuggable=options.debuggable
+    )
+    check_badging(read_badging(path, tools), right=right)
     return ApkFacts(
-        runtime=made.runtime,
+        runtime=unsigned.runtime,
         app_id=identity,
-        version_name=made.version_name,
+        version_name=unsigned.version_name,
         signer_sha256=signer(path, tools),
         abis=tuple(sorted(options.abis)),
         debuggable=options.debuggable,
-        library=made.library.title,
-        library_sha256=made.library.sha256,
+        library=unsigned.library.title,
+        library_sha256=unsigned.library.sha256,
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
         natives=natives,
@@ -227,8 +229,8 @@ def _verified(path: Path, made: Unsigned, tools: Toolbox) -> ApkFacts:
 
 
 def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(path for path in folder.glob(pattern) if not path.stem.endswith(("-sources", "-tests")))
-    if len(found) != 1:
-        msg = f"Maven left {[path.name for path in found]} in {str(folder)!r}, one jar was expected: run mvn clean"
+    jars = sorted(path for path in folder.glob(pattern) if not path.stem.endswith(("-sources", "-tests")))
+    if len(jars) != 1:
+        msg = f"Maven left {[path.name for path in jars]} in {str(folder)!r}, but one jar is expected; run mvn clean"
         raise BuildError(msg)
-    return found[0]
+    return jars[0]

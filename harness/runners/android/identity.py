@@ -1,6 +1,6 @@
-"""The version of an app, which names everything that it is built from: so an old one on a phone is told from the right.
+"""The version of an app: a digest of everything it is built from, so an outdated app on a phone is recognised.
 
-The key that signs is not in it; a phone tells another signer by itself.
+The signing key is not part of it, because phones detect another signer themselves.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from harness.runners.android.records import Abi, Runtime
 
 SOURCES = Path(harness.__file__).parents[1] / "android_runner"
 _DIGITS = 12
-# Part of every app, beside the runtime's own module.
+# Parts of every app, besides the module of the runtime.
 _SHARED = ("pom.xml", "core/pom.xml", "core/src/main", "app/pom.xml", "app/src/main")
 
 
 def sources() -> Path:
-    """Return the folder of the runner's sources. Raises `BuildError` for a package without a checkout around it."""
+    """Return the folder of the runner's sources. Raises `BuildError` when phonebench is not run from a checkout."""
     if not (SOURCES / "pom.xml").is_file():
-        msg = (
-            f"the Android runner's sources are not at {str(SOURCES)!r}: clone phonebench, and pip install -e its folder"
-        )
+        msg = f"there are no sources of the Android runner at {str(SOURCES)!r}; clone phonebench and pip install -e it"
         raise BuildError(msg)
     return SOURCES
 
@@ -32,7 +30,7 @@ def sources() -> Path:
 def version_name(
     runtime: Runtime, *, abis: Sequence[Abi], library_sha256: str, debuggable: bool, folder: Path | None = None
 ) -> str:
-    """Return ``0.1.0+`` and 12 hexadecimal digits over the sources, the library, the machines and the kind of build."""
+    """Return ``0.1.0+`` and 12 hexadecimal digits of a digest of the sources, the library, the ABIs and debuggable."""
     root = folder or sources()
     digest = hashlib.sha256(f"{runtime.value} {sorted(abis)} {library_sha256} {debuggable}".encode())
     for part in (*_SHARED, f"{runtime.value}/pom.xml", f"{runtime.value}/src/main"):

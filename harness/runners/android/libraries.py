@@ -1,7 +1,7 @@
-"""Where each runtime's library for Android comes from, and how it is taken apart.
+"""Fetches each runtime's library for Android and sorts its contents.
 
-The first source that resolves is used: the publisher's own Maven coordinate, then a package of npm that carries the
-same library. What is fetched must have the digest that is pinned here, where one could be pinned.
+The first source that resolves is used: the publisher's Maven coordinate, then an npm package that contains the same
+library. Each download must have the digest that is pinned in `pins`, where there is one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from harness.errors import BuildError, UsageError
 from harness.runners.android.pins import SOURCES, MavenFile, NpmFile
 from harness.runners.android.records import Abi, Runtime
 from harness.runners.android.tools import Tool, Toolbox
-from harness.runners.android.verify import file_sha256
+from harness.system.files import file_sha256
 
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_REASON_CHARACTERS = 300
 _PROJECT = """<project><modelVersion>4.0.0</modelVersion><groupId>org.phonebench</groupId>
 <artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging><dependencies>{}
 </dependencies></project>
@@ -31,7 +32,7 @@ _DEPENDENCY = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """A runtime's library taken apart: jars of classes, and native libraries below ``<folder>/<abi>/``."""
+    """The contents of a runtime's library: jars of classes, and native libraries at ``<natives>/<abi>/*.so``."""
 
     title: str
     classes: tuple[Path, ...]
@@ -39,23 +40,23 @@ class Library:
     sha256: str
 
     def native_files(self, abi: Abi) -> tuple[Path, ...]:
-        """Return the native libraries for a machine, by name."""
+        """Return the native libraries for ``abi``, sorted by name."""
         return tuple(sorted((self.natives / abi.value).glob("*.so")))
 
     def abis(self) -> tuple[Abi, ...]:
-        """Return the machines that it has native code for."""
+        """Return the ABIs that the library has native code for."""
         return tuple(abi for abi in Abi if self.native_files(abi))
 
 
 def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path | None = None) -> Library:
-    """Return the library of ``runtime`` below ``folder``, fetched or from a file that the user gives.
+    """Return the library of ``runtime`` below ``folder``, fetched or taken from the user's own file ``given``.
 
-    Raises `BuildError` that names the file to get when no source resolves, `UsageError` for a file that is none.
+    Raises `BuildError` naming the file to get when no source resolves, `UsageError` when ``given`` is not a library.
     """
     chosen = SOURCES[runtime]
     if given is not None:
         if not zipfile.is_zipfile(given):
-            msg = f"the library {str(given)!r} is no .aar: give the file that the publisher of {runtime.value} released"
+            msg = f"the library {str(given)!r} is not an .aar; give the one that {runtime.value}'s publisher released"
             raise UsageError(msg)
         shared = _fetch_all(chosen.companions, folder / "downloads", tools)
         title = f"{given.name} {file_sha256(given)[:12]}"
@@ -65,34 +66,35 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
         try:
             files = _fetch_all((*source.files, *chosen.companions), folder / "downloads", tools)
         except BuildError as error:
-            refusals.append(f"{source.title}: {str(error).splitlines()[0]}")
+            # The first line is ours, the second what the tool printed.
+            refusals.append(f"{source.title}: {' '.join(str(error).splitlines()[:2])[:_REASON_CHARACTERS]}")
             continue
         return take_apart(source.title, files, folder / runtime.value)
     msg = (
-        f"no source of the {runtime.value} library for Android resolves ({'; '.join(refusals)}). "
-        f"Get {chosen.file_to_get} and give it with --library"
+        f"cannot fetch the {runtime.value} library for Android ({'; '.join(refusals)}); "
+        f"get {chosen.file_to_get} and pass it with --library"
     )
     raise BuildError(msg)
 
 
 def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:
-    """Return an artifact in ``folder``, fetched unless it is there. Raises `BuildError`."""
+    """Return an artifact in ``folder``, fetched unless it is there already. Raises `BuildError`."""
     return _fetch_all([file], folder, tools)[0]
 
 
 def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbox) -> list[Path]:
-    """Fetch what is not there yet, all of Maven in one call; return the files, a package's wanted ones in its place."""
+    """Fetch the missing files, all Maven artifacts in one call; an npm package is replaced by its members."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [file for file in files if not _is_there(file, folder)]
     _from_maven([file for file in missing if isinstance(file, MavenFile)], folder, tools)
     for file in missing:
         if isinstance(file, NpmFile):
             tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
-    found: list[Path] = []
+    paths: list[Path] = []
     for file in files:
         path = _checked(file, folder)
-        found += [path] if isinstance(file, MavenFile) else members_of(path, file)
-    return found
+        paths += [path] if isinstance(file, MavenFile) else members_of(path, file)
+    return paths
 
 
 def _is_there(file: MavenFile | NpmFile, folder: Path) -> bool:
@@ -101,7 +103,7 @@ def _is_there(file: MavenFile | NpmFile, folder: Path) -> bool:
 
 
 def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> None:
-    """Fetch by a project that has nothing but these dependencies, without what they depend on in their turn."""
+    """Fetch with a Maven project that has only these dependencies, excluding transitive ones."""
     if not files:
         return
     project = folder / "fetch.pom.xml"
@@ -117,36 +119,36 @@ def _dependency(file: MavenFile) -> str:
 
 
 def _checked(file: MavenFile | NpmFile, folder: Path) -> Path:
-    """Return where a fetched file is, once it has the digest that is pinned. Raises `BuildError`."""
+    """Return the path of a fetched file after checking its digest. Raises `BuildError`."""
     path = folder / file.name
     if not path.is_file():
         msg = f"{file.name!r} was fetched without an error, but it is not in {str(folder)!r}"
         raise BuildError(msg)
-    found = file_sha256(path)
-    if file.sha256 not in (None, found):
-        msg = f"{file.name!r} has sha256 {found}, pinned is {file.sha256}: it is not the file that was checked"
+    sha256 = file_sha256(path)
+    if file.sha256 not in (None, sha256):
+        msg = f"{file.name!r} has the wrong sha256: got {sha256}, expected {file.sha256}; delete it and fetch it again"
         raise BuildError(msg)
     return path
 
 
 def members_of(path: Path, file: NpmFile) -> Iterator[Path]:
-    """Take the wanted files out of a package of npm; a native library keeps the folder of its machine."""
+    """Extract the members of an npm package. A native library keeps the folder that names its ABI."""
     below = path.with_suffix("")
     with tarfile.open(path) as archive:
         for member in file.members:
-            found = archive.extractfile(f"package/{member}")
-            if found is None:
+            content = archive.extractfile(f"package/{member}")
+            if content is None:
                 msg = f"{path.name!r} has no file {member!r}"
                 raise BuildError(msg)
             parts = PurePosixPath(member).parts[-2:]
             target = below.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(found.read())
+            target.write_bytes(content.read())
             yield target
 
 
 def take_apart(title: str, files: Sequence[Path], folder: Path) -> Library:
-    """Sort classes and native libraries of ``files`` (``.aar``, ``.jar``, ``<abi>/*.so``) into ``folder``."""
+    """Sort the classes and native libraries of ``files`` (``.aar``, ``.jar``, ``<abi>/*.so``) into ``folder``."""
     natives = folder / "natives"
     classes: list[Path] = []
     digest = hashlib.sha256()
@@ -169,7 +171,7 @@ def _open_aar(file: Path, natives: Path, classes: Path) -> list[Path]:
             if len(parts) == 3 and parts[0] == "jni" and name.endswith(".so"):
                 _native(natives, Abi(parts[1]), parts[2], archive.read(name))
         if "classes.jar" not in archive.namelist():
-            msg = f"{file.name!r} has no classes.jar: it is no library of Android"
+            msg = f"{file.name!r} has no classes.jar, so it is not an Android library"
             raise UsageError(msg)
         classes.write_bytes(archive.read("classes.jar"))
     with zipfile.ZipFile(classes) as jar:
@@ -177,11 +179,11 @@ def _open_aar(file: Path, natives: Path, classes: Path) -> list[Path]:
 
 
 def _native(natives: Path, abi: Abi, name: str, data: bytes) -> None:
-    """Put one native library in its place. Raises `BuildError` when another of that name is there."""
+    """Write one native library to its folder. Raises `BuildError` when a different file of that name is there."""
     path = natives / abi.value / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_bytes() != data:
-        msg = f"two libraries clash: both bring {name!r} for {abi.value}, and the files differ"
+        msg = f"two libraries clash: both contain {name!r} for {abi.value}, and the files differ"
         raise BuildError(msg)
     path.write_bytes(data)
 

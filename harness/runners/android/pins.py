@@ -1,4 +1,4 @@
-"""The pinned sources of the runtimes' libraries: what to fetch, and the digest that it must have."""
+"""The pinned sources of the runtimes' libraries: what to fetch, and the digest it must have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.runners.android.records import Runtime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MavenFile:
-    """An artifact by its coordinate; without a digest Maven's own check is the only one."""
+    """A Maven artifact by its coordinate; without a digest, only Maven's own checksum is checked."""
 
     coordinate: str
     kind: str
@@ -17,14 +17,14 @@ class MavenFile:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The name of the downloaded file."""
         _, artifact, version = self.coordinate.split(":")
         return f"{artifact}-{version}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NpmFile:
-    """A package of npm, and the files that are wanted out of it."""
+    """An npm package, and the files to extract from it."""
 
     package: str
     sha256: str
@@ -32,13 +32,13 @@ class NpmFile:
 
     @property
     def name(self) -> str:
-        """The name that ``npm pack`` gives the file."""
+        """The file name that ``npm pack`` writes."""
         return f"{self.package.replace('@', '-')}.tgz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One way to get a library."""
+    """One place to get a library from."""
 
     title: str
     files: tuple[MavenFile | NpmFile, ...]
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarySources:
-    """The ways in their order, what goes with each of them, and the file to look for when none works."""
+    """The places to try in order, the files needed besides, and the file that the user can get if none works."""
 
     sources: tuple[Source, ...]
     file_to_get: str

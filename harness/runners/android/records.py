@@ -1,4 +1,4 @@
-"""What an APK of the runner is, and what it is built from."""
+"""Facts about an APK of the runner: its runtime, its ABIs, and what it was built from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ APP_PREFIX = "org.phonebench.runner"
 
 
 class Runtime(StrEnum):
-    """The runtimes that have an app of their own, because their native libraries clash."""
+    """The runtimes. Each has a separate app, because their native libraries clash in one process."""
 
     ONNXRUNTIME = "onnxruntime"
     TFLITE = "tflite"
@@ -19,7 +19,7 @@ class Runtime(StrEnum):
 
 
 class Abi(StrEnum):
-    """The machines that Android runs native code on."""
+    """Android's names of the instruction sets that native code can be built for."""
 
     ARM64 = "arm64-v8a"
     ARM = "armeabi-v7a"
@@ -28,13 +28,13 @@ class Abi(StrEnum):
 
 
 def app_id(runtime: Runtime) -> str:
-    """Return the id that the app of ``runtime`` is installed under."""
+    """Return the application id of the app of ``runtime``."""
     return f"{APP_PREFIX}.{runtime.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeLibrary:
-    """One ``.so`` of an APK; ``page_bytes`` is what its segments are aligned to, 16 KB on phones with such pages."""
+    """One ``.so`` of an APK; ``page_bytes`` is the alignment of its segments (16,384 for phones with 16 KB pages)."""
 
     name: str
     abi: Abi
@@ -44,7 +44,7 @@ class NativeLibrary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApkFacts:
-    """What the tools of Android read out of an APK that was built; the record beside it."""
+    """What Android's tools report about a built APK; stored as JSON beside it."""
 
     runtime: Runtime
     app_id: str
@@ -61,24 +61,24 @@ class ApkFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltApk:
-    """An APK on the disk whose digest is the one that it was verified with."""
+    """An APK on disk that still has the digest it was verified with."""
 
     path: Path
     facts: ApkFacts
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime inside."""
+        """The runtime in the app."""
         return self.facts.runtime
 
     @property
     def app_id(self) -> str:
-        """What it is installed as."""
+        """The application id it is installed under."""
         return self.facts.app_id
 
     @property
     def version_name(self) -> str:
-        """The version, which names the sources it was built from."""
+        """The version, which identifies the sources it was built from."""
         return self.facts.version_name
 
     @property
@@ -88,5 +88,5 @@ class BuiltApk:
 
     @property
     def abis(self) -> tuple[Abi, ...]:
-        """The machines that it has native code for."""
+        """The ABIs that it has native code for."""
         return self.facts.abis

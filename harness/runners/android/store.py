@@ -1,4 +1,4 @@
-"""The APKs that were built, each with the record of what it is beside it."""
+"""The folder of built APKs, each with its facts in a JSON file beside it."""
 
 from __future__ import annotations
 
@@ -8,53 +8,52 @@ import msgspec
 
 from harness.runners.android.identity import SOURCES, version_name
 from harness.runners.android.records import ApkFacts, BuiltApk, Runtime
-from harness.runners.android.verify import file_sha256
-from harness.system.files import write_whole
+from harness.system.files import file_sha256, write_whole
 
-# In the checkout, beside the sources that they name in their version.
+# In the checkout, because an APK's version refers to the sources there.
 FOLDER = SOURCES / "apks"
 
 
 def apk_path(folder: Path, runtime: Runtime) -> Path:
-    """Return where the APK of ``runtime`` is in ``folder``."""
+    """Return the path of the APK of ``runtime`` in ``folder``."""
     return folder / f"phonebench-{runtime.value}.apk"
 
 
 def keep(path: Path, facts: ApkFacts) -> BuiltApk:
-    """Write the record of an APK beside it. Raises `OSError`."""
+    """Write the facts of an APK beside it. Raises `OSError`."""
     write_whole(_record(path), msgspec.json.format(msgspec.json.encode(facts), indent=2))
     return BuiltApk(path=path, facts=facts)
 
 
 def built_apks(folder: Path | None = None) -> dict[Runtime, BuiltApk]:
-    """Return the APKs in ``folder`` that are whole, by runtime; one that is missing, cut off or damaged is not there.
+    """Return the intact APKs in ``folder`` by runtime, leaving out truncated and damaged ones.
 
-    Whether an APK is of the sources as they are now is `is_current`.
+    An APK may be outdated; see `is_current`.
     """
-    found: dict[Runtime, BuiltApk] = {}
+    apks: dict[Runtime, BuiltApk] = {}
     for runtime in Runtime:
         path = apk_path(folder or FOLDER, runtime)
         try:
             facts = msgspec.json.decode(_record(path).read_bytes(), type=ApkFacts)
-            whole = file_sha256(path) == facts.sha256
+            intact = file_sha256(path) == facts.sha256
         except (OSError, msgspec.MsgspecError):
             continue
-        if whole:
-            found[runtime] = BuiltApk(path=path, facts=facts)
-    return found
+        if intact:
+            apks[runtime] = BuiltApk(path=path, facts=facts)
+    return apks
 
 
 def is_current(apk: BuiltApk, sources: Path | None = None) -> bool:
-    """Return whether an APK is what the sources make now. Raises `BuildError` where there are no sources."""
+    """Return whether an APK was built from the current sources. Raises `BuildError` when there are no sources."""
     facts = apk.facts
-    now = version_name(
+    current_version = version_name(
         facts.runtime,
         abis=facts.abis,
         library_sha256=facts.library_sha256,
         debuggable=facts.debuggable,
         folder=sources,
     )
-    return now == facts.version_name
+    return current_version == facts.version_name
 
 
 def _record(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The programs that an APK is made with: where they are, and how they are run."""
+"""Finds and runs the programs that build an APK."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAIL_LINES = 25
 
 
 class Tool(StrEnum):
-    """A program by the name of its command."""
+    """A program, by the name of its command."""
 
     JAVA = "java"
     JAVAC = "javac"
@@ -26,7 +26,7 @@ class Tool(StrEnum):
     APKSIGNER = "apksigner"
 
 
-# What brings it: the package of Debian, and whether the build-tools of an Android SDK have it too.
+# The Debian package of each tool. The build-tools of an Android SDK have some of them too.
 _DEBIAN: dict[Tool, str] = {
     Tool.JAVA: "openjdk-17-jdk-headless",
     Tool.JAVAC: "openjdk-17-jdk-headless",
@@ -41,37 +41,37 @@ _IN_SDK = (Tool.AAPT2, Tool.APKSIGNER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolbox:
-    """Finds the tools: on ``search`` (a PATH, None for the process's own), then in an SDK's newest build-tools."""
+    """Finds tools in ``search`` (a PATH; None for that of this process), then in the newest build-tools of ``sdk``."""
 
     search: str | None = None
     sdk: Path | None = None
 
     def find(self, tool: Tool) -> Path:
         """Return the path of a tool. Raises `BuildError` that says what to install."""
-        found = shutil.which(tool.value, path=self.search) or self._in_sdk(tool)
-        if found is None:
+        path = shutil.which(tool.value, path=self.search) or self._in_sdk(tool)
+        if path is None:
             sdk = ", or give an Android SDK with --sdk" if tool in _IN_SDK else ""
-            mend = f"apt-get install {_DEBIAN[tool]}{sdk}"
-            msg = f"building the Android runner needs {tool.value!r}, which is not in PATH: {mend}"
+            advice = f"run: apt-get install {_DEBIAN[tool]}{sdk}"
+            msg = f"building the Android runner needs {tool.value!r}, which is not in PATH; {advice}"
             raise BuildError(msg)
-        return Path(found)
+        return Path(path)
 
     def missing(self, tools: Sequence[Tool]) -> tuple[Tool, ...]:
-        """Return those of ``tools`` that cannot be found."""
+        """Return the ``tools`` that cannot be found."""
         return tuple(t for t in tools if shutil.which(t.value, path=self.search) is None and self._in_sdk(t) is None)
 
     def run(self, tool: Tool, *arguments: str | Path, cwd: Path | None = None, what: str) -> str:
-        """Run a tool and return its standard output. Raises `BuildError` with the end of what it said."""
+        """Run a tool and return its standard output. Raises `BuildError` with the last lines of its output."""
         command = [str(self.find(tool)), *map(str, arguments)]
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
-            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
-            msg = f"{what} failed: {tool.value!r} ended with {done.returncode} and said:\n{said}"
+            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
+            msg = f"{what} failed: {tool.value!r} ended with exit code {done.returncode} and printed:\n{tail}"
             raise BuildError(msg)
         return done.stdout
 
     def java_home(self) -> Path:
-        """Return the folder of the JDK, whose classes the dex compiler needs. Raises `BuildError`."""
+        """Return the folder of the JDK, which the dex compiler needs as a library. Raises `BuildError`."""
         self.find(Tool.JAVAC)
         return self.find(Tool.JAVAC).resolve().parents[1]
 

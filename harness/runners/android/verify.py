@@ -1,8 +1,7 @@
-"""Reads an APK back with Android's own tools, and refuses one that a phone would refuse."""
+"""Checks a built APK with Android's own tools, and refuses one that a phone would refuse."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
 from collections import Counter
@@ -21,7 +20,7 @@ _ACTIVITY = "org.phonebench.runner.RunnerActivity"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Badging:
-    """What ``aapt2 dump badging`` says of an APK."""
+    """What ``aapt2 dump badging`` reports about an APK."""
 
     app_id: str
     version_name: str
@@ -37,7 +36,7 @@ def read_badging(path: Path, tools: Toolbox) -> Badging:
 
 
 def parse_badging(text: str) -> Badging:
-    """Read the text of ``aapt2 dump badging``."""
+    """Parse the output of ``aapt2 dump badging``."""
     native = next((line for line in text.splitlines() if line.startswith("native-code:")), "")
     return Badging(
         app_id=_first(r"^package: name='([^']*)'", text),
@@ -51,7 +50,7 @@ def parse_badging(text: str) -> Badging:
 
 def signer(path: Path, tools: Toolbox) -> str:
     """Return the SHA-256 of the certificate that signed an APK, in hexadecimal. Raises `BuildError`."""
-    said = tools.run(
+    output = tools.run(
         Tool.APKSIGNER,
         "verify",
         "--min-sdk-version",
@@ -60,50 +59,50 @@ def signer(path: Path, tools: Toolbox) -> str:
         path,
         what=f"checking the signature of {path.name!r}",
     )
-    found = _first(r"certificate SHA-256 digest: ([0-9a-f]{64})", said)
-    if not found:
-        msg = f"apksigner names no signer of {path.name!r}; it said: {said.strip()}"
+    digest = _first(r"certificate SHA-256 digest: ([0-9a-f]{64})", output)
+    if not digest:
+        msg = f"apksigner names no signer of {path.name!r}; it printed: {output.strip()}"
         raise BuildError(msg)
-    return found
+    return digest
 
 
 def native_libraries(path: Path) -> tuple[NativeLibrary, ...]:
-    """Return the native libraries of an APK. Raises `BuildError` for one that a phone could not map or tell apart."""
+    """Return the native libraries of an APK. Raises `BuildError` for a library that a phone could not map."""
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if info.filename.startswith("lib/")]
-        twice = [name for name, count in Counter(archive.namelist()).items() if count > 1]
-        if twice:
-            msg = f"{path.name!r} has {twice[0]!r} twice: two libraries clash"
+        repeated = [name for name, count in Counter(archive.namelist()).items() if count > 1]
+        if repeated:
+            msg = f"{path.name!r} contains {repeated[0]!r} twice: two libraries clash"
             raise BuildError(msg)
         for info in infos:
             offset = data_offset(archive, info)
             if info.compress_type != zipfile.ZIP_STORED or offset % PAGE_BYTES:
-                where = f"{info.filename!r} in {path.name!r} is at byte {offset}, or packed"
-                msg = f"{where}: it must be stored at a multiple of {PAGE_BYTES}"
+                where = f"{info.filename!r} in {path.name!r} is at byte {offset}, or compressed"
+                msg = f"{where}; it must be stored uncompressed at a multiple of {PAGE_BYTES}"
                 raise BuildError(msg)
         return tuple(_native(archive, info) for info in infos)
 
 
 def check_same_everywhere(natives: tuple[NativeLibrary, ...]) -> None:
-    """Raise `BuildError` unless every machine has the same set of libraries: a phone takes one folder alone."""
+    """Raise `BuildError` unless every ABI has the same libraries: a phone installs the folder of one ABI only."""
     by_abi = {abi: {n.name for n in natives if n.abi is abi} for abi in {n.abi for n in natives}}
     every = set().union(*by_abi.values())
     for abi, names in by_abi.items():
         if names != every:
-            msg = f"the native libraries for {abi.value} lack {sorted(every - names)}, which other machines have"
+            msg = f"the native libraries for {abi.value} lack {sorted(every - names)}, which other ABIs have"
             raise BuildError(msg)
 
 
-def check_badging(found: Badging, *, wanted: Badging) -> None:
-    """Raise `BuildError` unless an APK says of itself what it was built to be."""
+def check_badging(badging: Badging, *, right: Badging) -> None:
+    """Raise `BuildError` unless the badging of an APK is the ``right`` one for its build."""
     for field in ("app_id", "version_name", "min_sdk", "activity", "abis", "debuggable"):
-        if getattr(found, field) != getattr(wanted, field):
-            msg = f"the APK's {field} is {getattr(found, field)!r}, built was {getattr(wanted, field)!r}"
+        if getattr(badging, field) != getattr(right, field):
+            msg = f"the APK's {field} is wrong: got {getattr(badging, field)!r}, expected {getattr(right, field)!r}"
             raise BuildError(msg)
 
 
 def expected(*, app_id: str, version_name: str, abis: tuple[Abi, ...], debuggable: bool) -> Badging:
-    """Return the badging that a right build has."""
+    """Return the badging that a correct build has."""
     return Badging(
         app_id=app_id,
         version_name=version_name,
@@ -114,12 +113,6 @@ def expected(*, app_id: str, version_name: str, abis: tuple[Abi, ...], debuggabl
     )
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _native(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NativeLibrary:
     _, abi, name = info.filename.split("/")
     page_bytes = load_alignment(archive.read(info), name=info.filename)
@@ -127,5 +120,5 @@ def _native(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NativeLibrary:
 
 
 def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    return found[1] if found else ""
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else ""

@@ -14,7 +14,7 @@ from harness.runners.android.libraries import Library, fetch_library, fetch_mave
 from harness.runners.android.pins import MavenFile, NpmFile
 from harness.runners.android.records import Abi, Runtime
 from harness.runners.android.tools import Toolbox
-from harness.runners.android.verify import file_sha256
+from harness.system.files import file_sha256
 from tests.runners.android.test_apk_tools import script
 
 
@@ -76,7 +76,7 @@ def test_when_no_source_resolves_the_sentence_names_the_file_to_get(tmp_path: Pa
     script(tmp_path / "bin/mvn", "echo unresolvable; exit 1")
     script(tmp_path / "bin/npm", "exit 1")
     with pytest.raises(
-        BuildError, match=r"onnxruntime-android.*asus4.*Get onnxruntime-android-1\.29\.0\.aar.*--library"
+        BuildError, match=r"onnxruntime-android.*asus4.*get onnxruntime-android-1\.29\.0\.aar.*--library"
     ):
         fetch_library(Runtime.ONNXRUNTIME, tmp_path / "work", Toolbox(search=f"{tmp_path}/bin"))
 
@@ -84,7 +84,7 @@ def test_when_no_source_resolves_the_sentence_names_the_file_to_get(tmp_path: Pa
 def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
     script(tmp_path / "mvn", f"echo other > {tmp_path}/d/a-1.jar")
     file = MavenFile(coordinate="g:a:1", kind="jar", sha256="0" * 64)
-    with pytest.raises(BuildError, match=f"'a-1.jar' has sha256 .* pinned is {'0' * 64}"):
+    with pytest.raises(BuildError, match=f"'a-1.jar' has the wrong sha256: got .* expected {'0' * 64}"):
         fetch_maven(file, tmp_path / "d", Toolbox(search=str(tmp_path)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness.runners.android.identity import version_name
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
 from harness.runners.android.store import apk_path, built_apks, is_current, keep
-from harness.runners.android.verify import file_sha256
+from harness.system.files import file_sha256
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def test_the_path_comes_before_the_sdk(tmp_path: Path) -> None:
 
 def test_what_a_failed_tool_said_is_in_the_error(tmp_path: Path) -> None:
     script(tmp_path / "mvn", "echo out of luck; echo 'no such class' >&2; exit 3")
-    with pytest.raises(BuildError, match=r"(?s)compiling failed: 'mvn' ended with 3.*out of luck.*no such class"):
+    with pytest.raises(
+        BuildError, match=r"(?s)compiling failed: 'mvn' ended with exit code 3.*out of luck.*no such class"
+    ):
         Toolbox(search=str(tmp_path)).run(Tool.MAVEN, "package", what="compiling")
 
 

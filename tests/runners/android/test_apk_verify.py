@@ -31,7 +31,7 @@ application-debuggable
 launchable-activity: name='org.phonebench.runner.RunnerActivity'  label='' icon=''
 native-code: 'x86_64' 'arm64-v8a'
 """
-WANTED = expected(
+EXPECTED = expected(
     app_id="org.phonebench.runner.tflite",
     version_name="0.1.0+0123456789ab",
     abis=(Abi.X86_64, Abi.ARM64),
@@ -40,23 +40,23 @@ WANTED = expected(
 
 
 def test_the_badging_is_read() -> None:
-    assert parse_badging(BADGING) == WANTED
+    assert parse_badging(BADGING) == EXPECTED
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("tflite'", "pytorch'", "app_id is 'org.phonebench.runner.pytorch'"),
+        ("tflite'", "pytorch'", "app_id is wrong: got 'org.phonebench.runner.pytorch'"),
         ("789ab", "789ac", "version_name"),
-        ("'26'", "'21'", "min_sdk is 21, built was 26"),
-        ("'x86_64' ", "", r"abis is \('arm64-v8a',\)"),
-        ("application-debuggable\n", "", "debuggable is False"),
+        ("'26'", "'21'", "min_sdk is wrong: got 21, expected 26"),
+        ("'x86_64' ", "", r"abis is wrong: got \('arm64-v8a',\)"),
+        ("application-debuggable\n", "", "debuggable is wrong: got False"),
         ("RunnerActivity", "Other", "activity"),
     ],
 )
 def test_an_apk_that_is_not_what_was_built_is_refused_with_the_field(right: str, wrong: str, said: str) -> None:
     with pytest.raises(BuildError, match=said):
-        check_badging(parse_badging(BADGING.replace(right, wrong)), wanted=WANTED)
+        check_badging(parse_badging(BADGING.replace(right, wrong)), right=EXPECTED)
 
 
 def test_native_libraries_are_told_with_their_pages(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_native_libraries_are_told_with_their_pages(tmp_path: Path) -> None:
     ("compression", "names", "said"),
     [
         (zipfile.ZIP_STORED, ["lib/arm64-v8a/lib.so"], "multiple of 16384"),
-        (zipfile.ZIP_DEFLATED, ["lib/arm64-v8a/lib.so"], "or packed"),
+        (zipfile.ZIP_DEFLATED, ["lib/arm64-v8a/lib.so"], "or compressed"),
         (zipfile.ZIP_STORED, ["lib/arm64-v8a/lib.so", "lib/arm64-v8a/lib.so"], "twice: two libraries clash"),
     ],
 )
