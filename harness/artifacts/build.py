@@ -80,6 +80,7 @@ class _Stage:
                 self._work(missing)
             finally:
                 self._progress.finish()
+        # Results arrive in any order; callers get the order they asked for.
         self._outcome.artifacts = {build: self._outcome.artifacts[build] for build in self._builds}
         return self._outcome
 
@@ -169,6 +170,7 @@ class _Stage:
                 self._report_artifact(task.export.build, result)
 
     def _report_model(self, task: PrepareTask, result: WorkerResult) -> None:
+        # The worker returns the record only; the arrays are in the cache.
         model = self._cache.entry("prepared", task.key, read_prepared) if result.prepared else None
         if model is not None:
             self._outcome.models[task.card.name] = model

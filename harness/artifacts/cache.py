@@ -73,6 +73,7 @@ class Cache:
 
     def folder(self, kind: str, key: str) -> Path:
         """Return where the entry of ``key`` is or would be."""
+        # Two levels, because thousands of entries in one folder are slow to list.
         return self.root / kind / key[:2] / key
 
     def lock(self, key: str) -> FileLock:
@@ -89,6 +90,7 @@ class Cache:
                 target = self.folder(kind, key)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _sync_folder(staging)
+                # A damaged entry may be in the way, and a folder cannot replace one that is not empty.
                 shutil.rmtree(target, ignore_errors=True)
                 staging.rename(target)
             finally:
@@ -103,6 +105,7 @@ class Cache:
         """Delete every entry and log, and return how much there was. Locks held by a running build stay."""
         before = self.usage()
         with storage_errors(self.root):
+            # Not the locks: without the lock that it holds, a running build would be joined by a second one.
             for name in (*KINDS, "logs"):
                 shutil.rmtree(self.root / name, ignore_errors=True)
                 (self.root / name).mkdir(parents=True, exist_ok=True)

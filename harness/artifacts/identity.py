@@ -39,8 +39,10 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
         "revision": row.revision,
         "versions": versions_of(packages),
         "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
+        # A release may change an exporter without anybody having raised its revision.
         "phonebench": __version__,
     }
     if recipe is not None and recipe.quantisation.keep_float is not None:
+        # Only if layers are chosen by a scan, so that a new scan leaves the keys of all other artifacts alone.
         parts["scan"] = REVISION
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

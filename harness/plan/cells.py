@@ -65,6 +65,7 @@ def make_cell(
 ) -> Cell:
     """Return a cell with its key. Keys are made here only, so that resuming and comparing can rely on them."""
     backend = FORMATS[format_].backends.get(delegate)
+    # Resuming finds stored measurements by this key, so its parts and their order must never change.
     parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
     return Cell(
         key="-".join(parts),

@@ -36,6 +36,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
                 for delegate in spec.delegate or FORMATS[format_].delegates[:1]:
                     for threads in spec.threads:
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
+                        # Only the first reason is shown, so the most general check comes first.
                         reason = why_not_source(model, cell, recipes.get(variant))
                         reason = reason or why_not(cell, recipes.get(variant), delegates_of)
                         reason = reason or (why_not_shell(cell, settings) if delegates_of else None)

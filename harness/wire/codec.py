@@ -50,6 +50,7 @@ def _check_schema(data: bytes, what: str) -> None:
     except ValueError as error:
         msg = f"the {what} is not JSON: {error}"
         raise WireError(msg) from error
+    # Checked before the fields: "another schema" is a better message than "unknown field" if the versions differ.
     schema = head.get("schema") if isinstance(head, dict) else None
     if schema != SCHEMA:
         msg = f"the {what} has schema {schema!r}, this program uses schema {SCHEMA}: use the same version on both sides"

@@ -23,6 +23,7 @@ class Format(StrEnum):
     about a format is in its row in `harness.spec.formats`.
     """
 
+    # The values are part of cell keys and of stored results: never rename one.
     PTE = "pte"
     TFLITE = "tflite"
     ONNX = "onnx"
@@ -33,6 +34,7 @@ class Format(StrEnum):
 class Delegate(StrEnum):
     """What a runtime is asked to run on."""
 
+    # As above, part of cell keys and of stored results.
     CPU = "cpu"
     XNNPACK = "xnnpack"
     GPU = "gpu"

@@ -38,6 +38,7 @@ class RuntimeReport:
     name: str
     version: str
     delegate_requested: Delegate
+    # Not a `Delegate`: a file may use several, joined by a plus, or one that phonebench has no name for.
     delegate_used: str
     threads: int
     nodes_total: int | None = None

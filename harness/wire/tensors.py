@@ -62,10 +62,12 @@ def raw(arrays: Sequence[Array]) -> bytes:
 def read_record(path: Path, tensors: Sequence[TensorSpec], index: int) -> tuple[Array, ...]:
     """Return copies of the tensors of record ``index``. Raises `OSError`, or `ValueError` if the file is too short."""
     size = record_bytes(tensors)
+    # An empty record cannot be mapped.
     data = np.memmap(path, dtype=np.uint8, mode="r", offset=index * size, shape=(size,)) if size else np.empty(0, "u1")
     arrays, offset = [], 0
     for spec in tensors:
         end = offset + tensor_bytes(spec)
+        # Copied, so that the map can be closed and its pages do not count as memory of the model.
         arrays.append(np.array(data[offset:end]).view(numpy_dtype(spec.dtype)).reshape(spec.shape))
         offset = end
     return tuple(arrays)

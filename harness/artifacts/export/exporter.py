@@ -60,6 +60,7 @@ class FloatModel:
 
         if self.scripted:
             return self.exportable()
+        # Folding works in place, and the graph that other code sees must stay as it is.
         network = copy.deepcopy(self.network)
         try:
             fold_batch_norms(network, self.example())

@@ -23,6 +23,7 @@ ROOT = "model.mlpackage"
 _MANIFEST = "Manifest.json"
 # The converter adds this file if ExecuTorch is loaded. Nothing reads it on a phone.
 _LEFT_OUT = ("executorch_debug_handle_mapping.json",)
+# The earliest date that a zip can hold.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _WEIGHTS = "com.apple.CoreML/weights"
 
@@ -83,17 +84,20 @@ class MlpackageExporter:
             program,
             convert_to="mlprogram",
             minimum_deployment_target=ct.target.iOS17,
+            # Loading a model needs macOS.
             skip_model_load=True,
             compute_precision=precision,
             inputs=inputs,
             outputs=[ct.TensorType(dtype=floats) for _ in _outputs(program)],
         )
+        # It has the versions of the converter, which are in the manifest already.
         model.user_defined_metadata.clear()
         return model
 
     def _linear_weights(self) -> Any:
         import coremltools.optimize.coreml as cto
 
+        # By default small weights are left uncompressed.
         rules = cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
         return cto.linear_quantize_weights(self._base(), cto.OptimizationConfig(global_config=rules))
 
@@ -119,6 +123,7 @@ def pack(package: Path, path: Path) -> None:
             content = (package / name).read_bytes()
             entry = zipfile.ZipInfo(f"{ROOT}/{name}", date_time=_DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
+            # The permissions are in the upper 16 bits; by default they would be none at all.
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, _named_by_place(content) if name == _MANIFEST else content)
 

@@ -148,6 +148,7 @@ class OnnxExporter:
         float_types = (Precision.FP32, Precision.FP16)
         if recipe.precision not in float_types and not has_integer_weights(onnx.load(str(path))):
             lacking = "no layer" if recipe.precision is Precision.INT8 else "no matrix product"
+            # The folder becomes the cache entry of a refused artifact, which has no file.
             path.unlink()
             raise nothing_quantised(recipe, f"{lacking} to quantise")
 

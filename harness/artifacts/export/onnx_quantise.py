@@ -71,6 +71,7 @@ def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destinati
             nodes_to_exclude=job.excluded,
             use_external_data_format=job.external,
             calibrate_method=_method(job.knobs.observer),
+            # With the ranges given, it does not calibrate by itself, which would need all activations in memory.
             calibration_cache_path=str(ranges),
         )
 
@@ -136,6 +137,7 @@ class _EdgeRange:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        # Errors only.
         options.log_severity_level = 3
         content = model.SerializeToString()
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -172,6 +174,7 @@ def with_matrix_products(model: Any) -> Any:
     nodes: list[Any] = []
     for node in model.graph.node:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        # A scaled product, or one of a transposed input, is not just a MatMul and an Add.
         plain = attributes.get("alpha", 1) == 1 and attributes.get("beta", 1) == 1 and not attributes.get("transA")
         if node.op_type != "Gemm" or node.input[1] not in constants or not plain:
             nodes.append(node)

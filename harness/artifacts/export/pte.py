@@ -19,6 +19,7 @@ from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 if TYPE_CHECKING:
     import torch
 
+# The lower limit of a scale, the same as in the observers that XNNPACKQuantizer would use by itself.
 EPS = 2**-12
 # How many weights of a row share a scale as int4. Of torchao's group sizes XNNPACK supports only this one.
 GROUP = 32

@@ -38,6 +38,7 @@ class PtlExporter:
     def __init__(self, source: FloatModel) -> None:
         import torch
 
+        # Set before anything is quantised, because it decides how weights are packed.
         torch.backends.quantized.engine = ENGINE
         self._source = source
 

@@ -32,6 +32,7 @@ class KerasExporter:
         _check(recipe.quantisation, calibrated=recipe.calibrated)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([self._network.function], self._network.holder)
         if recipe.precision is not Precision.FP32:
+            # By itself this is dynamic int8; the cases below change it.
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         match recipe.precision:
             case Precision.FP32 | Precision.INT8_DYNAMIC:
@@ -51,6 +52,7 @@ class KerasExporter:
 
     def _calibrate(self, converter: Any, recipe: Recipe, operators: Any) -> None:
         converter.target_spec.supported_ops = [operators]
+        # There is no public setting for this.
         converter._experimental_disable_per_channel = not recipe.quantisation.per_channel
         converter.representative_dataset = lambda: self._feeds(recipe.quantisation)
 

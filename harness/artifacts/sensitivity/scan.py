@@ -70,6 +70,7 @@ def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Qua
         items = tuple(itertools.islice(model.calibration_items(quantisation), count))
         classes = expected.card.task is Task.CLASSIFICATION
         result = scan_network(model.network, items, model=expected.card.name, key=key, classes=classes)
+        # Inputs generated from the network's own statistics are not random; noise in place of data is.
         random = quantisation.calibration is CalibrationFrom.DATA and expected.model.facts.random_calibration
         result = replace(result, random_inputs=random)
         with cache.making("scans", key) as folder:

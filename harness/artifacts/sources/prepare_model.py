@@ -176,6 +176,7 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     splits = _Splits(
         inputs=inputs,
         test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),
+        # Another seed, so that the calibration inputs are not the test inputs.
         calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1),
         random_inputs=test is None,
         random_calibration=calibration is None,
@@ -244,6 +245,7 @@ def weights_sha256(network: torch.nn.Module) -> str:
     """Return the SHA-256, in hexadecimal, over the network's printed structure and every tensor of its state."""
     import torch
 
+    # The structure counts as well: networks without weights, or with the same ones, can compute different things.
     digest = hashlib.sha256(str(network).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -71,6 +71,7 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
     reference = own_reference(model, expected.varied)
     if reference is None:
         return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
+    # Sizes instead of shapes, because runtimes add or drop dimensions of 1.
     if [o.size for o in outputs] != [r[:count].size for r in reference]:
         shapes = [o.shape[1:] for o in outputs], [r.shape[1:] for r in reference]
         return _broken(f"its outputs have shapes {shapes[0]}; the float model has {shapes[1]}", count)

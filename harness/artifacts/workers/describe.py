@@ -24,6 +24,7 @@ from harness.system.packages import versions_of
 
 def measured(manifest: Manifest, path: Path) -> Manifest:
     """Return ``manifest`` with the sizes and digests of the file and of those that the exporter wrote next to it."""
+    # The folder belongs to this artifact alone, so everything else in it was written by the exporter.
     others = sorted(file for file in path.parent.iterdir() if file != path)
     files = [path, *others]
     return replace(

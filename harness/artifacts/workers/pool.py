@@ -27,6 +27,7 @@ TASK_SECONDS = 1800.0
 # How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
+# -P keeps the current folder off sys.path, where a folder called harness would shadow this package.
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 
 Report = Callable[[WorkerTask, WorkerResult], None]
@@ -120,6 +121,7 @@ class _Worker:
             line = self._exchange(encode_line(task))
         finally:
             timer.cancel()
+        # An incomplete line means that the process died while writing, or before.
         if not line.endswith(b"\n"):
             return self._death()
         try:
@@ -186,6 +188,7 @@ class _Worker:
         code = self._process.wait()
         if self._timed_out:
             message = f"it took longer than {self._crew.task_seconds:g} s and was stopped"
+        # A negative exit code is the signal that killed the process.
         elif code < 0:
             message = f"the {self._what} worker died with {signal.Signals(-code).name}"
         else:

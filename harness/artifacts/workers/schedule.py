@@ -49,6 +49,7 @@ class Schedule:
                     worker.group = name
                     self._begun.add(name)
                     return self._left[name].popleft()
+                # Nothing is ready, but a task that another worker is doing may make something ready.
                 self._changed.wait()
             return None
 

@@ -140,6 +140,7 @@ class Worker:
         last = self._exporter
         if last is not None and last[:2] == (key, format_):
             return last[2]
+        # Released before the next one is made, because two networks may not fit into memory.
         self._exporter = None
         exporter = new_exporter(expected, format_, cache)
         self._exporter = (key, format_, exporter)
@@ -195,6 +196,7 @@ def main() -> None:
     results = os.fdopen(os.dup(1), "wb")
     full = log_path.exists() and log_path.stat().st_size > LOG_BYTES
     with log_path.open("wb" if full else "ab") as log:
+        # The descriptors rather than sys.stdout, because native code writes to them directly.
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         warm_up(sys.argv[2])

@@ -16,6 +16,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m harness.runners.host JOB_FOLDER\n")
         return 2
     end_with_parent()
+    # The host keeps standard output as the log of the launch.
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     folder = Path(arguments[0]).resolve()
     reply = run_job(folder)

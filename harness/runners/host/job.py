@@ -95,6 +95,7 @@ def write_reply(folder: Path, reply: RunReply) -> None:
     with temporary.open("wb") as file:
         file.write(encode(reply))
         file.flush()
+        # Before the rename, so that no empty reply is left after a power cut.
         os.fsync(file.fileno())
     temporary.replace(folder / REPLY_FILE)
 
@@ -123,6 +124,7 @@ def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
         session = session if meter is None else _load(artifact, request, done)
         done.outputs = _write_outputs(folder / OUTPUTS_FILE, session, inputs, request.passes.outputs.count)
         _log.info("outputs: %d", done.outputs.count)
+    # The profiler loads the model again, and two copies may not fit into memory.
     session.close()
     profiler = PROFILERS.get(request.artifact.format)
     if request.passes.profile is not None and profiler is not None:

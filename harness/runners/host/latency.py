@@ -23,6 +23,7 @@ Sleep = Callable[[float], None]
 
 
 def _chunk() -> memoryview[int]:
+    # Anonymous shared pages are not part of RssAnon, which the memory pass reads.
     return memoryview(mmap.mmap(-1, 8 * CHUNK)).cast("q")
 
 

@@ -112,6 +112,7 @@ def _proc_field(path: Path, name: str) -> int | None:
     for line in lines:
         key, _, value = line.partition(":")
         if key == name:
+            # What the kernel calls kB is 1024 bytes.
             return int(value.split()[0]) * 1024
     return None
 

@@ -26,6 +26,7 @@ from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRe
 from harness.wire.tensors import Array, as_output, on_the_wire
 
 NAME = "onnxruntime"
+# ONNX Runtime otherwise prints a warning for every unusual graph.
 _FATAL_ONLY = 4
 
 PROVIDERS: dict[Delegate, str] = {
@@ -141,6 +142,7 @@ class OnnxSession:
         for spec, kind, array in zip(self._specs, self._types, arrays, strict=True):
             ready = np.ascontiguousarray(array, dtype=kind)
             value = self._library.OrtValue.ortvalue_from_numpy(ready)
+            # ONNX Runtime keeps only a pointer to the data, so the array must stay alive.
             self._held += [ready, value]
             self._binding.bind_ortvalue_input(spec.name, value)
         for node in self._native.get_outputs():
@@ -150,6 +152,7 @@ class OnnxSession:
 def _options(library: Any, request: RuntimeRequest) -> Any:
     options = library.SessionOptions()
     options.intra_op_num_threads = request.threads
+    # The requested threads are for the inside of one operator; operators are not run side by side.
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     for key, value in request.options.items():

@@ -44,6 +44,7 @@ def load(path: Path, request: RuntimeRequest) -> TfliteSession:
         case Delegate.CPU:
             resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         case Delegate.XNNPACK:
+            # Adds LiteRT's default delegate, which is XNNPACK.
             resolver = library.OpResolverType.AUTO
         case _:
             raise no_delegate(TITLE, request, [Delegate.CPU.value, Delegate.XNNPACK.value])
