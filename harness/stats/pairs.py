@@ -133,14 +133,15 @@ def hodges_lehmann(values: Sequence[float]) -> float:
     return float(np.median(_walsh(values)))
 
 
-def hodges_lehmann_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the distribution-free 95 % interval of `hodges_lehmann`: order statistics of the Walsh averages.
+def hodges_lehmann_interval(values: Sequence[float], *, level: float = LEVEL) -> tuple[float | None, float | None]:
+    """Return the distribution-free interval of `hodges_lehmann`: order statistics of the Walsh averages.
 
-    Its ends are the k-th averages from either end, k the largest with P(W < k) <= 2.5 % under the signed-rank
-    distribution (Hollander and Wolfe 1999, 3.3). (None, None) for fewer than six values, for which no such k exists.
+    ``level`` is the upper quantile: 0.975 for a 95 % interval. Its ends are the k-th averages from either end, k the
+    largest with P(W < k) <= 1 - ``level`` under the signed-rank distribution (Hollander and Wolfe 1999, 3.3).
+    (None, None) for so few values that no such k exists: fewer than six for 95 %.
     """
     averages = np.sort(_walsh(values))
-    skip = _tail_count(_signed_rank_counts(len(values)))
+    skip = _tail_count(_signed_rank_counts(len(values)), level)
     if skip is None:
         return None, None
     return float(averages[skip]), float(averages[-1 - skip])
@@ -272,9 +273,9 @@ def _mann_whitney_skip(first: int, second: int) -> int | None:
     return max(0, math.floor(first * second / 2 - statistics.NormalDist().inv_cdf(LEVEL) * deviation) - 1)
 
 
-def _tail_count(counts: Sequence[int]) -> int | None:
-    """How many order statistics to skip at each end: the most with a tail of at most 2.5 %; None if there are none."""
-    limit, tail, skip = (1 - LEVEL) * sum(counts), 0, None
+def _tail_count(counts: Sequence[int], level: float = LEVEL) -> int | None:
+    """How many order statistics to skip at each end: the most with a tail of at most 1 - ``level``; None if none."""
+    limit, tail, skip = (1 - level) * sum(counts), 0, None
     for index, count in enumerate(counts):
         tail += count
         if tail > limit:

@@ -21,7 +21,7 @@ def test_the_same_artifact_twice_is_equivalent_and_stored_as_a_run(phonebench: C
     assert stored["session"]["verdict"] == "equivalent"
     resumed = phonebench("run", "--resume")
     assert resumed.code == 2
-    assert "start it again" in resumed.err
+    assert "cannot be resumed" in resumed.err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 from harness.stats.intervals import t_interval_of_log_medians
 from harness.stats.pairs import group_effect, paired_effect
 from harness.stats.screening import judge_night, screen
+from harness.stats.sessions import paired_span
 from harness.stats.steady import SteadyState, find_steady
 from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
 from tests.simulation.world import Floats, Spread, launch, night, pair_ratio
@@ -142,9 +143,9 @@ def _session(chance: np.random.Generator, effect: float, *, most: int) -> Verdic
     for wanted in dict.fromkeys((PAIRS, most)):
         while len(ratios) < wanted:
             ratios.append(pair_ratio(chance, len(ratios), effect=effect, noise=PAIR_NOISE))
-        found = paired_effect(ratios)
-        assert found is not None
-        span = Span(estimate=found.estimate, low=found.low, high=found.high)
+        paired = paired_span(ratios)
+        assert paired is not None
+        span = Span(estimate=paired.estimate, low=paired.low, high=paired.high)
         verdict = decide(span, MARGIN)
         if not needs_more(span, MARGIN):
             break

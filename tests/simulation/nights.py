@@ -79,8 +79,10 @@ class Phone:
             while len(pairs) < wanted:
                 pairs.append(one_pair(self._chance, len(pairs), effect))
             session = summarise_pairs(pairs, PLAN)
-            assert session.effect is not None
-            span = Span(estimate=session.effect.estimate, low=session.effect.low, high=session.effect.high)
+            assert session.ratio is not None
+            assert session.low is not None
+            assert session.high is not None
+            span = Span(estimate=math.log(session.ratio), low=math.log(session.low), high=math.log(session.high))
             if not needs_more(span, log_margin(PLAN.margin)):
                 break
         return judge(suspect, session, Sides())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from harness.measure.gate import Gate
 from harness.measure.job import Job, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
+from harness.stats.sessions import PairedSpan, clock_step, is_lopsided, paired_span
 from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
 
 MARGIN = 0.03
@@ -43,19 +44,25 @@ class PairPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairResult:
-    """One pair: its order (``AB`` or ``BA``), the medians in ns, ln(B / A), and why it was dropped, if it was."""
+    """One pair: its order (``AB`` or ``BA``), the medians in ns, ln(B / A), and why it was dropped, if it was.
+
+    ``disturbed`` names the sides whose block was tainted: empty, ``A``, ``B`` or both.
+    """
 
     order: str
     a_ns: float | None
     b_ns: float | None
     log_ratio: float | None
     dropped: str | None = None
+    disturbed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSession:
-    """The result of a session. ``ratio`` is B over A with its 95 % interval; None with fewer than two good pairs.
+    """The result of a session. ``ratio`` is B over A with its interval; None with fewer than seven good pairs.
 
+    Verdict, ratio, interval and p-value come from one estimate, that of Hodges and Lehmann, at a level that allows for
+    two looks (`harness.stats.sessions`). ``effect`` holds the mean and its t interval for comparison.
     ``pairs_to_decide``: how many pairs would decide, given the noise of this session; None if it is decided, or if
     nothing can be said.
     """
@@ -71,6 +78,7 @@ class PairSession:
     hodges_lehmann_ratio: float | None
     pairs_to_decide: int | None
     reason: str | None = None
+    p_value: float | None = None
 
 
 class PairObserver(Protocol):
@@ -112,7 +120,7 @@ def run_pairs(
             seen.pairs.append(_pair(seen, launches, chance))
             if seen.observer is not None:
                 seen.observer(seen.pairs[-1], _good(seen), plan.most_pairs)
-        if not needs_more(_span(_effect(seen)), log_margin(plan.margin)):
+        if not needs_more(_span(_paired(seen.pairs)), log_margin(plan.margin)):
             break
     return summarise_pairs(seen.pairs, plan)
 
@@ -120,8 +128,9 @@ def run_pairs(
 def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
     """Return the result of ``pairs``. A stored session therefore always has the same verdict."""
     effect = paired_effect([pair.log_ratio for pair in pairs if pair.log_ratio is not None])
-    span, margin = _span(effect), log_margin(plan.margin)
-    verdict = Verdict.UNDECIDED if span is None else decide(span, margin)
+    paired, margin = _paired(pairs), log_margin(plan.margin)
+    span, lopsided = _span(paired), _lopsided(pairs)
+    verdict = Verdict.UNDECIDED if span is None or lopsided else decide(span, margin)
     dropped = [pair.dropped for pair in pairs if pair.dropped]
     reason = f"{len(dropped)} of {len(pairs)} pairs were dropped: {dropped[-1]}" if dropped else None
     return PairSession(
@@ -130,12 +139,13 @@ def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
         seed=plan.seed,
         pairs=tuple(pairs),
         effect=effect,
-        ratio=math.exp(effect.estimate) if effect else None,
-        low=math.exp(effect.low) if effect else None,
-        high=math.exp(effect.high) if effect else None,
-        hodges_lehmann_ratio=math.exp(effect.hodges_lehmann) if effect else None,
+        ratio=math.exp(paired.estimate) if paired else None,
+        low=math.exp(paired.low) if paired else None,
+        high=math.exp(paired.high) if paired else None,
+        hodges_lehmann_ratio=math.exp(paired.estimate) if paired else None,
         pairs_to_decide=_to_decide(effect, margin) if verdict is Verdict.UNDECIDED else None,
-        reason=reason,
+        reason=lopsided or reason,
+        p_value=paired.p_value if paired else None,
     )
 
 
@@ -163,6 +173,7 @@ def _pair(seen: Sides, launches: list[Launches], chance: random.Random) -> PairR
         b_ns=medians["B"],
         log_ratio=math.log(medians["B"] / medians["A"]) if good else None,
         dropped=lost or (None if good else "a median of 0 ns: the clock is too coarse"),
+        disturbed="".join(sorted(dropped)),
     )
 
 
@@ -170,12 +181,26 @@ def _good(seen: Sides) -> int:
     return sum(pair.log_ratio is not None for pair in seen.pairs)
 
 
-def _effect(seen: Sides) -> Effect | None:
-    return paired_effect([pair.log_ratio for pair in seen.pairs if pair.log_ratio is not None])
+def _paired(pairs: Sequence[PairResult]) -> PairedSpan | None:
+    good = [pair for pair in pairs if pair.log_ratio is not None]
+    step = clock_step([ns for pair in good for ns in (pair.a_ns, pair.b_ns) if ns is not None])
+    return paired_span([pair.log_ratio for pair in good if pair.log_ratio is not None], clock_step=step)
 
 
-def _span(effect: Effect | None) -> Span | None:
-    return None if effect is None else Span(estimate=effect.estimate, low=effect.low, high=effect.high)
+def _span(paired: PairedSpan | None) -> Span | None:
+    return None if paired is None else Span(estimate=paired.estimate, low=paired.low, high=paired.high)
+
+
+def _lopsided(pairs: Sequence[PairResult]) -> str | None:
+    """Why the good pairs are not a fair sample of both sides, or None if they are."""
+    lost = {side: sum(side in pair.disturbed for pair in pairs) for side in "AB"}
+    if not is_lopsided(lost["A"], lost["B"]):
+        return None
+    side, other = sorted(lost, key=lambda name: -lost[name])
+    return (
+        f"{side} was disturbed in {lost[side]} of {len(pairs)} blocks and {other} in {lost[other]}: the pairs that are "
+        f"left show {side} only where it was not, so look at why it throttles or does not settle"
+    )
 
 
 def _to_decide(effect: Effect | None, margin: float) -> int | None:

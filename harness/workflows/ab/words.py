@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harness.stats.sessions import LEAST_PAIRS
 from harness.stats.verdicts import Verdict
 from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.session import PairSession
@@ -32,12 +33,12 @@ def sentences(record: ABRecord) -> list[str]:
     """Return the result of the session as sentences; the first is the verdict."""
     session = record.session
     if session is None or session.ratio is None or session.low is None or session.high is None:
-        return ["undecided: there are fewer than two good pairs"]
+        few = [f"undecided: a verdict needs at least {LEAST_PAIRS} good pairs"]
+        return [*few, session.reason] if session and session.reason else few
     good = sum(pair.log_ratio is not None for pair in session.pairs)
-    ranks = session.hodges_lehmann_ratio or session.ratio
     text = [
-        f"{session.verdict.value}: B takes {session.ratio:.4f} times as long as A, 95 % interval {session.low:.4f} to "
-        f"{session.high:.4f} (Hodges-Lehmann {ranks:.4f}), from {good} pairs in random order, seed {session.seed}",
+        f"{session.verdict.value}: B takes {session.ratio:.4f} times as long as A, interval {session.low:.4f} to "
+        f"{session.high:.4f} (95 % over both looks), from {good} pairs in random order, seed {session.seed}",
         _meaning(session),
     ]
     return [*text, session.reason] if session.reason else text

@@ -138,9 +138,8 @@ def _confirmation(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confi
 
 
 def _by_pairs(suspect: Suspect, session: PairSession) -> Confirmation:
-    p_value = session.effect.p_value if session.effect else None
     confirmation = _confirmation(suspect, session.verdict, session.reason or "")
-    return replace(confirmation, ratio=session.ratio, low=session.low, high=session.high, p_value=p_value)
+    return replace(confirmation, ratio=session.ratio, low=session.low, high=session.high, p_value=session.p_value)
 
 
 def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -107,3 +108,35 @@ def test_the_same_stored_pairs_have_the_same_verdict(tmp_path: Path) -> None:
 def test_one_pair_decides_nothing() -> None:
     one = PairResult(order="AB", a_ns=1.0, b_ns=2.0, log_ratio=0.69)
     assert summarise_pairs([one], PairPlan()).verdict is Verdict.UNDECIDED
+
+
+def pairs_of(ratios: list[float], disturbed: str = "") -> list[PairResult]:
+    """Good pairs with these ratios, then one lost pair for each letter of ``disturbed``."""
+    good = [PairResult(order="AB", a_ns=1e7, b_ns=1e7 * r, log_ratio=math.log(r)) for r in ratios]
+    lost = [
+        PairResult(order="AB", a_ns=1e7, b_ns=1e7, log_ratio=None, dropped=f"{side}: slowdown", disturbed=side)
+        for side in disturbed
+    ]
+    return good + lost
+
+
+EQUAL = [1.0 + 0.001 * (i % 5 - 2) for i in range(10)]
+
+
+def test_one_bad_block_does_not_change_the_ratio() -> None:
+    assert summarise_pairs(pairs_of([*EQUAL, 1.5]), PairPlan()).ratio == pytest.approx(1.0, abs=0.002)
+
+
+def test_a_side_that_throttles_is_not_equivalent_to_one_that_does_not() -> None:
+    found = summarise_pairs(pairs_of(EQUAL, "BBBBBBB"), PairPlan())
+    assert found.verdict is Verdict.UNDECIDED
+    assert "B was disturbed in 7 of 17 blocks and A in 0" in (found.reason or "")
+
+
+def test_both_sides_throttling_alike_leave_a_verdict() -> None:
+    assert summarise_pairs(pairs_of(EQUAL, "ABABAB"), PairPlan()).verdict is Verdict.EQUIVALENT
+
+
+def test_six_good_pairs_are_too_few() -> None:
+    found = summarise_pairs(pairs_of([1.2] * 6), PairPlan())
+    assert (found.verdict, found.ratio) == (Verdict.UNDECIDED, None)
