@@ -150,10 +150,9 @@ def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
 
 
 def _first(summaries: Iterable[str]) -> tuple[str, ...]:
-    """The first two summaries: those with a load or a temperature in them differ from cell to cell."""
+    """Up to two summaries, or one of many: those with a load or a temperature in them differ from cell to cell."""
     listed = tuple(summaries)
-    more = len(listed) - 2
-    return (*listed[:2], f"and {more} more like these") if more > 0 else listed
+    return listed if len(listed) <= 2 else (listed[0], f"and {len(listed) - 1} more like it")
 
 
 def marks(view: CellView, notes: Iterable[Footnote], figure: FigureGroup | None = None) -> tuple[Footnote, ...]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.plan.cells import Hole
-from harness.records.conditions import ConditionId
+from harness.records.conditions import Condition, ConditionId
 from harness.report.formats.terminal import fit, run_lines
 from harness.report.sections.section import Column
 from harness.store.records import RunRecord
-from tests.report.builders import cells, host_run, make_run, measurement, phone_run, unstyled, with_head
+from tests.report.builders import DESKTOP, cells, host_run, make_run, measurement, phone_run, unstyled, with_head
 
 
 def printed(run: RunRecord, width: int | None) -> str:
@@ -97,6 +97,15 @@ def test_a_condition_is_given_once_and_shortly() -> None:
     shown = printed(host_run(), 160)
     assert all(shown.count(f"{id_.value}: ") == 1 for id_ in (ConditionId.DESKTOP_CPU, ConditionId.INDICATIVE))
     assert "c  INDICATIVE: one launch: no interval between launches" in shown.splitlines()
+
+
+def test_conditions_of_every_row_are_above_the_table() -> None:
+    one, two = cells()[:2]
+    hot = Condition(id=ConditionId.THERMAL, summary="warm")
+    run = make_run((one, two), (measurement(one, conditions=(DESKTOP,)), measurement(two, conditions=(DESKTOP, hot))))
+    shown = printed(run, 120)
+    assert "device host, delegate xnnpack, threads 1, conditions b." in shown
+    assert [line.split("ok")[1] for line in shown.splitlines() if " ok" in line] == ["", " a"]
 
 
 def test_the_answer_is_at_the_end() -> None:

@@ -85,7 +85,7 @@ def lines(report: Report) -> Iterator[Block]:
         yield Line(text="No cell has run yet.")
         return
     yield Grid(
-        columns=(*_name_columns(views), *_figure_columns(views), _status_column(views, report.footnotes)),
+        columns=(*_name_columns(views), *_figure_columns(views), *_status_columns(views, report.footnotes)),
         dimmed=tuple(view.status is not CellStatus.OK for view in views),
     )
 
@@ -129,10 +129,17 @@ def _figure_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
             yield Column(title=column.heading, values=tuple(map(column.text, views)), keep=column.keep)
 
 
-def _status_column(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> Column:
-    letters = ("".join(note.letter for note in marks(view, notes)) for view in views)
-    values = tuple(f"{view.status.value} {marked}".strip() for view, marked in zip(views, letters, strict=True))
-    return Column(title="status", values=values, keep=96, text=True)
+def _status_columns(views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> tuple[Column, Column]:
+    """The conditions that every row has, which move above the grid, and the status of each row with its others."""
+    marked = [marks(view, notes) for view in views]
+    common = tuple(note for note in notes if all(note in row for row in marked))
+    others = ("".join(note.letter for note in row if note not in common) for row in marked)
+    statuses = tuple(f"{view.status.value} {letters}".strip() for view, letters in zip(views, others, strict=True))
+    shared = "".join(note.letter for note in common)
+    return (
+        Column(title="conditions", values=(shared,) * len(views), keep=0, common=True),
+        Column(title="status", values=statuses, keep=96, text=True),
+    )
 
 
 def _delegate(view: CellView) -> str:
