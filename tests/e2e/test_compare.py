@@ -77,4 +77,4 @@ def test_a_run_of_another_schema_is_refused_with_both_versions(tmp_path: Path) -
     head.write_text(head.read_text().replace('"schema": 1', '"schema": 7'))
     found = compare(tmp_path, "a", "b")
     assert found.exception is not None
-    assert "schema 7, this phonebench reads schema 1" in str(found.exception)
+    assert "schema 7, but this phonebench reads schema 1" in str(found.exception)

@@ -40,7 +40,7 @@ def test_a_damaged_history_is_a_sentence(phonebench: CommandLine, tmp_path: Path
     [
         (["history", "digits"], 6, "there is no history"),
         (["history", "ingest", "--history", "mysql://h/d"], 2, "no runs"),
-        (["history", "list", "--history", "mysql://h/d"], 6, "no database that a history can be in"),
+        (["history", "list", "--history", "mysql://h/d"], 6, "is not a database that can hold a history"),
         (["history", "export"], 2, "--parquet"),
     ],
 )

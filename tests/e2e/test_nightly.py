@@ -83,10 +83,10 @@ def test_a_night_that_is_killed_again_and_again_comes_to_its_end(
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["nightly"], 2, "say which SPEC"),
+        (["nightly"], 2, "name a SPEC"),
         (["nightly", "nowhere.toml"], 2, "'nowhere.toml'"),
         (["nightly", "--resume"], 2, "there are no nights"),
-        (["nightly", "night.toml", "--resume=x"], 2, "--resume goes on"),
+        (["nightly", "night.toml", "--resume=x"], 2, "--resume continues"),
         (["nightly", "night.toml", "--history", "mysql://h/d"], 6, "can hold a history"),
         (["nightly", "night.toml", "--arl0", "7"], 2, "--arl0"),
     ],
