@@ -31,8 +31,11 @@ class Places:
 
     def how_to_resume(self, head: RunHead) -> str:
         """Return the end of a message: the command that resumes the run of ``head`` from a shell."""
-        command = ["phonebench", "run" if head.goal is None else "search", f"--resume={head.id}", *self.options]
-        return f"to resume: {shlex.join(command)}"
+        return f"to resume: {self.resume_command('run' if head.goal is None else 'search', head.id)}"
+
+    def resume_command(self, command: str, name: str, *more: str) -> str:
+        """Return the line that resumes the run or night ``name``, quoted for a shell; ``more`` options come last."""
+        return shlex.join(["phonebench", command, f"--resume={name}", *self.options, *more])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from harness.artifacts.build import BuildOutcome
 from harness.devices.registry import open_device
@@ -83,7 +84,7 @@ class _Night:
 
     def go(self) -> NightRecord:
         """Take every step that is not done yet."""
-        with _resumable(self._journal.record.id):
+        with _resumable(self._journal.record.id, self._tools):
             run = self._run()
             if run is None:
                 return self._finish(None, {}, ())
@@ -255,9 +256,15 @@ def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]
     ]
 
 
+def _history_option(tools: NightTools) -> tuple[str, ...]:
+    """The option that finds the history again. The URL of a database is left out: it may hold a password."""
+    default = tools.places.results / "history.sqlite"
+    return () if "://" in tools.history or Path(tools.history) == default else ("--history", tools.history)
+
+
 @contextmanager
-def _resumable(name: str) -> Iterator[None]:
-    how = f"to resume: phonebench nightly --resume={name}"
+def _resumable(name: str, tools: NightTools) -> Iterator[None]:
+    how = f"to resume: {tools.places.resume_command('nightly', name, *_history_option(tools))}"
     try:
         yield
     except (KeyboardInterrupt, InterruptedRunError):

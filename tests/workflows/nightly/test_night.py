@@ -140,7 +140,9 @@ def test_a_night_stopped_anywhere_ends_the_same(farm: Farm, smaller: Artifact, a
     farm.fill(25, faster=1.3, artifact=smaller)
     with pytest.raises(InterruptedRunError, match="nightly --resume=") as stopped:
         nightly(SPEC, replace(farm.tools, progress=Stops(at)))
-    record = resume_night(str(stopped.value).split("--resume=")[1], farm.tools)
+    name, *options = str(stopped.value).split("--resume=")[1].split()
+    assert options[-2:] == ["--history", farm.tools.history]
+    record = resume_night(name, farm.tools)
     assert of(record).state is State.REGRESSION
     with open_history(farm.tools.history) as history:
         assert len([n for n in nights_of(history, LATENCY) if n.run == record.id]) == 3
@@ -167,5 +169,5 @@ def test_a_history_that_fails_in_the_night_loses_nothing(farm: Farm, smaller: Ar
     for side in path.parent.glob("h.sqlite*"):
         side.unlink()
     shutil.copy(kept, path)
-    record = resume_night(str(failed.value).split("--resume=")[1], farm.tools)
+    record = resume_night(str(failed.value).split("--resume=")[1].split()[0], farm.tools)
     assert of(record).state is State.REGRESSION
