@@ -51,9 +51,9 @@ def show(series: str, chart: Path | None, nights: int, history: str | None, resu
     from harness.report.formats.nights_text import TITLES, night_rows, story_json, summary_lines
 
     with open_history(history_place(history, results)) as opened:
-        found = find_series(opened, series)
-        story = tell(found, nights_of(opened, found.name), decisions_of(opened, found.name))
-    drawn = write_chart(story, chart or results / "history" / f"{found.name.replace('/', '-')}.svg")
+        match = find_series(opened, series)
+        story = tell(match, nights_of(opened, match.name), decisions_of(opened, match.name))
+    drawn = write_chart(story, chart or results / "history" / f"{match.name.replace('/', '-')}.svg")
     if as_json:
         print_json(story_json(story) | {"chart": None if drawn is None else str(drawn)})
         return
@@ -74,11 +74,11 @@ def list_(history: str | None, results: Path, as_json: bool) -> None:
     from harness.history.queries import list_series
 
     with open_history(history_place(history, results)) as opened:
-        found = list_series(opened)
+        every = list_series(opened)
     if as_json:
-        print_json([msgspec.to_builtins(series) for series in found])
+        print_json([msgspec.to_builtins(series) for series in every])
         return
-    print_table(("series", "unit", ""), [(series.name, series.unit, series.polarity) for series in found])
+    print_table(("series", "unit", ""), [(series.name, series.unit, series.polarity) for series in every])
 
 
 @history.command()

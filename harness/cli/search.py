@@ -125,12 +125,12 @@ def _finish(searched: Searched, *, as_json: bool) -> int:
     written = write_report(searched.run)
     ship = None if searched.spec_text is None else str(searched.run.directory / SHIP_FILE)
     if as_json:
-        print_json(search_json(searched.run, searched.found, ended=searched.ended, spec_file=ship))
+        print_json(search_json(searched.run, searched.findings, ended=searched.ended, spec_file=ship))
         return 0 if ship else exit_code(searched.run) or BuildError.exit_code
-    click.echo(f"Run {searched.run.head.id}: {len(searched.found.points)} points; {searched.ended}.\n\nThe front:")
-    print_table(TITLES, front_rows(searched.found))
-    click.echo(f"\n{headline(searched.found)}")
-    for note in notes(searched.found):
+    click.echo(f"Run {searched.run.head.id}: {len(searched.findings.points)} points; {searched.ended}.\n\nThe front:")
+    print_table(TITLES, front_rows(searched.findings))
+    click.echo(f"\n{headline(searched.findings)}")
+    for note in notes(searched.findings):
         click.echo(f"  {note}")
     click.echo(f"\nreport: {written.html}")
     if ship is not None:

@@ -21,12 +21,12 @@ def explain(error: UnknownNameError) -> str:
     other = _option_of(error.name) if own else None
     if own is None or other is None or other == own:
         return str(error)
-    found = f"{error.name!r} is a {other}, not a {own}"
+    mistake = f"{error.name!r} is a {other}, not a {own}"
     if ".toml" in error.where:
-        return f"{found}, in {error.where}; write: {other} = {_quoted(error.name)}"
+        return f"{mistake}, in {error.where}; write: {other} = {_quoted(error.name)}"
     if error.kind != "device kind" and error.where:
-        return f"{found}, in {error.where}; a side is MODEL:VARIANT:FORMAT"
-    return f"{found}; write: {error.name if other == 'model' else f'--{other} {error.name}'}"
+        return f"{mistake}, in {error.where}; a side is MODEL:VARIANT:FORMAT"
+    return f"{mistake}; write: {error.name if other == 'model' else f'--{other} {error.name}'}"
 
 
 def _option_of(name: str) -> str | None:

@@ -140,13 +140,14 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
 
 def _latency(job: Job, seen: Seen) -> LatencySummary:
     counted = seen.counted
-    told = [s.reply.latency.told for s in counted if s.reply.latency and s.reply.latency.told]
+    # A runtime's own benchmark program reports a summary instead of single calls.
+    reported = [s.reply.latency.told for s in counted if s.reply.latency and s.reply.latency.told]
     samples = [s.reply.latency.samples_ns[s.summary.start :] for s in counted if s.reply.latency]
-    found = summarise_told(told) if told else summarise(samples)
+    latency = summarise_told(reported) if reported else summarise(samples)
     if job.profile.headline is Headline.OVER_TIME:
         moments = [(s.reply.latency.at_ns, s.reply.latency.samples_ns) for s in counted if s.reply.latency]
-        found = replace(found, over_time=minute_latencies(moments))
-    return replace(found, tainted=not seen.good)
+        latency = replace(latency, over_time=minute_latencies(moments))
+    return replace(latency, tainted=not seen.good)
 
 
 def _load(seen: Seen) -> LoadSummary | None:

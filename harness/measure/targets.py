@@ -19,8 +19,8 @@ def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[b
     facts = PRESETS[preset]
     paired = compare_correct(float_right, right)
     base = sum(float_right) / len(float_right)
-    wanted = _wanted(facts, base)
-    return _target(preset, wanted, base + paired.difference, (base + paired.low, base + paired.high))
+    required = _required(facts, base)
+    return _target(preset, required, base + paired.difference, (base + paired.low, base + paired.high))
 
 
 def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence[float]) -> TargetFacts:
@@ -34,23 +34,23 @@ def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence
     base = sum(float_scores) / len(float_scores) if float_scores else 0.0
     interval = mean_interval([b - a for a, b in zip(float_scores, scores, strict=True)])
     shifted = interval and (base + interval[0], base + interval[1])
-    return _target(preset, _wanted(facts, base), value, shifted)
+    return _target(preset, _required(facts, base), value, shifted)
 
 
-def _wanted(facts: PresetFacts, base: float) -> float:
+def _required(facts: PresetFacts, base: float) -> float:
     return facts.absolute if facts.absolute is not None else (facts.relative or 1.0) * base
 
 
-def _target(preset: Preset, wanted: float, value: float, interval: tuple[float, float] | None) -> TargetFacts:
+def _target(preset: Preset, required: float, value: float, interval: tuple[float, float] | None) -> TargetFacts:
     """Judge ``value`` by its interval; without one, there are too few inputs to decide."""
     low, high = interval or (None, None)
     passed = Passed.UNDECIDED
     if low is not None and high is not None:
-        passed = Passed.YES if low >= wanted else Passed.NO if high < wanted else Passed.UNDECIDED
+        passed = Passed.YES if low >= required else Passed.NO if high < required else Passed.UNDECIDED
     return TargetFacts(
         preset=preset.value,
         metric=PRESETS[preset].metric,
-        wanted=wanted,
+        wanted=required,
         value=value,
         low=low,
         high=high,

@@ -239,7 +239,7 @@ class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
 Step = Fuse | Damaging
 
-# What each step imports, as distributions: known here so that nothing has to be imported to find one missing.
+# The distributions that each step imports, listed here so that a missing one is found without importing anything.
 STEP_PACKAGES: dict[type[Step], tuple[str, ...]] = {
     Fuse: ("torch",),
     Prune: ("torch", "torch-pruning"),

@@ -1,4 +1,4 @@
-"""What `phonebench show --list` says of each stored run, read without decoding the runs in full."""
+"""The facts that ``phonebench show --list`` shows of each stored run, read without decoding the runs in full."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def installed_plan(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping[st
     for build in plan.builds:
         card = by_name[build.model]
         steps = recipes[build.variant].steps if card.ready is None else ()
-        if found := missing_for(card, build, steps):
-            missing[build] = found
+        if packages := missing_for(card, build, steps):
+            missing[build] = packages
     if not missing:
         return plan
     log.warning("%s (cells without them are left out)", _all_of(missing.values()))

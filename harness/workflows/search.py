@@ -40,7 +40,7 @@ class Searched:
     """How a search ended: its run, its points, why it stopped, and the spec file of what to ship, None if nothing."""
 
     run: RunRecord
-    found: Findings
+    findings: Findings
     ended: str
     spec_text: str | None
 
@@ -87,10 +87,10 @@ def _walk(open_run: OpenRun, checked: Checked) -> Searched:
     goal, formats = _goal(writer), checked.spec.format
     deadline = time.monotonic() + goal.seconds
     while True:
-        found = findings(writer.record(), goal)
-        move = next_move(found, formats)
+        current = findings(writer.record(), goal)
+        move = next_move(current, formats)
         if move is None:
-            used_up = builds_done(found) >= goal.budget
+            used_up = builds_done(current) >= goal.budget
             ended = f"the budget of {goal.budget} builds is used up" if used_up else "there is nothing left to try"
             break
         if time.monotonic() >= deadline:
@@ -99,10 +99,10 @@ def _walk(open_run: OpenRun, checked: Checked) -> Searched:
         _make(move, open_run, checked)
     writer.update(finished_at=utc_now())
     run = writer.record()
-    text = ship_spec(run.head.spec, found.ship) if found.ship else None
+    text = ship_spec(run.head.spec, current.ship) if current.ship else None
     if text is not None:
         write_text(run, SHIP_FILE, text)
-    return Searched(run=run, found=found, ended=ended, spec_text=text)
+    return Searched(run=run, findings=current, ended=ended, spec_text=text)
 
 
 def _make(move: Move, run: OpenRun, checked: Checked) -> None:

@@ -1,4 +1,4 @@
-"""``phonebench runner build`` on the command line: what is refused before anything is built."""
+"""Mistakes that ``phonebench runner build`` refuses before it builds anything."""
 
 from __future__ import annotations
 

@@ -126,6 +126,29 @@ def test_a_missing_reply_leaves_the_figures(phonebench: CommandLine, tmp_path: P
     assert phonebench("show", "--json").json()["cells"][0]["latency"]["median_ns"] > 0
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("network.py", "def build", "def biuld"), ["no 'build'", "did you mean 'biuld'?"]),
+        (("network.py", "def build", "def build("), ["network.py, line"]),
+        (("model.toml", "network:build", "netwrk:build"), ["no netwrk.py", "did you mean 'network'?"]),
+        (("model.toml", "weights.safetensors", "wieghts.safetensors"), ["there is no such file"]),
+    ],
+    ids=["attribute", "syntax", "module", "weights"],
+)
+def test_a_model_that_cannot_load_is_refused_before_a_run_is_stored(
+    phonebench: CommandLine, tmp_path: Path, change: tuple[str, str, str], words: list[str]
+) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "models" / "digits", tmp_path / "mine")
+    file = tmp_path / "mine" / change[0]
+    assert change[1] in file.read_text()
+    file.write_text(file.read_text().replace(change[1], change[2]))
+    done = phonebench("run", "mine", "--format", "onnx", "--variant", "fp32")
+    assert done.code == 2, done.err
+    assert all(word in done.err for word in words), done.err
+    assert not (tmp_path / "results").exists()
+
+
 def test_weights_that_do_not_fit(phonebench: CommandLine, tmp_path: Path) -> None:
     digits = Path(__file__).parents[2] / "models" / "digits"
     shutil.copytree(digits, tmp_path / "mine")

@@ -68,7 +68,7 @@ def test_an_old_run_resumes(tmp_path: Path) -> None:
 
 
 def with_packages_of_today(run: Path) -> None:
-    """Let the run say that it began with the packages installed now; with others it would rightly be refused."""
+    """Pretend that the run started with the packages installed now; with others, resuming is rightly refused."""
     head = json.loads((run / "run.json").read_text())
     head["versions"] = versions_of_packages()
     (run / "run.json").write_text(json.dumps(head))

@@ -22,7 +22,7 @@ KILLS = 20
 
 
 def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
-    """Start the command line in a process of its own."""
+    """Start the command line in a separate process."""
     places = {"PHONEBENCH_RESULTS": str(folder / "results"), "PHONEBENCH_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *args],

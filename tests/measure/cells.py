@@ -49,7 +49,7 @@ Play = Callable[[RunRequest], RunReply]
 
 @dataclass
 class Kept:
-    """A keeper that holds what it is given."""
+    """A keeper that holds its data in memory."""
 
     data: dict[str, bytes] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Kept:
 
 
 class Scripted:
-    """A device that plays one reply a launch, the last one for ever, and counts what it was asked."""
+    """A device that plays one reply per launch and repeats the last one; it counts its calls."""
 
     passively_cooled = False
 

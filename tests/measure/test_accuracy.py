@@ -1,4 +1,4 @@
-"""What the outputs of a device become: accuracy, fidelity, targets, and garbage that is told as such."""
+"""The outputs of a device become accuracy, fidelity and targets; garbage is reported as garbage."""
 
 from __future__ import annotations
 

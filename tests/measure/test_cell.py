@@ -111,7 +111,7 @@ REFUSED = Failure(kind=FailureKind.DELEGATE, message="no such delegate here")
 
 
 def refused(seconds: float | None, **changes: Any) -> Play:
-    """A launch of a delegate that the phone lacks, which took so long to say it, or does not tell how long."""
+    """A launch on a delegate that the phone lacks; ``None`` if the runner does not report how long it took."""
     at = [StateSample(at_ns=round(1e9 * moment)) for moment in (5, 5 + (seconds or 0))]
     state = None if seconds is None else DeviceStates(before=at[0], after=at[1])
     hole: dict[str, Any] = {"status": ReplyStatus.UNSUPPORTED, "failure": REFUSED, "latency": None, "load": None}

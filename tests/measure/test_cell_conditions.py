@@ -1,4 +1,4 @@
-"""What makes the figures of a cell less trustworthy stands beside them."""
+"""Conditions that make the figures of a cell less trustworthy are stored with them."""
 
 from __future__ import annotations
 

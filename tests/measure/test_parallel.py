@@ -25,7 +25,7 @@ from tests.store.test_store import known, written
 
 
 class Meeting(Scripted):
-    """A device whose launches only begin once the barrier's number of devices have one."""
+    """A device whose launches wait until as many devices launch as the barrier expects."""
 
     def __init__(self, barrier: threading.Barrier) -> None:
         super().__init__(ok())
@@ -37,7 +37,7 @@ class Meeting(Scripted):
 
 
 class Failing(Scripted):
-    """A device whose pushes fail with what ``fail`` returns for the number of the push."""
+    """A device whose pushes raise the error that ``fail`` returns for the number of the push."""
 
     def __init__(self, fail: Callable[[int], Exception | None]) -> None:
         super().__init__(ok())
@@ -52,7 +52,7 @@ class Failing(Scripted):
 
 
 class Waiting(Scripted):
-    """A device whose launch lasts until the device is cleaned."""
+    """A device whose launch ends only when the device is cleaned."""
 
     def __init__(self) -> None:
         super().__init__(ok())

@@ -1,4 +1,4 @@
-"""Short names of recipes: every word stands for what it says, and what cannot be said is refused."""
+"""Short names of recipes: every word makes its step or precision, and impossible combinations are refused."""
 
 from __future__ import annotations
 

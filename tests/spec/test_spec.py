@@ -1,4 +1,4 @@
-"""A spec: files and options say the same, and whatever is wrong is refused with the place and the nearest match."""
+"""A spec: files and options are equivalent, and a mistake is refused with its place and the nearest match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this computer can do, found by doing it; and what is installed."""
+"""The capability probe tries what this computer can do; doctor lists what is installed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOLES: dict[tuple[Format, str | None], tuple[str, ...]] = {
 
 
 class Recorder(Silent):
-    """A progress that counts what was started."""
+    """A progress that records the stages that start."""
 
     def __init__(self) -> None:
         self.started = 0
