@@ -85,6 +85,6 @@ def _write(job: Path, name: str, uri: str, call: Call) -> None:
 
 def _delete(job: Path, name: str, uri: str) -> None:
     if name:
-        msg = f"java.lang.IllegalArgumentException: name one job to delete, not {uri}"
+        msg = f"java.lang.IllegalArgumentException: cannot delete {uri}: name one job"
         raise ProviderError(msg)
     shutil.rmtree(job, ignore_errors=True)

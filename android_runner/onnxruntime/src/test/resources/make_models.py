@@ -1,4 +1,4 @@
-"""Makes the models of the tests beside it: ``python make_models.py``, with the packages onnx and numpy.
+"""Makes the models of the tests here. Run ``python make_models.py`` with the packages onnx and numpy.
 
 ``mixed.onnx`` has every sort of tensor that goes over the wire, ``open.onnx`` an open dimension, and ``apart.onnx``
 keeps its weights in a file of its own.

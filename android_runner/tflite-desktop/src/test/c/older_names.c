@@ -1,9 +1,9 @@
 /*
- * The native calls of TensorFlow Lite's Java classes 2.16.1, on a desktop build whose own classes are of 2.6.
+ * Implements the native calls of TensorFlow Lite's Java classes 2.16.1 with a desktop build of version 2.6.
  *
- * Between the two the class of tensors was renamed, signatures became objects, and an interpreter came to take its
- * delegates when it is made. Nothing is computed here: each call ends in the desktop build, where the JVM also finds
- * those that have the same name in both. A call that the adapter never makes is missing.
+ * Between these versions, the class of tensors was renamed, signatures became objects, and an interpreter gets its
+ * delegates when it is created. Nothing is computed here: each call is passed on to the desktop build. The JVM finds
+ * calls with the same name in both versions there by itself. Calls that the adapter never makes are missing.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +13,7 @@
 #define LITE(class, method) Java_org_tensorflow_lite_##class##_##method
 #define OLDER(type, name, ...) extern type JNICALL name(JNIEnv *, jclass, __VA_ARGS__)
 
-/* A call of one handle. */
+/* A call with one handle as its parameter. */
 #define RENAMED(type, name, older)                                                                                     \
     OLDER(type, older, jlong);                                                                                         \
     JNIEXPORT type JNICALL name(JNIEnv *env, jclass class, jlong handle) { return older(env, class, handle); }
@@ -69,7 +69,7 @@ JNIEXPORT jlong JNICALL LITE(nnapi_NnApiDelegateImpl, createDelegate)(
                                                      failing, cpu, half);
 }
 
-/* Where the handle of the delegate at a place of a list of Long is. */
+/* The handle of the delegate at an index of a list of Long. */
 static jlong delegate_at(JNIEnv *env, jobject delegates, jint at) {
     jclass list = (*env)->FindClass(env, "java/util/List");
     jclass number = (*env)->FindClass(env, "java/lang/Long");
@@ -83,7 +83,7 @@ static jint length(JNIEnv *env, jobject list) {
     return (*env)->CallIntMethod(env, list, (*env)->GetMethodID(env, class, "size", "()I"));
 }
 
-/* The one call whose name is the same in both and whose parameters are not: the older one is the next of that name. */
+/* The only call with the same name but other parameters. The older one is the next symbol of that name. */
 JNIEXPORT jlong JNICALL LITE(NativeInterpreterWrapper, createInterpreter)(JNIEnv *env, jclass class, jlong model,
                                                                           jlong errors, jint threads, jboolean xnnpack,
                                                                           jobject delegates) {
@@ -100,7 +100,7 @@ JNIEXPORT jlong JNICALL LITE(NativeInterpreterWrapper, createInterpreter)(JNIEnv
     return interpreter;
 }
 
-/* What is an object of the newer library: a signature, named to the older one in each call. Never freed, as there. */
+/* A signature: an object in the newer library, and a name in each call of the older one. Never freed, as there. */
 struct signature {
     jlong interpreter;
     jobject key;
@@ -127,7 +127,7 @@ JNIEXPORT jobjectArray JNICALL LITE(NativeSignatureRunnerWrapper, nativeInputNam
     return LITE(NativeInterpreterWrapper, getSignatureInputs)(env, class, of->interpreter, of->key);
 }
 
-/* The older library tells the tensor, the newer one which of the inputs it is, or -1. */
+/* The older library returns the tensor; the newer one returns its index among the inputs, or -1. */
 JNIEXPORT jint JNICALL LITE(NativeSignatureRunnerWrapper, nativeGetInputIndex)(JNIEnv *env, jclass class, jlong handle,
                                                                                jstring name) {
     struct signature *of = signature_of(handle);

@@ -1,4 +1,4 @@
-"""Makes the models of the tests beside it: ``python make_models.py``, with the packages ai-edge-litert and numpy.
+"""Makes the models of the tests here. Run ``python make_models.py`` with the packages ai-edge-litert and numpy.
 
 ``mixed.tflite`` has every sort of tensor that goes over the wire, ``open.tflite`` an open dimension, and
 ``newer.tflite`` an operator of a version that no library has. All are written out in the file's own schema, because a
@@ -23,7 +23,7 @@ KINDS = {
 
 
 class Graph:
-    """The one graph of a model while it is put together; tensors are named by their place in it."""
+    """The graph of a model under construction. Tensors are referred to by their index."""
 
     def __init__(self) -> None:
         self.graph = schema.SubGraphT()
@@ -43,7 +43,7 @@ class Graph:
         data: np.ndarray[Any, Any] | None = None,
         rows: int | None = None,
     ) -> int:
-        """Add a tensor, quantised if it has a scale, a constant if it has data; ``rows`` is -1 for an open batch."""
+        """Add a tensor: quantised if it has a scale, constant if it has data. ``rows`` is -1 for an open batch."""
         made = schema.TensorT()
         made.name, made.shape, made.type = name, shape, KINDS[np.dtype(kind)]
         if rows is not None:
@@ -59,7 +59,7 @@ class Graph:
         return len(self.graph.tensors) - 1
 
     def input(self, name: str, kind: str, shape: list[int], **rest: Any) -> int:
-        """Add an input; its name in the signature is not that of its tensor, as after a conversion."""
+        """Add an input. As after a conversion, its name in the signature differs from that of its tensor."""
         made = self.tensor(f"serving_default_{name}:0", kind, shape, **rest)
         self.graph.inputs.append(made)
         self.names[name] = made
@@ -104,7 +104,7 @@ def _mapped(name: str, tensor: int) -> Any:
 
 
 def mixed() -> None:
-    """The product in float32 and in int8; int64 negated and over 0; uint8 and int16 as they came."""
+    """The product in float32 and in int8; int64 negated, and whether it is over 0; uint8 and int16 unchanged."""
     graph = Graph()
     image = graph.input("image", "float32", [1, 4])
     tokens = graph.input("tokens", "int64", [1, 3])

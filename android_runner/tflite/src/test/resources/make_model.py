@@ -1,4 +1,4 @@
-"""Makes ``three.tflite``, the model of the tests beside it: ``python make_model.py``, with the package tensorflow.
+"""Makes ``three.tflite``, the model of the tests here. Run ``python make_model.py`` with the package tensorflow.
 
 Its graph has three operators: a square, an absolute value, and a sum over an axis.
 """
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 class Three(tf.Module):
-    """Three operators that the converter does not join."""
+    """Three operators that the converter does not merge."""
 
     @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="image")])
     def run(self, image: tf.Tensor) -> tf.Tensor:

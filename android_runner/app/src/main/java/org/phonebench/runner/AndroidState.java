@@ -18,8 +18,8 @@ import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.StateSource;
 
 /**
- * The state of a phone as an app may know it. What {@code /proc} and {@code /sys} hide from apps is null here; the host
- * asks for it through the shell.
+ * The state of a phone as far as an app may read it. What {@code /proc} and {@code /sys} hide from apps is null here;
+ * the host reads it through the shell.
  */
 final class AndroidState implements StateSource {
     private static final List<String> THERMAL = Collections.unmodifiableList(
@@ -54,7 +54,7 @@ final class AndroidState implements StateSource {
         return status >= 0 && status < THERMAL.size() ? THERMAL.get(status) : null;
     }
 
-    /** How near the phone is to throttling, 1 being severe; the system refuses it when asked too often. */
+    /** How close the phone is to throttling; 1 is severe. The system returns NaN when it is asked too often. */
     @NewerAndroid
     private Float thermalHeadroom() {
         if (Build.VERSION.SDK_INT < Build.VERSION_CODES.R) {

@@ -18,10 +18,10 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * The door for requests and replies: {@code content://<app id>.jobs/<job>/<file>}.
+ * Gives the host access to requests and replies: {@code content://<app id>.jobs/<job>/<file>}.
  *
- * <p>The manifest opens it to holders of {@code android.permission.DUMP} alone, which the adb shell is and other apps
- * are not; so the host reaches the files of an app that is not debuggable.
+ * <p>The manifest opens it only to holders of {@code android.permission.DUMP}. The adb shell has that permission and
+ * other apps do not, so the host can reach the files of an app that is not debuggable.
  */
 public final class JobProvider extends ContentProvider {
     private static final List<String> READABLE =
@@ -33,7 +33,7 @@ public final class JobProvider extends ContentProvider {
         return true;
     }
 
-    /** Open a file of a job: the request to write, and all that the host has a use for to read. */
+    /** Open a file of a job: the request for writing, and the files that the host needs for reading. */
     @Override
     public ParcelFileDescriptor openFile(Uri uri, String mode) throws FileNotFoundException {
         List<String> path = uri.getPathSegments();
@@ -55,12 +55,12 @@ public final class JobProvider extends ContentProvider {
         return ParcelFileDescriptor.open(file, access);
     }
 
-    /** Remove a job with all its files; returns how many files and folders went. */
+    /** Delete a job with all its files; returns the number of deleted files and folders. */
     @Override
     public int delete(Uri uri, String selection, String[] arguments) {
         List<String> path = uri.getPathSegments();
         if (path.size() != 1 || !Jobs.isPlain(path.get(0))) {
-            throw new IllegalArgumentException("name one job to delete, not " + uri);
+            throw new IllegalArgumentException("cannot delete " + uri + ": name one job");
         }
         Path folder = Jobs.folder(getContext(), path.get(0));
         if (!Files.isDirectory(folder)) {
@@ -101,7 +101,7 @@ public final class JobProvider extends ContentProvider {
         try {
             Files.createDirectories(folder);
         } catch (IOException error) {
-            throw (FileNotFoundException) new FileNotFoundException("cannot make the job: " + error).initCause(error);
+            throw (FileNotFoundException) new FileNotFoundException("cannot create the job: " + error).initCause(error);
         }
     }
 }

@@ -3,7 +3,7 @@ package org.phonebench.runner;
 import android.content.Context;
 import java.nio.file.Path;
 
-/** Where the jobs are inside the app, and what may be a name in them. */
+/** Where jobs are stored inside the app, and which names they may have. */
 final class Jobs {
     private Jobs() {}
 
@@ -11,7 +11,7 @@ final class Jobs {
         return context.getFilesDir().toPath().resolve("jobs").resolve(job);
     }
 
-    /** A name that cannot lead out of its folder. */
+    /** Whether a name cannot lead out of its folder. */
     static boolean isPlain(String name) {
         return name.matches("[A-Za-z0-9_-]+");
     }

@@ -5,24 +5,24 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /**
- * What the host asks for with {@code am start}.
+ * The extras that the host passes with {@code am start}.
  *
  * @param job the job's name
- * @param store where artifacts and inputs lie under their digests
+ * @param store the folder with artifacts and inputs named by their digests
  * @param inputs the digest of the inputs
- * @param request the request's file, null for the one in the job's own folder
- * @param mask the cores to bind the process to, hexadecimal, null for all
+ * @param request the file of the request; null for the one in the job's own folder
+ * @param mask the cores to bind the process to, in hexadecimal; null for all
  */
 record Launch(String job, Path store, String inputs, Path request, String mask) {
-    /** Throws {@link IllegalArgumentException} that names what is missing or wrong. */
+    /** Read the extras. Throws {@link IllegalArgumentException} naming what is missing or wrong. */
     static Launch of(Intent intent) {
         String job = text(intent, "job");
         if (!Jobs.isPlain(job)) {
-            throw new IllegalArgumentException("the extra job is '" + job + "', it must be a plain name");
+            throw new IllegalArgumentException("the extra job is '" + job + "'; it must be a plain name");
         }
         String inputs = text(intent, "inputs");
         if (!inputs.matches("[0-9a-f]{64}")) {
-            throw new IllegalArgumentException("the extra inputs is '" + inputs + "', it must be their sha256");
+            throw new IllegalArgumentException("the extra inputs is '" + inputs + "'; it must be a sha256");
         }
         String request = intent.getStringExtra("request");
         return new Launch(job, Paths.get(text(intent, "store")), inputs, request == null ? null : Paths.get(request),
@@ -32,7 +32,7 @@ record Launch(String job, Path store, String inputs, Path request, String mask) 
     private static String text(Intent intent, String name) {
         String value = intent.getStringExtra(name);
         if (value == null) {
-            throw new IllegalArgumentException("the extra " + name + " is missing: give it with --es " + name);
+            throw new IllegalArgumentException("the extra " + name + " is missing; add --es " + name);
         }
         return value;
     }

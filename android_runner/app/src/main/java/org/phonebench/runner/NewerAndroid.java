@@ -5,7 +5,7 @@ import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 
-/** Marks what calls more than Android 8 has, behind a look at the version: the build's guard leaves it alone. */
+/** Marks methods that check the version and then call APIs newer than Android 8. The build's API check skips them. */
 @Target(ElementType.METHOD)
 @Retention(RetentionPolicy.CLASS)
 @interface NewerAndroid {}

@@ -25,8 +25,10 @@ import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
 
 /**
- * Runs one job and ends: in the foreground, so that the system gives it the fast cores, with the screen kept on, and
- * in a thread of its own, so that the system does not take a long call for a hang.
+ * Runs one job and ends.
+ *
+ * <p>It runs in the foreground with the screen on, because Android gives background apps the slow cores. It measures in
+ * a separate thread, because Android would report a long call on the main thread as a hang.
  */
 public class RunnerActivity extends Activity {
     static final String KIND = "android-app";
@@ -46,7 +48,7 @@ public class RunnerActivity extends Activity {
         try {
             launch = Launch.of(getIntent());
         } catch (IllegalArgumentException error) {
-            // Without the name of a job there is no place for a reply; the host finds this in the log.
+            // Without the name of a job there is no place for a reply. The host finds this message in the log.
             Log.e(TAG, String.valueOf(error.getMessage()));
             end();
             return;
@@ -56,19 +58,19 @@ public class RunnerActivity extends Activity {
         worker.start();
     }
 
-    /** A second launch is none: the host starts the app anew for each, and two at once would disturb each other. */
+    /** Ignore a second launch. The host restarts the app for each launch, and two at once would disturb each other. */
     @Override
     protected void onNewIntent(Intent intent) {
         super.onNewIntent(intent);
-        Log.w(TAG, "a launch is under way, this one is not run: start it with am start -S");
+        Log.w(TAG, "ignored a launch while another one is running: start it with am start -S");
     }
 
-    /** The thread that measures, or null when there was nothing to measure. */
+    /** The measuring thread; null if there was nothing to measure. */
     Thread worker() {
         return worker;
     }
 
-    /** End the process: what a runtime leaves behind must not be part of the next launch's baseline. */
+    /** End the process. What a runtime leaves in memory must not be in the baseline of the next launch. */
     protected void endProcess() {
         Process.killProcess(Process.myPid());
     }
@@ -108,7 +110,7 @@ public class RunnerActivity extends Activity {
             String version = getPackageManager().getPackageInfo(getPackageName(), 0).versionName;
             return new RunReply.Runner(KIND, String.valueOf(version), debuggable, pages);
         } catch (PackageManager.NameNotFoundException impossible) {
-            throw new IllegalStateException("the app does not find itself", impossible);
+            throw new IllegalStateException("the app cannot find its own package", impossible);
         }
     }
 }

@@ -13,7 +13,7 @@ import org.phonebench.runner.core.Session;
 import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
-/** A runtime for tests of the app around it: its model gives its only input back. */
+/** A runtime for tests of the app: its model returns its only input. */
 public final class FakeAdapter implements RuntimeAdapter {
     @Override
     public String format() {

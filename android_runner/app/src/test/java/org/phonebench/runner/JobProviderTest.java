@@ -22,7 +22,7 @@ import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
 
-/** The provider through Android's own resolver, as {@code content} of the shell goes through it. */
+/** The provider, accessed through Android's resolver like the shell command {@code content} does. */
 @RunWith(RobolectricTestRunner.class)
 @Config(sdk = 34, manifest = Config.NONE)
 public final class JobProviderTest {

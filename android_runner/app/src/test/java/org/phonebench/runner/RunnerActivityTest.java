@@ -34,11 +34,11 @@ import org.robolectric.RuntimeEnvironment;
 import org.robolectric.Shadows;
 import org.robolectric.annotation.Config;
 
-/** The activity on Android's own classes: from the intent to the reply's file. */
+/** The activity on Android's real classes: from the intent to the file of the reply. */
 @RunWith(RobolectricTestRunner.class)
 @Config(sdk = 34, manifest = Config.NONE)
 public final class RunnerActivityTest {
-    /** The activity, which counts instead of ending the process that the tests run in. */
+    /** The activity, except that it counts instead of ending the process, in which the tests run. */
     public static final class Observed extends RunnerActivity {
         private int ended;
 
@@ -105,7 +105,7 @@ public final class RunnerActivityTest {
 
     @Test
     public void theReplyTellsWhatTheLibrariesInItsOwnApkAreLaidOutFor() throws Exception {
-        // The head of a library of 64 bits with one segment, loaded on pages of 16 KB.
+        // The header of a 64-bit library with one loadable segment, aligned to 16 KB.
         ByteBuffer elf = ByteBuffer.allocate(120).order(ByteOrder.LITTLE_ENDIAN).putInt(0, 0x464c457f).put(4, (byte) 2);
         elf.putLong(32, 64).putShort(54, (short) 56).putShort(56, (short) 1).putInt(64, 1).putLong(112, 16384);
         Path apk = store.getRoot().toPath().resolve("base.apk");

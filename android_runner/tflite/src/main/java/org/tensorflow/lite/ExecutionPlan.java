@@ -1,9 +1,10 @@
 package org.tensorflow.lite;
 
 /**
- * How many steps an interpreter has left, which the public API does not tell; hence the package of this class.
+ * The number of steps in an interpreter's execution plan.
  *
- * <p>A delegate puts one step of its own in the place of all the nodes of a partition.
+ * <p>A delegate replaces all nodes of a partition by one step. The public API does not expose the plan, so this class
+ * is in the library's own package.
  */
 public final class ExecutionPlan {
     private ExecutionPlan() {}

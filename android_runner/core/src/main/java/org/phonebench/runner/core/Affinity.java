@@ -8,10 +8,11 @@ import java.nio.file.Paths;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Binds this process to some cores.
+ * Binds this process to some of the device's cores.
  *
- * <p>Java has no call for it. The {@code taskset} of the system, started by this process, may change a process of the
- * same user, and threads that begin later take the mask over: so it must come before the runtime starts its own.
+ * <p>Java has no call for that, so this class starts the system's {@code taskset}, which may change processes of the
+ * same user. New threads inherit the mask from the thread that starts them, so binding must happen before the runtime
+ * starts its threads.
  */
 public final class Affinity {
     private static final int SECONDS = 5;
@@ -19,23 +20,24 @@ public final class Affinity {
     private Affinity() {}
 
     /**
-     * Bind all threads of this process to the cores of {@code mask}, a hexadecimal number whose bit 0 is core 0.
+     * Bind all threads of this process to the cores in {@code mask}, a hexadecimal number in which bit 0 is core 0.
      *
-     * @throws RunFailure of kind {@code input} when the mask is none, or, as unsupported, when the device refuses
+     * @throws RunFailure of kind {@code input} when the mask is invalid, unsupported when the device refuses it
      */
     public static void bind(String mask, String taskset) throws RunFailure {
         if (!mask.matches("[0-9a-fA-F]{1,16}") || Long.parseUnsignedLong(mask, 16) == 0) {
             throw RunFailure.failed(FailureKind.INPUT,
-                "the mask of cores is '" + mask + "', it must be a hexadecimal number over 0");
+                "the core mask is '" + mask + "'; it must be a hexadecimal number over 0");
         }
         try {
             String pid = Paths.get("/proc/self").toRealPath().getFileName().toString();
             Process process = new ProcessBuilder(taskset, "-a", "-p", mask, pid).redirectErrorStream(true).start();
             boolean ended = process.waitFor(SECONDS, TimeUnit.SECONDS);
             process.destroy();
-            long found = allowed(Paths.get("/proc/self/status"));
-            if (!ended || process.exitValue() != 0 || found != Long.parseUnsignedLong(mask, 16)) {
-                throw refused(mask, "the cores allowed are " + Long.toHexString(found), null);
+            // The kernel silently drops cores that the cpuset of the process forbids, so read back what it allows.
+            long actual = allowed(Paths.get("/proc/self/status"));
+            if (!ended || process.exitValue() != 0 || actual != Long.parseUnsignedLong(mask, 16)) {
+                throw refused(mask, "the allowed cores are " + Long.toHexString(actual), null);
             }
         } catch (IOException error) {
             throw refused(mask, RunFailure.firstLine(error), error);
@@ -45,7 +47,7 @@ public final class Affinity {
         }
     }
 
-    /** The cores of {@code Cpus_allowed} in a status file of {@code /proc}. */
+    /** The mask in {@code Cpus_allowed} of a {@code /proc/PID/status} file. */
     static long allowed(Path status) throws IOException {
         for (String line : Files.readAllLines(status, StandardCharsets.ISO_8859_1)) {
             if (line.startsWith("Cpus_allowed:")) {
@@ -58,6 +60,6 @@ public final class Affinity {
 
     private static RunFailure refused(String mask, String why, Throwable cause) {
         return RunFailure.unsupported(FailureKind.RUN,
-            "this device does not bind the runner to the cores " + mask + ": " + why, cause);
+            "this device cannot bind the runner to the cores " + mask + ": " + why, cause);
     }
 }

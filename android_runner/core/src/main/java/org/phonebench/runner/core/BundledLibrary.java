@@ -6,13 +6,13 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 
-/** Which library of a runtime was packed into this app, for runtimes that do not tell their version to Java. */
+/** The runtime library that this app was built with, for runtimes that do not report their version to Java. */
 public final class BundledLibrary {
     private static final String RESOURCE = "/META-INF/phonebench/library";
 
     private BundledLibrary() {}
 
-    /** Its name and version as the build wrote them down, {@code unknown} outside an app. */
+    /** Its name and version as recorded by the build; {@code unknown} outside an app. */
     public static String title() {
         try (InputStream in = BundledLibrary.class.getResourceAsStream(RESOURCE)) {
             return in == null ? "unknown" : firstLine(in);

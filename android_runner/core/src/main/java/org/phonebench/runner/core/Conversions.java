@@ -1,17 +1,17 @@
 package org.phonebench.runner.core;
 
-/** From the logical values of the wire to what a file stores, and back; all of it outside the timed call. */
+/** Converts between the logical values on the wire and the values that a file stores, outside the timed call. */
 public final class Conversions {
     private Conversions() {}
 
-    /** The same values as {@code dtype}, within one sort; the tensor itself where it has that type already. */
+    /** The values converted to {@code dtype} of the same sort; the tensor itself if it already has that type. */
     public static Tensor cast(Tensor tensor, DType dtype) {
         if (tensor.dtype() == dtype) {
             return tensor;
         }
         if (tensor.dtype().sort() != dtype.sort()) {
-            throw new IllegalArgumentException("a cast of " + tensor.dtype().wireName() + " to " + dtype.wireName()
-                + " would change what the values mean");
+            throw new IllegalArgumentException("cannot cast " + tensor.dtype().wireName() + " to " + dtype.wireName()
+                + ": the values would change their meaning");
         }
         Tensor result = Tensor.zeros(dtype, tensor.shape());
         for (int at = 0; at < tensor.elements(); at++) {
@@ -24,13 +24,13 @@ public final class Conversions {
         return result;
     }
 
-    /** {@code stored = clip(round(real / scale) + zeroPoint)}, ties to even. */
+    /** {@code stored = clip(round(real / scale) + zeroPoint)}, with ties rounded to even. */
     public static Tensor quantise(Tensor real, DType stored, float scale, int zeroPoint) {
         long low = switch (stored) {
             case INT8 -> Byte.MIN_VALUE;
             case UINT8 -> 0;
             case INT16 -> Short.MIN_VALUE;
-            default -> throw new IllegalArgumentException("nothing is quantised to " + stored.wireName());
+            default -> throw new IllegalArgumentException("cannot quantise to " + stored.wireName());
         };
         long high = low + (1L << (8 * stored.bytes())) - 1;
         Tensor result = Tensor.zeros(stored, real.shape());
@@ -50,7 +50,7 @@ public final class Conversions {
         return result;
     }
 
-    /** An output as the wire has it: a float of any width as float32, so that files of every precision compare. */
+    /** An output in its wire type: floats of any width become float32, so outputs of all precisions can be compared. */
     public static Tensor asOutput(Tensor tensor) {
         return tensor.dtype().sort() == DType.Sort.FLOAT ? cast(tensor, DType.FLOAT32) : tensor;
     }

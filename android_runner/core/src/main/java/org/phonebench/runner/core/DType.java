@@ -2,7 +2,7 @@ package org.phonebench.runner.core;
 
 import java.util.Locale;
 
-/** Element type of a tensor on the wire; little-endian in the {@code .bin} files. */
+/** The element type of a tensor on the wire, little-endian in the {@code .bin} files. */
 public enum DType {
     FLOAT32(4, Sort.FLOAT),
     FLOAT16(2, Sort.FLOAT),
@@ -13,7 +13,7 @@ public enum DType {
     UINT8(1, Sort.INTEGER),
     BOOL(1, Sort.TRUTH);
 
-    /** Within one sort a cast is harmless. */
+    /** The meaning of the values. A cast within one sort keeps it. */
     public enum Sort { FLOAT, INTEGER, TRUTH }
 
     private final int bytes;

@@ -2,7 +2,7 @@ package org.phonebench.runner.core;
 
 import java.util.Locale;
 
-/** Where a launch failed, as far as the runner can tell; the host has further kinds for a runner that says nothing. */
+/** Where a launch failed, as seen by the runner. The host has more kinds, for runners that do not reply. */
 public enum FailureKind {
     LOAD, DELEGATE, RUN, OOM, DIGEST, INPUT, STORAGE;
 

@@ -11,9 +11,9 @@ import org.json.JSONException;
 import org.json.JSONObject;
 
 /**
- * A JSON object whose fields are taken by their type and by no other: org.json would turn "3" or 3.7 into 3.
+ * A JSON object with strictly typed fields. The getters of org.json would convert: "3" and 3.7 would both become 3.
  *
- * <p>Every refusal names the field by its path from the root.
+ * <p>Errors name a field by its path from the root.
  */
 final class Fields {
     private final JSONObject object;
@@ -24,7 +24,7 @@ final class Fields {
         this.path = path;
     }
 
-    /** A field that is absent or null. */
+    /** Whether a field is absent or null. */
     boolean lacks(String key) {
         return object.isNull(key);
     }
@@ -44,7 +44,7 @@ final class Fields {
         return object.has(key) ? integer(key) : otherwise;
     }
 
-    /** A count: an integer from {@code least} on that fits an {@code int}. */
+    /** A count: an integer of at least {@code least} that fits in an {@code int}. */
     int count(String key, int least) throws RequestException {
         long value = integer(key);
         if (value < least || value > Integer.MAX_VALUE) {
@@ -62,7 +62,7 @@ final class Fields {
         return value;
     }
 
-    /** A time in nanoseconds that must be there. */
+    /** A required time in nanoseconds. */
     long duration(String key) throws RequestException {
         integer(key);
         return duration(key, 0);
@@ -119,10 +119,10 @@ final class Fields {
         return map;
     }
 
-    RequestException wrong(String key, String wanted) {
-        Object found = object.opt(key);
-        String given = found == null ? "is missing" : "is " + found;
-        return new RequestException(path + key + " " + given + ", it must be " + wanted);
+    RequestException wrong(String key, String expected) {
+        Object value = object.opt(key);
+        String problem = value == null ? "is missing" : "is " + value;
+        return new RequestException(path + key + " " + problem + "; it must be " + expected);
     }
 
     private JSONArray array(String key) throws RequestException {
@@ -139,12 +139,12 @@ final class Fields {
         throw wrong(key, "an integer");
     }
 
-    /** Read an object from text. */
+    /** Parse an object from text. */
     static Fields parse(String text) throws RequestException {
         try {
             return new Fields(new JSONObject(text), "");
         } catch (JSONException error) {
-            throw new RequestException("it is not JSON: " + error.getMessage());
+            throw new RequestException("invalid JSON: " + error.getMessage());
         }
     }
 }

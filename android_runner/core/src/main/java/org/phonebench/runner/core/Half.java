@@ -1,6 +1,6 @@
 package org.phonebench.runner.core;
 
-/** IEEE 754 binary16, which Java has only since 20 and Android only outside the core library. */
+/** Conversions of IEEE 754 binary16. Java has them only since version 20, and Android outside the core library. */
 final class Half {
     private Half() {}
 
@@ -17,7 +17,7 @@ final class Half {
         return Float.intBitsToFloat(sign | (wide << 23) | (fraction << 13));
     }
 
-    /** The nearest half, ties to even; too large becomes infinite, NaN stays NaN. */
+    /** The nearest half, with ties rounded to even. Values that are too large become infinite; NaN stays NaN. */
     static short fromFloat(float value) {
         int bits = Float.floatToRawIntBits(value);
         int sign = (bits >>> 16) & 0x8000;
@@ -29,7 +29,7 @@ final class Half {
             return (short) (sign | 0x7C00);
         }
         if (magnitude < 0x38800000) {
-            // Subnormal: adding a half lets the float unit itself round to a multiple of 2^-24.
+            // Subnormal: adding 0.5 makes the floating-point unit itself round to a multiple of 2^-24.
             float shifted = Float.intBitsToFloat(magnitude) + 0.5f;
             return (short) (sign | (Float.floatToRawIntBits(shifted) - 0x3F000000));
         }

@@ -12,7 +12,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 
-/** {@code inputs.bin} behind its description: one call's tensors at a time, so that a large file is never in memory. */
+/** Reads {@code inputs.bin}, the tensors of one call at a time, so a large file is never in memory as a whole. */
 final class JobInputs {
     private final Path path;
     private final RunRequest.Inputs described;
@@ -22,36 +22,36 @@ final class JobInputs {
         this.described = described;
     }
 
-    /** The inputs once the file's length, and in a store its digest, are what the request says. */
+    /** The inputs, after checking the file's length against the request, and its digest if it is in a store. */
     static JobInputs checked(JobPlace place, RunRequest request) throws RunFailure {
         RunRequest.Inputs inputs = request.inputs();
         RunRequest.Outputs outputs = request.passes().outputs();
         if (outputs != null && outputs.count() > inputs.count()) {
-            throw RunFailure.failed(FailureKind.INPUT, "the request gives " + inputs.count()
-                + " inputs and asks for the outputs of " + outputs.count() + ": give them all");
+            throw RunFailure.failed(FailureKind.INPUT, "the request has " + inputs.count()
+                + " inputs but needs " + outputs.count() + " for its passes: send at least that many");
         }
         Path path = place.inputs(inputs);
         try {
-            long found = Files.size(path);
-            long wanted = Math.multiplyExact((long) inputs.count(), inputs.recordBytes());
-            if (found != wanted) {
-                throw RunFailure.failed(FailureKind.INPUT, "'" + inputs.file() + "' has " + found + " bytes, "
-                    + inputs.count() + " inputs of the given tensors make " + wanted + ": push it again");
+            long size = Files.size(path);
+            long expected = Math.multiplyExact((long) inputs.count(), inputs.recordBytes());
+            if (size != expected) {
+                throw RunFailure.failed(FailureKind.INPUT, "'" + inputs.file() + "' has " + size + " bytes; "
+                    + inputs.count() + " inputs of these tensors take " + expected + ": push it again");
             }
             if (place.store() != null && !Digest.sha256(path).equals(place.inputsSha256())) {
                 throw RunFailure.failed(FailureKind.INPUT,
-                    "the inputs are not those of sha256 " + place.inputsSha256() + ": push them again");
+                    "the inputs do not have the sha256 " + place.inputsSha256() + ": push them again");
             }
         } catch (IOException error) {
             throw RunFailure.failed(FailureKind.INPUT,
                 "cannot read the inputs '" + inputs.file() + "': " + error.getMessage() + "; push them again", error);
         } catch (ArithmeticException error) {
-            throw RunFailure.failed(FailureKind.INPUT, "the tensors of the inputs are too large to be true", error);
+            throw RunFailure.failed(FailureKind.INPUT, "the sizes in the request's inputs overflow", error);
         }
         return new JobInputs(path, inputs);
     }
 
-    /** Input {@code index} in the order of the request. */
+    /** Input {@code index} with its tensors in the order of the request. */
     List<Tensor> asGiven(int index) throws RunFailure {
         try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {
             long offset = index * described.recordBytes();
@@ -68,54 +68,54 @@ final class JobInputs {
         }
     }
 
-    /** Input {@code index} in the model's order, checked: by name where all names agree, else as given. */
+    /** Input {@code index}, checked and in the model's order: by name if all names match, else in request order. */
     List<Tensor> forModel(int index, Session session) throws RunFailure {
-        List<Tensor> given = asGiven(index);
+        List<Tensor> tensors = asGiven(index);
         if (!session.inputs().isPresent()) {
-            return given;
+            return tensors;
         }
-        List<TensorSpec> wanted = session.inputs().get();
-        List<Tensor> ordered = byName(wanted, given);
-        check(wanted, ordered);
+        List<TensorSpec> specs = session.inputs().get();
+        List<Tensor> ordered = byName(specs, tensors);
+        check(specs, ordered);
         return ordered;
     }
 
-    private List<Tensor> byName(List<TensorSpec> wanted, List<Tensor> given) {
+    private List<Tensor> byName(List<TensorSpec> specs, List<Tensor> tensors) {
         List<String> names = names(described.tensors());
-        List<String> asked = names(wanted);
-        boolean same = asked.size() == names.size() && new HashSet<>(names).equals(new HashSet<>(asked))
+        List<String> modelNames = names(specs);
+        boolean same = modelNames.size() == names.size() && new HashSet<>(names).equals(new HashSet<>(modelNames))
             && new HashSet<>(names).size() == names.size();
         if (!same) {
-            return given;
+            return tensors;
         }
         List<Tensor> ordered = new ArrayList<>();
-        for (String name : asked) {
-            ordered.add(given.get(names.indexOf(name)));
+        for (String name : modelNames) {
+            ordered.add(tensors.get(names.indexOf(name)));
         }
         return ordered;
     }
 
-    /** Refuse a count, a shape or a sort that the model does not take. */
+    /** Refuse tensors whose count, shapes or sorts the model does not take. */
     static void check(List<TensorSpec> specs, List<Tensor> tensors) throws RunFailure {
         if (specs.size() != tensors.size()) {
-            throw RunFailure.failed(FailureKind.INPUT, "the model has " + specs.size() + " inputs, " + tensors.size()
-                + " were given: correct [[input]] in model.toml");
+            throw RunFailure.failed(FailureKind.INPUT, "the model has " + specs.size() + " inputs but got "
+                + tensors.size() + ": correct [[input]] in model.toml");
         }
         for (int at = 0; at < specs.size(); at++) {
             TensorSpec spec = specs.get(at);
             Tensor tensor = tensors.get(at);
             if (!fits(spec.shape(), tensor.shape()) || spec.dtype().sort() != tensor.dtype().sort()) {
                 throw RunFailure.failed(FailureKind.INPUT, "input '" + spec.name() + "' of the model is "
-                    + spec.dtype().wireName() + " " + spec.shape() + ", given was " + tensor.dtype().wireName() + " "
+                    + spec.dtype().wireName() + " " + spec.shape() + ", but got " + tensor.dtype().wireName() + " "
                     + tensor.shape() + ": correct [[input]] in model.toml");
             }
         }
     }
 
-    private static boolean fits(List<Integer> wanted, List<Integer> given) {
-        boolean fits = wanted.size() == given.size();
-        for (int at = 0; fits && at < given.size(); at++) {
-            fits = wanted.get(at) == TensorSpec.ANY || wanted.get(at).equals(given.get(at));
+    private static boolean fits(List<Integer> spec, List<Integer> shape) {
+        boolean fits = spec.size() == shape.size();
+        for (int at = 0; fits && at < shape.size(); at++) {
+            fits = spec.get(at) == TensorSpec.ANY || spec.get(at).equals(shape.get(at));
         }
         return fits;
     }

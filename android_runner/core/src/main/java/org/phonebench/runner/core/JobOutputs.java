@@ -9,13 +9,13 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** Runs the inputs once each and writes {@code outputs.bin}. */
+/** Runs each input once and writes {@code outputs.bin}. */
 final class JobOutputs {
     static final String FILE = "outputs.bin";
 
     private JobOutputs() {}
 
-    /** Write the outputs of the inputs {@code 0 … count - 1}; the file is on the disk when this returns. */
+    /** Write the outputs of the inputs {@code 0 … count - 1}. The file is synced to disk when this returns. */
     static RunReply.Outputs write(Path folder, Session session, JobInputs inputs, int count) throws RunFailure {
         List<TensorSpec> described = null;
         try (FileChannel file = FileChannel.open(folder.resolve(FILE), StandardOpenOption.CREATE,
@@ -32,7 +32,7 @@ final class JobOutputs {
             file.force(true);
         } catch (IOException error) {
             throw RunFailure.failed(FailureKind.STORAGE,
-                "cannot write '" + FILE + "': " + RunFailure.firstLine(error) + "; free some space", error);
+                "cannot write '" + FILE + "': " + RunFailure.firstLine(error) + "; free some disk space", error);
         }
         return new RunReply.Outputs(FILE, count, described == null ? Collections.emptyList() : described);
     }
@@ -48,7 +48,7 @@ final class JobOutputs {
     private static List<TensorSpec> same(List<TensorSpec> before, List<TensorSpec> now) throws RunFailure {
         if (before != null && !before.equals(now)) {
             throw RunFailure.failed(FailureKind.RUN,
-                "the outputs changed their shape from one input to the next (" + before + " to " + now + ")");
+                "the outputs changed their shapes from one input to the next (" + before + " to " + now + ")");
         }
         return now;
     }

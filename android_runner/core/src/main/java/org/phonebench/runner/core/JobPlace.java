@@ -5,12 +5,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Where one job's files are.
+ * Where the files of one job are.
  *
- * @param folder the job's own folder, which the reply and the outputs go to
- * @param request the request's file
- * @param store where artifacts and inputs lie under their digests; null when they lie in the job's folder by name
- * @param inputsSha256 the digest that the inputs have in the store; null without a store
+ * @param folder the job's own folder, to which the reply and the outputs are written
+ * @param request the file of the request
+ * @param store the folder with artifacts and inputs named by their digests; null when they are in the job's folder
+ * @param inputsSha256 the digest of the inputs in the store; null without a store
  */
 public record JobPlace(Path folder, Path request, Path store, String inputsSha256) {
     public static final String REQUEST = "request.json";
@@ -18,16 +18,16 @@ public record JobPlace(Path folder, Path request, Path store, String inputsSha25
     public JobPlace {
         if (store != null && (inputsSha256 == null || !inputsSha256.matches("[0-9a-f]{64}"))) {
             throw new IllegalArgumentException(
-                "with a store the inputs need their sha256, given was '" + inputsSha256 + "'");
+                "with a store, the inputs need their sha256; got '" + inputsSha256 + "'");
         }
     }
 
-    /** A job whose files all lie in its folder. */
+    /** A job with all its files in one folder. */
     public static JobPlace plain(Path folder) {
         return new JobPlace(folder, folder.resolve(REQUEST), null, null);
     }
 
-    /** Where a file of the artifact is before it is checked. */
+    /** Where a file of the artifact is, before it has its own name in the job's folder. */
     Path source(RunRequest.Part part) {
         return store == null ? folder.resolve(part.file()) : store.resolve(part.sha256());
     }
@@ -38,9 +38,10 @@ public record JobPlace(Path folder, Path request, Path store, String inputsSha25
     }
 
     /**
-     * Give a file of the store its name in the job's folder, which is how an artifact finds its companions.
+     * Make a file of the store available under its own name in the job's folder. An artifact refers to its companions
+     * by these names.
      *
-     * <p>A link where the file system has it, else a copy.
+     * <p>This makes a link, or a copy where the file system has no links.
      */
     Path named(RunRequest.Part part) throws IOException {
         Path name = folder.resolve(part.file());

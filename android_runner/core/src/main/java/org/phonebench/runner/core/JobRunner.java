@@ -9,10 +9,10 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * One job from request to reply: check the artifact, start the runtime, load, and run the passes in their order.
+ * Runs one job from request to reply: checks the artifact, starts the runtime, loads, and runs the passes in order.
  *
- * <p>Whatever happens becomes a reply, and what was measured before a failure stays in it. The memory pass releases the
- * model to see what stays behind, so the passes after it load the file again, which gives a warm load time.
+ * <p>Every outcome becomes a reply, which keeps what was measured before a failure. The memory pass releases the model
+ * to measure what is left. So the passes after it load the file again, which also gives a warm load time.
  */
 public final class JobRunner {
     private final Iterable<RuntimeAdapter> adapters;
@@ -26,12 +26,12 @@ public final class JobRunner {
         this.state = state;
     }
 
-    /** A step before the first pass that may refuse the whole launch, such as binding it to some cores. */
+    /** A step before the first pass that can refuse the whole launch, such as binding it to some cores. */
     public interface Preparation {
         void run() throws RunFailure;
     }
 
-    /** Run the job; {@code outputs.bin} is written when this returns, {@code reply.json} is not. */
+    /** Run the job. It writes {@code outputs.bin}, but leaves {@code reply.json} to the caller. */
     public RunReply run(JobPlace place, Preparation preparation) {
         String text = "";
         RunRequest request;
@@ -52,7 +52,7 @@ public final class JobRunner {
             new RunReply.States(before, state.sample(), series));
     }
 
-    /** Run everything; the failure that ended it, or null. */
+    /** Run everything and return the failure that ended it, or null. */
     private RunFailure attempt(JobPlace place, RunRequest request, Preparation preparation, Progress done) {
         try {
             preparation.run();
@@ -64,7 +64,7 @@ public final class JobRunner {
             return RunFailure.failed(FailureKind.OOM,
                 "the runner ran out of memory: free some, or run a smaller model", error);
         } catch (RuntimeException | LinkageError error) {
-            // The boundary of a launch: whatever a library throws that its adapter does not know is still a reply.
+            // The last resort: an exception that no adapter expected must still become a reply.
             return RunFailure.failed(FailureKind.RUN, "the runner failed: " + error, error);
         } finally {
             done.release();
@@ -83,7 +83,7 @@ public final class JobRunner {
             new Progress().results(), null);
     }
 
-    /** What is known so far. */
+    /** The results so far. */
     private static final class Progress {
         private RunReply.Runtime runtime;
         private final List<Long> loadsNs = new ArrayList<>();
@@ -132,7 +132,7 @@ public final class JobRunner {
             JobInputs inputs = JobInputs.checked(place, request);
             RuntimeAdapter adapter = adapter();
             adapter.start(request.runtime());
-            // Before the memory is read for the first time, or its own buffers would pass for memory of the model.
+            // Allocate the latency buffers before the first memory reading, or they would count as the model's memory.
             LatencyPass latency =
                 passes.latency() == null ? null : new LatencyPass(passes.latency(), clock, place.folder());
             MemoryPass memory = passes.memory() == null ? null : MemoryPass.begin(MemoryProbe.SELF, clock);
@@ -142,7 +142,7 @@ public final class JobRunner {
             }
             done.runtime = done.session.report();
             done.session.setInputs(inputs.forModel(0, done.session));
-            // Open dimensions are settled by the inputs, and a delegate may take other nodes then.
+            // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
             done.runtime = done.session.report();
             if (latency != null) {
                 latency.run(done.session::invoke);
@@ -175,15 +175,15 @@ public final class JobRunner {
             done.loadsNs.add(clock.nanos() - start);
         }
 
-        /** The artifact's path, once every digest is the request's and every file has its name. */
+        /** The artifact's path, after checking every digest and giving every file its name. */
         private Path checkedArtifact() throws RunFailure {
             List<Path> named = new ArrayList<>();
             for (RunRequest.Part part : request.artifact().parts()) {
                 try {
-                    String found = Digest.sha256(place.source(part));
-                    if (!found.equals(part.sha256())) {
+                    String sha256 = Digest.sha256(place.source(part));
+                    if (!sha256.equals(part.sha256())) {
                         throw RunFailure.failed(FailureKind.DIGEST, "the artifact '" + part.file() + "' has sha256 "
-                            + found + ", the request says " + part.sha256() + ": deploy it again");
+                            + sha256 + "; the request expects " + part.sha256() + ": deploy it again");
                     }
                     named.add(place.named(part));
                 } catch (IOException error) {
@@ -203,7 +203,7 @@ public final class JobRunner {
                 formats.append(formats.length() == 0 ? "" : ", ").append(adapter.format());
             }
             throw RunFailure.unsupported(FailureKind.LOAD, "this runner has no runtime for "
-                + request.artifact().format() + " files, it takes: " + formats);
+                + request.artifact().format() + " (it has those for: " + formats + ")");
         }
     }
 }

@@ -5,9 +5,9 @@ import java.io.Writer;
 import org.json.JSONObject;
 
 /**
- * Writes JSON field by field, so that a million samples never become a million objects.
+ * Writes JSON field by field, without turning a million samples into a million objects.
  *
- * <p>A number that is not finite becomes null: JSON has no word for it.
+ * <p>NaN and infinity become null, because JSON cannot express them.
  */
 final class JsonText {
     private final Writer out;
@@ -29,7 +29,7 @@ final class JsonText {
         return this;
     }
 
-    /** The name of the next field; its value, or an opening bracket, follows. */
+    /** Write the name of the next field. Its value, or an opening bracket, must follow. */
     JsonText name(String name) throws IOException {
         next();
         out.write(JSONObject.quote(name));
@@ -55,7 +55,7 @@ final class JsonText {
         } else if (value == null || value instanceof Number || value instanceof Boolean) {
             out.write(String.valueOf(value));
         } else {
-            throw new IllegalArgumentException("JSON has no " + value.getClass());
+            throw new IllegalArgumentException("cannot write a " + value.getClass() + " as JSON");
         }
         return this;
     }

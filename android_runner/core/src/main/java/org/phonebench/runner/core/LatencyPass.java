@@ -3,18 +3,18 @@ package org.phonebench.runner.core;
 import java.nio.file.Path;
 
 /**
- * The latency pass: single calls on input 0, each timed on its own, every sample kept.
+ * The latency pass: single calls on input 0, each timed separately, with every sample kept.
  *
- * <p>Between the two readings of the clock there is the call and nothing else. The buffers are there from the
- * beginning, before any memory is read, and grow between calls.
+ * <p>Nothing but the call happens between the two readings of the clock. The buffers are allocated at the start, before
+ * any memory is measured, and grow only between calls.
  */
 final class LatencyPass {
-    /** The one thing that is timed. */
+    /** The code that is timed. */
     interface Call {
         void invoke() throws RunFailure;
     }
 
-    /** A monotonic clock, in ns, and the waiting on it; a parameter so that a test can give its own time. */
+    /** A monotonic clock in ns, and sleeping by it. An interface, so tests can control time. */
     interface Clock {
         long nanos();
 
@@ -36,7 +36,7 @@ final class LatencyPass {
         this.moments = new Samples(scratch);
     }
 
-    /** Time call 0, the warm-up and the measured calls. {@code measure.maxNs} cuts either phase short. */
+    /** Time the first call, the warm-up and the measured calls. {@code measure.maxNs} limits each of the two phases. */
     void run(Call call) throws RunFailure {
         System.gc();
         long start = clock.nanos();
@@ -52,7 +52,7 @@ final class LatencyPass {
         }
     }
 
-    /** The record for the reply; it copies the samples, so it is made once no memory is measured any more. */
+    /** The record for the reply. It copies the samples, so call it only after all memory has been measured. */
     RunReply.Latency reply() {
         return new RunReply.Latency(firstNs, warmup.values(), measured.values(), moments.values());
     }
@@ -74,7 +74,7 @@ final class LatencyPass {
         }
     }
 
-    /** Time calls back to back; keep those that begin a stride after the last one kept. */
+    /** Time calls back to back, and keep each that begins at least one stride after the last one kept. */
     private void strided(Call call, RunRequest.Limits limits) throws RunFailure {
         long began = clock.nanos();
         long due = 0;

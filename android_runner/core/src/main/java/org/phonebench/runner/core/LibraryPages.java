@@ -13,8 +13,8 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * Which pages the native libraries of an APK are laid out for: a phone whose pages are larger does not map them as they
- * are.
+ * Reads the page size that the native libraries of an APK are aligned to. A phone with larger pages cannot map them
+ * directly.
  */
 public final class LibraryPages {
     private static final int HEAD_BYTES = 1 << 16;
@@ -24,8 +24,8 @@ public final class LibraryPages {
     private LibraryPages() {}
 
     /**
-     * The least alignment, in bytes, of what is loaded of the libraries for the first of {@code abis} that the APK has
-     * any for; null where that cannot be told.
+     * The smallest alignment, in bytes, of the loadable segments of the libraries for the first of {@code abis} that
+     * the APK has libraries for; null if it cannot be read.
      */
     public static Long of(Path apk, List<String> abis) {
         try (ZipFile zip = new ZipFile(apk.toFile())) {
@@ -42,13 +42,13 @@ public final class LibraryPages {
     }
 
     private static List<ZipEntry> libraries(ZipFile zip, String folder) {
-        List<ZipEntry> found = new ArrayList<>();
+        List<ZipEntry> libraries = new ArrayList<>();
         for (ZipEntry entry : Collections.list(zip.entries())) {
             if (entry.getName().startsWith(folder) && entry.getName().endsWith(".so")) {
-                found.add(entry);
+                libraries.add(entry);
             }
         }
-        return found;
+        return libraries;
     }
 
     private static Long least(ZipFile zip, List<ZipEntry> libraries) throws IOException {
@@ -58,15 +58,19 @@ public final class LibraryPages {
             try (InputStream in = zip.getInputStream(entry)) {
                 new DataInputStream(in).readFully(head);
             }
-            Long found = alignment(ByteBuffer.wrap(head).order(ByteOrder.LITTLE_ENDIAN));
-            if (found != null && (least == null || found < least)) {
-                least = found;
+            Long alignment = alignment(ByteBuffer.wrap(head).order(ByteOrder.LITTLE_ENDIAN));
+            if (alignment != null && (least == null || alignment < least)) {
+                least = alignment;
             }
         }
         return least;
     }
 
-    /** The least alignment of the segments that are loaded, by the System V ABI; null for what is no such library. */
+    /**
+     * The smallest {@code p_align} of the loadable segments; null if the file is not an ELF library.
+     *
+     * <p>The offsets are those of the ELF64 and ELF32 headers in the System V ABI.
+     */
     private static Long alignment(ByteBuffer elf) {
         if (elf.limit() < 64 || elf.getInt(0) != MAGIC) {
             return null;
@@ -81,9 +85,9 @@ public final class LibraryPages {
         Long least = null;
         for (int at = 0; at < count; at++) {
             int segment = (int) table + at * size;
-            long found = wide ? elf.getLong(segment + 48) : Integer.toUnsignedLong(elf.getInt(segment + 28));
-            if (elf.getInt(segment) == LOAD && (least == null || found < least)) {
-                least = found;
+            long alignment = wide ? elf.getLong(segment + 48) : Integer.toUnsignedLong(elf.getInt(segment + 28));
+            if (elf.getInt(segment) == LOAD && (least == null || alignment < least)) {
+                least = alignment;
             }
         }
         return least;

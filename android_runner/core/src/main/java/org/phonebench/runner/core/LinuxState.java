@@ -11,7 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** What {@code /proc} and {@code /sys} tell below {@code root}: load, free memory, clocks, temperatures. */
+/** Reads load, free memory, clocks and temperatures from {@code /proc} and {@code /sys} below {@code root}. */
 public final class LinuxState implements StateSource {
     private final Path root;
 
@@ -41,18 +41,20 @@ public final class LinuxState implements StateSource {
         return processors.isEmpty() ? null : text(processors.get(0).resolve("cpufreq/scaling_governor"));
     }
 
-    /** Thermal zones by their type; a type that comes twice gets the zone's name. */
+    /** Temperatures in °C by the type of the thermal zone. A repeated type gets the zone's name as a suffix. */
     private Map<String, Double> temperatures() {
-        Map<String, Double> found = new LinkedHashMap<>();
+        Map<String, Double> temperatures = new LinkedHashMap<>();
         for (Path zone : numbered(root.resolve("sys/class/thermal"), "thermal_zone*", "thermal_zone")) {
             Long value = integer(zone.resolve("temp"));
             if (value != null) {
                 String type = text(zone.resolve("type"));
                 String kind = type == null || type.isEmpty() ? zone.getFileName().toString() : type;
-                found.put(found.containsKey(kind) ? kind + "-" + zone.getFileName() : kind, value / 1000.0);
+                String key = temperatures.containsKey(kind) ? kind + "-" + zone.getFileName() : kind;
+                // The kernel reports thousandths of a degree.
+                temperatures.put(key, value / 1000.0);
             }
         }
-        return found;
+        return temperatures;
     }
 
     private Double load() {
@@ -73,20 +75,21 @@ public final class LinuxState implements StateSource {
         }
     }
 
+    /** The entries of {@code folder} whose names are {@code prefix} and a number, in numerical order. */
     private static List<Path> numbered(Path folder, String glob, String prefix) {
-        List<Path> found = new ArrayList<>();
+        List<Path> entries = new ArrayList<>();
         try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder, glob)) {
             for (Path path : stream) {
                 if (path.getFileName().toString().substring(prefix.length()).matches("[0-9]+")) {
-                    found.add(path);
+                    entries.add(path);
                 }
             }
         } catch (IOException absent) {
-            return found;
+            return entries;
         }
-        found.sort(Comparator.comparingInt(
+        entries.sort(Comparator.comparingInt(
             path -> Integer.parseInt(path.getFileName().toString().substring(prefix.length()))));
-        return found;
+        return entries;
     }
 
     private static Long integer(Path path) {

@@ -6,8 +6,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** The memory pass: the readings so far, from the baseline before the load to what is left after the release. */
+/** The memory pass: reads memory from the baseline, before the load, to what is left after the release. */
 final class MemoryPass {
+    // Stored with every result. Change it only together with what is measured.
     static final String DEFINITION =
         "owned memory of the runner process: RssAnon + VmSwap of /proc/self/status, in bytes, the Java heap "
         + "included; pages mapped from files (weights mapped from the artifact among them) and memory of "
@@ -36,7 +37,7 @@ final class MemoryPass {
         hasPeak = probe.resetPeak();
     }
 
-    /** Take the baseline: the runtime is started, nothing is loaded yet. */
+    /** Read the baseline. The runtime has started, and no model is loaded yet. */
     static MemoryPass begin(Path self, LatencyPass.Clock clock) throws RunFailure {
         try {
             return new MemoryPass(self, clock);
@@ -56,8 +57,8 @@ final class MemoryPass {
     }
 
     /** Run the calls of the pass, release the session, and return all readings. */
-    RunReply.Memory finish(Session session, RunRequest.Memory asked) throws RunFailure {
-        long[] steady = new long[Math.max(1, asked.calls())];
+    RunReply.Memory finish(Session session, RunRequest.Memory request) throws RunFailure {
+        long[] steady = new long[Math.max(1, request.calls())];
         try {
             for (int call = 0; call < steady.length; call++) {
                 session.invoke();
@@ -68,7 +69,7 @@ final class MemoryPass {
             splits.add(working);
             session.close();
             collect();
-            clock.sleep(asked.settleNs());
+            clock.sleep(request.settleNs());
             long retainedBytes = probe.ownedBytes();
             splits.add(probe.split("retained"));
             return new RunReply.Memory(
@@ -79,7 +80,10 @@ final class MemoryPass {
         }
     }
 
-    /** The heap gives pages back only some time after a collection, and what finalizers release only at the next. */
+    /**
+     * Collect garbage twice with a pause: the heap returns pages some time after a collection, and memory that
+     * finalizers release is returned only by the next one.
+     */
     private void collect() {
         System.gc();
         clock.sleep(COLLECT_NS);
@@ -99,6 +103,6 @@ final class MemoryPass {
 
     private static RunFailure unreadable(IOException error) {
         return RunFailure.unsupported(FailureKind.RUN,
-            "this device does not tell the memory of a process: " + RunFailure.firstLine(error), error);
+            "this device does not report the memory of a process: " + RunFailure.firstLine(error), error);
     }
 }

@@ -9,8 +9,8 @@ import java.nio.file.Paths;
 /**
  * Reads the memory of this process from {@code /proc/self}.
  *
- * <p>Kernels before 4.5 do not tell {@code RssAnon}; what is resident less what is shared, of {@code statm}, is the
- * same quantity there.
+ * <p>Kernels before 4.5 do not report {@code RssAnon}. Resident minus shared pages in {@code statm} is the same
+ * quantity.
  */
 final class MemoryProbe {
     static final Path SELF = Paths.get("/proc/self");
@@ -33,16 +33,17 @@ final class MemoryProbe {
         this.status = new ProcFields(self.resolve("status"));
     }
 
-    /** Memory that the process owns and nothing can evict: RssAnon + VmSwap. */
+    /** Memory that belongs to the process alone and cannot be dropped: RssAnon + VmSwap. */
     long ownedBytes() throws IOException {
         status.refresh();
         long anonymous = status.bytes(ANONYMOUS);
         return (anonymous < 0 ? privateBytes() : anonymous) + Math.max(0, status.bytes(SWAP));
     }
 
-    /** Forget the peak so far; false where the kernel refuses. */
+    /** Reset the peak; false if the kernel refuses. */
     boolean resetPeak() throws IOException {
         try {
+            // The kernel resets VmHWM when 5 is written to clear_refs (proc(5)).
             Files.write(self.resolve("clear_refs"), "5".getBytes(StandardCharsets.US_ASCII));
         } catch (IOException refused) {
             return false;
@@ -52,13 +53,13 @@ final class MemoryProbe {
         return status.bytes(PEAK) >= 0;
     }
 
-    /** By how much the peak exceeds what was resident at the reset. */
+    /** How far the peak exceeds the resident memory at the reset. */
     long growthBytes() throws IOException {
         status.refresh();
         return Math.max(0, status.bytes(PEAK) - residentBytes);
     }
 
-    /** What the memory is made of now. */
+    /** What the memory consists of now. */
     RunReply.MemorySplit split(String at) throws IOException {
         status.refresh();
         return new RunReply.MemorySplit(at, status.value(ANONYMOUS), status.value(FILE), status.value(SHARED),

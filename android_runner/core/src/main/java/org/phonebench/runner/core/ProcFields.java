@@ -6,7 +6,11 @@ import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** A file of {@code /proc} whose lines are {@code Key: 123 kB}; it is read again and again without new objects. */
+/**
+ * A file in {@code /proc} with lines of the form {@code Key: 123 kB}.
+ *
+ * <p>It can be read repeatedly without allocating, so that reading memory does not itself use memory.
+ */
 final class ProcFields implements Closeable {
     private final RandomAccessFile file;
     private final byte[] text = new byte[16_384];
@@ -16,7 +20,7 @@ final class ProcFields implements Closeable {
         file = new RandomAccessFile(path.toFile(), "r");
     }
 
-    /** Read the file as it is now. */
+    /** Read the current contents of the file. */
     void refresh() throws IOException {
         file.seek(0);
         length = 0;
@@ -26,7 +30,7 @@ final class ProcFields implements Closeable {
         }
     }
 
-    /** The value of {@code key} in bytes, -1 where the file does not have it. */
+    /** The value of {@code key} in bytes; -1 if the file does not have it. */
     long bytes(byte[] key) {
         int line = 0;
         while (line < length) {
@@ -42,10 +46,10 @@ final class ProcFields implements Closeable {
         return -1;
     }
 
-    /** The same as an object, null where the file does not have it. */
+    /** The value of {@code key} in bytes; null if the file does not have it. */
     Long value(byte[] key) {
-        long found = bytes(key);
-        return found < 0 ? null : found;
+        long bytes = bytes(key);
+        return bytes < 0 ? null : bytes;
     }
 
     static byte[] key(String name) {

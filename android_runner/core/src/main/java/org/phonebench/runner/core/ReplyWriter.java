@@ -13,13 +13,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** From a {@link RunReply} to {@code reply.json}. */
+/** Writes a {@link RunReply} as {@code reply.json}. */
 public final class ReplyWriter {
     public static final String FILE = "reply.json";
 
     private ReplyWriter() {}
 
-    /** Write the reply so that it is there whole or not at all: another name, fsync, rename. */
+    /** Write the reply atomically, so that no partial file is ever visible: temporary name, fsync, rename. */
     public static void write(Path folder, RunReply reply) throws IOException {
         Path temporary = folder.resolve(FILE + ".tmp");
         try (FileOutputStream file = new FileOutputStream(temporary.toFile())) {
@@ -31,7 +31,7 @@ public final class ReplyWriter {
         Files.move(temporary, folder.resolve(FILE), StandardCopyOption.ATOMIC_MOVE);
     }
 
-    /** Write the text of the reply. */
+    /** Write the reply as JSON text. */
     public static void write(Writer out, RunReply reply) throws IOException {
         JsonText json = new JsonText(out).open('{');
         json.field("schema", RunRequest.SCHEMA).field("cell", reply.cell()).field("launch", reply.launch());

@@ -15,19 +15,19 @@ import org.phonebench.runner.core.RunRequest.Passes;
 import org.phonebench.runner.core.RunRequest.Profile;
 import org.phonebench.runner.core.RunRequest.Runtime;
 
-/** From the text of {@code request.json} to a {@link RunRequest}; a key that is not known is ignored. */
+/** Reads the text of {@code request.json} into a {@link RunRequest}. Unknown keys are ignored. */
 public final class RequestReader {
     private RequestReader() {}
 
-    /** Cell and launch of a request that may be broken, as far as they can be made out. */
+    /** The cell and the launch of a possibly broken request, as far as they can be read. */
     public record Head(String cell, int launch) {}
 
     public static RunRequest read(String text) throws RequestException {
         Fields root = Fields.parse(text);
         long schema = root.integer("schema");
         if (schema != RunRequest.SCHEMA) {
-            throw new RequestException("the request has schema " + schema + ", this runner speaks schema "
-                + RunRequest.SCHEMA + ": use one version on both sides");
+            throw new RequestException("the request has schema " + schema + ", but this runner reads schema "
+                + RunRequest.SCHEMA + ": use the same version on both sides");
         }
         return new RunRequest(root.text("cell"), root.count("launch", 0), artifact(root.object("artifact")),
             runtime(root.object("runtime")), inputs(root.object("inputs")), passes(root.object("passes")));
@@ -82,7 +82,7 @@ public final class RequestReader {
             fields.duration("interval_ns", 0), fields.duration("stride_ns", 0));
     }
 
-    /** The cap of the measured calls holds for the warm-up as well. */
+    /** The time limit of the measured calls also applies to the warm-up. */
     private static Limits limits(Fields fields, long maxNs) throws RequestException {
         return new Limits(fields.integer("min_calls"), fields.duration("min_ns"), maxNs);
     }
@@ -91,7 +91,7 @@ public final class RequestReader {
         return new Memory(fields.count("calls", 0), fields.duration("settle_ns", 0));
     }
 
-    /** A name inside the job's folder; one that leads out of it is refused. */
+    /** A file name in the job's folder. A name that leads out of the folder is refused. */
     private static String plainName(Fields fields, String key) throws RequestException {
         String name = fields.text(key);
         if (name.isEmpty() || name.equals(".") || name.equals("..") || name.matches("(?s).*[/\0].*")) {

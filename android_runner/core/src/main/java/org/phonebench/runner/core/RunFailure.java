@@ -1,15 +1,15 @@
 package org.phonebench.runner.core;
 
 /**
- * A model that cannot be loaded or run: a kind, a sentence for people that says what to do next, and the evidence.
+ * A model that cannot be loaded or run: a kind, a message for people that says what to do next, and the evidence.
  *
- * <p>{@code unsupported} says that this build of the runtime, or this device, cannot do what was asked, which is a
- * result and no fault.
+ * <p>{@code unsupported} means that this build of the runtime, or this device, cannot do what was asked. That is a
+ * result, not a failure.
  */
 public final class RunFailure extends Exception {
-    /** What most often is the matter with a file that ran on the computer. */
-    private static final String NEWER = "; if newer tools made the file than this app has, build the app with a newer"
-        + " library (phonebench runner build android --library FILE), or make the file for the older one";
+    /** The most common cause, since every file has already run on the computer. */
+    private static final String NEWER = "; if the file was made with newer tools than this app has, build the app with"
+        + " a newer library (phonebench runner build android --library FILE) or make the file with older tools";
 
     private static final long serialVersionUID = 1L;
 
@@ -40,13 +40,13 @@ public final class RunFailure extends Exception {
         return new RunFailure(kind, message, cause, true);
     }
 
-    /** What a device says that cannot load the native library of {@code runtime}. */
+    /** The failure of a device that cannot load the native library of {@code runtime}. */
     public static RunFailure library(String runtime, LinkageError cause) {
-        String message = "the library of " + runtime + " does not load here: " + firstLine(cause);
+        String message = "the library of " + runtime + " cannot be loaded on this device: " + firstLine(cause);
         return unsupported(FailureKind.LOAD, message, cause);
     }
 
-    /** The failure of an artifact that its runtime does not take. */
+    /** The failure of an artifact that its runtime cannot load. */
     public static RunFailure load(String runtime, String file, Throwable cause) {
         String message = runtime + " cannot load '" + file + "': " + firstLine(cause);
         FailureKind kind = kindOf(cause, FailureKind.LOAD);
@@ -55,7 +55,7 @@ public final class RunFailure extends Exception {
 
     /** The failure of a call. */
     public static RunFailure call(String runtime, Throwable cause) {
-        return failed(kindOf(cause, FailureKind.RUN), runtime + " failed in a call: " + firstLine(cause), cause);
+        return failed(kindOf(cause, FailureKind.RUN), runtime + " failed during a call: " + firstLine(cause), cause);
     }
 
     public FailureKind kind() {
@@ -70,11 +70,11 @@ public final class RunFailure extends Exception {
         return unsupported;
     }
 
-    /** The first line of what an exception says, or its class where it says nothing. */
+    /** The first line of an exception's message, or its class if it has no message. */
     public static String firstLine(Throwable cause) {
         String text = cause.getMessage() == null ? "" : cause.getMessage().trim();
         String line = text.isEmpty() ? cause.getClass().getSimpleName() : text.split("\n", 2)[0];
-        // Native code says where first, and at the end what.
+        // Messages of native code begin with the place and end with the cause; shorten the middle.
         return line.length() > 300 ? line.substring(0, 100) + " … " + line.substring(line.length() - 200) : line;
     }
 

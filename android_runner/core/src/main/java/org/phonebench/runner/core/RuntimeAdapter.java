@@ -5,24 +5,25 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * One runtime. Each is a module of its own, found by {@link java.util.ServiceLoader}, because its libraries clash with
+ * One runtime. Each is a separate module, found by {@link java.util.ServiceLoader}, because its libraries clash with
  * those of the others.
  */
 public interface RuntimeAdapter {
-    /** The format that it takes, as the wire names it. */
+    /** The format that it runs, by its name on the wire. */
     String format();
 
     /**
-     * Bring in the library and set what is set once a process; the memory of the runtime itself is read after it.
+     * Load the library and make the settings that apply to the whole process. The memory baseline is read after this,
+     * so the runtime's own memory does not count as the model's.
      *
-     * @throws RunFailure of kind {@code input} for an option that the runtime does not know
+     * @throws RunFailure of kind {@code input} for an option that the runtime does not have
      */
     void start(RunRequest.Runtime request) throws RunFailure;
 
-    /** Load the artifact and make it ready to be called, the delegate included. */
+    /** Load the artifact and its delegate, ready to be called. */
     Session load(Path file, RunRequest.Runtime request) throws RunFailure;
 
-    /** Times of single operators over {@code calls} calls; an empty list where the runtime cannot tell. */
+    /** Times of single operators over the requested calls; an empty list if the runtime does not report them. */
     default List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch)
             throws RunFailure {
         return Collections.emptyList();

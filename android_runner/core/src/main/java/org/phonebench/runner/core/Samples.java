@@ -11,10 +11,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Times of calls in order, in ns. A chunk is allocated before it is needed, and only between calls.
+ * Times of calls in ns, in order. Chunks are allocated ahead of time, and only between calls.
  *
- * <p>The chunks are pages of a file that has no name any more, so that many samples of a fast model do not pass for
- * memory of the model in the pass that follows.
+ * <p>The chunks are mapped from a deleted file. They do not count as owned memory then, and the many samples of a fast
+ * model do not distort the memory pass that follows.
  */
 final class Samples {
     static final int CHUNK = 65_536;
@@ -29,7 +29,7 @@ final class Samples {
         grow();
     }
 
-    /** Keep one more; between calls, since it may allocate. */
+    /** Keep one more sample. Only call this between timed calls, because it may allocate. */
     void append(long value) throws RunFailure {
         last.put(inLast, value);
         inLast++;
@@ -42,7 +42,7 @@ final class Samples {
         return (chunks.size() - 1) * CHUNK + inLast;
     }
 
-    /** All of them. */
+    /** A copy of all samples. */
     long[] values() {
         long[] values = new long[size()];
         for (int at = 0; at < values.length; at++) {
@@ -59,9 +59,9 @@ final class Samples {
             Files.delete(path);
         } catch (IOException error) {
             throw RunFailure.failed(FailureKind.STORAGE,
-                "cannot keep the samples: " + RunFailure.firstLine(error) + "; free some space", error);
+                "cannot store the samples: " + RunFailure.firstLine(error) + "; free some disk space", error);
         }
-        // Each page is touched here, or its first touch would come between two timed calls.
+        // Touch each page (512 longs) now, or page faults would happen between timed calls.
         for (int at = 0; at < CHUNK; at += 512) {
             last.put(at, 0);
         }

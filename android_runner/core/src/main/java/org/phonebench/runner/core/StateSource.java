@@ -1,6 +1,6 @@
 package org.phonebench.runner.core;
 
-/** Tells the state of the device now; it never fails, a fact that it cannot find out is null. */
+/** Reads the current state of the device. It never fails; facts that cannot be read are null. */
 public interface StateSource {
     RunReply.StateSample sample();
 }

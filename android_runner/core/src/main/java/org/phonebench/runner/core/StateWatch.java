@@ -3,7 +3,7 @@ package org.phonebench.runner.core;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Samples the state of the device once a second, in a thread of its own, until it is stopped. */
+/** Samples the state of the device once per second in a separate thread, until it is stopped. */
 final class StateWatch {
     static final long PERIOD_MS = 1000;
 
@@ -24,7 +24,7 @@ final class StateWatch {
         return watch;
     }
 
-    /** End the thread and return what it saw. */
+    /** Stop the thread and return its samples. */
     List<RunReply.StateSample> stop() {
         thread.interrupt();
         try {

@@ -2,7 +2,7 @@ package org.phonebench.runner.core;
 
 import java.util.concurrent.locks.LockSupport;
 
-/** The clock of the machine. */
+/** The monotonic clock of the machine. */
 final class SystemClock implements LatencyPass.Clock {
     @Override
     public long nanos() {

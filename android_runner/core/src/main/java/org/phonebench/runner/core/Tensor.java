@@ -7,22 +7,23 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * The values of one tensor: C order, little-endian, from index 0 of {@code data} on.
+ * The values of one tensor in C order, little-endian, from index 0 of {@code data}.
  *
- * <p>Buffers are read and written by index alone. The relative calls return another type on Android 8 than on the JDK,
- * and a program that was compiled here would not find them there.
+ * <p>Use only the absolute methods of the buffer. Those that move its position, such as {@code flip()}, have another
+ * return type on Android 8 than on the JDK, so code compiled against the JDK fails there with
+ * {@code NoSuchMethodError}.
  */
 public record Tensor(DType dtype, List<Integer> shape, ByteBuffer data) {
     public Tensor {
         shape = Collections.unmodifiableList(new ArrayList<>(shape));
-        long wanted = Math.multiplyExact(TensorSpec.elements(shape), (long) dtype.bytes());
-        if (data.order() != ByteOrder.LITTLE_ENDIAN || data.limit() != wanted) {
-            throw new IllegalArgumentException("a tensor " + dtype.wireName() + " " + shape + " needs " + wanted
-                + " little-endian bytes, given were " + data.limit() + " " + data.order());
+        long expected = Math.multiplyExact(TensorSpec.elements(shape), (long) dtype.bytes());
+        if (data.order() != ByteOrder.LITTLE_ENDIAN || data.limit() != expected) {
+            throw new IllegalArgumentException("a " + dtype.wireName() + " tensor " + shape + " needs " + expected
+                + " little-endian bytes; got " + data.limit() + " " + data.order());
         }
     }
 
-    /** A tensor of zeros in memory that native code can read in place. */
+    /** A tensor of zeros in a direct buffer, which native code can read in place. */
     public static Tensor zeros(DType dtype, List<Integer> shape) {
         long bytes = Math.multiplyExact(TensorSpec.elements(shape), (long) dtype.bytes());
         ByteBuffer data = ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.LITTLE_ENDIAN);
@@ -46,7 +47,7 @@ public record Tensor(DType dtype, List<Integer> shape, ByteBuffer data) {
             case INT16 -> data.getShort(2 * at);
             case INT8 -> data.get(at);
             case UINT8, BOOL -> data.get(at) & 0xFF;
-            case FLOAT32, FLOAT16 -> throw new IllegalStateException("a " + dtype.wireName() + " holds no integers");
+            case FLOAT32, FLOAT16 -> throw new IllegalStateException(dtype.wireName() + " values are not integers");
         };
     }
 
@@ -59,14 +60,14 @@ public record Tensor(DType dtype, List<Integer> shape, ByteBuffer data) {
         }
     }
 
-    /** Set element {@code at} of an integer or truth tensor; higher bits fall away. */
+    /** Set element {@code at} of an integer or truth tensor; excess high bits are dropped. */
     public void setInteger(int at, long value) {
         switch (dtype) {
             case INT64 -> data.putLong(8 * at, value);
             case INT32 -> data.putInt(4 * at, (int) value);
             case INT16 -> data.putShort(2 * at, (short) value);
             case INT8, UINT8, BOOL -> data.put(at, (byte) value);
-            case FLOAT32, FLOAT16 -> throw new IllegalStateException("a " + dtype.wireName() + " holds no integers");
+            case FLOAT32, FLOAT16 -> throw new IllegalStateException(dtype.wireName() + " values are not integers");
         }
     }
 }

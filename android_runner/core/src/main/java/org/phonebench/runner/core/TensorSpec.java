@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** Name, element type and full shape (batch included) of one tensor of one call; an open dimension is {@link #ANY}. */
+/** Name, element type and full shape (with batch) of one tensor of one call; an open dimension is {@link #ANY}. */
 public record TensorSpec(String name, DType dtype, List<Integer> shape) {
     public static final int ANY = -1;
 
@@ -12,7 +12,7 @@ public record TensorSpec(String name, DType dtype, List<Integer> shape) {
         shape = Collections.unmodifiableList(new ArrayList<>(shape));
     }
 
-    /** How many elements the tensor has; throws {@link ArithmeticException} past 2^63 - 1. */
+    /** The number of elements; throws {@link ArithmeticException} above 2^63 - 1. */
     public long elements() {
         return elements(shape);
     }
@@ -30,7 +30,7 @@ public record TensorSpec(String name, DType dtype, List<Integer> shape) {
         return product;
     }
 
-    /** Shape of a runtime as a list; sizes that no array on a phone can have are refused. */
+    /** A runtime's shape as a list; throws {@link ArithmeticException} for sizes above 2^31 - 1. */
     public static List<Integer> shapeOf(long[] sizes) {
         List<Integer> shape = new ArrayList<>(sizes.length);
         for (long size : sizes) {
@@ -39,7 +39,7 @@ public record TensorSpec(String name, DType dtype, List<Integer> shape) {
         return shape;
     }
 
-    /** The same for a runtime that counts in {@code int}. */
+    /** A runtime's shape as a list. */
     public static List<Integer> shapeOf(int[] sizes) {
         List<Integer> shape = new ArrayList<>(sizes.length);
         for (int size : sizes) {
@@ -48,7 +48,7 @@ public record TensorSpec(String name, DType dtype, List<Integer> shape) {
         return shape;
     }
 
-    /** A shape as the runtimes want it. */
+    /** A shape as the array that the runtimes take. */
     public static long[] longs(List<Integer> shape) {
         long[] sizes = new long[shape.size()];
         for (int at = 0; at < sizes.length; at++) {

@@ -7,7 +7,7 @@ import org.junit.jupiter.api.Test;
 final class BundledLibraryTest {
     @Test
     void theLibraryIsCalledWhatTheBuildWroteDown() {
-        // The file is among the resources of the tests, as it is in an app.
+        // The file is in the test resources, at the same path as in an app.
         assertEquals("some-library 1.2.3", BundledLibrary.title());
     }
 }

@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A runtime for tests: its model has two inputs {@code a} and {@code b}, two floats each, and gives {@code 2a + b}.
+ * A runtime for tests: its model has two inputs {@code a} and {@code b}, two floats each, and returns {@code 2a + b}.
  *
- * <p>{@code option=…} of the request makes it fail in the way that the option names.
+ * <p>An option of the request makes it fail in the way that the option names.
  */
 final class DoublingAdapter implements RuntimeAdapter {
     final List<String> events = new ArrayList<>();

@@ -14,7 +14,7 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.json.JSONObject;
 
-/** The examples of the contract, which the tests of every runner read. */
+/** The examples of the wire contract, which the tests of every runner read. */
 final class Golden {
     static final Path FOLDER = Paths.get("../../tests/golden/wire");
 
@@ -28,7 +28,7 @@ final class Golden {
         return new JSONObject(text(name));
     }
 
-    /** A JSON value as maps, lists and plain values, which know when they are equal. */
+    /** A JSON value as maps, lists and plain values, which have a useful {@code equals}. */
     static Object plain(Object value) throws JSONException {
         if (value instanceof JSONObject object) {
             Map<String, Object> map = new TreeMap<>();

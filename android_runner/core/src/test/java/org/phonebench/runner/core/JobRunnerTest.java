@@ -38,7 +38,7 @@ final class JobRunnerTest {
     void aJob() throws Exception {
         folder = Files.createDirectories(root.resolve("files/jobs/j"));
         store = Files.createDirectories(root.resolve("store"));
-        // Two inputs; in each the tensor b comes before a, which the names put right.
+        // Two inputs. In each, tensor b comes before a; the runner reorders them by name.
         inputs = stored(floats(1, 2, 10, 20, 3, 4, 30, 40));
         JSONArray tensors = new JSONArray().put(tensor("b")).put(tensor("a"));
         request = Golden.json("request-minimal.json");
@@ -146,7 +146,7 @@ final class JobRunnerTest {
         request.getJSONObject("artifact").put("format", "pte");
         RunReply reply = run();
         assertEquals(RunReply.Status.UNSUPPORTED, reply.status());
-        assertEquals("this runner has no runtime for pte files, it takes: onnx", reply.failure().message());
+        assertEquals("this runner has no runtime for pte (it has those for: onnx)", reply.failure().message());
     }
 
     @Test
@@ -163,11 +163,11 @@ final class JobRunnerTest {
     void inputsOfAnotherLengthOrContentAreRefused() throws Exception {
         Path file = store.resolve(inputs);
         Files.write(file, floats(1, 2, 10, 20, 3, 4, 30, 41));
-        assertTrue(run().failure().message().contains("are not those of sha256"));
+        assertTrue(run().failure().message().contains("do not have the sha256"));
         Files.write(file, floats(1));
         RunReply.Failure failure = run().failure();
         assertEquals(FailureKind.INPUT, failure.kind());
-        assertTrue(failure.message().contains("has 4 bytes, 2 inputs of the given tensors make 32"), failure.message());
+        assertTrue(failure.message().contains("has 4 bytes; 2 inputs of these tensors take 32"), failure.message());
     }
 
     @Test
@@ -175,7 +175,7 @@ final class JobRunnerTest {
         JSONObject tensor = request.getJSONObject("inputs").getJSONArray("tensors").getJSONObject(1);
         tensor.put("shape", new JSONArray().put(2).put(1));
         String said = run().failure().message();
-        assertTrue(said.startsWith("input 'a' of the model is float32 [1, 2], given was float32 [2, 1]"), said);
+        assertTrue(said.startsWith("input 'a' of the model is float32 [1, 2], but got float32 [2, 1]"), said);
     }
 
     @Test
@@ -193,6 +193,6 @@ final class JobRunnerTest {
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
         RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")))
             .run(place, () -> Affinity.bind("0", "taskset"));
-        assertTrue(reply.failure().message().contains("mask of cores is '0'"), reply.failure().message());
+        assertTrue(reply.failure().message().contains("core mask is '0'"), reply.failure().message());
     }
 }

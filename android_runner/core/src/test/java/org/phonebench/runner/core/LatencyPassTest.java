@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The loop against a time of its own: a call takes what the test says, reading the clock takes nothing. */
+/** The loop with a fake clock: a call takes the time that the test sets, and reading the clock takes none. */
 final class LatencyPassTest {
     private static final class FakeTime implements LatencyPass.Clock, LatencyPass.Call {
         private final long firstNs;

@@ -17,7 +17,7 @@ import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The alignment of an APK's libraries, on headers written by hand after the System V ABI. */
+/** The alignment of an APK's libraries, with headers written by hand according to the System V ABI. */
 final class LibraryPagesTest {
     private static final List<String> PHONE = Arrays.asList("arm64-v8a", "armeabi-v7a");
 
@@ -31,7 +31,7 @@ final class LibraryPagesTest {
         for (int at = 0; at < alignments.length; at++) {
             elf.putInt(64 + 56 * at, 1).putLong(64 + 56 * at + 48, alignments[at]);
         }
-        // One that is not loaded, such as the dynamic section.
+        // A segment that is not loadable, such as the dynamic section.
         elf.putInt(64 + 56 * alignments.length, 2).putLong(64 + 56 * alignments.length + 48, 8);
         return elf.array();
     }

@@ -7,12 +7,13 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * What the loop adds to each call, printed: the loop runs a call of known work, and so does a bare loop beside it, turn
- * by turn in one process; the overhead is the difference of what a call takes of the thread's processor time in each,
- * so that a busy machine does not count.
+ * Prints the time that the timed loop adds to each call.
  *
- * <p>It also prints how many bytes the thread allocated in the timed loop, a call. A main and no test, because no test
- * asserts a time.
+ * <p>The timed loop and a bare loop take turns in one process with a call of known work. The overhead is the difference
+ * in processor time of the thread per call, which does not depend on how busy the machine is.
+ *
+ * <p>It also prints the bytes per call that the thread allocated in the timed loop. This is a main method and not a
+ * test, because tests must not assert times.
  */
 final class LoopOverhead {
     private static final int CALLS = 200_000;
@@ -48,7 +49,7 @@ final class LoopOverhead {
         System.out.printf("allocated a call: median %.2f bytes%n", median(allocated));
     }
 
-    /** A call of some hundred nanoseconds that no compiler can leave out. */
+    /** A call of some hundred nanoseconds that the compiler cannot optimise away. */
     private static void work() {
         long value = sink;
         for (int at = 0; at < 200; at++) {

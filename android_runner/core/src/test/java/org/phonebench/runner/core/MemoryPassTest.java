@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The memory probe against a made-up {@code /proc/self}, and once against the real one. */
+/** The memory probe with a fake {@code /proc/self}, and once with the real one. */
 final class MemoryPassTest {
     @TempDir
     Path self;

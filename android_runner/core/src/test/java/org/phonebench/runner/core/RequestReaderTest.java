@@ -54,7 +54,7 @@ final class RequestReaderTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "\"launch\": 3 | \"launch\": \"3\" | launch is 3, it must be an integer",
+        "\"launch\": 3 | \"launch\": \"3\" | launch is 3; it must be an integer",
         "\"launch\": 3 | \"launch\": -1 | launch is -1",
         "\"min_ns\": 500000000 | \"min_ns\": 500000000.5 | passes.latency.warmup.min_ns is 5.000000005E8",
         "\"settle_ns\": 200000000 | \"settle_ns\": -5 | passes.memory.settle_ns is -5",
@@ -62,7 +62,7 @@ final class RequestReaderTest {
         "\"threads\": 2 | \"threads\": 0 | runtime.threads is 0",
         "\"count\": 360, | \"count\": 0, | inputs.count is 0",
         "\"dtype\": \"int64\" | \"dtype\": \"int63\" | inputs.tensors[1].dtype is int63",
-        "\"file\": \"inputs.bin\" | \"file\": \"../inputs.bin\" | inputs.file is ../inputs.bin, it must be a plain",
+        "\"file\": \"inputs.bin\" | \"file\": \"../inputs.bin\" | inputs.file is ../inputs.bin; it must be a plain",
         "\"sha256\": \"9f86 | \"sha256\": \"XX86 | artifact.sha256",
         "\"example\": \"on\" | \"example\": 1 | options.example is",
         "\"cell\": | \"sell\": | cell is missing",

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 
-/** What a failure says. */
+/** The messages of failures. */
 class RunFailureTest {
     @Test
     void aLongComplaintKeepsItsEndWhichSaysWhat() {
@@ -26,7 +26,7 @@ class RunFailureTest {
     void aFileThatIsNotTakenMayBeNewerThanTheAppAndOneThatIsTooLargeIsNot() {
         RunFailure refused = RunFailure.load("LiteRT", "model.tflite", new IllegalStateException("version 9"));
         assertEquals(FailureKind.LOAD, refused.kind());
-        assertTrue(refused.getMessage().startsWith("LiteRT cannot load 'model.tflite': version 9; if newer tools"));
+        assertTrue(refused.getMessage().startsWith("LiteRT cannot load 'model.tflite': version 9; if the file"));
         assertTrue(refused.getMessage().contains("phonebench runner build android --library FILE"));
         RunFailure large = RunFailure.load("LiteRT", "model.tflite", new IllegalStateException("std::bad_alloc"));
         assertEquals(FailureKind.OOM, large.kind());

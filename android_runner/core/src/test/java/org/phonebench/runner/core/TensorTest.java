@@ -54,7 +54,7 @@ final class TensorTest {
         // From the definition of binary16: value, bits.
         "1.0, 3C00", "-2.0, C000", "65504, 7BFF", "65519.99, 7BFF", "65520, 7C00", "1e9, 7C00", "-1e9, FC00",
         "5.9604645e-8, 0001", "2.9802322e-8, 0000", "2.98023259e-8, 0001", "6.1035156e-5, 0400", "6.0975552e-5, 03FF",
-        // Halfway between two neighbours goes to the even one.
+        // Halfway between two neighbours rounds to the even one.
         "2049, 6800", "2051, 6802", "0.33325195, 3555", "NaN, 7E00", "-0.0, 8000",
     })
     void aFloatBecomesTheNearestHalf(float value, String bits) {

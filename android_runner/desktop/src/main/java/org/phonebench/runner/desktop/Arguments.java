@@ -7,7 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The command line of the desktop runner; with an APK it tells of that one's libraries, as the app in it would. */
+/** The command line of the desktop runner. With an APK, it reports that APK's libraries, as the app in it would. */
 record Arguments(Path files, String job, Path store, String inputs, Path request, String kind, String version,
         String mask, Path apk, List<String> abis) {
     static final String USAGE = "usage: DesktopRunner --files FOLDER --job NAME --store FOLDER --inputs SHA256"
@@ -16,35 +16,36 @@ record Arguments(Path files, String job, Path store, String inputs, Path request
     private static final String PREFIX = "--";
 
     static Arguments read(String[] arguments) {
-        Map<String, String> given = new LinkedHashMap<>();
+        Map<String, String> values = new LinkedHashMap<>();
         for (int at = 0; at < arguments.length; at += 2) {
             if (!USAGE.contains(arguments[at] + " ") || !arguments[at].startsWith(PREFIX)) {
                 throw new IllegalArgumentException("unknown argument '" + arguments[at] + "'");
             }
             if (at + 1 == arguments.length) {
-                throw new IllegalArgumentException("'" + arguments[at] + "' lacks its value");
+                throw new IllegalArgumentException("'" + arguments[at] + "' has no value");
             }
-            given.put(arguments[at].substring(PREFIX.length()), arguments[at + 1]);
+            values.put(arguments[at].substring(PREFIX.length()), arguments[at + 1]);
         }
-        String job = required(given, "job");
+        String job = required(values, "job");
         if (!job.matches("[A-Za-z0-9_-]+")) {
-            throw new IllegalArgumentException("the job is '" + job + "', it must be a plain name");
+            throw new IllegalArgumentException("the job is '" + job + "'; it must be a plain name");
         }
-        String inputs = required(given, "inputs");
+        String inputs = required(values, "inputs");
         if (!inputs.matches("[0-9a-f]{64}")) {
-            throw new IllegalArgumentException("the inputs are '" + inputs + "', it must be their sha256");
+            throw new IllegalArgumentException("the inputs are '" + inputs + "'; give their sha256");
         }
-        return new Arguments(Paths.get(required(given, "files")), job, Paths.get(required(given, "store")), inputs,
-            path(given.get("request")), given.getOrDefault("kind", "desktop"), given.getOrDefault("version", built()),
-            given.get("mask"), path(given.get("apk")), Arrays.asList(given.getOrDefault("abis", "").split(",")));
+        return new Arguments(Paths.get(required(values, "files")), job, Paths.get(required(values, "store")), inputs,
+            path(values.get("request")), values.getOrDefault("kind", "desktop"),
+            values.getOrDefault("version", built()), values.get("mask"), path(values.get("apk")),
+            Arrays.asList(values.getOrDefault("abis", "").split(",")));
     }
 
     private static Path path(String text) {
         return text == null ? null : Paths.get(text);
     }
 
-    private static String required(Map<String, String> given, String name) {
-        String value = given.get(name);
+    private static String required(Map<String, String> values, String name) {
+        String value = values.get(name);
         if (value == null) {
             throw new IllegalArgumentException("'" + PREFIX + name + "' is missing");
         }

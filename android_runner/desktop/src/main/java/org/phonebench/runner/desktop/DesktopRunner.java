@@ -15,9 +15,9 @@ import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
 
 /**
- * The runner on the JVM of a computer: the same core and adapters as in the app, without Android around them.
+ * The runner on the JVM of a computer: the same core and adapters as in the app, without Android.
  *
- * <p>Its exit code is 0 whenever a reply was written, be it a failed one.
+ * <p>The exit code is 0 whenever a reply was written, even one that reports a failure.
  */
 public final class DesktopRunner {
     private static final int USAGE = 2;
@@ -29,35 +29,35 @@ public final class DesktopRunner {
     }
 
     static int run(String[] arguments) {
-        Arguments given;
+        Arguments options;
         try {
-            given = Arguments.read(arguments);
+            options = Arguments.read(arguments);
         } catch (IllegalArgumentException error) {
             System.err.println(error.getMessage());
             System.err.println(Arguments.USAGE);
             return USAGE;
         }
-        Path folder = given.files().resolve("jobs").resolve(given.job());
+        Path folder = options.files().resolve("jobs").resolve(options.job());
         try {
             Files.createDirectories(folder);
-            Path request = given.request() == null ? folder.resolve(JobPlace.REQUEST) : given.request();
-            JobPlace place = new JobPlace(folder, request, given.store(), given.inputs());
+            Path request = options.request() == null ? folder.resolve(JobPlace.REQUEST) : options.request();
+            JobPlace place = new JobPlace(folder, request, options.store(), options.inputs());
             JobRunner runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class),
-                new RunReply.Runner(given.kind(), given.version(), false, pages(given)),
+                new RunReply.Runner(options.kind(), options.version(), false, pages(options)),
                 new LinuxState(Paths.get("/")));
             ReplyWriter.write(folder, runner.run(place, () -> {
-                if (given.mask() != null) {
-                    Affinity.bind(given.mask(), "taskset");
+                if (options.mask() != null) {
+                    Affinity.bind(options.mask(), "taskset");
                 }
             }));
             return 0;
         } catch (IOException error) {
-            System.err.println("cannot write the reply into " + folder + ": " + error);
+            System.err.println("cannot write the reply to " + folder + ": " + error);
             return 1;
         }
     }
 
-    private static Long pages(Arguments given) {
-        return given.apk() == null ? null : LibraryPages.of(given.apk(), given.abis());
+    private static Long pages(Arguments options) {
+        return options.apk() == null ? null : LibraryPages.of(options.apk(), options.abis());
     }
 }

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The command line on a real model and the real library, as the virtual phone starts it. */
+/** The command line with a real model and the real library, as the virtual phone starts it. */
 final class DesktopRunnerTest {
     private static final Path MODEL = Paths.get("../onnxruntime/src/test/resources/open.onnx");
 

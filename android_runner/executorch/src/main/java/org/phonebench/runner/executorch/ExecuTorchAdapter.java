@@ -12,7 +12,7 @@ import org.pytorch.executorch.ExecuTorchRuntime;
 import org.pytorch.executorch.Module;
 
 /**
- * ExecuTorch runs {@code .pte}. The backend was fixed at export: what the file holds is what runs, whatever is asked.
+ * ExecuTorch runs {@code .pte}. The backend is fixed at export, so the file decides what it runs on, not the request.
  */
 public final class ExecuTorchAdapter implements RuntimeAdapter {
     static final String NAME = "executorch";
@@ -41,7 +41,7 @@ public final class ExecuTorchAdapter implements RuntimeAdapter {
             module = Module.load(file.toString(), Module.LOAD_MODE_MMAP, request.threads());
             String[] backends = backends(module);
             requireBackends(file, backends);
-            // Here the delegate prepares its blobs, which belongs to the load and not to the first call.
+            // The delegate prepares its blobs here, so that this counts as part of the load and not of the first call.
             module.loadMethod(METHOD);
             return new ExecuTorchSession(module, backends, request);
         } catch (RuntimeException error) {

@@ -14,7 +14,7 @@ import org.phonebench.runner.core.TensorSpec;
 import org.pytorch.executorch.EValue;
 import org.pytorch.executorch.Module;
 
-/** A program with its method loaded; the Java API does not tell its inputs. */
+/** A program with its method loaded. The Java API does not describe its inputs. */
 final class ExecuTorchSession implements Session {
     private final String[] backends;
     private final RunRequest.Runtime request;
@@ -84,7 +84,7 @@ final class ExecuTorchSession implements Session {
         }
     }
 
-    /** What the file is lowered to, several joined by a plus. */
+    /** The backends that the file is lowered to, joined by a plus. */
     private String used() {
         List<String> used = new ArrayList<>();
         for (String backend : backends) {

@@ -8,7 +8,7 @@ import org.phonebench.runner.core.DType;
 import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
-/** Between the tensors of the wire and those of ExecuTorch. */
+/** Converts between tensors of the wire and of ExecuTorch. */
 final class Tensors {
     private Tensors() {}
 
@@ -23,11 +23,11 @@ final class Tensors {
             case INT8 -> org.pytorch.executorch.Tensor.fromBlob(data, shape);
             case UINT8 -> org.pytorch.executorch.Tensor.fromBlobUnsigned(data, shape);
             case INT16, BOOL -> throw new IllegalArgumentException(
-                "the Java API of ExecuTorch makes no " + tensor.dtype().wireName() + " tensor");
+                "the Java API of ExecuTorch cannot create " + tensor.dtype().wireName() + " tensors");
         };
     }
 
-    /** A copy of the values as the wire has them. */
+    /** A copy of the values in their wire type. */
     static Tensor fromNative(org.pytorch.executorch.Tensor tensor) {
         List<Integer> shape = TensorSpec.shapeOf(tensor.shape());
         DType dtype = dtype(tensor);
@@ -40,7 +40,7 @@ final class Tensors {
             case INT32 -> data.asIntBuffer().put(tensor.getDataAsIntArray());
             case INT8 -> data.put(tensor.getDataAsByteArray());
             case UINT8 -> data.put(tensor.getDataAsUnsignedByteArray());
-            case INT16, BOOL -> throw new IllegalStateException("no tensor of the Java API is " + dtype.wireName());
+            case INT16, BOOL -> throw new IllegalStateException("the Java API has no " + dtype.wireName() + " tensors");
         }
         return Conversions.asOutput(copy);
     }
@@ -54,7 +54,7 @@ final class Tensors {
             case INT8 -> DType.INT8;
             case UINT8 -> DType.UINT8;
             default -> throw new IllegalArgumentException(
-                "the Java API of ExecuTorch does not give the values of a " + tensor.dtype() + " tensor");
+                "the Java API of ExecuTorch cannot read " + tensor.dtype() + " tensors");
         };
     }
 

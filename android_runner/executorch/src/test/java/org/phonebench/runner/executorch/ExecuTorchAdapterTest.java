@@ -15,7 +15,7 @@ import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 import org.phonebench.runner.core.Tensor;
 
-/** What is known without the native library, which exists for Android alone. */
+/** What can be tested without the native library, which exists only for Android. */
 final class ExecuTorchAdapterTest {
     @Test
     void withoutTheNativeLibraryTheRuntimeIsUnsupported() {

@@ -15,7 +15,7 @@ import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
-/** The element types of ONNX Runtime, and how each goes over the wire. */
+/** The element types of ONNX Runtime, and the wire type of each. */
 enum ElementType {
     FLOAT(DType.FLOAT32, OnnxJavaType.FLOAT),
     FLOAT16(DType.FLOAT16, OnnxJavaType.FLOAT16),
@@ -51,18 +51,18 @@ enum ElementType {
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 -> UINT8;
             case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL -> BOOL;
             default -> throw RunFailure.unsupported(FailureKind.LOAD,
-                "the model has a tensor of " + type + ", which the wire does not carry");
+                "the model has a tensor of " + type + ", which phonebench does not support");
         };
     }
 
-    /** The values as ONNX Runtime holds them. */
+    /** The values as a tensor of ONNX Runtime. */
     OnnxTensor toNative(OrtEnvironment environment, Tensor tensor) throws OrtException {
         ByteBuffer data = this == DOUBLE ? doubles(tensor) : Conversions.cast(tensor, dtype).data().duplicate();
         ByteBuffer ordered = data.order(ByteOrder.nativeOrder());
         return OnnxTensor.createTensor(environment, ordered, TensorSpec.longs(tensor.shape()), javaType);
     }
 
-    /** A copy of the values as the wire has them. */
+    /** A copy of the values in their wire type. */
     Tensor fromNative(OnnxTensor tensor) {
         List<Integer> shape = TensorSpec.shapeOf(tensor.getInfo().getShape());
         ByteBuffer data = tensor.getByteBuffer().order(ByteOrder.LITTLE_ENDIAN);

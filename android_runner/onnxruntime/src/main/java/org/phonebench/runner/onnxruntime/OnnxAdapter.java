@@ -25,9 +25,9 @@ import org.phonebench.runner.core.Session;
 import org.phonebench.runner.core.Tensor;
 
 /**
- * ONNX Runtime runs {@code .onnx}. The library for desktops and the one for Android have the same Java API.
+ * ONNX Runtime runs {@code .onnx}. Its libraries for desktops and for Android have the same Java API.
  *
- * <p>{@code options} of the request become session configuration entries, whatever ONNX Runtime knows by that name.
+ * <p>The request's {@code options} become session configuration entries, under the names that ONNX Runtime gives them.
  */
 public final class OnnxAdapter implements RuntimeAdapter {
     static final String NAME = "onnxruntime";
@@ -98,12 +98,15 @@ public final class OnnxAdapter implements RuntimeAdapter {
             return options;
         } catch (OrtException error) {
             options.close();
-            throw RunFailure.unsupported(FailureKind.DELEGATE, NAME + " does not take the delegate "
+            throw RunFailure.unsupported(FailureKind.DELEGATE, NAME + " cannot use the delegate "
                 + request.delegate().wireName() + ": " + RunFailure.firstLine(error), error);
         }
     }
 
-    /** XNNPACK has a pool of threads of its own, and spinning threads of ONNX Runtime's would fight with it. */
+    /**
+     * Add the execution provider of the delegate. XNNPACK has its own thread pool, and spinning threads of ONNX Runtime
+     * would compete with it for the cores.
+     */
     private static void provider(OrtSession.SessionOptions options, RunRequest.Runtime request) throws OrtException {
         switch (request.delegate()) {
             case XNNPACK -> {
@@ -135,7 +138,7 @@ public final class OnnxAdapter implements RuntimeAdapter {
             case CPU -> OrtProvider.CPU;
             case XNNPACK -> OrtProvider.XNNPACK;
             case NNAPI -> OrtProvider.NNAPI;
-            // Core ML is of another system, and a phone's GPU has no provider in the released library.
+            // Core ML is for Apple's systems, and the released library has no provider for a phone's GPU.
             case GPU, COREML -> null;
         };
     }

@@ -21,8 +21,8 @@ import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
 /**
- * An inference session. Inputs are made once; a timed call is the run, whose outputs the runtime allocates, and the
- * release of the outputs of the call before.
+ * An inference session. Inputs are created once. A timed call is the run, in which the runtime allocates the outputs,
+ * plus the release of the previous call's outputs.
  */
 final class OnnxSession implements Session {
     private final OrtEnvironment environment;
@@ -42,7 +42,7 @@ final class OnnxSession implements Session {
             if (!(node.getInfo() instanceof TensorInfo info)) {
                 session.close();
                 throw RunFailure.unsupported(FailureKind.LOAD,
-                    "input '" + node.getName() + "' of the model is no tensor: the wire carries tensors alone");
+                    "input '" + node.getName() + "' of the model is not a tensor; phonebench supports only tensors");
             }
             ElementType type = ElementType.of(info.onnxType);
             types.add(type);
@@ -86,7 +86,7 @@ final class OnnxSession implements Session {
         for (Map.Entry<String, OnnxValue> output : result) {
             if (!(output.getValue() instanceof OnnxTensor tensor)) {
                 throw RunFailure.unsupported(FailureKind.RUN,
-                    "output '" + output.getKey() + "' of the model is no tensor: the wire carries tensors alone");
+                    "output '" + output.getKey() + "' of the model is not a tensor; phonebench supports only tensors");
             }
             outputs.add(ElementType.of(tensor.getInfo().onnxType).fromNative(tensor));
         }
@@ -108,7 +108,7 @@ final class OnnxSession implements Session {
         try {
             session.close();
         } catch (OrtException error) {
-            throw new IllegalStateException("ONNX Runtime does not release the session", error);
+            throw new IllegalStateException("ONNX Runtime cannot release the session", error);
         } finally {
             session = null;
         }

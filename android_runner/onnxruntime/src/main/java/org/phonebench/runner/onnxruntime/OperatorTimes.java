@@ -11,7 +11,7 @@ import org.phonebench.runner.core.FailureKind;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunReply;
 
-/** Reads the profile that ONNX Runtime writes, a list of events in whole microseconds. */
+/** Reads the profile that ONNX Runtime writes: a JSON list of events with times in whole microseconds. */
 final class OperatorTimes {
     private static final String SUFFIX = "_kernel_time";
 
@@ -19,7 +19,7 @@ final class OperatorTimes {
 
     private OperatorTimes() {}
 
-    /** The kernel events by operator, in the order in which the operators first ran. */
+    /** The times of the kernel events by operator, in the order in which the operators first ran. */
     static List<RunReply.OperatorTime> read(String text) throws RunFailure {
         Map<Operator, List<Long>> samples = new LinkedHashMap<>();
         try {
@@ -34,7 +34,7 @@ final class OperatorTimes {
                 }
             }
         } catch (JSONException error) {
-            throw RunFailure.failed(FailureKind.RUN, "the profile of ONNX Runtime cannot be read", error);
+            throw RunFailure.failed(FailureKind.RUN, "cannot read the profile of ONNX Runtime", error);
         }
         List<RunReply.OperatorTime> times = new ArrayList<>();
         for (Map.Entry<Operator, List<Long>> entry : samples.entrySet()) {

@@ -28,7 +28,7 @@ import org.phonebench.runner.core.Session;
 import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
-/** The adapter on the real library; what the models compute stands in make_models.py. */
+/** The adapter with the real library. {@code make_models.py} shows what the models compute. */
 final class OnnxAdapterTest {
     @TempDir
     Path folder;

@@ -15,13 +15,13 @@ import org.json.JSONArray;
 import org.json.JSONException;
 import org.phonebench.runner.core.DType;
 
-/** The element types of a file's inputs, which the exporter leaves in the archive as a JSON list. */
+/** The element types of a file's inputs, which our exporter stores in the archive as a JSON list. */
 final class InputTypes {
     private static final String ENTRY = "/extra/input_types.json";
 
     private InputTypes() {}
 
-    /** The types, none in a file of another tool. */
+    /** The types; an empty list for a file from another tool. */
     static List<DType> read(Path file) throws IOException {
         try (ZipFile archive = new ZipFile(file.toFile())) {
             for (ZipEntry entry : Collections.list(archive.entries())) {
@@ -43,7 +43,7 @@ final class InputTypes {
                 types.add(DType.valueOf(names.getString(at).toUpperCase(Locale.ROOT)));
             }
         } catch (JSONException | IllegalArgumentException error) {
-            throw new IOException("the types of its inputs are damaged: " + text, error);
+            throw new IOException("the list of its input types is damaged: " + text, error);
         }
         return types;
     }

@@ -12,7 +12,7 @@ import org.pytorch.LiteModuleLoader;
 import org.pytorch.Module;
 import org.pytorch.PyTorchAndroid;
 
-/** The lite interpreter of PyTorch runs {@code .ptl}, on the CPU alone. */
+/** PyTorch's lite interpreter runs {@code .ptl}, only on the CPU. */
 public final class LiteAdapter implements RuntimeAdapter {
     static final String NAME = "torchscript-lite";
     static final String TITLE = "TorchScript";

@@ -16,7 +16,7 @@ import org.phonebench.runner.core.TensorSpec;
 import org.pytorch.IValue;
 import org.pytorch.Module;
 
-/** A module of the lite interpreter; it does not tell its inputs. */
+/** A module of the lite interpreter, which does not describe its inputs. */
 final class LiteSession implements Session {
     private final List<DType> inputTypes;
     private final RunRequest.Runtime request;
@@ -39,10 +39,10 @@ final class LiteSession implements Session {
     public void setInputs(List<Tensor> tensors) throws RunFailure {
         IValue[] values = new IValue[tensors.size()];
         for (int at = 0; at < values.length; at++) {
-            Tensor given = tensors.get(at);
+            Tensor tensor = tensors.get(at);
             try {
                 Tensor typed =
-                    inputTypes.size() == values.length ? Conversions.cast(given, inputTypes.get(at)) : given;
+                    inputTypes.size() == values.length ? Conversions.cast(tensor, inputTypes.get(at)) : tensor;
                 values[at] = IValue.from(Tensors.toNative(typed));
             } catch (IllegalArgumentException error) {
                 throw RunFailure.call(LiteAdapter.TITLE, error);

@@ -10,7 +10,7 @@ import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 import org.pytorch.IValue;
 
-/** Between the tensors of the wire and those of PyTorch. */
+/** Converts between tensors of the wire and of PyTorch. */
 final class Tensors {
     private Tensors() {}
 
@@ -24,7 +24,7 @@ final class Tensors {
             case INT8 -> org.pytorch.Tensor.fromBlob(data, shape);
             case UINT8 -> org.pytorch.Tensor.fromBlobUnsigned(data, shape);
             case FLOAT16, INT16, BOOL -> throw new IllegalArgumentException(
-                "the Java API of PyTorch makes no " + tensor.dtype().wireName() + " tensor");
+                "the Java API of PyTorch cannot create " + tensor.dtype().wireName() + " tensors");
         };
     }
 
@@ -41,7 +41,7 @@ final class Tensors {
         };
     }
 
-    /** The tensors of a result in order: a tensor, a tuple or list of them, or a mapping in its own order. */
+    /** The tensors of a result in order. A result is a tensor, a tuple or list, or a mapping, nested to any depth. */
     static List<org.pytorch.Tensor> flat(IValue value) {
         if (value.isTensor()) {
             return Collections.singletonList(value.toTensor());
@@ -58,7 +58,7 @@ final class Tensors {
                 tensors.addAll(flat(item));
             }
         } else {
-            throw new IllegalArgumentException("the model returns what is no tensor");
+            throw new IllegalArgumentException("the model returns something other than tensors");
         }
         return tensors;
     }

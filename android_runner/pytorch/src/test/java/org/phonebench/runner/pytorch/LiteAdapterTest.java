@@ -19,7 +19,7 @@ import org.phonebench.runner.core.Delegate;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 
-/** What is known without the native library, which exists for Android alone. */
+/** What can be tested without the native library, which exists only for Android. */
 final class LiteAdapterTest {
     @TempDir
     Path folder;

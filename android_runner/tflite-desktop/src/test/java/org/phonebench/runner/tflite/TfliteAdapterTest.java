@@ -28,7 +28,10 @@ import org.phonebench.runner.core.Session;
 import org.phonebench.runner.core.Tensor;
 import org.phonebench.runner.core.TensorSpec;
 
-/** The adapter and the library's Java as they are in the app, on a real library; the models: make_models.py. */
+/**
+ * The adapter and the library's Java as in the app, with a real native library. {@code make_models.py} shows what the
+ * models compute.
+ */
 final class TfliteAdapterTest {
     @TempDir
     Path folder;
@@ -71,7 +74,7 @@ final class TfliteAdapterTest {
         return tensor;
     }
 
-    /** What {@code mixed.tflite} takes, with every {@code step} other numbers. */
+    /** Inputs for {@code mixed.tflite}, different for every {@code step}. */
     private static List<Tensor> mixedInputs(int step) {
         return Arrays.asList(
             reals(Arrays.asList(1, 4), step, 2, 3, 4), integers(DType.INT64, Arrays.asList(1, 3), -5, 0, 1L << 40),
@@ -99,9 +102,9 @@ final class TfliteAdapterTest {
                 assertArrayEquals(new float[] {4 + step, 6, 7 + 2 * step}, values(outputs.get(0)));
                 assertArrayEquals(new float[] {5, 0, -(1L << 40)}, values(outputs.get(1)));
                 assertArrayEquals(new float[] {0, 0, 1}, values(outputs.get(2)));
-                // 4.4 is stored in halves, as 4.5.
+                // 4.4 is stored in steps of 0.5, as 4.5.
                 assertArrayEquals(new float[] {4.5f + step, 2.5f, 7.5f + 2 * step}, values(outputs.get(3)));
-                // 1000 does not fit into eight bits in quarters.
+                // 1000 does not fit in eight bits in steps of 0.25, so it is clipped.
                 assertArrayEquals(new float[] {-0.25f, 31.75f}, values(outputs.get(4)));
                 assertArrayEquals(new float[] {-1, 0.00390625f}, values(outputs.get(5)));
             }
@@ -150,11 +153,11 @@ final class TfliteAdapterTest {
 
     @ParameterizedTest
     @CsvSource({
-        // file, delegate asked for; delegate used, nodes, nodes delegated, partitions.
+        // File, requested delegate; delegate used, nodes, delegated nodes, partitions.
         "open.tflite, CPU, cpu, 2, 0, 0", "open.tflite, XNNPACK, xnnpack, 2, 2, 1",
-        // XNNPACK takes two of the three in one partition, and of the six only one that stands alone.
+        // XNNPACK takes two of the three nodes as one partition. Of the six it takes one, which has no neighbour.
         "three.tflite, XNNPACK, xnnpack, 3, , ", "mixed.tflite, XNNPACK, cpu, 6, , ",
-        // A computer has no NNAPI: its delegate takes nothing.
+        // A computer has no NNAPI, so its delegate takes nothing.
         "open.tflite, NNAPI, cpu, 2, , ",
     })
     void theReportTellsWhatRanWhere(

@@ -13,7 +13,7 @@ import org.tensorflow.lite.TensorFlowLite;
 import org.tensorflow.lite.gpu.GpuDelegate;
 import org.tensorflow.lite.nnapi.NnApiDelegate;
 
-/** TensorFlow Lite runs {@code .tflite}; {@code cpu} is the built-in kernels without any delegate. */
+/** TensorFlow Lite runs {@code .tflite}. Delegate {@code cpu} means the built-in kernels, without any delegate. */
 public final class TfliteAdapter implements RuntimeAdapter {
     static final String NAME = "litert";
     static final String TITLE = "TensorFlow Lite";
@@ -67,28 +67,28 @@ public final class TfliteAdapter implements RuntimeAdapter {
         }
     }
 
-    private static org.tensorflow.lite.Delegate delegate(Delegate asked) throws RunFailure {
+    private static org.tensorflow.lite.Delegate delegate(Delegate requested) throws RunFailure {
         try {
-            return switch (asked) {
+            return switch (requested) {
                 case CPU, XNNPACK -> null;
                 case GPU -> new GpuDelegate();
                 case NNAPI -> new NnApiDelegate();
                 case COREML -> throw RunFailure.unsupported(FailureKind.DELEGATE,
-                    "Core ML is not on Android: ask for cpu, xnnpack, gpu or nnapi");
+                    "Core ML does not exist on Android: use cpu, xnnpack, gpu or nnapi");
             };
         } catch (RuntimeException | LinkageError error) {
-            throw RunFailure.unsupported(FailureKind.DELEGATE, "this phone has no " + asked.wireName()
+            throw RunFailure.unsupported(FailureKind.DELEGATE, "this phone has no " + requested.wireName()
                 + " delegate for " + TITLE + ": " + RunFailure.firstLine(error), error);
         }
     }
 
-    /** A file that the interpreter takes without the delegate fails for the delegate's sake, else for its own. */
-    private static RunFailure failure(Path file, Delegate asked, RuntimeException error) {
-        if (asked == Delegate.GPU || asked == Delegate.NNAPI) {
+    /** Blame the delegate if the interpreter loads the file without it; otherwise blame the file. */
+    private static RunFailure failure(Path file, Delegate requested, RuntimeException error) {
+        if (requested == Delegate.GPU || requested == Delegate.NNAPI) {
             try (Interpreter plain = new Interpreter(file.toFile(), new Interpreter.Options().setUseXNNPACK(false))) {
                 plain.allocateTensors();
-                return RunFailure.unsupported(FailureKind.DELEGATE, "the " + asked.wireName() + " delegate of " + TITLE
-                    + " does not take this model on this phone: " + RunFailure.firstLine(error), error);
+                return RunFailure.unsupported(FailureKind.DELEGATE, "the " + requested.wireName() + " delegate of "
+                    + TITLE + " cannot run this model on this phone: " + RunFailure.firstLine(error), error);
             } catch (RuntimeException broken) {
                 return RunFailure.load(TITLE, file.getFileName().toString(), broken);
             }

@@ -8,16 +8,16 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * How many nodes the main graph of a {@code .tflite} has, read from the file, which is a FlatBuffer.
+ * The number of nodes in the main graph of a {@code .tflite}, read from the file, which is a FlatBuffer.
  *
- * <p>The numbers of the fields are those of TensorFlow Lite's schema: subgraphs are field 2 of the model, operators
- * field 3 of a subgraph.
+ * <p>The field numbers are those of TensorFlow Lite's schema: subgraphs are field 2 of the model, operators are field 3
+ * of a subgraph.
  */
 record TfliteGraph(int nodes) {
     private static final int SUBGRAPHS = 2;
     private static final int OPERATORS = 3;
 
-    /** Nodes of the graph, and those that delegates run in how many partitions; null where it cannot be told. */
+    /** The number of nodes, of delegated nodes, and of partitions; null if unknown. */
     record Coverage(Integer total, Integer delegated, Integer partitions) {}
 
     static TfliteGraph read(Path file) throws IOException {
@@ -32,34 +32,34 @@ record TfliteGraph(int nodes) {
             int operators = vector(data, first, OPERATORS);
             return new TfliteGraph(operators == 0 ? 0 : data.getInt(operators));
         } catch (IndexOutOfBoundsException | IllegalArgumentException error) {
-            throw new IOException("the file is no TensorFlow Lite model, or it is cut off", error);
+            throw new IOException("the file is not a TensorFlow Lite model, or it is truncated", error);
         }
     }
 
     /**
      * What an execution plan of {@code steps} says about delegates.
      *
-     * <p>A plan of one step has all of the graph in one partition. A longer one does not tell how many partitions it
-     * has, and so neither how many nodes are in them.
+     * <p>In a plan of one step, the whole graph is one partition. A longer plan shows neither the number of partitions
+     * nor how many nodes are in them.
      */
-    Coverage coverage(int steps, boolean asked) {
-        if (!asked) {
+    Coverage coverage(int steps, boolean delegated) {
+        if (!delegated) {
             return new Coverage(nodes, 0, 0);
         }
         return steps == 1 && nodes > 1 ? new Coverage(nodes, nodes, 1) : new Coverage(nodes, null, null);
     }
 
     /**
-     * Whether a plan of {@code steps} is that of a graph left to the built-in kernels: it is as long as the graph.
+     * Whether a plan of {@code steps} is as long as the graph, which means the built-in kernels run it.
      *
-     * <p>A delegate that took nothing leaves such a plan, and so does one that took only nodes without a neighbour that
-     * it takes, because a partition of one node is one step as well. The plan does not tell the two apart.
+     * <p>A delegate that took nothing leaves such a plan. So does one that took only single nodes, because a partition
+     * of one node is also one step. The plan does not distinguish the two cases.
      */
     boolean leftToKernels(int steps) {
         return steps >= nodes && nodes > 1;
     }
 
-    /** Where the vector in a field of a table begins, with its length; 0 where the table does not have the field. */
+    /** The offset of the vector in a field of a table, which begins with its length; 0 if the field is absent. */
     private static int vector(ByteBuffer data, int table, int field) {
         int vtable = table - data.getInt(table);
         int entry = 4 + 2 * field;

@@ -24,8 +24,8 @@ import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.TensorFlowLite;
 
 /**
- * An interpreter with its tensors allocated. The Java API has no bare invoke: a timed call copies the inputs from
- * direct buffers into the interpreter's tensors as well, and leaves the outputs where they are.
+ * An interpreter with allocated tensors. The Java API has no bare invoke, so a timed call also copies the inputs from
+ * direct buffers into the interpreter's tensors. It does not copy the outputs.
  */
 final class TfliteSession implements Session {
     private final Interpreter interpreter;
@@ -90,9 +90,9 @@ final class TfliteSession implements Session {
 
     @Override
     public RunReply.Runtime report() {
-        boolean asked = request.delegate() != Delegate.CPU;
+        boolean delegated = request.delegate() != Delegate.CPU;
         int steps = ExecutionPlan.length(interpreter);
-        TfliteGraph.Coverage coverage = graph.coverage(steps, asked);
+        TfliteGraph.Coverage coverage = graph.coverage(steps, delegated);
         Delegate used = graph.leftToKernels(steps) ? Delegate.CPU : request.delegate();
         return new RunReply.Runtime(TfliteAdapter.NAME, TensorFlowLite.runtimeVersion(), request.delegate(),
             used.wireName(), request.threads(), coverage.total(), coverage.delegated(), coverage.partitions());
@@ -107,7 +107,7 @@ final class TfliteSession implements Session {
         }
     }
 
-    /** Give open dimensions the size of the inputs. */
+    /** Resize open dimensions to the sizes of the inputs. */
     private void resize(List<Tensor> tensors) {
         boolean changed = false;
         for (int at = 0; at < tensors.size(); at++) {
@@ -126,7 +126,7 @@ final class TfliteSession implements Session {
         }
     }
 
-    /** Input names of the file's only signature by tensor, which are the exporter's; none where it has not just one. */
+    /** The exporter's input names by tensor index, if the file has exactly one signature; otherwise empty. */
     private Map<Integer, String> signatureNames() {
         Map<Integer, String> names = new HashMap<>();
         String[] keys = interpreter.getSignatureKeys();
@@ -151,20 +151,20 @@ final class TfliteSession implements Session {
         return quantised(tensor) ? DType.FLOAT32 : dtype(tensor.dataType());
     }
 
-    private static Tensor stored(Tensor given, org.tensorflow.lite.Tensor tensor) {
+    private static Tensor stored(Tensor input, org.tensorflow.lite.Tensor tensor) {
         DType dtype = dtype(tensor.dataType());
         if (quantised(tensor)) {
             org.tensorflow.lite.Tensor.QuantizationParams parameters = tensor.quantizationParams();
-            Tensor real = Conversions.cast(given, DType.FLOAT32);
+            Tensor real = Conversions.cast(input, DType.FLOAT32);
             return Conversions.quantise(real, dtype, parameters.getScale(), parameters.getZeroPoint());
         }
-        return Conversions.cast(given, dtype);
+        return Conversions.cast(input, dtype);
     }
 
     private static Tensor real(org.tensorflow.lite.Tensor tensor) throws RunFailure {
         if (tensor.dataType() == DataType.STRING) {
             throw RunFailure.unsupported(FailureKind.RUN,
-                "output '" + tensor.name() + "' is text, which the wire does not carry");
+                "output '" + tensor.name() + "' is text, which phonebench does not support");
         }
         Tensor copy = Tensor.zeros(dtype(tensor.dataType()), TensorSpec.shapeOf(tensor.shape()));
         ByteBuffer from = tensor.asReadOnlyBuffer();
@@ -186,7 +186,7 @@ final class TfliteSession implements Session {
             case UINT8 -> DType.UINT8;
             case BOOL -> DType.BOOL;
             case STRING ->
-                throw new IllegalArgumentException("a tensor of text, which the wire does not carry");
+                throw new IllegalArgumentException("the model has a tensor of text, which phonebench does not support");
         };
     }
 }

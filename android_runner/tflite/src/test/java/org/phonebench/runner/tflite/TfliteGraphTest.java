@@ -20,7 +20,7 @@ import org.phonebench.runner.core.FailureKind;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 
-/** What is known without the native library; what takes one is tested in tflite-desktop. */
+/** What can be tested without the native library. The module tflite-desktop tests the rest. */
 final class TfliteGraphTest {
     private static final Path MODEL = Paths.get("src/test/resources/three.tflite");
 
@@ -39,7 +39,7 @@ final class TfliteGraphTest {
 
     @ParameterizedTest
     @CsvSource({
-        // nodes, steps of the plan, was a delegate asked for; nodes delegated, partitions.
+        // Nodes, steps of the plan, whether a delegate was requested; delegated nodes, partitions.
         "31, 31, true, , ", "31, 1, true, 31, 1", "31, 4, true, , ", "31, 31, false, 0, 0", "1, 1, true, , ",
         "1, 1, false, 0, 0",
     })
