@@ -67,7 +67,7 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
         return _broken(f"it does not run in its own runtime: {error}", count)
     bad = sum(int(np.count_nonzero(~np.isfinite(o))) for o in outputs if o.dtype.kind == "f")
     if bad:
-        return _broken(f"{bad:,} of {sum(o.size for o in outputs):,} output values are not finite", count)
+        return _broken(f"{bad:,} of {sum(o.size for o in outputs):,} output values are NaN or infinite", count)
     reference = own_reference(model, expected.varied)
     if reference is None:
         return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=count)
