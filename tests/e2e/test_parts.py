@@ -31,4 +31,4 @@ def test_the_parts_are_run_apart_and_summed_beside_the_whole(tmp_path: Path) -> 
 def test_parts_of_a_model_that_has_none_are_refused(tmp_path: Path) -> None:
     done = call_phonebench("run", "digits", "--parts", "--dry-run", cwd=tmp_path)
     assert done.code == 2
-    assert "parts is asked for, and no model has any (digits)" in done.err
+    assert "parts is set, but no model has parts (digits)" in done.err
