@@ -33,6 +33,7 @@ def write_report(run: RunRecord) -> Written:
     def samples(measurement: Measurement) -> list[list[int]]:
         return steady_samples(run, measurement)
 
+    # Drawing takes most of the time, so it is done once for the page and the files.
     drawn = charts(run, samples)
     return Written(
         html=write_text(run, "report.html", render_page(run, drawn)),
@@ -61,5 +62,6 @@ def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
         except StoreError:
             return []
         if reply.latency is not None and reply.latency.samples_ns:
+            # The steady calls are the last ones; those before them warmed up.
             launches.append(list(reply.latency.samples_ns[-launch.calls :]))
     return launches

@@ -145,6 +145,7 @@ def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
             meaning=CONDITIONS[id_].meaning,
             cells=len(summaries[id_]),
         )
+        # There are fewer conditions than letters.
         for letter, id_ in zip(_LETTERS, present, strict=False)
     )
 

@@ -90,6 +90,7 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
     reference = _reference_accuracy(ok, facts)
     quality = {v.cell.key: _judge(v, reference) for v in ok}
     judged = [v for v in ok if quality[v.cell.key] is not Quality.UNKNOWN]
+    # Where nothing can be judged, quality cannot exclude anything.
     good = [v for v in judged if quality[v.cell.key] is Quality.HOLDS] if judged else list(ok)
     rankable = [v for v in ok if not desktop or comparable_on_desktop(v)]
     candidates = sorted((v for v in good if v in rankable and v.latency), key=median_ns)
@@ -125,6 +126,7 @@ def median_ns(view: CellView) -> float:
 
 def _reference_accuracy(ok: tuple[CellView, ...], facts: ModelFacts | None) -> float | None:
     """The best fp32 accuracy on the device, else that of the float network here, else the best of any cell."""
+    # On the device first: its runtime may compute fp32 slightly differently from PyTorch here.
     floats = [v.accuracy.value for v in ok if v.accuracy and v.cell.variant == Precision.FP32]
     if floats:
         return max(floats)
@@ -172,6 +174,7 @@ def _is_tied(best: CellView, other: CellView) -> bool:
         return False
     if other.latency.median_ns <= best.latency.median_ns * (1 + LATENCY.relative_tolerance):
         return True
+    # Overlapping intervals are no proof of equality, but too little to prefer one.
     high, low = best.latency.high_ns, other.latency.low_ns
     return high is not None and low is not None and low <= high
 

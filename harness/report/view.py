@@ -102,6 +102,7 @@ def cell_views(run: RunRecord) -> tuple[CellView, ...]:
     A cell without a measurement is ``pending``. If a cell was measured several times, the last one counts.
     """
     measured = {m.cell: m for m in run.measurements}
+    # By backend as well: a .pte for Vulkan is another file than one for XNNPACK.
     float_bytes = {
         (c.model, c.format, c.backend): _artifact_bytes(measured.get(c.key))
         for c in run.head.plan.cells
@@ -131,6 +132,7 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
     """Return a short name by cell key: variant and format, and whatever else differs among these cells."""
     listed = tuple(views)
     delegates = Counter((v.cell.format, v.cell.delegate) for v in listed)
+    # A delegate is named only where its format runs on several; onnx on cpu beside pte on xnnpack needs no word.
     several_delegates = {f for f, _ in delegates if sum(1 for g, _ in delegates if g == f) > 1}
     several_threads = len({v.cell.threads for v in listed}) > 1
     names: dict[str, str] = {}

@@ -18,6 +18,7 @@ from harness.wire import Format
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# A row holds one line of text at FONT_SIZE (10 points are 0.139 inch) with some air around it.
 ROW_INCHES = 0.235
 LABEL_INCHES = 1.9
 # Room for the value's text beside its bar, as a share of the longest bar.
@@ -120,6 +121,8 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
             return None if value is None else Bar(value=value, text=unit.show(value))
 
         _draw(axes, rows, bar, unit)
+        # The same text takes a larger share of a narrow panel. All panels have the limits of all values, so that bars
+        # can be compared across moments.
         _limits(axes, values, unit, room=0.45)
         axes.set_title(f"{name}, {unit.name}", fontsize=FONT_SIZE, color=MUTED, loc="left")
     return svg_of(figure)
@@ -136,10 +139,12 @@ def rows_of(views: tuple[CellView, ...]) -> list[Row]:
             continue
         rows.append(Row(place=place, label=format_.value, format=format_))
         for view in block:
+            # The heading itself takes a row, so the first cell is one below it.
             place += 1
             # The heading of the block gives the format.
             name = names[view.cell.key].replace(f" {format_.value}", "", 1)
             rows.append(Row(place=place, label=name, format=format_, view=view))
+        # More than one row, so that the gap between blocks is wider than that between bars.
         place += 1.35
     return rows
 
@@ -166,6 +171,7 @@ def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], un
         if drawn is not None:
             _draw_bar(axes, row, drawn, unit)
     axes.set_yticks([r.place for r in rows], [r.label for r in rows])
+    # The larger limit comes first: places count downwards.
     axes.set_ylim(rows[-1].place + 0.6, rows[0].place - 0.6)
     bare(axes, grid="x")
     # A panel that shares its rows with the one to its left has no labels.
@@ -184,6 +190,7 @@ def _draw_bar(axes: Axes, row: Row, bar: Bar, unit: units.Unit) -> None:
         axes.barh(row.place, length, 0.72, color=colour)
     end = length
     if bar.low is not None and bar.high is not None:
+        # Nothing guarantees that the interval contains the value, and matplotlib refuses negative lengths.
         low, end = bar.low / unit.size, max(length, bar.high / unit.size)
         axes.errorbar(
             length,
@@ -210,6 +217,7 @@ def _limits(axes: Axes, values: list[float] | list[int], unit: units.Unit, *, ro
     from matplotlib.ticker import MaxNLocator
 
     low, high = min(0.0, *values) / unit.size, max(0.0, *values) / unit.size
+    # All values may be zero, and an axis of no length cannot be drawn.
     span = (high - low) or 1.0
     axes.set_xlim(low - (0.03 * span if low < 0 else 0.0), high + room * span)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if room > ROOM else 7))
@@ -218,6 +226,7 @@ def _limits(axes: Axes, values: list[float] | list[int], unit: units.Unit, *, ro
 
 
 def _height(rows: list[Row]) -> float:
+    # One row and a bit for the first and the last half row, and half an inch for the axis and its label.
     return (rows[-1].place + 1.2) * ROW_INCHES + 0.55
 
 

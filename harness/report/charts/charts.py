@@ -36,6 +36,7 @@ def charts(run: RunRecord, samples: Samples) -> tuple[Chart, ...]:
     ranked = rankings(run)
     drawn: list[Chart] = []
     for number, ranking in enumerate(ranked, 1):
+        # Keys of models and devices may hold characters that a file name must not.
         suffix = f"-{number}" if len(ranked) > 1 else ""
         about = f"{ranking.model} on {ranking.device}"
         for name, heading, caption, svg in _all(ranking, samples):

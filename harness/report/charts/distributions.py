@@ -39,8 +39,11 @@ COLUMNS = 4
 # Names longer than this, in characters, need wider panels: one column fewer.
 LONG_NAME = 20
 PANEL_INCHES = 1.95
+# Quantiles that a curve is drawn through.
 POINTS = 200
+# The ratio of p99 to the median from which the axis is logarithmic.
 LOG_FROM = 3.0
+# What the boxes take below zero, where the curve, a share, goes from 0 to 1.
 BOX_DEPTH = 0.62
 
 
@@ -58,6 +61,7 @@ def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
     figure.subplots_adjust(
         left=0.02, right=0.99, bottom=0.4 / (PANEL_INCHES * lines), top=0.99, wspace=0.14, hspace=0.52
     )
+    # The grid has room for a whole last line of panels.
     for axes in panels.flat[len(drawn) :]:
         axes.set_axis_off()
     for axes, (view, launches) in zip(panels.flat, drawn, strict=False):
@@ -106,6 +110,7 @@ def _mark(axes: Axes, x: float, percent: int) -> None:
 
 def _boxes(axes: Axes, launches: list[Floats], colour: str) -> None:
     """Draw boxes under the curve: quartiles, median, and p5 to p95; twenty launches fit."""
+    # A single launch must not get a box of the whole depth.
     pitch = BOX_DEPTH / max(len(launches), 3)
     places = [-0.14 - pitch * i for i in range(len(launches))]
     axes.boxplot(
@@ -132,11 +137,13 @@ def _axes(axes: Axes, least: float, middle: float, p99: float) -> None:
         log_axis(axes)
         axes.set_xlim(least / 1.1, p99 * 1.2)
     else:
+        # All calls may have taken equally long, or no time at all on a coarse clock.
         margin = 0.08 * (p99 - least) or 0.05 * p99 or 1.0
         axes.set_xlim(least - margin, p99 + 2 * margin)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_ylim(-0.14 - BOX_DEPTH, 1.06)
+    # Grid lines at 0, 50 and 100 % without numbers, for which a small panel has no room.
     axes.set_yticks([0, 0.5, 1], ["", "", ""])
     bare(axes, grid="both")
     axes.axhline(0, color=GRID, linewidth=0.7)

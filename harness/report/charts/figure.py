@@ -24,10 +24,12 @@ MARKERS: dict[str, str] = {
 }
 # Shapes for all other variants, in the order in which they appear.
 OTHER_MARKERS = ("P", "v", "X", "<", "p", ">", "h", "*", "d", "8", "H")
+# Inline charts replace these three by the colours of the page.
 INK = "#24292f"
 MUTED = "#6e7781"
 GRID = "#d8dee4"
 FONT_SIZE = 10.0
+# 691 points, which the page shows at about 950 pixels.
 WIDTH_INCHES = 9.6
 
 # matplotlib's stubs type the keys as one long Literal, hence Any. The salt makes the ids in the SVG repeatable.
@@ -52,6 +54,7 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=72)
+    # pyplot would attach a canvas, which is needed to measure text.
     FigureCanvasSVG(figure)
     return figure
 
@@ -61,6 +64,7 @@ def svg_of(figure: Figure) -> str:
     import matplotlib as mpl
 
     buffer = io.StringIO()
+    # matplotlib writes the date and its version by default.
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.06, transparent=True)

@@ -57,6 +57,7 @@ def accuracy_points(ranking: Ranking) -> str | None:
     figure = new_figure(WIDTH, PLOT + below)
     axes = figure.subplots()
     figure.subplots_adjust(left=0.08, right=0.995, bottom=below / (PLOT + below), top=0.98)
+    # Relative to the largest file: absolute areas would hide a run of small models, or fill the plot with large ones.
     largest = max((v.artifact.bytes for v in drawn if v.artifact), default=1)
     for view in drawn:
         area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
@@ -87,6 +88,7 @@ def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, 
     up = None
     if view.accuracy is not None:
         up = [[max(0.0, y - 100 * view.accuracy.low)], [max(0.0, 100 * view.accuracy.high - y)]]
+    # Behind the markers and pale, or forty crosses would cover them.
     axes.errorbar(x, y, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2)
     hollow = not ranking.is_ranked(view)
     axes.scatter(
@@ -112,6 +114,7 @@ def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> No
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
     low, high = axes.get_ylim()
+    # A share ends at 0 and 100 %, but a marker at the end must not be cut in half.
     axes.set_ylim(max(low, -4), min(high, 100.9))
     axes.set_xlabel(f"latency of a call, {unit.name}", fontsize=FONT_SIZE, color=MUTED)
     axes.set_ylabel(label, fontsize=FONT_SIZE, color=MUTED)
@@ -147,11 +150,13 @@ def _name(axes: Axes, front: list[CellView], drawn: list[CellView], unit: units.
     names = labels(drawn)
     frame = axes.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
+    # The figure has one pixel per point, so pixels and offsets in points can be added.
     taken = [_around(*axes.transData.transform((_x(v, unit), _y(v)))) for v in drawn]
     for view in front:
         name, at = names[view.cell.key], (_x(view, unit), _y(view))
         pixel = axes.transData.transform(at)
         boxes = {place: _text_box(name, pixel[0] + place[0], pixel[1] + place[1], place) for place in _PLACES}
+        # Of equally free places the earlier one, which is nearer and better.
         place = min(_PLACES, key=lambda p: (_covered(boxes[p], taken, inside), _PLACES.index(p)))
         taken.append(boxes[place])
         axes.annotate(
@@ -174,6 +179,7 @@ Box = tuple[float, float, float, float]
 
 def _text_box(text: str, x: float, y: float, place: tuple[int, int]) -> Box:
     """Return roughly the box of ``text`` in points, anchored at x, y on the side towards its marker."""
+    # The average width of a letter of DejaVu Sans; only drawing the text would measure it.
     width, height = 0.62 * _NAME_SIZE * len(text), 1.3 * _NAME_SIZE
     left = x - width * (0.0 if place[0] > 0 else 1.0 if place[0] < 0 else 0.5)
     bottom = y if place[1] > 0 else y - height
@@ -181,6 +187,7 @@ def _text_box(text: str, x: float, y: float, place: tuple[int, int]) -> Box:
 
 
 def _around(x: float, y: float) -> Box:
+    # The radius of a marker of middling area, in points.
     return x - 9, y - 9, x + 9, y + 9
 
 

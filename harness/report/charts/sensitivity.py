@@ -85,6 +85,7 @@ def scan_chart(scan: Scan) -> str:
 
 def _draw_bars(axes: Axes, shown: tuple[ScannedUnit, ...]) -> None:
     places = range(len(shown))
+    # Layers that int8 does not change have an SQNR of 200 dB, which would squeeze all other bars.
     values = [min(unit.sqnr_db, 100.0) for unit in shown]
     axes.barh(places, values, 0.72, color=BAR)
     for place, value, unit in zip(places, values, shown, strict=True):

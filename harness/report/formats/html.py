@@ -31,6 +31,7 @@ def render_page(run: RunRecord, drawn: tuple[Chart, ...], sections: tuple[Sectio
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     report = report_of(run, drawn)
+    # No loader: a section brings its template along, and templates neither include nor extend each other.
     fragments = [fragment for section in sections if (fragment := section.html(report)) is not None]
     rendered = [environment.from_string(f.template).render(f.values) for f in fragments]
     page = resources.files("harness.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")

@@ -97,6 +97,7 @@ def _headline(ranking: Ranking, names: dict[str, str]) -> str:
 
 def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
     words = f"Ship {names[best.cell.key]}: {units.time(median_ns(best))} per call"
+    # Of all formats: what matters is what the user could ship without any optimisation.
     floats = [v for v in ranking.ok if v.cell.variant == Precision.FP32 and v.latency]
     fastest = min(floats, key=median_ns, default=None)
     if fastest is not None and fastest is not best:

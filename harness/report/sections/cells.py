@@ -109,6 +109,7 @@ def _in_table(report: Report) -> tuple[CellView, ...]:
 
 
 def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
+    # In a narrow terminal the names and the two headline figures stay longest, the load time goes first.
     def column(title: str, keep: int, value: Callable[[CellView], str], *, common: bool, text: bool = True) -> Column:
         return Column(title=title, values=tuple(map(value, views)), keep=keep, text=text, common=common)
 
@@ -118,6 +119,7 @@ def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
         column("variant", 100, lambda v: v.cell.variant, common=False),
         column("format", 99, lambda v: v.cell.format.value, common=False),
         column("delegate", 60, _delegate, common=True),
+        # Right-aligned: a number.
         column("threads", 70, lambda v: str(v.cell.threads), common=True, text=False),
     )
 

@@ -13,6 +13,7 @@ from harness.report.view import plain
 from harness.store.records import ModelFacts, RunHead
 
 _JSON_FIELDS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
+# As git abbreviates; enough to compare by eye.
 _DIGEST_CHARACTERS = 12
 
 _PAGE = """\

@@ -69,6 +69,7 @@ def split_rows(views: tuple[CellView, ...]) -> tuple[units.Unit, list[tuple[str,
     A row is the name of the cell and its figures in the order of the columns; there may be no rows.
     """
     splits = [(v, split) for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))]
+    # Shared and swapped memory are mostly zero and would pull the median, and with it the unit, down.
     unit = units.size_unit(read(split) or None for _, split in splits for _, _, read in _PARTS)
     names = full_labels(views)
     return unit, [(names[v.cell.key], *(unit.show(read(split)) for _, _, read in _PARTS)) for v, split in splits]

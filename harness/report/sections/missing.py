@@ -14,6 +14,7 @@ from harness.report.view import CellView, full_labels
 
 # The default of --results, which a command need not name.
 DEFAULT_RESULTS = Path("results")
+# In the order of how much they need attention.
 _WITHOUT_RESULTS = (CellStatus.FAILED, CellStatus.BROKEN, CellStatus.UNSUPPORTED)
 
 _PAGE = """\

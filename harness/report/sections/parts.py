@@ -87,6 +87,7 @@ def _place(cell: Cell) -> tuple[Build, str, int, str]:
 
 def _compare(view: CellView, names: list[str], parts: list[CellView | None]) -> PartsComparison:
     cell = view.cell
+    # Lists shorter than the names mean that a part has no figure, and a sum without it would flatter the parts.
     sizes = [part.artifact.bytes for part in parts if part and part.artifact and part.artifact.bytes is not None]
     medians = [part.latency.median_ns for part in parts if part and part.latency]
     words = (cell.model, cell.variant, cell.format.value, cell.delegate.value, f"t{cell.threads}", "on", cell.device)

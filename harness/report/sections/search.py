@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 TITLES = ("variant", "format", "latency", "size", "drop\npp", "compared with fp32", "")
+# Left-aligned; the others hold figures.
 _WORD_COLUMNS = (0, 1, 5, 6)
 
 _PAGE = """\

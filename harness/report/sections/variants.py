@@ -131,6 +131,7 @@ def _row(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[s
     plain = next((_artifact(v) for v in built if v.cell.model == cell.model and v.cell.variant == Precision.FP32), None)
     recipe = recipes.get(cell.variant)
     words = [step_words(step) for step in facts.steps]
+    # A ready-made file has no recipe.
     words += [_precision_words(facts, recipe)] if recipe else ["as supplied"]
     notes = [f"{step.step}: {note}" for step in facts.steps for note in step.notes]
     return VariantRow(
@@ -167,6 +168,7 @@ def _with_ratio(value: int | None, plain: int | None) -> str:
 
 def _training_notes(facts: ArtifactFacts, recipe: Recipe | None) -> list[str]:
     """The steps after which the recipe asks for no training."""
+    # Not every step has the option: fusing changes no function, so there is nothing to train.
     untrained = [step for step in recipe.steps if getattr(step, "fine_tune", None) is False] if recipe else []
     names = ", ".join(str(step.__struct_config__.tag) for step in untrained)
     return [f"fine_tune = false: not fine-tuned after {names}"] if names and facts.steps else []
