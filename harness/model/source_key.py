@@ -108,7 +108,7 @@ def _below(folder: Path, label: str) -> Iterator[tuple[str, Path]]:
 def _results_folders(folder: Path, files: list[Path]) -> set[Path]:
     """The results folders below ``folder``: ``phonebench run .`` creates one beside the card.
 
-    They must not count. Otherwise each run would change the key, and no run could be resumed.
+    They must not count. Otherwise each run would change the key, and the next one would build everything again.
     """
     runs = {file.parent for file in files if file.name == _RUN_FILE and _RUN_ID.fullmatch(file.parent.name)}
     return {run if run.parent == folder else run.parent for run in runs}

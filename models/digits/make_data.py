@@ -1,7 +1,7 @@
-"""Make ``digits.npz`` from the handwritten digits of scikit-learn, with the split written into it.
+"""Makes ``digits.npz`` from the handwritten digits of scikit-learn, including the split.
 
-Run: ``python models/digits/make_data.py`` (needs the extra ``examples``). The split is drawn once, here, and stored, so
-that no later version of a random generator can move an image from the training part to the test part.
+Run: ``python models/digits/make_data.py``; it needs the extra ``examples``. The split is drawn once and stored, so no
+later version of a random generator can move an image from the training split to the test split.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ TEST_COUNT, CALIBRATION_COUNT, SEED = 360, 100, 0
 
 
 def draw(labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return ``count`` indices into ``labels``, each class in its proportion (largest remainders get the rest)."""
+    """Return ``count`` indices into ``labels`` with the classes in proportion, by the largest-remainder method."""
     classes, sizes = np.unique(labels, return_counts=True)
     shares = sizes * count / len(labels)
-    wanted = np.floor(shares).astype(int)
-    wanted[np.argsort(-(shares - wanted), kind="stable")[: count - wanted.sum()]] += 1
+    counts = np.floor(shares).astype(int)
+    counts[np.argsort(-(shares - counts), kind="stable")[: count - counts.sum()]] += 1
     return np.concatenate(
-        [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, wanted, strict=True)]
+        [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, counts, strict=True)]
     )
 
 
 def main() -> None:
-    """Write the 1,797 images (uint8, 0 to 16), their labels and the split of each beside this file."""
+    """Write the 1,797 images (uint8, 0 to 16) with their labels and splits beside this file."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

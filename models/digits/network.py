@@ -1,6 +1,6 @@
 """A small convolutional network for 8x8 digits: one plain convolution, then depthwise-separable ones.
 
-Only layers that every mobile runtime has kernels for, quantised too: convolution, batch norm, ReLU, pooling, linear.
+It has only layers that every mobile runtime supports, also quantised: convolution, batch norm, ReLU, pooling, linear.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def conv(channels_in: int, channels_out: int, *, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution without bias that keeps the size at stride 1, batch norm, ReLU."""
+    """A convolution without bias (same size at stride 1), batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(channels_out),
@@ -27,7 +27,7 @@ def separable(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Seq
 
 
 class DigitNet(nn.Module):
-    """Images (n, 1, 8, 8) in 0 … 1 to logits (n, 10)."""
+    """Maps images (n, 1, 8, 8) in 0 … 1 to logits (n, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ class DigitNet(nn.Module):
 
 
 def build() -> nn.Module:
-    """Return the network, weights as initialised."""
+    """Return the network with weights as initialised."""
     return DigitNet()
 
 
 def build_student() -> nn.Module:
     """Return a network of linear layers with the same inputs and outputs and a ninth of the weights, as initialised.
 
-    It knows nothing of pixels that are neighbours, which its teacher does: what it learns from it is easy to see.
+    Unlike its teacher, it does not know which pixels are neighbours, so the effect of the teacher is easy to see.
     """
     return nn.Sequential(
         nn.Flatten(),

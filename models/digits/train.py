@@ -1,8 +1,8 @@
-"""Train the network beside this file on its training part, and write ``weights.safetensors``.
+"""Trains the network in this folder on the training split, and writes ``weights.safetensors``.
 
-Run: ``python models/digits/train.py``; it takes seconds on one core. Nothing is chosen by the test part: the kind of
-shifts was chosen by eightfold cross-validation inside the training part, the number of epochs is fixed, the last
-weights are kept, and the test part is scored after they are written.
+Run: ``python models/digits/train.py``; it takes seconds on one core. The test split decides nothing: the kind of shifts
+was chosen by eightfold cross-validation within the training split, the number of epochs is fixed, the last weights are
+kept, and the test split is scored only after they are written.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ EPOCHS, BATCH, PEAK_RATE, SMOOTHING, SEED = 30, 64, 6e-3, 0.05, 0
 
 def load(card: ModelCard, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     """Return images (n, 1, 8, 8) and labels (n,) of ``split``."""
-    found = load_split(card, split)
-    assert isinstance(found, Dataset)
-    assert found.labels is not None
-    return torch.from_numpy(found.inputs[0][:, 0]), torch.from_numpy(found.labels)
+    dataset = load_split(card, split)
+    assert isinstance(dataset, Dataset)
+    assert dataset.labels is not None
+    return torch.from_numpy(dataset.inputs[0][:, 0]), torch.from_numpy(dataset.labels)
 
 
 def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Move every second image a pixel left or right, every second a pixel up or down; zeros come in at the edge."""
+    """Move half of the images a pixel left or right, and half a pixel up or down, at random; edges fill with zeros."""
     padded = functional.pad(images, (1,) * 4)
     steps = torch.tensor([1, 1, 0, 2])[torch.randint(4, (2, len(images)), generator=generator)].tolist()
     return torch.stack([p[:, t : t + 8, s : s + 8] for p, t, s in zip(padded, *steps, strict=True)])
@@ -55,7 +55,7 @@ def train(network: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) 
 
 
 def main() -> None:
-    """Train, write the weights, and say how many of the held-out images are right."""
+    """Train, write the weights, and print how many of the held-out images are right."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     card = resolve(str(Path(__file__).parent), ModelOptions(random_weights=True, seed=SEED))
@@ -63,7 +63,7 @@ def main() -> None:
     train(network, *load(card, Split.TRAIN))
     file = Path(__file__).with_name("weights.safetensors")
     save_file(network.state_dict(), file)
-    file.chmod(0o644)  # it is written for its owner alone, and an installed package is read by others
+    file.chmod(0o644)  # save_file makes it readable by its owner only, but an installed package has other readers
     images, labels = load(card, Split.TEST)
     with torch.no_grad():
         correct = int((network(images).argmax(1) == labels).sum())

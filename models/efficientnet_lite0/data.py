@@ -1,7 +1,7 @@
-"""Photos that come inside packages: 20 labelled ones to test, unlabelled ones to calibrate.
+"""Loads photos that ship in packages: 20 labelled ones for testing, unlabelled ones for calibration.
 
-Test: the ImageNet samples of ``foolbox``, whose file names end in the class. Calibration: photos of ``scikit-image``
-and ``scikit-learn``, four crops of each. The packages are found, not imported.
+Test: the ImageNet samples of ``foolbox``, whose file names end in the class. Calibration: four crops of each of some
+photos from ``scikit-image`` and ``scikit-learn``. The packages are located without importing them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PHOTOS = {
 
 
 def load(split: str) -> tuple[Pixels, NDArray[np.int64] | None] | None:
-    """Return inputs of shape (count, 1, 3, 224, 224), and for ``test`` the ImageNet classes 0 … 999."""
+    """Return inputs of shape (count, 1, 3, 224, 224) and, for ``test``, the ImageNet classes 0 … 999."""
     match split:
         case "test":
             files = sorted(folder("foolbox/data").glob("imagenet_*.jpg"))
@@ -57,7 +57,7 @@ def folder(place: str) -> Path:
 
 
 def opened(file: Path) -> Image.Image:
-    """Return the image in RGB, its short side 256 pixels."""
+    """Return the image in RGB, scaled to 256 pixels on its short side."""
     with Image.open(file) as stored:
         image = stored.convert("RGB")
     scale = SHORT_SIDE / min(image.size)
@@ -65,7 +65,7 @@ def opened(file: Path) -> Image.Image:
 
 
 def crop(image: Image.Image, across: float, down: float) -> Image.Image:
-    """Cut 224x224 pixels out; ``across`` and ``down`` are 0 at the left and top, 1 at the right and bottom."""
+    """Return a crop of 224x224 pixels; ``across`` and ``down`` go from 0 (left, top) to 1 (right, bottom)."""
     left, top = round((image.width - SIZE) * across), round((image.height - SIZE) * down)
     return image.crop((left, top, left + SIZE, top + SIZE))
 
@@ -77,6 +77,6 @@ def crops(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def tensor(image: Image.Image) -> Pixels:
-    """Return the pixels as (1, 3, 224, 224), about -1 … 1, as the weights were trained on."""
+    """Return the pixels, shape (1, 3, 224, 224), in about -1 … 1, as in the training of the weights."""
     pixels = (np.asarray(image, dtype=np.float32) - 127) / 128
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis])

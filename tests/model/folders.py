@@ -1,4 +1,4 @@
-"""Small model folders for the tests: a two-layer network that takes four numbers and tells three classes apart."""
+"""Small model folders for the tests: a two-layer network from four numbers to three classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build():
 
 
 def make_folder(folder: Path, *, card: str = CARD, network: str = NETWORK, **files: str) -> Path:
-    """Write a model folder; each of ``files`` is the text of a Python file of that name."""
+    """Write a model folder; each of ``files`` is the text of the Python file of that name."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.joinpath("model.toml").write_text(card, encoding="utf-8")
     for name, text in {"network": network, **files}.items():

@@ -1,4 +1,4 @@
-"""The bundled models do what their READMEs say: accuracy from the weights that are there, splits that are apart."""
+"""The bundled models do what their READMEs say: their weights give the accuracy, and their splits do not overlap."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.model.resolve import resolve
 
 
 def split_of(card: ModelCard, split: Split) -> Dataset:
-    """The data of ``split``, which must be there."""
+    """The data of ``split``, which must exist."""
     found = load_split(card, split)
     assert found is not None
     return found
 
 
 def scores(network: torch.nn.Module, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Logits, one row an input."""
+    """Logits, one row per input."""
     with torch.no_grad():
         rows = torch.cat([network(torch.from_numpy(item)) for item in dataset.inputs[0]])
     return rows.numpy()

@@ -1,4 +1,4 @@
-"""Splits from Python, from .npz files and from image folders: what they hold, and what is refused."""
+"""Splits from Python, from .npz files and from image folders: their contents, and what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def npz_card(folder: Path, **arrays: Any) -> ModelCard:
 
 
 def image_card(root: Path, spec: TensorSpec = IMAGE, **data: Any) -> ModelCard:
-    """A ready-made model of one image input, its data a folder."""
+    """A ready-made model with one image input and a folder as its data."""
     file = root.parent / "net.tflite"
     file.write_bytes(b"anything")
     card = resolve(str(file), ModelOptions(data=str(root)))
@@ -49,7 +49,7 @@ def write_image(path: Path, colour: tuple[int, ...], size: tuple[int, int] = (4,
 
 
 def loaded(card: ModelCard, split: Split) -> Dataset:
-    """The data of ``split``, which must be there."""
+    """The data of ``split``, which must exist."""
     found = load_split(card, split)
     assert found is not None
     return found
@@ -137,7 +137,7 @@ def test_data_without_inputs_in_the_card_asks_for_them(tmp_path: Path) -> None:
 
 
 def rows(count: int) -> np.ndarray[Any, Any]:
-    """Rows that differ, with row i holding i."""
+    """Distinct rows; row i is filled with i."""
     return np.repeat(np.arange(count, dtype=np.float32)[:, None, None], 4, axis=2)
 
 

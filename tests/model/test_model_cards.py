@@ -1,4 +1,4 @@
-"""References become cards; what is wrong in a folder is told with its file and key."""
+"""References become cards, and an error in a folder is reported with its file and key."""
 
 from __future__ import annotations
 

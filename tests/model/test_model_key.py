@@ -1,4 +1,4 @@
-"""The source key changes with everything that makes the network or its data, and with nothing else."""
+"""The source key changes with everything that affects the network or its data, and with nothing else."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_key_of_a_factory_follows_what_its_module_imports(tmp_path: Path) -> Non
 
 
 def _keys_after_changes(package: Path, factory: str) -> Iterator[str]:
-    """The key after each of five files has changed; the last is imported by nothing."""
+    """The key after a change to each of five files; nothing imports the last one."""
     for changed in ("sizes.py", "parts/layers.py", "parts/__init__.py", "network.py", "parts/unused.py"):
         with (package / changed).open("a", encoding="utf-8") as file:
             file.write("# changed\n")

@@ -1,4 +1,4 @@
-"""Networks are built, their weights fit or are refused with the keys, and whatever a user's Python raises is told."""
+"""Networks are built, weights that do not fit are refused by key, and errors in the user's Python are reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ X = TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 4))
 
 
 def own(folder: Path, *, weights: str | None = None, network: str = NETWORK, **files: str) -> ModelCard:
-    """A resolved folder of the tests."""
+    """The card of a test folder."""
     card = CARD if weights is None else CARD.replace('license = "MIT"', f'weights = "{weights}"')
     return resolve(str(make_folder(folder, card=card, network=network, **files)), ModelOptions())
 
@@ -89,7 +89,7 @@ def test_weights_that_do_not_fit_are_told_by_key(tmp_path: Path, change: object,
 
 
 class _Surprise:
-    """What a weights file must not run on loading."""
+    """An object that must not be created when a weights file is loaded."""
 
 
 def test_weights_file_with_objects_in_it_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models of several parts: one network by composition, each part a model of its own, and what is refused."""
+"""Models of several parts: composed into one network, each part as a separate model, and what is refused."""
 
 from __future__ import annotations
 

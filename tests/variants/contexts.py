@@ -1,4 +1,4 @@
-"""Small networks and data that steps are tried on: three classes of points that a line cannot tell apart."""
+"""Small networks and data to test steps on: three classes of points that no line can separate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPEC = TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 4))
 
 
 def rings(count: int, seed: int) -> Dataset:
-    """Points of four numbers; the class is how far the first two are from the middle."""
+    """Points of four numbers; the class is the distance of the first two from the origin."""
     rng = np.random.default_rng(seed)
     points = rng.standard_normal((count, 1, 4), dtype=np.float32)
     distances = np.square(points[:, 0, :2]).sum(1)
@@ -30,7 +30,7 @@ def rings(count: int, seed: int) -> Dataset:
 
 
 def mlp(width: int = 24, outputs: int = 3) -> nn.Module:
-    """Four numbers to ``outputs``, with batch norm, seeded, in eval mode."""
+    """A seeded network from four numbers to ``outputs``, with batch norm, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = [nn.Linear(4, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
@@ -56,7 +56,7 @@ def unlabelled(dataset: Dataset) -> Dataset:
 
 
 def regression_context(network: nn.Module) -> StepContext:
-    """The context of a network whose outputs mean no classes."""
+    """The context of a network whose outputs are not classes."""
     return ring_context(
         network,
         card=replace(CARD, inputs=(SPEC,), task=Task.REGRESSION),
@@ -81,7 +81,7 @@ def digits_context() -> StepContext:
 
 
 def digits_accuracy(network: nn.Module) -> float:
-    """Top-1 (0…1) on the 360 held-out digits."""
+    """Top-1 accuracy (0…1) on the 360 held-out digits."""
     data = load_split(resolve("digits", ModelOptions()), Split.TEST)
     assert data is not None
     assert data.labels is not None
@@ -91,12 +91,12 @@ def digits_accuracy(network: nn.Module) -> float:
 
 
 def weights(network: nn.Module) -> torch.Tensor:
-    """All numbers of a network's state in one row."""
+    """All values of a network's state in one row."""
     return torch.cat([tensor.double().flatten() for tensor in network.state_dict().values()])
 
 
 def forward(function: Callable[[torch.Tensor], torch.Tensor], network: nn.Module | None = None) -> nn.Module:
-    """A network that computes ``function`` of what ``network`` gives."""
+    """A network that applies ``function`` to the output of ``network``."""
 
     class Wrapped(nn.Module):
         def __init__(self) -> None:
@@ -113,7 +113,7 @@ IMAGE = TensorSpec(name="image", dtype=DType.FLOAT32, shape=(1, 3, 8, 8))
 
 
 def images(count: int, seed: int) -> Dataset:
-    """Noise of three colours; the class is the brightest colour."""
+    """Noise in three colours; the class is the brightest colour."""
     rng = np.random.default_rng(seed)
     pixels = rng.standard_normal((count, 1, 3, 8, 8), dtype=np.float32)
     return Dataset(inputs=(pixels,), labels=pixels.mean((1, 3, 4)).argmax(1).astype(np.int64))
@@ -133,7 +133,7 @@ def image_context(network: nn.Module, **changes: Any) -> StepContext:
 
 
 class Residual(nn.Module):
-    """Two convolutions, the second added to what went in."""
+    """Two convolutions; the output of the second is added to its input."""
 
     def __init__(self, channels: int, groups: int = 1) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of two heads over the places of an image, written out, then two linear layers."""
+    """Explicit attention with two heads over the pixels of an image, then two linear layers."""
 
     def __init__(self, channels: int = 16) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class Attention(nn.Module):
 
 
 def image_network(*middle: nn.Module, channels: int = 16) -> nn.Module:
-    """Images to three classes by way of ``middle``, which keeps the shape; seeded, in eval mode."""
+    """A seeded network from images to three classes through ``middle``, which keeps the shape; in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         stem = (nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())

@@ -13,7 +13,7 @@ from harness.model.resolve import resolve
 from harness.variants.step import StepContext
 from harness.wire import DType, TensorSpec
 
-# Two threads on small tensors wait for each other more than they work.
+# On small tensors, two threads spend more time waiting for each other than working.
 torch.set_num_threads(1)
 
 
@@ -65,7 +65,7 @@ def digits_context() -> StepContext:
 
 
 def accuracy(network: torch.nn.Module, split: Split = Split.TEST) -> float:
-    """The share (0…1) of the digits of ``split`` that ``network`` gets right."""
+    """The accuracy (0…1) of ``network`` on the digits of ``split``."""
     data = split_of(split)
     assert data.labels is not None
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Distillation: the card's student or the pruned model learns from the teacher, and its plain twin stands beside it."""
+"""Distillation: the card's student or the pruned model learns from the teacher, and is compared with a plain twin."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def plain():
 
 
 def teacher() -> nn.Module:
-    """A classifier of rings that has learned."""
+    """A trained classifier of rings."""
     network = mlp()
     train(network, BUDGET, load_lessons(ring_context(), BUDGET), objective=PLAIN)
     return network
@@ -59,7 +59,7 @@ def with_student(folder: Path, *, factory: str = "build", outputs: int = 3, **ch
 
 
 def distilled(context: StepContext, step: Distill | None = None) -> Any:
-    """What a distill step gives."""
+    """The outcome of a distill step."""
     return apply(copy.deepcopy(context.original), step or Distill(fine_tune=BUDGET), context)
 
 

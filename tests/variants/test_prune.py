@@ -1,4 +1,4 @@
-"""Pruning: channels go from every layer that shares them, the right ones, and what must stay stays with a reason."""
+"""Pruning removes the right channels from every layer that shares them, and gives a reason for those that stay."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from tests.variants.contexts import (
 
 
 def cut(network: nn.Module, step: Prune | None = None, **changes: Any) -> Pruned:
-    """Prune by half, with no training."""
+    """Prune by half without retraining."""
     step = step or Prune(ratio=0.5, round_to=1, fine_tune=False)
     return prune(copy.deepcopy(network), step, image_context(network, **changes))
 
 
 def outcomes(pruned: Pruned) -> dict[str, str]:
-    """What became of each layer, by name."""
+    """The outcome of each layer, by name."""
     return {layer.layer: layer.outcome for layer in pruned.layers}
 
 
 def size(network: nn.Module) -> int:
-    """How many trainable numbers there are."""
+    """The number of parameters."""
     return sum(p.numel() for p in network.parameters())
 
 

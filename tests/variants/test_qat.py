@@ -1,4 +1,4 @@
-"""Training for int8: the weights that come back put up with rounding, under the names that they had."""
+"""Training for int8 returns weights that tolerate rounding, under their original names."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.variants.steps.qat import apply
 from harness.variants.training import load_lessons, train
 from tests.variants.contexts import forward, image_context, image_network, mlp, ring_context, weights
 
-# Importing executorch reads a resource in a way that newer libraries warn of.
+# Importing executorch uses a resource API that newer libraries warn about.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 LEARN = FineTune(epochs=6, learning_rate=2e-2, patience=6)
 
 
 def rounded(network: nn.Module) -> nn.Module:
-    """A copy whose linear weights are what int8 makes of them, per output channel."""
+    """A copy with its linear weights rounded to int8 per output channel."""
     copied = copy.deepcopy(network)
     with torch.no_grad():
         for module in copied.modules():
@@ -38,7 +38,7 @@ STEP = Qat(fine_tune=FineTune(epochs=1))
 
 @pytest.fixture(scope="module")
 def made() -> Variant:
-    """A network of images trained for int8."""
+    """An image network trained for int8."""
     return make_variant((STEP,), image_context(image_network()))
 
 
@@ -76,7 +76,7 @@ def test_what_was_trained_is_what_comes_back() -> None:
 
 
 def by_size(y: torch.Tensor) -> torch.Tensor:
-    """Something that export cannot follow: what is done depends on the values."""
+    """A network that export cannot follow, because its control flow depends on values."""
     return y if float(y.detach().sum()) > 0 else y + 0
 
 

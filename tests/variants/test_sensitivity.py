@@ -11,7 +11,7 @@ from harness.variants.step import UnfitError
 
 
 def spiky() -> nn.Module:
-    """Four linears of which the third has inputs that int8 cannot hold: one value is a thousand times the others."""
+    """Four linear layers. Int8 cannot hold the inputs of the third: one value is a thousand times the others."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 5))
     with torch.no_grad():
@@ -55,7 +55,7 @@ def test_batch_norms_are_folded_and_the_output_is_rounded_after_the_activation()
 
 
 class Untraceable(nn.Module):
-    """Decides by its input, so that no graph can be traced; one layer is never reached."""
+    """Branches on its input, so it cannot be traced; one layer is never reached."""
 
     def __init__(self) -> None:
         super().__init__()

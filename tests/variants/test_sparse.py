@@ -1,4 +1,4 @@
-"""Sparse weights: as many zeros as asked for, the smallest ones, still there after training; surgery lets some back."""
+"""Sparse weights: the requested number of zeros, the smallest ones, kept through training; surgery lets some back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made(step: Sparsify) -> Variant:
 
 
 def zeros(network: nn.Module) -> torch.Tensor:
-    """Where the weights of the linear layers are zero."""
+    """A mask of the zero weights of the linear layers."""
     layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
     return torch.cat([layer.weight.detach().flatten() == 0 for layer in layers])
 

@@ -1,4 +1,4 @@
-"""Steps that train, through the real build stage: one worker makes the variant, the artifact is held to it."""
+"""Steps that train, in the real build stage: a worker makes the variant, and the artifact is checked against it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECIPES = (
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> BuildOutcome:
-    """Digits as ``.onnx`` in each of the recipes, and a model that has no data in one."""
+    """Digits as ``.onnx`` with each of the recipes, and a model without data with one of them."""
     folder = tmp_path_factory.mktemp("trained")
     own = resolve(str(make_folder(folder / "own")), ModelOptions())
     builds = [Build(model="digits", variant=r.name, format=Format.ONNX, backend=None) for r in RECIPES]

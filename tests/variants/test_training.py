@@ -1,4 +1,4 @@
-"""Training again: it learns, the same way each time, keeps its best weights, and says why where it cannot."""
+"""Retraining learns, gives the same result each time, keeps the best weights, and says why when it cannot run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers end with no more values than asked for, trained and shared, and the file deflates to little."""
+"""Layers end with at most the requested number of values, trained and shared, and the file compresses well."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from harness.variants.step import StepContext, UnfitError
 from harness.variants.steps import cluster
 from tests.variants.floats import accuracy, context_for, digits_context
 
-# The exporter of torch warns of its own insides.
+# torch's exporter emits warnings about its own internals.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def clustered(network: nn.Module, shape: tuple[int, ...], clusters: int = 4) -> Variant:
-    """``network`` with its weights clustered and not trained again."""
+    """``network`` with its weights clustered, without retraining."""
     return make_variant([Cluster(clusters=clusters, fine_tune=False)], context_for(network, shape))
 
 
 def distinct(network: nn.Module) -> int:
-    """The most values in any one weight of two dimensions or more."""
+    """The largest number of values in any weight of two dimensions or more."""
     return max(len(p.unique()) for p in network.parameters() if p.dim() > 1)
 
 
@@ -53,7 +53,7 @@ def test_every_weight_has_as_many_values_as_asked_and_is_near_what_it_was(cluste
     assert [layer.outcome for layer in made.reports[0].layers] == [f"{clusters} values"] * 3
     for name, before in network.named_parameters():
         after = made.network.get_parameter(name)
-        # A weight is never further from its value than k-means with evenly spread centres would leave it.
+        # No weight is further from its value than with evenly spread centres.
         assert (before - after).abs().max() <= (before.max() - before.min()) / (clusters - 1)
 
 
@@ -88,7 +88,7 @@ def test_zeros_of_an_earlier_step_stay_zero_while_training() -> None:
 
 
 class Tied(nn.Module):
-    """Two layers with one weight, one whose weight is merely equal, and one of its own."""
+    """Two layers that share one weight, one with an equal weight, and one with another weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,13 +146,13 @@ def test_values_of_a_large_layer_take_no_longer_than_a_grid_of_them() -> None:
     weight = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
     centres, places = cluster.k_means(weight, 64)
     assert len(centres) == 64
-    # The best that 64 evenly spread values could do is a step of a 64th of the range; k-means is finer.
+    # With 64 evenly spread values, the step is a 64th of the range; k-means is finer.
     assert float((centres[places] - weight).square().mean()) < 0.3 * float(((weight.max() - weight.min()) / 64) ** 2)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Variant:
-    """Digits with sixteen values a layer, trained again."""
+    """Digits with sixteen values per layer, retrained."""
     return make_variant(parse_recipe("cluster16").steps, digits_context())
 
 

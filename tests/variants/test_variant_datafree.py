@@ -1,4 +1,4 @@
-"""Inputs made without data: batch norms see what they have stored, ranges are kept, and what cannot be says why."""
+"""Inputs without data: batch norms see their stored statistics, ranges are kept, and refusals give a reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def normed(seed: int = 0) -> nn.Module:
 
 
 def gap(network: nn.Module, inputs: Array) -> float:
-    """How far the means that batch norms see are from the stored ones, in stored deviations, on average."""
+    """The average distance of the means that batch norms see from the stored ones, in stored deviations."""
     gaps: list[float] = []
 
     def look(norm: nn.Module, args: tuple[torch.Tensor, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Folding keeps what a network computes, finds what belongs together, and says why it leaves the rest alone."""
+"""Folding keeps what a network computes, finds the pairs of layers, and says why it leaves others alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE, ROW, SEQUENCE = (1, 3, 8, 8), (1, 6), (1, 3, 16)
 
 
 def stirred(network: nn.Module) -> nn.Module:
-    """Give the batch norms of ``network`` statistics and weights far from the identity, by a fixed seed."""
+    """Give the batch norms of ``network`` seeded statistics and weights far from the identity."""
     generator = torch.Generator().manual_seed(3)
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and norm.running_mean is not None:
@@ -30,7 +30,7 @@ def stirred(network: nn.Module) -> nn.Module:
 
 
 def fused(network: nn.Module, *shapes: tuple[int, ...]) -> tuple[nn.Module, StepReport, float]:
-    """The fused network, its report, and how far its outputs on noise are from before."""
+    """The fused network, its report, and the largest change of its outputs on noise."""
     torch.manual_seed(0)
     context = context_for(stirred(network), *shapes)
     variant = make_variant([Fuse()], context)
@@ -41,7 +41,7 @@ def fused(network: nn.Module, *shapes: tuple[int, ...]) -> tuple[nn.Module, Step
 
 
 class Functional(nn.Module):
-    """A convolution, its norm, and an activation that is no layer."""
+    """A convolution, its norm, and a functional activation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Functional(nn.Module):
 
 
 class Branching(Functional):
-    """Chooses its way by the shape that it gets, which symbolic tracing cannot follow."""
+    """Branches on the shape of its input, which symbolic tracing cannot follow."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.flatten().shape[0] > 10:
@@ -63,7 +63,7 @@ class Branching(Functional):
 
 
 class Residual(Functional):
-    """What the convolution gives is read by the norm and by a sum."""
+    """Both the norm and a sum read the convolution's output."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.conv(x)
@@ -71,7 +71,7 @@ class Residual(Functional):
 
 
 class Twice(nn.Module):
-    """One convolution is called twice, each time with a norm of its own."""
+    """One convolution is called twice, each time with another norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,6 +158,6 @@ def test_the_norms_of_digits_are_all_folded_and_it_stays_as_good() -> None:
     variant = make_variant([Fuse()], context)
     report = variant.reports[0]
     assert report.figures == {Figure.FOLDED: 9, Figure.FOLLOWED_BY_ACTIVATION: 9}
-    # A norm has two numbers a channel, and a folded layer without a bias gets one.
+    # A norm has two parameters per channel, and a folded layer without a bias gets one.
     assert report.parameters_before - report.parameters_after == 640
     assert accuracy(variant.network) == accuracy(context.original)

@@ -1,4 +1,4 @@
-"""Splitting reaches the rank it says, loses what the dropped singular values held, and leaves the rest alone."""
+"""Splitting reaches the requested rank, loses only the dropped singular values, and leaves other layers alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE = (1, 8, 12, 12)
 
 
 def split(network: nn.Module, shape: tuple[int, ...], **fields: object) -> Variant:
-    """``network`` with its layers split and not trained again."""
+    """``network`` with its layers split, without retraining."""
     step = LowRank(fine_tune=False, **fields)  # type: ignore[arg-type]
     return make_variant([step], context_for(network, shape))
 
@@ -33,7 +33,7 @@ def lossless(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear, rank: int) ->
 
 
 def apart(network: nn.Module, variant: Variant, shape: tuple[int, ...]) -> float:
-    """The largest difference of the outputs on noise, against the largest output."""
+    """The largest difference of the outputs on noise, relative to the largest output."""
     x = torch.randn(shape)
     with torch.no_grad():
         wanted = network(x)
@@ -87,7 +87,7 @@ def test_the_rank_is_what_was_asked(fields: dict[str, float], rank: int) -> None
 
 
 class Attending(nn.Module):
-    """Attention, which reads the weight of its last layer without calling it, and a layer that is called."""
+    """Attention, which reads the weight of its last layer without calling it, and a layer that is called normally."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def test_without_training_data_it_is_refused_unless_told_not_to_train() -> None:
 
 @pytest.fixture(scope="module")
 def trained() -> Variant:
-    """Digits at half of the full rank, trained again."""
+    """Digits at half of the full rank, retrained."""
     return make_variant(parse_recipe("low-rank50").steps, digits_context())
 
 

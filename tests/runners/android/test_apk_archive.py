@@ -1,4 +1,4 @@
-"""The APK writer: what must be on a page is, and the same entries make the same bytes."""
+"""The APK writer aligns native libraries to pages, and the same entries give the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real APK: built, signed, verified by Android's own tools, and built again byte for byte."""
+"""A real APK: built, signed, verified with Android's own tools, and rebuilt byte for byte."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_holds_the_manifest_the_code_and_the_native_libraries(apk: BuiltApk) 
 def test_the_facts_are_what_the_tools_read(apk: BuiltApk, shop: Workshop) -> None:
     assert apk.abis == (Abi.ARM64, Abi.X86_64)
     assert len(apk.signer_sha256) == 64
-    # TensorFlow Lite 2.16.1 is of the time before pages of 16 KB; the record must say so.
+    # TensorFlow Lite 2.16.1 is older than 16 KB pages, and the record must show that.
     assert {native.page_bytes for native in apk.facts.natives} == {4096}
     assert built_apks(shop.out) == {Runtime.TFLITE: apk}
     badging = shop.tools.run(Tool.AAPT2, "dump", "badging", apk.path, what="reading")

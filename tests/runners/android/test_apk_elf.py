@@ -1,4 +1,4 @@
-"""The alignment of a native library's segments, on headers written by hand after the System V ABI."""
+"""The alignment of a native library's segments, with headers written by hand according to the System V ABI."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.runners.android.elf import load_alignment
 
 
 def elf64(*segments: tuple[int, int]) -> bytes:
-    """A 64-bit header and its table of segments, each (type, alignment)."""
+    """A 64-bit header with its table of segments, each (type, alignment)."""
     head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, len(segments))
     table = b"".join(struct.pack("<IIQQQQQQ", kind, 5, 0, 0, 0, 0, 0, align) for kind, align in segments)
     return head.ljust(64, b"\0") + table
 
 
 def elf32(*segments: tuple[int, int]) -> bytes:
-    """The same in 32 bits."""
+    """A 32-bit header with its table of segments."""
     head = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack("<HHIIIIIHHH", 3, 40, 1, 0, 52, 0, 0, 52, 32, len(segments))
     table = b"".join(struct.pack("<IIIIIIII", kind, 0, 0, 0, 0, 0, 5, align) for kind, align in segments)
     return head.ljust(52, b"\0") + table

@@ -1,4 +1,4 @@
-"""The version of an app changes with everything that it is built from, and with nothing else."""
+"""The version of an app changes with everything it is built from, and with nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key that signs: made once by the JDK's keytool, or the user's own."""
+"""The signing key: created once by the JDK's keytool, or the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching and taking apart libraries: registries are scripts that lay a file down, or do not."""
+"""Fetching libraries and sorting their contents. Scripts stand in for Maven and npm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding built APKs again: whole ones, and only those of the sources as they are now."""
+"""Finding built APKs: only intact ones, and which of them match the current sources."""
 
 from __future__ import annotations
 

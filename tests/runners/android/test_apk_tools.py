@@ -1,4 +1,4 @@
-"""Finding and running the tools, on folders with scripts in the tools' place."""
+"""Finding and running the tools, with scripts in place of the real ones."""
 
 from __future__ import annotations
 

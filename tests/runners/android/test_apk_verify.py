@@ -1,4 +1,4 @@
-"""Reading an APK back: what Android's tools say of it, and what makes a phone refuse it."""
+"""Checking an APK: what Android's tools report about it, and what would make a phone refuse it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.runners.android.verify import (
 )
 from tests.runners.android.test_apk_elf import elf64
 
-# What aapt2 2.19 printed for an app of four machines, shortened.
+# The output of aapt2 2.19 for an app with four ABIs, shortened.
 BADGING = """\
 package: name='org.phonebench.runner.tflite' versionCode='100' versionName='0.1.0+0123456789ab' compileSdkVersion='34'
 sdkVersion:'26'
