@@ -31,8 +31,8 @@ _PAGE = """\
 {% endmacro %}
 {% for column in columns %}
   <th class="{{ rows[0][1][loop.index0].kind }}" title="{{ column.hint }}" scope="col">
-    {{ letters(column.marks) }}<button type="button">{{ column.title }}</button>
-    <span class="unit">{{ column.unit or "\u00a0" }}</span></th>
+    <button type="button">{{ column.title }}</button>
+    <span class="unit">{{ letters(column.marks) }}{{ column.unit or "\u00a0" }}</span></th>
 {% endfor %}
 </tr></thead>
 <tbody>

@@ -83,7 +83,8 @@ def _run_facts(head: RunHead) -> list[tuple[str, str]]:
         ("took", _duration(head)),
         ("from", f"{head.host.model}, {head.host.os}"),
         ("commit", head.commit[:_DIGEST_CHARACTERS] if head.commit else None),
-        *sorted(head.versions.items()),
+        # A dozen packages in lines of their own would push the results off the first screen.
+        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(head.versions.items()))),
     )
 
 
