@@ -2,7 +2,7 @@
 
 A swap of device, system, runtime or data splits a series without an alarm, because the cause is known. A change that
 the screen finds is a candidate, and splits the series until it is confirmed or refuted. A confirmed change always
-splits, whatever the screen says; a refuted one never does.
+splits, whatever the screen says. So does a refuted one that was seen over several nights: it is the device's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,18 @@ from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
 # After one of these the level is a new one, and is screened on its own.
 SPLITTING = (Decision.CONFIRMED, Decision.DRIFT)
+
+
+def begins_a_segment(decided: Decided) -> bool:
+    """Return whether the level is a new one from ``decided.first_run`` on.
+
+    So it is after a refuted change that was seen over several nights: the files are equal side by side, so the device
+    changed. Kept in one segment, both levels would hide the next regression for weeks. A refuted step of a single night
+    was that night's alone.
+    """
+    if decided.decision is Decision.REFUTED:
+        return decided.first_run != decided.seen_run
+    return decided.decision in SPLITTING
 
 
 class SwapKind(StrEnum):
@@ -86,7 +98,9 @@ def tell(series: Series, nights: Sequence[Night], decisions: Sequence[Decided] =
     kept = tuple(n for n in nights if n.status is NightStatus.OK and n.figures is not None)
     swaps = find_swaps(series, kept)
     changes = _changes(series, kept, swaps, decisions)
-    starts = {0, *(s.index for s in swaps), *(c.index for c in changes if c.decision is not Decision.REFUTED)}
+    # A refuted change of a single night is no new level; one over several nights is the device's own.
+    levels = (c.index for c in changes if c.decision is not Decision.REFUTED or c.index != c.seen)
+    starts = {0, *(s.index for s in swaps), *levels}
     return Story(
         series=series,
         nights=kept,
@@ -124,7 +138,7 @@ def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
 
 def open_segment(series: Series, nights: Sequence[Night], decisions: Sequence[Decided]) -> int:
     """Return the first night that the newest one is comparable with: the last swap or confirmed change, or 0."""
-    confirmed = [i for i, d in _placed(nights, decisions) if d.decision in SPLITTING]
+    confirmed = [i for i, d in _placed(nights, decisions) if begins_a_segment(d)]
     return max([0, *(swap.index for swap in find_swaps(series, nights)), *confirmed])
 
 
@@ -147,7 +161,7 @@ def _changes(
     series: Series, nights: Sequence[Night], swaps: Sequence[Swap], decisions: Sequence[Decided]
 ) -> tuple[Change, ...]:
     placed = _placed(nights, decisions)
-    confirmed = [i for i, d in placed if d.decision in SPLITTING]
+    confirmed = [i for i, d in placed if begins_a_segment(d)]
     splits = sorted({*(swap.index for swap in swaps), *confirmed})
     values = values_of(nights)
     candidates: tuple[Candidate, ...] = ()

@@ -68,9 +68,17 @@ def test_a_step_is_found_with_its_commits() -> None:
     assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
 
 
-def test_a_refuted_change_splits_nothing() -> None:
+def test_a_refuted_change_over_several_nights_is_a_level_of_the_phone() -> None:
     nights = level(30) + level(20, start=30, factor=1.2)
     story = tell(SERIES, nights, [decided(Decision.REFUTED, 30, 35)])
+    assert [(c.index, c.decision) for c in story.changes] == [(30, Decision.REFUTED)]
+    assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
+    assert open_segment(SERIES, nights, [decided(Decision.REFUTED, 30, 35)]) == 30
+
+
+def test_a_refuted_step_of_one_night_splits_nothing() -> None:
+    nights = level(30) + level(1, start=30, factor=1.3) + level(19, start=31)
+    story = tell(SERIES, nights, [decided(Decision.REFUTED, 30, 30)])
     assert [(c.index, c.decision) for c in story.changes] == [(30, Decision.REFUTED)]
     assert len(story.segments) == 1
 

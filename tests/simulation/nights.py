@@ -18,7 +18,7 @@ from harness.history.records import Decided, Decision, Figures, HistoryEntry, Ni
 from harness.stats.screening import ARL0, MOST_MEASURED
 from harness.stats.verdicts import Span, log_margin, needs_more
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
-from harness.workflows.nightly.confirm import correct_for_many, judge
+from harness.workflows.nightly.confirm import correct_for_many, judge, same_file
 from harness.workflows.nightly.record import Confirmation, Suspect
 from harness.workflows.nightly.screening import SeriesHistory, as_night, screen_series
 from tests.history import nights as made
@@ -28,6 +28,8 @@ from tests.simulation.world import night, pair_ratio
 LEVEL_NS = 1e6
 NIGHTS = 120
 CHANGE_NIGHT = 60
+# The phone itself gets slower this night, in worlds where it does.
+OWN_SHIFT_NIGHT = 45
 SERIES = 20
 PLAN = PairPlan()
 
@@ -39,6 +41,8 @@ class World:
     bad: float = 0.0
     step: float = 0.0
     swap: bool = False
+    once: bool = False
+    own_shift: float = 0.0
     nights: int = NIGHTS
 
 
@@ -70,10 +74,12 @@ class Phone:
         self.nights.append(as_night(kept, facts(index)))
         return found.night.suspect
 
-    def confirm(self, suspect: Suspect, index: int) -> Confirmation:
-        """Compare the earlier artifact with tonight's in pairs, as the session does."""
-        changed = index >= CHANGE_NIGHT and not self._world.swap
-        effect = self._world.step if changed else 0.0
+    def confirm(self, suspect: Suspect) -> Confirmation:
+        """Compare the two artifacts that the suspect names in pairs, by their true speeds, as the session does."""
+        if suspect.good_sha256 == suspect.sha256:
+            return same_file(suspect)
+        good, tonight = (1 + self._cost_of(sha256) for sha256 in (suspect.good_sha256, suspect.sha256))
+        effect = tonight / good - 1
         pairs: list[PairResult] = []
         for wanted in (PLAN.pairs, PLAN.most_pairs):
             while len(pairs) < wanted:
@@ -86,6 +92,13 @@ class Phone:
             if not needs_more(span, log_margin(PLAN.margin)):
                 break
         return judge(suspect, session, Sides())
+
+    def _cost_of(self, sha256: str) -> float:
+        """By how much the file of that digest is slower than the first one, whatever the phone does."""
+        if self._world.swap:
+            return 0.0
+        slow = int(sha256, 16) >= (1 if self._world.once else CHANGE_NIGHT)
+        return self._world.step if slow else 0.0
 
     def decide(self, suspect: Suspect, said: Confirmation, index: int) -> None:
         """Keep the outcome of the confirmation."""
@@ -104,11 +117,12 @@ class Phone:
     def _measure(self, index: int) -> HistoryEntry:
         late = index >= CHANGE_NIGHT
         level = LEVEL_NS * (1 + (self._world.step if late else 0.0))
+        level *= 1 + (self._world.own_shift if index >= OWN_SHIFT_NIGHT else 0.0)
         value = night(self._chance, level, bad=self._world.bad)
         swapped = replace(made.PHONE, os_build="next") if late and self._world.swap else made.PHONE
         entry = replace(made.entry(value), figures=Figures(value=value), environment=swapped)
-        # A new artifact every night, as for a model under development, so no change counts as drift of the device.
-        return replace(entry, artifact_sha256=f"{index:064x}")
+        # A new artifact every night, as for a model under development, or one that changes once.
+        return replace(entry, artifact_sha256=f"{int(late) if self._world.once else index:064x}")
 
 
 def play(world: World, farms: int, *, series: int = SERIES) -> Played:
@@ -119,7 +133,7 @@ def play(world: World, farms: int, *, series: int = SERIES) -> Played:
         for index in range(world.nights):
             suspects = [(phone, suspect) for phone in phones if (suspect := phone.play(index)) is not None]
             played.suspected += [index] * len(suspects)
-            said = correct_for_many([phone.confirm(suspect, index) for phone, suspect in suspects])
+            said = correct_for_many([phone.confirm(suspect) for phone, suspect in suspects])
             for (phone, suspect), one in zip(suspects, said, strict=True):
                 phone.decide(suspect, one, index)
                 if one.decision is Decision.CONFIRMED:
@@ -150,6 +164,12 @@ def told_at_once(farms: int, *, step: float) -> float:
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
 
 
+def told_at_all(farms: int, *, step: float, bad: float = 0.0, once: bool = False, own_shift: float = 0.0) -> float:
+    """Share of steps that are confirmed within thirty nights."""
+    world = World(step=step, bad=bad, once=once, own_shift=own_shift, nights=CHANGE_NIGHT + 30)
+    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
+
+
 def told_once(farms: int, *, step: float) -> float:
     """How often one step is reported in the thirty nights after it, on average."""
     world = World(step=step, nights=CHANGE_NIGHT + 30)
@@ -169,7 +189,7 @@ def play_one(world: World, seed: int) -> list[int]:
         suspect = phone.play(index)
         if suspect is None:
             continue
-        said = correct_for_many([phone.confirm(suspect, index)])[0]
+        said = correct_for_many([phone.confirm(suspect)])[0]
         phone.decide(suspect, said, index)
         if said.decision is Decision.CONFIRMED and index >= CHANGE_NIGHT:
             told.append(index)
@@ -206,6 +226,30 @@ NIGHT_CLAIMS: dict[str, Claim] = {
     ),
     "job-step-10": _claim(
         "job: nights until a 10 % step is confirmed, median", (1, 7), lambda n: nights_to_tell(n, step=0.10), (25, 300)
+    ),
+    "job-found": _claim(
+        "job: 10 % steps that are confirmed within thirty nights",
+        (0.97, 1.0),
+        lambda n: told_at_all(n, step=0.10),
+        (40, 300),
+    ),
+    "job-found-once": _claim(
+        "job: the same for a file that changes once",
+        (0.97, 1.0),
+        lambda n: told_at_all(n, step=0.10, once=True),
+        (40, 300),
+    ),
+    "job-found-bad": _claim(
+        "job: the same with 5 % outlying nights",
+        (0.97, 1.0),
+        lambda n: told_at_all(n, step=0.10, bad=0.05),
+        (40, 300),
+    ),
+    "job-found-after-shift": _claim(
+        "job: the same, fifteen nights after the phone itself became 8 % slower",
+        (0.9, 1.0),
+        lambda n: told_at_all(n, step=0.10, own_shift=0.08),
+        (40, 300),
     ),
     "job-step-20": _claim(
         "job: 20 % steps that are confirmed the same night", (0.9, 1.0), lambda n: told_at_once(n, step=0.20), (40, 300)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.artifacts.manifest import Artifact
@@ -19,7 +19,7 @@ from harness.history.ingest import keep_artifact
 from harness.history.queries import artifact_uri
 from harness.history.records import Night
 from harness.system.files import storage_errors, write_whole
-from harness.workflows.nightly.record import FOLDER
+from harness.workflows.nightly.record import FOLDER, Suspect
 
 ARTIFACTS_FOLDER = "artifacts"
 
@@ -79,14 +79,17 @@ def kept_file(history: History, results: Path, sha256: str) -> Path | None:
     return path
 
 
-def last_good(history: History, results: Path, nights: Iterable[Night], first_bad: str) -> str | None:
-    """Return the digest of the newest kept artifact before the run ``first_bad``; ``nights`` are oldest first."""
-    before: list[str] = []
-    for night in nights:
-        if night.run == first_bad:
-            break
-        before.append(night.artifact_sha256)
-    for sha256 in dict.fromkeys(reversed(before)):
-        if kept_file(history, results, sha256) is not None:
+def last_good(history: History, results: Path, nights: Sequence[Night], suspect: Suspect) -> str | None:
+    """Return the digest of the kept artifact to compare tonight's with, or None; ``nights`` are oldest first.
+
+    That is the newest one up to the suspect's good run. If none of those is kept any more, it is the oldest one after
+    that which is still from before the change.
+    """
+    runs = [night.run for night in nights]
+    first_bad = runs.index(suspect.first_run) if suspect.first_run in runs else len(runs)
+    sure = runs.index(suspect.good_run) + 1 if suspect.good_run in runs else first_bad
+    order = (*reversed(nights[:sure]), *nights[sure:first_bad])
+    for sha256 in dict.fromkeys(night.artifact_sha256 for night in order):
+        if sha256 != suspect.sha256 and kept_file(history, results, sha256) is not None:
             return sha256
     return None

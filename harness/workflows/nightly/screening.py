@@ -17,6 +17,10 @@ from harness.records.metrics import metric_named
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
 
+# The estimate of where a change began is a few nights off, early or late. An artifact this many nights before it is
+# good; one just before it may be the bad one already, and bad against bad refutes every regression.
+SURE_NIGHTS = 7
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHistory:
@@ -115,7 +119,7 @@ def _suspect(
     # Tonight starts a new segment (after a swap, say), so there is nothing to compare it with.
     if start == len(nights) - 1:
         return None
-    place = _Place(series=entry.series, nights=nights)
+    place = _Place(series=entry.series, nights=nights, start=start)
     if metric_named(entry.series.metric).exact:
         return _exact(place)
     if judged is None:
@@ -148,13 +152,20 @@ def _within(series: Series, before: float, now: float) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A series and its nights, tonight included, from which a suspect gets its runs, artifacts and commits."""
+    """A series and its nights, tonight included, from which a suspect gets its runs, artifacts and commits.
+
+    ``start`` is the first night that tonight is comparable with.
+    """
 
     series: Series
     nights: tuple[Night, ...]
+    start: int = 0
 
     def suspect(self, trigger: Trigger, index: int, ratio: float, *, up: bool) -> Suspect:
         before, first, tonight = self.nights[index - 1], self.nights[index], self.nights[-1]
+        # Exact values changed tonight. A time may have changed some nights before it shows, in a large step too.
+        sure = trigger in (Trigger.SCREEN, Trigger.STEP)
+        good = self.nights[max(self.start, index - SURE_NIGHTS)] if sure else before
         return Suspect(
             series=self.series.name,
             cell=self.series.cell,
@@ -163,8 +174,8 @@ class _Place:
             worse=is_worse(self.series, up=up),
             ratio=ratio,
             first_run=first.run,
-            good_run=before.run,
-            good_sha256=before.artifact_sha256,
+            good_run=good.run,
+            good_sha256=good.artifact_sha256,
             sha256=tonight.artifact_sha256,
             last_good=before.commit,
             first_bad=first.commit,

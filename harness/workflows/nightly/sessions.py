@@ -89,9 +89,7 @@ class _CellConfirmation:
             elif suspect.good_sha256 == suspect.sha256:
                 confirmations.append(same_file(suspect))
             else:
-                good = last_good(
-                    self._tools.history, self._results, nights[suspect.series], first_bad=suspect.first_run
-                )
+                good = last_good(self._tools.history, self._results, nights[suspect.series], suspect)
                 # Suspects with the same good artifact share one session: it measures all metrics at once.
                 by_good.setdefault(good or "", []).append(suspect)
         for good, group in by_good.items():

@@ -10,8 +10,12 @@ import pytest
 
 from harness.artifacts.manifest import Artifact
 from harness.history.database import open_history
-from harness.workflows.nightly.artifacts import ARTIFACTS_FOLDER, keep_artifacts
+from harness.history.ingest import append
+from harness.workflows.nightly.artifacts import ARTIFACTS_FOLDER, keep_artifacts, last_good
 from harness.workflows.nightly.record import FOLDER
+from harness.workflows.nightly.screening import as_night
+from tests.history.nights import entry, run_facts
+from tests.workflows.nightly.test_night_files import SUSPECT
 
 
 def artifact(smaller: Artifact, folder: Path, content: bytes) -> Artifact:
@@ -44,3 +48,29 @@ def test_a_file_that_runs_again_is_new_again(smaller: Artifact, tmp_path: Path) 
             os.utime(path, (1, 1))
         keep_artifacts(history, tmp_path, [old], budget_bytes=150)
     assert [path.name[0] for path in folder.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "good"),
+    [("abc", "b"), ("ac", "a"), ("c", "c"), ("bd", "b"), ("cd", "c"), ("d", None), ("", None)],
+)
+def test_the_good_artifact_is_from_well_before_the_change(
+    smaller: Artifact, tmp_path: Path, kept: str, good: str | None
+) -> None:
+    # a runs in nights 0 to 3, b until the sure night 6, c until the estimated change at 10, d from then on.
+    files = "aaaabbbccc" + "dd"
+    entries = [entry(1e6, artifact=name * 64) for name in files]
+    nights = [as_night(one, run_facts(index)) for index, one in enumerate(entries)]
+    suspect = replace(
+        SUSPECT,
+        first_run=run_facts(10).name,
+        good_run=run_facts(6).name,
+        good_sha256="b" * 64,
+        sha256="d" * 64,
+    )
+    with open_history(str(tmp_path / "h.sqlite"), create=True) as history:
+        for index, one in enumerate(entries):
+            append(history, run_facts(index), [one])
+        keep_artifacts(history, tmp_path, [artifact(smaller, tmp_path, name.encode()) for name in kept])
+        found = last_good(history, tmp_path, nights, suspect)
+    assert found == (good and good * 64)

@@ -11,7 +11,7 @@ from harness.history.records import Decided, Decision, Figures, HistoryEntry, Ni
 from harness.records.metrics import ACCURACY, SIZE, Metric
 from harness.stats.screening import ARL0
 from harness.workflows.nightly.record import State, Trigger
-from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_series
+from harness.workflows.nightly.screening import SURE_NIGHTS, Screened, SeriesHistory, screen_series
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 from tests.history.test_history_story import LEVEL, decided, level, night
 
@@ -67,13 +67,16 @@ def test_a_small_step_is_suspected_after_some_nights_from_its_first_night_on() -
     assert suspect is not None
     assert suspect.trigger is Trigger.SCREEN
     assert suspect.first_run == run_facts(30).name
-    assert suspect.good_run == run_facts(29).name
+    # The estimate may be late, so the good artifact is one from well before it.
+    assert suspect.good_run == run_facts(30 - SURE_NIGHTS).name
+    assert suspect.last_good == "c29"
 
 
-def test_a_refuted_change_is_not_suspected_again() -> None:
+def test_a_refuted_change_is_not_suspected_again_and_begins_a_level() -> None:
     nights = level(30) + level(8, start=30, factor=1.06)
     found = screened(nights, entry(1.06e6), decisions=(decided(Decision.REFUTED, 30, 37),))
-    assert found.night.state is State.NONE
+    assert found.night.suspect is None
+    assert (found.night.nights, found.night.state) == (8, State.INSUFFICIENT)
 
 
 @pytest.mark.parametrize("decision", [Decision.CONFIRMED, Decision.DRIFT])
