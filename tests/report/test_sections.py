@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import harness
 from harness.report.formats.html import render_page
 from harness.report.formats.json import SCHEMA, show_json
 from harness.report.formats.terminal import run_lines
@@ -35,6 +38,8 @@ class Energy:
 
 
 SECTIONS_AND_ENERGY: tuple[Section, ...] = (*SECTIONS, Energy())
+REPORT = Path(harness.__file__).parent / "report"
+SIBLINGS = ("harness.report.sections", "harness.report.formats")
 KEY = "digits-fp32-pte-xnnpack-t1-host-quick"
 
 
@@ -77,3 +82,32 @@ def test_sections_do_not_overwrite_each_others_keys() -> None:
 def test_every_section_copes_with_a_run_that_has_nothing(section: Section, run: RunRecord) -> None:
     render_page(run, (), (section,))
     assert not [line for line in run_lines(run, 80, (section,)) if "None" in line]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the report that a file imports, anywhere in it."""
+    nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module)
+    return {str(node.module) for node in nodes if str(node.module).startswith("harness.report")}
+
+
+@pytest.mark.parametrize("path", sorted(REPORT.glob("sections/*.py")), ids=lambda path: path.stem)
+def test_a_section_knows_no_other_and_no_format(path: Path) -> None:
+    if path.stem == "registry":
+        return
+    siblings = {
+        name for name in imported(path) if name.startswith(("harness.report.sections", "harness.report.formats"))
+    }
+    assert siblings <= {"harness.report.sections.section"}
+
+
+@pytest.mark.parametrize("path", sorted(REPORT.glob("formats/*.py")), ids=lambda path: path.stem)
+def test_a_format_knows_no_other_and_no_section_by_name(path: Path) -> None:
+    siblings = {
+        name for name in imported(path) if name.startswith(("harness.report.sections", "harness.report.formats"))
+    }
+    assert siblings <= {"harness.report.sections.registry", "harness.report.sections.section"}
+
+
+@pytest.mark.parametrize("name", ["view", "ranking", "footnotes", "columns", "cell_json", "step_words"])
+def test_what_sections_share_knows_none_of_them(name: str) -> None:
+    assert not {module for module in imported(REPORT / f"{name}.py") if "sections" in module or "formats" in module}
