@@ -40,6 +40,7 @@ def compose(
     graph = torch.fx.Graph()
     values: dict[str, list[Value]] = {}
     for spec, example in zip(card.inputs, examples, strict=True):
+        # Placeholders become parameters of a Python function, so their names must be identifiers.
         values[spec.name] = [(graph.placeholder(re.sub(r"\W", "_", spec.name)), example)]
     for part in card.parts:
         if part.name in modules:

@@ -138,6 +138,7 @@ def _check_names(names: set[str], expected: set[str], where: str) -> None:
 def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
     """Read ``inputs`` (or one array per input name) and ``labels``, with or without a prefix such as ``test_``."""
     try:
+        # A pickle inside the file could run any code.
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = dict(file)
     except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
@@ -150,6 +151,7 @@ def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[
         return _named(chosen, specs, f"split {split.value!r} of {str(path)!r}") if chosen else None
     inputs, labels = _named(arrays, specs, repr(str(path)))
     _check_counts(inputs, labels, repr(str(path)))
+    # No named splits: divide by content, so equal rows stay in one split.
     keys = [_digest(inputs, i) for i in range(len(inputs[0]))]
     rows = hash_split(keys, split)
     return None if not rows else (tuple(a[rows] for a in inputs), None if labels is None else labels[rows])
@@ -197,6 +199,7 @@ def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:
     if array.dtype != np.dtype(spec.dtype.value):
         msg = f"{where}: input {spec.name!r} is {array.dtype}, the model takes {spec.dtype.value}; convert it first"
         raise UsageError(msg)
+    # Data usually come as (count, 3, 224, 224), where one call takes (1, 3, 224, 224).
     if spec.shape[0] == 1 and array.shape[1:] == spec.shape[1:]:
         array = array[:, np.newaxis]
     if array.shape[1:] != spec.shape:

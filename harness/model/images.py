@@ -60,6 +60,7 @@ def _target(inputs: tuple[TensorSpec, ...], data: DataCard) -> _Target:
     spec = inputs[0]
     shape = spec.shape
     supported = "one input of float32, float16 or uint8, shape [1, 3, H, W] or [1, H, W, 3] (or 1 channel)"
+    # A shape that fits both layouts, such as [1, 3, 224, 3], counts as channels first, which is PyTorch's layout.
     channels_last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
     channels = shape[3 if channels_last else 1] if len(shape) == 4 else 0
     if (
@@ -110,6 +111,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _labels(names: set[str], root: Path) -> dict[str, int]:
+    # Sorted as text, class "10" would come before "2", so folders named by numbers keep their numbers.
     if not names or not all(name.isdecimal() for name in names):
         return {name: index for index, name in enumerate(sorted(names))}
     labels = {name: int(name) for name in names}

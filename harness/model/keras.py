@@ -75,6 +75,7 @@ class _Loaded:
 def _from_file(path: Path) -> _Loaded:
     import tensorflow as tf
 
+    # compile=False skips the optimizer and the loss, which may be code that does not exist here.
     model = tf.keras.models.load_model(path, compile=False)
     holder = tf.Module()
     # The converter saves the variables it can reach from this module; a Keras model does not expose its own.

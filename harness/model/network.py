@@ -104,6 +104,7 @@ def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> T
     specs = input_specs(card, network)
     if network is not None and network in _EXAMPLES:
         examples = _EXAMPLES[network][1]
+        # --input may have declared other shapes than those of the examples.
         if [tuple(x.shape) for x in examples] == [s.shape for s in specs]:
             return examples
     return tuple(torch.from_numpy(a[0]) for a in synthetic(specs, count=1, seed=card.seed).inputs)
@@ -135,6 +136,7 @@ def _from_python(card: ModelCard) -> torch.nn.Module:
 
     home = card.folder or Path.cwd()
     factory = load_object(card.source, card.folder, raises=BuildError)
+    # fork_rng keeps our seed from changing the random state of the rest of the process.
     with torch.random.fork_rng(devices=[]), running(f"{card.source}()", raises=BuildError, folder=home):
         torch.manual_seed(card.seed)
         built = factory if isinstance(factory, torch.nn.Module) else factory()
@@ -235,6 +237,8 @@ def _load_weights(card: ModelCard, weights: str, network: torch.nn.Module) -> No
     own = network.state_dict()
     wrong = [f"{k} is {list(state[k].shape)} in the weights, {list(own[k].shape)} in the network" for k in own
              if k in state and state[k].shape != own[k].shape]  # fmt: skip
+    # load_state_dict raises for wrong shapes even with strict=False, so these are taken out first. With strict=True it
+    # would list every key of a wrong file in one message.
     fit = {k: v for k, v in state.items() if k not in own or v.shape == own[k].shape} if wrong else state
     result = network.load_state_dict(fit, strict=False)
     missing = [k for k in result.missing_keys if k not in state]
@@ -284,6 +288,7 @@ def _referenced_state(card: ModelCard, weights: str) -> Any:
     source = load_object(weights, card.folder, raises=BuildError)
     hint = "; offline, use --random-weights to measure speed only"
     with running(f"loading the weights {weights!r}", raises=BuildError, folder=card.folder, hint=hint):
+        # torchvision's weights are enum members that download a state dict; anything else is called.
         fetch: Callable[..., Any] | None = getattr(source, "get_state_dict", None)
         if fetch is None:
             return source()

@@ -350,6 +350,7 @@ def _check_module(reference: str, folder: Path | None, what: str) -> None:
 
 def _check_archive(path: Path, kind: SourceKind) -> None:
     """Refuse a broken file, and one that `torch.save` wrote. The names inside the zip show which, without torch."""
+    # torch.jit.save writes constants.pkl beside data.pkl, torch.save only data.pkl. A .pt2 has no fixed name in it.
     marks = {SourceKind.TORCHSCRIPT: ("constants.pkl", "TorchScript"), SourceKind.EXPORTED: ("", "an exported program")}
     if kind not in marks:
         return

@@ -134,6 +134,7 @@ def _reach(card: ModelCard) -> _Reach:
         file = find_module(module, card.folder)
         if file is not None and _is_own(file):
             reach.files[module] = file
+            # Importing a.b also runs a/__init__.py.
             todo += [*_imports(module, file), *_parents(module)]
         elif module.partition(".")[0] not in sys.stdlib_module_names:
             top = module.partition(".")[0]
@@ -176,6 +177,7 @@ def _imports(module: str, file: Path) -> Iterable[str]:
 def _absolute(node: ast.ImportFrom, package: str) -> str:
     if node.level == 0:
         return node.module or ""
+    # One leading dot means the module's own package, and each further dot its parent.
     parts = package.split(".") if package else []
     kept = parts[: len(parts) - node.level + 1]
     return ".".join([*kept, *([node.module] if node.module else [])])

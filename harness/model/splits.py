@@ -31,6 +31,7 @@ def hash_split(keys: Sequence[str], split: Split) -> list[int]:
     if split is Split.TRAIN:
         return []
     calibration_count = min(MAX_CALIBRATION, len(keys) // 5)
+    # Sorting by digest orders the keys at random, but equally on every machine.
     copies = Counter(keys)
     chosen: set[str] = set()
     taken = 0

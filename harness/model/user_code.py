@@ -155,6 +155,7 @@ def _installed(module: str) -> Path | None:
 
 
 def _import_beside(module: str, folder: Path) -> ModuleType:
+    # Python caches folder listings, and a user may have added a file a moment ago.
     importlib.invalidate_caches()
     package = _private_package(folder.resolve())
     return importlib.import_module(f"{package}.{module}")
@@ -195,6 +196,7 @@ class _Loader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         package = module.__name__.partition(".")[0]
+        # An import statement calls the __import__ of its module's __builtins__, so only this module sees ours.
         module.__dict__["__builtins__"] = vars(builtins) | {"__import__": _neighbours_first(package)}
         super().exec_module(module)
 
@@ -216,6 +218,7 @@ def _neighbours_first(package: str) -> Any:
         if level or _beside(name.partition(".")[0], Path(folder)) is None:
             return builtins.__import__(name, globals, locals, fromlist, level)
         module = importlib.import_module(f"{package}.{name}")
+        # As in the builtin: `import a.b` gets a, and `from a import b` gets a with its submodule b loaded.
         if not fromlist:
             return sys.modules[f"{package}.{name.partition('.')[0]}"]
         for part in fromlist:

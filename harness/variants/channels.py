@@ -48,6 +48,7 @@ def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) 
     """
     import torch_pruning
 
+    # torch-pruning finds dependencies in the autograd graph, in which only trainable parameters appear.
     for parameter in network.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
     fixed = fixed_layers(network, example)
@@ -85,6 +86,7 @@ def _why_fixed(members: list[Any]) -> str | None:
             return RECURRENT
         if isinstance(module, nn.GroupNorm):
             return GROUP_NORM
+        # A depthwise convolution has one group per channel, so it can lose single channels with their groups.
         depthwise = getattr(module, "groups", 1) == getattr(module, "out_channels", 0)
         if getattr(module, "groups", 1) > 1 and not depthwise:
             return GROUPED

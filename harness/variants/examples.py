@@ -42,6 +42,7 @@ class Examples:
 
     def batch(self, rows: torch.Tensor) -> Tensors:
         """Return the inputs of the calls ``rows``, joined along the first dimension."""
+        # Each call has its own batch dimension, usually 1, which is merged with that of the rows.
         return tuple(x[rows].flatten(0, 1) if x.dim() > 1 else x[rows] for x in self.inputs)
 
 
@@ -78,6 +79,7 @@ def check_batches(network: torch.nn.Module, examples: Examples) -> None:
     """Raise `UnfitError` unless two calls in one batch give the same outputs as one by one."""
     import torch
 
+    # Two different calls: a network that mixes the calls of a batch gives other outputs for them together.
     pair = torch.tensor([0, min(1, examples.count - 1)])
     try:
         with torch.no_grad():

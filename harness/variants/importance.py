@@ -120,6 +120,7 @@ def _by_activation(means: dict[Any, torch.Tensor]) -> Callable[[Any], torch.Tens
         ratings = torch.zeros(len(items[0].idxs))
         for item in items:
             module = item.dep.target.module
+            # torch-pruning's handlers are named prune_in_channels and prune_out_channels. Only readers count here.
             if module not in means or "in_channels" not in item.dep.handler.__name__ or None in item.root_idxs:
                 continue
             ratings.scatter_add_(0, torch.tensor(item.root_idxs), means[module][torch.tensor(item.idxs)])

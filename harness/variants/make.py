@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
 from harness.records.steps import StepReport
-from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step
+from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step, step_name
 from harness.variants.step import Apply, Outcome, StepContext
 from harness.variants.steps import cluster, distill, fuse, lowrank, prune, qat, sparse
 
 if TYPE_CHECKING:
     import torch
 
+# The code of each step. Its record, its word and its packages are in `harness.spec.recipe`.
 STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
     LowRank: lowrank.apply,
@@ -52,11 +53,6 @@ def make_variant(steps: Sequence[Step], context: StepContext) -> Variant:
             network, report = _apply(network, step, context)
             reports.append(report)
     return Variant(network=network, reports=tuple(reports))
-
-
-def step_name(step: Step) -> str:
-    """Return the word that selects the step in a recipe."""
-    return str(step.__struct_config__.tag)
 
 
 def _apply(network: torch.nn.Module, step: Step, context: StepContext) -> tuple[torch.nn.Module, StepReport]:
@@ -118,6 +114,7 @@ def reproducible() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        # The number of threads decides in which order partial sums are added.
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
         try:

@@ -69,6 +69,7 @@ class Simulation:
         for name, site in self._sites.items():
             site.switch(name in quantised)
         with torch.no_grad():
+            # Clones, because a network may change its inputs in place.
             rows = [_first(self._network(*(tensor.clone() for tensor in item))) for item in self._items]
         array: Array = np.stack([row.detach().float().reshape(-1).numpy() for row in rows])
         return array
@@ -118,6 +119,7 @@ class _Range:
         """Return ``tensor`` rounded to the values that int8 can hold."""
         import torch
 
+        # The lower limit keeps a constant tensor from a scale of zero.
         scale = max((self.high - self.low) / (_HIGHEST - _LOWEST), 2**-24)
         zero = min(max(round(_LOWEST - self.low / scale), _LOWEST), _HIGHEST)
         return torch.fake_quantize_per_tensor_affine(tensor, scale, zero, _LOWEST, _HIGHEST)

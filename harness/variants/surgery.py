@@ -68,6 +68,7 @@ class Surgery:
         """The size up to which weights are cut."""
         if self._step.threshold is not None or self._cut == 0:
             return self._step.threshold or 0.0
+        # With a ratio, as many weights are cut now as at the start.
         return float(sizes.kthvalue(self._cut).values)
 
 

@@ -196,6 +196,7 @@ class _Loop:
         total, seen = 0.0, 0
         for number, rows in enumerate(batches):
             spent = self._spent(number / len(batches))
+            # At least one batch is trained on, however short the budget.
             if spent >= 1.0 and seen:
                 break
             total, seen = total + self._update(rows, spent) * len(rows), seen + len(rows)
@@ -235,6 +236,7 @@ class _Loop:
 
 def rate(spent: float) -> float:
     """Return the learning rate as a share of its peak, after the share ``spent`` (0…1) of the budget."""
+    # The warm-up begins at a tenth of the peak: at zero, the first updates would do nothing.
     if spent < WARM_UP:
         return 0.1 + 0.9 * spent / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (spent - WARM_UP) / (1 - WARM_UP)))

@@ -105,7 +105,7 @@ def test_labels_count_for_classification_alone(tmp_path: Path) -> None:
         ("1 / 0", r"data:load\('calibration'\) failed: ZeroDivisionError.*data.py, line 5\)"),
     ],
 )
-def test_wrong_data_is_told(tmp_path: Path, result: str, says: str) -> None:
+def test_wrong_data_is_reported(tmp_path: Path, result: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         load_split(python_card(tmp_path, f"return {result}"), Split.CALIBRATION)
 
@@ -177,12 +177,12 @@ def test_npz_may_name_its_splits(tmp_path: Path) -> None:
         ({"inputs": np.array([{}], dtype=object)}, "cannot read the data file"),
     ],
 )
-def test_wrong_npz_is_told(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
+def test_wrong_npz_is_reported(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         load_split(npz_card(tmp_path, **arrays), Split.TEST)
 
 
-def test_broken_npz_is_told(tmp_path: Path) -> None:
+def test_broken_npz_is_reported(tmp_path: Path) -> None:
     card = npz_card(tmp_path, inputs=rows(5))
     tmp_path.joinpath("data.npz").write_bytes(b"nothing")
     with pytest.raises(UsageError, match=r"cannot read the data file .*data.npz"):
@@ -260,20 +260,20 @@ def test_image_takes_the_layout_of_the_input(tmp_path: Path, shape: Any, dtype: 
         (IMAGE, {"mean": (0.0, 1.0)}, "mean has 2 values, the input has 3 channels"),
     ],
 )
-def test_input_that_cannot_take_images_is_told(tmp_path: Path, spec: TensorSpec, data: Any, says: str) -> None:
+def test_input_that_cannot_take_images_is_reported(tmp_path: Path, spec: TensorSpec, data: Any, says: str) -> None:
     write_image(tmp_path / "root/test/a/a.png", (1, 2, 3))
     with pytest.raises(UsageError, match=says):
         load_split(image_card(tmp_path / "root", spec, **data), Split.TEST)
 
 
 @pytest.mark.parametrize("inside", ["", "test", "test/a", "a"])
-def test_folder_without_images_is_told(tmp_path: Path, inside: str) -> None:
+def test_folder_without_images_is_reported(tmp_path: Path, inside: str) -> None:
     (tmp_path / "root" / inside).mkdir(parents=True)
     with pytest.raises(UsageError, match=r"there are no images in .*one folder per class"):
         load_split(image_card(tmp_path / "root"), Split.TEST)
 
 
-def test_broken_image_is_told_by_name(tmp_path: Path) -> None:
+def test_broken_image_is_reported_by_name(tmp_path: Path) -> None:
     write_image(tmp_path / "root/test/a/a.png", (1, 2, 3))
     tmp_path.joinpath("root/test/a/b.png").write_bytes(b"nothing")
     with pytest.raises(UsageError, match=r"cannot read the image .*b.png"):

@@ -101,10 +101,24 @@ def test_the_toml_itself_may_be_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_card_is_told_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_wrong_card_is_reported_with_its_key(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in CARD
     folder = make_folder(tmp_path, card=CARD.replace(old, new))
     with pytest.raises(UsageError, match=says):
+        resolve(str(folder), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("key", "missing", "near"),
+    [("weights", "wieghts.safetensors", "weights.safetensors"), ("source", "nett.pt2", "net.pt2")],
+)
+def test_a_missing_file_is_reported_with_the_file_that_is_meant(
+    tmp_path: Path, key: str, missing: str, near: str
+) -> None:
+    lines = [line for line in CARD.splitlines() if not line.startswith(f"{key} =")]
+    folder = make_folder(tmp_path, card="\n".join(lines).replace("[model]", f'[model]\n{key} = "{missing}"'))
+    (folder / near).write_bytes(b"")
+    with pytest.raises(UsageError, match=f"{missing}': there is no such file; did you mean '{near}'"):
         resolve(str(folder), OPTIONS)
 
 
@@ -121,7 +135,7 @@ def test_wrong_card_is_told_with_its_key(tmp_path: Path, old: str, new: str, say
         ('source = "network:load"\nstd = [0.0]', r"std over 0"),
     ],
 )
-def test_wrong_data_table_is_told(tmp_path: Path, data: str, says: str) -> None:
+def test_wrong_data_table_is_reported(tmp_path: Path, data: str, says: str) -> None:
     folder = make_folder(tmp_path, card=f"{CARD}\n[data]\n{data}\n")
     with pytest.raises(UsageError, match=says):
         resolve(str(folder), OPTIONS)
@@ -133,7 +147,7 @@ def test_two_inputs_of_one_name_are_refused(tmp_path: Path) -> None:
         resolve(str(folder), OPTIONS)
 
 
-def test_folder_without_a_card_is_told(tmp_path: Path) -> None:
+def test_folder_without_a_card_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no model.toml; add one"):
         resolve(str(tmp_path), OPTIONS)
 
@@ -145,7 +159,7 @@ def test_unknown_name_lists_the_bundled_ones(reference: str) -> None:
 
 
 @pytest.mark.parametrize("reference", ["./nothing", "no/such/folder", "gone.pt2", "~/nowhere-at-all"])
-def test_path_to_nothing_is_told_as_a_path(reference: str) -> None:
+def test_path_to_nothing_is_reported_as_a_path(reference: str) -> None:
     with pytest.raises(UsageError, match=r"there is no model file or folder"):
         resolve(reference, OPTIONS)
 
@@ -208,7 +222,7 @@ def test_input_option_replaces_the_inputs(tmp_path: Path, text: str, name: str, 
         ("y:float32:1x4", "--input names y; model 'own' has the inputs: x"),
     ],
 )
-def test_wrong_input_option_is_told(tmp_path: Path, text: str, says: str) -> None:
+def test_wrong_input_option_is_reported(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         resolve(str(make_folder(tmp_path)), ModelOptions(inputs=(text,)))
 

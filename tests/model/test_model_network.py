@@ -79,7 +79,7 @@ def test_weights_by_reference_are_loaded(tmp_path: Path, reference: str) -> None
         (lambda s: s.clear(), "they hold: nothing"),
     ],
 )
-def test_weights_that_do_not_fit_are_told_by_key(tmp_path: Path, change: object, says: str) -> None:
+def test_weights_that_do_not_fit_are_reported_by_key(tmp_path: Path, change: object, says: str) -> None:
     state = dict(mlp().state_dict())
     assert callable(change)
     change(state)
@@ -99,7 +99,7 @@ def test_weights_file_with_objects_in_it_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
-def test_broken_weights_file_is_told(tmp_path: Path, name: str) -> None:
+def test_broken_weights_file_is_reported(tmp_path: Path, name: str) -> None:
     tmp_path.joinpath(name).write_bytes(b"no weights")
     with pytest.raises(BuildError, match="cannot read the weights"):
         load_network(own(tmp_path, weights=name))
@@ -126,7 +126,7 @@ def test_download_that_fails_names_random_weights(tmp_path: Path) -> None:
         (NETWORK.replace("4, 8", "5, 8"), r"running the network of 'own' on x float32 1x4 failed: RuntimeError"),
     ],
 )
-def test_python_that_fails_is_told_with_its_line(tmp_path: Path, network: str, says: str) -> None:
+def test_python_that_fails_is_reported_with_its_line(tmp_path: Path, network: str, says: str) -> None:
     with pytest.raises(BuildError, match=says):
         load_network(own(tmp_path, network=network))
 
@@ -235,7 +235,7 @@ def test_exported_program_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         resolve(str(tmp_path / "net.pt2"), ModelOptions())
 
 
-def test_exported_program_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_exported_program_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
         archive.writestr("net/models/model.json", "{}")
     with pytest.raises(BuildError, match=r"reading .*net.pt2' failed: .*save it again"):

@@ -162,7 +162,7 @@ def test_a_part_that_is_not_there_is_refused(tmp_path: Path) -> None:
         resolve("digits#head", OPTIONS)
 
 
-def test_a_part_that_does_not_fit_is_told_by_name(tmp_path: Path) -> None:
+def test_a_part_that_does_not_fit_is_reported_by_name(tmp_path: Path) -> None:
     card = CARD.replace('after = "backbone"', 'after = "x"')
     with pytest.raises(BuildError, match=r"running part 'head' of 'two' on 1x4 failed: TypeError"):
         load_network(resolve(str(make_parts(tmp_path, card=card)), OPTIONS))

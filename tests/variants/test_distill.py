@@ -122,6 +122,6 @@ def test_two_runs_give_the_same_weights(tmp_path: Path) -> None:
         ({"train": lambda: None}, "has no train split"),
     ],
 )
-def test_a_student_that_cannot_learn_is_told(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_a_student_that_cannot_learn_is_reported(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=words):
         distilled(with_student(tmp_path, **changes))

@@ -159,7 +159,7 @@ def test_gradients_rate_without_labels_too(task: Task) -> None:
         (image_network(), Prune(ratio=0.5, keep=("O",)), "keep names 'O', which is not a layer of the network"),
     ],
 )
-def test_a_step_that_cannot_be_done_is_told(network: nn.Module, step: Prune, words: str) -> None:
+def test_a_step_that_cannot_be_done_is_reported(network: nn.Module, step: Prune, words: str) -> None:
     with pytest.raises(BuildError, match=words):
         cut(network, step)
 
@@ -172,12 +172,12 @@ def test_a_step_that_cannot_be_done_is_told(network: nn.Module, step: Prune, wor
         (image_network(channels=8), r"it has 8 channels, not more than round_to \(8\)"),
     ],
 )
-def test_a_network_with_nothing_to_prune_is_told(network: nn.Module, words: str) -> None:
+def test_a_network_with_nothing_to_prune_is_reported(network: nn.Module, words: str) -> None:
     with pytest.raises(UnfitError, match=words):
         cut(network.eval(), Prune(ratio=0.5, fine_tune=False))
 
 
-def test_a_ratio_that_removes_nothing_is_told() -> None:
+def test_a_ratio_that_removes_nothing_is_reported() -> None:
     with pytest.raises(UnfitError, match="ratio 0.1 removes nothing in multiples of 8; raise it or lower round_to"):
         cut(image_network(), Prune(ratio=0.1, fine_tune=False))
 

@@ -87,6 +87,6 @@ def by_size(y: torch.Tensor) -> torch.Tensor:
         (lambda: forward(torch.neg, nn.Sequential(nn.ReLU())), "no layer that int8 rounds"),
     ],
 )
-def test_a_network_that_cannot_be_trained_so_is_told(network: Callable[[], nn.Module], words: str) -> None:
+def test_a_network_that_cannot_be_trained_so_is_reported(network: Callable[[], nn.Module], words: str) -> None:
     with pytest.raises(UnfitError, match=words):
         apply(network(), Qat(fine_tune=FineTune(epochs=1)), ring_context())

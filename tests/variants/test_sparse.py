@@ -109,6 +109,6 @@ def test_a_layer_without_any_weight_is_refused(step: Sparsify, network: Callable
         apply(network(), step, ring_context())
 
 
-def test_a_network_without_weights_is_told() -> None:
+def test_a_network_without_weights_is_reported() -> None:
     with pytest.raises(UnfitError, match="no convolution and no linear layer"):
         apply(nn.ReLU(), Sparsify(ratio=0.5), ring_context())

@@ -188,7 +188,7 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate() -> None:
         (forward(lambda y: y.argmax(1)), "a float output"),
     ],
 )
-def test_a_network_that_takes_no_batches_is_told(network: nn.Module, words: str) -> None:
+def test_a_network_that_takes_no_batches_is_reported(network: nn.Module, words: str) -> None:
     with pytest.raises(UnfitError, match=words):
         load_lessons(ring_context(network), BUDGET)
 
@@ -200,7 +200,7 @@ def test_a_network_that_takes_no_batches_is_told(network: nn.Module, words: str)
         (ring_context(train=lambda: rings(1, seed=0)), "has 1 input; training needs at least two"),
     ],
 )
-def test_data_that_cannot_be_learned_from_are_told(context: Any, words: str) -> None:
+def test_data_that_cannot_be_learned_from_are_reported(context: Any, words: str) -> None:
     with pytest.raises(BuildError, match=words):
         load_lessons(context, BUDGET)
 

@@ -43,6 +43,7 @@ def write_archive(path: Path, entries: Iterable[Entry]) -> None:
         for entry in entries:
             info = zipfile.ZipInfo(entry.name, _TIME)
             info.compress_type = zipfile.ZIP_STORED if entry.alignment else zipfile.ZIP_DEFLATED
+            # Python would write the number of the system it runs on.
             info.create_system = 0
             if entry.alignment:
                 info.extra = _padding(file.tell() + _LOCAL_HEADER + len(entry.name.encode()), entry.alignment)

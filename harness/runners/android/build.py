@@ -110,6 +110,7 @@ def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> Uns
 def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[Path, ...]:
     """Compile the modules of an app with Maven, and return the jars of our own classes. Raises `BuildError`."""
     root = sources()
+    # -pl with -am builds the two modules and those they depend on, instead of every runtime.
     arguments = ["-q", "-B", "-f", str(root / "pom.xml"), "-pl", f"app,{runtime.value}", "-am", "package"]
     arguments += ["-Dmaven.test.skip=true", f"-D{runtime.value}.library={library.classes[0]}"]
     tools.run(Tool.MAVEN, *arguments, what="compiling the Android runner")
@@ -154,6 +155,7 @@ def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox) -> Path:
     """Compile the manifest into an APK that contains nothing else."""
     text = (sources() / "app/src/main/AndroidManifest.xml").read_text(encoding="utf-8")
     runtime = unsigned.runtime
+    # Each runtime has its own app id, so the apps can be installed side by side.
     own = text.replace(_MANIFEST_ID, app_id(runtime)).replace("phonebench app", f"phonebench {runtime.value}")
     manifest, base = unsigned.path.with_name("AndroidManifest.xml"), unsigned.path.with_name("base.apk")
     manifest.write_text(own, encoding="utf-8")
@@ -181,6 +183,7 @@ def _version_code() -> int:
 
 def _entries(unsigned: Unsigned, base: Path, dex: Path, jars: Sequence[Path]) -> Iterator[Entry]:
     """The files of the APK in a fixed order, native libraries last."""
+    # ServiceLoader finds the runtime's adapter by the files in META-INF/services.
     for archive, pattern in (
         (base, r".*"),
         (dex, r"classes\d*\.dex"),

@@ -109,6 +109,7 @@ def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> Non
     project = folder / "fetch.pom.xml"
     project.write_text(_PROJECT.format("".join(_dependency(file) for file in files)), encoding="utf-8")
     named = ", ".join(file.coordinate for file in files)
+    # overWriteReleases replaces a file with a wrong digest, which would otherwise be kept.
     arguments = ["-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}", "-Dmdep.overWriteReleases=true"]
     tools.run(Tool.MAVEN, *arguments, what=f"fetching {named}")
 
@@ -174,6 +175,7 @@ def _open_aar(file: Path, natives: Path, classes: Path) -> list[Path]:
             msg = f"{file.name!r} has no classes.jar, so it is not an Android library"
             raise UsageError(msg)
         classes.write_bytes(archive.read("classes.jar"))
+    # An .aar with only native code has an empty classes.jar.
     with zipfile.ZipFile(classes) as jar:
         return [classes] if any(name.endswith(".class") for name in jar.namelist()) else []
 

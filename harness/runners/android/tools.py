@@ -78,6 +78,7 @@ class Toolbox:
     def _in_sdk(self, tool: Tool) -> str | None:
         if self.sdk is None or tool not in _IN_SDK:
             return None
+        # Numerically, because as text 9.0.0 comes after 34.0.0.
         versions = sorted(self.sdk.glob(f"build-tools/*/{tool.value}"), key=lambda path: _numbers(path.parent.name))
         return str(versions[-1]) if versions else None
 

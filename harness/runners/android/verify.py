@@ -41,6 +41,7 @@ def parse_badging(text: str) -> Badging:
     return Badging(
         app_id=_first(r"^package: name='([^']*)'", text),
         version_name=_first(r"^package:.* versionName='([^']*)'", text),
+        # The name depends on the version of aapt2.
         min_sdk=int(_first(r"^(?:sdkVersion|minSdkVersion):'(\d+)'", text) or 0),
         activity=_first(r"^launchable-activity: name='([^']*)'", text),
         abis=tuple(sorted(re.findall(r"'([^']*)'", native))),

@@ -75,6 +75,7 @@ def _captured(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> Ex
     import torch
 
     try:
+        # Non-strict export runs the forward as ordinary Python, which works for more networks than tracing bytecode.
         return torch.export.export(network, example, strict=False)
     # Capturing runs the network's own Python on placeholder tensors, which can raise anything.
     except Exception as error:
@@ -95,6 +96,7 @@ def _find_folds(network: torch.nn.Module, program: ExportedProgram) -> Iterator[
         if _operator(norm) not in _BATCH_NORMS:
             continue
         layer = norm.all_input_nodes[0]
+        # Argument 3 of aten.batch_norm is the running mean, argument 1 of a convolution or linear is the weight.
         names = [_module_of(node, owned, at) for node, at in ((norm, 3), (layer, 1))]
         called = [_called(node) for node in (norm, layer)] == names
         reason = _why_not(norm, layer, owned, shared) or _why_not_modules(network, *(names if called else ("", "")))

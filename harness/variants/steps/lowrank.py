@@ -77,6 +77,7 @@ def _split_all(network: torch.nn.Module, step: LowRank, example: tuple[torch.Ten
     from torch import nn
 
     called = _called(network, example)
+    # Layers that share a weight must not be split apart, which would store it twice.
     holders = Counter(id(p) for _, p in network.named_parameters(remove_duplicate=False))
     for name, layer in list(network.named_modules()):
         if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):

@@ -181,6 +181,7 @@ def _cut_what_runs(
 
 def _cut(network: torch.nn.Module, cuts: Cuts, example: tuple[torch.Tensor, ...]) -> torch.nn.Module:
     pruned = copy.deepcopy(network)
+    # A group refers to the layers of the network it was found in, so the copy needs its own groups.
     for group in channel_groups(pruned, example):
         if group.name in cuts:
             group.items.prune(cuts[group.name])

@@ -98,6 +98,7 @@ def _write_back(network: torch.nn.Module, graph: torch.nn.Module) -> None:
     import torch
 
     trained = graph.state_dict()
+    # A shared parameter has several names, and the exported graph need not keep them all.
     names: dict[int, list[str]] = {}
     for name, parameter in network.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)

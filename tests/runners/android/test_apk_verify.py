@@ -59,7 +59,7 @@ def test_an_apk_that_is_not_what_was_built_is_refused_with_the_field(right: str,
         check_badging(parse_badging(BADGING.replace(right, wrong)), right=EXPECTED)
 
 
-def test_native_libraries_are_told_with_their_pages(tmp_path: Path) -> None:
+def test_native_libraries_are_listed_with_their_pages(tmp_path: Path) -> None:
     entries = [Entry(name=f"lib/{abi}/lib.so", data=elf64((1, 4096))) for abi in ("arm64-v8a", "x86_64")]
     write_archive(tmp_path / "a.apk", entries)
     found = native_libraries(tmp_path / "a.apk")
