@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,11 @@ def test_a_file_that_runs_again_is_new_again(smaller: Artifact, tmp_path: Path) 
     assert [path.name[0] for path in folder.iterdir()] == ["a"]
 
 
+def digest(name: str) -> str:
+    """The digest of the artifact of that letter."""
+    return hashlib.sha256(name.encode() * 100).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("kept", "good"),
     [("abc", "b"), ("ac", "a"), ("c", "c"), ("bd", "b"), ("cd", "c"), ("d", None), ("", None)],
@@ -58,19 +64,20 @@ def test_the_good_artifact_is_from_well_before_the_change(
     smaller: Artifact, tmp_path: Path, kept: str, good: str | None
 ) -> None:
     # a runs in nights 0 to 3, b until the sure night 6, c until the estimated change at 10, d from then on.
-    files = "aaaabbbccc" + "dd"
-    entries = [entry(1e6, artifact=name * 64) for name in files]
+    entries = [entry(1e6, artifact=digest(name)) for name in "aaaabbbcccdd"]
     nights = [as_night(one, run_facts(index)) for index, one in enumerate(entries)]
     suspect = replace(
         SUSPECT,
         first_run=run_facts(10).name,
         good_run=run_facts(6).name,
-        good_sha256="b" * 64,
-        sha256="d" * 64,
+        good_sha256=digest("b"),
+        sha256=digest("d"),
     )
+    files = [artifact(smaller, tmp_path, name.encode()) for name in kept]
+    files = [replace(f, manifest=replace(f.manifest, sha256=digest(n))) for f, n in zip(files, kept, strict=True)]
     with open_history(str(tmp_path / "h.sqlite"), create=True) as history:
         for index, one in enumerate(entries):
             append(history, run_facts(index), [one])
-        keep_artifacts(history, tmp_path, [artifact(smaller, tmp_path, name.encode()) for name in kept])
+        keep_artifacts(history, tmp_path, files)
         found = last_good(history, tmp_path, nights, suspect)
-    assert found == (good and good * 64)
+    assert found == (good and digest(good))
