@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import difflib
 from pathlib import Path
 
-from harness.errors import UsageError, suggestion
+from harness.errors import UsageError
 
 # Code with one of these can define a name that no statement shows.
 _DYNAMIC = frozenset({"__getattr__", "globals", "exec", "eval", "setattr", "vars"})
@@ -33,8 +34,9 @@ def check_defined(name: str, file: Path, what: str) -> None:
     first = name.partition(".")[0]
     names = _module_names(tree)
     if names is not None and first not in names:
-        public = [known for known in names if not known.startswith("_")]
-        msg = f"{what}: {file} has no {first!r}; {suggestion(first, public)}"
+        near = difflib.get_close_matches(first, names, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"define {first!r} there, or correct the name"
+        msg = f"{what}: {file} has no {first!r}; {advice}"
         raise UsageError(msg)
 
 

@@ -98,7 +98,8 @@ def test_key_follows_a_single_file_and_not_its_neighbours(tmp_path: Path) -> Non
 
 def test_key_of_a_factory_follows_what_its_module_imports(tmp_path: Path) -> None:
     package = tmp_path / "mine"
-    make_folder(package, network="from mine.parts import layers\nfrom . import sizes\n", sizes="import json\n")
+    network = "from mine.parts import layers\nfrom . import sizes\ndef build(): ...\n"
+    make_folder(package, network=network, sizes="import json\n")
     make_folder(package / "parts", layers="import numpy\n", unused="")
     for init in (package, package / "parts"):
         init.joinpath("__init__.py").touch()
@@ -118,7 +119,9 @@ def _keys_after_changes(package: Path, factory: str) -> Iterator[str]:
 
 
 def test_key_does_not_need_python_that_parses(tmp_path: Path) -> None:
-    assert key(make_folder(tmp_path, network="def build(:\n")) != key(make_folder(tmp_path, network=NETWORK))
+    network = f"import layers\n{NETWORK}"
+    broken = key(make_folder(tmp_path, network=network, layers="def conv(:\n"))
+    assert broken != key(make_folder(tmp_path, network=network, layers="def conv(): ...\n"))
 
 
 def test_key_tells_installed_packages_apart(tmp_path: Path) -> None:
