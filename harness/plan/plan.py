@@ -67,7 +67,7 @@ def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:
     if settings.runner is not PhoneRunner.SHELL or settings.binary(cell.format):
         return None
     formats = ", ".join(binary.format.value for binary in settings.binaries)
-    return f"runner 'shell' has no program for {cell.format.value}; it was formats one for: {formats}"
+    return f"runner 'shell' has no program for {cell.format.value}; it was given one for: {formats}"
 
 
 def why_not_source(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:

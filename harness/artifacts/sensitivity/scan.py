@@ -56,7 +56,7 @@ def find_scan(cache: Cache, key: str) -> Scan | None:
 
 
 def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Quantisation, cache: Cache) -> Scan:
-    """Scan with the inputs that ``quantisation`` asks for, or return the scan if another process has result it.
+    """Scan with the inputs that ``quantisation`` asks for, or return the scan if another process has made it.
 
     ``source`` loads the network if it is needed. Raises `UnfitError` if there is nothing to scan.
     """
