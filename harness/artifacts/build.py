@@ -87,7 +87,7 @@ class _Stage:
     def _is_settled(self, build: Build) -> bool:
         """Return whether ``build`` needs no work, because it is cached or cannot be made. It is then recorded."""
         recipe = self._recipe(build)
-        lacking = why_missing(self._cards[build.model], build)
+        lacking = why_missing(self._cards[build.model], build, recipe.steps if recipe else ())
         if lacking is not None:
             self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, lacking))
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOrder
@@ -47,33 +47,36 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     if spec.parts:
         cards = _with_parts(cards)
     plan = make_plan(spec, cards, delegates_of if to_run else None)
-    return Checked(spec=spec, cards=cards, plan=installed_plan(plan, cards, spec.recipes()))
+    missing = _missing_packages(plan, cards, spec.recipes())
+    if every := together(missing.values()):
+        log.warning("%s", _all_of(every))
+    return Checked(spec=spec, cards=cards, plan=_without(plan, missing) if to_run else plan)
 
 
-def installed_plan(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping[str, Recipe]) -> Plan:
-    """Return ``plan`` with a hole for each cell that needs a package which is not installed; log those packages."""
+def _missing_packages(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping[str, Recipe]) -> dict[Build, Missing]:
+    """Return what is not installed, for each build of ``plan`` that needs it."""
     by_name = {card.name: card for card in cards}
     missing: dict[Build, Missing] = {}
     for build in plan.builds:
         card = by_name[build.model]
-        steps = recipes[build.variant].steps if card.ready is None else ()
-        if packages := missing_for(card, build, steps):
+        packages = missing_for(card, build, recipes[build.variant].steps if card.ready is None else ())
+        if packages is not None:
             missing[build] = packages
-    if not missing:
-        return plan
-    log.warning("%s (cells without them are left out)", _all_of(missing.values()))
-    holes = tuple(
-        Hole(cell=cell, reason=missing[cell.build].sentence()) for cell in plan.cells if cell.build in missing
-    )
+    return missing
+
+
+def _without(plan: Plan, missing: Mapping[Build, Missing]) -> Plan:
+    """Return ``plan`` with a hole in place of each cell whose build lacks packages."""
     cells = tuple(cell for cell in plan.cells if cell.build not in missing)
+    lacking = (cell for cell in plan.cells if cell.build in missing)
+    holes = tuple(Hole(cell=cell, reason=missing[cell.build].sentence()) for cell in lacking)
     return Plan(cells=cells, holes=(*plan.holes, *holes))
 
 
-def _all_of(missing: Iterable[Missing]) -> str:
+def _all_of(missing: Missing) -> str:
     """One sentence for all packages: what each is for, and the one command."""
-    every = together(missing)
-    packages = ", ".join(f"{package} ({user})" for package, user in every.needed_by.items()) if every else ""
-    return f"not installed: {packages}; to install all of them: {every.command if every else ''}"
+    packages = ", ".join(f"{package} ({user})" for package, user in missing.needed_by.items())
+    return f"not installed: {packages}; to install: {missing.command}. What needs them is left out."
 
 
 def _check_settings(device: str, settings: PhoneSettings) -> None:

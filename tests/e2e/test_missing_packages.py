@@ -108,6 +108,14 @@ def test_a_run_stores_the_hole_and_measures_the_rest(without: Without, tmp_path:
     assert status == {"digits-fp32-ptl-cpu-t1-fake-quick": "ok", "digits-prune50-ptl-cpu-t1-fake-quick": "unsupported"}
 
 
+def test_a_build_keeps_a_row_for_what_is_missing(without: Without) -> None:
+    done = without(("torch-pruning",), "build", "--format", "ptl", "--variant", "fp32,prune50", "--json")
+    assert done.code == 0, done.err
+    states = {artifact["variant"]: artifact["state"] for artifact in done.json()["artifacts"]}
+    assert states == {"fp32": "ready", "prune50": "unsupported"}
+    assert "torch-pruning (prune)" in done.err
+
+
 def test_doctor_lists_the_packages_of_the_steps(without: Without) -> None:
     done = without(("torch-pruning", "scikit-learn"), "doctor", "--json")
     rows = {(row["extra"], row["name"]): row for row in done.json()["packages"]}
