@@ -84,8 +84,10 @@ for command in COMMANDS:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with the exit code of the command."""
+    # A job that a scheduler ends must clean up its devices and keep its results, as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        # Outside its standalone mode click neither prints errors nor chooses exit codes: that is done below.
         code = cli.main(args=args, prog_name="phonebench", standalone_mode=False)
     except UnknownNameError as error:
         from harness.cli.swapped import explain

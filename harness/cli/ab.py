@@ -101,6 +101,7 @@ def _request(a: str, b: str, device: str, options: dict[str, Any]) -> ABRequest:
     from harness.workflows.ab.chain import ABRequest
     from harness.workflows.ab.session import PairPlan
 
+    # More first pairs than --most-pairs raise the limit instead of failing.
     pairs, most = options["pairs"], max(options["pairs"], options["most_pairs"])
     values = {key: options[key] for key in ("threads", "timeout", "data", "seed", "random_weights")}
     values |= {"delegate": [options["delegate"]]} if options["delegate"] else {}

@@ -31,6 +31,7 @@ def builds_json(outcome: BuildOutcome) -> dict[str, Any]:
 
 def build_exit_code(outcome: BuildOutcome) -> int:
     """Return the exit code of a failed build if an artifact failed or is broken or if none was built, else 0."""
+    # UNSUPPORTED artifacts are results with a reason, unless there is nothing else.
     states = [artifact.manifest.state for artifact in outcome.artifacts.values()]
     bad = outcome.model_failures or any(s in (ArtifactState.BROKEN, ArtifactState.FAILED) for s in states)
     return BuildError.exit_code if bad or not set(RUNNABLE) & set(states) else 0

@@ -7,6 +7,7 @@ from harness.records.measurement import CellStatus, Measurement
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
 
+# Not errors but verdicts, so they are apart from the exit codes in harness.errors.
 REGRESSION = 10
 UNDECIDED = 15
 

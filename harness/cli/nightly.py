@@ -103,6 +103,7 @@ def _spec(path: Path) -> Spec:
     from harness.spec.profiles import ProfileName
     from harness.spec.read import make_spec, read_spec
 
+    # The quick profile makes one launch per cell, which has no interval and can confirm nothing.
     values = read_spec(path)
     return make_spec({"profile": ProfileName.STANDARD.value, **values}, where=str(path))
 

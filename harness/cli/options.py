@@ -82,6 +82,8 @@ timeout_option = click.option(
 )
 
 
+# The defaults below are written in the help texts and not set on the options. An option that was not given stays None
+# or empty, so that the spec file, and after it the defaults of `Spec`, can fill it.
 model_options = together(
     click.option(
         "--data",

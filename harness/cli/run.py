@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Build variants, measure each, and say which one to ship.")
 @spec_options
 @places_options
+# is_flag=False with a flag_value makes the value of the option optional.
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Continue a stopped run.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and about how long they take, and load nothing.")
 @json_option
@@ -49,7 +50,7 @@ def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:
     models = options["model"]
     if not models and not options["spec_file"]:
         return
-    # ``--resume RUN`` without the equals sign makes RUN a model.
+    # RUN may have been written as an argument, before the option.
     run_id = models[0] if models and models[0] in list_runs(results) else None if resume == "latest" else resume
     command = "phonebench run --resume" + (f"={run_id}" if run_id else "")
     what = f"MODEL {models[0]!r}" if models else "--spec"

@@ -63,6 +63,7 @@ def sensitivity(
 
 
 @click.command(short_help="Find the recipe to ship, by building and measuring.")
+# Any number of models is accepted here: none with --resume, and two deserve a better message than click has.
 @click.argument("model", nargs=-1, metavar="MODEL")
 @click.option("--max-drop", metavar="POINTS", help="Most accuracy to lose, in percentage points.  [default: 1pp]")
 @click.option("--minimise", metavar="NAME", help="What to minimise: latency or size.  [default: latency]")

@@ -21,6 +21,7 @@ from harness.stats.intervals import wilson
 from harness.stats.proportions import bits_to_correct, correct_to_bits
 from harness.wire.tensors import Array, first_output
 
+# Top-5 accuracy, as ImageNet models report it.
 TOP = 5
 
 
@@ -128,6 +129,7 @@ def _top5(scores: Array, labels: Sequence[int]) -> Share | None:
     """
     if scores.shape[1] <= TOP:
         return None
+    # float64 before the sign changes: the smallest value of an integer type has no negative.
     best = np.argpartition(-scores.astype(np.float64), TOP - 1, axis=1)[:, :TOP]
     right = (best == np.asarray(labels)[:, None]).any(axis=1) & np.isfinite(scores).all(axis=1)
     return _share(int(right.sum()), len(right))

@@ -107,6 +107,7 @@ class Launches:
         job, device = self._job, self._device
         gate = self._gate.wait(job.profile)
         seen.note(device.conditions())
+        # Outputs are the same in every launch and take a second per input, so only the first launch returns them.
         request = make_request(job, self._number, outputs=seen.outputs is None and self._number == 0)
         self._number += 1
         execution = device.execute(request, job_feed(job).path, deadline_s(job))

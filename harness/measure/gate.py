@@ -17,6 +17,7 @@ from harness.records.measurement import GateFacts, GateOutcome
 from harness.spec.profiles import Profile
 from harness.wire import StateSample
 
+# The thermal status of Android that means no throttling; a device without a status reports None.
 COOL = "none"
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class GateLimits:
     busy: float | None = None
 
 
+# The numbers of the protocol in docs/measurement.md. A phone cools within minutes, hence the long wait and rest.
 PHONE = GateLimits(poll_s=10, least_s=10, most_s=300, rest_s=90, probe_before=1.05, probe_after=1.10)
 
 # A computer with a fan does not heat up from launch to launch. What disturbs it is other work, which ends soon or not

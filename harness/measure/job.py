@@ -73,5 +73,6 @@ class Seen:
 
     def note(self, conditions: Iterable[Condition]) -> None:
         """Keep the first condition of each kind."""
+        # A later launch repeats the conditions of an earlier one, with other figures: the first report is kept.
         for condition in conditions:
             self.conditions.setdefault(condition.id, condition)

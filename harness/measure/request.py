@@ -20,7 +20,8 @@ from harness.wire import (
     WarmupPass,
 )
 
-# A launch also starts a process, loads the model and reads memory, beside what it measures.
+# A launch also starts a process, loads the model and reads memory, beside what it measures. Two minutes are generous: a
+# slow phone may compile a model for its GPU first.
 LAUNCH_OVERHEAD_S = 120.0
 
 

@@ -12,6 +12,7 @@ from harness.spec.recipe import Precision
 DEFAULT_MAX_DROP = "1pp"
 DEFAULT_BUDGET = 40
 DEFAULT_SECONDS = 240.0
+# Limits that catch typing mistakes; the second is a day.
 MOST_BUILDS = 10_000
 MOST_SECONDS = 86_400.0
 

@@ -47,6 +47,7 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
     ready: dict[str, Any] = {}
     if "recipe" in values:
         values = values | {"recipe": _read_recipes(values["recipe"], where=where)}
+        # Without a list of variants, the recipes are what the user wants to run.
         values.setdefault("variant", [recipe.name for recipe in values["recipe"]])
     own = {recipe.name for recipe in values.get("recipe", ())}
     for key, value in values.items():

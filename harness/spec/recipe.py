@@ -15,6 +15,7 @@ import msgspec
 
 from harness.errors import UsageError
 
+# Names become part of cell keys and file names, and ``+`` joins the words of short names.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9+_.-]*")
 
 
@@ -337,6 +338,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if self.precision is not Precision.INT8:
                 msg = f"recipe {self.name!r} has a qat step and precision {self.precision.value!r}: it must be 'int8'"
                 raise UsageError(msg)
+            # A later step would change weights that were trained for rounding to int8.
             if position != len(self.steps) - 1:
                 msg = f"recipe {self.name!r} has steps after qat: the training for int8 must come last"
                 raise UsageError(msg)

@@ -57,12 +57,14 @@ class Spec:
             if not getattr(self, key):
                 msg = f"{key} is empty: give at least one, or leave it out for the default"
                 raise UsageError(msg)
+        # The limits catch typing mistakes; no device has so many cores, and no run needs so many launches.
         if any(t < 1 or t > 256 for t in self.threads):
             msg = f"threads is {list(self.threads)}: each number must be from 1 to 256"
             raise UsageError(msg)
         if self.launches is not None and not 1 <= self.launches <= 1000:
             msg = f"launches is {self.launches}: it must be from 1 to 1000"
             raise UsageError(msg)
+        # NumPy takes seeds of 32 bits, PyTorch larger ones.
         if not 0 <= self.seed < 2**32:
             msg = f"seed is {self.seed}: it must be from 0 to {2**32 - 1}"
             raise UsageError(msg)

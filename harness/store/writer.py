@@ -68,6 +68,7 @@ class RunWriter:
         path = self.folder / MEASUREMENTS_FILE
         with self._one_at_a_time, storage_errors(self.folder), path.open("ab") as file:
             file.write(msgspec.json.encode(measurement) + b"\n")
+            # A measurement takes minutes to repeat: it must survive a power cut right after it.
             file.flush()
             os.fsync(file.fileno())
 
@@ -152,6 +153,7 @@ def _drop_partial_line(path: Path) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
+    # The system frees the lock when its process dies, so a killed run can be resumed at once.
     lock = FileLock(folder / ".lock", timeout=0)
     with storage_errors(folder):
         try:

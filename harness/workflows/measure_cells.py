@@ -37,6 +37,7 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
     outcome = build_artifacts(order_of(checked, builds), run.cache, run.progress)
     facts = model_facts(checked.cards, outcome)
     refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
+    # Stored before the first cell is measured: a resumed run compares the digests with these.
     run.writer.update(models=facts)
     runnable = _store_unbuilt(cells, outcome, run.writer)
     _measure_all(_jobs(checked, runnable, outcome, run.cache), run)

@@ -56,6 +56,7 @@ def run_spec(spec: Spec, places: Places, progress: Progress, *, part: Part = WHO
     cache = Cache(places.cache)
     head = new_head(checked.spec, checked.plan, part.run_id)
     with create_run(places.results, head) as writer, resumable(writer, places):
+        # Before the devices open, which may fail: the reasons of holes are results too.
         store_holes(checked.plan, writer)
         with opened(checked, writer) as gates:
             run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)

@@ -72,6 +72,7 @@ def resume_search(name: str, places: Places, progress: Progress, change: Callabl
         if writer.head.goal is None:
             msg = f"run {writer.head.id!r} is not a search; {places.how_to_resume(writer.head)}"
             raise UsageError(msg)
+        # First, so that a larger budget is stored even if the search stops again at once.
         writer.grow(writer.head.spec, writer.head.plan, change(writer.head.goal))
         checked, pending = pending_cells(writer)
         with opened(checked, writer) as gates:
