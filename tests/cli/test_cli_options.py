@@ -70,7 +70,7 @@ def test_options_go_over_the_file(tmp_path: Path) -> None:
     assert (spec.format, spec.threads, spec.launches) == ((Format.PTL,), (1, 2), 5)
 
 
-def test_a_mistake_is_blamed_on_where_it_stands(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_where_it_is(tmp_path: Path) -> None:
     file = tmp_path / "spec.toml"
     file.write_text('variant = "fp32"\n')
     with pytest.raises(UnknownNameError) as caught:

@@ -56,7 +56,7 @@ def test_a_phone_that_fails_is_a_record_with_a_reason(
 
 
 @pytest.mark.parametrize(("device", "code"), [("fake:lost", 20), ("fake:full", 20)])
-def test_a_lost_phone_leaves_its_cells_to_be_gone_on_with(phonebench: CommandLine, device: str, code: int) -> None:
+def test_the_cells_of_a_lost_phone_can_be_resumed(phonebench: CommandLine, device: str, code: int) -> None:
     done = phonebench("run", "--device", device, "--format", "onnx")
     assert done.code == code
     assert "--resume=" in done.err
@@ -65,7 +65,7 @@ def test_a_lost_phone_leaves_its_cells_to_be_gone_on_with(phonebench: CommandLin
     assert "failed" not in statuses
 
 
-def test_a_fallback_is_told_beside_the_figures(phonebench: CommandLine) -> None:
+def test_a_fallback_is_shown_with_the_figures(phonebench: CommandLine) -> None:
     phonebench("run", "--device", "fake:fallback", "--format", "tflite", "--variant", "fp32")
     cell = phonebench("show", "--json").json()["cells"][0]
     assert cell["runtime"]["delegate_used"] == "cpu"

@@ -80,7 +80,7 @@ def test_a_network_whose_outputs_are_not_finite_is_broken(phonebench: CommandLin
     assert "NaN or infinite" in cell["reason"]
 
 
-def test_a_model_that_was_mended_is_gone_on_with(phonebench: CommandLine, tmp_path: Path) -> None:
+def test_a_run_resumes_after_its_model_was_repaired(phonebench: CommandLine, tmp_path: Path) -> None:
     folder = own_model(tmp_path / "mine")
     network = tmp_path / "mine" / "network.py"
     whole = network.read_text()

@@ -109,7 +109,7 @@ def test_two_runs_at_once_share_one_cold_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_a_stopped_run_keeps_what_is_done_and_says_how_to_go_on(
+def test_a_stopped_run_keeps_what_is_done_and_says_how_to_resume(
     phonebench: CommandLine, tmp_path: Path, working_cache: Path, signal_: signal.Signals
 ) -> None:
     process = start(tmp_path, "run", "--format", "onnx", "--variant", "fp32,fp16", cache=working_cache)

@@ -39,9 +39,7 @@ def test_the_report_of_a_search_says_what_was_found(phonebench: CommandLine, tmp
     assert "phonebench search digits" in page
 
 
-def test_a_stopped_search_goes_on_with_what_it_knows(
-    phonebench: CommandLine, tmp_path: Path, working_cache: Path
-) -> None:
+def test_a_stopped_search_resumes_from_its_points(phonebench: CommandLine, tmp_path: Path, working_cache: Path) -> None:
     asked = ("search", "digits", "--device", "host", "--format", "onnx", "--budget", "3")
     process = start(tmp_path, *asked, cache=working_cache)
     wait_for("results/*/measurements.jsonl", tmp_path, 1, process)
@@ -60,7 +58,7 @@ def test_a_stopped_search_goes_on_with_what_it_knows(
     assert phonebench("search", "--resume", "--budget", "4", "--json").json()["builds"] == 4
 
 
-def test_a_run_that_is_no_search_is_not_gone_on_with(phonebench: CommandLine) -> None:
+def test_a_run_that_is_not_a_search_cannot_be_resumed_as_one(phonebench: CommandLine) -> None:
     assert phonebench("run", "--device", "fake", "--format", "onnx", "--variant", "fp32").code == 0
     done = phonebench("search", "--resume")
     assert (done.code, "is not a search; to resume: phonebench run --resume=" in done.err) == (2, True)

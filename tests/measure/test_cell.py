@@ -165,7 +165,7 @@ def test_memory_is_one_reading_that_of_the_highest_peak(tmp_path: Path) -> None:
     assert found.memory == readings[1]
 
 
-def test_a_sustained_launch_is_told_by_the_minute(tmp_path: Path) -> None:
+def test_a_sustained_launch_is_summarised_by_the_minute(tmp_path: Path) -> None:
     minute = 60_000_000_000
     samples = LatencySamples(first_ns=1, warmup_ns=(), samples_ns=(100, 110, 150), at_ns=(0, 5, 2 * minute))
     found = run(job(tmp_path, ProfileName.SUSTAINED), Scripted(ok(latency=samples)))

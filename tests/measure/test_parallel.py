@@ -125,7 +125,7 @@ def test_a_phone_that_goes_away_for_a_time_costs_the_cell_in_flight(tmp_path: Pa
     assert [lost.cells for lost in left] == [1, 0]
 
 
-def test_a_phone_that_stays_away_is_given_up_and_the_other_goes_on(tmp_path: Path) -> None:
+def test_a_phone_that_stays_away_is_given_up_and_the_other_continues(tmp_path: Path) -> None:
     gone = Failing(lambda _: lost(PhoneTrouble.GONE))
     devices = {"android:a": gone, "android:b": Scripted(ok())}
     with written(tmp_path / "results") as writer:

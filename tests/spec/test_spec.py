@@ -248,7 +248,7 @@ def test_without_variants_the_recipes_are_what_runs(tmp_path: Path) -> None:
     assert (spec.variant, list(spec.recipes())) == (("small",), ["small"])
 
 
-def test_the_programs_of_the_shell_runner_tell_their_formats_by_their_names_or_are_told() -> None:
+def test_a_program_of_the_shell_runner_has_its_format_from_its_name_or_from_the_option() -> None:
     given = ("android_aarch64_benchmark_model", "builds/xnnpack_executor_runner")
     spec = Spec(runner=PhoneRunner.SHELL, binary=given)
     assert [(b.format, str(b.path)) for b in spec.settings.binaries] == [

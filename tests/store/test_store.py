@@ -190,7 +190,7 @@ def test_a_name_that_fits_no_run_or_several_is_refused(tmp_path: Path, name: str
     assert words in str(caught.value)
 
 
-def test_without_runs_the_way_to_make_one_is_told(tmp_path: Path) -> None:
+def test_without_runs_the_message_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no runs .* phonebench run"):
         load_run(tmp_path / "results", LATEST)
 
