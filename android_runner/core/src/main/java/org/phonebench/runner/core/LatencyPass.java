@@ -21,15 +21,15 @@ final class LatencyPass {
         void sleep(long nanos);
     }
 
-    private final RunRequest.Latency asked;
+    private final RunRequest.Latency request;
     private final Clock clock;
     private final Samples warmup;
     private final Samples measured;
     private final Samples moments;
     private long firstNs;
 
-    LatencyPass(RunRequest.Latency asked, Clock clock, Path scratch) throws RunFailure {
-        this.asked = asked;
+    LatencyPass(RunRequest.Latency request, Clock clock, Path scratch) throws RunFailure {
+        this.request = request;
         this.clock = clock;
         this.warmup = new Samples(scratch);
         this.measured = new Samples(scratch);
@@ -42,13 +42,13 @@ final class LatencyPass {
         long start = clock.nanos();
         call.invoke();
         firstNs = clock.nanos() - start;
-        if (asked.warmup().minCalls() > 0 || asked.warmup().minNs() > 0) {
-            calls(call, asked.warmup(), warmup);
+        if (request.warmup().minCalls() > 0 || request.warmup().minNs() > 0) {
+            calls(call, request.warmup(), warmup);
         }
-        if (asked.strideNs() > 0) {
-            strided(call, asked.measure());
+        if (request.strideNs() > 0) {
+            strided(call, request.measure());
         } else {
-            calls(call, asked.measure(), measured);
+            calls(call, request.measure(), measured);
         }
     }
 
@@ -58,7 +58,7 @@ final class LatencyPass {
     }
 
     private void calls(Call call, RunRequest.Limits limits, Samples samples) throws RunFailure {
-        long intervalNs = asked.intervalNs();
+        long intervalNs = request.intervalNs();
         long began = clock.nanos();
         for (long calls = 1; ; calls++) {
             long start = clock.nanos();
@@ -85,7 +85,7 @@ final class LatencyPass {
             if (start - began >= due) {
                 measured.append(end - start);
                 moments.append(start - began);
-                due = start - began + asked.strideNs();
+                due = start - began + request.strideNs();
             }
             if (met(limits, calls, end - began)) {
                 return;
