@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
-from harness.artifacts.export.coreml import can_apply
+import pytest
+import torch
+
+from harness.artifacts.export.coreml import can_apply, import_coremltools
 
 GRAPH = "aten.conv2d.default aten.relu.default aten.linear.default"
 
@@ -24,3 +27,24 @@ GRAPH = "aten.conv2d.default aten.relu.default aten.linear.default"
 )
 def test_a_rule_applies_where_its_operators_are(rule: str, operators: str, applies: bool) -> None:
     assert can_apply(rule, operators) is applies
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_activation_has_the_name_of_its_function() -> None:
+    """Only the activations that a graph's operators name are looked for."""
+    import_coremltools()
+    from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as utils
+
+    def exported(function: Callable[..., torch.Tensor], **options: bool) -> str:
+        class Network(torch.nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return function(x + 1, **options)
+
+        graph = torch.export.export(Network(), (torch.ones(2, 2),)).graph
+        return " ".join(str(node.target) for node in graph.nodes)
+
+    for function in utils._supported_activations:
+        assert function.__name__ in exported(function)
+        assert function.__name__ in exported(function, inplace=True)
+    for function in utils._supported_activations_no_inplace:
+        assert function.__name__ in exported(function)

@@ -6,6 +6,7 @@ for XNNPACK, because the Vulkan partitioner takes XNNPACK's quantised convolutio
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Mo
     """
     from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 
+    _export_patterns_once()
     match recipe.precision:
         case Precision.FP32:
             return source.exportable(), [VulkanPartitioner()]
@@ -38,6 +40,18 @@ def prepare(source: FloatModel, recipe: Recipe, static: Callable[[], torch.nn.Mo
         case _:
             msg = f"phonebench cannot build {recipe.precision.value} for the Vulkan backend"
             raise UnsupportedError(msg)
+
+
+def _export_patterns_once() -> None:
+    """Cache the graphs that the backend looks for, which it exports again in each of its passes.
+
+    It has a cache for them, but registers the functions without it. That is most of the time of a small network.
+    """
+    from executorch.backends.vulkan.patterns import fusable_patterns
+
+    for pattern in fusable_patterns.values():
+        if pattern.get_graphs_fn is not None and not hasattr(pattern.get_graphs_fn, "cache_info"):
+            pattern.get_graphs_fn = functools.cache(pattern.get_graphs_fn)
 
 
 def _linears(source: FloatModel, *, is_dynamic: bool) -> torch.fx.GraphModule:
