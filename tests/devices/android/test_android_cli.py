@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,15 @@ import pytest
 
 from harness.devices.android.adb.link import Server
 from harness.devices.android.adb.server import server_version
+from harness.runners.android.records import Abi, ApkFacts, Runtime
+from harness.runners.android.store import apk_path, keep
+from harness.system.files import file_sha256
 from tests.conftest import Called, call_phonebench
-from tests.devices.android.apks import TinyApk
+from tests.devices.android.apks import TinyApk, tiny
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import make_work
 from tests.loop.shared import SharedFolder
+from tests.vphone.apkmaker import ApkMaker, ApkPlan
 from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
@@ -113,6 +119,37 @@ def test_a_phone_is_checked_step_by_step(phonebench: Phonebench, phones: list[Vi
     failed = [step for step in locked.json()["steps"] if not step["ok"]]
     assert [step["name"] for step in failed] == ["screen"]
     assert "unlock the phone" in failed[0]["detail"]
+
+
+def built_into(folder: Path, apk: TinyApk) -> None:
+    """Put ``apk`` where ``runner build --out`` would, with the record that it writes beside it."""
+    folder.mkdir()
+    path = Path(shutil.copy(apk.path, apk_path(folder, Runtime.ONNXRUNTIME)))
+    facts = ApkFacts(
+        runtime=Runtime.ONNXRUNTIME,
+        app_id=apk.app_id,
+        version_name=apk.version_name,
+        signer_sha256="",
+        abis=(Abi.X86_64,),
+        debuggable=False,
+        library="",
+        library_sha256="",
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        natives=(),
+    )
+    keep(path, facts)
+
+
+def test_apks_that_were_built_elsewhere_are_installed_from_there(
+    phonebench: Phonebench, phones: list[VirtualPhone], apks: ApkMaker, tmp_path: Path
+) -> None:
+    newer = tiny(apks, replace(ApkPlan(), version_name="0.1.0+ba9876543210", version_code=2))
+    built_into(tmp_path / "my apks", newer)
+    name = f"android:{phones[1].address}"
+    done = phonebench("runner", "install", "android", "--apks", str(tmp_path / "my apks"), "--device", name, "--json")
+    assert done.code == 0, done.err
+    assert done.json()["apps"] == [{"runtime": "onnxruntime", "version": "0.1.0+ba9876543210", "error": None}]
 
 
 def test_a_model_runs_on_the_phone_that_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
