@@ -6,6 +6,7 @@ import pytest
 
 from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
+from harness.artifacts.manifest import Manifest
 from harness.artifacts.sensitivity.scan_model import scan_model
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelOptions
@@ -42,22 +43,41 @@ def test_what_cannot_be_scanned_is_said(tmp_path: Path) -> None:
         scan_model(resolve(str(own), ModelOptions()), cache, Silent())
 
 
+KEPT = {
+    "three": KeepFloat(share=0.3),
+    "one": KeepFloat(share=0.01),
+    "named": KeepFloat(layers=("features.1",)),
+    "unknown": KeepFloat(layers=("features.9",)),
+    "too-many": KeepFloat(sqnr_db=150.0),
+}
+
+
+@pytest.fixture(scope="module")
+def mixed(working_cache: Path) -> dict[str, Manifest]:
+    """Digits as int8 ``.onnx`` with each choice of layers that stay float."""
+    recipes = {
+        name: Recipe(name=name, precision=Precision.INT8, quantisation=Quantisation(keep_float=keep))
+        for name, keep in KEPT.items()
+    }
+    builds = [Build(model="digits", variant=name, format=Format.ONNX, backend=None) for name in recipes]
+    wanted = order([resolve("digits", ModelOptions())], builds, recipes)
+    artifacts = build_artifacts(wanted, Cache(working_cache), Silent()).artifacts
+    return {build.variant: artifact.manifest for build, artifact in artifacts.items()}
+
+
 @pytest.mark.parametrize(
-    ("keep", "state", "kept"),
+    ("name", "state", "kept"),
     [
-        (KeepFloat(share=0.3), "ready", 3),
-        (KeepFloat(share=0.01), "ready", 1),
-        (KeepFloat(layers=("features.1",)), "ready", 2),
-        (KeepFloat(layers=("features.9",)), "unsupported", 0),
-        (KeepFloat(sqnr_db=150.0), "unsupported", 0),
+        ("three", "ready", 3),
+        ("one", "ready", 1),
+        ("named", "ready", 2),
+        ("unknown", "unsupported", 0),
+        ("too-many", "unsupported", 0),
     ],
 )
 def test_the_manifest_names_the_layers_that_stay_float(
-    working_cache: Path, keep: KeepFloat, state: str, kept: int
+    mixed: dict[str, Manifest], name: str, state: str, kept: int
 ) -> None:
-    recipe = Recipe(name="mixed", precision=Precision.INT8, quantisation=Quantisation(keep_float=keep))
-    build = Build(model="digits", variant="mixed", format=Format.ONNX, backend=None)
-    wanted = order([resolve("digits", ModelOptions())], [build], {"mixed": recipe})
-    manifest = build_artifacts(wanted, Cache(working_cache), Silent()).artifacts[build].manifest
+    manifest = mixed[name]
     assert (manifest.state, len(manifest.kept_float)) == (state, kept), manifest.reason
     assert manifest.reason is None or "keep_float" in manifest.reason

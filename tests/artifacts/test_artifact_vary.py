@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +75,24 @@ def made(outcome: BuildOutcome, cache: Path, variant: str) -> tuple[PreparedMode
     return model, varied
 
 
-def test_a_folded_network_is_kept_and_computes_the_same(tmp_path: Path) -> None:
-    card, cache = folder_card(tmp_path), tmp_path / "cache"
-    outcome = build(card, cache, "fuse")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """The folder's network with its batch norm folded, built in a cache of its own."""
+
+    card: ModelCard
+    cache: Path
+    outcome: BuildOutcome
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> Folded:
+    folder = tmp_path_factory.mktemp("folded")
+    card, cache = folder_card(folder), folder / "cache"
+    return Folded(card=card, cache=cache, outcome=build(card, cache, "fuse"))
+
+
+def test_a_folded_network_is_kept_and_computes_the_same(folded: Folded) -> None:
+    card, cache, outcome = folded.card, folded.cache, folded.outcome
     (artifact,) = artifacts(outcome)
     (report,) = artifact.manifest.steps
     assert (artifact.manifest.state, report.figures[Figure.FOLDED]) == (ArtifactState.READY, 1)
@@ -87,17 +104,15 @@ def test_a_folded_network_is_kept_and_computes_the_same(tmp_path: Path) -> None:
     assert min(artifact.manifest.sqnr_db or 0, artifact.manifest.own_sqnr_db or 0) > 90
 
 
-def test_the_same_steps_give_the_same_weights_in_another_cache(tmp_path: Path) -> None:
-    card = folder_card(tmp_path)
-    digests = []
-    for name in ("one", "two"):
-        digests.append(made(build(card, tmp_path / name, "fuse"), tmp_path / name, "fuse")[1].facts.weights_sha256)
-    assert digests[0] == digests[1]
+def test_the_same_steps_give_the_same_weights_in_another_cache(folded: Folded, tmp_path: Path) -> None:
+    again = made(build(folded.card, tmp_path, "fuse"), tmp_path, "fuse")[1]
+    assert again.facts.weights_sha256 == made(folded.outcome, folded.cache, "fuse")[1].facts.weights_sha256
 
 
-def test_a_network_serves_all_its_precisions_and_is_made_once(tmp_path: Path) -> None:
-    card, cache = folder_card(tmp_path), tmp_path / "cache"
+def test_a_network_serves_all_its_precisions_and_is_made_once(folded: Folded, tmp_path: Path) -> None:
+    card, cache = folded.card, Path(shutil.copytree(folded.cache, tmp_path / "cache"))
     first = build(card, cache, "fuse")
+    assert first.built == 0
     stamp = made(first, cache, "fuse")[1].network_path.stat().st_mtime_ns
     outcome = build(card, cache, "fuse", "fuse+fp16", "fp32")
     assert {a.manifest.state for a in artifacts(outcome)} == {ArtifactState.READY}
