@@ -9,8 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from filelock import FileLock
-
+from harness.runners.android.build import compiling
 from tests.vphone.apps import Launch, Program
 
 SOURCES = Path(__file__).parents[2] / "android_runner"
@@ -28,8 +27,7 @@ def missing_for_desktop() -> str:
 
 def class_path() -> str:
     """Build the runner if necessary and return the command to start it; raises `RuntimeError` with Maven's output."""
-    SOURCES.joinpath("desktop", "target").mkdir(parents=True, exist_ok=True)
-    with FileLock(TARGET / ".building"):
+    with compiling():
         if not JAR.exists() or JAR.stat().st_mtime < max(file.stat().st_mtime for file in _sources()):
             _build()
     return ":".join(map(str, (JAR, *sorted((TARGET / "lib").glob("*.jar")))))

@@ -79,11 +79,17 @@ def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Work
     path = apk_path(shop.out, runtime)
     path.parent.mkdir(parents=True, exist_ok=True)
     shop.work.mkdir(parents=True, exist_ok=True)
-    # Maven compiles inside the checkout, so two builds at once would overwrite each other's files.
-    with FileLock(shop.work / "build.lock"):
+    with compiling():
         unsigned = build_unsigned(runtime, options, shop)
         _sign(unsigned.path, path, key, shop.tools)
         return keep(path, _verified(path, unsigned, shop.tools))
+
+
+def compiling() -> FileLock:
+    """Return the lock of the checkout, inside which Maven compiles: two builds would overwrite each other's files."""
+    folder = sources() / "target"
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / "build.lock")
 
 
 def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> Unsigned:
@@ -140,7 +146,16 @@ def _dex(jars: Sequence[Path], platform: Path, target: Path, shop: Workshop) -> 
     """Compile classes to dex. The platform's jar has no java.lang.Object, so the JDK is a second library."""
     tools = shop.tools
     d8 = fetch_d8(shop)
-    arguments = ["-cp", str(d8), "com.android.tools.r8.D8", "--release", "--min-api", str(MIN_SDK)]
+    # It runs for two seconds: the optimising compiler would double the time of a core that it takes.
+    arguments = [
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        str(d8),
+        "com.android.tools.r8.D8",
+        "--release",
+        "--min-api",
+        str(MIN_SDK),
+    ]
     arguments += ["--lib", str(platform), "--lib", str(tools.java_home()), "--output", str(target)]
     tools.run(Tool.JAVA, *arguments, *map(str, jars), what="making dex of the Android runner")
     return target

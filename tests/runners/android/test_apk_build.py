@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import BuildError
 from harness.runners.android.apks import current_apks
-from harness.runners.android.build import ApkOptions, Workshop, build_apk, build_unsigned
+from harness.runners.android.build import ApkOptions, Workshop, build_apk, build_unsigned, compiling
 from harness.runners.android.identity import SOURCES
 from harness.runners.android.keys import own_key
 from harness.runners.android.records import Abi, BuiltApk, Runtime
@@ -62,10 +62,11 @@ def test_a_driver_is_given_the_apk_that_is_there(apk: BuiltApk, shop: Workshop) 
 
 def test_the_same_sources_make_the_same_bytes(apk: BuiltApk, shop: Workshop) -> None:
     first = (shop.work / "tflite/unsigned.apk").read_bytes()
-    for module in ("core", "tflite", "app"):
-        shutil.rmtree(SOURCES / module / "target/classes")
-        next((SOURCES / module / "target").glob("runner-*.jar")).unlink()
-    again = build_unsigned(Runtime.TFLITE, OPTIONS, shop)
+    with compiling():
+        for module in ("core", "tflite", "app"):
+            shutil.rmtree(SOURCES / module / "target/classes")
+            next((SOURCES / module / "target").glob("runner-*.jar")).unlink()
+        again = build_unsigned(Runtime.TFLITE, OPTIONS, shop)
     assert again.path.read_bytes() == first
     assert again.version_name == apk.version_name
 
