@@ -211,8 +211,13 @@ def test_what_a_disk_does_is_told_in_words(code: int, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_other_errors_of_the_system_are_left_alone() -> None:
-    with pytest.raises(FileNotFoundError), storage_errors(Path("/some/place")):
+def test_an_error_of_other_code_that_says_nothing_of_the_disk_passes_through() -> None:
+    with pytest.raises(FileNotFoundError), storage_errors(Path("/some/place"), runs_other_code=True):
+        raise FileNotFoundError(errno.ENOENT, "no such file")
+
+
+def test_every_error_of_our_own_writing_is_a_sentence() -> None:
+    with pytest.raises(StoreError, match="no such file"), storage_errors(Path("/some/place")):
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
 

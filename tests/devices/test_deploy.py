@@ -27,7 +27,7 @@ def test_an_artifact_is_sent_once(parcel: Any) -> None:
 def test_a_changed_artifact_is_not_sent(parcel: Any) -> None:
     parcel.path.write_bytes(b"changed")
     phone = FakePhone("fake:full")
-    with pytest.raises(StoreError, match="was changed"):
+    with pytest.raises(StoreError, match="has changed"):
         deploy(phone, parcel.path, parcel.sha256)
 
 
@@ -54,7 +54,7 @@ def test_the_companions_of_an_artifact_are_sent_too(parcel: Any) -> None:
 def test_a_changed_companion_is_not_sent(parcel: Any) -> None:
     artifact = two_files(parcel)
     parcel.path.with_name("net.data").write_bytes(b"changed")
-    with pytest.raises(StoreError, match=r"net\.data.*was changed"):
+    with pytest.raises(StoreError, match=r"net\.data.*has changed"):
         deploy_artifact(FakePhone(), artifact)
 
 
