@@ -102,7 +102,11 @@ class _Stage:
         self._progress.begin(
             ", ".join(f.value for f in longest_first() if any(b.format is f for b in missing)) or "model"
         )
-        run_groups(groups, Crew(warm=self._warm(missing), logs=self._cache.root / "logs"), self._report)
+        run_groups(
+            groups,
+            Crew(warm=self._warm(missing), logs=self._cache.root / "logs", discard=self._cache.discard),
+            self._report,
+        )
 
     def _warm(self, missing: list[Build]) -> tuple[str, ...]:
         """What workers import in advance, the slowest first: the exporters of formats, or TensorFlow.

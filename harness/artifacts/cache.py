@@ -84,7 +84,7 @@ class Cache:
     def making(self, kind: str, key: str) -> Iterator[Path]:
         """Yield a private folder, which becomes the entry of ``key`` if the block ends without an exception."""
         with storage_errors(self.root, runs_other_code=True):
-            staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-", dir=self.root / "staging"))
+            staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-{os.getpid()}-", dir=self.root / "staging"))
             try:
                 yield staging
                 target = self.folder(kind, key)
@@ -95,6 +95,11 @@ class Cache:
                 staging.rename(target)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+    def discard(self, pid: int) -> None:
+        """Delete the private folders of a process of ours that was killed, and so could not do it itself."""
+        for folder in (self.root / "staging").glob(f"*-{pid}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def usage(self) -> CacheUsage:
         """Count the entries and their bytes."""

@@ -239,3 +239,18 @@ def test_a_manifest_in_words_is_read_as_it_was_written(cache: Cache) -> None:
     found = cache.artifact(KEY)
     assert found is not None
     assert found.manifest == replace(manifest, file="model.onnx", sha256=sha256(CONTENT), bytes=len(CONTENT))
+
+
+def test_what_a_killed_process_left_is_discarded_and_nothing_else(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from harness.artifacts.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])).making('artifacts', 'ab' * 32) as folder:\n"
+        "    (folder / 'half').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    assert killed.wait() < 0
+    with cache.making("artifacts", "cd" * 32) as own:
+        assert len(list((tmp_path / "staging").iterdir())) == 2
+        cache.discard(killed.pid)
+        assert list((tmp_path / "staging").iterdir()) == [own]

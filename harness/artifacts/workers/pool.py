@@ -33,18 +33,24 @@ COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 Report = Callable[[WorkerTask, WorkerResult], None]
 
 
+def _discard_nothing(pid: int) -> None:  # noqa: ARG001  the default of `Crew.discard`
+    """Leave what a killed worker left."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
     """How workers are started. ``warm`` says for each worker what it may import while it waits for its first task.
 
     There are as many workers as entries of ``warm``, but at most one per core. ``command`` starts one; its arguments
-    are the path of its log, which is in ``logs``, and its ``warm``.
+    are the path of its log, which is in ``logs``, and its ``warm``. ``discard`` is called with the process id of a
+    worker that was killed, once it has ended.
     """
 
     warm: tuple[str, ...]
     logs: Path
     command: tuple[str, ...] = COMMAND
     task_seconds: float = TASK_SECONDS
+    discard: Callable[[int], None] = _discard_nothing
 
     @property
     def size(self) -> int:
@@ -143,6 +149,8 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.returncode < 0:
+            self._crew.discard(self._process.pid)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
