@@ -12,7 +12,7 @@ import msgspec
 from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
-from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe
+from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe, step_name
 from harness.wire import Format, TensorSpec
 
 # 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size. 1 (2026-11):
@@ -111,7 +111,7 @@ class Artifact:
 def untrained_steps(manifest: Manifest) -> str:
     """Return the graph steps that damaged the network and were not followed by training, joined by commas."""
     last_training = max((i for i, step in enumerate(manifest.steps) if step.training), default=-1)
-    return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != Fuse.__struct_config__.tag)
+    return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != step_name(Fuse))
 
 
 # The packages whose code decides what graph steps do to a network. Raise the revision when our own code changes the

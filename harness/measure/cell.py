@@ -43,7 +43,7 @@ AT_ONCE_NS = 2 * SECOND_NS
 # Larger outputs are not stored: accuracy and fidelity are in the measurement, and the file can be run again.
 MAX_OUTPUTS_BYTES = 64 << 20
 
-# After so many launches in a row whose retries all failed, the cell will not settle: later launches get one try each.
+# If this many launches in a row fail on every retry, the cell will not settle. Its later launches get no retries.
 HOPELESS = 2
 
 

@@ -23,8 +23,8 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
 
     ``reference`` is tried as a bundled name, a folder with ``model.toml`` or a SavedModel, a model file, and
     ``package.module:factory``, in this order. So ``digits`` is the bundled model and ``./digits`` a folder.
-    ``MODEL#part`` is one part of a composed model. Raises `UsageError` naming the file and the problem,
-    `UnknownNameError` for a name that is none of these.
+    ``MODEL#part`` is one part of a composed model. Raises `UsageError`, which names the file and the
+    problem, and `UnknownNameError` if the reference matches nothing.
     """
     for text in (reference, options.data or ""):
         if problem := path_problem(text):

@@ -109,7 +109,8 @@ class TableColumn:
 
     ``heading`` is for the terminal, ``title`` and ``hint`` for the page. ``keep``: in a narrow terminal the columns
     with the lowest number go first. ``under`` words the small line under a figure of the page, given the column's unit.
-    ``ratio_to_fp32``: that line is the ratio to the fp32 variant.
+    ``ratio_to_fp32``: that line is the ratio to the fp32 variant. ``calls_beside``: the spread and p90 of the calls
+    follow in columns of their own.
     """
 
     heading: str
@@ -118,6 +119,7 @@ class TableColumn:
     keep: int
     under: Callable[[Measurement, Unit], str] | None = None
     ratio_to_fp32: bool = False
+    calls_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +328,7 @@ LATENCY = Metric(
         hint="median of a call; its 95 % interval over launches",
         keep=98,
         under=_latency_spread,
+        calls_beside=True,
     ),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.records import units
 from harness.records.conditions import FigureGroup
-from harness.records.metrics import LATENCY, METRICS, Metric, TableColumn
+from harness.records.metrics import METRICS, Metric, TableColumn
 from harness.report.view import CellView
 
 
@@ -42,9 +42,10 @@ class FigureColumn:
 def figure_columns(views: tuple[CellView, ...]) -> Iterator[FigureColumn]:
     """Yield the columns in order, in the units that suit ``views``."""
     for metric in METRICS.values():
-        if metric.table is not None:
-            yield _metric_column(metric, metric.table, views)
-        if metric is LATENCY:
+        if metric.table is None:
+            continue
+        yield _metric_column(metric, metric.table, views)
+        if metric.table.calls_beside:
             yield from _call_columns(views)
     yield from _fidelity_columns()
 

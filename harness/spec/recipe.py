@@ -253,13 +253,14 @@ STEP_PACKAGES: dict[type[Step], tuple[str, ...]] = {
 # The extra of phonebench that installs them all.
 STEP_EXTRA = "torch"
 
-# The steps by the word that selects one in a spec file.
-STEPS: dict[str, type[Step]] = {str(step.__struct_config__.tag): step for step in STEP_PACKAGES}
 
-
-def step_name(step: Step) -> str:
+def step_name(step: Step | type[Step]) -> str:
     """Return the word that selects ``step`` in a spec file, such as ``prune``."""
     return str(step.__struct_config__.tag)
+
+
+# The steps by the word that selects one in a spec file.
+STEPS: dict[str, type[Step]] = {step_name(step): step for step in STEP_PACKAGES}
 
 
 def step_packages(steps: Iterable[Step], *, has_student: bool = False) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class Spec:
             if not getattr(self, key):
                 msg = f"{key} is empty: give at least one, or leave it out for the default"
                 raise UsageError(msg)
-        # The limits catch typing mistakes; no device has so many cores, and no run needs so many launches.
+        # These limits catch typos: real devices have fewer cores, and real runs fewer launches.
         if any(t < 1 or t > 256 for t in self.threads):
             msg = f"threads is {list(self.threads)}: each number must be from 1 to 256"
             raise UsageError(msg)

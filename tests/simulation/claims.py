@@ -20,6 +20,9 @@ PAIRS, MOST_PAIRS, PAIR_NOISE = 10, 20, 0.02
 NIGHTS = 120
 STEP_NIGHT = 60
 
+# Draws ln(B / A) of the pair with that number.
+Pair = Callable[[np.random.Generator, int], float]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -60,7 +63,7 @@ def called(worlds: int, *, effect: float, most: int = PAIRS) -> float:
     """Share of sessions that call a difference (regressed or improved) after ``PAIRS`` pairs, or up to ``most``."""
     chance = np.random.default_rng(200 + round(1000 * effect))
     return (
-        sum(_session(chance, effect, most=most) in (Verdict.REGRESSED, Verdict.IMPROVED) for _ in range(worlds))
+        sum(session(chance, warming(effect), most=most) in (Verdict.REGRESSED, Verdict.IMPROVED) for _ in range(worlds))
         / worlds
     )
 
@@ -109,7 +112,7 @@ def false_alarms(worlds: int, *, bad: float = 0.05) -> float:
         chance = np.random.default_rng([7, seed])
         found = _series(np.random.default_rng(seed), bad=bad)
         for _ in (*found.screened, *found.gated):
-            alarms += _session(chance, 0.0, most=MOST_PAIRS) in (Verdict.REGRESSED, Verdict.IMPROVED)
+            alarms += session(chance, warming(0.0)) in (Verdict.REGRESSED, Verdict.IMPROVED)
     return 10_000 * alarms / (worlds * NIGHTS)
 
 
@@ -136,13 +139,15 @@ def _long_run_median(spread: Spread) -> float:
     return float(np.median(np.concatenate([launch(chance, 400, spread) for _ in range(1500)])))
 
 
-def _session(chance: np.random.Generator, effect: float, *, most: int) -> Verdict:
-    """A session of pairs as `harness.workflows.ab` runs it: a look at ten pairs, and at twenty if still undecided."""
+def session(chance: np.random.Generator, pair: Pair, *, most: int = MOST_PAIRS) -> Verdict:
+    """Return the verdict of a session: a look at ten pairs, and at ``most`` while undecided.
+
+    ``pair`` draws ln(B / A) of the pair with that number.
+    """
     ratios: list[float] = []
     verdict = Verdict.UNDECIDED
-    for wanted in dict.fromkeys((PAIRS, most)):
-        while len(ratios) < wanted:
-            ratios.append(pair_ratio(chance, len(ratios), effect=effect, noise=PAIR_NOISE))
+    for count in dict.fromkeys((PAIRS, most)):
+        ratios += [pair(chance, number) for number in range(len(ratios), count)]
         paired = paired_span(ratios)
         assert paired is not None
         span = Span(estimate=paired.estimate, low=paired.low, high=paired.high)
@@ -150,6 +155,11 @@ def _session(chance: np.random.Generator, effect: float, *, most: int) -> Verdic
         if not needs_more(span, MARGIN):
             break
     return verdict
+
+
+def warming(effect: float) -> Pair:
+    """Pairs of a device that warms up during the session."""
+    return lambda chance, number: pair_ratio(chance, number, effect=effect, noise=PAIR_NOISE)
 
 
 def _flagged(worlds: int, *, throttled: bool) -> float:

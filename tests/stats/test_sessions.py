@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from harness.stats.pairs import hodges_lehmann_interval
 from harness.stats.sessions import LEAST_PAIRS, LOOK_LEVEL, clock_step, is_lopsided, paired_span
-from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
+from harness.stats.verdicts import Verdict
+from tests.simulation.claims import Pair, session
 
-MARGIN = log_margin(0.03)
 CALLED = (Verdict.REGRESSED, Verdict.IMPROVED)
-
-Pair = Callable[[np.random.Generator, int], float]
-
-
-def verdict_of(pair: Pair, seed: int) -> Verdict:
-    """Run one session: a look at ten pairs, and at twenty while it is undecided."""
-    chance, ratios, verdict = np.random.default_rng(seed), list[float](), Verdict.UNDECIDED
-    for count in (10, 20):
-        ratios += [pair(chance, number) for number in range(len(ratios), count)]
-        paired = paired_span(ratios)
-        assert paired is not None
-        span = Span(estimate=paired.estimate, low=paired.low, high=paired.high)
-        verdict = decide(span, MARGIN)
-        if not needs_more(span, MARGIN):
-            break
-    return verdict
 
 
 def normal(effect: float, noise: float) -> Pair:
@@ -44,7 +27,7 @@ def one_bad_block(effect: float) -> Pair:
 
 def share(pair: Pair, verdicts: tuple[Verdict, ...], sessions: int = 400) -> float:
     """The share of sessions that end with one of ``verdicts``."""
-    return sum(verdict_of(pair, seed) in verdicts for seed in range(sessions)) / sessions
+    return sum(session(np.random.default_rng(seed), pair) in verdicts for seed in range(sessions)) / sessions
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.03, 0.06, 0.12])

@@ -197,7 +197,7 @@ def test_the_server_tells_of_each_change(adb_server: AdbServer, phone: VirtualPh
         assert told.read(4) == b"OKAY"
         assert f"{phone.address}\tdevice" in _counted(told)
         phone.faults.unplug()
-        # Version 29 tells of a phone that went away over TCP only when it is connected to again.
+        # adb 29 reports that a phone on TCP went away only once it reconnects.
         phone.faults.plug()
         while f"{phone.address}\tdevice" in _counted(told):
             pass

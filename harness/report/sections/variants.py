@@ -20,7 +20,7 @@ from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.step_words import count, step_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
-from harness.spec.recipe import CalibrationFrom, Precision, Recipe
+from harness.spec.recipe import CalibrationFrom, Precision, Recipe, step_name
 from harness.wire import Format
 
 _DATA_FREE = (CalibrationSource.BATCH_NORM.value, CalibrationSource.RANGE.value)
@@ -170,7 +170,7 @@ def _training_notes(facts: ArtifactFacts, recipe: Recipe | None) -> list[str]:
     """The steps after which the recipe asks for no training."""
     # Not every step has the option: fusing changes no function, so there is nothing to train.
     untrained = [step for step in recipe.steps if getattr(step, "fine_tune", None) is False] if recipe else []
-    names = ", ".join(str(step.__struct_config__.tag) for step in untrained)
+    names = ", ".join(step_name(step) for step in untrained)
     return [f"fine_tune = false: not fine-tuned after {names}"] if names and facts.steps else []
 
 

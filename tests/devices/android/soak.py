@@ -1,7 +1,7 @@
 """Many phones at once, with cables pulled at random: no cell may be lost, run twice, or come from another phone.
 
-``python -m tests.devices.android.soak [--phones 8] [--runs 100] [--seed 0]`` prints a line a run, and ends with exit
-code 1 when something of that happened. Losses are gone on with as ``run --resume`` does, until every cell has run.
+``python -m tests.devices.android.soak [--phones 8] [--runs 100] [--seed 0]`` prints one line per run and exits
+with 1 if any of these happened. Lost cells are resumed, as ``run --resume`` does, until every cell has run.
 """
 
 from __future__ import annotations
