@@ -115,6 +115,22 @@ def test_a_desktop_cpu_ships_nothing_even_with_fp32_alone() -> None:
     assert ranked(measurement(desktop, conditions=(DESKTOP,))).best is None
 
 
+@pytest.mark.parametrize(
+    ("variant", "count", "words"),
+    [
+        ("fp32", 1, "Here, fp32 pte takes 41.1 µs per call."),
+        ("as-is", 1, "Here, as-is pte takes 41.1 µs per call."),
+        ("fp32", 2, "Among the fp32 files, fp32 tflite is the fastest here (18.6 µs)."),
+        ("as-is", 2, "Of these cells, as-is tflite is the fastest here (18.6 µs)."),
+    ],
+)
+def test_a_desktop_cpu_ranks_only_what_it_may(variant: str, count: int, words: str) -> None:
+    planned = tuple(replace(cell, variant=variant) for cell in cells() if cell.variant == "fp32")[:count]
+    measured = tuple(measurement(cell, conditions=(DESKTOP,)) for cell in cells() if cell.variant == "fp32")[:count]
+    notes = advise(rankings(make_run(planned, measured))[0]).notes
+    assert [words in note for note in notes if "measure on a phone" in note] == [True]
+
+
 def test_a_phone_gets_a_plain_recommendation() -> None:
     ranking = rankings(phone_run())[0]
     assert ranking.best is not None

@@ -142,7 +142,13 @@ def _desktop_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     )
     if ranking.candidates:
         best = ranking.candidates[0]
-        words += f" Among the fp32 files, {names[best.cell.key]} is the fastest here ({units.time(median_ns(best))})."
+        name, time = names[best.cell.key], units.time(median_ns(best))
+        if len(ranking.candidates) == 1:
+            words += f" Here, {name} takes {time} per call."
+        else:
+            # Ready-made files are not fp32 files: what is in them is not known.
+            among = "Among the fp32 files" if best.cell.variant == Precision.FP32 else "Of these cells"
+            words += f" {among}, {name} is the fastest here ({time})."
     return words
 
 
