@@ -51,7 +51,7 @@ class Played:
     """The result of a farm: the nights on which a series was suspected, and on which a change was confirmed."""
 
     suspected: list[int] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
 
 
 class Phone:
@@ -137,7 +137,7 @@ def play(world: World, farms: int, *, series: int = SERIES) -> Played:
             for (phone, suspect), one in zip(suspects, said, strict=True):
                 phone.decide(suspect, one, index)
                 if one.decision is Decision.CONFIRMED:
-                    played.told.append(index)
+                    played.confirmed.append(index)
     return played
 
 
@@ -148,35 +148,35 @@ def suspicions(farms: int, *, bad: float) -> float:
 
 def alarms(farms: int, *, bad: float) -> float:
     """Confirmed changes per 10,000 series-nights on which nothing changed."""
-    return 10_000 * len(play(World(bad=bad), farms).told) / (farms * SERIES * NIGHTS)
+    return 10_000 * len(play(World(bad=bad), farms).confirmed) / (farms * SERIES * NIGHTS)
 
 
-def nights_to_tell(farms: int, *, step: float) -> float:
+def nights_to_confirm(farms: int, *, step: float) -> float:
     """Median number of nights from a step to its confirmation; 1 is the first slow night, 99 means missed."""
     world = World(step=step, nights=CHANGE_NIGHT + 30)
     found = [play_one(world, seed) for seed in range(farms)]
     return float(np.median([nights[0] - CHANGE_NIGHT + 1 if nights else 99 for nights in found]))
 
 
-def told_at_once(farms: int, *, step: float) -> float:
+def confirmed_same_night(farms: int, *, step: float) -> float:
     """Share of steps that are confirmed on their first night."""
     world = World(step=step, nights=CHANGE_NIGHT + 1)
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
 
 
-def told_at_all(farms: int, *, step: float, bad: float = 0.0, once: bool = False, own_shift: float = 0.0) -> float:
+def confirmed_share(farms: int, *, step: float, bad: float = 0.0, once: bool = False, own_shift: float = 0.0) -> float:
     """Share of steps that are confirmed within thirty nights."""
     world = World(step=step, bad=bad, once=once, own_shift=own_shift, nights=CHANGE_NIGHT + 30)
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
 
 
-def told_once(farms: int, *, step: float) -> float:
+def times_confirmed(farms: int, *, step: float) -> float:
     """How often one step is reported in the thirty nights after it, on average."""
     world = World(step=step, nights=CHANGE_NIGHT + 30)
     return sum(len(play_one(world, seed)) for seed in range(farms)) / farms
 
 
-def swaps_told(farms: int) -> float:
+def swaps_reported(farms: int) -> float:
     """Share of series that report a change in the thirty nights after a new system that is 10 % slower."""
     world = World(step=0.10, swap=True, nights=CHANGE_NIGHT + 30)
     return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
@@ -184,7 +184,7 @@ def swaps_told(farms: int) -> float:
 
 def play_one(world: World, seed: int) -> list[int]:
     """Simulate one series and return the nights, counted from the change, on which a change was confirmed."""
-    phone, told = Phone(world, 100_000 + seed), []
+    phone, confirmed = Phone(world, 100_000 + seed), []
     for index in range(world.nights):
         suspect = phone.play(index)
         if suspect is None:
@@ -192,8 +192,8 @@ def play_one(world: World, seed: int) -> list[int]:
         said = correct_for_many([phone.confirm(suspect)])[0]
         phone.decide(suspect, said, index)
         if said.decision is Decision.CONFIRMED and index >= CHANGE_NIGHT:
-            told.append(index)
-    return told
+            confirmed.append(index)
+    return confirmed
 
 
 def one_pair(chance: np.random.Generator, pair: int, effect: float) -> PairResult:
@@ -225,37 +225,48 @@ NIGHT_CLAIMS: dict[str, Claim] = {
         "job: false alarms in 10,000 series-nights, 5 % outlying", (0, 1.0), lambda n: alarms(n, bad=0.05), (4, 50)
     ),
     "job-step-10": _claim(
-        "job: nights until a 10 % step is confirmed, median", (1, 7), lambda n: nights_to_tell(n, step=0.10), (25, 300)
+        "job: nights until a 10 % step is confirmed, median",
+        (1, 7),
+        lambda n: nights_to_confirm(n, step=0.10),
+        (25, 300),
     ),
     "job-found": _claim(
         "job: 10 % steps that are confirmed within thirty nights",
         (0.97, 1.0),
-        lambda n: told_at_all(n, step=0.10),
+        lambda n: confirmed_share(n, step=0.10),
         (40, 300),
     ),
     "job-found-once": _claim(
         "job: the same for a file that changes once",
         (0.97, 1.0),
-        lambda n: told_at_all(n, step=0.10, once=True),
+        lambda n: confirmed_share(n, step=0.10, once=True),
         (40, 300),
     ),
     "job-found-bad": _claim(
         "job: the same with 5 % outlying nights",
         (0.97, 1.0),
-        lambda n: told_at_all(n, step=0.10, bad=0.05),
+        lambda n: confirmed_share(n, step=0.10, bad=0.05),
         (40, 300),
     ),
     "job-found-after-shift": _claim(
         "job: the same, fifteen nights after the phone itself became 8 % slower",
         (0.9, 1.0),
-        lambda n: told_at_all(n, step=0.10, own_shift=0.08),
+        lambda n: confirmed_share(n, step=0.10, own_shift=0.08),
         (40, 300),
     ),
     "job-step-20": _claim(
-        "job: 20 % steps that are confirmed the same night", (0.9, 1.0), lambda n: told_at_once(n, step=0.20), (40, 300)
+        "job: 20 % steps that are confirmed the same night",
+        (0.9, 1.0),
+        lambda n: confirmed_same_night(n, step=0.20),
+        (40, 300),
     ),
-    "job-told-once": _claim(
-        "job: how often a 10 % step is told in thirty nights", (0.9, 1.1), lambda n: told_once(n, step=0.10), (25, 300)
+    "job-called-once": _claim(
+        "job: how often a 10 % step is reported in thirty nights",
+        (0.9, 1.1),
+        lambda n: times_confirmed(n, step=0.10),
+        (25, 300),
     ),
-    "job-swap": _claim("job: new systems, 10 % slower, that are told as a change", (0, 0.05), swaps_told, (25, 200)),
+    "job-swap": _claim(
+        "job: new systems, 10 % slower, that are reported as a change", (0, 0.05), swaps_reported, (25, 200)
+    ),
 }
