@@ -116,10 +116,9 @@ def _ratio_of_launches(pair: _Pair) -> MetricComparison:
     if effect is None:
         counts = f"{len(sides[0])} and {len(sides[1])} launches"
         return replace(undecided, reason=f"{counts}: an interval needs at least two per side")
-    span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
     return replace(
         undecided,
-        verdict=decide(span, log_margin(margin), higher_is_better=pair.metric.higher_is_better),
+        verdict=decide(effect, log_margin(margin), higher_is_better=pair.metric.higher_is_better),
         change=math.expm1(effect.estimate),
         low=math.expm1(effect.low),
         high=math.expm1(effect.high),

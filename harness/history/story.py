@@ -11,10 +11,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
 from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series
 from harness.records.metrics import Polarity, metric_named
+from harness.stats.medians import median
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
 # After one of these the level is a new one, and is screened on its own.

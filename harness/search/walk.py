@@ -4,7 +4,7 @@ The stages are: the float model in each precision; keeping layers in float where
 of these at two ratios; the largest ratio that keeps the quality, in the other formats; and finally, with the best of
 all, bisection between the largest ratio that keeps the quality and the smallest that does not.
 
-The one decision: a move depends only on what was measured, so a search is resumed by asking for the next move.
+A move depends only on what was measured, so a search is resumed by asking for the next move.
 """
 
 from __future__ import annotations

@@ -11,9 +11,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.stats.student import t_quantile
+from harness.stats.student import LEVEL, t_quantile
 
-LEVEL = 0.975  # upper quantile of a two-sided 95 % interval
 _Z = statistics.NormalDist().inv_cdf(LEVEL)
 
 

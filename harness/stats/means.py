@@ -10,10 +10,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from harness.stats.student import t_quantile
+from harness.stats.student import LEVEL, t_quantile
 
 LEAST_INPUTS = 10
-LEVEL = 0.975
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

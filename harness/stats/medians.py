@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+# For normally distributed values, this many MADs (median absolute deviations) are one standard deviation.
+MAD_TO_DEVIATION = 1.4826
+
 
 def median(values: Iterable[float]) -> float:
     """Return the middle value, or the mean of the two in the middle. Raises ValueError without any values."""

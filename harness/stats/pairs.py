@@ -1,8 +1,8 @@
 """Effects of pairs and of two groups: the ratio with its interval, Hodges-Lehmann, and rank tests.
 
 Everything is on a logarithmic scale, because latencies differ by factors. The unit is a pair of launches, or a launch,
-never a call. The verdict rests on the t interval. The rank statistics are reported beside it, because outliers hardly
-move them.
+never a call. The verdict on two groups uses Welch's interval; that on a session of pairs uses the ranks, see
+`harness.stats.sessions`. An `Effect` is stored with both kinds of figures.
 """
 
 from __future__ import annotations
@@ -16,25 +16,21 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.student import t_quantile, two_sided_p
-
-LEVEL = 0.975  # upper quantile of a two-sided 95 % interval
+from harness.stats.student import LEVEL, t_quantile, two_sided_p
+from harness.stats.verdicts import Span
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Span):
     """A change on a logarithmic scale: ``estimate`` of ln(B / A), its 95 % interval, and the p-value of "no change".
 
     ``hodges_lehmann`` and its interval ``hl_low`` to ``hl_high`` are the estimate from ranks; the ends are None if
     there are too few pairs for 95 %. ``rank_p`` is the exact p-value of the rank test. ``count`` is the number of
-    pairs, or the smaller number of launches.
+    pairs, or the smaller number of launches. Stored sessions and ``compare --json`` have all of these fields.
     """
 
-    estimate: float
-    low: float
-    high: float
     p_value: float
     hodges_lehmann: float
     hl_low: float | None

@@ -11,7 +11,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_Z = statistics.NormalDist().inv_cdf(0.975)
+from harness.stats.student import LEVEL
+
+_Z = statistics.NormalDist().inv_cdf(LEVEL)
 # "No worse" is a one-sided question, so its bound is one-sided: 5 % of variants at the margin itself pass.
 _Z_ONE_SIDED = statistics.NormalDist().inv_cdf(0.95)
 
@@ -58,7 +60,10 @@ def compare_correct(a: Sequence[bool], b: Sequence[bool]) -> PairedAccuracy:
 
 
 def mcnemar_p(lost: int, won: int) -> float:
-    """Return the exact two-sided p-value of McNemar (1947): ``lost`` of lost + won under Binomial(lost + won, 1/2)."""
+    """Return the exact two-sided p-value of McNemar (1947): ``lost`` of lost + won under Binomial(lost + won, 1/2).
+
+    1 if both are 0.
+    """
     count, smaller = lost + won, min(lost, won)
     tail = sum(math.comb(count, k) for k in range(smaller + 1))
     # Integers until the last step: as a float, 2^-count is 0 beyond 1,074 disagreements.
@@ -69,7 +74,8 @@ def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
     """Return the 95 % score interval of (won - lost) / count for paired shares (Tango 1998).
 
     Its ends are the differences that the score test just accepts. Unlike Wald's interval it keeps its width when the
-    variants never disagree, and its lower end keeps its promise in a test of non-inferiority.
+    variants never disagree, and its lower end has the stated error in a test of non-inferiority.
+    ``count`` is at least 1 and at least ``lost`` + ``won``.
     """
     answers = _Disagreements(lost=lost, won=won, count=count)
     return _accepted(answers, -1.0, _Z), _accepted(answers, 1.0, _Z)
@@ -117,7 +123,7 @@ def _score(answers: _Disagreements, difference: float) -> float:
 
 
 def non_inferior(paired: PairedAccuracy, margin: float) -> bool:
-    """Return whether B is worse than A by less than ``margin`` (0.01 = one point), with an error of 5 %."""
+    """Return whether B is worse than A by less than ``margin`` (0.01 = one point), with an error of at most 5 %."""
     return paired.at_least > -margin
 
 
@@ -135,7 +141,7 @@ def bits_to_correct(bits: str, count: int) -> list[bool]:
 
 
 def correct_to_bits(right: Sequence[bool]) -> str:
-    """Encode ``right`` for `bits_to_correct`."""
+    """Encode ``right``, one answer per input, as `bits_to_correct` reads it; "" for none."""
     bits = "".join("1" if r else "0" for r in right)
     padded = bits.ljust(-(-len(bits) // 4) * 4, "0")
     return f"{int(padded, 2):0{len(padded) // 4}x}" if padded else ""

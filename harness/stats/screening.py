@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.stats.medians import MAD_TO_DEVIATION
 from harness.stats.pairs import mean_ranks, shift, shift_interval
 
 # The average run length without a change: one false candidate in this many nights of a level series.
@@ -44,8 +45,6 @@ SAME_CHANGE = 5
 
 OUTLIER_NIGHTS = 20
 OUTLIER_MADS = 3.0
-# For normally distributed values, 1.4826 MADs are one standard deviation.
-MAD_TO_DEVIATION = 1.4826
 # One measurement, one repetition, and one more to decide between the two.
 MOST_MEASURED = 3
 GATE_NIGHTS = 30

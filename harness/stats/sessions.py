@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from harness.stats.pairs import hodges_lehmann, hodges_lehmann_interval
 from harness.stats.proportions import mcnemar_p
 from harness.stats.student import t_quantile, two_sided_p
+from harness.stats.verdicts import Span
 
 # Two looks at two-sided 2.94 % each err in 5 % together (Pocock 1977, table 1).
 LOOK_LEVEL = 0.9853
@@ -25,12 +26,9 @@ LOPSIDED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedSpan:
+class PairedSpan(Span):
     """ln(B / A) of a session: the estimate, its interval, and the p-value of "no change" that belongs to it."""
 
-    estimate: float
-    low: float
-    high: float
     p_value: float
 
 

@@ -16,6 +16,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from harness.stats.medians import MAD_TO_DEVIATION
+
 # The median of five calls ignores two slow ones, which are interruptions and not levels.
 BATCH_CALLS = 5
 # The search takes time quadratic in the number of batches, so long launches get wider ones.
@@ -24,7 +26,6 @@ MIN_SEGMENT_BATCHES = 4
 # In units of noise² · ln(batches): like the penalty of BIC, which is about 2, but stricter.
 PENALTY = 6.0
 EQUIVALENCE = 0.02
-MAD_TO_DEVIATION = 1.4826
 # Beyond this, the penalty would forgive any change of level.
 MOST_CORRELATION = 0.95
 # In fewer batches, three levels follow the wander itself, and the residuals no longer show it.
@@ -76,9 +77,10 @@ def find_steady(samples_ns: Sequence[int]) -> Steady:
 
 
 def noise(values: Floats) -> float:
-    """Return the noise of ``values`` around their level: 1.4826·MAD of first differences / √2, but never zero.
+    """Return the noise of ``values`` around their level: 1.4826·MAD of first differences / √2.
 
-    Taking differences removes the level, so a shift does not count as noise.
+    In the unit of ``values``, at least two. It is never less than 0.1 % of their median. Taking differences removes the
+    level, so a shift does not count as noise.
     """
     steps = np.diff(values)
     mad = float(np.median(np.abs(steps - np.median(steps))))
@@ -88,6 +90,7 @@ def noise(values: Floats) -> float:
 def wander(values: Floats) -> float:
     """Return the noise that a shift of level must exceed: `noise`, raised for values that resemble their neighbours.
 
+    In the unit of ``values``, of which there must be at least eight.
     First differences do not see a slow wander, which then passes for changes of level. It does show in the residuals:
     the mean of n residuals with spread σ and lag-1 autocorrelation ρ varies as that of n·(1 - ρ)/(1 + ρ) independent
     ones, hence σ·√((1 + ρ)/(1 - ρ)). The residuals are taken around the best two or three levels and around a straight

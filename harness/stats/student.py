@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+# The upper quantile of a two-sided 95 % interval.
+LEVEL = 0.975
+
 
 @lru_cache
 def t_quantile(probability: float, degrees: int) -> float:

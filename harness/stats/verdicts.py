@@ -1,6 +1,6 @@
 """The verdict of a comparison, from an interval and the margin, which is the change that matters.
 
-The one decision: a difference is called only if the interval excludes "no change" *and* reaches the margin. If the
+A difference is called only if the interval excludes "no change" *and* reaches the margin. If the
 estimate itself had to reach the margin, a change of exactly that size would be found only half of the time, however
 long it is measured.
 """

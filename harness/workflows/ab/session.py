@@ -18,7 +18,7 @@ from harness.measure.job import Job, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
 from harness.stats.sessions import PairedSpan, clock_step, is_lopsided, paired_span
-from harness.stats.verdicts import Span, Verdict, decide, log_margin, needs_more
+from harness.stats.verdicts import Verdict, decide, log_margin, needs_more
 
 MARGIN = 0.03
 
@@ -120,7 +120,7 @@ def run_pairs(
             seen.pairs.append(_pair(seen, launches, chance))
             if seen.observer is not None:
                 seen.observer(seen.pairs[-1], _good(seen), plan.most_pairs)
-        if not needs_more(_span(_paired(seen.pairs)), log_margin(plan.margin)):
+        if not needs_more(_paired(seen.pairs), log_margin(plan.margin)):
             break
     return summarise_pairs(seen.pairs, plan)
 
@@ -129,8 +129,8 @@ def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
     """Return the result of ``pairs``. A stored session therefore always has the same verdict."""
     effect = paired_effect([pair.log_ratio for pair in pairs if pair.log_ratio is not None])
     paired, margin = _paired(pairs), log_margin(plan.margin)
-    span, lopsided = _span(paired), _lopsided(pairs)
-    verdict = Verdict.UNDECIDED if span is None or lopsided else decide(span, margin)
+    lopsided = _lopsided(pairs)
+    verdict = Verdict.UNDECIDED if paired is None or lopsided else decide(paired, margin)
     dropped = [pair.dropped for pair in pairs if pair.dropped]
     reason = f"{len(dropped)} of {len(pairs)} pairs were dropped: {dropped[-1]}" if dropped else None
     return PairSession(
@@ -185,10 +185,6 @@ def _paired(pairs: Sequence[PairResult]) -> PairedSpan | None:
     good = [pair for pair in pairs if pair.log_ratio is not None]
     step = clock_step([ns for pair in good for ns in (pair.a_ns, pair.b_ns) if ns is not None])
     return paired_span([pair.log_ratio for pair in good if pair.log_ratio is not None], clock_step=step)
-
-
-def _span(paired: PairedSpan | None) -> Span | None:
-    return None if paired is None else Span(estimate=paired.estimate, low=paired.low, high=paired.high)
 
 
 def _lopsided(pairs: Sequence[PairResult]) -> str | None:

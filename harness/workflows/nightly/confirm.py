@@ -22,7 +22,7 @@ from harness.records.measurement import Measurement
 from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, metric_named
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
-from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
+from harness.stats.verdicts import Verdict, by_tolerance, decide, log_margin
 from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs
 from harness.workflows.nightly.record import Confirmation, Suspect, Trigger
 
@@ -149,9 +149,8 @@ def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
     effect = group_effect([math.log(value) for value in good], [math.log(value) for value in new])
     if effect is None:
         return unconfirmed(suspect, "there are fewer than two good launches on a side")
-    span = Span(estimate=effect.estimate, low=effect.low, high=effect.high)
-    verdict = decide(span, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)
-    ratio, low, high = (math.exp(x) for x in (span.estimate, span.low, span.high))
+    verdict = decide(effect, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)
+    ratio, low, high = (math.exp(x) for x in (effect.estimate, effect.low, effect.high))
     return replace(_confirmation(suspect, verdict), ratio=ratio, low=low, high=high, p_value=effect.p_value)
 
 
