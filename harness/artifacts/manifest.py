@@ -120,12 +120,12 @@ VARIANT_PACKAGES = tuple(dict.fromkeys(name for names in STEP_PACKAGES.values() 
 VARIANT_REVISION = 1
 
 
-class _Versioned(Protocol):
+class _HasSchema(Protocol):
     @property
     def schema(self) -> int: ...
 
 
-_Record = TypeVar("_Record", bound=_Versioned)
+_Record = TypeVar("_Record", bound=_HasSchema)
 
 
 def read_record(path: Path, kind: type[_Record], schema: int) -> _Record:

@@ -38,7 +38,7 @@ _PAGE = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class MissingGroup:
     """The cells that have no results for one reason. ``details`` are what the runner said of single cells, by name."""
 
     status: CellStatus
@@ -75,7 +75,7 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
     return {}
 
 
-def missing_groups(views: tuple[CellView, ...]) -> tuple[Missing, ...]:
+def missing_groups(views: tuple[CellView, ...]) -> tuple[MissingGroup, ...]:
     """Return the cells without results by status and reason: failed ones first, then broken, then unsupported."""
     names = full_labels(views)
     members: dict[tuple[CellStatus, str], list[CellView]] = {}
@@ -83,7 +83,7 @@ def missing_groups(views: tuple[CellView, ...]) -> tuple[Missing, ...]:
         for view in (v for v in views if v.status is status):
             members.setdefault((status, view.reason or "no reason was recorded"), []).append(view)
     return tuple(
-        Missing(
+        MissingGroup(
             status=status,
             reason=reason,
             names=tuple(names[view.cell.key] for view in group),
