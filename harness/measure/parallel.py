@@ -6,6 +6,7 @@ with what is measured on this computer.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -107,7 +108,9 @@ def _side_by_side(lanes: list[list[Job]], setup: Setup, losses: dict[str, Losses
             # Leaving the pool waits for its threads. Cleaning a device ends its launch in flight, which may otherwise
             # last until a deadline of many minutes.
             for lane in lanes:
-                setup.gates[lane[0].cell.device].device.clean()
+                # A device that fails here must hide neither the first error nor the launches of the other devices.
+                with contextlib.suppress(DeviceError):
+                    setup.gates[lane[0].cell.device].device.clean()
             raise
 
 
@@ -125,7 +128,8 @@ def _run_lane(jobs: Sequence[Job], setup: Setup, losses: dict[str, Losses], stop
             measurement = measure(job, gate.device, setup.sink, utc_now, gate=gate)
         except DeviceError as error:
             lost.add(error)
-            setup.progress.step(job.cell.key, f"{'not run' if error.one_cell else 'device lost'}: {error}")
+            # The error says why: a phone that went away, one that is too hot, a missing runner.
+            setup.progress.step(job.cell.key, f"not run: {error}")
             continue
         lost.in_a_row.clear()
         setup.sink.add(measurement)

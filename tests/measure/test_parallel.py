@@ -51,6 +51,14 @@ class Failing(Scripted):
         return super().push(path, sha256)
 
 
+class Unrestorable(Failing):
+    """A failing device that cannot be cleaned either."""
+
+    def clean(self) -> None:
+        msg = "it does not answer"
+        raise DeviceError(msg)
+
+
 class Waiting(Scripted):
     """A device whose launch ends only when the device is cleaned."""
 
@@ -152,7 +160,7 @@ def test_a_disk_that_is_full_ends_every_phone_at_once(tmp_path: Path) -> None:
         assert waiting.entered.wait(timeout=20)
         return StoreError(f"no space for {push}")
 
-    devices = {"android:a": Failing(fail), "android:b": waiting}
+    devices = {"android:a": Unrestorable(fail), "android:b": waiting}
     with written(tmp_path / "results") as writer, pytest.raises(StoreError, match="no space for 1"):
         measure_jobs(jobs(tmp_path, *devices), setup(writer, devices))
     assert waiting.cleaned.is_set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.runners.android.identity import SOURCES, version_name
+from harness.runners.android.identity import SOURCES
 from harness.runners.android.records import ApkFacts, BuiltApk, Runtime
 from harness.system.files import file_sha256, write_whole
 
@@ -28,7 +28,7 @@ def keep(path: Path, facts: ApkFacts) -> BuiltApk:
 def built_apks(folder: Path | None = None) -> dict[Runtime, BuiltApk]:
     """Return the intact APKs in ``folder`` by runtime, leaving out truncated and damaged ones.
 
-    An APK may be outdated; see `is_current`.
+    They may have been built from older sources.
     """
     apks: dict[Runtime, BuiltApk] = {}
     for runtime in Runtime:
@@ -41,19 +41,6 @@ def built_apks(folder: Path | None = None) -> dict[Runtime, BuiltApk]:
         if intact:
             apks[runtime] = BuiltApk(path=path, facts=facts)
     return apks
-
-
-def is_current(apk: BuiltApk, sources: Path | None = None) -> bool:
-    """Return whether an APK was built from the current sources. Raises `BuildError` when there are no sources."""
-    facts = apk.facts
-    current_version = version_name(
-        facts.runtime,
-        abis=facts.abis,
-        library_sha256=facts.library_sha256,
-        debuggable=facts.debuggable,
-        folder=sources,
-    )
-    return current_version == facts.version_name
 
 
 def _record(path: Path) -> Path:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BuildError
-from harness.runners.android.apks import current_apks
 from harness.runners.android.build import ApkOptions, Workshop, build_apk, build_unsigned, compiling
 from harness.runners.android.identity import SOURCES
 from harness.runners.android.keys import own_key
@@ -52,12 +51,6 @@ def test_the_facts_are_what_the_tools_read(apk: BuiltApk, shop: Workshop) -> Non
     assert built_apks(shop.out) == {Runtime.TFLITE: apk}
     badging = shop.tools.run(Tool.AAPT2, "dump", "badging", apk.path, what="reading")
     assert "uses-permission" not in badging
-
-
-def test_a_driver_is_given_the_apk_that_is_there(apk: BuiltApk, shop: Workshop) -> None:
-    said: list[str] = []
-    assert current_apks([Runtime.TFLITE], Abi.X86_64, shop=shop, say=said.append) == {Runtime.TFLITE: apk}
-    assert said == []
 
 
 def test_the_same_sources_make_the_same_bytes(apk: BuiltApk, shop: Workshop) -> None:

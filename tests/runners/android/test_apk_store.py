@@ -1,15 +1,14 @@
-"""Finding built APKs: only intact ones, and which of them match the current sources."""
+"""Finding built APKs: only intact ones."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.runners.android.identity import version_name
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
-from harness.runners.android.store import apk_path, built_apks, is_current, keep
+from harness.runners.android.store import apk_path, built_apks, keep
 from harness.system.files import file_sha256
 
 
@@ -52,8 +51,3 @@ def test_one_that_is_damaged_is_not_there(kept: BuiltApk, tmp_path: Path, damage
         case _:
             kept.path.unlink()
     assert built_apks(tmp_path) == {}
-
-
-def test_an_apk_of_these_sources_is_current_and_one_of_others_is_not(kept: BuiltApk) -> None:
-    assert is_current(kept)
-    assert not is_current(replace(kept, facts=replace(kept.facts, version_name="0.1.0+000000000000")))

@@ -179,6 +179,7 @@ def open_service(server: Server, serial: str, service: str, deadline: Deadline, 
         link.request(f"host:transport:{serial}")
         link.request(service)
     except BaseException:
+        # Also for Ctrl-C: the caller never gets this link, so only here can it be closed.
         link.close()
         raise
     return link

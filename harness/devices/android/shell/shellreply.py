@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from harness import __version__
 from harness.devices.android.shell.shelljob import ToolOutput
-from harness.devices.android.shell.tools.tool import ShellTool, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import ShellTool, ToolJob, ToolReport, failure, matching_failure
 from harness.devices.device import Execution
 from harness.records.conditions import Condition, ConditionId
-from harness.runners.host.runtimes.pte_file import PteFacts
 from harness.wire import FailureKind, LoadTimes, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
 
 KIND = "android-shell"
@@ -27,7 +26,7 @@ def read_output(tool: ShellTool, output: ToolOutput, job: ToolJob) -> ToolReport
     """Return what a program reported, or the failure that its end amounts to."""
     if output.exit_code == 0:
         return tool.read(output.text, job)
-    explained = tool.explain(output.text, job)
+    explained = matching_failure(output.text, tool.complaints)
     if explained is not None:
         return explained
     if output.exit_code is None:
@@ -62,19 +61,17 @@ def shell_execution(
     return Execution(reply=reply, reply_bytes=encode(reply), outputs=None, conditions=conditions)
 
 
-def runtime_report(
-    tool: ShellTool, program_sha256: str, request: RunRequest, report: ToolReport, facts: PteFacts | None
-) -> RuntimeReport:
-    """Return what ran. ``facts`` come from a ``.pte`` file, which records what its program does not print."""
+def runtime_report(tool: ShellTool, program_sha256: str, request: RunRequest, report: ToolReport) -> RuntimeReport:
+    """Return what ran; the delegate is taken to be the requested one if ``report`` names none."""
     requested = request.runtime
     return RuntimeReport(
         name=tool.runtime,
-        # Programs do not print their version; the digest tells two builds apart.
+        # Programs do not print their version; the digest distinguishes builds.
         version=f"{tool.name} {program_sha256[:12]}",
         delegate_requested=requested.delegate,
-        delegate_used=report.delegate_used or (facts.delegate_used if facts else requested.delegate.value),
+        delegate_used=report.delegate_used or requested.delegate.value,
         threads=requested.threads,
-        nodes_total=facts.nodes_total if facts else report.nodes_total,
-        nodes_delegated=facts.nodes_delegated if facts else report.nodes_delegated,
-        partitions=facts.partitions if facts else report.partitions,
+        nodes_total=report.nodes_total,
+        nodes_delegated=report.nodes_delegated,
+        partitions=report.partitions,
     )

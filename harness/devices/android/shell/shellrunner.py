@@ -25,10 +25,9 @@ from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.replies import failed
 from harness.errors import DeviceError, PhoneError
-from harness.runners.host.runtimes.pte_file import read_pte
 from harness.spec.phone_settings import Binary
 from harness.system.files import file_sha256
-from harness.wire import FailureKind, Format, LatencyPass, ReplyStatus, RunRequest
+from harness.wire import FailureKind, LatencyPass, ReplyStatus, RunRequest
 from harness.wire.tensors import raw, read_record
 
 log = logging.getLogger(__name__)
@@ -71,9 +70,9 @@ class ShellRunner:
         if output is None:
             assert report.failure is not None
             return failed(request, report.failure.kind, report.failure.message)
-        # Only the .pte file itself records its backends; no program prints them.
-        facts = read_pte(work.artifact) if request.artifact.format is Format.PTE and work.artifact else None
-        runtime = runtime_report(tool, program_sha256, request, report, facts)
+        if work.artifact is not None:
+            report = tool.with_file(report, work.artifact)
+        runtime = runtime_report(tool, program_sha256, request, report)
         return shell_execution(request, runtime, report, output, own_inputs=not job.inputs)
 
     def _put_program(self, binary: Binary) -> str:

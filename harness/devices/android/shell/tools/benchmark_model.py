@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure, matching_failure
+from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, SummarisedTimes
 
 _US = 1000
@@ -57,7 +58,7 @@ _TIMINGS = re.compile(r"Inference timings in us: Init: ([0-9.e+]+), First infere
 _FOOTPRINT = re.compile(
     r"Memory footprint delta from the start of the tool \(MB\): init=([0-9.e+]+) overall=([0-9.e+]+)"
 )
-# The delegate runs the whole graph, a part of it in so many kernels, or nothing.
+# The delegate runs the whole graph, parts of it (one kernel per part), or nothing.
 _WHOLLY = re.compile(r"Explicitly applied (.+?) delegate, and the model graph will be completely")
 _PARTLY = re.compile(r"Explicitly applied (.+?) delegate, .* w/ (\d+) delegate kernels")
 _NOT_AT_ALL = re.compile(r"Though (.+?) delegate is explicitly applied, the model graph will not be")
@@ -70,6 +71,7 @@ class BenchmarkModel:
     name = "benchmark_model"
     runtime = "litert"
     log_tag = None
+    complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
         warm, measure = job.latency.warmup, job.latency.measure
@@ -106,8 +108,8 @@ class BenchmarkModel:
             memory=_memory(output),
         )
 
-    def explain(self, output: str, job: ToolJob) -> ToolReport | None:  # noqa: ARG002  a `ShellTool`
-        return matching_failure(output, _COMPLAINTS)
+    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  the output says it all
+        return report
 
     def refuses_inputs(self, report: ToolReport) -> bool:
         """A quantised input needs a file of quantised values, which the host does not have."""

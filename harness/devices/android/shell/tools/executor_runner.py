@@ -7,8 +7,11 @@ phone's log. The backend is fixed when a model is exported, so no flag selects o
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure, matching_failure
+from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.runners.host.runtimes.pte_file import read_pte
 from harness.wire import FailureKind, LatencyPass, LatencySamples
 
 _MS = 1_000_000
@@ -54,6 +57,7 @@ class ExecutorRunner:
     name = "executor_runner"
     runtime = "executorch"
     log_tag = "ExecuTorch"
+    complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
         return (
@@ -77,8 +81,16 @@ class ExecutorRunner:
             load_ns=round(float(loaded[1]) * _MS) if loaded else None,
         )
 
-    def explain(self, output: str, job: ToolJob) -> ToolReport | None:  # noqa: ARG002  a `ShellTool`
-        return matching_failure(output, _COMPLAINTS)
+    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:
+        """Add the backends and nodes: the program does not print them, but a ``.pte`` fixes them."""
+        facts = read_pte(artifact)
+        return replace(
+            report,
+            delegate_used=facts.delegate_used,
+            nodes_total=facts.nodes_total,
+            nodes_delegated=facts.nodes_delegated,
+            partitions=facts.partitions,
+        )
 
     def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  a .pte keeps its inputs' types
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from harness.wire import Delegate, Failure, FailureKind, LatencyPass, LatencySamples, MemoryReading, ReplyStatus
@@ -45,8 +46,22 @@ class ToolReport:
     partitions: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """An error message that a program prints, and what it means.
+
+    ``pattern`` is a regular expression. ``sentence`` is a format string for its groups, the first of which is ``{0}``.
+    ``unsupported`` says that the program cannot do what was requested, which is a result rather than a fault.
+    """
+
+    pattern: str
+    kind: FailureKind
+    sentence: str
+    unsupported: bool = False
+
+
 class ShellTool(Protocol):
-    """How to call one program and read its output. Pure: text in, words and records out."""
+    """How to call one program and read its output. Pure, except that `with_file` reads the artifact."""
 
     @property
     def name(self) -> str:
@@ -60,30 +75,27 @@ class ShellTool(Protocol):
     def log_tag(self) -> str | None:
         """The tag under which it prints to the phone's log; None if it prints to standard output."""
 
+    @property
+    def complaints(self) -> tuple[Complaint, ...]:
+        """The error messages it is known to print. The first one that occurs in the output explains a failure."""
+
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
         """Return the arguments of the program."""
 
     def read(self, output: str, job: ToolJob) -> ToolReport:
         """Read the output of a program that ended with exit code 0."""
 
-    def explain(self, output: str, job: ToolJob) -> ToolReport | None:
-        """Return why a program failed, from its output; None if the output does not say."""
+    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:
+        """Return ``report`` with what only the artifact records, because the program does not print it.
+
+        Raises `OSError` if the artifact cannot be read.
+        """
 
     def refuses_inputs(self, report: ToolReport) -> bool:
         """Return whether it failed only because of the inputs, so that it may run without them."""
 
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:
         """Return how many calls to make: at first ``report`` is None, later that of the first calls."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
-    """An error message that a program prints, and what it means; ``sentence`` may use the pattern's groups."""
-
-    pattern: str
-    kind: FailureKind
-    sentence: str
-    unsupported: bool = False
 
 
 def matching_failure(output: str, complaints: Iterable[Complaint]) -> ToolReport | None:
