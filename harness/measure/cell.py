@@ -26,16 +26,8 @@ from harness.records.measurement import CellStatus, GateFacts, Measurement
 from harness.spec.profiles import SECOND_NS
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
-from harness.wire import (
-    OutputsPass,
-    Passes,
-    ReplyStatus,
-    RunReply,
-)
+from harness.wire import OutputsPass, Passes, ReplyStatus, RunReply
 from harness.wire.tensors import read_tensors
-
-__all__ = ["Job", "Keeper", "launch_once", "make_request", "measure", "unmeasured"]
-
 
 # A launch that ends within this time does not warm up a phone that rested before it.
 AT_ONCE_NS = 2 * SECOND_NS

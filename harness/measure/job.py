@@ -12,9 +12,7 @@ from harness.measure.latency import SteadyCalls
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell
 from harness.records.conditions import Condition, ConditionId
-from harness.records.measurement import (
-    GateFacts,
-)
+from harness.records.measurement import GateFacts
 from harness.spec.profiles import Profile
 from harness.wire import RunReply
 from harness.wire.tensors import Array

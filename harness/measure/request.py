@@ -53,6 +53,7 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
 
 
 def job_feed(job: Job) -> InputsFile:
+    """Return the file of test inputs in the layout that the artifact expects."""
     return inputs_file(job.artifact, job.model)
 
 

@@ -36,12 +36,13 @@ def storage_errors(folder: Path, *, runs_other_code: bool = False) -> Iterator[N
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` under a private name and rename it, so that no reader ever sees half of it."""
+    """Write ``data`` under a private name and rename it, so that no reader ever sees half of it. Raises `OSError`."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
+            # Before the rename: after a power cut the name must not refer to an empty file.
             os.fsync(file.fileno())
         part.replace(path)
     finally:
@@ -49,6 +50,6 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,8 @@ from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
 from harness.devices.registry import delegates_of, open_device
-from harness.measure.cell import Job, launch_once
+from harness.measure.cell import launch_once
+from harness.measure.job import Job
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import Build, Cell, make_cell

@@ -7,7 +7,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.sources.made_variant import find_varied
 from harness.errors import IncompleteError, UsageError
-from harness.measure.cell import Job, unmeasured
+from harness.measure.cell import unmeasured
+from harness.measure.job import Job
 from harness.measure.parallel import Setup, measure_jobs
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell, Plan

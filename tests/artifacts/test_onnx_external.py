@@ -13,7 +13,8 @@ from harness.artifacts.export.registry import EXPORTERS
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
 from harness.devices.registry import open_device
-from harness.measure.cell import Job, launch_once
+from harness.measure.cell import launch_once
+from harness.measure.job import Job
 from harness.model.card import ModelCard
 from harness.model.source_key import source_key
 from harness.plan.cells import make_cell

@@ -25,7 +25,8 @@ import psutil
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.devices.registry import open_device
-from harness.measure.cell import Job, measure
+from harness.measure.cell import measure
+from harness.measure.job import Job
 from harness.measure.request import make_request
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve

@@ -13,7 +13,8 @@ import numpy as np
 from harness.artifacts.manifest import Artifact
 from harness.devices.device import Execution
 from harness.devices.fake.fake import fake_info
-from harness.measure.cell import Job, measure
+from harness.measure.cell import measure
+from harness.measure.job import Job
 from harness.plan.cells import make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness

@@ -11,7 +11,7 @@ from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
 from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError
-from harness.measure.cell import Job
+from harness.measure.job import Job
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import make_cell

@@ -12,8 +12,8 @@ import pytest
 
 from harness.devices.device import Execution
 from harness.errors import DeviceError, PhoneError, PhoneTrouble, StoreError
-from harness.measure.cell import Job
 from harness.measure.gate import Gate
+from harness.measure.job import Job
 from harness.measure.parallel import Losses, Setup, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent
@@ -74,6 +74,16 @@ class Waiting(Scripted):
 
     def clean(self) -> None:
         self.cleaned.set()
+
+
+class Outcomes(Silent):
+    """A progress that records what it is given for each cell."""
+
+    def __init__(self) -> None:
+        self.by_cell: dict[str, str] = {}
+
+    def step(self, unit: str, outcome: str) -> None:
+        self.by_cell[unit] = outcome
 
 
 def jobs(folder: Path, *devices: str, count: int = 3) -> list[Job]:
@@ -151,6 +161,16 @@ def test_what_concerns_one_cell_does_not_cost_the_phone(tmp_path: Path, trouble:
         (left,) = measure_jobs(work, setup(writer, {"android:a": phone}))
     assert (left.cells, list(left.reasons)) == (3, [f"it is {trouble.value}"])
     assert known(tmp_path / "results") == [item.cell.key for item in work[3:]]
+
+
+def test_an_unfit_device_is_not_called_lost(tmp_path: Path) -> None:
+    hot = Failing(lambda push: DeviceError("it is too hot") if push == 1 else None)
+    work, outcomes = jobs(tmp_path, "android:a", count=2), Outcomes()
+    with written(tmp_path / "results") as writer:
+        measure_jobs(work, replace(setup(writer, {"android:a": hot}), progress=outcomes))
+    first, second = (outcomes.by_cell[item.cell.key] for item in work)
+    assert first == "not run: it is too hot"
+    assert second.endswith(" ms")
 
 
 def test_a_disk_that_is_full_ends_every_phone_at_once(tmp_path: Path) -> None:

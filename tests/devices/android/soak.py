@@ -24,8 +24,8 @@ from harness.devices.android.adb.link import Server
 from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.errors import PhoneError
-from harness.measure.cell import Job
 from harness.measure.gate import Gate
+from harness.measure.job import Job
 from harness.measure.parallel import Setup, measure_jobs
 from harness.plan.cells import make_cell
 from harness.progress import Silent

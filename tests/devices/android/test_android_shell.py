@@ -119,6 +119,9 @@ def test_executor_runner_speaks_through_the_log_and_makes_enough_calls(
         assert reply.memory is None
         assert reply.load is not None
         assert reply.load.first_ns == 1_250_000
+        # The file decides what runs, not the request for XNNPACK: this one has no backends.
+        assert reply.runtime is not None
+        assert reply.runtime.delegate_used == "cpu"
 
 
 def test_the_inputs_are_those_of_the_model_unless_the_file_stores_another_type(shell: Shell, work: Work) -> None:
