@@ -133,6 +133,17 @@ class InterruptedRunError(PhonebenchError):
     exit_code = 130
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type without one. Messages of compilers can fill pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip()
+
+
+def typed_line(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message, such as ``ValueError: bad shape``."""
+    name, line = type(error).__name__, first_line(error)
+    return line if line == name else f"{name}: {line}"
+
+
 def suggestion(name: str, allowed: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest of ``allowed``, and all of them."""
     # Only a mistake needs it, and every command would pay for it.

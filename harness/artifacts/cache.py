@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, read_record
-from harness.system.files import file_sha256, storage_errors
+from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, check_files, read_record
+from harness.system.files import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -140,10 +140,7 @@ def _read_artifact(folder: Path) -> Artifact:
     digests = {manifest.file: manifest.sha256} | {part.file: part.sha256 for part in manifest.companions}
     if manifest.inputs is not None:
         digests[manifest.inputs.file] = manifest.inputs.sha256
-    for name, sha256 in digests.items():
-        if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
-            msg = f"{name} is missing or its content has changed"
-            raise ValueError(msg)
+    check_files(folder, digests)
     return Artifact(manifest=manifest, path=folder / manifest.file)
 
 

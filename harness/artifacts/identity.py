@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import msgspec
 
 from harness import __version__
@@ -14,6 +11,7 @@ from harness.plan.cells import Build
 from harness.records.sensitivity import REVISION
 from harness.spec.formats import FORMATS, packages_to_build
 from harness.spec.recipe import Recipe
+from harness.system.files import json_sha256
 from harness.system.packages import versions_of
 
 
@@ -45,4 +43,4 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     if recipe is not None and recipe.quantisation.keep_float is not None:
         # Only if layers are chosen by a scan, so that a new scan leaves the keys of all other artifacts alone.
         parts["scan"] = REVISION
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.records.artifact import CalibrationSource
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
 from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe, step_name
+from harness.system.files import file_sha256
 from harness.wire import Format, TensorSpec
 
 # 2 (2026-11): recipes with steps and knobs; what the steps did; sizes of the network; the compressed size. 1 (2026-11):
@@ -118,6 +120,14 @@ def untrained_steps(manifest: Manifest) -> str:
 # result of a step.
 VARIANT_PACKAGES = tuple(dict.fromkeys(name for names in STEP_PACKAGES.values() for name in names))
 VARIANT_REVISION = 1
+
+
+def check_files(folder: Path, digests: Mapping[str, str | None]) -> None:
+    """Raise `ValueError` unless each file in ``folder`` has the SHA-256 that ``digests`` gives for its name."""
+    for name, sha256 in digests.items():
+        if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
+            msg = f"{name} is missing or its content has changed"
+            raise ValueError(msg)
 
 
 class _HasSchema(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from harness.history.figures import entries_of, run_facts
 from harness.history.records import Decided, Environment, HistoryEntry, RunFacts
 from harness.history.sql import sa
 from harness.store.records import RunRecord
+from harness.system.files import json_sha256
 
 # SQLite allows 32,766 parameters per statement, and a lookup by name needs one per name.
 CHUNK = 5000
@@ -159,7 +159,7 @@ def _device_row(environment: Environment) -> Row:
 
 def _identity(values: Row) -> str:
     # A digest instead of the facts: PostgreSQL limits the length of an index key.
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return json_sha256(values)
 
 
 def _series_rows(entries: Sequence[HistoryEntry]) -> list[Row]:

@@ -1,13 +1,15 @@
-"""Writes files whole or not at all, and turns the errors of the operating system into sentences."""
+"""Writes files whole or not at all, digests them, and turns the errors of the operating system into sentences."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from harness.errors import StoreError
 
@@ -53,3 +55,8 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_sha256(values: Any) -> str:
+    """Return the SHA-256, in hexadecimal, of plain ``values`` as JSON. The order of keys does not count."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import first_line
 from harness.variants.step import UnfitError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) 
         graph = torch_pruning.DependencyGraph().build_dependency(network, example_inputs=list(example), verbose=False)
         all_items = list(graph.get_all_groups())
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError, AssertionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         msg = f"the network cannot be traced to find the layers that share channels ({reason}); leave the step out"
         raise UnfitError(msg) from error
     groups = [_group(items, network, fixed, graph) for items in all_items]

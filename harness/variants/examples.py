@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import first_line
 from harness.model.data import Dataset
 from harness.variants.step import UnfitError
 
@@ -86,7 +87,7 @@ def check_batches(network: torch.nn.Module, examples: Examples) -> None:
             together = outputs_of(network, examples, pair)
             apart = [outputs_of(network, examples, row) for row in pair.split(1)]
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         msg = f"training needs a network that takes batches along the first dimension; this one does not: {reason}"
         raise UnfitError(msg) from error
     if not together:

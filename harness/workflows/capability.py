@@ -6,8 +6,6 @@ until a package changes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +30,7 @@ from harness.spec.formats import BACKENDS, FORMATS
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
+from harness.system.files import json_sha256
 from harness.system.packages import versions_of
 from harness.wire import Delegate, Format, ReplyStatus
 from harness.workflows.durations import probe_estimate
@@ -121,7 +120,7 @@ def _environment_key() -> str:
     packages = tuple(dict.fromkeys(name for names in groups for name in names))
     revisions = {format_: row.revision for format_, row in FORMATS.items()}
     parts = [versions_of(packages), revisions, __version__, list(VARIANTS), "capability 3"]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def _read(folder: Path) -> Capabilities:

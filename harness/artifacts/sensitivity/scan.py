@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from harness.errors import UsageError
 from harness.model.card import Task
 from harness.records.sensitivity import DEFAULT_INPUTS, REVISION, SCHEMA, Scan, kept_layers, named_layers
 from harness.spec.recipe import CalibrationFrom, KeepFloat, Precision, Quantisation, Recipe
+from harness.system.files import json_sha256
 from harness.system.packages import versions_of
 from harness.variants.sensitivity import scan_network
 from harness.variants.simulate import is_layer
@@ -47,7 +46,7 @@ def scan_key(expected: Expected, quantisation: Quantisation, inputs: int) -> str
         "versions": versions_of(("torch",)),
         "phonebench": __version__,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def find_scan(cache: Cache, key: str) -> Scan | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +9,13 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
+from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, check_files, read_record
 from harness.artifacts.sources.prepared_model import CALIBRATION_FILE, Prepared
 from harness.errors import BuildError
 from harness.model.card import ModelCard, Task
 from harness.model.network import load_network
 from harness.spec.recipe import CalibrationFrom
-from harness.system.files import file_sha256
+from harness.system.files import file_sha256, json_sha256
 from harness.system.packages import versions_of
 from harness.variants.datafree import from_batch_norms, from_ranges
 from harness.wire.tensors import Array, read_tensors, write_tensors
@@ -82,13 +80,10 @@ def _key(facts: Prepared, source: CalibrationFrom) -> str:
         "versions": versions_of(VARIANT_PACKAGES),
         "phonebench": __version__,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def _read(folder: Path) -> tuple[Path, GeneratedInputs]:
     generated = read_record(folder / MADE_FILE, GeneratedInputs, SCHEMA)
-    path = folder / CALIBRATION_FILE
-    if file_sha256(path) != generated.sha256:
-        msg = f"{CALIBRATION_FILE} has changed"
-        raise ValueError(msg)
-    return path, generated
+    check_files(folder, {CALIBRATION_FILE: generated.sha256})
+    return folder / CALIBRATION_FILE, generated

@@ -6,8 +6,6 @@ data, without torch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +15,11 @@ import msgspec
 
 from harness import __version__
 from harness.artifacts.cache import Cache
-from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, read_record
+from harness.artifacts.manifest import VARIANT_PACKAGES, VARIANT_REVISION, check_files, read_record
 from harness.artifacts.sources.prepared_model import Prepared, PreparedModel
 from harness.records.steps import StepReport
 from harness.spec.recipe import Recipe, Step
-from harness.system.files import file_sha256
+from harness.system.files import json_sha256
 from harness.system.packages import versions_of
 from harness.wire import TensorSpec
 
@@ -92,7 +90,7 @@ def variant_key(facts: Prepared, steps: Sequence[Step]) -> str:
         "versions": versions_of(VARIANT_PACKAGES),
         "phonebench": __version__,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_sha256(parts)
 
 
 def own_reference(model: PreparedModel, varied: VariedModel | None) -> tuple[Array, ...] | None:
@@ -110,8 +108,5 @@ def find_varied(cache: Cache, model: PreparedModel | None, recipe: Recipe | None
 def read_varied(folder: Path) -> VariedModel:
     """Read an entry. Raises `ValueError` if it is damaged or has another schema."""
     facts = read_record(folder / VARIED_FILE, Varied, SCHEMA)
-    for name, sha256 in facts.files.items():
-        if file_sha256(folder / name) != sha256:
-            msg = f"{name} has changed"
-            raise ValueError(msg)
+    check_files(folder, facts.files)
     return VariedModel(facts=facts, folder=folder)

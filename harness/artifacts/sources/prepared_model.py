@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.artifacts.manifest import read_record
-from harness.system.files import file_sha256
+from harness.artifacts.manifest import check_files, read_record
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
@@ -100,13 +99,9 @@ class PreparedModel:
 def read_prepared(folder: Path) -> PreparedModel:
     """Read an entry. Raises `ValueError` if it is damaged or has another schema."""
     facts = read_record(folder / PREPARED_FILE, Prepared, SCHEMA)
-    model = PreparedModel(facts=facts, folder=folder)
     digests = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
-    for name, sha256 in (facts.files | digests).items():
-        if file_sha256(folder / name) != sha256:
-            msg = f"{name} has changed"
-            raise ValueError(msg)
-    return model
+    check_files(folder, facts.files | digests)
+    return PreparedModel(facts=facts, folder=folder)
 
 
 def correct_rows(scores: Array, labels: Sequence[int] | Array) -> list[bool]:

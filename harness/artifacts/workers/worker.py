@@ -41,7 +41,7 @@ from harness.artifacts.workers.tasks import (
     decode_task,
     encode_line,
 )
-from harness.errors import BuildError, PhonebenchError
+from harness.errors import BuildError, PhonebenchError, typed_line
 from harness.model.card import ModelCard
 from harness.spec.formats import artifact_file
 from harness.spec.recipe import Quantisation
@@ -78,7 +78,7 @@ class Worker:
         # Exporters are other people's compilers and may raise anything; the next task must still run.
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
-            return _failure(f"{type(error).__name__}: {_first_line(error)}")
+            return _failure(typed_line(error)[:400])
 
     def _prepare(self, task: PrepareTask) -> WorkerResult:
         return WorkerResult(prepared=prepare(task.card, task.key, Cache(Path(task.cache_root))).facts)
@@ -168,12 +168,6 @@ def _varied(cache: Cache, model: PreparedModel, task: ExportTask) -> VariedModel
 
 def _failure(message: str) -> WorkerResult:
     return WorkerResult(failure=TaskFailure(message=message, log=""))
-
-
-def _first_line(error: Exception) -> str:
-    """The first line with any text: compilers report pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:400] if lines else "no message"
 
 
 def _serve(tasks: BinaryIO, results: BinaryIO, log_path: Path) -> None:

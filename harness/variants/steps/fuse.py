@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import typed_line
 from harness.records.steps import Figure, LayerReport
 from harness.spec.recipe import Fuse
 from harness.variants.step import Outcome, StepContext, UnfitError
@@ -79,10 +80,9 @@ def _captured(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> Ex
         return torch.export.export(network, example, strict=False)
     # Capturing runs the network's own Python on placeholder tensors, which can raise anything.
     except Exception as error:
-        first = next(iter(str(error).strip().splitlines()), "")
         msg = (
             f"torch.export cannot capture the network to find the batch norms and the layers before them "
-            f"({type(error).__name__}: {first}); leave out the step 'fuse'"
+            f"({typed_line(error)}); leave out the step 'fuse'"
         )
         raise UnfitError(msg) from error
 

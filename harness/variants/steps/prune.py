@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from harness.errors import BuildError, suggestion
+from harness.errors import BuildError, first_line, suggestion
 from harness.records.steps import Figure, LayerReport
 from harness.spec.recipe import Prune, Scope
 from harness.variants.channels import ChannelGroup, channel_groups
@@ -196,7 +196,7 @@ def _why_not_runs(pruned: torch.nn.Module, network: torch.nn.Module, example: tu
         try:
             shapes = _shapes(pruned(*example))
         except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
-            return (str(error).strip() or type(error).__name__).splitlines()[0]
+            return first_line(error)
     return None if shapes == expected else f"its outputs have the shapes {shapes} instead of {expected}"
 
 

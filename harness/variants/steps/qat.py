@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import MissingPackageError
+from harness.errors import MissingPackageError, first_line
 from harness.spec.recipe import Qat, training_of
 from harness.variants.examples import Examples, outputs_of
 from harness.variants.step import Outcome, StepContext, UnfitError
@@ -51,7 +51,7 @@ def _exported(network: torch.nn.Module, examples: Examples) -> torch.nn.Module:
         with torch.no_grad():
             outputs_of(graph, examples, rows[:2])
     except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        msg = f"qat: the network cannot be exported with batches of any size: {_first_line(error)}"
+        msg = f"qat: the network cannot be exported with batches of any size: {first_line(error)}"
         raise UnfitError(msg) from error
     return graph
 
@@ -61,7 +61,7 @@ def _fake_quantised(graph: torch.nn.Module) -> torch.nn.Module:
     try:
         prepared: torch.nn.Module = prepare(graph, quantizer)
     except (RuntimeError, TypeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
-        msg = f"qat: fake quantisers cannot be inserted into the network: {_first_line(error)}"
+        msg = f"qat: fake quantisers cannot be inserted into the network: {first_line(error)}"
         raise UnfitError(msg) from error
     if _quantisers(prepared) == 0:
         msg = "qat: the network has no layer that int8 rounds, such as a convolution or a linear layer"
@@ -110,7 +110,3 @@ def _write_back(network: torch.nn.Module, graph: torch.nn.Module) -> None:
         for name, tensor in network.state_dict().items():
             if name in trained:
                 tensor.copy_(trained[name])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
