@@ -76,6 +76,19 @@ class Cache:
         # Two levels, because thousands of entries in one folder are slow to list.
         return self.root / kind / key[:2] / key
 
+    def find_or_make(self, kind: str, key: str, read: Callable[[Path], _Entry], make: Callable[[Path], None]) -> _Entry:
+        """Return the entry of ``key``; if there is none, ``make`` writes its files to a private folder first.
+
+        Only one process makes an entry; others wait for it and then read it. Errors of ``make`` are passed on.
+        """
+        with self.lock(key):
+            entry = self.entry(kind, key, read)
+            if entry is not None:
+                return entry
+            with self.making(kind, key) as folder:
+                make(folder)
+            return read(self.folder(kind, key))
+
     def lock(self, key: str) -> FileLock:
         """Return the lock to hold while making ``key``. The system releases it if the process dies."""
         return FileLock(self.root / "locks" / f"{key}.lock")

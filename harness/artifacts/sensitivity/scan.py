@@ -61,20 +61,17 @@ def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Qua
     """
     count = quantisation.calibration_inputs
     key = scan_key(expected, quantisation, count)
-    with cache.lock(key):
-        cached = find_scan(cache, key)
-        if cached is not None:
-            return cached
+
+    def make(folder: Path) -> None:
         model = source()
         items = tuple(itertools.islice(model.calibration_items(quantisation), count))
         classes = expected.card.task is Task.CLASSIFICATION
         result = scan_network(model.network, items, model=expected.card.name, key=key, classes=classes)
         # Inputs generated from the network's own statistics are not random; noise in place of data is.
         random = quantisation.calibration is CalibrationFrom.DATA and expected.model.facts.random_calibration
-        result = replace(result, random_inputs=random)
-        with cache.making("scans", key) as folder:
-            (folder / SCAN_FILE).write_bytes(msgspec.json.encode(result))
-    return result
+        (folder / SCAN_FILE).write_bytes(msgspec.json.encode(replace(result, random_inputs=random)))
+
+    return cache.find_or_make("scans", key, _read, make)
 
 
 def resolved(recipe: Recipe, expected: Expected, source: Callable[[], FloatModel], cache: Cache) -> Recipe:

@@ -43,19 +43,15 @@ def generated_inputs(card: ModelCard, facts: Prepared, source: CalibrationFrom, 
     tensor, of shape ``(count, *TensorSpec.shape)``. Raises `UnfitError` if the model lacks what they are generated
     from.
     """
-    key = _key(facts, source)
-    with cache.lock(key):
-        entry = cache.entry("calibrations", key, _read)
-        if entry is None:
-            with cache.making("calibrations", key) as folder:
-                arrays = _make(card, facts, source)
-                write_tensors(folder / CALIBRATION_FILE, arrays, facts.inputs)
-                generated = GeneratedInputs(
-                    source=source, count=len(arrays[0]), sha256=file_sha256(folder / CALIBRATION_FILE)
-                )
-                (folder / MADE_FILE).write_bytes(msgspec.json.encode(generated))
-            entry = _read(cache.folder("calibrations", key))
-    path, generated = entry
+
+    def make(folder: Path) -> None:
+        file = folder / CALIBRATION_FILE
+        arrays = _make(card, facts, source)
+        write_tensors(file, arrays, facts.inputs)
+        record = GeneratedInputs(source=source, count=len(arrays[0]), sha256=file_sha256(file))
+        (folder / MADE_FILE).write_bytes(msgspec.json.encode(record))
+
+    path, generated = cache.find_or_make("calibrations", _key(facts, source), _read, make)
     return read_tensors(path, facts.inputs, generated.count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,8 +34,6 @@ from harness.variants.step import StepContext, UnfitError
 from harness.wire.tensors import first_output, write_tensors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
 
@@ -45,19 +44,17 @@ def vary(card: ModelCard, model: PreparedModel, steps: Sequence[Step], cache: Ca
     fails.
     """
     key = variant_key(model.facts, steps)
-    with cache.lock(key):
-        variant = cache.entry("variants", key, read_varied)
-        if variant is not None:
-            return variant
-        with cache.making("variants", key) as folder:
-            facts = Varied(key=key, steps=tuple(steps))
-            try:
-                facts = _make(card, model, facts, folder)
-            except UnfitError as error:
-                facts = replace(facts, reason=str(error))
-            facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
-            (folder / VARIED_FILE).write_bytes(msgspec.json.encode(facts))
-    return read_varied(cache.folder("variants", key))
+
+    def make(folder: Path) -> None:
+        facts = Varied(key=key, steps=tuple(steps))
+        try:
+            facts = _make(card, model, facts, folder)
+        except UnfitError as error:
+            facts = replace(facts, reason=str(error))
+        facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
+        (folder / VARIED_FILE).write_bytes(msgspec.json.encode(facts))
+
+    return cache.find_or_make("variants", key, read_varied, make)
 
 
 def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:

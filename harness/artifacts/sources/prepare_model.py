@@ -47,15 +47,13 @@ def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
 
     Raises `BuildError` if the network or its data cannot be loaded, or if the network does not run on them.
     """
-    with cache.lock(key):
-        model = cache.entry("prepared", key, read_prepared)
-        if model is not None:
-            return model
-        with cache.making("prepared", key) as folder:
-            facts = _makers(card.kind)(card, key, folder)
-            facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
-            (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
-    return read_prepared(cache.folder("prepared", key))
+
+    def make(folder: Path) -> None:
+        facts = _makers(card.kind)(card, key, folder)
+        facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
+        (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
+
+    return cache.find_or_make("prepared", key, read_prepared, make)
 
 
 def _makers(kind: SourceKind) -> Callable[[ModelCard, str, Path], Prepared]:
@@ -66,18 +64,14 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
     network = load_network(card)
     splits = _write_data(card, input_specs(card, network), folder)
     outputs = run_float(network, splits.test.inputs)
-    specs = output_specs(outputs)
-    write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
         key=key,
         model=card.name,
         inputs=splits.inputs,
-        outputs=specs,
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
         macs=count_macs(network, first_call(splits.test.inputs)),
-        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
+        **_write_reference(card, splits, outputs, folder),
         **splits.facts(folder),
     )
 
@@ -88,17 +82,13 @@ def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:
     count = splits.test.count
     rows = [[on_the_wire(y) for y in model.run([a[i] for a in splits.test.inputs])] for i in range(count)]
     outputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
-    specs = output_specs(outputs)
-    write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
     return Prepared(
         key=key,
         model=card.name,
         inputs=splits.inputs,
-        outputs=specs,
         weights_sha256=model.weights_sha256,
         parameters=model.parameters,
-        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
+        **_write_reference(card, splits, outputs, folder),
         **splits.facts(folder),
     )
 
@@ -186,6 +176,15 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     if splits.test.labels is not None:
         (folder / LABELS_FILE).write_text(json.dumps(splits.test.labels.tolist()))
     return splits
+
+
+def _write_reference(card: ModelCard, splits: _Splits, outputs: tuple[Array, ...], folder: Path) -> dict[str, Any]:
+    """Write the float network's outputs on the test inputs, and return the fields of `Prepared` about them."""
+    specs = output_specs(outputs)
+    write_tensors(folder / REFERENCE_FILE, outputs, specs)
+    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
+    correct = None if labels is None else sum(correct_rows(first_output(outputs), labels))
+    return {"outputs": specs, "float_correct": correct}
 
 
 def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:
