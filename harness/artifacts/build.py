@@ -89,7 +89,7 @@ class _Stage:
         recipe = self._recipe(build)
         lacking = why_missing(self._cards[build.model], build, recipe.steps if recipe else ())
         if lacking is not None:
-            self._enter(build, _unmade(build, ArtifactState.UNSUPPORTED, lacking))
+            self._outcome.artifacts[build] = _unmade(build, ArtifactState.UNSUPPORTED, lacking)
             return True
         model = self._outcome.models.get(build.model)
         artifact = self._cache.artifact(artifact_key(model.facts, recipe, build)) if model else None
@@ -102,11 +102,7 @@ class _Stage:
         self._progress.begin(
             ", ".join(f.value for f in longest_first() if any(b.format is f for b in missing)) or "model"
         )
-        run_groups(
-            groups,
-            Crew(warm=self._warm(missing), logs=self._cache.root / "logs", discard=self._cache.discard),
-            self._report,
-        )
+        run_groups(groups, Crew(warm=self._warm(missing), cache=self._cache), self._report)
 
     def _warm(self, missing: list[Build]) -> tuple[str, ...]:
         """What workers import in advance, the slowest first: the exporters of formats, or TensorFlow.
@@ -193,10 +189,10 @@ class _Stage:
         if result.manifest is not None:
             self._outcome.built += not result.cached
             artifact = self._cache.artifact(result.manifest.key)
-            self._enter(build, artifact or Artifact(manifest=result.manifest, path=None))
+            self._outcome.artifacts[build] = artifact or Artifact(manifest=result.manifest, path=None)
         else:
             failure = self._failure_of(build, result.failure or TaskFailure(message="no answer", log=""))
-            self._enter(build, _unmade(build, ArtifactState.FAILED, failure.message, failure.log))
+            self._outcome.artifacts[build] = _unmade(build, ArtifactState.FAILED, failure.message, failure.log)
         manifest = self._outcome.artifacts[build].manifest
         self._progress.step(label, f"{manifest.state.value}, {manifest.seconds:.1f} s")
 
@@ -207,9 +203,6 @@ class _Stage:
             return TaskFailure(message=model_failure, log=own.log)
         recipe = self._recipe(build)
         return self._variant_failures.get(_network_group(build.model, recipe.steps if recipe else ()), own)
-
-    def _enter(self, build: Build, artifact: Artifact) -> None:
-        self._outcome.artifacts[build] = artifact
 
     def _recipe(self, build: Build) -> Recipe | None:
         return None if self._cards[build.model].ready is not None else self._recipes[build.variant]

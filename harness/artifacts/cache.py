@@ -53,13 +53,19 @@ class Cache:
                 (root / name).mkdir(parents=True, exist_ok=True)
         self._sweep()
 
+    @property
+    def logs(self) -> Path:
+        """The folder for the logs of build workers."""
+        return self.root / "logs"
+
     def artifact(self, key: str) -> Artifact | None:
         """Return the artifact stored under ``key``, or None. A damaged entry is deleted."""
         return self.entry("artifacts", key, _read_artifact)
 
     def entry(self, kind: str, key: str, read: Callable[[Path], _Entry]) -> _Entry | None:
-        """Return what ``read`` makes of the folder of ``key``, or None. ``read`` raises ValueError for a damaged
-        folder.
+        """Return what ``read`` returns for the folder of ``key``, or None if there is none.
+
+        If ``read`` raises `ValueError` or `OSError`, the entry is damaged and is deleted.
         """
         folder = self.folder(kind, key)
         if not folder.is_dir():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.cache import Cache
 from harness.artifacts.workers.pool import COMMAND, Crew, run_groups
 from harness.artifacts.workers.schedule import Group
 from harness.artifacts.workers.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
@@ -24,7 +25,9 @@ import json, os, signal, sys, time
 open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
 for line in sys.stdin:
     key = json.loads(line)["prepare"]["key"]
-    if key == "die":
+    if key in ("die", "litter"):
+        if key == "litter":
+            os.mkdir(os.path.join(os.path.dirname(sys.argv[1]), "..", "staging", f"ab-{os.getpid()}-cd"))
         os.kill(os.getpid(), signal.SIGKILL)
     if key == "exit":
         sys.exit(7)
@@ -49,10 +52,10 @@ def group(*keys: str, after: tuple[str, ...] = ()) -> Group:
     return Group(name=keys[0], tasks=tasks(*keys), after=after)
 
 
-def crew(logs: Path, size: int = 1, *, task_seconds: float = 120) -> Crew:
-    """Workers that run the program above."""
+def crew(folder: Path, size: int = 1, *, task_seconds: float = 120) -> Crew:
+    """Workers that run the program above, with a cache in ``folder``."""
     command = (sys.executable, "-I", "-S", "-c", PROGRAM)
-    return Crew(warm=("",) * size, logs=logs, command=command, task_seconds=task_seconds)
+    return Crew(warm=("",) * size, cache=Cache(folder), command=command, task_seconds=task_seconds)
 
 
 def said(result: WorkerResult) -> str:
@@ -79,14 +82,14 @@ class Reports:
         return [said(result) for _, result in self.seen]
 
 
-def started(logs: Path) -> list[int]:
+def started(folder: Path) -> list[int]:
     """The process ids of all workers that were started."""
-    return [int(word) for log in sorted(logs.glob("build-*.log")) for word in log.read_text().split()]
+    return [int(word) for log in sorted(folder.glob("logs/build-*.log")) for word in log.read_text().split()]
 
 
-def still_alive(logs: Path) -> list[int]:
+def still_alive(folder: Path) -> list[int]:
     """Those workers that are still running."""
-    return [pid for pid in started(logs) if _is_alive(pid)]
+    return [pid for pid in started(folder) if _is_alive(pid)]
 
 
 def _is_alive(pid: int) -> bool:
@@ -132,12 +135,19 @@ def test_a_misdeed_costs_its_task_and_no_other(tmp_path: Path, misdeed: str, wor
     assert len(started(tmp_path)) == 2
 
 
+def test_the_unfinished_entries_of_a_killed_worker_are_deleted(tmp_path: Path) -> None:
+    reports = Reports()
+    run_groups([group("litter", "next")], crew(tmp_path), reports)
+    assert "died with SIGKILL" in reports.messages()[0]
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
 def test_a_failure_names_the_log(tmp_path: Path) -> None:
     reports = Reports()
     run_groups([group("die")], crew(tmp_path), reports)
     failure = reports.seen[0][1].failure
     assert failure is not None
-    assert failure.log == str(tmp_path / "build-1.log")
+    assert failure.log == str(tmp_path / "logs/build-1.log")
 
 
 @pytest.mark.timeout(60)

@@ -91,6 +91,8 @@ def _only_activations(operators: str) -> Iterator[None]:
     from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as utils
 
     names = ("_supported_activations", "_supported_activations_no_inplace")
+    # The rules read these names from their module on every call, and take no argument instead. A worker runs one
+    # export at a time, so nothing else sees the shorter lists.
     all_activations = {name: getattr(utils, name) for name in names}
     try:
         for name, functions in all_activations.items():

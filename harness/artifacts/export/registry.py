@@ -31,6 +31,7 @@ EXPORTERS: dict[Format, Callable[[FloatModel], Exporter]] = {
 
 
 def new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
+    """Return an exporter for the network of ``expected``. It loads the network, which is slow."""
     if expected.card.kind is SourceKind.KERAS:
         return KerasExporter(expected.card, expected.model, format_)
     return EXPORTERS[format_](float_model(expected, cache))

@@ -54,7 +54,7 @@ def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
     group = Group(name="scan", tasks=tuple(tasks))
     progress.start("scan", len(tasks))
     try:
-        run_groups([group], Crew(warm=("",), logs=cache.root / "logs", discard=cache.discard), report)
+        run_groups([group], Crew(warm=("",), cache=cache), report)
     finally:
         progress.finish()
     failed = next((answer.failure for answer in answers if answer.failure), None)

@@ -12,9 +12,7 @@ from harness.artifacts.needs import packages_of
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.inspect import check_unrun
 from harness.artifacts.verify.verify import Expected, verify
-from harness.artifacts.workers.tasks import (
-    ExportTask,
-)
+from harness.artifacts.workers.tasks import ExportTask
 from harness.records.artifact import CalibrationSource
 from harness.spec.formats import delegate_of, runs_here
 from harness.spec.recipe import CalibrationFrom, Recipe
@@ -80,6 +78,7 @@ def _calibration_source(recipe: Recipe | None, model: PreparedModel) -> Calibrat
 
 
 def blank(task: ExportTask, expected: Expected, key: str) -> Manifest:
+    """Return the manifest of ``task`` before the export, with all that does not depend on the file. It says failed."""
     varied = expected.varied.facts if expected.varied else None
     return Manifest(
         key=key,

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 
+from harness.artifacts.cache import Cache
 from harness.artifacts.workers.schedule import Group, Schedule, WorkerState
 from harness.artifacts.workers.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import SourceKind
@@ -33,24 +33,19 @@ COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 Report = Callable[[WorkerTask, WorkerResult], None]
 
 
-def _discard_nothing(pid: int) -> None:  # noqa: ARG001  the default of `Crew.discard`
-    """Leave what a killed worker left."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
     """How workers are started. ``warm`` says for each worker what it may import while it waits for its first task.
 
     There are as many workers as entries of ``warm``, but at most one per core. ``command`` starts one; its arguments
-    are the path of its log, which is in ``logs``, and its ``warm``. ``discard`` is called with the process id of a
-    worker that was killed, once it has ended.
+    are the path of its log and its ``warm``. The logs are in the folder of ``cache``, and the unfinished entries that a
+    killed worker leaves there are deleted.
     """
 
     warm: tuple[str, ...]
-    logs: Path
+    cache: Cache
     command: tuple[str, ...] = COMMAND
     task_seconds: float = TASK_SECONDS
-    discard: Callable[[int], None] = _discard_nothing
 
     @property
     def size(self) -> int:
@@ -105,7 +100,7 @@ class _Worker:
     def __init__(self, crew: Crew, index: int) -> None:
         self._crew = crew
         self._warm = crew.warm[index] if crew.warm else ""
-        self._log = crew.logs / f"build-{index + 1}.log"
+        self._log = crew.cache.logs / f"build-{index + 1}.log"
         self._what = "build"
         self._library = _LIBRARIES.get(self._warm)
         self._timed_out = False
@@ -150,7 +145,7 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         if self._process.returncode < 0:
-            self._crew.discard(self._process.pid)
+            self._crew.cache.discard(self._process.pid)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
