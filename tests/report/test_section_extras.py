@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from harness.records.measurement import MinuteLatency, Passed, TargetFacts
 from harness.report.sections.extras import extra_sentences
 from harness.report.view import cell_views
@@ -27,16 +29,19 @@ def test_a_sustained_launch_is_shown_by_its_minutes() -> None:
     assert line.endswith("last minute / first minute 1.29")
 
 
-def test_a_target_is_shown_with_its_interval() -> None:
+@pytest.mark.parametrize(("low", "high", "interval"), [(0.74, 0.76, " (0.74 to 0.76)"), (None, None, "")])
+def test_a_target_is_shown_with_its_interval_if_it_has_one(
+    low: float | None, high: float | None, interval: str
+) -> None:
     (cell, *_) = cells()
     target = TargetFacts(
         preset="mlperf-classification",
         metric="top-1",
         wanted=0.7467,
         value=0.75,
-        low=0.74,
-        high=0.76,
+        low=low,
+        high=high,
         passed=Passed.UNDECIDED,
     )
     (line,) = extra_sentences(cell_views(make_run((cell,), (replace(measurement(cell), target=target),))))
-    assert "target mlperf-classification: undecided; top-1 0.75 (0.74 to 0.76), required 0.7467" in line
+    assert f"target mlperf-classification: undecided; top-1 0.75{interval}, required 0.7467" in line

@@ -55,5 +55,8 @@ def _minutes(over_time: tuple[MinuteLatency, ...]) -> str:
 
 
 def _target(target: TargetFacts) -> str:
-    value = f"{target.metric} {target.value:.4g} ({target.low:.4g} to {target.high:.4g})"
+    # Too few inputs give no interval.
+    has_interval = target.low is not None and target.high is not None
+    interval = f" ({target.low:.4g} to {target.high:.4g})" if has_interval else ""
+    value = f"{target.metric} {target.value:.4g}{interval}"
     return f"target {target.preset}: {target.passed.value}; {value}, required {target.wanted:.4g}"
