@@ -120,18 +120,18 @@ def latest(window: int, most: int, history: str | None, results: Path, as_json: 
 @results_option
 @json_option
 def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
-    """Enter a stored RUN into the history; values that are there already stay as they are."""
+    """Add a stored RUN to the history; values that are there already stay as they are."""
     from harness.history.database import open_history
-    from harness.history.ingest import ingest as enter
+    from harness.history.ingest import ingest as add_run
     from harness.store.reader import load_run
 
     record = load_run(results, run)
     with open_history(history_place(history, results), create=True) as opened:
-        entered = enter(opened, record)
+        result = add_run(opened, record)
     if as_json:
-        print_json({"run": record.head.id, "history": opened.where, "added": entered.added, "known": entered.known})
+        print_json({"run": record.head.id, "history": opened.where, "added": result.added, "known": result.known})
         return
-    click.echo(f"{record.head.id}: {entered.added} values entered, {entered.known} were there already ({opened.where})")
+    click.echo(f"{record.head.id}: {result.added} values added, {result.known} were there already ({opened.where})")
 
 
 @history.command()

@@ -23,19 +23,19 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entered:
+class IngestCounts:
     """How many values were new (``added``), and how many were there already (``known``)."""
 
     added: int
     known: int
 
 
-def ingest(history: History, run: RunRecord) -> Entered:
+def ingest(history: History, run: RunRecord) -> IngestCounts:
     """Add a stored run. If it raises `StoreError`, nothing of the run has been added."""
     return append(history, run_facts(run), entries_of(run))
 
 
-def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> Entered:
+def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> IngestCounts:
     """Add ``entries`` as the night of ``run``, in one transaction. Raises `StoreError`."""
     with history.writing() as connection:
         run_id = _run_id(connection, run)
@@ -62,7 +62,7 @@ def append(history: History, run: RunFacts, entries: Sequence[HistoryEntry]) -> 
             connection.execute(insert_new(connection, tables.value), rows)
         # Counted, because the drivers do not report how many rows an insert skipped.
         added = _count(connection, run_id) - before
-    return Entered(added=added, known=len(rows) - added)
+    return IngestCounts(added=added, known=len(rows) - added)
 
 
 def keep_artifact(history: History, sha256: str, uri: str) -> None:

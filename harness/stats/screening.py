@@ -5,7 +5,7 @@ All sequences are oldest first. The *segment* holds the nights since the last ac
 device, system or runtime (a forced split).
 
     judge_night(segment_before_tonight, measured_tonight) -> NightJudgement         .again: measure again tonight,
-                                                                                    else .value enters the history;
+                                                                                    else .value goes into the history;
                                                                                     .step: confirm it at once
     screen(segment_with_tonight, refuted=…)               -> Candidate | None       confirm it by A/B
     screen_history(values, splits=…, refuted=…)           -> tuple[Candidate, …]    the same, replayed night by night
@@ -101,7 +101,7 @@ class ImmediateStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightJudgement:
-    """What to do with a night: if ``again``, measure once more and judge again; else ``value`` enters the history."""
+    """What to do with a night: if ``again``, measure and judge again; else ``value`` goes into the history."""
 
     value: float
     again: bool

@@ -15,7 +15,7 @@ def test_a_run_enters_is_listed_drawn_and_exported(phonebench: CommandLine, tmp_
     run = phonebench(*RUN).json()["run"]
     first = phonebench("history", "ingest", "--json").json()
     assert (first["run"], first["known"]) == (run["id"] if isinstance(run, dict) else run, 0)
-    assert phonebench("history", "ingest").out.split(": ")[1].startswith("0 values entered")
+    assert phonebench("history", "ingest").out.split(": ")[1].startswith("0 values added")
     series = [s["name"] for s in phonebench("history", "list", "--json").json()]
     assert len(series) == first["added"]
     shown = phonebench("history", "fp32", "--json").json()

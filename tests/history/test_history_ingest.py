@@ -10,7 +10,7 @@ import pytest
 from harness.errors import StoreError, UsageError
 from harness.history.database import open_history
 from harness.history.figures import entries_of
-from harness.history.ingest import Entered, append, decide, ingest, keep_artifact
+from harness.history.ingest import IngestCounts, append, decide, ingest, keep_artifact
 from harness.history.queries import artifact_uri, decisions_of, find_series, latest, list_series, nights_of
 from harness.history.records import Decided, Decision, NightStatus
 from tests.history.nights import OTHER_CELL, PHONE, SERIES, entry, failed_entry, run_facts
@@ -21,9 +21,9 @@ def test_a_run_is_added_once(where: str) -> None:
     run = phone_run()
     with open_history(where, create=True) as history:
         first = ingest(history, run)
-        assert first == Entered(added=len(entries_of(run)), known=0)
+        assert first == IngestCounts(added=len(entries_of(run)), known=0)
         before = [nights_of(history, series.name) for series in list_series(history)]
-        assert ingest(history, run) == Entered(added=0, known=first.added)
+        assert ingest(history, run) == IngestCounts(added=0, known=first.added)
         assert [nights_of(history, series.name) for series in list_series(history)] == before
 
 
@@ -34,7 +34,7 @@ def test_a_resumed_run_adds_what_is_new(where: str) -> None:
         first = ingest(history, half)
         rest = ingest(history, run)
     assert first.added > 0
-    assert rest == Entered(added=len(entries_of(run)) - first.added, known=first.added)
+    assert rest == IngestCounts(added=len(entries_of(run)) - first.added, known=first.added)
 
 
 def test_nights_come_back_unchanged(where: str) -> None:
