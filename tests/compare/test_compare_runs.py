@@ -166,13 +166,30 @@ def test_accuracy_is_compared_input_by_input(lost: int, verdict: Verdict) -> Non
     assert found.change == -lost / 2000
 
 
-@pytest.mark.parametrize(("step", "verdict"), [(0.0, Verdict.EQUIVALENT), (-2.0, Verdict.REGRESSED)])
-def test_a_folders_own_metric_is_compared_in_pairs(step: float, verdict: Verdict) -> None:
+def test_a_variant_that_wins_many_inputs_is_more_accurate() -> None:
+    before = a_run(lambda m: replace(m, accuracy=accuracy_of(1900, 2000)))
+    after = a_run(lambda m: replace(m, accuracy=accuracy_of(1960, 2000)))
+    (found,) = [m for m in compare_runs(before, after).cells[0].metrics if m.metric == ACCURACY.name]
+    assert (found.verdict, found.reason) == (Verdict.IMPROVED, "0 inputs lost, 60 won of 2000")
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "verdict"),
+    [
+        (0.0, 100, Verdict.EQUIVALENT),
+        (-2.0, 100, Verdict.REGRESSED),
+        (2.0, 100, Verdict.IMPROVED),
+        # Nine inputs have no interval, but equal scores need none.
+        (-2.0, 9, Verdict.UNDECIDED),
+        (0.0, 9, Verdict.EQUIVALENT),
+    ],
+)
+def test_a_folders_own_metric_is_compared_in_pairs(step: float, count: int, verdict: Verdict) -> None:
     def scored(by: float) -> Change:
-        scores = tuple(30.0 + i % 10 + by for i in range(100))
-        value = sum(scores) / 100
+        scores = tuple(30.0 + i % 10 + by for i in range(count))
+        mean = sum(scores) / count
         return lambda m: replace(
-            m, scores=TaskScores(metric="psnr", value=value, low=0, high=0, count=100, scores=scores)
+            m, scores=TaskScores(metric="psnr", value=mean, low=0, high=0, count=count, scores=scores)
         )
 
     cell = compare_runs(a_run(scored(0.0)), a_run(scored(step))).cells[0]
