@@ -9,7 +9,7 @@ from harness.report.formats.csv import columns, csv_text
 from tests.report.builders import cells, host_run, make_run
 
 
-def test_one_row_a_cell_in_base_units() -> None:
+def test_one_row_per_cell_in_base_units() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(host_run()))))
     assert len(rows) == 16
     first = rows[0]

@@ -93,7 +93,7 @@ def test_a_reason_that_cells_share_is_given_once() -> None:
     assert "  fp32 pte, fp16 pte, int8 pte," in shown
 
 
-def test_a_condition_is_given_once_and_shortly() -> None:
+def test_a_condition_is_given_once_and_briefly() -> None:
     shown = printed(host_run(), 160)
     assert all(shown.count(f"{id_.value}: ") == 1 for id_ in (ConditionId.DESKTOP_CPU, ConditionId.INDICATIVE))
     assert "c  INDICATIVE: one launch: no interval between launches" in shown.splitlines()

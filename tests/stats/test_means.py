@@ -22,7 +22,7 @@ def test_a_few_inputs_have_no_interval(count: int) -> None:
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")]])
-def test_no_scores_no_interval(values: list[float]) -> None:
+def test_an_interval_of_nothing_or_of_nan_is_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="no interval"):
         mean_interval(values)
 

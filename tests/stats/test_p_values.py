@@ -30,7 +30,7 @@ def test_a_huge_t_has_a_tail_of_next_to_nothing(value: float) -> None:
 
 
 @pytest.mark.parametrize(("value", "degrees"), [(math.nan, 5), (1.0, 0)])
-def test_what_is_no_t_is_refused(value: float, degrees: int) -> None:
+def test_an_invalid_t_or_degrees_is_refused(value: float, degrees: int) -> None:
     with pytest.raises(ValueError, match="no p-value"):
         two_sided_p(value, degrees)
 
