@@ -6,7 +6,7 @@ A message says what failed, names the value, and ends with what to do next.
     ├── UsageError               2   the command line, a spec file or a model folder is wrong
     │   └── UnknownNameError     2   a name outside a closed set; the message suggests the nearest one
     ├── DeviceError              3   a device is missing or unfit
-    │   └── PhoneError           3   a phone or its adb server; says which trouble it is
+    │   └── PhoneError           3   a phone or its adb server; its ``trouble`` says which
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
@@ -150,7 +150,9 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
     import difflib
 
     names = sorted(allowed)
+    if not names:
+        return "there are none"
     near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.55)
     match = next((n for n in names if near and n.lower() == near[0]), None)
-    listed = "one of " + ", ".join(names) if names else "there are none"
+    listed = "one of " + ", ".join(names)
     return f"did you mean {match!r}? ({listed})" if match else f"use {listed}"

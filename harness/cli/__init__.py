@@ -40,7 +40,7 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The interpreter flushes what is left when it ends, and would fail to.
+            # The interpreter flushes standard output when it ends, which would fail on the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
@@ -105,6 +105,7 @@ def main(args: list[str] | None = None) -> None:
         _fail(f"a bug in phonebench: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     finally:
         # On its way out the interpreter would search every object for cycles, which takes a sixth of a short command.
+        # The process ends here and every file is closed by its context manager, so nothing waits for a finalizer.
         gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
 

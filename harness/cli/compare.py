@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.console import print_json, print_table
-from harness.cli.options import json_option, results_option
-
-if TYPE_CHECKING:
-    pass
-
-undecided_option = click.option(
-    "--fail-on-undecided", is_flag=True, help="Exit with 15 when nothing regressed but something is undecided."
-)
-margin_option = click.option(
-    "--margin",
-    type=click.FloatRange(0, 100, min_open=True),
-    metavar="PERCENT",
-    default=3.0,
-    show_default=True,
-    help="The smallest change of latency that matters.",
-)
+from harness.cli.options import json_option, margin_option, results_option, undecided_option
 
 
 @click.command(short_help="Compare two stored runs, cell by cell.")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.options import history_option, history_place, json_option, places, places_options
+from harness.cli.options import (
+    history_option,
+    history_place,
+    json_option,
+    pair_plan,
+    pairs_options,
+    places,
+    places_options,
+    undecided_option,
+)
 from harness.cli.paths import PATH
 
 if TYPE_CHECKING:
@@ -29,20 +38,10 @@ ARL0S = ("500", "1000", "2000", "5000")
     show_default=True,
     help="Nights until one false suspicion is expected.",
 )
-@click.option(
-    "--pairs", type=click.IntRange(2, 500), metavar="N", default=10, show_default=True, help="Pairs per confirmation."
-)
-@click.option(
-    "--most-pairs",
-    type=click.IntRange(2, 500),
-    metavar="N",
-    default=20,
-    show_default=True,
-    help="Pairs per confirmation while it is undecided.",
-)
+@pairs_options
 @click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
 @click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
-@click.option("--fail-on-undecided", is_flag=True, help="Exit with 15 if a suspicion stays undecided.")
+@undecided_option
 @history_option
 @places_options
 @json_option
@@ -54,7 +53,7 @@ def nightly(
     fail_on_undecided: bool,
     as_json: bool,
     results: Path,
-    **options: object,
+    **options: Any,
 ) -> int:
     """Run a night of SPEC, a TOML file with the options of run; its profile is standard unless it sets another.
 
@@ -63,7 +62,6 @@ def nightly(
     standard profile, one to three minutes per cell, and some minutes per confirmation.
     """
     from harness.cli.night_files import copy_files, night_code
-    from harness.workflows.durations import night_estimate
     from harness.workflows.nightly.night import nightly as run_night
     from harness.workflows.nightly.night import resume_night
 
@@ -77,25 +75,21 @@ def nightly(
         msg = "name a SPEC, a TOML file; or continue a stopped night with --resume"
         raise click.UsageError(msg)
     else:
-        night_spec = _spec(spec)
-        click.echo(night_estimate(night_spec), err=True)
-        record = run_night(night_spec, tools, arl0=int(str(options["arl0"])))
+        arl0 = int(options["arl0"])
+        record = run_night(_spec(spec), tools, arl0=arl0, say=lambda text: click.echo(text, err=True))
     copy_files(record, junit_path=junit, summary_path=summary)
     _show(record, results, as_json=as_json)
     return night_code(record, fail_on_undecided=fail_on_undecided)
 
 
-def _tools(results: Path, options: dict[str, object]) -> NightTools:
-    from harness.workflows.ab.session import PairPlan
+def _tools(results: Path, options: dict[str, Any]) -> NightTools:
     from harness.workflows.nightly.night import NightTools
 
-    cache_dir, history = options["cache_dir"], options["history"]
-    pairs, most = int(str(options["pairs"])), int(str(options["most_pairs"]))
     return NightTools(
-        places=places(results, cache_dir if isinstance(cache_dir, Path) else None),
-        history=history_place(None if history is None else str(history), results),
+        places=places(results, options["cache_dir"]),
+        history=history_place(options["history"], results),
         progress=make_progress(),
-        plan=PairPlan(pairs=pairs, most_pairs=max(pairs, most)),
+        plan=pair_plan(options["pairs"], options["most_pairs"]),
     )
 
 

@@ -12,6 +12,7 @@ from harness.cli.paths import HISTORY, PATH
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
+    from harness.workflows.ab.session import PairPlan
     from harness.workflows.bench import Places
 
 DEFAULT_RESULTS = Path("results")
@@ -39,7 +40,7 @@ class TableOption(click.Option):
     # Filled in late, because a command must start without importing the tables.
     @property
     def help(self) -> str:
-        """The help text with the device keys and the formats that there are."""
+        """The help text with the available device keys and formats."""
         from harness.devices.registry import example_keys
         from harness.spec.formats import FORMATS, default_formats, searched_formats
 
@@ -176,6 +177,38 @@ history_option = click.option(
 
 places_options = together(results_option, cache_option)
 
+pairs_options = together(
+    click.option(
+        "--pairs",
+        type=click.IntRange(2, 1000),
+        metavar="N",
+        default=10,
+        show_default=True,
+        help="Pairs to measure first.",
+    ),
+    click.option(
+        "--most-pairs",
+        type=click.IntRange(2, 1000),
+        metavar="N",
+        default=20,
+        show_default=True,
+        help="Most pairs, while undecided.",
+    ),
+)
+
+margin_option = click.option(
+    "--margin",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    default=3.0,
+    show_default=True,
+    help="The smallest change of latency that matters.",
+)
+
+undecided_option = click.option(
+    "--fail-on-undecided", is_flag=True, help="Exit with 15 when nothing regressed but something is undecided."
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
@@ -201,6 +234,13 @@ def places(results: Path, cache_dir: Path | None) -> Places:
     options = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
     options += [] if cache == cache_folder(None) else ["--cache-dir", str(cache)]
     return Places(results=results, cache=cache, options=tuple(options))
+
+
+def pair_plan(pairs: int, most_pairs: int) -> PairPlan:
+    """Return the plan of `pairs_options`; more first pairs than ``--most-pairs`` raise the limit instead of failing."""
+    from harness.workflows.ab.session import PairPlan
+
+    return PairPlan(pairs=pairs, most_pairs=max(pairs, most_pairs))
 
 
 def spec_from(spec_file: Path | None, options: dict[str, Any]) -> Spec:

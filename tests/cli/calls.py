@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import signal
 
@@ -21,4 +22,6 @@ def call(*args: str) -> Called:
             main(list(args))
     finally:
         signal.signal(signal.SIGTERM, before)
+        # ``main`` freezes every object of a process that is about to end; this one goes on.
+        gc.unfreeze()
     return Called(code=int(ended.value.code or 0), out=out.getvalue(), err=err.getvalue())

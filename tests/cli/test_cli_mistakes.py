@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UnknownNameError
 from tests.cli.calls import call
 
 LONG = "a" * 300
@@ -118,6 +119,17 @@ def test_a_model_beside_resume_is_answered_with_the_line_to_write(line: str, com
     assert "--resume=digits" not in done.err
 
 
+def test_a_refused_comparison_or_night_does_not_say_how_long_it_takes(tmp_path: Path) -> None:
+    spec = tmp_path / "night.toml"
+    spec.write_text('model = "digit"\ndevice = "fake"\n')
+    refused = (
+        call("ab", "digits:fp32:onnx@delegate=gpu", "digits:fp32:onnx", "--device", "fake"),
+        call("nightly", str(spec), "--results", str(tmp_path)),
+    )
+    assert [done.code for done in refused] == [2, 2]
+    assert not [done.err for done in refused if "take" in done.err]
+
+
 def test_a_search_takes_one_model(tmp_path: Path) -> None:
     done = call("search", "digits", "resnet18", "--results", str(tmp_path))
     assert done.code == 2
@@ -129,3 +141,7 @@ def test_without_built_apks_install_names_the_folder_it_looked_in(tmp_path: Path
     assert done.code == 2
     assert f"no runner APK has been built in {str(tmp_path)!r}" in done.err
     assert f"phonebench runner build android --out {tmp_path}" in done.err
+
+
+def test_a_name_of_an_empty_set_gets_no_advice_to_use_one() -> None:
+    assert str(UnknownNameError("x", kind="system", allowed=())) == "unknown system 'x'; there are none"

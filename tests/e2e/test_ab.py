@@ -14,6 +14,7 @@ def test_the_same_artifact_twice_is_equivalent_and_stored_as_a_run(phonebench: C
     done = phonebench("ab", "digits:fp32:onnx", "digits:fp32:onnx", "--device", "fake")
     assert done.code == 0, done.err
     assert "equivalent: B takes" in done.out
+    assert "10 to 20 pairs take" in done.err
     cells = phonebench("show", "--json").json()["cells"]
     assert [c["status"] for c in cells] == ["ok", "ok"]
     assert [c["latency"]["launches"] for c in cells] == [10, 10]

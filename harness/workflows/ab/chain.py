@@ -6,6 +6,7 @@ and comparisons work on it without knowing about A/B sessions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -45,6 +46,7 @@ from harness.workflows.ab.session import (
     run_pairs,
 )
 from harness.workflows.bench import Places, gates_of
+from harness.workflows.durations import pairs_estimate
 from harness.workflows.head import new_head
 from harness.workflows.measure_cells import model_facts
 
@@ -83,15 +85,19 @@ class _Side:
     card: ModelCard
 
 
-def run_ab(request: ABRequest, places: Places, progress: Progress) -> tuple[RunRecord, ABRecord]:
+def run_ab(
+    request: ABRequest, places: Places, progress: Progress, *, say: Callable[[str], None] = lambda _: None
+) -> tuple[RunRecord, ABRecord]:
     """Compare the two sides and return the stored run and the record of the session.
 
+    Once both sides are known to be possible, ``say`` gets a sentence about how long the session takes.
     Raises `UsageError` or `DeviceError` before anything is built, `BuildError` if a side cannot be built, `RunError` if
     it fails on the device, `IncompleteError` if the device is lost, and `InterruptedRunError` on Ctrl-C. Whatever was
     measured by then is stored.
     """
     kind_of(request.device)
     sides = _sides(request)
+    say(pairs_estimate(request.plan.pairs, request.plan.most_pairs))
     spec = _spec_of(request, sides)
     plan = Plan(cells=(sides[0].cell, sides[1].cell), holes=())
     with create_run(places.results, new_head(spec, plan)) as writer:

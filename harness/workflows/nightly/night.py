@@ -6,7 +6,7 @@ one that was stopped anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from harness.system.clock import utc_now
 from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places
 from harness.workflows.check import check
+from harness.workflows.durations import night_estimate
 from harness.workflows.nightly.artifacts import keep_artifacts
 from harness.workflows.nightly.confirm import correct_for_many
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
@@ -53,13 +54,17 @@ class NightTools:
     plan: PairPlan = field(default_factory=PairPlan)
 
 
-def nightly(spec: Spec, tools: NightTools, *, arl0: int = ARL0) -> NightRecord:
+def nightly(
+    spec: Spec, tools: NightTools, *, arl0: int = ARL0, say: Callable[[str], None] = lambda _: None
+) -> NightRecord:
     """Run a night of ``spec`` and return its finished record.
 
-    Raises `UsageError` or `StoreError` before anything is measured, and `InterruptedRunError` on Ctrl-C, after which
-    the night can be resumed. Absent devices and failed cells do not raise; they are in the record.
+    Once the spec is checked, ``say`` gets a sentence about how long the night takes. Raises `UsageError` or
+    `StoreError` before anything is measured, and `InterruptedRunError` on Ctrl-C, after which the night can be resumed.
+    Absent devices and failed cells do not raise; they are in the record.
     """
     check(spec)
+    say(night_estimate(spec))
     with open_history(tools.history, create=True) as history:
         record = NightRecord(
             id=new_run_id(datetime.now(UTC)), created_at=utc_now(), spec=spec, history=history.where, arl0=arl0
@@ -238,21 +243,18 @@ def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]
     reasons = {absent.device: absent.reason for absent in record.absent}
     # Without a run, or with devices missing from it, only the spec of the night lists all cells.
     cells = check(record.spec).plan.cells if reasons or run is None else run.head.plan.cells
-    tried = {m.cell: m.reason for m in run.measurements} if run else {}
+    # A cell that was tried has a result, even if that is a reason.
+    done = measured | ({m.cell for m in run.measurements} if run else set())
     return [
         SeriesNight(
             series=make_series(cell, HEADLINE).name,
             cell=cell.key,
             metric=HEADLINE.name,
             state=State.INCOMPLETE,
-            reason=reasons.get(cell.device)
-            or tried.get(cell.key)
-            or "the device was lost before this cell was measured",
+            reason=reasons.get(cell.device, "the device was lost before this cell was measured"),
         )
         for cell in cells
-        if cell.key not in measured
-        # A cell that was tried has a result, even if that is a reason.
-        and cell.key not in tried
+        if cell.key not in done
     ]
 
 
