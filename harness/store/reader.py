@@ -25,7 +25,7 @@ from harness.wire import RunReply, decode_reply
 def find_run(root: Path, name: str) -> Path:
     """Return the folder of the run ``name``: an id, a unique prefix of an id, a path, or ``latest``.
 
-    Raises `UsageError` when there is no such run, or when a prefix fits several.
+    Raises `UsageError` when no run has that name, or when a prefix fits several.
     """
     if _is_run(Path(name)):
         return Path(name)
@@ -86,15 +86,17 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
 
 
 def read_folder(folder: Path) -> RunRecord:
+    """Read the run in ``folder``. Raises as `load_run` does."""
     measurements, damaged = _read_measurements(folder / MEASUREMENTS_FILE)
     return RunRecord(head=read_head(folder), directory=folder, measurements=measurements, damaged_lines=damaged)
 
 
 def read_head(folder: Path) -> RunHead:
+    """Read the ``run.json`` in ``folder``. Raises `StoreError` when it is damaged or has another version."""
     path = folder / RUN_FILE
     try:
         data = path.read_bytes()
-        _check_schema(data, SCHEMA, str(path))
+        check_schema(data, SCHEMA, str(path))
         return msgspec.json.decode(data, type=RunHead)
     # ValueError: invalid JSON or UTF-8. UsageError: the spec holds names that this version does not know.
     except (OSError, ValueError, UsageError) as error:
@@ -116,7 +118,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
     # After the last line end there is nothing, or a line that a kill cut off.
     for line in lines[:-1]:
         try:
-            _check_schema(line, MEASUREMENT_SCHEMA, str(path))
+            check_schema(line, MEASUREMENT_SCHEMA, str(path))
             measurement = msgspec.json.decode(line, type=Measurement)
         except ValueError as error:
             _warn(path, error)
@@ -138,7 +140,8 @@ class _Versioned(msgspec.Struct):
     schema: int
 
 
-def _check_schema(data: bytes, expected: int, where: str) -> None:
+def check_schema(data: bytes, expected: int, where: str) -> None:
+    """Raise `StoreError` unless the JSON ``data`` has the ``expected`` schema, `msgspec.DecodeError` if it has none."""
     schema = msgspec.json.decode(data, type=_Versioned).schema
     if schema != expected:
         msg = (

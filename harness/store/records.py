@@ -17,8 +17,6 @@ SCHEMA = 1
 RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
-
-
 AB_FILE = "ab.json"
 LATEST = "latest"
 

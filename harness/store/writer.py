@@ -127,15 +127,11 @@ def new_run_id(now: datetime) -> str:
 
 def write_text(run: RunRecord, name: str, text: str) -> Path:
     """Write a file into the run's folder, whole or not at all, and return its path."""
-    path = run.directory / name
-    with storage_errors(run.directory):
-        path.parent.mkdir(exist_ok=True)
-        write_whole(path, text.encode())
-    return path
+    return write_beside(run.directory, name, text)
 
 
 def write_beside(root: Path, name: str, text: str) -> Path:
-    """Write a file that belongs to no run into the results folder, whole or not at all, and return its path."""
+    """Write the file ``name`` below the folder ``root``, whole or not at all, and return its path."""
     path = root / name
     with storage_errors(root):
         path.parent.mkdir(parents=True, exist_ok=True)

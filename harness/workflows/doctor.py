@@ -80,12 +80,13 @@ def examine(rows: tuple[PackageRow, ...] | None = None) -> Examination:
         for extra, name, purpose in (optional_packages() if rows is None else rows)
     )
     missing = list(dict.fromkeys(p.extra for p in packages if p.version is None))
+    advice = f"To install what is missing: pip install 'phonebench[{','.join(missing)}]', or only the extras you need"
     return Examination(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
         cores=os.cpu_count() or 1,
         packages=packages,
-        advice=f"To install what is missing: pip install 'phonebench[{','.join(missing)}]'" if missing else ALL_THERE,
+        advice=advice if missing else ALL_THERE,
     )
 
 

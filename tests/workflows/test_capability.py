@@ -112,7 +112,7 @@ def test_the_doctor_finds_what_is_installed() -> None:
         ((("torch", "numpy", "x"),), "Everything is installed."),
         (
             (("torch", "no-such-a", "x"), ("onnx", "no-such-b", "x"), ("torch", "no-such-c", "x")),
-            "To install what is missing: pip install 'phonebench[torch,onnx]'",
+            "To install what is missing: pip install 'phonebench[torch,onnx]', or only the extras you need",
         ),
     ],
 )

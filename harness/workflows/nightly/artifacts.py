@@ -7,7 +7,6 @@ removed first; so a build that changes every night costs no more than the budget
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from harness.history.database import History
 from harness.history.ingest import keep_artifact
 from harness.history.queries import artifact_uri
 from harness.history.records import Night
-from harness.system.files import storage_errors, write_whole
+from harness.system.files import file_sha256, storage_errors, write_whole
 from harness.workflows.nightly.record import FOLDER, Suspect
 
 ARTIFACTS_FOLDER = "artifacts"
@@ -72,7 +71,7 @@ def kept_file(history: History, results: Path, sha256: str) -> Path | None:
     if path is None or not path.is_file():
         return None
     with storage_errors(path.parent):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
     if digest != sha256:
         msg = f"the kept artifact {str(path)!r} has changed: its sha256 is now {digest}; remove the file"
         raise StoreError(msg)
@@ -82,8 +81,8 @@ def kept_file(history: History, results: Path, sha256: str) -> Path | None:
 def last_good(history: History, results: Path, nights: Sequence[Night], suspect: Suspect) -> str | None:
     """Return the digest of the kept artifact to compare tonight's with, or None; ``nights`` are oldest first.
 
-    That is the newest one up to the suspect's good run. If none of those is kept any more, it is the oldest one after
-    that which is still from before the change.
+    That is the newest one up to the suspect's good run. If none of those is kept any more, it is the oldest kept one
+    between that run and the change.
     """
     runs = [night.run for night in nights]
     first_bad = runs.index(suspect.first_run) if suspect.first_run in runs else len(runs)

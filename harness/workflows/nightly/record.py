@@ -18,6 +18,7 @@ from harness.errors import StoreError, UsageError
 from harness.history.records import Decision
 from harness.spec.spec import Spec
 from harness.stats.screening import ARL0
+from harness.store.reader import check_schema
 from harness.store.records import REPLIES_FOLDER
 from harness.system.files import storage_errors, write_whole
 
@@ -173,7 +174,7 @@ class Journal:
 
 
 def read_night(results: Path, name: str) -> NightRecord:
-    """Read a night by its id, or ``latest``. Raises `UsageError` if there is no such night, `StoreError`."""
+    """Read a night by its id, or ``latest``. Raises `UsageError` if it does not exist, `StoreError`."""
     root = results / FOLDER
     nights = sorted(folder.parent.name for folder in root.glob(f"*/{RECORD_FILE}"))
     if not nights:
@@ -186,13 +187,7 @@ def read_night(results: Path, name: str) -> NightRecord:
     path = root / night / RECORD_FILE
     try:
         data = path.read_bytes()
-        schema = msgspec.json.decode(data, type=dict[str, object]).get("schema")
-        if schema != SCHEMA:
-            msg = (
-                f"{str(path)!r} has schema {schema!r}, but this phonebench reads schema {SCHEMA}: "
-                "use the version that wrote it"
-            )
-            raise StoreError(msg)
+        check_schema(data, SCHEMA, str(path))
         return msgspec.json.decode(data, type=NightRecord)
     except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; start a new night"
