@@ -17,20 +17,17 @@ from harness.records.metrics import Polarity, metric_named
 from harness.stats.medians import median
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 
-# After one of these the level is a new one, and is screened on its own.
-SPLITTING = (Decision.CONFIRMED, Decision.DRIFT)
-
 
 def begins_a_segment(decided: Decided) -> bool:
-    """Return whether the level is a new one from ``decided.first_run`` on.
+    """Return whether a new level begins at ``decided.first_run``, which is then screened on its own.
 
-    So it is after a refuted change that was seen over several nights: the files are equal side by side, so the device
+    A refuted change that was seen over several nights begins one too: the files are equal side by side, so the device
     changed. Kept in one segment, both levels would hide the next regression for weeks. A refuted step of a single night
     was that night's alone.
     """
     if decided.decision is Decision.REFUTED:
         return decided.first_run != decided.seen_run
-    return decided.decision in SPLITTING
+    return decided.decision in (Decision.CONFIRMED, Decision.DRIFT)
 
 
 class SwapKind(StrEnum):

@@ -21,14 +21,14 @@ from tests.loop.imports import FOLDERS, ROOT, Graph, read_graph
 BUDGET_S = 80.0
 # One test that takes longer is for ``make test``.
 LONGEST_S = 15.0
-# What a test takes that is in no list of durations.
+# Assumed for a test that durations.json does not list.
 SHORT_S = 0.05
 PROCESSES = 2
 # Below this it takes longer to start processes than to run the tests in one.
 PARALLEL_FROM_S = 15.0
-# How many of the tests that are left out are named.
+# How many of the left-out tests are listed by name.
 NAMED = 12
-# They read the source of every file, so that no import leads to them.
+# They read the source of every file, so no import leads to them.
 READS_SOURCE = ("tests/test_structure.py",)
 
 
@@ -112,12 +112,12 @@ def touched_tests(changed: Iterable[str], graph: Graph) -> dict[str, int]:
 
 
 def _nodes(file: str, graph: Graph) -> list[str]:
-    """The nodes of the graph that a changed file stands for."""
+    """The nodes of the graph that a change of ``file`` concerns."""
     if file in graph.uses:
         return [file]
     path = PurePosixPath(file)
-    # A template or a table belongs to the modules beside it, or above it.
-    owners = [node for node in graph.uses if any(node.startswith(f"{parent}/") for parent in list(path.parents)[:1])]
+    # A template or a table belongs to the modules in its folder and below.
+    owners = [node for node in graph.uses if node.startswith(f"{path.parent}/")]
     # Documents and data of other kinds are known to the tests that name them.
     readers = [node for node in graph.uses if _is_test_file(node) and path.name in (ROOT / node).read_text()]
     return owners + readers
