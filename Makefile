@@ -4,11 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Processes that share the tests (tests/loop/schedule.py): one for each core, and two for the tests that wait for phones.
-# One that computes takes up to 3 GB.
+# Test processes (tests/loop/schedule.py): one per core, and two for the tests that wait for phones. One that computes
+# takes up to 3 GB.
 JOBS ?= 4
 
-# If this is set, every process compiles torch, pandas and so on again, which takes longer than most tests.
+# If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quick apks simulate soak help setup bench test check format lint types benchmark lock clean

@@ -1,7 +1,7 @@
 """Makes the description that a package index shows from README.md.
 
-An index has no folder beside the page, so a relative link or picture in README.md would be dead there. No public
-address of the repository is known that such a link could be completed with.
+An index has no folder beside the page, so a relative link or picture in README.md would be dead there. The repository
+has no public address that would make such a link absolute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all tests share: a cache with the digits artifacts built once a session, and the command line as a function."""
+"""What all tests share: a cache with the digits artifacts, built once, and the command line as a function."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pytest
 from tests.loop.durations import Recorder
 from tests.loop.shared import SharedFolder, kept, session_folder, sources_of_artifacts
 
-# A skip whose reason begins so is about this machine, not about the code: continuous integration must not have one.
+# A skip whose reason starts with this is due to the machine, not the code: continuous integration must not have one.
 MISSING = "missing: "
 
-# Where this is set, every process that a test starts compiles torch, pandas and the like again: minutes in total.
+# If this is set, every process that a test starts recompiles torch, pandas and so on, which takes minutes in total.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
@@ -42,12 +42,12 @@ CommandLine = Callable[..., Called]
 
 
 def call_phonebench(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
-    """Run the real command line in a process of its own, as a user would."""
+    """Run the real command line in a separate process, as a user would."""
     return call_python("-m", "harness", *args, cwd=cwd, env=env, timeout_s=timeout_s)
 
 
 def call_python(*args: str, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 300) -> Called:
-    """Run Python in a process of its own that finds this package."""
+    """Run Python in a separate process that finds this package."""
     done = subprocess.run(
         [sys.executable, *args],
         cwd=cwd,
@@ -79,7 +79,7 @@ def built_cache(shared: SharedFolder) -> Path:
 
 @pytest.fixture(scope="session")
 def working_cache(built_cache: Path, shared: SharedFolder) -> Path:
-    """A copy of that cache for tests that build more; every test process adds to it, and none takes away from it."""
+    """A copy of that cache for tests that build more; every test process may add to it, and none removes anything."""
     return shared.once("working-cache", lambda folder: shutil.copytree(built_cache, folder, dirs_exist_ok=True))
 
 
@@ -116,14 +116,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure in the process that hears of every test."""
+    """Measure in the process that gets the reports of all tests."""
     if config.getoption("--store-durations") and "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(Recorder(), "durations")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share out tests as `tests.loop.schedule` says when they are shared out by file."""
+    """Schedule tests with `tests.loop.schedule` when they are distributed by file."""
     if config.getvalue("dist") != "loadfile":
         return None
     from tests.loop.schedule import LongestFirst

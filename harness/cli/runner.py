@@ -103,7 +103,7 @@ def install(system: str, device: str | None, apks: Path | None, as_json: bool, r
         raise UnknownNameError(system, kind="system", allowed=installers)
     key = device or system
     if kind_of(key).name != system:
-        msg = f"--device is {key!r}, which is not of kind {system}; name one, or leave it out for the only one"
+        msg = f"--device is {key!r}, which is not of kind {system}; name one that is, or leave it out"
         raise UsageError(msg)
     apps = installers[system](key, tuple(name for names in runtime for name in names), apks)
     if as_json:

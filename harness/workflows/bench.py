@@ -40,7 +40,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run that is held for writing, with the gates of its devices, the artifact cache, and who follows progress."""
+    """A run that is held for writing, with the gates of its devices, the artifact cache, and the progress display."""
 
     writer: RunWriter
     gates: dict[str, Gate]

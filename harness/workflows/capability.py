@@ -1,6 +1,6 @@
 """Finds out what this computer can build and run, by sending a tiny network through every exporter and delegate.
 
-A version number does not tell which features a package was built with, so everything is tried. The result is cached
+A version number does not say which features a package was built with, so everything is tried. The result is cached
 until a package changes.
 """
 

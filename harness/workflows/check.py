@@ -74,7 +74,7 @@ def _without(plan: Plan, missing: Mapping[Build, Missing]) -> Plan:
 
 
 def _all_of(missing: Missing) -> str:
-    """One sentence for all packages: what each is for, and the one command."""
+    """One sentence about all packages: what each is for, and the command that installs them."""
     packages = ", ".join(f"{package} ({user})" for package, user in missing.needed_by.items())
     return f"not installed: {packages}; to install: {missing.command}. What needs them is left out."
 

@@ -12,7 +12,7 @@ from harness.spec.spec import Spec
 
 # Starting a runner, loading a model, and reading memory, beside what the profile times.
 LAUNCH_OVERHEAD_S = 3.0
-# A block of an A/B session: a launch with its gate. On a phone the rest that the gate takes makes it longer.
+# A block of an A/B session: a launch with its gate. On a phone it takes longer, because the gate waits for it to cool.
 BLOCK_S = (5.0, 15.0)
 # One build of the tiny network of ``phonebench formats``, with the imports of the converters spread over all builds.
 PROBE_BUILD_S = (1.0, 3.0)
@@ -29,7 +29,7 @@ def night_estimate(spec: Spec) -> str:
     """Return a sentence about how long a night of ``spec`` takes; its devices need not be there."""
     cells = len(spec.model) * len(spec.format) * len(spec.variant) * max(1, len(spec.delegate)) * len(spec.threads)
     seconds = _launch_seconds(PROFILES[spec.profile], spec.launches)
-    # Devices that may run side by side still start from the same cells each: the longest lane is one device's.
+    # Devices that run side by side each measure every cell, so the longest lane is that of one device.
     lanes = Counter("" if not kind_of(device).concurrent else device for device in spec.device)
     most = cells * max(lanes.values())
     return (

@@ -49,7 +49,7 @@ def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
 
 
 def refuse_change(what: str, before: dict[str, str], now: dict[str, str]) -> None:
-    """Raise `UsageError` when a value in ``before`` is another one in ``now``: old and new cells would not compare.
+    """Raise `UsageError` when a value in ``before`` differs in ``now``: old and new cells would not be comparable.
 
     A name that ``now`` lacks is no change. ``what`` begins the sentence, such as ``the installed packages have``.
     """

@@ -72,7 +72,7 @@ def test_results_that_cannot_be_made_are_no_bug(kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "advice"),
     [
         ("run -f int8", "'int8' is a variant, not a format; write: --variant int8"),
         ("run -f prune50+int8", "'prune50+int8' is a variant, not a format; write: --variant prune50+int8"),
@@ -91,9 +91,9 @@ def test_results_that_cannot_be_made_are_no_bug(kind: str, tmp_path: Path) -> No
         ("ab digits:onnx:int8 digits:int8:onnx", "a side is MODEL:VARIANT:FORMAT"),
     ],
 )
-def test_a_name_that_belongs_to_another_option_is_recognised(line: str, said: str) -> None:
+def test_a_name_that_belongs_to_another_option_is_recognised(line: str, advice: str) -> None:
     done = call(*line.split())
-    assert (done.code, said in done.err) == (2, True), done.err
+    assert (done.code, advice in done.err) == (2, True), done.err
 
 
 def test_a_swapped_name_in_a_spec_file_says_which_key_takes_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that should answer at once load only what they need. Modules are compared and not times, which vary."""
+"""Commands that should answer instantly load only what they need. The tests compare modules, because times vary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``phonebench compare`` on stored runs of scripted phones, and on folders that are not what they should be."""
+"""``phonebench compare`` on stored runs of scripted phones, and on invalid folders."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ shape = [1, 2, 4]
 
 
 def own_model(folder: Path, factory: str = "build") -> str:
-    """Write a model folder of a user's own, without data."""
+    """Write the folder of a user's model, without data."""
     folder.mkdir()
     (folder / "network.py").write_text(NETWORK)
     (folder / "model.toml").write_text(CARD.format(factory=factory))

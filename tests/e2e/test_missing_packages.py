@@ -66,7 +66,7 @@ def reasons(done: Called) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("packages", "variant", "formats", "told"),
+    ("packages", "variant", "formats", "needed"),
     [
         (("torch-pruning",), "prune50", "onnx", "torch-pruning (prune)"),
         (("scikit-learn",), "cluster16", "onnx", "scikit-learn (cluster)"),
@@ -76,13 +76,13 @@ def reasons(done: Called) -> dict[str, str]:
     ],
 )
 def test_a_dry_run_says_what_is_missing_and_not_will_run(
-    without: Without, packages: tuple[str, ...], variant: str, formats: str, told: str
+    without: Without, packages: tuple[str, ...], variant: str, formats: str, needed: str
 ) -> None:
     done = without(packages, "run", "squeezenet1_1", "--dry-run", "--variant", variant, "--format", formats)
     assert done.code == 0, done.err
     assert "will run" not in done.out
     assert "cells: 0" in done.out
-    assert told in done.err
+    assert needed in done.err
     assert "pip install 'phonebench[" in done.err
 
 

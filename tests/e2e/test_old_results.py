@@ -1,4 +1,4 @@
-"""Runs that an earlier version stored: they are shown as before, report, and resume."""
+"""Runs that an earlier version stored: they can be shown, reported and resumed as before."""
 
 from __future__ import annotations
 

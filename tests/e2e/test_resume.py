@@ -35,7 +35,7 @@ def start(folder: Path, *args: str, cache: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for(path_pattern: str, folder: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a file that matches has so many lines, or the process has ended."""
+    """Wait until a matching file has that many lines, or the process has ended."""
     for _ in range(2400):
         found = list(folder.glob(path_pattern))
         if process.poll() is not None or (found and len(found[0].read_bytes().splitlines()) >= lines):

@@ -80,7 +80,7 @@ def test_the_block_blocks(blocked: dict[str, str], tmp_path: Path) -> None:
 def test_ready_files_run_without_torch(
     phonebench: CommandLine, tmp_path: Path, digits_files: dict[tuple[str, str], Path], blocked: dict[str, str]
 ) -> None:
-    """Data from Python, an .npz and photos, and a metric of the model's own."""
+    """Data from Python, an .npz and photos, and a metric that the model defines."""
     onnx, tflite = digits_files["onnx", "int8"], digits_files["tflite", "int8"]
     digits = np.load(ROOT / "models" / "digits" / "digits.npz")
     images, labels = digits["images"][digits["split"] != 0], digits["labels"][digits["split"] != 0]

@@ -1,1 +1,1 @@
-"""How the tests are run: what processes share, in which order tests begin, and which tests a change touches."""
+"""How the tests run: what processes share, the order in which tests start, and which tests a change touches."""

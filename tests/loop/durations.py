@@ -1,6 +1,6 @@
-"""How long tests take, kept in ``durations.json``: what is begun first, and what ``make quick`` leaves out.
+"""How long tests take, kept in ``durations.json``. They decide which start first, and which ``make quick`` leaves out.
 
-``make test ARGS=--store-durations`` measures anew. The figures need not be exact.
+``make test ARGS=--store-durations`` measures them again. They need not be exact.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def without_parameters(test: str) -> str:
 
 
 def read_durations() -> dict[str, float]:
-    """Return the seconds of each test that takes long, all its parameters together."""
+    """Return the seconds of each long test, the sum over its parameters."""
     seconds: dict[str, float] = json.loads(FILE.read_text())
     return seconds
 
 
 class Recorder:
-    """A plugin that writes down what the tests of this session took."""
+    """A plugin that records how long the tests of this session take."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -39,10 +39,10 @@ class Recorder:
         self._seconds[name] = self._seconds.get(name, 0.0) + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Replace the figures of the tests that ran, and keep those of the others."""
+        """Replace the durations of the tests that ran, and keep the others."""
         FILE.write_text(json.dumps(merged(read_durations(), self._seconds), indent=1, sort_keys=True) + "\n")
 
 
 def merged(known: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
-    """Return ``known`` with what was ``measured``, without the short ones."""
+    """Return ``known`` updated with ``measured``, without the short tests."""
     return {name: round(s, 1) for name, s in {**known, **measured}.items() if s >= LEAST_S}

@@ -83,7 +83,7 @@ class _Reader:
         return found - {path}
 
     def definitions(self, path: str, tree: ast.Module) -> dict[str, set[str]]:
-        """Return what each definition of a conftest uses, and what importing it or changing it touches."""
+        """Return what each definition of a conftest uses. Each also uses the conftest itself."""
         parts = {name: part for part in tree.body for name in _defined(part)}
         nodes = {f"{path}::{name}": self._part(path, part, parts) for name, part in parts.items()}
         return {**nodes, path: set()}
@@ -113,7 +113,7 @@ class _Reader:
 
 
 def _defined(part: ast.stmt) -> list[str]:
-    """The names that a statement at the top of a file gives."""
+    """The names that a top-level statement defines."""
     match part:
         case ast.FunctionDef() | ast.ClassDef():
             return [part.name]

@@ -1,7 +1,7 @@
 """Which process runs which tests: the longest first, and tests that mostly wait beside tests that compute.
 
-A process for each core takes anything. Further processes only run tests that wait for phones, so that the cores stay
-busy and no more than a core's worth of processes hold torch and its like in memory.
+One process per core takes any test. Further processes only run tests that wait for phones. That keeps the cores busy,
+with no more than one process per core holding torch and other large packages in memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 CORES = os.cpu_count() or 1
-# Their time goes by in launches and pauses that the virtual phones take.
+# They spend their time in launches and pauses of the virtual phones.
 WAITING = ("tests/devices/android/", "tests/vphone/")
 # These tests share no fixture of their module, so each may run anywhere.
 APART = ("tests/e2e/", "tests/workflows/test_capability.py")
@@ -49,7 +49,7 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no t
         return unit_of(nodeid)
 
     def schedule(self) -> None:
-        """Sort what is to be run, then hand out the first units."""
+        """Sort the units, then hand out the first ones."""
         first = self.collection is None
         if first and self._check_nodes_have_same_collection():
             order = by_length(next(iter(self.registered_collections.values())))

@@ -1,4 +1,4 @@
-"""What test processes share: each costly thing is made once a session, or once for as long as its sources stay."""
+"""What test processes share: expensive things are made once per session, or kept until their sources change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SharedFolder:
         self._path = path
 
     def folder(self, name: str) -> Path:
-        """Return a folder that all processes read and write at any time."""
+        """Return a folder that all processes may read and write at any time."""
         path = self._path / name
         path.mkdir(exist_ok=True)
         return path
@@ -54,7 +54,7 @@ def session_folder(base: Path) -> SharedFolder:
 
 
 def kept(name: str, sources: Iterable[Path], make: Callable[[Path], object], folder: Path) -> None:
-    """Fill ``folder`` with what ``make`` made the last time, or have it made when ``sources`` have changed since."""
+    """Fill ``folder`` with what ``make`` made last time; make it again if ``sources`` have changed since."""
     KEPT.mkdir(parents=True, exist_ok=True)
     store = KEPT / name
     stamp, current = store.with_suffix(".sha256"), _digest(sources)
@@ -69,7 +69,7 @@ def kept(name: str, sources: Iterable[Path], make: Callable[[Path], object], fol
 
 
 def sources_of_artifacts(model: str) -> list[Path]:
-    """Return every file that takes part in building the artifacts of a bundled model."""
+    """Return every file that the artifacts of a bundled model are built from."""
     code = [ROOT / node for node in read_graph().used_by("harness/artifacts/build.py")]
     return [
         *code,

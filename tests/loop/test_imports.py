@@ -1,4 +1,4 @@
-"""The graph of imports finds what a change touches, in files made for the purpose and in the project itself."""
+"""The graph of imports finds what a change touches, in made-up files and in the project itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make quick`` takes the nearest tests within its time, and the order of the tests starts with the longest."""
+"""``make quick`` takes the nearest tests that fit its time, and the longest tests start first."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_folder_whose_maker_failed_is_made_again(tmp_path: Path) -> None:
 
 
 def test_processes_run_every_test_once(tmp_path: Path) -> None:
-    """The real scheduler on files of its own, with more processes than there is work for."""
+    """The real scheduler on made-up files, with more processes than there is work for."""
     for name in ("one", "two"):
         (tmp_path / f"test_{name}.py").write_text(
             "import pytest\n@pytest.mark.parametrize('n', range(7))\ndef test_x(n): pass\n"

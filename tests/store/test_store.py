@@ -51,7 +51,7 @@ def measured(cell: str, reason: str | None = None) -> Measurement:
 
 @contextmanager
 def written(root: Path, *names: str, run_id: str = RUN) -> Iterator[RunWriter]:
-    """A run that holds a measurement of each of ``names``, still held."""
+    """A run with a measurement of each of ``names``, still locked."""
     with create_run(root, head(run_id)) as writer:
         for name in names:
             writer.add(measured(name))
@@ -300,9 +300,9 @@ def test_ids_sort_by_time_and_differ_within_a_second() -> None:
 
 
 def test_times_are_utc() -> None:
-    told = utc_now()
-    assert told.endswith("Z")
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(told)).total_seconds() < 60
+    now = utc_now()
+    assert now.endswith("Z")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(now)).total_seconds() < 60
 
 
 @pytest.mark.parametrize("damage", [None, b"{", b'{"host": "fast"}'])
