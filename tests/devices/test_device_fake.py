@@ -102,7 +102,7 @@ def test_a_low_battery_is_a_condition(parcel: Any) -> None:
     assert state.before.battery_percent == 12
 
 
-def test_a_fallback_is_told(parcel: Any) -> None:
+def test_a_fallback_is_reported(parcel: Any) -> None:
     runtime = launch(parcel, "fake:fallback").reply.runtime
     assert runtime is not None
     assert (runtime.delegate_requested, runtime.delegate_used, runtime.nodes_delegated) == ("xnnpack", "cpu", 0)

@@ -200,8 +200,9 @@ def test_an_artifact_that_changed_since_it_was_built_does_not_run(tmp_path: Path
 def test_an_artifact_that_was_not_made_is_a_failed_cell(tmp_path: Path) -> None:
     work = job(tmp_path, artifact=Artifact(manifest=make_manifest(), path=None))
     assert run(work, Scripted(ok())).status is CellStatus.FAILED
-    told = unmeasured(work.cell, CellStatus.BROKEN, "no good", lambda: "now")
-    assert (told.cell, told.status, told.reason, told.ended_at) == (work.cell.key, CellStatus.BROKEN, "no good", "now")
+    measurement = unmeasured(work.cell, CellStatus.BROKEN, "no good", lambda: "now")
+    assert (measurement.cell, measurement.status) == (work.cell.key, CellStatus.BROKEN)
+    assert (measurement.reason, measurement.ended_at) == ("no good", "now")
 
 
 def test_trying_once_asks_for_one_output_and_no_times(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_phone_at_the_end_of_its_thermal_headroom_is_a_condition(
 
 
 @pytest.mark.parametrize(
-    ("total", "taken", "told"),
+    ("total", "taken", "summaries"),
     [
         (50, 41, ["ran partly on xnnpack: 41 of 50 nodes"]),
         (50, 50, []),
@@ -60,7 +60,7 @@ def test_a_phone_at_the_end_of_its_thermal_headroom_is_a_condition(
     ],
 )
 def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
-    tmp_path: Path, total: int | None, taken: int | None, told: list[str]
+    tmp_path: Path, total: int | None, taken: int | None, summaries: list[str]
 ) -> None:
     def play(request: RunRequest) -> RunReply:
         reply = ok(used="xnnpack")(request)
@@ -68,7 +68,7 @@ def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
         return replace(reply, runtime=replace(reply.runtime, nodes_total=total, nodes_delegated=taken))
 
     found = run(job(tmp_path), Scripted(play))
-    assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == told
+    assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == summaries
 
 
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_a_launch_that_slows_down_is_a_condition(
     tmp_path: Path, profile: ProfileName, samples: tuple[int, ...], unsteady: bool
 ) -> None:
     found = run(job(tmp_path, profile, launches=2), Scripted(ok(), ok(samples)))
-    told = [c.summary for c in found.conditions if c.id is ConditionId.UNSTEADY]
-    assert told == (["3 of 4 launches did not settle, left out of the figures"] if unsteady else [])
+    summaries = [c.summary for c in found.conditions if c.id is ConditionId.UNSTEADY]
+    assert summaries == (["3 of 4 launches did not settle, left out of the figures"] if unsteady else [])
 
 
 def test_a_launch_that_throttled_is_tried_again_and_never_averaged_in(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_trimming_drops_the_warm_up_and_the_state_is_reported_either_way(
     assert launch.state is SteadyState.WARMUP
 
 
-def told(median_ns: int, calls: int = 200) -> SummarisedTimes:
+def summarised(median_ns: int, calls: int = 200) -> SummarisedTimes:
     """The summary of a program that reports no single calls."""
     return SummarisedTimes(
         calls=calls,
@@ -69,7 +69,7 @@ def told(median_ns: int, calls: int = 200) -> SummarisedTimes:
 
 def test_launches_that_report_only_a_summary_have_the_interval_of_their_medians() -> None:
     by_calls = summarise([[10] * 10, [20] * 30, [90] * 20])
-    by_word = summarise_told([told(10), told(20), told(90)])
+    by_word = summarise_told([summarised(10), summarised(20), summarised(90)])
     assert (by_word.median_ns, by_word.low_ns, by_word.high_ns) == (20, by_calls.low_ns, by_calls.high_ns)
     assert (by_word.min_ns, by_word.p5_ns, by_word.p95_ns) == (8, 19, 25)
     assert (by_word.p25_ns, by_word.p75_ns, by_word.p90_ns, by_word.p99_ns, by_word.variation) == (None,) * 5
@@ -77,11 +77,11 @@ def test_launches_that_report_only_a_summary_have_the_interval_of_their_medians(
 
 
 def test_a_reported_tail_of_few_calls_is_not_shown() -> None:
-    assert summarise_told([told(10, calls=129)]).p95_ns is None
+    assert summarise_told([summarised(10, calls=129)]).p95_ns is None
 
 
 def test_a_launch_is_summarised_from_its_calls_or_from_its_own_summary() -> None:
-    by_word = summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=(), told=told(10)), trim=True)
+    by_word = summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=(), told=summarised(10)), trim=True)
     assert by_word is not None
     assert (by_word.median_ns, by_word.calls, by_word.state) == (10, 200, SteadyState.NOT_TOLD)
     assert summarise_calls(LatencySamples(first_ns=1, warmup_ns=(), samples_ns=()), trim=True) is None

@@ -94,8 +94,8 @@ class Jail:
         assert self._first.stdout is not None
         line = self._first.stdout.readline()
         if not line.strip():
-            _, told = self._first.communicate()
-            msg = f"the virtual phone could not make its namespaces: {told.decode(errors='replace').strip()}"
+            _, complaint = self._first.communicate()
+            msg = f"the virtual phone could not make its namespaces: {complaint.decode(errors='replace').strip()}"
             raise JailError(msg)
         self.pid = int(line)
         self._enter = (NSENTER, "-t", str(self.pid), *joined)

@@ -48,7 +48,7 @@ class Log:
             self._changed.notify_all()
 
     def since(self, written: int) -> tuple[tuple[LogLine, ...], int]:
-        """Return the lines after the first so many, and how many there were in all."""
+        """Return the lines after the first ``written`` ones, and how many there are in all."""
         with self._changed:
             new = min(self._written - written, len(self._lines))
             return tuple(self._lines)[len(self._lines) - new :] if new else (), self._written

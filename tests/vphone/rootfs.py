@@ -94,15 +94,15 @@ def _install_toolbox(root: Path) -> None:
 @functools.cache
 def _applets() -> tuple[str, ...]:
     """The commands that toybox has."""
-    told = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout
-    return tuple(word for word in told.split() if "/" not in word)
+    output = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(word for word in output.split() if "/" not in word)
 
 
 @functools.cache
 def _libraries() -> tuple[Path, ...]:
     """The shared libraries and the loader that toybox needs."""
-    told = subprocess.run(["ldd", TOYBOX], capture_output=True, text=True, check=True).stdout
-    return tuple(Path(found) for found in re.findall(r"(/\S+) \(0x", told))
+    output = subprocess.run(["ldd", TOYBOX], capture_output=True, text=True, check=True).stdout
+    return tuple(Path(found) for found in re.findall(r"(/\S+) \(0x", output))
 
 
 def _write_program(path: Path, script: str) -> None:

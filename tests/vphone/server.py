@@ -153,7 +153,7 @@ class AdbServer:
         """Connect until the server lists the phone as more than offline, or it has been tried for long enough.
 
         An earlier connection may be left over, and with it the server would say "already connected". Version 29 also
-        stays offline for good when its own attempt to come back was under way.
+        stays offline forever if its own attempt to reconnect was under way.
         """
         for _ in range(CONNECT_TRIES):
             self.adb("disconnect", address)

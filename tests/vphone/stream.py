@@ -112,9 +112,9 @@ class Stream:
     def close(self) -> None:
         """Close the stream from this end; a second time does nothing."""
         with self._changed:
-            told, self._closed = self._closed or self._ended, True
+            was_closed, self._closed = self._closed or self._ended, True
             self._changed.notify_all()
-        if not told:
+        if not was_closed:
             self._send(Command.CLSE)
 
     def _send(self, command: Command, payload: bytes = b"") -> None:

@@ -16,11 +16,11 @@ ZONES = {"CPU0": "cpu-0-0-usr", "GPU0": "gpuss-0-usr", "skin": "xo-therm"}
 
 def write_files(state: PhoneState, fake: Path) -> None:
     """Write the files from the state, and remove those that it no longer has."""
-    wanted = dict(_files(state))
-    for name, text in wanted.items():
+    files = dict(_files(state))
+    for name, text in files.items():
         _write(fake / name, text)
     for folder in ("class/thermal", "devices/system/cpu"):
-        _prune(fake / "sys" / folder, {fake / name for name in wanted})
+        _prune(fake / "sys" / folder, {fake / name for name in files})
 
 
 def _write(path: Path, text: str) -> None:
@@ -34,9 +34,9 @@ def _write(path: Path, text: str) -> None:
         os.close(file)
 
 
-def _prune(folder: Path, wanted: set[Path]) -> None:
+def _prune(folder: Path, keep: set[Path]) -> None:
     for file in list(folder.rglob("*")):
-        if file.is_file() and file not in wanted:
+        if file.is_file() and file not in keep:
             file.unlink()
     for below in list(folder.glob("*")):
         if below.is_dir() and not any(file.is_file() for file in below.rglob("*")):

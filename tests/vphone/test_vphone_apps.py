@@ -35,9 +35,9 @@ def test_adb_installs_an_apk_and_starts_it(adb_server: AdbServer, phone: Virtual
 def test_an_apk_is_installed_and_tells_what_it_is(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
     said = install(bare_phone, apks.make(ApkPlan()))
     assert (said.code, "Success" in said.text) == (0, True)
-    told = bare_phone.jail.call(f"dumpsys package {APP}").text
+    output = bare_phone.jail.call(f"dumpsys package {APP}").text
     for word in (f"Package [{APP}]", "versionName=0.1.0+0123456789ab", "versionCode=1 ", "primaryCpuAbi=x86_64"):
-        assert word in told
+        assert word in output
     assert bare_phone.jail.call(f"pm path {APP}").out == f"package:/data/app/{APP}-1/base.apk\n".encode()
 
 
@@ -83,8 +83,8 @@ def test_a_full_phone_and_a_restricted_one_refuse(bare_phone: VirtualPhone, apks
 def test_an_app_starts_under_its_name_and_stops(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
     install(bare_phone, apks.make(ApkPlan()))
     said = bare_phone.jail.call(f"am start -S -W -n {APP}/{ACTIVITY} --es job a; pidof {APP}")
-    *told, pid = said.out.decode().splitlines()
-    assert "Status: ok" in told
+    *output, pid = said.out.decode().splitlines()
+    assert "Status: ok" in output
     assert bare_phone.apps.running(APP)[0].pid == int(pid)
     assert APP in bare_phone.jail.call("dumpsys window | grep mCurrentFocus").text
     assert bare_phone.jail.call(f"am force-stop {APP}; pidof {APP}").code == 1

@@ -154,14 +154,14 @@ def test_a_forward_reaches_a_local_socket(adb_server: AdbServer, phone: VirtualP
 def test_a_terminal_has_the_size_of_the_clients_window(adb_server: AdbServer, phone: VirtualPhone) -> None:
     with (
         socket.create_connection(("127.0.0.1", adb_server.port), timeout=10) as link,
-        link.makefile("rb") as told,
+        link.makefile("rb") as answers,
     ):
         for request in (f"host:transport:{phone.address}", "shell,v2,pty:"):
             link.sendall(f"{len(request):04x}{request}".encode())
-            assert told.read(4) == b"OKAY"
+            assert answers.read(4) == b"OKAY"
         for frame, data in ((Frame.WINDOW, b"33x77,0x0\0"), (Frame.STDIN, b"echo =$LINES=$COLUMNS=; exit\n")):
             link.sendall(FRAME.pack(frame, len(data)) + data)
-        assert b"=33=77=" in told.read()
+        assert b"=33=77=" in answers.read()
 
 
 def test_a_forward_to_nothing_closes_and_does_not_hang(adb_server: AdbServer, phone: VirtualPhone) -> None:
@@ -191,17 +191,17 @@ def test_a_phone_that_does_not_know_a_service_refuses_it(adb_server: AdbServer, 
 def test_the_server_tells_of_each_change(adb_server: AdbServer, phone: VirtualPhone) -> None:
     with (
         socket.create_connection(("127.0.0.1", adb_server.port), timeout=10) as link,
-        link.makefile("rb") as told,
+        link.makefile("rb") as answers,
     ):
         link.sendall(b"0012host:track-devices")
-        assert told.read(4) == b"OKAY"
-        assert f"{phone.address}\tdevice" in _counted(told)
+        assert answers.read(4) == b"OKAY"
+        assert f"{phone.address}\tdevice" in _counted(answers)
         phone.faults.unplug()
         # adb 29 reports that a phone on TCP went away only once it reconnects.
         phone.faults.plug()
-        while f"{phone.address}\tdevice" in _counted(told):
+        while f"{phone.address}\tdevice" in _counted(answers):
             pass
-        while f"{phone.address}\tdevice" not in _counted(told):
+        while f"{phone.address}\tdevice" not in _counted(answers):
             pass
 
 
@@ -240,5 +240,5 @@ def test_a_phone_from_before_version_2_loses_exit_codes_as_those_did(
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
 
-def _counted(told: BufferedReader) -> str:
-    return told.read(int(told.read(4), 16)).decode()
+def _counted(answers: BufferedReader) -> str:
+    return answers.read(int(answers.read(4), 16)).decode()

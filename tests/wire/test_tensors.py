@@ -41,15 +41,15 @@ def test_the_bytes_are_those_of_the_specification(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_tensors(tmp_path / "x.bin", two_calls(), (A, B))
-    for got, wanted in zip(read_tensors(tmp_path / "x.bin", (A, B), 2), two_calls(), strict=True):
-        np.testing.assert_array_equal(got, wanted, strict=True)
+    for got, expected in zip(read_tensors(tmp_path / "x.bin", (A, B), 2), two_calls(), strict=True):
+        np.testing.assert_array_equal(got, expected, strict=True)
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_one_call_is_read_alone(tmp_path: Path, index: int) -> None:
     (tmp_path / "x.bin").write_bytes(BYTES)
-    for got, wanted in zip(read_record(tmp_path / "x.bin", (A, B), index), two_calls(), strict=True):
-        np.testing.assert_array_equal(got, wanted[index], strict=True)
+    for got, expected in zip(read_record(tmp_path / "x.bin", (A, B), index), two_calls(), strict=True):
+        np.testing.assert_array_equal(got, expected[index], strict=True)
         got += 1
     assert (tmp_path / "x.bin").read_bytes() == BYTES
 
@@ -113,9 +113,9 @@ def test_scores_are_the_first_output_as_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), [(np.float16, "float32"), (np.float64, "float32"), (np.int8, "int8"), (np.uint16, "int64")]
+    ("given", "expected"), [(np.float16, "float32"), (np.float64, "float32"), (np.int8, "int8"), (np.uint16, "int64")]
 )
-def test_an_output_of_any_float_is_a_float32(given: Any, wanted: str) -> None:
+def test_an_output_of_any_float_is_a_float32(given: Any, expected: str) -> None:
     array = as_output(np.array([0, 1], dtype=given))
-    assert array.dtype.name == wanted
+    assert array.dtype.name == expected
     assert array.tolist() == [0, 1]

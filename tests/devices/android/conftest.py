@@ -43,9 +43,9 @@ def standin(launch: Launch) -> list[str]:
     """The program that ``am start`` runs: this computer's own runner."""
     store = launch.root / FOLDER.lstrip("/")
     extras = launch.extras
-    told = (str(launch.files), extras["job"], str(store), extras["inputs"])
+    places = (str(launch.files), extras["job"], str(store), extras["inputs"])
     asked = [str(launch.root / extras["request"].lstrip("/"))] if "request" in extras else []
-    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *told, *asked]
+    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *places, *asked]
 
 
 @pytest.fixture

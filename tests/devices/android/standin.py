@@ -1,7 +1,7 @@
 """Stands in for a runner app on the virtual phone: this computer's runner, on a job in the app's layout.
 
-``python standin.py PATHS FILES JOB STORE INPUTS [REQUEST]``, as the activity is told. Under the name of an app a Python
-does not find its environment, so ``PATHS`` are those of the one that started it.
+``python standin.py PATHS FILES JOB STORE INPUTS [REQUEST]``, with the arguments of the activity. A Python that
+runs under the name of an app does not find its environment, so ``PATHS`` are those of the Python that started it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 
-def main(files: str, job: str, store: str, inputs: str, *told: str) -> None:
+def main(files: str, job: str, store: str, inputs: str, *requests: str) -> None:
     from harness.runners.host.job import run_job, write_reply
     from harness.wire import REQUEST_FILE, decode_request
 
     folder = Path(files) / "jobs" / job
-    for file in told:
+    for file in requests:
         # If the request arrives as a file, the app creates the job's folder.
         folder.mkdir(parents=True)
         shutil.copyfile(file, folder / REQUEST_FILE)

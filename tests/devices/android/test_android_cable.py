@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there_has_no_size_and_cannot_be_fetched(cable: Cable
         cable.pull("/data/local/tmp/none", tmp_path / "x")
 
 
-def test_a_place_that_takes_no_files_is_told_with_the_phones_reason(cable: Cable, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_files_is_reported_with_the_phones_reason(cable: Cable, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(bytes(300_000))
     with pytest.raises(PhoneError, match=r"/sys/none/f.*") as caught:
         cable.push(tmp_path / "f", "/sys/none/f")
@@ -104,7 +104,7 @@ def test_a_cable_that_is_pulled_in_the_middle_of_a_command_is_a_loss_and_no_resu
     assert caught.value.trouble is PhoneTrouble.GONE
 
 
-def test_a_phone_that_is_not_connected_is_told_by_its_serial(cable: Cable) -> None:
+def test_the_error_for_a_phone_that_is_not_connected_names_its_serial(cable: Cable) -> None:
     with pytest.raises(PhoneError, match="'no such phone' is not connected") as caught:
         Cable(cable.server, "no such phone").run("ls")
     assert caught.value.trouble is PhoneTrouble.GONE

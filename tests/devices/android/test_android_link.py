@@ -51,7 +51,7 @@ def stranger(request: pytest.FixtureRequest) -> Generator[Server]:
     ],
     indirect=["stranger"],
 )
-def test_a_port_of_another_program_is_told_and_gets_no_server_beside_it(stranger: Server, words: str) -> None:
+def test_a_port_of_another_program_is_reported_and_no_server_is_started_there(stranger: Server, words: str) -> None:
     with pytest.raises(PhoneError) as caught:
         ensure_server(stranger)
     assert words in str(caught.value)
@@ -86,7 +86,7 @@ def test_no_server_is_started_where_that_is_forbidden(unstarted: AdbServer) -> N
         ensure_server(Server(port=unstarted.port), unstarted.env | {"PHONEBENCH_ADB_START": "never"})
 
 
-def test_an_adb_that_cannot_be_run_is_told(unstarted: AdbServer, tmp_path: Path) -> None:
+def test_an_adb_that_cannot_be_run_is_reported(unstarted: AdbServer, tmp_path: Path) -> None:
     broken = tmp_path / "adb"
     broken.write_text("#!/bin/sh\necho 'cannot bind' >&2\nexit 1\n")
     broken.chmod(0o755)

@@ -201,7 +201,7 @@ def test_a_phone_that_restarts_loses_the_launch_and_runs_the_next(
     ("native", "said", "evidence"),
     [(False, "java.lang.IllegalStateException", "FATAL EXCEPTION"), (True, "SIGSEGV", "libruntime.so")],
 )
-def test_an_app_that_crashes_is_told_with_the_lines_of_the_log(
+def test_an_app_that_crashes_is_reported_with_the_lines_of_the_log(
     android: AndroidPhone, phone: VirtualPhone, work: Work, native: bool, said: str, evidence: str
 ) -> None:
     android.push(work.model, work.sha256)

@@ -52,7 +52,7 @@ def test_a_phone_in_a_bad_state_is_refused_with_the_one_action(state: str, troub
     assert caught.value.trouble is trouble
 
 
-def test_no_phone_and_several_phones_are_told_apart() -> None:
+def test_no_phone_and_several_phones_are_different_troubles() -> None:
     with pytest.raises(PhoneError, match="connect a phone by cable"):
         choose_phone((), "")
     with pytest.raises(PhoneError, match=r"6 phones are connected \(R58M1234567, .*android:SERIAL"):

@@ -32,7 +32,7 @@ def options(apk: TinyApk, settings: PhoneSettings | None = None) -> PhoneOptions
     return made if settings is None else replace(made, settings=settings)
 
 
-def test_fixed_clocks_and_big_cores_are_set_told_and_put_back(
+def test_fixed_clocks_and_big_cores_are_set_reported_and_restored(
     cable: Cable, phone: VirtualPhone, onnx_apk: TinyApk, tmp_path: Path
 ) -> None:
     masks: list[str] = []
@@ -45,8 +45,8 @@ def test_fixed_clocks_and_big_cores_are_set_told_and_put_back(
     work = make_work(tmp_path)
     with open_phone(cable, key="android", options=options(onnx_apk, FIXED)) as android:
         assert phone.state.fixed_performance
-        told = android.info.details
-        assert (told["clock_regime"], told["cores"], told["mask"]) == ("fixed", "big", "f0")
+        details = android.info.details
+        assert (details["clock_regime"], details["cores"], details["mask"]) == ("fixed", "big", "f0")
         android.push(work.model, work.sha256)
         assert android.execute(work.request, work.inputs, 60).reply.status is ReplyStatus.OK
     assert masks == ["f0"]

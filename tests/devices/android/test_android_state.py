@@ -29,7 +29,7 @@ low_power=0
 """
 
 
-def test_the_gate_is_told_what_it_asks_for() -> None:
+def test_readiness_has_everything_the_gate_checks() -> None:
     now = parse_state(TEXT).readiness()
     assert (now.thermal_status, now.battery_c, now.battery_percent, now.charging) == ("moderate", 29.7, 82.0, True)
     assert (now.power_save, now.hottest_c, now.governor) == (False, 44.123, "sched_pixel")

@@ -111,7 +111,7 @@ def small_phone(adb_server: AdbServer, tmp_path: Path) -> Generator[VirtualPhone
         adb_server.adb("disconnect", phone.address)
 
 
-def test_a_full_phone_is_told_before_anything_is_sent(
+def test_a_full_phone_is_reported_before_anything_is_sent(
     small_phone: VirtualPhone, adb_server: AdbServer, tmp_path: Path
 ) -> None:
     store = PhoneStore(Cable(Server(port=adb_server.port), small_phone.address))

@@ -41,7 +41,7 @@ def test_properties_may_have_several_lines_and_brackets() -> None:
     assert parse_properties(text) == {"ro.a": "b", "ro.lines": "one\ntwo", "ro.empty": "", "ro.odd": "x [y] z"}
 
 
-def test_the_battery_is_told_in_percent_and_degrees() -> None:
+def test_the_battery_is_read_in_percent_and_degrees() -> None:
     assert parse_battery(BATTERY) == Battery(percent=82.0, temperature_c=29.7, powered=True)
 
 
@@ -65,7 +65,7 @@ def test_a_phone_without_the_thermal_service_tells_nothing() -> None:
     assert (found.status, found.temperatures_c) == (None, {})
 
 
-def test_an_overridden_status_is_told() -> None:
+def test_an_overridden_status_is_reported() -> None:
     assert parse_thermal(THERMAL.replace("Override: false", "Override: true")).overridden
 
 

@@ -81,27 +81,28 @@ def test_what_a_delegate_leaves_runs_on_the_plain_kernels_as_in_the_app(delegate
     assert {word for word in asked if "use_" in word} == flags
 
 
-def test_benchmark_model_tells_a_summary() -> None:
-    told = read_output(LITERT, ToolOutput(exit_code=0, text=WHOLE), JOB)
-    assert told.latency is not None
-    assert told.latency.told is not None
-    assert told.latency.first_ns == 3_512_391_000
-    assert (told.latency.told.calls, told.latency.told.median_ns) == (50, 2_950_000_000)
-    assert (told.latency.told.p5_ns, told.latency.told.mean_ns) == (2_730_000_000, 2_950_000_000)
-    assert told.load_ns == 17_187_000
-    assert told.memory is not None
-    assert told.memory.peak_bytes == round(46.0859 * 2**20)
-    assert (told.delegate_used, told.partitions, told.nodes_total) == ("xnnpack", 1, None)
+def test_benchmark_model_reports_a_summary() -> None:
+    report = read_output(LITERT, ToolOutput(exit_code=0, text=WHOLE), JOB)
+    assert report.latency is not None
+    assert report.latency.told is not None
+    assert report.latency.first_ns == 3_512_391_000
+    assert (report.latency.told.calls, report.latency.told.median_ns) == (50, 2_950_000_000)
+    assert (report.latency.told.p5_ns, report.latency.told.mean_ns) == (2_730_000_000, 2_950_000_000)
+    assert report.load_ns == 17_187_000
+    assert report.memory is not None
+    assert report.memory.peak_bytes == round(46.0859 * 2**20)
+    assert (report.delegate_used, report.partitions, report.nodes_total) == ("xnnpack", 1, None)
 
 
 @pytest.mark.parametrize("percentiles", ["", " p5=20 median=20 p95=20"])
-def test_calls_that_all_took_as_long_are_told_by_one_time(percentiles: str) -> None:
+def test_one_time_stands_for_calls_that_all_took_equally_long(percentiles: str) -> None:
     text = WHOLE.replace("count=50 first=2990275", f"count=50 (all same) curr=20{percentiles}\nfirst=2990275")
-    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), JOB)
-    assert told.latency is not None
-    assert told.latency.told is not None
-    assert (told.latency.told.calls, told.latency.told.median_ns, told.latency.told.p95_ns) == (50, 20_000, 20_000)
-    assert (told.latency.told.min_ns, told.latency.told.mean_ns) == (20_000, 20_000)
+    report = read_output(LITERT, ToolOutput(exit_code=0, text=text), JOB)
+    assert report.latency is not None
+    assert report.latency.told is not None
+    times = report.latency.told
+    assert (times.calls, times.median_ns, times.p95_ns) == (50, 20_000, 20_000)
+    assert (times.min_ns, times.mean_ns) == (20_000, 20_000)
 
 
 def test_a_program_is_known_for_its_format_by_the_name_that_it_has() -> None:
@@ -109,12 +110,12 @@ def test_a_program_is_known_for_its_format_by_the_name_that_it_has() -> None:
 
 
 def test_a_program_too_old_for_a_median_says_so() -> None:
-    told = read_output(
+    report = read_output(
         LITERT, ToolOutput(exit_code=0, text=WHOLE.replace(" p5=2730000 median=2950000 p95=3100000", "")), JOB
     )
-    assert told.status is ReplyStatus.UNSUPPORTED
-    assert told.failure is not None
-    assert told.failure.message == "this benchmark_model prints a mean but no median: use a newer one"
+    assert report.status is ReplyStatus.UNSUPPORTED
+    assert report.failure is not None
+    assert report.failure.message == "this benchmark_model prints a mean but no median: use a newer one"
 
 
 @pytest.mark.parametrize(
@@ -128,18 +129,18 @@ def test_a_program_too_old_for_a_median_says_so() -> None:
 )  # fmt: skip
 def test_what_ran_is_what_the_program_says(line: str, used: str, partitions: int | None) -> None:
     text = WHOLE.replace(WHOLE.splitlines()[1], line)
-    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.GPU))
-    assert (told.delegate_used, told.partitions) == (used, partitions)
+    report = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.GPU))
+    assert (report.delegate_used, report.partitions) == (used, partitions)
 
 
 def test_a_delegate_that_is_not_in_the_program_is_a_hole_and_not_the_cpu() -> None:
     text = WHOLE.replace(WHOLE.splitlines()[1], "Unconsumed cmdline flags: --use_nnapi=true")
-    told = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.NNAPI))
-    assert told.status is ReplyStatus.UNSUPPORTED
-    assert told.failure is not None
-    assert told.failure.kind is FailureKind.DELEGATE
-    assert "has no nnapi delegate" in told.failure.message
-    assert told.latency is None
+    report = read_output(LITERT, ToolOutput(exit_code=0, text=text), replace(JOB, delegate=Delegate.NNAPI))
+    assert report.status is ReplyStatus.UNSUPPORTED
+    assert report.failure is not None
+    assert report.failure.kind is FailureKind.DELEGATE
+    assert "has no nnapi delegate" in report.failure.message
+    assert report.latency is None
 
 
 @pytest.mark.parametrize(
@@ -152,35 +153,35 @@ def test_a_delegate_that_is_not_in_the_program_is_a_hole_and_not_the_cpu() -> No
     ],
 )
 def test_a_program_that_failed_is_explained_by_its_words(text: str, kind: FailureKind, status: ReplyStatus) -> None:
-    told = read_output(LITERT, ToolOutput(exit_code=1, text=text), JOB)
-    assert told.failure is not None
-    assert (told.status, told.failure.kind) == (status, kind)
-    assert told.failure.detail == text
+    report = read_output(LITERT, ToolOutput(exit_code=1, text=text), JOB)
+    assert report.failure is not None
+    assert (report.status, report.failure.kind) == (status, kind)
+    assert report.failure.detail == text
 
 
 @pytest.mark.parametrize(
     ("code", "kind"), [(137, FailureKind.OOM), (139, FailureKind.CRASH), (None, FailureKind.CRASH)]
 )
 def test_a_signal_is_a_crash_and_a_kill_is_want_of_memory(code: int | None, kind: FailureKind) -> None:
-    told = read_output(EXECUTORCH, ToolOutput(exit_code=code, text=""), JOB)
-    assert told.failure is not None
-    assert told.failure.kind is kind
+    report = read_output(EXECUTORCH, ToolOutput(exit_code=code, text=""), JOB)
+    assert report.failure is not None
+    assert report.failure.kind is kind
 
 
 def test_executor_runner_tells_every_call() -> None:
     asked = replace(JOB, latency=replace(LATENCY, warmup=WarmupPass(min_calls=1, min_ns=0)))
-    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), asked)
-    assert told.latency is not None
-    assert told.latency.first_ns == 100_149
-    assert told.latency.warmup_ns == (100_029,)
-    assert told.latency.samples_ns == (27_791, 95_893, 26_490)
-    assert told.load_ns == 946_826
+    report = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), asked)
+    assert report.latency is not None
+    assert report.latency.first_ns == 100_149
+    assert report.latency.warmup_ns == (100_029,)
+    assert report.latency.samples_ns == (27_791, 95_893, 26_490)
+    assert report.load_ns == 946_826
 
 
 def test_lines_that_the_log_lost_are_no_calls_that_were_not_made() -> None:
-    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN.replace("Iteration 3", "")), JOB)
-    assert told.failure is not None
-    assert told.failure.message == "the phone's log has the times of 4 out of 5 calls: 1 lines were lost"
+    report = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN.replace("Iteration 3", "")), JOB)
+    assert report.failure is not None
+    assert report.failure.message == "the phone's log has the times of 4 out of 5 calls: 1 lines were lost"
 
 
 @pytest.mark.parametrize(
@@ -191,10 +192,10 @@ def test_lines_that_the_log_lost_are_no_calls_that_were_not_made() -> None:
     ],
 )
 def test_a_program_without_times_says_which_to_build(text: str, status: ReplyStatus, words: str) -> None:
-    told = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=text), JOB)
-    assert told.status is status
-    assert told.failure is not None
-    assert words in told.failure.message
+    report = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=text), JOB)
+    assert report.status is status
+    assert report.failure is not None
+    assert words in report.failure.message
 
 
 @pytest.mark.parametrize(
@@ -208,9 +209,9 @@ def test_a_program_without_times_says_which_to_build(text: str, status: ReplySta
     ],
 )  # fmt: skip
 def test_executor_runner_is_explained_before_its_signal_is(text: str, kind: FailureKind, status: ReplyStatus) -> None:
-    told = read_output(EXECUTORCH, ToolOutput(exit_code=134, text=text), JOB)
-    assert told.failure is not None
-    assert (told.status, told.failure.kind) == (status, kind)
+    report = read_output(EXECUTORCH, ToolOutput(exit_code=134, text=text), JOB)
+    assert report.failure is not None
+    assert (report.status, report.failure.kind) == (status, kind)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +222,9 @@ def test_so_many_calls_are_asked_for_that_the_minima_are_met_within_the_cap(each
     each_ns = round(each_ms * 1e6)
     first = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), JOB)
     assert first.latency is not None
-    told = replace(first, latency=replace(first.latency, samples_ns=(each_ns,) * 3))
+    report = replace(first, latency=replace(first.latency, samples_ns=(each_ns,) * 3))
     assert EXECUTORCH.calls(LATENCY, None) == FIRST_CALLS
-    assert EXECUTORCH.calls(LATENCY, told) == calls
+    assert EXECUTORCH.calls(LATENCY, report) == calls
 
 
 def test_the_warm_up_takes_half_of_calls_that_do_not_last_for_it() -> None:

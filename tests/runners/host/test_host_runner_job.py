@@ -210,7 +210,7 @@ def test_the_reply_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["no such folder"], ["a", "b"]])
-def test_wrong_arguments_are_told_on_standard_error(arguments: list[str]) -> None:
+def test_wrong_arguments_are_reported_on_standard_error(arguments: list[str]) -> None:
     root = Path(__file__).resolve().parents[3]
     command = [sys.executable, "-m", "harness.runners.host", *arguments]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -253,7 +253,7 @@ def test_a_format_without_a_runtime_here_is_unsupported(jobs: Any, tmp_path: Pat
 
 
 def test_a_long_complaint_of_native_code_keeps_its_end_which_says_what() -> None:
-    told = str(load_error(Path("net.onnx"), "onnxruntime", RuntimeError("at/the/place" * 40 + " no such operator")))
-    assert told.startswith("onnxruntime cannot load 'net.onnx': at/the/place")
-    assert told.endswith(" no such operator")
-    assert len(told) < 360
+    message = str(load_error(Path("net.onnx"), "onnxruntime", RuntimeError("at/the/place" * 40 + " no such operator")))
+    assert message.startswith("onnxruntime cannot load 'net.onnx': at/the/place")
+    assert message.endswith(" no such operator")
+    assert len(message) < 360

@@ -133,9 +133,9 @@ def _list(system: System, call: Call, args: list[str]) -> int:
     if args[:1] != ["packages"]:
         call.err(f"Error: unknown list type '{' '.join(args[:1])}'\n")
         return 255
-    wanted = next((word for word in args[1:] if not word.startswith("-")), "")
+    part = next((word for word in args[1:] if not word.startswith("-")), "")
     for package in system.packages.all():
-        if wanted in package.name:
+        if part in package.name:
             code = f" versionCode:{package.apk.version_code}" if "--show-versioncode" in args else ""
             call.out(f"package:{package.name}{code}\n")
     return 0

@@ -16,8 +16,8 @@ POLL_S = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
-class Wanted:
-    """What was asked for on the command line."""
+class Filters:
+    """The options on the command line."""
 
     dump: bool = False
     clear: bool = False
@@ -36,17 +36,17 @@ class Wanted:
 
 def logcat(system: System, call: Call) -> int:
     """Print the log and follow it until the reader is gone, unless ``-d`` or ``-t`` was given."""
-    wanted = _read(call.args)
-    if wanted.clear:
+    filters = _read(call.args)
+    if filters.clear:
         system.log.clear()
         return 0
     lines, seen = system.log.since(0)
-    shown = [line for line in lines if wanted.takes(line)]
-    _print(call, shown[-wanted.last :] if wanted.last else shown)
-    while not wanted.dump and call.waits:
+    shown = [line for line in lines if filters.takes(line)]
+    _print(call, shown[-filters.last :] if filters.last else shown)
+    while not filters.dump and call.waits:
         system.log.wait(seen, POLL_S)
         lines, seen = system.log.since(seen)
-        _print(call, [line for line in lines if wanted.takes(line)])
+        _print(call, [line for line in lines if filters.takes(line)])
     return 0
 
 
@@ -64,37 +64,37 @@ def _print(call: Call, lines: list[LogLine]) -> None:
     call.out("".join(f"{line}\n" for line in lines))
 
 
-def _read_start(wanted: Wanted, text: str) -> None:
+def _read_start(filters: Filters, text: str) -> None:
     """Read with how many lines to begin, or since when, such as ``11-29 07:15:00.000``."""
     if text.isdecimal():
-        wanted.last = int(text)
+        filters.last = int(text)
         return
     moment = datetime.strptime(f"{datetime.now(UTC).year}-{text} +0000", "%Y-%m-%d %H:%M:%S.%f %z")
-    wanted.since_s = moment.timestamp()
+    filters.since_s = moment.timestamp()
 
 
-def _read(args: list[str]) -> Wanted:
-    wanted, rest = Wanted(), list(args)
+def _read(args: list[str]) -> Filters:
+    filters, rest = Filters(), list(args)
     while rest:
         word = rest.pop(0)
         match word:
             case "-d":
-                wanted.dump = True
+                filters.dump = True
             case "-c":
-                wanted.clear = True
+                filters.clear = True
             case "-t" | "-T":
-                _read_start(wanted, rest.pop(0))
-                wanted.dump = wanted.dump or word == "-t"
+                _read_start(filters, rest.pop(0))
+                filters.dump = filters.dump or word == "-t"
             case "-b":
                 named = rest.pop(0)
-                wanted.buffers = USUAL | {"events", "radio"} if named == "all" else frozenset(named.split(","))
+                filters.buffers = USUAL | {"events", "radio"} if named == "all" else frozenset(named.split(","))
             case "-s":
-                wanted.least["*"] = "S"
+                filters.least["*"] = "S"
             case "-v":
                 rest.pop(0)
             case _ if word.startswith("--pid"):
-                wanted.pid = int(word.partition("=")[2] or rest.pop(0))
+                filters.pid = int(word.partition("=")[2] or rest.pop(0))
             case _ if not word.startswith("-"):
                 tag, _, level = word.partition(":")
-                wanted.least[tag] = level or "V"
-    return wanted
+                filters.least[tag] = level or "V"
+    return filters

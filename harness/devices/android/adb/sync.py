@@ -134,7 +134,7 @@ def _send_content(link: Link, source: Path) -> None:
                     break
             if not filled:
                 return
-            # The caller reads the answer, which is the reason of the refusal.
+            # The caller reads the answer, which says why it refused.
             if link.has_answer():
                 return
             link.send(view[:filled])
