@@ -1,7 +1,7 @@
-"""A virtual phone in a process of its own, until standard input ends: ``python -m tests.vphone [--api 34]``.
+"""A virtual phone in its own process, until standard input ends: ``python -m tests.vphone [--api 34]``.
 
-Prints the address to give to ``adb connect``. For trying things out by hand, and for measuring, since a phone in the
-process of what is measured would take its time from it.
+It prints the address for ``adb connect``. Use it to try things out by hand, and to measure: a phone in the measuring
+process would take processor time from it.
 """
 
 from __future__ import annotations

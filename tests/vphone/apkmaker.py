@@ -1,6 +1,6 @@
 """Makes small signed APKs that a phone installs: a manifest, no code, and libraries that consist of a header.
 
-They are built by the real tools, so that what reads an APK is tested on what those tools write.
+They are built by the real tools, so the code that reads APKs is tested on real ones.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tests.vphone.packets import Packet, receive_packet
 class CableFaults:
     """The cable's faults; may be changed at any time, even while data flows.
 
-    ``hang``: the socket stays open and nothing is read or answered, so the adb server goes on to say ``device``.
+    ``hang``: the socket stays open and nothing is read or answered, so the adb server still reports ``device``.
     ``drop_after_bytes``: payload, both ways together, after which the connection is cut, once; None for never.
     ``delay_s``: a wait before every packet. ``bytes_per_second``: the speed of the payload; None for full speed.
     """

@@ -96,7 +96,7 @@ class Packages:
         return package
 
     def remove(self, name: str, *, keep_data: bool = False) -> bool:
-        """Remove an app; False when there is none of that name."""
+        """Remove an app; False if it is not installed."""
         with self._lock:
             package = self._installed.pop(name, None)
         if package is None:

@@ -33,10 +33,10 @@ from tests.vphone.transport import Transport
 class VirtualPhone:
     """A phone that real adb servers connect to, at ``127.0.0.1:port``, until the ``with`` block ends.
 
-    ``folder`` must be of its own; the phone's root is made in it and removed at the end. ``data_bytes`` is the size of
-    its storage, a file system in memory that is really full when it is full. ``state`` is what it says of itself,
+    ``folder`` must not be shared; the phone's root is made in it and removed at the end. ``data_bytes`` is the size of
+    its storage, a file system in memory that is really full when it is full. ``state`` is what it reports about itself,
     ``faults`` what can happen to it, ``apps.program`` what runs behind ``am start``; ``jail``, ``log``, ``packages``
-    and ``system`` are there to be looked at.
+    and ``system`` are for tests to inspect.
     """
 
     jail: Jail

@@ -1,4 +1,4 @@
-"""Real adb servers, each on a port of its own with a home of its own, so that no other server hears of them."""
+"""Real adb servers, each with its own port and home, so that no other server knows of them."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class AdbServer:
             self._process = None
 
     def restart(self) -> None:
-        """Kill the server and start another on the same port; it knows of no phone until one is connected."""
+        """Kill the server and start another on the same port; it has no phones until one is connected."""
         self.kill()
         self.start()
 

@@ -22,7 +22,7 @@ class Services:
     reboot: Callable[[], None]
 
     def open(self, name: str, stream: Stream, transport: Transport) -> None:
-        """Run a service until it is over; raises `ServiceError` when there is none of this name."""
+        """Run a service until it is over; raises `ServiceError` for an unknown name."""
         kind, _, rest = name.partition(":")
         verb, *options = kind.split(",")
         match verb:

@@ -79,7 +79,7 @@ def run_shell(jail: Jail, stream: Stream, *, command: str, framed: bool, means: 
             code = child.process.wait()
             send(Frame.EXIT, bytes([code if code >= 0 else 128 - code]))
     except StreamClosedError:
-        pass  # The client went away. The command goes on until it writes to a closed pipe or loses its terminal.
+        pass  # The client went away. The command keeps running until it writes to a closed pipe or loses its terminal.
     finally:
         for output in child.outputs:
             _close(output)
@@ -87,7 +87,7 @@ def run_shell(jail: Jail, stream: Stream, *, command: str, framed: bool, means: 
         feeder.join()
         _close(left)
         _close(wake)
-        # Nobody waits for a command that goes on; this only keeps it from staying a zombie afterwards.
+        # Nobody waits for a command that keeps running; this only keeps it from staying a zombie afterwards.
         threading.Thread(target=child.process.wait, name="end of a command", daemon=True).start()
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from tests.vphone.line import Line
 from tests.vphone.packets import Command, Packet
 
-# So much may wait for a slow service before the other end has to wait as well.
+# How many bytes may wait for a slow service before the other end has to wait too.
 READ_AHEAD_BYTES = 4 * 1024 * 1024
 
 

@@ -21,7 +21,7 @@ STAT_V1 = struct.Struct("<4s3I")
 STAT_V2 = struct.Struct("<I2Q4IQ3q")
 ENTRY_V1 = struct.Struct("<4s4I")
 CHUNK_BYTES = 64 * 1024
-# How many records go out together: adbd reads them from a socket, which holds some 200 KiB while a packet is on its way.
+# How many records go out together: adbd reads from a socket that holds some 200 KiB while a packet is on its way.
 GATHERED = 3
 MAX_PATH_BYTES = 1024
 

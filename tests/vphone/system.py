@@ -18,7 +18,7 @@ class ServiceFaults:
     """Faults of the phone's services; may be changed at any time.
 
     ``half_replies``: how many of the next files that are read through a provider come back cut in half.
-    ``silent_provider``: reading says that there is no such file, whatever is there.
+    ``silent_provider``: every read reports a missing file, even for files that exist.
     """
 
     half_replies: int = 0

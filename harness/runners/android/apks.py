@@ -10,12 +10,12 @@ from harness.runners.android.store import FOLDER
 from harness.runners.android.tools import Toolbox
 
 
-def default_workshop(*, sdk: Path | None = None, out: Path | None = None, work: Path | None = None) -> Workshop:
+def default_workshop(*, sdk: Path | None = None, out: Path | None = None) -> Workshop:
     """Return the default places: tools from PATH, downloads in the user's cache, APKs beside the sources."""
     from platformdirs import user_cache_path
 
-    folder = work or user_cache_path("phonebench") / "android"
-    return Workshop(tools=Toolbox(sdk=sdk), work=folder.absolute(), out=(out or FOLDER).absolute())
+    work = user_cache_path("phonebench") / "android"
+    return Workshop(tools=Toolbox(sdk=sdk), work=work.absolute(), out=(out or FOLDER).absolute())
 
 
 def default_key(tools: Toolbox) -> SigningKey:
