@@ -184,7 +184,7 @@ pairs_options = together(
         metavar="N",
         default=10,
         show_default=True,
-        help="Pairs to measure first.",
+        help="Pairs per comparison, at first.",
     ),
     click.option(
         "--most-pairs",
@@ -192,7 +192,7 @@ pairs_options = together(
         metavar="N",
         default=20,
         show_default=True,
-        help="Most pairs, while undecided.",
+        help="Most pairs per comparison, while it is undecided.",
     ),
 )
 
