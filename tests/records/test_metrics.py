@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import StoreError
-from harness.records.metrics import METRICS, ComparisonKind, ConfirmationKind, Metric, metric_named
+from harness.records.metrics import METRICS, PEAK_MEMORY, ComparisonKind, ConfirmationKind, Metric, metric_named
 from harness.report.formats.csv import FIRST_COLUMNS
 from tests.report.builders import cells, measurement
 
@@ -38,3 +40,13 @@ def test_no_two_metrics_share_a_column_or_a_json_key() -> None:
 def test_a_metric_of_a_later_version_is_named() -> None:
     with pytest.raises(StoreError, match=r"does not know the metric 'energy'.*newer version"):
         metric_named("energy")
+
+
+def test_steady_memory_stands_in_for_an_unknown_peak_and_is_not_shown_as_one() -> None:
+    assert MEASURED.memory is not None
+    steady_only = replace(MEASURED, memory=replace(MEASURED.memory, peak_bytes=None))
+    reading = PEAK_MEMORY.read(steady_only)
+    assert reading is not None
+    assert reading.value == MEASURED.memory.steady_bytes - MEASURED.memory.baseline_bytes
+    assert PEAK_MEMORY.shown(steady_only) is None
+    assert PEAK_MEMORY.shown(MEASURED) is not None

@@ -78,6 +78,21 @@ def test_doing_without_data_is_compared_with_the_same_recipe_with_data() -> None
     assert "is not in this run" in variant_rows(cell_views(alone), alone.head.spec.recipes())[4].notes[0]
 
 
+def test_doing_without_data_is_compared_within_one_format() -> None:
+    run = wide_run()
+    # Only the .onnx that was calibrated on data is better.
+    better = tuple(
+        replace(m, fidelity=replace(m.fidelity, sqnr_db=m.fidelity.sqnr_db + 4))
+        if "-int8-onnx" in m.cell and m.fidelity
+        else m
+        for m in run.measurements
+    )
+    rows = variant_rows(cell_views(replace(run, measurements=better)), run.head.spec.recipes())
+    note = next(row for row in rows if row.variant == "int8-datafree").notes[0]
+    assert "onnx -4.0 dB SQNR" in note
+    assert note.count("-4.0 dB") == 1
+
+
 def test_it_is_on_the_page_and_in_the_terminal() -> None:
     run = wide_run()
     page = page_of(run, like_samples(run))

@@ -25,6 +25,11 @@ def test_the_smallest_that_keeps_the_quality_is_shipped_unless_it_is_slower_than
     assert findings_of((replace(FP32, drop=0.5), slow)).ship is slow, "better slower than nothing"
 
 
+def test_a_drop_of_exactly_the_limit_is_kept_whatever_its_rounding() -> None:
+    # 0.99 - 0.98 is 0.010000000000000009 in floating point.
+    assert findings_of((FP32, replace(INT8, drop=0.99 - 0.98))).ship is not FP32
+
+
 def test_the_fastest_is_shipped_and_of_equally_fast_ones_the_smallest() -> None:
     fast = replace(FP32, latency_ns=900.0)
     assert findings_of((fast, replace(INT8, latency_ns=920.0)), LATENCY).ship != fast
