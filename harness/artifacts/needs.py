@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from harness.spec.formats import BACKENDS, FORMATS, packages_to_build
 from harness.spec.recipe import STEP_EXTRA, Step, step_name, step_packages
 from harness.system.packages import missing_packages
 
-# One package with two distributions; either will do.
+# One package with two distributions; either will do. The first is built for Linux on x86-64 only.
 TENSORFLOWS = ("tensorflow-cpu", "tensorflow")
 # What converting a Keras model needs in addition to TensorFlow, and the extras that install both.
 KERAS_PACKAGES = ("ai-edge-litert",)
@@ -23,7 +24,7 @@ def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:
     if card.kind is SourceKind.READY:
         return FORMATS[build.format].runtime_packages
     if card.kind is SourceKind.KERAS:
-        return (_tensorflow(), *KERAS_PACKAGES)
+        return (tensorflow_distribution(), *KERAS_PACKAGES)
     return packages_to_build(build.format, build.backend)
 
 
@@ -85,6 +86,8 @@ def _extras(card: ModelCard, build: Build) -> tuple[str, ...]:
     return (BACKENDS[build.backend].extras if build.backend else ()) or FORMATS[build.format].extras
 
 
-def _tensorflow() -> str:
-    """The distribution of TensorFlow that is installed; the CPU-only one if there is none."""
-    return next((name for name in TENSORFLOWS if not missing_packages((name,))), TENSORFLOWS[0])
+def tensorflow_distribution() -> str:
+    """Return the distribution of TensorFlow that is installed; if there is none, the one that the extra installs."""
+    cpu_only, full = TENSORFLOWS
+    of_extra = cpu_only if (platform.system(), platform.machine()) == ("Linux", "x86_64") else full
+    return next((name for name in TENSORFLOWS if not missing_packages((name,))), of_extra)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from harness.errors import BuildError, UsageError
+from harness.errors import BuildError, UsageError, first_line
 from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
 from harness.model.compose import compose
 from harness.model.data import synthetic
@@ -280,7 +280,7 @@ def _state_of_file(card: ModelCard, weights: str) -> Any:
         msg = f"cannot read the weights {str(path)!r}: it is damaged or holds more than tensors; save the state dict"
         raise BuildError(msg) from error
     except (OSError, SafetensorError, RuntimeError, EOFError) as error:
-        msg = f"cannot read the weights {str(path)!r}: {str(error).splitlines()[0]}; save them again"
+        msg = f"cannot read the weights {str(path)!r}: {first_line(error)}; save them again"
         raise BuildError(msg) from error
 
 

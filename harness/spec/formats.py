@@ -46,6 +46,8 @@ class BackendRow:
 
 
 _PACKED_WEIGHTS = "ExecuTorch's portable kernels cannot read torchao's packed weights"
+_COREML_FLOATS = "Core ML computes in float32 or float16"
+_COREML_STATIC = "Core ML cannot compute activation ranges at run time"
 _WEIGHTS_ELSEWHERE = "weight-only compression for Core ML is built as mlpackage, not as pte"
 
 BACKENDS: dict[Backend, BackendRow] = {
@@ -73,8 +75,8 @@ BACKENDS: dict[Backend, BackendRow] = {
         extras=("torch", "coreml"),
         name_in_file="CoreMLBackend",
         holes={
-            Precision.BF16: "Core ML computes in float32 or float16",
-            Precision.INT8_DYNAMIC: "Core ML cannot compute activation ranges at run time",
+            Precision.BF16: _COREML_FLOATS,
+            Precision.INT8_DYNAMIC: _COREML_STATIC,
             Precision.INT8_WEIGHT: _WEIGHTS_ELSEWHERE,
             Precision.INT4_WEIGHT: _WEIGHTS_ELSEWHERE,
         },
@@ -254,8 +256,8 @@ FORMATS: dict[Format, FormatRow] = {
         # An .mlpackage is a folder; it travels as one zip.
         file_name="model.mlpackage.zip",
         holes={
-            Precision.BF16: "Core ML computes in float32 or float16",
-            Precision.INT8_DYNAMIC: "Core ML cannot compute activation ranges at run time",
+            Precision.BF16: _COREML_FLOATS,
+            Precision.INT8_DYNAMIC: _COREML_STATIC,
             Precision.INT16X8: "Core ML has no int16 activations",
         },
         colour="#56b4e9",

@@ -6,20 +6,17 @@ import os
 import platform
 from dataclasses import dataclass
 
+from harness.artifacts.needs import tensorflow_distribution
 from harness.devices.registry import DEVICE_KINDS
 from harness.spec.formats import FORMATS
 from harness.spec.recipe import STEP_EXTRA, STEP_PACKAGES, STEPS
 from harness.system.packages import package_version
-
-# The extra installs the CPU-only build where there is one.
-TENSORFLOW = "tensorflow-cpu" if (platform.system(), platform.machine()) == ("Linux", "x86_64") else "tensorflow"
 
 PackageRow = tuple[str, str, str]
 
 # The extra in pyproject.toml, the distribution, and what it is for.
 PACKAGES: tuple[PackageRow, ...] = (
     ("torch", "torchvision", "bundled torchvision models"),
-    ("tensorflow", TENSORFLOW, "Keras models and SavedModels to .tflite"),
     ("history", "sqlalchemy", "the history of nights"),
     ("history", "psycopg", "a history on PostgreSQL"),
     ("history", "pyarrow", "the history as Parquet"),
@@ -53,10 +50,11 @@ class Examination:
 
 
 def optional_packages() -> tuple[PackageRow, ...]:
-    """Return the rows of every format, of the graph steps, of `PACKAGES` and of every device kind."""
+    """Return the rows of every format, of the graph steps, of TensorFlow, of `PACKAGES` and of every device kind."""
     formats = tuple(row for format_ in FORMATS.values() for row in format_.doctor)
     kinds = (row for kind in DEVICE_KINDS.values() for row in kind.packages)
-    return (*formats, *_step_rows(formats), *PACKAGES, *kinds)
+    tensorflow = ("tensorflow", tensorflow_distribution(), "Keras models and SavedModels to .tflite")
+    return (*formats, *_step_rows(formats), tensorflow, *PACKAGES, *kinds)
 
 
 def _step_rows(formats: tuple[PackageRow, ...]) -> tuple[PackageRow, ...]:

@@ -26,7 +26,7 @@ from harness.artifacts.sources.prepared_model import (
     REFERENCE_FILE,
     read_prepared,
 )
-from harness.errors import StoreError
+from harness.errors import BuildError, StoreError
 from harness.system.files import storage_errors
 from harness.wire import INPUTS_FILE
 from tests.artifacts.builders import FACTS, KEY, make_manifest, make_prepared, sha256
@@ -55,6 +55,14 @@ def put(cache: Cache, manifest: Manifest | None = None, content: bytes | None = 
             (folder / "model.onnx").write_bytes(content)
         (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(known))
     return cache.folder("artifacts", known.key)
+
+
+def read_text(folder: Path) -> str:
+    """Read an entry of one text file; empty text counts as damage."""
+    text = (folder / "text").read_text()
+    if not text:
+        raise ValueError("the text is empty")  # noqa: EM101
+    return text
 
 
 def staged(cache: Cache) -> list[Path]:
@@ -211,7 +219,7 @@ def test_what_a_disk_does_is_told_in_words(code: int, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_an_error_of_other_code_that_says_nothing_of_the_disk_passes_through() -> None:
+def test_an_error_of_other_code_unrelated_to_the_disk_passes_through() -> None:
     with pytest.raises(FileNotFoundError), storage_errors(Path("/some/place"), runs_other_code=True):
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
@@ -221,7 +229,7 @@ def test_every_error_of_our_own_writing_is_a_sentence() -> None:
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
 
-def test_a_cache_whose_place_is_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_cache_at_the_path_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write to"):
         Cache(tmp_path / "file")
@@ -254,3 +262,28 @@ def test_what_a_killed_process_left_is_discarded_and_nothing_else(tmp_path: Path
         assert len(list((tmp_path / "staging").iterdir())) == 2
         cache.discard(killed.pid)
         assert list((tmp_path / "staging").iterdir()) == [own]
+
+
+def test_an_entry_is_made_once_and_again_when_damaged(cache: Cache) -> None:
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "text").write_text("content")
+
+    assert [cache.find_or_make("scans", KEY, read_text, make) for _ in range(2)] == ["content", "content"]
+    assert len(made) == 1
+    (cache.folder("scans", KEY) / "text").write_text("")
+    assert cache.find_or_make("scans", KEY, read_text, make) == "content"
+    assert len(made) == 2
+
+
+def test_an_error_while_making_an_entry_leaves_none(cache: Cache) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "text").write_text("half")
+        raise BuildError("no network")  # noqa: EM101
+
+    with pytest.raises(BuildError, match="no network"):
+        cache.find_or_make("scans", KEY, read_text, fail)
+    assert cache.entry("scans", KEY, read_text) is None
+    assert staged(cache) == []

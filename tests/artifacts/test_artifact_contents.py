@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("format_", default_formats())
-def test_an_artifact_tells_nothing_of_the_machine(digits_files: dict[tuple[str, str], Path], format_: Format) -> None:
+def test_an_artifact_does_not_reveal_the_machine(digits_files: dict[tuple[str, str], Path], format_: Format) -> None:
     files = [path for (kind, _), path in digits_files.items() if kind == format_.value]
     assert len(files) == 4
     for file in files:

@@ -77,7 +77,7 @@ def made(outcome: BuildOutcome, cache: Path, variant: str) -> tuple[PreparedMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
-    """The folder's network with its batch norm folded, built in a cache of its own."""
+    """The folder's network with its batch norm folded, built in a separate cache."""
 
     card: ModelCard
     cache: Path

@@ -386,7 +386,7 @@ def test_a_cut_off_ready_made_file_cannot_be_prepared(tmp_path: Path, cache: Cac
     assert "given.onnx cannot be loaded" in message
 
 
-def test_a_cut_off_ready_made_file_whose_inputs_are_told_is_broken(
+def test_a_cut_off_ready_made_file_whose_inputs_are_declared_is_broken(
     tmp_path: Path, cache: Cache, ready_onnx: bytes
 ) -> None:
     path = tmp_path / "given.onnx"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from harness.artifacts.export.coreml import can_apply, import_coremltools
+from harness.artifacts.export.coreml import can_apply, import_coremltools, only_activations
+from harness.variants.step import UnfitError
 
 GRAPH = "aten.conv2d.default aten.relu.default aten.linear.default"
 
@@ -43,8 +44,30 @@ def test_an_exported_activation_has_the_name_of_its_function() -> None:
         graph = torch.export.export(Network(), (torch.ones(2, 2),)).graph
         return " ".join(str(node.target) for node in graph.nodes)
 
+    def left(operators: str) -> list[Callable[..., torch.Tensor]]:
+        with only_activations(operators):
+            return [*utils._supported_activations, *utils._supported_activations_no_inplace]
+
     for function in utils._supported_activations:
-        assert function.__name__ in exported(function)
-        assert function.__name__ in exported(function, inplace=True)
+        assert left(exported(function)) == [function]
+        assert left(exported(function, inplace=True)) == [function]
     for function in utils._supported_activations_no_inplace:
-        assert function.__name__ in exported(function)
+        assert left(exported(function)) == [function]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_list_of_activations_is_restored_after_an_error() -> None:
+    import_coremltools()
+    from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as utils
+
+    before = (utils._supported_activations, utils._supported_activations_no_inplace)
+    shortened: list[str] = []
+
+    def annotate() -> None:
+        shortened.extend(function.__name__ for function in utils._supported_activations)
+        raise UnfitError
+
+    with pytest.raises(UnfitError), only_activations(GRAPH):
+        annotate()
+    assert shortened == ["relu"]
+    assert (utils._supported_activations, utils._supported_activations_no_inplace) == before

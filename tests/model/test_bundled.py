@@ -28,7 +28,7 @@ def scores(network: torch.nn.Module, dataset: Dataset) -> np.ndarray[tuple[int, 
     return rows.numpy()
 
 
-def test_digits_are_told_apart_by_the_committed_weights() -> None:
+def test_the_committed_weights_classify_the_digits() -> None:
     card = resolve("digits", ModelOptions())
     test = split_of(card, Split.TEST)
     assert (scores(load_network(card), test).argmax(1) == test.labels).sum() >= 356
@@ -74,7 +74,7 @@ def lite() -> tuple[ModelCard, torch.nn.Module]:
     return card, load_network(card)
 
 
-def test_efficientnet_tells_eighteen_of_twenty_photos(lite: tuple[ModelCard, torch.nn.Module]) -> None:
+def test_efficientnet_recognises_eighteen_of_twenty_photos(lite: tuple[ModelCard, torch.nn.Module]) -> None:
     test = split_of(lite[0], Split.TEST)
     assert test.labels is not None
     ranked = scores(lite[1], test).argsort(1)[:, ::-1]

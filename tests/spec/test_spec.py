@@ -255,8 +255,8 @@ def test_a_program_of_the_shell_runner_has_its_format_from_its_name_or_from_the_
         (Format.TFLITE, given[0]),
         (Format.PTE, given[1]),
     ]
-    told = Spec(runner=PhoneRunner.SHELL, binary=("pte=a=b",)).settings.binary(Format.PTE)
-    assert told == Binary(format=Format.PTE, path=Path("a=b"))
+    binary = Spec(runner=PhoneRunner.SHELL, binary=("pte=a=b",)).settings.binary(Format.PTE)
+    assert binary == Binary(format=Format.PTE, path=Path("a=b"))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def _quantizer(quantisation: Quantisation) -> Any:
 
         def _annotate_all_patterns(self, model: Any, quantization_config: Any, filter_fn: Any = None) -> None:
             operators = " ".join(str(node.target) for node in model.graph.nodes if node.op == "call_function")
-            with _only_activations(operators):
+            with only_activations(operators):
                 for name, annotate in _AnnotationPatternRegistry.get_annotators().items():
                     if can_apply(name, operators):
                         annotate(model, _AnnotationConfig.from_quantization_config(quantization_config), filter_fn)
@@ -83,20 +83,22 @@ def _quantizer(quantisation: Quantisation) -> Any:
 
 
 @contextlib.contextmanager
-def _only_activations(operators: str) -> Iterator[None]:
+def only_activations(operators: str) -> Iterator[None]:
     """Let the rules try only the activations among ``operators``: each rule has a pattern for every activation.
 
     The exported operator has the name of the function in torch, with an underscore after it when it works in place.
     """
     from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as utils
 
+    # Whole words, because "relu" contains "elu".
+    words = {word.removesuffix("_") for operator in operators.split() for word in operator.split(".")}
     names = ("_supported_activations", "_supported_activations_no_inplace")
     # The rules read these names from their module on every call, and take no argument instead. A worker runs one
     # export at a time, so nothing else sees the shorter lists.
     all_activations = {name: getattr(utils, name) for name in names}
     try:
         for name, functions in all_activations.items():
-            setattr(utils, name, tuple(f for f in functions if f.__name__ in operators))
+            setattr(utils, name, tuple(f for f in functions if f.__name__ in words))
         yield
     finally:
         for name, functions in all_activations.items():
