@@ -71,16 +71,16 @@ class Shop:
     exporters: dict[Format, Exporter] = field(default_factory=dict)
     made: dict[tuple[Format, Recipe, Backend | None], Path] = field(default_factory=dict)
 
-    def file(self, format_: Format, wanted: Recipe, backend: Backend | None = None) -> Path:
+    def file(self, format_: Format, requested: Recipe, backend: Backend | None = None) -> Path:
         """Return the artifact. A ``.pte`` is for the portable kernels by default, because those files can be read."""
         if format_ is Format.PTE and backend is None:
             backend = Backend.PORTABLE
-        key = (format_, wanted, backend)
+        key = (format_, requested, backend)
         if key not in self.made:
             if format_ not in self.exporters:
                 self.exporters[format_] = EXPORTERS[format_](float_model(make_network(), self.inputs))
             path = self.folder / f"{len(self.made)}.{format_.value}"
-            self.exporters[format_].export(wanted, backend, path)
+            self.exporters[format_].export(requested, backend, path)
             self.made[key] = path
         return self.made[key]
 

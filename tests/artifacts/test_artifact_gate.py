@@ -135,8 +135,8 @@ def test_the_file_of_another_variant_is_close_and_not_equal(built_cache: Path) -
     cache = Cache(built_cache)
     model = cache.entry("prepared", source_key(card), read_prepared)
     found = [cache.artifact(folder.name) for folder in (cache.root / "artifacts").glob("*/*")]
-    wanted = ("onnx", "int8")
-    artifact = next(a for a in found if a and (a.manifest.format, a.manifest.variant) == wanted)
+    requested = ("onnx", "int8")
+    artifact = next(a for a in found if a and (a.manifest.format, a.manifest.variant) == requested)
     assert model is not None
     assert artifact.path is not None
     seen = verify(artifact.path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card))

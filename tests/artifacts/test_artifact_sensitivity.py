@@ -60,8 +60,8 @@ def mixed(working_cache: Path) -> dict[str, Manifest]:
         for name, keep in KEPT.items()
     }
     builds = [Build(model="digits", variant=name, format=Format.ONNX, backend=None) for name in recipes]
-    wanted = order([resolve("digits", ModelOptions())], builds, recipes)
-    artifacts = build_artifacts(wanted, Cache(working_cache), Silent()).artifacts
+    requested = order([resolve("digits", ModelOptions())], builds, recipes)
+    artifacts = build_artifacts(requested, Cache(working_cache), Silent()).artifacts
     return {build.variant: artifact.manifest for build, artifact in artifacts.items()}
 
 

@@ -79,10 +79,10 @@ def test_artifacts_come_in_the_order_they_were_asked_for(built_cache: Path, buil
 
 
 def test_an_artifact_knows_what_it_is(built_cache: Path) -> None:
-    for wanted, artifact in build([digits()], DIGITS, built_cache)[0].artifacts.items():
+    for requested, artifact in build([digits()], DIGITS, built_cache)[0].artifacts.items():
         manifest = artifact.manifest
-        assert (manifest.model, manifest.variant, manifest.format) == ("digits", wanted.variant, wanted.format)
-        assert manifest.recipe == parse_recipe(wanted.variant)
+        assert (manifest.model, manifest.variant, manifest.format) == ("digits", requested.variant, requested.format)
+        assert manifest.recipe == parse_recipe(requested.variant)
         assert artifact.path is not None
         assert artifact.path.stat().st_size == manifest.bytes
 
@@ -102,21 +102,21 @@ def test_a_ready_made_file_needs_its_runtime_alone(tmp_path: Path, monkeypatch: 
     path = tmp_path / "given.onnx"
     path.write_bytes(b"rubbish")
     card = resolve(str(path), ModelOptions(inputs=("x:float32:1x4",)))
-    wanted = Build(model="given", variant=AS_IS, format=Format.ONNX, backend=None)
+    requested = Build(model="given", variant=AS_IS, format=Format.ONNX, backend=None)
     change_row(monkeypatch, Format.ONNX, runtime_packages=("no-such-package",))
-    outcome, _ = build([card], [wanted], tmp_path / "cache")
-    assert outcome.artifacts[wanted].manifest.state is ArtifactState.UNSUPPORTED
-    assert outcome.artifacts[wanted].manifest.reason == (
+    outcome, _ = build([card], [requested], tmp_path / "cache")
+    assert outcome.artifacts[requested].manifest.state is ArtifactState.UNSUPPORTED
+    assert outcome.artifacts[requested].manifest.reason == (
         "onnx needs no-such-package; run: pip install 'phonebench[onnx]'"
     )
     change_row(monkeypatch, Format.ONNX, packages=("no-such-package",), runtime_packages=("onnxruntime",))
-    outcome, _ = build([card], [wanted], tmp_path / "cache")
-    assert outcome.artifacts[wanted].manifest.state is ArtifactState.BROKEN
+    outcome, _ = build([card], [requested], tmp_path / "cache")
+    assert outcome.artifacts[requested].manifest.state is ArtifactState.BROKEN
 
 
 def test_one_damaged_artifact_is_made_again_and_no_other(own_cache: Path) -> None:
-    wanted = next(b for b in DIGITS if (b.format, b.variant) == (Format.PTL, "fp32"))
-    path = build([digits()], [wanted], own_cache)[0].artifacts[wanted].path
+    requested = next(b for b in DIGITS if (b.format, b.variant) == (Format.PTL, "fp32"))
+    path = build([digits()], [requested], own_cache)[0].artifacts[requested].path
     assert path is not None
     path.write_bytes(path.read_bytes()[:-1])
     outcome, recorder = build([digits()], DIGITS, own_cache)
@@ -152,9 +152,9 @@ def test_a_model_that_fails_costs_its_own_builds_alone(tmp_path: Path) -> None:
 def test_what_failed_is_not_cached(own_cache: Path, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "bad", network="def build():\n    raise OSError('gone')")
     card = resolve(str(folder), ModelOptions())
-    wanted = Build(model="own", variant="fp32", format=Format.PTL, backend=None)
+    requested = Build(model="own", variant="fp32", format=Format.PTL, backend=None)
     before = len(list(own_cache.rglob(MANIFEST_FILE)))
-    outcome, recorder = build([card], [wanted], own_cache)
+    outcome, recorder = build([card], [requested], own_cache)
     assert recorder.steps == ["own fp32 ptl: failed, 0.0 s"]
-    assert outcome.artifacts[wanted].path is None
+    assert outcome.artifacts[requested].path is None
     assert len(list(own_cache.rglob(MANIFEST_FILE))) == before

@@ -140,12 +140,12 @@ def prepare(card: ModelCard, cache: Cache, worker: Worker) -> WorkerResult:
     return worker.do(WorkerTask(prepare=PrepareTask(card=card, key=source_key(card), cache_root=str(cache.root))))
 
 
-def export(card: ModelCard, cache: Cache, *wanted: tuple[Format, str]) -> list[WorkerResult]:
-    """Prepare ``card`` and export each of ``wanted`` with one worker, encoding each task as for a real worker."""
+def export(card: ModelCard, cache: Cache, *requested: tuple[Format, str]) -> list[WorkerResult]:
+    """Prepare ``card`` and export each of ``requested`` with one worker, encoding each task as for a real worker."""
     worker = Worker()
     assert prepare(card, cache, worker).failure is None
     results = []
-    for format_, variant in wanted:
+    for format_, variant in requested:
         backend = Backend.PORTABLE if format_ is Format.PTE else None
         build = Build(model=card.name, variant=variant, format=format_, backend=backend)
         task = ExportTask(
@@ -159,10 +159,10 @@ def export(card: ModelCard, cache: Cache, *wanted: tuple[Format, str]) -> list[W
     return results
 
 
-def ready(card: ModelCard, cache: Cache, *wanted: tuple[Format, str], sqnr_db: float = 15) -> list[Manifest]:
-    """The manifests of ``wanted``. Each must be verified with at least this ratio, and be in the cache."""
+def ready(card: ModelCard, cache: Cache, *requested: tuple[Format, str], sqnr_db: float = 15) -> list[Manifest]:
+    """The manifests of ``requested``. Each must be verified with at least this ratio, and be in the cache."""
     manifests = []
-    for result in export(card, cache, *wanted):
+    for result in export(card, cache, *requested):
         assert result.manifest is not None, result.failure
         assert result.manifest.state is ArtifactState.READY, result.manifest.reason
         assert result.manifest.sqnr_db is None or result.manifest.sqnr_db > sqnr_db, result.manifest
@@ -299,10 +299,10 @@ def test_calibration_reaches_the_inputs_of_tflite_in_their_order(tmp_path: Path,
     assert_two_inputs(tmp_path, cache, (Format.TFLITE, "fp32"), (Format.TFLITE, "int8"))
 
 
-def assert_two_inputs(folder: Path, cache: Cache, *wanted: tuple[Format, str]) -> None:
+def assert_two_inputs(folder: Path, cache: Cache, *requested: tuple[Format, str]) -> None:
     high = one_input("high", "float32", [1, 4]).partition("[[input]]")[2]
     card = with_data(one_input("low", "float32", [1, 4]) + "\n[[input]]" + high)
-    ready(own(folder, card=card, network=TWO_INPUTS, data=TWO_INPUTS_DATA), cache, *wanted, sqnr_db=20)
+    ready(own(folder, card=card, network=TWO_INPUTS, data=TWO_INPUTS_DATA), cache, *requested, sqnr_db=20)
 
 
 def test_inputs_of_integers(tmp_path: Path, cache: Cache) -> None:

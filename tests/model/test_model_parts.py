@@ -63,8 +63,8 @@ def test_a_part_takes_what_the_parts_before_it_give(tmp_path: Path) -> None:
     assert given is not None
     network = load_network(backbone)
     with torch.no_grad():
-        wanted = network(torch.from_numpy(data.inputs[0][3]))
-    assert all(np.array_equal(a[3], w) for a, w in zip(given.inputs, wanted, strict=True))
+        expected = network(torch.from_numpy(data.inputs[0][3]))
+    assert all(np.array_equal(a[3], w) for a, w in zip(given.inputs, expected, strict=True))
     assert given.labels is not None
     assert getattr(load_data(backbone, Split.TEST), "labels", "") is None
 

@@ -32,10 +32,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> BuildOutcome:
     own = resolve(str(make_folder(folder / "own")), ModelOptions())
     builds = [Build(model="digits", variant=r.name, format=Format.ONNX, backend=None) for r in RECIPES]
     builds.append(Build(model="own", variant="sparse", format=Format.ONNX, backend=None))
-    wanted = BuildOrder(
+    requested = BuildOrder(
         cards=[resolve("digits", ModelOptions()), own], builds=builds, recipes={r.name: r for r in RECIPES}
     )
-    return build_artifacts(wanted, Cache(folder / "cache"), Silent())
+    return build_artifacts(requested, Cache(folder / "cache"), Silent())
 
 
 def artifact(outcome: BuildOutcome, variant: str) -> Artifact:

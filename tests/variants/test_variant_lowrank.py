@@ -36,8 +36,8 @@ def apart(network: nn.Module, variant: Variant, shape: tuple[int, ...]) -> float
     """The largest difference of the outputs on noise, relative to the largest output."""
     x = torch.randn(shape)
     with torch.no_grad():
-        wanted = network(x)
-        return float((wanted - variant.network(x)).abs().max() / wanted.abs().max())
+        expected = network(x)
+        return float((expected - variant.network(x)).abs().max() / expected.abs().max())
 
 
 @pytest.mark.parametrize(
