@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from harness.stats.steady import SteadyState, find_steady
+from harness.stats.steady import SteadyState, find_steady, wander
 from tests.simulation.world import ar1
 
 
@@ -92,3 +92,9 @@ def test_throttling_shows_through_calls_that_resemble_their_neighbours(deviation
         samples[450:] *= 1.2
         flagged += find_steady(samples.astype(int).tolist()).state in UNSTEADY
     assert flagged >= 99
+
+
+def test_a_short_launch_does_not_underestimate_how_far_it_wanders() -> None:
+    # Thirty batches with deviation 1 and ρ = 0.7. Without the correction of ρ for short series the median is 1.06.
+    series = (10 + ar1(np.random.default_rng(seed), 30, scale=1.0, correlation=0.7) for seed in range(400))
+    assert np.median([wander(values) for values in series]) > 1.13
