@@ -56,8 +56,7 @@ def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
         "device model": device.model,
         "processor": f"{device.cpu}, {device.cores} cores, {device.abi}",
         "OS": device.os,
-        # A phone reports a build, a computer a kernel; others only their system.
-        "OS build": details.get("build") or details.get("kernel") or device.os,
+        "OS build": device.os_build,
         "clock regime": details.get(CLOCK_REGIME, DEFAULT_CLOCKS),
         "cores": details.get("cores", ANY_CORES),
     }

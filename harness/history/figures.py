@@ -9,8 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from harness.history.records import Environment, Figures, HistoryEntry, NightStatus, RunFacts, Series, series_name
+from harness.history.records import (
+    TAINTED,
+    Environment,
+    Figures,
+    HistoryEntry,
+    NightStatus,
+    RunFacts,
+    Series,
+    series_name,
+    system_build,
+)
 from harness.plan.cells import Cell
+from harness.records.conditions import FigureGroup
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metrics import HEADLINE, METRICS, Metric
@@ -19,6 +30,8 @@ from harness.store.records import RunRecord
 # Hexadecimal digits, 64 bits: enough that no two devices collide.
 SERIAL_HASH_LENGTH = 16
 NOT_KNOWN = ""
+# What a device that throttles measures wrong; its outputs and its memory are the same.
+_TIMES = (FigureGroup.LATENCY, FigureGroup.LOAD)
 
 _STATUS = {
     CellStatus.OK: NightStatus.OK,
@@ -77,6 +90,8 @@ def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[H
     status = _STATUS[measurement.status]
     figures = _figures(measurement) if status is NightStatus.OK else {HEADLINE.name: None}
     environment = _environment(run, cell, measurement)
+    conditions = tuple(condition.id.value for condition in measurement.conditions)
+    spoilt = (*conditions, TAINTED) if _is_tainted(measurement) else conditions
     for metric, values in figures.items():
         yield HistoryEntry(
             series=make_series(cell, METRICS[metric]),
@@ -85,7 +100,7 @@ def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[H
             environment=environment,
             artifact_sha256=measurement.artifact.sha256 if measurement.artifact else NOT_KNOWN,
             artifact_kind=cell.format.value,
-            conditions=tuple(condition.id.value for condition in measurement.conditions),
+            conditions=spoilt if METRICS[metric].group in _TIMES else conditions,
         )
 
 
@@ -98,6 +113,13 @@ def _figures(measurement: Measurement) -> dict[str, Figures | None]:
     }
 
 
+def _is_tainted(measurement: Measurement) -> bool:
+    """Whether most launches throttled, did not settle or were disturbed, so that the times are not the artifact's."""
+    spoilt = sum(bool(launch.tainted) for launch in measurement.launches)
+    none_good = measurement.latency is not None and measurement.latency.tainted
+    return none_good or 2 * spoilt > len(measurement.launches)
+
+
 def _environment(run: RunRecord, cell: Cell, measurement: Measurement) -> Environment:
     device = next((d for d in run.head.devices if d.key == cell.device), None) or _unknown_device(cell)
     runtime = measurement.runtime
@@ -106,7 +128,7 @@ def _environment(run: RunRecord, cell: Cell, measurement: Measurement) -> Enviro
         serial_hash=serial_hash(device.key),
         device_class=device.model,
         soc=device.cpu,
-        os_build=device.os,
+        os_build=system_build(device.os, device.os_build),
         runtime=runtime.name if runtime else NOT_KNOWN,
         runtime_version=runtime.version if runtime else NOT_KNOWN,
         delegate_used=runtime.delegate_used if runtime else NOT_KNOWN,

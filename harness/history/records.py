@@ -8,6 +8,9 @@ from enum import StrEnum
 from harness.plan.cells import Cell
 from harness.records.metrics import Metric
 
+# Stored with the conditions of a night: most of its launches throttled, did not settle or were disturbed.
+TAINTED = "TAINTED"
+
 
 class NightStatus(StrEnum):
     """How a night of a series ended. Only ``ok`` nights are compared; a ``superseded`` value was measured again."""
@@ -53,6 +56,7 @@ class Environment:
     """The device, system, runtime and data of a night. A change in it splits a series into incomparable parts.
 
     ``serial_hash`` is the start of the SHA-256 of the device's key; ``data_sha256`` is that of the test data.
+    ``os_build`` is made by `system_build`.
     """
 
     serial_hash: str
@@ -123,6 +127,11 @@ class Night:
     artifact_sha256: str
     environment: Environment
 
+    @property
+    def tainted(self) -> bool:
+        """Whether its figures come from launches that throttled, did not settle or were disturbed."""
+        return TAINTED in self.conditions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
@@ -157,6 +166,20 @@ class Latest:
     mean: tuple[float | None, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
+
+
+def system_build(system: str, build: str) -> str:
+    """Return what the history stores of a device's system, such as ``Android 15 (google/…:15/AP3A/…)``.
+
+    The first phonebench stored the name of the system alone, as this does where no build is known.
+    """
+    return system if build in ("", system) else f"{system} ({build})"
+
+
+def is_same_system(before: str, after: str) -> bool:
+    """Return whether two results of `system_build` are the same build, or may be: one of them lacks the build."""
+    shorter, longer = sorted((before, after), key=len)
+    return shorter == longer or longer.startswith(f"{shorter} (")
 
 
 def series_name(cell: Cell, metric: Metric) -> str:

@@ -8,14 +8,19 @@ splits, whatever the screen says. So does a refuted one that was seen over sever
 from __future__ import annotations
 
 import math
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series
+from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series, is_same_system
 from harness.records.metrics import Polarity, metric_named
 from harness.stats.medians import median
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
+
+# If most of so many nights are tainted, that is how the device is, and no longer the bad luck of a night.
+TAINTED_NIGHTS = 14
 
 
 def begins_a_segment(decided: Decided) -> bool:
@@ -80,7 +85,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One series. ``nights`` all have a value, oldest first; all indices refer to them. ``gaps`` are nights without."""
+    """One series. ``nights`` all have a value, oldest first; all indices refer to them. ``gaps`` are nights without.
+
+    Tainted nights are among ``nights``, but no level and no change is drawn from them (`comparable`).
+    """
 
     series: Series
     nights: tuple[Night, ...]
@@ -102,7 +110,7 @@ def tell(series: Series, nights: Sequence[Night], decisions: Sequence[Decided] =
         series=series,
         nights=kept,
         gaps=tuple(n for n in nights if n.figures is None),
-        segments=_segments(values_of(kept), sorted(starts)),
+        segments=_segments(kept, sorted(starts)),
         changes=changes,
         swaps=swaps,
     )
@@ -113,6 +121,19 @@ def values_of(nights: Sequence[Night]) -> list[float]:
     return [night.figures.value for night in nights if night.figures is not None]
 
 
+def comparable(nights: Sequence[Night], decisions: Sequence[Decided] = ()) -> tuple[Night, ...]:
+    """Return the nights that others may be compared with: all but tainted ones, whose times are not the artifact's.
+
+    If most of the last fourteen are tainted, all nights count: a model that always heats the phone has no other times.
+    A night on which a decision begins its level stays, so that the level keeps its beginning.
+    """
+    recent = nights[-TAINTED_NIGHTS:]
+    if 2 * sum(night.tainted for night in recent) > len(recent):
+        return tuple(nights)
+    begins = {decided.first_run for decided in decisions}
+    return tuple(night for night in nights if not night.tainted or night.run in begins)
+
+
 def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
     """Return where something that the values depend on was swapped, oldest first.
 
@@ -120,15 +141,19 @@ def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
     """
     same_data = metric_named(series.metric).same_data
     swaps: list[Swap] = []
+    build = nights[0].environment.os_build if nights else ""
     for index in range(1, len(nights)):
-        before, after = nights[index - 1].environment, nights[index].environment
+        # A night of an older version lacks the build; until another is known, it is the one before.
+        before, after = replace(nights[index - 1].environment, os_build=build), nights[index].environment
+        same_build = is_same_system(build, after.os_build)
+        build = max(build, after.os_build, key=len) if same_build else after.os_build
         if before == after:
             continue
         for kind in SwapKind:
             if kind is SwapKind.DATA and not same_data:
                 continue
             old, new = _facts(before, kind), _facts(after, kind)
-            if old != new:
+            if old != new and not (same_build and kind is SwapKind.SYSTEM):
                 swaps.append(Swap(index=index, kind=kind, before=_differing(old, new), after=_differing(new, old)))
     return tuple(swaps)
 
@@ -160,18 +185,34 @@ def _changes(
     placed = _placed(nights, decisions)
     confirmed = [i for i, d in placed if begins_a_segment(d)]
     splits = sorted({*(swap.index for swap in swaps), *confirmed})
-    values = values_of(nights)
-    candidates: tuple[Candidate, ...] = ()
-    if can_be_screened(values):
-        candidates = screen_history(values, splits=splits, refuted=refuted_indices(nights, decisions))
     changes = [_decided(series, nights, index, decided) for index, decided in placed]
     changes += [
-        _candidate(series, nights, candidate)
+        change
         # A decision about the same change replaces the candidate.
-        for candidate in candidates
-        if not any(abs(candidate.index - index) <= SAME_CHANGE for index, _ in placed)
+        for change in _candidates(series, nights, splits, decisions)
+        if not any(abs(change.index - index) <= SAME_CHANGE for index, _ in placed)
     ]
     return tuple(sorted(changes, key=lambda change: (change.index, change.seen)))
+
+
+def _candidates(
+    series: Series, nights: Sequence[Night], splits: Sequence[int], decisions: Sequence[Decided]
+) -> list[Change]:
+    """What the screen finds in the nights that can be compared; indices refer to all ``nights``."""
+    counted = comparable(nights, decisions)
+    values = values_of(counted)
+    if not can_be_screened(values):
+        return []
+    runs = {night.run for night in counted}
+    places = [index for index, night in enumerate(nights) if night.run in runs]
+    candidates = screen_history(
+        values,
+        # The first counted night from the split on.
+        splits=[bisect_left(places, split) for split in splits],
+        refuted=refuted_indices(counted, decisions),
+    )
+    moved = (replace(c, index=places[c.index], seen=places[c.seen]) for c in candidates)
+    return [_candidate(series, nights, candidate) for candidate in moved]
 
 
 def _placed(nights: Sequence[Night], decisions: Sequence[Decided]) -> list[tuple[int, Decided]]:
@@ -212,13 +253,14 @@ def _candidate(series: Series, nights: Sequence[Night], candidate: Candidate) ->
     )
 
 
-def _segments(values: Sequence[float], starts: Sequence[int]) -> tuple[Segment, ...]:
-    if not values:
+def _segments(nights: Sequence[Night], starts: Sequence[int]) -> tuple[Segment, ...]:
+    if not nights:
         return ()
-    ends = [*starts[1:], len(values)]
+    ends = [*starts[1:], len(nights)]
+    parts = [(first, end, nights[first:end]) for first, end in zip(starts, ends, strict=True)]
     return tuple(
-        Segment(first=first, last=end - 1, median=median(values[first:end]))
-        for first, end in zip(starts, ends, strict=True)
+        Segment(first=first, last=end - 1, median=median(values_of(comparable(part) or part)))
+        for first, end, part in parts
     )
 
 
@@ -236,7 +278,15 @@ def _facts(environment: Environment, kind: SwapKind) -> tuple[str, ...]:
             return (environment.data_sha256[:12],)
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[ /:()]+", text) if word]
+
+
 def _differing(facts: tuple[str, ...], others: tuple[str, ...]) -> str:
-    """The first fact, which names the thing, and the others that differ."""
+    """The first fact, which names the thing, and the others that differ; of a single fact, the words that differ."""
+    if len(facts) == 1:
+        others_words = set(_words(others[0]))
+        # The builds of one phone are long, and differ in a few of their parts.
+        return " ".join(word for word in _words(facts[0]) if word not in others_words) or facts[0] or "unknown"
     pairs = enumerate(zip(facts, others, strict=True))
     return " ".join(fact for i, (fact, other) in pairs if fact and (i == 0 or fact != other)) or "unknown"

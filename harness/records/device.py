@@ -23,6 +23,11 @@ class DeviceInfo:
     abi: str
     details: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def os_build(self) -> str:
+        """The build of the system: a phone reports its fingerprint, a computer its kernel, others only their system."""
+        return self.details.get("build") or self.details.get("kernel") or self.os
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:

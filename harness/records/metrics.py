@@ -440,6 +440,7 @@ SCORE = Metric(
     read=_score,
     comparison=ComparisonKind.SCORES,
     confirmation=ConfirmationKind.RECORD,
+    same_data=True,
     group=FigureGroup.ACCURACY,
     json_key="scores",
 )

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from harness.compare.keys import comparison_keys
 from harness.errors import StoreError, UsageError
 from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import IngestCounts, append, decide, ingest, keep_artifact
 from harness.history.queries import artifact_uri, decisions_of, find_series, latest, list_series, nights_of
-from harness.history.records import Decided, Decision, NightStatus
+from harness.history.records import TAINTED, Decided, Decision, NightStatus
 from tests.history.nights import OTHER_CELL, PHONE, SERIES, entry, failed_entry, run_facts
 from tests.report.builders import host_run, phone_run
 
@@ -195,3 +196,29 @@ def test_a_cell_enters_each_metric_that_was_measured() -> None:
     peak = figures[entries_of(run)[2].series.metric]
     assert peak is not None
     assert peak.value == (memory.peak_bytes or 0) - memory.baseline_bytes
+
+
+def test_the_system_is_its_build_as_compare_sees_it() -> None:
+    run = phone_run()
+    phone, build = run.head.devices[0], "maker/phone/phone:15/AP3A.1/1:user/release-keys"
+    for details, words in (({"build": build}, f"{phone.os} ({build})"), ({"kernel": "6.1"}, f"{phone.os} (6.1)")):
+        told = replace(run, head=replace(run.head, devices=(replace(phone, details=details),)))
+        assert {entry.environment.os_build for entry in entries_of(told)} == {words}
+        cell = run.head.plan.cells[0]
+        assert comparison_keys(told, cell, run.measurements[0])["OS build"] in words
+    bare = replace(run, head=replace(run.head, devices=(replace(phone, details={}),)))
+    assert {entry.environment.os_build for entry in entries_of(bare)} == {phone.os}
+
+
+@pytest.mark.parametrize(("spoilt", "tainted"), [(0, False), (2, False), (3, True), (5, True)])
+def test_times_are_tainted_where_most_launches_are_and_the_rest_of_the_cell_is_not(spoilt: int, tainted: bool) -> None:
+    run = phone_run()
+    first = run.measurements[0]
+    assert len(first.launches) == 5
+    launches = tuple(
+        replace(launch, tainted=("throttled",) if index < spoilt else ()) for index, launch in enumerate(first.launches)
+    )
+    entries = entries_of(replace(run, measurements=(replace(first, launches=launches),)))
+    marked = {entry.series.metric for entry in entries if TAINTED in entry.conditions}
+    assert marked == ({"latency", "load_time"} if tainted else set())
+    assert {entry.status for entry in entries} == {NightStatus.OK}

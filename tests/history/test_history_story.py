@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness.history.figures import make_series
-from harness.history.records import Decided, Decision, HistoryEntry, Night, NightStatus
-from harness.history.story import Segment, SwapKind, open_segment, tell
-from harness.records.metrics import ACCURACY
+from harness.history.records import TAINTED, Decided, Decision, HistoryEntry, Night, NightStatus
+from harness.history.story import Segment, SwapKind, comparable, open_segment, tell
+from harness.records.metrics import ACCURACY, SCORE, Metric
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 # Twelve values around 1 ms that repeat: a level series without a change.
@@ -109,11 +109,73 @@ def test_a_swap_splits_without_an_alarm(kind: SwapKind, changed: dict[str, str],
     assert [(s.first, s.last) for s in story.segments] == [(0, 29), (30, 49)]
 
 
-def test_other_test_data_matters_only_to_accuracy() -> None:
-    accuracy = make_series(CELL, ACCURACY)
+@pytest.mark.parametrize("metric", [ACCURACY, SCORE])
+def test_other_test_data_matters_only_to_what_is_computed_from_it(metric: Metric) -> None:
     nights = level(2) + [night(2, entry(1e6, environment=replace(PHONE, data_sha256="00")))]
-    assert [s.kind for s in tell(accuracy, nights).swaps] == [SwapKind.DATA]
+    assert [s.kind for s in tell(make_series(CELL, metric), nights).swaps] == [SwapKind.DATA]
     assert tell(SERIES, nights).swaps == ()
+
+
+FINGERPRINTS = [f"Android 15 (maker/phone/phone:15/AP3A.{n}/{n}:user/release-keys)" for n in (1, 2)]
+
+
+def on(index: int, build: str, value: float = 1e6) -> Night:
+    """A night on that system."""
+    return night(index, entry(value, environment=replace(PHONE, os_build=build)))
+
+
+def test_an_update_over_the_air_is_another_system() -> None:
+    story = tell(SERIES, [on(0, FINGERPRINTS[0]), on(1, FINGERPRINTS[0]), on(2, FINGERPRINTS[1])])
+    assert [(s.index, s.kind, s.before, s.after) for s in story.swaps] == [(2, SwapKind.SYSTEM, "AP3A.1 1", "AP3A.2 2")]
+
+
+@pytest.mark.parametrize(
+    ("builds", "swaps"),
+    [
+        # Nights of an older version hold no build; the first that does is no new system.
+        (["Android 15", "Android 15", FINGERPRINTS[0], FINGERPRINTS[0]], []),
+        (["Android 15", FINGERPRINTS[0], FINGERPRINTS[1]], [2]),
+        # An older version ran in between: the build before and after it still differ.
+        ([FINGERPRINTS[0], "Android 15", FINGERPRINTS[1]], [2]),
+        ([FINGERPRINTS[0], "Android 15", FINGERPRINTS[0]], []),
+        (["Android 14", FINGERPRINTS[0]], [1]),
+        (["Android 1", FINGERPRINTS[0]], [1]),
+        ([FINGERPRINTS[0], "Android 16", FINGERPRINTS[0]], [1, 2]),
+    ],
+)
+def test_a_night_without_a_build_is_no_swap(builds: list[str], swaps: list[int]) -> None:
+    assert [s.index for s in tell(SERIES, [on(i, build) for i, build in enumerate(builds)]).swaps] == swaps
+
+
+def hot(index: int, factor: float) -> Night:
+    """A night whose launches throttled."""
+    return night(index, replace(entry(1e6 * factor), conditions=("THROTTLED", TAINTED)))
+
+
+def test_tainted_nights_are_shown_and_make_no_level_and_no_change() -> None:
+    nights = [hot(i, 1.5) if i % 3 == 2 else night(i, entry(1e6 * LEVEL[i % 12])) for i in range(60)]
+    story = tell(SERIES, nights)
+    assert len(story.nights) == 60
+    assert story.changes == ()
+    assert [s.median for s in story.segments] == [pytest.approx(1e6, rel=0.01)]
+
+
+def test_a_change_after_tainted_nights_is_where_it_is_among_all_nights() -> None:
+    nights = [hot(i, 1.5) if i % 10 == 2 else night(i, entry(1e6 * LEVEL[i % 12])) for i in range(40)]
+    (change,) = tell(SERIES, nights + level(20, start=40, factor=1.2)).changes
+    assert (change.index, change.last_good, change.first_bad) == (40, "c39", "c40")
+
+
+def test_a_series_that_is_always_tainted_is_compared_with_itself() -> None:
+    nights = [hot(i, LEVEL[i % 12]) for i in range(30)] + [hot(i, 1.2 * LEVEL[i % 12]) for i in range(30, 50)]
+    assert comparable(nights) == tuple(nights)
+    assert [change.index for change in tell(SERIES, nights).changes] == [30]
+
+
+def test_a_tainted_night_on_which_a_level_begins_stays() -> None:
+    nights = [*level(30), hot(30, 1.5), *level(10, start=31)]
+    assert len(comparable(nights)) == 40
+    assert comparable(nights, [decided(Decision.DRIFT, 30, 31)]) == tuple(nights)
 
 
 def test_a_night_without_a_value_is_a_gap_and_superseded_ones_are_left_out() -> None:

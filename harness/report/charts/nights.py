@@ -72,7 +72,7 @@ def nights_png(story: Story) -> bytes | None:
 
 def is_tainted(night: Night) -> bool:
     """Return whether a condition made this night less trustworthy than others."""
-    return any(name in TAINTS for name in night.conditions)
+    return night.tainted or any(name in TAINTS for name in night.conditions)
 
 
 def unit_of(story: Story) -> units.Unit:

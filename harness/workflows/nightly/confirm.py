@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
+from harness.compare.keys import comparison_keys, differing_keys
 from harness.compare.metrics import compare_metrics
 from harness.history.records import Decision
 from harness.measure.cell import Keeper
@@ -23,6 +24,7 @@ from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, me
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
 from harness.stats.verdicts import Verdict, by_tolerance, decide, log_margin
+from harness.store.records import RunRecord
 from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs
 from harness.workflows.nightly.record import Confirmation, Suspect, Trigger
 
@@ -85,6 +87,17 @@ def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, to
     confirmation = _confirmation(suspect, comparison.verdict, comparison.reason or "")
     ratio = comparison.b / comparison.a if comparison.a else None
     return replace(confirmation, ratio=ratio, p_value=comparison.p_value)
+
+
+def differing_data(
+    suspect: Suspect, cell: Cell, good: tuple[RunRecord, Measurement], tonight: tuple[RunRecord, Measurement]
+) -> str | None:
+    """Return why two stored values that depend on the test data cannot be compared; None if they can, or do not."""
+    if not metric_named(suspect.metric).same_data:
+        return None
+    keys = [comparison_keys(run, cell, measurement) for run, measurement in (good, tonight)]
+    words = "; ".join(f"{d.key}: {d.a} before, {d.b} tonight" for d in differing_keys(*keys))
+    return f"the two nights cannot be compared ({words})" if words else None
 
 
 def same_file(suspect: Suspect) -> Confirmation:

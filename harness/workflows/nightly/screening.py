@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.history.records import Decided, HistoryEntry, Night, NightStatus, RunFacts, Series
-from harness.history.story import can_be_screened, is_worse, open_segment, refuted_indices, values_of
+from harness.history.story import can_be_screened, comparable, is_worse, open_segment, refuted_indices, values_of
 from harness.records.metrics import metric_named
 from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
@@ -44,6 +44,10 @@ def screen_series(history: SeriesHistory, tonight: Sequence[HistoryEntry], run: 
     last = tonight[-1]
     if last.figures is None:
         return Screened(entries=tuple(tonight), again=False, night=_without_value(history, last, run))
+    reference = comparable((*history.nights, as_night(last, run)), history.decisions)
+    if not reference or reference[-1].run != run.name:
+        return _tainted(tonight, len(reference))
+    history = replace(history, nights=reference[:-1])
     segment = _segment(history, last, run)
     judged = _judge(segment, last.series, tonight)
     entries = _settled(tonight, judged)
@@ -64,6 +68,22 @@ def screen_series(history: SeriesHistory, tonight: Sequence[HistoryEntry], run: 
         reason="" if enough or suspect else f"{len(segment) + 1} nights; the screen needs {FIRST_NIGHT}",
     )
     return Screened(entries=entries, again=judged is not None and judged.again, night=night)
+
+
+def _tainted(tonight: Sequence[HistoryEntry], nights: int) -> Screened:
+    """A night that most other nights of the series are not like: kept and shown, but compared with nothing."""
+    last, figures = tonight[-1], tonight[-1].figures
+    night = SeriesNight(
+        series=last.series.name,
+        cell=last.series.cell,
+        metric=last.series.metric,
+        state=State.INSUFFICIENT,
+        value=figures.value if figures else None,
+        nights=nights,
+        measured=len(tonight),
+        reason="most launches throttled, did not settle or were disturbed, so tonight's value is not judged",
+    )
+    return Screened(entries=_settled(tonight, None), again=False, night=night)
 
 
 def as_night(entry: HistoryEntry, run: RunFacts) -> Night:

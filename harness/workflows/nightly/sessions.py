@@ -6,7 +6,7 @@ Each outcome is in the journal before the next confirmation starts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,13 @@ from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.check import Checked
 from harness.workflows.nightly.artifacts import kept_file, last_good
-from harness.workflows.nightly.confirm import confirm_by_pairs, confirm_by_record, same_file, unconfirmed
+from harness.workflows.nightly.confirm import (
+    confirm_by_pairs,
+    confirm_by_record,
+    differing_data,
+    same_file,
+    unconfirmed,
+)
 from harness.workflows.nightly.record import Confirmation, Journal, Suspect, Trigger
 
 Nights = Mapping[str, Sequence[Night]]
@@ -104,10 +110,12 @@ class _CellConfirmation:
         tonight = _measurement(self._run, suspect.cell)
         if tonight is None:
             return unconfirmed(suspect, "tonight's measurement no longer exists")
-        try:
-            good = _measurement(load_run(self._results, suspect.good_run), suspect.cell)
-        except (UsageError, StoreError):
-            good = None
+        good = None
+        with suppress(UsageError, StoreError):
+            run = load_run(self._results, suspect.good_run)
+            good = _measurement(run, suspect.cell)
+            if good is not None and (unlike := differing_data(suspect, self._cell, (run, good), (self._run, tonight))):
+                return unconfirmed(suspect, unlike)
         return confirm_by_record(suspect, self._cell, good, tonight)
 
     def _by_pairs(self, good: str, suspects: Sequence[Suspect]) -> tuple[Confirmation, ...]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from harness.history.records import Decision
-from harness.records.metrics import ACCURACY, SIZE
+from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
-from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, judge, same_file
+from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, differing_data, judge, same_file
 from harness.workflows.nightly.record import Confirmation, Trigger
 from tests.report.builders import accuracy_of, phone_run
 from tests.workflows.nightly.test_night_files import SUSPECT
@@ -77,6 +77,21 @@ def test_accuracy_is_confirmed_by_the_answers_to_the_same_inputs(correct: int, w
     found = confirm_by_record(suspect, run.head.plan.cells[0], before, now)
     assert found.decision is decision
     assert found.p_value is not None
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, SCORE])
+def test_a_score_on_other_test_data_cannot_be_confirmed(metric: Metric) -> None:
+    run = phone_run()
+    cell, measured = run.head.plan.cells[0], run.measurements[0]
+    suspect = replace(SUSPECT, metric=metric.name, trigger=Trigger.TOLERANCE)
+    others = tuple(replace(model, data_sha256="0" * 64) for model in run.head.models)
+    other = replace(run, head=replace(run.head, models=others))
+    assert differing_data(suspect, cell, (run, measured), (run, measured)) is None
+    words = differing_data(suspect, cell, (other, measured), (run, measured))
+    assert words is not None
+    assert "data: 0000" in words
+    # The size of a file depends on no data.
+    assert differing_data(replace(suspect, metric=SIZE.name), cell, (other, measured), (run, measured)) is None
 
 
 def test_without_the_earlier_answers_accuracy_stays_undecided() -> None:

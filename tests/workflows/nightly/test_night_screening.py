@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.history.figures import make_series
-from harness.history.records import Decided, Decision, Figures, HistoryEntry, Night, NightStatus
-from harness.records.metrics import ACCURACY, SIZE, Metric
+from harness.history.records import TAINTED, Decided, Decision, Figures, HistoryEntry, Night, NightStatus
+from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
 from harness.stats.screening import ARL0
 from harness.workflows.nightly.record import State, Trigger
 from harness.workflows.nightly.screening import SURE_NIGHTS, Screened, SeriesHistory, screen_series
@@ -133,3 +133,40 @@ def test_a_value_without_a_logarithm_is_kept_and_not_screened(value: float) -> N
     found = screened([night(i, entry(1e6 * LEVEL[i % 12])) for i in range(30)], entry(value))
     assert (found.again, found.night.suspect) == (False, None)
     assert found.night.series == SERIES.name
+
+
+def hot(value: float) -> HistoryEntry:
+    """A night whose launches throttled."""
+    return replace(entry(value), conditions=(TAINTED,))
+
+
+def test_a_tainted_night_is_kept_and_not_judged() -> None:
+    found = screened(level(30), hot(1.5e6))
+    assert (found.again, found.night.suspect, found.night.state) == (False, None, State.INSUFFICIENT)
+    assert [e.status for e in found.entries] == [NightStatus.OK]
+    assert found.night.value == 1.5e6
+    assert "not judged" in found.night.reason
+
+
+def test_tainted_nights_are_no_reference() -> None:
+    nights = level(20) + [night(i, hot(2e6)) for i in range(20, 26)] + level(10, start=26)
+    found = screened(nights, entry(1.3e6), entry(1.3e6), entry(1.3e6))
+    assert found.night.nights == 30
+    assert found.night.level == pytest.approx(1e6, rel=0.01)
+    assert found.night.suspect is not None
+
+
+def test_a_model_that_always_heats_the_phone_is_judged() -> None:
+    nights = [night(i, hot(1e6 * LEVEL[i % 12])) for i in range(30)]
+    found = screened(nights, hot(1.3e6), hot(1.3e6), hot(1.3e6))
+    assert found.night.suspect is not None
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, SCORE])
+def test_a_score_on_other_test_data_is_no_change(metric: Metric) -> None:
+    def one(value: float, data: str) -> HistoryEntry:
+        made = replace(entry(1.0, environment=replace(PHONE, data_sha256=data)), figures=Figures(value=value))
+        return replace(made, series=make_series(CELL, metric))
+
+    assert screened([night(0, one(0.9, "aa"))], one(0.5, "aa")).night.suspect is not None
+    assert screened([night(0, one(0.9, "aa"))], one(0.5, "bb")).night.suspect is None
