@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("spec",),
     ("records",),
     ("model",),
+    ("scoring",),
     ("plan", "variants"),
     ("runners",),
     ("artifacts",),

@@ -157,11 +157,14 @@ def _by_tolerance(pair: _Pair) -> MetricComparison:
 def _by_answers(pair: _Pair) -> MetricComparison | None:
     """Exact McNemar on the same inputs, and non-inferiority. The comparison keys ensure that the inputs are the same.
 
-    Returns None for different counts of inputs.
+    Where inputs have several answers, which depend on each other, their scores are compared instead. Returns None for
+    different counts of answers.
     """
     a, b = pair.a, pair.b
-    if a.count != b.count:
+    if a.count != b.count or bool(a.scores) is not bool(b.scores):
         return None
+    if a.scores:
+        return _by_scores(pair)
     margin = pair.metric.absolute_tolerance if pair.margin is None else pair.margin
     comparison = pair.comparison(change=b.value - a.value, margin=margin)
     try:
@@ -189,16 +192,17 @@ def _by_answers(pair: _Pair) -> MetricComparison | None:
 def _by_scores(pair: _Pair) -> MetricComparison | None:
     """The t interval of the differences, input by input; None for different counts of inputs or different scales."""
     metric, a, b = pair.metric, pair.a, pair.b
-    if a.scale != b.scale or a.count != b.count:
+    if a.scale != b.scale or len(a.scores) != len(b.scores):
         return None
     differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
     mean = sum(differences) / len(differences)
     # A score of 0 has no relative margin; the tolerance itself then serves as an absolute one.
-    margin = metric.relative_tolerance * abs(a.value) or metric.relative_tolerance
+    margin = pair.margin or metric.absolute_tolerance or metric.relative_tolerance * abs(a.value)
+    margin = margin or metric.relative_tolerance
     # Equal scores on every input need no statistics, however few inputs there are.
     interval = mean_interval(differences) if any(differences) else (0.0, 0.0)
     if interval is None:
-        reason = f"{a.count} inputs: a claim about a mean needs at least {LEAST_INPUTS}"
+        reason = f"{len(differences)} inputs: a claim about a mean needs at least {LEAST_INPUTS}"
         return replace(pair.comparison(change=mean, margin=margin), reason=reason)
     low, high = interval
     span = Span(estimate=mean, low=low, high=high)
@@ -207,7 +211,7 @@ def _by_scores(pair: _Pair) -> MetricComparison | None:
         verdict=decide(span, margin, higher_is_better=metric.higher_is_better),
         low=low,
         high=high,
-        reason=f"{a.scale} of the model's folder, {a.count} inputs",
+        reason=f"{a.scale or metric.label}, {len(differences)} inputs",
     )
 
 

@@ -5,17 +5,18 @@ Everything is computed here, on this computer, from the outputs that the device 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
-from harness.artifacts.sources.prepared_model import PreparedModel, correct_rows
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.measure.targets import judge_correct, judge_scores
 from harness.measure.task_metric import score
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
 from harness.records.measurement import Accuracy, ClassAccuracy, Fidelity, OutputFacts, Share, TargetFacts, TaskScores
+from harness.scoring.class_rows import class_agreement
+from harness.scoring.marks import Flags, Marks, mark
+from harness.stats.answers import clustered_share, in_top, weighted_scores
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.stats.intervals import wilson
 from harness.stats.proportions import bits_to_correct, correct_to_bits
@@ -26,13 +27,17 @@ TOP = 5
 
 
 def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> Accuracy | None:
-    """Return top-1, top-5 and per-class accuracy; None without labels, trained weights or outputs."""
+    """Return top-1, top-5 and per-class accuracy; None without labels, trained weights or outputs.
+
+    Raises `UsageError` for labels that do not fit the outputs, which only a ready-made file leaves open until here.
+    """
     labels = model.labels()
     if outputs is None or labels is None or card.task is not Task.CLASSIFICATION or card.random_weights:
         return None
-    scores = first_output(outputs)
-    right = correct_rows(scores, labels)
-    share = _share(sum(right), len(right))
+    reference = model.reference()
+    marks = mark(card, outputs[0], labels, None if reference is None else reference[0].shape[1:])
+    floats = None if reference is None else mark(card, reference[0], labels)
+    share = _share(marks, marks.right, marks.asked)
     return Accuracy(
         metric="top-1",
         value=share.value,
@@ -40,9 +45,13 @@ def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...
         high=share.high,
         correct=share.correct,
         count=share.count,
-        correct_bits=correct_to_bits(right),
-        top5=_top5(scores, labels),
-        classes=_per_class(right, labels),
+        top5=_top5(marks),
+        classes=_per_class(marks),
+        correct_bits=_bits(marks),
+        float_bits="" if floats is None else _bits(floats),
+        right=() if marks.single else _per_input(marks.right),
+        asked=() if marks.single else _per_input(marks.asked),
+        float_right=() if floats is None or marks.single else _per_input(floats.right),
     )
 
 
@@ -57,14 +66,13 @@ def fidelity_of(
     reference = own_reference(model, varied)
     if outputs is None or reference is None:
         return None
-    classes = card.task is Task.CLASSIFICATION
-    lead = compare_outputs(first_output(reference), first_output(outputs), classes=classes)
+    lead = compare_outputs(first_output(reference), first_output(outputs), classes=False)
     return Fidelity(
         sqnr_db=lead.sqnr_db,
         sqnr_worst_db=lead.sqnr_worst_db,
         cosine=lead.cosine,
         max_error=lead.max_error,
-        agreement=lead.agreement,
+        agreement=class_agreement(card, reference[0], outputs[0], model.labels_shape()),
         count=lead.count,
         outputs=_per_output(model, reference, outputs, lead),
     )
@@ -75,19 +83,21 @@ def task_scores(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...
     return None if outputs is None or card.random_weights else score(card, model, outputs)
 
 
-def target_of(
-    card: ModelCard, model: PreparedModel, accuracy: Accuracy | None, scores: TaskScores | None
-) -> TargetFacts | None:
+def target_of(card: ModelCard, accuracy: Accuracy | None, scores: TaskScores | None) -> TargetFacts | None:
     """Return whether the outputs meet the target that the card names; None without a target or without its inputs."""
     if card.target is None:
         return None
-    preset, labels, reference = Preset(card.target), model.labels(), model.reference()
+    preset = Preset(card.target)
     if scores is not None and (scores.float_scores or PRESETS[preset].absolute is not None):
         return judge_scores(preset, scores.float_scores, scores.scores)
-    if accuracy is None or labels is None or reference is None:
+    if accuracy is None or not (accuracy.float_bits or accuracy.float_right):
         return None
-    float_right = correct_rows(first_output(reference), labels)
-    return judge_correct(preset, float_right, bits_to_correct(accuracy.correct_bits, accuracy.count))
+    if accuracy.asked:
+        sides = (weighted_scores(right, accuracy.asked) for right in (accuracy.float_right, accuracy.right))
+        return judge_scores(preset, *sides)
+    return judge_correct(
+        preset, *(bits_to_correct(bits, accuracy.count) for bits in (accuracy.float_bits, accuracy.correct_bits))
+    )
 
 
 def _per_output(
@@ -117,28 +127,33 @@ def _rows(output: Array) -> Array:
     return output.reshape(len(output), -1)
 
 
-def _share(correct: int, count: int) -> Share:
-    low, high = wilson(correct, count)
+def _share(marks: Marks, right: Flags, asked: Flags) -> Share:
+    """The share of ``right`` among ``asked``, which may be a part of the answers that were marked."""
+    correct, count = int((right & asked).sum()), int(asked.sum())
+    low, high = (
+        wilson(correct, count) if marks.single else clustered_share(_per_input(right & asked), _per_input(asked))
+    )
     return Share(value=correct / count, low=low, high=high, correct=correct, count=count)
 
 
-def _top5(scores: Array, labels: Sequence[int]) -> Share | None:
-    """The share of inputs with the label among the five highest scores; None with five classes or fewer.
+def _per_input(flags: Flags) -> tuple[int, ...]:
+    return tuple(int(count) for count in flags.sum(axis=1))
 
-    An input with a score that is not finite counts as wrong.
-    """
-    if scores.shape[1] <= TOP:
+
+def _bits(marks: Marks) -> str:
+    return correct_to_bits(marks.right[:, 0].tolist()) if marks.single else ""
+
+
+def _top5(marks: Marks) -> Share | None:
+    """The share of labels among the five highest scores; None with five classes or fewer."""
+    if marks.rows.classes <= TOP:
         return None
-    # float64 before the sign changes: the smallest value of an integer type has no negative.
-    best = np.argpartition(-scores.astype(np.float64), TOP - 1, axis=1)[:, :TOP]
-    right = (best == np.asarray(labels)[:, None]).any(axis=1) & np.isfinite(scores).all(axis=1)
-    return _share(int(right.sum()), len(right))
+    return _share(marks, in_top(marks.scores, marks.rows.axis, marks.labels, top=TOP), marks.asked)
 
 
-def _per_class(right: Sequence[bool], labels: Sequence[int]) -> tuple[ClassAccuracy, ...]:
-    by_label: dict[int, list[bool]] = {}
-    for label, hit in zip(labels, right, strict=True):
-        by_label.setdefault(label, []).append(hit)
+def _per_class(marks: Marks) -> tuple[ClassAccuracy, ...]:
+    labels = np.unique(marks.labels[marks.asked])
     return tuple(
-        ClassAccuracy(label=label, share=_share(sum(hits), len(hits))) for label, hits in sorted(by_label.items())
+        ClassAccuracy(label=int(label), share=_share(marks, marks.right, marks.asked & (marks.labels == label)))
+        for label in labels
     )

@@ -70,7 +70,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         memory=highest_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
         accuracy=accuracy,
         scores=scores,
-        target=target_of(job.card, job.model, accuracy, scores),
+        target=target_of(job.card, accuracy, scores),
         fidelity=fidelity,
         runtime=last.runtime,
         runner=last.runner,

@@ -110,6 +110,9 @@ class ModelCard:
     with the same inputs and outputs, for distillation. ``random_weights``: weights stay as initialised, so speed is
     real and accuracy is not measured.
 
+    ``class_axis``: the axis of the first output, batch included, that holds the classes; None for the last one that is
+    not 1. ``ignore_index``: the label of answers that do not count.
+
     ``parts``: the networks of a ``composed`` model. ``whole``: the card of the model that this one is a part of; inputs
     and data come from there, and ``inputs`` is empty.
     """
@@ -129,6 +132,8 @@ class ModelCard:
     ranges: tuple[InputRange, ...] = ()
     metric: str | None = None
     target: str | None = None
+    class_axis: int | None = None
+    ignore_index: int | None = None
     parts: tuple[PartCard, ...] = ()
     whole: ModelCard | None = None
     student: str | None = None

@@ -39,7 +39,8 @@ _APART: dict[Split, tuple[Split, ...]] = {
 class Dataset:
     """The inputs of one split: one array per input tensor, shape ``(count, *TensorSpec.shape)``. Item i is one call.
 
-    ``labels``: class indices, int64, shape ``(count,)``; None if the data have none.
+    ``labels``: class indices, int64, shape ``(count, *answers of one call)``, or the card's ``ignore_index``; None if
+    the data have none.
     """
 
     inputs: tuple[Array, ...]
@@ -49,6 +50,13 @@ class Dataset:
     def count(self) -> int:
         """The number of calls that the inputs are for."""
         return len(self.inputs[0])
+
+    @property
+    def single_labels(self) -> NDArray[np.int64] | None:
+        """The labels, shape ``(count,)``, where each call has exactly one that counts; else None."""
+        if self.labels is None or self.labels.size != self.count or self.labels.min() < 0:
+            return None
+        return self.labels.reshape(-1)
 
 
 def load_split(card: ModelCard, split: Split) -> Dataset | None:
@@ -169,7 +177,7 @@ def _named(
 
 
 def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -> None:
-    counts = [len(a) if a.ndim else 0 for a in inputs] + ([labels.size] if labels is not None else [])
+    counts = [len(a) if a.ndim else 0 for a in inputs] + ([] if labels is None else [len(labels) if labels.ndim else 0])
     if min(counts) != max(counts):
         msg = (
             f"{where} has arrays of different lengths ({', '.join(map(str, counts))}); give a row and a label per input"
@@ -185,13 +193,23 @@ def _checked(card: ModelCard, where: str, inputs: tuple[Array, ...], labels: Arr
     arrays = tuple(_fitted(a, spec, where) for a, spec in zip(inputs, card.inputs, strict=True))
     if card.task is not Task.CLASSIFICATION or labels is None:
         return Dataset(inputs=arrays, labels=None)
-    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-        msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}; give integers of shape [count]"
+    return Dataset(inputs=arrays, labels=_class_labels(card, where, labels))
+
+
+def _class_labels(card: ModelCard, where: str, labels: Array) -> NDArray[np.int64]:
+    """Check what needs no network: type and sign. Only its outputs show which shape and which classes are right."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}; give class indices, as integers"
         raise UsageError(msg)
-    if labels.min() < 0:
-        msg = f"{where} has the label {labels.min()}; labels are class indices and start at 0"
+    classes = labels.astype(np.int64)
+    wrong = classes[(classes < 0) & (classes != (0 if card.ignore_index is None else card.ignore_index))]
+    if wrong.size:
+        msg = (
+            f"{where} has the label {wrong[0]}; labels are class indices and start at 0. A label that marks answers to "
+            "leave out is declared as ignore_index in [model]"
+        )
         raise UsageError(msg)
-    return Dataset(inputs=arrays, labels=labels.astype(np.int64))
+    return classes
 
 
 def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:

@@ -34,7 +34,9 @@ from harness.spec.decode import check_keys, check_name, decode, read_toml
 from harness.wire import DType, Format, TensorSpec
 
 MAX_ELEMENTS = 2**28
-MODEL_KEYS = ("name", "task", "source", "weights", "license", "metric", "target", "student")
+MODEL_KEYS = (
+    "name", "task", "source", "weights", "license", "metric", "target", "student", "class_axis", "ignore_index",
+)  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -51,6 +53,8 @@ class _ModelTable:
     metric: str | None = None
     target: str | None = None
     student: str | None = None
+    class_axis: int | None = None
+    ignore_index: int | None = None
 
 
 def read_card(folder: Path, options: ModelOptions) -> ModelCard:
@@ -79,6 +83,8 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         metric=_checked_metric(table, folder, file),
         target=table.target,
         student=table.student,
+        class_axis=table.class_axis,
+        ignore_index=table.ignore_index,
     )
     if parts:
         card = replace(card, kind=SourceKind.COMPOSED, parts=_checked_parts(card, file))

@@ -47,6 +47,7 @@ def source_key(card: ModelCard) -> str:
         "weights": card.weights,
         "student": card.student,
         "task": card.task.value,
+        **_scoring_facts(card),
         "inputs": msgspec.to_builtins(card.inputs),
         "ranges": msgspec.to_builtins(card.ranges),
         "random_weights": card.random_weights,
@@ -72,6 +73,12 @@ def _data_facts(card: ModelCard) -> object:
         return None
     facts: dict[str, object] = msgspec.to_builtins(card.data)
     return facts if is_reference(card.data.source) else facts | {"source": "files"}
+
+
+def _scoring_facts(card: ModelCard) -> dict[str, object]:
+    """How answers are read from outputs, as far as the card says so: without it, keys stay what they were."""
+    facts = {"class_axis": card.class_axis, "ignore_index": card.ignore_index}
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _part_facts(part: PartCard) -> dict[str, object]:

@@ -140,10 +140,12 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Task accuracy from the device's own outputs, with its Wilson 95 % interval.
+    """Task accuracy from the device's own outputs, with its Wilson 95 % interval: ``correct`` of ``count`` answers.
 
-    ``correct_bits`` holds one bit per input for paired comparisons: hexadecimal, input 0 in the most significant bit.
-    ``top5`` is None for five classes or fewer.
+    For paired comparisons, ``correct_bits`` holds one bit per input (hexadecimal, input 0 in the most significant bit)
+    where each input has one answer. Where inputs have several (a batch, tokens, pixels), it is empty, and ``right`` and
+    ``asked`` count the answers of each input. ``float_bits`` and ``float_right`` are the same of the float model on the
+    same inputs, empty if there is none. ``top5`` is None for five classes or fewer.
     """
 
     metric: str
@@ -155,6 +157,10 @@ class Accuracy:
     correct_bits: str
     top5: Share | None = None
     classes: tuple[ClassAccuracy, ...] = ()
+    right: tuple[int, ...] = ()
+    asked: tuple[int, ...] = ()
+    float_bits: str = ""
+    float_right: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

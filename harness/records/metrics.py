@@ -42,7 +42,8 @@ class ComparisonKind(StrEnum):
 
     ``launches``: the ratio of two groups of launches, with its interval; needs `Reading.launches`.
     ``tolerance``: for what hardly varies; a change beyond the tolerance counts.
-    ``answers``: right and wrong answers, input by input; needs `Reading.correct_bits`.
+    ``answers``: right and wrong answers, input by input; needs `Reading.correct_bits`, or `Reading.scores` where
+    inputs have several answers.
     ``scores``: differences of scores, input by input; needs `Reading.scores`.
     """
 
@@ -237,7 +238,14 @@ def _accuracy(measurement: Measurement) -> Reading | None:
         high=accuracy.high,
         count=accuracy.count,
         correct_bits=accuracy.correct_bits,
+        scores=_scores_of_answers(accuracy.right, accuracy.asked),
     )
+
+
+def _scores_of_answers(right: tuple[int, ...], asked: tuple[int, ...]) -> tuple[float, ...]:
+    """One score per input whose mean is the share of right answers, where inputs have several."""
+    total = sum(asked)
+    return tuple(r * len(asked) / total for r in right) if total else ()
 
 
 def _score(measurement: Measurement) -> Reading | None:

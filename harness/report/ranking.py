@@ -130,8 +130,8 @@ def _reference_accuracy(ok: tuple[CellView, ...], facts: ModelFacts | None) -> f
     floats = [v.accuracy.value for v in ok if v.accuracy and v.cell.variant == Precision.FP32]
     if floats:
         return max(floats)
-    if facts is not None and facts.float_correct is not None and facts.test_count:
-        return facts.float_correct / facts.test_count
+    if facts is not None and facts.float_accuracy is not None:
+        return facts.float_accuracy
     return max((v.accuracy.value for v in ok if v.accuracy), default=None)
 
 

@@ -157,9 +157,9 @@ def _reference(run: RunRecord, ran: Sequence[tuple[Cell, Measurement]]) -> float
     if fp32:
         return max(fp32)
     facts = run.head.models[0] if run.head.models else None
-    if facts is None or facts.float_correct is None or not any(m.accuracy for _, m in ran):
+    if facts is None or not any(m.accuracy for _, m in ran):
         return None
-    return facts.float_correct / facts.test_count
+    return facts.float_accuracy
 
 
 def _agreement(measurement: Measurement) -> float | None:

@@ -60,7 +60,12 @@ def wilson(correct: int, count: int) -> tuple[float, float]:
     if not 0 <= correct <= count or count < 1:
         msg = f"{correct!r} correct of {count!r} is not a share: count must be at least 1, correct from 0 to count"
         raise ValueError(msg)
-    share, square = correct / count, _Z**2 / count
+    return wilson_of_share(correct / count, count)
+
+
+def wilson_of_share(share: float, count: float) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of ``share`` (0…1) of ``count`` answers, which need not be a whole number."""
+    square = _Z**2 / count
     centre = (share + square / 2) / (1 + square)
     half = _Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
     # At shares of 0 and 1 rounding could push a bound past the share itself.

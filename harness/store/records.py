@@ -25,8 +25,9 @@ LATEST = "latest"
 class ModelFacts:
     """What a run stores about a model.
 
-    ``float_correct`` of ``test_count`` test inputs are those that the float network classifies correctly on this
-    computer; None if there are no labels. ``whole`` is the name of the model that this one is a part of.
+    ``float_correct`` of ``float_answers`` answers of the float network on this computer are right; None if there are no
+    labels. Earlier versions stored no ``float_answers``: every test input had one answer. ``whole`` is the name of the
+    model that this one is a part of.
     """
 
     name: str
@@ -42,6 +43,13 @@ class ModelFacts:
     labelled: bool
     float_correct: int | None
     whole: str | None = None
+    float_answers: int | None = None
+
+    @property
+    def float_accuracy(self) -> float | None:
+        """The float network's accuracy (0…1) on this computer; None without labels."""
+        answers = self.float_answers or self.test_count
+        return None if self.float_correct is None or not answers else self.float_correct / answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ def load_examples(dataset: Dataset, original: torch.nn.Module, *, batch: int) ->
     import torch
 
     inputs = tuple(torch.from_numpy(array.copy()) for array in dataset.inputs)
-    labels = None if dataset.labels is None else torch.from_numpy(dataset.labels.copy())
+    # Where a call has several answers, the original network's outputs are the better teacher: they fit by themselves.
+    labels = None if dataset.single_labels is None else torch.from_numpy(dataset.single_labels.copy())
     without_targets = Examples(inputs=inputs, labels=labels, targets=())
     check_batches(original, without_targets)
     columns: list[Tensors] = []

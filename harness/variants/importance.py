@@ -69,16 +69,17 @@ def _gather_gradients(network: torch.nn.Module, context: StepContext) -> None:
 
 
 def _taylor_loss(result: Any, index: int, context: StepContext) -> torch.Tensor:
-    """The cross-entropy with the label, or with the network's own answer; without classes, the mean squared output."""
+    """The cross-entropy with the label, or with the network's own answer; else the mean squared output."""
     from torch.nn import functional
 
     first = next(iter(result.values())) if isinstance(result, dict) else result
     first = first[0] if isinstance(first, tuple | list) else first
     row = first.reshape(1, -1)
-    if context.card.task is not Task.CLASSIFICATION:
+    labels = context.calibration.single_labels
+    several = labels is None and context.calibration.labels is not None
+    if several or context.card.task is not Task.CLASSIFICATION:
         energy: torch.Tensor = row.square().mean()
         return energy
-    labels = context.calibration.labels
     label = row.argmax(1) if labels is None else row.new_tensor([int(labels[index])]).long()
     return functional.cross_entropy(row, label)
 

@@ -137,6 +137,7 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 calibration_count=prepared.calibration_count,
                 labelled=prepared.labelled,
                 float_correct=None if card.random_weights else prepared.float_correct,
+                float_answers=None if card.random_weights else prepared.float_answers,
             )
         )
     return tuple(facts)

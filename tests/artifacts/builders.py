@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def make_prepared(folder: Path, reference: Floats, labels: list[int] | None = None, **changes: Any) -> PreparedModel:
+def make_prepared(folder: Path, reference: Floats, labels: Any = None, **changes: Any) -> PreparedModel:
     """Write an entry whose inputs are also its reference outputs, of shape (count, classes)."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = reference.reshape(len(reference), 1, -1)
@@ -90,7 +89,7 @@ def make_prepared(folder: Path, reference: Floats, labels: list[int] | None = No
     for name in (INPUTS_FILE, CALIBRATION_FILE, REFERENCE_FILE):
         write_tensors(folder / name, [rows], [tensor])
     if labels is not None:
-        (folder / LABELS_FILE).write_text(json.dumps(labels))
+        np.save(folder / LABELS_FILE, np.asarray(labels, dtype=np.int64))
     facts = replace(
         FACTS,
         inputs=(tensor,),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.measure.job import Job
 from harness.model.card import Task
 from harness.records.measurement import CellStatus, Passed
 from tests.artifacts.builders import CARD, Floats, make_prepared
@@ -127,3 +128,23 @@ def test_a_target_of_the_folder_is_judged_on_the_same_inputs(tmp_path: Path, sco
     assert target is not None
     assert target.passed is passed
     assert target.wanted == pytest.approx(0.98 * 0.8)
+
+
+def batch_job(folder: Path, labels: list[list[int]]) -> Job:
+    """A model with a batch of two per call and three classes, in shape [2, 3]."""
+    model = make_prepared(folder / "batch", FLOAT[:4].reshape(2, 6), labels)
+    shape = (replace(model.facts.outputs[0], shape=(2, 3)),)
+    return job(folder, model=PreparedModel(facts=replace(model.facts, outputs=shape), folder=model.folder))
+
+
+def test_every_row_of_a_batch_is_an_answer(tmp_path: Path) -> None:
+    scores = FLOAT[:4].copy()
+    scores[1] = [9, 0, 0]
+    found = with_outputs(tmp_path, scores.reshape(2, 6), batch_job(tmp_path, [[0, 1], [2, 0]]))
+    assert found.accuracy is not None
+    # The float model answers 0 1 1 0, this file 0 0 1 0; the labels are 0 1 2 0.
+    assert (found.accuracy.correct, found.accuracy.count) == (2, 4)
+    assert (found.accuracy.right, found.accuracy.float_right, found.accuracy.asked) == ((1, 1), (2, 1), (2, 2))
+    assert (found.accuracy.correct_bits, found.accuracy.float_bits) == ("", "")
+    assert found.fidelity is not None
+    assert found.fidelity.agreement == 0.75

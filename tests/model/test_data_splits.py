@@ -98,7 +98,7 @@ def test_labels_count_for_classification_alone(tmp_path: Path) -> None:
         ("np.ones((2, 1, 4), np.float32), [0, -1]", "the label -1"),
         ("np.ones((2, 1, 4), np.float32), [0.0, 1.0]", "labels of type float64"),
         ("np.ones((2, 1, 4), np.float32), ['a', 'b']", "labels of type <U1"),
-        ("np.ones((2, 1, 4), np.float32), [[0], [1]]", r"shape \[2, 1\]"),
+        ("np.ones((2, 1, 4), np.float32), [[0, -100], [1, 2]]", "the label -100.*ignore_index"),
         ("np.full((2, 1, 4), np.nan, np.float32), [0, 1]", "NaN or infinite"),
         ("{'y': np.ones((2, 1, 4), np.float32)}, None", "has no array 'x'; it has y"),
         ("[np.ones(1)] * 2, None", "gives 2 inputs, the model takes 1: x"),

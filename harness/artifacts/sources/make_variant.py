@@ -21,17 +21,18 @@ from harness.artifacts.sources.made_variant import (
     variant_key,
 )
 from harness.artifacts.sources.prepare_model import output_specs, run_float, weights_sha256
-from harness.artifacts.sources.prepared_model import PreparedModel, correct_rows
+from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.errors import BuildError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split
 from harness.model.network import load_network
 from harness.model.part_data import load_data
+from harness.scoring.marks import mark
 from harness.spec.recipe import Step
 from harness.system.files import file_sha256
 from harness.variants.make import Variant, count_macs, make_variant
 from harness.variants.step import StepContext, UnfitError
-from harness.wire.tensors import first_output, write_tensors
+from harness.wire.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +95,7 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
         parameters=sum(p.numel() for p in variant.network.parameters()),
         macs=count_macs(variant.network, context.example()),
         outputs=specs,
-        float_correct=None if labels is None else sum(correct_rows(first_output(outputs), labels)),
+        float_correct=None if labels is None else int(mark(card, outputs[0], labels).right.sum()),
     )
 
 

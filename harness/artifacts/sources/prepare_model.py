@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,20 +19,21 @@ from harness.artifacts.sources.prepared_model import (
     REFERENCE_FILE,
     Prepared,
     PreparedModel,
-    correct_rows,
     read_prepared,
 )
 from harness.errors import BuildError
-from harness.model.card import ModelCard, SourceKind, Task
+from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split, synthetic
 from harness.model.keras import load_keras
 from harness.model.network import input_specs, load_network
 from harness.model.part_data import load_data
+from harness.scoring.class_rows import check_labels
+from harness.scoring.marks import mark
 from harness.spec.formats import FORMATS
 from harness.system.files import file_sha256
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
-from harness.wire.tensors import Array, first_output, on_the_wire, write_tensors
+from harness.wire.tensors import Array, on_the_wire, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -174,7 +174,7 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     write_tensors(folder / INPUTS_FILE, splits.test.inputs, inputs)
     write_tensors(folder / CALIBRATION_FILE, splits.calibration.inputs, inputs)
     if splits.test.labels is not None:
-        (folder / LABELS_FILE).write_text(json.dumps(splits.test.labels.tolist()))
+        np.save(folder / LABELS_FILE, splits.test.labels, allow_pickle=False)
     return splits
 
 
@@ -182,9 +182,18 @@ def _write_reference(card: ModelCard, splits: _Splits, outputs: tuple[Array, ...
     """Write the float network's outputs on the test inputs, and return the fields of `Prepared` about them."""
     specs = output_specs(outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
-    labels = splits.test.labels if card.task is Task.CLASSIFICATION else None
-    correct = None if labels is None else sum(correct_rows(first_output(outputs), labels))
-    return {"outputs": specs, "float_correct": correct}
+    return {"outputs": specs, **_float_accuracy(card, splits, outputs[0])}
+
+
+def _float_accuracy(card: ModelCard, splits: _Splits, output: Array) -> dict[str, int | None]:
+    """Mark the float network's answers. Labels that it cannot mean are refused here, before anything is built."""
+    test, calibration = splits.test.labels, splits.calibration.labels
+    if calibration is not None:
+        check_labels(card, output.shape[1:], calibration, split=Split.CALIBRATION.value)
+    if test is None:
+        return {"float_correct": None, "float_answers": None}
+    marks = mark(card, output, test)
+    return {"float_correct": int(marks.right.sum()), "float_answers": int(marks.asked.sum())}
 
 
 def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:

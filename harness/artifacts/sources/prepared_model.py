@@ -6,12 +6,9 @@ artifacts are made from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from harness.artifacts.manifest import check_files, read_record
 from harness.wire import INPUTS_FILE, TensorSpec
@@ -19,13 +16,13 @@ from harness.wire import INPUTS_FILE, TensorSpec
 if TYPE_CHECKING:
     from harness.wire.tensors import Array
 
-# 2 (2026-11): macs. 1 (2026-11): the first version.
-SCHEMA = 2
+# 3 (2026-11): labels of any shape, float_answers. 2 (2026-11): macs. 1 (2026-11): the first version.
+SCHEMA = 3
 
 PREPARED_FILE = "prepared.json"
 CALIBRATION_FILE = "calibration.bin"
 REFERENCE_FILE = "reference.bin"
-LABELS_FILE = "labels.json"
+LABELS_FILE = "labels.npy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +31,9 @@ class Prepared:
 
     ``outputs`` are the float network's; a ready-made file has no float network, so none. ``random_inputs``: the model
     has no data, and the inputs are seeded noise. ``parameters`` counts the trainable numbers, and ``macs`` the
-    multiply-accumulates of one call, None if they cannot be counted. ``files`` has the SHA-256 of every file of the
-    entry except this record.
+    multiply-accumulates of one call, None if they cannot be counted. ``float_correct`` of ``float_answers`` answers of
+    the float network are right, None without labels. ``files`` has the SHA-256 of every file of the entry except this
+    record.
     """
 
     schema: int = SCHEMA
@@ -54,6 +52,7 @@ class Prepared:
     parameters: int | None
     macs: int | None = None
     float_correct: int | None
+    float_answers: int | None = None
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -89,11 +88,19 @@ class PreparedModel:
             return None
         return read_tensors(self.folder / REFERENCE_FILE, self.facts.outputs, self.facts.test_count)
 
-    def labels(self) -> list[int] | None:
-        """Return one class index per input, or None without labels."""
+    def labels(self) -> Array | None:
+        """Return the class indices, int64, shape ``(count, *answers of one call)``; None without labels."""
+        import numpy as np
+
         if not self.facts.labelled:
             return None
-        return msgspec.json.decode((self.folder / LABELS_FILE).read_bytes(), type=list[int])
+        labels: Array = np.load(self.folder / LABELS_FILE, allow_pickle=False)
+        return labels
+
+    def labels_shape(self) -> tuple[int, ...] | None:
+        """Return the shape of the labels of one call; None without labels."""
+        labels = self.labels()
+        return None if labels is None else labels.shape[1:]
 
 
 def read_prepared(folder: Path) -> PreparedModel:
@@ -102,14 +109,3 @@ def read_prepared(folder: Path) -> PreparedModel:
     digests = {INPUTS_FILE: facts.data_sha256, CALIBRATION_FILE: facts.calibration_sha256}
     check_files(folder, facts.files | digests)
     return PreparedModel(facts=facts, folder=folder)
-
-
-def correct_rows(scores: Array, labels: Sequence[int] | Array) -> list[bool]:
-    """Return whether each row of ``scores``, of shape ``(count, classes)``, is largest at its label.
-
-    A row with a value that is not finite is wrong: `argmax` would take its first NaN for the largest.
-    """
-    import numpy as np
-
-    right = (scores.argmax(axis=1) == np.asarray(labels)) & np.isfinite(scores).all(axis=1)
-    return [bool(r) for r in right]

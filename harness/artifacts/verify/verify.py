@@ -15,9 +15,10 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.plausible import why_garbage
-from harness.model.card import ModelCard, Task
+from harness.model.card import ModelCard
 from harness.runners.host.runtimes.registry import open_session, run_once
 from harness.runners.host.runtimes.session import SessionError
+from harness.scoring.class_rows import class_agreement
 from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.wire import Delegate, Format, RuntimeRequest
 from harness.wire.tensors import Array
@@ -75,11 +76,11 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
     if [o.size for o in outputs] != [r[:count].size for r in reference]:
         shapes = [o.shape[1:] for o in outputs], [r.shape[1:] for r in reference]
         return _broken(f"its outputs have shapes {shapes[0]}; the float model has {shapes[1]}", count)
-    result = _judge(_fidelities(reference, outputs, count, expected.card), real=_is_real(expected))
+    result = _judge(_fidelities(reference, outputs, count, expected), real=_is_real(expected))
     original = model.reference()
     if expected.varied is None or original is None:
         return result
-    fidelities = _fidelities(original, outputs, count, expected.card)
+    fidelities = _fidelities(original, outputs, count, expected)
     sqnr = min(s.sqnr_db for s in fidelities)
     return replace(result, own_sqnr_db=result.sqnr_db, sqnr_db=sqnr, agreement=fidelities[0].agreement)
 
@@ -89,10 +90,12 @@ def _is_real(expected: Expected) -> bool:
 
 
 def _fidelities(
-    reference: tuple[Array, ...], outputs: tuple[Array, ...], count: int, card: ModelCard
+    reference: tuple[Array, ...], outputs: tuple[Array, ...], count: int, expected: Expected
 ) -> list[OutputFidelity]:
     sides = [(r[:count].reshape(count, -1), o.reshape(count, -1)) for r, o in zip(reference, outputs, strict=True)]
-    return [compare_outputs(r, o, classes=card.task is Task.CLASSIFICATION) for r, o in sides]
+    first, *others = [compare_outputs(r, o, classes=False) for r, o in sides]
+    agreement = class_agreement(expected.card, reference[0][:count], outputs[0], expected.model.labels_shape())
+    return [replace(first, agreement=agreement), *others]
 
 
 def _run_all(path: Path, format_: Format, delegate: Delegate, inputs: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -53,8 +53,8 @@ def json(report: Report) -> dict[str, Any]:
 def _model_facts(model: ModelFacts) -> list[tuple[str, str]]:
     data = f"{model.test_count} test, {model.calibration_count} calibration inputs"
     float_accuracy = None
-    if model.float_correct is not None and model.test_count:
-        float_accuracy = f"{units.percent(model.float_correct / model.test_count)} top-1 on the test inputs"
+    if model.float_accuracy is not None:
+        float_accuracy = f"{units.percent(model.float_accuracy)} top-1 on the test inputs"
     return _present(
         ("task", model.task),
         ("parameters", None if model.parameters is None else f"{model.parameters:,}".replace(",", units.THIN_SPACE)),
