@@ -14,13 +14,11 @@ from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading
 from harness.spec.profiles import PROFILES
+from harness.stats.losses import SIGNIFICANT
 from harness.stats.means import LEAST_INPUTS, mean_interval
 from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
-
-# The level of McNemar's test. The margin decides whether a significant difference matters.
-SIGNIFICANT = 0.05
 
 # The change that matters, by metric name, on the scale of the comparison; other metrics use their row's tolerance.
 Margins = Mapping[str, float]

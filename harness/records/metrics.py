@@ -238,12 +238,12 @@ def _accuracy(measurement: Measurement) -> Reading | None:
         high=accuracy.high,
         count=accuracy.count,
         correct_bits=accuracy.correct_bits,
-        scores=_scores_of_answers(accuracy.right, accuracy.asked),
+        scores=scores_of_answers(accuracy.right, accuracy.asked),
     )
 
 
-def _scores_of_answers(right: tuple[int, ...], asked: tuple[int, ...]) -> tuple[float, ...]:
-    """One score per input whose mean is the share of right answers, where inputs have several."""
+def scores_of_answers(right: tuple[int, ...], asked: tuple[int, ...]) -> tuple[float, ...]:
+    """Return one score per input whose mean is the share of right answers, where inputs have several."""
     total = sum(asked)
     return tuple(r * len(asked) / total for r in right) if total else ()
 

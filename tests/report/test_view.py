@@ -111,7 +111,7 @@ def test_parts_of_a_cell_have_their_public_keys(part: str, keys: str) -> None:
 
 def test_the_json_has_its_public_keys_and_survives_json() -> None:
     shown = json.loads(json.dumps(show_json(host_run()), allow_nan=False))
-    assert list(shown) == ["schema", "run", "cells", "parts"]
+    assert list(shown) == ["schema", "advice", "run", "cells", "parts"]
     assert tuple(shown["run"]) == RUN_KEYS
     assert {tuple(c) for c in shown["cells"]} == {tuple(CELL_KEYS.split())}
     assert shown["cells"][0]["conditions"][0].keys() == {"id", "summary", "detail"}

@@ -1,22 +1,35 @@
-"""The recommendation in plain words, from a ranking: a headline, then one sentence per limit on it."""
+"""The recommendation in plain words, from a ranking: a headline, then one sentence per limit on it.
+
+Sentences that hold for every model are given once, so that a run of many models still has a short answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
+from harness.compare.quality import EXACT_DB, GOOD, LIMITS, Quality, QualityBasis, QualityFacts
 from harness.records import units
 from harness.records.conditions import ConditionId
-from harness.records.metrics import ACCURACY
-from harness.report.ranking import MIN_AGREEMENT, MIN_SQNR_DB, Quality, QualityBasis, Ranking, median_ns
+from harness.report.ranking import Ranking, median_ns
 from harness.report.sections.section import Fragment, Line, Report, Tone
-from harness.report.view import CellView, labels, memory_growth
+from harness.report.view import CellView, labels, memory_growth, plain
 from harness.spec.profiles import PROFILES
 from harness.spec.recipe import Precision
+from harness.stats.losses import LossVerdict, least_inputs
 
 # The notes on the profile and on desktop CPUs say these already.
 _SAID_BY_A_NOTE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
+# Beyond this many names a list says how many more there are.
+LISTED = 4
+
+_DESKTOP = (
+    "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict "
+    "their speed on a phone. Size, accuracy and the values of the outputs do carry over."
+)
+_FIRST_LOOK = "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
 
 _PAGE = """\
 <section aria-label="What to ship">
@@ -31,49 +44,57 @@ _PAGE = """\
 {% else %}
 <div class="card advice"><p class="headline">The plan of this run has no cells.</p></div>
 {% endfor %}
+{% if general %}<ul class="muted">{% for note in general %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
 </section>
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What to ship of one model on one device: a sentence, and what limits it."""
+    """What to ship of one model on one device: a sentence, and what limits it.
+
+    ``general`` limits it as well, but is no more about this model than about the others.
+    """
 
     model: str
     device: str
     headline: str
     notes: tuple[str, ...]
+    general: tuple[str, ...]
 
 
 def lines(report: Report) -> Iterator[Line]:
     """Yield the advice per model and device. A search has its own goal and gives its own answer."""
     if report.head.goal is not None:
         return
+    subjects = _subjects(report.rankings)
     for ranking in report.rankings:
-        advice = advise(ranking)
-        yield Line(text=advice.headline, tone=Tone.GOOD if ranking.best else Tone.STRONG)
-        yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in advice.notes)
+        advice, subject = advise(ranking), subjects[ranking.model, ranking.device]
+        yield Line(text=subject + advice.headline, tone=Tone.GOOD if ranking.best else Tone.STRONG)
+        yield from (Line(text=f"  {subject}{note}", tone=Tone.QUIET) for note in advice.notes)
+    yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in _general(report.rankings))
 
 
 def html(report: Report) -> Fragment:
     """Return a box per model and device."""
-    return Fragment(template=_PAGE, values={"advice": [advise(ranking) for ranking in report.rankings]})
+    values = {"advice": [advise(r) for r in report.rankings], "general": _general(report.rankings)}
+    return Fragment(template=_PAGE, values=values)
 
 
-def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
-    """Return nothing: scripts draw their own conclusions from the cells."""
-    return {}
+def json(report: Report) -> dict[str, Any]:
+    """Return the advice per model and device, with the quality of each of its cells."""
+    return {"advice": [_advice_json(ranking) for ranking in report.rankings]}
 
 
 def advise(ranking: Ranking) -> Advice:
     """Put ``ranking`` into words."""
     names = labels(ranking.ok)
     notes = (
-        _desktop_note(ranking, names),
+        _fastest_here(ranking, names),
         _tie_note(ranking, names),
         _lost_note(ranking, names),
-        _basis_note(ranking),
-        _profile_note(ranking),
+        _open_note(ranking, names),
+        _basis_note(ranking, names),
         _condition_note(ranking),
     )
     return Advice(
@@ -81,18 +102,46 @@ def advise(ranking: Ranking) -> Advice:
         device=ranking.device,
         headline=_headline(ranking, names),
         notes=tuple(note for note in notes if note),
+        general=_general([ranking]),
     )
 
 
+def _subjects(rankings: Iterable[Ranking]) -> dict[tuple[str, str], str]:
+    """What the sentences about each ranking begin with; nothing if there is only one."""
+    pairs = [(r.model, r.device) for r in rankings]
+    several_devices = len({device for _, device in pairs}) > 1
+    words = {pair: f"{pair[0]} on {pair[1]}: " if several_devices else f"{pair[0]}: " for pair in pairs}
+    return words if len(pairs) > 1 else dict.fromkeys(pairs, "")
+
+
+def _general(rankings: Iterable[Ranking]) -> tuple[str, ...]:
+    """The sentences that are the same for every model."""
+    views = [view for ranking in rankings for view in ranking.ok]
+    desktop = any(c.id is ConditionId.DESKTOP_CPU for v in views for c in v.conditions)
+    first_look = any(PROFILES[v.cell.profile].indicative for v in views)
+    return (*((_DESKTOP,) if desktop else ()), *((_FIRST_LOOK,) if first_look else ()))
+
+
 def _headline(ranking: Ranking, names: dict[str, str]) -> str:
-    where = f"{ranking.model} on {ranking.device}"
     if not ranking.ok:
+        where = f"{ranking.model} on {ranking.device}"
         return f"Nothing can be recommended: no cell of {where} has run to its end."
     if ranking.best is not None:
         return _ship(ranking, ranking.best, names)
     if ranking.smallest is None:
-        return f"Nothing can be recommended: no variant of {where} keeps the quality of the float model."
-    return _smallest(ranking.smallest, names, judged=ranking.basis is not QualityBasis.NOTHING)
+        return _nothing(ranking, names)
+    if ranking.files == 1:
+        return _only(ranking, ranking.smallest)
+    return _smallest(ranking, ranking.smallest, names)
+
+
+def _nothing(ranking: Ranking, names: dict[str, str]) -> str:
+    left_open = ranking.judged(Quality.OPEN)
+    if not left_open:
+        return f"Nothing can be recommended: every file of {ranking.model} is worse than the float model."
+    words = f"Nothing can be recommended: no file of {ranking.model} is shown to be good enough"
+    closest = max(left_open, key=lambda v: ranking.quality[v.cell.key].closeness_db or 0.0)
+    return f"{words}. The closest to the float model is {names[closest.cell.key]}{_quality_words(ranking, closest)}."
 
 
 def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
@@ -100,30 +149,57 @@ def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
     # Of all formats: what matters is what the user could ship without any optimisation.
     floats = [v for v in ranking.ok if v.cell.variant == Precision.FP32 and v.latency]
     fastest = min(floats, key=median_ns, default=None)
-    if fastest is not None and fastest is not best:
+    if fastest is not None and best.cell.variant != Precision.FP32:
         times = median_ns(fastest) / median_ns(best)
         words += (
             f", {times:.1f}× as fast as the fastest fp32 ({names[fastest.cell.key]}, {units.time(median_ns(fastest))})"
         )
-    return f"{words}{_quality_words(best)}{_size_words(best)}."
+    return f"{words}{_quality_words(ranking, best)}{_size_words(best)}."
 
 
-def _smallest(view: CellView, names: dict[str, str], *, judged: bool) -> str:
-    which = "The smallest file that keeps the quality" if judged else "The smallest file, whatever its quality,"
-    words = f"{which} is {names[view.cell.key]}"
+def _only(ranking: Ranking, view: CellView) -> str:
+    """The sentence for a single file: nothing is the smallest of one."""
+    name = f"{view.cell.variant} {view.cell.format.value}"
+    figures = f"{_size_words(view)}{_quality_words(ranking, view)}{_memory_words(view)}"
+    return f"There is one file and nothing to choose from: {name}{figures}."
+
+
+def _smallest(ranking: Ranking, view: CellView, names: dict[str, str]) -> str:
+    quality = ranking.quality[view.cell.key].quality
+    smaller = [v for v in ranking.good if v.artifact and view.artifact and v.artifact.bytes < view.artifact.bytes]
+    if quality is Quality.UNKNOWN:
+        return f"The smallest file, whatever its quality, is {names[view.cell.key]}{_size_words(view)}."
+    if smaller:
+        which = "Of the smallest files, the closest to the float model"
+    else:
+        which = f"The smallest file that {'keeps' if quality is Quality.HOLDS else 'is likely to keep'} the quality"
+    figures = f"{_size_words(view)}{_quality_words(ranking, view)}{_memory_words(view)}"
+    return f"{which} is {names[view.cell.key]}{figures}."
+
+
+def _memory_words(view: CellView) -> str:
     growth = memory_growth(view.memory)
     peak = growth.peak_bytes if growth else None
-    memory = f"; it adds {units.size(peak)} of memory at its peak" if peak is not None else ""
-    quality = _quality_words(view) if judged else ""
-    return f"{words}{_size_words(view)}{quality}{memory}."
+    return f"; it adds {units.size(peak)} of memory at its peak" if peak is not None else ""
 
 
-def _quality_words(view: CellView) -> str:
-    if view.accuracy is not None:
-        return f", {units.percent(view.accuracy.value)} {view.accuracy.metric}"
-    if view.agreement is not None:
-        return f", the float model's answer on {units.percent(view.agreement)} of the inputs"
-    return ""
+def _quality_words(ranking: Ranking, view: CellView) -> str:
+    """The value of the metric, and the SQNR where the labels do not decide."""
+    facts, words = ranking.quality[view.cell.key], ""
+    scores = view.measurement.scores if view.measurement else None
+    if scores is not None:
+        words = f", {scores.metric} {units.significant(scores.value)}"
+    elif view.accuracy is not None:
+        words = f", {units.percent(view.accuracy.value)} {view.accuracy.metric}"
+    elif view.agreement is not None and facts.basis is QualityBasis.AGREEMENT:
+        words = f", the float model's answer on {units.percent(view.agreement)} of the inputs"
+    decided = facts.loss is not None and facts.loss.verdict is not LossVerdict.OPEN
+    return words if decided or facts.closeness_db is None else f"{words}, {_db_words(view)}"
+
+
+def _db_words(view: CellView) -> str:
+    sqnr = units.decibels(view.sqnr_db)
+    return "the float model's outputs exactly" if sqnr == units.decibels(math.inf) else f"SQNR {sqnr} dB"
 
 
 def _size_words(view: CellView) -> str:
@@ -133,64 +209,118 @@ def _size_words(view: CellView) -> str:
     return f", {units.size(view.artifact.bytes)}{ratio}"
 
 
-def _desktop_note(ranking: Ranking, names: dict[str, str]) -> str | None:
-    if not any(c.id is ConditionId.DESKTOP_CPU for v in ranking.ok for c in v.conditions):
+def _fastest_here(ranking: Ranking, names: dict[str, str]) -> str | None:
+    """The fastest of the cells whose speed on a desktop CPU may be compared."""
+    if ranking.latency_ranked or not ranking.candidates:
         return None
-    words = (
-        "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict "
-        "their speed on a phone. Size, accuracy and the values of the outputs do carry over."
-    )
-    if ranking.candidates:
-        best = ranking.candidates[0]
-        name, time = names[best.cell.key], units.time(median_ns(best))
-        if len(ranking.candidates) == 1:
-            words += f" Here, {name} takes {time} per call."
-        else:
-            # Ready-made files are not fp32 files: what is in them is not known.
-            among = "Among the fp32 files" if best.cell.variant == Precision.FP32 else "Of these cells"
-            words += f" {among}, {name} is the fastest here ({time})."
-    return words
+    best = ranking.candidates[0]
+    name, time = names[best.cell.key], units.time(median_ns(best))
+    if len(ranking.candidates) == 1:
+        return f"Here, {name} takes {time} per call."
+    # Ready-made files are not fp32 files: what is in them is not known.
+    among = "Among the fp32 files" if best.cell.variant == Precision.FP32 else "Of these files"
+    tied = f"; not measurably slower: {_listed(ranking.as_fast, names)}" if ranking.as_fast else ""
+    return f"{among}, {name} is the fastest here ({time}){tied}."
 
 
 def _tie_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     if not ranking.as_fast or ranking.best is None:
         return None
-    listed = ", ".join(names[v.cell.key] for v in ranking.as_fast)
-    return f"No measurable difference in speed: {listed}."
+    return f"No measurable difference in speed: {_listed(ranking.as_fast, names)}."
 
 
 def _lost_note(ranking: Ranking, names: dict[str, str]) -> str | None:
-    lost = [names[v.cell.key] for v in ranking.ok if ranking.quality[v.cell.key] is Quality.LOST]
-    return f"Left out because they lose quality: {', '.join(lost)}." if lost else None
-
-
-def _basis_note(ranking: Ranking) -> str | None:
-    match ranking.basis:
-        case QualityBasis.ACCURACY:
-            points = 100 * ACCURACY.absolute_tolerance
-            return (
-                f"A cell keeps the quality when it is at most {points:g} percentage point below the fp32 accuracy of "
-                f"{units.percent(ranking.reference)}."
-            )
-        case QualityBasis.AGREEMENT:
-            return (
-                "Accuracy was not measured: a cell keeps the quality when it agrees with the float model on "
-                f"{MIN_AGREEMENT:.0%} of the inputs."
-            )
-        case QualityBasis.SQNR:
-            return f"Accuracy was not measured: a cell keeps the quality when its SQNR is at least {MIN_SQNR_DB:g} dB."
-        case QualityBasis.NOTHING:
-            return (
-                "Neither accuracy nor fidelity could be judged; only speed, memory and size are known."
-                if ranking.ok
-                else None
-            )
-
-
-def _profile_note(ranking: Ranking) -> str | None:
-    if not any(PROFILES[v.cell.profile].indicative for v in ranking.ok):
+    """What was left out because its answers are shown to be worse."""
+    lost = ranking.judged(Quality.LOST)
+    if not lost:
         return None
-    return "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
+    reason = "differ too much from the float model" if _without_labels(ranking) else f"lose more than {_limit(ranking)}"
+    return f"Left out because they are shown to {reason}: {_listed(lost, names)}."
+
+
+def _open_note(ranking: Ranking, names: dict[str, str]) -> str | None:
+    """What was left out without being shown to be worse."""
+    left_open = ranking.judged(Quality.OPEN)
+    if not left_open:
+        return None
+    return f"Not shown to be good enough, so not recommended: {_listed(left_open, names, _db)}."
+
+
+def _basis_note(ranking: Ranking, names: dict[str, str]) -> str | None:
+    """How quality was judged; nothing where there is only the reference itself."""
+    # A reference that is a cell itself says nothing about its own file, on however many threads it runs.
+    own = {v.cell.build for v in ranking.ok if v.cell.key == ranking.reference.cell}
+    compared = {v.cell.build for v in ranking.ok} - own
+    match ranking.basis:
+        case QualityBasis.NOTHING:
+            words = "Neither accuracy nor fidelity could be judged; only speed, memory and size are known."
+            return words if ranking.ok else None
+        case _ if not compared:
+            return None
+        case QualityBasis.AGREEMENT | QualityBasis.SQNR:
+            return (
+                "Accuracy was not measured: files are judged by how close their outputs are to the float model's, "
+                "which does not show how many answers are right."
+            )
+        case QualityBasis.ACCURACY | QualityBasis.SCORE:
+            return _labels_note(ranking, names)
+        case _:
+            assert_never(ranking.basis)
+
+
+def _labels_note(ranking: Ranking, names: dict[str, str]) -> str:
+    reference = ranking.reference
+    value = units.percent(reference.value) if ranking.basis is QualityBasis.ACCURACY else _number(reference.value)
+    undecided = [v for v in ranking.ok if _is_undecided(ranking, v)]
+    if not undecided:
+        return (
+            f"A file keeps the quality if, input by input, it is shown to lose less than {_limit(ranking)} against the "
+            f"float model's {value}."
+        )
+    least = least_inputs(LIMITS.loss)
+    inputs = len(reference.scores) or reference.count
+    few = ranking.basis is QualityBasis.ACCURACY and inputs < least
+    more = f"; that takes {least} inputs or more" if few else ""
+    return (
+        f"The labels of {inputs} inputs cannot show whether these lose more than {_limit(ranking)} against "
+        f"the float model's {value}{more}, so the closeness of their outputs to the float model's decides: "
+        f"{_listed(_by_closeness(ranking, undecided), names, _db)}."
+    )
+
+
+def _is_undecided(ranking: Ranking, view: CellView) -> bool:
+    facts = ranking.quality[view.cell.key]
+    exact = facts.closeness_db is not None and facts.closeness_db >= EXACT_DB
+    return facts.loss is not None and facts.loss.verdict is LossVerdict.OPEN and facts.quality in GOOD and not exact
+
+
+def _by_closeness(ranking: Ranking, views: Iterable[CellView]) -> list[CellView]:
+    return sorted(views, key=lambda v: -(ranking.quality[v.cell.key].closeness_db or 0.0))
+
+
+def _limit(ranking: Ranking) -> str:
+    """The most that may be lost, in words."""
+    per_cent = 100 * LIMITS.loss
+    return f"{per_cent:g} %" if ranking.basis is QualityBasis.SCORE else f"{per_cent:g} percentage point"
+
+
+def _without_labels(ranking: Ranking) -> bool:
+    return ranking.basis in (QualityBasis.AGREEMENT, QualityBasis.SQNR)
+
+
+def _number(value: float | None) -> str:
+    return units.NONE if value is None else units.significant(value)
+
+
+def _db(view: CellView) -> str:
+    return f" ({_db_words(view)})"
+
+
+def _listed(views: Sequence[CellView], names: dict[str, str], more: Callable[[CellView], str] = lambda _: "") -> str:
+    """The names of files, each once, and how many more there are beyond the first few."""
+    files = list({v.cell.build: v for v in views}.values())
+    shown = ", ".join(f"{names[v.cell.key]}{more(v)}" for v in files[:LISTED])
+    return shown if len(files) <= LISTED else f"{shown} and {len(files) - LISTED} more"
 
 
 def _condition_note(ranking: Ranking) -> str | None:
@@ -198,3 +328,23 @@ def _condition_note(ranking: Ranking) -> str | None:
     chosen = ranking.best or ranking.smallest
     ids = [c.id.value for c in chosen.conditions if c.id not in _SAID_BY_A_NOTE] if chosen else []
     return f"Conditions of this cell: {', '.join(ids)}." if ids else None
+
+
+def _advice_json(ranking: Ranking) -> dict[str, Any]:
+    advice, smallest = advise(ranking), ranking.smallest
+    return {
+        "model": ranking.model,
+        "device": ranking.device,
+        "headline": advice.headline,
+        "notes": [*advice.notes, *advice.general],
+        "ship": ranking.best.cell.key if ranking.best else None,
+        "smallest": smallest.cell.key if smallest else None,
+        "judged_by": ranking.basis.value,
+        "reference": ranking.reference.value,
+        "cells": {key: _quality_json(facts) for key, facts in ranking.quality.items()},
+    }
+
+
+def _quality_json(facts: QualityFacts) -> dict[str, Any]:
+    loss = plain(facts.loss) | {"verdict": facts.loss.verdict.value} if facts.loss else None
+    return {"quality": facts.quality.value, "closeness_db": facts.closeness_db, "loss": loss}
