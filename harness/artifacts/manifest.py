@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from harness.records.artifact import CalibrationSource
+from harness.records.conditions import Condition
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
 from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe, step_name
@@ -64,12 +65,14 @@ class Manifest:
     """One artifact: where it came from, what it is, and the results of its verification.
 
     ``sqnr_db`` and ``agreement`` (0…1) compare it with the float network on ``gate_inputs`` inputs; None without a
-    float network. ``own_sqnr_db`` compares it with the variant's network after its graph steps and is what verification
-    judges; None without steps. ``checked`` describes a file that could not be run. ``steps`` is what the graph steps
-    did. ``compressed_bytes`` is the deflated size, which an app store transfers; both sizes include ``companions``.
-    ``inputs`` is set if images go in with their channels last. ``kept_float`` names the layers that a mixed precision
-    left in float. ``versions`` are those of the packages that took part, and ``seconds`` is the wall time of the
-    export.
+    float network, or if no output can be compared. ``sqnr_min_db`` is the SQNR of the worst of those inputs,
+    ``worst_input`` its index in the test split, and ``differing`` counts the inputs that differ by more than the
+    precision explains. ``own_sqnr_db`` compares it with the variant's network after its graph steps and is what
+    verification judges; None without steps. ``conditions`` come from how the file was made and from its outputs.
+    ``checked`` describes a file that could not be run. ``steps`` is what the graph steps did. ``compressed_bytes`` is
+    the deflated size, which an app store transfers; both sizes include ``companions``. ``inputs`` is set if images go
+    in with their channels last. ``kept_float`` names the layers that a mixed precision left in float. ``versions`` are
+    those of the packages that took part, and ``seconds`` is the wall time of the export.
     """
 
     schema: int = SCHEMA
@@ -91,6 +94,10 @@ class Manifest:
     agreement: float | None = None
     gate_inputs: int = 0
     own_sqnr_db: float | None = None
+    sqnr_min_db: float | None = None
+    worst_input: int | None = None
+    differing: int = 0
+    conditions: tuple[Condition, ...] = ()
     steps: tuple[StepReport, ...] = ()
     parameters: int | None = None
     macs: int | None = None

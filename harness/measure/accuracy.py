@@ -1,4 +1,4 @@
-"""Judges the outputs of a device: accuracy if there are labels, and fidelity to the float model always.
+"""Judges the answers of a device: accuracy if there are labels, the folder's own metric, and the target.
 
 Everything is computed here, on this computer, from the outputs that the device returned. A runner never sees a label.
 """
@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.measure.targets import judge_correct, judge_scores
 from harness.measure.task_metric import score
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
-from harness.records.measurement import Accuracy, ClassAccuracy, Fidelity, OutputFacts, Share, TargetFacts, TaskScores
-from harness.scoring.class_rows import class_agreement
+from harness.records.measurement import Accuracy, ClassAccuracy, Share, TargetFacts, TaskScores
 from harness.scoring.marks import Flags, Marks, mark
 from harness.stats.answers import clustered_share, in_top, weighted_scores
-from harness.stats.fidelity import OutputFidelity, compare_outputs
 from harness.stats.intervals import wilson
 from harness.stats.proportions import bits_to_correct, correct_to_bits
-from harness.wire.tensors import Array, first_output
+from harness.wire.tensors import Array
 
 # Top-5 accuracy, as ImageNet models report it.
 TOP = 5
@@ -55,29 +52,6 @@ def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...
     )
 
 
-def fidelity_of(
-    card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None, *, varied: VariedModel | None = None
-) -> Fidelity | None:
-    """Return how close ``outputs`` are to the float model's outputs; None if either is missing.
-
-    The figures are those of the first output; ``outputs`` has every output. With ``varied``, the reference is the
-    network that the graph steps made, instead of the float model.
-    """
-    reference = own_reference(model, varied)
-    if outputs is None or reference is None:
-        return None
-    lead = compare_outputs(first_output(reference), first_output(outputs), classes=False)
-    return Fidelity(
-        sqnr_db=lead.sqnr_db,
-        sqnr_worst_db=lead.sqnr_worst_db,
-        cosine=lead.cosine,
-        max_error=lead.max_error,
-        agreement=class_agreement(card, reference[0], outputs[0], model.labels_shape()),
-        count=lead.count,
-        outputs=_per_output(model, reference, outputs, lead),
-    )
-
-
 def task_scores(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> TaskScores | None:
     """Return the scores of the model's own metric, one per input; None if it has no metric."""
     return None if outputs is None or card.random_weights else score(card, model, outputs)
@@ -98,33 +72,6 @@ def target_of(card: ModelCard, accuracy: Accuracy | None, scores: TaskScores | N
     return judge_correct(
         preset, *(bits_to_correct(bits, accuracy.count) for bits in (accuracy.float_bits, accuracy.correct_bits))
     )
-
-
-def _per_output(
-    model: PreparedModel, reference: tuple[Array, ...], outputs: tuple[Array, ...], lead: OutputFidelity
-) -> tuple[OutputFacts, ...]:
-    """One record per output; outputs whose shape differs from the float model's cannot be compared and are left out."""
-    names = [tensor.name for tensor in model.facts.outputs]
-    facts: list[OutputFacts] = []
-    for index, (name, expected, actual) in enumerate(zip(names, reference, outputs, strict=False)):
-        rows = _rows(expected), _rows(actual)
-        if index and rows[0].shape != rows[1].shape:
-            continue
-        one = compare_outputs(*rows, classes=False) if index else lead
-        facts.append(
-            OutputFacts(
-                name=name,
-                sqnr_db=one.sqnr_db,
-                sqnr_worst_db=one.sqnr_worst_db,
-                cosine=one.cosine,
-                max_error=one.max_error,
-            )
-        )
-    return tuple(facts)
-
-
-def _rows(output: Array) -> Array:
-    return output.reshape(len(output), -1)
 
 
 def _share(marks: Marks, right: Flags, asked: Flags) -> Share:

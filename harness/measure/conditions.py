@@ -17,11 +17,21 @@ from harness.wire import Delegate, RunReply, RuntimeReport
 # At this thermal headroom Android throttles severely. It scales each phone's own threshold to this value.
 SEVERE_HEADROOM = 1.0
 
+# Conditions that follow from outputs alone.
+OF_OUTPUTS = (
+    ConditionId.INPUTS_DIFFER,
+    ConditionId.NOT_COMPARED,
+    ConditionId.CONSTANT_OUTPUT,
+    ConditionId.NON_FINITE,
+)
+
 
 def own_conditions(job: Job, seen: Seen) -> list[Condition]:
     """Return the conditions that follow from the launches, the model and the variant; the device reports its own."""
     candidates = [*_of_the_launches(job, seen), *_of_the_model(job, seen)]
-    return [Condition(id=id_, summary=summary) for applies, id_, summary in candidates if applies]
+    own = [Condition(id=id_, summary=summary) for applies, id_, summary in candidates if applies]
+    # What the outputs of the device show comes from the device itself, not from the check at export.
+    return [*own, *(c for c in job.artifact.manifest.conditions if seen.outputs is None or c.id not in OF_OUTPUTS)]
 
 
 # Whether the condition applies, its id, and its summary.

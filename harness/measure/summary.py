@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from harness.artifacts.verify.plausible import why_garbage
-from harness.measure.accuracy import accuracy_of, fidelity_of, target_of, task_scores
+from harness.measure.accuracy import accuracy_of, target_of, task_scores
 from harness.measure.conditions import highest_headroom, own_conditions
+from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
 from harness.measure.latency import minute_latencies, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import (
     CellStatus,
-    Fidelity,
     LatencySummary,
     LaunchSummary,
     LoadSummary,
@@ -54,13 +51,13 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
     """Return the record of a cell whose launches all ran; its outputs may still show that it is broken."""
     seen.note(own_conditions(job, seen))
     last = seen.launched[-1].reply
-    fidelity = fidelity_of(job.card, job.model, seen.outputs)
-    garbage = _garbage(job, seen, fidelity)
+    judged = judge_outputs(job, seen.outputs)
+    seen.note(judged.conditions)
     accuracy, scores = accuracy_of(job.card, job.model, seen.outputs), task_scores(job.card, job.model, seen.outputs)
     return Measurement(
         cell=job.cell.key,
-        status=CellStatus.BROKEN if garbage else CellStatus.OK,
-        reason=garbage,
+        status=CellStatus.BROKEN if judged.reason else CellStatus.OK,
+        reason=judged.reason,
         started_at=started_at,
         ended_at=ended_at,
         artifact=_artifact_facts(job),
@@ -71,7 +68,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         accuracy=accuracy,
         scores=scores,
         target=target_of(job.card, accuracy, scores),
-        fidelity=fidelity,
+        fidelity=judged.fidelity,
         runtime=last.runtime,
         runner=last.runner,
         outputs_sha256=seen.outputs_sha256,
@@ -82,22 +79,6 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
 def highest_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
     """Return the reading with the highest peak: the figures of one launch belong together, those of several do not."""
     return max(readings, key=lambda r: r.peak_bytes or r.steady_bytes) if readings else None
-
-
-def _garbage(job: Job, seen: Seen, fidelity: Fidelity | None) -> str | None:
-    """Return why the outputs of the device are garbage, or None if they are not or if there are none."""
-    values = [output for output in seen.outputs or () if output.dtype.kind == "f"]
-    bad = sum(int(np.count_nonzero(~np.isfinite(output))) for output in values)
-    if bad:
-        return f"on the device {bad:,} of {sum(output.size for output in values):,} output values are NaN or infinite"
-    if fidelity is None:
-        return None
-    real = not (job.card.random_weights or job.model.facts.random_inputs)
-    if job.varied is not None:
-        # The file must compute the network that the graph steps made, not the float model.
-        fidelity = fidelity_of(job.card, job.model, seen.outputs, varied=job.varied) or fidelity
-    reason = why_garbage(fidelity.sqnr_db, fidelity.agreement, fidelity.count, real=real)
-    return f"on the device {reason}" if reason else None
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:

@@ -213,13 +213,18 @@ class OutputFacts:
     sqnr_worst_db: float
     cosine: float
     max_error: float
+    sqnr_min_db: float | None = None
+    worst_input: int | None = None
+    differing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
     """The device's outputs compared with the float model's on the same inputs: medians over inputs, in dB or 0…1.
 
-    The figures describe the first output; ``outputs`` has one entry per output.
+    The figures describe the first output that can be compared; ``outputs`` has one entry per such output.
+    ``sqnr_min_db`` is the SQNR of the worst input and ``worst_input`` its index; None in older results. ``differing``
+    counts the inputs that differ by more than the precision explains.
     """
 
     sqnr_db: float
@@ -229,6 +234,9 @@ class Fidelity:
     agreement: float | None
     count: int
     outputs: tuple[OutputFacts, ...] = ()
+    sqnr_min_db: float | None = None
+    worst_input: int | None = None
+    differing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

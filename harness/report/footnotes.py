@@ -6,6 +6,7 @@ figure without it.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -35,7 +36,8 @@ class Footnote:
     cells: int
 
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+# a … z, then aa … az: there are more kinds of conditions than letters.
+_LETTERS = (*string.ascii_lowercase, *(f"a{letter}" for letter in string.ascii_lowercase))
 _TIMES = frozenset({FigureGroup.LATENCY, FigureGroup.LOAD})
 _TIMES_AND_MEMORY = _TIMES | {FigureGroup.MEMORY}
 _OUTPUTS = frozenset({FigureGroup.ACCURACY, FigureGroup.FIDELITY})
@@ -127,6 +129,42 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="The computer that built the file could not run it; the device was the first to do so.",
         touches=_OUTPUTS,
     ),
+    ConditionId.INPUTS_DIFFER: ConditionFacts(
+        meaning="The median does not show them: look at these inputs before you ship the file.", touches=_OUTPUTS
+    ),
+    ConditionId.NOT_COMPARED: ConditionFacts(
+        meaning=(
+            "Integers and what is picked in an order cannot be subtracted: two scores that are nearly equal may change "
+            "places. Name a metric in the model's folder to judge them."
+        ),
+        touches=_OUTPUTS,
+    ),
+    ConditionId.CONSTANT_OUTPUT: ConditionFacts(
+        meaning="An output that does not depend on the input says nothing about accuracy; speed and size are real.",
+        touches=_OUTPUTS,
+    ),
+    ConditionId.NON_FINITE: ConditionFacts(
+        meaning="The source is the network, not the file. Values that both have at the same place are left out.",
+        touches=_OUTPUTS,
+    ),
+    ConditionId.TRACED: ConditionFacts(
+        meaning=(
+            "Tracing records one run. Whatever the network decides by the values of its input is fixed in the file as "
+            "it was for the example input."
+        ),
+        touches=_OUTPUTS,
+    ),
+    ConditionId.HOST_KERNEL: ConditionFacts(
+        meaning="The file is right and this computer's kernels are wrong: measure it on a phone.", touches=_OUTPUTS
+    ),
+    ConditionId.PARTLY_QUANTISED: ConditionFacts(
+        meaning="Size and speed are those of the mixture, not of the precision that the name says.",
+        touches=frozenset({FigureGroup.LATENCY, FigureGroup.MEMORY}),
+    ),
+    ConditionId.STORED_TWICE: ConditionFacts(
+        meaning="The file is larger than the network's weights: the format has a copy for each use.",
+        touches=frozenset({FigureGroup.MEMORY}),
+    ),
 }
 
 
@@ -145,7 +183,6 @@ def footnotes(views: Iterable[CellView]) -> tuple[Footnote, ...]:
             meaning=CONDITIONS[id_].meaning,
             cells=len(summaries[id_]),
         )
-        # There are fewer conditions than letters.
         for letter, id_ in zip(_LETTERS, present, strict=False)
     )
 

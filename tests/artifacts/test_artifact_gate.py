@@ -12,23 +12,33 @@ import pytest
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
-from harness.artifacts.verify.verify import VERIFIED_INPUTS, Expected, VerificationResult, verify
+from harness.artifacts.verify.verify import VERIFIED_INPUTS, Expected, VerificationResult, chosen_rows, verify
 from harness.model.card import ModelOptions, Task
 from harness.model.resolve import resolve
 from harness.model.source_key import source_key
-from harness.wire import Delegate, Format
+from harness.records.conditions import ConditionId
+from harness.spec.recipe import Precision
+from harness.wire import Delegate, DType, Format, TensorSpec
+from harness.wire.tensors import write_tensors
 from tests.artifacts.builders import CARD, Floats, make_prepared, onnx_file
 
 SCORES = np.array([[10.0, 10.1], [3.0, 3.1]], dtype=np.float32)
 
 
 def judge(
-    folder: Path, operator: str, operand: list[Any], *, reference: Floats = SCORES, **card: Any
+    folder: Path,
+    operator: str,
+    operand: list[Any],
+    *,
+    reference: Floats = SCORES,
+    precision: Precision = Precision.INT8,
+    **card: Any,
 ) -> VerificationResult:
     """Verify a file made by `onnx_file`; the float network is the identity."""
     model = make_prepared(folder / "model", reference)
     path = onnx_file(folder / "net.onnx", operator, np.array(operand), (1, reference.shape[1]))
-    return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=replace(CARD, **card)))
+    expected = Expected(model=model, card=replace(CARD, **card), precision=precision)
+    return verify(path, Format.ONNX, Delegate.CPU, expected)
 
 
 def test_equal_outputs_are_ready(tmp_path: Path) -> None:
@@ -44,9 +54,9 @@ def test_the_ratio_is_that_of_the_outputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("operator", "operand", "words"),
     [
-        ("Mul", [-1, -1], "-6.0 dB signal to noise against the float model; the minimum is 5 dB"),
+        ("Mul", [-1, -1], "-6.0 dB signal to noise against the float model; the minimum is 5 dB in int8"),
         ("Mul", [2, 2], "0.0 dB signal to noise"),
-        ("Mul", [0, 0], "0.0 dB signal to noise"),
+        ("Mul", [0, 0], "output_0 is the same for every input; the float model's is not"),
         ("Add", [0.2, 0], "its top-1 agrees with the float model on 0% of 2 inputs"),
         ("Div", [0, 1], "2 of 4 output values are NaN or infinite"),
         ("Mul", [np.nan, np.nan], "4 of 4 output values are NaN or infinite"),
@@ -139,6 +149,153 @@ def test_the_file_of_another_variant_is_close_and_not_equal(built_cache: Path) -
     artifact = next(a for a in found if a and (a.manifest.format, a.manifest.variant) == requested)
     assert model is not None
     assert artifact.path is not None
-    seen = verify(artifact.path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card))
+    seen = verify(artifact.path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card, precision=Precision.INT8))
     assert (seen.sqnr_db, seen.agreement) == (artifact.manifest.sqnr_db, artifact.manifest.agreement)
     assert 10 < (seen.sqnr_db or 0) < 60
+
+
+# The identity on 40 inputs; input i is (i + 1, -i), so that no two are alike.
+FORTY = np.array([[i + 1, -i] for i in range(40)], dtype=np.float32)
+
+
+def branching(folder: Path, *, wrong: int, precision: Precision, error: float = -1.0) -> VerificationResult:
+    """Verify a file that is right on the first of 40 inputs and gives ``error`` times the last ``wrong``."""
+    import onnx
+
+    make, constant = onnx.helper, onnx.numpy_helper.from_array
+    nodes = [
+        # The first column: starts, ends, axes.
+        make.make_node("Slice", ["x", "zero", "one", "one"], ["first"]),
+        make.make_node("Greater", ["first", "limit"], ["late"]),
+        make.make_node("Where", ["late", "error", "right"], ["factor"]),
+        make.make_node("Mul", ["x", "factor"], ["y"]),
+    ]
+    numbers = {"limit": 40 - wrong + 0.5, "error": error, "right": 1.0}
+    constants = [constant(np.array([[value]], dtype=np.float32), name) for name, value in numbers.items()]
+    constants += [constant(np.array([value]), name) for name, value in (("zero", 0), ("one", 1))]
+    x, y = (make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy")
+    graph = make.make_graph(nodes, "net", [x], [y], constants)
+    path = folder / "net.onnx"
+    path.write_bytes(
+        make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    )
+    model = make_prepared(folder / "model", FORTY)
+    card = replace(CARD, task=Task.REGRESSION)
+    return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card, precision=precision))
+
+
+def test_a_float_file_that_is_wrong_on_17_of_40_inputs_is_broken_although_the_median_is_exact(tmp_path: Path) -> None:
+    seen = branching(tmp_path, wrong=17, precision=Precision.FP32)
+    assert seen.state is ArtifactState.BROKEN
+    assert "17 of 40 inputs differ from the float model (median 200.0 dB, worst -6.0 dB on input" in (seen.reason or "")
+    assert (seen.sqnr_db, seen.differing) == (200, 17)
+
+
+def test_one_wrong_input_is_enough_for_a_float_file(tmp_path: Path) -> None:
+    seen = branching(tmp_path, wrong=1, precision=Precision.FP32)
+    assert "1 of 40 inputs differs from the float model" in (seen.reason or "")
+    assert seen.worst_input == 39
+
+
+@pytest.mark.parametrize(("wrong", "state"), [(4, ArtifactState.READY), (5, ArtifactState.BROKEN)])
+def test_an_int8_file_may_have_outliers_and_names_them(tmp_path: Path, wrong: int, state: ArtifactState) -> None:
+    seen = branching(tmp_path, wrong=wrong, precision=Precision.INT8)
+    assert seen.state is state
+    differ = [c.summary for c in seen.conditions if c.id is ConditionId.INPUTS_DIFFER]
+    assert bool(differ) is (state is ArtifactState.READY)
+    if differ:
+        assert "4 of 40 inputs differ" in differ[0]
+
+
+@pytest.mark.parametrize(
+    ("precision", "works", "fails"),
+    [
+        (Precision.FP32, 1.001, 1.01),
+        (Precision.FP16, 1.05, 1.2),
+        (Precision.BF16, 1.2, 1.5),
+        (Precision.INT8, 1.5, 1.6),
+        (Precision.INT8_DYNAMIC, 1.3, 1.5),
+        (Precision.INT4_WEIGHT, 1.6, 1.8),
+    ],
+)
+def test_each_precision_has_its_own_limit(tmp_path: Path, precision: Precision, works: float, fails: float) -> None:
+    # A factor of 1 + e has -20·log10(e) dB: 1.001 has 60, 1.01 has 40, 1.05 has 26, 1.5 has 6.
+    for factor, state in ((works, ArtifactState.READY), (fails, ArtifactState.BROKEN)):
+        operand = [factor, factor]
+        seen = judge(tmp_path, "Mul", operand, reference=FORTY, precision=precision, task=Task.REGRESSION)
+        assert seen.state is state, factor
+
+
+def test_random_weights_excuse_no_float_file(tmp_path: Path) -> None:
+    seen = judge(tmp_path, "Mul", [1.4, 1.4], reference=FORTY, precision=Precision.FP32, random_weights=True)
+    assert seen.state is ArtifactState.BROKEN
+
+
+def test_a_result_near_zero_does_not_condemn_its_input(tmp_path: Path) -> None:
+    # Rounding follows the numbers inside a network: an error of 1e-6 is right beside results of 10, even on input 0.
+    reference = np.array([[1e-6, 0], *([10, -i] for i in range(1, 30))], dtype=np.float32)
+    seen = judge(tmp_path, "Add", [1e-6, 0], reference=reference, precision=Precision.FP32, task=Task.REGRESSION)
+    assert seen.state is ArtifactState.READY
+    assert seen.sqnr_min_db == pytest.approx(0, abs=0.1)
+
+
+def test_equal_infinities_are_equal_and_named_as_the_models_own(tmp_path: Path) -> None:
+    reference = np.array([[-np.inf, 1.0], [-np.inf, 3.0], [-np.inf, -2.0]], dtype=np.float32)
+    seen = judge(tmp_path, "Mul", [1, 1], reference=reference, precision=Precision.FP32)
+    assert (seen.state, seen.sqnr_db) == (ArtifactState.READY, 200)
+    assert [c.id for c in seen.conditions] == [ConditionId.NON_FINITE]
+    assert "the float model itself has 3 of 6 values of output_0 NaN or infinite" in seen.conditions[0].summary
+
+
+def test_an_infinity_that_the_file_does_not_have_is_named(tmp_path: Path) -> None:
+    reference = np.array([[-np.inf, 1.0], [-np.inf, 3.0]], dtype=np.float32)
+    seen = judge(tmp_path, "Max", [-9, -9], reference=reference)
+    assert "2 of 4 values of output_0 are NaN or infinite in the float model and other values in this file" in (
+        seen.reason or ""
+    )
+
+
+@pytest.mark.parametrize("reference", [np.zeros((5, 2)), np.full((5, 2), 7.0), 7 + 1e-4 * FORTY[:5]])
+def test_a_model_that_hardly_depends_on_its_input_gets_no_figures(tmp_path: Path, reference: Floats) -> None:
+    seen = judge(tmp_path, "Mul", [1, 1], reference=reference.astype(np.float32))
+    assert (seen.state, seen.sqnr_db, seen.agreement) == (ArtifactState.READY, None, None)
+    assert [c.id for c in seen.conditions] == [ConditionId.CONSTANT_OUTPUT]
+
+
+def test_a_file_of_an_untrained_network_that_gives_zeros_gets_a_dash_and_a_condition(tmp_path: Path) -> None:
+    seen = judge(tmp_path, "Mul", [0, 0], reference=5e-10 * FORTY, random_weights=True)
+    assert (seen.state, seen.sqnr_db) == (ArtifactState.READY, None)
+    assert "the same for every input in this file, and not in the float model" in seen.conditions[0].summary
+
+
+def test_inputs_of_the_gate_are_spread_over_the_test_split() -> None:
+    assert chosen_rows(40) == tuple(range(40))
+    rows = chosen_rows(1_000)
+    assert (len(rows), len(set(rows)), rows[0], rows[-1]) == (VERIFIED_INPUTS, VERIFIED_INPUTS, 0, 999)
+
+
+def test_integer_outputs_are_named_and_not_compared(tmp_path: Path) -> None:
+    seen = verify_with_indices(tmp_path)
+    assert (seen.state, seen.sqnr_db) == (ArtifactState.READY, 200)
+    (condition,) = seen.conditions
+    assert condition.id is ConditionId.NOT_COMPARED
+    assert "output_1 (int64)" in condition.summary
+
+
+def verify_with_indices(folder: Path) -> VerificationResult:
+    """Verify a file that returns its input, and indices that are never those of the float model."""
+    import onnx
+
+    path = onnx_file(folder / "net.onnx", "Mul", np.ones(2, dtype=np.float32))
+    graph = onnx.load(str(path))
+    graph.graph.node.append(onnx.helper.make_node("ArgMax", ["x"], ["z"], axis=-1, keepdims=1))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("z", onnx.TensorProto.INT64, None))
+    path.write_bytes(graph.SerializeToString())
+    model = make_prepared(folder / "model", FORTY)
+    indices = TensorSpec(name="output_1", dtype=DType.INT64, shape=(1, 1))
+    facts = replace(model.facts, outputs=(*model.facts.outputs, indices))
+    wrong = np.full((40, 1, 1), 9, dtype=np.int64)
+    write_tensors(model.folder / "reference.bin", [FORTY[:, None], wrong], facts.outputs)
+    return verify(
+        path, Format.ONNX, Delegate.CPU, Expected(model=PreparedModel(facts=facts, folder=model.folder), card=CARD)
+    )

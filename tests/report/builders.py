@@ -168,7 +168,14 @@ def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, .
         ),
         accuracy=accuracy_of(correct),
         fidelity=Fidelity(
-            sqnr_db=sqnr, sqnr_worst_db=sqnr - 9, cosine=0.9996, max_error=0.2, agreement=agreement, count=360
+            sqnr_db=sqnr,
+            sqnr_worst_db=sqnr - 9,
+            cosine=0.9996,
+            max_error=0.2,
+            agreement=agreement,
+            count=360,
+            sqnr_min_db=sqnr - 12,
+            worst_input=7,
         ),
         runtime=RuntimeReport(
             name="ExecuTorch" if cell.format is Format.PTE else cell.format.value,

@@ -123,3 +123,7 @@ def test_piped_output_is_neither_wrapped_nor_narrowed() -> None:
 def test_a_name_cannot_send_control_sequences() -> None:
     run = make_run((), (), holes=(Hole(cell=cells()[0], reason="\x1b[2Jgone"),))
     assert "\x1b[2J" not in "".join(run_lines(run, 80))
+
+
+def test_the_worst_input_stands_beside_the_median() -> None:
+    assert any(re.search(r"131\.0\s+119\.0", row) for row in printed(host_run(), 250).splitlines())

@@ -51,6 +51,10 @@ def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
         own_sqnr_db=result.own_sqnr_db,
         agreement=result.agreement,
         gate_inputs=result.inputs,
+        sqnr_min_db=result.sqnr_min_db,
+        worst_input=result.worst_input,
+        differing=result.differing,
+        conditions=(*manifest.conditions, *result.conditions),
     )
 
 

@@ -44,7 +44,7 @@ from harness.artifacts.workers.tasks import (
 from harness.errors import BuildError, PhonebenchError, typed_line
 from harness.model.card import ModelCard
 from harness.spec.formats import artifact_file
-from harness.spec.recipe import Quantisation
+from harness.spec.recipe import Precision, Quantisation
 from harness.system.child_process import end_with_parent
 from harness.wire import Format
 
@@ -105,7 +105,8 @@ class Worker:
             with cache.making("artifacts", key) as folder:
                 last = task.recipe is not None and task.recipe.channel_last
                 varied = _varied(cache, model, task)
-                expected = Expected(model=model, card=task.card, varied=varied, channel_last=last)
+                precision = task.recipe.precision if task.recipe else Precision.FP32
+                expected = Expected(model=model, card=task.card, varied=varied, channel_last=last, precision=precision)
                 manifest = self._make(task, expected, folder, key)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)

@@ -41,7 +41,11 @@ FIRST_COLUMNS = (
 def columns() -> tuple[str, ...]:
     """Return the names of all columns, in order."""
     of_metrics = (column.name for metric in METRICS.values() for column in metric.csv)
-    return tuple(dict.fromkeys((*FIRST_COLUMNS, *of_metrics)))
+    return tuple(dict.fromkeys((*FIRST_COLUMNS, *of_metrics, *_WORST)))
+
+
+# How the worst input differs from the float model's, of the first output.
+_WORST = ("sqnr_min_db", "worst_input", "differing")
 
 
 def _row(view: CellView) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def _metrics(view: CellView) -> dict[str, Any]:
 
 
 def _fidelity(view: CellView) -> dict[str, Any]:
-    facts = {name: getattr(view.fidelity, name, None) for name in ("sqnr_worst_db", "cosine", "max_error")}
+    facts = {name: getattr(view.fidelity, name, None) for name in ("sqnr_worst_db", "cosine", "max_error", *_WORST)}
     return {**facts, "sqnr_db": view.sqnr_db, "agreement": view.agreement}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from harness.runners.host.runtimes.session import (
     ANY_SIZE,
     NATIVE_ERRORS,
+    SecondEngine,
     check_inputs,
     import_library,
     load_error,
@@ -59,6 +60,19 @@ def load(path: Path, request: RuntimeRequest) -> OnnxSession:
     """Create a session, which optimises the graph for the provider."""
     library: Any = import_library("onnxruntime", extra="onnx")
     return OnnxSession(library, _make(library, path, request, _options(library, request)), request)
+
+
+def _load_plain(path: Path, request: RuntimeRequest) -> OnnxSession:
+    library: Any = import_library("onnxruntime", extra="onnx")
+    options = _options(library, request)
+    options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return OnnxSession(library, _make(library, path, request, options), request)
+
+
+# Each operator by itself, as the file has it: no fused operators, and quantised ones computed in float.
+SECOND_ENGINES = (
+    SecondEngine(name="ONNX Runtime without its graph optimisations", load=_load_plain, applies=lambda _: True),
+)
 
 
 def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> tuple[OperatorTime, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
+    SecondEngine,
     import_library,
     load_error,
     no_delegate,
@@ -29,6 +31,7 @@ from harness.wire.tensors import Array, as_output
 NAME = "torchscript-lite"
 TITLE = "TorchScript"
 _QUANTISED_ENGINE = "qnnpack"
+_SECOND_ENGINE = "onednn"
 # Where the exporter puts the element types of the inputs, a JSON list, below the archive's top folder.
 INPUT_TYPES = "/extra/input_types.json"
 
@@ -44,6 +47,10 @@ def import_runtime(request: RuntimeRequest) -> None:
 
 def load(path: Path, request: RuntimeRequest) -> PtlSession:
     """Load the file with the lite interpreter."""
+    return PtlSession(_module(path, request), request, _input_types(path))
+
+
+def _module(path: Path, request: RuntimeRequest) -> Any:
     if request.delegate is not Delegate.CPU:
         raise no_delegate(TITLE, request, [Delegate.CPU.value])
     mobile: Any = import_library("torch.jit.mobile", extra="torch")
@@ -51,7 +58,7 @@ def load(path: Path, request: RuntimeRequest) -> PtlSession:
         with warnings.catch_warnings():
             # The format is deprecated, as users of .ptl know.
             warnings.simplefilter("ignore")
-            return PtlSession(mobile._load_for_lite_interpreter(str(path)), request, _input_types(path))
+            return mobile._load_for_lite_interpreter(str(path))
     except NATIVE_ERRORS as error:
         raise load_error(path, TITLE, error) from error
 
@@ -101,6 +108,40 @@ class PtlSession:
     def close(self) -> None:
         self._module = self._result = None
         self._tensors = []
+
+
+class _OneDnnSession(PtlSession):
+    """The same module on the engine for x86. Weights are packed for an engine at load, and some operators ask again."""
+
+    def invoke(self) -> None:
+        with _engine(_SECOND_ENGINE):
+            super().invoke()
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
+    import torch
+
+    usual = torch.backends.quantized.engine
+    torch.backends.quantized.engine = name
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = usual
+
+
+def _load_onednn(path: Path, request: RuntimeRequest) -> PtlSession:
+    with _engine(_SECOND_ENGINE):
+        return _OneDnnSession(_module(path, request), request, _input_types(path))
+
+
+def _has_onednn(_: RuntimeRequest) -> bool:
+    import torch
+
+    return _SECOND_ENGINE in torch.backends.quantized.supported_engines
+
+
+SECOND_ENGINES = (SecondEngine(name=f"the engine {_SECOND_ENGINE}", load=_load_onednn, applies=_has_onednn),)
 
 
 def _input_types(path: Path) -> tuple[str, ...]:

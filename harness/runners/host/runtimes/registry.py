@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.runners.host.runtimes import onnx, pte, ptl, tflite
-from harness.runners.host.runtimes.session import HostRuntime, Session, SessionError
+from harness.runners.host.runtimes.session import HostRuntime, SecondEngine, Session, SessionError
 from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
 from harness.wire.tensors import Array
 
@@ -20,6 +20,14 @@ RUNTIMES: dict[Format, HostRuntime] = {
     Format.ONNX: onnx,
     Format.PTE: pte,
     Format.PTL: ptl,
+}
+
+# Other kernels of the same runtime, tried in this order on a file that gives wrong outputs. They tell a wrong file from
+# a wrong kernel of this computer.
+SECOND_ENGINES: dict[Format, tuple[SecondEngine, ...]] = {
+    Format.TFLITE: tflite.SECOND_ENGINES,
+    Format.ONNX: onnx.SECOND_ENGINES,
+    Format.PTL: ptl.SECOND_ENGINES,
 }
 
 # Runtimes that can time single operators; the released wheels of the others cannot.

@@ -6,7 +6,8 @@ Import and load are separate phases, because the memory of the runtime itself is
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +63,18 @@ class HostRuntime(Protocol):
 
     def load(self, path: Path, request: RuntimeRequest) -> Session:
         """Load the artifact. Raises `SessionError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondEngine:
+    """Other kernels of a runtime. ``load`` works like that of the runtime, which has been imported already.
+
+    ``applies`` returns False for a request that these kernels serve anyway, or that they cannot serve.
+    """
+
+    name: str
+    load: Callable[[Path, RuntimeRequest], Session]
+    applies: Callable[[RuntimeRequest], bool]
 
 
 def import_library(module: str, *, extra: str) -> ModuleType:

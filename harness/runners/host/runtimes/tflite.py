@@ -15,6 +15,7 @@ import numpy as np
 from harness.runners.host.runtimes.session import (
     ANY_SIZE,
     NATIVE_ERRORS,
+    SecondEngine,
     check_inputs,
     import_library,
     library_version,
@@ -39,18 +40,31 @@ def import_runtime(request: RuntimeRequest) -> None:
 
 def load(path: Path, request: RuntimeRequest) -> TfliteSession:
     """Load the file and allocate its tensors, which is when delegates take their nodes."""
-    library: Any = import_library("ai_edge_litert.interpreter", extra="tflite")
     match request.delegate:
         case Delegate.CPU:
-            resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            return _load(path, request, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
         case Delegate.XNNPACK:
             # Adds LiteRT's default delegate, which is XNNPACK.
-            resolver = library.OpResolverType.AUTO
+            return _load(path, request, "AUTO")
         case _:
             raise no_delegate(TITLE, request, [Delegate.CPU.value, Delegate.XNNPACK.value])
+
+
+def _load_reference(path: Path, request: RuntimeRequest) -> TfliteSession:
+    return _load(path, request, "BUILTIN_REF")
+
+
+# Plain loops, hundreds of times slower: what LiteRT's own kernels are tested against.
+SECOND_ENGINES = (SecondEngine(name="LiteRT's reference kernels", load=_load_reference, applies=lambda _: True),)
+
+
+def _load(path: Path, request: RuntimeRequest, resolver: str) -> TfliteSession:
+    library: Any = import_library("ai_edge_litert.interpreter", extra="tflite")
     try:
         interpreter = library.Interpreter(
-            model_path=str(path), num_threads=request.threads, experimental_op_resolver_type=resolver
+            model_path=str(path),
+            num_threads=request.threads,
+            experimental_op_resolver_type=getattr(library.OpResolverType, resolver),
         )
         interpreter.allocate_tensors()
         return TfliteSession(interpreter, request)
