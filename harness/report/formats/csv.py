@@ -5,6 +5,8 @@ An empty field was not measured. Nothing is rounded, because a spreadsheet shoul
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 from harness.records.metrics import METRICS
@@ -14,11 +16,11 @@ from harness.store.records import RunRecord
 
 def csv_text(run: RunRecord) -> str:
     """Return the cells of ``run``, holes and cells not yet run included, as CSV text with a header."""
-    import pandas as pd
-
-    rows = [_row(v) for v in cell_views(run)]
-    frame = pd.DataFrame(rows, columns=list(columns()), dtype=object)
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns(), lineterminator="\n")
+    table.writeheader()
+    table.writerows(_row(v) for v in cell_views(run))
+    return text.getvalue()
 
 
 # Scripts read columns by position too, so these keep their places. Columns of later metrics follow at the end.
