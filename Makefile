@@ -4,8 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Test processes (tests/loop/schedule.py): one per core, and two for the tests that wait for phones. One that computes
-# takes up to 3 GB.
+# Test processes (tests/loop/schedule.py): one per core, and two that begin with the tests that wait for phones. One that
+# computes takes up to 3 GB.
 JOBS ?= 4
 
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.

@@ -153,6 +153,38 @@ def test_a_cable_that_is_out_for_a_moment_costs_nothing(android: AndroidPhone, p
     assert len(started(phone)) == 1
 
 
+def test_a_phone_that_takes_a_moment_to_allow_the_computer_again_costs_nothing(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+
+    def forget() -> None:
+        phone.faults.authorised = False
+
+    def allow() -> None:
+        phone.faults.authorised = True
+
+    later(phone, 1.0, forget)
+    later(phone, 3.0, allow)
+    execution = android.execute(work.lasting(1.5), work.inputs, DEADLINE_S)
+    assert execution.reply.status is ReplyStatus.OK
+    assert len(started(phone)) == 1
+
+
+def test_a_phone_that_no_longer_allows_the_computer_is_reported_with_the_action(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    android.push(work.model, work.sha256)
+
+    def forget() -> None:
+        phone.faults.authorised = False
+
+    later(phone, 1.0, forget)
+    with pytest.raises(PhoneError, match="allow USB debugging") as caught:
+        android.execute(work.lasting(30), work.inputs, DEADLINE_S)
+    assert caught.value.trouble is PhoneTrouble.UNAUTHORISED
+
+
 def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is_back(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:

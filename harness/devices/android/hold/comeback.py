@@ -22,6 +22,8 @@ PROBE_S = 10.0
 _PAUSE_S = 0.1
 # A network phone may be offline for a moment while it reconnects by itself.
 _OFFLINE_PATIENCE_S = 2.0
+# While a phone checks this computer's key again, servers list it as "authorizing", server 29 even as "unauthorized".
+_AUTHORISING_S = 5.0
 # HOST:PORT, which adb uses as the serial of a phone that it reached by `adb connect`.
 _NETWORK_SERIAL = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
 
@@ -32,11 +34,14 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
     """Wait until the phone takes commands again and has booted, and return its facts.
 
     Their ``boot_id`` shows whether it restarted. Raises ``cause`` if the phone is not back within ``back_s``, and
-    `PhoneError` if it does not boot within ``boot_s``.
+    `PhoneError` if it does not boot within ``boot_s`` or no longer allows this computer to debug it.
     """
     if cause.trouble is PhoneTrouble.HUNG:
         _quietly_reconnect(cable)
     ends_at = time.monotonic() + back_s
+    refusal: PhoneError | None = None
+    # Since when the phone refuses without a break.
+    refuses_since = 0.0
     while True:
         try:
             _check_listed(cable, ends_at - back_s)
@@ -44,12 +49,17 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
             cable.run("echo here", seconds=PROBE_S)
             return _booted(cable, boot_s)
         except PhoneError as error:
+            now = time.monotonic()
+            refuses = error.trouble is PhoneTrouble.UNAUTHORISED
+            refuses_since = (refuses_since or now) if refuses else 0.0
+            refusal = error if refuses else refusal
+            patient = refuses and now < refuses_since + _AUTHORISING_S
             # Another trouble, such as a revoked authorisation, will not pass by waiting.
-            if error.trouble not in LOSSES:
+            if error.trouble not in LOSSES and not patient:
                 raise
             # The first loss explains what happened; the last one only says that the phone is still away.
-            if time.monotonic() >= ends_at:
-                raise cause from error
+            if now >= ends_at and not patient:
+                raise (refusal or cause) from error
         time.sleep(_PAUSE_S)
 
 
