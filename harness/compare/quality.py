@@ -184,20 +184,21 @@ def judge_quality(measurement: Measurement, reference: Reference, limits: Limits
 def _own_db(measurement: Measurement) -> float | None:
     """The SQNR against the network that the graph steps left; None without such steps."""
     artifact = measurement.artifact
-    return None if artifact is None or _is_noise(measurement) else artifact.own_sqnr_db
+    return None if artifact is None or is_noise(measurement) else artifact.own_sqnr_db
 
 
 def _float_db(measurement: Measurement) -> float | None:
     """The median SQNR over inputs against the float model, or 10 dB over that of the worst inputs, if that is lower."""
     artifact, fidelity = measurement.artifact, measurement.fidelity
-    if _is_noise(measurement):
+    if is_noise(measurement):
         return None
     if fidelity is not None:
         return min(fidelity.sqnr_db, fidelity.sqnr_worst_db + WORST_BELOW_MEDIAN_DB)
     return artifact.sqnr_db if artifact is not None else None
 
 
-def _is_noise(measurement: Measurement) -> bool:
+def is_noise(measurement: Measurement) -> bool:
+    """Return whether the network is untrained or its inputs are noise, so that its outputs mean nothing."""
     return any(condition.id in NO_FIDELITY for condition in measurement.conditions)
 
 

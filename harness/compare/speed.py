@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from harness.records.measurement import LatencySummary
 from harness.records.metrics import LATENCY
 
@@ -10,14 +12,28 @@ from harness.records.metrics import LATENCY
 ONE_LAUNCH = 0.10
 
 
-def span_ns(latency: LatencySummary) -> tuple[float, float]:
-    """Return the 95 % interval of the latency in ns; for a single launch, 10 % on either side."""
-    if latency.low_ns is not None and latency.high_ns is not None:
-        return latency.low_ns, latency.high_ns
-    return latency.median_ns / (1 + ONE_LAUNCH), latency.median_ns * (1 + ONE_LAUNCH)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """The latency of a cell in ns: the median over its launches, and the interval in which it lies."""
+
+    median_ns: float
+    low_ns: float
+    high_ns: float
 
 
-def is_slower(one: LatencySummary, other: LatencySummary) -> bool:
+def speed_of(latency: LatencySummary) -> Speed:
+    """Return the median with its 95 % interval over launches; for a single launch, 10 % on either side."""
+    low, high = latency.low_ns, latency.high_ns
+    if low is None or high is None:
+        return one_launch(latency.median_ns)
+    return Speed(median_ns=latency.median_ns, low_ns=low, high_ns=high)
+
+
+def one_launch(median_ns: float) -> Speed:
+    """Return the speed that a single launch shows."""
+    return Speed(median_ns=median_ns, low_ns=median_ns / (1 + ONE_LAUNCH), high_ns=median_ns * (1 + ONE_LAUNCH))
+
+
+def is_slower(one: Speed, other: Speed) -> bool:
     """Return whether ``one`` is slower than ``other``: their intervals are apart, and so are their medians by 3 %."""
-    apart = one.median_ns > other.median_ns * (1 + LATENCY.relative_tolerance)
-    return apart and span_ns(one)[0] > span_ns(other)[1]
+    return one.median_ns > other.median_ns * (1 + LATENCY.relative_tolerance) and one.low_ns > other.high_ns

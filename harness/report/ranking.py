@@ -7,11 +7,12 @@ speed on a phone. It never prefers a cell of unknown quality to one that was jud
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.compare.choice import Candidate, preferred
 from harness.compare.quality import (
-    EXACT_DB,
     GOOD,
     Quality,
     QualityBasis,
@@ -20,17 +21,12 @@ from harness.compare.quality import (
     judge_quality,
     reference_of,
 )
-from harness.compare.speed import is_slower
+from harness.compare.speed import is_slower, speed_of
 from harness.records.conditions import ConditionId
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
 from harness.store.records import ModelFacts, RunRecord
-
-# Files whose sizes differ by less are equally small; the closest to the float model is then the better one.
-SIZE_CLASS = 1.10
-# A smaller difference in SQNR is none.
-SAME_DB = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +106,19 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
 
 
 def _preferred(views: Iterable[CellView], quality: dict[str, QualityFacts]) -> CellView | None:
-    """The best of good cells whose speed does not decide: small, then close to the float model, then fast."""
-    listed = list(views)
-    if not listed:
-        return None
-    limit = SIZE_CLASS * min(map(_bytes, listed))
-    small = [v for v in listed if _bytes(v) <= limit]
-    closest = max(_capped_db(quality[v.cell.key]) for v in small)
-    close = [v for v in small if _capped_db(quality[v.cell.key]) >= closest - SAME_DB]
-    return min(close, key=lambda v: (_bytes(v), median_ns(v)))
-
-
-def _capped_db(facts: QualityFacts) -> float:
-    """The closeness to compare by; beyond `EXACT_DB` closer is no better."""
-    return min(EXACT_DB, facts.closeness_db) if facts.closeness_db is not None else 0.0
+    by_key = {view.cell.key: view for view in views}
+    chosen = preferred(
+        [
+            Candidate(
+                key=key,
+                bytes=view.artifact.bytes if view.artifact else math.inf,
+                closeness_db=quality[key].closeness_db,
+                latency_ns=median_ns(view),
+            )
+            for key, view in by_key.items()
+        ]
+    )
+    return by_key[chosen.key] if chosen else None
 
 
 def comparable_on_desktop(view: CellView) -> bool:
@@ -155,8 +150,6 @@ def _front(views: list[CellView]) -> tuple[str, ...]:
 
 
 def _is_slower(view: CellView, fastest: CellView) -> bool:
-    return view.latency is not None and fastest.latency is not None and is_slower(view.latency, fastest.latency)
-
-
-def _bytes(view: CellView) -> float:
-    return view.artifact.bytes if view.artifact else float("inf")
+    if view.latency is None or fastest.latency is None:
+        return False
+    return is_slower(speed_of(view.latency), speed_of(fastest.latency))

@@ -1,6 +1,7 @@
 """The points of a search: each cell of its run with its loss of quality, the Pareto front, and the point to ship.
 
-A point without a measurement never wins, and neither does a point of unknown quality if others were judged.
+A point without a measurement never wins, and neither does a point of unknown quality if others were judged. Quality is
+judged like that of a report (`harness.compare.quality`), with the limit of the goal; speed counts by intervals.
 """
 
 from __future__ import annotations
@@ -9,31 +10,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from harness.compare.choice import Candidate, preferred
+from harness.compare.quality import (
+    GOOD,
+    LIMITS,
+    Limits,
+    Quality,
+    QualityBasis,
+    QualityFacts,
+    Reference,
+    is_noise,
+    judge_quality,
+    reference_of,
+)
+from harness.compare.speed import Speed, is_slower, speed_of
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus, Measurement
-from harness.records.metrics import LATENCY
 from harness.spec.goal import Goal, Minimise
 from harness.spec.recipe import Precision, Recipe
 from harness.stats.pareto import pareto_front
 from harness.store.records import RunRecord
 
-# In floating point a drop of 0.01 may come out as 0.010000000000000009; it must still be within 0.01.
-_SLACK = 1e-9
-_NO_FIDELITY = (ConditionId.RANDOM_WEIGHTS, ConditionId.RANDOM_INPUTS)
+# Where the smallest point is asked for, sizes this close are equal, and the closer one to the float model is better.
+SAME_SIZE = 1.02
 
 
 class DropBasis(StrEnum):
     """What the drop of a point is measured by."""
 
+    SCORE = "the metric of the model's folder below the float model's"
     ACCURACY = "accuracy below fp32's"
     AGREEMENT = "inputs on which the answer is not the float model's"
+    SQNR = "SQNR against the float model"
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One cell of a search. ``drop`` is a share (0…1, negative for an improvement), None if unknown."""
+    """One cell of a search.
+
+    ``drop`` is a share (0…1, negative for an improvement), None if unknown; for a metric of the model's folder, of the
+    float model's value. ``judged`` says what the inputs show about it; None for a cell that did not run.
+    """
 
     cell: Cell
     recipe: Recipe
@@ -41,9 +60,15 @@ class Point:
     reason: str | None = None
     drop: float | None = None
     quality: float | None = None
-    latency_ns: float | None = None
+    judged: QualityFacts | None = None
+    speed: Speed | None = None
     bytes: int | None = None
     conditions: frozenset[ConditionId] = field(default_factory=frozenset)
+
+    @property
+    def latency_ns(self) -> float | None:
+        """The median latency; None if it was not measured."""
+        return self.speed.median_ns if self.speed else None
 
     def value(self, minimise: Minimise) -> float:
         """Return the value to minimise; infinite if it was not measured."""
@@ -55,7 +80,7 @@ class Point:
 class Findings:
     """All points of a search so far, in the order they were tried, and the basis of their drops.
 
-    ``reference`` is the accuracy (0…1) from which the drop is counted, None without labels.
+    ``reference`` is the accuracy (0…1) or the value of the metric from which the drop is counted, None without labels.
     """
 
     goal: Goal
@@ -64,10 +89,16 @@ class Findings:
     reference: float | None
 
     def keeps(self, point: Point) -> bool:
-        """Return whether ``point`` ran and lost no more quality than the goal allows."""
+        """Return whether ``point`` ran, and its loss of quality is within the goal, shown or likely."""
         if point.status is not CellStatus.OK:
             return False
-        return self.basis is DropBasis.NOTHING or (point.drop is not None and point.drop <= self.goal.max_drop + _SLACK)
+        return self.basis is DropBasis.NOTHING or (point.judged is not None and point.judged.quality in GOOD)
+
+    def of_quality(self, quality: Quality) -> tuple[Point, ...]:
+        """Return the points that ran and have this quality, in the order they were tried."""
+        return tuple(
+            p for p in self.points if p.status is CellStatus.OK and p.judged is not None and p.judged.quality is quality
+        )
 
     @property
     def kept(self) -> tuple[Point, ...]:
@@ -85,17 +116,17 @@ class Findings:
     def ship(self) -> Point | None:
         """The point to ship.
 
-        When minimising size: the first of `kept` that is no slower than fp32 of its format, else the first. When
-        minimising latency: the smallest of those about as fast as the fastest.
+        When minimising size: the smallest of `kept` that is not slower than fp32 of its format, else the smallest. When
+        minimising latency: of those not slower than the fastest, one of the smallest. Of equally small ones, the
+        closest to the float model.
         """
         return self.best(self.kept)
 
     def best(self, kept: Sequence[Point]) -> Point | None:
         """Return the one of ``kept`` (ordered like `kept`) that `ship` would choose; None if there are none."""
         if self.goal.minimise is Minimise.LATENCY and kept:
-            limit = _slower(kept[0].value(Minimise.LATENCY))
-            return min((p for p in kept if p.value(Minimise.LATENCY) <= limit), key=lambda p: p.value(Minimise.SIZE))
-        return next((p for p in kept if not self.is_slower(p)), kept[0] if kept else None)
+            return _preferred([p for p in kept if not _is_slower(p, kept[0])])
+        return _preferred([p for p in kept if not self.is_slower(p)] or kept, size_class=SAME_SIZE)
 
     def plain(self, point: Point) -> Point | None:
         """Return the fp32 point that ``point`` is compared with: same format, delegate and threads."""
@@ -105,11 +136,9 @@ class Findings:
         return next((p for p in floats if (p.cell.format, p.cell.delegate, p.cell.threads) == same), None)
 
     def is_slower(self, point: Point) -> bool:
-        """Return whether ``point`` is slower than fp32 of its format by more than the latency tolerance."""
+        """Return whether ``point`` is slower than fp32 of its format, by intervals that are apart."""
         plain = self.plain(point)
-        if plain is None or plain.latency_ns is None or point.latency_ns is None:
-            return False
-        return point.latency_ns > _slower(plain.latency_ns)
+        return plain is not None and _is_slower(point, plain)
 
     def _order(self, point: Point) -> tuple[float, float]:
         other = Minimise.SIZE if self.goal.minimise is Minimise.LATENCY else Minimise.LATENCY
@@ -122,54 +151,95 @@ def findings(run: RunRecord, goal: Goal) -> Findings:
     recipes = run.head.spec.recipes()
     cells = [*run.head.plan.cells, *(hole.cell for hole in run.head.plan.holes)]
     tried = [(cell, measured[cell.key]) for cell in cells if cell.key in measured]
-    reference = _reference(run, [(cell, m) for cell, m in tried if m.status is CellStatus.OK])
-    basis = DropBasis.NOTHING
-    if reference is not None:
-        basis = DropBasis.ACCURACY
-    elif any(_agreement(m) is not None for _, m in tried):
-        basis = DropBasis.AGREEMENT
-    points = tuple(_point(cell, recipes[cell.variant], m, (basis, reference)) for cell, m in tried)
-    return Findings(goal=goal, points=points, basis=basis, reference=reference)
+    ran = [(cell, m) for cell, m in tried if m.status is CellStatus.OK]
+    reference = reference_of(ran, run.head.models[0] if run.head.models else None)
+    if not any(m.accuracy or m.scores for _, m in ran):
+        reference = Reference()
+    basis = _basis(reference, tried)
+    # Without labels the limit is on the answers that differ from the float model's, which are at least those lost.
+    disagreement = goal.max_drop if basis is DropBasis.AGREEMENT else LIMITS.disagreement
+    judge = _Judge(basis=basis, reference=reference, limits=Limits(loss=goal.max_drop, disagreement=disagreement))
+    points = tuple(judge.point(cell, recipes[cell.variant], m) for cell, m in tried)
+    return Findings(goal=goal, points=points, basis=basis, reference=reference.value)
 
 
-def _point(cell: Cell, recipe: Recipe, measurement: Measurement, judged: tuple[DropBasis, float | None]) -> Point:
-    basis, reference = judged
-    quality, whole = _agreement(measurement), 1.0
-    if basis is DropBasis.ACCURACY:
-        quality = measurement.accuracy.value if measurement.accuracy else None
-        whole = reference or 0.0
-    return Point(
-        cell=cell,
-        recipe=recipe,
-        status=measurement.status,
-        reason=measurement.reason,
-        drop=None if quality is None else whole - quality,
-        quality=quality,
-        latency_ns=measurement.latency.median_ns if measurement.latency else None,
-        bytes=measurement.artifact.bytes if measurement.artifact else None,
-        conditions=frozenset(condition.id for condition in measurement.conditions),
-    )
+def _basis(reference: Reference, tried: Sequence[tuple[Cell, Measurement]]) -> DropBasis:
+    match reference.basis:
+        case QualityBasis.SCORE:
+            return DropBasis.SCORE
+        case QualityBasis.ACCURACY:
+            return DropBasis.ACCURACY
+        case _:
+            if any(_agreement(m) is not None for _, m in tried):
+                return DropBasis.AGREEMENT
+            return DropBasis.SQNR if any(not is_noise(m) and m.fidelity for _, m in tried) else DropBasis.NOTHING
 
 
-def _reference(run: RunRecord, ran: Sequence[tuple[Cell, Measurement]]) -> float | None:
-    """The best fp32 accuracy on the device, else the float network's own if accuracies were measured at all."""
-    fp32 = [m.accuracy.value for cell, m in ran if m.accuracy and cell.variant == Precision.FP32]
-    if fp32:
-        return max(fp32)
-    facts = run.head.models[0] if run.head.models else None
-    if facts is None or not any(m.accuracy for _, m in ran):
-        return None
-    return facts.float_accuracy
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """What the points of one search are judged by."""
+
+    basis: DropBasis
+    reference: Reference
+    limits: Limits
+
+    def point(self, cell: Cell, recipe: Recipe, measurement: Measurement) -> Point:
+        """Return the point of ``cell``."""
+        ran = measurement.status is CellStatus.OK
+        judged = judge_quality(measurement, self.reference, self.limits) if ran else None
+        quality = self._quality(measurement)
+        return Point(
+            cell=cell,
+            recipe=recipe,
+            status=measurement.status,
+            reason=measurement.reason,
+            drop=None if quality is None else self._drop(quality, judged),
+            quality=quality,
+            judged=judged,
+            speed=speed_of(measurement.latency) if measurement.latency else None,
+            bytes=measurement.artifact.bytes if measurement.artifact else None,
+            conditions=frozenset(condition.id for condition in measurement.conditions),
+        )
+
+    def _quality(self, measurement: Measurement) -> float | None:
+        match self.basis:
+            case DropBasis.SCORE:
+                return measurement.scores.value if measurement.scores else None
+            case DropBasis.ACCURACY:
+                return measurement.accuracy.value if measurement.accuracy else None
+            case _:
+                return _agreement(measurement)
+
+    def _drop(self, quality: float, judged: QualityFacts | None) -> float:
+        if judged is not None and judged.loss is not None:
+            # The limit of a metric is a share of the float model's value, and so is its drop.
+            return judged.loss.loss * (self.limits.loss / judged.loss.limit if judged.loss.limit else 1.0)
+        return (self.reference.value if self.reference.value is not None else 1.0) - quality
 
 
 def _agreement(measurement: Measurement) -> float | None:
     """Agreement with the float model, on the device or else at export; None if it means nothing (noise)."""
-    if any(condition.id in _NO_FIDELITY for condition in measurement.conditions):
+    if is_noise(measurement):
         return None
     if measurement.fidelity is not None:
         return measurement.fidelity.agreement
     return measurement.artifact.agreement if measurement.artifact else None
 
 
-def _slower(latency_ns: float) -> float:
-    return latency_ns * (1 + LATENCY.relative_tolerance)
+def _preferred(points: Sequence[Point], **options: float) -> Point | None:
+    by_key = {point.cell.key: point for point in points}
+    chosen = preferred([_candidate(point) for point in points], **options)
+    return by_key[chosen.key] if chosen else None
+
+
+def _candidate(point: Point) -> Candidate:
+    return Candidate(
+        key=point.cell.key,
+        bytes=point.value(Minimise.SIZE),
+        closeness_db=point.judged.closeness_db if point.judged else None,
+        latency_ns=point.value(Minimise.LATENCY),
+    )
+
+
+def _is_slower(one: Point, other: Point) -> bool:
+    return one.speed is not None and other.speed is not None and is_slower(one.speed, other.speed)

@@ -56,6 +56,13 @@ def builds_done(findings: Findings) -> int:
     return sum(1 for p in findings.points if p.status is not CellStatus.UNSUPPORTED or p.bytes is not None)
 
 
+def not_pruned(findings: Findings) -> tuple[Point, ...]:
+    """Return the points that keep the quality and were not pruned because they are slower than fp32 of their format."""
+    plain = [p for p in findings.kept if not p.recipe.steps and findings.is_slower(p)]
+    pruned = {(p.recipe.precision, p.cell.format) for p in findings.points if p.recipe.steps}
+    return tuple(p for p in plain if pruned and (p.recipe.precision, p.cell.format) not in pruned)
+
+
 def _moves(findings: Findings, formats: Sequence[Format]) -> Iterator[Move]:
     """The moves of the whole walk, as far as the results so far allow."""
     recipes = [Recipe(name=p.value, precision=p) for p in findings.goal.precisions]

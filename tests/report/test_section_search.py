@@ -4,36 +4,72 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.compare.quality import Quality, QualityBasis, QualityFacts
+from harness.compare.speed import one_launch
 from harness.records.conditions import ConditionId
 from harness.report.sections.command import command_line
 from harness.report.sections.search import findings_of, front_rows, headline, notes, search_json
 from harness.search.points import DropBasis
 from harness.spec.goal import Goal, Minimise
 from harness.spec.shorthand import parse_recipe
+from harness.stats.losses import loss_of_answers
 from harness.wire import Format
 from tests.report.builders import page_of, with_head
 from tests.report.wide import like_samples, wide_run
 from tests.search.found import findings_of as made_up
-from tests.search.found import point
+from tests.search.found import judged, point
 
 GOAL = Goal(max_drop=0.01, minimise=Minimise.SIZE, budget=60)
 FP32 = point(parse_recipe("fp32"), Format.ONNX)
-INT8 = point(parse_recipe("int8"), Format.ONNX, drop=0.005, quality=0.985, latency_ns=800.0)
+INT8 = point(parse_recipe("int8"), Format.ONNX, drop=0.005, quality=0.985, speed=one_launch(800.0))
 
 
 def test_the_headline_says_what_to_ship_and_what_it_gains() -> None:
     words = headline(made_up((FP32, INT8)))
     assert words.startswith("Ship int8 onnx: 32.0 kB and 800 ns per call, a drop of 0.50 pp")
     assert "1/3.3 the size, 0.80× the time of fp32 as onnx" in words
-    assert headline(made_up((replace(FP32, drop=0.3),))).startswith("Nothing to ship: none of 1 points")
+    assert headline(made_up((point(FP32.recipe, Format.ONNX, drop=0.3),))).startswith(
+        "Nothing to ship: none of 1 points"
+    )
 
 
 def test_what_limits_the_answer_is_said() -> None:
     desktop = replace(INT8, conditions=frozenset({ConditionId.DESKTOP_CPU}))
     assert any("desktop CPU" in note for note in notes(made_up((FP32, desktop))))
     assert "Accuracy was not measured" in notes(made_up((FP32,), basis=DropBasis.AGREEMENT))[0]
-    slow = replace(INT8, latency_ns=1200.0)
+    slow = replace(INT8, speed=one_launch(1300.0))
     assert any("Smaller, but slower than fp32: int8 onnx" in note for note in notes(made_up((FP32, slow))))
+
+
+def test_what_was_left_out_is_named_with_its_reason() -> None:
+    lossy = point(parse_recipe("int8-dynamic"), Format.TFLITE, drop=0.3)
+    unclear = replace(point(parse_recipe("int8"), Format.TFLITE), judged=judged(Quality.OPEN))
+    said = notes(made_up((FP32, INT8, lossy, unclear)))
+    assert "Left out, shown to drop by more than 1 pp: int8-dynamic tflite." in said
+    assert "Left out, not shown to drop by at most 1 pp: int8 tflite." in said
+
+
+def test_what_a_desktop_cpu_kept_from_being_pruned_is_named() -> None:
+    """int8 is slower than fp32 on this x86 processor, so that fp32 was pruned; a phone may well be the other way."""
+    desktop = frozenset({ConditionId.DESKTOP_CPU})
+    slow = replace(INT8, speed=one_launch(1500.0), conditions=desktop)
+    pruned = point(parse_recipe("prune50"), Format.ONNX, conditions=desktop)
+    said = notes(made_up((replace(FP32, conditions=desktop), slow, pruned)))
+    words = (
+        "Not pruned, because they are slower than fp32 on this desktop CPU, which does not show that they are slower"
+    )
+    assert any(note.startswith(words) and note.endswith("on a phone: int8 onnx.") for note in said)
+
+
+def test_a_drop_that_is_not_shown_to_be_small_is_said_to_be_likely() -> None:
+    loss = loss_of_answers([True] * 360, [False] * 2 + [True] * 358, 0.01)
+    facts = QualityFacts(quality=Quality.LIKELY, basis=QualityBasis.ACCURACY, loss=loss, closeness_db=27.0)
+    found = made_up((FP32, replace(INT8, judged=facts)))
+    # Tango's interval of 2 of 360 lost, with the score statistic maximised by scipy: -0.5 to 2.0 points.
+    assert "a drop of 0.50 pp (95 %: -0.51 to 2.00)" in headline(found)
+    said = notes(found)
+    assert any(note.startswith("360 inputs cannot show that this drop is within the limit.") for note in said)
+    assert any("was made on the test inputs" in note for note in said)
 
 
 def test_the_front_marks_what_is_shipped_and_what_drops_too_much() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from harness.compare.quality import Quality, QualityBasis, QualityFacts
+from harness.compare.speed import one_launch
 from harness.plan.cells import make_cell
 from harness.records.measurement import CellStatus
 from harness.search.points import DropBasis, Findings, Point
@@ -29,16 +31,24 @@ def ratio_of(recipe: Recipe) -> float:
 def point(recipe: Recipe, format_: Format, **changes: object) -> Point:
     """A point that ran: the more is pruned, the smaller and faster it is, without a drop."""
     left = 1 - ratio_of(recipe)
+    drop = changes.get("drop", 0.0)
+    assert drop is None or isinstance(drop, float)
     plain = Point(
         cell=make_cell("m", recipe.name, format_, formats.FORMATS[format_].delegates[0], 1, "host", ProfileName.QUICK),
         recipe=recipe,
         status=CellStatus.OK,
         drop=0.0,
         quality=1.0,
-        latency_ns=1000.0 * left,
+        judged=judged(Quality.LOST if drop is None or drop > 0.01 else Quality.HOLDS),
+        speed=one_launch(1000.0 * left),
         bytes=int(SIZES[recipe.precision] * left) + (5000 if format_ is Format.ONNX else 0),
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def judged(quality: Quality, closeness_db: float = 30.0) -> QualityFacts:
+    """What the inputs show about a point."""
+    return QualityFacts(quality=quality, basis=QualityBasis.ACCURACY, closeness_db=closeness_db)
 
 
 def breaks_at(limit: float) -> Rule:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from harness.compare.speed import one_launch
 from harness.records.measurement import CellStatus
 from harness.search.points import Findings, Point
-from harness.search.walk import builds_done, next_move
+from harness.search.walk import builds_done, next_move, not_pruned
 from harness.spec.goal import Goal
 from harness.spec.recipe import Precision, Recipe
 from harness.wire import Format
@@ -70,9 +71,11 @@ def test_layers_stay_in_float_if_int8_loses_too_much_and_more_of_them_if_it_stil
 def test_pruning_does_not_start_from_a_point_slower_than_fp32() -> None:
     def rule(recipe: Recipe, format_: Format) -> Point:
         slow = recipe.name == "int8" and format_ is Format.TFLITE
-        return point(recipe, format_, **({"latency_ns": 1500.0} if slow else {}))
+        return point(recipe, format_, **({"speed": one_launch(1500.0)} if slow else {}))
 
-    assert walked(rule)[1][1] == "pruning with int8-dynamic as tflite"
+    found, whys = walked(rule)
+    assert whys[1] == "pruning with int8-dynamic as tflite"
+    assert [(p.recipe.name, p.cell.format) for p in not_pruned(found)] == [("int8", Format.TFLITE)]
 
 
 def test_bisection_continues_in_the_format_where_pruning_helps_most() -> None:

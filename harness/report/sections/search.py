@@ -5,23 +5,28 @@ The terminal, the page and the JSON of ``phonebench search`` use the same senten
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, assert_never
 
+import msgspec
+
+from harness.compare.quality import Quality
 from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
 from harness.report.sections.section import Fragment, Line, Report, Tone
+from harness.search import points as search_points
+from harness.search.points import DropBasis, Findings, Point
+from harness.search.walk import builds_done, not_pruned
 from harness.spec.goal import Minimise
 from harness.store.records import RunRecord
-
-if TYPE_CHECKING:
-    from harness.search.points import Findings, Point
 
 # 1 (2026-11): the first.
 SCHEMA = 1
 
 TITLES = ("variant", "format", "latency", "size", "drop\npp", "compared with fp32", "")
+# Beyond this many names a list says how many more there are.
+LISTED = 4
 # Left-aligned; the others hold figures.
 _WORD_COLUMNS = (0, 1, 5, 6)
 
@@ -80,18 +85,16 @@ def findings_of(run: RunRecord) -> Findings | None:
     """Return the findings of a search; None for a run that was no search."""
     if run.head.goal is None:
         return None
-    from harness.search.points import findings
-
-    return findings(run, run.head.goal)
+    return search_points.findings(run, run.head.goal)
 
 
 def headline(findings: Findings) -> str:
     """Return what to ship, in one sentence."""
-    limit = f"a drop of at most {100 * findings.goal.max_drop:g} pp"
+    limit = f"a drop of at most {_limit(findings)}"
     if findings.ship is None:
-        return f"Nothing to ship: none of {len(findings.points)} points ran with {limit}."
+        return f"Nothing to ship: none of {len(findings.points)} points is shown or likely to have {limit}."
     point = findings.ship
-    drop = "" if point.drop is None else f", a drop of {drop_text(point)} pp"
+    drop = "" if point.drop is None else f", a drop of {_drop_with_interval(findings, point)}"
     return (
         f"Ship {name(point)}: {units.size(point.bytes)} and {units.time(point.latency_ns)} per call{drop}"
         f"{_against(findings, point)}."
@@ -99,26 +102,113 @@ def headline(findings: Findings) -> str:
 
 
 def notes(findings: Findings) -> tuple[str, ...]:
-    """Return the limits of the headline: how the drop was judged, where latency was measured, what did not run."""
-    sentences = [_basis_note(findings)]
-    if any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points):
-        sentences.append(
-            "Latency was measured on a desktop CPU, where the speed of fp16 and int8 does not predict their speed on a "
-            "phone: repeat the search with the phone as the device before relying on it."
-        )
-    if any(ConditionId.SIMULATED in p.conditions for p in findings.points):
-        sentences.append("The latencies are made up: a scripted device reported them.")
-    if findings.ship is not None and findings.goal.minimise is Minimise.SIZE:
-        smaller = [p for p in findings.kept if p.value(Minimise.SIZE) < findings.ship.value(Minimise.SIZE)]
-        sentences += [f"Smaller, but slower than fp32: {', '.join(name(p) for p in smaller)}."] if smaller else []
-        if findings.is_slower(findings.ship):
-            sentences.append("No point that keeps the quality is as fast as fp32.")
-    without_results = [p for p in findings.points if p.status is not CellStatus.OK]
-    if without_results:
-        sentences.append(
-            f"{len(without_results)} of {len(findings.points)} points have no results; the cells give the reasons."
-        )
-    return tuple(sentences)
+    """Return the limits of the headline: how the drop was judged, what was left out and why, where it was measured."""
+    sentences = (
+        _basis_note(findings),
+        _unproven_note(findings),
+        _left_out(findings, Quality.LOST, f"Left out, shown to drop by more than {_limit(findings)}"),
+        _left_out(findings, Quality.OPEN, f"Left out, not shown to drop by at most {_limit(findings)}"),
+        *_slower_notes(findings),
+        _choice_note(findings),
+        _desktop_note(findings),
+        _simulated_note(findings),
+        _without_results(findings),
+    )
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _unproven_note(findings: Findings) -> str | None:
+    """What the recommendation rests on where the test inputs do not show that its drop is small enough."""
+    ship = findings.ship
+    if ship is None or ship.judged is None or ship.judged.quality is not Quality.LIKELY:
+        return None
+    loss = ship.judged.loss
+    shown = "" if loss is None else f"{loss.count} inputs cannot show that this drop is within the limit. "
+    if ship.judged.closeness_db is not None and not ship.recipe.steps:
+        return f"{shown}The point counts as kept because its outputs are close to the float model's."
+    return f"{shown}The point counts as kept because its network was trained again and the measured drop is within it."
+
+
+def _left_out(findings: Findings, quality: Quality, words: str) -> str | None:
+    points = findings.of_quality(quality)
+    return f"{words}: {_listed(points)}." if points else None
+
+
+def _slower_notes(findings: Findings) -> Iterator[str]:
+    """The points that keep the quality and were passed over for their speed, and what was not tried because of it."""
+    ship = findings.ship
+    if ship is None or findings.goal.minimise is not Minimise.SIZE:
+        return
+    smaller = [p for p in findings.kept if p.value(Minimise.SIZE) < ship.value(Minimise.SIZE) and findings.is_slower(p)]
+    where = " on this desktop CPU, which does not show that they are slower on a phone" if _is_desktop(findings) else ""
+    if smaller:
+        yield f"Smaller, but slower than fp32{where}: {_listed(smaller)}."
+    untried = not_pruned(findings)
+    if untried:
+        yield f"Not pruned, because they are slower than fp32{where}: {_listed(untried)}."
+    if findings.is_slower(ship):
+        yield "No point that keeps the quality is as fast as fp32."
+
+
+def _choice_note(findings: Findings) -> str | None:
+    """That the choice has seen the inputs on which it is judged."""
+    judged = [p for p in findings.points if p.drop is not None]
+    if findings.basis not in (DropBasis.ACCURACY, DropBasis.SCORE) or len(judged) < 2:
+        return None
+    return (
+        f"The choice among {len(judged)} points was made on the test inputs, so their drops look a little better than "
+        "they are: check the file to ship on data that the search has not seen."
+    )
+
+
+def _is_desktop(findings: Findings) -> bool:
+    return any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points)
+
+
+def _desktop_note(findings: Findings) -> str | None:
+    if not _is_desktop(findings):
+        return None
+    return (
+        "Latency was measured on a desktop CPU, where the speed of fp16 and int8 does not predict their speed on a "
+        "phone: repeat the search with the phone as the device before relying on it."
+    )
+
+
+def _simulated_note(findings: Findings) -> str | None:
+    simulated = any(ConditionId.SIMULATED in p.conditions for p in findings.points)
+    return "The latencies are made up: a scripted device reported them." if simulated else None
+
+
+def _without_results(findings: Findings) -> str | None:
+    count = sum(1 for p in findings.points if p.status is not CellStatus.OK)
+    return f"{count} of {len(findings.points)} points have no results; the cells give the reasons." if count else None
+
+
+def _listed(points: Sequence[Point]) -> str:
+    shown = ", ".join(map(name, points[:LISTED]))
+    return shown if len(points) <= LISTED else f"{shown} and {len(points) - LISTED} more"
+
+
+def _limit(findings: Findings) -> str:
+    unit = "%" if findings.basis is DropBasis.SCORE else "pp"
+    return f"{100 * findings.goal.max_drop:g} {unit}"
+
+
+def _drop_with_interval(findings: Findings, point: Point) -> str:
+    """The drop with its unit and its 95 % interval, if the answers were compared input by input."""
+    unit = "%" if findings.basis is DropBasis.SCORE else "pp"
+    bounds = drop_bounds(findings, point)
+    interval = f" (95 %: {100 * bounds[0]:.2f} to {100 * bounds[1]:.2f})" if bounds else ""
+    return f"{drop_text(point)} {unit}{interval}"
+
+
+def drop_bounds(findings: Findings, point: Point) -> tuple[float, float] | None:
+    """Return the 95 % interval of the drop, on its scale; None without one."""
+    loss = point.judged.loss if point.judged else None
+    if loss is None or loss.low is None or loss.high is None:
+        return None
+    scale = findings.goal.max_drop / loss.limit if loss.limit else 1.0
+    return loss.low * scale, loss.high * scale
 
 
 def front_rows(findings: Findings) -> list[tuple[str, ...]]:
@@ -128,10 +218,6 @@ def front_rows(findings: Findings) -> list[tuple[str, ...]]:
 
 def search_json(run: RunRecord, findings: Findings, *, ended: str, spec_file: str | None) -> dict[str, Any]:
     """Return the result of a search as plain values: ns, bytes, shares 0…1; None for what was not measured."""
-    import msgspec
-
-    from harness.search.walk import builds_done
-
     return {
         "schema": SCHEMA,
         "run": run.head.id,
@@ -160,7 +246,7 @@ def drop_text(point: Point) -> str:
 
 
 def _row(findings: Findings, point: Point) -> tuple[str, ...]:
-    outcome = "ship" if point is findings.ship else "" if findings.keeps(point) else "drops too much"
+    outcome = "ship" if point is findings.ship else "" if findings.keeps(point) else _left_out_word(point)
     return (
         point.recipe.name,
         point.cell.format.value,
@@ -170,6 +256,11 @@ def _row(findings: Findings, point: Point) -> tuple[str, ...]:
         _ratios(findings, point),
         outcome,
     )
+
+
+def _left_out_word(point: Point) -> str:
+    shown = point.judged is None or point.judged.quality is Quality.LOST
+    return "drops too much" if shown else "not shown to be good enough"
 
 
 def _against(findings: Findings, point: Point) -> str:
@@ -189,23 +280,28 @@ def _ratios(findings: Findings, point: Point) -> str:
 
 
 def _basis_note(findings: Findings) -> str:
-    from harness.search.points import DropBasis
-
+    reference = findings.reference
     match findings.basis:
         case DropBasis.ACCURACY:
-            return f"The drop is measured from the fp32 accuracy of {units.percent(findings.reference)}."
+            return f"The drop is measured from the float model's accuracy of {units.percent(reference)}."
+        case DropBasis.SCORE:
+            value = units.NONE if reference is None else units.significant(reference)
+            return f"The drop is measured from the float model's {value} in its folder's metric, in per cent of it."
         case DropBasis.AGREEMENT:
             return (
                 "Accuracy was not measured: the drop is the share of inputs where the answer differs from the float "
                 "model's, which is at least the loss of accuracy."
             )
+        case DropBasis.SQNR:
+            return "There is neither accuracy nor agreement: what counts is how close outputs are to the float model's."
         case DropBasis.NOTHING:
             return "Neither accuracy nor agreement could be judged: every point that runs counts as kept."
+        case _:
+            assert_never(findings.basis)
 
 
 def _point_json(findings: Findings, point: Point) -> dict[str, Any]:
-    import msgspec
-
+    bounds = drop_bounds(findings, point) or (None, None)
     return {
         "cell": point.cell.key,
         "variant": point.recipe.name,
@@ -213,6 +309,9 @@ def _point_json(findings: Findings, point: Point) -> dict[str, Any]:
         "status": point.status.value,
         "reason": point.reason,
         "drop": point.drop,
+        "drop_low": bounds[0],
+        "drop_high": bounds[1],
+        "quality": point.judged.quality.value if point.judged else None,
         "latency_ns": point.latency_ns,
         "bytes": point.bytes,
         "keeps": findings.keeps(point),
