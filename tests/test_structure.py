@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
     ("system", "stats"),
     ("wire",),
+    ("readers",),
     ("spec",),
     ("records",),
     ("model",),
@@ -37,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What a runner may use: it must work without the harness.
-RUNNER_MAY = {"wire", "runners", "system"}
+RUNNER_MAY = {"wire", "readers", "runners", "system"}
 
 HEAVY = (
     "torch",

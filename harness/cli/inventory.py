@@ -22,6 +22,7 @@ def models(as_json: bool) -> None:
 
     from harness.model.card import ModelOptions
     from harness.model.resolve import bundled_models, resolve
+    from harness.wire import shape_text
 
     cards = [resolve(name, ModelOptions()) for name in bundled_models()]
     if as_json:
@@ -31,7 +32,7 @@ def models(as_json: bool) -> None:
         (
             card.name,
             card.task.value,
-            ", ".join(f"{t.name} {t.dtype.value} {'x'.join(map(str, t.shape))}" for t in card.inputs),
+            ", ".join(f"{t.name} {t.dtype.value} {shape_text(t.shape)}" for t in card.inputs),
             "labelled test data" if card.data and card.data.source else "none included: add --data",
             card.license,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from harness.errors import BuildError
 from harness.model.card import ModelCard, PartCard, takes
 from harness.model.user_code import running
+from harness.wire import shape_text
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ def _called(
     """Add a call of ``part`` to ``graph`` and yield each of its outputs."""
     import torch
 
-    shapes = ", ".join("x".join(map(str, example.shape)) for _, example in arguments)
+    shapes = ", ".join(shape_text(example.shape) for _, example in arguments)
     what = f"running part {part.name!r} of {card.name!r} on {shapes}"
     with torch.no_grad(), running(what, raises=BuildError, folder=card.folder):
         result = module(*(example for _, example in arguments))

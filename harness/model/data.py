@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from harness.errors import UsageError, suggestion
 from harness.model.card import ModelCard, Task
 from harness.model.images import read_images
+from harness.model.ready import with_sizes
 from harness.model.splits import Split, hash_split
 from harness.model.user_code import is_reference, load_object, running
 from harness.wire import DType, TensorSpec
@@ -93,7 +94,40 @@ def _random(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array:
             return rng.integers(0, 10, shape).astype(spec.dtype.value)
 
 
+def sizes_from_data(card: ModelCard, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """Return ``specs`` with the open sizes (-1) that the data of ``card`` fix. Images fix none unless they are cropped.
+
+    Raises as `load_split` does for data that cannot be read.
+    """
+    if card.data is None or not card.data.source or all(size >= 0 for spec in specs for size in spec.shape):
+        return specs
+    described = replace(card, inputs=specs)
+    if not _is_image_folder(card.data.source):
+        arrays = _read(described, Split.TEST) or _read(described, Split.CALIBRATION)
+        return tuple(map(with_sizes, specs, (a.shape[1:] for a in arrays[0]))) if arrays else specs
+    crop = card.data.crop
+    return tuple(map(with_sizes, specs, [_cropped(spec.shape, crop) for spec in specs])) if crop else specs
+
+
+def _cropped(shape: tuple[int, ...], crop: int) -> tuple[int, ...]:
+    """The shape of a cropped image whose channels are where ``shape`` has them."""
+    channels_last = len(shape) == 4 and shape[1] < 0 <= shape[3]
+    return (1, crop, crop, shape[3]) if channels_last else (1, *shape[1:2], crop, crop)
+
+
+def _is_image_folder(source: str) -> bool:
+    return Path(source).is_absolute() and not source.endswith(".npz")
+
+
 def _load(card: ModelCard, split: Split) -> Dataset | None:
+    arrays = _read(card, split)
+    if arrays is None or card.data is None:
+        return None
+    return _checked(card, f"split {split.value!r} of {card.data.source!r}", *arrays)
+
+
+def _read(card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
+    """The arrays of the inputs and the labels as the data have them, not checked yet."""
     if card.data is None or not card.data.source:
         return None
     if not card.inputs:
@@ -101,12 +135,10 @@ def _load(card: ModelCard, split: Split) -> Dataset | None:
         raise UsageError(msg)
     source = card.data.source
     if is_reference(source) and not Path(source).is_absolute():
-        arrays = _from_python(card, split, source)
-    elif source.endswith(".npz"):
-        arrays = _from_npz(Path(source), card.inputs, split)
-    else:
-        arrays = read_images(Path(source), card.data, card.inputs, split)
-    return None if arrays is None else _checked(card, f"split {split.value!r} of {source!r}", *arrays)
+        return _from_python(card, split, source)
+    if not _is_image_folder(source):
+        return _from_npz(Path(source), card.inputs, split)
+    return read_images(Path(source), card.data, card.inputs, split)
 
 
 def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[Array, ...], Array | None] | None:
@@ -218,7 +250,7 @@ def _fitted(array: Array, spec: TensorSpec, where: str) -> Array:
         msg = f"{where}: input {spec.name!r} is {array.dtype}, the model takes {spec.dtype.value}; convert it first"
         raise UsageError(msg)
     # Data usually come as (count, 3, 224, 224), where one call takes (1, 3, 224, 224).
-    if spec.shape[0] == 1 and array.shape[1:] == spec.shape[1:]:
+    if spec.shape[:1] == (1,) and array.shape[1:] == spec.shape[1:]:
         array = array[:, np.newaxis]
     if array.shape[1:] != spec.shape:
         expected = ["count", *spec.shape]

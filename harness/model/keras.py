@@ -16,7 +16,7 @@ from typing import Any
 from harness.errors import BuildError, MissingPackageError
 from harness.model.card import ModelCard
 from harness.model.user_code import find_module, running
-from harness.wire import DType, TensorSpec
+from harness.wire import DType, TensorSpec, shape_text
 
 SIGNATURE = "serving_default"
 
@@ -136,7 +136,7 @@ def _fixed(loaded: _Loaded, inputs: tuple[TensorSpec, ...], card: ModelCard) -> 
     # The converter sorts the inputs by name. Numbered names keep them in the order of the card.
     arguments = tuple(f"input_{place:03d}" for place in range(len(inputs)))
     signature = [tf.TensorSpec(s.shape, s.dtype.value, name=n) for s, n in zip(inputs, arguments, strict=True)]
-    shown = ", ".join(f"{s.name} {s.dtype.value} {'x'.join(map(str, s.shape))}" for s in inputs)
+    shown = ", ".join(f"{s.name} {s.dtype.value} {shape_text(s.shape)}" for s in inputs)
     with running(f"running the network of {card.name!r} on {shown}", raises=BuildError, folder=None):
         function = tf.function(lambda *xs: tf.nest.flatten(loaded.call(*xs)), input_signature=signature)
         concrete = function.get_concrete_function()

@@ -19,7 +19,7 @@ from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_
 from harness.model.compose import compose
 from harness.model.data import synthetic
 from harness.model.user_code import is_reference, load_object, need_torch, running
-from harness.wire import DType, TensorSpec
+from harness.wire import DType, TensorSpec, shape_text
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +99,7 @@ def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> T
 
     Raises as `input_specs` does.
     """
+    import numpy as np
     import torch
 
     specs = input_specs(card, network)
@@ -107,7 +108,7 @@ def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> T
         # --input may have declared other shapes than those of the examples.
         if [tuple(x.shape) for x in examples] == [s.shape for s in specs]:
             return examples
-    return tuple(torch.from_numpy(a[0]) for a in synthetic(specs, count=1, seed=card.seed).inputs)
+    return tuple(torch.from_numpy(np.asarray(a[0])) for a in synthetic(specs, count=1, seed=card.seed).inputs)
 
 
 def _from_parts(card: ModelCard, parts: tuple[PartCard, ...], outputs: tuple[str, ...]) -> torch.nn.Module:
@@ -225,7 +226,7 @@ def _try(card: ModelCard, network: torch.nn.Module) -> None:
     import torch
 
     specs = input_specs(card, network)
-    shown = ", ".join(f"{s.name} {s.dtype.value} {'x'.join(map(str, s.shape))}" for s in specs)
+    shown = ", ".join(f"{s.name} {s.dtype.value} {shape_text(s.shape)}" for s in specs)
     what = f"running the network of {card.name!r} on {shown}"
     with torch.no_grad(), running(what, raises=BuildError, folder=card.folder):
         network(*example_inputs(card, network))

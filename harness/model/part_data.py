@@ -33,7 +33,7 @@ def _passed_on(before: torch.nn.Module, data: Dataset, *, labelled: bool) -> Dat
     rows: list[list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = []
     with torch.no_grad():
         for index in range(data.count):
-            result = before(*(torch.from_numpy(array[index].copy()) for array in data.inputs))
+            result = before(*(torch.from_numpy(np.array(array[index])) for array in data.inputs))
             rows.append([tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))])
     inputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
     return Dataset(inputs=inputs, labels=data.labels if labelled else None)

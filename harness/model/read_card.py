@@ -26,6 +26,7 @@ from harness.model.card import (
     Task,
     is_saved_model,
 )
+from harness.model.distinct import plain_name
 from harness.model.read_parts import check_links, read_parts
 from harness.model.static_names import check_defined
 from harness.model.targets import Preset
@@ -39,6 +40,11 @@ MODEL_KEYS = (
 )  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SCALAR = "scalar"
+_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_INPUT = re.compile(
+    rf"(?P<name>.+):(?P<dtype>\w+):(?P<shape>{SCALAR}|\d+(?:x\d+)*)(?::(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +119,7 @@ def _checked_part(card: ModelCard, part: PartCard, where: str) -> PartCard:
 
 def read_file(path: Path, options: ModelOptions) -> ModelCard:
     """Return the card of a single model file. Raises `UsageError` for a file that has no network in it."""
-    return with_options(_with_source(_bare(path.stem, str(path.resolve()), options), where="the model"), options)
+    return with_options(_with_source(_bare(path.stem, str(path.absolute()), options), where="the model"), options)
 
 
 def read_factory(reference: str, options: ModelOptions) -> ModelCard:
@@ -124,9 +130,10 @@ def read_factory(reference: str, options: ModelOptions) -> ModelCard:
 
 def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
     """Return ``card`` with the command-line options applied. Raises `UsageError` for options that do not fit it."""
-    inputs = tuple(parse_input(text) for text in options.inputs)
+    given = tuple(map(_input_option, options.inputs))
+    inputs = tuple(spec for spec, _ in given)
     _check_unique(inputs, "--input")
-    if inputs and card.inputs and {s.name for s in inputs} != {s.name for s in card.inputs}:
+    if inputs and card.inputs and card.ready is None and {s.name for s in inputs} != {s.name for s in card.inputs}:
         names = ", ".join(s.name for s in card.inputs)
         msg = f"--input names {', '.join(s.name for s in inputs)}; model {card.name!r} has the inputs: {names}"
         raise UsageError(msg)
@@ -136,6 +143,7 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
     return replace(
         card,
         inputs=inputs or card.inputs,
+        ranges=_ranges(card.ranges, tuple(limits for _, limits in given if limits is not None)),
         data=_data_of_option(options.data, card) if options.data is not None else card.data,
         # Other sources carry their weights in the network's own file, where they cannot be left out.
         random_weights=options.random_weights and card.kind in (SourceKind.PYTHON, SourceKind.COMPOSED),
@@ -143,21 +151,39 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
 
 
 def parse_input(text: str) -> TensorSpec:
-    """Read ``NAME:DTYPE:1x3x224x224``; the name may contain colons. Raises `UsageError`."""
-    parts = text.rsplit(":", 2)
-    if len(parts) != 3 or not re.fullmatch(r"\d+(x\d+)*", parts[2]):
-        msg = f"--input is {text!r}; write NAME:DTYPE:SHAPE, such as image:float32:1x3x224x224"
+    """Read ``NAME:DTYPE:1x3x224x224`` or ``NAME:DTYPE:scalar``; the name may contain colons. Raises `UsageError`.
+
+    A range may follow, as in ``ids:int64:1x128:0..30521``.
+    """
+    return _input_option(text)[0]
+
+
+def _input_option(text: str) -> tuple[TensorSpec, InputRange | None]:
+    """The input that ``--input`` describes, and the range of its values if the option has one."""
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        numbers = "write a number for each ?" if re.search(r":[\dx]*\?[\dx?]*$", text) else "write NAME:DTYPE:SHAPE"
+        msg = f"--input is {text!r}; {numbers}, such as image:float32:1x3x224x224, or rate:int64:scalar"
         raise UsageError(msg)
-    check_name("dtype", parts[1], DType, where=f"--input {text!r}")
-    spec = TensorSpec(name=parts[0], dtype=DType(parts[1]), shape=tuple(int(n) for n in parts[2].split("x")))
-    _check_spec(spec, f"--input {text!r}")
-    return spec
+    where = f"--input {text!r}"
+    check_name("dtype", match["dtype"], DType, where=where)
+    sizes = () if match["shape"] == SCALAR else tuple(map(int, match["shape"].split("x")))
+    spec = TensorSpec(name=match["name"], dtype=DType(match["dtype"]), shape=sizes)
+    _check_spec(spec, where)
+    limits = match["low"] and _range(spec.name, [float(match["low"]), float(match["high"])], where)
+    return spec, limits or None
+
+
+def _ranges(declared: tuple[InputRange, ...], given: tuple[InputRange, ...]) -> tuple[InputRange, ...]:
+    """The ranges of a card, with those of the command line in place of its own."""
+    replaced = {limits.name for limits in given}
+    return (*(limits for limits in declared if limits.name not in replaced), *given)
 
 
 def _bare(name: str, source: str, options: ModelOptions) -> ModelCard:
     """A card for a model without ``model.toml``. Its outputs count as class scores only when labels are given."""
     return ModelCard(
-        name=re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-") or "model",
+        name=plain_name(name),
         task=Task.OTHER if options.data is None else Task.CLASSIFICATION,
         kind=SourceKind.PYTHON,
         source=source,
@@ -239,7 +265,7 @@ def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | 
 
 def _range(name: str, limits: object, where: str) -> InputRange:
     numbers = limits if isinstance(limits, list) and all(type(n) in (int, float) for n in limits) else []
-    if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+    if len(numbers) != 2 or not -math.inf < numbers[0] <= numbers[1] < math.inf:
         msg = f"range is {limits!r} in {where}; give two numbers, [smallest, largest]"
         raise UsageError(msg)
     return InputRange(name=name, low=float(numbers[0]), high=float(numbers[1]))
@@ -249,7 +275,8 @@ def _check_spec(spec: TensorSpec, where: str) -> None:
     if not spec.name:
         msg = f"an input has no name in {where}"
         raise UsageError(msg)
-    if not spec.shape or min(spec.shape) < 1 or math.prod(spec.shape) > MAX_ELEMENTS:
+    # A shape without sizes is a scalar.
+    if min(spec.shape, default=1) < 1 or math.prod(spec.shape) > MAX_ELEMENTS:
         msg = f"shape is {list(spec.shape)} in {where}; give sizes of at least 1 with a product up to {MAX_ELEMENTS}"
         raise UsageError(msg)
 
@@ -327,7 +354,8 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
         raise UsageError(msg)
     _check_archive(path, kind)
     ready = Format(path.suffix.lower()[1:]) if kind is SourceKind.READY else None
-    return replace(card, kind=kind, source=str(path.resolve()), ready=ready)
+    # A link stays as it is: files with weights lie beside it, and its target may have another name and no suffix.
+    return replace(card, kind=kind, source=str(path.absolute()), ready=ready)
 
 
 def _suffixes() -> str:

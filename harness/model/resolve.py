@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import harness
 from harness.errors import UnknownNameError, UsageError
 from harness.model.card import CARD_FILE, KINDS, ModelCard, ModelOptions, is_saved_model
+from harness.model.distinct import refuse_copies, with_distinct_names
 from harness.model.read_card import read_card, read_factory, read_file
 from harness.model.read_parts import part_of
 from harness.model.user_code import is_reference
@@ -48,6 +50,16 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
         msg = f"there is no model file or folder {reference!r}; check the path"
         raise UsageError(msg)
     raise UnknownNameError(reference, kind="model", allowed=bundled_models())
+
+
+def resolve_all(references: Sequence[str], options: ModelOptions) -> tuple[ModelCard, ...]:
+    """Return the cards of ``references``, with equal names made different. A bundled model keeps its name.
+
+    Raises as `resolve` does, and `UsageError` if a model is given twice.
+    """
+    cards = tuple(resolve(reference, options) for reference in references)
+    refuse_copies(cards)
+    return with_distinct_names(cards, [card for card in cards if card.folder == _bundled_folder() / card.name])
 
 
 def _bundled_folder() -> Path:

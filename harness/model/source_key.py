@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from harness.model.card import ModelCard, PartCard, SourceKind
+from harness.model.ready import facts_of
 from harness.model.user_code import find_module, is_reference, split_reference
 
 # 1 (2026-11): the first.
@@ -94,12 +95,22 @@ def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
     elif card.kind is not SourceKind.PYTHON:
         source = Path(card.source)
         yield from _below(source, "source") if source.is_dir() else [("source", source)]
+        yield from _companions(card)
     for module, file in sorted(reach.files.items()):
         yield f"module/{module}", file
     if card.data is not None and card.data.source and not is_reference(card.data.source):
         data = Path(card.data.source)
         if card.folder is None or not data.is_relative_to(card.folder):
             yield from _below(data, "data") if data.is_dir() else [("data", data)]
+
+
+def _companions(card: ModelCard) -> Iterator[tuple[str, Path]]:
+    """The files beside a ready-made file that hold its weights. One that is missing is reported when it is needed."""
+    facts = facts_of(card)
+    for name in facts.companions if facts is not None else ():
+        path = Path(card.source).with_name(Path(name).name)
+        if path.is_file():
+            yield f"source/{name}", path
 
 
 def _below(folder: Path, label: str) -> Iterator[tuple[str, Path]]:

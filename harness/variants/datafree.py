@@ -19,7 +19,7 @@ import numpy as np
 from harness.model.card import InputRange
 from harness.variants.make import reproducible
 from harness.variants.step import UnfitError
-from harness.wire import DType, TensorSpec
+from harness.wire import DType, TensorSpec, shape_text
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
@@ -94,11 +94,10 @@ def _uniform(spec: TensorSpec, limits: InputRange, rng: np.random.Generator) -> 
 
 def _check_inputs(inputs: Sequence[TensorSpec]) -> None:
     for spec in inputs:
-        if spec.dtype is not DType.FLOAT32 or spec.shape[0] != 1:
-            shape = "x".join(map(str, spec.shape))
+        if spec.dtype is not DType.FLOAT32 or spec.shape[:1] != (1,):
             msg = (
                 f"calibration from 'batch-norm' needs float32 inputs of batch 1, but {spec.name!r} is "
-                f"{spec.dtype.value} {shape}; calibrate from 'data' or 'range'"
+                f"{spec.dtype.value} {shape_text(spec.shape)}; calibrate from 'data' or 'range'"
             )
             raise UnfitError(msg)
 

@@ -42,9 +42,10 @@ class StepContext:
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Return the first calibration input: one tensor per input of the network, in the shape of one call."""
+        import numpy as np
         import torch
 
-        return tuple(torch.from_numpy(array[0].copy()) for array in self.calibration.inputs)
+        return tuple(torch.from_numpy(np.array(array[0])) for array in self.calibration.inputs)
 
     def copy_of_original(self) -> torch.nn.Module:
         """Return a copy of the float network that a step may change."""

@@ -25,6 +25,8 @@ from harness.wire.names import (
     Format,
     ReplyStatus,
     TensorSpec,
+    input_text,
+    shape_text,
 )
 from harness.wire.reply import (
     DeviceStates,
@@ -116,4 +118,6 @@ __all__ = [
     "decode_reply",
     "decode_request",
     "encode",
+    "input_text",
+    "shape_text",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,3 +87,13 @@ class TensorSpec:
     name: str
     dtype: DType
     shape: tuple[int, ...]
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return ``1x3x224x224``, with ``?`` for an open size, or ``scalar`` for a tensor without dimensions."""
+    return "x".join("?" if size < 0 else str(size) for size in shape) or "scalar"
+
+
+def input_text(spec: TensorSpec) -> str:
+    """Return ``image:float32:1x3x224x224``, as ``--input`` takes it."""
+    return f"{spec.name}:{spec.dtype.value}:{shape_text(spec.shape)}"

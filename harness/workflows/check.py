@@ -12,7 +12,8 @@ from harness.devices.registry import DEVICE_KINDS, delegates_of, expand_devices,
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
-from harness.model.resolve import resolve
+from harness.model.ready import why_not_ready
+from harness.model.resolve import resolve_all
 from harness.plan.cells import Build, Hole, Plan
 from harness.plan.plan import make_plan
 from harness.spec.phone_settings import PhoneSettings, check_binaries
@@ -43,14 +44,28 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
         check_binaries(spec.settings)
         spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
-    cards = tuple(resolve(reference, options) for reference in spec.model)
+    cards = resolve_all(spec.model, options)
     if spec.parts:
         cards = _with_parts(cards)
+    unsupported = _unsupported(cards)
     plan = make_plan(spec, cards, delegates_of if to_run else None)
     missing = _missing_packages(plan, cards, spec.recipes())
     if every := together(missing.values()):
         log.warning("%s", _all_of(every))
-    return Checked(spec=spec, cards=cards, plan=_without(plan, missing) if to_run else plan)
+    if to_run:
+        reasons = {build: why.sentence() for build, why in missing.items()}
+        reasons |= {build: unsupported[build.model] for build in plan.builds if build.model in unsupported}
+        plan = _without(plan, reasons)
+    return Checked(spec=spec, cards=cards, plan=plan)
+
+
+def _unsupported(cards: tuple[ModelCard, ...]) -> dict[str, str]:
+    """Return why a ready-made file cannot be run, by model, as far as its header shows it.
+
+    Raises `UsageError` for a file that lacks the size of an input or a file with weights.
+    """
+    reasons = {card.name: why_not_ready(card) for card in cards if card.ready is not None}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _missing_packages(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping[str, Recipe]) -> dict[Build, Missing]:
@@ -65,11 +80,11 @@ def _missing_packages(plan: Plan, cards: tuple[ModelCard, ...], recipes: Mapping
     return missing
 
 
-def _without(plan: Plan, missing: Mapping[Build, Missing]) -> Plan:
-    """Return ``plan`` with a hole in place of each cell whose build lacks packages."""
-    cells = tuple(cell for cell in plan.cells if cell.build not in missing)
-    lacking = (cell for cell in plan.cells if cell.build in missing)
-    holes = tuple(Hole(cell=cell, reason=missing[cell.build].sentence()) for cell in lacking)
+def _without(plan: Plan, reasons: Mapping[Build, str]) -> Plan:
+    """Return ``plan`` with a hole in place of each cell whose build has one of ``reasons`` against it."""
+    cells = tuple(cell for cell in plan.cells if cell.build not in reasons)
+    lacking = (cell for cell in plan.cells if cell.build in reasons)
+    holes = tuple(Hole(cell=cell, reason=reasons[cell.build]) for cell in lacking)
     return Plan(cells=cells, holes=(*plan.holes, *holes))
 
 

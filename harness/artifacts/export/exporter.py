@@ -43,11 +43,12 @@ class FloatModel:
         return self._items(quantisation.calibration, quantisation.calibration_inputs)
 
     def _items(self, source: CalibrationFrom, limit: int) -> Iterator[tuple[torch.Tensor, ...]]:
+        import numpy as np
         import torch
 
         arrays = self.calibration(source)
         for index in range(min(limit, len(arrays[0]))):
-            yield tuple(torch.from_numpy(array[index].copy()) for array in arrays)
+            yield tuple(torch.from_numpy(np.array(array[index])) for array in arrays)
 
     def folded(self) -> torch.nn.Module:
         """Return the network like `exportable`, with its batch norms folded if it can be captured.

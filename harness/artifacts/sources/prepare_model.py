@@ -23,14 +23,16 @@ from harness.artifacts.sources.prepared_model import (
 )
 from harness.errors import BuildError
 from harness.model.card import ModelCard, SourceKind
-from harness.model.data import Dataset, Split, synthetic
+from harness.model.data import Dataset, Split, sizes_from_data, synthetic
 from harness.model.keras import load_keras
 from harness.model.network import input_specs, load_network
 from harness.model.part_data import load_data
+from harness.model.ready import companions_of, facts_of, one_call, ready_inputs, why_unsupported
+from harness.readers.facts import FileFacts, FileTensor
 from harness.scoring.class_rows import check_labels
 from harness.scoring.marks import mark
 from harness.spec.formats import FORMATS
-from harness.system.files import file_sha256
+from harness.system.files import file_sha256, json_sha256
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, on_the_wire, write_tensors
@@ -94,20 +96,34 @@ def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:
 
 
 def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
-    splits = _write_data(card, card.inputs or _inputs_of_file(card), folder)
+    facts = facts_of(card)
+    if facts is not None and (reason := why_unsupported(card, facts)) is not None:
+        raise BuildError(reason)
+    stated = facts.inputs if facts is not None else _inputs_of_runtime(card)
+    inputs = sizes_from_data(card, ready_inputs(card, stated))
+    splits = _write_data(card, one_call(card, inputs), folder)
     return Prepared(
         key=key,
         model=card.name,
         inputs=splits.inputs,
         outputs=(),
-        weights_sha256=file_sha256(Path(card.source)),
+        weights_sha256=_files_sha256(card, facts),
         parameters=None,
         float_correct=None,
         **splits.facts(folder),
     )
 
 
-def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
+def _files_sha256(card: ModelCard, facts: FileFacts | None) -> str:
+    """The digest of the file, or of the digests of all its files."""
+    source = Path(card.source)
+    companions = companions_of(card, facts) if facts is not None else ()
+    digests = [file_sha256(path) for path in (source, *companions)]
+    return digests[0] if not companions else json_sha256(digests)
+
+
+def _inputs_of_runtime(card: ModelCard) -> tuple[FileTensor, ...] | None:
+    """The inputs that the runtime finds in a file whose header cannot be read here; None if it does not say."""
     from harness.runners.host.runtimes.registry import open_session
     from harness.runners.host.runtimes.session import SessionError
 
@@ -121,18 +137,9 @@ def _inputs_of_file(card: ModelCard) -> tuple[TensorSpec, ...]:
     except SessionError as error:
         msg = f"{path.name} cannot be loaded: {error}"
         raise BuildError(msg) from error
-    inputs = tuple(_one_call(tensor) for tensor in session.inputs() or ())
+    specs = session.inputs()
     session.close()
-    if not inputs or any(size < 0 for tensor in inputs for size in tensor.shape):
-        msg = f"{path.name} does not state the sizes of its inputs; describe them with --input NAME:DTYPE:1x3x224x224"
-        raise BuildError(msg)
-    return inputs
-
-
-def _one_call(tensor: TensorSpec) -> TensorSpec:
-    """Replace an open batch dimension by 1, because a call runs one input."""
-    opened = tensor.shape[:1] == (-1,)
-    return replace(tensor, shape=(1, *tensor.shape[1:])) if opened else tensor
+    return None if specs is None else tuple(FileTensor(name=s.name, kind=s.dtype.value, shape=s.shape) for s in specs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +221,7 @@ def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Arra
     with torch.no_grad():
         for index in range(len(inputs[0])):
             # Copied, because a network may work in place, and arrays from a file may be read-only.
-            tensors = [torch.from_numpy(array[index].copy()) for array in inputs]
+            tensors = [torch.from_numpy(np.array(array[index])) for array in inputs]
             try:
                 result = network(*tensors)
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
@@ -246,7 +253,7 @@ def first_call(inputs: tuple[Array, ...]) -> tuple[torch.Tensor, ...]:
     """Return the tensors of the first call of ``inputs``, arrays of shape ``(count, *shape)``."""
     import torch
 
-    return tuple(torch.from_numpy(array[0].copy()) for array in inputs)
+    return tuple(torch.from_numpy(np.array(array[0])) for array in inputs)
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

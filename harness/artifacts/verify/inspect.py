@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.artifacts.export.mlpackage import describe_package
 from harness.artifacts.manifest import ArtifactState
-from harness.runners.host.runtimes.pte_file import read_pte
+from harness.readers.pte import read_pte
 from harness.spec.formats import BACKENDS, Backend
 from harness.wire import Format
 

@@ -20,9 +20,9 @@ from harness.artifacts.verify.judge import Judgement, judge, terms_of, why_nothi
 from harness.model.card import ModelCard
 from harness.records.conditions import Condition, ConditionId
 from harness.runners.host.runtimes.registry import SECOND_ENGINES, open_session, run_once
-from harness.runners.host.runtimes.session import Session, SessionError
+from harness.runners.host.runtimes.session import Session, SessionError, in_model_order
 from harness.spec.recipe import Precision
-from harness.wire import Delegate, FailureKind, Format, RuntimeRequest
+from harness.wire import Delegate, FailureKind, Format, RuntimeRequest, TensorSpec, input_text
 from harness.wire.tensors import Array
 
 # Inputs run for verification, evenly spaced over the test split: one that is sorted by class begins with one class
@@ -100,10 +100,30 @@ def _attempt(load: Callable[[], Session], delegate: Delegate, expected: Expected
     if expected.channel_last:
         inputs = to_channels_last(inputs, expected.model.facts.inputs)
     try:
-        outputs = _run_all(load, inputs)
+        outputs = _run_all(load, inputs, [spec.name for spec in expected.model.facts.inputs])
     except SessionError as error:
-        return _broken(f"it does not run in its own runtime: {error}", len(rows))
+        return _not_run(error, expected, len(rows))
     return _compare(outputs, rows, delegate, expected)
+
+
+def _not_run(error: SessionError, expected: Expected, count: int) -> VerificationResult:
+    if error.unsupported:
+        return replace(_broken(str(error), count), state=ArtifactState.UNSUPPORTED)
+    facts = expected.model.facts
+    # A file may need values that noise does not have: an index within a table, a size, a number of repetitions.
+    if expected.card.ready is not None and error.kind is FailureKind.RUN and facts.random_inputs:
+        options = " ".join(f"--input {input_text(spec)}:LOW..HIGH" for spec in _likely(facts.inputs))
+        reason = (
+            f"it does not run on made-up inputs, which may only need other values: {error}. Give data (--data), "
+            f"or the range of its values: {options}"
+        )
+        return replace(_broken(reason, count), state=ArtifactState.UNSUPPORTED)
+    return _broken(f"it does not run in its own runtime: {error}", count)
+
+
+def _likely(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The inputs whose values most likely matter: integers, if there are any."""
+    return tuple(spec for spec in specs if spec.dtype.value.startswith(("int", "uint"))) or specs
 
 
 def _compare(
@@ -125,10 +145,13 @@ def _compare(
     )
 
 
-def _run_all(load: Callable[[], Session], inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+def _run_all(load: Callable[[], Session], inputs: tuple[Array, ...], names: list[str]) -> tuple[Array, ...]:
     session = load()
     try:
-        calls = [run_once(session, tuple(a[i] for a in inputs)) for i in range(len(inputs[0]))]
+        calls = [
+            run_once(session, in_model_order(session, names, [np.asarray(a[i]) for a in inputs]))
+            for i in range(len(inputs[0]))
+        ]
     finally:
         session.close()
     return tuple(_stacked(i, column) for i, column in enumerate(zip(*calls, strict=True)))

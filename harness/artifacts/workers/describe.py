@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,24 @@ from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.inspect import check_unrun
 from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import ExportTask
+from harness.model.card import ModelCard
+from harness.model.ready import companions_of, facts_of
 from harness.records.artifact import CalibrationSource
 from harness.spec.formats import delegate_of, runs_here
 from harness.spec.recipe import CalibrationFrom, Recipe
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
+
+
+def take_along(card: ModelCard, path: Path) -> None:
+    """Copy the ready-made file of ``card`` to ``path``, and the files with its weights beside it under their own names.
+
+    Raises `UsageError` if one of them is missing or cannot be taken along.
+    """
+    shutil.copyfile(card.source, path)
+    facts = facts_of(card)
+    for companion in companions_of(card, facts) if facts is not None else ():
+        shutil.copyfile(companion, path.with_name(companion.name))
 
 
 def measured(manifest: Manifest, path: Path) -> Manifest:

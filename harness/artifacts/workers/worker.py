@@ -29,7 +29,7 @@ from harness.artifacts.sources.make_variant import vary
 from harness.artifacts.sources.prepare_model import prepare
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
 from harness.artifacts.verify.verify import Expected
-from harness.artifacts.workers.describe import blank, measured, verified
+from harness.artifacts.workers.describe import blank, measured, take_along, verified
 from harness.artifacts.workers.tasks import (
     ExportTask,
     PrepareTask,
@@ -120,7 +120,7 @@ class Worker:
         if expected.varied is not None and expected.varied.facts.reason is not None:
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=expected.varied.facts.reason)
         if task.recipe is None:
-            path.write_bytes(Path(task.card.source).read_bytes())
+            take_along(task.card, path)
         else:
             try:
                 cache = Cache(Path(task.cache_root))

@@ -22,7 +22,7 @@ from harness import __version__
 from harness.runners.host.latency import Timings, measure_latency
 from harness.runners.host.memory import Meter
 from harness.runners.host.runtimes.registry import PROFILERS, runtime_of
-from harness.runners.host.runtimes.session import Session, SessionError
+from harness.runners.host.runtimes.session import Session, SessionError, in_model_order
 from harness.runners.host.state import sample_state
 from harness.wire import (
     OUTPUTS_FILE,
@@ -125,11 +125,11 @@ def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
         session = session if meter is None else _load(artifact, request, done)
         done.outputs = _write_outputs(folder / OUTPUTS_FILE, session, inputs, request.passes.outputs.count)
         _log.info("outputs: %d", done.outputs.count)
+    arrays = inputs.arrays(0, session) if request.passes.profile is not None else ()
     # The profiler loads the model again, and two copies may not fit into memory.
     session.close()
     profiler = PROFILERS.get(request.artifact.format)
     if request.passes.profile is not None and profiler is not None:
-        arrays = inputs.wire_arrays(0)
         done.profile = profiler(artifact, request.runtime, arrays, request.passes.profile.calls)
 
 
@@ -179,12 +179,7 @@ class _Inputs:
 
     def arrays(self, index: int, session: Session) -> tuple[Array, ...]:
         """Return input ``index`` in the model's order: by name if all names match, else as in the request."""
-        arrays = self.wire_arrays(index)
-        model_names = [spec.name for spec in session.inputs() or ()]
-        names = [spec.name for spec in self.ref.tensors]
-        if sorted(model_names) != sorted(names) or len(set(names)) != len(names):
-            return arrays
-        return tuple(arrays[names.index(name)] for name in model_names)
+        return in_model_order(session, [spec.name for spec in self.ref.tensors], self.wire_arrays(index))
 
 
 def _checked_inputs(folder: Path, request: RunRequest) -> _Inputs:

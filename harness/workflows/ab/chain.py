@@ -23,6 +23,8 @@ from harness.measure.deploy import deploy_artifact
 from harness.measure.job import Job, Seen
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.model.card import ModelCard, ModelOptions
+from harness.model.distinct import with_distinct_names
+from harness.model.ready import why_not_ready
 from harness.model.resolve import resolve
 from harness.plan.cells import Cell, Plan
 from harness.plan.plan import make_plan
@@ -117,14 +119,17 @@ def run_ab(
 def _sides(request: ABRequest) -> tuple[_Side, _Side]:
     a, b = (_side(parse_reference(text), request) for text in (request.a, request.b))
     if a.card.name == b.card.name and a.card != b.card:
-        # Two files with the same name: the second gets another one, or both sides would be the same cell.
-        name = f"{b.card.name}-b"
-        b = _Side(cell=replace(b.cell, model=name), card=replace(b.card, name=name))
+        # Two files with the same name need different ones, or both sides would be the same cell.
+        a, b = map(_named, (a, b), with_distinct_names((a.card, b.card)))
     return (
         # A run cannot have two cells with one key, and both sides may be the same artifact.
         replace(a, cell=replace(a.cell, key=f"{a.cell.key}-side-a")),
         replace(b, cell=replace(b.cell, key=f"{b.cell.key}-side-b")),
     )
+
+
+def _named(side: _Side, card: ModelCard) -> _Side:
+    return _Side(cell=replace(side.cell, model=card.name), card=card)
 
 
 def _side(reference: ABReference, request: ABRequest) -> _Side:
@@ -151,6 +156,9 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
     plan = make_plan(spec, (card,), delegates_of)
     if not plan.cells:
         msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
+        raise UsageError(msg)
+    if card.ready is not None and (reason := why_not_ready(card)) is not None:
+        msg = f"{reference.text!r} cannot run: {reason}"
         raise UsageError(msg)
     cell = plan.cells[0]
     steps = spec.recipes()[cell.variant].steps if card.ready is None else ()

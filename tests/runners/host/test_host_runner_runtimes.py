@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.readers.pte import PteFacts, read_pte
 from harness.runners.host.runtimes.onnx import operator_times
-from harness.runners.host.runtimes.pte_file import PteFacts, read_pte
 from harness.runners.host.runtimes.registry import RUNTIMES, open_session, run_once
 from harness.runners.host.runtimes.session import SessionError, check_inputs, import_library
 from harness.runners.host.runtimes.tflite import coverage, dequantise, quantise

@@ -21,6 +21,7 @@ from harness.runners.host.runtimes.session import (
     import_library,
     load_error,
     no_delegate,
+    no_numbers,
     run_error,
 )
 from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRequest, TensorSpec
@@ -37,10 +38,14 @@ PROVIDERS: dict[Delegate, str] = {
     Delegate.COREML: "CoreMLExecutionProvider",
 }
 
+# ONNX Runtime's words for what numpy can hold. Reading anything else, such as text, can end the process.
 TYPES: dict[str, str] = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
     "tensor(double)": "float64",
+    "tensor(uint64)": "uint64",
+    "tensor(uint32)": "uint32",
+    "tensor(uint16)": "uint16",
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
     "tensor(int16)": "int16",
@@ -105,13 +110,14 @@ def operator_times(events: Sequence[dict[str, Any]]) -> tuple[OperatorTime, ...]
 
 
 class OnnxSession:
-    """An inference session with bound inputs and outputs."""
+    """An inference session with bound inputs and outputs. Raises `SessionError` for values other than numbers."""
 
     def __init__(self, library: Any, native: Any, request: RuntimeRequest) -> None:
         self._library, self._native, self._request = library, native, request
         self._errors = _errors()
+        _check_types(native)
         self._specs = tuple(_spec(node) for node in native.get_inputs())
-        self._types = [np.dtype(TYPES[node.type]) if node.type in TYPES else None for node in native.get_inputs()]
+        self._types = [np.dtype(TYPES[node.type]) for node in native.get_inputs()]
         self._binding: Any = native.io_binding()
         self._held: list[Any] = []
 
@@ -154,7 +160,8 @@ class OnnxSession:
         self._binding.clear_binding_outputs()
         self._held = []
         for spec, kind, array in zip(self._specs, self._types, arrays, strict=True):
-            ready = np.ascontiguousarray(array, dtype=kind)
+            # Not ascontiguousarray, which makes a vector of a scalar.
+            ready = np.array(array, dtype=kind, order="C")
             value = self._library.OrtValue.ortvalue_from_numpy(ready)
             # ONNX Runtime keeps only a pointer to the data, so the array must stay alive.
             self._held += [ready, value]
@@ -193,7 +200,14 @@ def _errors() -> tuple[type[Exception], ...]:
     return (*own, *NATIVE_ERRORS)
 
 
+def _check_types(native: Any) -> None:
+    for role, nodes in (("input", native.get_inputs()), ("output", native.get_outputs())):
+        for node in nodes:
+            if node.type not in TYPES:
+                raise no_numbers(role, node.name, node.type)
+
+
 def _spec(node: Any) -> TensorSpec:
-    kind = on_the_wire(np.empty(0, TYPES.get(node.type, "float32"))).dtype.name
+    kind = on_the_wire(np.empty(0, TYPES[node.type])).dtype.name
     shape = tuple(size if isinstance(size, int) else ANY_SIZE for size in node.shape)
     return TensorSpec(name=node.name, dtype=DType(kind), shape=shape)

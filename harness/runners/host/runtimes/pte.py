@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.runners.host.runtimes.pte_file import PteFacts, read_pte
+from harness.readers.pte import PteFacts, read_pte
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
@@ -84,7 +85,7 @@ class PteSession:
     def set_inputs(self, arrays: Sequence[Array]) -> None:
         import torch
 
-        check_inputs(self._specs, arrays)
+        check_inputs(_narrowed(self._specs, arrays, self._facts.bounded), arrays)
         self._tensors = [
             torch.from_numpy(np.array(array, dtype=spec.dtype.value, order="C"))
             for spec, array in zip(self._specs, arrays, strict=True)
@@ -138,6 +139,18 @@ def _set_threads(library: Any, threads: int) -> None:
         msg = f"ExecuTorch cannot change to {threads} threads while a program is loaded: close that session first"
         raise SessionError(FailureKind.LOAD, msg)
     library._unsafe_reset_threadpool(threads)
+
+
+def _narrowed(specs: Sequence[TensorSpec], arrays: Sequence[Array], bounded: Sequence[bool]) -> tuple[TensorSpec, ...]:
+    """The inputs with the sizes of ``arrays`` where these are smaller and the program allows that."""
+    if not len(specs) == len(arrays) == len(bounded):
+        return tuple(specs)
+    return tuple(
+        replace(spec, shape=tuple(map(min, spec.shape, array.shape)))
+        if smaller and array.ndim == len(spec.shape)
+        else spec
+        for spec, array, smaller in zip(specs, arrays, bounded, strict=True)
+    )
 
 
 def _specs(meta: Any) -> tuple[TensorSpec, ...]:

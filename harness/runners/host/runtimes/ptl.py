@@ -19,13 +19,14 @@ import numpy as np
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SecondEngine,
+    SessionError,
     import_library,
     load_error,
     no_delegate,
     refuse_options,
     run_error,
 )
-from harness.wire import Delegate, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import Delegate, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, as_output
 
 NAME = "torchscript-lite"
@@ -165,10 +166,17 @@ def _values(tensor: Any) -> Array:
     return values
 
 
+def _no_tensor(value: Any) -> SessionError:
+    msg = f"an output of the model is a {type(value).__name__}, which phonebench does not support: return tensors only"
+    return SessionError(FailureKind.RUN, msg, unsupported=True)
+
+
 def _flat(result: Any) -> list[Any]:
     """The tensors of a result, in order. A result is a tensor, a tuple or list of results, or a mapping of them."""
     if isinstance(result, dict):
         result = tuple(result.values())
     if isinstance(result, tuple | list):
         return [tensor for item in result for tensor in _flat(item)]
+    if not hasattr(result, "detach"):
+        raise _no_tensor(result)
     return [result]

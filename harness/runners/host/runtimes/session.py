@@ -108,6 +108,12 @@ def no_delegate(runtime: str, request: RuntimeRequest, has: Sequence[str]) -> Se
     return SessionError(FailureKind.DELEGATE, msg, unsupported=True)
 
 
+def no_numbers(role: str, name: str, kind: str) -> SessionError:
+    """Return the error for the input or output (``role``) ``name`` that is no tensor of numbers but a ``kind``."""
+    msg = f"{role} {name!r} of the model is {kind}, which phonebench does not support: it must be a tensor of numbers"
+    return SessionError(FailureKind.LOAD, msg, unsupported=True)
+
+
 def load_error(path: Path, runtime: str, error: Exception) -> SessionError:
     """Return the error for an artifact that its runtime cannot load."""
     kind = FailureKind.OOM if "bad_alloc" in str(error) else FailureKind.LOAD
@@ -135,6 +141,14 @@ def check_inputs(specs: Sequence[TensorSpec], arrays: Sequence[Array]) -> None:
                 f"but got {array.dtype.name} {list(array.shape)}: correct [[input]] in model.toml"
             )
             raise SessionError(FailureKind.INPUT, msg)
+
+
+def in_model_order(session: Session, names: Sequence[str], arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Return ``arrays``, which have ``names``, in the model's order: by name if all names match, else as they are."""
+    model_names = [spec.name for spec in session.inputs() or ()]
+    if sorted(model_names) != sorted(names) or len(set(names)) != len(names):
+        return tuple(arrays)
+    return tuple(arrays[names.index(name)] for name in model_names)
 
 
 def _kind(dtype: str) -> str:

@@ -21,6 +21,7 @@ from harness.runners.host.runtimes.session import (
     library_version,
     load_error,
     no_delegate,
+    no_numbers,
     refuse_options,
     run_error,
 )
@@ -73,13 +74,14 @@ def _load(path: Path, request: RuntimeRequest, resolver: str) -> TfliteSession:
 
 
 class TfliteSession:
-    """An interpreter with its tensors allocated."""
+    """An interpreter with its tensors allocated. Raises `SessionError` for values other than numbers."""
 
     def __init__(self, interpreter: Any, request: RuntimeRequest) -> None:
         self._interpreter: Any = interpreter
         self._request = request
-        self._names = _signature_names(interpreter)
         self._inputs: list[dict[str, Any]] = interpreter.get_input_details()
+        _check_types(self._inputs, interpreter.get_output_details())
+        self._names = _signature_names(interpreter)
 
     def inputs(self) -> tuple[TensorSpec, ...]:
         names = self._names if len(self._names) == len(self._inputs) else [d["name"] for d in self._inputs]
@@ -165,13 +167,13 @@ def coverage(nodes: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
 
 def quantise(array: Array, detail: dict[str, Any]) -> Array:
     """Return ``array`` in the tensor's own type: real = scale * (stored - zero point), rounded and clipped."""
-    kind = np.dtype(detail["dtype"])
+    kind, array = np.dtype(detail["dtype"]), np.asarray(array)
     scales, zero_points = _parameters(detail)
     if kind.kind not in "iu" or scales.size == 0 or array.dtype.kind != "f":
         return array.astype(kind, copy=False)
     limits = np.iinfo(kind)
-    stored: Array = np.clip(np.rint(array / scales) + zero_points, limits.min, limits.max).astype(kind)
-    return stored
+    stored = np.clip(np.rint(array / scales) + zero_points, limits.min, limits.max)
+    return np.asarray(stored, dtype=kind).reshape(array.shape)
 
 
 def dequantise(array: Array, detail: dict[str, Any]) -> Array:
@@ -192,6 +194,15 @@ def _parameters(detail: dict[str, Any]) -> tuple[Array, Array]:
     shape = [1] * len(detail["shape"])
     shape[parameters["quantized_dimension"]] = scales.size
     return scales.reshape(shape), zero_points.reshape(shape)
+
+
+def _check_types(inputs: Sequence[dict[str, Any]], outputs: Sequence[dict[str, Any]]) -> None:
+    for role, details in (("input", inputs), ("output", outputs)):
+        for detail in details:
+            kind = np.dtype(detail["dtype"])
+            if kind.kind not in "iufb":
+                words = "strings" if kind.kind in "SUO" else kind.name
+                raise no_numbers(role, detail["name"], words)
 
 
 def _logical_dtype(detail: dict[str, Any]) -> DType:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
-from harness.runners.host.runtimes.pte_file import read_pte
+from harness.readers.pte import read_pte
 from harness.wire import FailureKind, LatencyPass, LatencySamples
 
 _MS = 1_000_000

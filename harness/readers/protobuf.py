@@ -1,0 +1,96 @@
+"""Reads single fields of a Protocol Buffers message without a schema or a library (protobuf.dev, "Encoding").
+
+Large fields are skipped, not copied, so a file of gigabytes is read through a memory map in milliseconds.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+Buffer = bytes | mmap.mmap
+
+_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+_MAX_VARINT_BITS = 70
+
+
+class Message:
+    """The message between ``start`` and ``end`` of ``data``. Its fields are found by their numbers.
+
+    A field that the file leaves out has its default, 0 or empty. Raises `ValueError` if the bytes are no message.
+    """
+
+    def __init__(self, data: Buffer, start: int, end: int) -> None:
+        self._data = data
+        self._numbers: dict[int, list[int]] = {}
+        self._spans: dict[int, list[tuple[int, int]]] = {}
+        at = start
+        while at < end:
+            key, at = _varint(data, at, end)
+            number, kind = key >> 3, key & 7
+            if kind == _VARINT:
+                value, at = _varint(data, at, end)
+                self._numbers.setdefault(number, []).append(value)
+            elif kind == _LENGTH:
+                length, at = _varint(data, at, end)
+                self._spans.setdefault(number, []).append((at, at + length))
+                at += length
+            elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+                at += 8 if kind == _EIGHT_BYTES else 4
+            else:
+                msg = f"field {number} has the unknown wire type {kind}"
+                raise ValueError(msg)
+        if at != end:
+            msg = "a field ends after its message"
+            raise ValueError(msg)
+
+    def has(self, number: int) -> bool:
+        """Return whether the file has the field."""
+        return number in self._numbers or number in self._spans
+
+    def number(self, number: int) -> int:
+        """Return an integer field, signed. The last value counts if there are several."""
+        values = self._numbers.get(number)
+        return _signed(values[-1]) if values else 0
+
+    def numbers(self, number: int) -> list[int]:
+        """Return a repeated integer field, signed, packed or not."""
+        values = list(self._numbers.get(number, ()))
+        for start, end in self._spans.get(number, ()):
+            at = start
+            while at < end:
+                value, at = _varint(self._data, at, end)
+                values.append(value)
+        return [_signed(value) for value in values]
+
+    def text(self, number: int) -> str:
+        """Return a text field."""
+        spans = self._spans.get(number)
+        return bytes(self._data[slice(*spans[-1])]).decode("utf-8", errors="replace") if spans else ""
+
+    def message(self, number: int) -> Message | None:
+        """Return a field that is a message, or None if the file leaves it out."""
+        spans = self._spans.get(number)
+        return Message(self._data, *spans[-1]) if spans else None
+
+    def messages(self, number: int) -> list[Message]:
+        """Return a repeated field of messages."""
+        return [Message(self._data, start, end) for start, end in self._spans.get(number, ())]
+
+
+def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
+    """Return the number at ``at``, 7 bits a byte from the lowest, and the position after it."""
+    value = bits = 0
+    while at < end and bits < _MAX_VARINT_BITS:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << bits
+        if byte < 0x80:
+            return value, at
+        bits += 7
+    msg = "a number does not end"
+    raise ValueError(msg)
+
+
+def _signed(value: int) -> int:
+    """Negative numbers are written in two's complement of 64 bits."""
+    return value - (1 << 64) if value >= 1 << 63 else value

@@ -1,0 +1,218 @@
+"""What a ``.pte`` file says: its inputs, outputs and weights, and its backends, which the runtime does not report.
+
+A program is a FlatBuffer followed by segments; the data of a backend is inside it or in a segment. Only the few fields
+that are needed are read. Their numbers are the positions of the fields in ``program.fbs`` (ExecuTorch 1.4) and
+``schema.fbs`` (its XNNPACK backend). The data of other backends is not understood.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.readers.facts import FileFacts, FileTensor
+from harness.readers.flatbuffer import DAMAGED, Buffer, Table, root, u32
+from harness.wire import Delegate
+
+# Positions of fields in program.fbs.
+_PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
+_PLAN_VALUES, _PLAN_INPUTS, _PLAN_OUTPUTS, _PLAN_CHAINS, _PLAN_DELEGATES = 2, 3, 4, 5, 7
+_CHAIN_INSTRUCTIONS = 2
+_INSTRUCTION_TYPE = 0
+_DELEGATE_ID, _DELEGATE_DATA = 0, 1
+_DATA_LOCATION, _DATA_INDEX = 0, 1
+_IN_SEGMENT = 1
+_KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_VALUE_TYPE, _VALUE = 0, 1
+_TENSOR = 5
+_OTHER_VALUES = {0: "nothing", 1: "nothing", 2: "an integer", 3: "a truth value", 4: "a number", 6: "text"}
+_SCALAR_TYPE, _SIZES, _DATA_BUFFER, _DYNAMISM = 0, 2, 5, 8
+
+# ScalarType, which has the numbers of PyTorch's.
+SCALAR_TYPES = {
+    0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 7: "float64", 11: "bool",
+    12: "int8", 13: "uint8", 14: "int32", 15: "bfloat16", 27: "uint16", 28: "uint32", 29: "uint64",
+}  # fmt: skip
+
+_XNNPACK = "XnnpackBackend"
+_DELEGATES = {
+    _XNNPACK: Delegate.XNNPACK.value,
+    "CoreMLBackend": Delegate.COREML.value,
+    "VulkanBackend": Delegate.GPU.value,
+}
+# Positions of fields in XNNPACK's schema.fbs.
+_XNN_NODES, _XNN_VALUES = 1, 2
+_XNN_UNION_TYPE, _XNN_UNION = 0, 1
+_XNN_QUANTISED, _XNN_TENSOR = 2, 0
+_XNN_DATATYPE, _XNN_DIMS, _XNN_CONSTANT = 0, 2, 3
+_XNN_TYPES = {
+    1: "float32", 2: "float16", 3: "int8", 4: "uint8", 5: "int32", 6: "int8", 7: "int32", 8: "int4", 10: "int4",
+    12: "int32", 14: "bfloat16",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PteFacts:
+    """Backends by name, each once, and how the nodes are divided between them and the kernels.
+
+    Nodes are the kernel calls of the program plus the nodes inside XNNPACK's data. ``kernel_calls`` are the calls that
+    no delegate took. ``bounded`` has for each input whether it may be smaller than the program states.
+    """
+
+    backends: tuple[str, ...] = ()
+    nodes_total: int | None = None
+    nodes_delegated: int | None = None
+    partitions: int | None = None
+    kernel_calls: int | None = None
+    bounded: tuple[bool, ...] = ()
+
+    @property
+    def delegate_used(self) -> str:
+        """The delegates that the backends belong to, joined by ``+``; ``cpu`` if there are none."""
+        return "+".join(_DELEGATES.get(name, name) for name in self.backends) or Delegate.CPU.value
+
+
+def read_pte(path: Path) -> PteFacts:
+    """Return what the file says of its backends; everything is unknown if it is no program. Raises only `OSError`."""
+    with path.open("rb") as file:
+        if path.stat().st_size < 64:
+            return PteFacts()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                return _backends(data) if data[4:6] == b"ET" else PteFacts()
+            except DAMAGED:
+                return PteFacts()
+
+
+def read_pte_tensors(path: Path) -> FileFacts:
+    """Return inputs, outputs and weights. Raises `ValueError` if the file does not parse, `OSError` if unreadable.
+
+    The weights are empty if a backend other than XNNPACK has some.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[4:6] != b"ET":
+            msg = "it is not an ExecuTorch program"
+            raise ValueError(msg)
+        try:
+            return _tensors(data)
+        except DAMAGED as error:
+            msg = f"it is damaged: {error}"
+            raise ValueError(msg) from error
+
+
+def _backends(data: Buffer) -> PteFacts:
+    program = root(data)
+    plans = program.tables(_PROGRAM_PLANS)
+    calls = [
+        instruction.byte(_INSTRUCTION_TYPE)
+        for plan in plans
+        for chain in plan.tables(_PLAN_CHAINS)
+        for instruction in chain.tables(_CHAIN_INSTRUCTIONS)
+    ]
+    delegates = [delegate for plan in plans for delegate in plan.tables(_PLAN_DELEGATES)]
+    names = [delegate.string(_DELEGATE_ID) for delegate in delegates]
+    graphs = [_xnnpack(_blob(program, d)) if n == _XNNPACK else None for n, d in zip(names, delegates, strict=True)]
+    # Only XNNPACK's data is understood: with any other backend the nodes cannot be counted.
+    counted = [len(graph.tables(_XNN_NODES)) for graph in graphs if graph is not None]
+    delegated = sum(counted) if len(counted) == len(graphs) else None
+    return PteFacts(
+        backends=tuple(dict.fromkeys(names)),
+        nodes_total=None if delegated is None else delegated + calls.count(_KERNEL_CALL),
+        nodes_delegated=delegated,
+        partitions=calls.count(_DELEGATE_CALL),
+        kernel_calls=calls.count(_KERNEL_CALL),
+        bounded=_bounded(plans[0]) if plans else (),
+    )
+
+
+def _bounded(plan: Table) -> tuple[bool, ...]:
+    values = plan.tables(_PLAN_VALUES)
+    inputs = [values[at] for at in plan.integers(_PLAN_INPUTS)]
+    tensors = (value.table(_VALUE) if value.byte(_VALUE_TYPE) == _TENSOR else None for value in inputs)
+    return tuple(tensor is not None and tensor.byte(_DYNAMISM) > 0 for tensor in tensors)
+
+
+def _tensors(data: Buffer) -> FileFacts:
+    program = root(data)
+    plan = program.tables(_PROGRAM_PLANS)[0]
+    values = plan.tables(_PLAN_VALUES)
+    delegates = [(d.string(_DELEGATE_ID), d) for d in plan.tables(_PLAN_DELEGATES)]
+    graphs = [_xnnpack(_blob(program, d)) if name == _XNNPACK else None for name, d in delegates]
+    weights: Counter[str] = Counter()
+    if None not in graphs:
+        weights.update(_constants(values))
+        for graph in graphs:
+            weights.update(_xnnpack_constants(graph) if graph else {})
+    return FileFacts(
+        inputs=tuple(_described(values[at], f"input_{place}") for place, at in enumerate(plan.integers(_PLAN_INPUTS))),
+        outputs=tuple(
+            _described(values[at], f"output_{place}") for place, at in enumerate(plan.integers(_PLAN_OUTPUTS))
+        ),
+        weights=dict(weights),
+    )
+
+
+def _described(value: Table, name: str) -> FileTensor:
+    kind = value.byte(_VALUE_TYPE)
+    if kind != _TENSOR:
+        return FileTensor(name=name, kind=_OTHER_VALUES.get(kind, "a list"), shape=None)
+    tensor = value.table(_VALUE)
+    return FileTensor(
+        name=name, kind=_scalar_type(tensor), shape=tensor.integers(_SIZES), bounded=tensor.byte(_DYNAMISM) > 0
+    )
+
+
+def _constants(values: list[Table]) -> Counter[str]:
+    """The stored numbers of the kernels by type. Tensors that share their data count once."""
+    stored: dict[int, Table] = {}
+    for value in values:
+        if value.byte(_VALUE_TYPE) == _TENSOR and (at := value.table(_VALUE).u32(_DATA_BUFFER)):
+            stored[at] = value.table(_VALUE)
+    counts: Counter[str] = Counter()
+    for tensor in stored.values():
+        counts[_scalar_type(tensor)] += math.prod(tensor.integers(_SIZES))
+    return counts
+
+
+def _xnnpack_constants(graph: Table) -> Counter[str]:
+    stored: dict[int, Table] = {}
+    for value in graph.tables(_XNN_VALUES):
+        tensor = value.table(_XNN_UNION)
+        if value.byte(_XNN_UNION_TYPE) == _XNN_QUANTISED:
+            tensor = tensor.table(_XNN_TENSOR)
+        if at := tensor.u32(_XNN_CONSTANT):
+            stored[at] = tensor
+    counts: Counter[str] = Counter()
+    for tensor in stored.values():
+        kind = _XNN_TYPES.get(tensor.u16(_XNN_DATATYPE), "another type")
+        counts[kind] += math.prod(tensor.integers(_XNN_DIMS))
+    return counts
+
+
+def _scalar_type(tensor: Table) -> str:
+    number = tensor.byte(_SCALAR_TYPE)
+    return SCALAR_TYPES.get(number, f"element type {number}")
+
+
+def _blob(program: Table, delegate: Table) -> bytes:
+    """The data that a backend gets at load."""
+    reference = delegate.table(_DELEGATE_DATA)
+    data = program.data
+    index = reference.u32(_DATA_INDEX)
+    if reference.byte(_DATA_LOCATION) != _IN_SEGMENT:
+        start, length = program.tables(_PROGRAM_INLINE)[index].vector(0)
+        return data[start : start + length]
+    # The extended header follows FlatBuffers' own: "eh00", its length, the program's size, the offset of the segments.
+    base = struct.unpack_from("<Q", data, 24)[0] if data[8:12] == b"eh00" else 0
+    segment = program.tables(_PROGRAM_SEGMENTS)[index]
+    start = base + segment.u64(0)
+    return data[start : start + segment.u64(1)]
+
+
+def _xnnpack(blob: bytes) -> Table | None:
+    """The graph in XNNPACK's data, which is a small header with the magic XH00 and then a FlatBuffer."""
+    return root(blob, u32(blob, 10)) if blob[4:8] == b"XH00" else None
