@@ -43,7 +43,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SCALAR = "scalar"
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _INPUT = re.compile(
-    rf"(?P<name>.+):(?P<dtype>\w+):(?P<shape>{SCALAR}|\d+(?:x\d+)*)(?::(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))?"
+    rf"(?P<name>.*):(?P<dtype>\w+):(?P<shape>{SCALAR}|\d+(?:x\d+)*)(?::(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))?"
 )
 
 

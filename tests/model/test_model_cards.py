@@ -82,7 +82,7 @@ def test_the_toml_itself_may_be_named(tmp_path: Path) -> None:
         ),
         ("float32", "float", r"unknown dtype 'float' in \[\[input\]\] number 1.*did you mean 'float"),
         ("[1, 4]", "[1, -4]", r"shape is \[1, -4\] in \[\[input\]\] number 1"),
-        ("[1, 4]", "[]", r"shape is \[\]"),
+        ("[1, 4]", "[0]", r"shape is \[0\]"),
         ("[1, 4]", "[1, 100000, 100000]", r"shape is \[1, 100000, 100000\]"),
         ("[1, 4]", '"1x4"', r"number 1 of .*Expected `array`, got `str`"),
         ("[[input]]", "[input]", r"write \[\[input\]\]"),
@@ -209,6 +209,11 @@ def test_input_option_replaces_the_inputs(tmp_path: Path, text: str, name: str, 
     folder = make_folder(tmp_path, card=CARD[: CARD.index("[[input]]")])
     (spec,) = resolve(str(folder), ModelOptions(inputs=(text,))).inputs
     assert (spec.name, spec.dtype, spec.shape) == (name, dtype, shape)
+
+
+def test_a_shape_without_sizes_is_a_scalar(tmp_path: Path) -> None:
+    card = resolve(str(make_folder(tmp_path, card=CARD.replace("[1, 4]", "[]"))), ModelOptions())
+    assert card.inputs[0].shape == ()
 
 
 @pytest.mark.parametrize(
