@@ -75,7 +75,7 @@ class DataCard:
     ``source``: ``module:function`` beside the card, an image folder (one folder per class), or an ``.npz`` file with
     ``inputs`` and ``labels``. It is empty where the card has no data of its own and only says how images given by
     ``--data`` become tensors. Images: scale the short side to ``resize``, crop the centre to ``crop``, then
-    (x / 255 - mean) / std.
+    (x / 255 - mean) / std. ``background``: the colour behind transparent pixels, from 0 to 255; None refuses them.
     """
 
     source: str
@@ -83,6 +83,7 @@ class DataCard:
     crop: int | None = None
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    background: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ finite values, on labels in range, and on splits that do not overlap.
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError, suggestion
-from harness.model.card import ModelCard, Task
+from harness.model.card import InputRange, ModelCard, Task
 from harness.model.images import read_images
 from harness.model.ready import with_sizes
 from harness.model.splits import Split, hash_split
@@ -74,24 +75,44 @@ def load_split(card: ModelCard, split: Split) -> Dataset | None:
     return dataset
 
 
-def synthetic(inputs: tuple[TensorSpec, ...], *, count: int, seed: int) -> Dataset:
+def synthetic(inputs: tuple[TensorSpec, ...], *, count: int, seed: int, ranges: tuple[InputRange, ...] = ()) -> Dataset:
     """Return ``count`` random inputs without labels, drawn with ``seed``.
 
-    Floats are standard normal, integers uniform over 0 … 9, bools uniform.
+    Inputs with a declared range are uniform over it, both ends included for integers. Of the others, floats are
+    standard normal, integers uniform over 0 … 9, and bools uniform.
     """
     rng = np.random.default_rng(seed)
-    return Dataset(inputs=tuple(_random(spec, count, rng) for spec in inputs), labels=None)
+    limits = {declared.name: declared for declared in ranges}
+    return Dataset(inputs=tuple(_random(spec, count, rng, limits.get(spec.name)) for spec in inputs), labels=None)
 
 
-def _random(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array:
+def about_made_up(inputs: tuple[TensorSpec, ...], ranges: tuple[InputRange, ...]) -> str:
+    """Return the end of a message about a network that fails on `synthetic` inputs; empty without integers in them."""
+    limits = {declared.name: declared for declared in ranges}
+    integers = [spec.name for spec in inputs if spec.dtype not in (DType.FLOAT32, DType.FLOAT16, DType.BOOL)]
+    if not integers:
+        return ""
+    open_ = [name for name in integers if name not in limits]
+    drawn = [f"{n!r} over 0 to 9" for n in open_]
+    drawn += [f"{n!r} over {limits[n].low:g} to {limits[n].high:g}" for n in integers if n in limits]
+    return (
+        f"; the inputs are made up (integers drawn for {', '.join(drawn)}): if they are indices, declare range = "
+        "[smallest, largest] in their [[input]], or give data"
+    )
+
+
+def _random(spec: TensorSpec, count: int, rng: np.random.Generator, limits: InputRange | None) -> Array:
     shape = (count, *spec.shape)
     match spec.dtype:
+        case DType.FLOAT32 | DType.FLOAT16 if limits is not None:
+            return rng.uniform(limits.low, limits.high, shape).astype(spec.dtype.value)
         case DType.FLOAT32 | DType.FLOAT16:
             return rng.standard_normal(shape, dtype=np.float32).astype(spec.dtype.value)
         case DType.BOOL:
             return rng.integers(0, 2, shape).astype(np.bool_)
         case _:
-            return rng.integers(0, 10, shape).astype(spec.dtype.value)
+            low, high = (0, 9) if limits is None else (math.ceil(limits.low), math.floor(limits.high))
+            return rng.integers(low, high, shape, endpoint=True).astype(spec.dtype.value)
 
 
 def sizes_from_data(card: ModelCard, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
@@ -273,11 +294,13 @@ def _check_apart(card: ModelCard, dataset: Dataset, split: Split, other: Split) 
     other_data = _load(card, other)
     if other_data is None:
         return
-    seen = {_digest(other_data.inputs, i) for i in range(other_data.count)}
-    shared = sum(_digest(dataset.inputs, i) in seen for i in range(dataset.count))
+    places = {_digest(other_data.inputs, i): i for i in range(other_data.count)}
+    shared = [(i, there) for i in range(dataset.count) if (there := places.get(_digest(dataset.inputs, i))) is not None]
     if shared:
+        here, there = shared[0]
         msg = (
-            f"{shared} of the {dataset.count} inputs of split {split.value!r} of model {card.name!r} are also in split "
-            f"{other.value!r}, which would make the results look better than they are; put each input in one split"
+            f"{len(shared)} of the {dataset.count} inputs of split {split.value!r} of model {card.name!r} are also in "
+            f"split {other.value!r} (input {here} of {split.value!r} has the values of input {there} there, counted "
+            "from 0), which would make the results look better than they are; put each input in one split"
         )
         raise UsageError(msg)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.model.card import DataCard
+from harness.model.pixels import read_pixels
 from harness.model.splits import Split, hash_split
 from harness.wire import DType, TensorSpec
 
@@ -125,24 +126,23 @@ def _image(file: Path, data: DataCard, target: _Target) -> NDArray[Any]:
     """One image as an array (C, H, W) or (H, W, C)."""
     from PIL import Image
 
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB" if target.channels == 3 else "L")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        msg = f"cannot read the image {str(file)!r}: {error}; remove or replace it"
-        raise UsageError(msg) from error
+    image = read_pixels(file, target.channels, data.background)
     scale = _scale(image.width, image.height, data, target)
     # Rounding must not make the image smaller than the crop.
     size = (max(round(image.width * scale), target.width), max(round(image.height * scale), target.height))
     image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - target.width) // 2, (size[1] - target.height) // 2
     cropped = image.crop((left, top, left + target.width, top + target.height))
-    pixels: NDArray[Any] = np.asarray(cropped, dtype=np.float32).reshape(target.height, target.width, target.channels)
-    if target.dtype is not DType.UINT8:
+    values = np.asarray(cropped, dtype=np.float32).reshape(target.height, target.width, -1)
+    # A picture of more than 8 bits is grey: its one channel stands for all.
+    pixels: NDArray[Any] = np.broadcast_to(values, (target.height, target.width, target.channels))
+    if target.dtype is DType.UINT8:
+        pixels = pixels.round()
+    else:
         mean, std = _per_channel(data.mean, target.channels, "mean"), _per_channel(data.std, target.channels, "std")
         pixels = (pixels / 255 - mean) / std
-    values = pixels.astype(target.dtype.value)
-    return values if target.channels_last else values.transpose(2, 0, 1)
+    tensor = pixels.astype(target.dtype.value)
+    return tensor if target.channels_last else tensor.transpose(2, 0, 1)
 
 
 def _scale(width: int, height: int, data: DataCard, target: _Target) -> float:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.errors import BuildError, UsageError, first_line
 from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
 from harness.model.compose import compose
-from harness.model.data import synthetic
+from harness.model.data import Dataset, about_made_up, load_split, synthetic
+from harness.model.splits import Split
 from harness.model.user_code import is_reference, load_object, need_torch, running
 from harness.wire import DType, TensorSpec, shape_text
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Tensors = tuple[torch.Tensor, ...]
 
 _SHOWN_KEYS = 3
+# Element types of which any value can be computed with.
+_ANY_VALUE = (DType.FLOAT32, DType.FLOAT16, DType.BOOL)
 
 # The example inputs that a network came with, and their names. They are kept beside the network, because an attribute
 # on the module would be exported, copied and pickled with it.
@@ -97,7 +100,8 @@ def input_specs(card: ModelCard, network: torch.nn.Module | None = None) -> tupl
 def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> Tensors:
     """Return the inputs of one call: those that ``network`` came with if they fit the card, else seeded random ones.
 
-    Raises as `input_specs` does.
+    Integers without a declared range are taken from the data, if there are any. Raises as `input_specs` and
+    `load_split` do.
     """
     import numpy as np
     import torch
@@ -108,7 +112,17 @@ def example_inputs(card: ModelCard, network: torch.nn.Module | None = None) -> T
         # --input may have declared other shapes than those of the examples.
         if [tuple(x.shape) for x in examples] == [s.shape for s in specs]:
             return examples
-    return tuple(torch.from_numpy(np.asarray(a[0])) for a in synthetic(specs, count=1, seed=card.seed).inputs)
+    dataset = _first_data(card, specs) or synthetic(specs, count=1, seed=card.seed, ranges=card.ranges)
+    return tuple(torch.from_numpy(np.array(a[0])) for a in dataset.inputs)
+
+
+def _first_data(card: ModelCard, specs: tuple[TensorSpec, ...]) -> Dataset | None:
+    """The data, where a network may not run on made-up inputs: integers of unknown range are often indices."""
+    ranged = {limits.name for limits in card.ranges}
+    if card.data is None or all(spec.dtype in _ANY_VALUE or spec.name in ranged for spec in specs):
+        return None
+    described = replace(card, inputs=specs)
+    return load_split(described, Split.CALIBRATION) or load_split(described, Split.TEST)
 
 
 def _from_parts(card: ModelCard, parts: tuple[PartCard, ...], outputs: tuple[str, ...]) -> torch.nn.Module:
@@ -228,8 +242,10 @@ def _try(card: ModelCard, network: torch.nn.Module) -> None:
     specs = input_specs(card, network)
     shown = ", ".join(f"{s.name} {s.dtype.value} {shape_text(s.shape)}" for s in specs)
     what = f"running the network of {card.name!r} on {shown}"
-    with torch.no_grad(), running(what, raises=BuildError, folder=card.folder):
-        network(*example_inputs(card, network))
+    examples = example_inputs(card, network)
+    hint = about_made_up(specs, card.ranges) if card.data is None and network not in _EXAMPLES else ""
+    with torch.no_grad(), running(what, raises=BuildError, folder=card.folder, hint=hint):
+        network(*examples)
 
 
 def _load_weights(card: ModelCard, weights: str, network: torch.nn.Module) -> None:

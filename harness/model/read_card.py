@@ -39,6 +39,13 @@ MODEL_KEYS = (
     "name", "task", "source", "weights", "license", "metric", "target", "student", "class_axis", "ignore_index",
 )  # fmt: skip
 
+_INTEGERS: dict[DType, tuple[int, int]] = {
+    DType.UINT8: (0, 2**8 - 1),
+    DType.INT8: (-(2**7), 2**7 - 1),
+    DType.INT16: (-(2**15), 2**15 - 1),
+    DType.INT32: (-(2**31), 2**31 - 1),
+    DType.INT64: (-(2**63), 2**63 - 1),
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SCALAR = "scalar"
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
@@ -258,17 +265,23 @@ def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | 
         limits = table.pop("range", None)
         spec = decode(table, TensorSpec, where=where)
         _check_spec(spec, where)
-        inputs.append((spec, None if limits is None else _range(spec.name, limits, where)))
+        inputs.append((spec, None if limits is None else _range(spec, limits, where)))
     _check_unique(tuple(spec for spec, _ in inputs), str(file))
     return tuple(inputs)
 
 
-def _range(name: str, limits: object, where: str) -> InputRange:
+def _range(spec: TensorSpec, limits: object, where: str) -> InputRange:
     numbers = limits if isinstance(limits, list) and all(type(n) in (int, float) for n in limits) else []
     if len(numbers) != 2 or not -math.inf < numbers[0] <= numbers[1] < math.inf:
         msg = f"range is {limits!r} in {where}; give two numbers, [smallest, largest]"
         raise UsageError(msg)
-    return InputRange(name=name, low=float(numbers[0]), high=float(numbers[1]))
+    low, high = float(numbers[0]), float(numbers[1])
+    if spec.dtype in _INTEGERS:
+        least, most = _INTEGERS[spec.dtype]
+        if low < least or high > most or math.ceil(low) > math.floor(high):
+            msg = f"range is {limits!r} in {where}; {spec.dtype.value} holds the integers from {least} to {most}"
+            raise UsageError(msg)
+    return InputRange(name=spec.name, low=low, high=high)
 
 
 def _check_spec(spec: TensorSpec, where: str) -> None:
@@ -291,7 +304,7 @@ def _check_unique(specs: tuple[TensorSpec, ...], where: str) -> None:
 
 def _data(value: object, folder: Path) -> DataCard:
     where = f"[data] of {folder / CARD_FILE}"
-    table = _table(value, ("source", "resize", "crop", "mean", "std"), where)
+    table = _table(value, ("source", "resize", "crop", "mean", "std", "background"), where)
     data = decode({"source": ""} | table, DataCard, where=where)
     _check_images(data, where)
     # A card may say how images become tensors and leave the images to --data.
@@ -307,6 +320,10 @@ def _check_images(data: DataCard, where: str) -> None:
             raise UsageError(msg)
     if data.resize is not None and data.crop is not None and data.crop > data.resize:
         msg = f"crop is {data.crop} and resize is {data.resize} in {where}; the crop cannot be larger than the image"
+        raise UsageError(msg)
+    colour = data.background
+    if colour is not None and (len(colour) not in (1, 3) or not all(0 <= value <= 255 for value in colour)):
+        msg = f"background is {list(colour)} in {where}; give one value from 0 to 255, or three: red, green, blue"
         raise UsageError(msg)
     if not data.mean or not data.std or any(s <= 0 for s in data.std):
         msg = (

@@ -72,7 +72,7 @@ def _data_facts(card: ModelCard) -> object:
     """The data card without a path, because only the content of the data counts."""
     if card.data is None:
         return None
-    facts: dict[str, object] = msgspec.to_builtins(card.data)
+    facts: dict[str, object] = {k: v for k, v in msgspec.to_builtins(card.data).items() if v is not None}
     return facts if is_reference(card.data.source) else facts | {"source": "files"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.errors import MissingPackageError, UsageError
-from harness.model.card import DataCard, ModelCard, ModelOptions, Task
+from harness.model.card import DataCard, InputRange, ModelCard, ModelOptions, Task
 from harness.model.data import Dataset, Split, load_split, synthetic
 from harness.model.resolve import resolve
 from harness.wire import DType, TensorSpec
@@ -304,3 +304,28 @@ def test_synthetic_inputs_follow_their_specs_and_the_seed() -> None:
     assert not np.array_equal(first.inputs[0], other.inputs[0])
     assert first.labels is None
     assert 0 <= first.inputs[3].min() <= first.inputs[3].max() <= 9
+
+
+@pytest.mark.parametrize("dtype", [DType.INT64, DType.INT8, DType.UINT8, DType.FLOAT32])
+def test_synthetic_inputs_lie_within_the_declared_range(dtype: DType) -> None:
+    specs = (TensorSpec(name="a", dtype=dtype, shape=(1, 500)), TensorSpec(name="b", dtype=dtype, shape=(1, 500)))
+    ranges = (InputRange(name="b", low=3, high=5),)
+    a, b = synthetic(specs, count=2, seed=0, ranges=ranges).inputs
+    assert (b.min() >= 3, b.max() <= 5, b.dtype.name) == (True, True, dtype.value)
+    assert a.min() < 3 < 5 or dtype is DType.FLOAT32
+    if dtype is not DType.FLOAT32:
+        assert set(np.unique(b)) == {3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('dtype = "uint8"\nrange = [0, 300]', r"uint8 holds the integers from 0 to 255"),
+        ('dtype = "int8"\nrange = [-200, 0]', "int8 holds the integers from -128 to 127"),
+        ('dtype = "int64"\nrange = [0.2, 0.8]', "int64 holds the integers"),
+    ],
+)
+def test_a_range_that_its_type_cannot_hold_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    card = CARD.replace('dtype = "float32"', line)
+    with pytest.raises(UsageError, match=says):
+        resolve(str(make_folder(tmp_path, card=card)), ModelOptions())

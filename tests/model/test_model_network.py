@@ -284,3 +284,54 @@ def test_torchvision_model_loads_with_random_weights() -> None:
     network = load_network(card)
     with torch.no_grad():
         assert network(*example_inputs(card, network)).shape == (1, 1000)
+
+
+TABLE = """\
+import torch
+from torch import nn
+
+
+class Table(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Embedding(2, 4)
+
+    def forward(self, x):
+        return self.rows(x).mean(1)
+
+
+def build():
+    return Table()
+"""
+
+
+def table_folder(folder: Path, extra: str = "", **files: str) -> str:
+    """A model that looks four indices up in a table of two rows."""
+    card = CARD.replace('dtype = "float32"', f'dtype = "int64"{extra}')
+    return str(make_folder(folder, card=card, network=TABLE, **files))
+
+
+def test_an_index_that_was_made_up_asks_for_a_range_or_data(tmp_path: Path) -> None:
+    card = resolve(table_folder(tmp_path), ModelOptions())
+    with pytest.raises(BuildError, match=r"index out of range.*'x' over 0 to 9.*range = .*or give data"):
+        load_network(card)
+
+
+def test_made_up_indices_lie_within_the_range(tmp_path: Path) -> None:
+    card = resolve(table_folder(tmp_path, "\nrange = [0, 1]"), ModelOptions())
+    load_network(card)
+    found = torch.cat([tensor.flatten() for tensor in example_inputs(card)])
+    assert set(found.tolist()) <= {0, 1}
+
+
+def test_a_range_beyond_the_table_is_named(tmp_path: Path) -> None:
+    card = resolve(table_folder(tmp_path, "\nrange = [0, 99]"), ModelOptions())
+    with pytest.raises(BuildError, match="'x' over 0 to 99"):
+        load_network(card)
+
+
+def test_with_data_no_index_is_made_up(tmp_path: Path) -> None:
+    data = "import numpy as np\n\n\ndef load(split):\n    return np.full((3, 4), len(split) % 2), None\n"
+    folder = table_folder(tmp_path, data=data)
+    (tmp_path / "model.toml").write_text((tmp_path / "model.toml").read_text() + '\n[data]\nsource = "data:load"\n')
+    load_network(resolve(folder, ModelOptions()))

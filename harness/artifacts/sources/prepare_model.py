@@ -23,7 +23,7 @@ from harness.artifacts.sources.prepared_model import (
 )
 from harness.errors import BuildError
 from harness.model.card import ModelCard, SourceKind
-from harness.model.data import Dataset, Split, sizes_from_data, synthetic
+from harness.model.data import Dataset, Split, about_made_up, sizes_from_data, synthetic
 from harness.model.keras import load_keras
 from harness.model.network import input_specs, load_network
 from harness.model.part_data import load_data
@@ -65,7 +65,8 @@ def _makers(kind: SourceKind) -> Callable[[ModelCard, str, Path], Prepared]:
 def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
     network = load_network(card)
     splits = _write_data(card, input_specs(card, network), folder)
-    outputs = run_float(network, splits.test.inputs)
+    hint = about_made_up(splits.inputs, card.ranges) if splits.random_inputs else ""
+    outputs = run_float(network, splits.test.inputs, hint=hint)
     return Prepared(
         key=key,
         model=card.name,
@@ -172,9 +173,9 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     calibration = load_data(described, Split.CALIBRATION) if card.data else None
     splits = _Splits(
         inputs=inputs,
-        test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed),
+        test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed, ranges=card.ranges),
         # Another seed, so that the calibration inputs are not the test inputs.
-        calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1),
+        calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1, ranges=card.ranges),
         random_inputs=test is None,
         random_calibration=calibration is None,
     )
@@ -210,10 +211,11 @@ def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:
     )
 
 
-def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+def run_float(network: torch.nn.Module, inputs: tuple[Array, ...], *, hint: str = "") -> tuple[Array, ...]:
     """Run ``network`` on every input, one per call. Returns one array per output, of shape ``(count, *output shape)``.
 
-    Raises `BuildError` if the network does not accept the inputs, or if its outputs are not tensors.
+    ``hint`` ends the message of an error. Raises `BuildError` if the network does not accept the inputs, or if its
+    outputs are not tensors.
     """
     import torch
 
@@ -225,7 +227,7 @@ def run_float(network: torch.nn.Module, inputs: tuple[Array, ...]) -> tuple[Arra
             try:
                 result = network(*tensors)
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
-                msg = f"the network does not run on input {index}: {error}"
+                msg = f"the network does not run on input {index}: {error}{hint}"
                 raise BuildError(msg) from error
             rows.append([_plain(output) for output in _flat(result)])
     return tuple(np.stack(column) for column in zip(*rows, strict=True))
