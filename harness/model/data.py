@@ -97,7 +97,7 @@ def about_made_up(inputs: tuple[TensorSpec, ...], ranges: tuple[InputRange, ...]
     drawn += [f"{n!r} over {limits[n].low:g} to {limits[n].high:g}" for n in integers if n in limits]
     return (
         f"; the inputs are made up (integers drawn for {', '.join(drawn)}): if they are indices, declare range = "
-        "[smallest, largest] in their [[input]], or give data"
+        "[smallest, largest] in their [[input]] (or --input NAME:DTYPE:SHAPE:LOW..HIGH), or give data"
     )
 
 

@@ -177,7 +177,7 @@ def _input_option(text: str) -> tuple[TensorSpec, InputRange | None]:
     sizes = () if match["shape"] == SCALAR else tuple(map(int, match["shape"].split("x")))
     spec = TensorSpec(name=match["name"], dtype=DType(match["dtype"]), shape=sizes)
     _check_spec(spec, where)
-    limits = match["low"] and _range(spec.name, [float(match["low"]), float(match["high"])], where)
+    limits = match["low"] and _range(spec, [float(match["low"]), float(match["high"])], where)
     return spec, limits or None
 
 
