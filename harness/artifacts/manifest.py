@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from harness.records.artifact import CalibrationSource
+from harness.records.artifact import CalibrationSource, FileTypes
 from harness.records.conditions import Condition
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
@@ -69,10 +69,11 @@ class Manifest:
     ``worst_input`` its index in the test split, and ``differing`` counts the inputs that differ by more than the
     precision explains. ``own_sqnr_db`` compares it with the variant's network after its graph steps and is what
     verification judges; None without steps. ``conditions`` come from how the file was made and from its outputs.
-    ``checked`` describes a file that could not be run. ``steps`` is what the graph steps did. ``compressed_bytes`` is
-    the deflated size, which an app store transfers; both sizes include ``companions``. ``inputs`` is set if images go
-    in with their channels last. ``kept_float`` names the layers that a mixed precision left in float. ``versions`` are
-    those of the packages that took part, and ``seconds`` is the wall time of the export.
+    ``checked`` describes a file that could not be run. ``steps`` is what the graph steps did. ``compressed_bytes``
+    is the deflated size, which an app store transfers; both sizes include ``companions``. ``inputs`` is set if
+    images go in with their channels last. ``kept_float`` names the layers that a mixed precision left in float.
+    ``types``: the types of the numbers in the file, None if unknown. ``versions`` are those of the packages that
+    took part, and ``seconds`` is the wall time of the export.
     """
 
     schema: int = SCHEMA
@@ -104,6 +105,7 @@ class Manifest:
     compressed_bytes: int | None = None
     kept_float: tuple[str, ...] = ()
     calibration: CalibrationSource = CalibrationSource.NONE
+    types: FileTypes | None = None
     versions: dict[str, str]
     seconds: float = 0.0
     log: str | None = None

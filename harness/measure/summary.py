@@ -89,6 +89,7 @@ def _artifact_facts(job: Job) -> ArtifactFacts:
         sqnr_db=manifest.sqnr_db,
         agreement=manifest.agreement,
         own_sqnr_db=manifest.own_sqnr_db,
+        types=manifest.types,
         compressed_bytes=manifest.compressed_bytes,
         parameters=manifest.parameters,
         macs=manifest.macs,

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.records.steps import StepReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueType:
+    """The element type of an input or output, by numpy's name. ``quantised``: an integer that stands for a real number.
+
+    A runner takes real numbers all the same and converts them outside the timed call.
+    """
+
+    type: str
+    quantised: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTypes:
+    """The types of numbers in a file, as its header states them.
+
+    ``weights`` counts the stored numbers by type; it is empty if they cannot be read. ``inputs`` and ``outputs`` are in
+    the order of the file, and empty in a format that does not state them.
+    """
+
+    weights: dict[str, int] = field(default_factory=dict)
+    inputs: tuple[ValueType, ...] = ()
+    outputs: tuple[ValueType, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +40,7 @@ class ArtifactFacts:
     the network as the recipe's graph steps left it; None without such steps. ``compressed_bytes`` is the deflated size.
     ``parameters`` and ``macs`` (per call) describe the network. ``steps``: what was done to it. ``kept_float``: the
     layers that a mixed precision left in float. ``calibration``: the data that a quantiser was calibrated on, empty for
-    precisions without calibration.
+    precisions without calibration. ``types``: the types of the numbers in the file, None if it cannot be read here.
     """
 
     sha256: str
@@ -30,6 +54,7 @@ class ArtifactFacts:
     steps: tuple[StepReport, ...] = ()
     kept_float: tuple[str, ...] = ()
     calibration: str = ""
+    types: FileTypes | None = None
 
 
 class CalibrationSource(StrEnum):

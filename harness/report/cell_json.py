@@ -10,7 +10,7 @@ from harness.report.view import CellView, cell_identity, plain
 
 _ARTIFACT = (
     "sha256", "bytes", "sqnr_db", "agreement",
-    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration",
+    "own_sqnr_db", "compressed_bytes", "parameters", "macs", "kept_float", "calibration", "types",
 )  # fmt: skip
 _LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
 _ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")

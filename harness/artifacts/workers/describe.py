@@ -16,11 +16,13 @@ from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import ExportTask
 from harness.model.card import ModelCard
 from harness.model.ready import companions_of, facts_of
-from harness.records.artifact import CalibrationSource
+from harness.readers.read import read_file
+from harness.records.artifact import CalibrationSource, FileTypes, ValueType
 from harness.spec.formats import delegate_of, runs_here
 from harness.spec.recipe import CalibrationFrom, Recipe
 from harness.system.files import file_sha256
 from harness.system.packages import versions_of
+from harness.wire import Format
 
 
 def take_along(card: ModelCard, path: Path) -> None:
@@ -42,6 +44,7 @@ def measured(manifest: Manifest, path: Path) -> Manifest:
     return replace(
         manifest,
         file=path.name,
+        types=_types(path, manifest.format),
         sha256=file_sha256(path),
         bytes=sum(file.stat().st_size for file in files),
         compressed_bytes=sum(deflated_size(file) for file in files),
@@ -49,6 +52,17 @@ def measured(manifest: Manifest, path: Path) -> Manifest:
             Companion(file=file.name, sha256=file_sha256(file), bytes=file.stat().st_size) for file in others
         ),
     )
+
+
+def _types(path: Path, format_: Format) -> FileTypes | None:
+    facts = read_file(path, format_)
+    if facts is None:
+        return None
+    inputs, outputs = (
+        tuple(ValueType(type=t.kind, quantised=t.quantised) for t in tensors or ())
+        for tensors in (facts.inputs, facts.outputs)
+    )
+    return FileTypes(weights=facts.weights, inputs=inputs, outputs=outputs)
 
 
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:

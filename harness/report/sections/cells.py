@@ -12,7 +12,9 @@ from harness.report.cell_json import cell_json
 from harness.report.columns import FigureColumn, figure_columns
 from harness.report.footnotes import Footnote, marks
 from harness.report.sections.section import Block, Column, Fragment, Grid, Line, Report
+from harness.report.type_words import FLOAT, is_quantised, type_words, value_words, weight_words
 from harness.report.view import CellView
+from harness.spec.recipe import AS_IS
 
 # Statuses of cells that have something to show in the table; the section on missing results lists the others.
 _IN_TABLE = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
@@ -119,9 +121,21 @@ def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
         column("variant", 100, lambda v: v.cell.variant, common=False),
         column("format", 99, lambda v: v.cell.format.value, common=False),
         column("delegate", 60, _delegate, common=True),
+        *_type_columns(views),
         # Right-aligned: a number.
         column("threads", 70, lambda v: str(v.cell.threads), common=True, text=False),
     )
+
+
+def _type_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
+    """The types of the weights of ready-made files, and those of the inputs where a file takes other than float32."""
+    types = [view.artifact.types if view.artifact else None for view in views]
+    if any(view.cell.variant == AS_IS for view in views):
+        weights = tuple(weight_words(of_file) or units.NONE for of_file in types)
+        yield Column(title="weights", values=weights, keep=55, text=True, common=True)
+    inputs = tuple((value_words(of_file.inputs) if of_file else "") or units.NONE for of_file in types)
+    if any(words not in (FLOAT, units.NONE) for words in inputs):
+        yield Column(title="input", values=inputs, keep=56, text=True, common=True)
 
 
 def _figure_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
@@ -163,9 +177,7 @@ def _page_names(views: tuple[CellView, ...], report: Report) -> list[_PageColumn
         hint="what was done to the model; ship: the recommendation; front: no cell is both faster and better",
         entry=lambda v: TableEntry(text=v.cell.variant, sort=v.cell.variant, badge=badge(v), kind="name"),
     )
-    format_ = _PageColumn(
-        title="format", hint="the file that the runtime loads", entry=_word(lambda v: v.cell.format.value, "format")
-    )
+    format_ = _PageColumn(title="format", hint="the file that the runtime loads, and the types in it", entry=_format)
     ran_on = _PageColumn(
         title="ran on", hint="the delegate used, its share of the nodes, and the threads", entry=_ran_on
     )
@@ -178,6 +190,13 @@ def _page_names(views: tuple[CellView, ...], report: Report) -> list[_PageColumn
 
 def _word(value: Callable[[CellView], str], kind: str = "word") -> Callable[[CellView], TableEntry]:
     return lambda view: TableEntry(text=value(view), sort=value(view), kind=kind)
+
+
+def _format(view: CellView) -> TableEntry:
+    """The format. Under it, what a ready-made file holds, or that a file takes integers that stand for real numbers."""
+    types, name = view.artifact.types if view.artifact else None, view.cell.format.value
+    shown = types is not None and (view.cell.variant == AS_IS or is_quantised((*types.inputs, *types.outputs)))
+    return TableEntry(text=name, under=type_words(types) if shown else "", sort=name, kind="format")
 
 
 def _ran_on(view: CellView) -> TableEntry:

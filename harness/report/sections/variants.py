@@ -18,6 +18,7 @@ from harness.records.measurement import CellStatus
 from harness.records.steps import LayerReport
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.step_words import count, step_words
+from harness.report.type_words import is_quantised, type_words, value_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
 from harness.spec.recipe import CalibrationFrom, Precision, Recipe, step_name
@@ -132,13 +133,23 @@ def _row(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[s
     recipe = recipes.get(cell.variant)
     words = [step_words(step) for step in facts.steps]
     # A ready-made file has no recipe.
-    words += [_precision_words(facts, recipe)] if recipe else ["as supplied"]
+    words += (
+        [_precision_words(facts, recipe)]
+        if recipe
+        else [": ".join(filter(None, ("as supplied", type_words(facts.types))))]
+    )
     notes = [f"{step.step}: {note}" for step in facts.steps for note in step.notes]
     return VariantRow(
         model=cell.model,
         variant=cell.variant,
         words=tuple(words),
-        notes=(*notes, *_training_notes(facts, recipe), *_kept_notes(members), *_data_notes(members, built, recipes)),
+        notes=(
+            *notes,
+            *_interface_notes(members),
+            *_training_notes(facts, recipe),
+            *_kept_notes(members),
+            *_data_notes(members, built, recipes),
+        ),
         parameters=_with_ratio(facts.parameters, plain.parameters if plain else None),
         macs=_with_ratio(facts.macs, plain.macs if plain else None),
         packed_bytes={v.cell.format: _artifact(v).compressed_bytes for v in members},
@@ -172,6 +183,16 @@ def _training_notes(facts: ArtifactFacts, recipe: Recipe | None) -> list[str]:
     untrained = [step for step in recipe.steps if getattr(step, "fine_tune", None) is False] if recipe else []
     names = ", ".join(step_name(step) for step in untrained)
     return [f"fine_tune = false: not fine-tuned after {names}"] if names and facts.steps else []
+
+
+def _interface_notes(members: Sequence[CellView]) -> list[str]:
+    """The formats whose files take or return integers that stand for real numbers, which an app has to convert."""
+    notes = {}
+    for view in members:
+        types = _artifact(view).types
+        if types is not None and is_quantised((*types.inputs, *types.outputs)):
+            notes[view.cell.format] = f"{value_words(types.inputs)} input and {value_words(types.outputs)} output"
+    return [f"the .{format_.value} file has {words}: an app must quantise them" for format_, words in notes.items()]
 
 
 def _kept_notes(members: Sequence[CellView]) -> list[str]:
