@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
-from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading
+from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading, speeds_in_words
 from harness.spec.profiles import PROFILES
+from harness.stats.clock import clock_step
+from harness.stats.groups import group_span
+from harness.stats.intervals import typical
 from harness.stats.losses import SIGNIFICANT
 from harness.stats.means import LEAST_INPUTS, mean_interval
 from harness.stats.pairs import Effect, group_effect
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
+from harness.stats.speeds import at_main_speed, speeds_of
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
 
 # The change that matters, by metric name, on the scale of the comparison; other metrics use their row's tolerance.
@@ -104,25 +108,51 @@ def _by_launches(pair: _Pair) -> MetricComparison:
 
 
 def _ratio_of_launches(pair: _Pair) -> MetricComparison:
-    """Welch's interval on the logarithm."""
+    """The ratio of typical launches, with the interval of the rank test (`harness.stats.groups`)."""
+    pair = _with_typical_launches(pair)
     margin = pair.metric.relative_tolerance if pair.margin is None else pair.margin
     undecided = pair.comparison(change=pair.relative_change, margin=margin)
     sides = pair.a.launches, pair.b.launches
     if any(value <= 0 for side in sides for value in side):
         return replace(undecided, reason="a launch has a time of 0 or below: its clock cannot be trusted")
-    effect = group_effect(*[[math.log(value) for value in side] for side in sides])
-    if effect is None:
+    if reason := _why_no_ratio(pair):
+        return replace(undecided, reason=reason)
+    logs = [[math.log(value) for value in side] for side in sides]
+    step = max(pair.a.clock_step, pair.b.clock_step, clock_step([*sides[0], *sides[1]]))
+    effect, span = group_effect(*logs), group_span(*logs, clock_step=step)
+    if effect is None or span is None:
         counts = f"{len(sides[0])} and {len(sides[1])} launches"
         return replace(undecided, reason=f"{counts}: an interval needs at least two per side")
-    return replace(
+    comparison = replace(
         undecided,
-        verdict=decide(effect, log_margin(margin), higher_is_better=pair.metric.higher_is_better),
-        change=math.expm1(effect.estimate),
-        low=math.expm1(effect.low),
-        high=math.expm1(effect.high),
-        p_value=effect.p_value,
+        verdict=decide(span, log_margin(margin), higher_is_better=pair.metric.higher_is_better),
+        low=math.expm1(span.low),
+        high=math.expm1(span.high),
+        p_value=span.p_value,
         effect=effect,
     )
+    if span.low <= math.log1p(pair.relative_change) <= span.high:
+        return comparison
+    return _without_claim(comparison, "the launches of A and B are spread too differently for one ratio between them")
+
+
+def _with_typical_launches(pair: _Pair) -> _Pair:
+    """``pair`` with the figures that the interval is about; earlier versions stored the plain median of launches."""
+    readings = []
+    for reading in (pair.a, pair.b):
+        alike = at_main_speed(reading.launches, speeds_of(reading.launches))
+        launches = [reading.launches[index] for index in alike]
+        readings.append(replace(reading, value=typical(launches)) if launches else reading)
+    return replace(pair, a=readings[0], b=readings[1])
+
+
+def _why_no_ratio(pair: _Pair) -> str | None:
+    """Why the launches of a side have no typical time, or None if they have."""
+    for name, reading in (("A", pair.a), ("B", pair.b)):
+        if speeds := speeds_of(reading.launches):
+            levels = speeds_in_words(pair.metric, speeds)
+            return f"{name} ran at {len(speeds)} speeds ({levels}): measure more launches, or find out what differs"
+    return None
 
 
 def _without_claim(comparison: MetricComparison, reason: str) -> MetricComparison:

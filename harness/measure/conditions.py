@@ -8,9 +8,9 @@ from harness.artifacts.manifest import ArtifactState, Manifest, untrained_steps
 from harness.measure.job import Job, Launched, Seen
 from harness.records.artifact import CalibrationSource
 from harness.records.conditions import Condition, ConditionId
-from harness.records.measurement import (
-    GateOutcome,
-)
+from harness.records.measurement import GateOutcome
+from harness.records.metrics import LATENCY, speeds_in_words
+from harness.stats.speeds import speeds_of
 from harness.stats.steady import SteadyState
 from harness.wire import Delegate, RunReply, RuntimeReport
 
@@ -47,6 +47,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
     hottest = max((h for launch in seen.launched if (h := highest_headroom(launch.reply)) is not None), default=0.0)
     claims = profile.claims_from
     few = claims is not None and len(seen.counted) < claims
+    speeds = speeds_of([launch.summary.median_ns for launch in seen.counted])
     return [
         (
             profile.indicative or few,
@@ -64,6 +65,11 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
             bool(disturbed),
             ConditionId.THROTTLED,
             f"{len(disturbed)} of {all_} launches were disturbed ({'; '.join(_reasons(disturbed))}), {left}",
+        ),
+        (
+            bool(speeds),
+            ConditionId.TWO_SPEEDS,
+            f"launches ran at {len(speeds)} speeds: {speeds_in_words(LATENCY, speeds)}",
         ),
         (
             hottest >= SEVERE_HEADROOM,

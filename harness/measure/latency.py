@@ -1,7 +1,11 @@
 """From the calls of a cell's launches to the latency that is stored.
 
-The headline is the median of the launches' medians, and its interval is over launches. Percentiles are over all steady
-calls together. Nothing is dropped as an outlier: a slow call that a user would feel belongs in the figures.
+The headline is the median of the calls in a typical launch, and its interval is over launches. Percentiles are those of
+a typical launch too: each call counts in units of its own launch's median, so that a launch that is slow as a whole
+does not pass for a tail. Nothing is dropped as an outlier: a slow call that a user would feel belongs in the figures.
+
+Where launches run at two or three speeds, the figures are those of most launches, and there is neither an interval nor
+a tail: no launch takes an average of the two, and a few launches do not show how often each comes.
 """
 
 from __future__ import annotations
@@ -10,9 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.records.measurement import LatencySummary, MinuteLatency
-from harness.stats.intervals import t_interval_of_log_medians
+from harness.stats.clock import clock_step
+from harness.stats.intervals import Interval, launch_interval, typical
 from harness.stats.overtime import by_minute
 from harness.stats.percentiles import (
     early_stopping_estimate,
@@ -21,8 +27,11 @@ from harness.stats.percentiles import (
     percentile,
     percentile_if_enough,
 )
+from harness.stats.speeds import Speed, at_main_speed, speeds_of
 from harness.stats.steady import SteadyState, find_steady
 from harness.wire import LatencySamples, SummarisedTimes
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +69,26 @@ def summarise_told(launches: Sequence[SummarisedTimes]) -> LatencySummary:
 
     Percentiles are the medians of the launches' own; those that no launch reported are None.
     """
-    medians = [launch.median_ns for launch in launches]
-    interval = t_interval_of_log_medians(medians)
+    middle = _middle([launch.median_ns for launch in launches], step=0.0)
     calls = sum(launch.calls for launch in launches)
-    enough = min(launch.calls for launch in launches) >= minimum_samples(95)
+    enough = min(launch.calls for launch in launches) >= minimum_samples(95) and not middle.speeds
+    alike = [launches[index] for index in middle.alike]
     return LatencySummary(
-        median_ns=median(medians),
-        low_ns=interval.low_ns if interval else None,
-        high_ns=interval.high_ns if interval else None,
+        median_ns=middle.typical_ns,
+        low_ns=middle.interval.low_ns if middle.interval else None,
+        high_ns=middle.interval.high_ns if middle.interval else None,
         mean_ns=sum(launch.mean_ns * launch.calls for launch in launches) / calls,
         min_ns=min(launch.min_ns for launch in launches),
-        p5_ns=median([launch.p5_ns for launch in launches]),
+        p5_ns=median([launch.p5_ns for launch in alike]),
         p25_ns=None,
         p75_ns=None,
         p90_ns=None,
-        p95_ns=median([launch.p95_ns for launch in launches]) if enough else None,
+        p95_ns=median([launch.p95_ns for launch in alike]) if enough else None,
         p99_ns=None,
         variation=None,
         calls=calls,
         launches=len(launches),
+        speeds=middle.speeds,
     )
 
 
@@ -92,26 +102,60 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         msg = "there are no launches to summarise"
         raise ValueError(msg)
     medians = [median(calls) for calls in launches]
-    interval = t_interval_of_log_medians(medians)
     calls = np.concatenate([np.asarray(launch, dtype=np.int64) for launch in launches])
-    mean = float(calls.mean())
+    mean, step = float(calls.mean()), clock_step(calls.tolist())
+    middle = _middle(medians, step=step)
+    usual = _of_a_typical_launch(launches, medians, middle)
+    tail = usual if not middle.speeds else usual[:0]
     return LatencySummary(
-        median_ns=median(medians),
-        low_ns=interval.low_ns if interval else None,
-        high_ns=interval.high_ns if interval else None,
+        median_ns=middle.typical_ns,
+        low_ns=middle.interval.low_ns if middle.interval else None,
+        high_ns=middle.interval.high_ns if middle.interval else None,
         mean_ns=mean,
         min_ns=int(calls.min()),
-        p5_ns=percentile(calls, 5),
-        p25_ns=percentile(calls, 25),
-        p75_ns=percentile(calls, 75),
-        p90_ns=percentile_if_enough(calls, 90),
-        p90_mlperf_ns=early_stopping_estimate(calls, 90),
-        p95_ns=percentile_if_enough(calls, 95),
-        p99_ns=percentile_if_enough(calls, 99),
+        p5_ns=percentile(usual, 5),
+        p25_ns=percentile(usual, 25),
+        p75_ns=percentile(usual, 75),
+        p90_ns=percentile_if_enough(tail, 90),
+        p90_mlperf_ns=early_stopping_estimate(tail, 90),
+        p95_ns=percentile_if_enough(tail, 95),
+        p99_ns=percentile_if_enough(tail, 99),
         variation=float(calls.std(ddof=1)) / mean if len(calls) > 1 and mean > 0 else None,
         calls=len(calls),
         launches=len(launches),
+        speeds=middle.speeds,
+        clock_step=step,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Middle:
+    """The typical launch: its time, its interval, the speeds if there are several, and which launches are alike."""
+
+    typical_ns: float
+    interval: Interval | None
+    speeds: tuple[Speed, ...]
+    alike: tuple[int, ...]
+
+
+def _middle(medians_ns: Sequence[float], *, step: float) -> _Middle:
+    speeds = speeds_of(medians_ns)
+    alike = tuple(at_main_speed(medians_ns, speeds))
+    return _Middle(
+        typical_ns=typical([medians_ns[index] for index in alike]),
+        interval=None if speeds else launch_interval(medians_ns, clock_step=step),
+        speeds=speeds,
+        alike=alike,
+    )
+
+
+def _of_a_typical_launch(launches: Sequence[Sequence[int]], medians: Sequence[float], middle: _Middle) -> Floats:
+    """The calls of the launches that are alike, each scaled to a launch that takes the typical time."""
+    scaled = [
+        np.asarray(launches[index], dtype=np.float64) * (middle.typical_ns / medians[index] if medians[index] else 1.0)
+        for index in middle.alike
+    ]
+    return np.concatenate(scaled)
 
 
 def minute_latencies(launches: Sequence[tuple[Sequence[int], Sequence[int]]]) -> tuple[MinuteLatency, ...]:

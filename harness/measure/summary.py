@@ -23,7 +23,7 @@ from harness.records.measurement import (
     Measurement,
 )
 from harness.spec.profiles import Headline
-from harness.stats.percentiles import median
+from harness.stats.intervals import typical
 from harness.wire import MemoryReading, ReplyStatus
 
 
@@ -137,6 +137,6 @@ def _load(seen: Seen) -> LoadSummary | None:
     if not all(reply.load for reply in replies):
         return None
     return LoadSummary(
-        first_ns=median([reply.load.first_ns for reply in replies if reply.load]),
-        first_inference_ns=median([reply.latency.first_ns for reply in replies if reply.latency]),
+        first_ns=typical([reply.load.first_ns for reply in replies if reply.load]),
+        first_inference_ns=typical([reply.latency.first_ns for reply in replies if reply.latency]),
     )

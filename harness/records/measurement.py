@@ -12,6 +12,7 @@ from enum import StrEnum
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.device import Readiness
+from harness.stats.speeds import Speed
 from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 
 # 1 (2026-11): the first.
@@ -85,11 +86,18 @@ class MinuteLatency:
 class LatencySummary:
     """Latency over all launches.
 
-    ``median_ns`` is the median of the launches' medians. ``low_ns`` to ``high_ns`` is its 95 % interval over launches,
-    None for a single launch. Percentiles are over all steady calls, None if there are too few. ``p90_mlperf_ns`` is
-    LoadGen's early-stopping estimate of p90, which is higher than p90 for few calls. Programs that do not report single
-    calls have p5 and p95 only, as the medians of the launches' own. ``tainted``: no launch was good, so the figures
-    come from tainted ones. ``over_time``: each minute of a sustained launch.
+    ``median_ns`` is the median of the calls of a typical launch (`harness.stats.intervals.typical`). ``low_ns`` to
+    ``high_ns`` is its 95 % interval over launches, None for a single launch. Percentiles are those of a typical launch,
+    None if there are too few calls. ``p90_mlperf_ns`` is LoadGen's early-stopping estimate of p90, which is higher than
+    p90 for few calls. ``mean_ns``, ``min_ns`` and ``variation`` are over all steady calls. Programs that do not report
+    single calls have p5 and p95 only, as the medians of the launches' own. ``tainted``: no launch was good, so the
+    figures come from tainted ones. ``over_time``: each minute of a sustained launch. ``clock_step``: the relative step
+    of the clock, 0 if it is too fine to show.
+
+    ``speeds``: the speeds at which the launches ran, fastest first, if there were several. ``median_ns`` is then that
+    of most launches, and there is no interval and no tail percentile.
+
+    Runs of earlier versions stored the plain median of the launches' medians, and percentiles over all calls.
     """
 
     median_ns: float
@@ -109,11 +117,13 @@ class LatencySummary:
     p90_mlperf_ns: float | None = None
     tainted: bool = False
     over_time: tuple[MinuteLatency, ...] = ()
+    speeds: tuple[Speed, ...] = ()
+    clock_step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSummary:
-    """``first_ns``: median over launches of the first load; ``first_inference_ns``: the same of call 0."""
+    """``first_ns``: the first load of a typical launch; ``first_inference_ns``: the same of call 0."""
 
     first_ns: float
     first_inference_ns: float

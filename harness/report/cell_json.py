@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.records.artifact import ArtifactFacts
+from harness.records.measurement import LatencySummary
 from harness.records.metrics import METRICS, Metric
 from harness.report.view import CellView, cell_identity, plain
 
@@ -21,15 +22,15 @@ _RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated"
 def cell_json(view: CellView) -> dict[str, Any]:
     """Return the public fields of ``view``: ns, bytes, shares 0…1; None for what was not measured.
 
-    A metric whose row names no field of its own appears under ``metrics``; cells have that key only if there is such a
-    metric.
+    A latency has ``speeds`` only if its launches ran at several. A metric whose row names no field of its own appears
+    under ``metrics``; cells have that key only if there is such a metric.
     """
     return {
         **cell_identity(view),
         "status": view.status.value,
         "reason": view.reason,
         "artifact": _artifact_json(view.artifact),
-        "latency": _pick(view.latency, _LATENCY),
+        "latency": _latency_json(view.latency),
         "load": _pick(view.load, ("first_ns",)),
         "memory": plain(view.memory),
         "accuracy": _pick(view.accuracy, _ACCURACY),
@@ -56,6 +57,13 @@ def _reading(metric: Metric, view: CellView) -> dict[str, Any] | None:
 def _artifact_json(artifact: ArtifactFacts | None) -> dict[str, Any] | None:
     facts = _pick(artifact, _ARTIFACT)
     return None if artifact is None or facts is None else {**facts, "steps": plain(artifact.steps)}
+
+
+def _latency_json(latency: LatencySummary | None) -> dict[str, Any] | None:
+    fields = _pick(latency, _LATENCY)
+    if latency is None or fields is None or not latency.speeds:
+        return fields
+    return {**fields, "speeds": plain(latency.speeds)}
 
 
 def _pick(record: object | None, names: tuple[str, ...]) -> dict[str, Any] | None:

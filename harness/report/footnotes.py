@@ -105,6 +105,14 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="The device slowed down or changed during the measurement, on every retry; such launches are left out.",
         touches=frozenset({FigureGroup.LATENCY}),
     ),
+    ConditionId.TWO_SPEEDS: ConditionFacts(
+        meaning=(
+            "The figure is the time of most launches. It has no interval, and no verdict rests on it. A process seems "
+            "to keep the speed that it starts with, such as that of its core, its clock or its memory layout; more "
+            "launches (`--launches`) show how often each speed occurs."
+        ),
+        touches=frozenset({FigureGroup.LATENCY}),
+    ),
     ConditionId.GATE_TIMEOUT: ConditionFacts(
         meaning="The device was not cool or not idle within the waiting time, and was measured all the same.",
         touches=_TIMES,

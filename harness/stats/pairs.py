@@ -1,8 +1,8 @@
 """Effects of pairs and of two groups: the ratio with its interval, Hodges-Lehmann, and rank tests.
 
 Everything is on a logarithmic scale, because latencies differ by factors. The unit is a pair of launches, or a launch,
-never a call. The verdict on two groups uses Welch's interval; that on a session of pairs uses the ranks, see
-`harness.stats.sessions`. An `Effect` is stored with both kinds of figures.
+never a call. Verdicts use the ranks, see `harness.stats.sessions` for pairs and `harness.stats.groups` for two groups
+of launches. An `Effect` is stored with both kinds of figures.
 """
 
 from __future__ import annotations
@@ -151,14 +151,16 @@ def shift(a: Sequence[float], b: Sequence[float]) -> float:
     return float(np.median(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64))))
 
 
-def shift_interval(a: Sequence[float], b: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the distribution-free 95 % interval of `shift` from the Mann-Whitney distribution.
+def shift_interval(
+    a: Sequence[float], b: Sequence[float], *, level: float = LEVEL
+) -> tuple[float | None, float | None]:
+    """Return the distribution-free interval of `shift` from the Mann-Whitney distribution.
 
-    Exact for up to 50 values per side, normal approximation beyond. (None, None) for too few values to reach 95 %
-    (fewer than 4 per side).
+    ``level`` is the upper quantile: 0.975 for a 95 % interval. Exact for up to 50 values per side, normal approximation
+    beyond. (None, None) for too few values to reach that level (fewer than 4 per side for 95 %).
     """
     differences = np.sort(np.subtract.outer(np.asarray(b, dtype=np.float64), np.asarray(a, dtype=np.float64)).ravel())
-    skip = _mann_whitney_skip(len(a), len(b))
+    skip = _mann_whitney_skip(len(a), len(b), level)
     if skip is None:
         return None, None
     return float(differences[skip]), float(differences[-1 - skip])
@@ -262,11 +264,11 @@ def _mann_whitney_counts(first: int, second: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _mann_whitney_skip(first: int, second: int) -> int | None:
+def _mann_whitney_skip(first: int, second: int, level: float) -> int | None:
     if max(first, second) <= _EXACT:
-        return _tail_count(_mann_whitney_counts(first, second))
+        return _tail_count(_mann_whitney_counts(first, second), level)
     deviation = math.sqrt(first * second * (first + second + 1) / 12)
-    return max(0, math.floor(first * second / 2 - statistics.NormalDist().inv_cdf(LEVEL) * deviation) - 1)
+    return max(0, math.floor(first * second / 2 - statistics.NormalDist().inv_cdf(level) * deviation) - 1)
 
 
 def _tail_count(counts: Sequence[int], level: float = LEVEL) -> int | None:

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 CONFIDENCE = 0.99
 
+Samples = Sequence[int] | Sequence[float] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
-def percentile(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float:
+
+def percentile(samples: Samples, percent: float) -> float:
     """Return the ``percent`` (0…100) percentile by linear interpolation between order statistics.
 
     This is definition 7 of Hyndman and Fan (1996), numpy's default. Raises ValueError without samples.
@@ -28,7 +30,7 @@ def percentile(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -
     return float(np.percentile(np.asarray(samples), percent))
 
 
-def median(samples: Sequence[int] | Sequence[float] | npt.NDArray[np.int64]) -> float:
+def median(samples: Samples) -> float:
     """Return the median; for an even count, the mean of the two middle samples. Raises ValueError without samples."""
     if len(samples) == 0:
         msg = "there are no samples for the median"
@@ -36,14 +38,14 @@ def median(samples: Sequence[int] | Sequence[float] | npt.NDArray[np.int64]) -> 
     return float(np.median(np.asarray(samples)))
 
 
-def percentile_if_enough(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float | None:
+def percentile_if_enough(samples: Samples, percent: float) -> float | None:
     """Return `percentile`, or None for fewer samples than `minimum_samples`."""
     if len(samples) < minimum_samples(percent):
         return None
     return percentile(samples, percent)
 
 
-def early_stopping_estimate(samples: Sequence[int] | npt.NDArray[np.int64], percent: float) -> float | None:
+def early_stopping_estimate(samples: Samples, percent: float) -> float | None:
     """Return LoadGen's early-stopping estimate of a percentile; the plain percentile is too low for few samples.
 
     Let t be the most of n samples that may lie above the percentile, BinomCDF(t; n, 1 - percent / 100) <= 0.01. The

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.stats.clock import log_step
 from harness.stats.pairs import hodges_lehmann, hodges_lehmann_interval
 from harness.stats.proportions import mcnemar_p
 from harness.stats.student import t_quantile, two_sided_p
@@ -46,24 +47,12 @@ def paired_span(log_ratios: Sequence[float], *, clock_step: float = 0.0) -> Pair
     )
     if low is None or high is None:
         return None
-    step = math.log1p(clock_step)
+    step = log_step(clock_step)
     estimate, low, high = hodges_lehmann(log_ratios), low - step, high + step
     degrees = len(log_ratios) - 1
     error = (high - low) / (2 * t_quantile(LOOK_LEVEL, degrees))
     p_value = two_sided_p(estimate / error, degrees) if error > 0 else float(estimate == 0)
     return PairedSpan(estimate=estimate, low=low, high=high, p_value=p_value)
-
-
-def clock_step(medians_ns: Sequence[float]) -> float:
-    """Return the relative step of the clock that ``medians_ns`` were read from; 0 if they do not show one.
-
-    A clock shows its step where values repeat: if at most half of them differ, the step is the smallest difference.
-    """
-    values = sorted(set(medians_ns))
-    if len(medians_ns) < LEAST_PAIRS or len(values) > len(medians_ns) / 2:
-        return 0.0
-    steps = [after - before for before, after in zip(values, values[1:], strict=False)]
-    return min(steps) / values[0] if steps and values[0] > 0 else 0.0
 
 
 def is_lopsided(lost_by_a: int, lost_by_b: int) -> bool:

@@ -72,6 +72,47 @@ def test_latency_is_compared_by_launches(factor: float, verdict: Verdict) -> Non
     assert compared(lambda m: timed(m, [factor * us for us in LEVEL]))[LATENCY.name] is verdict
 
 
+def test_figures_change_and_interval_are_about_the_same_launches() -> None:
+    slower = [108.0, 103.0, 102.0, 104.0, 103.5]
+    (cell,) = compare_runs(a_run(), a_run(lambda m: timed(m, slower))).cells
+    latency = cell.metrics[0]
+    assert latency.change == pytest.approx(latency.b / latency.a - 1)
+    assert (latency.low or 0) < latency.change < (latency.high or 0)
+
+
+# A row once read: A 1.081, B 1.064, change +140.7 %.
+TWO_SPEEDS = [108.0, 108.3, 107.9, 760.0, 761.0, 759.0, 108.1]
+
+
+def test_launches_at_two_speeds_support_no_ratio() -> None:
+    before = a_run(lambda m: timed(m, [*LEVEL, 100.2, 99.8]))
+    (cell,) = compare_runs(before, a_run(lambda m: timed(m, TWO_SPEEDS))).cells
+    latency = cell.metrics[0]
+    assert (latency.verdict, latency.low, latency.p_value) == (Verdict.UNDECIDED, None, None)
+    assert latency.change == pytest.approx(latency.b / latency.a - 1)
+    assert latency.b == pytest.approx(108_000, rel=0.01)
+    assert "B ran at 2 speeds (0.1081 ms in 4 launches, 0.76 ms in 3)" in (latency.reason or "")
+
+
+def test_one_slow_launch_of_ten_neither_calls_nor_hides_a_difference() -> None:
+    level = [100.0, 100.6, 99.4, 100.3, 99.7, 100.9, 99.1, 100.1, 99.9]
+    one_bad, plain = [*level, 150.0], [*level, 100.2]
+
+    def verdict(factor: float) -> Verdict:
+        before, after = (lambda m: timed(m, plain)), (lambda m: timed(m, [factor * us for us in one_bad]))
+        return first_latency(compare_runs(a_run(before), a_run(after)))
+
+    assert verdict(1.0) is Verdict.EQUIVALENT
+    assert verdict(1.05) is Verdict.REGRESSED
+
+
+@pytest.mark.parametrize("launches", [2, 5])
+def test_one_tick_of_a_coarse_clock_is_no_difference(launches: int) -> None:
+    before, after = ([1000.0 * ticks] * launches for ticks in (20, 21))
+    found = compare_runs(a_run(lambda m: timed(m, before)), a_run(lambda m: timed(m, after)))
+    assert first_latency(found) is Verdict.UNDECIDED
+
+
 def test_a_given_margin_replaces_the_tolerance() -> None:
     slower = [1.10 * us for us in LEVEL]
     assert compared(lambda m: timed(m, slower), latency=0.2)[LATENCY.name] is Verdict.EQUIVALENT
@@ -256,7 +297,7 @@ def test_among_many_cells_one_small_p_is_chance() -> None:
     base = [timed(measurement(c, launches=5), LEVEL) for c in many]
     wide = [100.0, 104.0, 96.0, 102.0, 98.0]
     noisy = [timed(m, wide) for m in base]
-    moved = [timed(base[0], [1.05 * us for us in wide]), *noisy[1:]]
+    moved = [timed(base[0], [1.09 * us for us in wide]), *noisy[1:]]
     alone = compare_runs(make_run(many[:1], noisy[:1], device=PHONE), make_run(many[:1], moved[:1], device=PHONE))  # type: ignore[arg-type]
     crowd = compare_runs(
         make_run(tuple(many), tuple(noisy), device=PHONE), make_run(tuple(many), tuple(moved), device=PHONE)

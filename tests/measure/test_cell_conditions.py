@@ -71,6 +71,16 @@ def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
     assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == summaries
 
 
+def test_launches_at_two_speeds_are_a_condition_with_both_levels(tmp_path: Path) -> None:
+    levels = [1_000_000 + 1000 * launch if launch % 3 else 2_500_000 + 1000 * launch for launch in range(20)]
+    found = run(job(tmp_path), Scripted(*(ok((level,) * 100) for level in levels)))
+    (condition,) = [c for c in found.conditions if c.id is ConditionId.TWO_SPEEDS]
+    # Launches 0, 3, … 18 are slow. Two speeds never give a narrow interval, so all twenty launches are made.
+    assert condition.summary == "launches ran at 2 speeds: 1.01 ms in 13 launches, 2.509 ms in 7"
+    assert found.latency is not None
+    assert (found.latency.median_ns / 1e6, found.latency.low_ns) == (pytest.approx(1.01, abs=0.001), None)
+
+
 def test_a_fallback_is_a_condition(tmp_path: Path) -> None:
     found = run(job(tmp_path), Scripted(ok(used="xnnpack")))
     assert ids(found) == {ConditionId.FALLBACK}

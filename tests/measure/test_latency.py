@@ -5,17 +5,47 @@ from __future__ import annotations
 import pytest
 
 from harness.measure.latency import minute_latencies, summarise, summarise_calls, summarise_launch, summarise_told
+from harness.stats.intervals import launch_interval
 from harness.stats.overtime import MINUTE_NS
 from harness.stats.steady import SteadyState
 from harness.wire import LatencySamples, SummarisedTimes
 
 
-def test_headline_is_the_median_of_launch_medians() -> None:
-    # All calls pooled have the median 20; the launches' medians are 10, 20 and 90.
+def test_the_headline_is_that_of_a_typical_launch() -> None:
+    # All calls together have the median 20. The pairs of the launches' medians 10, 20 and 90 have the geometric means
+    # 10, 14.1, 20, 30, 42.4 and 90; the median of these six, on a logarithmic scale, is √(20 · 30).
     summary = summarise([[10] * 10, [20] * 30, [90] * 20])
-    assert summary.median_ns == 20.0
+    assert summary.median_ns == pytest.approx(600**0.5)
     assert (summary.calls, summary.launches) == (60, 3)
+    assert summary.mean_ns == pytest.approx(2500 / 60)
     assert (summary.low_ns or 0) < 20 < (summary.high_ns or 0)
+
+
+def test_launches_at_two_speeds_are_not_averaged() -> None:
+    fast, slow = [1000, 1002, 998, 1004], [2500, 2510]
+    summary = summarise([[level] * 100 for level in (*fast[:2], *slow, *fast[2:])])
+    assert [(round(speed.level_ns), speed.launches) for speed in summary.speeds] == [(1001, 4), (2505, 2)]
+    assert summary.median_ns == pytest.approx(1001, abs=0.5)
+    assert (summary.low_ns, summary.high_ns, summary.p90_ns, summary.p99_ns) == (None,) * 4
+    # What is over all calls stays over all calls.
+    assert (summary.min_ns, summary.calls) == (998, 600)
+    assert summary.p75_ns == pytest.approx(1001, abs=0.5)
+
+
+def test_a_launch_that_is_slow_as_a_whole_is_no_tail() -> None:
+    # Every launch has the same tail, 1.5 times its median in 2 % of its calls; one launch is 10 % slower than the rest.
+    launches = [[level] * 98 + [1.5 * level] * 2 for level in (1000, 1010, 990, 1005, 995, 1000, 1100)]
+    summary = summarise([[round(ns) for ns in launch] for launch in launches])
+    assert summary.p99_ns == pytest.approx(1.5 * summary.median_ns, rel=0.002)
+    assert summary.p90_ns == pytest.approx(summary.median_ns, rel=0.002)
+
+
+def test_a_coarse_clock_widens_the_interval() -> None:
+    # Calls of 20.3 ms on a clock of 1 ms: every launch has the median 20 ms.
+    summary = summarise([([20_000_000] * 7 + [21_000_000] * 3) * 10] * 5)
+    assert summary.clock_step == pytest.approx(1 / 20)
+    assert summary.median_ns == 20e6
+    assert (summary.low_ns or 0) < 20.3e6 < (summary.high_ns or 0)
 
 
 def test_a_single_launch_has_no_interval() -> None:
@@ -68,9 +98,11 @@ def summarised(median_ns: int, calls: int = 200) -> SummarisedTimes:
 
 
 def test_launches_that_report_only_a_summary_have_the_interval_of_their_medians() -> None:
-    by_calls = summarise([[10] * 10, [20] * 30, [90] * 20])
+    interval = launch_interval([10, 20, 90])
+    assert interval is not None
     by_word = summarise_told([summarised(10), summarised(20), summarised(90)])
-    assert (by_word.median_ns, by_word.low_ns, by_word.high_ns) == (20, by_calls.low_ns, by_calls.high_ns)
+    assert by_word.median_ns == interval.centre_ns == pytest.approx(600**0.5)
+    assert (by_word.low_ns, by_word.high_ns) == (interval.low_ns, interval.high_ns)
     assert (by_word.min_ns, by_word.p5_ns, by_word.p95_ns) == (8, 19, 25)
     assert (by_word.p25_ns, by_word.p75_ns, by_word.p90_ns, by_word.p99_ns, by_word.variation) == (None,) * 5
     assert (by_word.calls, by_word.launches, by_word.mean_ns) == (600, 3, 41)

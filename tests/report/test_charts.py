@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.report.charts.bars import whiskers
 from harness.report.charts.charts import Chart, charts
 from harness.report.charts.inline import inline_svg
+from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (
     accuracy_of,
@@ -76,6 +78,15 @@ def test_a_run_with_both_kinds_of_whiskers_says_so() -> None:
     one, two = cells()[:2]
     caption = drawn(make_run((one, two), (measurement(one), measurement(two, launches=5))))["latency"].caption
     assert "for a cell with a single launch they are p5 to p90" in caption
+
+
+def test_the_whiskers_of_two_speeds_reach_from_one_to_the_other() -> None:
+    cell = cells()[0]
+    found = measurement(cell, launches=5)
+    changed = replace(found, latency=latency_of([[ns] * 100 for ns in (1000, 1001, 1002, 2000, 2003, 2001)]))
+    run = make_run((cell,), (changed,))
+    assert whiskers(cell_views(run)[0]) == pytest.approx((1001, 2001), abs=1)
+    assert "from the fastest to the slowest" in drawn(run)["latency"].caption
 
 
 def test_few_calls_have_whiskers_to_p75_and_say_so() -> None:

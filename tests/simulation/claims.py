@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.stats.intervals import t_interval_of_log_medians
-from harness.stats.pairs import group_effect
+from harness.stats.groups import group_span
+from harness.stats.intervals import launch_interval
 from harness.stats.screening import judge_night, screen
 from harness.stats.sessions import paired_span
 from harness.stats.steady import SteadyState, find_steady
@@ -43,7 +43,7 @@ def coverage(worlds: int, *, launches: int = 5, calls: int = 100) -> float:
     hits = 0
     for _ in range(worlds):
         medians = [float(np.median(launch(chance, calls, spread))) for _ in range(launches)]
-        found = t_interval_of_log_medians(medians)
+        found = launch_interval(medians)
         hits += found is not None and found.low_ns <= truth <= found.high_ns
     return hits / worlds
 
@@ -84,7 +84,7 @@ def two_runs_called(worlds: int) -> float:
     chance, spread, hits = np.random.default_rng(5), Spread(), 0
     for _ in range(worlds):
         sides = [[float(np.log(np.median(launch(chance, 100, spread)))) for _ in range(5)] for _ in range(2)]
-        effect = group_effect(*sides)
+        effect = group_span(*sides)
         hits += effect is not None and decide(effect, MARGIN) in (Verdict.REGRESSED, Verdict.IMPROVED)
     return hits / worlds
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from harness.stats.clock import clock_step
 from harness.stats.pairs import hodges_lehmann_interval
-from harness.stats.sessions import LEAST_PAIRS, LOOK_LEVEL, clock_step, is_lopsided, paired_span
+from harness.stats.sessions import LEAST_PAIRS, LOOK_LEVEL, is_lopsided, paired_span
 from harness.stats.verdicts import Verdict
 from tests.simulation.claims import Pair, session
 

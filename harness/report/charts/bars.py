@@ -71,6 +71,8 @@ def whiskers(view: CellView) -> tuple[float | None, float | None]:
     latency = view.latency
     if latency is None:
         return None, None
+    if latency.speeds:
+        return latency.speeds[0].level_ns, latency.speeds[-1].level_ns
     if latency.low_ns is not None and latency.high_ns is not None:
         return latency.low_ns, latency.high_ns
     high = latency.p90_ns if latency.p90_ns is not None else latency.p75_ns

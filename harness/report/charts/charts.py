@@ -70,7 +70,8 @@ _HATCHED = " Hatched bars were measured on a desktop CPU and must not be compare
 
 def _latency_caption(ok: tuple[CellView, ...], hatched: frozenset[str]) -> str:
     latencies = [v.latency for v in ok if v.latency]
-    single = [latency for latency in latencies if latency.low_ns is None]
+    several = [latency for latency in latencies if latency.speeds]
+    single = [latency for latency in latencies if latency.low_ns is None and not latency.speeds]
     interval = "Whiskers are the 95 % interval over launches"
     # Fewer than 64 calls give no p90.
     upper = "p90" if all(latency.p90_ns is not None for latency in single) else "p90 (p75 where calls are few)"
@@ -81,6 +82,8 @@ def _latency_caption(ok: tuple[CellView, ...], hatched: frozenset[str]) -> str:
         words = f"Whiskers are {spread}."
     else:
         words = f"{interval}; for a cell with a single launch they are {spread}."
+    if several:
+        words += " For a cell with launches at several speeds they reach from the fastest to the slowest."
     return f"Median latency per call. {words}{_HATCHED if hatched else ''}"
 
 

@@ -16,8 +16,9 @@ from harness.measure.cell import Keeper, Launches
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
+from harness.stats.clock import clock_step
 from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
-from harness.stats.sessions import PairedSpan, clock_step, is_lopsided, paired_span
+from harness.stats.sessions import PairedSpan, is_lopsided, paired_span
 from harness.stats.verdicts import Verdict, decide, log_margin, needs_more
 
 MARGIN = 0.03

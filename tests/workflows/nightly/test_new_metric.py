@@ -115,7 +115,7 @@ def test_two_runs_are_compared_by_it(factor: float, verdict: Verdict) -> None:
     compared = [metric for metric in comparison.cells[0].metrics if metric.metric == NAME]
     assert [metric.verdict for metric in compared] == [verdict]
     row = next(row for row in comparison_rows(comparison) if row[1] == "first call")
-    assert (row[2], row[6]) == ("0.4 ms", verdict.value)
+    assert (row[2], row[6]) == ("0.4002 ms", verdict.value)
 
 
 def test_the_history_keeps_it_and_finds_it_again(tmp_path: Path) -> None:
