@@ -10,6 +10,7 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -18,6 +19,8 @@ from harness.errors import BuildError, UsageError, first_line
 from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_part, takes
 from harness.model.compose import compose
 from harness.model.data import Dataset, about_made_up, load_split, synthetic
+from harness.model.outputs import check_tensors, flattening, is_flat, named
+from harness.model.preserve import is_lazy, preserved
 from harness.model.splits import Split
 from harness.model.user_code import is_reference, load_object, need_torch, running
 from harness.wire import DType, TensorSpec, shape_text
@@ -34,6 +37,8 @@ _ANY_VALUE = (DType.FLOAT32, DType.FLOAT16, DType.BOOL)
 # The example inputs that a network came with, and their names. They are kept beside the network, because an attribute
 # on the module would be exported, copied and pickled with it.
 _EXAMPLES: weakref.WeakKeyDictionary[torch.nn.Module, tuple[tuple[str, ...], Tensors]] = weakref.WeakKeyDictionary()
+# The names of the outputs, from the structure that the network itself returns.
+_OUTPUTS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
 def load_network(card: ModelCard) -> torch.nn.Module:
@@ -63,9 +68,12 @@ def load_network(card: ModelCard) -> torch.nn.Module:
     network.eval()
     if (own := own_part(card)) is not None:
         _keep_passed_on(*own, before_part(card), network)
-    if card.inputs or network in _EXAMPLES:
-        _try(card, network)
-    return network
+    return _tried(card, network) if card.inputs or network in _EXAMPLES else network
+
+
+def output_names(network: torch.nn.Module) -> tuple[str, ...]:
+    """Return the names of the outputs of a network that `load_network` returned; empty if it could not be run there."""
+    return _OUTPUTS.get(network, ())
 
 
 def before_part(card: ModelCard) -> torch.nn.Module:
@@ -137,7 +145,7 @@ def _keep_passed_on(whole: ModelCard, part: PartCard, before: torch.nn.Module, n
     """Keep the outputs of the parts before as the example inputs of ``network``."""
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), preserved(before):
         result = before(*example_inputs(whole))
     tensors = result if isinstance(result, tuple) else (result,)
     names = takes(whole, part)
@@ -236,16 +244,27 @@ def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
     return TensorSpec(name=name, dtype=DType(dtype), shape=tuple(tensor.shape))
 
 
-def _try(card: ModelCard, network: torch.nn.Module) -> None:
+def _tried(card: ModelCard, network: torch.nn.Module) -> torch.nn.Module:
+    """Run ``network`` once, and return it so that it returns a tensor or a flat tuple."""
     import torch
 
     specs = input_specs(card, network)
     shown = ", ".join(f"{s.name} {s.dtype.value} {shape_text(s.shape)}" for s in specs)
     what = f"running the network of {card.name!r} on {shown}"
-    examples = example_inputs(card, network)
-    hint = about_made_up(specs, card.ranges) if card.data is None and network not in _EXAMPLES else ""
-    with torch.no_grad(), running(what, raises=BuildError, folder=card.folder, hint=hint):
-        network(*examples)
+    given = _EXAMPLES.get(network)
+    hint = about_made_up(specs, card.ranges) if card.data is None and given is None else ""
+    # The first run gives lazy layers their shapes, which must stay.
+    untouched = nullcontext() if is_lazy(network) else preserved(network)
+    with torch.no_grad(), untouched, running(what, raises=BuildError, folder=card.folder, hint=hint):
+        result = network(*example_inputs(card, network))
+    check_tensors(card.name, result)
+    names = tuple(named(result))
+    if not is_flat(result) and not isinstance(network, torch.jit.ScriptModule):
+        network = flattening(network)
+    if given is not None:
+        _EXAMPLES[network] = given
+    _OUTPUTS[network] = names
+    return network
 
 
 def _load_weights(card: ModelCard, weights: str, network: torch.nn.Module) -> None:

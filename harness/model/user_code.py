@@ -125,12 +125,12 @@ def _place(error: BaseException, folder: Path | None) -> str:
         return f" ({error.filename}, line {error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
     own = [f for f in frames if folder is not None and Path(f.filename).is_relative_to(folder.resolve())]
-    shown = own or [f for f in frames if not _is_foreign(Path(f.filename))]
+    shown = own or [f for f in frames if not is_foreign(Path(f.filename))]
     return f" ({shown[-1].filename}, line {shown[-1].lineno})" if shown else ""
 
 
-def _is_foreign(file: Path) -> bool:
-    """Whether ``file`` belongs to phonebench, an installed package or Python itself, which users cannot fix."""
+def is_foreign(file: Path) -> bool:
+    """Return whether ``file`` belongs to phonebench, an installed package or Python itself, which users cannot fix."""
     homes = (Path(harness.__file__).parent, Path(traceback.__file__).parent)
     return "site-packages" in file.parts or any(file.is_relative_to(home) for home in homes)
 

@@ -56,14 +56,15 @@ def rows_of(scores: Numbers, axis: int) -> Numbers:
 
 
 def agreement(reference: Numbers, outputs: Numbers, axis: int) -> float | None:
-    """Return the share (0…1) of rows in which both have the same answer; None for a single class, which is no answer.
+    """Return the share (0…1) of rows in which both have the same answer, of those for which ``reference`` has one.
 
-    Both have shape ``(count, *shape)``.
+    Both have shape ``(count, *shape)``. None for a single class, which is no answer, and if ``reference`` has none.
     """
     if reference.shape[1:][axis] < 2:
         return None
     expected, actual = top_answers(reference, axis), top_answers(outputs, axis)
-    return float(np.mean((expected == actual) & (expected != NO_ANSWER)))
+    answered = expected != NO_ANSWER
+    return float(np.mean((expected == actual)[answered])) if answered.any() else None
 
 
 def clustered_share(right: Sequence[int], asked: Sequence[int]) -> tuple[float, float]:

@@ -223,13 +223,20 @@ def test_the_correct_ones_of_the_float_network_are_counted(tmp_path: Path, cache
     assert facts_of(card, cache).float_correct == 8
 
 
-def test_a_network_with_outputs_that_are_not_finite_is_broken(tmp_path: Path, cache: Cache) -> None:
+def test_a_network_without_a_finite_output_is_named_as_the_source(tmp_path: Path, cache: Cache) -> None:
     card = own(tmp_path, card=with_data(), data=DATA, network=FORWARD.format("self.layer(x) * float('nan')"))
+    message = failure_of(prepare(card, cache, Worker()))
+    assert "the float model 'own' itself gives nothing but NaN or infinite values (72 of them)" in message
+
+
+def test_a_network_with_some_outputs_that_are_not_finite_is_the_source_of_them(tmp_path: Path, cache: Cache) -> None:
+    network = FORWARD.format("self.layer(x) + torch.tensor([0, float('nan'), float('inf')])")
+    card = own(tmp_path, card=with_data(), data=DATA, network=network)
     (result,) = export(card, cache, ONNX_FP32)
     assert result.manifest is not None
-    assert result.manifest.state is ArtifactState.BROKEN
-    assert "NaN or infinite" in (result.manifest.reason or "")
-    assert facts_of(card, cache).float_correct == 0
+    assert result.manifest.state is ArtifactState.READY
+    (condition,) = result.manifest.conditions
+    assert "the float model itself has 48 of 72 values of output_0 NaN or infinite" in condition.summary
 
 
 @pytest.mark.parametrize(
@@ -237,7 +244,13 @@ def test_a_network_with_outputs_that_are_not_finite_is_broken(tmp_path: Path, ca
     [
         (FORWARD.format("x.nothing()"), "'Tensor' object has no attribute 'nothing'"),
         (FORWARD.format("self.layer(x[:, :3])"), "running the network of 'own'"),
-        (FORWARD.format("'three'"), "the network returns a str; it must return a tensor or a tuple of tensors"),
+        (FORWARD.format("'three'"), "returns a str as output_0; return a tensor, or tensors in a tuple, list or dict"),
+        (FORWARD.format("(x, x.sum().item())"), "returns a float as output_1"),
+        (FORWARD.format("{'a': x, 'b': (x, 'x')}"), "returns a str as b.output_1"),
+        (FORWARD.format("torch.fft.fft(x)"), "returns complex numbers as output_0; return torch.view_as_real of them"),
+        (FORWARD.format("x.to_sparse()"), "returns a torch.sparse_coo tensor as output_0"),
+        (FORWARD.format("None"), "returns nothing"),
+        (FORWARD.format("x[x > 0]"), "output_0 of the network has shape"),
         ("def build():\n    raise OSError('no such luck')\n", "no such luck"),
     ],
 )

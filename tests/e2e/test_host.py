@@ -72,12 +72,12 @@ def test_a_model_of_ones_own_without_data(phonebench: CommandLine, tmp_path: Pat
     assert {"RANDOM-INPUTS", "RANDOM-CALIBRATION"} <= {c["id"] for c in cell["conditions"]}
 
 
-def test_a_network_whose_outputs_are_not_finite_is_broken(phonebench: CommandLine, tmp_path: Path) -> None:
+def test_a_network_whose_outputs_are_not_finite_is_named_as_the_source(phonebench: CommandLine, tmp_path: Path) -> None:
     done = phonebench("run", own_model(tmp_path / "mine", "not_finite"), "--format", "onnx", "--variant", "fp32")
     assert done.code == 4
     cell = phonebench("show", "--json").json()["cells"][0]
-    assert cell["status"] == "broken"
-    assert "NaN or infinite" in cell["reason"]
+    assert cell["status"] == "failed"
+    assert "the float model 'mine' itself gives nothing but NaN or infinite values" in cell["reason"]
 
 
 def test_a_run_resumes_after_its_model_was_repaired(phonebench: CommandLine, tmp_path: Path) -> None:

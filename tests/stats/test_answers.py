@@ -57,6 +57,13 @@ def test_agreement_counts_rows_and_not_inputs() -> None:
     assert agreement(reference[..., :1], outputs[..., :1], -1) is None
 
 
+def test_agreement_is_about_the_rows_that_the_reference_answers() -> None:
+    reference = np.array([[[1, 0], [NAN, 1]], [[0, 1], [INF, 0]]], dtype=np.float32)
+    outputs = np.array([[[1, 0], [0, 1]], [[1, 0], [INF, 0]]], dtype=np.float32)
+    assert agreement(reference, outputs, -1) == 0.5
+    assert agreement(reference[:, 1:], outputs[:, 1:], -1) is None
+
+
 def test_top_k_takes_equal_scores_in_the_order_of_the_classes() -> None:
     scores = np.array([[5, 4, 3, 3, 1], [0, 0, 0, 0, 0]])
     labels = np.array([[3], [4]])

@@ -25,8 +25,11 @@ from harness.errors import BuildError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split, about_made_up, sizes_from_data, synthetic
 from harness.model.keras import load_keras
-from harness.model.network import input_specs, load_network
+from harness.model.network import input_specs, load_network, output_names
+from harness.model.outputs import named
 from harness.model.part_data import load_data
+from harness.model.preserve import preserved
+from harness.model.purity import check_function
 from harness.model.ready import companions_of, facts_of, one_call, ready_inputs, why_unsupported
 from harness.readers.facts import FileFacts, FileTensor
 from harness.scoring.class_rows import check_labels
@@ -65,16 +68,23 @@ def _makers(kind: SourceKind) -> Callable[[ModelCard, str, Path], Prepared]:
 def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
     network = load_network(card)
     splits = _write_data(card, input_specs(card, network), folder)
+    inputs = splits.test.inputs
     hint = about_made_up(splits.inputs, card.ranges) if splits.random_inputs else ""
-    outputs = run_float(network, splits.test.inputs, hint=hint)
+    outputs = run_float(network, inputs, hint=hint)
+    # Before anything is built: no file can be compared with a network that has no one answer.
+    traits = check_function(card, network, (call_at(inputs, 0), call_at(inputs, splits.test.count // 2)))
+    with preserved(network):
+        macs = count_macs(network, call_at(inputs, 0))
     return Prepared(
         key=key,
         model=card.name,
         inputs=splits.inputs,
         weights_sha256=weights_sha256(network),
         parameters=sum(p.numel() for p in network.parameters()),
-        macs=count_macs(network, first_call(splits.test.inputs)),
-        **_write_reference(card, splits, outputs, folder),
+        macs=macs,
+        ordered=traits.ordered,
+        hints=traits.hints,
+        **_write_reference(card, splits, outputs, folder, output_names(network)),
         **splits.facts(folder),
     )
 
@@ -186,11 +196,25 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     return splits
 
 
-def _write_reference(card: ModelCard, splits: _Splits, outputs: tuple[Array, ...], folder: Path) -> dict[str, Any]:
+def _write_reference(
+    card: ModelCard, splits: _Splits, outputs: tuple[Array, ...], folder: Path, names: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Write the float network's outputs on the test inputs, and return the fields of `Prepared` about them."""
-    specs = output_specs(outputs)
+    specs = output_specs(outputs, names)
+    _check_finite(card, outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
     return {"outputs": specs, **_float_accuracy(card, splits, outputs[0])}
+
+
+def _check_finite(card: ModelCard, outputs: tuple[Array, ...]) -> None:
+    """Refuse a model without a single finite output: its files would be blamed for it."""
+    floats = [output for output in outputs if output.dtype.kind == "f" and output.size]
+    if floats and not any(np.isfinite(output).any() for output in floats):
+        msg = (
+            f"the float model {card.name!r} itself gives nothing but NaN or infinite values "
+            f"({sum(output.size for output in floats):,} of them): check its weights and the range of its inputs"
+        )
+        raise BuildError(msg)
 
 
 def _float_accuracy(card: ModelCard, splits: _Splits, output: Array) -> dict[str, int | None]:
@@ -204,58 +228,65 @@ def _float_accuracy(card: ModelCard, splits: _Splits, output: Array) -> dict[str
     return {"float_correct": int(marks.right.sum()), "float_answers": int(marks.asked.sum())}
 
 
-def output_specs(outputs: tuple[Array, ...]) -> tuple[TensorSpec, ...]:
-    """Return specs for arrays of shape ``(count, *shape)``, named by position."""
+def output_specs(outputs: tuple[Array, ...], names: tuple[str, ...] = ()) -> tuple[TensorSpec, ...]:
+    """Return specs for arrays of shape ``(count, *shape)``, called ``names``, or by position if those do not fit."""
+    fit = names if len(names) == len(outputs) else tuple(f"output_{i}" for i in range(len(outputs)))
     return tuple(
-        TensorSpec(name=f"output_{i}", dtype=DType(str(a.dtype)), shape=a.shape[1:]) for i, a in enumerate(outputs)
+        TensorSpec(name=name, dtype=DType(str(a.dtype)), shape=a.shape[1:])
+        for name, a in zip(fit, outputs, strict=True)
     )
 
 
 def run_float(network: torch.nn.Module, inputs: tuple[Array, ...], *, hint: str = "") -> tuple[Array, ...]:
     """Run ``network`` on every input, one per call. Returns one array per output, of shape ``(count, *output shape)``.
 
-    ``hint`` ends the message of an error. Raises `BuildError` if the network does not accept the inputs, or if its
-    outputs are not tensors.
+    Nothing of the runs remains in the network. ``hint`` ends the message of an error. Raises `BuildError` if the
+    network does not accept the inputs, or if an output has another shape for another input.
     """
     import torch
 
-    rows: list[list[Array]] = []
-    with torch.no_grad():
+    calls: list[dict[str, Array]] = []
+    with torch.no_grad(), preserved(network):
         for index in range(len(inputs[0])):
-            # Copied, because a network may work in place, and arrays from a file may be read-only.
-            tensors = [torch.from_numpy(np.array(array[index])) for array in inputs]
             try:
-                result = network(*tensors)
+                result = network(*call_at(inputs, index))
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
                 msg = f"the network does not run on input {index}: {error}{hint}"
                 raise BuildError(msg) from error
-            rows.append([_plain(output) for output in _flat(result)])
-    return tuple(np.stack(column) for column in zip(*rows, strict=True))
+            calls.append({name: _plain(output) for name, output in named(result).items()})
+    return tuple(_stacked(name, calls) for name in calls[0])
 
 
-def _flat(result: object) -> list[object]:
-    if isinstance(result, dict):
-        return list(result.values())
-    return list(result) if isinstance(result, tuple | list) else [result]
+def _stacked(name: str, calls: list[dict[str, Array]]) -> Array:
+    """The output ``name`` of all calls. Raises `BuildError` if its shape depends on the input."""
+    first = calls[0][name].shape
+    for index, call in enumerate(calls):
+        shape = call[name].shape if name in call else None
+        if shape != first:
+            other = "is missing" if shape is None else f"has shape {list(shape)}"
+            msg = (
+                f"{name} of the network has shape {list(first)} for test input 0 and {other} for test input {index}: "
+                "every call must return the same shapes. Return a fixed number, such as the 100 best boxes padded with "
+                "zeros and how many of them count, or return all boxes and scores and choose among them in the app"
+            )
+            raise BuildError(msg)
+    return np.stack([call[name] for call in calls])
 
 
-def _plain(output: object) -> Array:
+def _plain(output: torch.Tensor) -> Array:
     import torch
 
-    if not isinstance(output, torch.Tensor):
-        msg = f"the network returns a {type(output).__name__}; it must return a tensor or a tuple of tensors"
-        raise BuildError(msg)
     output = output.detach()
     plain = output.float() if output.dtype in (torch.float16, torch.bfloat16, torch.float64) else output
-    array: Array = plain.contiguous().numpy()
-    return array
+    return on_the_wire(plain.contiguous().numpy())
 
 
-def first_call(inputs: tuple[Array, ...]) -> tuple[torch.Tensor, ...]:
-    """Return the tensors of the first call of ``inputs``, arrays of shape ``(count, *shape)``."""
+def call_at(inputs: tuple[Array, ...], index: int) -> tuple[torch.Tensor, ...]:
+    """Return the tensors of one call of ``inputs``, arrays of shape ``(count, *shape)``."""
     import torch
 
-    return tuple(torch.from_numpy(np.array(array[0])) for array in inputs)
+    # Copied, because a network may work in place, and arrays from a file may be read-only.
+    return tuple(torch.from_numpy(np.array(array[index])) for array in inputs)
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

@@ -16,8 +16,9 @@ from harness.wire import INPUTS_FILE, TensorSpec
 if TYPE_CHECKING:
     from harness.wire.tensors import Array
 
+# 4 (2026-11): what was found out about the network: ordered, hints.
 # 3 (2026-11): labels of any shape, float_answers. 2 (2026-11): macs. 1 (2026-11): the first version.
-SCHEMA = 3
+SCHEMA = 4
 
 PREPARED_FILE = "prepared.json"
 CALIBRATION_FILE = "calibration.bin"
@@ -32,8 +33,9 @@ class Prepared:
     ``outputs`` are the float network's; a ready-made file has no float network, so none. ``random_inputs``: the model
     has no data, and the inputs are seeded noise. ``parameters`` counts the trainable numbers, and ``macs`` the
     multiply-accumulates of one call, None if they cannot be counted. ``float_correct`` of ``float_answers`` answers of
-    the float network are right, None without labels. ``files`` has the SHA-256 of every file of the entry except this
-    record.
+    the float network are right, None without labels. ``ordered`` names the outputs that were picked in an order, and
+    ``hints`` are sentences about what files of this network may not follow. ``files`` has the SHA-256 of every file of
+    the entry except this record.
     """
 
     schema: int = SCHEMA
@@ -53,6 +55,8 @@ class Prepared:
     macs: int | None = None
     float_correct: int | None
     float_answers: int | None = None
+    ordered: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
 

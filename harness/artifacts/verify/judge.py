@@ -105,6 +105,8 @@ def terms_of(card: ModelCard, model: PreparedModel, precision: Precision, delega
         real=not (card.random_weights or facts.random_inputs),
         card=card,
         labels=model.labels_shape(),
+        ordered=facts.ordered,
+        hints=facts.hints,
         test_count=facts.test_count,
     )
 
