@@ -1,58 +1,52 @@
 """Quality targets of MLPerf Mobile, which a model card may name as ``target``.
 
-A target relative to the float model is judged on the same inputs, pair by pair, with an interval. On a few hundred
-inputs "98 % of fp32" is often neither clearly met nor clearly missed; then the answer is ``undecided``.
+A target relative to the float model is judged on the same inputs, pair by pair, as the report judges quality. On a few
+hundred inputs "98 % of fp32" is often neither clearly met nor clearly missed; then the answer is ``undecided``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.model.targets import PRESETS, Preset, PresetFacts
+from harness.model.targets import PRESETS, Preset
 from harness.records.measurement import Passed, TargetFacts
-from harness.stats.means import mean_interval
-from harness.stats.proportions import compare_correct
+from harness.stats.losses import Loss, LossVerdict, loss_of_answers, loss_of_scores
+
+_PASSED = {LossVerdict.WITHIN: Passed.YES, LossVerdict.BEYOND: Passed.NO, LossVerdict.OPEN: Passed.UNDECIDED}
 
 
 def judge_correct(preset: Preset, float_right: Sequence[bool], right: Sequence[bool]) -> TargetFacts:
     """Compare correct answers with the float model's on the same inputs. Raises ValueError when their counts differ."""
-    facts = PRESETS[preset]
-    paired = compare_correct(float_right, right)
     base = sum(float_right) / len(float_right)
-    required = _required(facts, base)
-    return _target(preset, required, base + paired.difference, (base + paired.low, base + paired.high))
+    return _target(preset, base, loss_of_answers(float_right, right, base - _required(preset, base)))
 
 
 def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence[float]) -> TargetFacts:
-    """Compare scores, one per input, with the float model's: the t interval over inputs, pair by pair.
+    """Compare scores, one per input and higher is better, with the float model's.
 
-    An absolute target needs no ``float_scores``. Raises ValueError when one is needed and their counts differ.
+    An absolute target needs no ``float_scores``. Raises ValueError when they are needed and their counts differ.
     """
-    facts, value = PRESETS[preset], sum(scores) / len(scores)
-    if facts.absolute is not None:
-        return _target(preset, facts.absolute, value, mean_interval(scores))
+    absolute = PRESETS[preset].absolute
+    if absolute is not None:
+        # Every input is compared with the target itself, of which nothing may be lost.
+        return _target(preset, absolute, loss_of_scores([absolute] * len(scores), scores, 0.0))
     base = sum(float_scores) / len(float_scores) if float_scores else 0.0
-    interval = mean_interval([b - a for a, b in zip(float_scores, scores, strict=True)])
-    shifted = interval and (base + interval[0], base + interval[1])
-    return _target(preset, _required(facts, base), value, shifted)
+    return _target(preset, base, loss_of_scores(float_scores, scores, base - _required(preset, base)))
 
 
-def _required(facts: PresetFacts, base: float) -> float:
+def _required(preset: Preset, base: float) -> float:
+    facts = PRESETS[preset]
     return facts.absolute if facts.absolute is not None else (facts.relative or 1.0) * base
 
 
-def _target(preset: Preset, required: float, value: float, interval: tuple[float, float] | None) -> TargetFacts:
-    """Judge ``value`` by its interval; without one, there are too few inputs to decide."""
-    low, high = interval or (None, None)
-    passed = Passed.UNDECIDED
-    if low is not None and high is not None:
-        passed = Passed.YES if low >= required else Passed.NO if high < required else Passed.UNDECIDED
+def _target(preset: Preset, base: float, loss: Loss) -> TargetFacts:
+    """The verdict on ``loss``, in values of the metric instead of losses from ``base``."""
     return TargetFacts(
         preset=preset.value,
         metric=PRESETS[preset].metric,
-        wanted=required,
-        value=value,
-        low=low,
-        high=high,
-        passed=passed,
+        wanted=_required(preset, base),
+        value=base - loss.loss,
+        low=None if loss.high is None else base - loss.high,
+        high=None if loss.low is None else base - loss.low,
+        passed=_PASSED[loss.verdict],
     )

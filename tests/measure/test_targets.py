@@ -22,6 +22,19 @@ def test_98_percent_of_fp32_needs_enough_inputs(count: int, lost: int, passed: P
     assert found.low <= found.value <= found.high
 
 
+def test_a_difference_must_be_certain_before_a_target_is_missed() -> None:
+    """Four of twenty lost is 20 %, far below the target, but all by chance in one of eight cases (McNemar)."""
+    judged = judge_correct(Preset.CLASSIFICATION, [True] * 20, [False] * 4 + [True] * 16)
+    assert judged.passed is Passed.UNDECIDED
+    assert judge_correct(Preset.CLASSIFICATION, [True] * 20, [False] * 6 + [True] * 14).passed is Passed.NO
+
+
+def test_a_target_is_met_if_the_one_sided_bound_is() -> None:
+    """1 of 400 lost: Tango's one-sided bound is 1.2 %, which is within the 2 % of the target."""
+    right = [False] + [True] * 399
+    assert judge_correct(Preset.CLASSIFICATION, [True] * 400, right).passed is Passed.YES
+
+
 @pytest.mark.parametrize(("level", "passed"), [(34.0, Passed.YES), (33.0, Passed.UNDECIDED), (32.0, Passed.NO)])
 def test_a_figure_by_itself_needs_no_float_model(level: float, passed: Passed) -> None:
     scores = [level + 0.1 * (-1) ** i for i in range(100)]
