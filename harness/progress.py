@@ -12,7 +12,10 @@ class Progress(Protocol):
         """A stage of ``total`` units starts."""
 
     def begin(self, unit: str) -> None:
-        """Work on ``unit`` starts."""
+        """Work on ``unit`` starts. Several units may be worked on at the same time."""
+
+    def end(self, unit: str) -> None:
+        """Work on ``unit`` ends, which is not one of those counted, such as loading a model."""
 
     def step(self, unit: str, outcome: str) -> None:
         """``unit`` is done; ``outcome`` says in a few words how it went."""
@@ -28,6 +31,9 @@ class Silent:
         """Show nothing."""
 
     def begin(self, unit: str) -> None:
+        """Show nothing."""
+
+    def end(self, unit: str) -> None:
         """Show nothing."""
 
     def step(self, unit: str, outcome: str) -> None:

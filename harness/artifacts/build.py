@@ -22,7 +22,7 @@ from harness.model.source_key import source_key
 from harness.plan.cells import Build
 from harness.progress import Progress
 from harness.spec.formats import FORMATS, longest_first
-from harness.spec.recipe import Precision, Recipe, Step
+from harness.spec.recipe import Precision, Recipe, Step, step_name
 from harness.wire import Format
 
 
@@ -99,10 +99,8 @@ class _Stage:
 
     def _work(self, missing: list[Build]) -> None:
         groups = [*self._prepare_groups(), *self._vary_groups(missing), *self._export_groups(missing)]
-        self._progress.begin(
-            ", ".join(f.value for f in longest_first() if any(b.format is f for b in missing)) or "model"
-        )
-        run_groups(groups, Crew(warm=self._warm(missing), cache=self._cache), self._report)
+        crew = Crew(warm=self._warm(missing), cache=self._cache)
+        run_groups(groups, crew, self._report, lambda task: self._progress.begin(_unit(task)))
 
     def _warm(self, missing: list[Build]) -> tuple[str, ...]:
         """What workers import in advance, the slowest first: the exporters of formats, or TensorFlow.
@@ -164,8 +162,10 @@ class _Stage:
         with self._lock:
             if task.prepare is not None:
                 self._report_model(task.prepare, result)
+                self._progress.end(_unit(task))
             elif task.vary is not None:
                 self._report_variant(task.vary, result)
+                self._progress.end(_unit(task))
             elif task.export is not None:
                 self._report_artifact(task.export.build, result)
 
@@ -185,7 +185,6 @@ class _Stage:
             self._variant_failures[_network_group(task.card.name, task.steps)] = result.failure
 
     def _report_artifact(self, build: Build, result: WorkerResult) -> None:
-        label = f"{build.model} {build.variant} {build.format.value}"
         if result.manifest is not None:
             self._outcome.built += not result.cached
             artifact = self._cache.artifact(result.manifest.key)
@@ -194,7 +193,7 @@ class _Stage:
             failure = self._failure_of(build, result.failure or TaskFailure(message="no answer", log=""))
             self._outcome.artifacts[build] = _unmade(build, ArtifactState.FAILED, failure.message, failure.log)
         manifest = self._outcome.artifacts[build].manifest
-        self._progress.step(label, f"{manifest.state.value}, {manifest.seconds:.1f} s")
+        self._progress.step(_file(build), f"{manifest.state.value}, {manifest.seconds:.1f} s")
 
     def _failure_of(self, build: Build, own: TaskFailure) -> TaskFailure:
         """The failure that came first: of the model, of the recipe's steps, or of the export itself."""
@@ -225,6 +224,19 @@ class _Stage:
             cache_root=str(self._cache.root),
         )
         return WorkerTask(export=task)
+
+
+def _unit(task: WorkerTask) -> str:
+    """What a task makes, in the words of the progress display."""
+    if task.export is not None:
+        return _file(task.export.build)
+    if task.vary is not None:
+        return f"{task.vary.card.name} {'+'.join(step_name(step) for step in task.vary.steps)} (network)"
+    return f"{task.prepare.card.name} (model and data)" if task.prepare is not None else "scan"
+
+
+def _file(build: Build) -> str:
+    return f"{build.model} {build.variant} {build.format.value}"
 
 
 def _model_group(model: str) -> str:

@@ -31,6 +31,8 @@ MANIFEST_FILE = "manifest.json"
 KINDS = ("artifacts", "prepared", "variants", "scans", "calibrations")
 # A staging folder older than this belongs to a process that was killed.
 STALE_SECONDS = 24 * 3600
+# Results name the log of a build that failed. After this time nobody is likely to read it any more.
+LOG_SECONDS = 30 * 24 * 3600
 
 _Entry = TypeVar("_Entry")
 
@@ -136,12 +138,16 @@ class Cache:
         return before
 
     def _sweep(self) -> None:
-        limit = time.time() - STALE_SECONDS
+        now = time.time()
         for folder in (self.root / "staging").iterdir():
             # Another process may finish with the folder and remove it at this very moment.
             with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_mtime < limit:
+                if folder.stat().st_mtime < now - STALE_SECONDS:
                     shutil.rmtree(folder, ignore_errors=True)
+        for file in self.logs.iterdir():
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime < now - LOG_SECONDS:
+                    file.unlink()
 
 
 def _sizes(root: Path) -> Iterator[int]:

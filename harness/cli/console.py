@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # The narrowest last column that wraps beside the others; with less room there would be a word or two on each line.
 _LEAST_WRAPPED = 24
+# How long a log may be silent while work goes on, in seconds.
+QUIET_S = 30.0
 
 
 def print_json(value: Any) -> None:
@@ -81,29 +84,66 @@ def make_progress() -> Progress:
 
 
 class Lines:
-    """Prints one line per finished unit, with its outcome and the count so far."""
+    """Prints one line per finished unit, with its outcome and the count so far.
 
-    def __init__(self) -> None:
+    While nothing finishes, it prints every ``quiet_s`` seconds what is being worked on, so that the log of a build that
+    takes many minutes shows that it is alive.
+    """
+
+    def __init__(self, *, quiet_s: float = QUIET_S) -> None:
         self._stage, self._total, self._done = "", 0, 0
-        self._since = time.monotonic()
+        self._since = self._printed = time.monotonic()
+        self._quiet_s = quiet_s
+        self._running: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
 
     def start(self, stage: str, total: int) -> None:
         """Print how much there is to do."""
         self._stage, self._total, self._done = stage, total, 0
         self._since = time.monotonic()
-        click.echo(f"{stage}: {total} to do", err=True)
+        self._running = {}
+        self._over = threading.Event()
+        self._print(f"{stage}: {total} to do")
+        threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
 
     def begin(self, unit: str) -> None:
-        """Print nothing: the line follows when the unit is done."""
+        """Print nothing: the line follows when the unit is done, or when it takes long."""
+        with self._lock:
+            self._running[unit] = time.monotonic()
+
+    def end(self, unit: str) -> None:
+        """Print nothing: the unit is not counted."""
+        with self._lock:
+            self._running.pop(unit, None)
 
     def step(self, unit: str, outcome: str) -> None:
         """Print the outcome of a unit."""
-        self._done += 1
-        click.echo(f"{self._stage} {self._done}/{self._total} {unit}: {outcome}", err=True)
+        with self._lock:
+            self._running.pop(unit, None)
+            self._done += 1
+            # What is repeated was not planned: more may be done than there was to do.
+            self._total = max(self._total, self._done)
+            self._print(f"{self._stage} {self._done}/{self._total} {unit}: {outcome}")
 
     def finish(self) -> None:
         """Print how long the stage took."""
-        click.echo(f"{self._stage}: {self._done} done in {time.monotonic() - self._since:.1f} s", err=True)
+        self._over.set()
+        self._print(f"{self._stage}: {self._done} done in {time.monotonic() - self._since:.1f} s")
+
+    def _watch(self, over: threading.Event) -> None:
+        """Print what is being worked on whenever nothing was printed for a while, until the stage is ``over``."""
+        while not over.wait(max(0.0, self._printed + self._quiet_s - time.monotonic())):
+            with self._lock:
+                now = time.monotonic()
+                if over.is_set() or now < self._printed + self._quiet_s:
+                    continue
+                units = ", ".join(f"{unit} ({now - began:.0f} s)" for unit, began in self._running.items())
+                self._print(f"{self._stage} {self._done}/{self._total}, in progress: {units or 'starting'}")
+
+    def _print(self, line: str) -> None:
+        self._printed = time.monotonic()
+        click.echo(line, err=True)
 
 
 class Bars:
@@ -138,11 +178,19 @@ class Bars:
         if self._progress is not None:
             self._progress.update(self._task, description=unit)
 
+    def end(self, unit: str) -> None:
+        """Change nothing: the next unit follows."""
+
     def step(self, unit: str, outcome: str) -> None:
         """Advance the bar, and print the outcome above it."""
-        if self._progress is not None:
-            self._console.print(f"  {unit}: {outcome}", markup=False, soft_wrap=True)
-            self._progress.advance(self._task)
+        if self._progress is None:
+            return
+        self._console.print(f"  {unit}: {outcome}", markup=False, soft_wrap=True)
+        self._progress.advance(self._task)
+        task = self._progress.tasks[0]
+        # What is repeated was not planned: more may be done than there was to do.
+        if task.total is not None and task.completed > task.total:
+            self._progress.update(self._task, total=task.completed)
 
     def finish(self) -> None:
         """Remove the bar."""

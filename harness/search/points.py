@@ -126,7 +126,7 @@ class Findings:
         """Return the one of ``kept`` (ordered like `kept`) that `ship` would choose; None if there are none."""
         if self.goal.minimise is Minimise.LATENCY and kept:
             return _preferred([p for p in kept if not _is_slower(p, kept[0])])
-        return _preferred([p for p in kept if not self.is_slower(p)] or kept, size_class=SAME_SIZE)
+        return _preferred([p for p in kept if not self.is_too_slow(p)] or kept, size_class=SAME_SIZE)
 
     def plain(self, point: Point) -> Point | None:
         """Return the fp32 point that ``point`` is compared with: same format, delegate and threads."""
@@ -139,6 +139,15 @@ class Findings:
         """Return whether ``point`` is slower than fp32 of its format, by intervals that are apart."""
         plain = self.plain(point)
         return plain is not None and _is_slower(point, plain)
+
+    def is_too_slow(self, point: Point) -> bool:
+        """Return whether ``point`` is passed over for its speed: slower than fp32, on a device that can show it.
+
+        When size is minimised, the speed of fp16 and int8 on a desktop CPU does not count, because it does not predict
+        their speed on a phone. When latency is minimised, it is the speed of this very computer that is asked for.
+        """
+        elsewhere = ConditionId.DESKTOP_CPU in point.conditions and point.recipe.precision is not Precision.FP32
+        return self.is_slower(point) and not (elsewhere and self.goal.minimise is Minimise.SIZE)
 
     def _order(self, point: Point) -> tuple[float, float]:
         other = Minimise.SIZE if self.goal.minimise is Minimise.LATENCY else Minimise.LATENCY

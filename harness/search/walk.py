@@ -58,7 +58,7 @@ def builds_done(findings: Findings) -> int:
 
 def not_pruned(findings: Findings) -> tuple[Point, ...]:
     """Return the points that keep the quality and were not pruned because they are slower than fp32 of their format."""
-    plain = [p for p in findings.kept if not p.recipe.steps and findings.is_slower(p)]
+    plain = [p for p in findings.kept if not p.recipe.steps and findings.is_too_slow(p)]
     pruned = {(p.recipe.precision, p.cell.format) for p in findings.points if p.recipe.steps}
     return tuple(p for p in plain if pruned and (p.recipe.precision, p.cell.format) not in pruned)
 

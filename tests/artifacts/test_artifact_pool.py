@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts.cache import Cache
+from harness.artifacts.cache import LOG_SECONDS, Cache
 from harness.artifacts.workers.pool import COMMAND, Crew, run_groups
 from harness.artifacts.workers.schedule import Group
 from harness.artifacts.workers.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
@@ -147,7 +147,28 @@ def test_a_failure_names_the_log(tmp_path: Path) -> None:
     run_groups([group("die")], crew(tmp_path), reports)
     failure = reports.seen[0][1].failure
     assert failure is not None
-    assert failure.log == str(tmp_path / "logs/build-1.log")
+    assert list((tmp_path / "logs").iterdir()) == [Path(failure.log)]
+
+
+def test_builds_that_share_a_cache_have_logs_of_their_own(tmp_path: Path) -> None:
+    """Two processes at the same time, as two runs on one machine."""
+    code = (
+        "from pathlib import Path; from tests.artifacts import test_artifact_pool as t\n"
+        f"t.run_groups([t.group('die')], t.crew(Path({str(tmp_path)!r})), t.Reports())"
+    )
+    others = [subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in others] == [0, 0]
+    logs = list((tmp_path / "logs").iterdir())
+    assert len(logs) == 2
+    assert all(len(log.read_text().split()) == 1 for log in logs), "one worker wrote into each"
+
+
+def test_logs_that_nobody_reads_any_more_are_deleted(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for name, age_s in (("old.log", LOG_SECONDS + 60), ("new.log", LOG_SECONDS - 60)):
+        (cache.logs / name).write_text("x")
+        os.utime(cache.logs / name, (time.time() - age_s,) * 2)
+    assert [log.name for log in Cache(tmp_path).logs.iterdir()] == ["new.log"]
 
 
 @pytest.mark.timeout(60)

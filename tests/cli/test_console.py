@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from harness.cli.console import table_lines
+from harness.cli.console import Lines, table_lines
 
 PATH = "/home/somebody/.cache/phonebench/artifacts/a3/a3f09c1d22e87b5f/model.onnx"
 REASON = "tflite needs litert-torch, ai-edge-quantizer; run: pip install 'phonebench[tflite-export]'"
@@ -51,3 +53,48 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["cell", "digits-fp32-pte-xnnpack-t1-host-quick", "will", "run"]
+
+
+def test_a_log_says_what_is_being_made_while_nothing_finishes(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Lines(quiet_s=0.05)
+    progress.start("build", 2)
+    progress.begin("net (model and data)")
+    progress.end("net (model and data)")
+    for unit in ("net int8 tflite", "net fp32 pte"):
+        progress.begin(unit)
+    time.sleep(0.3)
+    progress.step("net fp32 pte", "ready")
+    time.sleep(0.2)
+    progress.step("net int8 tflite", "ready")
+    progress.finish()
+    printed = [re.sub(r"\(\d+ s\)", "(… s)", line) for line in capsys.readouterr().err.splitlines()]
+    assert printed.count("build 0/2, in progress: net int8 tflite (… s), net fp32 pte (… s)") >= 2
+    assert "build 1/2, in progress: net int8 tflite (… s)" in printed
+    assert not any("model and data" in line for line in printed)
+    time.sleep(0.15)
+    assert capsys.readouterr().err == "", "a stage that is over is silent"
+
+
+def test_a_log_in_which_units_finish_has_no_other_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Lines()
+    progress.start("measure", 1)
+    progress.begin("a")
+    progress.step("a", "1.0 ms")
+    progress.finish()
+    assert [line.split(" done in")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "measure: 1 to do",
+        "measure 1/1 a: 1.0 ms",
+        "measure: 1",
+    ]
+
+
+def test_a_counter_never_exceeds_its_total(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pair that was dropped is measured again, so that more pairs run than were planned."""
+    progress = Lines()
+    progress.start("pairs", 4)
+    for number in range(9):
+        progress.step(f"pair {number}", "")
+    progress.finish()
+    counters = re.findall(r"^pairs (\d+)/(\d+)", capsys.readouterr().err, flags=re.MULTILINE)
+    assert [int(done) for done, _ in counters] == list(range(1, 10))
+    assert all(int(done) <= int(total) for done, total in counters)

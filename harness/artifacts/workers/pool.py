@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.workers.schedule import Group, Schedule, WorkerState
@@ -31,6 +32,7 @@ MAX_WORKERS = 2
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 
 Report = Callable[[WorkerTask, WorkerResult], None]
+Begin = Callable[[WorkerTask], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +55,24 @@ class Crew:
         return max(1, min(len(self.warm), MAX_WORKERS, os.cpu_count() or 1))
 
 
-def run_groups(groups: Sequence[Group], crew: Crew, report: Report) -> None:
+def run_groups(groups: Sequence[Group], crew: Crew, report: Report, begin: Begin = lambda _: None) -> None:
     """Do the tasks of all groups.
 
-    ``report`` gets each task with its result, from any of the threads. On an interrupt, or if ``report`` raises, all
-    workers are killed and the exception is passed on.
+    ``begin`` gets each task before it is done and ``report`` gets it with its result, from any of the threads. On an
+    interrupt, or if ``report`` raises, all workers are killed and the exception is passed on.
     """
     schedule = Schedule(groups)
     workers: list[_Worker] = []
+    # Runs that share a cache at the same time must not write into each other's logs.
+    stem = f"build-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
 
     def work(index: int) -> None:
-        worker = _Worker(crew, index)
+        worker = _Worker(crew, index, f"{stem}-{index + 1}.log")
         workers.append(worker)
         if schedule.stopped:
             worker.kill()
         try:
-            _do_all(worker, schedule, report)
+            _do_all(worker, schedule, report, begin)
         finally:
             worker.close()
 
@@ -84,9 +88,10 @@ def run_groups(groups: Sequence[Group], crew: Crew, report: Report) -> None:
             raise
 
 
-def _do_all(worker: _Worker, schedule: Schedule, report: Report) -> None:
+def _do_all(worker: _Worker, schedule: Schedule, report: Report, begin: Begin) -> None:
     state = WorkerState()
     while (task := schedule.take(state)) is not None:
+        begin(task)
         result = worker.do(task)
         if not schedule.stopped:
             report(task, result)
@@ -97,10 +102,11 @@ def _do_all(worker: _Worker, schedule: Schedule, report: Report) -> None:
 class _Worker:
     """One child process, restarted after it died."""
 
-    def __init__(self, crew: Crew, index: int) -> None:
+    def __init__(self, crew: Crew, index: int, log_name: str) -> None:
         self._crew = crew
         self._warm = crew.warm[index] if crew.warm else ""
-        self._log = crew.cache.logs / f"build-{index + 1}.log"
+        self._log = crew.cache.logs / log_name
+        self._has_failed = False
         self._what = "build"
         self._library = _LIBRARIES.get(self._warm)
         self._timed_out = False
@@ -110,6 +116,11 @@ class _Worker:
 
     def do(self, task: WorkerTask) -> WorkerResult:
         """Send ``task`` and wait for its result. If the process dies or hangs, the result is a failure."""
+        result = self._do(task)
+        self._has_failed |= result.failure is not None
+        return result
+
+    def _do(self, task: WorkerTask) -> WorkerResult:
         library = _library(task)
         if self._process.poll() is not None or self._library not in (None, library):
             self._restart()
@@ -148,6 +159,9 @@ class _Worker:
             self._crew.cache.discard(self._process.pid)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        # A failure names the log, which must then exist.
+        if not self._has_failed and self._log.exists() and not self._log.stat().st_size:
+            self._log.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """Kill the process now, and start no other."""

@@ -137,17 +137,22 @@ def _left_out(findings: Findings, quality: Quality, words: str) -> str | None:
 def _slower_notes(findings: Findings) -> Iterator[str]:
     """The points that keep the quality and were passed over for their speed, and what was not tried because of it."""
     ship = findings.ship
-    if ship is None or findings.goal.minimise is not Minimise.SIZE:
+    if ship is None:
         return
-    smaller = [p for p in findings.kept if p.value(Minimise.SIZE) < ship.value(Minimise.SIZE) and findings.is_slower(p)]
-    where = " on this desktop CPU, which does not show that they are slower on a phone" if _is_desktop(findings) else ""
-    if smaller:
-        yield f"Smaller, but slower than fp32{where}: {_listed(smaller)}."
+    desktop = any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points)
+    where = " on this desktop CPU, which does not show that they are slower on a phone" if desktop else ""
+    if findings.goal.minimise is Minimise.SIZE:
+        smaller = [p for p in findings.kept if p.value(Minimise.SIZE) < ship.value(Minimise.SIZE)]
+        passed_over = [p for p in smaller if findings.is_too_slow(p)]
+        if passed_over:
+            yield f"Smaller, but slower than fp32: {_listed(passed_over)}."
+        if findings.is_too_slow(ship):
+            yield "No point that keeps the quality is as fast as fp32."
+        elif findings.is_slower(ship):
+            yield f"{name(ship)} is slower than fp32{where.replace('they are', 'it is')}, so that it does not count."
     untried = not_pruned(findings)
     if untried:
         yield f"Not pruned, because they are slower than fp32{where}: {_listed(untried)}."
-    if findings.is_slower(ship):
-        yield "No point that keeps the quality is as fast as fp32."
 
 
 def _choice_note(findings: Findings) -> str | None:
@@ -161,12 +166,8 @@ def _choice_note(findings: Findings) -> str | None:
     )
 
 
-def _is_desktop(findings: Findings) -> bool:
-    return any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points)
-
-
 def _desktop_note(findings: Findings) -> str | None:
-    if not _is_desktop(findings):
+    if not any(ConditionId.DESKTOP_CPU in p.conditions for p in findings.points):
         return None
     return (
         "Latency was measured on a desktop CPU, where the speed of fp16 and int8 does not predict their speed on a "
