@@ -169,7 +169,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("torch", "executorch", "build and run .pte"),
             ("torch", "torchao", "quantise .pte"),
         ),
-        revision=3,
+        revision=4,
         export_seconds=20,
         warm_imports=("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
         # Lowering is nearly all of the work, and each precision is lowered from scratch.

@@ -13,6 +13,7 @@ from harness.artifacts.export import pte_coreml, pte_vulkan
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
+from harness.artifacts.export.pte_quantise import normalise_clamps, pair_quantizer
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -74,6 +75,7 @@ class PteExporter:
 
         dynamic = recipe.precision is Precision.INT8_DYNAMIC
         graph = torch.export.export(self._module, self._source.example()).module()
+        normalise_clamps(graph)
         config = _quantisation(recipe.quantisation, dynamic=dynamic)
         quantizer = _quantizer(graph).set_global(config)
         if not dynamic:
@@ -168,9 +170,7 @@ def _quantizer(graph: torch.fx.GraphModule) -> Any:
     The network is folded, so it rarely has one. The quantiser exports its twelve patterns for it again in each of two
     rounds, which takes more time than all the rest of quantising.
     """
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
-
-    quantizer = XNNPACKQuantizer()
+    quantizer = pair_quantizer()()
     norms = (node for node in graph.graph.nodes if "batch_norm" in str(node.target))
     if not any("conv" in str(parent.target) for norm in norms for parent in norm.all_input_nodes):
         quantizer.SUPPORTED_PATTERNS = [p for p in quantizer.SUPPORTED_PATTERNS if "bn" not in p.name.split("_")]
