@@ -17,7 +17,7 @@ from harness.measure.gate import Gate
 from harness.measure.job import Job, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.clock import clock_step
-from harness.stats.pairs import Effect, paired_effect, pairs_for_half_width
+from harness.stats.pairs import Effect, hodges_lehmann_interval, paired_effect, pairs_for_half_width
 from harness.stats.sessions import PairedSpan, is_lopsided, paired_span
 from harness.stats.verdicts import Verdict, decide, log_margin, needs_more
 
@@ -33,7 +33,9 @@ BLOCK = replace(
 class PairPlan:
     """How many pairs to run, and the most to run while undecided. ``margin`` is the relative change that matters.
 
-    ``spare``: how many pairs may be lost to throttling before the session gives up.
+    ``spare``: how many pairs may be lost to throttling before the session gives up. ``sure``: a difference that the
+    interval of the session shows must also be outside the interval at this upper quantile before the session ends
+    early; None for no such demand.
     """
 
     pairs: int = 10
@@ -41,6 +43,7 @@ class PairPlan:
     margin: float = MARGIN
     seed: int = 0
     spare: int = 5
+    sure: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,16 +125,27 @@ def run_pairs(
             seen.pairs.append(_pair(seen, launches, chance))
             if seen.observer is not None:
                 seen.observer(seen.pairs[-1], _good(seen), plan.most_pairs)
-        if not needs_more(_paired(seen.pairs), log_margin(plan.margin)):
+        if not is_open(seen.pairs, plan):
             break
     return summarise_pairs(seen.pairs, plan)
+
+
+def is_open(pairs: Sequence[PairResult], plan: PairPlan) -> bool:
+    """Return whether more pairs may change the answer."""
+    span, margin = _paired(pairs), log_margin(plan.margin)
+    if needs_more(span, margin) or span is None:
+        return True
+    if plan.sure is None or decide(span, margin) is Verdict.EQUIVALENT:
+        return False
+    low, high = hodges_lehmann_interval([p.log_ratio for p in pairs if p.log_ratio is not None], level=plan.sure)
+    return low is None or high is None or low <= 0 <= high
 
 
 def summarise_pairs(pairs: list[PairResult], plan: PairPlan) -> PairSession:
     """Return the result of ``pairs``. A stored session therefore always has the same verdict."""
     effect = paired_effect([pair.log_ratio for pair in pairs if pair.log_ratio is not None])
     paired, margin = _paired(pairs), log_margin(plan.margin)
-    lopsided = _lopsided(pairs)
+    lopsided = why_lopsided(pairs)
     verdict = Verdict.UNDECIDED if paired is None or lopsided else decide(paired, margin)
     dropped = [pair.dropped for pair in pairs if pair.dropped]
     reason = f"{len(dropped)} of {len(pairs)} pairs were dropped: {dropped[-1]}" if dropped else None
@@ -189,8 +203,8 @@ def _paired(pairs: Sequence[PairResult]) -> PairedSpan | None:
     return paired_span([pair.log_ratio for pair in good if pair.log_ratio is not None], clock_step=step)
 
 
-def _lopsided(pairs: Sequence[PairResult]) -> str | None:
-    """Why the good pairs are not a fair sample of both sides, or None if they are."""
+def why_lopsided(pairs: Sequence[PairResult]) -> str | None:
+    """Return why the good pairs are not a fair sample of both sides, or None if they are."""
     lost = {side: sum(side in pair.disturbed for pair in pairs) for side in "AB"}
     if not is_lopsided(lost["A"], lost["B"]):
         return None
