@@ -12,12 +12,12 @@ from harness.workflows.nightly.record import NightRecord, State
 
 
 def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:
-    """Return 10 for a confirmed regression, else 20 for missing cells, else 15 if asked for, else 0."""
+    """Return 10 for a confirmed regression, else 20 for missing cells or verdicts, else 15 if asked for, else 0."""
     states = {night.state for night in record.series or ()}
     # A regression is certain whatever else is missing, so it comes first.
     if State.REGRESSION in states:
         return REGRESSION
-    if states & {State.FAILED, State.INCOMPLETE}:
+    if states & {State.FAILED, State.INCOMPLETE, State.NOT_JUDGED}:
         return IncompleteError.exit_code
     return UNDECIDED if State.SUSPICIOUS in states and fail_on_undecided else 0
 

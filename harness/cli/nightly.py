@@ -22,7 +22,7 @@ from harness.cli.paths import PATH
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
-    from harness.workflows.nightly.night import NightTools
+    from harness.workflows.nightly.night import NightOptions, NightTools
     from harness.workflows.nightly.record import NightRecord
 
 ARL0S = ("500", "1000", "2000", "5000")
@@ -39,6 +39,17 @@ ARL0S = ("500", "1000", "2000", "5000")
     help="Nights until one false suspicion is expected.",
 )
 @pairs_options
+@click.option(
+    "--budget",
+    type=click.FloatRange(0),
+    metavar="MINUTES",
+    default=60.0,
+    show_default=True,
+    help="Minutes per night for comparisons side by side.",
+)
+@click.option(
+    "--baseline", metavar="RUN|FILE", help="Also compare every night with this run, such as a release, or artifact."
+)
 @click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
 @click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
 @undecided_option
@@ -57,9 +68,10 @@ def nightly(
 ) -> int:
     """Run a night of SPEC, a TOML file with the options of run; its profile is standard unless it sets another.
 
-    Every series is screened against its history. A suspected change is confirmed in interleaved pairs with the last
-    good artifact on the same device. Only a confirmed regression fails the job. A night takes as long as its run in the
-    standard profile, one to three minutes per cell, and some minutes per confirmation.
+    A file that is new tonight is compared with last night's, in interleaved pairs on the same device, the largest
+    slowdown first. Every series is screened against its history, and what the screen suspects is compared the same way.
+    Only a regression that such pairs confirm fails the job. A night takes as long as its run in the standard profile,
+    one to three minutes per cell, and the minutes of --budget.
     """
     from harness.cli.night_files import copy_files, night_code
     from harness.workflows.nightly.night import nightly as run_night
@@ -75,8 +87,7 @@ def nightly(
         msg = "name a SPEC, a TOML file; or continue a stopped night with --resume"
         raise click.UsageError(msg)
     else:
-        arl0 = int(options["arl0"])
-        record = run_night(_spec(spec), tools, arl0=arl0, say=lambda text: click.echo(text, err=True))
+        record = run_night(_spec(spec), tools, _options(options), say=lambda text: click.echo(text, err=True))
     copy_files(record, junit_path=junit, summary_path=summary)
     _show(record, results, as_json=as_json)
     return night_code(record, fail_on_undecided=fail_on_undecided)
@@ -93,6 +104,12 @@ def _tools(results: Path, options: dict[str, Any]) -> NightTools:
     )
 
 
+def _options(options: dict[str, Any]) -> NightOptions:
+    from harness.workflows.nightly.night import NightOptions
+
+    return NightOptions(arl0=int(options["arl0"]), budget_min=options["budget"], baseline=options["baseline"])
+
+
 def _spec(path: Path) -> Spec:
     from harness.spec.profiles import ProfileName
     from harness.spec.read import make_spec, read_spec
@@ -105,13 +122,15 @@ def _spec(path: Path) -> Spec:
 def _show(record: NightRecord, results: Path, *, as_json: bool) -> None:
     import msgspec
 
-    from harness.workflows.nightly.files import MARKDOWN_FILE, describe, show_value
+    from harness.workflows.nightly.files import MARKDOWN_FILE, describe, describe_cause, show_value
     from harness.workflows.nightly.record import FOLDER
 
     folder = results / FOLDER / record.id
     if as_json:
         print_json(msgspec.to_builtins(record) | {"folder": str(folder)})
         return
+    for cause in record.causes:
+        click.echo(describe_cause(cause))
     rows = [
         (n.state.value, n.series, show_value(n.value, n.metric), show_value(n.level, n.metric), describe(n))
         for n in record.series or ()

@@ -1,272 +1,239 @@
-"""Farms of series with a known truth, run night after night through the code of the nightly job.
+"""What the nightly job does in worlds with a known truth: every world, good and bad, and the limits it must keep.
 
-The simulation covers the whole job: the rule for measuring again with its tolerances, the history with its decisions,
-the screen and the gate, the confirmation by pairs, and Benjamini and Hochberg over all confirmations of a night. Only
-the phones are made up.
+``make simulate ARGS=nights`` prints the table of ``docs/history.md``; the names of worlds print a part of it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-import numpy as np
+from tests.simulation.claims import Claim
+from tests.simulation.farm import CHANGE_NIGHT, NIGHTS, OWN_SHIFT_NIGHT, Farm, Files, Played, World
 
-from harness.history.records import Decided, Decision, Figures, HistoryEntry, Night, NightStatus, RunFacts
-from harness.stats.screening import ARL0, MOST_MEASURED
-from harness.stats.verdicts import Span, log_margin, needs_more
-from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
-from harness.workflows.nightly.confirm import correct_for_many, judge, same_file
-from harness.workflows.nightly.record import Confirmation, Suspect
-from harness.workflows.nightly.screening import SeriesHistory, as_night, screen_series
-from tests.history import nights as made
-from tests.simulation.claims import PAIR_NOISE, Claim
-from tests.simulation.world import night, pair_ratio
-
-LEVEL_NS = 1e6
-NIGHTS = 120
-CHANGE_NIGHT = 60
-# The phone itself gets slower this night, in worlds where it does.
-OWN_SHIFT_NIGHT = 45
-SERIES = 20
-PLAN = PairPlan()
+# A step counts as reported if that happens within this many nights.
+WITHIN = 30
+Z = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """The truth about a farm: outlying nights, and from ``CHANGE_NIGHT`` on a step, or another system with a step."""
+class Case:
+    """A world and what is counted in it. ``null``: no file changes its speed, so every report is a false alarm."""
 
-    bad: float = 0.0
-    step: float = 0.0
-    swap: bool = False
-    once: bool = False
-    own_shift: float = 0.0
-    nights: int = NIGHTS
-
-
-@dataclass(slots=True, kw_only=True)
-class Played:
-    """The result of a farm: the nights on which a series was suspected, and on which a change was confirmed."""
-
-    suspected: list[int] = field(default_factory=list)
-    confirmed: list[int] = field(default_factory=list)
+    what: str
+    world: World
+    null: bool = False
+    within: int = WITHIN
+    # The least share of changed series that are reported, and that are reported on the very night; None for no promise.
+    found: float | None = None
+    same_night: float | None = None
+    long: int = 20
 
 
-class Phone:
-    """One series and its history."""
-
-    def __init__(self, world: World, seed: int) -> None:
-        self._world, self._chance = world, np.random.default_rng([11, seed])
-        self.nights: list[Night] = []
-        self.decisions: list[Decided] = []
-
-    def play(self, index: int) -> Suspect | None:
-        """Measure a night as often as the screen asks, add it to the history, and return the suspect."""
-        known = SeriesHistory(nights=tuple(self.nights), decisions=tuple(self.decisions))
-        measured = [self._measure(index)]
-        found = screen_series(known, measured, facts(index), ARL0)
-        while found.again and len(measured) < MOST_MEASURED:
-            measured.append(self._measure(index))
-            found = screen_series(known, measured, facts(index), ARL0)
-        kept = next(entry for entry in found.entries if entry.status is NightStatus.OK)
-        self.nights.append(as_night(kept, facts(index)))
-        return found.night.suspect
-
-    def confirm(self, suspect: Suspect) -> Confirmation:
-        """Compare the two artifacts that the suspect names in pairs, by their true speeds, as the session does."""
-        if suspect.good_sha256 == suspect.sha256:
-            return same_file(suspect)
-        good, tonight = (1 + self._cost_of(sha256) for sha256 in (suspect.good_sha256, suspect.sha256))
-        effect = tonight / good - 1
-        pairs: list[PairResult] = []
-        for wanted in (PLAN.pairs, PLAN.most_pairs):
-            while len(pairs) < wanted:
-                pairs.append(one_pair(self._chance, len(pairs), effect))
-            session = summarise_pairs(pairs, PLAN)
-            assert session.ratio is not None
-            assert session.low is not None
-            assert session.high is not None
-            span = Span(estimate=math.log(session.ratio), low=math.log(session.low), high=math.log(session.high))
-            if not needs_more(span, log_margin(PLAN.margin)):
-                break
-        return judge(suspect, session, Sides())
-
-    def _cost_of(self, sha256: str) -> float:
-        """By how much the file of that digest is slower than the first one, whatever the phone does."""
-        if self._world.swap:
-            return 0.0
-        slow = int(sha256, 16) >= (1 if self._world.once else CHANGE_NIGHT)
-        return self._world.step if slow else 0.0
-
-    def decide(self, suspect: Suspect, said: Confirmation, index: int) -> None:
-        """Keep the outcome of the confirmation."""
-        self.decisions.append(
-            Decided(
-                series=suspect.series,
-                first_run=suspect.first_run,
-                seen_run=facts(index).name,
-                decision=said.decision,
-                ratio=said.ratio,
-                low=said.low,
-                high=said.high,
-            )
-        )
-
-    def _measure(self, index: int) -> HistoryEntry:
-        late = index >= CHANGE_NIGHT
-        level = LEVEL_NS * (1 + (self._world.step if late else 0.0))
-        level *= 1 + (self._world.own_shift if index >= OWN_SHIFT_NIGHT else 0.0)
-        value = night(self._chance, level, bad=self._world.bad)
-        swapped = replace(made.PHONE, os_build="next") if late and self._world.swap else made.PHONE
-        entry = replace(made.entry(value), figures=Figures(value=value), environment=swapped)
-        # A new artifact every night, as for a model under development, or one that changes once.
-        return replace(entry, artifact_sha256=f"{int(late) if self._world.once else index:064x}")
+NULL = World(series=20, slow=0)
+STEP = World(step=0.10, nights=CHANGE_NIGHT + WITHIN)
+GOAL = 0.97
 
 
-def play(world: World, farms: int, *, series: int = SERIES) -> Played:
-    """Simulate ``farms`` farms of ``series`` series each, night by night."""
-    played = Played()
-    for farm in range(farms):
-        phones = [Phone(world, farm * series + number) for number in range(series)]
-        for index in range(world.nights):
-            suspects = [(phone, suspect) for phone in phones if (suspect := phone.play(index)) is not None]
-            played.suspected += [index] * len(suspects)
-            said = correct_for_many([phone.confirm(suspect) for phone, suspect in suspects])
-            for (phone, suspect), one in zip(suspects, said, strict=True):
-                phone.decide(suspect, one, index)
-                if one.decision is Decision.CONFIRMED:
-                    played.confirmed.append(index)
-    return played
+def _null(what: str, **facts: Any) -> Case:
+    return Case(what=what, world=replace(NULL, **facts), null=True)
 
 
-def suspicions(farms: int, *, bad: float) -> float:
-    """Suspicions per 1,000 series-nights on which nothing changed."""
-    return 1000 * len(play(World(bad=bad), farms).suspected) / (farms * SERIES * NIGHTS)
+def _step(
+    what: str, *, found: float | None = GOAL, at_once: float | None = GOAL, long: int = 300, **facts: Any
+) -> Case:
+    return Case(what=what, world=replace(STEP, **facts), found=found, same_night=at_once, long=long)
 
 
-def alarms(farms: int, *, bad: float) -> float:
-    """Confirmed changes per 10,000 series-nights on which nothing changed."""
-    return 10_000 * len(play(World(bad=bad), farms).confirmed) / (farms * SERIES * NIGHTS)
-
-
-def nights_to_confirm(farms: int, *, step: float) -> float:
-    """Median number of nights from a step to its confirmation; 1 is the first slow night, 99 means missed."""
-    world = World(step=step, nights=CHANGE_NIGHT + 30)
-    found = [play_one(world, seed) for seed in range(farms)]
-    return float(np.median([nights[0] - CHANGE_NIGHT + 1 if nights else 99 for nights in found]))
-
-
-def confirmed_same_night(farms: int, *, step: float) -> float:
-    """Share of steps that are confirmed on their first night."""
-    world = World(step=step, nights=CHANGE_NIGHT + 1)
-    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
-
-
-def confirmed_share(farms: int, *, step: float, bad: float = 0.0, once: bool = False, own_shift: float = 0.0) -> float:
-    """Share of steps that are confirmed within thirty nights."""
-    world = World(step=step, bad=bad, once=once, own_shift=own_shift, nights=CHANGE_NIGHT + 30)
-    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
-
-
-def times_confirmed(farms: int, *, step: float) -> float:
-    """How often one step is reported in the thirty nights after it, on average."""
-    world = World(step=step, nights=CHANGE_NIGHT + 30)
-    return sum(len(play_one(world, seed)) for seed in range(farms)) / farms
-
-
-def swaps_reported(farms: int) -> float:
-    """Share of series that report a change in the thirty nights after a new system that is 10 % slower."""
-    world = World(step=0.10, swap=True, nights=CHANGE_NIGHT + 30)
-    return sum(bool(play_one(world, seed)) for seed in range(farms)) / farms
-
-
-def play_one(world: World, seed: int) -> list[int]:
-    """Simulate one series and return the nights, counted from the change, on which a change was confirmed."""
-    phone, confirmed = Phone(world, 100_000 + seed), []
-    for index in range(world.nights):
-        suspect = phone.play(index)
-        if suspect is None:
-            continue
-        said = correct_for_many([phone.confirm(suspect)])[0]
-        phone.decide(suspect, said, index)
-        if said.decision is Decision.CONFIRMED and index >= CHANGE_NIGHT:
-            confirmed.append(index)
-    return confirmed
-
-
-def one_pair(chance: np.random.Generator, pair: int, effect: float) -> PairResult:
-    """One pair of a session during which the device warms up."""
-    ratio = pair_ratio(chance, pair, effect=effect, noise=PAIR_NOISE)
-    return PairResult(order="AB", a_ns=LEVEL_NS, b_ns=LEVEL_NS * math.exp(ratio), log_ratio=ratio)
-
-
-@lru_cache(maxsize=256)
-def facts(index: int) -> RunFacts:
-    """The run of a night."""
-    return made.run_facts(index)
-
-
-_Figure = Callable[[int], float]
-
-
-def _claim(what: str, limits: tuple[float, float], figure: _Figure, worlds: tuple[int, int]) -> Claim:
-    return Claim(what=what, low=limits[0], high=limits[1], figure=figure, short=worlds[0], long=worlds[1])
-
-
-# A world is a farm of twenty series if alarms are counted, and a single series otherwise.
-NIGHT_CLAIMS: dict[str, Claim] = {
-    "job-clean": _claim(
-        "job: suspicions in 1,000 series-nights of clean noise", (0, 1.5), lambda n: suspicions(n, bad=0.0), (3, 50)
+CASES: dict[str, Case] = {
+    # Nothing changes its speed in these.
+    "null-clean": _null("clean nights"),
+    "null-same-file": _null("clean nights, the file never changes", files=Files.NEVER),
+    "null-one-file": _null("one file change that costs nothing", files=Files.ONCE, slow=20),
+    "null-outlying": _null("5 % of measurements 10 to 20 % slow", bad=0.05),
+    "null-bad-own": _null("5 % of a series' nights 10 to 20 % slow", bad_own=0.05),
+    "null-bad-own-10": _null("10 % of a series' nights 10 to 20 % slow", bad_own=0.10),
+    "null-bad-nights": _null("5 % of the phone's nights 10 to 20 % slow", bad_nights=0.05),
+    "null-ar5": _null("nights correlated by 0.5", correlation=0.5),
+    "null-ar8": _null("nights correlated by 0.8", correlation=0.8),
+    "null-phone-ar8": _null("the phone's nights vary by 3 %, correlated by 0.8", shared=0.03, correlation=0.8),
+    "null-weekend": _null("weekends 5 % slow", weekend=0.05),
+    "null-missing": _null("20 % of values missing", missing=0.2),
+    "null-tails": _null("heavy-tailed nights (t with 2 degrees)", tails=True),
+    "null-pairs-6": _null("pairs vary by 6 %", pair_noise=0.06),
+    "null-pairs-12": _null("pairs vary by 12 %", pair_noise=0.12),
+    "null-pair-tails": _null("heavy-tailed pairs (t with 2 degrees, 3 %)", pair_noise=0.03, pair_tails=True),
+    "null-drift": _null("the phone slows by 0.1 % a night, same file", files=Files.NEVER, own_creep=0.001),
+    "null-common": _null("all series 8 % slower from one night on", common=0.08),
+    "null-common-same-file": _null("the same, the file never changes", common=0.08, files=Files.NEVER),
+    "null-common-build": _null("the same, with a new system build", common=0.08, build=True),
+    "null-pinned": _null("clean nights, with --baseline", pinned=True),
+    # A file becomes 10 % slower in these.
+    "step": _step("10 % step, new file every night"),
+    "step-once": _step("the same, one file change", files=Files.ONCE),
+    "step-night-2": _step("the same, on the second night", change=1, nights=WITHIN + 1),
+    "step-outlying": _step("the same, 5 % of measurements outlying", bad=0.05),
+    "step-bad-own": _step("the same, 5 % of nights bad", bad_own=0.05),
+    "step-ar8": _step("the same, nights correlated by 0.8", correlation=0.8),
+    # Where the night of the change is missing, it is reported on the next one.
+    "step-missing": _step("the same, 20 % of values missing", missing=0.2, at_once=None),
+    "step-tails": _step("the same, heavy-tailed nights", tails=True),
+    "step-pairs-6": _step("the same, pairs vary by 6 %", pair_noise=0.06, at_once=None),
+    "step-pairs-12": _step("the same, pairs vary by 12 %", pair_noise=0.12, at_once=None),
+    "step-pair-tails": _step("the same, heavy-tailed pairs (t, 3 %)", pair_noise=0.03, pair_tails=True, at_once=None),
+    "step-after-shift": _step("the same, 15 nights after the phone became 8 % slower", own_shift=0.08),
+    "step-farm": _step("2 of 20 series, all files new every night", series=20, slow=2, long=40),
+    "step-in-shift": _step(
+        "2 of 20 series, on the night all became 8 % slower",
+        series=20,
+        slow=2,
+        common=0.08,
+        change=OWN_SHIFT_NIGHT,
+        long=40,
     ),
-    "job-bad": _claim("job: the same with 5 % outlying nights", (0, 2.0), lambda n: suspicions(n, bad=0.05), (3, 50)),
-    "job-alarms": _claim(
-        "job: false alarms in 10,000 series-nights, 5 % outlying", (0, 1.0), lambda n: alarms(n, bad=0.05), (4, 50)
-    ),
-    "job-step-10": _claim(
-        "job: nights until a 10 % step is confirmed, median",
-        (1, 7),
-        lambda n: nights_to_confirm(n, step=0.10),
-        (25, 300),
-    ),
-    "job-found": _claim(
-        "job: 10 % steps that are confirmed within thirty nights",
-        (0.97, 1.0),
-        lambda n: confirmed_share(n, step=0.10),
-        (40, 300),
-    ),
-    "job-found-once": _claim(
-        "job: the same for a file that changes once",
-        (0.97, 1.0),
-        lambda n: confirmed_share(n, step=0.10, once=True),
-        (40, 300),
-    ),
-    "job-found-bad": _claim(
-        "job: the same with 5 % outlying nights",
-        (0.97, 1.0),
-        lambda n: confirmed_share(n, step=0.10, bad=0.05),
-        (40, 300),
-    ),
-    "job-found-after-shift": _claim(
-        "job: the same, fifteen nights after the phone itself became 8 % slower",
-        (0.9, 1.0),
-        lambda n: confirmed_share(n, step=0.10, own_shift=0.08),
-        (40, 300),
-    ),
-    "job-step-20": _claim(
-        "job: 20 % steps that are confirmed the same night",
-        (0.9, 1.0),
-        lambda n: confirmed_same_night(n, step=0.20),
-        (40, 300),
-    ),
-    "job-called-once": _claim(
-        "job: how often a 10 % step is reported in thirty nights",
-        (0.9, 1.1),
-        lambda n: times_confirmed(n, step=0.10),
-        (25, 300),
-    ),
-    "job-swap": _claim(
-        "job: new systems, 10 % slower, that are reported as a change", (0, 0.05), swaps_reported, (25, 200)
+    "step-common-file": _step("all 20 files of a phone", series=20, slow=20, found=None, at_once=None, long=10),
+    "recovery": _step("the same, taken back after ten nights", until=CHANGE_NIGHT + 10, files=Files.ONCE),
+    "step-5": _step("5 % step, new file every night", step=0.05),
+    "step-3": _step("3 % step, new file every night", step=0.03, found=None, at_once=None),
+    "creep": Case(what="0.1 % a night, without a baseline", world=World(creep=0.001), within=NIGHTS, long=150),
+    "creep-pinned": Case(
+        what="0.1 % a night, with --baseline",
+        world=World(creep=0.001, pinned=True),
+        within=NIGHTS,
+        found=GOAL,
+        long=150,
     ),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What was counted in ``farms`` farms of a case; ``changed`` series changed, ``values`` were measured."""
+
+    case: Case
+    farms: tuple[Played, ...]
+
+    @property
+    def values(self) -> int:
+        return sum(farm.values for farm in self.farms)
+
+    @property
+    def false_alarms(self) -> int:
+        """Reports of a change where the file had none, in either direction."""
+        return sum(not self._is_true(n, k) for farm in self.farms for n, k in (*farm.regressions, *farm.improvements))
+
+    @property
+    def changed(self) -> int:
+        return len(self.farms) * self.case.world.slow
+
+    def reported(self, within: int) -> int:
+        """Changed series that were reported as worse within so many nights of the change."""
+        first = self._begin
+        return sum(
+            any(k == number and first <= night < first + within for night, k in farm.regressions)
+            for farm in self.farms
+            for number in range(self.case.world.slow)
+        )
+
+    @property
+    def reports(self) -> int:
+        """How often changed series were reported as worse."""
+        return sum(self._is_true(n, k) for farm in self.farms for n, k in farm.regressions)
+
+    @property
+    def causes(self) -> float:
+        """Common shifts reported per farm, each counted once."""
+        return sum(len({since for _, since in farm.causes}) for farm in self.farms) / len(self.farms)
+
+    @property
+    def sessions(self) -> float:
+        """Side-by-side sessions per farm and night."""
+        return sum(len(farm.sessions) for farm in self.farms) / len(self.farms) / self.case.world.nights
+
+    @property
+    def _begin(self) -> int:
+        return 0 if self.case.world.creep else self.case.world.change
+
+    def _is_true(self, night: int, number: int) -> bool:
+        return not self.case.null and number < self.case.world.slow and night >= self._begin
+
+
+@lru_cache(maxsize=128)
+def score(name: str, farms: int) -> Score:
+    """Play a case; 0 farms are one small one, for the short form."""
+    case = CASES[name]
+    if not farms:
+        return Score(case=case, farms=(Farm(replace(case.world, series=6, nights=80), 0).play(),))
+    return Score(case=case, farms=tuple(Farm(case.world, seed).play() for seed in range(farms)))
+
+
+def half_width(hits: int, count: int) -> float:
+    """The 95 % binomial half-width of a share (Agresti and Coull 1998), which is not 0 at the ends."""
+    share = (hits + Z**2 / 2) / (count + Z**2)
+    return Z * math.sqrt(share * (1 - share) / (count + Z**2))
+
+
+def table_row(name: str, farms: int) -> str:
+    """One row of the table: what, false alarms per 10,000, found, the same night, sessions, common shifts."""
+    one = score(name, farms)
+    case, values = one.case, one.values
+    alarms = 10_000 * one.false_alarms / values
+    width = 10_000 * half_width(one.false_alarms, values)
+    found = same = "–"
+    if not case.null:
+        hits, first, count = one.reported(case.within), one.reported(1), one.changed
+        found = f"{100 * hits / count:.0f} ± {100 * half_width(hits, count):.0f} %"
+        same = f"{100 * first / count:.0f} ± {100 * half_width(first, count):.0f} %"
+    cells = (case.what, f"{alarms:.1f} ± {width:.1f}", found, same, f"{one.sessions:.1f}", f"{one.causes:.1f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def _limit(name: str, figure: Callable[[Score], float], limits: tuple[float, float], what: str) -> Claim:
+    case = CASES[name]
+    return Claim(
+        what=f"job: {what}: {case.what}",
+        low=limits[0],
+        high=limits[1],
+        figure=lambda farms: figure(score(name, farms)),
+        short=SHORT.get(name, 0 if case.null else 1 if case.world.series > 1 else 12),
+        long=case.long,
+    )
+
+
+# Farms of the short form. What the table needs many farms for is checked there.
+SHORT = {"creep-pinned": 6, "null-common": 1, "null-common-build": 1}
+
+
+def _claims() -> dict[str, Claim]:
+    claims: dict[str, Claim] = {}
+    for name, case in CASES.items():
+        if case.null:
+            claims[name] = _limit(
+                name, lambda s: 10_000 * s.false_alarms / s.values, (0, 1.0), "false alarms in 10,000 series-nights"
+            )
+        if case.found is not None:
+            found = case.found
+            claims[name] = _limit(
+                name, lambda s: s.reported(s.case.within) / s.changed, (found, 1.0), "changes that are reported"
+            )
+        if case.same_night is not None:
+            claims[f"{name}-at-once"] = _limit(
+                name, lambda s: s.reported(1) / s.changed, (case.same_night, 1.0), "changes reported the same night"
+            )
+    claims["common-told-once"] = _limit("null-common", lambda s: s.causes, (1, 1), "causes reported")
+    claims["common-told-once-build"] = _limit("null-common-build", lambda s: s.causes, (1, 1), "causes reported")
+    claims["no-cause-clean"] = _limit("null-clean", lambda s: s.causes, (0, 0), "causes reported")
+    claims["no-cause-ar8"] = _limit("null-ar8", lambda s: s.causes, (0, 0), "causes reported")
+    claims["step-once-told-once"] = _limit(
+        "step-once", lambda s: s.reports / s.changed, (0.97, 1.05), "reports of one step"
+    )
+    claims["sessions-common"] = _limit(
+        "null-common-same-file", lambda s: s.sessions * s.case.world.nights, (0, 5), "sessions for one common shift"
+    )
+    return claims
+
+
+NIGHT_CLAIMS: dict[str, Claim] = _claims()

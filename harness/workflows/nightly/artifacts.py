@@ -3,15 +3,21 @@
 They are kept beside the results, named by digest, and not in the cache, which a user may clear. An artifact that does
 not change from night to night is kept once. All files together have a budget, and those unused for the longest time are
 removed first; so a build that changes every night costs no more than the budget.
+
+Most artifacts are one file. One with companions, or with inputs of its own, is kept as a folder of all its files.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artifacts.manifest import Artifact
+import msgspec
+
+from harness.artifacts.manifest import Artifact, ArtifactInputs, Companion
 from harness.errors import StoreError
 from harness.history.database import History
 from harness.history.ingest import keep_artifact
@@ -21,61 +27,162 @@ from harness.system.files import file_sha256, storage_errors, write_whole
 from harness.workflows.nightly.record import FOLDER, Suspect
 
 ARTIFACTS_FOLDER = "artifacts"
+PARTS_FILE = "parts.json"
 
 # The most that the kept files may take together. Files of the current night stay even if they take more.
 BUDGET_BYTES = 8 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The content of ``parts.json``: the main file of a kept artifact, and what else it consists of."""
+
+    file: str = ""
+    companions: tuple[Companion, ...] = ()
+    inputs: ArtifactInputs | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A kept artifact: the path of its main file, and its other parts beside it."""
+
+    path: Path
+    sha256: str
+    parts: Parts = Parts()
+
+    def as_artifact(self, like: Artifact) -> Artifact:
+        """Return the artifact with the facts of ``like``, which is made of the same cell's newest file."""
+        size = self.path.stat().st_size + sum(part.bytes for part in self.parts.companions)
+        manifest = replace(
+            like.manifest,
+            file=self.parts.file or like.manifest.file,
+            sha256=self.sha256,
+            bytes=size,
+            companions=self.parts.companions,
+            inputs=self.parts.inputs,
+        )
+        return Artifact(manifest=manifest, path=self.path)
 
 
 def keep_artifacts(
     history: History, results: Path, artifacts: Iterable[Artifact], *, budget_bytes: int = BUDGET_BYTES
 ) -> None:
     """Copy ``artifacts`` into ``results``, record where they are, and make room. Raises `StoreError`."""
+    root = results / FOLDER / ARTIFACTS_FOLDER
     tonight: set[Path] = set()
     for artifact in artifacts:
         sha256, path = artifact.manifest.sha256, artifact.path
         if path is None or sha256 is None:
             continue
-        uri = f"{FOLDER}/{ARTIFACTS_FOLDER}/{sha256}.{artifact.manifest.format.value}"
+        uri = _uri(artifact, sha256)
         kept = results / uri
         if not kept.is_file():
-            with storage_errors(kept.parent):
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(kept, path.read_bytes())
-        with storage_errors(kept.parent):
-            # The time of a file says when it was last used, for `_make_room`.
-            os.utime(kept)
-        tonight.add(kept)
+            with storage_errors(root):
+                _copy(artifact, path, kept)
+        entry = kept if kept.parent == root else kept.parent
+        with storage_errors(root):
+            # The time of an entry says when it was last used, for `_make_room`.
+            os.utime(entry)
+        tonight.add(entry)
         if artifact_uri(history, sha256) != uri:
             keep_artifact(history, sha256, uri)
-    _make_room(results / FOLDER / ARTIFACTS_FOLDER, tonight, budget_bytes)
+    _make_room(root, tonight, budget_bytes)
+
+
+def _uri(artifact: Artifact, sha256: str) -> str:
+    manifest = artifact.manifest
+    folder = f"{FOLDER}/{ARTIFACTS_FOLDER}"
+    if not manifest.companions and manifest.inputs is None:
+        return f"{folder}/{sha256}.{manifest.format.value}"
+    # The main file may be equal where a companion is not: weights of a large model lie in the companion.
+    return f"{folder}/{artifact_digest(artifact)}/{manifest.file}"
+
+
+def artifact_digest(artifact: Artifact) -> str:
+    """Return the name of an artifact of several files: the digests of all, in a form that a folder can have."""
+    manifest = artifact.manifest
+    return "-".join([manifest.sha256 or "", *(part.sha256[:16] for part in manifest.companions)])
+
+
+def _copy(artifact: Artifact, path: Path, kept: Path) -> None:
+    """Copy the files of ``artifact`` so that ``kept`` appears last: where it is, all others are."""
+    manifest = artifact.manifest
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if manifest.companions or manifest.inputs is not None:
+        inputs = () if manifest.inputs is None else (manifest.inputs.file,)
+        for name in (*(part.file for part in manifest.companions), *inputs):
+            write_whole(kept.with_name(name), path.with_name(name).read_bytes())
+        parts = Parts(file=kept.name, companions=manifest.companions, inputs=manifest.inputs)
+        write_whole(kept.with_name(PARTS_FILE), msgspec.json.encode(parts))
+    write_whole(kept, path.read_bytes())
 
 
 def _make_room(folder: Path, tonight: set[Path], budget_bytes: int) -> None:
-    """Remove the files whose last night was longest ago until the rest fits the budget; never tonight's."""
+    """Remove what was used longest ago until the rest fits the budget; never what is of tonight."""
     if not folder.is_dir():
         return
     with storage_errors(folder):
-        facts = {path: path.stat() for path in folder.iterdir() if path.is_file()}
-        over = sum(fact.st_size for fact in facts.values()) - budget_bytes
-        for path in sorted(facts.keys() - tonight, key=lambda path: (facts[path].st_mtime_ns, path.name)):
+        entries = {path: path.stat() for path in folder.iterdir()}
+        sizes = {path: _size(path) for path in entries}
+        over = sum(sizes.values()) - budget_bytes
+        for path in sorted(entries.keys() - tonight, key=lambda path: (entries[path].st_mtime_ns, path.name)):
             if over <= 0:
                 break
-            path.unlink(missing_ok=True)
-            over -= facts[path].st_size
+            _remove(path)
+            over -= sizes[path]
 
 
-def kept_file(history: History, results: Path, sha256: str) -> Path | None:
-    """Return the kept file with that digest, None if it is not here. Raises `StoreError` if its content has changed."""
-    uri = artifact_uri(history, sha256)
-    path = results / uri if uri else None
-    if path is None or not path.is_file():
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def find_kept(history: History, results: Path, sha256: str) -> Kept | None:
+    """Return the kept artifact with that digest, None if it is not here. Raises `StoreError` if a file has changed."""
+    path = _find_file(history, results, sha256)
+    if path is None:
         return None
+    _check(path, sha256)
+    parts = Parts() if path.parent.name == ARTIFACTS_FOLDER else _read_parts(path.with_name(PARTS_FILE))
+    inputs = () if parts.inputs is None else (parts.inputs,)
+    for part in (*parts.companions, *inputs):
+        _check(path.with_name(part.file), part.sha256)
+    return Kept(path=path, sha256=sha256, parts=parts)
+
+
+def _find_file(history: History, results: Path, sha256: str) -> Path | None:
+    """The main file: where the history says, or else by its name, since a baseline need not be in the history."""
+    uri = artifact_uri(history, sha256)
+    if uri and (results / uri).is_file():
+        return results / uri
+    for entry in sorted((results / FOLDER / ARTIFACTS_FOLDER).glob(f"{sha256}*")) if sha256 else ():
+        if entry.is_file():
+            return entry
+        if (entry / PARTS_FILE).is_file():
+            return entry / _read_parts(entry / PARTS_FILE).file
+    return None
+
+
+def _read_parts(path: Path) -> Parts:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Parts)
+    except (OSError, ValueError) as error:
+        msg = f"{str(path)!r} cannot be read: {error}; remove its folder, the next night keeps the artifact again"
+        raise StoreError(msg) from error
+
+
+def _check(path: Path, sha256: str) -> None:
     with storage_errors(path.parent):
         digest = file_sha256(path)
     if digest != sha256:
         msg = f"the kept artifact {str(path)!r} has changed: its sha256 is now {digest}; remove the file"
         raise StoreError(msg)
-    return path
 
 
 def last_good(history: History, results: Path, nights: Sequence[Night], suspect: Suspect) -> str | None:
@@ -89,6 +196,6 @@ def last_good(history: History, results: Path, nights: Sequence[Night], suspect:
     sure = runs.index(suspect.good_run) + 1 if suspect.good_run in runs else first_bad
     order = (*reversed(nights[:sure]), *nights[sure:first_bad])
     for sha256 in dict.fromkeys(night.artifact_sha256 for night in order):
-        if sha256 != suspect.sha256 and kept_file(history, results, sha256) is not None:
+        if sha256 != suspect.sha256 and find_kept(history, results, sha256) is not None:
             return sha256
     return None

@@ -21,12 +21,16 @@ from harness.measure.job import Job, Launched
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, metric_named
+from harness.stats.clock import clock_step, log_step
+from harness.stats.looks import spent, sure_span
 from harness.stats.multiplicity import benjamini_hochberg
 from harness.stats.pairs import group_effect
+from harness.stats.sessions import paired_span
 from harness.stats.verdicts import Verdict, by_tolerance, decide, log_margin
 from harness.store.records import RunRecord
-from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs
-from harness.workflows.nightly.record import Confirmation, Suspect, Trigger
+from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs, why_lopsided
+from harness.workflows.nightly.attempt import attempt
+from harness.workflows.nightly.record import UNPROMPTED, Confirmation, Suspect, Trigger
 
 # Both sides are the same cell with two files. A different key keeps a late reply of one side from being taken for the
 # other's.
@@ -48,7 +52,12 @@ def confirm_by_pairs(
     except SideFailedError as error:
         which = "the last good" if str(error) == "A" else "tonight's"
         return tuple(unconfirmed(suspect, f"{which} artifact failed on the device") for suspect in suspects)
-    return tuple(judge(suspect, session, seen) for suspect in suspects)
+    return tuple(_judged(suspect, session, seen) for suspect in suspects)
+
+
+def _judged(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
+    said, why = attempt(lambda: judge(suspect, session, seen))
+    return said or unconfirmed(suspect, f"the pairs are kept, but their statistics failed ({why}): please report this")
 
 
 def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
@@ -63,7 +72,8 @@ def judge(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:
             confirmation = _by_medians(suspect, metric, seen)
         case ConfirmationKind.RECORD:
             confirmation = unconfirmed(suspect, f"{metric.label} is confirmed from stored measurements, not from pairs")
-    return replace(confirmation, pairs=sum(pair.log_ratio is not None for pair in session.pairs))
+    pairs = sum(pair.log_ratio is not None for pair in session.pairs)
+    return replace(confirmation, pairs=max(pairs, len(confirmation.log_ratios)))
 
 
 def confirm_by_record(suspect: Suspect, cell: Cell, good: Measurement | None, tonight: Measurement) -> Confirmation:
@@ -109,9 +119,11 @@ def same_file(suspect: Suspect) -> Confirmation:
     )
 
 
-def unconfirmed(suspect: Suspect, reason: str) -> Confirmation:
-    """Return a confirmation that neither confirms nor refutes."""
-    return Confirmation(series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason)
+def unconfirmed(suspect: Suspect, reason: str, *, skipped: bool = False) -> Confirmation:
+    """Return a confirmation that neither confirms nor refutes; ``skipped``: for want of time, not of an answer."""
+    return Confirmation(
+        series=suspect.series, decision=Decision.UNDECIDED, worse=suspect.worse, reason=reason, skipped=skipped
+    )
 
 
 def correct_for_many(confirmations: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
@@ -151,8 +163,36 @@ def _confirmation(suspect: Suspect, verdict: Verdict, reason: str = "") -> Confi
 
 
 def _by_pairs(suspect: Suspect, session: PairSession) -> Confirmation:
-    confirmation = _confirmation(suspect, session.verdict, session.reason or "")
-    return replace(confirmation, ratio=session.ratio, low=session.low, high=session.high, p_value=session.p_value)
+    """By all pairs of the two files, those of earlier nights included.
+
+    Equal files are recognised as in any session; a difference must be sure enough for a job that looks every night
+    (`harness.stats.looks`).
+    """
+    fresh = [pair for pair in session.pairs if pair.log_ratio is not None]
+    step = clock_step([ns for pair in fresh for ns in (pair.a_ns, pair.b_ns) if ns is not None])
+    pooled = (*suspect.log_ratios, *(pair.log_ratio for pair in fresh if pair.log_ratio is not None))
+    span = paired_span([x - suspect.expected for x in pooled], clock_step=step)
+    if span is None:
+        few = unconfirmed(suspect, session.reason or f"{len(pooled)} good pairs are too few to decide")
+        return replace(few, log_ratios=pooled)
+    margin = log_margin(session.margin)
+    usual = decide(span, margin)
+    sure = sure_span([x - suspect.expected for x in pooled], suspect.looks + 1, step=log_step(step))
+    verdict = usual if usual is Verdict.EQUIVALENT else decide(sure, margin) if sure else Verdict.UNDECIDED
+    if why_lopsided(session.pairs):
+        verdict = Verdict.UNDECIDED
+    # Without a suspicion either direction is news.
+    asked = replace(suspect, worse=span.estimate > 0) if suspect.trigger in UNPROMPTED else suspect
+    ratio, low, high = (math.exp(x + suspect.expected) for x in (span.estimate, span.low, span.high))
+    return replace(
+        _confirmation(asked, verdict, session.reason or ""),
+        ratio=ratio,
+        low=low,
+        high=high,
+        p_value=span.p_value,
+        log_ratios=pooled,
+        leaning=usual in (Verdict.REGRESSED, Verdict.IMPROVED) and asked.worse is (usual is Verdict.REGRESSED),
+    )
 
 
 def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
@@ -163,6 +203,8 @@ def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
     if effect is None:
         return unconfirmed(suspect, "there are fewer than two good launches on a side")
     verdict = decide(effect, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)
+    if verdict in (Verdict.REGRESSED, Verdict.IMPROVED) and effect.p_value > spent(suspect.looks + 1):
+        verdict = Verdict.UNDECIDED
     ratio, low, high = (math.exp(x) for x in (effect.estimate, effect.low, effect.high))
     return replace(_confirmation(suspect, verdict), ratio=ratio, low=low, high=high, p_value=effect.p_value)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from xml.etree import ElementTree
 
 from harness.records.metrics import metric_named
-from harness.workflows.nightly.record import NightRecord, SeriesNight, State
+from harness.workflows.nightly.record import CommonShift, GroupKind, NightRecord, SeriesNight, State, Suspect, Trigger
 
 JUNIT_FILE = "junit.xml"
 MARKDOWN_FILE = "summary.md"
@@ -23,7 +23,14 @@ MOST_ROWS = 200
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # The order of the table: what needs attention first.
-_ORDER = (State.REGRESSION, State.FAILED, State.INCOMPLETE, State.SUSPICIOUS, State.IMPROVEMENT)
+_ORDER = (
+    State.REGRESSION,
+    State.NOT_JUDGED,
+    State.FAILED,
+    State.INCOMPLETE,
+    State.SUSPICIOUS,
+    State.IMPROVEMENT,
+)
 
 
 def junit(record: NightRecord) -> bytes:
@@ -34,11 +41,13 @@ def junit(record: NightRecord) -> bytes:
         "testsuite",
         name="phonebench nightly",
         timestamp=record.created_at,
-        tests=str(len(series)),
+        tests=str(len(series) + len(record.causes)),
         failures=str(count[State.REGRESSION]),
-        errors=str(count[State.FAILED]),
+        errors=str(count[State.FAILED] + count[State.NOT_JUDGED]),
         skipped=str(count[State.INCOMPLETE]),
     )
+    for cause in record.causes:
+        _cause_case(suite, cause)
     for night in series:
         _case(suite, night)
     ElementTree.indent(suite)
@@ -50,7 +59,8 @@ def markdown(record: NightRecord) -> str:
     """Return the night as Markdown: the verdict, the coverage, and the series that need attention."""
     series = record.series or ()
     count = Counter(night.state for night in series)
-    parts = [f"# Night {record.id}", _verdict(count), _coverage(record, count)]
+    causes = "\n".join(f"- {_cell(describe_cause(cause))}" for cause in record.causes)
+    parts = [f"# Night {record.id}", _verdict(count), *([causes] if causes else []), _coverage(record, count)]
     shown = [night for state in _ORDER for night in series if night.state is state]
     if shown:
         parts.append("\n".join(_table(shown[:MOST_ROWS])))
@@ -68,11 +78,61 @@ def describe(night: SeriesNight) -> str:
         if confirmation.low is not None and confirmation.high is not None:
             ends = f"{_change(confirmation.low)} to {_change(confirmation.high)}"
             interval = f" (95 % interval {ends}, {confirmation.pairs} pairs)"
-        parts.insert(0, f"{_change(confirmation.ratio)} compared with the last good artifact{interval}")
+        parts.insert(0, f"{_change(confirmation.ratio)} compared with {_good(night)}{interval}")
     suspect = night.suspect
     if suspect is not None:
-        parts.append(f"suspected by {suspect.trigger.value}: {_change(suspect.ratio)}, {_commits(night)}")
+        parts.append(f"{_why(suspect)}, {_commits(night)}")
     return "; ".join(parts)
+
+
+def describe_cause(cause: CommonShift) -> str:
+    """Return a common shift as one sentence: how many series, where, by how much, since when, and what changed."""
+    way = "worse" if cause.worse else "better"
+    what = metric_named(cause.metric).label
+    since = f"since run {cause.since}, three nights in a row" if cause.lasting else "tonight"
+    parts = [f"{_who(cause)}: {what} {_change(cause.ratio)} ({way}), {since}"]
+    if cause.changed:
+        parts.append(f"what changed: {', '.join(cause.changed)}")
+    if cause.by_files:
+        parts.append(f"side by side {cause.confirmed} of a sample of {cause.sampled} confirm it, so the files changed")
+    elif cause.sampled:
+        parts.append(f"side by side {cause.confirmed} of a sample of {cause.sampled} confirm it: not the files")
+    if cause.lasting:
+        parts.append("these series begin a new level")
+    return "; ".join(parts)
+
+
+def _who(cause: CommonShift) -> str:
+    match cause.kind:
+        case GroupKind.FARM:
+            return f"All {cause.series} series of all devices"
+        case GroupKind.DEVICE:
+            return f"All {cause.series} series on {cause.name}"
+        case GroupKind.RUNTIME | GroupKind.FORMAT:
+            return f"All {cause.series} series of {cause.kind.value} {cause.name}"
+
+
+def _good(night: SeriesNight) -> str:
+    match night.suspect.trigger if night.suspect else None:
+        case Trigger.NEW_FILE:
+            return "last night's artifact"
+        case Trigger.BASELINE:
+            return "the baseline"
+        case _:
+            return "the last good artifact"
+
+
+def _why(suspect: Suspect) -> str:
+    """Why the two artifacts were compared."""
+    match suspect.trigger:
+        case Trigger.NEW_FILE:
+            return f"compared because the file is new: {_change(suspect.ratio)} tonight"
+        case Trigger.BASELINE:
+            return f"compared because the level moved from the baseline: {_change(suspect.ratio)}"
+        case Trigger.COMMON:
+            return f"compared in a sample of a common shift: {_change(suspect.ratio)}"
+        case _:
+            return f"suspected by {suspect.trigger.value}: {_change(suspect.ratio)}"
 
 
 def show_value(value: float | None, metric: str) -> str:
@@ -91,8 +151,8 @@ def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
     match night.state:
         case State.REGRESSION:
             ElementTree.SubElement(case, "failure", message=words, type="regression")
-        case State.FAILED:
-            ElementTree.SubElement(case, "error", message=words, type="failed")
+        case State.FAILED | State.NOT_JUDGED:
+            ElementTree.SubElement(case, "error", message=words, type=night.state.value)
         case State.INCOMPLETE:
             ElementTree.SubElement(case, "skipped", message=words)
         case _:
@@ -100,11 +160,18 @@ def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
                 ElementTree.SubElement(case, "system-out").text = words
 
 
+def _cause_case(suite: ElementTree.Element, cause: CommonShift) -> None:
+    """A common shift is a test of its own that passes with a message: its series fail only if their files changed."""
+    name = f"{cause.kind.value} {cause.name}".strip()
+    case = ElementTree.SubElement(suite, "testcase", classname="common shift", name=_clean(f"{name} {cause.metric}"))
+    ElementTree.SubElement(case, "system-out").text = _clean(describe_cause(cause))
+
+
 def _verdict(count: Counter[State]) -> str:
     if count[State.REGRESSION]:
         return f"**{count[State.REGRESSION]} of {count.total()} series regressed**, confirmed side by side."
-    if count[State.FAILED] or count[State.INCOMPLETE]:
-        missing = count[State.FAILED] + count[State.INCOMPLETE]
+    missing = count[State.FAILED] + count[State.INCOMPLETE] + count[State.NOT_JUDGED]
+    if missing:
         return f"**No regression in what was measured**; {missing} of {count.total()} series are missing."
     return "**No regression.**"
 
@@ -114,6 +181,8 @@ def _coverage(record: NightRecord, count: Counter[State]) -> str:
     lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'unknown'}."]
     lines += [f"{count[state]} {state.value}." for state in State if count[state]]
     lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
+    if record.baseline is not None:
+        lines.append(f"Compared with the baseline {record.baseline.name}. {record.baseline.missing}".strip())
     if record.again:
         lines.append(f"Outlying values were measured again in {', '.join(record.again)}.")
     return "\n".join(f"- {_cell(line)}" for line in lines)

@@ -6,6 +6,7 @@ one that was stopped anywhere.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from harness.history.database import History, open_history
 from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
-from harness.history.records import Decided, Decision, HistoryEntry, NightStatus, RunFacts
+from harness.history.records import HistoryEntry, NightStatus, RunFacts
 from harness.progress import Progress
 from harness.records.metrics import HEADLINE
 from harness.spec.spec import Spec
@@ -32,11 +33,23 @@ from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places
 from harness.workflows.check import check
 from harness.workflows.durations import night_estimate
+from harness.workflows.nightly.agenda import Before
 from harness.workflows.nightly.artifacts import keep_artifacts
+from harness.workflows.nightly.baseline import BaselineTools, baseline_artifacts, read_baseline
 from harness.workflows.nightly.confirm import correct_for_many
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
-from harness.workflows.nightly.record import Absent, Confirmation, Journal, NightRecord, SeriesNight, State, read_night
-from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_series
+from harness.workflows.nightly.judging import Judged, NightScreen, nothing_judged
+from harness.workflows.nightly.record import (
+    BUDGET_MIN,
+    Absent,
+    Journal,
+    NightRecord,
+    SeriesNight,
+    State,
+    last_carried,
+    read_night,
+)
+from harness.workflows.nightly.screening import SeriesHistory
 from harness.workflows.nightly.sessions import ConfirmationTools, confirm_all
 from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
@@ -52,10 +65,24 @@ class NightTools:
     history: str
     progress: Progress
     plan: PairPlan = field(default_factory=PairPlan)
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightOptions:
+    """How to judge a night: the run length of the screen, minutes of comparisons, and the baseline, as given."""
+
+    arl0: int = ARL0
+    budget_min: float = BUDGET_MIN
+    baseline: str | None = None
 
 
 def nightly(
-    spec: Spec, tools: NightTools, *, arl0: int = ARL0, say: Callable[[str], None] = lambda _: None
+    spec: Spec,
+    tools: NightTools,
+    options: NightOptions = NightOptions(),  # noqa: B008  a frozen record
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> NightRecord:
     """Run a night of ``spec`` and return its finished record.
 
@@ -65,9 +92,18 @@ def nightly(
     """
     check(spec)
     say(night_estimate(spec))
+    places = tools.places
     with open_history(tools.history, create=True) as history:
+        at_hand = BaselineTools(history=history, places=places, progress=tools.progress)
         record = NightRecord(
-            id=new_run_id(datetime.now(UTC)), created_at=utc_now(), spec=spec, history=history.where, arl0=arl0
+            id=new_run_id(datetime.now(UTC)),
+            created_at=utc_now(),
+            spec=spec,
+            history=history.where,
+            arl0=options.arl0,
+            budget_min=options.budget_min,
+            baseline=read_baseline(options.baseline, spec, at_hand) if options.baseline else None,
+            taken_over=last_carried(places.results, history.where),
         )
         journal = Journal(tools.places.results, record)
         journal.note()
@@ -92,10 +128,10 @@ class _Night:
         with _resumable(self._journal.record.id, self._tools):
             run = self._run()
             if run is None:
-                return self._finish(None, {}, ())
-            histories, screened = self._screen(run)
+                return self._finish(None, nothing_judged())
+            judged = self._screen(run)
             checked, outcome = build_spec(run.head.spec, self._tools.places, self._tools.progress)
-            self._enter(run, screened, outcome)
+            self._enter(run, judged, outcome)
             tools = ConfirmationTools(
                 history=self._history,
                 places=self._tools.places,
@@ -103,9 +139,11 @@ class _Night:
                 plan=self._tools.plan,
                 outcome=outcome,
                 checked=checked,
+                clock=self._tools.clock,
             )
-            confirm_all(self._journal, tools, run, {name: series.nights for name, series in histories.items()})
-            return self._finish(run, screened, correct_for_many(self._journal.record.confirmations))
+            nights = {name: one.history.nights for name, one in judged.tonight.items()}
+            confirm_all(self._journal, tools, run, nights)
+            return self._finish(run, judged)
 
     def _run(self) -> RunRecord | None:
         """The night's run on the devices that are present; None if there are none."""
@@ -133,14 +171,20 @@ class _Night:
             # The cells measured so far are stored. The missing ones are reported as incomplete.
             return load_run(results, name)
 
-    def _screen(self, run: RunRecord) -> tuple[dict[str, SeriesHistory], dict[str, Screened]]:
-        """Screen every series. Outliers are measured again, twice at most, before they go into the history."""
-        facts, arl0 = run_facts(run), self._journal.record.arl0
+    def _screen(self, run: RunRecord) -> Judged:
+        """Look for common shifts, screen every series, and decide what to compare.
+
+        Outliers are measured again, twice at most, before they go into the history.
+        """
+        facts, record = run_facts(run), self._journal.record
         tonight: dict[str, list[HistoryEntry]] = {}
         for entry in entries_of(run):
             tonight.setdefault(entry.series.name, []).append(entry)
         histories = {name: self._history_of(name, facts) for name in tonight}
-        screened = {name: screen_series(histories[name], tonight[name], facts, arl0) for name in tonight}
+        screen = NightScreen(histories=histories, run=facts, arl0=record.arl0)
+        first = {name: entries[0] for name, entries in tonight.items()}
+        causes = screen.causes(first)
+        screened = {name: screen.one(name, tonight[name], causes) for name in tonight}
         # Each round measures again only the cells that still need it, as a run of its own that can be resumed.
         for number in range(1, MOST_MEASURED):
             cells = frozenset(s.night.cell for s in screened.values() if s.again)
@@ -149,10 +193,10 @@ class _Night:
             for entry in more:
                 tonight[entry.series.name].append(entry)
             for name in {entry.series.name for entry in more}:
-                screened[name] = screen_series(histories[name], tonight[name], facts, arl0)
+                screened[name] = screen.one(name, tonight[name], causes)
             if not more:
                 break
-        return histories, screened
+        return screen.judged(screened, causes, Before(carried=record.taken_over, baseline=record.baseline))
 
     def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[HistoryEntry, ...]:
         name = f"{run.head.id}-again-{number}"
@@ -174,42 +218,33 @@ class _Night:
             decisions=tuple(d for d in decisions_of(self._history, series) if d.seen_run != tonight.name),
         )
 
-    def _enter(self, run: RunRecord, screened: dict[str, Screened], outcome: BuildOutcome) -> None:
-        append(self._history, run_facts(run), [entry for one in screened.values() for entry in one.entries])
+    def _enter(self, run: RunRecord, judged: Judged, outcome: BuildOutcome) -> None:
+        append(self._history, run_facts(run), judged.entries)
         ran = {m.artifact.sha256 for m in run.measurements if m.artifact}
         artifacts = [a for a in outcome.artifacts.values() if a.manifest.sha256 in ran]
-        keep_artifacts(self._history, self._tools.places.results, artifacts)
-        self._journal.note(entered=True, suspects=tuple(s.night.suspect for s in screened.values() if s.night.suspect))
+        results, baseline = self._tools.places.results, self._journal.record.baseline
+        artifacts += baseline_artifacts(baseline, self._history, results, outcome, run.head.plan.cells)
+        keep_artifacts(self._history, results, artifacts)
+        self._journal.note(entered=True, suspects=judged.agenda.suspects)
 
-    def _finish(
-        self, run: RunRecord | None, screened: dict[str, Screened], confirmations: tuple[Confirmation, ...]
-    ) -> NightRecord:
+    def _finish(self, run: RunRecord | None, judged: Judged) -> NightRecord:
         """Add the decisions to the history, write the files, and finish the record."""
-        by_series = {confirmation.series: confirmation for confirmation in confirmations}
-        series = [_with(one.night, by_series.get(name)) for name, one in screened.items()]
-        series += _not_measured(self._journal.record, run, {night.cell for night in series})
-        if run is not None:
-            for night in series:
-                self._decide(night, run)
-        self._journal.note(series=tuple(series), finished_at=self._journal.record.finished_at or utc_now())
+        record = self._journal.record
+        said = correct_for_many(record.confirmations)
+        outcome = judged.outcome(said, run_facts(run)) if run is not None else None
+        series = [*outcome.series] if outcome else []
+        series += _not_measured(record, run, {night.cell for night in series})
+        for decided in outcome.decided if outcome else ():
+            decide(self._history, decided)
+        self._journal.note(
+            series=tuple(series),
+            causes=outcome.causes if outcome else (),
+            handed_on=outcome.carried if outcome else record.taken_over,
+            finished_at=record.finished_at or utc_now(),
+        )
         self._journal.write(JUNIT_FILE, junit(self._journal.record))
         self._journal.write(MARKDOWN_FILE, markdown(self._journal.record).encode())
         return self._journal.record
-
-    def _decide(self, night: SeriesNight, run: RunRecord) -> None:
-        suspect, confirmation = night.suspect, night.confirmation
-        if suspect is None or confirmation is None:
-            return
-        decided = Decided(
-            series=night.series,
-            first_run=suspect.first_run,
-            seen_run=run.head.id,
-            decision=confirmation.decision,
-            ratio=confirmation.ratio,
-            low=confirmation.low,
-            high=confirmation.high,
-        )
-        decide(self._history, decided)
 
 
 def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
@@ -222,20 +257,6 @@ def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
         except DeviceError as error:
             absent.append(Absent(device=key, reason=str(error)))
     return tuple(absent)
-
-
-def _with(night: SeriesNight, confirmation: Confirmation | None) -> SeriesNight:
-    """The series with the state that its confirmation gives it."""
-    if confirmation is None:
-        return night
-    match confirmation.decision:
-        case Decision.CONFIRMED:
-            state = State.REGRESSION if confirmation.worse else State.IMPROVEMENT
-        case Decision.REFUTED:
-            state = State.NONE
-        case _:
-            state = State.SUSPICIOUS
-    return replace(night, state=state, confirmation=confirmation, reason=confirmation.reason)
 
 
 def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:

@@ -17,6 +17,7 @@ import msgspec
 from harness.errors import StoreError, UsageError
 from harness.history.records import Decision
 from harness.spec.spec import Spec
+from harness.stats.looks import WAITS
 from harness.stats.screening import ARL0
 from harness.store.reader import check_schema
 from harness.store.records import REPLIES_FOLDER
@@ -27,22 +28,36 @@ SCHEMA = 1
 
 FOLDER = "nightly"
 RECORD_FILE = "night.json"
+# Minutes of side-by-side sessions per night.
+BUDGET_MIN = 60.0
 
 
 class Trigger(StrEnum):
-    """Why a change is suspected: by the screen, a large step, the tolerance of an exact metric, or garbage outputs."""
+    """Why two artifacts are compared side by side.
+
+    The values of past nights: the screen, a large step, the tolerance of an exact metric, or garbage outputs. Without
+    any suspicion: tonight's file is not last night's (``new file``), it is one of a sample of the series that share a
+    shift, or its level has moved away from the pinned baseline.
+    """
 
     SCREEN = "screen"
     STEP = "large step"
     TOLERANCE = "tolerance"
     GARBAGE = "garbage"
+    NEW_FILE = "new file"
+    COMMON = "common shift"
+    BASELINE = "baseline"
+
+
+# These compare files without a suspicion that the series itself changed, so "equal" is the expected outcome.
+UNPROMPTED = (Trigger.NEW_FILE, Trigger.COMMON, Trigger.BASELINE)
 
 
 class State(StrEnum):
     """The result of one series on one night. The first two are confirmed; only ``regression`` fails the job.
 
     ``failed``: the cell was tried and returned no value. ``incomplete``: it was not tried, because its device was
-    missing.
+    missing. ``not judged``: it was measured and added to the history, but its statistics failed.
     """
 
     REGRESSION = "regression"
@@ -52,6 +67,16 @@ class State(StrEnum):
     INSUFFICIENT = "insufficient data"
     FAILED = "failed"
     INCOMPLETE = "incomplete"
+    NOT_JUDGED = "not judged"
+
+
+class GroupKind(StrEnum):
+    """What the series of a common shift have in common."""
+
+    FARM = "farm"
+    DEVICE = "device"
+    RUNTIME = "runtime"
+    FORMAT = "format"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +93,9 @@ class Suspect:
 
     ``good_run`` and ``good_sha256`` are the run and the artifact of the last night before it; ``sha256`` is tonight's
     artifact. ``ratio`` is new over old, as screened. The cause is a commit after ``last_good``, up to and including
-    ``first_bad``.
+    ``first_bad``. ``looks`` and ``log_ratios`` are those of earlier nights on which the same two artifacts were
+    compared and the answer stayed open. ``expected``: ln(new / old) that was reported before; only a difference from
+    that is news.
     """
 
     series: str
@@ -83,6 +110,9 @@ class Suspect:
     sha256: str
     last_good: str | None
     first_bad: str | None
+    looks: int = 0
+    log_ratios: tuple[float, ...] = ()
+    expected: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +120,8 @@ class Confirmation:
     """The outcome for one suspect, before the night's correction for many of them.
 
     ``decision`` is that of this suspect alone. ``ratio`` is new over old with its 95 % interval, from ``pairs`` pairs.
+    ``good_sha256`` is the artifact that was compared with; ``log_ratios`` are those of all nights. ``leaning``: they
+    point to a difference, but not surely enough yet. ``skipped``: there was no comparison, for ``reason``.
     """
 
     series: str
@@ -101,6 +133,90 @@ class Confirmation:
     p_value: float | None = None
     pairs: int = 0
     reason: str = ""
+    good_sha256: str = ""
+    log_ratios: tuple[float, ...] = ()
+    leaning: bool = False
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSuspicion:
+    """A suspicion that is undecided. ``wait``: nights until its next comparison; its two artifacts stay the same."""
+
+    suspect: Suspect
+    wait: int = WAITS[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What is known about a series and the pinned artifact ``sha256``.
+
+    ``told``: ln(new / old) that was reported last, 0 at first. ``wait``: nights until the next comparison; ``looks``:
+    comparisons since the last report.
+    """
+
+    series: str
+    sha256: str
+    told: float = 0.0
+    wait: int = 0
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What one night hands to the next."""
+
+    open: tuple[OpenSuspicion, ...] = ()
+    pinned: tuple[Pinned, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonShift:
+    """A shift that ``series`` series of a group share. ``ratio``: new over old, the median of the group.
+
+    ``since``: the first run at the new level. ``lasting``: the shift has lasted for three nights, so the series begin a
+    new level. ``changed``: what else differs from the night before. ``confirmed`` of the ``sampled`` series were slower
+    or faster side by side too, so that their files changed and not the device.
+    """
+
+    kind: GroupKind
+    name: str
+    metric: str
+    ratio: float
+    series: int
+    since: str
+    worse: bool
+    lasting: bool = False
+    changed: tuple[str, ...] = ()
+    sampled: int = 0
+    confirmed: int = 0
+
+    @property
+    def by_files(self) -> bool:
+        """Whether most of the sample was confirmed side by side."""
+        return self.confirmed >= LEAST_CONFIRMED * max(self.sampled, 2)
+
+
+# The share of a sample that must be confirmed before the whole group is taken for changed.
+LEAST_CONFIRMED = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineCell:
+    """One cell of a baseline: its artifact, and its latency if it was measured, ns."""
+
+    cell: str
+    sha256: str
+    latency_ns: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What every night is compared with: ``name`` as given, and its cells. ``missing`` says which cells it lacks."""
+
+    name: str
+    cells: tuple[BaselineCell, ...]
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +241,8 @@ class NightRecord:
     """The content of ``night.json``. Times are ISO 8601, UTC.
 
     ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series again. A field that is
-    None has not been reached yet.
+    None has not been reached yet. ``budget_min``: minutes of side-by-side sessions. ``taken_over`` comes from the night
+    before, and ``handed_on`` goes to the next one.
     """
 
     schema: int = SCHEMA
@@ -135,6 +252,9 @@ class NightRecord:
     spec: Spec
     history: str
     arl0: int = ARL0
+    budget_min: float = BUDGET_MIN
+    baseline: Baseline | None = None
+    taken_over: Carried = Carried()
     run: str | None = None
     commit: str | None = None
     absent: tuple[Absent, ...] = ()
@@ -142,7 +262,9 @@ class NightRecord:
     entered: bool = False
     suspects: tuple[Suspect, ...] | None = None
     confirmations: tuple[Confirmation, ...] = ()
+    causes: tuple[CommonShift, ...] = ()
     series: tuple[SeriesNight, ...] | None = None
+    handed_on: Carried | None = None
 
 
 class Journal:
@@ -176,7 +298,7 @@ class Journal:
 def read_night(results: Path, name: str) -> NightRecord:
     """Read a night by its id, or ``latest``. Raises `UsageError` if it does not exist, `StoreError`."""
     root = results / FOLDER
-    nights = sorted(folder.parent.name for folder in root.glob(f"*/{RECORD_FILE}"))
+    nights = _night_names(root)
     if not nights:
         msg = f"there are no nights in {str(root)!r}; to start one: phonebench nightly SPEC"
         raise UsageError(msg)
@@ -192,3 +314,19 @@ def read_night(results: Path, name: str) -> NightRecord:
     except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; start a new night"
         raise StoreError(msg) from error
+
+
+def last_carried(results: Path, history: str) -> Carried:
+    """Return what the newest finished night of this ``history`` handed on; nothing if there is none. Skips damage."""
+    for name in reversed(_night_names(results / FOLDER)):
+        try:
+            night = read_night(results, name)
+        except StoreError:
+            continue
+        if night.handed_on is not None and night.history == history:
+            return night.handed_on
+    return Carried()
+
+
+def _night_names(root: Path) -> list[str]:
+    return sorted(folder.parent.name for folder in root.glob(f"*/{RECORD_FILE}"))

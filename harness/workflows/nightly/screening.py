@@ -39,8 +39,14 @@ class Screened:
     night: SeriesNight
 
 
-def screen_series(history: SeriesHistory, tonight: Sequence[HistoryEntry], run: RunFacts, arl0: int) -> Screened:
-    """Screen one series. ``tonight`` are its measurements in the order they were taken, at least one."""
+def screen_series(
+    history: SeriesHistory, tonight: Sequence[HistoryEntry], run: RunFacts, arl0: int, *, common: float = 0.0
+) -> Screened:
+    """Screen one series. ``tonight`` are its measurements in the order they were taken, at least one.
+
+    ``common``: ln(new / old) of a shift that many series share tonight; what is measured again, and what is a large
+    step, is judged without it.
+    """
     last = tonight[-1]
     if last.figures is None:
         return Screened(entries=tuple(tonight), again=False, night=_without_value(history, last, run))
@@ -49,8 +55,8 @@ def screen_series(history: SeriesHistory, tonight: Sequence[HistoryEntry], run: 
         return _tainted(tonight, len(reference))
     history = replace(history, nights=reference[:-1])
     segment = _segment(history, last, run)
-    judged = _judge(segment, last.series, tonight)
-    entries = _settled(tonight, judged)
+    judged = _judge(segment, last.series, tonight, math.exp(common))
+    entries = _settled(tonight, judged, math.exp(common))
     value = next(e.figures.value for e in entries if e.status is NightStatus.OK and e.figures)
     counted = replace(last, figures=replace(last.figures, value=value))
     suspect = _suspect(history, counted, run, judged, arl0)
@@ -108,9 +114,11 @@ def _segment(history: SeriesHistory, entry: HistoryEntry, run: RunFacts) -> list
     return values_of(history.nights[open_segment(entry.series, nights, history.decisions) :])
 
 
-def _judge(segment: list[float], series: Series, tonight: Sequence[HistoryEntry]) -> NightJudgement | None:
+def _judge(
+    segment: list[float], series: Series, tonight: Sequence[HistoryEntry], factor: float
+) -> NightJudgement | None:
     """Whether to measure again; None for exact metrics and for values without a logarithm."""
-    values = [entry.figures.value for entry in tonight if entry.figures is not None]
+    values = [entry.figures.value / factor for entry in tonight if entry.figures is not None]
     if metric_named(series.metric).exact or not can_be_screened([*segment, *values]):
         return None
     judged = judge_night(segment, values)
@@ -118,13 +126,17 @@ def _judge(segment: list[float], series: Series, tonight: Sequence[HistoryEntry]
     return replace(judged, again=False) if judged.again and _within(series, median(segment), judged.value) else judged
 
 
-def _settled(tonight: Sequence[HistoryEntry], judged: NightJudgement | None) -> tuple[HistoryEntry, ...]:
+def _settled(
+    tonight: Sequence[HistoryEntry], judged: NightJudgement | None, factor: float = 1.0
+) -> tuple[HistoryEntry, ...]:
     """Number the attempts, and mark all but the one that counts as superseded."""
     numbered = [replace(entry, attempt=attempt) for attempt, entry in enumerate(tonight)]
     counts = len(numbered) - 1
     if judged is not None:
         # The value that counts is one of those measured: the last of two, or the median of three.
-        counts = next((i for i, e in enumerate(numbered) if e.figures and e.figures.value == judged.value), counts)
+        counts = next(
+            (i for i, e in enumerate(numbered) if e.figures and e.figures.value / factor == judged.value), counts
+        )
     return tuple(
         entry if entry.attempt == counts or entry.figures is None else replace(entry, status=NightStatus.SUPERSEDED)
         for entry in numbered

@@ -16,9 +16,9 @@ from tests.report.builders import accuracy_of, phone_run
 from tests.workflows.nightly.test_night_files import SUSPECT
 
 
-def session_of(ratio: float, noise: float) -> tuple[PairResult, ...]:
-    """Ten pairs around ``ratio``, ``noise`` up and down in turn."""
-    logs = [math.log(ratio) + noise * (1 if i % 2 else -1) for i in range(10)]
+def session_of(ratio: float, noise: float, pairs: int = 20) -> tuple[PairResult, ...]:
+    """Pairs around ``ratio``, ``noise`` up and down in turn."""
+    logs = [math.log(ratio) + noise * (1 if i % 2 else -1) for i in range(pairs)]
     return tuple(PairResult(order="AB", a_ns=1e6, b_ns=1e6 * math.exp(x), log_ratio=x) for x in logs)
 
 
@@ -35,7 +35,7 @@ def test_a_suspicion_of_worse_latency(ratio: float, noise: float, decision: Deci
     found = judge(SUSPECT, summarise_pairs(list(session_of(ratio, noise)), PairPlan()), Sides())
     assert found.decision is decision
     assert found.ratio == pytest.approx(ratio)
-    assert found.pairs == 10
+    assert found.pairs == 20
     assert found.p_value is not None
 
 
