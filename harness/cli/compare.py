@@ -22,6 +22,11 @@ from harness.cli.options import json_option, margin_option, results_option, unde
     show_default=True,
     help="The smallest loss of accuracy that matters, in percentage points.",
 )
+@click.option(
+    "--across-units",
+    is_flag=True,
+    help="Also compare cells that ran on two units of one phone model, such as two Pixel 8.",
+)
 @undecided_option
 @results_option
 @json_option
@@ -31,6 +36,7 @@ def compare(
     margin: float,
     accuracy_margin: float,
     *,
+    across_units: bool,
     fail_on_undecided: bool,
     results: Path,
     as_json: bool,
@@ -46,11 +52,14 @@ def compare(
     from harness.store.reader import load_run
 
     margins = {LATENCY.name: margin / 100, ACCURACY.name: accuracy_margin / 100}
-    comparison = compare_runs(load_run(results, run_a), load_run(results, run_b), margins)
+    runs = load_run(results, run_a), load_run(results, run_b)
+    comparison = compare_runs(*runs, margins, across_units=across_units)
     if as_json:
         print_json(comparison_json(comparison))
     else:
         print_table(COLUMNS, comparison_rows(comparison))
+        for note in comparison.notes:
+            click.echo(f"\nNote: {note}.")
         click.echo(f"\n{comparison.run_b} against {comparison.run_a}: {comparison.verdict.value}")
         click.echo(
             "The two runs are separate sessions, so the change includes what differs between sessions. "

@@ -2,6 +2,9 @@
 
 If a key differs it is named and nothing is computed: a ratio between two systems, two runtimes or two clock regimes
 says nothing about the artifact.
+
+Two units of one phone model differ too, by their chips, batteries and what else they run. They are compared only on
+request. Runs of earlier versions do not hold every key: what they lack cannot differ, but is noted.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.store.records import ModelFacts, RunRecord
+from harness.wire import input_text
 
 # The key in ``DeviceInfo.details`` for how a device's clocks are set; without it the system chooses them.
 CLOCK_REGIME = "clock_regime"
@@ -28,23 +32,60 @@ class KeyDifference:
     b: str
 
 
+UNIT = "unit"
+INPUTS = "inputs"
+# Keys that a run may lack: runs of earlier versions have no inputs, and some kinds of devices have no serial number.
+_MAY_BE_UNKNOWN = (UNIT, INPUTS)
+
+
 def comparison_keys(run: RunRecord, cell: Cell, measurement: Measurement) -> dict[str, str]:
     """Return the comparison keys of one measurement. An unknown value is ``unknown``, which equals only ``unknown``."""
     device = next((d for d in run.head.devices if d.key == cell.device), None)
     model = next((m for m in run.head.models if m.name == cell.model), None)
-    return {**_device_keys(device), **_cell_keys(cell, measurement), **_data_keys(model)}
+    return {
+        **_device_keys(device),
+        **_cell_keys(cell, measurement),
+        INPUTS: _inputs(run, model),
+        **_data_keys(model),
+    }
 
 
-def differing_keys(a: dict[str, str], b: dict[str, str]) -> tuple[KeyDifference, ...]:
-    """Return the keys whose values differ, in order."""
+def differing_keys(a: dict[str, str], b: dict[str, str], *, across_units: bool = False) -> tuple[KeyDifference, ...]:
+    """Return the keys whose values differ, in order; with ``across_units`` the unit may."""
     return tuple(
-        KeyDifference(key=key, a=a.get(key, _UNKNOWN), b=b.get(key, _UNKNOWN))
-        for key in dict.fromkeys((*a, *b))
-        if a.get(key, _UNKNOWN) != b.get(key, _UNKNOWN)
+        difference
+        for difference in _differences(a, b)
+        if not (difference.key in _MAY_BE_UNKNOWN and _UNKNOWN in (difference.a, difference.b))
+        and not (across_units and difference.key == UNIT)
     )
 
 
+def key_notes(a: dict[str, str], b: dict[str, str]) -> tuple[str, ...]:
+    """Return what a reader must know about two values that were compared all the same, as sentences."""
+    notes = []
+    for difference in _differences(a, b):
+        lacking = [run for run, value in (("A", difference.a), ("B", difference.b)) if value == _UNKNOWN]
+        if lacking and difference.key in _MAY_BE_UNKNOWN:
+            notes.append(f"run {lacking[0]} does not record the {difference.key}, which may differ")
+        elif difference.key == UNIT:
+            notes.append(f"two units of one model: A ran on {difference.a}, B on {difference.b}")
+    if a.get(INPUTS, _UNKNOWN) == b.get(INPUTS, _UNKNOWN) == _UNKNOWN:
+        notes.append(f"neither run records the {INPUTS}, which may differ")
+    return tuple(notes)
+
+
 _UNKNOWN = "unknown"
+
+
+def _differences(a: dict[str, str], b: dict[str, str]) -> list[KeyDifference]:
+    pairs = {key: (a.get(key, _UNKNOWN), b.get(key, _UNKNOWN)) for key in (*a, *b)}
+    return [KeyDifference(key=key, a=first, b=second) for key, (first, second) in pairs.items() if first != second]
+
+
+def _inputs(run: RunRecord, model: ModelFacts | None) -> str:
+    """The tensors of one call. Earlier versions stored them only where the command line gave them."""
+    stored = [input_text(spec) for spec in model.inputs] if model else []
+    return ", ".join(stored or run.head.spec.input) or _UNKNOWN
 
 
 def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
@@ -54,12 +95,18 @@ def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
     return {
         "device kind": device.kind,
         "device model": device.model,
+        UNIT: _unit(details.get("serial", "")),
         "processor": f"{device.cpu}, {device.cores} cores, {device.abi}",
         "OS": device.os,
         "OS build": device.os_build,
         "clock regime": details.get(CLOCK_REGIME, DEFAULT_CLOCKS),
         "cores": details.get("cores", ANY_CORES),
     }
+
+
+def _unit(serial: str) -> str:
+    # A phone on the network has an address in place of a serial number, and tomorrow perhaps another one.
+    return _UNKNOWN if not serial or ":" in serial else serial
 
 
 def _cell_keys(cell: Cell, measurement: Measurement) -> dict[str, str]:

@@ -16,7 +16,7 @@ from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading, sp
 from harness.spec.profiles import PROFILES
 from harness.stats.clock import clock_step
 from harness.stats.groups import group_span
-from harness.stats.intervals import typical
+from harness.stats.launches import typical
 from harness.stats.losses import SIGNIFICANT
 from harness.stats.means import LEAST_INPUTS, mean_interval
 from harness.stats.pairs import Effect, group_effect

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from harness.compare.keys import KeyDifference, comparison_keys, differing_keys
+from harness.compare.keys import UNIT, KeyDifference, comparison_keys, differing_keys, key_notes
 from harness.compare.metrics import Margins, MetricComparison, compare_metrics
 from harness.plan.cells import Cell
 from harness.records.measurement import CellStatus, Measurement
@@ -23,13 +24,17 @@ CALLED = (Verdict.REGRESSED, Verdict.IMPROVED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellComparison:
-    """One cell of A and its counterpart in B. Without ``metrics``, ``differing`` or ``reason`` says why."""
+    """One cell of A and its counterpart in B. Without ``metrics``, ``differing`` or ``reason`` says why.
+
+    ``notes`` say what a reader must know of the pair all the same: two units of one model, or a key that a run lacks.
+    """
 
     key: str
     verdict: Verdict
     reason: str | None = None
     differing: tuple[KeyDifference, ...] = ()
     metrics: tuple[MetricComparison, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +52,21 @@ class Comparison:
         """The verdict on the runs as a whole: the worst of their cells; not-comparable if no cell could be compared."""
         return overall(cell.verdict for cell in self.cells)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of all cells, each once."""
+        return tuple(dict.fromkeys(note for cell in self.cells for note in cell.notes))
 
-def compare_runs(a: RunRecord, b: RunRecord, margins: Margins | None = None) -> Comparison:
-    """Compare every cell of ``a`` with its counterpart in ``b``, from stored measurements; needs no raw replies."""
+
+def compare_runs(
+    a: RunRecord, b: RunRecord, margins: Margins | None = None, *, across_units: bool = False
+) -> Comparison:
+    """Compare every cell of ``a`` with its counterpart in ``b``, from stored measurements; needs no raw replies.
+
+    With ``across_units``, cells of two units of one device model are compared too, with a note.
+    """
     pairs, only_a, only_b = _pair(a, b)
-    cells = [_compare((a, cell_a), (b, cell_b), margins) for cell_a, cell_b in pairs]
+    cells = [_compare((a, cell_a), (b, cell_b), margins, across_units=across_units) for cell_a, cell_b in pairs]
     return Comparison(
         run_a=a.head.id, run_b=b.head.id, cells=_corrected(cells), only_a=tuple(only_a), only_b=tuple(only_b)
     )
@@ -74,10 +89,11 @@ def _pair(a: RunRecord, b: RunRecord) -> tuple[list[tuple[Cell, Cell]], list[str
     for cell in a.head.plan.cells:
         if cell.key in paired:
             continue
-        counterpart = next((c for c in rest_b if _identity(c) == _identity(cell)), None)
-        if counterpart is None:
+        candidates = [c for c in rest_b if _identity(c) == _identity(cell)]
+        if not candidates:
             only_a.append(cell.key)
             continue
+        counterpart = max(candidates, key=partial(_likeness, cell))
         rest_b.remove(counterpart)
         pairs.append((cell, counterpart))
     return pairs, only_a, [cell.key for cell in rest_b]
@@ -87,7 +103,16 @@ def _identity(cell: Cell) -> tuple[str, str, str]:
     return cell.model, cell.variant, cell.format.value
 
 
-def _compare(a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Margins | None) -> CellComparison:
+def _likeness(cell: Cell, other: Cell) -> int:
+    """How many of the settings of two cells agree."""
+    return sum(
+        getattr(cell, name) == getattr(other, name) for name in ("backend", "delegate", "threads", "device", "profile")
+    )
+
+
+def _compare(
+    a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Margins | None, *, across_units: bool
+) -> CellComparison:
     cell = a[1]
     measurements = [_measured(run, c) for run, c in (a, b)]
     first, second = measurements
@@ -99,11 +124,15 @@ def _compare(a: tuple[RunRecord, Cell], b: tuple[RunRecord, Cell], margins: Marg
         verdict = Verdict.REGRESSED if worse else Verdict.NOT_COMPARABLE
         return CellComparison(key=cell.key, verdict=verdict, reason=_statuses(measurements))
     # Keys are checked before any number is computed, so a ratio between unlike cells never exists.
-    differing = differing_keys(comparison_keys(*a, first), comparison_keys(*b, second))
+    keys = comparison_keys(*a, first), comparison_keys(*b, second)
+    differing = differing_keys(*keys, across_units=across_units)
     if differing:
-        return CellComparison(key=cell.key, verdict=Verdict.NOT_COMPARABLE, differing=differing)
+        units = {difference.key for difference in differing} == {UNIT}
+        reason = "two units of one model: --across-units compares them" if units else None
+        return CellComparison(key=cell.key, verdict=Verdict.NOT_COMPARABLE, reason=reason, differing=differing)
     metrics = compare_metrics(cell, first, second, margins)
-    return CellComparison(key=cell.key, verdict=overall(m.verdict for m in metrics), metrics=metrics)
+    verdict = overall(m.verdict for m in metrics)
+    return CellComparison(key=cell.key, verdict=verdict, metrics=metrics, notes=key_notes(*keys))
 
 
 def _measured(run: RunRecord, cell: Cell) -> Measurement | None:

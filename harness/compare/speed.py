@@ -22,7 +22,13 @@ class Speed:
 
 
 def speed_of(latency: LatencySummary) -> Speed:
-    """Return the median with its 95 % interval over launches; for a single launch, 10 % on either side."""
+    """Return the median with its 95 % interval over launches; for a single launch, 10 % on either side.
+
+    Launches that ran at several speeds may take any time from the fastest to the slowest.
+    """
+    if latency.speeds:
+        fastest, slowest = latency.speeds[0].level_ns, latency.speeds[-1].level_ns
+        return Speed(median_ns=latency.median_ns, low_ns=fastest, high_ns=slowest)
     low, high = latency.low_ns, latency.high_ns
     if low is None or high is None:
         return one_launch(latency.median_ns)

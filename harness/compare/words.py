@@ -33,7 +33,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def _cell_rows(cell: CellComparison) -> list[tuple[str, ...]]:
     if not cell.metrics:
         differences = "; ".join(f"{d.key}: {d.a!r} and {d.b!r}" for d in cell.differing)
-        return [(cell.key, "", "", "", "", "", cell.verdict.value, differences or cell.reason or "")]
+        return [(cell.key, "", "", "", "", "", cell.verdict.value, "; ".join(filter(None, (differences, cell.reason))))]
     return [(cell.key if i == 0 else "", *_metric_row(m)) for i, m in enumerate(cell.metrics)]
 
 

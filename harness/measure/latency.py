@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from harness.records.measurement import LatencySummary, MinuteLatency
 from harness.stats.clock import clock_step
-from harness.stats.intervals import Interval, launch_interval, typical
+from harness.stats.launches import Interval, launch_interval, typical
 from harness.stats.overtime import by_minute
 from harness.stats.percentiles import (
     early_stopping_estimate,

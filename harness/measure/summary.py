@@ -23,7 +23,7 @@ from harness.records.measurement import (
     Measurement,
 )
 from harness.spec.profiles import Headline
-from harness.stats.intervals import typical
+from harness.stats.launches import typical
 from harness.wire import MemoryReading, ReplyStatus
 
 

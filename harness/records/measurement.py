@@ -86,7 +86,7 @@ class MinuteLatency:
 class LatencySummary:
     """Latency over all launches.
 
-    ``median_ns`` is the median of the calls of a typical launch (`harness.stats.intervals.typical`). ``low_ns`` to
+    ``median_ns`` is the median of the calls of a typical launch (`harness.stats.launches.typical`). ``low_ns`` to
     ``high_ns`` is its 95 % interval over launches, None for a single launch. Percentiles are those of a typical launch,
     None if there are too few calls. ``p90_mlperf_ns`` is LoadGen's early-stopping estimate of p90, which is higher than
     p90 for few calls. ``mean_ns``, ``min_ns`` and ``variation`` are over all steady calls. Programs that do not report

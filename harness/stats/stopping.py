@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.stats.intervals import log_half_width
+from harness.stats.launches import log_half_width
 
 
 def enough_launches(launch_medians_ns: Sequence[float], half_width: float | None, checkpoints: Sequence[int]) -> bool:

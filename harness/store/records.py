@@ -10,6 +10,7 @@ from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.spec.goal import Goal
 from harness.spec.spec import Spec
+from harness.wire import TensorSpec
 
 # 1 (2026-11): the first.
 SCHEMA = 1
@@ -27,7 +28,7 @@ class ModelFacts:
 
     ``float_correct`` of ``float_answers`` answers of the float network on this computer are right; None if there are no
     labels. Earlier versions stored no ``float_answers``: every test input had one answer. ``whole`` is the name of the
-    model that this one is a part of.
+    model that this one is a part of. ``inputs`` are the tensors of one call; earlier versions stored none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelFacts:
     float_correct: int | None
     whole: str | None = None
     float_answers: int | None = None
+    inputs: tuple[TensorSpec, ...] = ()
 
     @property
     def float_accuracy(self) -> float | None:

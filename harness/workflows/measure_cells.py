@@ -138,6 +138,7 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 labelled=prepared.labelled,
                 float_correct=None if card.random_weights else prepared.float_correct,
                 float_answers=None if card.random_weights else prepared.float_answers,
+                inputs=prepared.inputs,
             )
         )
     return tuple(facts)

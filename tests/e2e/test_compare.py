@@ -58,6 +58,13 @@ def test_undecided_fails_only_where_asked(tmp_path: Path) -> None:
     assert compare(tmp_path, "a", "b", "--fail-on-undecided").return_value == 15
 
 
+def test_what_two_runs_do_not_record_is_noted(tmp_path: Path) -> None:
+    stored(tmp_path, "a", 1.0)
+    stored(tmp_path, "b", 1.0)
+    assert "Note: neither run records the inputs, which may differ." in compare(tmp_path, "a", "b").output
+    assert json.loads(compare(tmp_path, "a", "b", "--json").output)["cells"][0]["notes"]
+
+
 def test_json_is_printed_alone(tmp_path: Path) -> None:
     stored(tmp_path, "a", 1.0)
     stored(tmp_path, "b", 1.2)

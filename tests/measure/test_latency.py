@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.measure.latency import minute_latencies, summarise, summarise_calls, summarise_launch, summarise_told
-from harness.stats.intervals import launch_interval
+from harness.stats.launches import launch_interval
 from harness.stats.overtime import MINUTE_NS
 from harness.stats.steady import SteadyState
 from harness.wire import LatencySamples, SummarisedTimes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.stats.groups import group_span
-from harness.stats.intervals import launch_interval
+from harness.stats.launches import launch_interval
 from harness.stats.screening import judge_night, screen
 from harness.stats.sessions import paired_span
 from harness.stats.steady import SteadyState, find_steady
