@@ -20,6 +20,7 @@ from harness.readers.ptl import read_ptl
 from harness.readers.read import READERS, read_file
 from harness.readers.tflite import read_tflite
 from harness.wire import DType, Format
+from tests.readers.tflite_files import tflite_file
 
 onnx: Any = pytest.importorskip("onnx")
 make, numbers = onnx.helper, onnx.numpy_helper
@@ -241,3 +242,24 @@ def test_the_int8_files_of_digits_hold_int8(digits_files: dict[tuple[str, str], 
     layers = load_network(resolve("digits", ModelOptions())).modules()
     expected = sum(m.weight.numel() for m in layers if isinstance(m, torch.nn.Conv2d | torch.nn.Linear))
     assert facts.weights["int8"] + facts.weights.get("uint8", 0) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("shape", "signature", "expected"),
+    [([], None, ()), ([2, 3], None, (2, 3)), ([1, 1, 1, 3], [1, -1, -1, 3], (1, OPEN, OPEN, 3))],
+)
+def test_a_tflite_tells_scalars_and_open_sizes(
+    tmp_path: Path, shape: list[int], signature: list[int] | None, expected: tuple[int, ...]
+) -> None:
+    (tmp_path / "net.tflite").write_bytes(tflite_file("FLOAT32", shape, signature))
+    assert read_tflite(tmp_path / "net.tflite").inputs == (FileTensor(name="x", kind="float32", shape=expected),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("STRING", "strings"), ("RESOURCE", "a resource"), ("VARIANT", "a variant"), ("COMPLEX64", "complex64")],
+)
+def test_a_tflite_names_what_is_no_number(tmp_path: Path, kind: str, words: str) -> None:
+    (tmp_path / "net.tflite").write_bytes(tflite_file(kind, [2]))
+    (tensor,) = read_tflite(tmp_path / "net.tflite").inputs or ()
+    assert (tensor.kind, tensor.dtype) == (words, None)

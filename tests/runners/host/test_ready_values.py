@@ -11,6 +11,7 @@ import pytest
 from harness.runners.host.runtimes.registry import open_session, run_once
 from harness.runners.host.runtimes.session import SessionError, in_model_order
 from harness.wire import Delegate, DType, FailureKind, Format, RuntimeRequest, TensorSpec
+from tests.readers.tflite_files import tflite_file
 
 CPU = RuntimeRequest(delegate=Delegate.CPU, threads=1)
 onnx: Any = pytest.importorskip("onnx")
@@ -140,3 +141,52 @@ def test_a_ptl_that_returns_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="an output of the model is a str") as raised:
         run_once(session, [np.zeros(2, np.float32)])
     assert raised.value.unsupported
+
+
+@pytest.mark.parametrize("delegate", [Delegate.CPU, Delegate.XNNPACK])
+@pytest.mark.parametrize(
+    ("shape", "signature", "value"),
+    [
+        ([], None, np.array(-1.5, np.float32)),
+        ([1, 1, 3], [1, -1, 3], -np.ones((1, 4, 3), np.float32)),
+        ([1, 2], None, np.array([[-1, 2]], np.float32)),
+    ],
+)
+def test_scalars_and_open_sizes_run_as_tflite(
+    tmp_path: Path, delegate: Delegate, shape: list[int], signature: list[int] | None, value: Any
+) -> None:
+    (tmp_path / "net.tflite").write_bytes(tflite_file("FLOAT32", shape, signature))
+    session = open_session(tmp_path / "net.tflite", RuntimeRequest(delegate=delegate, threads=1), Format.TFLITE)
+    (output,) = run_once(session, [value])
+    np.testing.assert_array_equal(output, np.abs(value), strict=True)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("STRING", "strings"), ("VARIANT", "no number"), ("COMPLEX64", "complex")])
+def test_tflite_values_that_are_no_numbers_are_refused_by_name(tmp_path: Path, kind: str, words: str) -> None:
+    (tmp_path / "net.tflite").write_bytes(tflite_file(kind, [2]))
+    with pytest.raises(SessionError, match=f"input 'x' of the model is {words}") as raised:
+        open_session(tmp_path / "net.tflite", CPU, Format.TFLITE)
+    assert raised.value.unsupported
+
+
+def test_a_pte_of_open_sizes_takes_smaller_inputs_and_no_larger_ones(tmp_path: Path) -> None:
+    import warnings
+
+    torch: Any = pytest.importorskip("torch")
+    pytest.importorskip("executorch.exir")
+    from executorch.exir import to_edge_transform_and_lower
+
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(4, 3).eval()
+    rows = torch.export.Dim("rows", min=2, max=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(layer, (torch.zeros(8, 4),), dynamic_shapes=({0: rows},))
+        (tmp_path / "net.pte").write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
+    session = open_session(tmp_path / "net.pte", CPU, Format.PTE)
+    for count in (16, 5):
+        x = torch.randn(count, 4)
+        np.testing.assert_allclose(run_once(session, [x.numpy()])[0], layer(x).detach().numpy(), atol=1e-5)
+    with pytest.raises(SessionError, match=r"float32 \[16, 4\], but got float32 \[17, 4\]"):
+        session.set_inputs([np.zeros((17, 4), np.float32)])
+    session.close()

@@ -201,7 +201,7 @@ def _check_types(inputs: Sequence[dict[str, Any]], outputs: Sequence[dict[str, A
         for detail in details:
             kind = np.dtype(detail["dtype"])
             if kind.kind not in "iufb":
-                words = "strings" if kind.kind in "SUO" else kind.name
+                words = "strings" if kind.kind in "SU" else "no number" if kind.kind == "O" else kind.name
                 raise no_numbers(role, detail["name"], words)
 
 

@@ -1,7 +1,8 @@
 """Makes the models of the tests here. Run ``python make_models.py`` with the packages onnx and numpy.
 
-``mixed.onnx`` has every sort of tensor that goes over the wire, ``open.onnx`` an open dimension, and ``apart.onnx``
-keeps its weights in a file of its own.
+``mixed.onnx`` has every sort of tensor that goes over the wire, ``open.onnx`` an open dimension, ``scalar.onnx`` an
+input and an output without dimensions, ``text.onnx`` an output of text, and ``apart.onnx`` keeps its weights in a file
+of its own.
 """
 
 from __future__ import annotations
@@ -65,9 +66,36 @@ def product(rows: int | str) -> onnx.ModelProto:
     return model(nodes, inputs, [value("product", TensorProto.FLOAT, [rows, 3])])
 
 
+def scalar() -> onnx.ModelProto:
+    """``image @ weights`` times ``rate``, and the negative of ``rate``."""
+    nodes = [
+        helper.make_node("MatMul", ["image", "weights"], ["product"]),
+        helper.make_node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["product", "factor"], ["scaled"]),
+        helper.make_node("Neg", ["rate"], ["negative"]),
+    ]
+    inputs = [value("image", TensorProto.FLOAT, [1, 4]), value("rate", TensorProto.INT64, [])]
+    outputs = [value("scaled", TensorProto.FLOAT, [1, 3]), value("negative", TensorProto.INT64, [])]
+    return model(nodes, inputs, outputs)
+
+
+def text() -> onnx.ModelProto:
+    """``image @ weights``, and the product as text."""
+    nodes = [
+        helper.make_node("MatMul", ["image", "weights"], ["product"]),
+        helper.make_node("Cast", ["product"], ["words"], to=TensorProto.STRING),
+    ]
+    outputs = [value("product", TensorProto.FLOAT, [1, 3]), value("words", TensorProto.STRING, [1, 3])]
+    return model(nodes, [value("image", TensorProto.FLOAT, [1, 4])], outputs)
+
+
 if __name__ == "__main__":
+    onnx.save(scalar(), FOLDER / "scalar.onnx")
+    onnx.save(text(), FOLDER / "text.onnx")
     onnx.save(mixed(), FOLDER / "mixed.onnx")
     onnx.save(product("rows"), FOLDER / "open.onnx")
+    # onnx refuses to replace a file with weights.
+    (FOLDER / "apart.onnx.data").unlink(missing_ok=True)
     onnx.save(
         product(1),
         FOLDER / "apart.onnx",

@@ -36,6 +36,14 @@ final class RequestReaderTest {
     }
 
     @Test
+    void aShapeWithoutSizesIsThatOfOneElement() throws Exception {
+        String text = full().replaceFirst("\"shape\": \\[\\s*1,\\s*16\\s*\\]", "\"shape\": []");
+        RunRequest.Inputs inputs = RequestReader.read(text).inputs();
+        assertEquals(Collections.emptyList(), inputs.tensors().get(1).shape());
+        assertEquals(4 * 64 + 8, inputs.recordBytes());
+    }
+
+    @Test
     void whatTheMinimalRequestLeavesOutHasItsDefault() throws Exception {
         RunRequest request = RequestReader.read(Golden.text("request-minimal.json"));
         assertNull(request.passes().latency());

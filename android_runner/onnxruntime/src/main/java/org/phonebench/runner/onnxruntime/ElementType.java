@@ -55,6 +55,16 @@ enum ElementType {
         };
     }
 
+    /** Whether the wire has a type for the values. */
+    static boolean isNumeric(TensorInfo.OnnxTensorType type) {
+        try {
+            of(type);
+            return true;
+        } catch (RunFailure unsupported) {
+            return false;
+        }
+    }
+
     /** The values as a tensor of ONNX Runtime. */
     OnnxTensor toNative(OrtEnvironment environment, Tensor tensor) throws OrtException {
         ByteBuffer data = this == DOUBLE ? doubles(tensor) : Conversions.cast(tensor, dtype).data().duplicate();

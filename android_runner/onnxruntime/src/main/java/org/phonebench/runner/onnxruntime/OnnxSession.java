@@ -38,16 +38,31 @@ final class OnnxSession implements Session {
         this.environment = environment;
         this.session = session;
         this.request = request;
-        for (NodeInfo node : session.getInputInfo().values()) {
-            if (!(node.getInfo() instanceof TensorInfo info)) {
-                session.close();
-                throw RunFailure.unsupported(FailureKind.LOAD,
-                    "input '" + node.getName() + "' of the model is not a tensor; phonebench supports only tensors");
+        try {
+            for (NodeInfo node : session.getInputInfo().values()) {
+                TensorInfo info = tensor("input", node);
+                ElementType type = ElementType.of(info.onnxType);
+                types.add(type);
+                specs.add(new TensorSpec(node.getName(), type.onTheWire(), TensorSpec.shapeOf(info.getShape())));
             }
-            ElementType type = ElementType.of(info.onnxType);
-            types.add(type);
-            specs.add(new TensorSpec(node.getName(), type.onTheWire(), TensorSpec.shapeOf(info.getShape())));
+            // Before any call, so that a model that cannot be measured is not run first.
+            for (NodeInfo node : session.getOutputInfo().values()) {
+                tensor("output", node);
+            }
+        } catch (RunFailure failure) {
+            session.close();
+            throw failure;
         }
+    }
+
+    /** The description of an input or output, if it is a tensor of numbers. */
+    private static TensorInfo tensor(String role, NodeInfo node) throws RunFailure {
+        if (node.getInfo() instanceof TensorInfo info && ElementType.isNumeric(info.onnxType)) {
+            return info;
+        }
+        String kind = node.getInfo() instanceof TensorInfo info ? info.onnxType.toString() : "not a tensor";
+        throw RunFailure.unsupported(FailureKind.LOAD, role + " '" + node.getName() + "' of the model is " + kind
+            + ", which phonebench does not support: it must be a tensor of numbers");
     }
 
     @Override

@@ -115,6 +115,29 @@ final class OnnxAdapterTest {
     }
 
     @Test
+    void aScalarGoesInAndOut() throws Exception {
+        try (Session session = load("scalar.onnx")) {
+            assertEquals(new TensorSpec("rate", DType.INT64, Collections.emptyList()), session.inputs().get().get(1));
+            Tensor rate = Tensor.zeros(DType.INT64, Collections.emptyList());
+            rate.setInteger(0, 16000);
+            session.setInputs(Arrays.asList(reals(Arrays.asList(1, 4), 1, 2, 3, 4), rate));
+            session.invoke();
+            List<Tensor> outputs = session.outputs();
+            assertArrayEquals(new float[] {80000, 96000, 144000}, values(outputs.get(0)));
+            assertEquals(Collections.emptyList(), outputs.get(1).shape());
+            assertEquals(-16000, outputs.get(1).integer(0));
+        }
+    }
+
+    @Test
+    void anOutputOfTextIsRefusedByNameBeforeAnyCall() {
+        RunFailure failure = assertThrows(RunFailure.class, () -> load("text.onnx"));
+        assertTrue(failure.unsupported());
+        assertEquals(FailureKind.LOAD, failure.kind());
+        assertTrue(failure.getMessage().contains("output 'words' of the model"), failure.getMessage());
+    }
+
+    @Test
     void weightsInAFileOfTheirOwnAreFoundThroughLinks() throws Exception {
         Path links = Files.createDirectory(folder.resolve("job"));
         for (String name : Arrays.asList("apart.onnx", "apart.onnx.data")) {

@@ -1,0 +1,38 @@
+"""Small ``.tflite`` files, written with the schema of LiteRT: the absolute value of one input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def tflite_file(kind: str, shape: list[int], signature: list[int] | None = None) -> bytes:
+    """A file whose input ``x`` has the element type ``kind``. Other types than float32 have no operator."""
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    number = getattr(schema.TensorType, kind)
+    names = ("x", "y") if kind == "FLOAT32" else ("x",)
+    graph = schema.SubGraphT()
+    graph.name, graph.tensors = "main", [_tensor(schema, name, number, shape, signature) for name in names]
+    graph.inputs, graph.outputs = [0], [len(names) - 1]
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.AbsOptions, schema.AbsOptionsT()
+    graph.operators = [operator] if kind == "FLOAT32" else []
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.ABS
+    code.version = 1
+    model = schema.ModelT()
+    model.version, model.description = 3, "a test of phonebench"
+    model.buffers, model.subgraphs, model.operatorCodes = [schema.BufferT()], [graph], [code]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor(schema: Any, name: str, number: int, shape: list[int], signature: list[int] | None) -> Any:
+    tensor = schema.TensorT()
+    tensor.name, tensor.type, tensor.shape, tensor.shapeSignature, tensor.buffer = name, number, shape, signature, 0
+    tensor.quantization = schema.QuantizationParametersT()
+    return tensor
