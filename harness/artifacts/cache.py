@@ -117,6 +117,28 @@ class Cache:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
+    def adopt(self, pid: int) -> Manifest | None:
+        """Make an entry of the artifact that a process of ours had finished when its runtime crashed it.
+
+        Returns its manifest, which says so, or None if the process died in the middle of something else.
+        """
+        for folder in (self.root / "staging").glob(f"*-{pid}-*"):
+            # Only an artifact that is being verified has its manifest already.
+            if not (folder / MANIFEST_FILE).is_file():
+                continue
+            try:
+                manifest = _read_artifact(folder).manifest
+            except (ValueError, OSError) as error:
+                log.warning("the artifact that crashed process %d cannot be kept: %s", pid, error)
+                continue
+            target = self.folder("artifacts", manifest.key)
+            with storage_errors(self.root):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(target, ignore_errors=True)
+                folder.rename(target)
+            return manifest
+        return None
+
     def discard(self, pid: int) -> None:
         """Delete the private folders of a process of ours that was killed, and so could not do it itself."""
         for folder in (self.root / "staging").glob(f"*-{pid}-*"):

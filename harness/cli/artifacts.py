@@ -38,10 +38,12 @@ def build_exit_code(outcome: BuildOutcome) -> int:
 
 
 def _detail(artifact: Artifact) -> str:
-    """Where the file is, and why it was not verified if so; or why there is no file."""
+    """Where the file is, and why it cannot be used or was not verified if so; or why there is no file."""
     manifest = artifact.manifest
-    if manifest.reason or artifact.path is None:
+    if artifact.path is None:
         return manifest.reason or ""
+    if manifest.reason:
+        return f"{manifest.reason}; the file is kept: {artifact.path}"
     return f"built, not run here ({manifest.checked}): {artifact.path}" if manifest.checked else str(artifact.path)
 
 

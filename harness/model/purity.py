@@ -36,12 +36,14 @@ class Traits:
     """What was found about a network that is a function of its input.
 
     ``ordered``: the names of outputs that were picked in an order. ``hints``: sentences about what files may not
-    follow, each with its place in the user's code. ``names``: of all outputs.
+    follow, each with its place in the user's code. ``branches``: where a value was read that Python may decide by.
+    ``names``: of all outputs.
     """
 
     names: tuple[str, ...]
     ordered: tuple[str, ...]
     hints: tuple[str, ...]
+    branches: tuple[str, ...] = ()
 
 
 def check_function(card: ModelCard, network: torch.nn.Module, calls: tuple[Call, Call]) -> Traits:
@@ -78,7 +80,12 @@ def _traits(card: ModelCard, names: tuple[str, ...], watched: Watched) -> Traits
             for i, place in watched.input_writes.items()
         ),
     ]
-    return Traits(names=names, ordered=tuple(names[i] for i in watched.ordered), hints=tuple(hints[:_SHOWN]))
+    return Traits(
+        names=names,
+        ordered=tuple(names[i] for i in watched.ordered),
+        hints=tuple(hints[:_SHOWN]),
+        branches=watched.reads[:_SHOWN],
+    )
 
 
 def _refusal(card: ModelCard, difference: str | None, changed: list[str], watched: Watched) -> str:

@@ -41,6 +41,7 @@ class ConditionId(StrEnum):
     HOST_KERNEL = "HOST-KERNEL"
     PARTLY_QUANTISED = "PARTLY-QUANTISED"
     STORED_TWICE = "STORED-TWICE"
+    LARGER = "LARGER"
 
 
 class FigureGroup(StrEnum):

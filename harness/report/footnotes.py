@@ -169,6 +169,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="Size and speed are those of the mixture, not of the precision that the name says.",
         touches=frozenset({FigureGroup.LATENCY, FigureGroup.MEMORY}),
     ),
+    ConditionId.LARGER: ConditionFacts(
+        meaning="Nothing is saved: what the format adds for each operation takes more than the weights lose.",
+        touches=frozenset({FigureGroup.MEMORY}),
+    ),
     ConditionId.STORED_TWICE: ConditionFacts(
         meaning="The file is larger than the network's weights: the format has a copy for each use.",
         touches=frozenset({FigureGroup.MEMORY}),

@@ -81,6 +81,7 @@ def _unbuilt(cell: Cell, artifact: Artifact | None, outcome: BuildOutcome) -> Me
     }.get(artifact.manifest.state, CellStatus.FAILED)
     reason = artifact.manifest.reason or "the build gave no reason"
     where = f" (log: {artifact.manifest.log})" if artifact.manifest.log else ""
+    where += f"; the file is kept: {artifact.path}" if artifact.path else ""
     return unmeasured(cell, status, reason + where, utc_now)
 
 

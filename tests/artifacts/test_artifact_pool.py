@@ -8,20 +8,25 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
-from harness.artifacts.cache import LOG_SECONDS, Cache
+from harness.artifacts.cache import LOG_SECONDS, MANIFEST_FILE, Cache
+from harness.artifacts.manifest import ArtifactState, Manifest
+from harness.artifacts.workers.describe import crashing
 from harness.artifacts.workers.pool import COMMAND, Crew, run_groups
 from harness.artifacts.workers.schedule import Group
 from harness.artifacts.workers.tasks import PrepareTask, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from tests.artifacts.builders import CARD
+from harness.system.files import file_sha256
+from tests.artifacts.builders import CARD, make_manifest, make_prepared
 from tests.model.folders import NETWORK, make_folder
 
 # Answers each task with its key and the worker's process id. Some keys make it misbehave.
 PROGRAM = """
-import json, os, signal, sys, time
+import json, os, shutil, signal, sys, time
 open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
 for line in sys.stdin:
     key = json.loads(line)["prepare"]["key"]
@@ -29,6 +34,10 @@ for line in sys.stdin:
         if key == "litter":
             os.mkdir(os.path.join(os.path.dirname(sys.argv[1]), "..", "staging", f"ab-{os.getpid()}-cd"))
         os.kill(os.getpid(), signal.SIGKILL)
+    if key in ("crash", "oom"):
+        root = os.path.join(os.path.dirname(sys.argv[1]), "..")
+        shutil.copytree(os.path.join(root, "template"), os.path.join(root, "staging", f"ab-{os.getpid()}-cd"))
+        os.kill(os.getpid(), signal.SIGSEGV if key == "crash" else signal.SIGKILL)
     if key == "exit":
         sys.exit(7)
     if key == "hang":
@@ -140,6 +149,40 @@ def test_the_unfinished_entries_of_a_killed_worker_are_deleted(tmp_path: Path) -
     run_groups([group("litter", "next")], crew(tmp_path), reports)
     assert "died with SIGKILL" in reports.messages()[0]
     assert list((tmp_path / "staging").iterdir()) == []
+
+
+def finished_file(folder: Path) -> Manifest:
+    """Write what a worker has in its private folder while the runtime runs a finished file; return its manifest."""
+    template = folder / "template"
+    template.mkdir()
+    (template / "model.onnx").write_bytes(b"a file that crashes its runtime")
+    blank = make_manifest(file="model.onnx", sha256=file_sha256(template / "model.onnx"))
+    model = make_prepared(folder / "model", np.array([[1, -np.inf], [2, 3]], dtype=np.float32))
+    manifest = crashing(blank, model)
+    (template / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def test_a_file_that_crashes_its_runtime_is_broken_and_kept(tmp_path: Path) -> None:
+    manifest, reports = finished_file(tmp_path), Reports()
+    run_groups([group("crash", "next")], crew(tmp_path), reports)
+    assert reports.seen[0][1].manifest == manifest
+    assert manifest.state is ArtifactState.BROKEN
+    assert "its own runtime crashed while it ran the file; the float model itself has outputs that are infinite" in (
+        manifest.reason or ""
+    )
+    kept = Cache(tmp_path).artifact(manifest.key)
+    assert kept is not None
+    assert kept.path is not None
+    assert kept.path.read_bytes() == b"a file that crashes its runtime"
+    assert said(reports.seen[1][1]).startswith("next")
+
+
+def test_a_worker_that_the_system_killed_says_nothing_about_its_file(tmp_path: Path) -> None:
+    manifest, reports = finished_file(tmp_path), Reports()
+    run_groups([group("oom")], crew(tmp_path), reports)
+    assert "died with SIGKILL" in reports.messages()[0]
+    assert Cache(tmp_path).artifact(manifest.key) is None
 
 
 def test_a_failure_names_the_log(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from harness.spec.formats import Backend
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
@@ -89,6 +89,16 @@ class Exporter(Protocol):
         The graph steps have been applied already. ``recipe.quantisation.keep_float`` is None, or has the names of
         layers.
         """
+
+
+@runtime_checkable
+class MayTrace(Protocol):
+    """An exporter that records one run of the network where `torch.export` cannot capture it.
+
+    ``fallback`` says why it did so, None if it did not.
+    """
+
+    fallback: str | None
 
 
 def no_precision(recipe: Recipe, path: Path) -> UnsupportedError:

@@ -21,6 +21,7 @@ from harness.artifacts.export.onnx_quantise import (
     quantise_static,
     with_matrix_products,
 )
+from harness.errors import typed_line
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 
@@ -41,6 +42,7 @@ class OnnxExporter:
         self._external_bytes = external_bytes
         self._names = [tensor.name for tensor in source.inputs]
         self._scopes: dict[str, frozenset[str]] = {}
+        self.fallback: str | None = None
         self._base = self._export_float()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
@@ -88,6 +90,7 @@ class OnnxExporter:
                 )
             except (RuntimeError, torch.onnx.OnnxExporterError) as error:
                 log.warning("the torch.export-based ONNX exporter failed (%s); using the tracing one", error)
+                self.fallback = cause(error)
                 torch.onnx.export(
                     self._source.network,
                     self._source.example(),
@@ -155,6 +158,13 @@ class OnnxExporter:
     def _feeds(self, quantisation: Quantisation) -> Iterator[Feed]:
         for item in self._source.calibration_items(quantisation):
             yield {name: tensor.numpy() for name, tensor in zip(self._names, item, strict=True)}
+
+
+def cause(error: BaseException) -> str:
+    """Return the first line of the innermost error: the outer ones say only at which step of the export it happened."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return typed_line(error)[:200]
 
 
 def _scopes(node: Any) -> frozenset[str]:

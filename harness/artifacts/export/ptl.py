@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
+from harness.model.preserve import preserved
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -69,7 +70,9 @@ class PtlExporter:
         import torch
 
         with torch.no_grad():
-            traced = (module if self._source.scripted else torch.jit.trace(module, example)).eval()
+            # Tracing runs the network, and what it writes to buffers would be saved.
+            with preserved(module):
+                traced = (module if self._source.scripted else torch.jit.trace(module, example)).eval()
             ready = _optimised(traced) if for_mobile and mobile_optimiser_works() else torch.jit.freeze(traced)
         types = [str(x.dtype).removeprefix("torch.") for x in example]
         ready._save_for_lite_interpreter(str(path), {INPUT_TYPES_FILE: json.dumps(types)})

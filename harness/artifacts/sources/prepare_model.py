@@ -84,6 +84,8 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         macs=macs,
         ordered=traits.ordered,
         hints=traits.hints,
+        branches=traits.branches,
+        tied=tied_weights(network),
         **_write_reference(card, splits, outputs, folder, output_names(network)),
         **splits.facts(folder),
     )
@@ -287,6 +289,18 @@ def call_at(inputs: tuple[Array, ...], index: int) -> tuple[torch.Tensor, ...]:
 
     # Copied, because a network may work in place, and arrays from a file may be read-only.
     return tuple(torch.from_numpy(np.array(array[index])) for array in inputs)
+
+
+def tied_weights(network: torch.nn.Module) -> dict[str, int]:
+    """Return the number of elements of each weight that has several names, by those names joined with ``=``."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {
+        " = ".join(names[id(parameter)]): parameter.numel()
+        for parameter in network.parameters()
+        if len(names[id(parameter)]) > 1
+    }
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

@@ -34,8 +34,9 @@ class Prepared:
     has no data, and the inputs are seeded noise. ``parameters`` counts the trainable numbers, and ``macs`` the
     multiply-accumulates of one call, None if they cannot be counted. ``float_correct`` of ``float_answers`` answers of
     the float network are right, None without labels. ``ordered`` names the outputs that were picked in an order, and
-    ``hints`` are sentences about what files of this network may not follow. ``files`` has the SHA-256 of every file of
-    the entry except this record.
+    ``hints`` are sentences about what files of this network may not follow. ``branches``: where in the user's code a
+    value is read that Python may decide by. ``tied`` has the number of elements of each weight with several names.
+    ``files`` has the SHA-256 of every file of the entry except this record.
     """
 
     schema: int = SCHEMA
@@ -57,6 +58,8 @@ class Prepared:
     float_answers: int | None = None
     ordered: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    tied: dict[str, int] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,6 +94,13 @@ class PreparedModel:
         if not self.facts.outputs:
             return None
         return read_tensors(self.folder / REFERENCE_FILE, self.facts.outputs, self.facts.test_count)
+
+    def has_infinities(self) -> bool:
+        """Return whether an output of the float network is infinite or NaN on a test input."""
+        import numpy as np
+
+        floats = (output for output in self.reference() or () if output.dtype.kind == "f")
+        return any(not np.isfinite(output).all() for output in floats)
 
     def labels(self) -> Array | None:
         """Return the class indices, int64, shape ``(count, *answers of one call)``; None without labels."""

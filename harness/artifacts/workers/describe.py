@@ -14,6 +14,7 @@ from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.inspect import check_unrun
 from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import ExportTask
+from harness.errors import PhonebenchError, typed_line
 from harness.model.card import ModelCard
 from harness.model.ready import companions_of, facts_of
 from harness.readers.read import read_file
@@ -65,12 +66,28 @@ def _types(path: Path, format_: Format) -> FileTypes | None:
     return FileTypes(weights=facts.weights, inputs=inputs, outputs=outputs)
 
 
+def crashing(manifest: Manifest, model: PreparedModel) -> Manifest:
+    """Return ``manifest`` as it must read if verification ends this process."""
+    reason = "its own runtime crashed while it ran the file"
+    if model.has_infinities():
+        reason += (
+            "; the float model itself has outputs that are infinite or NaN, which integers cannot hold: use a large "
+            "finite number, such as -1e4, in the network"
+        )
+    return replace(manifest, state=ArtifactState.BROKEN, reason=reason)
+
+
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
     """Return ``manifest`` with the result of verifying the file, or of inspecting one that has no runtime here."""
     if not runs_here(manifest.format, manifest.backend):
         check = check_unrun(path, manifest.format, manifest.backend)
         return replace(manifest, state=check.state, reason=check.reason, checked=check.content)
-    result = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
+    try:
+        result = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
+    # Whatever a runtime returns, the file is kept with what is known of it.
+    except (PhonebenchError, ValueError, TypeError, IndexError, KeyError, RuntimeError) as error:
+        reason = f"its outputs could not be checked: {typed_line(error)}"
+        return replace(manifest, state=ArtifactState.BROKEN, reason=reason)
     return replace(
         manifest,
         state=result.state,

@@ -31,6 +31,10 @@ MAX_WORKERS = 2
 # -P keeps the current folder off sys.path, where a folder called harness would shadow this package.
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 
+# Signals that native code sends to itself. Others come from outside, such as the one that ends processes when memory
+# runs out.
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+
 Report = Callable[[WorkerTask, WorkerResult], None]
 Begin = Callable[[WorkerTask], None]
 
@@ -207,6 +211,9 @@ class _Worker:
             message = f"it took longer than {self._crew.task_seconds:g} s and was stopped"
         # A negative exit code is the signal that killed the process.
         elif code < 0:
+            crashed = self._crew.cache.adopt(self._process.pid) if -code in _CRASHES else None
+            if crashed is not None:
+                return WorkerResult(manifest=crashed)
             message = f"the {self._what} worker died with {signal.Signals(-code).name}"
         else:
             message = f"the {self._what} worker ended with exit code {code} before it answered"

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from harness.artifacts.cache import MANIFEST_FILE, Cache
-from harness.artifacts.export.exporter import Exporter, UnsupportedError
+from harness.artifacts.export.exporter import Exporter, MayTrace, UnsupportedError
 from harness.artifacts.export.registry import float_model, new_exporter, warm_up
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.layout import write_channels_last
@@ -29,7 +29,8 @@ from harness.artifacts.sources.make_variant import vary
 from harness.artifacts.sources.prepare_model import prepare
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
 from harness.artifacts.verify.verify import Expected
-from harness.artifacts.workers.describe import blank, measured, take_along, verified
+from harness.artifacts.workers.describe import blank, crashing, measured, take_along, verified
+from harness.artifacts.workers.earned import earned, traced
 from harness.artifacts.workers.tasks import (
     ExportTask,
     PrepareTask,
@@ -125,15 +126,22 @@ class Worker:
             try:
                 cache = Cache(Path(task.cache_root))
                 recipe = resolved(task.recipe, expected, lambda: float_model(expected, cache), cache)
-                self._exporter_for(expected, build.format, cache).export(recipe, build.backend, path)
+                exporter = self._exporter_for(expected, build.format, cache)
+                exporter.export(recipe, build.backend, path)
                 kept = recipe.quantisation.keep_float
-                manifest = replace(manifest, kept_float=(kept.layers or ()) if kept else ())
+                conditions = traced(expected.model.facts, exporter.fallback if isinstance(exporter, MayTrace) else None)
+                manifest = replace(manifest, kept_float=(kept.layers or ()) if kept else (), conditions=conditions)
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
         seconds = time.monotonic() - started
         manifest = measured(replace(manifest, seconds=seconds), path)
         if expected.channel_last:
             manifest = replace(manifest, inputs=write_channels_last(expected.model, folder))
+        manifest = earned(manifest, expected.model.facts)
+        if manifest.state is ArtifactState.UNSUPPORTED:
+            return manifest
+        # If the runtime crashes this process, the parent finds the file with this record and keeps both.
+        (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(crashing(manifest, expected.model)))
         return verified(manifest, path, expected)
 
     def _exporter_for(self, expected: Expected, format_: Format, cache: Cache) -> Exporter:
