@@ -15,11 +15,11 @@ from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading, speeds_in_words
 from harness.spec.profiles import PROFILES
 from harness.stats.clock import clock_step
-from harness.stats.groups import group_span
+from harness.stats.groups import GROUP_LEVEL, group_span
 from harness.stats.launches import typical
 from harness.stats.losses import SIGNIFICANT
 from harness.stats.means import LEAST_INPUTS, mean_interval
-from harness.stats.pairs import Effect, group_effect
+from harness.stats.pairs import Effect, group_effect, shift_interval
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
 from harness.stats.speeds import at_main_speed, speeds_of
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
@@ -161,25 +161,68 @@ def _without_claim(comparison: MetricComparison, reason: str) -> MetricCompariso
 
 def _by_tolerance(pair: _Pair) -> MetricComparison:
     metric, a, b = pair.metric, pair.a, pair.b
-    comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
     if a.definition != b.definition or a.stand_in is not b.stand_in:
         reason = f"the two runs define {metric.label} differently"
+        comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
         return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
-    before, after = a.value, b.value
+    pair = _with_equal_counts(pair)
+    comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
+    verdict = _tolerance_verdict(pair)
+    if verdict is Verdict.EQUIVALENT:
+        return replace(comparison, verdict=verdict)
+    if no_claim := _why_no_claim(pair):
+        return replace(comparison, reason=no_claim)
+    return replace(comparison, verdict=verdict)
+
+
+def _tolerance_verdict(pair: _Pair) -> Verdict:
+    metric, before, after = pair.metric, pair.a.value, pair.b.value
     # Compare what is held in all, so that the relative tolerance does not shrink with a small growth. The baseline of A
     # serves both sides, because baselines differ between processes.
-    if a.held is not None:
-        before, after = a.held, a.held + (after - before)
-    verdict = by_tolerance(
+    if pair.a.held is not None:
+        before, after = pair.a.held, pair.a.held + (after - before)
+    return by_tolerance(
         before,
         after,
         relative=metric.relative_tolerance,
         absolute=metric.absolute_tolerance,
         higher_is_better=metric.higher_is_better,
     )
-    if min(a.count, b.count) < metric.least_launches and verdict is not Verdict.EQUIVALENT:
-        return replace(comparison, reason=f"{metric.label} needs {metric.least_launches} launches per side")
-    return replace(comparison, verdict=verdict)
+
+
+def _with_equal_counts(pair: _Pair) -> _Pair:
+    """``pair`` with figures that may be compared, where one run stored the middle launch and the other the highest.
+
+    Earlier versions stored the highest of all launches. It is compared with the highest of as many launches.
+    """
+    sides = {"a": pair.a, "b": pair.b}
+    for name, other in (("a", pair.b), ("b", pair.a)):
+        one = sides[name]
+        if one.launches and not other.launches and len(one.launches) >= other.count:
+            sides[name] = replace(one, value=max(one.launches[: other.count]), launches=(), count=other.count)
+    return replace(pair, a=sides["a"], b=sides["b"])
+
+
+def _why_no_claim(pair: _Pair) -> str | None:
+    """Why a difference beyond the tolerance says nothing, or None if it does."""
+    metric, a, b = pair.metric, pair.a, pair.b
+    if min(a.count, b.count) < metric.least_launches:
+        return f"{metric.label} needs {metric.least_launches} launches per side"
+    if a.launches and b.launches:
+        return None if _are_apart(a.launches, b.launches) else f"{metric.label} varies as much from launch to launch"
+    if metric.least_launches and a.count != b.count:
+        return f"a run stores only the highest of its launches, {a.count} in A and {b.count} in B: more are higher"
+    return None
+
+
+def _are_apart(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether two groups of launches differ by more than launches of one group do."""
+    low, high = shift_interval(a, b, level=GROUP_LEVEL)
+    if low is not None and high is not None:
+        return low > 0 or high < 0
+    # Three launches have no interval: they must be further apart than either group is wide.
+    below, above = sorted((a, b), key=min)
+    return min(above) - max(below) > max(max(a) - min(a), max(b) - min(b))
 
 
 def _by_answers(pair: _Pair) -> MetricComparison | None:

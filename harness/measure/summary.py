@@ -64,7 +64,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         launches=_launches(seen),
         latency=_latency(job, seen),
         load=_load(seen),
-        memory=highest_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
+        memory=middle_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
         accuracy=accuracy,
         scores=scores,
         target=target_of(job.card, accuracy, scores),
@@ -76,9 +76,17 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
     )
 
 
-def highest_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
-    """Return the reading with the highest peak: the figures of one launch belong together, those of several do not."""
-    return max(readings, key=lambda r: r.peak_bytes or r.steady_bytes) if readings else None
+def middle_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
+    """Return the reading whose growth is the middle one, the lower of two; None without readings.
+
+    The figures of one launch belong together, those of several do not. The highest would grow with every launch.
+    """
+    return sorted(readings, key=_growth)[(len(readings) - 1) // 2] if readings else None
+
+
+def _growth(reading: MemoryReading) -> int:
+    held = reading.steady_bytes if reading.peak_bytes is None else reading.peak_bytes
+    return held - reading.baseline_bytes
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:
@@ -115,6 +123,7 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
             gate=launch.gate,
             watch_sha256=launch.watch_sha256,
             thermal_headroom=highest_headroom(launch.reply),
+            memory_growth_bytes=_growth(launch.reply.memory) if launch.reply.memory else None,
         )
         for launch in seen.launched
     )

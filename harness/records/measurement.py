@@ -56,6 +56,8 @@ class LaunchSummary:
     ``tainted`` gives the reasons for leaving the launch out of the cell's figures: it throttled, did not settle, or the
     device changed during it. It is empty for a good launch. ``retry`` counts from 0. ``watch_sha256``: the device's
     state, recorded once a second. ``thermal_headroom``: the highest value that the runner saw; None if not reported.
+    ``memory_growth_bytes``: the peak of its memory over its own baseline, or the steady state where the peak is not
+    known; None if memory was not read. Earlier versions stored none.
     """
 
     index: int
@@ -70,6 +72,7 @@ class LaunchSummary:
     gate: GateFacts | None = None
     watch_sha256: str | None = None
     thermal_headroom: float | None = None
+    memory_growth_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +254,10 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Everything known about one cell. ``cell`` is its key in the plan; both times are ISO 8601, UTC."""
+    """Everything known about one cell. ``cell`` is its key in the plan; both times are ISO 8601, UTC.
+
+    ``memory`` is the reading of the launch whose growth is the middle one. Earlier versions stored the highest.
+    """
 
     schema: int = SCHEMA
     cell: str

@@ -42,7 +42,7 @@ class ComparisonKind(StrEnum):
     """How two measurements of a metric become a verdict (`harness.compare.metrics` has one function per kind).
 
     ``launches``: the ratio of two groups of launches, with its interval; needs `Reading.launches`.
-    ``tolerance``: for what hardly varies; a change beyond the tolerance counts.
+    ``tolerance``: for what hardly varies; a change beyond the tolerance counts, unless launches vary as much.
     ``answers``: right and wrong answers, input by input; needs `Reading.correct_bits`, or `Reading.scores` where
     inputs have several answers.
     ``scores``: differences of scores, input by input; needs `Reading.scores`.
@@ -73,12 +73,12 @@ class Reading:
     """A metric of one measurement, in the metric's unit, with what comparisons and the history need besides.
 
     ``low`` to ``high`` is a 95 % interval. ``count``: launches, or test inputs. ``p90``, ``mean`` and ``mad`` (median
-    absolute deviation over launches) go to the history. ``launches``: one value per good launch. ``tainted``: no launch
-    was good. ``held``: what a relative tolerance refers to, if not to ``value``. ``definition``: what was read;
-    readings of different definitions are not comparable. ``stand_in``: another value stands in for the metric, which
-    can be compared with its like but is not shown or kept. ``correct_bits`` and ``scores``: one bit or score per input;
-    ``scale`` names the scale of the scores. ``clock_step``: the relative step of the clock that the launches were timed
-    with, 0 if it is too fine to show.
+    absolute deviation over launches) go to the history. ``launches``: one value per good launch, if stored.
+    ``tainted``: no launch was good. ``held``: what a relative tolerance refers to, if not to ``value``. ``definition``:
+    what was read; readings of different definitions are not comparable. ``stand_in``: another value stands in for the
+    metric, which can be compared with its like but is not shown or kept. ``correct_bits`` and ``scores``: one bit or
+    score per input; ``scale`` names the scale of the scores. ``clock_step``: the relative step of the clock that the
+    launches were timed with, 0 if it is too fine to show.
     """
 
     value: float
@@ -213,9 +213,12 @@ def _peak_memory(measurement: Measurement) -> Reading | None:
     if memory is None:
         return None
     held = memory.peak_bytes if memory.peak_bytes is not None else memory.steady_bytes
+    counted = [launch for launch in measurement.launches if not launch.tainted] or list(measurement.launches)
+    growths = [launch.memory_growth_bytes for launch in counted]
     return Reading(
         value=held - memory.baseline_bytes,
-        count=max(1, len(measurement.launches)),
+        count=max(1, len(counted)),
+        launches=tuple(float(growth) for growth in growths if growth is not None),
         # The tolerance is of what the process holds in all: the growth alone may be tiny.
         held=held,
         definition=memory.definition,
@@ -301,8 +304,12 @@ def _latency_spread(measurement: Measurement, unit: Unit) -> str:
 
 
 def _steady_memory(measurement: Measurement, unit: Unit) -> str:
+    """What is held between calls; a peak holds pages mapped from files besides, so those are given too."""
     memory: MemoryReading | None = measurement.memory
-    return f"{unit.show(memory.steady_bytes - memory.baseline_bytes)} steady" if memory else ""
+    if memory is None:
+        return ""
+    steady = f"{unit.show(memory.steady_bytes - memory.baseline_bytes)} steady"
+    return f"{steady} + {unit.show(memory.mapped_bytes)} mapped" if memory.mapped_bytes else steady
 
 
 def _right_of_all(measurement: Measurement, unit: Unit) -> str:
@@ -375,7 +382,7 @@ PEAK_MEMORY = Metric(
     read_launch=_peak_memory_of_launch,
     comparison=ComparisonKind.TOLERANCE,
     confirmation=ConfirmationKind.MEDIANS,
-    # The value is the highest of the launches; the highest of one or two says little.
+    # One or two launches say little about how much they vary.
     least_launches=3,
     group=FigureGroup.MEMORY,
     csv=(
@@ -389,7 +396,11 @@ PEAK_MEMORY = Metric(
     ),
     json_key="memory",
     table=TableColumn(
-        heading="peak", title="peak memory", hint="over the runtime without a model", keep=75, under=_steady_memory
+        heading="peak",
+        title="peak memory",
+        hint="over the runtime without a model, mapped pages included",
+        keep=75,
+        under=_steady_memory,
     ),
 )
 

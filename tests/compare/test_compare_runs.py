@@ -182,6 +182,53 @@ def test_memory_has_a_tolerance(change: Change, verdict: Verdict) -> None:
     assert compared(change)[PEAK_MEMORY.name] is verdict
 
 
+def held(*growths_mib: float, stored: bool = True) -> Change:
+    """Launches with these peaks over a baseline of 100 MiB; ``stored`` as today, else the highest alone."""
+
+    def change(found: Measurement) -> Measurement:
+        assert found.memory is not None
+        growths = [round(mib * 2**20) for mib in growths_mib]
+        value = sorted(growths)[(len(growths) - 1) // 2] if stored else max(growths)
+        memory = replace(found.memory, baseline_bytes=100 << 20, peak_bytes=(100 << 20) + value)
+        summaries = tuple(
+            replace(found.launches[0], index=i, memory_growth_bytes=growth if stored else None)
+            for i, growth in enumerate(growths)
+        )
+        return replace(found, memory=memory, launches=summaries)
+
+    return change
+
+
+FLICKERING = [40.0, 41.0, 39.0, 43.0, 40.5]
+LONGER = [*FLICKERING, 46.0, 40.2, 39.8, 44.0, 41.5, 40.7, 39.5, 47.0, 40.1, 42.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        # The highest of fifteen launches is higher than the highest of five; the middle ones are alike.
+        (held(*FLICKERING), held(*LONGER), Verdict.EQUIVALENT),
+        (held(*FLICKERING), held(*(x + 8 for x in LONGER)), Verdict.REGRESSED),
+        (held(*FLICKERING), held(*(x - 8 for x in LONGER)), Verdict.IMPROVED),
+        # 2 MiB is more than 1 %, but launches differ by as much.
+        (held(*FLICKERING), held(42.9, 43.2, 40.1, 39.5, 43.1), Verdict.UNDECIDED),
+        # Three launches that all read the same are enough, three that overlap or nearly do are not.
+        (held(40, 40, 40), held(44, 44, 44), Verdict.REGRESSED),
+        (held(40, 41, 42), held(43, 45, 46), Verdict.UNDECIDED),
+        # What earlier versions stored: the highest, for equal counts; the highest of as many of today's launches.
+        (held(*FLICKERING, stored=False), held(*LONGER, stored=False), Verdict.UNDECIDED),
+        (held(*FLICKERING, stored=False), held(*(x + 8 for x in FLICKERING), stored=False), Verdict.REGRESSED),
+        (held(*FLICKERING, stored=False), held(*LONGER), Verdict.EQUIVALENT),
+        (held(*LONGER, stored=False), held(*FLICKERING), Verdict.UNDECIDED),
+    ],
+)
+def test_memory_is_compared_over_launches(before: Change, after: Change, verdict: Verdict) -> None:
+    (cell,) = compare_runs(a_run(before), a_run(after)).cells
+    (memory,) = [m for m in cell.metrics if m.metric == PEAK_MEMORY.name]
+    assert memory.verdict is verdict
+    assert memory.change == pytest.approx(memory.b / memory.a - 1)
+
+
 def test_memory_of_another_definition_is_not_compared() -> None:
     def change(found: Measurement) -> Measurement:
         assert found.memory is not None

@@ -154,7 +154,7 @@ def test_a_runner_that_tells_no_load_time_has_none(tmp_path: Path) -> None:
     assert (found.status, found.load) == (CellStatus.OK, None)
 
 
-def test_memory_is_one_reading_that_of_the_highest_peak(tmp_path: Path) -> None:
+def test_memory_is_one_reading_that_of_the_middle_peak(tmp_path: Path) -> None:
     readings = [
         MemoryReading(
             definition="d", baseline_bytes=1, loaded_bytes=at, steady_bytes=2, peak_bytes=peak, retained_bytes=None
@@ -162,7 +162,8 @@ def test_memory_is_one_reading_that_of_the_highest_peak(tmp_path: Path) -> None:
         for at, peak in enumerate((50, 70, 60))
     ]
     found = run(job(tmp_path, launches=3), Scripted(*(ok(memory=reading) for reading in readings)))
-    assert found.memory == readings[1]
+    assert found.memory == readings[2]
+    assert [launch.memory_growth_bytes for launch in found.launches] == [49, 69, 59]
 
 
 def test_a_sustained_launch_is_summarised_by_the_minute(tmp_path: Path) -> None:
