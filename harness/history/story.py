@@ -134,6 +134,14 @@ def comparable(nights: Sequence[Night], decisions: Sequence[Decided] = ()) -> tu
     return tuple(night for night in nights if not night.tainted or night.run in begins)
 
 
+def least_change(series: Series, nights: Sequence[Night]) -> float:
+    """Return the smallest relative change of ``series`` that matters by its metric's tolerance, 0.03 = 3 %."""
+    metric = metric_named(series.metric)
+    values = values_of(nights)
+    level = abs(median(values)) if values else 0.0
+    return max(metric.relative_tolerance, metric.absolute_tolerance / level if level else 0.0)
+
+
 def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
     """Return where something that the values depend on was swapped, oldest first.
 
@@ -210,6 +218,7 @@ def _candidates(
         # The first counted night from the split on.
         splits=[bisect_left(places, split) for split in splits],
         refuted=refuted_indices(counted, decisions),
+        least=least_change(series, counted),
     )
     moved = (replace(c, index=places[c.index], seen=places[c.seen]) for c in candidates)
     return [_candidate(series, nights, candidate) for candidate in moved]

@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run.
+phone-run, changes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from harness.spec.spec import Spec
 from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.artifacts.orders import order
+from tests.benchmarks.changes import changes
 from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
@@ -250,6 +251,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "history": history,
     "phone": phone,
     "phone-run": phone_run,
+    "changes": changes,
 }
 
 

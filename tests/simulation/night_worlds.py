@@ -186,5 +186,4 @@ CHANGE_WORLDS: dict[str, NightWorld] = {
     "step-10-recovers": NightWorld(step=0.10, until=CHANGE_NIGHT + 10),
     "step-10-after-shift": NightWorld(step=0.10, phone_step=0.08),
     "creep": NightWorld(creep=0.001),
-    "creep-once": NightWorld(creep=0.001, once=True),
 }

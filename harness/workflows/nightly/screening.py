@@ -12,9 +12,17 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.history.records import Decided, HistoryEntry, Night, NightStatus, RunFacts, Series
-from harness.history.story import can_be_screened, comparable, is_worse, open_segment, refuted_indices, values_of
+from harness.history.story import (
+    can_be_screened,
+    comparable,
+    is_worse,
+    least_change,
+    open_segment,
+    refuted_indices,
+    values_of,
+)
 from harness.records.metrics import metric_named
-from harness.stats.screening import FIRST_NIGHT, Direction, NightJudgement, judge_night, screen
+from harness.stats.screening import FIRST_NIGHT, ChangeKind, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
 
 # The estimate of where a change began is a few nights off, early or late. An artifact this many nights before it is
@@ -156,15 +164,22 @@ def _suspect(
         return _exact(place)
     if judged is None:
         return None
-    if judged.step is not None:
+    # A bad night slows every measurement of it. Only other bytes are reason enough not to wait for a second night.
+    if judged.step is not None and entry.artifact_sha256 != nights[-2].artifact_sha256:
         up = judged.step.direction is Direction.UP
         return place.suspect(Trigger.STEP, len(nights) - 1, 1 + judged.step.change, up=up)
     # The screen counts from the start of the segment.
     refuted = [index - start for index in refuted_indices(nights, history.decisions) if index >= start]
-    candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0)
+    least = least_change(entry.series, nights[start:])
+    candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0, least=least)
     if candidate is None:
         return None
-    return place.suspect(Trigger.SCREEN, start + candidate.index, math.exp(candidate.shift), up=candidate.shift > 0)
+    index, ratio = start + candidate.index, math.exp(candidate.shift)
+    if candidate.kind is ChangeKind.TREND:
+        # A creep has no first night: only the oldest one in sight is surely good.
+        place = replace(place, start=start + candidate.first)
+        return place.suspect(Trigger.SCREEN, index, ratio, up=candidate.shift > 0, sure=index)
+    return place.suspect(Trigger.SCREEN, index, ratio, up=candidate.shift > 0)
 
 
 def _exact(place: _Place) -> Suspect | None:
@@ -193,11 +208,11 @@ class _Place:
     nights: tuple[Night, ...]
     start: int = 0
 
-    def suspect(self, trigger: Trigger, index: int, ratio: float, *, up: bool) -> Suspect:
+    def suspect(self, trigger: Trigger, index: int, ratio: float, *, up: bool, sure: int = SURE_NIGHTS) -> Suspect:
         before, first, tonight = self.nights[index - 1], self.nights[index], self.nights[-1]
         # Exact values changed tonight. A time may have changed some nights before it shows, in a large step too.
-        sure = trigger in (Trigger.SCREEN, Trigger.STEP)
-        good = self.nights[max(self.start, index - SURE_NIGHTS)] if sure else before
+        late = trigger in (Trigger.SCREEN, Trigger.STEP)
+        good = self.nights[max(self.start, index - sure)] if late else before
         return Suspect(
             series=self.series.name,
             cell=self.series.cell,

@@ -44,15 +44,31 @@ def test_an_outlier_is_measured_again_and_the_second_value_counts() -> None:
     assert found.night.suspect is None
 
 
-def test_a_large_step_is_measured_three_times_and_suspected_at_once() -> None:
+def test_a_large_step_of_other_bytes_is_measured_three_times_and_suspected_at_once() -> None:
     assert screened(level(30), entry(1.3e6), entry(1.31e6)).again
-    found = screened(level(30), entry(1.3e6), entry(1.32e6), entry(1.31e6))
+    found = screened(level(30), *(entry(value, artifact="bb") for value in (1.3e6, 1.32e6, 1.31e6)))
     suspect = found.night.suspect
     assert suspect is not None
     assert (suspect.trigger, suspect.worse) == (Trigger.STEP, True)
     assert suspect.ratio == pytest.approx(1.31, rel=0.01)
     assert (suspect.last_good, suspect.first_bad) == ("c29", run_facts(30).commit)
     assert [e.status.value for e in found.entries] == ["superseded", "superseded", "ok"]
+
+
+def test_a_large_step_of_the_same_bytes_waits_for_a_second_night() -> None:
+    steps = [entry(value) for value in (1.3e6, 1.32e6, 1.31e6)]
+    assert screened(level(30), *steps).night.suspect is None
+    suspect = screened([*level(30), night(30, entry(1.31e6))], *steps).night.suspect
+    assert suspect is not None
+    assert (suspect.trigger, suspect.first_run) == (Trigger.SCREEN, run_facts(30).name)
+
+
+def test_a_creep_is_compared_with_the_oldest_night_in_sight() -> None:
+    nights = [night(i, entry(1e6 * (1 + 0.002 * i) * LEVEL[i % 12])) for i in range(59)]
+    suspect = screened(nights, entry(1.12e6)).night.suspect
+    assert suspect is not None
+    assert suspect.good_run == run_facts(0).name
+    assert suspect.first_run != run_facts(0).name
 
 
 def test_a_difference_too_small_to_matter_is_not_measured_again() -> None:
@@ -150,7 +166,7 @@ def test_a_tainted_night_is_kept_and_not_judged() -> None:
 
 def test_tainted_nights_are_no_reference() -> None:
     nights = level(20) + [night(i, hot(2e6)) for i in range(20, 26)] + level(10, start=26)
-    found = screened(nights, entry(1.3e6), entry(1.3e6), entry(1.3e6))
+    found = screened(nights, *[entry(1.3e6, artifact="bb")] * 3)
     assert found.night.nights == 30
     assert found.night.level == pytest.approx(1e6, rel=0.01)
     assert found.night.suspect is not None
@@ -158,7 +174,7 @@ def test_tainted_nights_are_no_reference() -> None:
 
 def test_a_model_that_always_heats_the_phone_is_judged() -> None:
     nights = [night(i, hot(1e6 * LEVEL[i % 12])) for i in range(30)]
-    found = screened(nights, hot(1.3e6), hot(1.3e6), hot(1.3e6))
+    found = screened(nights, *[replace(hot(1.3e6), artifact_sha256="bb")] * 3)
     assert found.night.suspect is not None
 
 
