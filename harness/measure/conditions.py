@@ -102,6 +102,14 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
             ConditionId.RANDOM_CALIBRATION,
             "the quantiser was calibrated on noise: real calibration data would give a higher accuracy",
         ),
+        (
+            bool(job.card.state),
+            ConditionId.FED_STATE,
+            f"every call gets the state of the float model ({', '.join(link.input for link in job.card.state)}), which "
+            "begins with zeros and runs through the inputs in order"
+            if job.artifact.manifest.recipe
+            else "the states of a ready-made file are those of the data, or zeros in every call",
+        ),
         *_of_the_variant(job.artifact.manifest),
         (
             runtime is not None and runtime.delegate_used != runtime.delegate_requested.value,

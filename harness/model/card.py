@@ -101,6 +101,14 @@ class PartCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateLink:
+    """A state that the caller keeps: the output ``output`` of one call is the input ``input`` of the next."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """A model as its folder, file or factory describes it.
 
@@ -113,6 +121,8 @@ class ModelCard:
 
     ``class_axis``: the axis of the first output, batch included, that holds the classes; None for the last one that is
     not 1. ``ignore_index``: the label of answers that do not count.
+
+    ``state``: the inputs that take an output of the call before, see `StateLink`.
 
     ``parts``: the networks of a ``composed`` model. ``whole``: the card of the model that this one is a part of; inputs
     and data come from there, and ``inputs`` is empty.
@@ -135,6 +145,7 @@ class ModelCard:
     target: str | None = None
     class_axis: int | None = None
     ignore_index: int | None = None
+    state: tuple[StateLink, ...] = ()
     parts: tuple[PartCard, ...] = ()
     whole: ModelCard | None = None
     student: str | None = None

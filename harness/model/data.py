@@ -158,7 +158,7 @@ def _read(card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | Non
     if is_reference(source) and not Path(source).is_absolute():
         return _from_python(card, split, source)
     if not _is_image_folder(source):
-        return _from_npz(Path(source), card.inputs, split)
+        return _from_npz(Path(source), card, split)
     return read_images(Path(source), card.data, card.inputs, split)
 
 
@@ -172,19 +172,29 @@ def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[A
         msg = f"{reference}({split.value!r}) returned a {type(result).__name__}; return (inputs, labels), or None"
         raise UsageError(msg)
     inputs, labels = result
-    return _per_input(inputs, card.inputs, reference), None if labels is None else np.asarray(labels)
+    return _per_input(inputs, card, reference), None if labels is None else np.asarray(labels)
 
 
-def _per_input(inputs: object, specs: tuple[TensorSpec, ...], where: str) -> tuple[Array, ...]:
-    """One array per input: from a dict by name, from a tuple or list in order, or the array itself."""
-    if isinstance(inputs, Mapping):
-        _check_names(set(inputs), {s.name for s in specs}, where)
-        return tuple(np.asarray(inputs[s.name]) for s in specs)
-    arrays = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    if len(arrays) != len(specs):
-        msg = f"{where} gives {len(arrays)} inputs, the model takes {len(specs)}: {', '.join(s.name for s in specs)}"
-        raise UsageError(msg)
-    return tuple(np.asarray(a) for a in arrays)
+def _per_input(inputs: object, card: ModelCard, where: str) -> tuple[Array, ...]:
+    """One array per input: from a dict by name, from a tuple or list in order, or the array itself.
+
+    States may be left out; they are zeros then.
+    """
+    states = {link.input for link in card.state}
+    if not isinstance(inputs, Mapping):
+        arrays = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+        names = [spec.name for spec in card.inputs if len(arrays) == len(card.inputs) or spec.name not in states]
+        if len(arrays) != len(names):
+            msg = f"{where} gives {len(arrays)} inputs, the model takes {len(names)}: {', '.join(names)}"
+            raise UsageError(msg)
+        inputs = dict(zip(names, arrays, strict=True))
+    _check_names(set(inputs) | states, {s.name for s in card.inputs}, where)
+    given = {name: np.asarray(array) for name, array in inputs.items()}
+    count = max((len(array) for array in given.values() if array.ndim), default=0)
+    return tuple(
+        given[spec.name] if spec.name in given else np.zeros((count, *spec.shape), spec.dtype.value)
+        for spec in card.inputs
+    )
 
 
 def _check_names(names: set[str], expected: set[str], where: str) -> None:
@@ -196,7 +206,7 @@ def _check_names(names: set[str], expected: set[str], where: str) -> None:
         raise UsageError(msg)
 
 
-def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
+def _from_npz(path: Path, card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
     """Read ``inputs`` (or one array per input name) and ``labels``, with or without a prefix such as ``test_``."""
     try:
         # A pickle inside the file could run any code.
@@ -209,8 +219,8 @@ def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[
     if any(name.startswith(prefixes) for name in arrays):
         mark = f"{split.value}_"
         chosen = {name.removeprefix(mark): a for name, a in arrays.items() if name.startswith(mark)}
-        return _named(chosen, specs, f"split {split.value!r} of {str(path)!r}") if chosen else None
-    inputs, labels = _named(arrays, specs, repr(str(path)))
+        return _named(chosen, card, f"split {split.value!r} of {str(path)!r}") if chosen else None
+    inputs, labels = _named(arrays, card, repr(str(path)))
     _check_counts(inputs, labels, repr(str(path)))
     # No named splits: divide by content, so equal rows stay in one split.
     keys = [_digest(inputs, i) for i in range(len(inputs[0]))]
@@ -218,15 +228,13 @@ def _from_npz(path: Path, specs: tuple[TensorSpec, ...], split: Split) -> tuple[
     return None if not rows else (tuple(a[rows] for a in inputs), None if labels is None else labels[rows])
 
 
-def _named(
-    arrays: dict[str, Array], specs: tuple[TensorSpec, ...], where: str
-) -> tuple[tuple[Array, ...], Array | None]:
+def _named(arrays: dict[str, Array], card: ModelCard, where: str) -> tuple[tuple[Array, ...], Array | None]:
     named = dict(arrays)
     labels = named.pop("labels", None)
-    if len(specs) == 1 and "inputs" in named:
+    if len(card.inputs) - len(card.state) == 1 and "inputs" in named:
         _check_names(set(named), {"inputs"}, where)
-        return (named["inputs"],), labels
-    return _per_input(named, specs, where), labels
+        return _per_input(named["inputs"], card, where), labels
+    return _per_input(named, card, where), labels
 
 
 def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -> None:

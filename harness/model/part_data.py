@@ -13,6 +13,7 @@ from harness.model.card import ModelCard, Task
 from harness.model.data import Dataset, load_split
 from harness.model.network import before_part
 from harness.model.splits import Split
+from harness.model.states import with_states
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 def load_data(card: ModelCard, split: Split) -> Dataset | None:
     """Return the data of ``split``, as `harness.model.data.load_split` does; a part gets the data of its whole."""
     if card.whole is None:
-        return load_split(card, split)
+        data = load_split(card, split)
+        return with_states(card, data) if card.state and data is not None else data
     data = load_split(card.whole, split)
     return None if data is None else _passed_on(before_part(card), data, labelled=card.task is Task.CLASSIFICATION)
 

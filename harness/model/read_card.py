@@ -23,6 +23,7 @@ from harness.model.card import (
     ModelOptions,
     PartCard,
     SourceKind,
+    StateLink,
     Task,
     is_saved_model,
 )
@@ -75,7 +76,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     folder = folder.resolve()
     file = folder / CARD_FILE
     values = _read_toml(file)
-    check_keys(values, ("model", "part", "input", "data"), where=str(file))
+    check_keys(values, ("model", "part", "input", "data", "state"), where=str(file))
     parts = read_parts(values["part"], file) if "part" in values else ()
     table = _model_table(values, file, parts=tuple(part.name for part in parts))
     inputs = _inputs(values.get("input", []), file)
@@ -98,6 +99,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         student=table.student,
         class_axis=table.class_axis,
         ignore_index=table.ignore_index,
+        state=_state(values.get("state", {}), tuple(spec.name for spec, _ in inputs), file),
     )
     if parts:
         card = replace(card, kind=SourceKind.COMPOSED, parts=_checked_parts(card, file))
@@ -300,6 +302,24 @@ def _check_unique(specs: tuple[TensorSpec, ...], where: str) -> None:
     if repeated is not None:
         msg = f"two inputs are named {repeated!r} in {where}; give each its own name"
         raise UsageError(msg)
+
+
+def _state(table: object, inputs: tuple[str, ...], file: Path) -> tuple[StateLink, ...]:
+    """The states, of which only the inputs can be checked without the network."""
+    where = f"[state] of {file}"
+    outputs = list(table.values()) if isinstance(table, dict) else []
+    if not isinstance(table, dict) or not all(isinstance(output, str) for output in outputs):
+        msg = f'{where} is {table!r}; give the output for each input that it feeds, such as h_in = "h_out"'
+        raise UsageError(msg)
+    check_keys(table, inputs, where=where)
+    repeated = next((output for output in outputs if outputs.count(output) > 1), None)
+    if repeated is not None:
+        msg = f"{where} has the output {repeated!r} twice; each state needs its own"
+        raise UsageError(msg)
+    if table and len(table) == len(inputs):
+        msg = f"{where} has every input ({', '.join(inputs)}); at least one must take data"
+        raise UsageError(msg)
+    return tuple(StateLink(input=name, output=output) for name, output in table.items())
 
 
 def _data(value: object, folder: Path) -> DataCard:

@@ -51,6 +51,7 @@ def source_key(card: ModelCard) -> str:
         **_scoring_facts(card),
         "inputs": msgspec.to_builtins(card.inputs),
         "ranges": msgspec.to_builtins(card.ranges),
+        **({"state": msgspec.to_builtins(card.state)} if card.state else {}),
         "random_weights": card.random_weights,
         "seed": card.seed,
         "data": _data_facts(card),

@@ -42,6 +42,7 @@ class ConditionId(StrEnum):
     PARTLY_QUANTISED = "PARTLY-QUANTISED"
     STORED_TWICE = "STORED-TWICE"
     LARGER = "LARGER"
+    FED_STATE = "FED-STATE"
 
 
 class FigureGroup(StrEnum):

@@ -173,6 +173,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="Nothing is saved: what the format adds for each operation takes more than the weights lose.",
         touches=frozenset({FigureGroup.MEMORY}),
     ),
+    ConditionId.FED_STATE: ConditionFacts(
+        meaning="Each call is judged by itself: over a sequence, the errors of a file's own states would add up.",
+        touches=_OUTPUTS,
+    ),
     ConditionId.STORED_TWICE: ConditionFacts(
         meaning="The file is larger than the network's weights: the format has a copy for each use.",
         touches=frozenset({FigureGroup.MEMORY}),

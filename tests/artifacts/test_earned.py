@@ -66,6 +66,11 @@ def test_the_reason_has_the_share_and_the_sizes() -> None:
     assert "the file (41.0 kB) is larger than the network's weights in float32 (40.0 kB)" in (seen.reason or "")
 
 
+def test_what_is_around_the_weights_of_a_tiny_network_is_not_counted() -> None:
+    tiny = quantised("int8", {"int8": 300, "float32": 100}, size=9_000, parameters=400)
+    assert (earned(tiny, FACTS).state, earned(tiny, FACTS).conditions) == (ArtifactState.READY, ())
+
+
 def test_half_floats_that_cover_a_part_only_are_a_condition_and_no_refusal() -> None:
     (condition,) = earned(quantised("fp16", {"float32": 10_000}), FACTS).conditions
     assert condition.summary == "0 % of the weights are in float16, the others in float"

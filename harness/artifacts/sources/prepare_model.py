@@ -31,6 +31,7 @@ from harness.model.part_data import load_data
 from harness.model.preserve import preserved
 from harness.model.purity import check_function
 from harness.model.ready import companions_of, facts_of, one_call, ready_inputs, why_unsupported
+from harness.model.states import from_zeros, with_states
 from harness.readers.facts import FileFacts, FileTensor
 from harness.scoring.class_rows import check_labels
 from harness.scoring.marks import mark
@@ -185,9 +186,9 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     calibration = load_data(described, Split.CALIBRATION) if card.data else None
     splits = _Splits(
         inputs=inputs,
-        test=test or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed, ranges=card.ranges),
+        test=test or _made_up(described, card.seed),
         # Another seed, so that the calibration inputs are not the test inputs.
-        calibration=calibration or synthetic(inputs, count=RANDOM_COUNT, seed=card.seed + 1, ranges=card.ranges),
+        calibration=calibration or _made_up(described, card.seed + 1),
         random_inputs=test is None,
         random_calibration=calibration is None,
     )
@@ -196,6 +197,11 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     if splits.test.labels is not None:
         np.save(folder / LABELS_FILE, splits.test.labels, allow_pickle=False)
     return splits
+
+
+def _made_up(card: ModelCard, seed: int) -> Dataset:
+    noise = synthetic(card.inputs, count=RANDOM_COUNT, seed=seed, ranges=card.ranges)
+    return with_states(card, from_zeros(card, noise)) if card.state else noise
 
 
 def _write_reference(

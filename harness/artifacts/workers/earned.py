@@ -31,6 +31,8 @@ _FLOAT_BYTES = 4
 # A file with fewer weights in its precision does not have it. Up to the higher share, the name needs an explanation.
 LEAST_SHARE = 0.02
 WHOLE_SHARE = 0.9
+# In files of smaller networks, what is around the weights (scales, biases, names) takes most of the space.
+LEAST_PARAMETERS = 4_096
 # A file that is larger than its weights in float32 must at least be quantised for the most part.
 LEAST_SHARE_IF_LARGER = 0.5
 
@@ -49,6 +51,8 @@ def earned(manifest: Manifest, model: Prepared) -> Manifest:
                 f"{', and ' if larger else ''}{larger}: this format's quantiser does not take the other layers"
             )
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=reason)
+    if manifest.parameters is not None and manifest.parameters < LEAST_PARAMETERS:
+        return _with(manifest, _twice(manifest, model))
     # A mixed precision names the layers that it keeps in float.
     partly = [] if manifest.kept_float or share >= WHOLE_SHARE else [_partly(precision, share)]
     return _with(manifest, [*partly, *_larger_than_float(manifest), *_twice(manifest, model)])
@@ -95,8 +99,9 @@ def _larger_than_float(manifest: Manifest) -> list[Condition]:
 
 def _larger(manifest: Manifest) -> str:
     """In words that the file is larger than all weights of the network are in float32; empty if it is not."""
-    floats = _FLOAT_BYTES * (manifest.parameters or 0)
-    if manifest.bytes is None or not floats or manifest.bytes <= floats:
+    parameters = manifest.parameters or 0
+    floats = _FLOAT_BYTES * parameters
+    if manifest.bytes is None or parameters < LEAST_PARAMETERS or manifest.bytes <= floats:
         return ""
     return (
         f"the file ({units.size(manifest.bytes)}) is larger than the network's weights in float32 "
