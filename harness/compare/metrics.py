@@ -14,6 +14,7 @@ from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading, speeds_in_words
 from harness.spec.profiles import PROFILES
+from harness.stats import resampling
 from harness.stats.clock import clock_step
 from harness.stats.groups import GROUP_LEVEL, group_span
 from harness.stats.launches import typical
@@ -21,6 +22,7 @@ from harness.stats.losses import SIGNIFICANT
 from harness.stats.means import LEAST_INPUTS, mean_interval
 from harness.stats.pairs import Effect, group_effect, shift_interval
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
+from harness.stats.resampling import difference_interval
 from harness.stats.speeds import at_main_speed, speeds_of
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
 
@@ -261,29 +263,52 @@ def _by_answers(pair: _Pair) -> MetricComparison | None:
 
 
 def _by_scores(pair: _Pair) -> MetricComparison | None:
-    """The t interval of the differences, input by input; None for different counts of inputs or different scales."""
+    """The interval of the difference over inputs; None for different counts of inputs or different scales.
+
+    Scores of inputs have a t interval of their differences, a score of all inputs at once a paired bootstrap.
+    """
     metric, a, b = pair.metric, pair.a, pair.b
     if a.scale != b.scale or len(a.scores) != len(b.scores):
         return None
-    differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
-    mean = sum(differences) / len(differences)
+    margin = pair.margin or a.tolerance or metric.absolute_tolerance or metric.relative_tolerance * abs(a.value)
     # A score of 0 has no relative margin; the tolerance itself then serves as an absolute one.
-    margin = pair.margin or metric.absolute_tolerance or metric.relative_tolerance * abs(a.value)
-    margin = margin or metric.relative_tolerance
-    # Equal scores on every input need no statistics, however few inputs there are.
-    interval = mean_interval(differences) if any(differences) else (0.0, 0.0)
-    if interval is None:
-        reason = f"{len(differences)} inputs: a claim about a mean needs at least {LEAST_INPUTS}"
-        return replace(pair.comparison(change=mean, margin=margin), reason=reason)
-    low, high = interval
-    span = Span(estimate=mean, low=low, high=high)
+    compared = paired_difference(a, b)
+    comparison = pair.comparison(change=compared.estimate, margin=margin or metric.relative_tolerance)
+    if compared.interval is None:
+        return replace(comparison, reason=f"{compared.count} inputs: a claim needs at least {compared.least_inputs}")
+    low, high = compared.interval
+    span = Span(estimate=compared.estimate, low=low, high=high)
     return replace(
-        pair.comparison(change=mean, margin=margin),
-        verdict=decide(span, margin, higher_is_better=metric.higher_is_better),
+        comparison,
+        verdict=decide(span, comparison.margin, higher_is_better=metric.higher_is_better),
         low=low,
         high=high,
-        reason=f"{a.scale or metric.label}, {len(differences)} inputs",
+        reason=f"{a.scale or metric.label}, {compared.count} inputs",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDifference:
+    """B less A on the same inputs, with the 95 % interval over inputs; None for fewer than ``least_inputs``."""
+
+    estimate: float
+    interval: tuple[float, float] | None
+    count: int
+    least_inputs: int
+
+
+def paired_difference(a: Reading, b: Reading) -> PairedDifference:
+    """Compare two readings of one metric on the same inputs, by their scores or by the replicates of their draws."""
+    if a.scores:
+        differences = [y - x for x, y in zip(a.scores, b.scores, strict=True)]
+        # Equal scores on every input need no statistics, however few inputs there are.
+        interval = mean_interval(differences) if any(differences) else (0.0, 0.0)
+        mean = sum(differences) / len(differences)
+        return PairedDifference(estimate=mean, interval=interval, count=len(differences), least_inputs=LEAST_INPUTS)
+    difference = b.value - a.value
+    same = difference == 0 and a.replicates == b.replicates
+    interval = (0.0, 0.0) if same else difference_interval(difference, a.replicates, b.replicates, a.count)
+    return PairedDifference(estimate=difference, interval=interval, count=a.count, least_inputs=resampling.LEAST_INPUTS)
 
 
 _KINDS: dict[ComparisonKind, Callable[[_Pair], MetricComparison | None]] = {

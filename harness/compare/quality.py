@@ -13,10 +13,18 @@ from typing import assert_never
 
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
-from harness.records.measurement import Accuracy, Measurement
-from harness.records.metrics import ACCURACY, scores_of_answers
+from harness.records.measurement import Accuracy, Measurement, TaskScores
+from harness.records.metrics import ACCURACY, Reading, scores_of_answers, scores_reading
 from harness.spec.recipe import Precision
-from harness.stats.losses import Loss, LossVerdict, loss_of_answers, loss_of_scores, loss_of_shares, share_bounds
+from harness.stats.losses import (
+    Loss,
+    LossVerdict,
+    loss_of_answers,
+    loss_of_replicates,
+    loss_of_scores,
+    loss_of_shares,
+    share_bounds,
+)
 from harness.stats.proportions import bits_to_correct
 from harness.store.records import ModelFacts
 
@@ -71,9 +79,9 @@ class QualityBasis(StrEnum):
 class Limits:
     """What a variant may lose.
 
-    ``loss`` is a share of the inputs for accuracy (0.01 = one percentage point), and a share of the float model's value
-    for the metric of a model's folder. ``disagreement`` is the share of inputs that may have another answer than the
-    float model's, where there are no labels.
+    ``loss`` is in the unit of accuracy (0.01 = one percentage point), also for a model's own metric that is a share
+    from 0 to 1; for other metrics it is a share of the float model's value. ``disagreement`` is the share of inputs
+    that may have another answer than the float model's, where there are no labels.
     """
 
     loss: float = ACCURACY.absolute_tolerance
@@ -87,9 +95,10 @@ LIMITS = Limits()
 class Reference:
     """What the cells of one model on one device are compared with: the float model on the same inputs.
 
-    ``value`` is its accuracy (0…1) or mean score. ``correct_bits`` or ``scores`` have one entry per input, see
-    `Accuracy` and `TaskScores`; older runs only know how many answers were ``correct`` of ``count``. ``cell`` is the
-    key of the cell that serves as the reference, empty for the float model itself.
+    ``value`` is its accuracy (0…1) or score. ``correct_bits`` or ``scores`` have one entry per input, ``replicates``
+    one per draw of a bootstrap, see `Accuracy` and `TaskScores`; older runs only know how many answers were ``correct``
+    of ``count``. ``cell`` is the key of the cell that serves as the reference, empty for the float model itself.
+    ``share``: the score is a share from 0 to 1, and its losses count in percentage points, as those of accuracy do.
     """
 
     basis: QualityBasis = QualityBasis.NOTHING
@@ -99,6 +108,11 @@ class Reference:
     correct_bits: str = ""
     scores: tuple[float, ...] = ()
     cell: str = ""
+    replicates: tuple[float, ...] = ()
+    higher_is_better: bool = True
+    metric: str = ""
+    unit: str = ""
+    share: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +140,29 @@ def reference_of(measured: Sequence[tuple[Cell, Measurement]], facts: ModelFacts
 
 def _reference_scores(measured: Sequence[tuple[Cell, Measurement]]) -> Reference | None:
     scored = [(cell, m.scores) for cell, m in measured if m.scores is not None]
-    own = next((scores.float_scores for _, scores in scored if scores.float_scores), None)
+    own = next((scores for _, scores in scored if scores.float_scores or scores.float_value is not None), None)
     if own is not None:
-        value = sum(own) / len(own)
-        return Reference(basis=QualityBasis.SCORE, value=value, count=len(own), scores=own)
+        return _scores(own, scores_reading(own, floats=True))
     if not scored:
         return None
     floats = [pair for pair in scored if pair[0].variant == Precision.FP32]
-    cell, best = max(floats or scored, key=lambda pair: pair[1].value)
-    return Reference(basis=QualityBasis.SCORE, value=best.value, count=best.count, scores=best.scores, cell=cell.key)
+    cell, best = max(floats or scored, key=lambda pair: pair[1].value if pair[1].higher_is_better else -pair[1].value)
+    return _scores(best, scores_reading(best), cell.key)
+
+
+def _scores(scores: TaskScores, reading: Reading, cell: str = "") -> Reference:
+    return Reference(
+        basis=QualityBasis.SCORE,
+        value=reading.value,
+        count=reading.count,
+        scores=reading.scores,
+        cell=cell,
+        replicates=reading.replicates,
+        higher_is_better=scores.higher_is_better,
+        metric=scores.metric,
+        unit=scores.unit,
+        share=scores.share,
+    )
 
 
 def _reference_answers(measured: Sequence[tuple[Cell, Measurement]], facts: ModelFacts | None) -> Reference | None:
@@ -212,8 +240,7 @@ def _loss(measurement: Measurement, reference: Reference, limit: float) -> Loss 
     """The loss by the labels; None without labels, or if they are not those of the reference."""
     scores, accuracy = measurement.scores, measurement.accuracy
     if reference.basis is QualityBasis.SCORE and scores is not None and scores.count == reference.count:
-        # A reference of 0 has no share; the limit then counts on the scale of the metric itself.
-        return loss_of_scores(reference.scores, scores.scores, limit * abs(reference.value or 0.0) or limit)
+        return _loss_of_scores(reference, scores, limit)
     if reference.basis is not QualityBasis.ACCURACY or accuracy is None or accuracy.count != reference.count:
         return None
     if reference.scores and len(reference.scores) == len(accuracy.right):
@@ -223,6 +250,22 @@ def _loss(measurement: Measurement, reference: Reference, limit: float) -> Loss 
         return loss_of_shares((reference.correct, accuracy.correct), accuracy.count, limit)
     right = [bits_to_correct(bits, accuracy.count) for bits in (reference.correct_bits, accuracy.correct_bits)]
     return loss_of_answers(right[0], right[1], limit)
+
+
+def _loss_of_scores(reference: Reference, scores: TaskScores, limit: float) -> Loss | None:
+    """The loss on the scale of the metric; the limit counts in percentage points, or as a share of the value."""
+    value = reference.value or 0.0
+    # A reference of 0 has no share; the limit then counts on the scale of the metric itself.
+    allowed = limit if reference.share else limit * abs(value) or limit
+    if len(reference.scores) != len(scores.scores):
+        return None
+    if scores.scores:
+        better = reference.higher_is_better
+        return loss_of_scores(reference.scores, scores.scores, allowed, higher_is_better=better)
+    sign = 1.0 if reference.higher_is_better else -1.0
+    own = scores_reading(scores).replicates
+    sides = [sign * one for one in reference.replicates], [sign * one for one in own]
+    return loss_of_replicates(sign * (scores.value - value), sides, scores.count, allowed)
 
 
 def _by_loss(measurement: Measurement, loss: Loss, limits: Limits) -> Quality:

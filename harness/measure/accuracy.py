@@ -5,13 +5,17 @@ Everything is computed here, on this computer, from the outputs that the device 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.errors import BuildError, UsageError
 from harness.measure.targets import judge_correct, judge_scores
 from harness.measure.task_metric import score
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
+from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import Accuracy, ClassAccuracy, Share, TargetFacts, TaskScores
 from harness.scoring.marks import Flags, Marks, mark
 from harness.stats.answers import clustered_share, in_top, weighted_scores
@@ -52,9 +56,42 @@ def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...
     )
 
 
-def task_scores(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> TaskScores | None:
-    """Return the scores of the model's own metric, one per input; None if it has no metric."""
-    return None if outputs is None or card.random_weights else score(card, model, outputs)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedAnswers:
+    """The answers of a device against the labels; None where there is nothing to judge by."""
+
+    accuracy: Accuracy | None = None
+    scores: TaskScores | None = None
+    target: TargetFacts | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+def judge_answers(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> JudgedAnswers:
+    """Judge ``outputs``, one array per output of shape ``(count, *output shape)``, by accuracy and the card's metric.
+
+    What cannot be scored becomes a condition: the other figures of the cell are right.
+    """
+    if outputs is None or card.random_weights:
+        return JudgedAnswers()
+    problems: list[str] = []
+    accuracy, scores = None, None
+    try:
+        accuracy = accuracy_of(card, model, outputs)
+    except UsageError as error:
+        problems.append(str(error))
+    try:
+        scores = score(card, model, outputs)
+    except (BuildError, UsageError) as error:
+        problems.append(str(error))
+    return JudgedAnswers(
+        accuracy=accuracy,
+        scores=scores,
+        target=target_of(card, accuracy, scores),
+        conditions=tuple(
+            Condition(id=ConditionId.UNSCORED, summary=f"the answers could not be scored: {problem}")
+            for problem in dict.fromkeys(problems)
+        ),
+    )
 
 
 def target_of(card: ModelCard, accuracy: Accuracy | None, scores: TaskScores | None) -> TargetFacts | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.measure.accuracy import accuracy_of, target_of, task_scores
+from harness.measure.accuracy import judge_answers
 from harness.measure.conditions import highest_headroom, own_conditions
 from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
@@ -53,7 +53,8 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
     last = seen.launched[-1].reply
     judged = judge_outputs(job, seen.outputs)
     seen.note(judged.conditions)
-    accuracy, scores = accuracy_of(job.card, job.model, seen.outputs), task_scores(job.card, job.model, seen.outputs)
+    answers = judge_answers(job.card, job.model, seen.outputs)
+    seen.note(answers.conditions)
     return Measurement(
         cell=job.cell.key,
         status=CellStatus.BROKEN if judged.reason else CellStatus.OK,
@@ -65,9 +66,9 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         latency=_latency(job, seen),
         load=_load(seen),
         memory=middle_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
-        accuracy=accuracy,
-        scores=scores,
-        target=target_of(job.card, accuracy, scores),
+        accuracy=answers.accuracy,
+        scores=answers.scores,
+        target=answers.target,
         fidelity=judged.fidelity,
         runtime=last.runtime,
         runner=last.runner,

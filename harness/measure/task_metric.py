@@ -1,51 +1,84 @@
-"""The metric in a model's own folder: a Python function beside the card that gives each input a score.
-
-The function gets the outputs and the name of the split, and loads the ground truth itself, as the folder's data does.
-So regression, embedding and any other task can have a metric without phonebench knowing the task.
-"""
+"""The score that a card's metric gives the outputs of a device, with its interval and the float model's own score."""
 
 from __future__ import annotations
 
-import numpy as np
+import functools
+import math
 
 from harness.artifacts.sources.prepared_model import PreparedModel
-from harness.errors import BuildError
 from harness.model.card import ModelCard
-from harness.model.splits import Split
-from harness.model.user_code import load_object, running, split_reference
+from harness.model.ready_metrics import READY_METRICS, MetricFacts, ready_metric
+from harness.model.user_code import split_reference
 from harness.records.measurement import TaskScores
+from harness.scoring.corpus import replicates
+from harness.scoring.score import Scored, score_outputs
 from harness.stats.means import mean_interval
+from harness.stats.resampling import LEAST_INPUTS, replicate_interval
 from harness.wire.tensors import Array
 
 
 def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> TaskScores | None:
-    """Return the scores that the card's ``metric`` gives ``outputs``, None without a metric.
+    """Return the score of ``outputs``; None without a metric, or for made-up inputs.
 
-    Raises `BuildError` with the place in the user's file when the metric fails or does not return one finite number per
-    input.
+    Raises `BuildError` with the place in the user's file when the metric fails, or is not defined for these outputs,
+    `UsageError` for labels that do not fit, `MissingPackageError`.
     """
     if card.metric is None or model.facts.random_inputs:
         return None
-    scores = _call(card, outputs)
-    reference = model.reference()
-    low, high = mean_interval(scores) or (None, None)
+    scored = score_outputs(card, outputs, model.truth())
+    if scored is None:
+        return None
+    drawn, (float_scored, float_drawn) = _drawn(scored), _float_score(card, model)
+    facts, options = _facts(card), card.metric_options
+    low, high = _interval(scored, drawn) or (None, None)
     return TaskScores(
-        metric=split_reference(card.metric)[1],
-        value=float(np.mean(scores)),
+        metric=metric_name(card),
+        value=scored.value,
         low=low,
         high=high,
-        count=len(scores),
-        scores=tuple(scores),
-        float_scores=() if reference is None else tuple(_call(card, reference)),
+        count=len(outputs[0]),
+        scores=scored.by_input,
+        float_scores=() if float_scored is None else float_scored.by_input,
+        higher_is_better=facts.higher_is_better if options.higher_is_better is None else options.higher_is_better,
+        unit=facts.unit if options.unit is None else options.unit,
+        tolerance=options.tolerance or (None if ready_metric(card.metric) is None else facts.tolerance),
+        corpus=scored.corpus is not None,
+        share=facts.share and ready_metric(card.metric) is not None,
+        float_value=None if float_scored is None else float_scored.value,
+        replicates=_stored(drawn),
+        float_replicates=_stored(float_drawn),
     )
 
 
-def _call(card: ModelCard, outputs: tuple[Array, ...]) -> list[float]:
+def metric_name(card: ModelCard) -> str:
+    """Return the name of the card's metric: that of a function without its module."""
     name = card.metric or ""
-    function = load_object(name, card.folder, raises=BuildError)
-    with running(f"the metric {name!r}", raises=BuildError, folder=card.folder):
-        scores = np.asarray(function(outputs, Split.TEST.value), dtype=np.float64)
-    if scores.shape != (len(outputs[0]),) or not np.isfinite(scores).all():
-        msg = f"the metric {name!r} returned shape {list(scores.shape)}: it must return one finite number per input"
-        raise BuildError(msg)
-    return [float(value) for value in scores]
+    return name if ready_metric(name) is not None else split_reference(name)[1]
+
+
+def _facts(card: ModelCard) -> MetricFacts:
+    ready = ready_metric(card.metric or "")
+    return MetricFacts() if ready is None else READY_METRICS[ready]
+
+
+@functools.lru_cache(maxsize=8)
+def _float_score(card: ModelCard, model: PreparedModel) -> tuple[Scored | None, tuple[float, ...]]:
+    """The float model's score and its replicates, which every cell of the model is compared with."""
+    reference = model.reference()
+    scored = None if reference is None else score_outputs(card, reference, model.truth())
+    return scored, () if scored is None else _drawn(scored)
+
+
+def _drawn(scored: Scored) -> tuple[float, ...]:
+    return () if scored.corpus is None else replicates(scored.corpus, least_inputs=LEAST_INPUTS)
+
+
+def _interval(scored: Scored, drawn: tuple[float, ...]) -> tuple[float, float] | None:
+    if scored.corpus is None:
+        return mean_interval(scored.by_input)
+    return replicate_interval(scored.value, drawn, scored.corpus.count)
+
+
+def _stored(values: tuple[float, ...]) -> tuple[float | None, ...]:
+    """Six digits of each, which is far more than a bootstrap resolves; JSON has no NaN."""
+    return tuple(float(f"{value:.6g}") if math.isfinite(value) else None for value in values)

@@ -87,6 +87,21 @@ class DataCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricOptions:
+    """How a card's metric is computed and compared; None stands for the metric's own.
+
+    ``tolerance``: the change that matters, in the metric's unit. ``decode``: a reference to Python that makes of the
+    outputs what the metric compares with the labels. ``data_range``: the largest value of pictures.
+    """
+
+    higher_is_better: bool | None = None
+    unit: str | None = None
+    tolerance: float | None = None
+    decode: str | None = None
+    data_range: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartCard:
     """One network of a composed model; ``kind``, ``source`` and ``weights`` mean the same as in `ModelCard`.
 
@@ -114,9 +129,10 @@ class ModelCard:
 
     ``source``: a reference ``module:name`` for kind ``python``, else the absolute path of a file (for ``keras``, of a
     file or a SavedModel folder). ``inputs``: may be empty where the file itself knows them (``.pt2``, Keras,
-    ready-made files). ``ranges``: only the inputs that declare one. ``metric``: a reference to Python that scores
-    outputs. ``target``: a preset of `harness.model.targets`. ``student``: a reference to a factory of a smaller network
-    with the same inputs and outputs, for distillation. ``random_weights``: weights stay as initialised, so speed is
+    ready-made files). ``ranges``: only the inputs that declare one. ``metric``: a name of
+    `harness.model.ready_metrics`, or a reference to Python that scores outputs. ``target``: a preset of
+    `harness.model.targets`. ``student``: a reference to a factory of a smaller network with the same inputs and
+    outputs, for distillation. ``random_weights``: weights stay as initialised, so speed is
     real and accuracy is not measured.
 
     ``class_axis``: the axis of the first output, batch included, that holds the classes; None for the last one that is
@@ -142,6 +158,7 @@ class ModelCard:
     ready: Format | None = None
     ranges: tuple[InputRange, ...] = ()
     metric: str | None = None
+    metric_options: MetricOptions = MetricOptions()
     target: str | None = None
     class_axis: int | None = None
     ignore_index: int | None = None

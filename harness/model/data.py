@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from harness.errors import UsageError, suggestion
 from harness.model.card import InputRange, ModelCard, Task
 from harness.model.images import read_images
+from harness.model.loaded import Loaded, loaded
 from harness.model.ready import with_sizes
+from harness.model.ready_metrics import ready_metric
 from harness.model.splits import Split, hash_split
+from harness.model.truth import Truth
 from harness.model.user_code import is_reference, load_object, running
 from harness.wire import DType, TensorSpec
 
@@ -42,11 +45,14 @@ class Dataset:
     """The inputs of one split: one array per input tensor, shape ``(count, *TensorSpec.shape)``. Item i is one call.
 
     ``labels``: class indices, int64, shape ``(count, *answers of one call)``, or the card's ``ignore_index``; None if
-    the data have none.
+    the data have none. ``truth``: the labels as the data have them, for a metric that the card names; None without one.
+    ``groups``: the name of each call's group; None where the data name none.
     """
 
     inputs: tuple[Array, ...]
     labels: NDArray[np.int64] | None
+    truth: Truth | None = None
+    groups: tuple[str, ...] | None = None
 
     @property
     def count(self) -> int:
@@ -124,8 +130,8 @@ def sizes_from_data(card: ModelCard, specs: tuple[TensorSpec, ...]) -> tuple[Ten
         return specs
     described = replace(card, inputs=specs)
     if not _is_image_folder(card.data.source):
-        arrays = _read(described, Split.TEST) or _read(described, Split.CALIBRATION)
-        return tuple(map(with_sizes, specs, (a.shape[1:] for a in arrays[0]))) if arrays else specs
+        data = _read(described, Split.TEST) or _read(described, Split.CALIBRATION)
+        return tuple(map(with_sizes, specs, (a.shape[1:] for a in data.inputs))) if data else specs
     crop = card.data.crop
     return tuple(map(with_sizes, specs, [_cropped(spec.shape, crop) for spec in specs])) if crop else specs
 
@@ -141,14 +147,14 @@ def _is_image_folder(source: str) -> bool:
 
 
 def _load(card: ModelCard, split: Split) -> Dataset | None:
-    arrays = _read(card, split)
-    if arrays is None or card.data is None:
+    data = _read(card, split)
+    if data is None or card.data is None:
         return None
-    return _checked(card, f"split {split.value!r} of {card.data.source!r}", *arrays)
+    return _checked(card, f"split {split.value!r} of {card.data.source!r}", data)
 
 
-def _read(card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
-    """The arrays of the inputs and the labels as the data have them, not checked yet."""
+def _read(card: ModelCard, split: Split) -> Loaded | None:
+    """What the source of the data gives, not checked yet."""
     if card.data is None or not card.data.source:
         return None
     if not card.inputs:
@@ -162,17 +168,21 @@ def _read(card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | Non
     return read_images(Path(source), card.data, card.inputs, split)
 
 
-def _from_python(card: ModelCard, split: Split, reference: str) -> tuple[tuple[Array, ...], Array | None] | None:
+def _from_python(card: ModelCard, split: Split, reference: str) -> Loaded | None:
     function = load_object(reference, card.folder, raises=UsageError)
     with running(f"{reference}({split.value!r})", raises=UsageError, folder=card.folder or Path.cwd()):
         result = function(split.value)
     if result is None:
         return None
-    if not isinstance(result, tuple) or len(result) != 2:
-        msg = f"{reference}({split.value!r}) returned a {type(result).__name__}; return (inputs, labels), or None"
+    if not isinstance(result, tuple) or len(result) not in (2, 3):
+        what = f"a tuple of {len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
+        msg = (
+            f"{reference}({split.value!r}) returned {what}; return (inputs, labels), (inputs, labels, groups), or None"
+        )
         raise UsageError(msg)
-    inputs, labels = result
-    return _per_input(inputs, card, reference), None if labels is None else np.asarray(labels)
+    inputs, labels, *groups = result
+    with running(f"reading what {reference}({split.value!r}) returned", raises=UsageError, folder=card.folder):
+        return loaded(_per_input(inputs, card, reference), labels, groups[0] if groups else None, reference)
 
 
 def _per_input(inputs: object, card: ModelCard, where: str) -> tuple[Array, ...]:
@@ -206,8 +216,8 @@ def _check_names(names: set[str], expected: set[str], where: str) -> None:
         raise UsageError(msg)
 
 
-def _from_npz(path: Path, card: ModelCard, split: Split) -> tuple[tuple[Array, ...], Array | None] | None:
-    """Read ``inputs`` (or one array per input name) and ``labels``, with or without a prefix such as ``test_``."""
+def _from_npz(path: Path, card: ModelCard, split: Split) -> Loaded | None:
+    """Read ``inputs`` (or one array per input name), ``labels`` and ``groups``, or ``test_inputs`` and so on."""
     try:
         # A pickle inside the file could run any code.
         with np.load(path, allow_pickle=False) as file:
@@ -220,25 +230,26 @@ def _from_npz(path: Path, card: ModelCard, split: Split) -> tuple[tuple[Array, .
         mark = f"{split.value}_"
         chosen = {name.removeprefix(mark): a for name, a in arrays.items() if name.startswith(mark)}
         return _named(chosen, card, f"split {split.value!r} of {str(path)!r}") if chosen else None
-    inputs, labels = _named(arrays, card, repr(str(path)))
-    _check_counts(inputs, labels, repr(str(path)))
+    data = _named(arrays, card, repr(str(path)))
+    _check_counts(data, repr(str(path)))
     # No named splits: divide by content, so equal rows stay in one split.
-    keys = [_digest(inputs, i) for i in range(len(inputs[0]))]
+    keys = [_digest(data.inputs, i) for i in range(len(data.inputs[0]))]
     rows = hash_split(keys, split)
-    return None if not rows else (tuple(a[rows] for a in inputs), None if labels is None else labels[rows])
+    return data.at(rows) if rows else None
 
 
-def _named(arrays: dict[str, Array], card: ModelCard, where: str) -> tuple[tuple[Array, ...], Array | None]:
+def _named(arrays: dict[str, Array], card: ModelCard, where: str) -> Loaded:
     named = dict(arrays)
-    labels = named.pop("labels", None)
+    taken = {spec.name for spec in card.inputs}
+    labels, groups = (None if name in taken else named.pop(name, None) for name in ("labels", "groups"))
     if len(card.inputs) - len(card.state) == 1 and "inputs" in named:
         _check_names(set(named), {"inputs"}, where)
-        return _per_input(named["inputs"], card, where), labels
-    return _per_input(named, card, where), labels
+        return loaded(_per_input(named["inputs"], card, where), labels, groups, where)
+    return loaded(_per_input(named, card, where), labels, groups, where)
 
 
-def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -> None:
-    counts = [len(a) if a.ndim else 0 for a in inputs] + ([] if labels is None else [len(labels) if labels.ndim else 0])
+def _check_counts(data: Loaded, where: str) -> None:
+    counts = data.counts()
     if min(counts) != max(counts):
         msg = (
             f"{where} has arrays of different lengths ({', '.join(map(str, counts))}); give a row and a label per input"
@@ -249,12 +260,16 @@ def _check_counts(inputs: tuple[Array, ...], labels: Array | None, where: str) -
         raise UsageError(msg)
 
 
-def _checked(card: ModelCard, where: str, inputs: tuple[Array, ...], labels: Array | None) -> Dataset:
-    _check_counts(inputs, labels, where)
-    arrays = tuple(_fitted(a, spec, where) for a, spec in zip(inputs, card.inputs, strict=True))
-    if card.task is not Task.CLASSIFICATION or labels is None:
-        return Dataset(inputs=arrays, labels=None)
-    return Dataset(inputs=arrays, labels=_class_labels(card, where, labels))
+def _checked(card: ModelCard, where: str, data: Loaded) -> Dataset:
+    _check_counts(data, where)
+    arrays = tuple(_fitted(a, spec, where) for a, spec in zip(data.inputs, card.inputs, strict=True))
+    classes = card.task is Task.CLASSIFICATION and data.labels is not None
+    return Dataset(
+        inputs=arrays,
+        labels=_class_labels(card, where, np.asarray(data.labels)) if classes else None,
+        truth=data.labels if card.metric is not None and ready_metric(card.metric) is not None else None,
+        groups=data.groups,
+    )
 
 
 def _class_labels(card: ModelCard, where: str, labels: Array) -> NDArray[np.int64]:

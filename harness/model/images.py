@@ -6,6 +6,7 @@ of a class is the index of its folder in sorted order, or the folder's name wher
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.model.card import DataCard
+from harness.model.loaded import Loaded
 from harness.model.pixels import read_pixels
 from harness.model.splits import Split, hash_split
 from harness.wire import DType, TensorSpec
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# Beside the folders of a data set: which group each image belongs to.
+GROUPS_FILE = "groups.csv"
 # All inputs of a split are in memory at once, so a large split must be refused before it is read.
 MAX_BYTES = 4 * 2**30
 
@@ -36,12 +40,11 @@ class _Target:
     dtype: DType
 
 
-def read_images(
-    root: Path, data: DataCard, inputs: tuple[TensorSpec, ...], split: Split
-) -> tuple[tuple[NDArray[Any], ...], NDArray[np.int64]] | None:
-    """Return one array of shape ``(count, 1, …)`` and the labels of ``split``, or None when it has no images.
+def read_images(root: Path, data: DataCard, inputs: tuple[TensorSpec, ...], split: Split) -> Loaded | None:
+    """Return one array of shape ``(count, 1, …)``, the labels and the groups of ``split``; None when it has no images.
 
-    Raises `UsageError` for an empty folder, a file that is not an image, and a model input that cannot take images.
+    Raises `UsageError` for an empty folder, a file that is not an image, a file without a group where the others have
+    one, and a model input that cannot take images.
     """
     target = _target(inputs, data)
     files = _files(root, split)
@@ -54,7 +57,26 @@ def read_images(
     images = np.empty((len(files), *inputs[0].shape), dtype=target.dtype.value)
     for index, (file, _) in enumerate(files):
         images[index, 0] = _image(file, data, target)
-    return (images,), np.array([label for _, label in files], dtype=np.int64)
+    return Loaded(
+        inputs=(images,),
+        labels=np.array([label for _, label in files], dtype=np.int64),
+        groups=_groups(root, [file for file, _ in files]),
+    )
+
+
+def _groups(root: Path, files: list[Path]) -> tuple[str, ...] | None:
+    """The group of each file, from lines ``path,group`` in the groups file of ``root``; None without such a file."""
+    listed = root / GROUPS_FILE
+    if not listed.is_file():
+        return None
+    with listed.open(newline="", encoding="utf-8-sig") as lines:
+        named = {row[0].strip(): row[1].strip() for row in csv.reader(lines) if len(row) == 2}
+    paths = [file.relative_to(root).as_posix() for file in files]
+    missing = [path for path in paths if path not in named]
+    if missing:
+        msg = f"{str(listed)!r} has no line for {missing[0]!r} ({len(missing)} are missing); write PATH,GROUP for each"
+        raise UsageError(msg)
+    return tuple(named[path] for path in paths)
 
 
 def _target(inputs: tuple[TensorSpec, ...], data: DataCard) -> _Target:

@@ -38,4 +38,9 @@ def _passed_on(before: torch.nn.Module, data: Dataset, *, labelled: bool) -> Dat
             result = before(*(torch.from_numpy(np.array(array[index])) for array in data.inputs))
             rows.append([tensor.numpy() for tensor in (result if isinstance(result, tuple) else (result,))])
     inputs = tuple(np.stack(column) for column in zip(*rows, strict=True))
-    return Dataset(inputs=inputs, labels=data.labels if labelled else None)
+    return Dataset(
+        inputs=inputs,
+        labels=data.labels if labelled else None,
+        truth=data.truth,
+        groups=data.groups,
+    )

@@ -28,10 +28,10 @@ from harness.model.card import (
     is_saved_model,
 )
 from harness.model.distinct import plain_name
+from harness.model.read_metric import check_module, read_metric
 from harness.model.read_parts import check_links, read_parts
-from harness.model.static_names import check_defined
 from harness.model.targets import Preset
-from harness.model.user_code import EXTRAS, find_module, is_reference, split_reference
+from harness.model.user_code import is_reference, split_reference
 from harness.spec.decode import check_keys, check_name, decode, read_toml
 from harness.wire import DType, Format, TensorSpec
 
@@ -64,7 +64,6 @@ class _ModelTable:
     task: Task = Task.OTHER
     weights: str | None = None
     license: str = ""
-    metric: str | None = None
     target: str | None = None
     student: str | None = None
     class_axis: int | None = None
@@ -80,6 +79,7 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
     parts = read_parts(values["part"], file) if "part" in values else ()
     table = _model_table(values, file, parts=tuple(part.name for part in parts))
     inputs = _inputs(values.get("input", []), file)
+    metric, metric_options = read_metric(values.get("model", {}).get("metric"), folder, f"[model] of {file}")
     card = ModelCard(
         name=table.name,
         task=table.task,
@@ -94,7 +94,8 @@ def read_card(folder: Path, options: ModelOptions) -> ModelCard:
         data=_data(values["data"], folder) if "data" in values else None,
         random_weights=False,
         seed=options.seed,
-        metric=_checked_metric(table, folder, file),
+        metric=metric,
+        metric_options=metric_options,
         target=table.target,
         student=table.student,
         class_axis=table.class_axis,
@@ -235,23 +236,12 @@ def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) 
         check_name("task", table["task"], Task, where=where)
     if "target" in table:
         check_name("target", table["target"], Preset, where=where)
-    model = decode(table, _ModelTable, where=where)
+    # The metric may be a table of its own, which `read_metric` reads.
+    model = decode({key: value for key, value in table.items() if key != "metric"}, _ModelTable, where=where)
     if not _NAME.fullmatch(model.name):
         msg = f"name is {model.name!r} in {where}; use letters, digits, '_', '.' and '-', a letter or digit first"
         raise UsageError(msg)
     return model
-
-
-def _checked_metric(table: _ModelTable, folder: Path, file: Path) -> str | None:
-    """Return the reference of the metric after checking that its module exists. Raises `UsageError`."""
-    if table.metric is None:
-        return None
-    where = f"metric in [model] of {file}"
-    if not is_reference(table.metric):
-        msg = f"{where} is {table.metric!r}; write module:function, with the module beside {CARD_FILE}"
-        raise UsageError(msg)
-    _check_module(table.metric, folder, f"{where} is {table.metric!r}")
-    return table.metric
 
 
 def _inputs(tables: object, file: Path) -> tuple[tuple[TensorSpec, InputRange | None], ...]:
@@ -362,7 +352,7 @@ def _located(data: DataCard, folder: Path, where: str) -> DataCard:
     """Return ``data`` with the absolute path of its file or folder; a reference stays unchanged."""
     path = folder / Path(data.source).expanduser()
     if is_reference(data.source) and not path.exists():
-        _check_module(data.source, folder, f"source {data.source!r} in {where}")
+        check_module(data.source, folder, f"source {data.source!r} in {where}")
         return data
     if not data.source or not (path.is_dir() or (path.is_file() and path.suffix == ".npz")):
         msg = f"source is {data.source!r} in {where}; give an image folder, an .npz file or module:function that exists"
@@ -374,7 +364,7 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     """Return ``card`` with its kind and, for a file, its absolute path. Raises `UsageError` for an unfit source."""
     path = (card.folder or Path()) / card.source
     if is_reference(card.source) and not path.exists():
-        _check_module(card.source, card.folder, f"{where} is {card.source!r}")
+        check_module(card.source, card.folder, f"{where} is {card.source!r}")
         return card
     saved_model = is_saved_model(path)
     kind = SourceKind.KERAS if saved_model else KINDS.get(path.suffix.lower())
@@ -403,20 +393,6 @@ def _similar(path: Path, suffixes: tuple[str, ...]) -> str:
     """The end of a sentence: which of the files beside the missing ``path`` is probably meant."""
     names = [file.name for file in path.parent.glob("*") if file.suffix.lower() in suffixes]
     return suggestion(path.name, names) if names else "check the path"
-
-
-def _check_module(reference: str, folder: Path | None, what: str) -> None:
-    """Refuse a reference to a missing module or name. A package of an extra may stay missing until it is needed."""
-    module, name = split_reference(reference)
-    file = find_module(module, folder)
-    if file is not None:
-        check_defined(name, file, what)
-    elif module.partition(".")[0] not in EXTRAS:
-        beside = sorted(p.stem for p in (folder or Path.cwd()).glob("*.py"))
-        place = f"beside {CARD_FILE}" if folder is not None else "in this folder"
-        near = suggestion(module, beside)
-        msg = f"{what}: there is no {module}.py {place} and no installed module {module!r}; {near}"
-        raise UsageError(msg)
 
 
 def _check_archive(path: Path, kind: SourceKind) -> None:
@@ -453,7 +429,7 @@ def _check_weights(card: ModelCard, where: str) -> None:
         return
     where = f"weights in {where} is {card.weights!r}"
     if is_reference(card.weights):
-        _check_module(card.weights, card.folder, where)
+        check_module(card.weights, card.folder, where)
     elif Path(card.weights).suffix not in (".safetensors", ".pt", ".pth"):
         msg = f"{where}; use a .safetensors or .pt file, or module:function"
         raise UsageError(msg)
@@ -470,4 +446,4 @@ def _check_student(card: ModelCard, file: Path) -> None:
     if not is_reference(card.student):
         msg = f"{where}; use module:function, a function without arguments that returns an nn.Module"
         raise UsageError(msg)
-    _check_module(card.student, card.folder, where)
+    check_module(card.student, card.folder, where)

@@ -89,6 +89,7 @@ def part_of(card: ModelCard, name: str) -> ModelCard:
         name=part_name(card, name),
         # Labels belong to the first output of the whole model.
         task=card.task if name == last_parts(card)[0] else Task.OTHER,
+        metric=card.metric if name == last_parts(card)[0] else None,
         kind=part.kind,
         source=part.source,
         weights=part.weights,

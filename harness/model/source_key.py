@@ -79,7 +79,13 @@ def _data_facts(card: ModelCard) -> object:
 
 def _scoring_facts(card: ModelCard) -> dict[str, object]:
     """How answers are read from outputs, as far as the card says so: without it, keys stay what they were."""
-    facts = {"class_axis": card.class_axis, "ignore_index": card.ignore_index}
+    ready = card.metric is not None and not is_reference(card.metric)
+    facts = {
+        "class_axis": card.class_axis,
+        "ignore_index": card.ignore_index,
+        # A ready metric needs the labels, which are stored with the data.
+        "metric": card.metric if ready else None,
+    }
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -144,7 +150,8 @@ class _Reach:
 def _reach(card: ModelCard) -> _Reach:
     reach = _Reach()
     parts = (text for part in card.parts for text in (part.source, part.weights))
-    named = (card.source, card.weights, card.student, card.data.source if card.data else None, *parts)
+    scoring = (card.metric, card.metric_options.decode)
+    named = (card.source, card.weights, card.student, card.data.source if card.data else None, *scoring, *parts)
     todo = [split_reference(text)[0] for text in named if text is not None and is_reference(text)]
     while todo:
         module = todo.pop()

@@ -36,6 +36,9 @@ EXTRAS: dict[str, str] = {
     "foolbox": "examples",
     "skimage": "examples",
     "sklearn": "examples",
+    "jiwer": "metrics",
+    "pycocotools": "metrics",
+    "scipy": "metrics",
 }
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

@@ -178,10 +178,14 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskScores:
-    """The metric that the model's folder names: one score per input, higher is better; the mean and its 95 % interval.
+    """The metric that the model's card names: its value over all inputs and the 95 % interval.
 
-    ``low`` and ``high`` are None for too few inputs. ``float_scores`` are the scores of the float model on the same
-    inputs; empty if there is no float model.
+    Most metrics score each input: ``scores`` has one score per input, and ``value`` is their mean. A corpus metric
+    (``corpus``) is computed over all inputs at once; ``replicates`` are its values for a bootstrap's draws of inputs,
+    which are the same draws wherever the number of inputs is the same. ``low`` and ``high`` are None for too few
+    inputs. ``float_value``, ``float_scores`` and ``float_replicates`` are those of the float model on the same inputs;
+    None or empty if there is none. ``tolerance`` is the change that matters, in the metric's ``unit``; None stands for
+    a share of the value. ``share``: the value is a share from 0 to 1.
     """
 
     metric: str
@@ -191,6 +195,14 @@ class TaskScores:
     count: int
     scores: tuple[float, ...]
     float_scores: tuple[float, ...] = ()
+    higher_is_better: bool = True
+    unit: str = ""
+    tolerance: float | None = None
+    corpus: bool = False
+    share: bool = False
+    float_value: float | None = None
+    replicates: tuple[float | None, ...] = ()
+    float_replicates: tuple[float | None, ...] = ()
 
 
 class Passed(StrEnum):

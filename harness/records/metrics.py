@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import fsum
+from math import fsum, nan
 
 from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
-from harness.records.measurement import LatencySummary, Measurement
+from harness.records.measurement import LatencySummary, Measurement, TaskScores
 from harness.records.units import (
     MIB,
     FileSizeFormatter,
@@ -74,10 +74,12 @@ class Reading:
 
     ``low`` to ``high`` is a 95 % interval. ``count``: launches, or test inputs. ``p90``, ``mean`` and ``mad`` (median
     absolute deviation over launches) go to the history. ``launches``: one value per good launch, if stored.
-    ``tainted``: no launch was good. ``held``: what a relative tolerance refers to, if not to ``value``. ``definition``:
-    what was read; readings of different definitions are not comparable. ``stand_in``: another value stands in for the
-    metric, which can be compared with its like but is not shown or kept. ``correct_bits`` and ``scores``: one bit or
-    score per input; ``scale`` names the scale of the scores. ``clock_step``: the relative step of the clock that the
+    ``tainted``: no launch was good. ``tolerance``: the change that matters, where it is not the row's. ``unit``: that
+    of ``value``, where the row has none. ``held``: what a relative tolerance refers to, if not to ``value``.
+    ``definition``: what was read; readings of different definitions are not comparable. ``stand_in``: another value
+    stands in for the metric, which can be compared with its like but is not shown or kept. ``correct_bits`` and
+    ``scores``: one bit or score per input; ``replicates``: values for the draws of a bootstrap, where the value is no
+    mean over inputs. ``scale`` names the scale of all three. ``clock_step``: the relative step of the clock that the
     launches were timed with, 0 if it is too fine to show.
     """
 
@@ -95,8 +97,11 @@ class Reading:
     stand_in: bool = False
     correct_bits: str = ""
     scores: tuple[float, ...] = ()
+    replicates: tuple[float, ...] = ()
     scale: str = ""
     clock_step: float = 0.0
+    tolerance: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +118,9 @@ class TableColumn:
 
     ``heading`` is for the terminal, ``title`` and ``hint`` for the page. ``keep``: in a narrow terminal the columns
     with the lowest number go first. ``under`` words the small line under a figure of the page, given the column's unit.
-    ``ratio_to_fp32``: that line is the ratio to the fp32 variant. ``calls_beside``: the spread and p90 of the calls
-    follow in columns of their own.
+    ``named`` says which metric of the cell a value is, where cells may have different ones. An ``optional`` column is
+    left out where no cell has a value. ``ratio_to_fp32``: that line is the ratio to the fp32 variant. ``calls_beside``:
+    the spread and p90 of the calls follow in columns of their own.
     """
 
     heading: str
@@ -122,6 +128,8 @@ class TableColumn:
     hint: str
     keep: int
     under: Callable[[Measurement, Unit], str] | None = None
+    named: Callable[[Measurement], str] | None = None
+    optional: bool = False
     ratio_to_fp32: bool = False
     calls_beside: bool = False
 
@@ -256,10 +264,55 @@ def scores_of_answers(right: tuple[int, ...], asked: tuple[int, ...]) -> tuple[f
 
 
 def _score(measurement: Measurement) -> Reading | None:
+    """A metric of the card of which higher values are better."""
+    scores = measurement.scores
+    return scores_reading(scores) if scores is not None and scores.higher_is_better else None
+
+
+def _error(measurement: Measurement) -> Reading | None:
+    """A metric of the card of which lower values are better."""
+    scores = measurement.scores
+    return scores_reading(scores) if scores is not None and not scores.higher_is_better else None
+
+
+def scores_reading(scores: TaskScores, *, floats: bool = False) -> Reading:
+    """Return what comparisons need of ``scores``; with ``floats``, of the float model on the same inputs.
+
+    Runs of earlier versions stored the float model's scores and not their mean. Raises ValueError without either.
+    """
+    replicates, own = (scores.float_replicates, scores.float_scores) if floats else (scores.replicates, scores.scores)
+    value: float | None = scores.value
+    if floats:
+        value = fsum(own) / len(own) if scores.float_value is None and own else scores.float_value
+    if value is None:
+        msg = f"the metric {scores.metric!r} was not computed for the float model"
+        raise ValueError(msg)
+    return Reading(
+        value=value,
+        low=None if floats else scores.low,
+        high=None if floats else scores.high,
+        count=scores.count,
+        scores=own,
+        replicates=tuple(nan if one is None else one for one in replicates),
+        scale=scores.metric,
+        tolerance=scores.tolerance,
+        unit=scores.unit,
+    )
+
+
+def _interval_of_scores(measurement: Measurement, unit: Unit) -> str:
+    """The interval over inputs, or their number where they are too few for one."""
     scores = measurement.scores
     if scores is None:
-        return None
-    return Reading(value=scores.value, count=scores.count, scores=scores.scores, scale=scores.metric)
+        return ""
+    if scores.low is None or scores.high is None:
+        return f"{scores.count} inputs, too few for an interval"
+    return f"{unit.show(scores.low)}–{unit.show(scores.high)}, {scores.count} inputs"
+
+
+def _name_of_scores(measurement: Measurement) -> str:
+    scores = measurement.scores
+    return "" if scores is None else " ".join(filter(None, (scores.metric, scores.unit)))
 
 
 def _csv_columns(
@@ -317,6 +370,18 @@ def _right_of_all(measurement: Measurement, unit: Unit) -> str:
     if accuracy is None:
         return ""
     return f"{accuracy.correct}/{accuracy.count}, {unit.show(accuracy.low)}–{unit.show(accuracy.high)}"
+
+
+def _score_column(heading: str, direction: str) -> TableColumn:
+    return TableColumn(
+        heading=heading,
+        title=heading,
+        hint=f"the metric of the model's card, from the device's own outputs; {direction}",
+        keep=93,
+        under=_interval_of_scores,
+        named=_name_of_scores,
+        optional=True,
+    )
 
 
 LATENCY = Metric(
@@ -454,7 +519,7 @@ ACCURACY = Metric(
     ),
 )
 
-# The metric that a model's folder names, in its own unit. Most models have none, so it has no column in the tables.
+# The metric that a model's card names, in its own unit: one row per direction, because a row has one.
 SCORE = Metric(
     name="score",
     label="score",
@@ -467,10 +532,36 @@ SCORE = Metric(
     confirmation=ConfirmationKind.RECORD,
     same_data=True,
     group=FigureGroup.ACCURACY,
+    csv=(
+        # Of both directions, so that a script finds the model's own metric in one place.
+        CsvColumn(name="score_metric", read=lambda m: m.scores.metric if m.scores else None),
+        CsvColumn(name="score", read=lambda m: m.scores.value if m.scores else None),
+        *_csv_columns(lambda m: m.scores, ("low", "high", "unit", "higher_is_better"), prefix="score_"),
+    ),
     json_key="scores",
+    table=_score_column("score", "higher is better"),
 )
 
-METRICS: dict[str, Metric] = {row.name: row for row in (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE)}
+ERROR = Metric(
+    name="error",
+    label="error",
+    unit="1",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.01,
+    formatter=PlainFormatter(),
+    read=_error,
+    comparison=ComparisonKind.SCORES,
+    confirmation=ConfirmationKind.RECORD,
+    same_data=True,
+    group=FigureGroup.ACCURACY,
+    json_key="scores",
+    table=_score_column("error", "lower is better"),
+)
+
+METRICS: dict[str, Metric] = {row.name: row for row in (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR)}
+
+# What says how good the answers are, the most telling first: what a card names itself goes before accuracy.
+QUALITY: tuple[Metric, ...] = (SCORE, ERROR, ACCURACY)
 
 # The metric that is meant where none is named, and whose series records that a cell failed.
 HEADLINE = LATENCY

@@ -42,7 +42,7 @@ class FigureColumn:
 def figure_columns(views: tuple[CellView, ...]) -> Iterator[FigureColumn]:
     """Yield the columns in order, in the units that suit ``views``."""
     for metric in METRICS.values():
-        if metric.table is None:
+        if metric.table is None or (metric.table.optional and not any(metric.shown(v.measurement) for v in views)):
             continue
         yield _metric_column(metric, metric.table, views)
         if metric.table.calls_beside:
@@ -56,6 +56,14 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
         return None if reading is None else reading.value
 
     unit = metric.formatter.unit_for(map(value, views))
+    names = {table.named(v.measurement) for v in views if v.measurement and value(v) is not None} if table.named else {}
+    # Where all cells have the same metric, the heading names it; else each cell does.
+    (name,) = names if len(names) == 1 else ("",)
+
+    def text(view: CellView) -> str:
+        shown = unit.show(value(view))
+        own = table.named(view.measurement) if table.named and view.measurement and len(names) > 1 else ""
+        return f"{shown} {own}" if own and value(view) is not None else shown
 
     def under(view: CellView) -> str:
         if table.ratio_to_fp32:
@@ -64,14 +72,14 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
 
     shown_unit = f"{metric.formatter.sign}{unit.name}"
     return FigureColumn(
-        text=lambda view: unit.show(value(view)),
-        unit=shown_unit,
+        text=text,
+        unit=shown_unit or name,
         title=table.title,
         hint=table.hint,
         value=value,
         under=under,
         group=metric.group,
-        heading=f"{table.heading}\n{shown_unit}",
+        heading=f"{table.heading}\n{shown_unit or name}",
         keep=table.keep,
     )
 

@@ -133,6 +133,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="A step changed the network without fine-tuning it: its speed is real, its accuracy is not.",
         touches=_OUTPUTS,
     ),
+    ConditionId.UNSCORED: ConditionFacts(
+        meaning="Accuracy or the model's own metric is missing, and the cell was judged without it.",
+        touches=frozenset({FigureGroup.ACCURACY}),
+    ),
     ConditionId.UNVERIFIED: ConditionFacts(
         meaning="The computer that built the file could not run it; the device was the first to do so.",
         touches=_OUTPUTS,

@@ -23,6 +23,7 @@ from harness.compare.quality import (
 )
 from harness.compare.speed import is_slower, speed_of
 from harness.records.conditions import ConditionId
+from harness.records.metrics import QUALITY, Metric
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
@@ -126,9 +127,18 @@ def comparable_on_desktop(view: CellView) -> bool:
     return view.cell.variant in (Precision.FP32, AS_IS)
 
 
-def quality_share(view: CellView) -> float | None:
-    """Return the quality axis of the front: accuracy, or agreement where there is none (0…1)."""
-    return view.accuracy.value if view.accuracy else view.agreement
+def quality_metric(views: Iterable[CellView]) -> Metric | None:
+    """Return the metric whose values are the quality axis of the front; None for agreement with the float model."""
+    listed = list(views)
+    return next((m for m in QUALITY if any(m.shown(v.measurement) for v in listed)), None)
+
+
+def quality_of(view: CellView, metric: Metric | None) -> float | None:
+    """Return the place of ``view`` on that axis, in the unit of the metric, or of agreement (0…1)."""
+    if metric is None:
+        return view.agreement
+    reading = metric.shown(view.measurement)
+    return None if reading is None else reading.value
 
 
 def median_ns(view: CellView) -> float:
@@ -142,11 +152,12 @@ def _basis(judged: list[CellView], quality: dict[str, QualityFacts]) -> QualityB
 
 
 def _front(views: list[CellView]) -> tuple[str, ...]:
-    """The keys on the Pareto front. One front never mixes accuracy and agreement, which are on different scales."""
-    with_accuracy = [v for v in views if v.latency and v.accuracy]
-    drawn = with_accuracy or [v for v in views if v.latency and v.agreement is not None]
-    points = [(median_ns(v), quality_share(v) or 0.0) for v in drawn]
-    return tuple(drawn[i].cell.key for i in pareto_front(points))
+    """The keys on the Pareto front. One front never mixes two measures of quality, which are on different scales."""
+    metric = quality_metric(v for v in views if v.latency)
+    sign = 1.0 if metric is None or metric.higher_is_better else -1.0
+    drawn = [(v, value) for v in views if v.latency and (value := quality_of(v, metric)) is not None]
+    points = [(median_ns(v), sign * value) for v, value in drawn]
+    return tuple(drawn[i][0].cell.key for i in pareto_front(points))
 
 
 def _is_slower(view: CellView, fastest: CellView) -> bool:

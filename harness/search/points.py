@@ -39,7 +39,7 @@ SAME_SIZE = 1.02
 class DropBasis(StrEnum):
     """What the drop of a point is measured by."""
 
-    SCORE = "the metric of the model's folder below the float model's"
+    SCORE = "the model's own metric against the float model's"
     ACCURACY = "accuracy below fp32's"
     AGREEMENT = "inputs on which the answer is not the float model's"
     SQNR = "SQNR against the float model"
@@ -50,8 +50,8 @@ class DropBasis(StrEnum):
 class Point:
     """One cell of a search.
 
-    ``drop`` is a share (0…1, negative for an improvement), None if unknown; for a metric of the model's folder, of the
-    float model's value. ``judged`` says what the inputs show about it; None for a cell that did not run.
+    ``drop`` is a share (0…1, negative for an improvement), None if unknown; for a model's own metric that is no share
+    itself, of the float model's value. ``judged`` says what the inputs show about it; None for a cell that did not run.
     """
 
     cell: Cell
@@ -81,12 +81,14 @@ class Findings:
     """All points of a search so far, in the order they were tried, and the basis of their drops.
 
     ``reference`` is the accuracy (0…1) or the value of the metric from which the drop is counted, None without labels.
+    ``in_points``: drops are percentage points, and not per cent of the float model's value.
     """
 
     goal: Goal
     points: tuple[Point, ...]
     basis: DropBasis
     reference: float | None
+    in_points: bool = True
 
     def keeps(self, point: Point) -> bool:
         """Return whether ``point`` ran, and its loss of quality is within the goal, shown or likely."""
@@ -169,7 +171,8 @@ def findings(run: RunRecord, goal: Goal) -> Findings:
     disagreement = goal.max_drop if basis is DropBasis.AGREEMENT else LIMITS.disagreement
     judge = _Judge(basis=basis, reference=reference, limits=Limits(loss=goal.max_drop, disagreement=disagreement))
     points = tuple(judge.point(cell, recipes[cell.variant], m) for cell, m in tried)
-    return Findings(goal=goal, points=points, basis=basis, reference=reference.value)
+    in_points = basis is not DropBasis.SCORE or reference.share
+    return Findings(goal=goal, points=points, basis=basis, reference=reference.value, in_points=in_points)
 
 
 def _basis(reference: Reference, tried: Sequence[tuple[Cell, Measurement]]) -> DropBasis:
@@ -213,7 +216,7 @@ class _Judge:
     def _quality(self, measurement: Measurement) -> float | None:
         match self.basis:
             case DropBasis.SCORE:
-                return measurement.scores.value if measurement.scores else None
+                return self._sign * measurement.scores.value if measurement.scores else None
             case DropBasis.ACCURACY:
                 return measurement.accuracy.value if measurement.accuracy else None
             case _:
@@ -223,7 +226,12 @@ class _Judge:
         if judged is not None and judged.loss is not None:
             # The limit of a metric is a share of the float model's value, and so is its drop.
             return judged.loss.loss * (self.limits.loss / judged.loss.limit if judged.loss.limit else 1.0)
-        return (self.reference.value if self.reference.value is not None else 1.0) - quality
+        return (self._sign * self.reference.value if self.reference.value is not None else 1.0) - quality
+
+    @property
+    def _sign(self) -> float:
+        """Turns a metric around of which lower values are better."""
+        return 1.0 if self.reference.higher_is_better else -1.0
 
 
 def _agreement(measurement: Measurement) -> float | None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from harness.stats.intervals import wilson
 from harness.stats.means import LEAST_INPUTS
 from harness.stats.proportions import compare_correct, mcnemar_p
+from harness.stats.resampling import standard_error
 from harness.stats.student import LEVEL, t_quantile, two_sided_p
 
 # The level of the tests for a difference.
@@ -125,6 +126,26 @@ def loss_of_scores(a: Sequence[float], b: Sequence[float], limit: float, *, high
     at_most = mean + t_quantile(ONE_SIDED, count - 1) * error
     judged = replace(plain, low=mean - half, high=mean + half, at_most=at_most, p_value=_p_of_mean(mean, error, count))
     return judged if worse + better >= LEAST_INPUTS else _with_few_differences(judged, max(*a, *b) - min(*a, *b))
+
+
+def loss_of_replicates(
+    difference: float, sides: tuple[Sequence[float], Sequence[float]], count: int, limit: float
+) -> Loss:
+    """Return the loss of a score of all ``count`` inputs at once, given B less A and the replicates of A and of B.
+
+    Higher scores are better; negate all three where lower ones are. The interval is that of a paired bootstrap; there
+    is none for few inputs, see `harness.stats.resampling`.
+    """
+    plain = Loss(loss=-difference, limit=limit, count=count)
+    if difference == 0 and tuple(sides[0]) == tuple(sides[1]):
+        return replace(plain, low=0.0, high=0.0, at_most=0.0)
+    error = standard_error([y - x for x, y in zip(*sides, strict=False)], count)
+    if error is None:
+        return plain
+    half = t_quantile(LEVEL, count - 1) * error
+    at_most = plain.loss + t_quantile(ONE_SIDED, count - 1) * error
+    p_value = _p_of_mean(difference, error, count)
+    return replace(plain, low=plain.loss - half, high=plain.loss + half, at_most=at_most, p_value=p_value)
 
 
 def _p_of_mean(mean: float, error: float, count: int) -> float:

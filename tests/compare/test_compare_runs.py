@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from harness.compare.words import comparison_json, comparison_rows
 from harness.plan.cells import Cell, make_cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, LaunchSummary, Measurement, TaskScores
-from harness.records.metrics import ACCURACY, LATENCY, PEAK_MEMORY, SCORE, SIZE
+from harness.records.metrics import ACCURACY, ERROR, LATENCY, PEAK_MEMORY, SCORE, SIZE
 from harness.spec.profiles import ProfileName
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
@@ -462,3 +463,48 @@ def test_zero_times_are_not_trusted() -> None:
 def test_a_cell_that_has_not_run_is_not_comparable() -> None:
     (cell,) = compare_runs(a_run(), make_run((CELL,), ())).cells
     assert (cell.verdict, cell.reason) == (Verdict.NOT_COMPARABLE, f"A: {CellStatus.OK}; B: not run")
+
+
+def with_scores(value: float, **facts: Any) -> Change:
+    """A metric of all inputs at once, whose replicates are ``value`` plus those in ``noise``."""
+    noise = facts.pop("noise", [0.01 * math.sin(i) for i in range(200)])
+    scores = TaskScores(
+        metric="WER", value=value, low=None, high=None, count=100, scores=(), corpus=True,
+        replicates=tuple(value + one for one in noise), **facts,
+    )  # fmt: skip
+    return lambda m: replace(m, scores=scores)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    # The draws are the same on both sides, so that their noise cancels; 0.03 is three times the tolerance.
+    [(0.0, Verdict.EQUIVALENT), (0.03, Verdict.REGRESSED), (-0.03, Verdict.IMPROVED), (0.004, Verdict.EQUIVALENT)],
+)
+def test_an_error_rate_of_all_inputs_is_compared_draw_by_draw(change: float, verdict: Verdict) -> None:
+    facts: dict[str, Any] = {"higher_is_better": False, "tolerance": 0.01}
+    wobble = [0.01 * math.sin(i) + 0.001 * math.cos(7 * i) for i in range(200)]
+    (cell,) = compare_runs(
+        a_run(with_scores(0.20, **facts)), a_run(with_scores(0.20 + change, noise=wobble, **facts))
+    ).cells
+    assert {m.metric: m.verdict for m in cell.metrics if m.metric in (SCORE.name, ERROR.name)} == {ERROR.name: verdict}
+
+
+def test_too_few_draws_decide_nothing() -> None:
+    few = [0.0] * 5
+    (cell,) = compare_runs(a_run(with_scores(0.2, noise=few)), a_run(with_scores(0.3, noise=few))).cells
+    (found,) = [m for m in cell.metrics if m.metric == SCORE.name]
+    assert (found.verdict, found.low) == (Verdict.UNDECIDED, None)
+
+
+def test_answers_of_a_batch_are_compared_by_input() -> None:
+    def batch(right: list[int]) -> Change:
+        return lambda m: replace(
+            m,
+            accuracy=replace(
+                accuracy_of(sum(right), 4 * len(right)), correct_bits="", right=tuple(right), asked=(4,) * len(right)
+            ),
+        )
+
+    (cell,) = compare_runs(a_run(batch([4, 3] * 20)), a_run(batch([1, 0] * 20))).cells
+    (found,) = [m for m in cell.metrics if m.metric == ACCURACY.name]
+    assert (found.verdict, found.change) == (Verdict.REGRESSED, -0.75)

@@ -14,14 +14,17 @@ import numpy as np
 from harness.artifacts.cache import Cache
 from harness.artifacts.sources.prepared_model import (
     CALIBRATION_FILE,
+    GROUPS_FILE,
     LABELS_FILE,
     PREPARED_FILE,
     REFERENCE_FILE,
+    TRUTH_ARRAY_FILE,
+    TRUTH_FILE,
     Prepared,
     PreparedModel,
     read_prepared,
 )
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split, about_made_up, sizes_from_data, synthetic
 from harness.model.keras import load_keras
@@ -32,9 +35,12 @@ from harness.model.preserve import preserved
 from harness.model.purity import check_function
 from harness.model.ready import companions_of, facts_of, one_call, ready_inputs, why_unsupported
 from harness.model.states import from_zeros, with_states
-from harness.readers.facts import FileFacts, FileTensor
+from harness.model.truth import plain_truth
+from harness.model.user_code import running
+from harness.readers.facts import OPEN, FileFacts, FileTensor
 from harness.scoring.class_rows import check_labels
 from harness.scoring.marks import mark
+from harness.scoring.score import score_outputs
 from harness.spec.formats import FORMATS
 from harness.system.files import file_sha256, json_sha256
 from harness.variants.make import count_macs
@@ -116,6 +122,7 @@ def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
     stated = facts.inputs if facts is not None else _inputs_of_runtime(card)
     inputs = sizes_from_data(card, ready_inputs(card, stated))
     splits = _write_data(card, one_call(card, inputs), folder)
+    _check_stated_outputs(card, splits, facts)
     return Prepared(
         key=key,
         model=card.name,
@@ -126,6 +133,17 @@ def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
         float_correct=None,
         **splits.facts(folder),
     )
+
+
+def _check_stated_outputs(card: ModelCard, splits: _Splits, facts: FileFacts | None) -> None:
+    """Refuse labels that the first output cannot mean, as far as the file states its shape."""
+    labels = splits.test.labels
+    output = facts.outputs[0] if facts is not None and facts.outputs else None
+    if labels is not None and output is not None and output.shape is not None and not output.bounded:
+        # An open batch is one of 1, as for the inputs.
+        shape = (1, *output.shape[1:]) if output.shape[:1] == (OPEN,) else output.shape
+        if OPEN not in shape:
+            check_labels(card, shape, labels, split=Split.TEST.value)
 
 
 def _files_sha256(card: ModelCard, facts: FileFacts | None) -> str:
@@ -196,12 +214,24 @@ def _write_data(card: ModelCard, inputs: tuple[TensorSpec, ...], folder: Path) -
     write_tensors(folder / CALIBRATION_FILE, splits.calibration.inputs, inputs)
     if splits.test.labels is not None:
         np.save(folder / LABELS_FILE, splits.test.labels, allow_pickle=False)
+    _write_truth(splits.test, folder)
     return splits
 
 
 def _made_up(card: ModelCard, seed: int) -> Dataset:
     noise = synthetic(card.inputs, count=RANDOM_COUNT, seed=seed, ranges=card.ranges)
     return with_states(card, from_zeros(card, noise)) if card.state else noise
+
+
+def _write_truth(test: Dataset, folder: Path) -> None:
+    """Write what the card's metric needs, and the groups of the inputs."""
+    if isinstance(test.truth, np.ndarray):
+        np.save(folder / TRUTH_ARRAY_FILE, test.truth, allow_pickle=False)
+    elif test.truth is not None:
+        with running("storing the labels", raises=UsageError, folder=None):
+            (folder / TRUTH_FILE).write_bytes(plain_truth(test.truth))
+    if test.groups is not None:
+        (folder / GROUPS_FILE).write_bytes(msgspec.json.encode(test.groups))
 
 
 def _write_reference(
@@ -211,6 +241,9 @@ def _write_reference(
     specs = output_specs(outputs, names)
     _check_finite(card, outputs)
     write_tensors(folder / REFERENCE_FILE, outputs, specs)
+    if card.metric is not None and not (card.random_weights or splits.random_inputs):
+        # Tried here, so that a metric that fails, or whose labels do not fit, is refused before anything is built.
+        score_outputs(card, outputs, splits.test.truth)
     return {"outputs": specs, **_float_accuracy(card, splits, outputs[0])}
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from harness.artifacts.manifest import check_files, read_record
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
+    from harness.model.truth import Truth
     from harness.wire.tensors import Array
 
 # 4 (2026-11): what was found out about the network: ordered, hints.
@@ -24,6 +27,9 @@ PREPARED_FILE = "prepared.json"
 CALIBRATION_FILE = "calibration.bin"
 REFERENCE_FILE = "reference.bin"
 LABELS_FILE = "labels.npy"
+# What the card's metric compares outputs with: one of the two. Texts and boxes do not fit into an array.
+TRUTH_ARRAY_FILE, TRUTH_FILE = "truth.npy", "truth.json"
+GROUPS_FILE = "groups.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class Prepared:
     files: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedModel:
     """A `Prepared` record and the folder of its arrays."""
 
@@ -110,6 +116,21 @@ class PreparedModel:
             return None
         labels: Array = np.load(self.folder / LABELS_FILE, allow_pickle=False)
         return labels
+
+    def truth(self) -> Truth | None:
+        """Return the labels as the data have them, for the card's metric; None if no metric needs them."""
+        import numpy as np
+
+        if (array := self.folder / TRUTH_ARRAY_FILE).is_file():
+            return np.asarray(np.load(array, allow_pickle=False))
+        if not (file := self.folder / TRUTH_FILE).is_file():
+            return None
+        return tuple(msgspec.json.decode(file.read_bytes(), type=list[object]))
+
+    def groups(self) -> tuple[str, ...] | None:
+        """Return the name of each test input's group; None if the data name none."""
+        file = self.folder / GROUPS_FILE
+        return tuple(msgspec.json.decode(file.read_bytes(), type=list[str])) if file.is_file() else None
 
     def labels_shape(self) -> tuple[int, ...] | None:
         """Return the shape of the labels of one call; None without labels."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.report.charts.bars import latency_bars, memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.points import accuracy_points
-from harness.report.ranking import Ranking, rankings
+from harness.report.ranking import Ranking, quality_metric, rankings
 from harness.report.view import CellView
 from harness.store.records import RunRecord
 
@@ -88,8 +88,9 @@ def _latency_caption(ok: tuple[CellView, ...], hatched: frozenset[str]) -> str:
 
 
 def _points_caption(ranking: Ranking) -> str:
-    quality = "accuracy" if any(v.accuracy for v in ranking.ok) else "agreement with the float model"
-    whiskers = " Vertical whiskers are Wilson 95 % intervals." if quality == "accuracy" else ""
+    metric = quality_metric(v for v in ranking.ok if v.latency)
+    quality = metric.label if metric else "agreement with the float model"
+    whiskers = " Vertical whiskers are 95 % intervals over inputs." if metric else ""
     front = " The dashed line is the front: no other cell is both faster and better than one on it."
     hollow = (
         "" if ranking.latency_ranked else " Hollow points were measured on a desktop CPU and are left out of the front."

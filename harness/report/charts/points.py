@@ -7,12 +7,14 @@ readable.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.records import units
+from harness.records.metrics import Metric
 from harness.report.charts.bars import whiskers
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
-from harness.report.ranking import Ranking, quality_share
+from harness.report.ranking import Ranking, quality_metric, quality_of
 from harness.report.view import CellView, labels
 from harness.spec.formats import FORMATS
 
@@ -43,11 +45,12 @@ _PLACES = tuple(
 def accuracy_points(ranking: Ranking) -> str | None:
     """Draw the cells of ``ranking`` that ran as SVG; None if fewer than two have both a latency and a quality.
 
-    The y axis is accuracy with Wilson 95 % whiskers, or agreement with the float model where accuracy was not measured.
+    The y axis is the model's own metric or accuracy with 95 % whiskers, or agreement with the float model where neither
+    was measured. Better is always up.
     The latency of hollow points must not be ranked. The area of a point stands for the size of its file.
     """
-    has_accuracy = any(v.accuracy for v in ranking.ok)
-    drawn = [v for v in ranking.ok if v.latency and (v.accuracy if has_accuracy else v.agreement is not None)]
+    scale = _Scale(metric=quality_metric(v for v in ranking.ok if v.latency))
+    drawn = [v for v in ranking.ok if v.latency and scale.value(v) is not None]
     if len(drawn) < 2:
         return None
     unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
@@ -61,35 +64,79 @@ def accuracy_points(ranking: Ranking) -> str | None:
     largest = max((v.artifact.bytes for v in drawn if v.artifact), default=1)
     for view in drawn:
         area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
-        _draw_point(axes, view, ranking, unit, area=area, shape=shapes[view.cell.variant])
-    _axes(axes, drawn, unit, "accuracy, %" if has_accuracy else "same answer as the float model, %")
+        _draw_point(axes, view, ranking, (unit, scale), area=area, shape=shapes[view.cell.variant])
+    _axes(axes, drawn, unit, scale)
     front = [v for key in ranking.front for v in drawn if v.cell.key == key]
     axes.plot(
-        [_x(v, unit) for v in front], [_y(v) for v in front], color=MUTED, linewidth=1.2, linestyle="--", zorder=1
+        [_x(v, unit) for v in front], [scale.y(v) for v in front], color=MUTED, linewidth=1.2, linestyle="--", zorder=1
     )
     _legend(axes, drawn, shapes)
-    _name(axes, front, drawn, unit)
+    _name(axes, front, drawn, (unit, scale))
     return svg_of(figure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """The y axis: the values of ``metric``, or agreement with the float model (None)."""
+
+    metric: Metric | None
+
+    @property
+    def up(self) -> bool:
+        """Whether higher values are better."""
+        return self.metric is None or self.metric.higher_is_better
+
+    @property
+    def in_per_cent(self) -> bool:
+        """Whether the values are shares in per cent."""
+        return self._unit == units.PERCENT
+
+    @property
+    def _unit(self) -> units.Unit:
+        return units.PERCENT if self.metric is None else self.metric.formatter.unit_for([])
+
+    def value(self, view: CellView) -> float | None:
+        """Return the quality in the unit of the metric; None if it was not measured."""
+        return quality_of(view, self.metric)
+
+    def y(self, view: CellView) -> float:
+        """Return where a point lies on the axis."""
+        return (self.value(view) or 0.0) / self._unit.size
+
+    def reach(self, view: CellView) -> list[list[float]] | None:
+        """Return how far the whiskers reach down and up; None without an interval."""
+        reading = self.metric.shown(view.measurement) if self.metric else None
+        if reading is None or reading.low is None or reading.high is None:
+            return None
+        sides = (reading.value - reading.low, reading.high - reading.value)
+        return [[max(0.0, side / self._unit.size)] for side in sides]
+
+    def label(self, drawn: list[CellView]) -> str:
+        """Return the title of the axis."""
+        if self.metric is None:
+            return "same answer as the float model, %"
+        named = self.metric.table.named if self.metric.table else None
+        names = {named(v.measurement) for v in drawn if v.measurement} if named else {self.metric.label}
+        name = names.pop() if len(names) == 1 else self.metric.label
+        return f"{name}, {self._unit.name}" if self._unit.name else name
 
 
 def _x(view: CellView, unit: units.Unit) -> float:
     return view.latency.median_ns / unit.size if view.latency else math.nan
 
 
-def _y(view: CellView) -> float:
-    return 100 * (quality_share(view) or 0.0)
-
-
-def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, *, area: float, shape: str) -> None:
+def _draw_point(
+    axes: Axes, view: CellView, ranking: Ranking, scales: tuple[units.Unit, _Scale], *, area: float, shape: str
+) -> None:
     colour = FORMATS[view.cell.format].colour
-    x, y = _x(view, unit), _y(view)
+    unit, scale = scales
+    x, y = _x(view, unit), scale.y(view)
     low, high = whiskers(view)
     across = [[max(0.0, x - (low or 0) / unit.size)], [max(0.0, (high or 0) / unit.size - x)]]
-    up = None
-    if view.accuracy is not None:
-        up = [[max(0.0, y - 100 * view.accuracy.low)], [max(0.0, 100 * view.accuracy.high - y)]]
     # Behind the markers and pale, or forty crosses would cover them.
-    axes.errorbar(x, y, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2)
+    axes.errorbar(
+        x, y, xerr=across, yerr=scale.reach(view), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2
+    )
     hollow = not ranking.is_ranked(view)
     axes.scatter(
         x,
@@ -104,7 +151,7 @@ def _draw_point(axes: Axes, view: CellView, ranking: Ranking, unit: units.Unit, 
     )
 
 
-def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> None:
+def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, scale: _Scale) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values = [_x(v, unit) for v in drawn]
@@ -113,11 +160,14 @@ def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, label: str) -> No
     else:
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
-    low, high = axes.get_ylim()
-    # A share ends at 0 and 100 %, but a marker at the end must not be cut in half.
-    axes.set_ylim(max(low, -4), min(high, 100.9))
+    if scale.in_per_cent:
+        low, high = axes.get_ylim()
+        # A share ends at 0 and 100 %, but a marker at the end must not be cut in half.
+        axes.set_ylim(max(low, -4), min(high, 100.9))
+    elif not scale.up:
+        axes.invert_yaxis()
     axes.set_xlabel(f"latency of a call, {unit.name}", fontsize=FONT_SIZE, color=MUTED)
-    axes.set_ylabel(label, fontsize=FONT_SIZE, color=MUTED)
+    axes.set_ylabel(scale.label(drawn), fontsize=FONT_SIZE, color=MUTED)
     bare(axes, grid="both")
 
 
@@ -145,15 +195,15 @@ def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
     )
 
 
-def _name(axes: Axes, front: list[CellView], drawn: list[CellView], unit: units.Unit) -> None:
+def _name(axes: Axes, front: list[CellView], drawn: list[CellView], scales: tuple[units.Unit, _Scale]) -> None:
     """Write the names of the front where they cover the least, each with a thin line to its point."""
-    names = labels(drawn)
+    names, (unit, scale) = labels(drawn), scales
     frame = axes.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
     # The figure has one pixel per point, so pixels and offsets in points can be added.
-    taken = [_around(*axes.transData.transform((_x(v, unit), _y(v)))) for v in drawn]
+    taken = [_around(*axes.transData.transform((_x(v, unit), scale.y(v)))) for v in drawn]
     for view in front:
-        name, at = names[view.cell.key], (_x(view, unit), _y(view))
+        name, at = names[view.cell.key], (_x(view, unit), scale.y(view))
         pixel = axes.transData.transform(at)
         boxes = {place: _text_box(name, pixel[0] + place[0], pixel[1] + place[1], place) for place in _PLACES}
         # Of equally free places the earlier one, which is nearer and better.

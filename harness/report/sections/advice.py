@@ -188,7 +188,7 @@ def _quality_words(ranking: Ranking, view: CellView) -> str:
     facts, words = ranking.quality[view.cell.key], ""
     scores = view.measurement.scores if view.measurement else None
     if scores is not None:
-        words = f", {scores.metric} {units.significant(scores.value)}"
+        words = f", {scores.metric} {units.significant(scores.value)} {scores.unit}".rstrip()
     elif view.accuracy is not None:
         words = f", {units.percent(view.accuracy.value)} {view.accuracy.metric}"
     elif view.agreement is not None and facts.basis is QualityBasis.AGREEMENT:
@@ -301,7 +301,7 @@ def _by_closeness(ranking: Ranking, views: Iterable[CellView]) -> list[CellView]
 def _limit(ranking: Ranking) -> str:
     """The most that may be lost, in words."""
     per_cent = 100 * LIMITS.loss
-    return f"{per_cent:g} %" if ranking.basis is QualityBasis.SCORE else f"{per_cent:g} percentage point"
+    return f"{per_cent:g} percentage point" if ranking.reference.share else f"{per_cent:g} %"
 
 
 def _without_labels(ranking: Ranking) -> bool:

@@ -191,13 +191,13 @@ def _listed(points: Sequence[Point]) -> str:
 
 
 def _limit(findings: Findings) -> str:
-    unit = "%" if findings.basis is DropBasis.SCORE else "pp"
+    unit = "pp" if findings.in_points else "%"
     return f"{100 * findings.goal.max_drop:g} {unit}"
 
 
 def _drop_with_interval(findings: Findings, point: Point) -> str:
     """The drop with its unit and its 95 % interval, if the answers were compared input by input."""
-    unit = "%" if findings.basis is DropBasis.SCORE else "pp"
+    unit = "pp" if findings.in_points else "%"
     bounds = drop_bounds(findings, point)
     interval = f" (95 %: {100 * bounds[0]:.2f} to {100 * bounds[1]:.2f})" if bounds else ""
     return f"{drop_text(point)} {unit}{interval}"
@@ -287,7 +287,8 @@ def _basis_note(findings: Findings) -> str:
             return f"The drop is measured from the float model's accuracy of {units.percent(reference)}."
         case DropBasis.SCORE:
             value = units.NONE if reference is None else units.significant(reference)
-            return f"The drop is measured from the float model's {value} in its folder's metric, in per cent of it."
+            scale = "percentage points" if findings.in_points else "per cent of it"
+            return f"The drop is measured from the float model's {value} in the model's own metric, in {scale}."
         case DropBasis.AGREEMENT:
             return (
                 "Accuracy was not measured: the drop is the share of inputs where the answer differs from the float "
