@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.errors import BuildError, UsageError
-from harness.measure.targets import judge_correct, judge_scores
+from harness.measure.targets import judge_corpus, judge_correct, judge_scores
 from harness.measure.task_metric import score
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
@@ -99,6 +99,8 @@ def target_of(card: ModelCard, accuracy: Accuracy | None, scores: TaskScores | N
     if card.target is None:
         return None
     preset = Preset(card.target)
+    if scores is not None and scores.corpus:
+        return judge_corpus(preset, scores)
     if scores is not None and (scores.float_scores or PRESETS[preset].absolute is not None):
         return judge_scores(preset, scores.float_scores, scores.scores)
     if accuracy is None or not (accuracy.float_bits or accuracy.float_right):

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.targets import PRESETS, Preset
-from harness.records.measurement import Passed, TargetFacts
-from harness.stats.losses import Loss, LossVerdict, loss_of_answers, loss_of_scores
+from harness.records.measurement import Passed, TargetFacts, TaskScores
+from harness.records.metrics import scores_reading
+from harness.stats.losses import Loss, LossVerdict, loss_of_answers, loss_of_replicates, loss_of_scores
 
 _PASSED = {LossVerdict.WITHIN: Passed.YES, LossVerdict.BEYOND: Passed.NO, LossVerdict.OPEN: Passed.UNDECIDED}
 
@@ -32,6 +33,21 @@ def judge_scores(preset: Preset, float_scores: Sequence[float], scores: Sequence
         return _target(preset, absolute, loss_of_scores([absolute] * len(scores), scores, 0.0))
     base = sum(float_scores) / len(float_scores) if float_scores else 0.0
     return _target(preset, base, loss_of_scores(float_scores, scores, base - _required(preset, base)))
+
+
+def judge_corpus(preset: Preset, scores: TaskScores) -> TargetFacts | None:
+    """Compare a score of all inputs together with the float model's, or with an absolute target.
+
+    None for a relative target without a float model.
+    """
+    absolute = PRESETS[preset].absolute
+    base = scores.float_value if absolute is None else absolute
+    if base is None:
+        return None
+    floats = scores_reading(scores, floats=True).replicates if absolute is None else (base,) * len(scores.replicates)
+    sides = floats, scores_reading(scores).replicates
+    limit = base - _required(preset, base)
+    return _target(preset, base, loss_of_replicates(scores.value - base, sides, scores.count, limit))
 
 
 def _required(preset: Preset, base: float) -> float:

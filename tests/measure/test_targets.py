@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from harness.measure.targets import judge_correct, judge_scores
+from harness.measure.targets import judge_corpus, judge_correct, judge_scores
 from harness.model.targets import Preset
-from harness.records.measurement import Passed
+from harness.records.measurement import Passed, TaskScores
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,19 @@ def test_scores_are_judged_in_pairs() -> None:
     found = judge_scores(Preset.SEGMENTATION, float_scores, scores)
     assert found.passed is Passed.YES
     assert found.wanted == pytest.approx(0.96 * sum(float_scores) / 100)
+
+
+@pytest.mark.parametrize(("lost", "passed"), [(0.01, Passed.YES), (0.028, Passed.UNDECIDED), (0.06, Passed.NO)])
+def test_a_score_of_all_inputs_is_judged_draw_by_draw(lost: float, passed: Passed) -> None:
+    # The draws of the float model vary by 5 points, those of the difference by half a point.
+    shared = [0.05 * math.sin(i) for i in range(300)]
+    own = [one - lost + 0.005 * math.cos(3 * i) for i, one in enumerate(shared)]
+    scores = TaskScores(
+        metric="mIoU", value=0.7 - lost, low=None, high=None, count=200, scores=(), corpus=True, float_value=0.7,
+        replicates=tuple(0.7 + one for one in own), float_replicates=tuple(0.7 + one for one in shared),
+    )  # fmt: skip
+    found = judge_corpus(Preset.SEGMENTATION, scores)
+    assert found is not None
+    assert found.passed is passed
+    assert found.wanted == pytest.approx(0.96 * 0.7)
+    assert found.value == pytest.approx(0.7 - lost)
