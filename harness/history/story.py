@@ -151,8 +151,12 @@ def find_swaps(series: Series, nights: Sequence[Night]) -> tuple[Swap, ...]:
     swaps: list[Swap] = []
     build = nights[0].environment.os_build if nights else ""
     for index in range(1, len(nights)):
+        last, after = nights[index - 1].environment, nights[index].environment
+        # The usual case, and this runs for every night of every series. Nights that are read together share records.
+        if last is after and after.os_build == build:
+            continue
         # A night of an older version lacks the build; until another is known, it is the one before.
-        before, after = replace(nights[index - 1].environment, os_build=build), nights[index].environment
+        before = replace(last, os_build=build)
         same_build = is_same_system(build, after.os_build)
         build = max(build, after.os_build, key=len) if same_build else after.os_build
         if before == after:

@@ -19,7 +19,17 @@ from functools import lru_cache
 import numpy as np
 
 from harness.history.figures import make_series
-from harness.history.records import Decided, Decision, Figures, HistoryEntry, Night, NightStatus, RunFacts, Series
+from harness.history.records import (
+    Decided,
+    Decision,
+    Environment,
+    Figures,
+    HistoryEntry,
+    Night,
+    NightStatus,
+    RunFacts,
+    Series,
+)
 from harness.plan.cells import make_cell
 from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
@@ -29,7 +39,7 @@ from harness.wire import Delegate, Format
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, is_open, summarise_pairs
 from harness.workflows.nightly.agenda import Before, SeriesTonight, offsets_of, plan_night
 from harness.workflows.nightly.common import find_causes
-from harness.workflows.nightly.confirm import correct_for_many, judge, same_file
+from harness.workflows.nightly.confirm import correct_for_many, judge, same_file, unconfirmed
 from harness.workflows.nightly.outcomes import settle_night
 from harness.workflows.nightly.record import Baseline, BaselineCell, Carried, Confirmation, State, Suspect, Trigger
 from harness.workflows.nightly.screening import SeriesHistory, as_night, screen_series
@@ -138,7 +148,7 @@ class Phone:
         if self._chance.random() < world.bad:
             value *= 1 + self._chance.uniform(BAD_FROM, BAD_TO)
         build = "next" if world.build and index >= OWN_SHIFT_NIGHT else made.PHONE.os_build
-        entry = made.entry(value, environment=replace(made.PHONE, os_build=build), artifact=self.digest(index))
+        entry = made.entry(value, environment=phone_of(build), artifact=self.digest(index))
         return replace(entry, series=self.series, figures=Figures(value=value))
 
     def digest(self, index: int) -> str:
@@ -250,8 +260,9 @@ class Farm:
         said: list[Confirmation] = []
         pairs = 0
         for suspect in suspects:
-            if pairs >= MOST_PAIRS_A_NIGHT:
-                break
+            if pairs >= MOST_PAIRS_A_NIGHT and suspect.good_sha256 != suspect.sha256:
+                said.append(unconfirmed(suspect, "the budget was used up", skipped=True))
+                continue
             one, took = self._by_name[suspect.series].confirm(suspect)
             said.append(one)
             pairs += took
@@ -296,6 +307,12 @@ def _shared(chance: np.random.Generator, world: World) -> Floats:
     shared = shared + (nights % 7 >= 5) * math.log1p(world.weekend)
     shared = shared + (nights >= OWN_SHIFT_NIGHT) * math.log1p(world.common)
     return np.asarray(shared + nights * math.log1p(world.own_creep))
+
+
+@lru_cache(maxsize=4)
+def phone_of(build: str) -> Environment:
+    """The phone with that system build."""
+    return replace(made.PHONE, os_build=build)
 
 
 @lru_cache(maxsize=512)
