@@ -193,8 +193,6 @@ def _samples(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], run:
     for cause in causes:
         for name in cause.sample:
             one = tonight[name]
-            if not _by_pairs(one.entry):
-                continue
             yield _suspect(
                 one, Trigger.COMMON, cause.shift.ratio, before_shift(one.history.nights, cause.shift.since), run
             )

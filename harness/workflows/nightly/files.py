@@ -183,6 +183,10 @@ def _coverage(record: NightRecord, count: Counter[State]) -> str:
     lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
     if record.baseline is not None:
         lines.append(f"Compared with the baseline {record.baseline.name}. {record.baseline.missing}".strip())
+    skipped = sum(confirmation.skipped for confirmation in record.confirmations)
+    if skipped:
+        minutes = f"{record.budget_min:g} minutes"
+        lines.append(f"{skipped} comparisons were left out when the {minutes} for them were used up (--budget).")
     if record.again:
         lines.append(f"Outlying values were measured again in {', '.join(record.again)}.")
     return "\n".join(f"- {_cell(line)}" for line in lines)

@@ -121,7 +121,8 @@ def _undecided(before: _Settled, night: SeriesNight, decided: Decided, run: RunF
     assert suspect is not None
     assert said is not None
     if suspect.trigger in UNPROMPTED and suspect.looks == 0 and not said.leaning:
-        return replace(before, night=replace(night, state=before.night.state))
+        # How many were left out for want of time is said once, in the summary.
+        return before if said.skipped else replace(before, night=replace(night, state=before.night.state))
     if not said.pairs or said.skipped:
         # Nothing was compared. An open suspicion is due again tomorrow, any other one if it is still there.
         still = OpenSuspicion(suspect=suspect) if suspect.looks else before.open
@@ -158,7 +159,7 @@ def _decided(suspect: Suspect, said: Confirmation, run: RunFacts) -> Decided:
 def _sampled(cause: Cause, said: Mapping[str, Confirmation]) -> CommonShift:
     """The shift with the outcome of its sample."""
     # A comparison that was skipped, because the budget was used up, says nothing.
-    looked = [said[name] for name in cause.sample if name in said and said[name].log_ratios]
+    looked = [said[name] for name in cause.sample if name in said and said[name].pairs]
     confirmed = [c for c in looked if c.decision is Decision.CONFIRMED and c.worse is cause.shift.worse]
     return replace(cause.shift, sampled=len(looked), confirmed=len(confirmed))
 

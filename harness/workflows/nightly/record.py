@@ -28,6 +28,8 @@ SCHEMA = 1
 
 FOLDER = "nightly"
 RECORD_FILE = "night.json"
+# How many nights are searched for what was handed on.
+CARRIED_NIGHTS = 30
 # Minutes of side-by-side sessions per night.
 BUDGET_MIN = 60.0
 
@@ -317,8 +319,11 @@ def read_night(results: Path, name: str) -> NightRecord:
 
 
 def last_carried(results: Path, history: str) -> Carried:
-    """Return what the newest finished night of this ``history`` handed on; nothing if there is none. Skips damage."""
-    for name in reversed(_night_names(results / FOLDER)):
+    """Return what the newest finished night of this ``history`` handed on; nothing if there is none.
+
+    Nights that are damaged, unfinished or of an older version are passed over, up to a month of them.
+    """
+    for name in _night_names(results / FOLDER)[: -CARRIED_NIGHTS - 1 : -1]:
         try:
             night = read_night(results, name)
         except StoreError:
