@@ -15,7 +15,9 @@ from harness.history.database import open_history
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decision, NightStatus
 from harness.progress import Silent
-from harness.workflows.nightly.night import nightly, resume_night
+from harness.workflows.ab.session import PairPlan
+from harness.workflows.nightly.files import markdown
+from harness.workflows.nightly.night import NightOptions, nightly, resume_night
 from harness.workflows.nightly.record import Absent, Journal, NightRecord, SeriesNight, State, Trigger
 from tests.workflows.nightly.conftest import CELL, SPEC, Farm
 
@@ -69,6 +71,8 @@ def test_a_step_that_the_artifact_does_not_explain_is_refuted(farm: Farm, smalle
 
 def test_a_step_with_the_same_file_is_drift_of_the_device(farm: Farm) -> None:
     farm.fill(25, faster=1.3)
+    # One night may be a bad one, which slows whatever runs on it.
+    assert of(nightly(SPEC, farm.tools)).state is State.NONE
     night = of(nightly(SPEC, farm.tools))
     assert night.state is State.SUSPICIOUS
     assert night.confirmation is not None
@@ -171,3 +175,64 @@ def test_a_history_that_fails_in_the_night_loses_nothing(farm: Farm, smaller: Ar
     shutil.copy(kept, path)
     record = resume_night(str(failed.value).split("--resume=")[1].split()[0], farm.tools)
     assert of(record).state is State.REGRESSION
+
+
+def test_a_slower_file_is_reported_on_the_second_night(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(1, faster=1.3, artifact=smaller)
+    night = of(nightly(SPEC, farm.tools))
+    assert night.state is State.REGRESSION
+    assert night.suspect is not None
+    assert night.suspect.trigger is Trigger.NEW_FILE
+    assert night.confirmation is not None
+    assert night.confirmation.ratio is not None
+    assert night.confirmation.ratio > 1.2
+    # One cause is reported once: from now on this is the level.
+    assert of(nightly(SPEC, farm.tools)).state is State.INSUFFICIENT
+
+
+def test_without_time_for_comparisons_a_new_file_is_only_measured(farm: Farm, smaller: Artifact) -> None:
+    farm.fill(1, faster=1.3, artifact=smaller)
+    record = nightly(SPEC, farm.tools, NightOptions(budget_min=0))
+    assert of(record).state is State.INSUFFICIENT
+    assert "1 comparisons were left out when the 0 minutes for them were used up" in markdown(record)
+
+
+def test_the_budget_ends_the_comparisons_of_a_night(farm: Farm, smaller: Artifact) -> None:
+    """The clock of this night takes an hour between two readings."""
+    farm.fill(1, faster=1.3, artifact=smaller)
+    hours = iter(range(100))
+    record = nightly(SPEC, replace(farm.tools, clock=lambda: 3600.0 * next(hours)), NightOptions(budget_min=30))
+    assert [c.skipped for c in record.confirmations if c.series == LATENCY] == [True]
+
+
+def test_an_undecided_suspicion_waits_for_the_next_night_with_its_pairs(farm: Farm, smaller: Artifact) -> None:
+    """Twelve pairs cannot be sure enough; with those of the next night they are."""
+    farm.fill(1, faster=1.3, artifact=smaller)
+    tools = replace(farm.tools, plan=PairPlan(pairs=12, most_pairs=12))
+    first = of(nightly(SPEC, tools))
+    assert first.state is State.SUSPICIOUS
+    assert "compared again in 1 night" in first.reason
+    second = of(nightly(SPEC, tools))
+    assert second.state is State.REGRESSION
+    assert second.confirmation is not None
+    assert second.confirmation.pairs == 24
+    with open_history(farm.tools.history) as history:
+        found = [(d.decision, d.first_run) for d in decisions_of(history, LATENCY)]
+    assert [decision for decision, _ in found] == [Decision.UNDECIDED, Decision.CONFIRMED]
+    # The change began on the night of the new file, whenever it was confirmed.
+    assert len({first_run for _, first_run in found}) == 1
+
+
+def test_a_night_whose_statistics_fail_keeps_its_measurements(farm: Farm) -> None:
+    """No table of thresholds has a run length of 7, so the screen fails for every series that it looks at."""
+    farm.fill(25)
+    record = nightly(SPEC, farm.tools, NightOptions(arl0=7))
+    night = of(record)
+    assert night.state is State.NOT_JUDGED
+    assert "arl0 is 7" in night.reason
+    with open_history(farm.tools.history) as history:
+        assert [n.run for n in nights_of(history, LATENCY)][-1] == record.id
+    assert of(record, f"{CELL.key}/size").state is State.NONE
+    assert record.finished_at is not None
+    # The next night is as any other.
+    assert of(nightly(SPEC, farm.tools)).state is State.NONE
