@@ -25,6 +25,10 @@ OF_OUTPUTS = (
     ConditionId.NON_FINITE,
 )
 
+_UNTRAINED = (
+    "; {source} gives an untrained network: name its weights in a model.toml, or pass --random-weights if that is meant"
+)
+
 
 def own_conditions(job: Job, seen: Seen) -> list[Condition]:
     """Return the conditions that follow from the launches, the model and the variant; the device reports its own."""
@@ -90,7 +94,8 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
         (
             job.card.random_weights,
             ConditionId.RANDOM_WEIGHTS,
-            "the weights are random: speed, memory and size are real, but accuracy was not measured",
+            "the weights are random: speed, memory and size are real, but accuracy was not measured"
+            + (_UNTRAINED.format(source=job.card.source) if job.model.facts.untrained else ""),
         ),
         (
             job.model.facts.random_inputs,

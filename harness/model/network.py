@@ -22,7 +22,7 @@ from harness.model.data import Dataset, about_made_up, load_split, synthetic
 from harness.model.outputs import check_tensors, flattening, is_flat, named
 from harness.model.preserve import is_lazy, preserved
 from harness.model.splits import Split
-from harness.model.user_code import is_reference, load_object, need_torch, running
+from harness.model.user_code import is_beside, is_reference, load_object, need_torch, running, split_reference
 from harness.wire import DType, TensorSpec, shape_text
 
 if TYPE_CHECKING:
@@ -74,6 +74,30 @@ def load_network(card: ModelCard) -> torch.nn.Module:
 def output_names(network: torch.nn.Module) -> tuple[str, ...]:
     """Return the names of the outputs of a network that `load_network` returned; empty if it could not be run there."""
     return _OUTPUTS.get(network, ())
+
+
+def is_untrained(card: ModelCard, network: torch.nn.Module) -> bool:
+    """Return whether ``network`` has weights as initialised although ``card`` does not say so.
+
+    Only factories of installed packages are looked at, such as torchvision's, which give an untrained network by
+    default: another seed gives other weights. A user's own factory may train its network when it is called.
+    """
+    import torch
+
+    module = split_reference(card.source)[0] if card.kind is SourceKind.PYTHON else ""
+    if not module or card.weights is not None or card.random_weights or is_beside(module, card.folder):
+        return False
+    try:
+        other = _built(replace(card, seed=card.seed + 1))
+    except BuildError:
+        return False
+    other = other[0] if isinstance(other, tuple) else other
+    theirs = dict(other.named_parameters()) if isinstance(other, torch.nn.Module) else {}
+    sizes = [
+        (p.numel(), name in theirs and bool(torch.equal(p, theirs[name]))) for name, p in network.named_parameters()
+    ]
+    # Biases and norms begin with the same numbers under every seed, and a new head on a trained body with others.
+    return sum(count for count, same in sizes if not same) > sum(count for count, same in sizes if same)
 
 
 def before_part(card: ModelCard) -> torch.nn.Module:
@@ -157,12 +181,7 @@ def _keep_passed_on(whole: ModelCard, part: PartCard, before: torch.nn.Module, n
 def _from_python(card: ModelCard) -> torch.nn.Module:
     import torch
 
-    home = card.folder or Path.cwd()
-    factory = load_object(card.source, card.folder, raises=BuildError)
-    # fork_rng keeps our seed from changing the random state of the rest of the process.
-    with torch.random.fork_rng(devices=[]), running(f"{card.source}()", raises=BuildError, folder=home):
-        torch.manual_seed(card.seed)
-        built = factory if isinstance(factory, torch.nn.Module) else factory()
+    built = _built(card)
     network, examples = built if isinstance(built, tuple) and len(built) == 2 else (built, None)
     if not isinstance(network, torch.nn.Module):
         msg = f"{card.source}() returned a {type(network).__name__}; return an nn.Module, or (module, example inputs)"
@@ -172,6 +191,18 @@ def _from_python(card: ModelCard) -> torch.nn.Module:
     if card.weights is not None and not card.random_weights:
         _load_weights(card, card.weights, network)
     return network
+
+
+def _built(card: ModelCard) -> Any:
+    """What the factory of ``card`` returns."""
+    import torch
+
+    home = card.folder or Path.cwd()
+    factory = load_object(card.source, card.folder, raises=BuildError)
+    # fork_rng keeps our seed from changing the random state of the rest of the process.
+    with torch.random.fork_rng(devices=[]), running(f"{card.source}()", raises=BuildError, folder=home):
+        torch.manual_seed(card.seed)
+        return factory if isinstance(factory, torch.nn.Module) else factory()
 
 
 def _from_exported(path: Path) -> torch.nn.Module:

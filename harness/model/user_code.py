@@ -67,6 +67,12 @@ def find_module(module: str, folder: Path | None) -> Path | None:
     return _installed(module) or _beside(module, Path.cwd())
 
 
+def is_beside(module: str, folder: Path | None) -> bool:
+    """Return whether ``module`` is a file in ``folder`` or the working folder, rather than an installed package."""
+    file = find_module(module, folder)
+    return file is not None and file == _beside(module, folder or Path.cwd())
+
+
 def load_object(reference: str, folder: Path | None, *, raises: type[PhonebenchError]) -> Any:
     """Import the module of ``reference`` and return the object it names.
 

@@ -6,6 +6,7 @@ from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
 from harness.artifacts.sources.made_variant import find_varied
+from harness.artifacts.sources.prepared_model import as_prepared
 from harness.errors import IncompleteError, UsageError
 from harness.measure.cell import unmeasured
 from harness.measure.job import Job
@@ -91,7 +92,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
     return [
         Job(
             cell=cell,
-            card=cards[cell.model],
+            card=as_prepared(cards[cell.model], outcome.models[cell.model]),
             artifact=outcome.artifacts[cell.build],
             model=outcome.models[cell.model],
             profile=PROFILES[cell.profile],
@@ -122,7 +123,7 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
         model = outcome.models.get(card.name)
         if model is None:
             continue
-        prepared = model.facts
+        prepared, random_weights = model.facts, as_prepared(card, model).random_weights
         facts.append(
             ModelFacts(
                 name=card.name,
@@ -130,15 +131,15 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 license=card.license,
                 source=card.source,
                 whole=card.whole.name if card.whole else None,
-                random_weights=card.random_weights,
+                random_weights=random_weights,
                 weights_sha256=prepared.weights_sha256,
                 data_sha256=None if prepared.random_inputs else prepared.data_sha256,
                 parameters=prepared.parameters,
                 test_count=prepared.test_count,
                 calibration_count=prepared.calibration_count,
                 labelled=prepared.labelled,
-                float_correct=None if card.random_weights else prepared.float_correct,
-                float_answers=None if card.random_weights else prepared.float_answers,
+                float_correct=None if random_weights else prepared.float_correct,
+                float_answers=None if random_weights else prepared.float_answers,
                 inputs=prepared.inputs,
             )
         )

@@ -28,7 +28,7 @@ from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split, about_made_up, sizes_from_data, synthetic
 from harness.model.keras import load_keras
-from harness.model.network import input_specs, load_network, output_names
+from harness.model.network import input_specs, is_untrained, load_network, output_names
 from harness.model.outputs import named
 from harness.model.part_data import load_data
 from harness.model.preserve import preserved
@@ -93,6 +93,7 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         hints=traits.hints,
         branches=traits.branches,
         tied=tied_weights(network),
+        untrained=is_untrained(card, network),
         **_write_reference(card, splits, outputs, folder, output_names(network)),
         **splits.facts(folder),
     )

@@ -6,13 +6,14 @@ artifacts are made from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.artifacts.manifest import check_files, read_record
+from harness.model.card import ModelCard
 from harness.wire import INPUTS_FILE, TensorSpec
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Prepared:
     the float network are right, None without labels. ``ordered`` names the outputs that were picked in an order, and
     ``hints`` are sentences about what files of this network may not follow. ``branches``: where in the user's code a
     value is read that Python may decide by. ``tied`` has the number of elements of each weight with several names.
+    ``untrained``: the factory gives weights as initialised, although nobody asked for random weights.
     ``files`` has the SHA-256 of every file of the entry except this record.
     """
 
@@ -66,7 +68,13 @@ class Prepared:
     hints: tuple[str, ...] = ()
     branches: tuple[str, ...] = ()
     tied: dict[str, int] = field(default_factory=dict)
+    untrained: bool = False
     files: dict[str, str] = field(default_factory=dict)
+
+
+def as_prepared(card: ModelCard, model: PreparedModel | None) -> ModelCard:
+    """Return ``card`` with random weights if its factory turned out to give an untrained network."""
+    return replace(card, random_weights=True) if model is not None and model.facts.untrained else card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

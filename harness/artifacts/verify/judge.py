@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.artifacts.sources.prepared_model import PreparedModel, as_prepared
 from harness.artifacts.verify.plausible import LIMITS, differ_words, precision_of, why_garbage
 from harness.model.card import ModelCard
 from harness.records.conditions import Condition, ConditionId
@@ -102,7 +102,7 @@ def terms_of(card: ModelCard, model: PreparedModel, precision: Precision, delega
     return Terms(
         names=tuple(tensor.name for tensor in facts.outputs),
         precision=precision_of(precision, delegate),
-        real=not (card.random_weights or facts.random_inputs),
+        real=not (as_prepared(card, model).random_weights or facts.random_inputs),
         card=card,
         labels=model.labels_shape(),
         ordered=facts.ordered,

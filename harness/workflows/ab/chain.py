@@ -16,6 +16,7 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE
 from harness.artifacts.needs import why_missing
 from harness.artifacts.sources.made_variant import find_varied
+from harness.artifacts.sources.prepared_model import as_prepared
 from harness.devices.device import Device
 from harness.devices.registry import delegates_of, kind_of, open_device
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
@@ -207,7 +208,8 @@ def _job(side: _Side, outcome: BuildOutcome, timeout_s: float | None) -> Job:
         msg = f"{side.cell.key!r} cannot be compared: {reason or 'its artifact could not be built'}"
         raise BuildError(msg)
     profile = PROFILES[ProfileName.STANDARD]
-    return Job(cell=side.cell, card=side.card, artifact=artifact, model=model, profile=profile, timeout_s=timeout_s)
+    card = as_prepared(side.card, model)
+    return Job(cell=side.cell, card=card, artifact=artifact, model=model, profile=profile, timeout_s=timeout_s)
 
 
 def _session(

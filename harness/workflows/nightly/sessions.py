@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.artifacts.build import BuildOutcome
+from harness.artifacts.sources.prepared_model import as_prepared
 from harness.devices.registry import open_device
 from harness.errors import DeviceError, StoreError, UsageError
 from harness.history.database import History
@@ -167,7 +168,7 @@ class _CellConfirmation:
             return None
         return Job(
             cell=cell,
-            card=next(card for card in tools.checked.cards if card.name == cell.model),
+            card=as_prepared(next(card for card in tools.checked.cards if card.name == cell.model), model),
             artifact=kept.as_artifact(artifact),
             model=model,
             profile=PROFILES[ProfileName.STANDARD],
