@@ -22,6 +22,7 @@ from harness.model.data import Dataset, about_made_up, load_split, synthetic
 from harness.model.outputs import check_tensors, flattening, is_flat, named
 from harness.model.preserve import is_lazy, preserved
 from harness.model.splits import Split
+from harness.model.unscript import unscript
 from harness.model.user_code import is_beside, is_reference, load_object, need_torch, running, split_reference
 from harness.wire import DType, TensorSpec, shape_text
 
@@ -289,6 +290,7 @@ def _tried(card: ModelCard, network: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad(), untouched, running(what, raises=BuildError, folder=card.folder, hint=hint):
         result = network(*example_inputs(card, network))
     check_tensors(card.name, result)
+    unscript(network, example_inputs(card, network))
     names = tuple(named(result))
     if not is_flat(result) and not isinstance(network, torch.jit.ScriptModule):
         network = flattening(network)

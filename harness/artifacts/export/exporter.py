@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
+from harness.model.unscript import scripts_in
 from harness.spec.formats import Backend
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
 from harness.wire import TensorSpec
@@ -59,7 +60,7 @@ class FloatModel:
         from harness.variants.step import UnfitError
         from harness.variants.steps.fuse import fold_batch_norms
 
-        if self.scripted:
+        if self.scripted or scripts_in(self.network):
             return self.exportable()
         # Folding works in place, and the graph that other code sees must stay as it is.
         network = copy.deepcopy(self.network)
@@ -71,6 +72,12 @@ class FloatModel:
 
     def exportable(self) -> torch.nn.Module:
         """Return the network in a form that `torch.export` takes: TorchScript is converted to a graph module."""
+        for name in scripts_in(self.network):
+            msg = (
+                f"its part {name!r} is TorchScript, which only .ptl takes as it is, and it cannot be captured because "
+                "it branches on values or changes its shapes; use the plain nn.Module instead of torch.jit.script"
+            )
+            raise UnsupportedError(msg)
         if not self.scripted:
             return self.network
         from torch._export.converter import TS2EPConverter

@@ -13,6 +13,7 @@ from harness.artifacts.export import pte_coreml, pte_vulkan
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
+from harness.artifacts.export.pte_integers import floats_only
 from harness.artifacts.export.pte_quantise import normalise_clamps, pair_quantizer
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
@@ -83,7 +84,7 @@ class PteExporter:
         kept = kept_layers(recipe, self._source.network)
         if kept:
             quantizer = quantizer.set_filter_function(_outside(kept, graph))
-        prepared = prepare_pt2e(graph, quantizer)
+        prepared = prepare_pt2e(graph, floats_only(quantizer))
         with torch.no_grad():
             for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)

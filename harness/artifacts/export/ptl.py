@@ -10,13 +10,16 @@ import copy
 import functools
 import json
 import re
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_quantised
 from harness.artifacts.export.observers import torch_observer
+from harness.errors import first_line
 from harness.model.preserve import preserved
+from harness.model.user_code import is_foreign
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -104,7 +107,11 @@ class PtlExporter:
 
         network = copy.deepcopy(self._source.network)
         mapping = _mapping(recipe.quantisation, network, kept_layers(recipe, network))
-        prepared = prepare_fx(network, mapping, self._source.example())
+        try:
+            prepared = prepare_fx(network, mapping, self._source.example())
+        # Code that torch.fx follows with stand-ins for tensors raises whatever it raises on them.
+        except Exception as error:
+            raise _not_followed(error) from error
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
@@ -112,6 +119,20 @@ class PtlExporter:
         if not any("quantized" in type(layer).__module__ for layer in module.modules()):
             raise nothing_quantised(recipe, "no layer that torch.ao quantises")
         return module
+
+
+def _not_followed(error: Exception) -> UnsupportedError:
+    """Return the reason why static int8 cannot be made of a network that torch.fx cannot follow."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_foreign(Path(f.filename))]
+    # The code that torch.fx itself writes has no file.
+    frames = [frame for frame in frames if Path(frame.filename).is_file()]
+    where = f" beyond line {frames[-1].lineno} of {frames[-1].filename}" if frames else ""
+    msg = (
+        f"torch.fx, which quantises .ptl files, cannot follow this network{where} "
+        f"({first_line(error).rstrip('.')}): it must not use sizes or values of tensors as Python numbers; "
+        "use int8-dynamic, or another format"
+    )
+    return UnsupportedError(msg)
 
 
 def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...]) -> Any:

@@ -39,6 +39,8 @@ def new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
 
 def float_model(expected: Expected, cache: Cache) -> FloatModel:
     """Load the float network, or its variant, for an exporter. ``cache`` stores generated calibration inputs."""
+    import torch
+
     card, model, varied = expected.card, expected.model, expected.varied
     network = load_network(card) if varied is None else load_varied(card, varied)
 
@@ -54,7 +56,7 @@ def float_model(expected: Expected, cache: Cache) -> FloatModel:
         network=network,
         inputs=model.facts.inputs,
         calibration=calibration,
-        scripted=card.kind is SourceKind.TORCHSCRIPT,
+        scripted=isinstance(network, torch.jit.ScriptModule),
     )
 
 

@@ -77,10 +77,10 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
     if card.kind is SourceKind.KERAS:
         msg = "graph steps work on PyTorch networks only, and this is a Keras model or SavedModel"
         raise UnfitError(msg)
-    if card.kind is SourceKind.TORCHSCRIPT:
-        msg = "graph steps cannot change a TorchScript file; give the nn.Module, or its folder"
-        raise UnfitError(msg)
     context = context_of(card, model)
+    if isinstance(context.original, torch.jit.ScriptModule):
+        msg = "graph steps cannot change TorchScript; give the nn.Module, or its folder"
+        raise UnfitError(msg)
     variant: Variant = make_variant(facts.steps, context)
     torch.save(variant.network, folder / NETWORK_FILE)
     outputs = run_float(variant.network, model.test_inputs())
