@@ -22,6 +22,9 @@ from harness.wire import Delegate, DType, Format, TensorSpec
 from harness.wire.tensors import write_tensors
 from tests.artifacts.builders import CARD, Floats, make_prepared, onnx_file
 
+# Exporters warn of what they call themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 SCORES = np.array([[10.0, 10.1], [3.0, 3.1]], dtype=np.float32)
 
 
@@ -299,3 +302,63 @@ def verify_with_indices(folder: Path) -> VerificationResult:
     return verify(
         path, Format.ONNX, Delegate.CPU, Expected(model=PreparedModel(facts=facts, folder=model.folder), card=CARD)
     )
+
+
+@pytest.fixture(scope="module")
+def clamped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreparedModel]:
+    """A static int8 ``.ptl`` of a clamp that qnnpack's kernel computes wrongly, and the float outputs."""
+    import torch
+    from torch import nn
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    folder = tmp_path_factory.mktemp("clamped")
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 16, 3), nn.Hardtanh(0, 0.5), nn.Flatten()).eval()
+    inputs = np.random.default_rng(0).standard_normal((8, 1, 1, 6, 6), dtype=np.float32)
+    # By torch itself, because our own exporter avoids such a clamp.
+    mapping = get_default_qconfig_mapping("qnnpack")
+    example = (torch.from_numpy(inputs[0]),)
+    prepared = prepare_fx(network, mapping, example)
+    for x in inputs:
+        prepared(torch.from_numpy(x))
+    torch.jit.trace(convert_fx(prepared), example)._save_for_lite_interpreter(str(folder / "net.ptl"))
+    with torch.no_grad():
+        outputs = np.stack([network(torch.from_numpy(x)).numpy() for x in inputs])
+    model = make_prepared(folder / "model", outputs[:, 0])
+    facts = replace(model.facts, inputs=(TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 1, 6, 6)),))
+    write_tensors(model.folder / "inputs.bin", [inputs], facts.inputs)
+    return folder / "net.ptl", PreparedModel(facts=facts, folder=model.folder)
+
+
+def test_a_wrong_kernel_of_this_computer_is_told_from_a_wrong_file(clamped: tuple[Path, PreparedModel]) -> None:
+    import torch
+
+    if not {"qnnpack", "onednn"} <= set(torch.backends.quantized.supported_engines):
+        pytest.skip("this torch has only one of the two engines")
+    path, model = clamped
+    # The runtime itself, called by the test, says which engine is right.
+    sqnr = {engine: _sqnr_under(engine, path, model) for engine in ("qnnpack", "onednn")}
+    assert sqnr["onednn"] > sqnr["qnnpack"] + 6
+    card = replace(CARD, task=Task.REGRESSION)
+    seen = verify(path, Format.PTL, Delegate.CPU, Expected(model=model, card=card, precision=Precision.INT8))
+    assert seen.state is ArtifactState.READY
+    (condition,) = [c for c in seen.conditions if c.id is ConditionId.HOST_KERNEL]
+    assert f"with the engine onednn the file is {sqnr['onednn']:.1f} dB" in condition.summary
+
+
+def _sqnr_under(engine: str, path: Path, model: PreparedModel) -> float:
+    import torch
+    from torch.jit.mobile import _load_for_lite_interpreter
+
+    usual, torch.backends.quantized.engine = torch.backends.quantized.engine, engine
+    try:
+        module = _load_for_lite_interpreter(str(path))
+        outputs = np.stack([module(torch.from_numpy(x.copy())).numpy() for x in model.test_inputs()[0]])
+    finally:
+        torch.backends.quantized.engine = usual
+    reference = model.reference()
+    assert reference is not None
+    expected = reference[0].reshape(outputs.shape)
+    ratios = [10 * np.log10((e**2).sum() / ((e - o) ** 2).sum()) for e, o in zip(expected, outputs, strict=True)]
+    return float(np.median(ratios))

@@ -79,8 +79,8 @@ def why_garbage(fidelity: OutputFidelity, differing: Sequence[int], precision: P
     if fidelity.sqnr_db < least:
         return (
             f"its outputs have {fidelity.sqnr_db:.1f} dB signal to noise against the float model; the minimum is "
-            f"{least:g} dB in {precision.value}; {differ_words(fidelity, differing)}"
-        )
+            f"{least:g} dB in {precision.value}"
+        ) + (f"; {differ_words(fidelity, differing)}" if differing else "")
     if strict and len(differing) > limits.differing * fidelity.count:
         return f"{differ_words(fidelity, differing)}; in {precision.value} {_allowed(limits)}"
     if real and fidelity.agreement is not None and fidelity.agreement < MIN_AGREEMENT:

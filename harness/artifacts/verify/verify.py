@@ -17,6 +17,7 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.judge import Judgement, judge, terms_of, why_nothing_finite
+from harness.artifacts.verify.plausible import LIMITS
 from harness.model.card import ModelCard
 from harness.records.conditions import Condition, ConditionId
 from harness.runners.host.runtimes.registry import SECOND_ENGINES, open_session, run_once
@@ -28,6 +29,10 @@ from harness.wire.tensors import Array
 # Inputs run for verification, evenly spaced over the test split: one that is sorted by class begins with one class
 # only. A branch that one input in ten takes is missed once in a thousand times. All inputs are run on the device later.
 VERIFIED_INPUTS = 64
+
+# Other kernels are tried on a file that is broken or less than this above its limit, and are better from this on.
+_DOUBTFUL_DB = 10.0
+_BETTER_DB = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +74,64 @@ def verify(path: Path, format_: Format, delegate: Delegate, expected: Expected) 
     """Load ``path`` in its own runtime, run it on test inputs, and compare with the float network.
 
     After graph steps the artifact is judged by the network that they produced. The report shows what the steps cost.
-    A file that gives wrong outputs is run a second time with other kernels of its runtime: if they give the right ones,
+    A file that gives wrong or poor outputs is run a second time with other kernels of its runtime: if those are right,
     the file is right, and the kernels of this computer are not.
     """
     request = RuntimeRequest(delegate=delegate, threads=1)
-    first = _attempt(functools.partial(open_session, path, request, format_), delegate, expected)
-    if first.state is ArtifactState.READY:
+    rows = chosen_rows(expected.model.facts.test_count)
+    first = _attempt(functools.partial(open_session, path, request, format_), rows, delegate, expected)
+    if not _is_doubtful(first, expected):
         return first
     for engine in SECOND_ENGINES.get(format_, ()):
-        if not engine.applies(request):
-            continue
-        second = _attempt(lambda load=engine.load: load(path, request), delegate, expected)  # type: ignore[misc]
-        if second.state is ArtifactState.READY:
-            summary = (
-                f"the file is right with {engine.name}, and wrong with this computer's usual kernels: {first.reason}"
-            )
-            condition = Condition(id=ConditionId.HOST_KERNEL, summary=summary)
-            return replace(second, conditions=(*second.conditions, condition))
+        if engine.applies(request):
+            some = _some_rows(rows, first, engine.most_inputs)
+            second = _attempt(functools.partial(engine.load, path, request), some, delegate, expected)
+            if _is_better(second, first):
+                return _with_second(first, second, engine.name)
     return first
 
 
-def chosen_rows(count: int) -> tuple[int, ...]:
-    """Return the test inputs that are run for verification, of ``count`` in all."""
-    return tuple(int(row) for row in np.linspace(0, count - 1, min(VERIFIED_INPUTS, count)).round())
+def _is_doubtful(result: VerificationResult, expected: Expected) -> bool:
+    """Whether other kernels should be tried: the file is broken, or close to it."""
+    if result.state is not ArtifactState.READY:
+        return True
+    judged = result.sqnr_db if result.own_sqnr_db is None else result.own_sqnr_db
+    return judged is not None and judged < LIMITS[expected.precision].median_db + _DOUBTFUL_DB
 
 
-def _attempt(load: Callable[[], Session], delegate: Delegate, expected: Expected) -> VerificationResult:
-    rows = chosen_rows(expected.model.facts.test_count)
+def _some_rows(rows: tuple[int, ...], first: VerificationResult, most: int) -> tuple[int, ...]:
+    """Up to ``most`` of ``rows``: the worst input, and others evenly spaced."""
+    if len(rows) <= most:
+        return rows
+    spaced = [rows[at] for at in chosen_rows(len(rows), most)]
+    worst = [] if first.worst_input is None else [first.worst_input]
+    return tuple(sorted(dict.fromkeys([*worst, *spaced])))[: most + 1]
+
+
+def _is_better(second: VerificationResult, first: VerificationResult) -> bool:
+    if second.state is not ArtifactState.READY or first.state is not ArtifactState.READY:
+        return second.state is ArtifactState.READY
+    return (second.sqnr_db or 0) >= (first.sqnr_db or 0) + _BETTER_DB
+
+
+def _with_second(first: VerificationResult, second: VerificationResult, engine: str) -> VerificationResult:
+    """What both engines say together. Of a file that only the second runs rightly, the figures are the second's."""
+    better = f"{second.sqnr_db:.1f} dB" if second.sqnr_db is not None else "right"
+    worse = f"{first.sqnr_db:.1f} dB" if first.state is ArtifactState.READY else first.reason
+    summary = f"with {engine} the file is {better}, and with this computer's usual kernels: {worse}"
+    figures = first if first.state is ArtifactState.READY else second
+    condition = Condition(id=ConditionId.HOST_KERNEL, summary=summary)
+    return replace(figures, conditions=(*figures.conditions, condition))
+
+
+def chosen_rows(count: int, most: int = VERIFIED_INPUTS) -> tuple[int, ...]:
+    """Return the test inputs that are run for verification: at most ``most`` of ``count`` in all, evenly spaced."""
+    return tuple(int(row) for row in np.linspace(0, count - 1, min(most, count)).round())
+
+
+def _attempt(
+    load: Callable[[], Session], rows: tuple[int, ...], delegate: Delegate, expected: Expected
+) -> VerificationResult:
     inputs = tuple(array[list(rows)] for array in expected.model.test_inputs())
     if expected.channel_last:
         inputs = to_channels_last(inputs, expected.model.facts.inputs)

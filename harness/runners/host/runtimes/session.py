@@ -69,12 +69,14 @@ class HostRuntime(Protocol):
 class SecondEngine:
     """Other kernels of a runtime. ``load`` works like that of the runtime, which has been imported already.
 
-    ``applies`` returns False for a request that these kernels serve anyway, or that they cannot serve.
+    ``applies`` returns False for a request that these kernels serve anyway, or that they cannot serve. ``most_inputs``
+    limits what is run with slow ones.
     """
 
     name: str
     load: Callable[[Path, RuntimeRequest], Session]
     applies: Callable[[RuntimeRequest], bool]
+    most_inputs: int = 64
 
 
 def import_library(module: str, *, extra: str) -> ModuleType:

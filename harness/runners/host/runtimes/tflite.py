@@ -55,8 +55,10 @@ def _load_reference(path: Path, request: RuntimeRequest) -> TfliteSession:
     return _load(path, request, "BUILTIN_REF")
 
 
-# Plain loops, hundreds of times slower: what LiteRT's own kernels are tested against.
-SECOND_ENGINES = (SecondEngine(name="LiteRT's reference kernels", load=_load_reference, applies=lambda _: True),)
+# Plain loops, up to hundreds of times slower: what LiteRT's own kernels are tested against.
+SECOND_ENGINES = (
+    SecondEngine(name="LiteRT's reference kernels", load=_load_reference, applies=lambda _: True, most_inputs=8),
+)
 
 
 def _load(path: Path, request: RuntimeRequest, resolver: str) -> TfliteSession:
