@@ -31,6 +31,7 @@ from harness.artifacts.sources.prepared_model import PreparedModel, read_prepare
 from harness.artifacts.verify.verify import Expected
 from harness.artifacts.workers.describe import blank, crashing, measured, take_along, verified
 from harness.artifacts.workers.earned import earned, traced
+from harness.artifacts.workers.explain import explain, say
 from harness.artifacts.workers.tasks import (
     ExportTask,
     PrepareTask,
@@ -42,11 +43,12 @@ from harness.artifacts.workers.tasks import (
     decode_task,
     encode_line,
 )
-from harness.errors import BuildError, PhonebenchError, typed_line
+from harness.errors import BuildError, PhonebenchError
 from harness.model.card import ModelCard
 from harness.spec.formats import artifact_file
 from harness.spec.recipe import Precision, Quantisation
 from harness.system.child_process import end_with_parent
+from harness.system.faults import fault_in
 from harness.wire import Format
 
 # Converters print pages per artifact. A log larger than this is started anew.
@@ -74,12 +76,10 @@ class Worker:
             raise BuildError(msg)
         except PhonebenchError as error:
             return _failure(str(error))
-        except MemoryError:
-            return _failure("the computer ran out of memory")
         # Exporters are other people's compilers and may raise anything; the next task must still run.
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
-            return _failure(typed_line(error)[:400])
+            return _failure(say(error) if task.export is None else explain(error))
 
     def _prepare(self, task: PrepareTask) -> WorkerResult:
         return WorkerResult(prepared=prepare(task.card, task.key, Cache(Path(task.cache_root))).facts)
@@ -109,6 +109,11 @@ class Worker:
                 precision = task.recipe.precision if task.recipe else Precision.FP32
                 expected = Expected(model=model, card=task.card, varied=varied, channel_last=last, precision=precision)
                 manifest = self._make(task, expected, folder, key)
+                fault = fault_in(manifest.reason or "")
+                if fault is not None:
+                    # Raised before the entry is made: the next build may have what this one lacked.
+                    msg = f"{fault}, and build again"
+                    raise BuildError(msg)
                 (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
         return WorkerResult(manifest=manifest)
 
