@@ -66,6 +66,9 @@ def sensitivity(
 # Any number of models is accepted here: none with --resume, and two deserve a better message than click has.
 @click.argument("model", nargs=-1, metavar="MODEL")
 @click.option("--max-drop", metavar="POINTS", help="Most accuracy to lose, in percentage points.  [default: 1pp]")
+@click.option(
+    "--max-group-drop", metavar="POINTS", help="Most that any class, or group of the data, may lose.  [default: none]"
+)
 @click.option("--minimise", metavar="NAME", help="What to minimise: latency or size.  [default: latency]")
 @click.option("--budget", type=int, metavar="N", help="Most artifacts to build.  [default: 40]")
 @click.option(
@@ -78,6 +81,7 @@ def sensitivity(
 @json_option
 def search(
     max_drop: str | None,
+    max_group_drop: str | None,
     minimise: str | None,
     budget: int | None,
     seconds: float | None,
@@ -92,13 +96,13 @@ def search(
     Tries precisions, sets of layers kept in float, and pruning ratios. Every point is measured on the device and stored
     in one run; the best is written to ship.toml, a spec for phonebench run --spec.
     """
-    from harness.cli.goals import changed_goal, make_goal
+    from harness.cli.goals import GoalOptions, changed_goal, make_goal
     from harness.spec.formats import searched_formats
     from harness.workflows.search import resume_search, run_search
 
     where = places(results, cache_dir)
     if resume is not None:
-        if options["model"] or max_drop or minimise:
+        if options["model"] or max_drop or max_group_drop or minimise:
             msg = "--resume continues a stored search with its own spec: only --budget and --seconds may change"
             raise click.UsageError(msg)
         ended = resume_search(resume, where, make_progress(), changed_goal(budget, seconds))
@@ -107,7 +111,9 @@ def search(
         count = len(options["model"])
         msg = f"a search takes one MODEL, not {count}{'; start a search for each' if count else ''}"
         raise click.UsageError(msg)
-    goal = make_goal(max_drop=max_drop, minimise=minimise, budget=budget, seconds=seconds)
+    goal = make_goal(
+        GoalOptions(max_drop=max_drop, max_group_drop=max_group_drop, minimise=minimise, budget=budget, seconds=seconds)
+    )
     spec = spec_from(None, {"format": list(searched_formats())} | _set_options(options))
     return _finish(run_search(spec, goal, where, make_progress()), as_json=as_json)
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.errors import BuildError, UsageError
+from harness.measure.groups import groups_of_answers, groups_of_scores
 from harness.measure.targets import judge_corpus, judge_correct, judge_scores
-from harness.measure.task_metric import score
+from harness.measure.task_metric import score, task_scores
 from harness.model.card import ModelCard, Task
 from harness.model.targets import PRESETS, Preset
 from harness.records.conditions import Condition, ConditionId
-from harness.records.measurement import Accuracy, ClassAccuracy, Share, TargetFacts, TaskScores
+from harness.records.measurement import Accuracy, ClassAccuracy, GroupFacts, Share, TargetFacts, TaskScores
 from harness.scoring.marks import Flags, Marks, mark
 from harness.stats.answers import clustered_share, in_top, weighted_scores
 from harness.stats.intervals import wilson
@@ -27,17 +28,24 @@ from harness.wire.tensors import Array
 TOP = 5
 
 
-def accuracy_of(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None) -> Accuracy | None:
-    """Return top-1, top-5 and per-class accuracy; None without labels, trained weights or outputs.
+def marks_of(
+    card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...] | None
+) -> tuple[Marks, Marks | None] | None:
+    """Mark the answers of a device, and those of the float model, against the labels.
 
-    Raises `UsageError` for labels that do not fit the outputs, which only a ready-made file leaves open until here.
+    The second is None for a ready-made file; there is nothing without labels, trained weights or outputs. Raises
+    `UsageError` for labels that do not fit the outputs, which only a ready-made file leaves open until here.
     """
     labels = model.labels()
     if outputs is None or labels is None or card.task is not Task.CLASSIFICATION or card.random_weights:
         return None
     reference = model.reference()
     marks = mark(card, outputs[0], labels, None if reference is None else reference[0].shape[1:])
-    floats = None if reference is None else mark(card, reference[0], labels)
+    return marks, None if reference is None else mark(card, reference[0], labels)
+
+
+def accuracy_of(marks: Marks, floats: Marks | None) -> Accuracy:
+    """Return top-1, top-5 and per-class accuracy of marked answers, with what paired comparisons need."""
     share = _share(marks, marks.right, marks.asked)
     return Accuracy(
         metric="top-1",
@@ -63,6 +71,7 @@ class JudgedAnswers:
     accuracy: Accuracy | None = None
     scores: TaskScores | None = None
     target: TargetFacts | None = None
+    groups: GroupFacts | None = None
     conditions: tuple[Condition, ...] = ()
 
 
@@ -74,18 +83,25 @@ def judge_answers(card: ModelCard, model: PreparedModel, outputs: tuple[Array, .
     if outputs is None or card.random_weights:
         return JudgedAnswers()
     problems: list[str] = []
-    accuracy, scores = None, None
+    accuracy, scores, groups = None, None, None
     try:
-        accuracy = accuracy_of(card, model, outputs)
+        if (marked := marks_of(card, model, outputs)) is not None:
+            accuracy = accuracy_of(*marked)
+            groups = None if marked[1] is None else groups_of_answers(model, marked[0], marked[1])
     except UsageError as error:
         problems.append(str(error))
     try:
-        scores = score(card, model, outputs)
+        if (pair := score(card, model, outputs)) is not None:
+            scores = task_scores(card, pair, len(outputs[0]))
+            of_scores = groups_of_scores(card, model, pair)
+            # What a card names itself goes before accuracy, where it says something about groups.
+            groups = of_scores if of_scores is not None and (of_scores.groups or groups is None) else groups
     except (BuildError, UsageError) as error:
         problems.append(str(error))
     return JudgedAnswers(
         accuracy=accuracy,
         scores=scores,
+        groups=groups,
         target=target_of(card, accuracy, scores),
         conditions=tuple(
             Condition(id=ConditionId.UNSCORED, summary=f"the answers could not be scored: {problem}")

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 import msgspec
 
 from harness.devices.device import Device, Execution
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
-from harness.measure.job import Job, Launched, Seen
+from harness.measure.job import Job, Keeper, Launched, Seen
 from harness.measure.latency import SteadyCalls, summarise_calls
+from harness.measure.pictures import with_pictures
 from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.plan.cells import Cell
@@ -37,13 +37,6 @@ MAX_OUTPUTS_BYTES = 64 << 20
 
 # If this many launches in a row fail on every retry, the cell will not settle. Its later launches get no retries.
 HOPELESS = 2
-
-
-class Keeper(Protocol):
-    """Stores raw replies and outputs."""
-
-    def keep(self, data: bytes, suffix: str) -> str:
-        """Store ``data`` and return its SHA-256, which is also its name; ``suffix`` ends the file name."""
 
 
 def measure(
@@ -66,7 +59,8 @@ def measure(
             return failed_measurement(job, seen, started_at, now())
         if _enough(job, seen):
             break
-    return good_measurement(job, seen, started_at, now())
+    measurement = good_measurement(job, seen, started_at, now())
+    return replace(measurement, groups=with_pictures(job.card, job.model, measurement.groups, keeper))
 
 
 class Launches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from harness.artifacts.manifest import Artifact
 from harness.artifacts.sources.made_variant import VariedModel
@@ -16,6 +17,13 @@ from harness.records.measurement import GateFacts
 from harness.spec.profiles import Profile
 from harness.wire import RunReply
 from harness.wire.tensors import Array
+
+
+class Keeper(Protocol):
+    """Stores raw replies, outputs and pictures."""
+
+    def keep(self, data: bytes, suffix: str) -> str:
+        """Store ``data`` and return its SHA-256, which is also its name; ``suffix`` ends the file name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from harness.devices.registry import kind_of
 from harness.errors import DeviceError
-from harness.measure.cell import Keeper, measure
+from harness.measure.cell import measure
 from harness.measure.gate import Gate
-from harness.measure.job import Job
+from harness.measure.job import Job, Keeper
 from harness.progress import Progress
 from harness.records.measurement import Measurement
 from harness.system.clock import utc_now

@@ -69,6 +69,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         accuracy=answers.accuracy,
         scores=answers.scores,
         target=answers.target,
+        groups=answers.groups,
         fidelity=judged.fidelity,
         runtime=last.runtime,
         runner=last.runner,

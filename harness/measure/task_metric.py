@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import ModelCard
@@ -17,36 +18,55 @@ from harness.stats.resampling import LEAST_INPUTS, replicate_interval
 from harness.wire.tensors import Array
 
 
-def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> TaskScores | None:
-    """Return the score of ``outputs``; None without a metric, or for made-up inputs.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredPair:
+    """The score of a device's outputs, and the float model's on the same inputs; None if there is none."""
+
+    own: Scored
+    floats: Scored | None
+    float_replicates: tuple[float, ...]
+    higher_is_better: bool
+
+
+def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> ScoredPair | None:
+    """Score ``outputs`` by the card's metric; None without a metric, or for made-up inputs.
 
     Raises `BuildError` with the place in the user's file when the metric fails, or is not defined for these outputs,
     `UsageError` for labels that do not fit, `MissingPackageError`.
     """
     if card.metric is None or model.facts.random_inputs:
         return None
-    scored = score_outputs(card, outputs, model.truth())
-    if scored is None:
+    own = score_outputs(card, outputs, model.truth())
+    if own is None:
         return None
-    drawn, (float_scored, float_drawn) = _drawn(scored), _float_score(card, model)
-    facts, options = _facts(card), card.metric_options
-    low, high = _interval(scored, drawn) or (None, None)
+    floats, float_replicates = _float_score(card, model)
+    better = card.metric_options.higher_is_better
+    better = _facts(card).higher_is_better if better is None else better
+    return ScoredPair(own=own, floats=floats, float_replicates=float_replicates, higher_is_better=better)
+
+
+def task_scores(card: ModelCard, pair: ScoredPair, count: int) -> TaskScores:
+    """Return the record of the scores of ``count`` inputs."""
+    facts, options, own, floats = _facts(card), card.metric_options, pair.own, pair.floats
+    ready = ready_metric(card.metric or "") is not None
+    drawn = _drawn(own)
+    low, high = _interval(own, drawn) or (None, None)
     return TaskScores(
         metric=metric_name(card),
-        value=scored.value,
+        value=own.value,
         low=low,
         high=high,
-        count=len(outputs[0]),
-        scores=scored.by_input,
-        float_scores=() if float_scored is None else float_scored.by_input,
-        higher_is_better=facts.higher_is_better if options.higher_is_better is None else options.higher_is_better,
+        count=count,
+        scores=own.by_input,
+        float_scores=() if floats is None else floats.by_input,
+        higher_is_better=pair.higher_is_better,
         unit=facts.unit if options.unit is None else options.unit,
-        tolerance=options.tolerance or (None if ready_metric(card.metric) is None else facts.tolerance),
-        corpus=scored.corpus is not None,
-        share=facts.share and ready_metric(card.metric) is not None,
-        float_value=None if float_scored is None else float_scored.value,
+        tolerance=options.tolerance or (facts.tolerance if ready else None),
+        corpus=own.corpus is not None,
+        share=ready and facts.share,
+        float_value=None if floats is None else floats.value,
         replicates=_stored(drawn),
-        float_replicates=_stored(float_drawn),
+        float_replicates=_stored(pair.float_replicates),
     )
 
 

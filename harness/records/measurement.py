@@ -229,6 +229,78 @@ class TargetFacts:
     passed: Passed
 
 
+class GroupKind(StrEnum):
+    """What the groups of the inputs are: the classes of their labels, or groups that the data name."""
+
+    CLASS = "class"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupScore:
+    """The score of the ``count`` answers of one group, and the float model's score of the same answers.
+
+    For a metric of the model's card, ``count`` counts inputs. ``drop`` is how much worse the score is than the float
+    model's, and ``low`` to ``high`` is its 95 % interval: in the unit of the metric, for a share from 0 to 1. The
+    interval is None for too few inputs and for a score of all inputs together.
+    """
+
+    name: str
+    count: int
+    value: float
+    float_value: float
+    drop: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedInput:
+    """An input on which the answers are worse than the float model's.
+
+    ``index`` counts the test inputs from 0. ``loss`` is the loss of its score; 1 for a single answer that is no longer
+    right. ``label``, ``answer`` and ``float_answer`` are classes, None where there are several answers or none.
+    ``picture`` names a small picture of the input that is stored with the run.
+    """
+
+    index: int
+    loss: float
+    label: int | None = None
+    answer: int | None = None
+    float_answer: int | None = None
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFacts:
+    """What the groups of inputs lost against the float model, the worst first, and the inputs that lost.
+
+    ``share``: scores are shares from 0 to 1. ``lost`` and ``won`` count the inputs whose score is lower or higher than
+    the float model's; ``changed`` are the first of those that lost. Of very many groups, only the worst are stored.
+    """
+
+    kind: GroupKind
+    metric: str
+    share: bool
+    groups: tuple[GroupScore, ...] = ()
+    lost: int = 0
+    won: int = 0
+    changed: tuple[ChangedInput, ...] = ()
+
+    @property
+    def worst(self) -> GroupScore | None:
+        """The group that lost most."""
+        return self.groups[0] if self.groups else None
+
+    @property
+    def worst_drop(self) -> float | None:
+        """The drop of the worst group: for a share in its unit (0.01 = one point), else a share of its float score."""
+        worst = self.worst
+        if worst is None:
+            return None
+        return worst.drop if self.share or not worst.float_value else worst.drop / abs(worst.float_value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFacts:
     """One output compared with the float model's; fields as in `Fidelity`."""
@@ -286,6 +358,7 @@ class Measurement:
     accuracy: Accuracy | None = None
     scores: TaskScores | None = None
     target: TargetFacts | None = None
+    groups: GroupFacts | None = None
     fidelity: Fidelity | None = None
     runtime: RuntimeReport | None = None
     runner: RunnerInfo | None = None

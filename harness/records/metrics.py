@@ -508,6 +508,10 @@ ACCURACY = Metric(
         CsvColumn(name="accuracy", read=lambda m: m.accuracy.value if m.accuracy else None),
         *_csv_columns(lambda m: m.accuracy, ("low", "high"), prefix="accuracy_"),
         *_csv_columns(lambda m: m.accuracy, ("correct", "count")),
+        CsvColumn(name="worst_group", read=lambda m: m.groups.worst.name if m.groups and m.groups.worst else None),
+        CsvColumn(name="worst_group_drop", read=lambda m: m.groups.worst_drop if m.groups else None),
+        CsvColumn(name="inputs_lost", read=lambda m: m.groups.lost if m.groups else None),
+        CsvColumn(name="inputs_won", read=lambda m: m.groups.won if m.groups else None),
     ),
     json_key="accuracy",
     table=TableColumn(

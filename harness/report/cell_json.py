@@ -38,6 +38,7 @@ def cell_json(view: CellView) -> dict[str, Any]:
         "runner": plain(view.runner),
         "conditions": plain(view.conditions),
         "scores": _pick(view.measurement.scores if view.measurement else None, _SCORES),
+        "groups": plain(view.measurement.groups if view.measurement else None),
         "target": plain(view.measurement.target if view.measurement else None),
         "fidelity": plain(view.fidelity),
         **_other_metrics(view),

@@ -26,12 +26,14 @@ from harness.compare.quality import (
 from harness.compare.speed import Speed, is_slower, speed_of
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
-from harness.records.measurement import CellStatus, Measurement
+from harness.records.measurement import CellStatus, GroupFacts, Measurement
 from harness.spec.goal import Goal, Minimise
 from harness.spec.recipe import Precision, Recipe
 from harness.stats.pareto import pareto_front
 from harness.store.records import RunRecord
 
+# In floating point a drop of 0.01 may come out as 0.010000000000000009; it must still be within 0.01.
+_SLACK = 1e-9
 # Where the smallest point is asked for, sizes this close are equal, and the closer one to the float model is better.
 SAME_SIZE = 1.02
 
@@ -52,6 +54,7 @@ class Point:
 
     ``drop`` is a share (0…1, negative for an improvement), None if unknown; for a model's own metric that is no share
     itself, of the float model's value. ``judged`` says what the inputs show about it; None for a cell that did not run.
+    ``group``: what its classes or groups lost; None where that is not known.
     """
 
     cell: Cell
@@ -61,6 +64,7 @@ class Point:
     drop: float | None = None
     quality: float | None = None
     judged: QualityFacts | None = None
+    group: GroupFacts | None = None
     speed: Speed | None = None
     bytes: int | None = None
     conditions: frozenset[ConditionId] = field(default_factory=frozenset)
@@ -92,9 +96,15 @@ class Findings:
 
     def keeps(self, point: Point) -> bool:
         """Return whether ``point`` ran, and its loss of quality is within the goal, shown or likely."""
-        if point.status is not CellStatus.OK:
+        if point.status is not CellStatus.OK or self.fails_a_group(point):
             return False
         return self.basis is DropBasis.NOTHING or (point.judged is not None and point.judged.quality in GOOD)
+
+    def fails_a_group(self, point: Point) -> bool:
+        """Return whether one class or group lost more than the goal allows, as measured."""
+        limit = self.goal.max_group_drop
+        drop = point.group.worst_drop if point.group is not None else None
+        return limit is not None and drop is not None and drop > limit + _SLACK
 
     def of_quality(self, quality: Quality) -> tuple[Point, ...]:
         """Return the points that ran and have this quality, in the order they were tried."""
@@ -208,6 +218,7 @@ class _Judge:
             drop=None if quality is None else self._drop(quality, judged),
             quality=quality,
             judged=judged,
+            group=measurement.groups if ran else None,
             speed=speed_of(measurement.latency) if measurement.latency else None,
             bytes=measurement.artifact.bytes if measurement.artifact else None,
             conditions=frozenset(condition.id for condition in measurement.conditions),

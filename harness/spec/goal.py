@@ -30,6 +30,8 @@ class Minimise(StrEnum):
 class Goal:
     """The goal of a search. ``max_drop`` is a share (0…1): 0.01 is one percentage point.
 
+    ``max_group_drop``: the same for the class or group that lost most; None for no such limit.
+
     ``budget`` counts builds, including those found in the cache. ``seconds`` of wall time are checked between moves, so
     the last move may exceed them. The search tries ``precisions`` of the float model first.
     """
@@ -45,6 +47,8 @@ class Goal:
         Precision.INT8_DYNAMIC,
     )
 
+    max_group_drop: float | None = None
+
     def __post_init__(self) -> None:
         if not 1 <= self.budget <= MOST_BUILDS:
             msg = f"budget is {self.budget}: it must be from 1 to {MOST_BUILDS} builds"
@@ -54,12 +58,12 @@ class Goal:
             raise UsageError(msg)
 
 
-def read_drop(text: str) -> float:
+def read_drop(text: str, *, option: str = "max-drop") -> float:
     """Return the share (0…1) that ``text`` stands for, such as ``1pp`` or ``0.5pp``. Raises `UsageError`."""
     match = _POINTS.fullmatch(text.strip())
     points = float(match[1]) if match else -1.0
     if not 0 <= points < 100:
-        msg = f"max-drop is {text!r}: give percentage points, at least 0pp and below 100pp, such as 1pp or 0.5pp"
+        msg = f"{option} is {text!r}: give percentage points, at least 0pp and below 100pp, such as 1pp or 0.5pp"
         raise UsageError(msg)
     return points / 100
 

@@ -69,20 +69,30 @@ def load_run(root: Path, name: str) -> RunRecord:
 
 def read_reply(run: RunRecord, sha256: str) -> RunReply:
     """Read a stored reply by its digest. Raises `StoreError` when it is missing or damaged."""
-    # Only the report reads replies; `phonebench show` does without these two.
+    data = read_kept(run, f"{sha256}.json")
+    try:
+        return decode_reply(data)
+    except ValueError as error:
+        msg = f"the stored reply {sha256!r} of run {run.head.id!r} cannot be read: {error}"
+        raise StoreError(msg) from error
+
+
+def read_kept(run: RunRecord, name: str) -> bytes:
+    """Read what `RunWriter.keep` stored, by its digest and suffix. Raises `StoreError` if it is missing or damaged."""
+    # Only the report reads replies and pictures; `phonebench show` does without these two.
     import gzip
     import hashlib
 
-    path = run.directory / REPLIES_FOLDER / f"{sha256}.json.gz"
+    path = run.directory / REPLIES_FOLDER / f"{name}.gz"
     try:
         data = gzip.decompress(path.read_bytes())
-        if hashlib.sha256(data).hexdigest() != sha256:
-            msg = f"the stored reply {str(path)!r} has changed: its content does not match its digest"
-            raise StoreError(msg)
-        return decode_reply(data)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        msg = f"the stored reply {str(path)!r} cannot be read: {error}"
+        msg = f"the stored file {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
+    if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+        msg = f"the stored file {str(path)!r} has changed: its content does not match its digest"
+        raise StoreError(msg)
+    return data
 
 
 def read_folder(folder: Path) -> RunRecord:

@@ -12,9 +12,10 @@ import pytest
 from harness.artifacts.sources.prepared_model import TRUTH_ARRAY_FILE, PreparedModel
 from harness.errors import BuildError, UsageError
 from harness.measure.accuracy import judge_answers
-from harness.measure.task_metric import score
+from harness.measure.task_metric import score, task_scores
 from harness.model.card import MetricOptions, ModelCard, ModelOptions, Task
 from harness.model.resolve import resolve
+from harness.records.measurement import TaskScores
 from tests.artifacts.builders import CARD, make_prepared
 
 FLOAT = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]], dtype=np.float32)
@@ -34,6 +35,11 @@ def fails(outputs, split):
 """
 
 
+def scored(of: ModelCard, model: PreparedModel, outputs: tuple[Any, ...]) -> TaskScores | None:
+    pair = score(of, model, outputs)
+    return None if pair is None else task_scores(of, pair, len(outputs[0]))
+
+
 def card(folder: Path, name: str) -> object:
     folder.joinpath("metric.py").write_text(METRIC)
     return replace(CARD, task=Task.REGRESSION, folder=folder, metric=f"metric:{name}")
@@ -41,7 +47,7 @@ def card(folder: Path, name: str) -> object:
 
 def test_every_input_has_a_score_and_so_has_the_float_model(tmp_path: Path) -> None:
     model = make_prepared(tmp_path / "model", FLOAT)
-    found = score(card(tmp_path, "closeness"), model, (FLOAT + np.float32(0.5),))  # type: ignore[arg-type]
+    found = scored(card(tmp_path, "closeness"), model, (FLOAT + np.float32(0.5),))  # type: ignore[arg-type]
     assert found is not None
     assert (found.metric, found.value, found.scores) == ("closeness", -0.5, (-0.5,) * 4)
     assert found.float_scores == (0.0,) * 4
@@ -87,7 +93,7 @@ def ready(folder: Path, count: int, **options: Any) -> tuple[ModelCard, Prepared
 @pytest.mark.parametrize(("count", "drawn"), [(29, 0), (30, 400)])
 def test_a_corpus_metric_is_drawn_again_only_from_enough_inputs(tmp_path: Path, count: int, drawn: int) -> None:
     model_card, model = ready(tmp_path, count)
-    found = score(model_card, model, (classes(count, 3),))
+    found = scored(model_card, model, (classes(count, 3),))
     assert found is not None
     assert (found.corpus, found.scores, found.float_value, found.share) == (True, (), 1.0, True)
     assert (len(found.replicates), len(found.float_replicates)) == (drawn, drawn)
@@ -99,7 +105,7 @@ def test_a_corpus_metric_is_drawn_again_only_from_enough_inputs(tmp_path: Path, 
 
 def test_options_of_the_card_replace_those_of_the_metric(tmp_path: Path) -> None:
     model_card, model = ready(tmp_path, 12, higher_is_better=False, unit="x", tolerance=0.5)
-    found = score(model_card, model, (classes(12, 0),))
+    found = scored(model_card, model, (classes(12, 0),))
     assert found is not None
     assert (found.higher_is_better, found.unit, found.tolerance) == (False, "x", 0.5)
 

@@ -9,6 +9,7 @@ import pytest
 from harness.compare.quality import Quality, QualityBasis, QualityFacts
 from harness.compare.speed import one_launch
 from harness.records.conditions import ConditionId
+from harness.records.measurement import GroupFacts, GroupKind, GroupScore
 from harness.report.sections.command import command_line
 from harness.report.sections.search import findings_of, front_rows, headline, notes, search_json
 from harness.search.points import DropBasis
@@ -102,3 +103,27 @@ def test_json_has_every_point() -> None:
     assert len(plain["points"]) == len(run.head.plan.cells)
     assert plain["ship"]["cell"] in {p["cell"] for p in plain["points"]}
     assert plain["goal"]["max_drop"] == 0.01
+
+
+def group(drop: float) -> GroupFacts:
+    worst = GroupScore(name="7", count=40, value=1 - drop, float_value=1.0, drop=drop)
+    return GroupFacts(kind=GroupKind.CLASS, metric="top-1", share=True, groups=(worst,))
+
+
+@pytest.mark.parametrize(
+    ("limit", "drop", "keeps"), [(None, 0.5, True), (0.05, 0.05, True), (0.05, 0.06, False), (0.0, 0.01, False)]
+)
+def test_a_point_keeps_the_limit_on_single_classes(limit: float | None, drop: float, keeps: bool) -> None:
+    tried = replace(point(parse_recipe("int8"), Format.ONNX), group=group(drop))
+    found = made_up((tried,), replace(GOAL, max_group_drop=limit))
+    assert found.keeps(tried) is keeps
+    said = " ".join(notes(found))
+    assert ("Left out, because one class or group dropped" in said) is not keeps
+    assert ("int8 onnx (class 7)" in said) is not keeps
+
+
+def test_a_limit_on_classes_without_labels_is_said_not_to_apply() -> None:
+    tried = point(parse_recipe("int8"), Format.ONNX)
+    found = made_up((tried,), replace(GOAL, max_group_drop=0.01))
+    assert found.keeps(tried)
+    assert any("was not applied" in note for note in notes(found))

@@ -108,6 +108,7 @@ def notes(findings: Findings) -> tuple[str, ...]:
         _unproven_note(findings),
         _left_out(findings, Quality.LOST, f"Left out, shown to drop by more than {_limit(findings)}"),
         _left_out(findings, Quality.OPEN, f"Left out, not shown to drop by at most {_limit(findings)}"),
+        _group_note(findings),
         *_slower_notes(findings),
         _choice_note(findings),
         _desktop_note(findings),
@@ -132,6 +133,20 @@ def _unproven_note(findings: Findings) -> str | None:
 def _left_out(findings: Findings, quality: Quality, words: str) -> str | None:
     points = findings.of_quality(quality)
     return f"{words}: {_listed(points)}." if points else None
+
+
+def _group_note(findings: Findings) -> str | None:
+    """What the limit on single classes or groups left out, or that it could not be applied."""
+    limit = findings.goal.max_group_drop
+    ran = [p for p in findings.points if p.status is CellStatus.OK]
+    if limit is None or not ran:
+        return None
+    if all(p.group is None or p.group.worst is None for p in ran):
+        return "The limit on classes and groups was not applied: the data have neither labels nor groups."
+    failed = [p for p in ran if findings.fails_a_group(p)]
+    words = [f"{name(p)} ({p.group.kind.value} {p.group.worst.name})" for p in failed if p.group and p.group.worst]
+    shown = ", ".join(words[:LISTED]) + (f" and {len(words) - LISTED} more" if len(words) > LISTED else "")
+    return f"Left out, because one class or group dropped by more than {100 * limit:g} pp: {shown}." if words else None
 
 
 def _slower_notes(findings: Findings) -> Iterator[str]:
@@ -317,5 +332,7 @@ def _point_json(findings: Findings, point: Point) -> dict[str, Any]:
         "latency_ns": point.latency_ns,
         "bytes": point.bytes,
         "keeps": findings.keeps(point),
+        "worst_group": None if point.group is None or point.group.worst is None else point.group.worst.name,
+        "worst_group_drop": None if point.group is None else point.group.worst_drop,
         "recipe": msgspec.to_builtins(point.recipe),
     }

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from harness.measure.cell import Keeper, Launches
+from harness.measure.cell import Launches
 from harness.measure.gate import Gate
-from harness.measure.job import Job, Seen
+from harness.measure.job import Job, Keeper, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
 from harness.stats.clock import clock_step
 from harness.stats.pairs import Effect, hodges_lehmann_interval, paired_effect, pairs_for_half_width

@@ -15,9 +15,8 @@ from statistics import median
 from harness.compare.keys import comparison_keys, differing_keys
 from harness.compare.metrics import compare_metrics
 from harness.history.records import Decision
-from harness.measure.cell import Keeper
 from harness.measure.gate import Gate
-from harness.measure.job import Job, Launched
+from harness.measure.job import Job, Keeper, Launched
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, metric_named

@@ -1,0 +1,147 @@
+"""Which groups of inputs pay for an optimisation: their scores against the float model's, and the inputs that lost.
+
+A good average can hide a group that lost a lot. The groups are those that the data name, else the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.measure.task_metric import ScoredPair, metric_name
+from harness.model.card import ModelCard
+from harness.model.ready_metrics import READY_METRICS, ready_metric
+from harness.records.measurement import ChangedInput, GroupFacts, GroupKind, GroupScore
+from harness.scoring.marks import Flags, Marks
+from harness.stats.means import mean_interval
+from harness.stats.proportions import compare_correct
+
+# The worst groups that are stored; a model with a thousand classes has a thousand.
+MOST_GROUPS = 100
+# The inputs that are listed, with a picture each where they are pictures.
+MOST_CHANGED = 24
+
+Members = npt.NDArray[np.bool_]
+
+
+def groups_of_answers(model: PreparedModel, marks: Marks, floats: Marks) -> GroupFacts:
+    """Return what each group's accuracy lost; both sides are marked against the same labels."""
+    names = model.groups()
+    groups = [
+        _of_answers(name, marks, floats, chosen)
+        for name, chosen in (_classes(marks) if names is None else _named(names, marks.asked.shape))
+        if (chosen & marks.asked).any()
+    ]
+    change = (marks.right.sum(axis=1) - floats.right.sum(axis=1)) / np.maximum(marks.asked.sum(axis=1), 1)
+    return GroupFacts(
+        kind=GroupKind.CLASS if names is None else GroupKind.GROUP,
+        metric="top-1",
+        share=True,
+        groups=_worst(groups),
+        lost=int((change < 0).sum()),
+        won=int((change > 0).sum()),
+        changed=tuple(_changed_answer(index, -change[index], marks, floats) for index in _most_lost(change)),
+    )
+
+
+def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) -> GroupFacts | None:
+    """Return what each group's score by the card's metric lost; None without groups or without a float model.
+
+    Which inputs lost is known for metrics that score each input.
+    """
+    names, own, floats = model.groups(), pair.own, pair.floats
+    if floats is None or (names is None and not own.by_input):
+        return None
+    sign = 1.0 if pair.higher_is_better else -1.0
+    change = sign * (np.array(own.by_input) - np.array(floats.by_input))
+    ready = ready_metric(card.metric or "")
+    groups = [
+        group
+        for name, members in (() if names is None else _named(names, (len(names), 1)))
+        if (group := _of_scores(name, pair, members[:, 0], sign)) is not None
+    ]
+    return GroupFacts(
+        kind=GroupKind.GROUP,
+        metric=metric_name(card),
+        share=ready is not None and READY_METRICS[ready].share,
+        groups=_worst(groups),
+        lost=int((change < 0).sum()),
+        won=int((change > 0).sum()),
+        changed=tuple(ChangedInput(index=index, loss=float(-change[index])) for index in _most_lost(change)),
+    )
+
+
+def _classes(marks: Marks) -> Iterator[tuple[str, Flags]]:
+    for label in np.unique(marks.labels[marks.asked]):
+        yield str(int(label)), np.asarray(marks.labels == label)
+
+
+def _named(names: Sequence[str], shape: tuple[int, ...]) -> Iterator[tuple[str, Flags]]:
+    """Each group with its answers, shape ``(count, answers of one call)``."""
+    array = np.array(names)
+    for name in sorted(set(names)):
+        yield name, np.broadcast_to((array == name)[:, np.newaxis], shape)
+
+
+def _of_answers(name: str, marks: Marks, floats: Marks, chosen: Flags) -> GroupScore:
+    asked = chosen & marks.asked
+    right, float_right = marks.right & asked, floats.right & asked
+    count = int(asked.sum())
+    interval: tuple[float, float] | None
+    if marks.single:
+        inputs = asked[:, 0]
+        paired = compare_correct(float_right[inputs, 0].tolist(), right[inputs, 0].tolist())
+        interval = -paired.high, -paired.low
+    else:
+        # The answers of one input depend on each other, so the interval is over inputs.
+        differences = (float_right.sum(axis=1) - right.sum(axis=1))[asked.any(axis=1)]
+        interval = mean_interval([float(d) * len(differences) / count for d in differences])
+    return _group(name, count, (right.sum() / count, float_right.sum() / count), 1.0, interval)
+
+
+def _of_scores(name: str, pair: ScoredPair, members: Members, sign: float) -> GroupScore | None:
+    own, floats = pair.own, pair.floats
+    if floats is None:
+        return None
+    if own.corpus is not None and floats.corpus is not None:
+        values = own.corpus.of_some(members), floats.corpus.of_some(members)
+        if values[0] is None or values[1] is None:
+            return None
+        return _group(name, int(members.sum()), (values[0], values[1]), sign, None)
+    sides = np.array(own.by_input)[members], np.array(floats.by_input)[members]
+    interval = mean_interval((sign * (sides[1] - sides[0])).tolist())
+    return _group(name, len(sides[0]), (float(sides[0].mean()), float(sides[1].mean())), sign, interval)
+
+
+def _group(
+    name: str, count: int, values: tuple[float, float], sign: float, interval: tuple[float, float] | None
+) -> GroupScore:
+    low, high = interval or (None, None)
+    value, float_value = map(float, values)
+    drop = sign * (float_value - value)
+    return GroupScore(name=name, count=count, value=value, float_value=float_value, drop=drop, low=low, high=high)
+
+
+def _worst(groups: list[GroupScore]) -> tuple[GroupScore, ...]:
+    # Of equal drops, that of the larger group is the surer one.
+    return tuple(sorted(groups, key=lambda group: (-group.drop, -group.count))[:MOST_GROUPS])
+
+
+def _most_lost(change: npt.NDArray[np.float64]) -> list[int]:
+    order = np.argsort(change, kind="stable")
+    return [int(index) for index in order[:MOST_CHANGED] if change[index] < 0]
+
+
+def _changed_answer(index: int, loss: float, marks: Marks, floats: Marks) -> ChangedInput:
+    if not marks.single:
+        return ChangedInput(index=index, loss=float(loss))
+    return ChangedInput(
+        index=index,
+        loss=float(loss),
+        label=int(marks.labels[index, 0]),
+        answer=int(marks.answers[index, 0]),
+        float_answer=int(floats.answers[index, 0]),
+    )
