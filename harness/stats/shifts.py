@@ -13,18 +13,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from harness.stats.medians import MAD_TO_DEVIATION, median
+from harness.stats.pairs import mean_ranks
 
 # ln(1.03): a smaller shift is left to the screen.
 LEAST_SHIFT = math.log1p(0.03)
 # With fewer series, the median follows one of them.
 LEAST_MEMBERS = 5
-LEAST_NIGHTS = 7
+# Two weekends, and enough nights to see whether they wander.
+LEAST_NIGHTS = 14
 NIGHTS = 30
-# The spread of the medians is estimated from as few as seven nights, hence more than the usual three deviations.
+# The spread of the medians is estimated from a few weeks, hence more than the usual three deviations.
 DEVIATIONS = 5.0
 # By how much a shift must exceed the largest one of the nights before.
-UNUSUAL = 1.25
+UNUSUAL = 1.5
 LASTING_NIGHTS = 3
 # The share of the group that must have moved along. Some series of a slow phone may not be slower.
 LEAST_SHARE = 2 / 3
@@ -60,8 +64,9 @@ class SharedShift:
 def shared_shift(members: Sequence[Deviations], runs: Sequence[str]) -> SharedShift | None:
     """Return the shift that ``members`` share tonight, or None; ``runs`` are the earlier nights, oldest first.
 
-    The limit is max(3 %, 5 deviations of the group's median from night to night). None for fewer than five members or
-    seven nights, for a smaller shift, and if fewer than two thirds of the members moved at least half as far.
+    The limit is max(3 %, 5 deviations of the group's median from night to night), wider if nights resemble the ones
+    before them. None for fewer than five members or fourteen nights, for a smaller shift, and if fewer than two thirds
+    of the members moved at least half as far.
     """
     if len(members) < LEAST_MEMBERS:
         return None
@@ -99,4 +104,21 @@ def _limit(members: Sequence[Deviations], medians: Sequence[float]) -> float:
     nightly = MAD_TO_DEVIATION * median(abs(value - middle) for value in medians)
     # Where few nights happen to agree, the spread of the members still limits how well their median is known.
     sampling = _MEDIAN_ERROR * median(m.spread for m in members) / math.sqrt(len(members))
-    return max(LEAST_SHIFT, DEVIATIONS * max(nightly, sampling))
+    # Nights that resemble the ones before wander, and a few weeks of them show too little of how far.
+    rho = _autocorrelation(medians)
+    return max(LEAST_SHIFT, DEVIATIONS * max(nightly * math.sqrt((1 + rho) / (1 - rho)), sampling))
+
+
+def _autocorrelation(medians: Sequence[float]) -> float:
+    """The lag-1 autocorrelation of the nights by ranks, which single bad nights hardly move; 0 to 0.9.
+
+    The estimate is biased downwards in short series, hence + 2/n, as in the screen.
+    """
+    count = len(medians)
+    ranks = mean_ranks(np.asarray(medians)) - (count + 1) / 2
+    power = float(ranks @ ranks)
+    if power == 0:
+        return 0.0
+    rho = float(ranks[1:] @ ranks[:-1]) / power + 2 / count
+    # Below this, white noise looks the same.
+    return min(0.9, rho) if rho > 1 / math.sqrt(count) else 0.0

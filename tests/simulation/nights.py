@@ -30,7 +30,7 @@ class Case:
     # The least share of changed series that are reported, and that are reported on the very night; None for no promise.
     found: float | None = None
     same_night: float | None = None
-    long: int = 20
+    long: int = 12
 
 
 NULL = World(series=20, slow=0)
@@ -43,7 +43,7 @@ def _null(what: str, **facts: Any) -> Case:
 
 
 def _step(
-    what: str, *, found: float | None = GOAL, at_once: float | None = GOAL, long: int = 300, **facts: Any
+    what: str, *, found: float | None = GOAL, at_once: float | None = GOAL, long: int = 200, **facts: Any
 ) -> Case:
     return Case(what=what, world=replace(STEP, **facts), found=found, same_night=at_once, long=long)
 
@@ -98,13 +98,13 @@ CASES: dict[str, Case] = {
     "recovery": _step("the same, taken back after ten nights", until=CHANGE_NIGHT + 10, files=Files.ONCE),
     "step-5": _step("5 % step, new file every night", step=0.05),
     "step-3": _step("3 % step, new file every night", step=0.03, found=None, at_once=None),
-    "creep": Case(what="0.1 % a night, without a baseline", world=World(creep=0.001), within=NIGHTS, long=150),
+    "creep": Case(what="0.1 % a night, without a baseline", world=World(creep=0.001), within=NIGHTS, long=100),
     "creep-pinned": Case(
         what="0.1 % a night, with --baseline",
         world=World(creep=0.001, pinned=True),
         within=NIGHTS,
         found=GOAL,
-        long=150,
+        long=100,
     ),
 }
 

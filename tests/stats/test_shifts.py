@@ -59,8 +59,8 @@ def test_no_shift(tonight: list[float]) -> None:
 
 
 def test_too_few_nights_show_no_shift() -> None:
-    assert shared_shift(group([0.2] * 20), RUNS[:6]) is None
-    assert shared_shift(group([0.2] * 20), RUNS[:7]) is not None
+    assert shared_shift(group([0.2] * 20), RUNS[:13]) is None
+    assert shared_shift(group([0.2] * 20), RUNS[:14]) is not None
 
 
 def test_a_phone_whose_nights_vary_needs_a_larger_shift() -> None:
