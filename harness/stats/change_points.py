@@ -21,6 +21,8 @@ from harness.stats.rank_sums import tail_quantiles
 
 # Nights on either side of a split. With fewer, one outlying night would look like a change.
 MIN_SIDE = 3
+# A step in the middle of the nights is a trend of this share of its clarity; one near their end, of less than half.
+TRENDING = 0.85
 
 THRESHOLDS_FILE = Path(__file__).with_name("screening_thresholds.json")
 
@@ -31,8 +33,8 @@ Floats = npt.NDArray[np.float64]
 class SegmentScan:
     """One look at a segment: the best split (the first index of its second part), D′ at that split, and ρ̂.
 
-    ``trending``: the nights rise or fall all along more clearly than they step; ``statistic`` and ``autocorrelation``
-    are then those of the trend.
+    ``trending``: the nights rise or fall all along about as clearly as they step. If more clearly, ``statistic`` and
+    ``autocorrelation`` are those of the trend.
     """
 
     split: int
@@ -59,11 +61,13 @@ def scan(values: Floats) -> SegmentScan:
     split = int(k[best])
     statistic, rho = _damped(float(z[best]), from_medians(values, split))
     slope = kendall_quantile(values)
-    if slope > statistic:
-        damped, rho_of_line = _damped(slope, _from_line(values))
-        if damped > statistic:
-            return SegmentScan(split=split, statistic=damped, autocorrelation=rho_of_line, trending=True)
-    return SegmentScan(split=split, statistic=statistic, autocorrelation=rho)
+    if slope <= TRENDING * statistic:
+        return SegmentScan(split=split, statistic=statistic, autocorrelation=rho)
+    damped, rho_of_line = _damped(slope, _from_line(values))
+    trending = damped > TRENDING * statistic
+    if damped > statistic:
+        statistic, rho = damped, rho_of_line
+    return SegmentScan(split=split, statistic=statistic, autocorrelation=rho, trending=trending)
 
 
 def kendall_quantile(values: Floats) -> float:

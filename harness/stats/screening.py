@@ -51,7 +51,7 @@ GATE_FLOOR = 0.10
 LEAST_NIGHTS = 7
 # So many nights in a row, all further out than the others of the window, are a candidate.
 RUN = 2
-RUN_MADS = 2.5
+RUN_MADS = 2.75
 
 Floats = npt.NDArray[np.float64]
 
@@ -190,7 +190,7 @@ def screen(
 
     From 20 nights on, that is the best split of the last 60 nights, or their trend, if D′ exceeds its threshold. From 9
     nights on it is also the last two nights, if both are further out than all others of the last 60, on the same side,
-    and by more than 2.5 scaled MADs of those (with fewer than 20 nights: more than the gate of `judge_night`). Where
+    and by more than 2.75 scaled MADs of those (with fewer than 20 nights: more than the gate of `judge_night`). Where
     nights are correlated, that distance is as many times longer as for the splits.
 
     ``refuted`` are the indices of candidates that an A/B refuted; a split within 5 nights of one of them is the same
@@ -329,10 +329,12 @@ def _candidate(segment: Sequence[float], index: int, first: int) -> Candidate:
 
 def _matters(candidate: Candidate, least: float) -> bool:
     """Whether the change may be larger than ``least``; a smaller one would be refuted by the A/B in any case."""
-    # Along a trend, the ends are about twice as far apart as the levels of the two halves.
-    times = 2 if candidate.kind is ChangeKind.TREND else 1
+    if candidate.kind is ChangeKind.TREND:
+        # The ends of a trend are about twice as far apart as the levels of its halves. A trend keeps growing, so it is
+        # left alone until it probably matters.
+        return 2 * abs(candidate.shift) > math.log1p(least)
     ends = (candidate.shift, candidate.shift_low or 0.0, candidate.shift_high or 0.0)
-    return times * max(abs(end) for end in ends) > math.log1p(least)
+    return max(abs(end) for end in ends) > math.log1p(least)
 
 
 def _scaled(values: Sequence[float]) -> tuple[Floats, float]:

@@ -113,8 +113,9 @@ def _look(level: _Level, takes: list[float], files: Whole, night: int) -> _Suspe
     candidate = screen(level.values, refuted=level.refuted, least=LEAST)
     if candidate is None:
         return None
-    good = candidate.first if candidate.kind is ChangeKind.TREND else max(0, candidate.index - SURE_NIGHTS)
-    return _Suspect(index=candidate.index, good=good, alone=False)
+    before = candidate.index - candidate.first
+    sure = before if candidate.kind is ChangeKind.TREND else max(SURE_NIGHTS, before // 2)
+    return _Suspect(index=candidate.index, good=max(0, candidate.index - sure), alone=False)
 
 
 def _within(segment: list[float], value: float) -> bool:

@@ -25,7 +25,7 @@ SERIES = 60_000
 SLIDING_NIGHTS = 60
 ARL0S = (500, 1000, 2000, 5000)
 # Of all false candidates; the rest come from two nights far out, which have no threshold of this kind.
-SHARE = 0.85
+SHARE = 0.7
 ABOUT = (
     "Thresholds of the rank change-point model with exact tails: constant hazard 1/ARL0 from night to night, by Monte "
     "Carlo over null series (python -m tests.simulation.thresholds). Columns: nights in the segment; 'sliding' holds "

@@ -174,12 +174,11 @@ def _suspect(
     candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0, least=least)
     if candidate is None:
         return None
-    index, ratio = start + candidate.index, math.exp(candidate.shift)
-    if candidate.kind is ChangeKind.TREND:
-        # A creep has no first night: only the oldest one in sight is surely good.
-        place = replace(place, start=start + candidate.first)
-        return place.suspect(Trigger.SCREEN, index, ratio, up=candidate.shift > 0, sure=index)
-    return place.suspect(Trigger.SCREEN, index, ratio, up=candidate.shift > 0)
+    # The middle of the nights before stands for their level. A creep has none: only its oldest night is surely good.
+    before = candidate.index - candidate.first
+    sure = before if candidate.kind is ChangeKind.TREND else max(SURE_NIGHTS, before // 2)
+    ratio, up = math.exp(candidate.shift), candidate.shift > 0
+    return place.suspect(Trigger.SCREEN, start + candidate.index, ratio, up=up, sure=sure)
 
 
 def _exact(place: _Place) -> Suspect | None:
