@@ -1,22 +1,29 @@
 """The long form: every claim, its value, and whether it holds; exit code 1 if one does not.
 
-``nights`` prints the table of what the nightly job does in every world instead, and ``nights NAME …`` a part of it.
+``nights`` prints the table of what the nightly job does in every world instead, and ``nights NAME …`` a part of it;
+``screen`` and ``screen NAME …`` print that of the screen alone.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 
 from tests.simulation.claims import CLAIMS
+from tests.simulation.night_worlds import CHANGE_WORLDS, NULL_WORLDS
 from tests.simulation.nights import CASES, NIGHT_CLAIMS, table_row
+from tests.simulation.screens import SCREEN_CLAIMS
+from tests.simulation.screens import table_row as screen_row
 
 
 def main(names: list[str]) -> int:
     """Test the claims called ``names``, or all of them; or print the table of nights."""
     if names[:1] == ["nights"]:
-        return _table(names[1:])
-    failed, claims = 0, CLAIMS | NIGHT_CLAIMS
+        return _table(table_row(name, CASES[name].long) for name in names[1:] or CASES)
+    if names[:1] == ["screen"]:
+        return _table(screen_row(name) for name in names[1:] or NULL_WORLDS | CHANGE_WORLDS)
+    failed, claims = 0, CLAIMS | NIGHT_CLAIMS | SCREEN_CLAIMS
     for name in names or claims:
         claim, began = claims[name], time.monotonic()
         value = claim.figure(claim.long)
@@ -29,9 +36,9 @@ def main(names: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _table(names: list[str]) -> int:
-    for name in names or CASES:
-        sys.stdout.write(f"{table_row(name, CASES[name].long)}\n")
+def _table(rows: Iterable[str]) -> int:
+    for row in rows:
+        sys.stdout.write(f"{row}\n")
         sys.stdout.flush()
     return 0
 

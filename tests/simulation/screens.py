@@ -7,6 +7,7 @@ begin a new level. A confirmation compares the true speeds of the two files that
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -173,37 +174,53 @@ def _soon(world: NightWorld) -> int:
     return CREEP_SOON if world.creep else SOON
 
 
-# The most suspicions in 1,000 series-nights; each costs a session of pairs. Where it is more than for clean nights, the
-# world does what a change does: another state of the phone, or a bad night together with a new file.
+# The most suspicions in 1,000 series-nights; each costs a session of pairs. Where they are more than on clean nights,
+# the world does what a change does: another state of the phone, or a bad night together with a new file.
 SUSPICIONS = {
-    "bad-nights-5": 15.0, "bad-nights-10": 25.0, "bad-nights-5-one-file": 4.0, "bad-nights-10-one-file": 6.0,
-    "ar-0.5": 8.0, "ar-0.8": 15.0, "ar-0.8-one-file": 15.0, "weekends-15": 8.0, "tails-1": 4.0, "tails-3": 4.0,
-    "hopping": 30.0, "phone-shift": 12.0,
-}  # fmt: skip
-CLEAN_SUSPICIONS = 2.0
-# The share of changes that is confirmed within thirty nights (a creep: sixty).
-FOUND = {"creep": 0.8, "step-10-ar-0.8": 0.3, "step-10-ar-0.5": 0.8}
+    "bad-nights-5": 22.0,
+    "bad-nights-10": 28.0,
+    "bad-nights-10-one-file": 3.0,
+    "ar-0.5": 8.0,
+    "ar-0.8": 15.0,
+    "ar-0.8-one-file": 15.0,
+    "weekends-15": 8.0,
+    "hopping": 28.0,
+    "phone-shift": 12.0,
+}
+FEW_SUSPICIONS = 2.0
+# The least share of changes that is confirmed within thirty nights (a creep: sixty). Correlated nights hide a step of
+# the same size; the nightly job finds those by comparing every new file.
+FOUND = {"creep": 0.75, "step-10-ar-0.8": 0.4, "step-10-ar-0.5": 0.85}
 MOST_FOUND = 0.97
+# Series to watch; few for the tests, many for the long form.
+SHORT_NULL, SHORT_CHANGE, LONG = 8, 20, 200
+
+
+def _claim(what: str, limits: tuple[float, float], figure: Callable[[int], float], short: int) -> Claim:
+    return Claim(what=f"screen: {what}", low=limits[0], high=limits[1], figure=figure, short=short, long=LONG)
 
 
 def _claims() -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for name, world in NULL_WORLDS.items():
-        for kind, most, figure in (
-            ("suspicions", SUSPICIONS.get(name, CLEAN_SUSPICIONS), suspicions),
-            ("alarms", 1.0, alarms),
-        ):
-            each = "1,000" if kind == "suspicions" else "10,000"
-            claims[f"screen-{kind}-{name}"] = Claim(
-                what=f"screen: {kind} in {each} series-nights of world {name}",
-                low=0.0, high=most, figure=partial(figure, world), short=8, long=400,
-            )  # fmt: skip
+        most = SUSPICIONS.get(name, FEW_SUSPICIONS)
+        what = f"suspicions in 1,000 series-nights of {name}"
+        claims[f"screen-suspicions-{name}"] = _claim(what, (0.0, most), partial(suspicions, world), SHORT_NULL)
+        what = f"false alarms in 10,000 series-nights of {name}"
+        claims[f"screen-alarms-{name}"] = _claim(what, (0.0, 1.0), partial(alarms, world), SHORT_NULL)
     for name, world in CHANGE_WORLDS.items():
-        claims[f"screen-found-{name}"] = Claim(
-            what=f"screen: changes of world {name} that are confirmed in time",
-            low=FOUND.get(name, MOST_FOUND), high=1.0, figure=partial(found, world), short=20, long=400,
-        )  # fmt: skip
+        limits = (FOUND.get(name, MOST_FOUND), 1.0)
+        what = f"changes of {name} that are confirmed in time"
+        claims[f"screen-found-{name}"] = _claim(what, limits, partial(found, world), SHORT_CHANGE)
     return claims
 
 
 SCREEN_CLAIMS = _claims()
+
+
+def table_row(name: str, series: int = LONG) -> str:
+    """One row of the table: the world, suspicions per 1,000, alarms per 10,000, found, and the median delay."""
+    world = (NULL_WORLDS | CHANGE_WORLDS)[name]
+    if world.null:
+        return f"| {name} | {suspicions(world, series):.1f} | {alarms(world, series):.1f} | | |"
+    return f"| {name} | | | {100 * found(world, series):.0f} % | {median_delay(world, series):g} |"
