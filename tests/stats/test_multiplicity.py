@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from harness.stats.multiplicity import benjamini_hochberg
 
@@ -36,3 +38,13 @@ def test_a_single_test_is_not_corrected(p_values: list[float], rejected: tuple[b
 def test_impossible_p_values_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="not a p-value"):
         benjamini_hochberg([0.1, bad])
+
+
+@pytest.mark.parametrize("any_dependence", [False, True])
+def test_the_rejected_are_scipys_whatever_the_p_values(any_dependence: bool) -> None:
+    chance = np.random.default_rng(8)
+    for _ in range(200):
+        p_values = chance.choice([0.0, 5e-324, 1e-9, 0.004, 0.03, 1.0], size=chance.integers(1, 30))
+        p_values = np.where(chance.random(len(p_values)) < 0.5, chance.random(len(p_values)) ** 4, p_values)
+        adjusted = scipy.stats.false_discovery_control(p_values, method="by" if any_dependence else "bh")
+        assert benjamini_hochberg(p_values.tolist(), any_dependence=any_dependence) == tuple(adjusted <= 0.05)
