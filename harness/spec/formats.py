@@ -169,7 +169,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("torch", "executorch", "build and run .pte"),
             ("torch", "torchao", "quantise .pte"),
         ),
-        revision=4,
+        revision=5,
         export_seconds=20,
         warm_imports=("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
         # Lowering is nearly all of the work, and each precision is lowered from scratch.
@@ -190,7 +190,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("tflite-export", "litert-torch", "build .tflite"),
             ("tflite-export", "ai-edge-quantizer", "quantise .tflite"),
         ),
-        revision=3,
+        revision=4,
         export_seconds=5,
         warm_imports=("litert_torch", "ai_edge_quantizer"),
         from_keras=True,
@@ -211,7 +211,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("onnx-export", "onnx", "build .onnx"),
             ("onnx-export", "onnxscript", "build .onnx"),
         ),
-        revision=3,
+        revision=4,
         export_seconds=3,
         warm_imports=("torch.onnx", "onnxscript", "onnxruntime.quantization"),
         holes={
@@ -229,7 +229,7 @@ FORMATS: dict[Format, FormatRow] = {
         extras=("torch",),
         runtime_packages=("torch",),
         runtime_extras=("torch",),
-        revision=3,
+        revision=4,
         export_seconds=1,
         warm_imports=("torch.ao.quantization.quantize_fx",),
         holes={

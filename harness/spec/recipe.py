@@ -305,7 +305,7 @@ class Quantisation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``calibration_inputs`` is the most inputs to calibrate on. ``keep_float`` makes the precision mixed.
     """
 
-    observer: Observer = Observer.MOVING_AVERAGE
+    observer: Observer = Observer.HISTOGRAM
     per_channel: bool = True
     calibration: CalibrationFrom = CalibrationFrom.DATA
     calibration_inputs: int = 100

@@ -12,8 +12,9 @@ import torch
 
 from harness.artifacts.export.observers import (
     AVERAGING,
+    GrowingHistogram,
     Histogram,
-    empty_histogram,
+    ObservedRange,
     least_error_range,
     percentile_range,
 )
@@ -24,8 +25,6 @@ from tests.artifacts.shop import Shop, make_network, read_content, recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# ai-edge-quantizer has its own weight for new inputs in the moving average.
-WEIGHTS = {Format.TFLITE: 0.05}
 FORMATS = (Format.ONNX, Format.TFLITE, Format.PTL, Format.PTE)
 
 
@@ -35,19 +34,57 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def counted(values: Array) -> Histogram:
-    return empty_histogram(float(values.min()), float(values.max())).with_values(values)
+    histogram = GrowingHistogram()
+    histogram.add(values)
+    return histogram.between(float(values.min()), float(values.max()))
 
 
-def test_a_histogram_counts_every_value_once() -> None:
-    values = np.array([-1.0, 0.0, 0.001, 1.0])
-    histogram = counted(values).with_values(values)
-    assert histogram.counts.sum() == 8
-    assert (histogram.counts[0], histogram.counts[-1]) == (2, 2)
+def test_a_histogram_counts_every_value_but_zeros_once() -> None:
+    histogram = counted(np.array([-1.0, 0.0, 0.001, 1.0]))
+    assert histogram.counts.sum() == 3
+    assert (histogram.counts[0], histogram.counts[-1]) == (1, 1)
 
 
-def test_values_that_are_all_equal_have_a_range_of_one_point() -> None:
+def test_a_histogram_that_grew_has_what_one_of_the_right_size_has() -> None:
+    values = np.random.default_rng(0).standard_normal(50_000) ** 3
+    grown = GrowingHistogram()
+    for part in np.split(values[np.argsort(np.abs(values))], 10):
+        grown.add(part)
+    histogram = grown.between(float(values.min()), float(values.max()))
+    counts, _ = np.histogram(values, histogram.edges)
+    assert np.array_equal(histogram.counts, counts)
+
+
+def test_a_sample_of_very_many_values_has_both_extremes() -> None:
+    values = np.random.default_rng(0).standard_normal(1_000_000)
+    histogram = counted(values)
+    assert (histogram.edges[0], histogram.edges[-1]) == (values.min(), values.max())
+    assert histogram.counts[0] > 0
+    assert histogram.counts[-1] > 0
+    low, high = percentile_range(histogram)
+    assert (low, high) == pytest.approx(tuple(np.percentile(values, [0.005, 99.995])), rel=0.1)
+
+
+def test_values_that_are_all_equal_have_a_range_that_includes_zero() -> None:
     histogram = counted(np.full(9, 3.0))
-    assert percentile_range(histogram) == least_error_range(histogram, 256) == (3.0, 3.0)
+    assert least_error_range(histogram, 256) == (0.0, 3.0)
+
+
+@pytest.mark.parametrize("observer", list(Observer))
+def test_a_range_of_zeros_alone_and_of_nothing(observer: Observer) -> None:
+    zeros, nothing = ObservedRange(observer), ObservedRange(observer)
+    zeros.see(np.zeros(5))
+    nothing.see(np.array([]))
+    assert zeros.range(256) == (0.0, 0.0)
+    assert nothing.range(256) is None
+
+
+@pytest.mark.parametrize("observer", list(Observer))
+def test_values_that_are_not_finite_do_not_count(observer: Observer) -> None:
+    observed = ObservedRange(observer)
+    observed.see(np.array([-1.0, np.inf, 2.0, np.nan, -np.inf]))
+    low, high = observed.range(256) or (0, 0)
+    assert -1.0 <= low < 0 < high <= 2.0
 
 
 def test_a_percentile_cuts_what_is_rare_at_both_ends() -> None:
@@ -87,26 +124,20 @@ def moving_average(inputs: Array, weight: float) -> float:
     return high - low
 
 
-@pytest.mark.parametrize("format_", [Format.TFLITE, Format.PTL, Format.PTE])
-def test_the_usual_observer_averages_the_range(shop: Shop, format_: Format) -> None:
-    content = read_content(shop.file(format_, recipe("int8")))
-    expected = moving_average(shop.inputs, WEIGHTS.get(format_, AVERAGING))
-    assert content.input_range == pytest.approx(expected, rel=1e-3)
-
-
-def test_the_usual_observer_averages_the_ranges_inside_an_onnx(shop: Shop) -> None:
+def test_a_moving_average_is_taken_of_the_ranges_inside(shop: Shop) -> None:
     front = torch.nn.Sequential(*list(make_network().get_submodule("body").children())[:3])
     with torch.no_grad():
         activations = np.stack([front(torch.from_numpy(x)).numpy() for x in shop.inputs])
     activations[:, 0, 0, 0, 0] = 0
-    found = [range_ for _, range_ in onnx_ranges(shop.file(Format.ONNX, recipe("int8")))]
+    found = [range_ for _, range_ in onnx_ranges(shop.file(Format.ONNX, recipe("int8-movingaverage")))]
     expected = moving_average(activations, AVERAGING)
     assert any(range_ == pytest.approx(expected, rel=1e-2) for range_ in found), (expected, found)
     assert not any(range_ == pytest.approx(activations.max(), rel=1e-2) for range_ in found)
 
 
-def test_the_usual_observer_keeps_the_whole_input_of_an_onnx(shop: Shop) -> None:
-    content = read_content(shop.file(Format.ONNX, recipe("int8")))
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_moving_average_keeps_the_whole_input(shop: Shop, format_: Format) -> None:
+    content = read_content(shop.file(format_, recipe("int8-movingaverage")))
     assert content.input_range == pytest.approx(np.ptp(shop.inputs), rel=1e-3)
 
 

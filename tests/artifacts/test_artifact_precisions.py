@@ -86,10 +86,10 @@ def test_weights_per_tensor_have_one_scale(shop: Shop, format_: Format) -> None:
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_kept_layers_stay_in_float_and_help(shop: Shop, format_: Format) -> None:
-    plain, mixed = shop.file(format_, recipe("int8")), shop.file(format_, recipe("int8", "body.0", "body.3", "head"))
+    plain, mixed = shop.file(format_, recipe("int8")), shop.file(format_, recipe("int8", "body.0", "body.3", "hidden"))
     content = read_content(mixed)
-    assert content.weights[FIRST] == content.weights[HEAD] == FLOATS[format_]
-    assert content.weights[HIDDEN] == INTEGERS[format_]
+    assert content.weights[FIRST] == content.weights[HIDDEN] == FLOATS[format_]
+    assert content.weights[HEAD] == INTEGERS[format_]
     assert shop.sqnr_db(mixed) > shop.sqnr_db(plain) + 1
 
 

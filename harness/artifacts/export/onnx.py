@@ -126,15 +126,12 @@ class OnnxExporter:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         # Convolutions stay float, because their dynamically quantised kernel is many times slower than the float one.
-        # Weights have seven bits: on x86 without VNNI the 8-bit kernels saturate, and the host would report a loss that
-        # no phone has.
         quantize_dynamic(
             with_matrix_products(self._quantisable()),
             str(path),
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
-            reduce_range=True,
             nodes_to_exclude=self._excluded(recipe),
             use_external_data_format=self._external,
         )

@@ -10,33 +10,21 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 
-from harness.artifacts.export.observers import AVERAGING, PERCENTILE
+from harness.artifacts.export.observers import ObservedRange
 from harness.spec.recipe import Observer, Quantisation
 from harness.wire.tensors import Array
 
 Feed = dict[str, Array]
 
-# ONNX Runtime's default is 128 bins. It quantises to as many levels, which leaves its search with one candidate.
-ENTROPY_BINS = 512
+# The levels of eight bits.
+LEVELS = 256
 
 # How many weights along a column share a scale in weight-only quantisation.
 BLOCK = 32
-
-
-class _One:
-    """Provides a single calibration input through the interface of ONNX Runtime."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed: Feed | None = feed
-
-    def get_next(self) -> Feed | None:
-        """Return the input the first time, then None."""
-        feed, self._feed = self._feed, None
-        return feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +37,8 @@ class StaticJob:
 
 
 def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destination: Path) -> None:
-    """Write ``model`` with int8 weights and activations to ``destination``.
-
-    Weights have seven bits: on x86 without VNNI the 8-bit kernels saturate, and the host would report a loss that no
-    phone has.
-    """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    """Write ``model`` with int8 weights and activations to ``destination``."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory(prefix="phonebench-onnx-") as folder:
         ranges = Path(folder) / "ranges.json"
@@ -65,105 +49,58 @@ def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destinati
             None,
             quant_format=QuantFormat.QDQ,
             per_channel=job.knobs.per_channel,
-            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=job.excluded,
             use_external_data_format=job.external,
-            calibrate_method=_method(job.knobs.observer),
             # With the ranges given, it does not calibrate by itself, which would need all activations in memory.
+            calibrate_method=CalibrationMethod.MinMax,
             calibration_cache_path=str(ranges),
         )
 
 
-def _method(observer: Observer) -> Any:
-    from onnxruntime.quantization import CalibrationMethod
-
-    match observer:
-        case Observer.MOVING_AVERAGE | Observer.MIN_MAX:
-            return CalibrationMethod.MinMax
-        case Observer.HISTOGRAM:
-            return CalibrationMethod.Entropy
-        case Observer.PERCENTILE:
-            return CalibrationMethod.Percentile
-        case _:
-            assert_never(observer)
-
-
 def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destination: Path) -> None:
     """Observe all activations of ``feeds`` and write their ranges in the form that ONNX Runtime's quantiser reads."""
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
+
+    session = _session_with_activations(model, destination)
+    observed = {name: ObservedRange(observer) for name in _tensors(session)}
+    ends = [value.name for value in model.graph.output]
+    if observer is Observer.MOVING_AVERAGE:
+        ends += [value.name for value in model.graph.input]
+    for name in ends:
+        if name in observed:
+            observed[name].keep_whole()
+    outputs = [value.name for value in session.get_outputs()]
+    for feed in feeds:
+        for name, values in {**feed, **dict(zip(outputs, session.run(outputs, feed), strict=True))}.items():
+            if name in observed:
+                observed[name].see(values)
+    limits = {name: range_.range(LEVELS) for name, range_ in observed.items()}
+    seen = {name: tuple(np.array(end, np.float32) for end in ends) for name, ends in limits.items() if ends}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, seen), destination)
+
+
+def _session_with_activations(model: Any, destination: Path) -> Any:
+    """Return a session that gives every activation as an output, as ONNX Runtime's calibrator augments the graph."""
     import onnx
-    from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import create_calibrator
 
     graph = destination.with_name("graph.onnx")
     onnx.save(model, str(graph))
     calibrator = create_calibrator(
         graph,
         augmented_model_path=str(destination.with_name("augmented.onnx")),
-        calibrate_method=_method(observer),
-        extra_options=_settings(observer),
+        calibrate_method=CalibrationMethod.Percentile,
     )
-    whole = _EdgeRange(model, with_inputs=observer is Observer.MOVING_AVERAGE)
-    for feed in feeds:
-        calibrator.collect_data(_One(feed))
-        whole.see(feed)
-    ranges = calibrator.compute_data()
-    whole.widen(ranges)
-    save_tensors_data(ranges, destination)
+    return calibrator.infer_session
 
 
-def _settings(observer: Observer) -> dict[str, Any]:
-    match observer:
-        case Observer.MOVING_AVERAGE:
-            return {"moving_average": True, "averaging_constant": AVERAGING}
-        case Observer.PERCENTILE:
-            return {"percentile": PERCENTILE}
-        case Observer.HISTOGRAM:
-            return {"num_bins": ENTROPY_BINS}
-        case Observer.MIN_MAX:
-            return {}
-        case _:
-            assert_never(observer)
-
-
-class _EdgeRange:
-    """The full range of the graph's outputs, and of its inputs if ranges are averaged.
-
-    The largest scores decide a class, and an average would clip them. An input with few values, such as a row of
-    features, averages to a fraction of its range, which an activation with many values does not.
-    """
-
-    def __init__(self, model: Any, *, with_inputs: bool) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # Errors only.
-        options.log_severity_level = 3
-        content = model.SerializeToString()
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._with_inputs = with_inputs
-        self._seen: dict[str, tuple[float, float]] = {}
-
-    def see(self, feed: Feed) -> None:
-        """Run one input and record its values."""
-        names = [output.name for output in self._session.get_outputs()]
-        outputs = zip(names, self._session.run(names, feed), strict=True)
-        for name, values in (*(feed.items() if self._with_inputs else ()), *outputs):
-            low, high = self._seen.get(name, (np.inf, -np.inf))
-            self._seen[name] = min(low, values.min()), max(high, values.max())
-
-    def widen(self, ranges: Any) -> None:
-        """Widen ``ranges`` to all values recorded."""
-        from onnxruntime.quantization.calibrate import TensorData
-
-        for name, (low, high) in self._seen.items():
-            if name in ranges:
-                averaged = ranges[name]
-                fields = {
-                    field: getattr(averaged, field) for field in ("hist", "hist_edges") if hasattr(averaged, field)
-                }
-                kind = averaged.lowest.dtype.type
-                ranges.data[name] = TensorData(lowest=np.array(low, kind), highest=np.array(high, kind), **fields)
+def _tensors(session: Any) -> list[str]:
+    floats = ("tensor(float)",)
+    return [value.name for value in (*session.get_inputs(), *session.get_outputs()) if value.type in floats]
 
 
 def with_matrix_products(model: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts.export import pte_coreml, pte_vulkan
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
-from harness.artifacts.export.observers import torch_observer
+from harness.artifacts.export.observers import keep_ends_whole, torch_observer
 from harness.artifacts.export.pte_integers import floats_only
 from harness.artifacts.export.pte_quantise import normalise_clamps, pair_quantizer
 from harness.spec.formats import Backend
@@ -79,12 +79,11 @@ class PteExporter:
         normalise_clamps(graph)
         config = _quantisation(recipe.quantisation, dynamic=dynamic)
         quantizer = _quantizer(graph).set_global(config)
-        if not dynamic:
-            quantizer = quantizer.set_module_type(torch.nn.Linear, _whole_range(config))
         kept = kept_layers(recipe, self._source.network)
         if kept:
             quantizer = quantizer.set_filter_function(_outside(kept, graph))
         prepared = prepare_pt2e(graph, floats_only(quantizer))
+        keep_ends_whole(prepared, recipe.quantisation.observer)
         with torch.no_grad():
             for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
@@ -187,11 +186,6 @@ def _quantisation(knobs: Quantisation, *, dynamic: bool) -> Any:
         return config
     observed = _observed(config.input_activation, knobs.observer)
     return dataclasses.replace(config, input_activation=observed, output_activation=observed)
-
-
-def _whole_range(config: Any) -> Any:
-    """Let outputs keep the full observed range: the largest scores decide a class, and an average would clip them."""
-    return dataclasses.replace(config, output_activation=_observed(config.output_activation, Observer.MIN_MAX))
 
 
 def _observed(spec: Any, observer: Observer) -> Any:

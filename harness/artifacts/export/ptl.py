@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_quantised
-from harness.artifacts.export.observers import torch_observer
+from harness.artifacts.export.observers import keep_ends_whole, torch_observer
+from harness.artifacts.export.ptl_clamps import absorb_clamps
 from harness.errors import first_line
 from harness.model.preserve import preserved
 from harness.model.user_code import is_foreign
 from harness.spec.formats import Backend
-from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
+from harness.spec.recipe import Precision, Quantisation, Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -106,12 +107,14 @@ class PtlExporter:
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         network = copy.deepcopy(self._source.network)
-        mapping = _mapping(recipe.quantisation, network, kept_layers(recipe, network))
+        mapping = _mapping(recipe.quantisation, kept_layers(recipe, network))
         try:
             prepared = prepare_fx(network, mapping, self._source.example())
         # Code that torch.fx follows with stand-ins for tensors raises whatever it raises on them.
         except Exception as error:
             raise _not_followed(error) from error
+        absorb_clamps(prepared)
+        keep_ends_whole(prepared, recipe.quantisation.observer)
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
@@ -135,8 +138,8 @@ def _not_followed(error: Exception) -> UnsupportedError:
     return UnsupportedError(msg)
 
 
-def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...]) -> Any:
-    """Return how each layer of ``network`` is quantised. Layers in ``kept`` are not."""
+def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
+    """Return how each layer is quantised. Layers in ``kept`` are not."""
     import torch
     from torch.ao.quantization import (
         QConfig,
@@ -150,12 +153,6 @@ def _mapping(knobs: Quantisation, network: torch.nn.Module, kept: tuple[str, ...
     activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
     mapping = get_default_qconfig_mapping(ENGINE)
     mapping.set_global(QConfig(activation=activation, weight=weight))
-    # Linear layers keep the full observed range: the largest scores decide a class, and an average would clip them.
-    # They are set by name, because a rule for the type would also apply to activations fused with convolutions.
-    whole = QConfig(activation=torch_observer(observer, Observer.MIN_MAX, dtype=torch.quint8), weight=weight)
-    for name, module in network.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            mapping.set_module_name(name, whole)
     for layer in kept:
         mapping.set_module_name(layer, None)
         mapping.set_module_name_regex(rf"{re.escape(layer)}\..*", None)

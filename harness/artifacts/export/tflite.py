@@ -12,7 +12,7 @@ import msgspec
 from harness.artifacts.export.exporter import FloatModel, no_precision
 from harness.artifacts.export.layers import kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.tflite_layout import channels_last_source
-from harness.artifacts.export.tflite_quantise import Feed, Ranges, integer_weights, observe, operators_within, rules_of
+from harness.artifacts.export.tflite_quantise import Feed, integer_weights, observe, operators_within, rules_of
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 
@@ -65,7 +65,7 @@ class TfliteExporter:
         ranges = None
         if recipe.calibrated:
             signature, feeds = self._calibration(recipe.quantisation)
-            ranges = self._whole_output_range(observe(job, self._base, signature, feeds, recipe), feeds)
+            ranges = observe(job, self._base, signature, feeds, recipe)
         return bytes(job.quantize(ranges).quantized_model)
 
     def _kept_operators(self, recipe: Recipe) -> list[str]:
@@ -76,25 +76,6 @@ class TfliteExporter:
         if not operators:
             raise nothing_kept(kept)
         return operators
-
-    def _whole_output_range(self, ranges: Ranges, feeds: list[Feed]) -> Ranges:
-        """Widen the outputs to the full observed range: the largest scores decide, and the quantiser's average clips
-        them.
-        """
-        import numpy as np
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(model_content=self._base)
-        run = interpreter.get_signature_runner()
-        results = [run(**feed) for feed in feeds]
-        tensors = {output["index"]: output["name"] for output in interpreter.get_output_details()}
-        for name, detail in run.get_output_details().items():
-            range_ = ranges.get(tensors.get(detail["index"], detail["name"]))
-            if range_ is not None:
-                values = np.stack([outputs[name] for outputs in results])
-                range_["min"] = np.minimum(range_["min"], values.min())
-                range_["max"] = np.maximum(range_["max"], values.max())
-        return ranges
 
     def _calibration(self, quantisation: Quantisation) -> tuple[str, list[Feed]]:
         """Return the signature, and calibration inputs by name. The converter narrows int64 to int32, so they are as

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
 from harness.artifacts.export.layers import is_within
-from harness.artifacts.export.observers import Histogram, empty_histogram, least_error_range, percentile_range
+from harness.artifacts.export.observers import ObservedRange
 from harness.spec.recipe import Observer, Precision, Recipe
 from harness.wire.tensors import Array
 
@@ -97,59 +97,42 @@ def _is_at(part: str, places: set[str]) -> bool:
 def observe(job: Any, base: bytes, signature: str, feeds: list[Feed], recipe: Recipe) -> Ranges:
     """Return the range of every tensor that ``job`` quantises, by the recipe's observer.
 
-    The moving average is computed by the quantiser itself. For the other observers, only the numbers in its record of
-    the tensors are replaced.
+    The quantiser's own calibration on one input gives the record of the tensors, in which the numbers are replaced.
     """
-    ranges: Ranges = job.calibrate({signature: feeds})
-    observer = recipe.quantisation.observer
-    if observer is Observer.MOVING_AVERAGE:
-        return ranges
-    limits = _whole_ranges(base, signature, feeds, ranges)
-    if observer is not Observer.MIN_MAX:
-        levels = 2**8 if recipe.precision is Precision.INT8 else 2**16
-        limits = _searched(_histograms(base, signature, feeds, limits), observer, levels)
-    for name, (low, high) in limits.items():
-        range_ = ranges[name]
-        range_["min"], range_["max"] = np.full_like(range_["min"], low), np.full_like(range_["max"], high)
+    from ai_edge_litert.interpreter import Interpreter
+
+    ranges: Ranges = job.calibrate({signature: feeds[:1]})
+    interpreter = Interpreter(model_content=base, experimental_preserve_all_tensors=True)
+    observed = {name: ObservedRange(recipe.quantisation.observer) for name in ranges}
+    for name in _ends(interpreter, recipe.quantisation.observer):
+        if name in observed:
+            observed[name].keep_whole()
+    for feed in feeds:
+        for name, values in _activations(interpreter, signature, feed, observed):
+            observed[name].see(values)
+    levels = 2**8 if recipe.precision is Precision.INT8 else 2**16
+    for name, range_ in ranges.items():
+        limits = observed[name].range(levels)
+        if limits is not None:
+            range_["min"], range_["max"] = (
+                np.full_like(range_[end], value) for end, value in zip(("min", "max"), limits, strict=True)
+            )
     return ranges
 
 
-def _whole_ranges(base: bytes, signature: str, feeds: list[Feed], names: Ranges) -> dict[str, tuple[float, float]]:
-    limits: dict[str, tuple[float, float]] = {}
-    for name, values in _activations(base, signature, feeds, names):
-        low, high = limits.get(name, (np.inf, -np.inf))
-        limits[name] = min(low, float(values.min())), max(high, float(values.max()))
-    return limits
+def _ends(interpreter: Any, observer: Observer) -> Iterator[str]:
+    """The tensors that keep their whole range: see `keep_ends_whole` of `harness.artifacts.export.observers`."""
+    yield from (detail["name"] for detail in interpreter.get_output_details())
+    if observer is Observer.MOVING_AVERAGE:
+        yield from (detail["name"] for detail in interpreter.get_input_details())
 
 
-def _histograms(
-    base: bytes, signature: str, feeds: list[Feed], limits: dict[str, tuple[float, float]]
-) -> dict[str, Histogram]:
-    """The histogram of each tensor over its full range, which an earlier pass has determined."""
-    counted = {name: empty_histogram(low, high) for name, (low, high) in limits.items()}
-    for name, values in _activations(base, signature, feeds, counted):
-        counted[name] = counted[name].with_values(values)
-    return counted
-
-
-def _searched(counted: dict[str, Histogram], observer: Observer, levels: int) -> dict[str, tuple[float, float]]:
-    if observer is Observer.PERCENTILE:
-        return {name: percentile_range(histogram) for name, histogram in counted.items()}
-    return {name: least_error_range(histogram, levels) for name, histogram in counted.items()}
-
-
-def _activations(base: bytes, signature: str, feeds: list[Feed], names: Iterable[str]) -> Iterator[tuple[str, Array]]:
-    """Run the float file on each of ``feeds`` and yield those tensors in ``names`` that are float activations."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=base, experimental_preserve_all_tensors=True)
-    run = interpreter.get_signature_runner(signature)
-    observed = set(names)
-    for feed in feeds:
-        run(**feed)
-        for detail in interpreter.get_tensor_details():
-            if detail["name"] in observed and detail["dtype"] is np.float32 and 0 not in detail["shape"]:
-                yield detail["name"], interpreter.get_tensor(detail["index"])
+def _activations(interpreter: Any, signature: str, feed: Feed, names: Container[str]) -> Iterator[tuple[str, Array]]:
+    """Run the float file on ``feed`` and yield those tensors in ``names`` that are float activations."""
+    interpreter.get_signature_runner(signature)(**feed)
+    for detail in interpreter.get_tensor_details():
+        if detail["name"] in names and detail["dtype"] is np.float32 and 0 not in detail["shape"]:
+            yield detail["name"], interpreter.get_tensor(detail["index"])
 
 
 def integer_weights(model: bytes, *, bits: int) -> bool:
