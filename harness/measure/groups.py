@@ -50,10 +50,12 @@ def groups_of_answers(model: PreparedModel, marks: Marks, floats: Marks) -> Grou
 def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) -> GroupFacts | None:
     """Return what each group's score by the card's metric lost; None without groups or without a float model.
 
-    Which inputs lost is known for metrics that score each input.
+    Without groups in the data, they are the classes of a metric that averages over classes. Which inputs lost is known
+    for metrics that score each input.
     """
     names, own, floats = model.groups(), pair.own, pair.floats
-    if floats is None or (names is None and not own.by_input):
+    classes = {} if own.corpus is None else own.corpus.by_class
+    if floats is None or (names is None and not own.by_input and not classes):
         return None
     sign = 1.0 if pair.higher_is_better else -1.0
     change = sign * (np.array(own.by_input) - np.array(floats.by_input))
@@ -63,8 +65,10 @@ def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) ->
         for name, members in (() if names is None else _named(names, (len(names), 1)))
         if (group := _of_scores(name, pair, members[:, 0], sign)) is not None
     ]
+    if names is None:
+        groups = list(_classes_of_metric(pair, sign))
     return GroupFacts(
-        kind=GroupKind.GROUP,
+        kind=GroupKind.CLASS if names is None and classes else GroupKind.GROUP,
         metric=metric_name(card),
         share=ready is not None and READY_METRICS[ready].share,
         groups=_worst(groups),
@@ -72,6 +76,16 @@ def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) ->
         won=int((change > 0).sum()),
         changed=tuple(ChangedInput(index=index, loss=float(-change[index])) for index in _most_lost(change)),
     )
+
+
+def _classes_of_metric(pair: ScoredPair, sign: float) -> Iterator[GroupScore]:
+    """Each class that occurs in the labels or in the answers of both sides."""
+    own, floats = pair.own.corpus, pair.floats.corpus if pair.floats else None
+    if own is None or floats is None:
+        return
+    for label in sorted(set(own.by_class) & set(floats.by_class)):
+        values = own.by_class[label], floats.by_class[label]
+        yield _group(str(label), own.count, values, sign, None)
 
 
 def _classes(marks: Marks) -> Iterator[tuple[str, Flags]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,12 @@ def class_counts(answers: npt.NDArray[Any], labels: npt.NDArray[Any], classes: i
 
 def mean_iou(counts: Counts) -> Corpus:
     """Return hits / (hits + wrong answers + misses), averaged over the classes that occur in labels or answers."""
-    return of_counts(counts, lambda total: _mean(total[0], total.sum(axis=0)))
+    return _by_class(counts, lambda total: (total[0], total.sum(axis=0)))
 
 
 def f1_macro(counts: Counts) -> Corpus:
     """Return the F1 score of each class that occurs in labels or answers, averaged."""
-    return of_counts(counts, lambda total: _mean(2 * total[0], 2 * total[0] + total[1] + total[2]))
+    return _by_class(counts, lambda total: (2 * total[0], 2 * total[0] + total[1] + total[2]))
 
 
 def f1_micro(counts: Counts) -> Corpus:
@@ -50,9 +52,17 @@ def f1_binary(counts: Counts) -> Corpus:
     return of_counts(counts, lambda total: _ratio(2 * total[0, 1], 2 * total[0, 1] + total[1, 1] + total[2, 1]))
 
 
-def _mean(parts: npt.NDArray[Any], wholes: npt.NDArray[Any]) -> float:
-    seen = wholes > 0
-    return float(np.mean(parts[seen] / wholes[seen])) if seen.any() else float("nan")
+def _by_class(counts: Counts, ratio: Callable[[Counts], tuple[Counts, Counts]]) -> Corpus:
+    """The score that averages over classes the first result of ``ratio`` divided by the second."""
+
+    def value(total: Counts) -> float:
+        parts, wholes = ratio(total)
+        seen = wholes > 0
+        return float(np.mean(parts[seen] / wholes[seen])) if seen.any() else float("nan")
+
+    parts, wholes = ratio(counts.sum(axis=0))
+    classes = {int(label): float(parts[label] / wholes[label]) for label in np.flatnonzero(wholes)}
+    return replace(of_counts(counts, value), by_class=classes)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,15 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """A score of ``count`` inputs together. ``resampled``: whether it can be computed for other inputs than all."""
+    """A score of ``count`` inputs together. ``resampled``: whether it can be computed for other inputs than all.
+
+    ``by_class``: the score of each class that occurs, by its index; empty for a metric without classes.
+    """
 
     count: int
     value: Value
     resampled: bool = True
+    by_class: Mapping[int, float] = field(default_factory=dict)
 
     def of_all(self) -> float:
         """Return the score of all inputs, each counted once."""

@@ -173,3 +173,15 @@ def test_a_measured_cell_keeps_its_groups(tmp_path: Path) -> None:
     assert groups is not None
     assert groups.worst is not None
     assert (groups.worst.name, groups.worst.drop, [one.index for one in groups.changed]) == ("1", 0.5, [1])
+
+
+def test_the_classes_of_a_metric_that_averages_over_classes_are_its_groups(tmp_path: Path) -> None:
+    model = make_prepared(tmp_path / "model", answers(FLOAT))
+    np.save(model.folder / TRUTH_ARRAY_FILE, np.array(LABELS))
+    found = judge_answers(replace(CARD, task=Task.OTHER, metric="mIoU"), model, (answers(DEVICE),)).groups
+    assert found is not None
+    assert found.kind is GroupKind.CLASS
+    # Hits over hits, wrong answers and misses: class 1 has 1 of 4 after 3 of 5, class 2 has 1 of 2 after 1 of 1.
+    assert [(g.name, g.value, g.float_value) for g in found.groups] == [
+        ("2", 0.5, 1.0), ("1", 0.25, 0.6), ("0", 0.6, 0.5),
+    ]  # fmt: skip

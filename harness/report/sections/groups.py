@@ -123,7 +123,7 @@ def _row(facts: GroupFacts) -> tuple[str, ...]:
 
 
 def _score(facts: GroupFacts, value: float) -> str:
-    return units.percent(value) if facts.share else units.significant(value)
+    return units.percent(value) if facts.metric == "top-1" else units.significant(value)
 
 
 def _drop(facts: GroupFacts, worst: GroupScore) -> str:
