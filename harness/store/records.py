@@ -28,7 +28,8 @@ class ModelFacts:
 
     ``float_correct`` of ``float_answers`` answers of the float network on this computer are right; None if there are no
     labels. Earlier versions stored no ``float_answers``: every test input had one answer. ``whole`` is the name of the
-    model that this one is a part of. ``inputs`` are the tensors of one call; earlier versions stored none.
+    model that this one is a part of, and ``metric`` that of the metric that its card names. ``inputs`` are the tensors
+    of one call; earlier versions stored none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelFacts:
     labelled: bool
     float_correct: int | None
     whole: str | None = None
+    metric: str | None = None
     float_answers: int | None = None
     inputs: tuple[TensorSpec, ...] = ()
 

@@ -131,6 +131,7 @@ def model_facts(cards: tuple[ModelCard, ...], outcome: BuildOutcome) -> tuple[Mo
                 license=card.license,
                 source=card.source,
                 whole=card.whole.name if card.whole else None,
+                metric=card.metric,
                 random_weights=random_weights,
                 weights_sha256=prepared.weights_sha256,
                 data_sha256=None if prepared.random_inputs else prepared.data_sha256,

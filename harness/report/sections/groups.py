@@ -20,7 +20,7 @@ MOST_LINES, MOST_INPUTS = 4, 8
 MOST_PICTURES = 48
 
 _PAGE = """\
-<h2>Which inputs pay</h2>
+<h2>Classes and inputs that lost most</h2>
 <p class="muted">Against the float model on the same inputs. A group of few inputs changes a lot by chance.</p>
 <div class="scroll">
 <table id="groups">
@@ -39,7 +39,7 @@ _PAGE = """\
 </table>
 </div>
 {% if pictures %}
-<div class="pictures">
+<div class="pictures" style="margin-top:16px">
 {% for picture in pictures %}
   <figure style="display:inline-block;margin:0 12px 12px 0;width:96px;vertical-align:top;font-size:11px">
     <img src="{{ picture.source }}" alt="{{ picture.title }}" width="64" style="image-rendering:pixelated">
