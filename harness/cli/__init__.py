@@ -17,6 +17,7 @@ import click
 
 from harness import __version__
 from harness.cli.ab import ab
+from harness.cli.blame import DEBUG, blame
 from harness.cli.cache import cache
 from harness.cli.compare import compare
 from harness.cli.history import history
@@ -27,9 +28,6 @@ from harness.cli.run import build, run
 from harness.cli.runner import runner
 from harness.cli.search import search, sensitivity
 from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, suggestion
-
-# When this environment variable is set, a bug shows its traceback.
-DEBUG = "PHONEBENCH_DEBUG"
 
 
 class CommandGroup(click.Group):
@@ -102,7 +100,7 @@ def main(args: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  the last place to catch a bug
         if os.environ.get(DEBUG):
             raise
-        _fail(f"a bug in phonebench: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
+        _fail(*blame(error))
     finally:
         # On its way out the interpreter would search every object for cycles, which takes a sixth of a short command.
         # The process ends here and every file is closed by its context manager, so nothing waits for a finalizer.

@@ -126,7 +126,7 @@ def _finish(searched: Searched, *, as_json: bool) -> int:
     """Write the report files, say what to ship, and return the exit code."""
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
-    from harness.report.sections.search import TITLES, front_rows, headline, notes, search_json
+    from harness.report.search_words import TITLES, front_rows, headline, notes, search_json
     from harness.search.ship import SHIP_FILE
 
     written = write_report(searched.run)

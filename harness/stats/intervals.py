@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 
-from harness.stats.student import LEVEL
-
-_Z = statistics.NormalDist().inv_cdf(LEVEL)
+from harness.stats.normal import Z_TWO_SIDED
 
 
 def wilson(correct: int, count: int) -> tuple[float, float]:
@@ -24,8 +21,8 @@ def wilson(correct: int, count: int) -> tuple[float, float]:
 
 def wilson_of_share(share: float, count: float) -> tuple[float, float]:
     """Return Wilson's 95 % interval of ``share`` (0…1) of ``count`` answers, which need not be a whole number."""
-    square = _Z**2 / count
+    square = Z_TWO_SIDED**2 / count
     centre = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
+    half = Z_TWO_SIDED / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
     # At shares of 0 and 1 rounding could push a bound past the share itself.
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

@@ -7,13 +7,14 @@ test set often can neither exclude a loss nor show one: 20 photos on which two f
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.stats.intervals import wilson
 from harness.stats.means import LEAST_INPUTS
+from harness.stats.normal import Z_ONE_SIDED, deviation
+from harness.stats.normal import mean as mean_of
 from harness.stats.proportions import compare_correct, mcnemar_p
 from harness.stats.resampling import standard_error
 from harness.stats.student import LEVEL, t_quantile, two_sided_p
@@ -22,7 +23,6 @@ from harness.stats.student import LEVEL, t_quantile, two_sided_p
 SIGNIFICANT = 0.05
 # "Less than the limit" is a one-sided claim: it is made for 5 % of the variants that lose exactly the limit.
 ONE_SIDED = 0.95
-_Z_ONE_SIDED = statistics.NormalDist().inv_cdf(ONE_SIDED)
 
 
 class LossVerdict(StrEnum):
@@ -117,11 +117,11 @@ def loss_of_scores(a: Sequence[float], b: Sequence[float], limit: float, *, high
     sign = 1.0 if higher_is_better else -1.0
     losses = [sign * (x - y) for x, y in zip(a, b, strict=True)]
     worse, better = sum(x > 0 for x in losses), sum(x < 0 for x in losses)
-    mean, count = statistics.fmean(losses), len(losses)
+    mean, count = mean_of(losses), len(losses)
     plain = Loss(loss=mean, limit=limit, count=count, worse=worse, better=better)
     if count < LEAST_INPUTS:
         return plain
-    error = statistics.stdev(losses) / math.sqrt(count)
+    error = deviation(losses) / math.sqrt(count)
     half = t_quantile(LEVEL, count - 1) * error
     at_most = mean + t_quantile(ONE_SIDED, count - 1) * error
     judged = replace(plain, low=mean - half, high=mean + half, at_most=at_most, p_value=_p_of_mean(mean, error, count))
@@ -183,7 +183,7 @@ def least_inputs(limit: float) -> int:
 
     Without a changed answer, the score bound of Tango is z² / (n + z²), z = 1.645.
     """
-    square = _Z_ONE_SIDED**2
+    square = Z_ONE_SIDED**2
     return math.floor(square * (1 - limit) / limit) + 1
 
 
@@ -192,8 +192,8 @@ def share_bounds(correct: int, count: int) -> tuple[float, float]:
 
     The lower bound serves the claim that the share is high enough, and the upper one the claim that it is not.
     """
-    square = _Z_ONE_SIDED**2 / count
+    square = Z_ONE_SIDED**2 / count
     share = correct / count
     centre = (share + square / 2) / (1 + square)
-    half = _Z_ONE_SIDED / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
+    half = Z_ONE_SIDED / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
     return max(0.0, centre - half), wilson(correct, count)[1]

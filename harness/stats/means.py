@@ -7,9 +7,9 @@ An interval by resampling (a bootstrap) is too narrow for few inputs: over ten i
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 
+from harness.stats.normal import deviation, mean
 from harness.stats.student import LEVEL, t_quantile
 
 LEAST_INPUTS = 10
@@ -25,6 +25,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
         raise ValueError(msg)
     if len(values) < LEAST_INPUTS:
         return None
-    half = t_quantile(LEVEL, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    mean = statistics.fmean(values)
-    return mean - half, mean + half
+    half = t_quantile(LEVEL, len(values) - 1) * deviation(values) / math.sqrt(len(values))
+    centre = mean(values)
+    return centre - half, centre + half

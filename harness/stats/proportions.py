@@ -7,15 +7,10 @@ nothing; the few inputs on which the two variants disagree decide a lot.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.stats.student import LEVEL
-
-_Z = statistics.NormalDist().inv_cdf(LEVEL)
-# "No worse" is a one-sided question, so its bound is one-sided: 5 % of variants at the margin itself pass.
-_Z_ONE_SIDED = statistics.NormalDist().inv_cdf(0.95)
+from harness.stats.normal import Z_ONE_SIDED, Z_TWO_SIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +18,7 @@ class PairedAccuracy:
     """``lost``: inputs that A answers correctly and B does not; ``won``: the reverse; ``count``: all inputs.
 
     ``difference`` is the accuracy of B minus that of A, with its 95 % interval; ``at_least`` is its one-sided
-    95 % lower bound. ``p_value`` is McNemar's, exact.
+    95 % lower bound, because "no worse" is a one-sided question. ``p_value`` is McNemar's, exact.
     """
 
     lost: int
@@ -54,7 +49,7 @@ def compare_correct(a: Sequence[bool], b: Sequence[bool]) -> PairedAccuracy:
         difference=(won - lost) / len(a),
         low=low,
         high=high,
-        at_least=_accepted(_Disagreements(lost=lost, won=won, count=len(a)), -1.0, _Z_ONE_SIDED),
+        at_least=_accepted(_Disagreements(lost=lost, won=won, count=len(a)), -1.0, Z_ONE_SIDED),
         p_value=mcnemar_p(lost, won),
     )
 
@@ -78,7 +73,7 @@ def difference_interval(lost: int, won: int, count: int) -> tuple[float, float]:
     ``count`` is at least 1 and at least ``lost`` + ``won``.
     """
     answers = _Disagreements(lost=lost, won=won, count=count)
-    return _accepted(answers, -1.0, _Z), _accepted(answers, 1.0, _Z)
+    return _accepted(answers, -1.0, Z_TWO_SIDED), _accepted(answers, 1.0, Z_TWO_SIDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ the number of inputs. Percentiles of the replicates would be too narrow for few 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 
+from harness.stats.normal import deviation
 from harness.stats.student import LEVEL, t_quantile
 
 # Fewer inputs say too little about their own spread: see tests/simulation.
@@ -49,4 +49,4 @@ def standard_error(replicates: Sequence[float], count: int) -> float | None:
     if not enough or len(defined) < (1 - MOST_UNDEFINED) * len(replicates):
         return None
     # Draws with replacement from n inputs have (n - 1) / n of the variance of the inputs.
-    return statistics.stdev(defined) * math.sqrt(count / (count - 1))
+    return deviation(defined) * math.sqrt(count / (count - 1))

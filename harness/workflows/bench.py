@@ -11,13 +11,14 @@ from pathlib import Path
 from harness.artifacts.cache import Cache
 from harness.devices.device import Device
 from harness.devices.registry import open_device
-from harness.errors import InterruptedRunError, StoreError
+from harness.errors import IncompleteError, InterruptedRunError, PhonebenchError, StoreError
 from harness.measure.gate import Gate
 from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.store.probes import keep_probes, read_probes
 from harness.store.records import RunHead
 from harness.store.writer import RunWriter
+from harness.system.faults import environment_fault
 from harness.workflows.check import Checked
 
 
@@ -80,7 +81,10 @@ def _identity(info: DeviceInfo) -> str:
 
 @contextmanager
 def resumable(writer: RunWriter, places: Places) -> Iterator[None]:
-    """Turn Ctrl-C and a full disk into errors that say how to resume; every measurement is stored by then."""
+    """Turn Ctrl-C, a full disk and what else the computer lacks into errors that say how to resume.
+
+    Every measurement is stored by then.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -91,3 +95,11 @@ def resumable(writer: RunWriter, places: Places) -> Iterator[None]:
     except StoreError as error:
         msg = f"{error}; then, {places.how_to_resume(writer.head)}"
         raise StoreError(msg) from error
+    except PhonebenchError:
+        raise
+    except Exception as error:
+        fault = environment_fault(error)
+        if fault is None:
+            raise
+        msg = f"{fault}; then, {places.how_to_resume(writer.head)}"
+        raise IncompleteError(msg) from error

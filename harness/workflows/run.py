@@ -19,6 +19,7 @@ from harness.spec.spec import Spec
 from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
+from harness.wire import FailureKind
 from harness.workflows.bench import OpenRun, Places, opened, resumable
 from harness.workflows.check import Checked, check, order_of
 from harness.workflows.head import new_head, versions_of_packages
@@ -86,7 +87,7 @@ def resume_run(name: str, places: Places, progress: Progress) -> RunRecord:
 
 
 def pending_cells(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
-    """Return the spec of a stored run, checked again, and its cells that have not reached a device.
+    """Return the spec of a stored run, checked again, and its cells that have not run, or not by their own fault.
 
     Its holes are stored, if a kill came before that. Raises `UsageError` when the installed packages have changed.
     """
@@ -104,9 +105,15 @@ def _refuse_pairs(writer: RunWriter) -> None:
         raise UsageError(msg)
 
 
+# Failures that say nothing about the file: the device had no memory or space, or something ended the runner.
+_ENVIRONMENT = (FailureKind.OOM, FailureKind.STORAGE, FailureKind.LOST)
+
+
 def _worth_a_retry(measurement: Measurement) -> bool:
-    """Whether the cell failed before it reached a device, as on a full disk or with a model that is mended by now."""
-    return measurement.status is CellStatus.FAILED and measurement.failure is None
+    """Whether the cell may run now: it failed before it reached a device, or for what the device or a signal did."""
+    if measurement.status is not CellStatus.FAILED:
+        return False
+    return measurement.failure is None or measurement.failure.kind in _ENVIRONMENT
 
 
 def _finish(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> RunRecord:

@@ -40,6 +40,9 @@ for line in sys.stdin:
         os.kill(os.getpid(), signal.SIGSEGV if key == "crash" else signal.SIGKILL)
     if key == "exit":
         sys.exit(7)
+    if key == "starved":
+        open(sys.argv[1], "a").write("terminate called after throwing an instance of 'std::bad_alloc'")
+        os.abort()
     if key == "hang":
         time.sleep(600)
     said = {"failure": {"message": f"{key} by {os.getpid()}", "log": ""}}
@@ -93,7 +96,12 @@ class Reports:
 
 def started(folder: Path) -> list[int]:
     """The process ids of all workers that were started."""
-    return [int(word) for log in sorted(folder.glob("logs/build-*.log")) for word in log.read_text().split()]
+    return [
+        int(word)
+        for log in sorted(folder.glob("logs/build-*.log"))
+        for word in log.read_text().split()
+        if word.isdigit()
+    ]
 
 
 def still_alive(folder: Path) -> list[int]:
@@ -183,6 +191,15 @@ def test_a_worker_that_the_system_killed_says_nothing_about_its_file(tmp_path: P
     run_groups([group("oom")], crew(tmp_path), reports)
     assert "died with SIGKILL" in reports.messages()[0]
     assert Cache(tmp_path).artifact(manifest.key) is None
+
+
+def test_a_worker_that_dies_for_want_of_memory_is_no_crash_of_a_converter(tmp_path: Path) -> None:
+    reports = Reports()
+    run_groups([group("starved", "exit", "die")], crew(tmp_path), reports)
+    starved, ended, killed = reports.messages()
+    assert starved.startswith("this computer has no memory left")
+    assert "exit code 7" in ended, "what an earlier task said counts for that task alone"
+    assert "died with SIGKILL, most likely because this computer ran out of memory" in killed
 
 
 def test_a_failure_names_the_log(tmp_path: Path) -> None:

@@ -53,7 +53,19 @@ def test_show_loads_what_reads_a_run_and_what_words_it(args: list[str]) -> None:
     modules = loaded("show", "latest", *STORED, *args)
     # msgspec brings typing_extensions on Python 3.11.
     assert third_party(modules) <= {"click", "msgspec", "typing_extensions"}
-    assert stages(modules) == {"cli", "errors", "plan", "records", "report", "spec", "stats", "store", "system", "wire"}
+    assert stages(modules) == {
+        "cli",
+        "compare",
+        "errors",
+        "plan",
+        "records",
+        "report",
+        "spec",
+        "stats",
+        "store",
+        "system",
+        "wire",
+    }
     assert not modules & SLOW
     assert not {"harness.wire.request", "harness.report.files", "harness.report.charts.charts"} & modules
 

@@ -130,6 +130,7 @@ def test_the_threads_asked_for_bind_the_maths_libraries(bench: Bench, parcel: An
         ("os.kill(os.getpid(), signal.SIGSEGV)", FailureKind.CRASH, "SIGSEGV"),
         ("os.abort()", FailureKind.CRASH, "SIGABRT"),
         ("os.kill(os.getpid(), signal.SIGKILL)", FailureKind.OOM, "SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", FailureKind.LOST, "ended from outside by SIGTERM"),
         ("pass", FailureKind.REPLY, "no reply"),
         ("(job / 'reply.json.tmp').write_text(json.dumps(reply))", FailureKind.REPLY, "no reply"),
         ("(job / 'reply.json').write_text(json.dumps(reply)[:50])", FailureKind.REPLY, "not JSON"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -179,3 +180,21 @@ def test_two_processes_cannot_write_one_run(phonebench: CommandLine, tmp_path: P
     process.communicate()
     assert second.code == 6
     assert "another process" in second.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "again"), [("oom", True), ("lost", True), ("storage", True), ("crash", False), ("run", False)]
+)
+def test_what_a_signal_or_the_environment_ended_is_tried_again_and_a_fault_of_the_file_is_not(
+    phonebench: CommandLine, tmp_path: Path, kind: str, again: bool
+) -> None:
+    assert phonebench("run", "--device", "fake", "--format", "onnx", "--variant", "fp32,int8").code == 0
+    stored = next((tmp_path / "results").glob("*/measurements.jsonl"))
+    lines = [json.loads(line) for line in stored.read_text().splitlines()]
+    failure = {"kind": kind, "message": "the runner was killed (SIGKILL)", "detail": ""}
+    lines[0] |= {"status": "failed", "failure": failure, "latency": None, "launches": []}
+    stored.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = phonebench("run", "--resume")
+    assert done.code == (0 if again else 5), done.err
+    assert [cell["status"] for cell in shown(phonebench)] == ["ok" if again else "failed", "ok"]
+    assert len(stored.read_text().splitlines()) == 2 + again

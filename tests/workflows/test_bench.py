@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.cli.blame import blame
 from harness.cli.options import cache_folder, places
-from harness.errors import InterruptedRunError, PhonebenchError, StoreError
+from harness.errors import IncompleteError, InterruptedRunError, PhonebenchError, StoreError
 from harness.spec.goal import Goal, Minimise
 from harness.store.writer import create_run
 from harness.workflows.bench import resumable
@@ -49,3 +51,31 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
         resumable(writer, places(tmp_path, None)),
     ):
         raise OTHER
+
+
+@pytest.mark.parametrize(
+    ("lack", "words"),
+    [
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "cannot start another process or thread"),
+        (RuntimeError("can't start new thread"), "cannot start another process or thread"),
+        (MemoryError(), "no memory left"),
+    ],
+)
+def test_what_the_computer_lacks_is_no_bug_and_the_run_can_be_resumed(
+    lack: Exception, words: str, tmp_path: Path
+) -> None:
+    with (
+        create_run(tmp_path, head()) as writer,
+        pytest.raises(IncompleteError, match=words) as caught,
+        resumable(writer, places(tmp_path, None)),
+    ):
+        raise lack
+    assert f"to resume: phonebench run --resume={RUN}" in str(caught.value)
+
+
+def test_outside_a_run_it_is_no_bug_either() -> None:
+    words, code = blame(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert code == 20
+    assert words.startswith("this computer has no memory left: ")
+    assert words.endswith(", and run the command again")
+    assert blame(ValueError("x"))[0].startswith("a bug in phonebench: ValueError: x")

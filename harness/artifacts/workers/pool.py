@@ -21,6 +21,7 @@ from harness.artifacts.workers.schedule import Group, Schedule, WorkerState
 from harness.artifacts.workers.tasks import TaskFailure, WorkerResult, WorkerTask, decode_result, encode_line
 from harness.model.card import SourceKind
 from harness.system.child_process import child_environment
+from harness.system.faults import fault_in
 from harness.wire import Format
 
 # The longest export measured took minutes. Past this limit the converter is hanging.
@@ -28,6 +29,8 @@ TASK_SECONDS = 1800.0
 # How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
+# A process that dies for want of memory says so at the end of its log.
+LAST_BYTES = 4000
 # -P keeps the current folder off sys.path, where a folder called harness would shadow this package.
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 
@@ -110,6 +113,7 @@ class _Worker:
         self._crew = crew
         self._warm = crew.warm[index] if crew.warm else ""
         self._log = crew.cache.logs / log_name
+        self._log_bytes = 0
         self._has_failed = False
         self._what = "build"
         self._library = _LIBRARIES.get(self._warm)
@@ -131,6 +135,7 @@ class _Worker:
         self._library = library
         self._timed_out = False
         self._what = _kind(task)
+        self._log_bytes = self._log.stat().st_size if self._log.exists() else 0
         timer = threading.Timer(self._crew.task_seconds, self._give_up)
         timer.start()
         try:
@@ -207,17 +212,29 @@ class _Worker:
 
     def _death(self) -> WorkerResult:
         code = self._process.wait()
+        fault = fault_in(self._said())
         if self._timed_out:
             message = f"it took longer than {self._crew.task_seconds:g} s and was stopped"
+        elif fault is not None:
+            message = f"{fault}, and build again"
         # A negative exit code is the signal that killed the process.
         elif code < 0:
             crashed = self._crew.cache.adopt(self._process.pid) if -code in _CRASHES else None
             if crashed is not None:
                 return WorkerResult(manifest=crashed)
             message = f"the {self._what} worker died with {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                message += ", most likely because this computer ran out of memory"
         else:
             message = f"the {self._what} worker ended with exit code {code} before it answered"
         return self._failure(message)
+
+    def _said(self) -> str:
+        """The end of what the process wrote to its log during the last task."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            log.seek(max(self._log_bytes, self._log.stat().st_size - LAST_BYTES))
+            return log.read().decode(errors="replace")
+        return ""
 
     def _failure(self, message: str) -> WorkerResult:
         return WorkerResult(failure=TaskFailure(message=message, log=str(self._log)))

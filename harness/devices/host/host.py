@@ -168,6 +168,10 @@ def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[St
     return process.poll()
 
 
+# Signals by which people, schedulers and limits end a program. It does not send them to itself.
+_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
+
+
 def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
     """Explain a missing reply by the runner's exit code."""
     if code is None:
@@ -175,6 +179,8 @@ def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
     if code == -signal.SIGKILL:
         # Linux's out-of-memory killer sends SIGKILL; nothing of ours does before the deadline.
         return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
+    if -code in _FROM_OUTSIDE:
+        return FailureKind.LOST, f"the runner was ended from outside by {_signal_name(-code)}"
     if code < 0:
         return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}"
     if code > 0:
