@@ -45,10 +45,11 @@ def test_the_share_is_counted_in_the_file(variant: str, weights: dict[str, int],
     ("weights", "size", "state", "conditions"),
     [
         ({"int8": 10, "float32": 9_990}, 39_000, ArtifactState.UNSUPPORTED, []),
-        ({"int8": 3_000, "float32": 7_000}, 41_000, ArtifactState.UNSUPPORTED, []),
+        ({"int8": 200, "float32": 9_800}, 41_000, ArtifactState.READY, [ConditionId.PARTLY_QUANTISED]),
+        ({"int8": 3_000, "float32": 7_000}, 57_000, ArtifactState.UNSUPPORTED, []),
         ({"int8": 3_000, "float32": 7_000}, 33_000, ArtifactState.READY, [ConditionId.PARTLY_QUANTISED]),
         ({"int8": 9_500, "float32": 500}, 14_000, ArtifactState.READY, []),
-        ({"int8": 9_500, "float32": 500}, 41_000, ArtifactState.READY, [ConditionId.LARGER]),
+        ({"int8": 9_500, "float32": 500}, 57_000, ArtifactState.READY, [ConditionId.LARGER]),
     ],
 )
 def test_a_name_that_is_not_earned_is_refused_or_explained(
@@ -61,9 +62,9 @@ def test_a_name_that_is_not_earned_is_refused_or_explained(
 
 
 def test_the_reason_has_the_share_and_the_sizes() -> None:
-    seen = earned(quantised("int8", {"int8": 10, "float32": 9_990}, size=41_000), FACTS)
+    seen = earned(quantised("int8", {"int8": 10, "float32": 9_990}, size=57_000), FACTS)
     assert "only under 1 % of the weights in the file are in eight-bit integers" in (seen.reason or "")
-    assert "the file (41.0 kB) is larger than the network's weights in float32 (40.0 kB)" in (seen.reason or "")
+    assert "the file (57.0 kB) is larger than the network's weights in float32 (40.0 kB)" in (seen.reason or "")
 
 
 def test_what_is_around_the_weights_of_a_tiny_network_is_not_counted() -> None:

@@ -29,10 +29,12 @@ _FLOATS = ("float32", "float16", "bfloat16", "float64")
 _FLOAT_BYTES = 4
 
 # A file with fewer weights in its precision does not have it. Up to the higher share, the name needs an explanation.
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.01
 WHOLE_SHARE = 0.9
 # In files of smaller networks, what is around the weights (scales, biases, names) takes most of the space.
 LEAST_PARAMETERS = 4_096
+# What a float32 file has around its weights, at most: 2 to 10 kB for networks of this size, by format.
+AROUND_BYTES = 16_000
 # A file that is larger than its weights in float32 must at least be quantised for the most part.
 LEAST_SHARE_IF_LARGER = 0.5
 
@@ -101,7 +103,7 @@ def _larger(manifest: Manifest) -> str:
     """In words that the file is larger than all weights of the network are in float32; empty if it is not."""
     parameters = manifest.parameters or 0
     floats = _FLOAT_BYTES * parameters
-    if manifest.bytes is None or parameters < LEAST_PARAMETERS or manifest.bytes <= floats:
+    if manifest.bytes is None or parameters < LEAST_PARAMETERS or manifest.bytes <= floats + AROUND_BYTES:
         return ""
     return (
         f"the file ({units.size(manifest.bytes)}) is larger than the network's weights in float32 "
