@@ -92,6 +92,8 @@ def test_a_search_is_on_its_page_with_its_own_command() -> None:
     page = page_of(run, like_samples(run))
     assert "Search result" in page
     assert "--max-drop 1pp --minimise size --budget 60" in command_line(run.head.spec, run.head.goal)
+    limited = command_line(run.head.spec, replace(GOAL, max_group_drop=0.05))
+    assert "--minimise size --max-group-drop 5pp --budget 60" in limited
     assert findings_of(wide_run()) is None
 
 

@@ -41,6 +41,8 @@ def command_line(spec: Spec, goal: Goal | None = None) -> str:
     if goal is None:
         return shlex.join(["phonebench", "run", *_words(spec, ("device", "format", "variant", "delegate", "threads"))])
     limits = ["--max-drop", f"{100 * goal.max_drop:g}pp", "--minimise", goal.minimise.value]
+    if goal.max_group_drop is not None:
+        limits += ["--max-group-drop", f"{100 * goal.max_group_drop:g}pp"]
     limits += ["--budget", str(goal.budget), "--seconds", f"{goal.seconds:g}"]
     words = _words(spec, ("device", "format", "delegate", "threads"))
     return shlex.join(["phonebench", "search", *words, *limits])

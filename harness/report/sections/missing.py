@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from harness.report.view import CellView, full_labels
 
 # The default of --results, which a command need not name.
 DEFAULT_RESULTS = Path("results")
+# Beyond this many names a line of the terminal says how many more there are; the page has all.
+LISTED = 6
 # In the order of how much they need attention.
 _WITHOUT_RESULTS = (CellStatus.FAILED, CellStatus.BROKEN, CellStatus.UNSUPPORTED)
 
@@ -39,12 +42,17 @@ _PAGE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingGroup:
-    """The cells that have no results for one reason. ``details`` are what the runner said of single cells, by name."""
+    """The cells that have no results for one reason.
+
+    ``details`` are what is said of single cells, by name: the runner's words, and their own reasons if these are
+    ``differing`` in figures or file names.
+    """
 
     status: CellStatus
     reason: str
     names: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
+    differing: bool = False
 
 
 def lines(report: Report) -> Iterator[Line]:
@@ -53,12 +61,18 @@ def lines(report: Report) -> Iterator[Line]:
         if len(group.names) == 1:
             yield Line(text=f"{group.status.value}: {group.names[0]}: {group.reason}", tone=Tone.BAD)
             continue
-        yield Line(text=f"{group.status.value}: {len(group.names)} cells: {group.reason}", tone=Tone.BAD)
-        yield Line(text=f"  {', '.join(group.names)}", tone=Tone.QUIET)
+        example = f"such as {group.names[0]}: " if group.differing else ""
+        yield Line(text=f"{group.status.value}: {len(group.names)} cells: {example}{group.reason}", tone=Tone.BAD)
+        yield Line(text=f"  {_listed(group.names)}", tone=Tone.QUIET)
     pending = _pending(report)
     if pending:
         yield Line(text=f"{pending} of {len(report.views)} cells have not run yet. To resume:", tone=Tone.WARNING)
         yield Line(text=f"  {_resume(report, results=report.run.directory.parent)}", tone=Tone.WARNING)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
 def html(report: Report) -> Fragment | None:
@@ -76,21 +90,38 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 
 def missing_groups(views: tuple[CellView, ...]) -> tuple[MissingGroup, ...]:
-    """Return the cells without results by status and reason: failed ones first, then broken, then unsupported."""
-    names = full_labels(views)
+    """Return the cells without results by status and reason: failed ones first, then broken, then unsupported.
+
+    Reasons that differ in figures or file names alone are one reason; the first stands for all.
+    """
     members: dict[tuple[CellStatus, str], list[CellView]] = {}
     for status in _WITHOUT_RESULTS:
         for view in (v for v in views if v.status is status):
-            members.setdefault((status, view.reason or "no reason was recorded"), []).append(view)
-    return tuple(
-        MissingGroup(
-            status=status,
-            reason=reason,
-            names=tuple(names[view.cell.key] for view in group),
-            details=tuple((names[v.cell.key], detail) for v in group if (detail := _detail(v))),
-        )
-        for (status, reason), group in members.items()
+            members.setdefault((status, _without_figures(_reason(view))), []).append(view)
+    names = full_labels(views)
+    return tuple(_group(group, names) for group in members.values())
+
+
+def _group(views: list[CellView], names: dict[str, str]) -> MissingGroup:
+    differing = len({_reason(view) for view in views}) > 1
+    said = {view.cell.key: _detail(view) for view in views}
+    if differing:
+        said = {view.cell.key: f"{_reason(view)}\n{said[view.cell.key]}".rstrip() for view in views}
+    return MissingGroup(
+        status=views[0].status,
+        reason=_reason(views[0]),
+        names=tuple(names[view.cell.key] for view in views),
+        details=tuple((names[key], detail) for key, detail in said.items() if detail),
+        differing=differing,
     )
+
+
+def _reason(view: CellView) -> str:
+    return view.reason or "no reason was recorded"
+
+
+def _without_figures(reason: str) -> str:
+    return re.sub(r"/\S+|\d[\d.,]*", "#", reason)
 
 
 def _detail(view: CellView) -> str:
