@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.stats.clock import log_step
+from harness.stats.clock import at_least_a_step
 from harness.stats.pairs import group_effect, shift, shift_interval
 from harness.stats.sessions import PairedSpan
 from harness.stats.student import LEVEL, t_quantile, two_sided_p
@@ -24,7 +24,8 @@ def group_span(log_a: Sequence[float], log_b: Sequence[float], *, clock_step: fl
     """Return what two groups of launches support about ln(B / A), given as the logarithms of their medians.
 
     The estimate is the median of all differences b_j - a_i. With fewer than four launches on a side no interval of
-    ranks exists at that level, so it is Welch's. ``clock_step`` (relative) widens the interval. None if a side has
+    ranks exists at that level, so it is Welch's. The interval is at least
+    ± ``clock_step`` (relative) wide. None if a side has
     fewer than two launches. Raises ValueError for a value that is not finite.
     """
     effect = group_effect(log_a, log_b)
@@ -34,8 +35,7 @@ def group_span(log_a: Sequence[float], log_b: Sequence[float], *, clock_step: fl
     estimate, level = shift(log_a, log_b), GROUP_LEVEL
     if low is None or high is None:
         estimate, low, high, level = effect.estimate, effect.low, effect.high, LEVEL
-    step = log_step(clock_step)
-    low, high = min(low, estimate) - step, max(high, estimate) + step
+    low, high = at_least_a_step(estimate, low, high, step=clock_step)
     degrees = len(log_a) + len(log_b) - 2
     return PairedSpan(estimate=estimate, low=low, high=high, p_value=_p_value(estimate, (low, high), level, degrees))
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.stats.clock import log_step
+from harness.stats.clock import at_least_a_step
 from harness.stats.pairs import hodges_lehmann, hodges_lehmann_interval
 from harness.stats.proportions import mcnemar_p
 from harness.stats.student import t_quantile, two_sided_p
@@ -36,7 +36,7 @@ class PairedSpan(Span):
 def paired_span(log_ratios: Sequence[float], *, clock_step: float = 0.0) -> PairedSpan | None:
     """Return what pairs d_i = ln(B_i / A_i) support; None for fewer than seven.
 
-    ``clock_step`` is the relative step of the clock, by which the interval is widened: all pairs within one tick look
+    The interval is at least ± ``clock_step`` wide, the relative step of the clock: all pairs within one tick look
     equal, and a spread of 0 is then the clock's, not the device's. Raises ValueError for a value that is not finite.
     """
     if not all(math.isfinite(value) for value in log_ratios):
@@ -47,8 +47,8 @@ def paired_span(log_ratios: Sequence[float], *, clock_step: float = 0.0) -> Pair
     )
     if low is None or high is None:
         return None
-    step = log_step(clock_step)
-    estimate, low, high = hodges_lehmann(log_ratios), low - step, high + step
+    estimate = hodges_lehmann(log_ratios)
+    low, high = at_least_a_step(estimate, low, high, step=clock_step)
     degrees = len(log_ratios) - 1
     error = (high - low) / (2 * t_quantile(LOOK_LEVEL, degrees))
     p_value = two_sided_p(estimate / error, degrees) if error > 0 else float(estimate == 0)

@@ -1,7 +1,8 @@
 """The long form: every claim, its value, and whether it holds; exit code 1 if one does not.
 
 ``nights`` prints the table of what the nightly job does in every world instead, and ``nights NAME …`` a part of it;
-``screen`` and ``screen NAME …`` print that of the screen alone.
+``screen`` and ``screen NAME …`` print that of the screen alone. ``launches``, ``pairs`` and ``calls`` print the tables
+of the worlds of one run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tests.simulation.night_worlds import CHANGE_WORLDS, NULL_WORLDS
 from tests.simulation.nights import CASES, NIGHT_CLAIMS, table_row
 from tests.simulation.screens import SCREEN_CLAIMS
 from tests.simulation.screens import table_row as screen_row
+from tests.simulation.tables import TABLES
 
 
 def main(names: list[str]) -> int:
@@ -23,6 +25,8 @@ def main(names: list[str]) -> int:
         return _table(table_row(name, CASES[name].long) for name in names[1:] or CASES)
     if names[:1] == ["screen"]:
         return _table(screen_row(name) for name in names[1:] or NULL_WORLDS | CHANGE_WORLDS)
+    if names and names[0] in TABLES:
+        return _table(TABLES[names[0]]())
     failed, claims = 0, CLAIMS | NIGHT_CLAIMS | SCREEN_CLAIMS
     for name in names or claims:
         claim, began = claims[name], time.monotonic()
