@@ -107,14 +107,18 @@ def pairs_for_half_width(spread: float, half_width: float) -> int:
     if not spread >= 0 or not half_width > 0:
         msg = f"spread is {spread!r} and half-width {half_width!r}: spread must be at least 0, half-width more than 0"
         raise ValueError(msg)
-    # The width falls with every pair, so bisection finds the first count that is enough.
-    low, high = 2, 10_000
+
+    def is_enough(count: int) -> bool:
+        return t_quantile(LEVEL, count - 1) * spread / math.sqrt(count) <= half_width
+
+    # The width falls with every pair, so doubling and then bisection find the first count that is enough. Quantiles of
+    # large counts take long, so the search does not begin there.
+    low, high = 2, 2
+    while high < _MOST_PAIRS and not is_enough(high):
+        low, high = high + 1, min(2 * high, _MOST_PAIRS)
     while low < high:
         middle = (low + high) // 2
-        if t_quantile(LEVEL, middle - 1) * spread / math.sqrt(middle) <= half_width:
-            high = middle
-        else:
-            low = middle + 1
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
     return low
 
 
@@ -202,6 +206,8 @@ def mean_ranks(values: Floats) -> Floats:
     upper = np.cumsum(counts)
     return np.asarray((upper - (counts - 1) / 2)[inverse], dtype=np.float64)
 
+
+_MOST_PAIRS = 10_000
 
 # Beyond this many values per side the exact distributions take long to count, and the normal one is as good.
 _EXACT = 50

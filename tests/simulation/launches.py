@@ -27,7 +27,8 @@ from harness.wire import Delegate, Format
 
 Floats = npt.NDArray[np.float64]
 
-LEVEL_NS = 20e6
+# Not on a tick of a coarse clock.
+LEVEL_NS = 20.4e6
 STANDARD = PROFILES[ProfileName.STANDARD]
 MOST = max(STANDARD.checkpoints)
 CELL = make_cell("model", "fp32", Format.ONNX, Delegate.CPU, 1, "android", ProfileName.STANDARD)
@@ -42,13 +43,15 @@ Draw = Callable[[np.random.Generator, int], Floats]
 class World:
     """``speeds``: at how many speeds its launches run. ``independent``: launches do not depend on those before them.
 
-    ``calls`` makes the calls of a launch from its level in ns; without it a launch is its median.
+    ``calls`` makes the calls of a launch from its level in ns; without it a launch is its median. ``exact`` makes them
+    as an exact clock would show them, where the clock of the world is coarse.
     """
 
     draw: Draw
     speeds: int = 1
     independent: bool = True
     calls: Callable[[np.random.Generator, float], list[int]] | None = None
+    exact: Callable[[np.random.Generator, float], list[int]] | None = None
 
 
 def _normal(spread: float) -> Draw:
@@ -113,6 +116,9 @@ def _noisy_calls(
     return calls
 
 
+_EXACT = _noisy_calls(200)
+
+
 def _hopping_calls(chance: np.random.Generator, level_ns: float) -> list[int]:
     """A clock that hops between two frequencies, 15 % apart, and stays for about 25 calls."""
     slow = np.cumsum(chance.random(200) < 0.04) % 2
@@ -140,8 +146,8 @@ WORLDS: dict[str, World] = {
     "calls with a Pareto tail": World(draw=_normal(0.01), calls=_noisy_calls(200, tail=True)),
     "7 calls a launch": World(draw=_normal(0.01), calls=_noisy_calls(7)),
     "3,000 calls a launch": World(draw=_normal(0.01), calls=_noisy_calls(3000)),
-    "a clock of 0.2 ms, 1 %": World(draw=_normal(0.01), calls=_noisy_calls(200, step_ns=200_000)),
-    "a clock of 1 ms, 5 %": World(draw=_normal(0.01), calls=_noisy_calls(200, step_ns=1_000_000)),
+    "a clock of 0.2 ms, 1 %": World(draw=_normal(0.01), calls=_noisy_calls(200, step_ns=200_000), exact=_EXACT),
+    "a clock of 1 ms, 5 %": World(draw=_normal(0.01), calls=_noisy_calls(200, step_ns=1_000_000), exact=_EXACT),
     "a frequency that hops within launches": World(draw=_normal(0.01), calls=_hopping_calls, speeds=2),
     "saw-tooth heat, 4 %": World(draw=_saw, independent=False),
     "launches that follow one another (AR 0.5)": World(draw=_follows(0.5, 0.02), independent=False),
@@ -209,8 +215,8 @@ def typical_ns(name: str, *, launches: int = 40_000) -> float:
     else:
         runs = [world.draw(chance, MOST) for _ in range((4000 if world.calls else launches) // MOST)]
         logs = np.concatenate(runs)
-        if world.calls is not None:
-            logs = np.array([math.log(np.median(world.calls(chance, LEVEL_NS * math.exp(x))) / LEVEL_NS) for x in logs])
+        if (calls := world.exact or world.calls) is not None:
+            logs = np.array([math.log(np.median(calls(chance, LEVEL_NS * math.exp(x))) / LEVEL_NS) for x in logs])
     chance.shuffle(logs)
     first, second = np.array_split(logs, 2)[0], np.array_split(logs, 2)[1]
     size = min(len(first), len(second))

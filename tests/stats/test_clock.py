@@ -17,7 +17,7 @@ from harness.stats.clock import at_least_a_step, clock_step
         ([18_333, 18_374, 18_374, 18_333, 18_415, 18_374], 41 / 18_333),
         # All different, but in whole milliseconds, or half way between two.
         ([20e6, 21e6, 23e6, 24e6, 26e6], 1 / 20),
-        ([20e6, 20.5e6, 23e6, 24e6, 26e6], 0.5 / 20),
+        ([20e6, 20.5e6, 23e6, 24e6, 26e6], 0.1 / 20),
         # All equal: the tick is a power of ten that fits, at most.
         ([20e6] * 5, 10 / 20),
         ([18_000] * 5, 1 / 18),
