@@ -78,13 +78,24 @@ def at_main_speed(launch_medians_ns: Sequence[float], speeds: Sequence[Speed]) -
 
 def _splits(values: list[float], count: int) -> Iterator[list[list[float]]]:
     """All ways to cut the sorted ``values`` into ``count`` groups, each large enough and apart enough to matter."""
-    wide = [i for i in range(1, len(values)) if values[i] - values[i - 1] >= LEAST_DIFFERENCE / 2]
-    for cuts in combinations(wide, count - 1):
+    gaps = [after - before for before, after in pairwise(values)]
+    least = max(LEAST_DIFFERENCE / 2, _least_gap(gaps, count))
+    for cuts in combinations([i for i, gap in enumerate(gaps, start=1) if gap >= least], count - 1):
         groups = [values[begin:end] for begin, end in pairwise((0, *cuts, len(values)))]
         middles = [sum(group) / len(group) for group in groups]
         apart = all(after - before >= LEAST_DIFFERENCE for before, after in pairwise(middles))
         if apart and min(len(group) for group in groups) >= LEAST_GROUP:
             yield groups
+
+
+def _least_gap(gaps: list[float], count: int) -> float:
+    """The gap that a cut needs at least; smaller ones need not be tried.
+
+    Without the widest gaps, a range r is left for the groups. The widest group has at least r / ``count`` of it, and n
+    values with a range w have a standard deviation of at least w / √(2·(n - 1)).
+    """
+    left = sum(sorted(gaps)[: len(gaps) - count + 1])
+    return min(*GAPS.values(), GAP_OF_LARGER_GROUPS) * left / count / math.sqrt(2 * len(gaps))
 
 
 def _clearness(groups: list[list[float]], least_spread: float) -> float:

@@ -9,9 +9,9 @@ from harness.stats.verdicts import Verdict
 from tests.simulation import calls, launches, pairs
 
 # How many cells (and comparisons), sessions or launches each figure comes from.
-CELLS, SESSIONS, LAUNCHES = 1000, 1000, 500
+CELLS, SESSIONS, LAUNCHES = 400, 1000, 400
 # Making and searching thousands of calls takes long.
-CELLS_OF_CALLS = 200
+CELLS_OF_CALLS = 60
 
 
 def launch_rows() -> Iterator[str]:
