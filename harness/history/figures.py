@@ -98,7 +98,7 @@ def _entries(run: RunRecord, cell: Cell, measurement: Measurement) -> Iterator[H
             status=status,
             figures=values,
             environment=environment,
-            artifact_sha256=measurement.artifact.sha256 if measurement.artifact else NOT_KNOWN,
+            artifact_sha256=measurement.artifact.identity if measurement.artifact else NOT_KNOWN,
             artifact_kind=cell.format.value,
             conditions=spoilt if METRICS[metric].group in _TIMES else conditions,
         )

@@ -105,6 +105,7 @@ def _artifact_facts(job: Job) -> ArtifactFacts:
         macs=manifest.macs,
         steps=manifest.steps,
         kept_float=manifest.kept_float,
+        companions=tuple(part.sha256 for part in manifest.companions),
         calibration="" if manifest.calibration is CalibrationSource.NONE else manifest.calibration.value,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.records.steps import StepReport
+from harness.system.files import files_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class ArtifactFacts:
     ``parameters`` and ``macs`` (per call) describe the network. ``steps``: what was done to it. ``kept_float``: the
     layers that a mixed precision left in float. ``calibration``: the data that a quantiser was calibrated on, empty for
     precisions without calibration. ``types``: the types of the numbers in the file, None if it cannot be read here.
+    ``companions``: the digests of its other files, such as weights beside an .onnx.
     """
 
     sha256: str
@@ -55,6 +57,12 @@ class ArtifactFacts:
     kept_float: tuple[str, ...] = ()
     calibration: str = ""
     types: FileTypes | None = None
+    companions: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The digest of all files: two artifacts are the same only if their weights are, wherever these lie."""
+        return files_sha256((self.sha256, *self.companions))
 
 
 class CalibrationSource(StrEnum):

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_sha256(digests: Sequence[str]) -> str:
+    """Return the digest of several files, given theirs, the main one first; that of a single file is its own."""
+    return digests[0] if len(digests) == 1 else json_sha256(list(digests))
 
 
 def json_sha256(values: Any) -> str:

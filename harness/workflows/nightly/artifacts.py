@@ -23,7 +23,7 @@ from harness.history.database import History
 from harness.history.ingest import keep_artifact
 from harness.history.queries import artifact_uri
 from harness.history.records import Night
-from harness.system.files import file_sha256, storage_errors, write_whole
+from harness.system.files import file_sha256, files_sha256, storage_errors, write_whole
 from harness.workflows.nightly.record import FOLDER, Suspect
 
 ARTIFACTS_FOLDER = "artifacts"
@@ -35,16 +35,17 @@ BUDGET_BYTES = 8 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The content of ``parts.json``: the main file of a kept artifact, and what else it consists of."""
+    """The content of ``parts.json``: the main file of a kept artifact, its digest, and what else it consists of."""
 
     file: str = ""
+    sha256: str = ""
     companions: tuple[Companion, ...] = ()
     inputs: ArtifactInputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A kept artifact: the path of its main file, and its other parts beside it."""
+    """A kept artifact: the path of its main file, the digest of that, and its other parts beside it."""
 
     path: Path
     sha256: str
@@ -71,10 +72,11 @@ def keep_artifacts(
     root = results / FOLDER / ARTIFACTS_FOLDER
     tonight: set[Path] = set()
     for artifact in artifacts:
-        sha256, path = artifact.manifest.sha256, artifact.path
-        if path is None or sha256 is None:
+        path = artifact.path
+        if path is None or artifact.manifest.sha256 is None:
             continue
-        uri = _uri(artifact, sha256)
+        identity = identity_of(artifact)
+        uri = _uri(artifact, identity)
         kept = results / uri
         if not kept.is_file():
             with storage_errors(root):
@@ -84,24 +86,23 @@ def keep_artifacts(
             # The time of an entry says when it was last used, for `_make_room`.
             os.utime(entry)
         tonight.add(entry)
-        if artifact_uri(history, sha256) != uri:
-            keep_artifact(history, sha256, uri)
+        if artifact_uri(history, identity) != uri:
+            keep_artifact(history, identity, uri)
     _make_room(root, tonight, budget_bytes)
 
 
-def _uri(artifact: Artifact, sha256: str) -> str:
+def _uri(artifact: Artifact, identity: str) -> str:
     manifest = artifact.manifest
     folder = f"{FOLDER}/{ARTIFACTS_FOLDER}"
     if not manifest.companions and manifest.inputs is None:
-        return f"{folder}/{sha256}.{manifest.format.value}"
-    # The main file may be equal where a companion is not: weights of a large model lie in the companion.
-    return f"{folder}/{artifact_digest(artifact)}/{manifest.file}"
+        return f"{folder}/{identity}.{manifest.format.value}"
+    return f"{folder}/{identity}/{manifest.file}"
 
 
-def artifact_digest(artifact: Artifact) -> str:
-    """Return the name of an artifact of several files: the digests of all, in a form that a folder can have."""
+def identity_of(artifact: Artifact) -> str:
+    """Return the digest by which the history knows ``artifact``, which must have a file."""
     manifest = artifact.manifest
-    return "-".join([manifest.sha256 or "", *(part.sha256[:16] for part in manifest.companions)])
+    return files_sha256((manifest.sha256 or "", *(part.sha256 for part in manifest.companions)))
 
 
 def _copy(artifact: Artifact, path: Path, kept: Path) -> None:
@@ -112,7 +113,12 @@ def _copy(artifact: Artifact, path: Path, kept: Path) -> None:
         inputs = () if manifest.inputs is None else (manifest.inputs.file,)
         for name in (*(part.file for part in manifest.companions), *inputs):
             write_whole(kept.with_name(name), path.with_name(name).read_bytes())
-        parts = Parts(file=kept.name, companions=manifest.companions, inputs=manifest.inputs)
+        parts = Parts(
+            file=kept.name,
+            sha256=manifest.sha256 or "",
+            companions=manifest.companions,
+            inputs=manifest.inputs,
+        )
         write_whole(kept.with_name(PARTS_FILE), msgspec.json.encode(parts))
     write_whole(kept, path.read_bytes())
 
@@ -143,25 +149,26 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def find_kept(history: History, results: Path, sha256: str) -> Kept | None:
-    """Return the kept artifact with that digest, None if it is not here. Raises `StoreError` if a file has changed."""
-    path = _find_file(history, results, sha256)
+def find_kept(history: History, results: Path, identity: str) -> Kept | None:
+    """Return the kept artifact of that digest, None if it is not here. Raises `StoreError` if a file has changed."""
+    path = _find_file(history, results, identity)
     if path is None:
         return None
-    _check(path, sha256)
     parts = Parts() if path.parent.name == ARTIFACTS_FOLDER else _read_parts(path.with_name(PARTS_FILE))
+    sha256 = parts.sha256 or identity
+    _check(path, sha256)
     inputs = () if parts.inputs is None else (parts.inputs,)
     for part in (*parts.companions, *inputs):
         _check(path.with_name(part.file), part.sha256)
     return Kept(path=path, sha256=sha256, parts=parts)
 
 
-def _find_file(history: History, results: Path, sha256: str) -> Path | None:
+def _find_file(history: History, results: Path, identity: str) -> Path | None:
     """The main file: where the history says, or else by its name, since a baseline need not be in the history."""
-    uri = artifact_uri(history, sha256)
+    uri = artifact_uri(history, identity)
     if uri and (results / uri).is_file():
         return results / uri
-    for entry in sorted((results / FOLDER / ARTIFACTS_FOLDER).glob(f"{sha256}*")) if sha256 else ():
+    for entry in sorted((results / FOLDER / ARTIFACTS_FOLDER).glob(f"{identity}*")) if identity else ():
         if entry.is_file():
             return entry
         if (entry / PARTS_FILE).is_file():

@@ -18,6 +18,7 @@ from harness.history.database import History
 from harness.model.card import KINDS, SourceKind
 from harness.plan.cells import Cell
 from harness.progress import Progress
+from harness.records.artifact import ArtifactFacts
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.read import make_spec
 from harness.spec.spec import Spec
@@ -25,7 +26,7 @@ from harness.store.reader import load_run
 from harness.store.records import RUN_FILE, RunRecord
 from harness.workflows.bench import Places
 from harness.workflows.check import check
-from harness.workflows.nightly.artifacts import find_kept, keep_artifacts
+from harness.workflows.nightly.artifacts import find_kept, identity_of, keep_artifacts
 from harness.workflows.nightly.record import RECORD_FILE, Baseline, BaselineCell, read_night
 from harness.workflows.run import build_spec
 
@@ -112,29 +113,29 @@ def _cell(measurement: Measurement) -> BaselineCell:
     assert measurement.artifact is not None
     latency = measurement.latency
     return BaselineCell(
-        cell=measurement.cell, sha256=measurement.artifact.sha256, latency_ns=latency.median_ns if latency else None
+        cell=measurement.cell, sha256=measurement.artifact.identity, latency_ns=latency.median_ns if latency else None
     )
 
 
 def _keep(measurement: Measurement, tools: BaselineTools) -> bool:
     """Whether the artifact of that measurement is kept; if only the cache has it, it is copied from there."""
     assert measurement.artifact is not None
-    sha256 = measurement.artifact.sha256
-    if find_kept(tools.history, tools.places.results, sha256) is not None:
+    facts = measurement.artifact
+    if find_kept(tools.history, tools.places.results, facts.identity) is not None:
         return True
-    artifact = _in_cache(Cache(tools.places.cache), sha256)
+    artifact = _in_cache(Cache(tools.places.cache), facts)
     if artifact is None:
         return False
     keep_artifacts(tools.history, tools.places.results, [artifact])
     return True
 
 
-def _in_cache(cache: Cache, sha256: str) -> Artifact | None:
-    """The artifact of the cache whose main file has that digest; entries are named by what made them."""
+def _in_cache(cache: Cache, facts: ArtifactFacts) -> Artifact | None:
+    """The artifact of the cache with those files; entries are named by what made them."""
     for path in sorted((cache.root / "artifacts").glob(f"*/*/{MANIFEST_FILE}")):
-        if sha256.encode() in path.read_bytes():
+        if facts.sha256.encode() in path.read_bytes():
             artifact = cache.artifact(path.parent.name)
-            if artifact is not None and artifact.manifest.sha256 == sha256:
+            if artifact is not None and artifact.path is not None and identity_of(artifact) == facts.identity:
                 return artifact
     return None
 
@@ -161,7 +162,7 @@ def _from_file(path: Path, spec: Spec, tools: BaselineTools) -> Baseline:
         raise UsageError(msg)
     _refuse_other_inputs(path, model, tonight.models.get(fitting[0].model))
     keep_artifacts(tools.history, tools.places.results, [artifact])
-    sha256 = artifact.manifest.sha256 or ""
+    sha256 = identity_of(artifact)
     # The file was built for no device, so the cells of every device are compared with it.
     cells = check(spec).plan.cells
     return Baseline(

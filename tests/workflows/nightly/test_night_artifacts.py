@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.artifacts.manifest import Artifact
+from harness.artifacts.manifest import Artifact, ArtifactState
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.devices.registry import open_device
+from harness.errors import StoreError
 from harness.history.database import open_history
 from harness.history.ingest import append
-from harness.workflows.nightly.artifacts import ARTIFACTS_FOLDER, keep_artifacts, last_good
+from harness.measure.cell import launch_once
+from harness.measure.job import Job
+from harness.model.card import ModelOptions
+from harness.model.resolve import resolve
+from harness.plan.cells import make_cell
+from harness.progress import Silent
+from harness.spec.profiles import PROFILES, ProfileName
+from harness.spec.read import make_spec
+from harness.wire import Delegate, Format, ReplyStatus
+from harness.workflows.bench import Places
+from harness.workflows.nightly.artifacts import (
+    ARTIFACTS_FOLDER,
+    find_kept,
+    identity_of,
+    keep_artifacts,
+    last_good,
+)
 from harness.workflows.nightly.record import FOLDER
 from harness.workflows.nightly.screening import as_night
+from harness.workflows.run import build_spec
 from tests.history.nights import entry, run_facts
 from tests.workflows.nightly.test_night_files import SUSPECT
+
+# Bytes from which weights lie in the second file.
+LARGE = 1024
+Files = dict[tuple[str, str], Path]
 
 
 def artifact(smaller: Artifact, folder: Path, content: bytes) -> Artifact:
@@ -81,3 +106,57 @@ def test_the_good_artifact_is_from_well_before_the_change(
         keep_artifacts(history, tmp_path, files)
         found = last_good(history, tmp_path, nights, suspect)
     assert found == (good and digest(good))
+
+
+def test_an_artifact_of_two_files_is_kept_whole_and_runs(
+    digits_files: Files, working_cache: Path, tmp_path: Path
+) -> None:
+    """The weights lie beside the .onnx. Another night's weights are another artifact, though the .onnx is the same."""
+    built = [_in_two_files(digits_files, tmp_path / name, working_cache, scale) for name, scale in (("a", 1), ("b", 2))]
+    first, second = (artifact for artifact, _ in built)
+    assert first.manifest.sha256 == second.manifest.sha256
+    assert identity_of(first) != identity_of(second)
+    with open_history(str(tmp_path / "h.sqlite"), create=True) as history:
+        keep_artifacts(history, tmp_path, [first, second])
+        shutil.rmtree(tmp_path / "a")
+        for artifact, model in built:
+            kept = find_kept(history, tmp_path, identity_of(artifact))
+            assert kept is not None
+            whole = kept.as_artifact(first)
+            assert whole.manifest.bytes == artifact.manifest.bytes
+            assert whole.manifest.companions == artifact.manifest.companions
+            with open_device("host") as host:
+                reply = launch_once(_job(whole, model), host)
+            assert (reply.status, reply.failure) == (ReplyStatus.OK, None)
+        assert kept is not None
+        companion = kept.path.with_name(second.manifest.companions[0].file)
+        companion.write_bytes(companion.read_bytes()[:-1])
+        with pytest.raises(StoreError, match=r"model\.onnx\.data.* has changed"):
+            find_kept(history, tmp_path, identity_of(second))
+
+
+def _in_two_files(files: Files, folder: Path, cache: Path, scale: int) -> tuple[Artifact, PreparedModel]:
+    """The digits network as a ready-made .onnx whose weights, times ``scale``, lie beside it."""
+    import onnx
+    from onnx import numpy_helper
+
+    folder.mkdir()
+    network = onnx.load(files["onnx", "fp32"])
+    for tensor in network.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == "float32" and values.nbytes >= LARGE:
+            tensor.CopyFrom(numpy_helper.from_array(values * scale, tensor.name))
+    path = folder / "model.onnx"
+    onnx.save(network, path, save_as_external_data=True, location="model.onnx.data", size_threshold=LARGE)
+    places = Places(results=folder, cache=cache)
+    _, outcome = build_spec(make_spec({"model": [str(path)]}), places, Silent())
+    (artifact,), (model,) = outcome.artifacts.values(), outcome.models.values()
+    assert artifact.manifest.companions
+    assert artifact.manifest.state is ArtifactState.READY
+    return artifact, model
+
+
+def _job(artifact: Artifact, model: PreparedModel) -> Job:
+    cell = make_cell("model", "as-is", Format.ONNX, Delegate.CPU, 1, "host", ProfileName.QUICK)
+    card = resolve("digits", ModelOptions())
+    return Job(cell=cell, card=card, artifact=artifact, model=model, profile=PROFILES[ProfileName.QUICK])
