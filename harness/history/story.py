@@ -177,8 +177,12 @@ def open_segment(series: Series, nights: Sequence[Night], decisions: Sequence[De
 
 
 def refuted_indices(nights: Sequence[Night], decisions: Sequence[Decided]) -> tuple[int, ...]:
-    """Return the indices of changes that a confirmation refuted."""
-    return tuple(i for i, d in _placed(nights, decisions) if d.decision is Decision.REFUTED)
+    """Return the indices of changes that a confirmation refuted, but not of steps of a single night.
+
+    If such a night was not alone after all, the phone itself has changed, and its new level has yet to begin.
+    """
+    refuted = [(i, d) for i, d in _placed(nights, decisions) if d.decision is Decision.REFUTED]
+    return tuple(i for i, d in refuted if d.first_run != d.seen_run)
 
 
 def is_worse(series: Series, *, up: bool) -> bool:

@@ -54,10 +54,9 @@ class _Level:
 
     values: list[float] = field(default_factory=list)
     nights: list[int] = field(default_factory=list)
-    refuted: list[int] = field(default_factory=list)
 
     def begin_at(self, index: int) -> None:
-        self.values, self.nights, self.refuted = self.values[index:], self.nights[index:], []
+        self.values, self.nights = self.values[index:], self.nights[index:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +92,8 @@ def _watch_one(drawn: Drawn, series: int, takes: Floats, seed: int) -> Watched:
             watched.confirmed.append(night)
         if verdict is Verdict.UNDECIDED:
             continue
-        if suspect.alone and verdict is Verdict.EQUIVALENT:
-            level.refuted.append(suspect.index)
-        else:
+        # A refuted step of one night was that night's alone.
+        if not (suspect.alone and verdict is Verdict.EQUIVALENT):
             level.begin_at(suspect.index)
     return watched
 
@@ -111,7 +109,7 @@ def _look(level: _Level, takes: list[float], files: Whole, night: int) -> _Suspe
     tonight = len(level.values) - 1
     if judged.step is not None and changed:
         return _Suspect(index=tonight, good=max(0, tonight - SURE_NIGHTS), alone=True)
-    candidate = screen(level.values, refuted=level.refuted, least=LEAST)
+    candidate = screen(level.values, least=LEAST)
     if candidate is None:
         return None
     before = candidate.index - candidate.first
@@ -193,11 +191,12 @@ FEW_SUSPICIONS = 2.0
 FOUND = {"creep": 0.75, "step-10-ar-0.8": 0.4, "step-10-ar-0.5": 0.85}
 MOST_FOUND = 0.97
 # Series to watch; few for the tests, many for the long form.
-SHORT_NULL, SHORT_CHANGE, LONG = 8, 20, 200
+SHORT_NULL, SHORT_CHANGE, LONG_NULL, LONG_CHANGE = 8, 20, 100, 200
 
 
-def _claim(what: str, limits: tuple[float, float], figure: Callable[[int], float], short: int) -> Claim:
-    return Claim(what=f"screen: {what}", low=limits[0], high=limits[1], figure=figure, short=short, long=LONG)
+def _claim(what: str, limits: tuple[float, float], figure: Callable[[int], float], *, null: bool) -> Claim:
+    short, long = (SHORT_NULL, LONG_NULL) if null else (SHORT_CHANGE, LONG_CHANGE)
+    return Claim(what=f"screen: {what}", low=limits[0], high=limits[1], figure=figure, short=short, long=long)
 
 
 def _claims() -> dict[str, Claim]:
@@ -205,22 +204,23 @@ def _claims() -> dict[str, Claim]:
     for name, world in NULL_WORLDS.items():
         most = SUSPICIONS.get(name, FEW_SUSPICIONS)
         what = f"suspicions in 1,000 series-nights of {name}"
-        claims[f"screen-suspicions-{name}"] = _claim(what, (0.0, most), partial(suspicions, world), SHORT_NULL)
+        claims[f"screen-suspicions-{name}"] = _claim(what, (0.0, most), partial(suspicions, world), null=True)
         what = f"false alarms in 10,000 series-nights of {name}"
-        claims[f"screen-alarms-{name}"] = _claim(what, (0.0, 1.0), partial(alarms, world), SHORT_NULL)
+        claims[f"screen-alarms-{name}"] = _claim(what, (0.0, 1.0), partial(alarms, world), null=True)
     for name, world in CHANGE_WORLDS.items():
         limits = (FOUND.get(name, MOST_FOUND), 1.0)
         what = f"changes of {name} that are confirmed in time"
-        claims[f"screen-found-{name}"] = _claim(what, limits, partial(found, world), SHORT_CHANGE)
+        claims[f"screen-found-{name}"] = _claim(what, limits, partial(found, world), null=False)
     return claims
 
 
 SCREEN_CLAIMS = _claims()
 
 
-def table_row(name: str, series: int = LONG) -> str:
+def table_row(name: str) -> str:
     """One row of the table: the world, suspicions per 1,000, alarms per 10,000, found, and the median delay."""
     world = (NULL_WORLDS | CHANGE_WORLDS)[name]
+    series = LONG_NULL if world.null else LONG_CHANGE
     if world.null:
         return f"| {name} | {suspicions(world, series):.1f} | {alarms(world, series):.1f} | | |"
     return f"| {name} | | | {100 * found(world, series):.0f} % | {median_delay(world, series):g} |"

@@ -39,3 +39,8 @@ def test_the_phone_cannot_be_blamed_on_a_file_that_never_changed() -> None:
     # Every night is 30 % slower from the middle on, with one and the same file: suspected, and never confirmed.
     one_file = NightWorld(phone_step=0.3, phone_at=60, once=True)
     assert all(one.suspected and not one.confirmed for one in watched(one_file, 1))
+
+
+def test_a_change_within_the_tolerance_costs_no_session() -> None:
+    assert not any(one.suspected for one in watched(NightWorld(own=0.0005, step=0.003), 2))
+    assert all(one.confirmed for one in watched(NightWorld(own=0.0005, step=0.05), 2))

@@ -27,9 +27,9 @@ ARL0S = (500, 1000, 2000, 5000)
 # Of all false candidates; the rest come from two nights far out, which have no threshold of this kind.
 SHARE = 0.7
 ABOUT = (
-    "Thresholds of the rank change-point model with exact tails: constant hazard 1/ARL0 from night to night, by Monte "
-    "Carlo over null series (python -m tests.simulation.thresholds). Columns: nights in the segment; 'sliding' holds "
-    "once the window of 60 nights moves."
+    "Thresholds of the rank change-point model with exact tails: constant hazard from night to night, by Monte Carlo "
+    "over null series (python -m tests.simulation.thresholds). The hazard is 0.7/ARL0, because two nights far out are "
+    "candidates too. Columns: nights in the segment; 'sliding' holds once the window of 60 nights moves."
 )
 
 

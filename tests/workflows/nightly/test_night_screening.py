@@ -95,6 +95,15 @@ def test_a_refuted_change_is_not_suspected_again_and_begins_a_level() -> None:
     assert (found.night.nights, found.night.state) == (8, State.INSUFFICIENT)
 
 
+def test_a_refuted_step_that_lasts_is_suspected_again_so_that_it_begins_a_level() -> None:
+    nights = level(30) + [night(i, entry(1.3e6 * LEVEL[i % 12], artifact=f"b{i}")) for i in (30, 31)]
+    refuted = (decided(Decision.REFUTED, 30, 30),)
+    suspect = screened(nights[:-1], *[entry(1.3e6, artifact="b31")] * 3, decisions=refuted).night.suspect
+    assert suspect is not None
+    after = screened(nights, entry(1.3e6, artifact="b32"), decisions=(*refuted, decided(Decision.REFUTED, 30, 31)))
+    assert (after.night.suspect, after.night.nights) == (None, 2)
+
+
 @pytest.mark.parametrize("decision", [Decision.CONFIRMED, Decision.DRIFT])
 def test_after_a_confirmed_change_the_new_level_counts(decision: Decision) -> None:
     nights = level(30) + level(8, start=30, factor=1.3)
