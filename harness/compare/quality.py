@@ -204,6 +204,9 @@ def judge_quality(measurement: Measurement, reference: Reference, limits: Limits
         quality, basis = _by_loss(measurement, loss, limits), reference.basis
         if reference.cell == measurement.cell:
             quality = Quality.HOLDS
+    if quality is Quality.LOST and any(c.id is ConditionId.HOST_KERNEL for c in measurement.conditions):
+        # The kernels of this computer are wrong, which says nothing about the file.
+        quality = Quality.OPEN
     own_db, float_db = _own_db(measurement), _float_db(measurement)
     closeness = own_db if quality is Quality.HOLDS and own_db is not None else float_db
     return QualityFacts(quality=quality, basis=basis, loss=loss, closeness_db=closeness)

@@ -121,7 +121,9 @@ def test_one_photo_of_twenty_decides_nothing_and_the_closest_of_the_small_files_
     assert advice.headline.startswith("Of the smallest files, the closest to the float model is int8-mixed tflite")
     assert "Not shown to be good enough, so not recommended: int8-tensor tflite (SQNR 8.1 dB)." in advice.notes
     assert not any("Left out" in note for note in advice.notes)
-    assert any("The labels of 20 inputs cannot show" in n and "takes 268 inputs or more" in n for n in advice.notes)
+    (told,) = (note for note in advice.notes if note.startswith("20 labelled inputs cannot show whether a file loses"))
+    assert "(that takes at least 268)" in told
+    assert told.endswith("float model's: int8-mixed tflite (SQNR 20.8 dB), int8 tflite (SQNR 18.8 dB).")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,13 @@ def test_labels_decide_where_they_can_and_closeness_where_they_cannot(
 ) -> None:
     ranking = ranked(answered(FP32, (), count, 131.0), answered(INT8, range(wrong), count, sqnr_db))
     assert quality_of(ranking, INT8) is expected
+
+
+def test_a_file_is_not_called_worse_for_the_kernels_of_this_computer() -> None:
+    wrong_here = Condition(id=ConditionId.HOST_KERNEL, summary="with onednn the file is 38 dB, here: -1.3 dB")
+    bad = answered(INT8, range(90), 100, -1.3)
+    assert quality_of(ranked(bad), INT8) is Quality.LOST
+    assert quality_of(ranked(replace(bad, conditions=(wrong_here,))), INT8) is Quality.OPEN
 
 
 def test_nobody_is_called_worse_for_being_better() -> None:

@@ -277,13 +277,12 @@ def _labels_note(ranking: Ranking, names: dict[str, str]) -> str:
             f"A file keeps the quality if, input by input, it is shown to lose less than {_limit(ranking)} against the "
             f"float model's {value}."
         )
-    least = least_inputs(LIMITS.loss)
-    inputs = len(reference.scores) or reference.count
+    least, inputs = least_inputs(LIMITS.loss), len(reference.scores) or reference.count
     few = ranking.basis is QualityBasis.ACCURACY and inputs < least
-    more = f"; that takes {least} inputs or more" if few else ""
+    more = f" (that takes at least {least})" if few else ""
     return (
-        f"The labels of {inputs} inputs cannot show whether these lose more than {_limit(ranking)} against "
-        f"the float model's {value}{more}, so the closeness of their outputs to the float model's decides: "
+        f"{inputs} labelled inputs cannot show whether a file loses more than {_limit(ranking)} against the float "
+        f"model's {value}{more}. Ranked by how close their outputs are to the float model's: "
         f"{_listed(_by_closeness(ranking, undecided), names, _db)}."
     )
 
