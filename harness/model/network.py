@@ -20,6 +20,7 @@ from harness.model.card import ModelCard, PartCard, SourceKind, last_parts, own_
 from harness.model.compose import compose
 from harness.model.data import Dataset, about_made_up, load_split, synthetic
 from harness.model.outputs import check_tensors, flattening, is_flat, named
+from harness.model.parametrised import fold_parametrisations
 from harness.model.preserve import is_lazy, preserved
 from harness.model.splits import Split
 from harness.model.unscript import unscript
@@ -67,6 +68,7 @@ def load_network(card: ModelCard) -> torch.nn.Module:
         case _:
             assert_never(card.kind)
     network.eval()
+    fold_parametrisations(network)
     if (own := own_part(card)) is not None:
         _keep_passed_on(*own, before_part(card), network)
     return _tried(card, network) if card.inputs or network in _EXAMPLES else network

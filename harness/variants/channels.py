@@ -24,6 +24,7 @@ ATTENTION = "attention: its outputs are multiplied with each other, head by head
 GROUPED = "a grouped convolution reads its channels in fixed groups"
 GROUP_NORM = "a group norm reads its channels in fixed groups"
 RECURRENT = "a recurrent layer shares its channels"
+TIED = "another layer shares its weight"
 
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm", "einsum", "scaled_dot_product_attention")
 
@@ -60,6 +61,7 @@ def channel_groups(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) 
         reason = first_line(error)
         msg = f"the network cannot be traced to find the layers that share channels ({reason}); leave the step out"
         raise UnfitError(msg) from error
+    fixed = dict.fromkeys(_tied(network), TIED) | fixed
     groups = [_group(items, network, fixed, graph) for items in all_items]
     order = [name for name, _ in network.named_modules()]
     return sorted(groups, key=lambda group: order.index(group.name))
@@ -73,8 +75,20 @@ def _group(items: Any, network: torch.nn.Module, fixed: dict[str, str], graph: A
     producing = {id(i.dep.target.module) for i in items if graph.is_out_channel_pruning_fn(i.dep.handler)}
     layers = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear | _ConvNd))
     makers = tuple(name for name, module in layers if id(module) in producing)
-    why = next((fixed[name] for name in makers if name in fixed), None) or _why_fixed(members)
+    touched = (name for name, module in network.named_modules() if any(module is member for member in members))
+    why = next((fixed[name] for name in touched if name in fixed and (name in makers or fixed[name] is TIED)), None)
+    why = why or _why_fixed(members)
     return ChannelGroup(name=makers[0], channels=len(items[0].idxs), makers=makers, items=items, fixed=why)
+
+
+def _tied(network: torch.nn.Module) -> list[str]:
+    """The layers whose weight is also that of another layer. Cutting one would leave the other as it is."""
+    owners: dict[int, list[str]] = {}
+    for name, module in network.named_modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                owners.setdefault(id(parameter), []).append(name)
+    return [name for names in owners.values() if len(names) > 1 for name in names]
 
 
 def _why_fixed(members: list[Any]) -> str | None:

@@ -89,11 +89,29 @@ def count_macs(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> i
 
     counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad(), counter:
+        with torch.no_grad(), _plain_kernels(), counter:
             network(*example)
     except (RuntimeError, NotImplementedError, AssertionError):
         return None
     return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Let attention and recurrent layers run as matrix products: torch's counter sees nothing inside fused kernels."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    # Not the context manager of torch.backends.mkldnn, which warns about settings of Intel's GPUs.
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch._C._set_mkldnn_enabled(onednn)
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _check_finite(network: torch.nn.Module, step: Step) -> None:

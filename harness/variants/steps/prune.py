@@ -19,6 +19,7 @@ from harness.variants.channels import ChannelGroup, channel_groups
 from harness.variants.importance import rating
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.training import fine_tune
+from harness.variants.unread import mixes_channels, why_other_outputs
 
 if TYPE_CHECKING:
     import torch
@@ -58,21 +59,29 @@ def prune(network: torch.nn.Module, step: Prune, context: StepContext) -> Pruned
     _check_keep(network, step)
     groups = channel_groups(network, context.example())
     left = {group.name: why for group in groups if (why := _why_left(group, step))}
-    free = [group for group in groups if group.name not in left]
-    if not free:
-        reasons = "; ".join(dict.fromkeys(left.values())) or "it has no convolution and no linear layer"
-        msg = f"prune: no channel of the network can be removed ({reasons})"
-        raise UnfitError(msg)
-    cuts = _cuts(free, step, network, context)
+    rated, unrated = _rated([group for group in groups if group.name not in left], step, network, context)
+    left |= unrated
+    if not rated:
+        raise _nothing(left)
+    cuts = _cuts(rated, step)
     if not cuts:
         msg = f"prune: ratio {step.ratio:g} removes nothing in multiples of {step.round_to}; raise it or lower round_to"
         raise UnfitError(msg)
     network.zero_grad()
-    pruned, failed = _cut_what_runs(network, cuts, context)
+    pruned, failed = _cut_what_runs(network, cuts, groups, context)
     if failed.keys() == cuts.keys():
-        msg = f"prune: the network does not run with fewer channels in any layer: {next(iter(failed.values()))}"
-        raise UnfitError(msg)
+        raise _nothing(left | failed)
     return _pruned(pruned, groups, cuts, left | failed)
+
+
+def _nothing(left: Mapping[str, str]) -> UnfitError:
+    """Return the reason why nothing can be pruned: each reason once, with the layers that it holds for."""
+    layers: dict[str, list[str]] = {}
+    for name, why in left.items():
+        layers.setdefault(why, []).append(name)
+    reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in layers.items())
+    msg = f"prune: no channel of the network can be removed ({reasons or 'it has no convolution and no linear layer'})"
+    return UnfitError(msg)
 
 
 def _pruned(network: torch.nn.Module, groups: list[ChannelGroup], cuts: Cuts, left: Mapping[str, str]) -> Pruned:
@@ -113,10 +122,24 @@ def _why_left(group: ChannelGroup, step: Prune) -> str | None:
     return None
 
 
-def _cuts(groups: list[ChannelGroup], step: Prune, network: torch.nn.Module, context: StepContext) -> Cuts:
+def _rated(
+    groups: list[ChannelGroup], step: Prune, network: torch.nn.Module, context: StepContext
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the ratings of the channels by group, and why the other groups cannot be rated."""
+    rate = rating(step.importance, network, context) if groups else None
+    rated, unrated = {}, {}
+    for group in groups:
+        try:
+            if rate is not None:
+                rated[group.name] = rate(group)
+        # torch-pruning loses count of channels that are reshaped, or concatenated with themselves.
+        except (IndexError, RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            unrated[group.name] = f"its channels cannot be rated ({first_line(error)})"
+    return rated, unrated
+
+
+def _cuts(rated: Mapping[str, torch.Tensor], step: Prune) -> Cuts:
     """Choose the channels to remove from each group."""
-    rate = rating(step.importance, network, context)
-    rated = {group.name: rate(group) for group in groups}
     match step.scope:
         case Scope.LAYER:
             kept = {name: len(ratings) * (1 - step.ratio) for name, ratings in rated.items()}
@@ -159,22 +182,26 @@ def _rounded(kept: float, channels: int, multiple: int) -> int:
 
 
 def _cut_what_runs(
-    network: torch.nn.Module, cuts: Cuts, context: StepContext
+    network: torch.nn.Module, cuts: Cuts, groups: list[ChannelGroup], context: StepContext
 ) -> tuple[torch.nn.Module, dict[str, str]]:
-    """Apply all cuts. If the network does not run with them, apply only those that it runs with one by one."""
+    """Apply all cuts. If the network does not take them, apply only those that it takes one by one."""
     example = context.example()
-    pruned = _cut(network, cuts, example)
-    if _why_not_runs(pruned, network, example) is None:
-        return pruned, {}
-    failed = {}
-    for name, cut in cuts.items():
-        why = _why_not_runs(_cut(network, {name: cut}, example), network, example)
+    checked = not mixes_channels(network, example)
+
+    def attempt(chosen: Cuts) -> tuple[torch.nn.Module, str | None]:
+        pruned = _cut(network, chosen, example)
+        why = _why_not_runs(pruned, network, example)
         if why is not None:
-            failed[name] = f"the network does not run with fewer of its channels ({why})"
-    pruned = _cut(network, {name: cut for name, cut in cuts.items() if name not in failed}, example)
-    why = _why_not_runs(pruned, network, example)
+            return pruned, f"the network does not run with fewer of its channels ({why})"
+        return pruned, why_other_outputs(network, pruned, chosen, groups, example) if checked else None
+
+    pruned, why = attempt(cuts)
+    if why is None:
+        return pruned, {}
+    failed = {name: reason for name, cut in cuts.items() if (reason := attempt({name: cut})[1]) is not None}
+    pruned, why = attempt({name: cut for name, cut in cuts.items() if name not in failed})
     if why is not None:
-        msg = f"prune: the network does not run with its channels removed ({why})"
+        msg = f"prune: the layers cannot lose channels together: {why}"
         raise UnfitError(msg)
     return pruned, failed
 
