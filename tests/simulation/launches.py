@@ -21,6 +21,7 @@ from harness.measure.latency import summarise, summarise_launch
 from harness.plan.cells import make_cell
 from harness.records.measurement import CellStatus, LatencySummary, LaunchSummary, Measurement
 from harness.spec.profiles import PROFILES, ProfileName
+from harness.stats.launches import log_half_width
 from harness.stats.stopping import enough_launches
 from harness.stats.verdicts import Verdict
 from harness.wire import Delegate, Format
@@ -228,6 +229,17 @@ def cells(name: str, count: int) -> list[LatencySummary]:
     chance = np.random.default_rng([1, crc32(name.encode())])
     measured = [measure(WORLDS[name], chance).latency for _ in range(count)]
     return [latency for latency in measured if latency is not None]
+
+
+def means_covered(name: str, count: int) -> float:
+    """Return the share of cells whose t interval about the geometric mean contains it; phonebench does not use it."""
+    chance, world = np.random.default_rng(6), WORLDS[name]
+    truth, hits = float(np.mean(world.draw(chance, 400_000))), 0
+    for _ in range(count):
+        logs = [math.log(launch.median_ns / LEVEL_NS) for launch in measure(world, chance).launches]
+        half = log_half_width([math.exp(value) for value in logs])
+        hits += half is not None and abs(sum(logs) / len(logs) - truth) <= half
+    return hits / count
 
 
 def compared(name: str, count: int, *, effect: float) -> list[MetricComparison]:
