@@ -16,6 +16,7 @@ from harness.model.card import ModelCard
 from harness.model.ready_metrics import READY_METRICS, ready_metric
 from harness.records.measurement import ChangedInput, GroupFacts, GroupKind, GroupScore
 from harness.scoring.marks import Flags, Marks
+from harness.scoring.score import Scored
 from harness.stats.means import mean_interval
 from harness.stats.proportions import compare_correct
 
@@ -23,6 +24,8 @@ from harness.stats.proportions import compare_correct
 MOST_GROUPS = 100
 # The inputs that are listed, with a picture each where they are pictures.
 MOST_CHANGED = 24
+# A score of all inputs is computed for each input by itself, unless that would take too long.
+MOST_ALONE = 1000
 
 Members = npt.NDArray[np.bool_]
 
@@ -50,15 +53,18 @@ def groups_of_answers(model: PreparedModel, marks: Marks, floats: Marks) -> Grou
 def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) -> GroupFacts | None:
     """Return what each group's score by the card's metric lost; None without groups or without a float model.
 
-    Without groups in the data, they are the classes of a metric that averages over classes. Which inputs lost is known
-    for metrics that score each input.
+    Without groups in the data, they are the classes of a metric that averages over classes. The inputs that lost are
+    those whose score by themselves did, also for a score of all inputs together.
     """
     names, own, floats = model.groups(), pair.own, pair.floats
     classes = {} if own.corpus is None else own.corpus.by_class
-    if floats is None or (names is None and not own.by_input and not classes):
+    if floats is None:
         return None
     sign = 1.0 if pair.higher_is_better else -1.0
-    change = sign * (np.array(own.by_input) - np.array(floats.by_input))
+    # An input without a score by itself, such as a picture without a box, has not changed.
+    change = np.nan_to_num(sign * (_by_input(own) - _by_input(floats)), posinf=0.0, neginf=0.0)
+    if names is None and not classes and not change.size:
+        return None
     ready = ready_metric(card.metric or "")
     groups = [
         group
@@ -76,6 +82,17 @@ def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) ->
         won=int((change > 0).sum()),
         changed=tuple(ChangedInput(index=index, loss=float(-change[index])) for index in _most_lost(change)),
     )
+
+
+def _by_input(scored: Scored) -> npt.NDArray[np.float64]:
+    """The score of each input by itself, NaN where it is not defined; empty where that cannot be computed."""
+    corpus = scored.corpus
+    if corpus is None:
+        return np.array(scored.by_input, dtype=np.float64)
+    if not corpus.resampled or corpus.count > MOST_ALONE:
+        return np.zeros(0)
+    alone = (corpus.of_some(members) for members in np.eye(corpus.count, dtype=bool))
+    return np.array([np.nan if score is None else score for score in alone])
 
 
 def _classes_of_metric(pair: ScoredPair, sign: float) -> Iterator[GroupScore]:

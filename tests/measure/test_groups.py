@@ -99,7 +99,15 @@ def test_a_metric_of_all_inputs_is_computed_group_by_group(tmp_path: Path) -> No
     assert found is not None
     # F1 of all classes together is the share of right answers: 4 of 4 in x after 3 of 4, and 1 of 4 in y after 3 of 4.
     assert [(g.name, g.value, g.float_value) for g in found.groups] == [("y", 0.25, 0.75), ("x", 1.0, 0.75)]
-    assert found.changed == ()
+    assert [(one.index, one.loss) for one in found.changed] == [(4, 1.0), (5, 1.0)]
+    assert (found.lost, found.won) == (2, 1)
+
+
+def test_a_number_for_all_inputs_says_nothing_of_single_ones(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def total(outputs, split):\n    return outputs[0].sum()\n")
+    model = make_prepared(tmp_path / "model", answers(FLOAT))
+    card = replace(CARD, task=Task.OTHER, folder=tmp_path, metric="own:total")
+    assert judge_answers(card, model, (answers(DEVICE),)).groups is None
 
 
 def test_lower_scores_lose_where_higher_is_better_and_win_where_not(tmp_path: Path) -> None:
