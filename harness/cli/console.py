@@ -139,7 +139,8 @@ class Lines:
                 if over.is_set() or now < self._printed + self._quiet_s:
                     continue
                 units = ", ".join(f"{unit} ({now - began:.0f} s)" for unit, began in self._running.items())
-                self._print(f"{self._stage} {self._done}/{self._total}, in progress: {units or 'starting'}")
+                doing = f"in progress: {units}" if units else f"still running after {now - self._since:.0f} s"
+                self._print(f"{self._stage} {self._done}/{self._total}, {doing}")
 
     def _print(self, line: str) -> None:
         self._printed = time.monotonic()

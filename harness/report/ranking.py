@@ -34,11 +34,12 @@ from harness.store.records import ModelFacts, RunRecord
 class Ranking:
     """The cells of one model on one device, judged.
 
-    ``quality`` has the facts of each cell that ran, by key. ``good`` are the cells that are good enough, or all if none
-    could be judged. ``candidates``, fastest first, are those of them that may be ranked by latency. ``best`` is the one
-    to ship, None if the figures do not support a choice; ``as_fast`` are the other candidates that are not measurably
-    slower than the fastest. ``smallest`` is the best of the smallest files of ``good``. ``front`` holds cell keys,
-    fastest first. ``latency_ranked`` is False on a desktop CPU, where only fp32 cells are candidates and on the front.
+    ``quality`` has the facts of each cell that ran, by key. ``good`` are the cells that are good enough; if none could
+    be judged, all but those of networks that were pruned and not trained again. ``candidates``, fastest first, are
+    those of them that may be ranked by latency. ``best`` is the one to ship, None if the figures do not support a
+    choice; ``as_fast`` are the other candidates that are not measurably slower than the fastest. ``smallest`` is the
+    best of the smallest files of ``good``. ``front`` holds cell keys, fastest first. ``latency_ranked`` is False on a
+    desktop CPU, where only fp32 cells are candidates and on the front.
     """
 
     model: str
@@ -83,8 +84,8 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
     reference = reference_of(measured, facts)
     quality = {m.cell: judge_quality(m, reference) for _, m in measured}
     judged = [v for v in ok if quality[v.cell.key].quality is not Quality.UNKNOWN]
-    # Where nothing can be judged, quality cannot exclude anything.
-    good = [v for v in judged if quality[v.cell.key].quality in GOOD] if judged else list(ok)
+    # Where nothing can be judged, quality cannot exclude anything but what is known to be damaged.
+    good = [v for v in judged if quality[v.cell.key].quality in GOOD] if judged else [v for v in ok if not _damaged(v)]
     rankable = [v for v in ok if not desktop or comparable_on_desktop(v)]
     candidates = sorted((v for v in good if v in rankable and v.latency), key=median_ns)
     tied = [v for v in candidates if not _is_slower(v, candidates[0])]
@@ -104,6 +105,11 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
         front=_front(rankable),
         latency_ranked=not desktop,
     )
+
+
+def _damaged(view: CellView) -> bool:
+    """Whether a graph step changed the network and nothing repaired it."""
+    return any(c.id is ConditionId.NOT_FINE_TUNED for c in view.conditions)
 
 
 def _preferred(views: Iterable[CellView], quality: dict[str, QualityFacts]) -> CellView | None:

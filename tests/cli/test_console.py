@@ -75,6 +75,14 @@ def test_a_log_says_what_is_being_made_while_nothing_finishes(capsys: pytest.Cap
     assert capsys.readouterr().err == "", "a stage that is over is silent"
 
 
+def test_a_stage_that_names_no_units_says_that_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Lines(quiet_s=0.05)
+    progress.start("pairs", 20)
+    time.sleep(0.12)
+    progress.finish()
+    assert "pairs 0/20, still running after 0 s" in capsys.readouterr().err.splitlines()
+
+
 def test_a_log_in_which_units_finish_has_no_other_lines(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Lines()
     progress.start("measure", 1)

@@ -274,6 +274,18 @@ def test_fidelity_of_random_networks_or_inputs_is_not_judged(condition: Conditio
     assert ranking.best is not None
 
 
+def test_a_network_that_was_pruned_and_not_trained_is_never_recommended() -> None:
+    """With random weights nothing can be judged, and the pruned network is the fastest."""
+    ids = ConditionId.RANDOM_WEIGHTS, ConditionId.NOT_FINE_TUNED
+    noise, damaged = (Condition(id=id_, summary="") for id_ in ids)
+    plain = replace(timed(unlabelled(FP32, 0.2), 1000.0), conditions=(noise,))
+    pruned = replace(timed(unlabelled(INT8, 0.2), 100.0), conditions=(noise, damaged))
+    best = ranked(plain, pruned).best
+    assert best is not None
+    assert best.cell == FP32
+    assert ranked(pruned).best is None
+
+
 def test_a_cell_of_unknown_quality_does_not_win_over_a_judged_one() -> None:
     fast = replace(measurement(INT8, launches=5), accuracy=None, fidelity=None, artifact=None)
     ranking = ranked(measurement(FP32, launches=5), fast)
@@ -371,6 +383,7 @@ def test_a_single_file_is_not_compared_with_itself_whatever_it_runs_on(variant: 
     advice = advise(rankings(run)[0])
     assert advice.headline.startswith(f"There is one file and nothing to choose from: {variant} onnx, 75.9 kB")
     assert not any("smallest" in text for text in (advice.headline, *advice.notes))
+    assert any(note.startswith(f"It is the fastest here as {variant} onnx 1 thread") for note in advice.notes)
     assert not any("lose" in note for note in advice.notes)
 
 

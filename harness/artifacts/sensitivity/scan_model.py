@@ -47,14 +47,17 @@ def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int
 def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
     answers: list[WorkerResult] = []
 
+    def begin(task: WorkerTask) -> None:
+        progress.begin(_unit(task))
+
     def report(task: WorkerTask, result: WorkerResult) -> None:
         answers.append(result)
-        progress.step("scan" if task.scan else "load", result.failure.message if result.failure else "done")
+        progress.step(_unit(task), result.failure.message if result.failure else "done")
 
     group = Group(name="scan", tasks=tuple(tasks))
     progress.start("scan", len(tasks))
     try:
-        run_groups([group], Crew(warm=("",), cache=cache), report)
+        run_groups([group], Crew(warm=("",), cache=cache), report, begin)
     finally:
         progress.finish()
     failed = next((answer.failure for answer in answers if answer.failure), None)
@@ -64,3 +67,7 @@ def _ask(tasks: list[WorkerTask], cache: Cache, progress: Progress) -> Scan:
         msg = f"{reason} (log: {failed.log})" if failed and failed.log else reason
         raise BuildError(msg)
     return last
+
+
+def _unit(task: WorkerTask) -> str:
+    return "scan" if task.scan else "load"

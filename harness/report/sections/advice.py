@@ -217,6 +217,8 @@ def _fastest_here(ranking: Ranking, names: dict[str, str]) -> str | None:
     name, time = names[best.cell.key], units.time(median_ns(best))
     if len(ranking.candidates) == 1:
         return f"Here, {name} takes {time} per call."
+    if ranking.files == 1:
+        return f"It is the fastest here as {name} ({time})."
     # Ready-made files are not fp32 files: what is in them is not known.
     among = "Among the fp32 files" if best.cell.variant == Precision.FP32 else "Of these files"
     tied = f"; not measurably slower: {_listed(ranking.as_fast, names)}" if ranking.as_fast else ""
