@@ -72,8 +72,8 @@ def clustered_share(right: Sequence[int], asked: Sequence[int]) -> tuple[float, 
 
     The answers of one input depend on each other: neighbouring pixels are right or wrong together. Wilson's interval
     therefore counts as many answers as would be equally informative if they were independent (Rao and Scott 1992; Korn
-    and Graubard 1998). That is the number of inputs where the spread between inputs cannot be known: below ten inputs,
-    or if all answers are right or all are wrong. Raises ValueError if none was asked.
+    and Graubard 1998). That is the number of inputs where the spread between inputs cannot be known: below twenty
+    inputs, or if all answers are right or all are wrong. Raises ValueError if none was asked.
     """
     counted = [(r, a) for r, a in zip(right, asked, strict=True) if a]
     if not counted:

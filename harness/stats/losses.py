@@ -23,6 +23,8 @@ from harness.stats.student import LEVEL, t_quantile, two_sided_p
 SIGNIFICANT = 0.05
 # "Less than the limit" is a one-sided claim: it is made for 5 % of the variants that lose exactly the limit.
 ONE_SIDED = 0.95
+# Where fewer scores differ than this, Student's interval says nothing about inputs that were not seen.
+FEW_DIFFERENCES = 10
 
 
 class LossVerdict(StrEnum):
@@ -106,8 +108,8 @@ def loss_of_shares(correct: tuple[int, int], count: int, limit: float) -> Loss:
 def loss_of_scores(a: Sequence[float], b: Sequence[float], limit: float, *, higher_is_better: bool = True) -> Loss:
     """Return the mean loss of B over scores, one per input, with the limit ``limit`` > 0 on the scale of the scores.
 
-    The interval is Student's over the differences, and there is none for fewer than ten inputs. Scores of 0 and 1 only
-    are right and wrong answers, and are treated as such. Raises ValueError if the counts differ or are 0, or for a
+    The interval is Student's over the differences, and there is none for fewer than twenty inputs. Scores of 0 and 1
+    only are right and wrong answers, and are treated as such. Raises ValueError if the counts differ or are 0, or for a
     score that is not finite.
     """
     _check(a, b)
@@ -125,7 +127,7 @@ def loss_of_scores(a: Sequence[float], b: Sequence[float], limit: float, *, high
     half = t_quantile(LEVEL, count - 1) * error
     at_most = mean + t_quantile(ONE_SIDED, count - 1) * error
     judged = replace(plain, low=mean - half, high=mean + half, at_most=at_most, p_value=_p_of_mean(mean, error, count))
-    return judged if worse + better >= LEAST_INPUTS else _with_few_differences(judged, max(*a, *b) - min(*a, *b))
+    return judged if worse + better >= FEW_DIFFERENCES else _with_few_differences(judged, max(*a, *b) - min(*a, *b))
 
 
 def loss_of_replicates(

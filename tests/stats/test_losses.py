@@ -113,7 +113,7 @@ def test_a_metric_that_is_better_low_turns_round() -> None:
 
 
 def test_few_scores_have_no_interval_however_much_they_differ() -> None:
-    loss = loss_of_scores([0.9] * 9, [0.1 + 0.01 * i for i in range(9)], 0.01)
+    loss = loss_of_scores([0.9] * 19, [0.1 + 0.01 * i for i in range(19)], 0.01)
     assert (loss.low, loss.high, loss.at_most, loss.verdict) == (None, None, None, LossVerdict.OPEN)
 
 
