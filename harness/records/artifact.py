@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.records.steps import StepReport
-from harness.system.files import files_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +61,9 @@ class ArtifactFacts:
     @property
     def identity(self) -> str:
         """The digest of all files: two artifacts are the same only if their weights are, wherever these lie."""
+        # Every command that shows a run loads this record; few need hashlib.
+        from harness.system.files import files_sha256
+
         return files_sha256((self.sha256, *self.companions))
 
 

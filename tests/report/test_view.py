@@ -86,7 +86,7 @@ def test_groups_are_by_model_and_device() -> None:
 RUN_KEYS = ("id", "created_at", "finished_at", "spec", "models", "devices", "host", "versions", "commit", "goal")
 CELL_KEYS = (
     "key model variant format backend delegate threads device status reason artifact latency load memory accuracy "
-    "runtime runner conditions scores target fidelity"
+    "runtime runner conditions scores groups target fidelity"
 )
 
 
@@ -95,7 +95,8 @@ CELL_KEYS = (
     [
         (
             "artifact",
-            "sha256 bytes sqnr_db agreement own_sqnr_db compressed_bytes parameters macs kept_float calibration steps",
+            "sha256 bytes sqnr_db agreement own_sqnr_db compressed_bytes parameters macs kept_float calibration types "
+            "steps",
         ),
         ("latency", "median_ns low_ns high_ns p90_ns calls launches p90_mlperf_ns tainted over_time"),
         ("load", "first_ns"),

@@ -43,7 +43,7 @@ FIRST_COLUMNS = (
 def columns() -> tuple[str, ...]:
     """Return the names of all columns, in order."""
     of_metrics = (column.name for metric in METRICS.values() for column in metric.csv)
-    return tuple(dict.fromkeys((*FIRST_COLUMNS, *of_metrics, *_WORST)))
+    return tuple(dict.fromkeys((*FIRST_COLUMNS, *_WORST, *of_metrics)))
 
 
 # How the worst input differs from the float model's, of the first output.

@@ -136,7 +136,7 @@ def test_the_history_keeps_it_and_finds_it_again(tmp_path: Path) -> None:
 def test_a_night_screens_it() -> None:
     (entry,) = [e for e in entries_of(run_of()) if e.series.metric == NAME][:1]
     nights = [replace(entry, figures=_scaled(entry, 1 + 0.01 * (i % 5 - 2))) for i in range(30)]
-    slow = [replace(entry, figures=_scaled(entry, 1.5 + 0.01 * i)) for i in range(3)]
+    slow = [replace(entry, figures=_scaled(entry, 1.5 + 0.01 * i), artifact_sha256="b" * 64) for i in range(3)]
     history = SeriesHistory(nights=tuple(_night(e, i) for i, e in enumerate(nights)), decisions=())
     screened = screen_series(history, slow, run_facts(30), ARL0)
     assert screened.night.state is State.SUSPICIOUS
