@@ -393,7 +393,7 @@ def test_six_models_have_a_short_answer_in_which_every_sentence_names_its_model(
     measured = [measurement(c, conditions=(DESKTOP,)) for c in planned]
     run = make_run(tuple(planned), tuple(measured), device=HOST)
     texts = [line.text for line in advice_lines(report_of(run))]
-    assert len(texts) <= 26
+    assert len(texts) <= 14
     about_one = [text for text in texts if not text.startswith(("  To find the fastest", "  This is a first look"))]
     assert len(texts) - len(about_one) == 2, "what holds for all is said once"
     assert all(any(f"{name}: " in text for name in names) for text in about_one)

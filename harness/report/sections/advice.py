@@ -24,6 +24,8 @@ from harness.stats.losses import LossVerdict, least_inputs
 _SAID_BY_A_NOTE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
 # Beyond this many names a list says how many more there are.
 LISTED = 4
+# With more models or devices, the terminal says of each only what to ship and what was left out.
+FEW_MODELS = 2
 
 _DESKTOP = (
     "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict "
@@ -67,11 +69,13 @@ def lines(report: Report) -> Iterator[Line]:
     """Yield the advice per model and device. A search has its own goal and gives its own answer."""
     if report.head.goal is not None:
         return
-    subjects = _subjects(report.rankings)
+    subjects, many = _subjects(report.rankings), len(report.rankings) > FEW_MODELS
     for ranking in report.rankings:
         advice, subject = advise(ranking), subjects[ranking.model, ranking.device]
         yield Line(text=subject + advice.headline, tone=Tone.GOOD if ranking.best else Tone.STRONG)
-        yield from (Line(text=f"  {subject}{note}", tone=Tone.QUIET) for note in advice.notes)
+        # The page has the other sentences as well.
+        notes = _left_out(ranking) if many else advice.notes
+        yield from (Line(text=f"  {subject}{note}", tone=Tone.QUIET) for note in notes)
     yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in _general(report.rankings))
 
 
@@ -104,6 +108,11 @@ def advise(ranking: Ranking) -> Advice:
         notes=tuple(note for note in notes if note),
         general=_general([ranking]),
     )
+
+
+def _left_out(ranking: Ranking) -> tuple[str, ...]:
+    names = labels(ranking.ok)
+    return tuple(note for note in (_lost_note(ranking, names), _open_note(ranking, names)) if note)
 
 
 def _subjects(rankings: Iterable[Ranking]) -> dict[tuple[str, str], str]:
