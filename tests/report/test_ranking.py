@@ -296,7 +296,9 @@ def test_a_cell_of_unknown_quality_does_not_win_over_a_judged_one() -> None:
 def test_nothing_is_shipped_when_every_file_is_worse() -> None:
     ranking = ranked(answered(INT8, range(500), 1000), answered(DYNAMIC, range(600), 1000))
     assert ranking.best is None
-    assert advise(ranking).headline == "Nothing can be recommended: every file of digits is worse than the float model."
+    assert advise(ranking).headline == (
+        "Nothing can be recommended: every file of digits is shown to be worse than the float model."
+    )
 
 
 def test_where_nothing_is_shown_to_be_good_the_closest_file_is_named() -> None:
@@ -397,6 +399,18 @@ def test_six_models_have_a_short_answer_in_which_every_sentence_names_its_model(
     about_one = [text for text in texts if not text.startswith(("  To find the fastest", "  This is a first look"))]
     assert len(texts) - len(about_one) == 2, "what holds for all is said once"
     assert all(any(f"{name}: " in text for name in names) for text in about_one)
+
+
+def test_a_sentence_about_a_file_does_not_speak_of_threads() -> None:
+    planned = [threads_of(cell, threads) for cell in (FP32, INT8) for threads in (1, 4)]
+    measured = [
+        replace(answered(FP32, (), 100, 131.0) if i < 2 else answered(INT8, (), 100, 9.0), cell=cell.key)
+        for i, cell in enumerate(planned)
+    ]
+    advice = advise(rankings(make_run(tuple(planned), tuple(measured), device=PHONE))[0])
+    assert "Not shown to be good enough, so not recommended: int8 tflite (SQNR 9.0 dB)." in advice.notes
+    assert advice.headline.startswith("Ship fp32 tflite ")
+    assert "thread" in advice.headline
 
 
 def test_many_files_of_one_outcome_are_counted() -> None:

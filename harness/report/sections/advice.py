@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from harness.compare.quality import EXACT_DB, GOOD, LIMITS, Quality, QualityBasis, QualityFacts
@@ -96,9 +96,8 @@ def advise(ranking: Ranking) -> Advice:
     notes = (
         _fastest_here(ranking, names),
         _tie_note(ranking, names),
-        _lost_note(ranking, names),
-        _open_note(ranking, names),
-        _basis_note(ranking, names),
+        *_left_out(ranking),
+        _basis_note(ranking),
         _condition_note(ranking),
     )
     return Advice(
@@ -111,8 +110,13 @@ def advise(ranking: Ranking) -> Advice:
 
 
 def _left_out(ranking: Ranking) -> tuple[str, ...]:
-    names = labels(ranking.ok)
-    return tuple(note for note in (_lost_note(ranking, names), _open_note(ranking, names)) if note)
+    """What is not recommended, by reason."""
+    return tuple(note for note in (_lost_note(ranking), _open_note(ranking)) if note)
+
+
+def _file_names(ranking: Ranking) -> dict[str, str]:
+    """The names of the files by cell key: a sentence about a file does not speak of threads."""
+    return labels(replace(view, cell=replace(view.cell, threads=1)) for view in ranking.ok)
 
 
 def _subjects(rankings: Iterable[Ranking]) -> dict[tuple[str, str], str]:
@@ -138,16 +142,16 @@ def _headline(ranking: Ranking, names: dict[str, str]) -> str:
     if ranking.best is not None:
         return _ship(ranking, ranking.best, names)
     if ranking.smallest is None:
-        return _nothing(ranking, names)
+        return _nothing(ranking)
     if ranking.files == 1:
         return _only(ranking, ranking.smallest)
-    return _smallest(ranking, ranking.smallest, names)
+    return _smallest(ranking, ranking.smallest)
 
 
-def _nothing(ranking: Ranking, names: dict[str, str]) -> str:
-    left_open = ranking.judged(Quality.OPEN)
+def _nothing(ranking: Ranking) -> str:
+    left_open, names = ranking.judged(Quality.OPEN), _file_names(ranking)
     if not left_open:
-        return f"Nothing can be recommended: every file of {ranking.model} is worse than the float model."
+        return f"Nothing can be recommended: every file of {ranking.model} is shown to be worse than the float model."
     words = f"Nothing can be recommended: no file of {ranking.model} is shown to be good enough"
     closest = max(left_open, key=lambda v: ranking.quality[v.cell.key].closeness_db or 0.0)
     return f"{words}. The closest to the float model is {names[closest.cell.key]}{_quality_words(ranking, closest)}."
@@ -168,13 +172,13 @@ def _ship(ranking: Ranking, best: CellView, names: dict[str, str]) -> str:
 
 def _only(ranking: Ranking, view: CellView) -> str:
     """The sentence for a single file: nothing is the smallest of one."""
-    name = f"{view.cell.variant} {view.cell.format.value}"
+    name = _file_names(ranking)[view.cell.key]
     figures = f"{_size_words(view)}{_quality_words(ranking, view)}{_memory_words(view)}"
     return f"There is one file and nothing to choose from: {name}{figures}."
 
 
-def _smallest(ranking: Ranking, view: CellView, names: dict[str, str]) -> str:
-    quality = ranking.quality[view.cell.key].quality
+def _smallest(ranking: Ranking, view: CellView) -> str:
+    names, quality = _file_names(ranking), ranking.quality[view.cell.key].quality
     smaller = [v for v in ranking.good if v.artifact and view.artifact and v.artifact.bytes < view.artifact.bytes]
     if quality is Quality.UNKNOWN:
         return f"The smallest file, whatever its quality, is {names[view.cell.key]}{_size_words(view)}."
@@ -240,24 +244,24 @@ def _tie_note(ranking: Ranking, names: dict[str, str]) -> str | None:
     return f"No measurable difference in speed: {_listed(ranking.as_fast, names)}."
 
 
-def _lost_note(ranking: Ranking, names: dict[str, str]) -> str | None:
+def _lost_note(ranking: Ranking) -> str | None:
     """What was left out because its answers are shown to be worse."""
     lost = ranking.judged(Quality.LOST)
     if not lost:
         return None
     reason = "differ too much from the float model" if _without_labels(ranking) else f"lose more than {_limit(ranking)}"
-    return f"Left out because they are shown to {reason}: {_listed(lost, names)}."
+    return f"Left out because they are shown to {reason}: {_listed(lost, _file_names(ranking))}."
 
 
-def _open_note(ranking: Ranking, names: dict[str, str]) -> str | None:
+def _open_note(ranking: Ranking) -> str | None:
     """What was left out without being shown to be worse."""
     left_open = ranking.judged(Quality.OPEN)
     if not left_open:
         return None
-    return f"Not shown to be good enough, so not recommended: {_listed(left_open, names, _db)}."
+    return f"Not shown to be good enough, so not recommended: {_listed(left_open, _file_names(ranking), _db)}."
 
 
-def _basis_note(ranking: Ranking, names: dict[str, str]) -> str | None:
+def _basis_note(ranking: Ranking) -> str | None:
     """How quality was judged; nothing where there is only the reference itself."""
     # A reference that is a cell itself says nothing about its own file, on however many threads it runs.
     own = {v.cell.build for v in ranking.ok if v.cell.key == ranking.reference.cell}
@@ -274,12 +278,12 @@ def _basis_note(ranking: Ranking, names: dict[str, str]) -> str | None:
                 "which does not show how many answers are right."
             )
         case QualityBasis.ACCURACY | QualityBasis.SCORE:
-            return _labels_note(ranking, names)
+            return _labels_note(ranking)
         case _:
             assert_never(ranking.basis)
 
 
-def _labels_note(ranking: Ranking, names: dict[str, str]) -> str:
+def _labels_note(ranking: Ranking) -> str:
     reference = ranking.reference
     value = units.percent(reference.value) if ranking.basis is QualityBasis.ACCURACY else _number(reference.value)
     undecided = [v for v in ranking.ok if _is_undecided(ranking, v)]
@@ -294,7 +298,7 @@ def _labels_note(ranking: Ranking, names: dict[str, str]) -> str:
     return (
         f"{inputs} labelled inputs cannot show whether a file loses more than {_limit(ranking)} against the float "
         f"model's {value}{more}. Ranked by how close their outputs are to the float model's: "
-        f"{_listed(_by_closeness(ranking, undecided), names, _db)}."
+        f"{_listed(_by_closeness(ranking, undecided), _file_names(ranking), _db)}."
     )
 
 
