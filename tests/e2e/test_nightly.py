@@ -25,6 +25,12 @@ KILLS = 4
 
 
 @pytest.fixture
+def model(digits_files: dict[tuple[str, str], Path]) -> Path:
+    """A small ready-made file."""
+    return digits_files["onnx", "int8"]
+
+
+@pytest.fixture
 def grown(phonebench: CommandLine, tmp_path: Path, digits_files: dict[tuple[str, str], Path]) -> CommandLine:
     """A history of 25 nights on a small file, which is then exchanged for a larger one of the same name."""
     shutil.copy(digits_files["onnx", "int8"], tmp_path / "model.onnx")
@@ -89,6 +95,10 @@ def test_a_night_that_is_killed_again_and_again_comes_to_its_end(
         (["nightly", "night.toml", "--resume=x"], 2, "--resume continues"),
         (["nightly", "night.toml", "--history", "mysql://h/d"], 6, "can hold a history"),
         (["nightly", "night.toml", "--arl0", "7"], 2, "--arl0"),
+        (["nightly", "night.toml", "--budget", "-1"], 2, "--budget"),
+        (["nightly", "night.toml", "--baseline", "2020"], 2, "--baseline: there are no runs"),
+        (["nightly", "night.toml", "--baseline", "nowhere.onnx"], 2, "there is no baseline 'nowhere.onnx'"),
+        (["nightly", "night.toml", "--baseline", "night.toml"], 2, "--baseline: there are no runs"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(
@@ -100,6 +110,31 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert words in done.err
     assert "Traceback" not in done.err
     assert not list((tmp_path / "results").glob("*/run.json"))
+
+
+def test_a_baseline_is_a_run_of_the_same_cells(phonebench: CommandLine, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "night.toml").write_text(SPEC)
+    shutil.copy(model, tmp_path / "model.onnx")
+    release = phonebench("nightly", "night.toml", "--json").json()["id"]
+    done = phonebench("nightly", "night.toml", "--baseline", release, "--json")
+    assert done.code == 0, done.err
+    assert done.json()["baseline"]["name"] == release
+    assert f"Compared with the baseline {release}." in (tmp_path / done.json()["folder"] / "summary.md").read_text()
+    (tmp_path / "other.toml").write_text(SPEC.replace('"fake"', '"fake:hot"'))
+    refused = phonebench("nightly", "other.toml", "--baseline", release)
+    assert refused.code == 2, refused.err
+    assert "has device fake, but tonight has fake:hot" in refused.err
+
+
+def test_a_record_of_an_older_version_can_be_read(grown: CommandLine, tmp_path: Path) -> None:
+    """Records written before comparisons of new files lack their fields, and so does what they hand on."""
+    (path,) = (tmp_path / "results" / "nightly").glob("*/night.json")
+    older = json.loads(path.read_text())
+    for name in ("budget_min", "baseline", "taken_over", "causes", "handed_on"):
+        del older[name]
+    path.write_text(json.dumps(older))
+    assert grown("nightly", "--resume", "--json").json()["id"] == older["id"]
+    assert grown("nightly", "night.toml").code == 10
 
 
 def test_a_lost_device_is_incomplete(phonebench: CommandLine, tmp_path: Path) -> None:
