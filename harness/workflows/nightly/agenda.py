@@ -18,6 +18,7 @@ from harness.stats.looks import WAITS
 from harness.stats.medians import median
 from harness.workflows.nightly.common import Cause, before_shift
 from harness.workflows.nightly.record import (
+    UNPROMPTED,
     Baseline,
     BaselineCell,
     Carried,
@@ -71,7 +72,7 @@ def plan_night(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], be
     resting, suspects = _opened(tonight, before.carried, _shared(causes), run)
     for suspect in _samples(tonight, causes, run):
         suspects.setdefault(suspect.series, suspect)
-    pinned = _pins(before)
+    pinned = {pin.series: pin for pin in before.carried.pinned}
     for suspect in _off_baseline(tonight, before.baseline, pinned, run):
         suspects.setdefault(suspect.series, suspect)
     for name, one in tonight.items():
@@ -79,7 +80,9 @@ def plan_night(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], be
         if new is not None:
             suspects.setdefault(name, new)
     ordered = sorted(suspects.values(), key=lambda s: (_ORDER.get(s.trigger, 0), -_slowdown(s)))
-    waiting = tuple(o for o in resting if o.suspect.series not in suspects or _only_new(suspects[o.suspect.series]))
+    waiting = tuple(
+        o for o in resting if o.suspect.series not in suspects or _is_unprompted(suspects[o.suspect.series])
+    )
     return Agenda(suspects=tuple(ordered), resting=waiting, pinned=tuple(pinned.values()))
 
 
@@ -198,11 +201,6 @@ def _samples(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], run:
             )
 
 
-def _pins(before: Before) -> dict[str, Pinned]:
-    """What is known about each pinned series; a change of the baseline forgets it."""
-    return {pin.series: pin for pin in before.carried.pinned}
-
-
 def _off_baseline(
     tonight: Mapping[str, SeriesTonight], baseline: Baseline | None, pinned: dict[str, Pinned], run: RunFacts
 ) -> Iterator[Suspect]:
@@ -213,6 +211,7 @@ def _off_baseline(
         if cell is None or not _by_pairs(one.entry) or not _has_value(one.entry):
             continue
         pin = pinned.get(name)
+        # Another baseline: whatever was reported about the one before does not count.
         if pin is None or pin.sha256 != cell.sha256:
             pin = Pinned(series=name, sha256=cell.sha256)
         pinned[name] = pin = replace(pin, wait=max(0, pin.wait - 1))
@@ -231,7 +230,7 @@ def moved_from(one: SeriesTonight, cell: BaselineCell) -> float | None:
     assert one.entry.figures is not None
     if cell.latency_ns is None:
         return None
-    nights = one.history.nights[-RECENT_NIGHTS + 1 :] if RECENT_NIGHTS > 1 else ()
+    nights = comparable(one.history.nights, one.history.decisions)[1 - RECENT_NIGHTS :]
     values = [*values_of(nights), one.entry.figures.value]
     return math.log(median(values) / cell.latency_ns) if can_be_screened([*values, cell.latency_ns]) else None
 
@@ -259,6 +258,6 @@ def _slowdown(suspect: Suspect) -> float:
     return size if suspect.worse else -size
 
 
-def _only_new(suspect: Suspect) -> bool:
-    """Whether the comparison leaves an open suspicion of the same series as it is."""
-    return suspect.trigger in (Trigger.NEW_FILE, Trigger.COMMON, Trigger.BASELINE)
+def _is_unprompted(suspect: Suspect) -> bool:
+    """Whether it is no suspicion, so that an open one of the same series waits on beside it."""
+    return suspect.trigger in UNPROMPTED and not suspect.looks
