@@ -136,12 +136,13 @@ def _wrapped(graph: torch.fx.GraphModule) -> torch.nn.Module:
     class FlatOutputs(torch.nn.Module):
         """Calls the graph and returns its outputs as a flat tuple."""
 
-        def __init__(self, graph: torch.nn.Module) -> None:
+        def __init__(self, network: torch.nn.Module) -> None:
             super().__init__()
-            self.graph = graph
+            # Not ``graph``, which converters look for in a module.
+            self.network = network
 
         def forward(self, *inputs: torch.Tensor) -> object:
             """Run the graph on ``inputs``."""
-            return _as_result(self.graph(*inputs))
+            return _as_result(self.network(*inputs))
 
     return FlatOutputs(graph).eval()

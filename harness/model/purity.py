@@ -16,9 +16,11 @@ import numpy as np
 from harness.errors import BuildError
 from harness.model.card import ModelCard
 from harness.model.changes import changes, state_of
+from harness.model.network import output_names
 from harness.model.outputs import named
 from harness.model.preserve import preserved
 from harness.model.watch import Watched, watch
+from harness.stats.fidelity import differing_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 # Outputs of two runs that differ by less than this, relative to the largest value, are the same: parallel sums may be
 # added in another order.
 SAME = 1e-5
+# What rounding does to a result, relative to it.
+ROUNDING = 1e-6
 _SHOWN = 3
 
 
@@ -51,6 +55,8 @@ def check_function(card: ModelCard, network: torch.nn.Module, calls: tuple[Call,
 
     Nothing of the runs remains in the network. Raises `BuildError` with the cause if it is no function of its input.
     """
+    import torch
+
     one, other = calls
     with preserved(network):
         before = state_of(network)
@@ -64,8 +70,41 @@ def check_function(card: ModelCard, network: torch.nn.Module, calls: tuple[Call,
         watched = watch(network, _copies(one), (card.folder or Path.cwd()).resolve())
     parameter = next((name for name in changed if name.startswith("parameter")), None)
     if difference is None and parameter is None:
-        return _traits(card, tuple(first), watched)
-    raise BuildError(_refusal(card, difference, changed, watched))
+        known = output_names(network)
+        return _traits(card, known if len(known) == len(first) else tuple(first), watched)
+    raise BuildError(_refusal(card, difference, changed, watched, scripted=isinstance(network, torch.jit.ScriptModule)))
+
+
+def unstable_calls(
+    network: torch.nn.Module, calls: Sequence[Call], limit_db: float, *, skip: Sequence[int] = ()
+) -> int:
+    """Return for how many of ``calls`` rounding errors in the input change the outputs by more than ``limit_db``.
+
+    Each real number of an input is changed by up to a millionth, about eight units in the last place of float32. A
+    network that decides by thresholds inside may then decide the other way, and a correct file may do so too. All calls
+    must give the same shapes. ``skip``: the positions of outputs that are not looked at.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with preserved(network):
+        right = [_run(network, call) for call in calls]
+        moved = [_run(network, [_moved(tensor, generator) for tensor in call]) for call in calls]
+    unstable: set[int] = set()
+    for place, (name, first) in enumerate(right[0].items()):
+        if place not in skip and first.is_floating_point() and first.numel():
+            expected, actual = (torch.stack([run[name].float().flatten() for run in runs]) for runs in (right, moved))
+            unstable.update(differing_inputs(expected.numpy(), actual.numpy(), limit_db))
+    return len(unstable)
+
+
+def _moved(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    import torch
+
+    if not tensor.is_floating_point():
+        return tensor
+    noise = torch.rand(tensor.shape, generator=generator) * 2 - 1
+    return tensor * (1 + ROUNDING * noise).to(tensor.dtype)
 
 
 def _traits(card: ModelCard, names: tuple[str, ...], watched: Watched) -> Traits:
@@ -88,7 +127,7 @@ def _traits(card: ModelCard, names: tuple[str, ...], watched: Watched) -> Traits
     )
 
 
-def _refusal(card: ModelCard, difference: str | None, changed: list[str], watched: Watched) -> str:
+def _refusal(card: ModelCard, difference: str | None, changed: list[str], watched: Watched, *, scripted: bool) -> str:
     """The message: what differs, what the cause is, and what to do."""
     what = difference or "forward writes its weights"
     places = {name: place for name, place in watched.writes.items()}
@@ -101,7 +140,8 @@ def _refusal(card: ModelCard, difference: str | None, changed: list[str], watche
         causes.append(f"it keeps state between calls: {', '.join(listed)}")
         advice.append("take the state as an input, return it as an output, and name both under [state] in model.toml")
     if not causes:
-        causes.append("no random numbers, buffer or attribute explain it")
+        hidden = "; attributes of TorchScript cannot be looked into" if scripted else ""
+        causes.append(f"no random numbers, buffer or attribute explain it{hidden}")
         advice.append("look for the time, a global variable or a file in forward")
     return (
         f"the network of {card.name!r} is no function of its input: {what}; {' and '.join(causes)}. A file cannot do "

@@ -174,7 +174,8 @@ class _Places:
 
 
 def _frames() -> Iterator[Any]:
+    """The frames of the run, the innermost first."""
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code is not watch.__code__:
         yield frame
         frame = frame.f_back  # type: ignore[assignment]

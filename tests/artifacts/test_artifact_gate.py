@@ -161,8 +161,15 @@ def test_the_file_of_another_variant_is_close_and_not_equal(built_cache: Path) -
 FORTY = np.array([[i + 1, -i] for i in range(40)], dtype=np.float32)
 
 
-def branching(folder: Path, *, wrong: int, precision: Precision, error: float = -1.0) -> VerificationResult:
-    """Verify a file that is right on the first of 40 inputs and gives ``error`` times the last ``wrong``."""
+def branching(folder: Path, *, wrong: int, precision: Precision) -> VerificationResult:
+    """Verify the file that `branching_file` writes."""
+    path, model = branching_file(folder, wrong=wrong), make_prepared(folder / "model", FORTY)
+    card = replace(CARD, task=Task.REGRESSION)
+    return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card, precision=precision))
+
+
+def branching_file(folder: Path, *, wrong: int, error: float = -1.0) -> Path:
+    """Write a file that is right on the first of 40 inputs and gives ``error`` times the last ``wrong``."""
     import onnx
 
     make, constant = onnx.helper, onnx.numpy_helper.from_array
@@ -182,9 +189,7 @@ def branching(folder: Path, *, wrong: int, precision: Precision, error: float = 
     path.write_bytes(
         make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9).SerializeToString()
     )
-    model = make_prepared(folder / "model", FORTY)
-    card = replace(CARD, task=Task.REGRESSION)
-    return verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card, precision=precision))
+    return path
 
 
 def test_a_float_file_that_is_wrong_on_17_of_40_inputs_is_broken_although_the_median_is_exact(tmp_path: Path) -> None:
@@ -362,3 +367,12 @@ def _sqnr_under(engine: str, path: Path, model: PreparedModel) -> float:
     expected = reference[0].reshape(outputs.shape)
     ratios = [10 * np.log10((e**2).sum() / ((e - o) ** 2).sum()) for e, o in zip(expected, outputs, strict=True)]
     return float(np.median(ratios))
+
+
+def test_inputs_that_rounding_alone_changes_may_differ_in_a_float_file(tmp_path: Path) -> None:
+    model = make_prepared(tmp_path / "model", FORTY, unstable=0.05)
+    card = replace(CARD, task=Task.REGRESSION)
+    for wrong, state in ((5, ArtifactState.READY), (6, ArtifactState.BROKEN)):
+        path = branching_file(tmp_path, wrong=wrong)
+        seen = verify(path, Format.ONNX, Delegate.CPU, Expected(model=model, card=card))
+        assert seen.state is state, wrong

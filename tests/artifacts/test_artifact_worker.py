@@ -444,3 +444,21 @@ def test_tasks_survive_the_wire(tmp_path: Path) -> None:
     assert line.count(b"\n") == 1
     assert json.loads(line)["export"] is None
     assert decode_task(line) == task
+
+
+def test_an_output_of_a_dict_that_is_picked_in_an_order_is_named_by_its_key(tmp_path: Path, cache: Cache) -> None:
+    network = FORWARD.format("{'scores': self.layer(x), 'boxes': x.gather(1, x.topk(2).indices)}")
+    card = own(tmp_path, card=with_data(), data=DATA, network=network)
+    (result,) = export(card, cache, ONNX_FP32)
+    assert facts_of(card, cache).ordered == ("boxes",)
+    assert result.manifest is not None
+    assert result.manifest.state is ArtifactState.READY
+    assert ["boxes (picked in an order)" in c.summary for c in result.manifest.conditions] == [True]
+
+
+def test_every_format_takes_a_network_that_returns_a_dict_with_a_tuple_in_it(tmp_path: Path, cache: Cache) -> None:
+    network = FORWARD.format("{'y': self.layer(x), 'more': (x * 2, [x + 1])}")
+    card = own(tmp_path, card=with_data(), data=DATA, network=network)
+    for manifest in ready(card, cache, ONNX_FP32, PTL_FP32, (Format.PTL, "fp16"), (Format.PTL, "int8")):
+        assert manifest.sqnr_db is not None
+    assert [o.name for o in facts_of(card, cache).outputs] == ["y", "more.output_0", "more.output_1.output_0"]

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812  PyTorch's own name for it
 
 from harness.errors import BuildError
 from harness.model.preserve import preserved
-from harness.model.purity import Traits, check_function
+from harness.model.purity import Traits, check_function, unstable_calls
 from tests.artifacts.builders import CARD
 
 _calls = 0
@@ -296,3 +296,16 @@ def test_a_copy_that_shares_buffers_is_restored_too() -> None:
     with preserved(net):
         net(torch.ones(2, 4))
     assert shared.tail.tolist() == torch.zeros(2, 4).tolist()
+
+
+def test_a_threshold_near_the_inputs_is_unstable_under_rounding_and_a_smooth_network_is_not() -> None:
+    class Step(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x > 1, x, -x)
+
+    # One of three inputs lies within a millionth of the threshold.
+    calls = [(torch.full((1, 64), value),) for value in (0.5, 1.0000001, 2.0)]
+    assert unstable_calls(Step(), calls, 50) == 1
+    smooth = network("not_a_number").eval()
+    smooth.kind = "counter"
+    assert unstable_calls(smooth, [(torch.randn(2, 4),) for _ in range(5)], 50) == 0

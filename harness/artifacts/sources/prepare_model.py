@@ -24,6 +24,8 @@ from harness.artifacts.sources.prepared_model import (
     PreparedModel,
     read_prepared,
 )
+from harness.artifacts.verify.plausible import LIMITS
+from harness.artifacts.verify.verify import VERIFIED_INPUTS, chosen_rows
 from harness.errors import BuildError, UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split, about_made_up, sizes_from_data, synthetic
@@ -32,7 +34,7 @@ from harness.model.network import input_specs, is_untrained, load_network, outpu
 from harness.model.outputs import named
 from harness.model.part_data import load_data
 from harness.model.preserve import preserved
-from harness.model.purity import check_function
+from harness.model.purity import Traits, check_function, unstable_calls
 from harness.model.ready import companions_of, facts_of, one_call, ready_inputs, why_unsupported
 from harness.model.states import from_zeros, with_states
 from harness.model.truth import plain_truth
@@ -42,6 +44,7 @@ from harness.scoring.class_rows import check_labels
 from harness.scoring.marks import mark
 from harness.scoring.score import score_outputs
 from harness.spec.formats import FORMATS
+from harness.spec.recipe import Precision
 from harness.system.files import file_sha256, json_sha256
 from harness.variants.make import count_macs
 from harness.wire import INPUTS_FILE, DType, RuntimeRequest, TensorSpec
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
 
 # The number of random inputs for a model without data.
 RANDOM_COUNT = 32
+# How many numbers of outputs are held at once to see what rounding changes.
+_MOST_NUMBERS = 1 << 25
 
 
 def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
@@ -94,9 +99,21 @@ def _float(card: ModelCard, key: str, folder: Path) -> Prepared:
         branches=traits.branches,
         tied=tied_weights(network),
         untrained=is_untrained(card, network),
+        unstable=_unstable_share(network, inputs, outputs, traits),
         **_write_reference(card, splits, outputs, folder, output_names(network)),
         **splits.facts(folder),
     )
+
+
+def _unstable_share(
+    network: torch.nn.Module, inputs: tuple[Array, ...], outputs: tuple[Array, ...], traits: Traits
+) -> float:
+    """The share of inputs for which rounding alone changes the outputs by more than a float32 file may differ."""
+    most = _MOST_NUMBERS // max(1, sum(output[0].size for output in outputs))
+    rows = chosen_rows(len(inputs[0]), max(1, min(VERIFIED_INPUTS, most)))
+    skip = [place for place, name in enumerate(traits.names) if name in traits.ordered]
+    calls = [call_at(inputs, row) for row in rows]
+    return unstable_calls(network, calls, LIMITS[Precision.FP32].input_db, skip=skip) / len(rows)
 
 
 def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:

@@ -43,7 +43,8 @@ class Prepared:
     the float network are right, None without labels. ``ordered`` names the outputs that were picked in an order, and
     ``hints`` are sentences about what files of this network may not follow. ``branches``: where in the user's code a
     value is read that Python may decide by. ``tied`` has the number of elements of each weight with several names.
-    ``untrained``: the factory gives weights as initialised, although nobody asked for random weights.
+    ``unstable``: the share (0…1) of inputs for which rounding alone changes the outputs by much. ``untrained``: the
+    factory gives weights as initialised, although nobody asked for random weights.
     ``files`` has the SHA-256 of every file of the entry except this record.
     """
 
@@ -69,6 +70,7 @@ class Prepared:
     branches: tuple[str, ...] = ()
     tied: dict[str, int] = field(default_factory=dict)
     untrained: bool = False
+    unstable: float = 0.0
     files: dict[str, str] = field(default_factory=dict)
 
 

@@ -40,7 +40,8 @@ class Terms:
     ``names``: of the float model's outputs. ``ordered``: the names of those that depend on an order. ``real`` is False
     for random weights or random inputs. ``card`` and ``labels``, the shape of the labels of one call, show whether the
     first output holds class scores, and where. ``hints``: facts about the network that explain a difference. ``rows``:
-    which of ``test_count`` test inputs were run; empty for all.
+    which of ``test_count`` test inputs were run; empty for all. ``unstable``: the share of inputs that rounding alone
+    changes by much.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class Terms:
     hints: tuple[str, ...] = ()
     rows: tuple[int, ...] = ()
     test_count: int = 0
+    unstable: float = 0.0
 
     def input_at(self, row: int) -> int:
         """Return the index in the test split of a row of the outputs."""
@@ -107,6 +109,7 @@ def terms_of(card: ModelCard, model: PreparedModel, precision: Precision, delega
         labels=model.labels_shape(),
         ordered=facts.ordered,
         hints=facts.hints,
+        unstable=facts.unstable,
         test_count=facts.test_count,
     )
 
@@ -162,7 +165,7 @@ def _why_wrong(one: ComparedOutput, pair: Pair, terms: Terms) -> str | None:
     strict = terms.real or LIMITS[terms.precision].whole
     if _ignores_input(pair):
         return f"{_same(one.name)}; the float model's is not" if strict else None
-    reason = why_garbage(one.fidelity, one.differing, terms.precision, real=terms.real)
+    reason = why_garbage(one.fidelity, one.differing, terms.precision, real=terms.real, unstable=terms.unstable)
     if reason is None:
         return None
     output = f"{one.name}: " if len(terms.names) > 1 else ""
