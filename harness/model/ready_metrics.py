@@ -29,26 +29,24 @@ class ReadyMetric(StrEnum):
 class MetricFacts:
     """``tolerance`` is the change that matters, in the metric's own unit (shares are 0…1).
 
-    ``share``: values are shares from 0 to 1, so differences are percentage points. ``classes``: it compares classes,
-    read from the outputs as accuracy reads them. ``needs_decode``: no output of a network is what it compares, so the
-    card must name a function that makes it.
+    ``share``: values are shares from 0 to 1, so differences are percentage points. ``needs_decode``: no output of a
+    network is what it compares, so the card must name a function that makes it.
     """
 
     higher_is_better: bool = True
     unit: str = ""
     tolerance: float = 0.01
     share: bool = True
-    classes: bool = False
     needs_decode: bool = False
 
 
 READY_METRICS: dict[ReadyMetric, MetricFacts] = {
-    ReadyMetric.TOP_1: MetricFacts(classes=True),
-    ReadyMetric.TOP_5: MetricFacts(classes=True),
-    ReadyMetric.F1_MACRO: MetricFacts(classes=True),
-    ReadyMetric.F1_MICRO: MetricFacts(classes=True),
-    ReadyMetric.F1_BINARY: MetricFacts(classes=True),
-    ReadyMetric.MEAN_IOU: MetricFacts(classes=True),
+    ReadyMetric.TOP_1: MetricFacts(),
+    ReadyMetric.TOP_5: MetricFacts(),
+    ReadyMetric.F1_MACRO: MetricFacts(),
+    ReadyMetric.F1_MICRO: MetricFacts(),
+    ReadyMetric.F1_BINARY: MetricFacts(),
+    ReadyMetric.MEAN_IOU: MetricFacts(),
     ReadyMetric.MEAN_AVERAGE_PRECISION: MetricFacts(needs_decode=True),
     ReadyMetric.WORD_ERROR_RATE: MetricFacts(higher_is_better=False, needs_decode=True),
     ReadyMetric.CHARACTER_ERROR_RATE: MetricFacts(higher_is_better=False, needs_decode=True),

@@ -17,6 +17,9 @@ from harness.stats.answers import Answers, Numbers, agreement, top_answers
 
 Labels = npt.NDArray[np.int64]
 
+# Batches and sequences have their classes last; with more axes than two, that is only one of two customs.
+MOST_AXES = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRows:
@@ -73,9 +76,11 @@ def class_agreement(
     """Return the share (0…1) of answers in a first ``output`` that are those of ``reference``; None without classes.
 
     Both have as many elements as ``(count, *shape)``, the shape of ``reference``. ``labels``: the shape of the labels
-    of one call, which shows where the classes are. Raises `UsageError` if they do not fit.
+    of one call, which shows where the classes are. In pictures of classes they may be first or last: without labels and
+    without a named axis, that is not known, and there is no agreement. Raises `UsageError` if labels do not fit.
     """
-    if card.task is not Task.CLASSIFICATION:
+    axes = len(_without_ones(reference.shape[1:]))
+    if card.task is not Task.CLASSIFICATION or (labels is None and card.class_axis is None and axes > MOST_AXES):
         return None
     rows = class_rows(card, reference.shape[1:], labels)
     return agreement(rows.shaped(reference), rows.shaped(output), rows.axis)

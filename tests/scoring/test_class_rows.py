@@ -86,6 +86,15 @@ def test_one_value_per_answer_is_no_class() -> None:
         check_labels(CARD, (1, 1), np.array([0, 1]), split="test")
 
 
+def test_pictures_of_classes_have_an_agreement_where_the_axis_is_known() -> None:
+    reference = np.zeros((2, 1, 3, 4, 5), dtype=np.float32)
+    reference[:, :, 1] = 1
+    assert class_agreement(CARD, reference, reference) is None
+    assert class_agreement(CARD, reference, reference, (4, 5)) == 1
+    assert class_agreement(replace(CARD, class_axis=1), reference, reference) == 1
+    assert class_agreement(CARD, reference[..., 0, 0], reference[..., 0, 0]) == 1
+
+
 def test_agreement_of_a_batch_is_that_of_its_rows() -> None:
     # Two calls of a batch of 4, 4 classes: one of eight answers differs. Flattened, argmax would see one per call.
     reference = np.stack([np.eye(4), 2 * np.eye(4)]).astype(np.float32)
