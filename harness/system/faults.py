@@ -31,7 +31,9 @@ _BY_WORDS = (
     (r"too many open files", _FILES),
     (
         r"cannot allocate memory|can't allocate memory|unable to allocate .* for an array|not enough memory"
-        r"|\bbad[_ ]alloc(?:ation)?\b|\bout of memory\b",
+        # The last is the loader's. Of a disk whose files may not be executed it says the same, with another end.
+        r"|\bbad[_ ]alloc(?:ation)?\b|\bout of memory\b|\bMemoryErrors?\b"
+        r"|failed to map segment from shared object(?!: operation not permitted)",
         _MEMORY,
     ),
 )

@@ -41,7 +41,8 @@ for line in sys.stdin:
     if key == "exit":
         sys.exit(7)
     if key == "starved":
-        open(sys.argv[1], "a").write("terminate called after throwing an instance of 'std::bad_alloc'")
+        dump = "\\n".join(f"  File {i} in forward" for i in range(1000))
+        open(sys.argv[1], "a").write(f"terminate called after throwing an instance of 'std::bad_alloc'\\n{dump}\\n")
         os.abort()
     if key == "hang":
         time.sleep(600)

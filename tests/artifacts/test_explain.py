@@ -157,6 +157,7 @@ def test_the_remedy_for_a_transposed_convolution_computes_the_same_and_converts(
             "no memory left",
         ),
         (RuntimeError("std::bad_alloc"), "no memory left"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "no memory left"),
         (OSError(errno.EMFILE, "Too many open files"), "too many files"),
     ],
 )

@@ -29,8 +29,8 @@ TASK_SECONDS = 1800.0
 # How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
-# A process that dies for want of memory says so at the end of its log.
-LAST_BYTES = 4000
+# A process that dies for want of memory says so near the end of its log, before a dump of its stacks.
+LAST_BYTES = 64_000
 # -P keeps the current folder off sys.path, where a folder called harness would shadow this package.
 COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 

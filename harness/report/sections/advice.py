@@ -283,10 +283,12 @@ def _basis_note(ranking: Ranking) -> str | None:
             assert_never(ranking.basis)
 
 
-def _labels_note(ranking: Ranking) -> str:
+def _labels_note(ranking: Ranking) -> str | None:
     reference = ranking.reference
     value = units.percent(reference.value) if ranking.basis is QualityBasis.ACCURACY else _number(reference.value)
     undecided = [v for v in ranking.ok if _is_undecided(ranking, v)]
+    if not undecided and ranking.files == 1:
+        return None
     if not undecided:
         return (
             f"A file keeps the quality if, input by input, it is shown to lose less than {_limit(ranking)} against the "
