@@ -15,7 +15,7 @@ from otava_test_data import step_function
 from otava_test_data.web.main import GENERATORS
 
 NIGHTS, FIRST_NIGHT = 120, 20
-# The defaults of Otava's command line, and the p-value that its guide recommends for noisy series.
+# The default of Otava's command line, and a stricter value, with which it reports less that is not there.
 P_VALUES = (0.001, 0.0001)
 # From one night to the next the index of a change moves by some nights; it is the same change.
 SAME_CHANGE = 5

@@ -188,7 +188,7 @@ SUSPICIONS = {
 FEW_SUSPICIONS = 2.0
 # The least share of changes that is confirmed within thirty nights (a creep: sixty). Correlated nights hide a step of
 # the same size; the nightly job finds those by comparing every new file.
-FOUND = {"creep": 0.75, "step-10-ar-0.8": 0.4, "step-10-ar-0.5": 0.85}
+FOUND = {"creep": 0.8, "step-10-ar-0.8": 0.6, "step-10-ar-0.5": 0.85}
 MOST_FOUND = 0.97
 # Series to watch; few for the tests, many for the long form.
 SHORT_NULL, SHORT_CHANGE, LONG_NULL, LONG_CHANGE = 8, 20, 100, 200
