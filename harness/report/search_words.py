@@ -89,7 +89,7 @@ def _group_note(findings: Findings) -> str | None:
     if limit is None or not ran:
         return None
     if all(p.group is None or p.group.worst is None for p in ran):
-        return "The limit on classes and groups was not applied: the data have neither labels nor groups."
+        return "The limit on classes and groups was not applied: there are no classes, and the data name no groups."
     failed = [p for p in ran if findings.fails_a_group(p)]
     words = [f"{name(p)} ({p.group.kind.value} {p.group.worst.name})" for p in failed if p.group and p.group.worst]
     shown = ", ".join(words[:LISTED]) + (f" and {len(words) - LISTED} more" if len(words) > LISTED else "")
