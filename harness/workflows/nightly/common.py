@@ -37,12 +37,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A common shift of ``members``; ``size`` is ln(new / old). ``sample``: the members to compare side by side."""
+    """A common shift of ``members``; ``size`` is ln(new / old), and ``moved`` are those that moved half of it or more.
+
+    ``sample``: the members to compare side by side.
+    """
 
     shift: CommonShift
     size: float
     told: bool
     members: tuple[str, ...]
+    moved: frozenset[str]
     sample: tuple[str, ...]
 
 
@@ -152,6 +156,7 @@ def _cause(kind: GroupKind, name: str, group: Sequence[Member], run: RunFacts) -
         size=shift.size,
         told=_is_told(shift, changed),
         members=tuple(m.series.name for m in group),
+        moved=frozenset(m.series.name for m in group if moved_along([m.deviations], shift.size)),
         sample=_sample(group, since) if _is_told(shift, changed) else (),
     )
 

@@ -169,7 +169,8 @@ def _with_cause(settled: _Settled, one: SeriesTonight, cause: Cause, run: RunFac
     shift = cause.shift
     if settled.decided is not None and settled.decided.decision is not Decision.UNDECIDED:
         return settled
-    if not (shift.by_files or shift.lasting):
+    # What the device does, it does to all of them; files may have changed in some of them only.
+    if not (one.night.series in cause.moved if shift.by_files else shift.lasting):
         return settled
     decision = Decision.CONFIRMED if shift.by_files else Decision.DRIFT
     decided = Decided(
