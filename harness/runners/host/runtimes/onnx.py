@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.runners.host.runtimes.saturation import PRECISE, saturates
 from harness.runners.host.runtimes.session import (
     ANY_SIZE,
     NATIVE_ERRORS,
@@ -176,9 +177,13 @@ def _options(library: Any, request: RuntimeRequest) -> Any:
     # The requested threads are for the inside of one operator; operators are not run side by side.
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    for key, value in request.options.items():
+    for key, value in (_precise() | dict(request.options)).items():
         options.add_session_config_entry(key, value)
     return options
+
+
+def _precise() -> dict[str, str]:
+    return {PRECISE: "1"} if saturates() else {}
 
 
 def _make(library: Any, path: Path, request: RuntimeRequest, options: Any) -> Any:
