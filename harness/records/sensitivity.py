@@ -19,7 +19,7 @@ SCHEMA = 1
 
 # Increase this with every change, to the simulation or to the choice below, that may change the kept layers: it is
 # part of the cache key.
-REVISION = 1
+REVISION = 3
 
 # Calibration inputs per scan, unless the user asks for another number.
 DEFAULT_INPUTS = 10

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.variants.step import UnfitError
 
@@ -32,6 +33,64 @@ def activations(network: torch.nn.Module) -> dict[str, str]:
         if before.op == "call_module" and before is not node and len(before.users) == 1:
             activation_by_layer[str(before.target)] = str(node.target)
     return activation_by_layer
+
+
+def clamps(network: torch.nn.Module) -> dict[str, tuple[float, float]]:
+    """Return, by layer name, the limits of the clamp that alone reads the layer's output, as a module or a function.
+
+    To round such an output within the limits is the same as to round it after the clamp, so this also covers
+    activations that are called more than once or are no modules. Raises `UnfitError` as `activations` does.
+    """
+    graph, modules = _traced(network), dict(network.named_modules())
+    limits_by_layer: dict[str, tuple[float, float]] = {}
+    for node in graph.nodes:
+        limits = (0.0, math.inf) if _is_relu(node, modules) else clamp_limits(node, modules)
+        before: Any = node.args[0] if limits else None
+        while _is_identity(before, modules) and len(before.users) == 1:
+            before = before.args[0]
+        if limits and getattr(before, "op", "") == "call_module" and len(before.users) == 1:
+            limits_by_layer[str(before.target)] = limits
+    return limits_by_layer
+
+
+def _is_relu(node: Any, modules: dict[str, Any]) -> bool:
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], nn.ReLU)
+    return node.target in (functional.relu, torch.relu, "relu", "relu_")
+
+
+def _is_identity(node: Any, modules: dict[str, Any]) -> bool:
+    from torch import nn
+
+    return getattr(node, "op", "") == "call_module" and isinstance(modules[str(node.target)], nn.Identity)
+
+
+def clamp_limits(node: Any, modules: dict[str, Any]) -> tuple[float, float] | None:
+    """Return the limits of a clamp other than ReLU in a graph of `torch.fx`; None for other nodes and tensor limits."""
+    import torch
+    from torch.nn import functional
+
+    if node.op == "call_module" and isinstance(modules[str(node.target)], torch.nn.Hardtanh):
+        module = modules[str(node.target)]
+        return float(module.min_val), float(module.max_val)
+    if node.target in (functional.relu6, "relu6"):
+        return 0.0, 6.0
+    hardtanh = node.target in (functional.hardtanh, functional.hardtanh_)
+    if not hardtanh and node.target not in (torch.clamp, "clamp"):
+        return None
+    names = ("min_val", "max_val") if hardtanh else ("min", "max")
+    bounds = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
+    low, high = (bounds.get(name, default) for name, default in zip(names, _defaults(hardtanh=hardtanh), strict=True))
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    return (float(low), float(high)) if isinstance(low, int | float) and isinstance(high, int | float) else None
+
+
+def _defaults(*, hardtanh: bool) -> tuple[float, float]:
+    return (-1.0, 1.0) if hardtanh else (-math.inf, math.inf)
 
 
 def _traced(network: torch.nn.Module) -> torch.fx.Graph:

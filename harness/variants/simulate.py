@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.variants.activations import activations
+from harness.spec.recipe import Quantisation
+from harness.variants.activations import activations, clamps
+from harness.variants.ranges import ObservedRange, Range
 from harness.variants.step import UnfitError
 from harness.variants.steps.fuse import fold_batch_norms
 from harness.wire.tensors import Array
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 Items = Sequence[tuple["torch.Tensor", ...]]
 
-# The weight of a new input in the moving average of an observed range, the same as in the exporters' observers.
-AVERAGING = 0.1
+# The observer of a recipe that names none.
+OBSERVER = Quantisation().observer
 _LOWEST, _HIGHEST = -128, 127
 
 
@@ -38,9 +39,9 @@ class Simulation:
         """
         self._network = copy.deepcopy(network).eval()
         self._items = items
-        ends = _fold(self._network, items[0])
+        ends, limits = _fold(self._network, items[0])
         modules = dict(self._network.named_modules())
-        self._sites = {n: _Site(m, modules[ends.get(n, n)]) for n, m in modules.items() if is_layer(m)}
+        self._sites = {n: _Site(m, modules[ends.get(n, n)], limits.get(n)) for n, m in modules.items() if is_layer(m)}
         if not self._sites:
             msg = "it has no convolution or linear layer whose quantisation can be simulated"
             raise UnfitError(msg)
@@ -83,59 +84,47 @@ def is_layer(module: torch.nn.Module) -> bool:
     return isinstance(module, (*convolutions, nn.Linear))
 
 
-def _fold(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, str]:
-    """Fold batch norms, and return by layer the module whose output is rounded: the activation that follows.
+def _fold(
+    network: torch.nn.Module, example: tuple[torch.Tensor, ...]
+) -> tuple[dict[str, str], dict[str, tuple[float, float]]]:
+    """Fold batch norms, and return by layer the module whose output is rounded, and the limits of rounded outputs.
 
-    A network that cannot be traced keeps its batch norms, and the outputs of its layers are rounded before them.
+    The module is the activation that follows; limits are those of a clamp that follows. A network that cannot be
+    traced keeps its batch norms, and the outputs of its layers are rounded before them.
     """
     try:
         fold_batch_norms(network, example)
-        return activations(network)
+        return activations(network), clamps(network)
     except UnfitError:
-        return {}
+        return {}, {}
 
 
-@dataclass(slots=True)
-class _Range:
-    """The observed range of one tensor: a moving average, or with ``whole`` everything that was seen."""
+def _rounded(tensor: torch.Tensor, limits: Range) -> torch.Tensor:
+    """Return ``tensor`` rounded to the values that int8 can hold between ``limits``, or zero."""
+    import torch
 
-    whole: bool
-    low: float = 0.0
-    high: float = 0.0
-    seen: bool = False
-
-    def observe(self, tensor: torch.Tensor) -> None:
-        """Extend the range by ``tensor``. The range always contains zero, which int8 must represent exactly."""
-        low, high = (float(x) for x in tensor.aminmax())
-        if not self.seen:
-            self.low, self.high, self.seen = min(low, 0.0), max(high, 0.0), True
-        elif self.whole:
-            self.low, self.high = min(self.low, low), max(self.high, high)
-        else:
-            self.low += AVERAGING * (min(low, 0.0) - self.low)
-            self.high += AVERAGING * (max(high, 0.0) - self.high)
-
-    def round(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return ``tensor`` rounded to the values that int8 can hold."""
-        import torch
-
-        # The lower limit keeps a constant tensor from a scale of zero.
-        scale = max((self.high - self.low) / (_HIGHEST - _LOWEST), 2**-24)
-        zero = min(max(round(_LOWEST - self.low / scale), _LOWEST), _HIGHEST)
-        return torch.fake_quantize_per_tensor_affine(tensor, scale, zero, _LOWEST, _HIGHEST)
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    # The lower limit keeps a constant tensor from a scale of zero.
+    scale = max((high - low) / (_HIGHEST - _LOWEST), 2**-24)
+    zero = min(max(round(_LOWEST - low / scale), _LOWEST), _HIGHEST)
+    return torch.fake_quantize_per_tensor_affine(tensor, scale, zero, _LOWEST, _HIGHEST)
 
 
 class _Site:
     """One layer with its float and rounded weights, and hooks that first observe and later round its tensors."""
 
-    def __init__(self, layer: torch.nn.Module, end: torch.nn.Module) -> None:
+    def __init__(self, layer: torch.nn.Module, end: torch.nn.Module, clamp: tuple[float, float] | None) -> None:
         from torch import nn
 
         self.layer = layer
+        self._clamp = clamp
         self._weights = layer.get_parameter("weight").detach().clone(), rounded_weight(layer)
-        # A linear layer without activation gives the scores. The largest decides the answer, and an average would clip
-        # it, so its whole range is kept.
-        self._ranges = _Range(whole=False), _Range(whole=isinstance(layer, nn.Linear) and end is layer)
+        self._ranges = ObservedRange(OBSERVER), ObservedRange(OBSERVER)
+        if isinstance(layer, nn.Linear) and end is layer and clamp is None:
+            # A linear layer without activation gives the scores. The largest decides the answer, and a narrower range
+            # would clip it.
+            self._ranges[1].keep_whole()
+        self._limits: list[Range] = []
         self._observing, self._on = True, False
         layer.register_forward_pre_hook(self._enter)
         end.register_forward_hook(self._leave)
@@ -149,18 +138,24 @@ class _Site:
         """Compute in int8 from now on, or in float. Ranges are observed only until the first call in int8."""
         self._observing = self._observing and not self._on and not self.observed
         self._on = on
+        if on and not self._limits:
+            self._limits = [observed.range(_HIGHEST - _LOWEST + 1) or (0.0, 0.0) for observed in self._ranges]
         self.layer.get_parameter("weight").data = self._weights[on]
 
     def _enter(self, _module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (self._pass(self._ranges[0], inputs[0]), *inputs[1:])
+        return (self._pass(0, inputs[0]), *inputs[1:])
 
     def _leave(self, _module: torch.nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-        return self._pass(self._ranges[1], output)
+        # A clamped output saturates where the clamp does, so its range is that of the clamped values.
+        if self._observing and self._clamp is not None:
+            self._ranges[1].see(output.detach().clamp(*self._clamp).numpy())
+            return output
+        return self._pass(1, output)
 
-    def _pass(self, range_: _Range, tensor: torch.Tensor) -> torch.Tensor:
+    def _pass(self, end: int, tensor: torch.Tensor) -> torch.Tensor:
         if self._observing:
-            range_.observe(tensor)
-        return range_.round(tensor) if self._on else tensor
+            self._ranges[end].see(tensor.detach().numpy())
+        return _rounded(tensor, self._limits[end]) if self._on else tensor
 
 
 def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:

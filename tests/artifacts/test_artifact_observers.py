@@ -10,7 +10,8 @@ import onnx
 import pytest
 import torch
 
-from harness.artifacts.export.observers import (
+from harness.spec.recipe import Observer
+from harness.variants.ranges import (
     AVERAGING,
     GrowingHistogram,
     Histogram,
@@ -18,7 +19,6 @@ from harness.artifacts.export.observers import (
     least_error_range,
     percentile_range,
 )
-from harness.spec.recipe import Observer
 from harness.wire import Format
 from harness.wire.tensors import Array
 from tests.artifacts.shop import Shop, make_network, read_content, recipe

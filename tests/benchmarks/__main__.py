@@ -43,6 +43,7 @@ from tests.benchmarks.changes import changes
 from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
+from tests.benchmarks.quality import quality
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5
@@ -251,6 +252,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "history": history,
     "phone": phone,
     "phone-run": phone_run,
+    "quality": quality,
     "changes": changes,
 }
 

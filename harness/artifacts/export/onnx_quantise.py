@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.artifacts.export.observers import ObservedRange
 from harness.spec.recipe import Observer, Quantisation
+from harness.variants.ranges import ObservedRange
 from harness.wire.tensors import Array
 
 Feed = dict[str, Array]

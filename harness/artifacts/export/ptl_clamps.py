@@ -13,6 +13,8 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
+from harness.variants.activations import clamp_limits
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,7 +26,7 @@ def absorb_clamps(prepared: Any) -> None:
     _copy_reused_layers(prepared)
     modules = dict(prepared.named_modules(remove_duplicate=False))
     for node in list(prepared.graph.nodes):
-        limits = _limits(node, modules)
+        limits = clamp_limits(node, modules)
         if limits is None or not _is_observer(node.args[0], modules):
             continue
         if limits[0] <= 0 <= limits[1] and _owns_range(node, modules):
@@ -120,27 +122,3 @@ def _is_observer(node: Any, modules: dict[str, Any]) -> bool:
     from torch.ao.quantization import ObserverBase
 
     return getattr(node, "op", "") == "call_module" and isinstance(modules[str(node.target)], ObserverBase)
-
-
-def _limits(node: Node, modules: dict[str, Any]) -> tuple[float, float] | None:
-    """The limits of a clamp that QNNPACK has a kernel for; None for other nodes, and for limits that are tensors."""
-    import torch
-    from torch.nn import functional
-
-    if node.op == "call_module" and isinstance(modules[str(node.target)], torch.nn.Hardtanh):
-        module = modules[str(node.target)]
-        return float(module.min_val), float(module.max_val)
-    if node.target in (functional.relu6, "relu6"):
-        return 0.0, 6.0
-    hardtanh = node.target in (functional.hardtanh, functional.hardtanh_)
-    if not hardtanh and node.target not in (torch.clamp, "clamp"):
-        return None
-    names = ("min_val", "max_val") if hardtanh else ("min", "max")
-    bounds = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
-    low, high = (bounds.get(name, default) for name, default in zip(names, _defaults(hardtanh=hardtanh), strict=True))
-    low, high = -math.inf if low is None else low, math.inf if high is None else high
-    return (float(low), float(high)) if isinstance(low, int | float) and isinstance(high, int | float) else None
-
-
-def _defaults(*, hardtanh: bool) -> tuple[float, float]:
-    return (-1.0, 1.0) if hardtanh else (-math.inf, math.inf)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from harness.artifacts.export.layers import is_within
-from harness.artifacts.export.observers import ObservedRange
 from harness.spec.recipe import Observer, Precision, Recipe
+from harness.variants.ranges import ObservedRange
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
