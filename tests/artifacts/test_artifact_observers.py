@@ -10,6 +10,8 @@ import onnx
 import pytest
 import torch
 
+from harness.artifacts.export.registry import EXPORTERS
+from harness.spec.formats import Backend
 from harness.spec.recipe import Observer
 from harness.variants.ranges import (
     AVERAGING,
@@ -21,7 +23,7 @@ from harness.variants.ranges import (
 )
 from harness.wire import Format
 from harness.wire.tensors import Array
-from tests.artifacts.shop import Shop, make_network, read_content, recipe
+from tests.artifacts.shop import Shop, float_model, make_network, read_content, recipe, run_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -188,3 +190,19 @@ def test_one_input_is_enough_for_every_observer(shop: Shop, observer: Observer) 
 def test_files_of_every_observer_differ(shop: Shop) -> None:
     files: list[Path] = [shop.file(Format.ONNX, recipe("int8", observer=observer)) for observer in Observer]
     assert len({file.read_bytes() for file in files}) == len(Observer)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_an_input_of_four_features_is_not_clipped(format_: Format, tmp_path: Path) -> None:
+    # The measurements of iris: four numbers per input, of which a single one shows little of the range.
+    rng = np.random.default_rng(0)
+    inputs = (rng.standard_normal((40, 1, 4)) * [0.8, 0.4, 1.8, 0.8] + [5.8, 3.1, 3.8, 1.2]).astype(np.float32)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3)).eval()
+    path = tmp_path / f"model.{format_.value}"
+    backend = Backend.PORTABLE if format_ is Format.PTE else None
+    EXPORTERS[format_](float_model(network, inputs)).export(recipe("int8"), backend, path)
+    with torch.no_grad():
+        expected = np.stack([network(torch.from_numpy(x)).numpy() for x in inputs])
+    error = np.stack(list(run_file(path, inputs))) - expected
+    assert 10 * np.log10((expected**2).sum() / (error**2).sum()) > 30

@@ -7,6 +7,7 @@ afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -45,11 +46,13 @@ def quality(folder: Path) -> None:
     # More threads wait for each other on a busy computer, and these networks are small.
     torch.set_num_threads(1)
     bench = Bench(folder=folder, nncf=nncf_python(folder))
-    print(f"{'network':<28}" + "".join(f"{name:>24}" for name in COLUMNS))
+    print(f"{'network':<28}" + "".join(f"{name:>27}" for name in COLUMNS))
     for name in NETWORKS:
         case = trained(name)
-        figures = [measured(case, column, bench) for column in COLUMNS]
-        print(f"{name:<28}" + "".join(f"{figure:>24}" for figure in figures), flush=True)
+        # Converters print their progress.
+        with contextlib.redirect_stdout(sys.stderr):
+            figures = [measured(case, column, bench) for column in COLUMNS]
+        print(f"{name:<28}" + "".join(f"{figure:>27}" for figure in figures), flush=True)
 
 
 def nncf_python(folder: Path) -> Path:
