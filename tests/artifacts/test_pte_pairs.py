@@ -112,3 +112,20 @@ def test_the_mean_over_an_image_has_its_own_range(pool: Activation, tmp_path: Pa
     assert read_pte(path).kernel_calls == 0
 
     assert sqnr_db(network, path, inputs) > 30
+
+
+@pytest.mark.parametrize("pad", [nn.ZeroPad2d((0, 1, 0, 1)), lambda x: functional.pad(x, (1, 1, 1, 1))])
+def test_padding_before_a_layer_in_float_stays_in_float(pad: Activation, tmp_path: Path) -> None:
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.last(self.second(pad(functional.relu6(self.first(x)))))
+            return y
+
+    network = make_network(Padded)
+    path = tmp_path / "model.pte"
+    PteExporter(float_model(network, INPUTS)).export(recipe("int8", "second"), Backend.XNNPACK, path)
+    assert sqnr_db(network, path, INPUTS) > 30

@@ -16,6 +16,7 @@ from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept
 from harness.artifacts.export.onnx_quantise import (
     Feed,
     StaticJob,
+    grouped_transposed,
     has_integer_weights,
     quantise_products,
     quantise_static,
@@ -138,6 +139,8 @@ class OnnxExporter:
 
     def _static(self, recipe: Recipe, path: Path) -> None:
         knobs, excluded = recipe.quantisation, self._excluded(recipe)
+        if knobs.per_channel:
+            excluded += grouped_transposed(self._base)
         job = StaticJob(knobs=knobs, excluded=excluded, external=self._external)
         quantise_static(self._quantisable(), self._feeds(knobs), job, path)
 

@@ -103,6 +103,19 @@ def _tensors(session: Any) -> list[str]:
     return [value.name for value in (*session.get_inputs(), *session.get_outputs()) if value.type in floats]
 
 
+def grouped_transposed(model: Any) -> list[str]:
+    """Return the names of transposed convolutions with groups, which stay in float if scales are per channel.
+
+    Their weight has the output channels of one group as its second dimension, so no axis has one entry per channel.
+    ONNX Runtime's quantiser takes that dimension and then fails on the bias.
+    """
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    ]
+
+
 def with_matrix_products(model: Any) -> Any:
     """Replace each Gemm with constant weights by MatMul and Add: weight-only quantisation supports only MatMul."""
     import onnx

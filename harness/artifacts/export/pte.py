@@ -14,7 +14,7 @@ from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.observers import keep_ends_whole, torch_observer
 from harness.artifacts.export.pte_integers import floats_only
-from harness.artifacts.export.pte_quantise import normalise_clamps, pair_quantizer
+from harness.artifacts.export.pte_quantise import keep_pads_float, normalise_clamps, pair_quantizer
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -88,6 +88,7 @@ class PteExporter:
             for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         converted: torch.nn.Module = convert_pt2e(prepared)
+        keep_pads_float(converted)
         if not any("quantize" in str(node.target) for node in converted.graph.nodes):  # type: ignore[union-attr]
             raise nothing_quantised(recipe, "no layer that XNNPACK's quantiser takes")
         return converted

@@ -26,6 +26,10 @@ _TRANSPOSED = ("conv_transpose1d", "conv_transpose2d")
 _LAYERS = ("conv1d", "conv2d", "linear", *_TRANSPOSED)
 
 
+# Less than any quantisation step, and no zero for ExecuTorch.
+NEARLY_ZERO = 1e-30
+
+
 def operator(node: Any) -> str:
     """Return the name of an ATen operator, without overload and without the mark of an in-place operation."""
     import torch
@@ -67,6 +71,27 @@ def _limits(node: Any) -> tuple[float, float] | None:
     if not isinstance(low, int | float) or not isinstance(high, int | float) or not low < high:
         return None
     return (float(low), float(high)) if low == 0 or high < math.inf else None
+
+
+def keep_pads_float(converted: Any) -> None:
+    """Let zero padding before a layer in float stay in float.
+
+    A pass of XNNPACK's backend quantises every padding with zeros whose input was quantised, for the layer after it. If
+    that layer is in float, the backend then refuses it: weight and input "should both be quantized". The pass leaves
+    other values alone, so zero is replaced by a number that is too small to matter.
+    """
+    for node in converted.graph.nodes:
+        if operator(node) not in ("pad", "constant_pad_nd") or not _is_dequantised(node.args[0]):
+            continue
+        zero = (*node.args[2:], *node.kwargs.values()) in ((), (0,), ("constant",), ("constant", None), ("constant", 0))
+        if zero and any(operator(user) in _LAYERS and not _is_dequantised(user.args[1]) for user in node.users):
+            mode = ("constant",) if operator(node) == "pad" else ()
+            node.args, node.kwargs = (*node.args[:2], *mode, NEARLY_ZERO), {}
+    converted.recompile()
+
+
+def _is_dequantised(node: Any) -> bool:
+    return "dequantize" in str(getattr(node, "target", ""))
 
 
 @functools.cache

@@ -107,7 +107,8 @@ class PtlExporter:
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         network = copy.deepcopy(self._source.network)
-        mapping = _mapping(recipe.quantisation, kept_layers(recipe, network))
+        kept = (*kept_layers(recipe, network), *_grouped_transposed(network))
+        mapping = _mapping(recipe.quantisation, kept)
         try:
             prepared = prepare_fx(network, mapping, self._source.example())
         # Code that torch.fx follows with stand-ins for tensors raises whatever it raises on them.
@@ -136,6 +137,14 @@ def _not_followed(error: Exception) -> UnsupportedError:
         "use int8-dynamic, or another format"
     )
     return UnsupportedError(msg)
+
+
+def _grouped_transposed(network: torch.nn.Module) -> tuple[str, ...]:
+    """The transposed convolutions with groups, for which QNNPACK's kernel is wrong: they stay in float."""
+    from torch import nn
+
+    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return tuple(n for n, module in network.named_modules() if isinstance(module, transposed) and module.groups > 1)
 
 
 def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
