@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from harness.records.metrics import LATENCY, speeds_in_words
 from harness.stats.sessions import LEAST_PAIRS
+from harness.stats.speeds import speeds_of
 from harness.stats.verdicts import Verdict
 from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.session import PairSession
@@ -41,13 +43,26 @@ def sentences(record: ABRecord) -> list[str]:
         f"{session.high:.4f} (95 % over both looks), from {good} pairs in random order, seed {session.seed}",
         _meaning(session),
     ]
-    return [*text, session.reason] if session.reason else text
+    text += [session.reason] if session.reason else []
+    return [*text, *_speeds(session)]
 
 
 def ab_json(record: ABRecord, run: str) -> dict[str, Any]:
     """Return plain values: times in ns, ratios B over A."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
     return {"schema": plain.pop("schema"), "run": run, **plain}
+
+
+def _speeds(session: PairSession) -> list[str]:
+    """A sentence for each side whose blocks ran at several speeds: that is where most of the noise comes from."""
+    good = [pair for pair in session.pairs if pair.log_ratio is not None]
+    sides = {"A": [pair.a_ns for pair in good], "B": [pair.b_ns for pair in good]}
+    speeds = {side: speeds_of([ns for ns in times if ns is not None]) for side, times in sides.items()}
+    return [
+        f"the blocks of {side} ran at {len(found)} speeds: {speeds_in_words(LATENCY, found)}"
+        for side, found in speeds.items()
+        if found
+    ]
 
 
 def _meaning(session: PairSession) -> str:

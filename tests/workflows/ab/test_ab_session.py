@@ -14,7 +14,9 @@ from harness.measure.gate import Gate
 from harness.measure.job import Job
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
+from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, run_pairs, summarise_pairs
+from harness.workflows.ab.words import sentences
 from tests.measure.cells import SLOWED, Kept, Scripted, bad, job, ok
 
 
@@ -135,6 +137,14 @@ def test_a_side_that_throttles_is_not_equivalent_to_one_that_does_not() -> None:
 
 def test_both_sides_throttling_alike_leave_a_verdict() -> None:
     assert summarise_pairs(pairs_of(EQUAL, "ABABAB"), PairPlan()).verdict is Verdict.EQUIVALENT
+
+
+def test_a_side_that_runs_at_two_speeds_is_named() -> None:
+    ratios = [r * (1.3 if i % 3 == 0 else 1.0) for i, r in enumerate(EQUAL)]
+    session = summarise_pairs(pairs_of(ratios), PairPlan())
+    said = sentences(ABRecord(a="a", b="b", cell_a="a", cell_b="b", session=session))
+    assert said[-1] == "the blocks of B ran at 2 speeds: 10 ms in 6 launches, 13 ms in 4"
+    assert said[0].startswith("undecided")
 
 
 def test_six_good_pairs_are_too_few() -> None:
