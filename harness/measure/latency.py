@@ -2,7 +2,8 @@
 
 The headline is the median of the calls in a typical launch, and its interval is over launches. Percentiles are those of
 a typical launch too: each call counts in units of its own launch's median, so that a launch that is slow as a whole
-does not pass for a tail. Nothing is dropped as an outlier: a slow call that a user would feel belongs in the figures.
+does not pass for a tail. Where launches differ so much that the percentile over all calls is another, neither is shown.
+Nothing is dropped as an outlier: a slow call that a user would feel belongs in the figures.
 
 Where launches run at two or three speeds, the figures are those of most launches, and there is neither an interval nor
 a tail: no launch takes an average of the two, and a few launches do not show how often each comes.
@@ -10,6 +11,7 @@ a tail: no launch takes an average of the two, and a few launches do not show ho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +34,10 @@ from harness.stats.steady import SteadyState, find_steady
 from harness.wire import LatencySamples, SummarisedTimes
 
 Floats = npt.NDArray[np.float64]
+
+# If the percentile over all calls is further from that of a typical launch, it is about the slow launches and not about
+# the slow calls, and no figure is right for both.
+SAME_TAIL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +112,13 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
     mean, step = float(calls.mean()), clock_step(calls.tolist())
     middle = _middle(medians, step=step)
     usual = _of_a_typical_launch(launches, medians, middle)
-    tail = usual if not middle.speeds else usual[:0]
+
+    def tail(percent: float) -> float | None:
+        shown = percentile_if_enough(usual, percent)
+        if shown is None or middle.speeds or not _agree(shown, percentile(calls, percent)):
+            return None
+        return shown
+
     return LatencySummary(
         median_ns=middle.typical_ns,
         low_ns=middle.interval.low_ns if middle.interval else None,
@@ -116,10 +128,10 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         p5_ns=percentile(usual, 5),
         p25_ns=percentile(usual, 25),
         p75_ns=percentile(usual, 75),
-        p90_ns=percentile_if_enough(tail, 90),
-        p90_mlperf_ns=early_stopping_estimate(tail, 90),
-        p95_ns=percentile_if_enough(tail, 95),
-        p99_ns=percentile_if_enough(tail, 99),
+        p90_ns=tail(90),
+        p90_mlperf_ns=early_stopping_estimate(usual, 90) if tail(90) is not None else None,
+        p95_ns=tail(95),
+        p99_ns=tail(99),
         variation=float(calls.std(ddof=1)) / mean if len(calls) > 1 and mean > 0 else None,
         calls=len(calls),
         launches=len(launches),
@@ -147,6 +159,10 @@ def _middle(medians_ns: Sequence[float], *, step: float) -> _Middle:
         speeds=speeds,
         alike=alike,
     )
+
+
+def _agree(of_a_launch: float, over_all: float) -> bool:
+    return min(of_a_launch, over_all) <= 0 or abs(math.log(of_a_launch / over_all)) <= SAME_TAIL
 
 
 def _of_a_typical_launch(launches: Sequence[Sequence[int]], medians: Sequence[float], middle: _Middle) -> Floats:

@@ -91,11 +91,11 @@ class LatencySummary:
 
     ``median_ns`` is the median of the calls of a typical launch (`harness.stats.launches.typical`). ``low_ns`` to
     ``high_ns`` is its 95 % interval over launches, None for a single launch. Percentiles are those of a typical launch,
-    None if there are too few calls. ``p90_mlperf_ns`` is LoadGen's early-stopping estimate of p90, which is higher than
-    p90 for few calls. ``mean_ns``, ``min_ns`` and ``variation`` are over all steady calls. Programs that do not report
-    single calls have p5 and p95 only, as the medians of the launches' own. ``tainted``: no launch was good, so the
-    figures come from tainted ones. ``over_time``: each minute of a sustained launch. ``clock_step``: the relative step
-    of the clock, 0 if it is too fine to show.
+    None if there are too few calls, or if launches differ more than their calls do. ``p90_mlperf_ns`` is LoadGen's
+    early-stopping estimate of p90, which is higher than p90 for few calls. ``mean_ns``, ``min_ns`` and ``variation``
+    are over all steady calls. Programs that do not report single calls have p5 and p95 only, as the medians of the
+    launches' own. ``tainted``: no launch was good, so the figures come from tainted ones. ``over_time``: each minute of
+    a sustained launch. ``clock_step``: the relative step of the clock, 0 if it is too fine to show.
 
     ``speeds``: the speeds at which the launches ran, fastest first, if there were several. ``median_ns`` is then that
     of most launches, and there is no interval and no tail percentile.

@@ -75,9 +75,11 @@ def test_launches_that_throttle_are_called_unsteady(name: str) -> None:
     assert calls.flagged(calls.THROTTLED[name], 60) >= 0.98
 
 
-@pytest.mark.parametrize("slow", [0.1, 0.2])
-def test_a_tail_that_is_shown_is_rarely_far_too_low(slow: float) -> None:
-    assert calls.tail_is_low(60, slow=slow) <= 0.05 + SLACK
+@pytest.mark.parametrize("slow", [0.1, 0.2, 0.5])
+def test_a_tail_is_too_low_only_where_no_launch_was_slow(slow: float) -> None:
+    shown, pooled = calls.tail_is_low(60, slow=slow)
+    # Seven launches of which none is slow cannot show that others are.
+    assert shown <= pooled <= (1 - slow) ** 7 + 0.1
 
 
 def test_a_row_of_the_tables() -> None:

@@ -11,7 +11,8 @@ _PAGE = """\
 <h2>How to read the figures</h2>
 <p><strong>Latency</strong> is the median of the calls. With several launches it is that of a typical launch, and the
   small line under it is the 95&nbsp;% interval <em>over launches</em>. One launch gives no interval: the small
-  line is then the spread of its calls, p5 to p90. A percentile is left out when there are too few calls for it.</p>
+  line is then the spread of its calls, p5 to p90. A percentile is left out when there are too few
+  calls for it, or when launches differ more than their calls do.</p>
 {% if memory_definitions %}
 <p><strong>Memory</strong> is what the runner's process held, minus what the same process held with the runtime up and
   no model loaded. Read from: {{ memory_definitions | join("; ") }}.</p>
