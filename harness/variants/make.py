@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import BuildError
 from harness.records.steps import StepReport
 from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step, step_name
+from harness.variants.count import check_layers, check_macs
 from harness.variants.step import Apply, Outcome, StepContext
 from harness.variants.steps import cluster, distill, fuse, lowrank, prune, qat, sparse
 
@@ -61,6 +62,8 @@ def _apply(network: torch.nn.Module, step: Step, context: StepContext) -> tuple[
     outcome.network.eval()
     _check_finite(outcome.network, step)
     after = _sizes(outcome.network, context)
+    check_layers(outcome.network, step_name(step))
+    check_macs(outcome.network, context.example(), after[1], step_name(step))
     report = StepReport(
         step=step_name(step),
         parameters_before=before[0],

@@ -79,7 +79,7 @@ def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) ->
         raise UnfitError(msg)
     context = context_of(card, model)
     if isinstance(context.original, torch.jit.ScriptModule):
-        msg = "graph steps cannot change TorchScript; give the nn.Module, or its folder"
+        msg = "graph steps cannot change a TorchScript file or module; give the nn.Module, or its folder"
         raise UnfitError(msg)
     variant: Variant = make_variant(facts.steps, context)
     torch.save(variant.network, folder / NETWORK_FILE)

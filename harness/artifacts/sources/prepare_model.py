@@ -137,7 +137,8 @@ def _ready_made(card: ModelCard, key: str, folder: Path) -> Prepared:
     facts = facts_of(card)
     if facts is not None and (reason := why_unsupported(card, facts)) is not None:
         raise BuildError(reason)
-    stated = facts.inputs if facts is not None else _inputs_of_runtime(card)
+    # A runtime is asked only for what neither the header nor the user says.
+    stated = facts.inputs if facts is not None else None if card.inputs else _inputs_of_runtime(card)
     inputs = sizes_from_data(card, ready_inputs(card, stated))
     splits = _write_data(card, one_call(card, inputs), folder)
     _check_stated_outputs(card, splits, facts)
