@@ -17,13 +17,14 @@ from harness.artifacts.manifest import ArtifactState
 from harness.artifacts.sources.made_variant import VariedModel, own_reference
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.judge import Judgement, judge, terms_of, why_nothing_finite
+from harness.artifacts.verify.made_up import other_values
 from harness.artifacts.verify.plausible import LIMITS
 from harness.model.card import ModelCard
 from harness.records.conditions import Condition, ConditionId
 from harness.runners.host.runtimes.registry import SECOND_ENGINES, open_session, run_once
 from harness.runners.host.runtimes.session import Session, SessionError, in_model_order
 from harness.spec.recipe import Precision
-from harness.wire import Delegate, FailureKind, Format, RuntimeRequest, TensorSpec, input_text
+from harness.wire import Delegate, FailureKind, Format, RuntimeRequest
 from harness.wire.tensors import Array
 
 # Inputs run for verification, evenly spaced over the test split: one that is sorted by class begins with one class
@@ -146,20 +147,9 @@ def _not_run(error: SessionError, expected: Expected, count: int) -> Verificatio
     if error.unsupported:
         return replace(_broken(str(error), count), state=ArtifactState.UNSUPPORTED)
     facts = expected.model.facts
-    # A file may need values that noise does not have: an index within a table, a size, a number of repetitions.
     if expected.card.ready is not None and error.kind is FailureKind.RUN and facts.random_inputs:
-        options = " ".join(f"--input {input_text(spec)}:LOW..HIGH" for spec in _likely(facts.inputs))
-        reason = (
-            f"it does not run on made-up inputs, which may only need other values: {error}. Give data (--data), "
-            f"or the range of its values: {options}"
-        )
-        return replace(_broken(reason, count), state=ArtifactState.UNSUPPORTED)
+        return replace(_broken(other_values(facts, str(error)), count), state=ArtifactState.UNSUPPORTED)
     return _broken(f"it does not run in its own runtime: {error}", count)
-
-
-def _likely(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-    """The inputs whose values most likely matter: integers, if there are any."""
-    return tuple(spec for spec in specs if spec.dtype.value.startswith(("int", "uint"))) or specs
 
 
 def _compare(

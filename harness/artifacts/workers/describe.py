@@ -12,6 +12,7 @@ from harness.artifacts.manifest import ArtifactState, Companion, Manifest
 from harness.artifacts.needs import packages_of
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.inspect import check_unrun
+from harness.artifacts.verify.made_up import other_values
 from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import ExportTask
 from harness.errors import PhonebenchError, typed_line
@@ -69,6 +70,8 @@ def _types(path: Path, format_: Format) -> FileTypes | None:
 def crashing(manifest: Manifest, model: PreparedModel) -> Manifest:
     """Return ``manifest`` as it must read if verification ends this process."""
     reason = "its own runtime crashed while it ran the file"
+    if manifest.recipe is None and model.facts.random_inputs:
+        return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=other_values(model.facts, reason))
     if model.has_infinities():
         reason += (
             "; the float model itself has outputs that are infinite or NaN, which integers cannot hold: use a large "
