@@ -323,7 +323,7 @@ def _stacked(name: str, calls: list[dict[str, Array]]) -> Array:
     for index, call in enumerate(calls):
         shape = call[name].shape if name in call else None
         if shape != first:
-            other = "is missing" if shape is None else f"has shape {list(shape)}"
+            other = "is missing" if shape is None else f"shape {list(shape)}"
             msg = (
                 f"{name} of the network has shape {list(first)} for test input 0 and {other} for test input {index}: "
                 "every call must return the same shapes. Return a fixed number, such as the 100 best boxes padded with "
