@@ -30,10 +30,10 @@ def top_answers(scores: Numbers, axis: int) -> Answers:
     whose highest score is infinite, has no answer (-1): `argmax` would return its first NaN. A score of minus infinity
     is a class that is ruled out.
     """
-    rows = rows_of(scores, axis)
-    highest = rows.max(axis=2)
+    along = axis % (scores.ndim - 1) + 1
     # max() passes a NaN on, so one look at the highest score covers both.
-    return np.where(np.isfinite(highest), rows.argmax(axis=2), NO_ANSWER).astype(np.int64)
+    known = np.isfinite(scores.max(axis=along))
+    return np.where(known, scores.argmax(axis=along), NO_ANSWER).reshape(len(scores), -1).astype(np.int64)
 
 
 def in_top(scores: Numbers, axis: int, labels: Answers, *, top: int) -> npt.NDArray[np.bool_]:
@@ -41,11 +41,16 @@ def in_top(scores: Numbers, axis: int, labels: Answers, *, top: int) -> npt.NDAr
 
     Of equal scores, those of lower classes come first, as in `argmax`. A row without an answer is wrong.
     """
-    rows = rows_of(scores, axis)
-    known = np.clip(labels, 0, rows.shape[2] - 1)
-    own = np.take_along_axis(rows, known[..., np.newaxis], axis=2)
-    earlier = np.arange(rows.shape[2]) < known[..., np.newaxis]
-    right = ((rows > own) | ((rows == own) & earlier)).sum(axis=2) < top
+    classes = scores.shape[1:][axis]
+    known = np.clip(labels, 0, classes - 1)
+    right = np.zeros(labels.shape, dtype=bool)
+    # Input by input: for pictures, all comparisons at once would take several times the memory of the scores.
+    for index in range(len(scores)):
+        rows = rows_of(scores[index : index + 1], axis)[0]
+        label = known[index][:, np.newaxis]
+        own = np.take_along_axis(rows, label, axis=1)
+        ahead = (rows > own) | ((rows == own) & (np.arange(classes) < label))
+        right[index] = ahead.sum(axis=1) < top
     return np.asarray(right & (known == labels) & (top_answers(scores, axis) != NO_ANSWER))
 
 

@@ -76,19 +76,19 @@ def test_groups_of_the_data_replace_the_classes(tmp_path: Path) -> None:
 
 
 def test_pixels_of_a_group_count_as_answers_and_its_interval_is_over_inputs(tmp_path: Path) -> None:
-    # 20 inputs of two answers each; the device loses one answer of every input of group b.
-    floats = np.broadcast_to(np.eye(2, dtype=np.float32), (20, 2, 2)).copy()
+    # 40 inputs of two answers each; the device loses one answer of every input of group b.
+    floats = np.broadcast_to(np.eye(2, dtype=np.float32), (40, 2, 2)).copy()
     device = floats.copy()
-    device[10:, 1] = [1, 0]
-    model = make_prepared(tmp_path / "model", floats.reshape(20, 4), [[0, 1]] * 20)
+    device[20:, 1] = [1, 0]
+    model = make_prepared(tmp_path / "model", floats.reshape(40, 4), [[0, 1]] * 40)
     shape = (replace(model.facts.outputs[0], shape=(2, 2)),)
     model = grouped(
-        PreparedModel(facts=replace(model.facts, outputs=shape), folder=model.folder), ["a"] * 10 + ["b"] * 10
+        PreparedModel(facts=replace(model.facts, outputs=shape), folder=model.folder), ["a"] * 20 + ["b"] * 20
     )
     found = judge_answers(CARD, model, (device,)).groups
     assert found is not None
-    assert [(g.name, g.count, g.drop, g.low) for g in found.groups] == [("b", 20, 0.5, 0.5), ("a", 20, 0.0, 0.0)]
-    assert (found.lost, found.changed[0].loss, found.changed[0].label) == (10, 0.5, None)
+    assert [(g.name, g.count, g.drop, g.low) for g in found.groups] == [("b", 40, 0.5, 0.5), ("a", 40, 0.0, 0.0)]
+    assert (found.lost, found.changed[0].loss, found.changed[0].label) == (20, 0.5, None)
 
 
 def test_a_metric_of_all_inputs_is_computed_group_by_group(tmp_path: Path) -> None:

@@ -144,8 +144,13 @@ class PreparedModel:
 
     def labels_shape(self) -> tuple[int, ...] | None:
         """Return the shape of the labels of one call; None without labels."""
-        labels = self.labels()
-        return None if labels is None else labels.shape[1:]
+        import numpy as np
+
+        if not self.facts.labelled:
+            return None
+        # Only the header is read.
+        shape: tuple[int, ...] = np.load(self.folder / LABELS_FILE, mmap_mode="r", allow_pickle=False).shape
+        return shape[1:]
 
 
 def read_prepared(folder: Path) -> PreparedModel:
