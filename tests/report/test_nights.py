@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.history.figures import make_series
-from harness.history.records import Decision, Figures, Latest
+from harness.history.records import TAINTED, Decision, Figures, Latest
 from harness.history.story import Story, tell
 from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
 from harness.report.charts.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
@@ -68,6 +68,8 @@ def test_a_series_without_a_value_has_no_chart(tmp_path: Path) -> None:
 def test_a_condition_of_every_night_taints_none() -> None:
     assert not is_tainted(night(0, replace(entry(1e6), conditions=("SIMULATED",))))
     assert is_tainted(story().nights[-1])
+    assert is_tainted(night(0, replace(entry(1e6), conditions=("SIMULATED", TAINTED))))
+    assert is_tainted(night(0, replace(entry(1e6), conditions=("THROTTLED",))))
 
 
 def test_rows_are_the_newest_nights_including_failed_ones() -> None:

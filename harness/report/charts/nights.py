@@ -31,6 +31,7 @@ TAINTS = frozenset(
         ConditionId.THERMAL,
         ConditionId.LOW_BATTERY,
         ConditionId.UNSTEADY,
+        ConditionId.THROTTLED,
         ConditionId.BUSY_HOST,
         ConditionId.FALLBACK,
     }
