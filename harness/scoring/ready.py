@@ -64,9 +64,10 @@ def ready_score(metric: ReadyMetric, case: Case) -> Score:
     try:
         return _SCORES[metric](case)
     except ModuleNotFoundError as error:
-        if error.name not in _PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
             raise
-        raise MissingPackageError(package=error.name or "", extra=EXTRA, purpose=case.name) from error
+        raise MissingPackageError(package=package, extra=EXTRA, purpose=case.name) from error
 
 
 def _top(case: Case, *, top: int) -> Score:

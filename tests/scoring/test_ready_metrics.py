@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import BuildError, UsageError
+from harness.errors import BuildError, MissingPackageError, UsageError
 from harness.model.card import MetricOptions, ModelCard, Task
 from harness.model.truth import as_truth
 from harness.scoring.score import Scored, score_outputs
@@ -315,3 +317,20 @@ def test_a_folder_may_score_all_inputs_at_once(tmp_path: Path) -> None:
 def test_a_score_that_is_not_defined_says_so() -> None:
     with pytest.raises(BuildError, match="is not defined"):
         scored("Pearson", np.zeros((4, 1, 1), dtype=np.float32), np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "package", "shape"),
+    [("EER", "sklearn", (4, 1, 1)), ("Pearson", "scipy", (4, 1, 1)), ("PSNR", "skimage", (4, 1, 8, 8))],
+)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, metric: str, package: str, shape: tuple[int, ...]
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    # Python's own way to say that a package cannot be imported.
+    monkeypatch.setitem(sys.modules, package, None)
+    output = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    truth = np.arange(4) % 2 if metric == "EER" else output
+    with pytest.raises(MissingPackageError, match=rf"{package}.*pip install 'phonebench\[metrics\]'"):
+        scored(metric, output, truth)
