@@ -388,7 +388,10 @@ def test_an_open_batch_of_a_ready_made_file_is_one(tmp_path: Path, cache: Cache)
 def test_another_open_size_of_a_ready_made_file_has_to_be_told(tmp_path: Path, cache: Cache) -> None:
     path = str(onnx_file(tmp_path / "open.onnx", "Mul", np.ones(1, np.float32), (1, "width")))
     message = failure_of(prepare(resolve(path, ModelOptions()), cache, Worker()))
-    assert "does not state the sizes of its inputs; describe them with --input" in message
+    assert (
+        "leaves sizes of its inputs open; add this, with a number for each ?, or --data: --input x:float32:1x?"
+        in message
+    )
     ready(resolve(path, ModelOptions(inputs=("x:float32:1x5",))), cache, (Format.ONNX, AS_IS))
 
 
