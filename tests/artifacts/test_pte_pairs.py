@@ -129,3 +129,21 @@ def test_padding_before_a_layer_in_float_stays_in_float(pad: Activation, tmp_pat
     path = tmp_path / "model.pte"
     PteExporter(float_model(network, INPUTS)).export(recipe("int8", "second"), Backend.XNNPACK, path)
     assert sqnr_db(network, path, INPUTS) > 30
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_a_pool_without_a_stride_is_lowered(variant: str, tmp_path: Path) -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(4, 8, 3), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.last(functional.max_pool2d(self.first(x), 2))
+            return y
+
+    network = make_network(Pooled)
+    path = tmp_path / "model.pte"
+    PteExporter(float_model(network, INPUTS)).export(recipe(variant), Backend.XNNPACK, path)
+    assert read_pte(path).kernel_calls == 0
+    assert sqnr_db(network, path, INPUTS) > 30

@@ -14,7 +14,7 @@ from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
 from harness.artifacts.export.observers import keep_ends_whole, torch_observer
 from harness.artifacts.export.pte_integers import floats_only
-from harness.artifacts.export.pte_quantise import keep_pads_float, normalise_clamps, pair_quantizer
+from harness.artifacts.export.pte_quantise import keep_pads_float, normalise_clamps, operator, pair_quantizer
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -123,6 +123,9 @@ def _lower(module: torch.nn.Module, example: tuple[torch.Tensor, ...], partition
     # it.
     for node in program.graph.nodes:
         node.meta.pop("from_node", None)
+        # XNNPACK's partitioner reads the stride of a pool, which is the size of its window where nothing is given.
+        if operator(node) == "max_pool2d" and len(node.args) == 2:
+            node.args = (*node.args, node.args[1])
     try:
         lowered = to_edge_transform_and_lower(program, partitioner=partitioners)
     except subprocess.CalledProcessError as error:
