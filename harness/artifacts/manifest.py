@@ -14,7 +14,7 @@ from harness.records.artifact import CalibrationSource, FileTypes
 from harness.records.conditions import Condition
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
-from harness.spec.recipe import STEP_PACKAGES, Fuse, Recipe, step_name
+from harness.spec.recipe import STEP_PACKAGES, Equalise, Fuse, Recipe, step_name
 from harness.system.files import file_sha256
 from harness.wire import Format, TensorSpec
 
@@ -122,7 +122,8 @@ class Artifact:
 def untrained_steps(manifest: Manifest) -> str:
     """Return the graph steps that damaged the network and were not followed by training, joined by commas."""
     last_training = max((i for i, step in enumerate(manifest.steps) if step.training), default=-1)
-    return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step != step_name(Fuse))
+    harmless = (step_name(Fuse), step_name(Equalise))
+    return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step not in harmless)
 
 
 # The packages whose code decides what graph steps do to a network. Raise the revision when our own code changes the

@@ -13,6 +13,7 @@ class Figure(StrEnum):
     FOLLOWED_BY_ACTIVATION = (
         "followed-by-activation"  # folded layers followed by an activation, which a runtime can fuse as well
     )
+    PAIRS_EQUALISED = "pairs-equalised"  # pairs of layers whose channels were scaled
     CHANNELS_BEFORE = "channels-before"
     CHANNELS_AFTER = "channels-after"
     SPARSITY = "sparsity"  # share (0…1) of zeros among the weights of the layers it changed

@@ -130,6 +130,15 @@ class Fuse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Fold batch norms into the convolutions and linears before them."""
 
 
+class Equalise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="equalise"):
+    """Scale channels between two layers so that both layers have weights of equal size; the outputs stay the same.
+
+    ``calibration``: the inputs that show how large the channels become.
+    """
+
+    calibration: CalibrationFrom = CalibrationFrom.DATA
+
+
 class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="prune"):
     """Remove ``ratio`` (0…1) of the channels, rounded to multiples of ``round_to``; layers in ``keep`` stay whole."""
 
@@ -236,13 +245,15 @@ class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             raise UsageError(msg)
 
 
-# Steps that change what the network computes, after which it is trained again.
+# Steps that change what the network computes, after which it is trained again, and steps that do not.
 Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
-Step = Fuse | Damaging
+Exact = Fuse | Equalise
+Step = Exact | Damaging
 
 # The distributions that each step imports, listed here so that a missing one is found without importing anything.
 STEP_PACKAGES: dict[type[Step], tuple[str, ...]] = {
     Fuse: ("torch",),
+    Equalise: ("torch",),
     Prune: ("torch", "torch-pruning"),
     Sparsify: ("torch",),
     LowRank: ("torch",),

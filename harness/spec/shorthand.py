@@ -18,6 +18,7 @@ from harness.spec.recipe import (
     CalibrationFrom,
     Cluster,
     Distill,
+    Equalise,
     Fuse,
     Importance,
     KeepFloat,
@@ -49,7 +50,7 @@ _NUMBERED: dict[str, Callable[[int], Step]] = {
     "energy": lambda n: LowRank(energy=n / 100),
     "cluster": lambda n: Cluster(clusters=n),
 }
-_PLAIN: dict[str, Step] = {"fuse": Fuse(), "distill": Distill()}
+_PLAIN: dict[str, Step] = {"fuse": Fuse(), "equalise": Equalise(), "distill": Distill()}
 
 # Options after a calibrated precision.
 _QUANTISER_WORDS: dict[str, dict[str, Any]] = {
@@ -59,13 +60,15 @@ _QUANTISER_WORDS: dict[str, dict[str, Any]] = {
     "range": {"calibration": CalibrationFrom.RANGE},
     "mixed": {"keep_float": KeepFloat(share=MIXED_SHARE)},
 }
+# The option that is a step before the precision, and takes its calibration from the other options.
+_EQUALISED = "equalised"
 _CALIBRATED = ("qat-int8", Precision.INT8.value, Precision.INT16X8.value)
 _HALVES = (Precision.FP16, Precision.BF16)
 
 WORDS: tuple[str, ...] = (
     *(p.value for p in Precision),
     *(f"{p.value}-whole" for p in _HALVES),
-    *(f"{Precision.INT8.value}-{knob}" for knob in _QUANTISER_WORDS),
+    *(f"{Precision.INT8.value}-{knob}" for knob in (*_QUANTISER_WORDS, _EQUALISED)),
     "qat-int8",
     *_PLAIN,
     *(f"{name}{16 if name == 'cluster' else 50}" for name in _NUMBERED),
@@ -111,6 +114,8 @@ def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
         msg = f"variant {name!r} has two precisions, {parts.precision!r} and {word!r}: give at most one"
         raise UsageError(msg)
     parts.precision = word
+    if _EQUALISED in word.split("-"):
+        parts.steps.append(Equalise(calibration=fields["quantisation"].calibration))
     if word.startswith("qat-"):
         parts.steps.append(Qat())
     parts.fields |= fields
@@ -125,7 +130,7 @@ def _precision_word(word: str) -> dict[str, Any] | None:
     for start in _CALIBRATED:
         if word != start and not word.startswith(f"{start}-"):
             continue
-        options = word.removeprefix(start).split("-")[1:]
+        options = [option for option in word.removeprefix(start).split("-")[1:] if option != _EQUALISED]
         if not all(option in _QUANTISER_WORDS for option in options):
             return None
         fields: dict[str, Any] = {}

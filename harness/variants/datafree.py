@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.model.card import InputRange
-from harness.variants.make import reproducible
+from harness.variants.determinism import reproducible
 from harness.variants.step import UnfitError
 from harness.wire import DType, TensorSpec, shape_text
 from harness.wire.tensors import Array

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
 from harness.records.steps import StepReport
-from harness.spec.recipe import Cluster, Distill, Fuse, LowRank, Prune, Qat, Sparsify, Step, step_name
+from harness.spec.recipe import Cluster, Distill, Equalise, Fuse, LowRank, Prune, Qat, Sparsify, Step, step_name
 from harness.variants.count import check_layers, check_macs
+from harness.variants.determinism import reproducible
 from harness.variants.step import Apply, Outcome, StepContext
-from harness.variants.steps import cluster, distill, fuse, lowrank, prune, qat, sparse
+from harness.variants.steps import cluster, distill, equalise, fuse, lowrank, prune, qat, sparse
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # The code of each step. Its record, its word and its packages are in `harness.spec.recipe`.
 STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
+    Equalise: equalise.apply,
     LowRank: lowrank.apply,
     Cluster: cluster.apply,
     Prune: prune.apply,
@@ -124,22 +126,3 @@ def _check_finite(network: torch.nn.Module, step: Step) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             msg = f"step {step_name(step)!r} left NaN or infinity in {name!r}; lower its learning_rate"
             raise BuildError(msg)
-
-
-@contextmanager
-def reproducible() -> Iterator[None]:
-    """Fix what would make two runs differ: the random generator, the threads, and kernels that add in any order."""
-    import torch
-
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        # The number of threads decides in which order partial sums are added.
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(deterministic)
-            torch.set_num_threads(threads)

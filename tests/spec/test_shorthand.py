@@ -10,6 +10,7 @@ from harness.spec.read import read_recipe
 from harness.spec.recipe import (
     CalibrationFrom,
     Cluster,
+    Equalise,
     Fuse,
     KeepFloat,
     LowRank,
@@ -35,6 +36,11 @@ from harness.spec.shorthand import WORDS, parse_recipe, recipe_values, recipes_o
         ("cluster16+fp16", (Cluster(clusters=16),), Precision.FP16),
         ("surgery80", (Sparsify(ratio=0.8, dynamic=True),), Precision.FP32),
         ("qat-int8", (Qat(),), Precision.INT8),
+        ("int8-equalised", (Equalise(),), Precision.INT8),
+        ("int16x8-equalised", (Equalise(),), Precision.INT16X8),
+        ("fuse+qat-int8-equalised", (Fuse(), Equalise(), Qat()), Precision.INT8),
+        ("int8-equalised-datafree", (Equalise(calibration=CalibrationFrom.BATCH_NORM),), Precision.INT8),
+        ("int8-range-equalised", (Equalise(calibration=CalibrationFrom.RANGE),), Precision.INT8),
         ("prune50+qat-int8", (Prune(ratio=0.5), Qat()), Precision.INT8),
     ],
 )
@@ -47,6 +53,10 @@ def test_knobs_come_after_the_precision() -> None:
     found = parse_recipe("int8-tensor-histogram-datafree-mixed").quantisation
     assert (found.per_channel, found.observer) == (False, Observer.HISTOGRAM)
     assert (found.calibration, found.keep_float) == (CalibrationFrom.BATCH_NORM, KeepFloat(share=0.1))
+
+
+def test_equalising_leaves_the_other_options_of_the_quantiser() -> None:
+    assert parse_recipe("int8-tensor-equalised-minmax").quantisation == parse_recipe("int8-tensor-minmax").quantisation
 
 
 def test_a_whole_half_model_and_channels_last() -> None:

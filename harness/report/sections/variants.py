@@ -21,7 +21,7 @@ from harness.report.step_words import count, step_words
 from harness.report.type_words import is_quantised, type_words, value_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
-from harness.spec.recipe import CalibrationFrom, Precision, Recipe, step_name
+from harness.spec.recipe import CalibrationFrom, Equalise, Precision, Recipe, step_name
 from harness.wire import Format
 
 _DATA_FREE = (CalibrationSource.BATCH_NORM.value, CalibrationSource.RANGE.value)
@@ -227,7 +227,8 @@ def _is_twin(view: CellView, free: CellView, recipe: Recipe, recipes: dict[str, 
     if other is None or view.status is not CellStatus.OK:
         return False
     with_data = msgspec.structs.replace(recipe.quantisation, calibration=CalibrationFrom.DATA)
-    expected = msgspec.structs.replace(recipe, name=other.name, quantisation=with_data)
+    steps = tuple(Equalise() if isinstance(step, Equalise) else step for step in recipe.steps)
+    expected = msgspec.structs.replace(recipe, name=other.name, steps=steps, quantisation=with_data)
     return other == expected and _place(view) == _place(free)
 
 

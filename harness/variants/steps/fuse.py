@@ -8,15 +8,14 @@ each folded batch norm.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import typed_line
 from harness.records.steps import Figure, LayerReport
 from harness.spec.recipe import Fuse
-from harness.variants.step import Outcome, StepContext, UnfitError
+from harness.variants.captured import LAYERS, caller_of, captured, operator, owned_tensors, owner_of, shared_parameters
+from harness.variants.step import Outcome, StepContext
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 NOTHING = "nothing to fold: no batch norm directly follows a convolution or linear layer"
 
 _BATCH_NORMS = ("batch_norm",)
-_LAYERS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear")
 # Activations that runtimes compute in the same pass as the layer before.
 _ACTIVATIONS = ("relu", "relu_", "relu6", "relu6_", "hardtanh", "hardtanh_", "clamp", "clamp_")
 
@@ -54,12 +52,14 @@ def apply(network: torch.nn.Module, step: Fuse, context: StepContext) -> Outcome
     )
 
 
-def fold_batch_norms(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> tuple[Fold, ...]:
+def fold_batch_norms(
+    network: torch.nn.Module, example: tuple[torch.Tensor, ...], *, step: str = "fuse"
+) -> tuple[Fold, ...]:
     """Fold the batch norms of ``network`` in place where possible, and return all of them.
 
-    ``example``: one tensor per input. Raises `UnfitError` when the network cannot be captured.
+    ``example``: one tensor per input. Raises `UnfitError`, which names ``step``, when the network cannot be captured.
     """
-    folds = tuple(_find_folds(network, _captured(network, example)))
+    folds = tuple(_find_folds(network, captured(network, example, step=step)))
     for fold in folds:
         if fold.reason is None:
             _fold(network, fold)
@@ -72,57 +72,18 @@ def _report(fold: Fold) -> LayerReport:
     return LayerReport(layer=fold.norm, outcome=f"left alone: {fold.reason}")
 
 
-def _captured(network: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> ExportedProgram:
-    import torch
-
-    try:
-        # Non-strict export runs the forward as ordinary Python, which works for more networks than tracing bytecode.
-        return torch.export.export(network, example, strict=False)
-    # Capturing runs the network's own Python on placeholder tensors, which can raise anything.
-    except Exception as error:
-        msg = (
-            f"torch.export cannot capture the network to find the batch norms and the layers before them "
-            f"({typed_line(error)}); leave out the step 'fuse'"
-        )
-        raise UnfitError(msg) from error
-
-
 def _find_folds(network: torch.nn.Module, program: ExportedProgram) -> Iterator[Fold]:
-    signature = program.graph_signature
-    owned = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers)
-    holders = Counter(id(p) for _, p in network.named_parameters(remove_duplicate=False))
-    shared = {name for name, p in network.named_parameters(remove_duplicate=False) if holders[id(p)] > 1}
+    owned, shared = owned_tensors(program), shared_parameters(network)
     for norm in program.graph.nodes:
-        if _operator(norm) not in _BATCH_NORMS:
+        if operator(norm) not in _BATCH_NORMS:
             continue
         layer = norm.all_input_nodes[0]
         # Argument 3 of aten.batch_norm is the running mean, argument 1 of a convolution or linear is the weight.
-        names = [_module_of(node, owned, at) for node, at in ((norm, 3), (layer, 1))]
-        called = [_called(node) for node in (norm, layer)] == names
+        names = [owner_of(node, owned, at) for node, at in ((norm, 3), (layer, 1))]
+        called = [caller_of(node) for node in (norm, layer)] == names
         reason = _why_not(norm, layer, owned, shared) or _why_not_modules(network, *(names if called else ("", "")))
-        activated = any(_operator(node) in _ACTIVATIONS for node in norm.users)
+        activated = any(operator(node) in _ACTIVATIONS for node in norm.users)
         yield Fold(norm=names[0] or norm.name, layer=names[1], activated=activated, reason=reason)
-
-
-def _operator(node: Node) -> str:
-    """The name of an ATen operator without namespace and overload; empty for other nodes."""
-    import torch
-
-    return node.target.overloadpacket.__name__ if isinstance(node.target, torch._ops.OpOverload) else ""
-
-
-def _module_of(node: Node, owned: dict[str, str], position: int) -> str:
-    """The name of the module that owns the tensor which ``node`` takes at ``position``; empty if none does."""
-    import torch
-
-    argument = node.args[position] if len(node.args) > position else None
-    return owned.get(argument.name, "").rpartition(".")[0] if isinstance(argument, torch.fx.Node) else ""
-
-
-def _called(node: Node) -> str:
-    """The name of the module whose forward contains ``node``; empty for the network itself."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return str(stack[-1][0]) if stack else ""
 
 
 def _why_not(norm: Node, layer: Node, owned: dict[str, str], shared: set[str]) -> str | None:
@@ -130,11 +91,11 @@ def _why_not(norm: Node, layer: Node, owned: dict[str, str], shared: set[str]) -
     # Argument 5 of aten.batch_norm is ``training``.
     if norm.args[5] is True:
         return "it uses the statistics of each batch"
-    if _operator(layer) not in _LAYERS:
+    if operator(layer) not in LAYERS:
         return "it does not follow a convolution or linear layer"
     if len(layer.users) > 1:
         return "something else reads the output of the layer before it"
-    if _operator(layer) == "linear" and layer.meta["val"].dim() != 2:
+    if operator(layer) == "linear" and layer.meta["val"].dim() != 2:
         return "its channels are not the features of the linear layer before it"
     for tensor in (*layer.all_input_nodes[1:], *norm.all_input_nodes[1:]):
         name = owned.get(tensor.name)
