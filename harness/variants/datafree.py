@@ -62,7 +62,8 @@ def from_batch_norms(
     elements = sum(math.prod(spec.shape) for spec in inputs)
     size = min(max(ELEMENTS // elements, FEWEST), MOST) // BATCHES
     batches: list[tuple[torch.Tensor, ...]] = []
-    with reproducible(), _statistics(network) as gaps:
+    # An exporter may ask for its inputs while it calibrates, with gradients turned off.
+    with torch.enable_grad(), reproducible(), _statistics(network) as gaps:
         for _ in range(BATCHES):
             start = tuple(_noise(spec, size, limits.get(spec.name), generator) for spec in inputs)
             classes_drawn = torch.rand(size, generator=generator) if classes else None

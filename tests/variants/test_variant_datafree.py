@@ -52,6 +52,12 @@ def test_batch_norms_see_on_the_inputs_what_they_have_stored() -> None:
     assert gap(network, found) < 0.5 * gap(network, noise)
 
 
+def test_gradients_that_are_turned_off_make_no_difference() -> None:
+    with torch.no_grad():
+        off = from_batch_norms(normed(), (IMAGE,), ())[0]
+    assert np.array_equal(off, from_batch_norms(normed(), (IMAGE,), ())[0])
+
+
 def test_inputs_are_the_same_bit_for_bit_and_differ_by_seed_and_network() -> None:
     first, again, other = (from_batch_norms(normed(), (IMAGE,), (), seed=seed)[0] for seed in (0, 0, 1))
     assert np.array_equal(first, again)
