@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from harness.stats.normal import deviation
 from harness.stats.student import LEVEL, t_quantile
 
-# Fewer inputs say too little about their own spread: over ten, such an interval covered a word error rate in 90 % of 250
-# trials and an equal error rate in 82 %; over thirty, in 94 and 96 %.
+# Fewer inputs say too little about their own spread: over ten, such an interval covered a word error rate in 90 % of
+# 250 trials and an equal error rate in 82 %; over thirty, in 94 and 96 %.
 LEAST_INPUTS = 30
 # A standard error from fewer replicates would itself be uncertain.
 LEAST_REPLICATES = 100
