@@ -10,11 +10,10 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.readers.pte import PteFacts, read_pte
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
@@ -27,6 +26,9 @@ from harness.runners.host.runtimes.session import (
 )
 from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, as_output
+
+if TYPE_CHECKING:
+    from harness.readers.pte import PteFacts
 
 NAME = "executorch"
 TITLE = "ExecuTorch"
@@ -57,6 +59,9 @@ def import_runtime(request: RuntimeRequest) -> None:
 def load(path: Path, request: RuntimeRequest) -> PteSession:
     """Load the program and its method, which is when a delegate prepares its data."""
     library = _library()
+    # A job of another format does not pay for it.
+    from harness.readers.pte import read_pte
+
     facts = read_pte(path)
     missing = [name for name in facts.backends if not library._is_available(name)]
     if missing:
