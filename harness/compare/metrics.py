@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
-from harness.records.metrics import METRICS, ComparisonKind, Metric, Reading, speeds_in_words
+from harness.records.metric import ComparisonKind, Metric, Reading
+from harness.records.metrics import METRICS, speeds_in_words
 from harness.spec.profiles import PROFILES
 from harness.stats import resampling
 from harness.stats.clock import clock_step

@@ -14,7 +14,8 @@ from typing import assert_never
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import Accuracy, Measurement, TaskScores
-from harness.records.metrics import ACCURACY, Reading, scores_of_answers, scores_reading
+from harness.records.metric import Reading
+from harness.records.metrics import ACCURACY, scores_of_answers, scores_reading
 from harness.spec.recipe import Precision
 from harness.stats.losses import (
     Loss,

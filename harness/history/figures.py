@@ -24,7 +24,8 @@ from harness.plan.cells import Cell
 from harness.records.conditions import FigureGroup
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
-from harness.records.metrics import HEADLINE, METRICS, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import HEADLINE, METRICS
 from harness.store.records import RunRecord
 
 # Hexadecimal digits, 64 bits: enough that no two devices collide.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.plan.cells import Cell
-from harness.records.metrics import Metric
+from harness.records.metric import Metric
 
 # Stored with the conditions of a night: most of its launches throttled, did not settle or were disturbed.
 TAINTED = "TAINTED"

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.history.records import Decided, Decision, Environment, Night, NightStatus, Series, is_same_system
-from harness.records.metrics import Polarity, metric_named
+from harness.records.metric import Polarity
+from harness.records.metrics import metric_named
 from harness.stats.medians import median
 from harness.stats.screening import SAME_CHANGE, Candidate, screen_history
 

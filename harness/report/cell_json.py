@@ -6,7 +6,8 @@ from typing import Any
 
 from harness.records.artifact import ArtifactFacts
 from harness.records.measurement import LatencySummary
-from harness.records.metrics import METRICS, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import METRICS
 from harness.report.view import CellView, cell_identity, plain
 
 _ARTIFACT = (

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from harness.records import units
 from harness.records.conditions import FigureGroup
-from harness.records.metrics import METRICS, Metric, TableColumn
+from harness.records.metric import Metric, TableColumn
+from harness.records.metrics import METRICS
 from harness.report.view import CellView
 
 

@@ -23,7 +23,8 @@ from harness.compare.quality import (
 )
 from harness.compare.speed import is_slower, speed_of
 from harness.records.conditions import ConditionId
-from harness.records.metrics import QUALITY, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import QUALITY
 from harness.report.view import CellView, cell_views, groups, ok_views
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front

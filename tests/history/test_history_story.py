@@ -9,7 +9,8 @@ import pytest
 from harness.history.figures import make_series
 from harness.history.records import TAINTED, Decided, Decision, HistoryEntry, Night, NightStatus
 from harness.history.story import Segment, SwapKind, comparable, open_segment, tell
-from harness.records.metrics import ACCURACY, SCORE, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import ACCURACY, SCORE
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 # Twelve values around 1 ms that repeat: a level series without a change.

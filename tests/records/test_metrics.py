@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import StoreError
-from harness.records.metrics import ERROR, METRICS, PEAK_MEMORY, ComparisonKind, ConfirmationKind, Metric, metric_named
+from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
+from harness.records.metrics import ERROR, METRICS, PEAK_MEMORY, metric_named
 from harness.report.formats.csv import FIRST_COLUMNS
 from tests.report.builders import cells, measurement
 

@@ -11,7 +11,8 @@ from harness.errors import UsageError
 from harness.history.figures import make_series
 from harness.history.records import TAINTED, Decision, Figures, Latest
 from harness.history.story import Story, tell
-from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import ACCURACY, SCORE, SIZE
 from harness.report.charts.nights import commit_range, is_tainted, nights_png, nights_svg, write_chart
 from harness.report.formats.nights_text import latest_json, latest_rows, night_rows, story_json, summary_lines
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry

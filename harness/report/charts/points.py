@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.records import units
-from harness.records.metrics import Metric
+from harness.records.metric import Metric
 from harness.report.charts.bars import whiskers
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
 from harness.report.ranking import Ranking, quality_metric, quality_of

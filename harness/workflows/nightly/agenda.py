@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from harness.history.records import HistoryEntry, Night, RunFacts
 from harness.history.story import can_be_screened, comparable, is_worse, open_segment, values_of
-from harness.records.metrics import ConfirmationKind, metric_named
+from harness.records.metric import ConfirmationKind
+from harness.records.metrics import metric_named
 from harness.stats.looks import WAITS
 from harness.stats.medians import median
 from harness.workflows.nightly.common import Cause, before_shift

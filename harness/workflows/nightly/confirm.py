@@ -19,7 +19,8 @@ from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
-from harness.records.metrics import ComparisonKind, ConfirmationKind, Metric, metric_named
+from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
+from harness.records.metrics import metric_named
 from harness.stats.clock import clock_step, log_step
 from harness.stats.looks import spent, sure_span
 from harness.stats.multiplicity import benjamini_hochberg

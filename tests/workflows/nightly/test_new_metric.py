@@ -22,16 +22,8 @@ from harness.measure.job import Launched, Seen
 from harness.measure.latency import SteadyCalls
 from harness.records.conditions import ConditionId, FigureGroup
 from harness.records.measurement import GateFacts, GateOutcome, Measurement
-from harness.records.metrics import (
-    METRICS,
-    ComparisonKind,
-    ConfirmationKind,
-    CsvColumn,
-    Metric,
-    Polarity,
-    Reading,
-    TableColumn,
-)
+from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
+from harness.records.metrics import METRICS
 from harness.records.units import TimeFormatter
 from harness.report.charts.nights import nights_svg
 from harness.report.formats.csv import csv_text

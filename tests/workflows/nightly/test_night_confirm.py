@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.history.records import Decision
-from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import ACCURACY, SCORE, SIZE
 from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
 from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, differing_data, judge, same_file
 from harness.workflows.nightly.record import Confirmation, Trigger

@@ -8,7 +8,8 @@ import pytest
 
 from harness.history.figures import make_series
 from harness.history.records import TAINTED, Decided, Decision, Figures, HistoryEntry, Night, NightStatus
-from harness.records.metrics import ACCURACY, SCORE, SIZE, Metric
+from harness.records.metric import Metric
+from harness.records.metrics import ACCURACY, SCORE, SIZE
 from harness.stats.screening import ARL0
 from harness.workflows.nightly.record import State, Trigger
 from harness.workflows.nightly.screening import Screened, SeriesHistory, screen_series
