@@ -14,6 +14,7 @@ from harness.compare.quality import Quality
 from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus
+from harness.report.listing import listed
 from harness.search import points as search_points
 from harness.search.points import DropBasis, Findings, Point
 from harness.search.walk import builds_done, not_pruned
@@ -92,8 +93,9 @@ def _group_note(findings: Findings) -> str | None:
         return "The limit on classes and groups was not applied: there are no classes, and the data name no groups."
     failed = [p for p in ran if findings.fails_a_group(p)]
     words = [f"{name(p)} ({p.group.kind.value} {p.group.worst.name})" for p in failed if p.group and p.group.worst]
-    shown = ", ".join(words[:LISTED]) + (f" and {len(words) - LISTED} more" if len(words) > LISTED else "")
-    return f"Left out, because one class or group dropped by more than {100 * limit:g} pp: {shown}." if words else None
+    if not words:
+        return None
+    return f"Left out, because one class or group dropped by more than {100 * limit:g} pp: {listed(words, LISTED)}."
 
 
 def _slower_notes(findings: Findings) -> Iterator[str]:
@@ -148,8 +150,7 @@ def _without_results(findings: Findings) -> str | None:
 
 
 def _listed(points: Sequence[Point]) -> str:
-    shown = ", ".join(map(name, points[:LISTED]))
-    return shown if len(points) <= LISTED else f"{shown} and {len(points) - LISTED} more"
+    return listed([name(point) for point in points], LISTED)
 
 
 def _limit(findings: Findings) -> str:

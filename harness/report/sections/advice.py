@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from harness.compare.quality import EXACT_DB, GOOD, LIMITS, Quality, QualityBasis, QualityFacts
 from harness.records import units
 from harness.records.conditions import ConditionId
+from harness.report.listing import listed
 from harness.report.ranking import Ranking, median_ns
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, labels, memory_growth, plain
@@ -335,8 +336,7 @@ def _db(view: CellView) -> str:
 def _listed(views: Sequence[CellView], names: dict[str, str], more: Callable[[CellView], str] = lambda _: "") -> str:
     """The names of files, each once, and how many more there are beyond the first few."""
     files = list({v.cell.build: v for v in views}.values())
-    shown = ", ".join(f"{names[v.cell.key]}{more(v)}" for v in files[:LISTED])
-    return shown if len(files) <= LISTED else f"{shown} and {len(files) - LISTED} more"
+    return listed([f"{names[v.cell.key]}{more(v)}" for v in files], LISTED)
 
 
 def _condition_note(ranking: Ranking) -> str | None:

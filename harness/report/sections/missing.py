@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records.measurement import CellStatus
+from harness.report.listing import listed
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, full_labels
 
@@ -63,16 +64,11 @@ def lines(report: Report) -> Iterator[Line]:
             continue
         example = f"such as {group.names[0]}: " if group.differing else ""
         yield Line(text=f"{group.status.value}: {len(group.names)} cells: {example}{group.reason}", tone=Tone.BAD)
-        yield Line(text=f"  {_listed(group.names)}", tone=Tone.QUIET)
+        yield Line(text=f"  {listed(group.names, LISTED)}", tone=Tone.QUIET)
     pending = _pending(report)
     if pending:
         yield Line(text=f"{pending} of {len(report.views)} cells have not run yet. To resume:", tone=Tone.WARNING)
         yield Line(text=f"  {_resume(report, results=report.run.directory.parent)}", tone=Tone.WARNING)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:LISTED])
-    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
 def html(report: Report) -> Fragment | None:
