@@ -210,7 +210,7 @@ def drop_text(point: Point) -> str:
 
 
 def _row(findings: Findings, point: Point) -> tuple[str, ...]:
-    outcome = "ship" if point is findings.ship else "" if findings.keeps(point) else _left_out_word(point)
+    outcome = "ship" if point is findings.ship else "" if findings.keeps(point) else _left_out_word(findings, point)
     return (
         point.recipe.name,
         point.cell.format.value,
@@ -222,9 +222,12 @@ def _row(findings: Findings, point: Point) -> tuple[str, ...]:
     )
 
 
-def _left_out_word(point: Point) -> str:
-    shown = point.judged is None or point.judged.quality is Quality.LOST
-    return "drops too much" if shown else "not shown to be good enough"
+def _left_out_word(findings: Findings, point: Point) -> str:
+    if point.judged is None or point.judged.quality is Quality.LOST:
+        return "drops too much"
+    if point.group is not None and findings.fails_a_group(point):
+        return f"one {point.group.kind.value} drops too much"
+    return "not shown to be good enough"
 
 
 def _against(findings: Findings, point: Point) -> str:

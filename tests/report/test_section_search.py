@@ -122,6 +122,7 @@ def test_a_point_keeps_the_limit_on_single_classes(limit: float | None, drop: fl
     said = " ".join(notes(found))
     assert ("Left out, because one class or group dropped" in said) is not keeps
     assert ("int8 onnx (class 7)" in said) is not keeps
+    assert [row[-1] for row in front_rows(found)] == ["ship" if keeps else "one class drops too much"]
 
 
 def test_a_limit_on_classes_without_labels_is_said_not_to_apply() -> None:
