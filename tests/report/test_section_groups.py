@@ -40,11 +40,11 @@ FACTS = GroupFacts(
 )
 
 
-def run_with(folder: Path, facts: GroupFacts) -> RunRecord:
-    """A run whose second cell has these groups, with the picture stored as a measurement stores it."""
+def run_with(folder: Path, facts: GroupFacts, *, cells: int = 1) -> RunRecord:
+    """A run of which ``cells`` from the second on have these groups, with the picture stored as a measurement does."""
     run = host_run()
     changed: tuple[Measurement, ...] = tuple(
-        replace(m, groups=facts) if number == 1 else m for number, m in enumerate(run.measurements)
+        replace(m, groups=facts) if 1 <= number <= cells else m for number, m in enumerate(run.measurements)
     )
     (folder / REPLIES_FOLDER).mkdir()
     (folder / REPLIES_FOLDER / f"{NAME}.gz").write_bytes(gzip.compress(PICTURE))
@@ -60,6 +60,32 @@ def test_the_terminal_names_the_class_that_lost_most_and_the_inputs(tmp_path: Pa
     assert "class 7 lost most, top-1 75.0" in sentence
     assert "against the float model's 100.0" in sentence
     assert "9 inputs lost, 1 won: 0, 10, 20, 30, 40, 50, 60, 70, …" in sentence
+
+
+def small(name: str, count: int, drop: float) -> GroupScore:
+    return GroupScore(name=name, count=count, value=1 - drop, float_value=1.0, drop=drop)
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, "5"), (5, "5"), (6, "4")])
+def test_a_class_of_too_few_answers_is_not_named(tmp_path: Path, count: int, named: str) -> None:
+    """Class 4 lost all of its answers. With fewer than six, chance may explain that, and class 5 is named."""
+    facts = replace(FACTS, groups=(small("4", count, 1.0), small("5", 20, 0.1)), lost=count + 2)
+    run = run_with(tmp_path, facts)
+    (sentence,) = said(run)
+    assert f"class {named} lost most" in sentence
+    assert [name for name in "45" if f"class {name}\n</td>" in page_of(run)] == [named]
+
+
+def test_one_photo_of_twenty_is_counted_and_its_class_is_not_blamed(tmp_path: Path) -> None:
+    facts = replace(FACTS, groups=(small("7", 1, 1.0), small("3", 2, 0.0)), lost=1, won=0, changed=FACTS.changed[:1])
+    (sentence,) = said(run_with(tmp_path, facts))
+    assert sentence.endswith(": 1 input lost, 0 won: 0")
+    assert "most" not in sentence
+
+
+@pytest.mark.parametrize(("cells", "ending"), [(4, ()), (5, ("1 more cell lost inputs; the page lists it.",))])
+def test_the_terminal_lists_four_cells(tmp_path: Path, cells: int, ending: tuple[str, ...]) -> None:
+    assert tuple(said(run_with(tmp_path, FACTS, cells=cells))[4:]) == ending
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import StoreError
@@ -16,12 +16,16 @@ from harness.store.reader import read_kept
 
 # Cells in the terminal and inputs per cell; the page has more.
 MOST_LINES, MOST_INPUTS = 4, 8
+# A smaller group is not named as the worst: when five of five answers are lost, McNemar's exact p-value is 1/16, which
+# shows nothing; when six of six are, it is 1/32.
+LEAST_COUNT = 6
 # A page stays below a megabyte: 48 pictures of at most a few kilobytes.
 MOST_PICTURES = 48
 
 _PAGE = """\
 <h2>Classes and inputs that lost most</h2>
-<p class="muted">Against the float model on the same inputs. A group of few inputs changes a lot by chance.</p>
+<p class="muted">Against the float model on the same inputs. A group of few inputs changes a lot by chance;
+  one of fewer than {{ least }} is not named.</p>
 <div class="scroll">
 <table id="groups">
 <thead><tr><th class="name" scope="col">cell</th><th class="word" scope="col">worst group</th>
@@ -67,8 +71,10 @@ def lines(report: Report) -> Iterator[Line]:
     lost = _lost(report.views)
     for view, facts in lost[:MOST_LINES]:
         yield Line(text=f"{names[view.cell.key]}: {_sentence(facts)}", tone=Tone.QUIET)
-    if len(lost) > MOST_LINES:
-        yield Line(text=f"{len(lost) - MOST_LINES} more cells lost inputs; the page lists them.", tone=Tone.QUIET)
+    more = len(lost) - MOST_LINES
+    if more > 0:
+        cells, them = ("cell", "it") if more == 1 else ("cells", "them")
+        yield Line(text=f"{more} more {cells} lost inputs; the page lists {them}.", tone=Tone.QUIET)
 
 
 def html(report: Report) -> Fragment | None:
@@ -78,9 +84,9 @@ def html(report: Report) -> Fragment | None:
         return None
     names = full_labels(report.views)
     rows = [(names[view.cell.key], *_row(facts)) for view, facts in lost]
-    return Fragment(
-        template=_PAGE, values={"rows": rows, "words": _WORD_COLUMNS, "pictures": list(_pictures(report, lost, names))}
-    )
+    pictures = list(_pictures(report, lost, names))
+    values = {"rows": rows, "words": _WORD_COLUMNS, "least": LEAST_COUNT, "pictures": pictures}
+    return Fragment(template=_PAGE, values=values)
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
@@ -89,13 +95,18 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 
 def _lost(views: Iterable[CellView]) -> list[tuple[CellView, GroupFacts]]:
-    found = [
-        (view, view.measurement.groups)
+    judged = [
+        (view, _of_enough(view.measurement.groups))
         for view in views
         if view.status is CellStatus.OK and view.measurement is not None and view.measurement.groups is not None
     ]
-    worse = [(view, facts) for view, facts in found if facts.lost or (facts.worst_drop or 0.0) > 0]
+    worse = [(view, facts) for view, facts in judged if facts.lost or (facts.worst_drop or 0.0) > 0]
     return sorted(worse, key=lambda pair: -(pair[1].worst_drop or 0.0))
+
+
+def _of_enough(facts: GroupFacts) -> GroupFacts:
+    """``facts`` with the groups that are large enough to be named."""
+    return replace(facts, groups=tuple(group for group in facts.groups if group.count >= LEAST_COUNT))
 
 
 def _sentence(facts: GroupFacts) -> str:
@@ -108,7 +119,9 @@ def _sentence(facts: GroupFacts) -> str:
             f"model's {_score(facts, worst.float_value)} ({worst.count} {of})"
         )
     if facts.lost:
-        parts.append(f"{facts.lost} inputs lost, {facts.won} won: {_inputs(facts, MOST_INPUTS)}")
+        parts.append(
+            f"{facts.lost} input{'s' if facts.lost != 1 else ''} lost, {facts.won} won: {_inputs(facts, MOST_INPUTS)}"
+        )
     return "; ".join(parts)
 
 
