@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ DELEGATE = {
 # Rough but plausible: µs per call of fp32 by format; factors of time and size, and the error, by variant.
 BASE_US = {Format.PTE: 41.0, Format.TFLITE: 18.5, Format.ONNX: 29.0, Format.PTL: 88.0}
 SPEED = {"fp32": 1.0, "fp16": 1.06, "int8": 0.62, "int8-dynamic": 0.9}
+FLOAT_BYTES = {Format.PTE: 79_000, Format.TFLITE: 77_300, Format.ONNX: 75_900, Format.PTL: 91_200}
 SIZE = {"fp32": 1.0, "fp16": 0.52, "int8": 0.29, "int8-dynamic": 0.31}
 CORRECT = {"fp32": 356, "fp16": 356, "int8": 354, "int8-dynamic": 355}
 SQNR = {"fp32": 131.0, "fp16": 66.0, "int8": 27.5, "int8-dynamic": 33.1}
@@ -113,81 +114,110 @@ def latency_of(launches: list[list[int]]) -> LatencySummary:
 
 
 def accuracy_of(correct: int, count: int = 360) -> Accuracy:
-    """Top-1 of ``correct`` in ``count``."""
+    """Top-1 of ``correct`` in ``count``; the last answers are the wrong ones."""
+    return accuracy_from([True] * correct + [False] * (count - correct))
+
+
+def accuracy_from(right: Sequence[bool], floats: Sequence[bool] | None = None) -> Accuracy:
+    """Top-1 of the answers that are ``right``, and of the float model's on the same inputs where they are given."""
+    correct, count = sum(right), len(right)
     low, high = wilson(correct, count)
-    bits = correct_to_bits([True] * correct + [False] * (count - correct))
     return Accuracy(
-        metric="top-1", value=correct / count, low=low, high=high, correct=correct, count=count, correct_bits=bits
+        metric="top-1",
+        value=correct / count,
+        low=low,
+        high=high,
+        correct=correct,
+        count=count,
+        correct_bits=correct_to_bits(right),
+        float_bits="" if floats is None else correct_to_bits(floats),
     )
 
 
 def measurement(cell: Cell, *, launches: int = 1, conditions: tuple[Condition, ...] = ()) -> Measurement:
     """A cell that ran to its end."""
     calls = sample_launches(cell, launches=launches)
-    sqnr, correct = SQNR[cell.variant], CORRECT[cell.variant]
-    float_bytes = {Format.PTE: 79_000, Format.TFLITE: 77_300, Format.ONNX: 75_900, Format.PTL: 91_200}[cell.format]
-    base = 41 << 20
-    grown = round(float_bytes * (3 + SIZE[cell.variant])) + (1 << 19)
     agreement = 1.0 if cell.variant in ("fp32", "fp16") else 0.994
     return Measurement(
         cell=cell.key,
         status=CellStatus.OK,
         started_at="2026-11-23T01:40:02Z",
         ended_at="2026-11-23T01:40:09Z",
-        artifact=ArtifactFacts(
-            sha256="ef" * 32,
-            bytes=round(float_bytes * SIZE[cell.variant]),
-            sqnr_db=sqnr,
-            agreement=agreement,
-            compressed_bytes=round(float_bytes * SIZE[cell.variant] * 0.8),
-            parameters=29_700,
-            macs=700_000,
-        ),
+        artifact=_artifact(cell, agreement),
         launches=tuple(_launch(i, samples) for i, samples in enumerate(calls)),
         latency=latency_of(calls),
         load=LoadSummary(first_ns=1.3e6, first_inference_ns=0.4e6),
-        memory=MemoryReading(
-            definition="RssAnon + VmSwap of the runner process",
-            baseline_bytes=base,
-            loaded_bytes=base + grown,
-            steady_bytes=base + grown + (1 << 18),
-            peak_bytes=base + grown + (1 << 19),
-            retained_bytes=base + (1 << 17),
-            mapped_bytes=1 << 18,
-            split=(
-                MemorySplit(at=MemoryMoment.BASELINE, anonymous_bytes=base),
-                MemorySplit(
-                    at=MemoryMoment.STEADY,
-                    anonymous_bytes=base + grown + (1 << 18),
-                    file_bytes=58 << 20,
-                    shared_bytes=0,
-                    swap_bytes=0,
-                    pss_bytes=base + grown + (33 << 20),
-                ),
-            ),
-        ),
-        accuracy=accuracy_of(correct),
-        fidelity=Fidelity(
-            sqnr_db=sqnr,
-            sqnr_worst_db=sqnr - 9,
-            cosine=0.9996,
-            max_error=0.2,
-            agreement=agreement,
-            count=360,
-            sqnr_min_db=sqnr - 12,
-            worst_input=7,
-        ),
-        runtime=RuntimeReport(
-            name="ExecuTorch" if cell.format is Format.PTE else cell.format.value,
-            version="1.4.1",
-            delegate_requested=cell.delegate,
-            delegate_used=cell.delegate.value,
-            threads=cell.threads,
-            nodes_total=14,
-            nodes_delegated=12 if cell.delegate is Delegate.XNNPACK else None,
-        ),
+        memory=_memory(cell),
+        accuracy=accuracy_of(CORRECT[cell.variant]),
+        fidelity=_fidelity(cell, agreement),
+        runtime=_runtime(cell),
         runner=RunnerInfo(kind="host", version="0.1.0"),
         conditions=conditions,
+    )
+
+
+def _artifact(cell: Cell, agreement: float) -> ArtifactFacts:
+    bytes_ = FLOAT_BYTES[cell.format] * SIZE[cell.variant]
+    return ArtifactFacts(
+        sha256="ef" * 32,
+        bytes=round(bytes_),
+        sqnr_db=SQNR[cell.variant],
+        agreement=agreement,
+        compressed_bytes=round(bytes_ * 0.8),
+        parameters=29_700,
+        macs=700_000,
+    )
+
+
+def _memory(cell: Cell) -> MemoryReading:
+    base = 41 << 20
+    grown = round(FLOAT_BYTES[cell.format] * (3 + SIZE[cell.variant])) + (1 << 19)
+    steady = base + grown + (1 << 18)
+    return MemoryReading(
+        definition="RssAnon + VmSwap of the runner process",
+        baseline_bytes=base,
+        loaded_bytes=base + grown,
+        steady_bytes=steady,
+        peak_bytes=base + grown + (1 << 19),
+        retained_bytes=base + (1 << 17),
+        mapped_bytes=1 << 18,
+        split=(
+            MemorySplit(at=MemoryMoment.BASELINE, anonymous_bytes=base),
+            MemorySplit(
+                at=MemoryMoment.STEADY,
+                anonymous_bytes=steady,
+                file_bytes=58 << 20,
+                shared_bytes=0,
+                swap_bytes=0,
+                pss_bytes=base + grown + (33 << 20),
+            ),
+        ),
+    )
+
+
+def _fidelity(cell: Cell, agreement: float) -> Fidelity:
+    sqnr = SQNR[cell.variant]
+    return Fidelity(
+        sqnr_db=sqnr,
+        sqnr_worst_db=sqnr - 9,
+        cosine=0.9996,
+        max_error=0.2,
+        agreement=agreement,
+        count=360,
+        sqnr_min_db=sqnr - 12,
+        worst_input=7,
+    )
+
+
+def _runtime(cell: Cell) -> RuntimeReport:
+    return RuntimeReport(
+        name="ExecuTorch" if cell.format is Format.PTE else cell.format.value,
+        version="1.4.1",
+        delegate_requested=cell.delegate,
+        delegate_used=cell.delegate.value,
+        threads=cell.threads,
+        nodes_total=14,
+        nodes_delegated=12 if cell.delegate is Delegate.XNNPACK else None,
     )
 
 

@@ -16,14 +16,13 @@ from harness.report.sections.advice import advise
 from harness.report.sections.advice import lines as advice_lines
 from harness.report.sections.section import report_of
 from harness.spec.profiles import ProfileName
-from harness.stats.intervals import wilson
-from harness.stats.proportions import correct_to_bits
 from harness.wire import Delegate, Format
 from tests.report.builders import (
     DESKTOP,
     FACTS,
     HOST,
     PHONE,
+    accuracy_from,
     accuracy_of,
     broken,
     cells,
@@ -47,14 +46,7 @@ def answered(cell: Cell, wrong: Sequence[int], count: int, sqnr_db: float = 25.0
     """A cell that answers the inputs ``wrong`` of ``count`` wrongly; the float model answers all of them rightly."""
     right = [index not in wrong for index in range(count)]
     plain = measurement(cell, launches=5)
-    low, high = wilson(sum(right), count)
-    accuracy = replace(
-        accuracy_of(sum(right), count),
-        correct_bits=correct_to_bits(right),
-        float_bits=correct_to_bits([True] * count),
-        low=low,
-        high=high,
-    )
+    accuracy = accuracy_from(right, [True] * count)
     return replace(plain, accuracy=accuracy, fidelity=fidelity(sqnr_db, 1 - len(wrong) / count, count))
 
 
@@ -164,9 +156,7 @@ def test_a_file_is_not_called_worse_for_the_kernels_of_this_computer() -> None:
 def test_nobody_is_called_worse_for_being_better() -> None:
     """The float model is wrong on ten inputs of 360 that the file gets right (a distilled network may do that)."""
     better = answered(INT8, (), 360)
-    assert better.accuracy
-    bits = correct_to_bits([index >= 10 for index in range(360)])
-    better = replace(better, accuracy=replace(better.accuracy, float_bits=bits))
+    better = replace(better, accuracy=accuracy_from([True] * 360, [index >= 10 for index in range(360)]))
     assert quality_of(ranked(better), INT8) is Quality.HOLDS
 
 

@@ -15,9 +15,8 @@ from harness.spec.goal import Minimise
 from harness.spec.profiles import ProfileName
 from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
-from harness.stats.proportions import correct_to_bits
 from harness.wire import Delegate, Format
-from tests.report.builders import accuracy_of, cells, make_run, measurement, with_head
+from tests.report.builders import accuracy_from, cells, make_run, measurement, with_head
 from tests.report.wide import PRUNE
 from tests.search.found import GOAL, findings_of, judged, point
 
@@ -111,8 +110,7 @@ def test_points_are_judged_by_accuracy_with_labels_and_by_agreement_without() ->
 )
 def test_the_limit_of_the_goal_is_judged_by_an_interval(wrong: int, max_drop: float, kept: bool) -> None:
     planned = cells()[4:7]
-    bits = correct_to_bits([False] * wrong + [True] * (360 - wrong)), correct_to_bits([True] * 360)
-    accuracy = replace(accuracy_of(360 - wrong), correct_bits=bits[0], float_bits=bits[1])
+    accuracy = accuracy_from([False] * wrong + [True] * (360 - wrong), [True] * 360)
     measured = (measurement(planned[0]), measurement(planned[1]), replace(measurement(planned[2]), accuracy=accuracy))
     found = findings(make_run(planned, measured), replace(GOAL, max_drop=max_drop))
     int8 = found.points[2]
@@ -129,12 +127,12 @@ def pruned_run(wrong: int, *, count: int, own_db: float = 30.0) -> Findings:
     plain, changed = measurement(planned[0]), measurement(planned[0])
     assert changed.artifact
     assert changed.fidelity
-    bits = [correct_to_bits([False] * n + [True] * (count - n)) for n in (wrong, 0)]
-    fp32 = replace(plain, accuracy=replace(accuracy_of(count, count), correct_bits=bits[1], float_bits=bits[1]))
+    floats = [True] * count
+    fp32 = replace(plain, accuracy=accuracy_from(floats, floats))
     changed = replace(
         changed,
         cell=planned[1].key,
-        accuracy=replace(accuracy_of(count - wrong, count), correct_bits=bits[0], float_bits=bits[1]),
+        accuracy=accuracy_from([False] * wrong + [True] * (count - wrong), floats),
         artifact=replace(changed.artifact, own_sqnr_db=own_db, steps=(PRUNE,), bytes=30_000),
         fidelity=replace(changed.fidelity, sqnr_db=6.0, sqnr_worst_db=2.0, agreement=1 - wrong / count, count=count),
     )
