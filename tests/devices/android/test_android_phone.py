@@ -44,6 +44,11 @@ def launched(android: AndroidPhone, work: Work, *, deadline_s: float = DEADLINE_
     return android.execute(work.request, work.inputs, deadline_s)
 
 
+def allow(phone: VirtualPhone, *, allowed: bool) -> None:
+    """Have the phone allow this computer to debug it, or forget that it did."""
+    phone.faults.authorised = allowed
+
+
 def later(phone: VirtualPhone, seconds: float, work: Callable[[], object]) -> None:
     """Do ``work`` once the app has run for this long; a busy machine may take long to start it."""
 
@@ -157,15 +162,8 @@ def test_a_phone_that_takes_a_moment_to_allow_the_computer_again_costs_nothing(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-
-    def forget() -> None:
-        phone.faults.authorised = False
-
-    def allow() -> None:
-        phone.faults.authorised = True
-
-    later(phone, 1.0, forget)
-    later(phone, 3.0, allow)
+    later(phone, 1.0, lambda: allow(phone, allowed=False))
+    later(phone, 3.0, lambda: allow(phone, allowed=True))
     execution = android.execute(work.lasting(1.5), work.inputs, DEADLINE_S)
     assert execution.reply.status is ReplyStatus.OK
     assert len(started(phone)) == 1
@@ -175,11 +173,7 @@ def test_a_phone_that_no_longer_allows_the_computer_is_reported_with_the_action(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
     android.push(work.model, work.sha256)
-
-    def forget() -> None:
-        phone.faults.authorised = False
-
-    later(phone, 1.0, forget)
+    later(phone, 1.0, lambda: allow(phone, allowed=False))
     with pytest.raises(PhoneError, match="allow USB debugging") as caught:
         android.execute(work.lasting(30), work.inputs, DEADLINE_S)
     assert caught.value.trouble is PhoneTrouble.UNAUTHORISED

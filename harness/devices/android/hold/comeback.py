@@ -39,9 +39,7 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
     if cause.trouble is PhoneTrouble.HUNG:
         _quietly_reconnect(cable)
     ends_at = time.monotonic() + back_s
-    refusal: PhoneError | None = None
-    # Since when the phone refuses without a break.
-    refuses_since = 0.0
+    refusals = _Refusals()
     while True:
         try:
             _check_listed(cable, ends_at - back_s)
@@ -50,17 +48,31 @@ def come_back(cable: Cable, cause: PhoneError, *, back_s: float, boot_s: float) 
             return _booted(cable, boot_s)
         except PhoneError as error:
             now = time.monotonic()
-            refuses = error.trouble is PhoneTrouble.UNAUTHORISED
-            refuses_since = (refuses_since or now) if refuses else 0.0
-            refusal = error if refuses else refusal
-            patient = refuses and now < refuses_since + _AUTHORISING_S
-            # Another trouble, such as a revoked authorisation, will not pass by waiting.
-            if error.trouble not in LOSSES and not patient:
-                raise
-            # The first loss explains what happened; the last one only says that the phone is still away.
-            if now >= ends_at and not patient:
-                raise (refusal or cause) from error
+            if not refusals.may_pass(error, now):
+                # Another trouble, such as a revoked authorisation, will not pass by waiting.
+                if error.trouble not in LOSSES:
+                    raise
+                # The first loss explains what happened; the last one only says that the phone is still away.
+                if now >= ends_at:
+                    raise (refusals.last or cause) from error
         time.sleep(_PAUSE_S)
+
+
+class _Refusals:
+    """The times at which a phone did not allow this computer to debug it. ``last`` is the newest error."""
+
+    def __init__(self) -> None:
+        self.last: PhoneError | None = None
+        self._since: float | None = None
+
+    def may_pass(self, error: PhoneError, now: float) -> bool:
+        """Return whether ``error`` is a refusal, and the phone has refused for less than `_AUTHORISING_S` on end."""
+        if error.trouble is not PhoneTrouble.UNAUTHORISED:
+            self._since = None
+            return False
+        self.last = error
+        self._since = now if self._since is None else self._since
+        return now < self._since + _AUTHORISING_S
 
 
 def _check_listed(cable: Cable, since: float) -> None:
