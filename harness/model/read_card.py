@@ -140,7 +140,7 @@ def read_factory(reference: str, options: ModelOptions) -> ModelCard:
 
 def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
     """Return ``card`` with the command-line options applied. Raises `UsageError` for options that do not fit it."""
-    given = tuple(map(_input_option, options.inputs))
+    given = tuple(map(parse_input, options.inputs))
     inputs = tuple(spec for spec, _ in given)
     _check_unique(inputs, "--input")
     if inputs and card.inputs and card.ready is None and {s.name for s in inputs} != {s.name for s in card.inputs}:
@@ -160,16 +160,12 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
     )
 
 
-def parse_input(text: str) -> TensorSpec:
-    """Read ``NAME:DTYPE:1x3x224x224`` or ``NAME:DTYPE:scalar``; the name may contain colons. Raises `UsageError`.
+def parse_input(text: str) -> tuple[TensorSpec, InputRange | None]:
+    """Return the input that ``--input`` describes, and the range of its values if the option has one.
 
-    A range may follow, as in ``ids:int64:1x128:0..30521``.
+    ``text`` is ``NAME:DTYPE:1x3x224x224`` or ``NAME:DTYPE:scalar``; the name may contain colons. A range may follow, as
+    in ``ids:int64:1x128:0..30521``. Raises `UsageError`.
     """
-    return _input_option(text)[0]
-
-
-def _input_option(text: str) -> tuple[TensorSpec, InputRange | None]:
-    """The input that ``--input`` describes, and the range of its values if the option has one."""
     match = _INPUT.fullmatch(text)
     if match is None:
         numbers = "write a number for each ?" if re.search(r":[\dx]*\?[\dx?]*$", text) else "write NAME:DTYPE:SHAPE"

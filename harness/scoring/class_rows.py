@@ -17,7 +17,7 @@ from harness.stats.answers import Answers, Numbers, agreement, top_answers
 
 Labels = npt.NDArray[np.int64]
 
-# Batches and sequences have their classes last; with more axes than two, that is only one of two customs.
+# Batches and sequences have their classes last; with more axes than two, that is only one of two conventions.
 MOST_AXES = 2
 
 
@@ -36,7 +36,7 @@ class ClassRows:
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of the answers of one call, without dimensions of 1."""
-        return _without_ones(self.shape[: self.axis] + self.shape[self.axis + 1 :])
+        return without_ones(self.shape[: self.axis] + self.shape[self.axis + 1 :])
 
     def answers(self, output: Numbers) -> Answers:
         """Return the answers of ``output``, of as many elements as ``(count, *shape)``, as ``(count, rows)``."""
@@ -60,7 +60,7 @@ def class_rows(card: ModelCard, shape: tuple[int, ...], labels: tuple[int, ...] 
     options = [ClassRows(shape=shape, axis=axis) for axis in ([named] if named is not None else reversed(axes))]
     if labels is None:
         return options[0]
-    fits = [rows for rows in options if rows.rows == _without_ones(labels)]
+    fits = [rows for rows in options if rows.rows == without_ones(labels)]
     if fits and (fits[0] is options[0] or len(fits) == 1):
         return fits[0]
     msg = (
@@ -79,7 +79,7 @@ def class_agreement(
     of one call, which shows where the classes are. In pictures of classes they may be first or last: without labels and
     without a named axis, that is not known, and there is no agreement. Raises `UsageError` if labels do not fit.
     """
-    axes = len(_without_ones(reference.shape[1:]))
+    axes = len(without_ones(reference.shape[1:]))
     if card.task is not Task.CLASSIFICATION or (labels is None and card.class_axis is None and axes > MOST_AXES):
         return None
     rows = class_rows(card, reference.shape[1:], labels)
@@ -140,5 +140,6 @@ def _counted(shape: tuple[int, ...]) -> str:
     return f"[{', '.join(['count', *map(str, shape)])}]"
 
 
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return ``shape`` without its dimensions of 1."""
     return tuple(size for size in shape if size != 1)

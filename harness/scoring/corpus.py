@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
+# Indices of inputs, which may repeat.
+Rows = npt.NDArray[np.int64]
 # The value of a metric if each input counts as often as the array of shape (count,) says.
 Value = Callable[[Times], float]
 
@@ -56,7 +58,7 @@ def of_counts(counts: npt.NDArray[Any], value: Callable[[npt.NDArray[Any]], floa
     return Corpus(count=len(counts), value=lambda times: value(np.tensordot(times, counts, axes=1)))
 
 
-def of_rows(count: int, value: Callable[[Times], float]) -> Corpus:
+def of_rows(count: int, value: Callable[[Rows], float]) -> Corpus:
     """Return the score that ``value`` computes from the indices of inputs, which may repeat."""
     return Corpus(count=count, value=lambda times: value(np.repeat(np.arange(count), times)))
 
@@ -80,7 +82,7 @@ def replicates(corpus: Corpus, *, least_inputs: int, seconds: float = MOST_SECON
 def parts_corpus(parts: Sequence[Any], combine: Callable[[Any], float]) -> Corpus:
     """Return the score that ``combine`` computes from a selection of ``parts``, one per input."""
 
-    def value(rows: Times) -> float:
+    def value(rows: Rows) -> float:
         chosen = parts[rows] if isinstance(parts, np.ndarray) else [parts[row] for row in rows]
         return float(combine(chosen))
 

@@ -129,7 +129,7 @@ def _dataset(truth: Sequence[Boxes]) -> dict[str, Any]:
     return {
         "info": {},
         "images": [{"id": image} for image in range(len(truth))],
-        # Matches are told apart from no match by an id that is not 0.
+        # pycocotools stores the id of the match, and 0 for none.
         "annotations": [{**one, "id": number} for number, one in enumerate(annotations, 1)],
         "categories": [{"id": label} for label in sorted({one["category_id"] for one in annotations})],
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.scoring.corpus import Corpus, of_rows
+from harness.scoring.corpus import Corpus, Rows, of_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def spearman(predictions: Floats, truth: Floats) -> Corpus:
 
 
 def _correlation(function: Callable[..., Any], predictions: Floats, truth: Floats) -> Corpus:
-    def value(rows: npt.NDArray[np.int64]) -> float:
+    def value(rows: Rows) -> float:
         columns = [(predictions[rows, i], truth[rows, i]) for i in range(truth.shape[1])]
         # A correlation with a constant is not defined; scipy would warn and return NaN.
         if any(np.ptp(side) == 0 for pair in columns for side in pair):
@@ -46,7 +46,7 @@ def equal_error_rate(scores: Floats, labels: npt.NDArray[np.int64]) -> Corpus:
     """
     from sklearn.metrics import roc_curve
 
-    def value(rows: npt.NDArray[np.int64]) -> float:
+    def value(rows: Rows) -> float:
         drawn = labels[rows]
         if drawn.min() == drawn.max():
             return float("nan")

@@ -15,11 +15,12 @@ from harness.model.card import ModelCard
 from harness.model.ready_metrics import ReadyMetric
 from harness.model.truth import Truth
 from harness.scoring import class_scores
-from harness.scoring.class_rows import check_labels
+from harness.scoring.class_rows import without_ones
 from harness.scoring.class_scores import class_counts
 from harness.scoring.corpus import Corpus
 from harness.scoring.detection_scores import mean_average_precision
 from harness.scoring.image_scores import psnr, ssim
+from harness.scoring.marks import mark
 from harness.scoring.number_scores import equal_error_rate, pearson, spearman
 from harness.scoring.text_scores import character_error_rate, word_error_rate
 from harness.stats.answers import in_top, weighted_scores
@@ -73,21 +74,19 @@ def ready_score(metric: ReadyMetric, case: Case) -> Score:
 def _top(case: Case, *, top: int) -> Score:
     labels = _class_labels(case)
     if case.decoded is not None:
-        msg = f"{case.name} reads the scores of classes, which 'decode' has turned into something else; leave it out"
+        msg = f"{case.name} needs the scores of the classes, and 'decode' replaces them; leave 'decode' out"
         raise UsageError(msg)
-    rows = check_labels(case.card, case.outputs[0].shape[1:], labels, split="test")
-    flat = labels.reshape(case.count, -1)
-    right = in_top(rows.shaped(case.outputs[0]), rows.axis, flat, top=top)
-    asked = np.ones(flat.shape, dtype=bool) if case.card.ignore_index is None else flat != case.card.ignore_index
-    return weighted_scores((right & asked).sum(axis=1).tolist(), asked.sum(axis=1).tolist())
+    marks = mark(case.card, case.outputs[0], labels)
+    right = marks.asked & in_top(marks.scores, marks.rows.axis, marks.labels, top=top)
+    return weighted_scores(right.sum(axis=1).tolist(), marks.asked.sum(axis=1).tolist())
 
 
 def _counted(case: Case, *, score: Callable[[class_scores.Counts], Corpus]) -> Score:
     """A score from hits, wrong answers and misses per class."""
     labels = _class_labels(case)
     if case.decoded is None:
-        rows = check_labels(case.card, case.outputs[0].shape[1:], labels, split="test")
-        answers, classes = rows.answers(case.outputs[0]), rows.classes
+        marks = mark(case.card, case.outputs[0], labels)
+        answers, classes = marks.answers, marks.rows.classes
     else:
         answers = _same_shape(case, np.asarray(case.decoded), labels).reshape(case.count, -1).astype(np.int64)
         classes = int(max(answers.max(initial=0), labels.max(initial=0))) + 1
@@ -156,7 +155,7 @@ def _ssim(case: Case) -> Score:
 
 def _pictures(case: Case) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Both sides as ``(count, height, width)`` or with one more axis for the colours."""
-    sides = [side.reshape(case.count, *_without_ones(side.shape[1:])) for side in _sides(case)]
+    sides = [side.reshape(case.count, *without_ones(side.shape[1:])) for side in _sides(case)]
     if sides[1].ndim not in (3, 4):
         msg = f"{case.name} compares pictures of two or three axes; its labels have shape {list(sides[1].shape)}"
         raise UsageError(msg)
@@ -183,17 +182,13 @@ def _sides(case: Case) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _same_shape(case: Case, predictions: npt.NDArray[Any], truth: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if _without_ones(predictions.shape[1:]) != _without_ones(truth.shape[1:]) or len(predictions) != len(truth):
+    if without_ones(predictions.shape[1:]) != without_ones(truth.shape[1:]) or len(predictions) != len(truth):
         msg = (
             f"{case.name} compares outputs of shape {list(predictions.shape)} with labels of shape "
             f"{list(truth.shape)}; they must be the same, but for dimensions of 1"
         )
         raise UsageError(msg)
     return predictions
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size for size in shape if size != 1)
 
 
 _SCORES: dict[ReadyMetric, Callable[[Case], Score]] = {

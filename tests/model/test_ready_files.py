@@ -61,8 +61,8 @@ def inputs_of(one: ModelCard) -> list[str]:
 def test_an_input_option_describes_a_tensor(
     tmp_path: Path, text: str, shape: tuple[int, ...], limits: tuple[float, float] | None
 ) -> None:
-    spec = parse_input(text)
-    assert spec.shape == shape
+    spec, parsed = parse_input(text)
+    assert (spec.shape, parsed and (parsed.low, parsed.high)) == (shape, limits)
     one = card(save(tmp_path / "net.onnx", [info("x", [1])]), text)
     assert one.ranges == (() if limits is None else (InputRange(name=spec.name, low=limits[0], high=limits[1]),))
 
