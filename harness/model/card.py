@@ -90,8 +90,8 @@ class DataCard:
 class MetricOptions:
     """How a card's metric is computed and compared; None stands for the metric's own.
 
-    ``tolerance``: the change that matters, in the metric's unit. ``decode``: a reference to Python that makes of the
-    outputs what the metric compares with the labels. ``data_range``: the largest value of pictures.
+    ``tolerance``: the change that matters, in the metric's unit. ``decode``: a reference to Python that turns
+    the outputs into what the metric compares with the labels. ``data_range``: the largest value of pictures.
     """
 
     higher_is_better: bool | None = None

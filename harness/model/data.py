@@ -278,7 +278,9 @@ def _class_labels(card: ModelCard, where: str, labels: Array) -> NDArray[np.int6
         msg = f"{where} has labels of type {labels.dtype}, shape {list(labels.shape)}; give class indices, as integers"
         raise UsageError(msg)
     classes = labels.astype(np.int64)
-    wrong = classes[(classes < 0) & (classes != (0 if card.ignore_index is None else card.ignore_index))]
+    wrong = classes[classes < 0]
+    if card.ignore_index is not None:
+        wrong = wrong[wrong != card.ignore_index]
     if wrong.size:
         msg = (
             f"{where} has the label {wrong[0]}; labels are class indices and start at 0. A label that marks answers to "

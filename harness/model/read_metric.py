@@ -47,9 +47,8 @@ def read_metric(value: object, folder: Path, where: str) -> tuple[str | None, Me
             check_module(reference, folder, f"{where} is {reference!r}")
     if ready is not None and READY_METRICS[ready].needs_decode and table.decode is None:
         msg = (
-            f"{where} is {ready.value!r}, which no network's output is compared by directly; write metric = "
-            f'{{name = "{ready.value}", decode = "module:function"}}, with a function that makes texts or boxes of the '
-            "outputs"
+            f"{where} is {ready.value!r}, which compares texts or boxes; write metric = "
+            f'{{name = "{ready.value}", decode = "module:function"}}, with a function that turns the outputs into these'
         )
         raise UsageError(msg)
     options = MetricOptions(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ReadyMetric(StrEnum):
-    """The metrics of the usual tasks. Cards may write the names in capital or small letters."""
+    """The metrics of the usual tasks. Case does not matter in cards."""
 
     TOP_1 = "top-1"
     TOP_5 = "top-5"
@@ -29,8 +29,8 @@ class ReadyMetric(StrEnum):
 class MetricFacts:
     """``tolerance`` is the change that matters, in the metric's own unit (shares are 0…1).
 
-    ``share``: values are shares from 0 to 1, so differences are percentage points. ``needs_decode``: no output of a
-    network is what it compares, so the card must name a function that makes it.
+    ``share``: values are shares from 0 to 1, so differences are percentage points. ``needs_decode``: it
+    compares texts or boxes, so the card must name a function that turns the outputs into these.
     """
 
     higher_is_better: bool = True
@@ -59,5 +59,5 @@ READY_METRICS: dict[ReadyMetric, MetricFacts] = {
 
 
 def ready_metric(name: str) -> ReadyMetric | None:
-    """Return the metric that ``name`` names, in capital or small letters; None if it names none."""
+    """Return the metric that ``name`` names, whatever its case; None if it names none."""
     return {metric.value.lower(): metric for metric in ReadyMetric}.get(name.lower())
