@@ -67,8 +67,7 @@ class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no t
 
     def _choose(self, node: WorkerController) -> str | None:
         spare = self.nodes.index(node) >= CORES
-        order = sorted(self.workqueue, key=lambda unit: (is_waiting(unit) != spare, self._places[unit]))
-        return order[0] if order else None
+        return min(self.workqueue, key=lambda unit: (is_waiting(unit) != spare, self._places[unit]), default=None)
 
 
 def is_waiting(unit: str) -> bool:
