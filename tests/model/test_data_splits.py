@@ -329,3 +329,32 @@ def test_a_range_that_its_type_cannot_hold_is_refused(tmp_path: Path, line: str,
     card = CARD.replace('dtype = "float32"', line)
     with pytest.raises(UsageError, match=says):
         resolve(str(make_folder(tmp_path, card=card)), ModelOptions())
+
+
+def test_python_gives_each_input_a_group(tmp_path: Path) -> None:
+    body = "x = np.full((2, 1, 4), len(split), np.float32)\nreturn x, [0, 1], np.array(['night', 'day'])"
+    card = python_card(tmp_path, body)
+    assert loaded(card, Split.TEST).groups == ("night", "day")
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [("['a']", "different lengths"), ("[['a'], ['b']]", r"shape \[2, 1\]"), ("[0.5, 1.5]", "groups of type float64")],
+)
+def test_groups_that_do_not_fit_are_refused(tmp_path: Path, groups: str, says: str) -> None:
+    card = python_card(tmp_path, f"return np.ones((2, 1, 4), np.float32), [0, 1], {groups}")
+    with pytest.raises(UsageError, match=says):
+        load_split(card, Split.TEST)
+
+
+def test_a_file_beside_images_names_their_groups(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("b", "a"):
+        write_image(root / "test" / "cat" / f"{name}.png", (0, 0, ord(name)))
+    lines = "path,group\ntest/cat/a.png,day\ntest/cat/b.png, night\n"
+    # With the byte order mark that spreadsheets write.
+    (root / "groups.csv").write_text(lines, encoding="utf-8-sig")
+    assert loaded(image_card(root), Split.TEST).groups == ("day", "night")
+    (root / "groups.csv").write_text("test/cat/a.png,day\n")
+    with pytest.raises(UsageError, match=r"groups.csv.*no line for 'test/cat/b.png' \(1 are missing\)"):
+        load_split(image_card(root), Split.TEST)

@@ -88,6 +88,14 @@ def test_what_cannot_be_scaled_for_certain_is_refused_by_name(
         read(tmp_path, name, image.save, IMAGE)
 
 
+def test_deep_grey_whose_white_or_transparency_is_unclear_is_refused_by_name(tmp_path: Path) -> None:
+    deep, white_is_zero = Image.fromarray(grey16()), {262: 0}
+    with pytest.raises(UsageError, match=r"d.png.*more than 8 bits and transparent"):
+        read(tmp_path / "a", "d.png", lambda file: deep.save(file, transparency=0))
+    with pytest.raises(UsageError, match=r"d.tif.*from white to black"):
+        read(tmp_path / "b", "d.tif", lambda file: deep.save(file, tiffinfo=white_is_zero))
+
+
 def test_a_palette_is_read_as_its_colours(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 4, (4, 4, 3)).astype(np.uint8) * 85
     palette = Image.fromarray(colours).quantize(64)

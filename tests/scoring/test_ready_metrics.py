@@ -97,6 +97,13 @@ def test_top_1_and_top_5_are_scores_of_inputs() -> None:
         assert len(found.by_input) == 60
 
 
+def test_top_1_of_pixels_leaves_out_the_ignored_ones(pixels: tuple[Array, Array]) -> None:
+    answers, truth = kept(pixels)
+    found = scored("top-1", *pixels, ignore_index=255)
+    assert found.value == pytest.approx((answers == truth).mean())
+    assert len(found.by_input) == 20
+
+
 REFERENCES = ["the cat sat on the mat", "hello world", "one two three four", "a"]
 HEARD = ["the cat sat on mat", "hello word", "one too three four five", "a"]
 
@@ -160,8 +167,8 @@ def test_psnr_and_ssim_are_those_of_scikit_image(shape: tuple[int, ...]) -> None
     assert found.value == pytest.approx(psnr.value)
 
 
-def boxes(count: int, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Random boxes of three classes, and detections of most of them, moved a little, with false ones."""
+def boxes(count: int, seed: int, *, crowds: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Random boxes of three classes, some of them crowds if asked; detections of most, moved a little; false ones."""
     rng = np.random.default_rng(seed)
     truth, found = [], []
     for _ in range(count):
@@ -173,6 +180,8 @@ def boxes(count: int, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, A
         false = np.concatenate([np.full((2, 2), 5.0), rng.random((2, 2)) * 40 + 10], axis=1)
         moved = own[seen] + rng.normal(0, 1.5, (int(seen.sum()), 4))
         truth.append({"boxes": own.tolist(), "labels": labels.tolist()})
+        if crowds:
+            truth[-1]["iscrowd"] = (np.arange(n) % 3 == 0).tolist()
         found.append(
             {
                 "boxes": np.concatenate([moved, false]),
@@ -188,12 +197,18 @@ def coco_map(truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> float:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def annotation(image: int, box: Any, label: Any) -> dict[str, Any]:
+    def annotation(image: int, box: Any, label: Any, *, crowd: bool = False) -> dict[str, Any]:
         x1, y1, x2, y2 = map(float, box)
         rectangle = [x1, y1, x2 - x1, y2 - y1]
-        return {"image_id": image + 1, "category_id": int(label) + 1, "bbox": rectangle, "iscrowd": 0}
+        return {"image_id": image + 1, "category_id": int(label) + 1, "bbox": rectangle, "iscrowd": int(crowd)}
 
-    own = [annotation(i, b, c) for i, one in enumerate(truth) for b, c in zip(one["boxes"], one["labels"], strict=True)]
+    own = [
+        annotation(i, b, c, crowd=crowd)
+        for i, one in enumerate(truth)
+        for b, c, crowd in zip(
+            one["boxes"], one["labels"], one.get("iscrowd", [False] * len(one["boxes"])), strict=True
+        )
+    ]
     for number, one in enumerate(own, 1):
         one |= {"id": number, "area": one["bbox"][2] * one["bbox"][3]}
     seen = [
@@ -223,9 +238,10 @@ def detector(folder: Path, found: list[dict[str, Any]]) -> ModelCard:
     return card("mAP", folder, decode="boxes:decode")
 
 
+@pytest.mark.parametrize("crowds", [False, True])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_mean_average_precision_is_that_of_pycocotools(tmp_path: Path, seed: int) -> None:
-    truth, found = boxes(40, seed)
+def test_mean_average_precision_is_that_of_pycocotools(tmp_path: Path, seed: int, crowds: bool) -> None:
+    truth, found = boxes(40, seed, crowds=crowds)
     outputs = (np.zeros((40, 1, 4), dtype=np.float32),)
     result = score_outputs(detector(tmp_path, found), outputs, as_truth(truth))
     assert result is not None
