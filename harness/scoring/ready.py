@@ -23,7 +23,7 @@ from harness.scoring.image_scores import psnr, ssim
 from harness.scoring.marks import mark
 from harness.scoring.number_scores import equal_error_rate, pearson, spearman
 from harness.scoring.text_scores import character_error_rate, word_error_rate
-from harness.stats.answers import in_top, weighted_scores
+from harness.stats.answers import NO_ANSWER, Answers, in_top, weighted_scores
 from harness.wire.tensors import Array
 
 # The packages of the extra ``metrics``, by the name that an import error reports.
@@ -88,7 +88,7 @@ def _counted(case: Case, *, score: Callable[[class_scores.Counts], Corpus]) -> S
         marks = mark(case.card, case.outputs[0], labels)
         answers, classes = marks.answers, marks.rows.classes
     else:
-        answers = _same_shape(case, np.asarray(case.decoded), labels).reshape(case.count, -1).astype(np.int64)
+        answers = _decoded_classes(case, labels)
         classes = int(max(answers.max(initial=0), labels.max(initial=0))) + 1
     return score(class_counts(answers, labels.reshape(case.count, -1), max(classes, 2), case.card.ignore_index))
 
@@ -100,6 +100,19 @@ def _class_labels(case: Case) -> npt.NDArray[np.int64]:
         msg = f"{case.name} compares classes, and its labels are of type {given}; give integers from 0"
         raise UsageError(msg)
     return labels.astype(np.int64)
+
+
+def _decoded_classes(case: Case, labels: npt.NDArray[np.int64]) -> Answers:
+    """The classes that ``decode`` returned, shape ``(count, rows)``; checks them and the labels."""
+    decoded = _same_shape(case, np.asarray(case.decoded), labels)
+    judged = labels[labels != case.card.ignore_index] if case.card.ignore_index is not None else labels
+    for what, values, least in (("labels", judged, 0), ("decoded outputs", decoded, NO_ANSWER)):
+        numbers = values.dtype.kind in "iubf"
+        wrong = values[(values % 1 != 0) | (values < least)] if numbers else values.ravel()
+        if wrong.size:
+            msg = f"{case.name} compares classes, and its {what} hold {wrong[0].item()!r}; give integers from 0"
+            raise UsageError(msg)
+    return decoded.reshape(case.count, -1).astype(np.int64)
 
 
 def _texts(case: Case, *, score: Callable[[Sequence[str], Sequence[str]], Corpus]) -> Score:
@@ -170,15 +183,23 @@ def _data_range(case: Case) -> float:
 
 
 def _predictions(case: Case) -> npt.NDArray[Any]:
-    return np.asarray(case.outputs[0] if case.decoded is None else case.decoded)
+    if case.decoded is not None:
+        return _numeric(case, case.decoded, "decoded outputs")
+    return _numeric(case, case.outputs[0], "outputs")
 
 
 def _sides(case: Case) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    truth = np.asarray(case.truth)
-    if truth.dtype.kind not in "iufb":
-        msg = f"{case.name} compares numbers, and its labels are of type {truth.dtype}"
-        raise UsageError(msg)
+    truth = _numeric(case, case.truth, "labels")
     return _same_shape(case, _predictions(case), truth), truth
+
+
+def _numeric(case: Case, values: Truth, what: str) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufb":
+        kind = "text" if array.dtype.kind == "U" else array.dtype
+        msg = f"{case.name} compares numbers, and its {what} are of type {kind}"
+        raise UsageError(msg)
+    return array
 
 
 def _same_shape(case: Case, predictions: npt.NDArray[Any], truth: npt.NDArray[Any]) -> npt.NDArray[Any]:

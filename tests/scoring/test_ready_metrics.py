@@ -280,6 +280,38 @@ def test_labels_that_do_not_fit_are_refused(metric: str, truth: Any, says: str) 
         scored(metric, np.zeros((4, 1, 8), dtype=np.float32), truth)
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels", "says"),
+    [
+        ([0, 1, 1, 0], [0, 1, -100, 1], "labels hold -100"),
+        ([0, -5, 1, 0], [0, 1, 0, 1], "decoded outputs hold -5"),
+        ([0.7, 1, 1, 0], [0, 1, 0, 1], "decoded outputs hold 0.7"),
+        (["a", "b", "b", "a"], [0, 1, 0, 1], "decoded outputs hold 'a'"),
+    ],
+)
+def test_decoded_classes_must_be_classes(tmp_path: Path, classes: list[Any], labels: list[int], says: str) -> None:
+    (tmp_path / "own.py").write_text(f"def decode(outputs):\n    return {classes!r}\n")
+    with pytest.raises(UsageError, match=says):
+        score_outputs(card("F1-macro", tmp_path, decode="own:decode"), (np.zeros((4, 1, 2)),), as_truth(labels))
+
+
+@pytest.mark.parametrize("metric", ["Pearson", "PSNR", "EER"])
+def test_texts_are_no_numbers(tmp_path: Path, metric: str) -> None:
+    (tmp_path / "own.py").write_text("def decode(outputs):\n    return ['a', 'b']\n")
+    with pytest.raises(UsageError, match="compares numbers, and its decoded outputs are of type text"):
+        score_outputs(card(metric, tmp_path, decode="own:decode"), (np.zeros((2, 1, 2)),), np.array([0, 1]))
+
+
+def test_decoded_classes_are_counted_and_minus_1_is_no_answer(tmp_path: Path) -> None:
+    from sklearn.metrics import f1_score
+
+    (tmp_path / "own.py").write_text("def decode(outputs):\n    return [0.0, -1.0, 1.0, 0.0, 2.0]\n")
+    of = replace(card("F1-macro", tmp_path, decode="own:decode"), ignore_index=-100)
+    found = score_outputs(of, (np.zeros((5, 1, 2)),), as_truth([0, 1, 0, 1, -100]))
+    assert found is not None
+    assert found.value == pytest.approx(f1_score([0, 1, 0, 1], [0, 2, 1, 0], labels=[0, 1], average="macro"))
+
+
 def test_a_metric_without_labels_asks_for_them() -> None:
     with pytest.raises(UsageError, match="needs labels"):
         score_outputs(card("mIoU"), (np.zeros((4, 1, 8)),), None)
