@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,82 +54,99 @@ def watch(network: torch.nn.Module, inputs: Sequence[torch.Tensor], folder: Path
 
     from harness.model.outputs import flat
 
-    recorder = _recorder(network, inputs, folder)
-    with torch.no_grad(), recorder:
+    seen = _Seen(network, inputs, folder)
+    with torch.no_grad(), _watching(seen):
         outputs = flat(network(*inputs))
-    watched: Watched = recorder.watched(outputs)
-    return watched
+    return seen.watched(outputs)
 
 
-def _recorder(network: torch.nn.Module, inputs: Sequence[torch.Tensor], folder: Path) -> Any:
-    import torch
+def _watching(seen: _Seen) -> AbstractContextManager[object]:
+    """A context in which ``seen`` notes every operator that runs."""
     from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-    from torch.utils.weak import WeakIdKeyDictionary
 
     class Recorder(TorchDispatchMode):
-        """Sees every operator. Marks on tensors say what they were computed from."""
-
-        def __init__(self) -> None:
-            super().__init__()  # type: ignore[no-untyped-call]
-            self._from_input = WeakIdKeyDictionary()
-            self._picked = WeakIdKeyDictionary()
-            self._places = _Places(network, folder)
-            self._owners = _owners(network)
-            self._inputs = {_storage(tensor): i for i, tensor in enumerate(inputs)}
-            self._random: dict[str, None] = {}
-            self._reads: dict[str, None] = {}
-            self._writes: dict[str, str] = {}
-            self._input_writes: dict[int, str] = {}
-            for tensor in inputs:
-                self._from_input[tensor] = True
+        """Runs each operator, and has it noted."""
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
             result = func(*args, **(kwargs or {}))
-            name = func._schema.name.partition("::")[2].rstrip("_")
-            tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-            if torch.Tag.nondeterministic_seeded in func.tags and "attention" not in name:
-                self._random[f"{name} in {self._places.here()}"] = None
-            if name in _READS and any(tensor in self._from_input for tensor in tensors):
-                self._reads[self._places.here()] = None
-            self._note_writes(func, args)
-            self._mark(name, tensors, [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)])
+            seen.note(func, (args, kwargs), result)
             return result
 
-        def _note_writes(self, func: Any, args: Any) -> None:
-            for argument, value in zip(func._schema.arguments, args, strict=False):
-                if argument.alias_info is None or not argument.alias_info.is_write:
-                    continue
-                for tensor in (leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)):
-                    at = _storage(tensor)
-                    if at in self._owners:
-                        self._writes.setdefault(self._owners[at], self._places.here())
-                    elif at in self._inputs:
-                        self._input_writes.setdefault(self._inputs[at], self._places.here())
+    return Recorder()  # type: ignore[no-untyped-call]
 
-        def _mark(self, name: str, tensors: list[torch.Tensor], results: list[torch.Tensor]) -> None:
-            if any(tensor in self._from_input for tensor in tensors):
-                for result in results:
-                    self._from_input[result] = True
-            if name not in _SUMS and any(tensor in self._picked for tensor in tensors):
-                for result in results:
-                    self._picked[result] = True
-            # Only where real numbers were put in order: integers, such as token ids, are equal in every file.
-            at = _INDICES.get(name)
-            if at is not None and at < len(results) and (at == 0 or len(results) > 1) and _has_floats(tensors):
-                self._picked[results[at]] = True
 
-        def watched(self, outputs: Sequence[object]) -> Watched:
-            """Return what was seen; ``outputs`` are those of the run."""
-            return Watched(
-                random=tuple(self._random),
-                reads=tuple(self._reads),
-                writes=self._writes,
-                input_writes=self._input_writes,
-                ordered=tuple(i for i, y in enumerate(outputs) if isinstance(y, torch.Tensor) and y in self._picked),
-            )
+class _Seen:
+    """What a run has done so far. Marks on tensors say what they were computed from."""
 
-    return Recorder()
+    def __init__(self, network: torch.nn.Module, inputs: Sequence[torch.Tensor], folder: Path) -> None:
+        from torch.utils.weak import WeakIdKeyDictionary
+
+        self._from_input = WeakIdKeyDictionary(dict.fromkeys(inputs, True))
+        self._picked = WeakIdKeyDictionary()
+        self._places = _Places(network, folder)
+        self._owners = _owners(network)
+        self._inputs = {_storage(tensor): i for i, tensor in enumerate(inputs)}
+        # Dicts as sets that keep the order.
+        self._random: dict[str, None] = {}
+        self._reads: dict[str, None] = {}
+        self._writes: dict[str, str] = {}
+        self._input_writes: dict[int, str] = {}
+
+    def note(self, func: Any, arguments: tuple[Any, Any], result: Any) -> None:
+        """Note a call of the operator ``func``, after it; ``arguments`` are the positional ones and those by name."""
+        import torch
+
+        name = func._schema.name.partition("::")[2].rstrip("_")
+        tensors = _tensors(arguments)
+        if torch.Tag.nondeterministic_seeded in func.tags and "attention" not in name:
+            self._random[f"{name} in {self._places.here()}"] = None
+        if name in _READS and any(tensor in self._from_input for tensor in tensors):
+            self._reads[self._places.here()] = None
+        self._note_writes(func, arguments[0])
+        self._mark(name, tensors, _tensors(result))
+
+    def _note_writes(self, func: Any, args: Any) -> None:
+        for argument, value in zip(func._schema.arguments, args, strict=False):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            for tensor in _tensors(value):
+                at = _storage(tensor)
+                if at in self._owners:
+                    self._writes.setdefault(self._owners[at], self._places.here())
+                elif at in self._inputs:
+                    self._input_writes.setdefault(self._inputs[at], self._places.here())
+
+    def _mark(self, name: str, tensors: list[torch.Tensor], results: list[torch.Tensor]) -> None:
+        if any(tensor in self._from_input for tensor in tensors):
+            for result in results:
+                self._from_input[result] = True
+        if name not in _SUMS and any(tensor in self._picked for tensor in tensors):
+            for result in results:
+                self._picked[result] = True
+        # Only where real numbers were put in order: integers, such as token ids, are equal in every file.
+        at = _INDICES.get(name)
+        if at is not None and at < len(results) and (at == 0 or len(results) > 1) and _has_floats(tensors):
+            self._picked[results[at]] = True
+
+    def watched(self, outputs: Sequence[object]) -> Watched:
+        """Return what was seen; ``outputs`` are those of the run."""
+        import torch
+
+        return Watched(
+            random=tuple(self._random),
+            reads=tuple(self._reads),
+            writes=self._writes,
+            input_writes=self._input_writes,
+            ordered=tuple(i for i, y in enumerate(outputs) if isinstance(y, torch.Tensor) and y in self._picked),
+        )
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors in ``value``, in any nesting."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
 
 
 def _has_floats(tensors: Sequence[torch.Tensor]) -> bool:
