@@ -17,7 +17,7 @@ A message says what failed, names the value, and ends with what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 
@@ -142,6 +142,16 @@ def typed_line(error: BaseException) -> str:
     """Return the type of an error and the first line of its message, such as ``ValueError: bad shape``."""
     name, line = type(error).__name__, first_line(error)
     return line if line == name else f"{name}: {line}"
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error`` and the errors that led to it, the last one raised first."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:

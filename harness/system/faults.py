@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import re
 
+from harness.errors import causes_of
+
 _MEMORY = "this computer has no memory left: close other programs, or use a smaller model"
 _DISK = "there is no space left on the disk: free some"
 _PROCESSES = (
@@ -41,15 +43,7 @@ _BY_WORDS = (
 
 def environment_fault(error: BaseException) -> str | None:
     """Return what the computer lacks and what to do, if that is what ``error`` or one of its causes says; else None."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        words = _fault_of(link)
-        if words is not None:
-            return words
-        link = link.__cause__ or link.__context__
-    return None
+    return next((words for link in causes_of(error) if (words := _fault_of(link)) is not None), None)
 
 
 def _fault_of(error: BaseException) -> str | None:

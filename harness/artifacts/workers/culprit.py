@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import harness
+from harness.errors import causes_of
 
 # What the folders of packages are called for users, the most specific first.
 _TOOLS = (
@@ -85,7 +86,7 @@ class Culprit:
 
 def find_culprit(error: BaseException) -> Culprit:
     """Look for the tool, the operator and the line in ``error``, its causes, and the frames they passed through."""
-    links = list(_chain(error))
+    links = list(causes_of(error))
     text = "\n".join(map(str, links))
     frames = [frame for link in links for frame in _frames(link)]
     operator = _operator(text) or _onnx_operator(frames)
@@ -102,16 +103,6 @@ def find_culprit(error: BaseException) -> Culprit:
         text=text,
         traced=any(path.endswith(_TRACER) for path, _ in passed),
     )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it, the last first."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
 
 
 def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
