@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.artifacts.sources.made_variant import own_reference
+from harness.artifacts.sources.made_variant import references
 from harness.artifacts.verify.judge import ComparedOutput, Judgement, judge, terms_of, why_nothing_finite
 from harness.measure.job import Job
 from harness.records.conditions import Condition
@@ -30,7 +30,7 @@ def judge_outputs(job: Job, outputs: tuple[Array, ...] | None) -> JudgedOutputs:
     """Judge ``outputs``, one array per output of shape ``(count, *output shape)``; None if there are none."""
     if outputs is None:
         return JudgedOutputs()
-    original, own = job.model.reference(), own_reference(job.model, job.varied)
+    own, original = references(job.model, job.varied)
     if original is None or own is None:
         return JudgedOutputs(reason=_on_the_device(why_nothing_finite(outputs)))
     recipe = job.artifact.manifest.recipe

@@ -93,9 +93,16 @@ def variant_key(facts: Prepared, steps: Sequence[Step]) -> str:
     return json_sha256(parts)
 
 
-def own_reference(model: PreparedModel, varied: VariedModel | None) -> tuple[Array, ...] | None:
-    """Return the outputs that an artifact is compared with: the variant's after graph steps, else the model's."""
-    return model.reference() if varied is None else varied.reference(model.facts.test_count)
+def references(
+    model: PreparedModel, varied: VariedModel | None
+) -> tuple[tuple[Array, ...] | None, tuple[Array, ...] | None]:
+    """Return the outputs that an artifact must compute, and those of the float model; None for what does not exist.
+
+    They differ after graph steps, when an artifact must compute the variant's outputs. Without steps they are the same
+    arrays. Each has shape ``(count, *output shape)``.
+    """
+    original = model.reference()
+    return (original if varied is None else varied.reference(model.facts.test_count)), original
 
 
 def find_varied(cache: Cache, model: PreparedModel | None, recipe: Recipe | None) -> VariedModel | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.artifacts.layout import to_channels_last
 from harness.artifacts.manifest import ArtifactState
-from harness.artifacts.sources.made_variant import VariedModel, own_reference
+from harness.artifacts.sources.made_variant import VariedModel, references
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.judge import Judgement, judge, terms_of, why_nothing_finite
 from harness.artifacts.verify.made_up import other_values
@@ -156,7 +156,7 @@ def _compare(
     outputs: tuple[Array, ...], rows: tuple[int, ...], delegate: Delegate, expected: Expected
 ) -> VerificationResult:
     model, varied = expected.model, expected.varied
-    reference, original = own_reference(model, varied), model.reference()
+    reference, original = references(model, varied)
     if reference is None:
         reason = why_nothing_finite(outputs)
         return _broken(reason, len(rows)) if reason else _result(Judgement(reason=None), len(rows))
