@@ -21,6 +21,7 @@ from harness.model.outputs import named
 from harness.model.preserve import preserved
 from harness.model.watch import Watched, watch
 from harness.stats.fidelity import differing_inputs
+from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch
@@ -76,25 +77,30 @@ def check_function(card: ModelCard, network: torch.nn.Module, calls: tuple[Call,
 
 
 def unstable_calls(
-    network: torch.nn.Module, calls: Sequence[Call], limit_db: float, *, skip: Sequence[int] = ()
+    network: torch.nn.Module,
+    calls: Sequence[Call],
+    expected: Sequence[Array],
+    limit_db: float,
+    *,
+    skip: Sequence[int] = (),
 ) -> int:
     """Return for how many of ``calls`` rounding errors in the input change the outputs by more than ``limit_db``.
 
     Each real number of an input is changed by up to a millionth, about eight units in the last place of float32. A
     network that decides by thresholds inside may then decide the other way, and a correct file may do so too. All calls
-    must give the same shapes. ``skip``: the positions of outputs that are not looked at.
+    must give the same shapes. ``expected``: the outputs of ``network`` on ``calls``, one array per output, of shape
+    ``(count, *output shape)``. ``skip``: the positions of outputs that are not looked at.
     """
     import torch
 
     generator = torch.Generator().manual_seed(0)
     with preserved(network):
-        right = [_run(network, call) for call in calls]
-        moved = [_run(network, [_moved(tensor, generator) for tensor in call]) for call in calls]
+        moved = [list(_run(network, [_moved(x, generator) for x in call]).values()) for call in calls]
     unstable: set[int] = set()
-    for place, (name, first) in enumerate(right[0].items()):
-        if place not in skip and first.is_floating_point() and first.numel():
-            expected, actual = (torch.stack([run[name].float().flatten() for run in runs]) for runs in (right, moved))
-            unstable.update(differing_inputs(expected.numpy(), actual.numpy(), limit_db))
+    for place, right in enumerate(expected):
+        if place not in skip and right.dtype.kind == "f" and right.size:
+            actual = torch.stack([outputs[place].float().flatten() for outputs in moved])
+            unstable.update(differing_inputs(right.reshape(len(calls), -1), actual.numpy(), limit_db))
     return len(unstable)
 
 
@@ -130,8 +136,7 @@ def _traits(card: ModelCard, names: tuple[str, ...], watched: Watched) -> Traits
 def _refusal(card: ModelCard, difference: str | None, changed: list[str], watched: Watched, *, scripted: bool) -> str:
     """The message: what differs, what the cause is, and what to do."""
     what = difference or "forward writes its weights"
-    places = {name: place for name, place in watched.writes.items()}
-    listed = [f"{name}{_at(name, places)}" for name in changed[:_SHOWN]]
+    listed = [f"{name}{_at(name, watched.writes)}" for name in changed[:_SHOWN]]
     causes, advice = [], []
     if watched.random:
         causes.append(f"it draws random numbers: {'; '.join(watched.random[:_SHOWN])}")

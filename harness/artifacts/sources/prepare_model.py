@@ -113,7 +113,8 @@ def _unstable_share(
     rows = chosen_rows(len(inputs[0]), max(1, min(VERIFIED_INPUTS, most)))
     skip = [place for place, name in enumerate(traits.names) if name in traits.ordered]
     calls = [call_at(inputs, row) for row in rows]
-    return unstable_calls(network, calls, LIMITS[Precision.FP32].input_db, skip=skip) / len(rows)
+    expected = [output[list(rows)] for output in outputs]
+    return unstable_calls(network, calls, expected, LIMITS[Precision.FP32].input_db, skip=skip) / len(rows)
 
 
 def _keras(card: ModelCard, key: str, folder: Path) -> Prepared:
