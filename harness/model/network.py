@@ -290,9 +290,11 @@ def _tried(card: ModelCard, network: torch.nn.Module) -> torch.nn.Module:
     # The first run gives lazy layers their shapes, which must stay.
     untouched = nullcontext() if is_lazy(network) else preserved(network)
     with torch.no_grad(), untouched, running(what, raises=BuildError, folder=card.folder, hint=hint):
-        result = network(*example_inputs(card, network))
+        example = example_inputs(card, network)
+        # Copied, because a network may work in place.
+        result = network(*(tensor.clone() for tensor in example))
     check_tensors(card.name, result)
-    unscript(network, example_inputs(card, network))
+    unscript(network, example)
     names = tuple(named(result))
     if not is_flat(result) and not isinstance(network, torch.jit.ScriptModule):
         network = flattening(network)

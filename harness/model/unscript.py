@@ -57,7 +57,8 @@ def _run(network: torch.nn.Module, example: Tensors) -> Any:
     import torch
 
     with torch.no_grad(), preserved(network):
-        return network(*example)
+        # Copied, because a network may work in place.
+        return network(*(tensor.clone() for tensor in example))
 
 
 def _captured(script: torch.nn.Module, calls: list[Tensors]) -> torch.nn.Module | None:
@@ -74,7 +75,7 @@ def _captured(script: torch.nn.Module, calls: list[Tensors]) -> torch.nn.Module 
         with torch.no_grad():
             capture = make_fx(script, tracing_mode="fake", pre_dispatch=True, _allow_non_fake_inputs=True)
             return capture(*calls[0]).eval()
-    except Exception:  # noqa: BLE001 - the compiler raises anything; the part then stays as it is
+    except Exception:  # noqa: BLE001 - the tracer and the user's code raise anything; the part then stays as it is
         return None
 
 

@@ -51,6 +51,11 @@ class Reads(Outer):
         return self.head(self.parts[0](x) + self.get_submodule("parts.0.1.fc").bias)
 
 
+class InPlace(Outer):
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.head(self.parts[0](x.mul_(2)))
+
+
 def scripted(kind: Any, inner: Any) -> Any:
     torch.manual_seed(0)
     return kind(torch.jit.script(inner().eval())).eval()
@@ -106,6 +111,13 @@ def test_a_recurrent_cell_is_captured() -> None:
     unscript(network, (torch.randn(1, 3, 4),))
     assert scripts_in(network) == {}
     torch.testing.assert_close(outputs(network, x), expected)
+
+
+def test_a_part_of_a_network_that_changes_its_input_is_captured_and_the_example_stays() -> None:
+    network, example = scripted(InPlace, Gate), torch.ones(2, 8)
+    unscript(network, (example,))
+    assert not scripts_in(network)
+    assert example.tolist() == torch.ones(2, 8).tolist()
 
 
 def test_a_network_without_torchscript_is_not_even_run() -> None:
