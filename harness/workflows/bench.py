@@ -97,6 +97,7 @@ def resumable(writer: RunWriter, places: Places) -> Iterator[None]:
         raise StoreError(msg) from error
     except PhonebenchError:
         raise
+    # Libraries report what the computer lacks in errors of many types. Any other error is raised again as it is.
     except Exception as error:
         fault = environment_fault(error)
         if fault is None:

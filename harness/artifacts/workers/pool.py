@@ -88,6 +88,7 @@ def run_groups(groups: Sequence[Group], crew: Crew, report: Report, begin: Begin
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
+        # Whatever ends the build, Ctrl-C included, must leave no process behind. It is raised again.
         except BaseException:
             schedule.stop()
             for worker in workers:
