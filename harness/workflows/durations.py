@@ -25,8 +25,11 @@ def run_estimate(plan: Plan, *, launches: int | None) -> str:
     return f"Measuring takes {spoken(cells_seconds(plan.cells, launches))}; building what the cache lacks comes before."
 
 
-def night_estimate(spec: Spec) -> str:
-    """Return a sentence about how long a night of ``spec`` takes; its devices need not be there."""
+def night_estimate(spec: Spec, *, budget_min: float) -> str:
+    """Return a sentence about how long a night of ``spec`` takes; its devices need not be there.
+
+    ``budget_min``: the minutes within which comparisons may begin.
+    """
     cells = len(spec.model) * len(spec.format) * len(spec.variant) * max(1, len(spec.delegate)) * len(spec.threads)
     seconds = _launch_seconds(PROFILES[spec.profile], spec.launches)
     # Devices that run side by side each measure every cell, so the longest lane is that of one device.
@@ -34,7 +37,7 @@ def night_estimate(spec: Spec) -> str:
     most = cells * max(lanes.values())
     return (
         f"Measuring up to {cells * len(spec.device)} cells takes {spoken((most * seconds[0], most * seconds[1]))}; "
-        "building comes before, and each confirmation takes as long as an A/B session."
+        f"building comes before, and comparisons side by side take up to {budget_min:g} min more (--budget)."
     )
 
 

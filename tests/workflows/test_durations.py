@@ -54,4 +54,6 @@ def test_each_command_has_its_sentence() -> None:
     assert run_estimate(plan("host"), launches=None).startswith("Measuring takes about 7 s;")
     assert pairs_estimate(10, 20) == "10 to 20 pairs take 2 to 10 min."
     spec = Spec(device=("host", "fake"), format=(Format.ONNX,), variant=("fp32", "int8"), profile=ProfileName.STANDARD)
-    assert night_estimate(spec).startswith("Measuring up to 4 cells takes 4 to 15 min;")
+    night = night_estimate(spec, budget_min=60.0)
+    assert night.startswith("Measuring up to 4 cells takes 4 to 15 min;")
+    assert night.endswith("comparisons side by side take up to 60 min more (--budget).")

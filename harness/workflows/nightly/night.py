@@ -91,7 +91,7 @@ def nightly(
     Absent devices and failed cells do not raise; they are in the record.
     """
     check(spec)
-    say(night_estimate(spec))
+    say(night_estimate(spec, budget_min=options.budget_min))
     places = tools.places
     with open_history(tools.history, create=True) as history:
         at_hand = BaselineTools(history=history, places=places, progress=tools.progress)
