@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.history.records import HistoryEntry, Night, RunFacts
-from harness.history.story import can_be_screened, comparable, is_worse, open_segment, values_of
+from harness.history.story import can_be_screened, comparable, open_segment, values_of
 from harness.records.metric import ConfirmationKind
 from harness.records.metrics import metric_named
 from harness.stats.looks import WAITS
@@ -29,7 +29,7 @@ from harness.workflows.nightly.record import (
     Suspect,
     Trigger,
 )
-from harness.workflows.nightly.screening import SeriesHistory, as_night
+from harness.workflows.nightly.screening import Place, SeriesHistory, as_night
 
 # A suspicion of tonight that is at most this much larger than an open one is the same one.
 SAME_SIZE = math.log1p(0.05)
@@ -73,8 +73,8 @@ def plan_night(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], be
     resting, suspects = _opened(tonight, before.carried, _shared(causes), run)
     for suspect in _samples(tonight, causes, run):
         suspects.setdefault(suspect.series, suspect)
-    pinned = {pin.series: pin for pin in before.carried.pinned}
-    for suspect in _off_baseline(tonight, before.baseline, pinned, run):
+    pinned, moved = _off_baseline(tonight, before, run)
+    for suspect in moved:
         suspects.setdefault(suspect.series, suspect)
     for name, one in tonight.items():
         new = new_file(one, run, offsets.get(name, 0.0))
@@ -121,20 +121,8 @@ def _moved(one: SeriesTonight, run: RunFacts) -> float:
 
 def _suspect(one: SeriesTonight, trigger: Trigger, ratio: float, good: Night, run: RunFacts) -> Suspect:
     """A suspect whose change, if there is one, begins tonight."""
-    return Suspect(
-        series=one.night.series,
-        cell=one.night.cell,
-        metric=one.night.metric,
-        trigger=trigger,
-        worse=is_worse(one.entry.series, up=ratio > 1),
-        ratio=ratio,
-        first_run=run.name,
-        good_run=good.run,
-        good_sha256=good.artifact_sha256,
-        sha256=one.entry.artifact_sha256,
-        last_good=good.commit,
-        first_bad=run.commit,
-    )
+    place = Place(series=one.entry.series, nights=(good, as_night(one.entry, run)))
+    return place.suspect(trigger, 1, ratio, up=ratio > 1)
 
 
 def _opened(
@@ -203,10 +191,12 @@ def _samples(tonight: Mapping[str, SeriesTonight], causes: Sequence[Cause], run:
 
 
 def _off_baseline(
-    tonight: Mapping[str, SeriesTonight], baseline: Baseline | None, pinned: dict[str, Pinned], run: RunFacts
-) -> Iterator[Suspect]:
-    """The series that moved away from the baseline since the last report; updates ``pinned`` by one night."""
-    cells = {cell.cell: cell for cell in baseline.cells} if baseline else {}
+    tonight: Mapping[str, SeriesTonight], before: Before, run: RunFacts
+) -> tuple[dict[str, Pinned], list[Suspect]]:
+    """The pins one night later, and the series that moved away from the baseline since the last report."""
+    pinned = {pin.series: pin for pin in before.carried.pinned}
+    suspects: list[Suspect] = []
+    cells = {cell.cell: cell for cell in before.baseline.cells} if before.baseline else {}
     for name, one in tonight.items():
         cell = cells.get(one.night.cell)
         if cell is None or not _by_pairs(one.entry) or not _has_value(one.entry):
@@ -223,7 +213,8 @@ def _off_baseline(
             ratio = 1.0 if moved is None else math.exp(moved)
             last = one.history.nights[-1] if one.history.nights else as_night(one.entry, run)
             suspect = _suspect(one, Trigger.BASELINE, ratio, last, run)
-            yield replace(suspect, good_run="", good_sha256=cell.sha256, expected=pin.told)
+            suspects.append(replace(suspect, good_run="", good_sha256=cell.sha256, expected=pin.told))
+    return pinned, suspects
 
 
 def moved_from(one: SeriesTonight, cell: BaselineCell) -> float | None:

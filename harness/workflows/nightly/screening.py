@@ -159,7 +159,7 @@ def _suspect(
     # Tonight starts a new segment (after a swap, say), so there is nothing to compare it with.
     if start == len(nights) - 1:
         return None
-    place = _Place(series=entry.series, nights=nights, start=start)
+    place = Place(series=entry.series, nights=nights, start=start)
     if metric_named(entry.series.metric).exact:
         return _exact(place)
     if judged is None:
@@ -181,7 +181,7 @@ def _suspect(
     return place.suspect(Trigger.SCREEN, start + candidate.index, ratio, up=up, sure=sure)
 
 
-def _exact(place: _Place) -> Suspect | None:
+def _exact(place: Place) -> Suspect | None:
     """A suspect if an exact value differs from last night's by more than its tolerance."""
     before, now = values_of(place.nights[-2:])
     if _within(place.series, before, now):
@@ -197,7 +197,7 @@ def _within(series: Series, before: float, now: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class Place:
     """A series and its nights, tonight included, from which a suspect gets its runs, artifacts and commits.
 
     ``start`` is the first night that tonight is comparable with.
@@ -208,6 +208,10 @@ class _Place:
     start: int = 0
 
     def suspect(self, trigger: Trigger, index: int, ratio: float, *, up: bool, sure: int = SURE_NIGHTS) -> Suspect:
+        """Return the suspicion that the value changed by ``ratio`` (new / old) on the night of that ``index``.
+
+        ``up``: the value rose. ``sure``: nights before ``index`` whose artifact is surely the old one.
+        """
         before, first, tonight = self.nights[index - 1], self.nights[index], self.nights[-1]
         # Exact values changed tonight. A time may have changed some nights before it shows, in a large step too.
         late = trigger in (Trigger.SCREEN, Trigger.STEP)
@@ -234,7 +238,7 @@ def _without_value(history: SeriesHistory, entry: HistoryEntry, run: RunFacts) -
     suspect = None
     if broken and history.nights:
         nights = (*history.nights, as_night(entry, run))
-        suspect = _Place(series=entry.series, nights=nights).suspect(Trigger.GARBAGE, len(nights) - 1, 1.0, up=True)
+        suspect = Place(series=entry.series, nights=nights).suspect(Trigger.GARBAGE, len(nights) - 1, 1.0, up=True)
     return SeriesNight(
         series=entry.series.name,
         cell=entry.series.cell,
