@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.stats.change_points import inflation
 from harness.stats.medians import MAD_TO_DEVIATION, median
 from harness.stats.pairs import mean_ranks
 
@@ -106,11 +107,11 @@ def _limit(members: Sequence[Deviations], medians: Sequence[float]) -> float:
     sampling = _MEDIAN_ERROR * median(m.spread for m in members) / math.sqrt(len(members))
     # Nights that resemble the ones before wander, and a few weeks of them show too little of how far.
     rho = _autocorrelation(medians)
-    return max(LEAST_SHIFT, DEVIATIONS * max(nightly * math.sqrt((1 + rho) / (1 - rho)), sampling))
+    return max(LEAST_SHIFT, DEVIATIONS * max(nightly * inflation(rho, len(medians)), sampling))
 
 
 def _autocorrelation(medians: Sequence[float]) -> float:
-    """The lag-1 autocorrelation of the nights by ranks, which single bad nights hardly move; 0 to 0.9.
+    """The lag-1 autocorrelation of the nights by ranks, which single bad nights hardly move; at most 0.9.
 
     The estimate is biased downwards in short series, hence + 2/n, as in the screen.
     """
@@ -119,6 +120,4 @@ def _autocorrelation(medians: Sequence[float]) -> float:
     power = float(ranks @ ranks)
     if power == 0:
         return 0.0
-    rho = float(ranks[1:] @ ranks[:-1]) / power + 2 / count
-    # Below this, white noise looks the same.
-    return min(0.9, rho) if rho > 1 / math.sqrt(count) else 0.0
+    return min(0.9, float(ranks[1:] @ ranks[:-1]) / power + 2 / count)
