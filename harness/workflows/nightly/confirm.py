@@ -199,6 +199,8 @@ def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
     good, new = (_values(side.good, metric) for side in (seen.a, seen.b))
     if any(value <= 0 for value in (*good, *new)):
         return unconfirmed(suspect, f"a launch has a {metric.label} of 0 or below: its clock cannot be trusted")
+    # Welch and not `harness.stats.groups.group_span`: that interval is of ranks at 97 %, and its p-value is scaled from
+    # it. So few launches have no ranks as far out as the error that a look may spend.
     effect = group_effect([math.log(value) for value in good], [math.log(value) for value in new])
     if effect is None:
         return unconfirmed(suspect, "there are fewer than two good launches on a side")
