@@ -6,12 +6,10 @@ from collections.abc import Callable
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.measure.latency import summarise
 from harness.stats.steady import SteadyState, find_steady
-
-Floats = npt.NDArray[np.float64]
+from tests.simulation.world import Floats, ar1
 
 LEVEL_NS = 20e6
 CALLS = 600
@@ -27,14 +25,7 @@ def _white(chance: np.random.Generator, count: int) -> Floats:
 
 def _follow(correlation: float, spread: float) -> Calls:
     """Calls that resemble those before them."""
-
-    def draw(chance: np.random.Generator, count: int) -> Floats:
-        values = chance.normal(scale=spread, size=count)
-        for index in range(1, count):
-            values[index] = correlation * values[index - 1] + np.sqrt(1 - correlation**2) * values[index]
-        return np.asarray(np.exp(values))
-
-    return draw
+    return lambda chance, count: np.exp(ar1(chance, count, scale=spread, correlation=correlation))
 
 
 def _spikes(share: float) -> Calls:

@@ -177,7 +177,10 @@ def _steady_launch(chance: np.random.Generator) -> Floats:
 
 
 def _series(chance: np.random.Generator, *, bad: float, step: float = 0.0, nights: int = NIGHTS) -> _Series:
-    """One series as the nightly job treats it: measure, judge, measure again if asked, screen; confirm nothing."""
+    """One series as the nightly job treats it: measure, judge, measure again if asked, screen; confirm nothing.
+
+    Its file is new every night, so a step of one night needs no second night.
+    """
     segment: list[float] = []
     refuted: list[int] = []
     found = _Series(screened=[], gated=[])

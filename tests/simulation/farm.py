@@ -44,11 +44,19 @@ from harness.workflows.nightly.outcomes import settle_night
 from harness.workflows.nightly.record import Baseline, BaselineCell, Carried, Confirmation, State, Suspect, Trigger
 from harness.workflows.nightly.screening import SeriesHistory, as_night, screen_series
 from tests.history import nights as made
-from tests.simulation.world import BAD_FROM, BAD_TO, Floats, ar1, heat
+from tests.simulation.world import (
+    BAD_FROM,
+    BAD_TO,
+    CHANGE_NIGHT,
+    Floats,
+    ar1,
+    session_drift,
+    slower,
+    weekends,
+)
 
 LEVEL_NS = 1e6
 NIGHTS = 120
-CHANGE_NIGHT = 60
 # In worlds where the phone itself changes, it does so this night.
 OWN_SHIFT_NIGHT = 45
 # A session of ten pairs takes five minutes, so this is an hour a night.
@@ -186,8 +194,7 @@ class Phone:
 
     def _pair(self, pair: int, ratio: float) -> PairResult:
         """One pair of a session during which the device warms up."""
-        early, late = math.log(heat(2 * pair)), math.log(heat(2 * pair + 1))
-        drift = late - early if self._chance.random() < 0.5 else early - late
+        drift = session_drift(self._chance, pair)
         noise = self._chance.standard_t(2) if self.world.pair_tails else self._chance.normal()
         log_ratio = float(math.log(ratio) + drift + self.world.pair_noise * noise)
         return PairResult(order="AB", a_ns=LEVEL_NS, b_ns=LEVEL_NS * math.exp(log_ratio), log_ratio=log_ratio)
@@ -296,7 +303,7 @@ def _noise(chance: np.random.Generator, world: World, scale: float) -> Floats:
 
 def _bad(chance: np.random.Generator, nights: int, share: float) -> Floats:
     """By how much a night is slower, as a logarithm: mostly not at all."""
-    return np.asarray((chance.random(nights) < share) * np.log1p(chance.uniform(BAD_FROM, BAD_TO, size=nights)))
+    return np.asarray((chance.random(nights) < share) * np.log(slower(chance, nights)))
 
 
 def _shared(chance: np.random.Generator, world: World) -> Floats:
@@ -304,7 +311,7 @@ def _shared(chance: np.random.Generator, world: World) -> Floats:
     nights = np.arange(world.nights)
     shared = _noise(chance, world, world.shared) if world.shared else np.zeros(world.nights)
     shared = shared + _bad(chance, world.nights, world.bad_nights)
-    shared = shared + (nights % 7 >= 5) * math.log1p(world.weekend)
+    shared = shared + weekends(world.nights) * math.log1p(world.weekend)
     shared = shared + (nights >= OWN_SHIFT_NIGHT) * math.log1p(world.common)
     return np.asarray(shared + nights * math.log1p(world.own_creep))
 

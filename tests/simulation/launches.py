@@ -14,7 +14,6 @@ from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.compare.metrics import MetricComparison, compare_metrics
 from harness.measure.latency import summarise, summarise_launch
@@ -25,8 +24,7 @@ from harness.stats.launches import log_half_width
 from harness.stats.stopping import enough_launches
 from harness.stats.verdicts import Verdict
 from harness.wire import Delegate, Format
-
-Floats = npt.NDArray[np.float64]
+from tests.simulation.world import Floats, ar1
 
 # Not on a tick of a coarse clock.
 LEVEL_NS = 20.4e6
@@ -89,13 +87,7 @@ def _saw(chance: np.random.Generator, count: int) -> Floats:
 
 
 def _follows(correlation: float, spread: float) -> Draw:
-    def draw(chance: np.random.Generator, count: int) -> Floats:
-        values = chance.normal(scale=spread, size=count)
-        for index in range(1, count):
-            values[index] = correlation * values[index - 1] + math.sqrt(1 - correlation**2) * values[index]
-        return np.asarray(values)
-
-    return draw
+    return lambda chance, count: ar1(chance, count, scale=spread, correlation=correlation)
 
 
 def _drift(chance: np.random.Generator, count: int) -> Floats:

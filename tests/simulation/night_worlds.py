@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tests.simulation.world import CHANGE_NIGHT, Floats, ar1, slower, weekends
+
 Whole = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 LEVEL_NS = 1e6
-WEEK, WEEKEND = 7, (5, 6)
-# An outlying measurement or night is slower by a share drawn between these.
-BAD_FROM, BAD_TO = 0.10, 0.20
-CHANGE_NIGHT = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,7 @@ class Drawn:
         # No measurement is off by more than a factor of twenty.
         noise = np.clip(_tailed(chance, count, world.tails) * world.own, -3.0, 3.0)
         values = self.levels_ns[:, night] * np.exp(noise)
-        values = np.where(chance.random(count) < world.bad, values * _slower(chance, count), values)
+        values = np.where(chance.random(count) < world.bad, values * slower(chance, count), values)
         if world.tick:
             step = world.tick * LEVEL_NS
             values = np.maximum(step, np.round(values / step) * step)
@@ -103,9 +100,9 @@ def draw(world: NightWorld, seed: int, *, series: int, nights: int) -> Drawn:
     change = 1 + world.step * late + world.creep * np.maximum(0, index - world.at + 1)
     costs = np.broadcast_to(np.ones(nights) if world.swap else change, shape)
     phone = (change if world.swap else np.ones(nights)) * (1 + world.phone_step * (index >= world.phone_at))
-    phone = phone * (1 + world.weekend * np.isin(index % WEEK, WEEKEND))
-    shared = np.exp(_correlated(chance, shape, world))
-    shared = np.where(chance.random(shape) < world.bad_nights, shared * _slower(chance, shape), shared)
+    phone = phone * (1 + world.weekend * weekends(nights))
+    shared = np.exp(ar1(chance, shape, scale=world.shared, correlation=world.correlation))
+    shared = np.where(chance.random(shape) < world.bad_nights, shared * slower(chance, shape), shared)
     shared = np.where(chance.random(shape) < world.hops, shared * (1 + world.hop), shared)
     files = np.cumsum(np.diff(change, prepend=change[0]) != 0) if world.once else index
     return Drawn(
@@ -119,15 +116,6 @@ def draw(world: NightWorld, seed: int, *, series: int, nights: int) -> Drawn:
     )
 
 
-def _correlated(chance: np.random.Generator, shape: tuple[int, int], world: NightWorld) -> Floats:
-    """A first-order autoregression along the nights, of standard deviation ``shared``."""
-    values = chance.normal(scale=world.shared or 1.0, size=shape) * bool(world.shared)
-    fresh = np.sqrt(1 - world.correlation**2)
-    for night in range(1, shape[1]):
-        values[:, night] = world.correlation * values[:, night - 1] + fresh * values[:, night]
-    return np.asarray(values, dtype=np.float64)
-
-
 def _tailed(chance: np.random.Generator, size: int, degrees: int) -> Floats:
     """Noise whose central part is that of a standard normal: Student's t, scaled to its quartiles."""
     if not degrees:
@@ -137,10 +125,6 @@ def _tailed(chance: np.random.Generator, size: int, degrees: int) -> Floats:
 
 # Upper quartile of the normal distribution over that of Student's t, by degrees of freedom.
 T_QUARTILES = {1: 0.67449, 2: 0.82608, 3: 0.88181, 5: 0.92817}
-
-
-def _slower(chance: np.random.Generator, size: int | tuple[int, int]) -> Floats:
-    return np.asarray(1 + chance.uniform(BAD_FROM, BAD_TO, size=size))
 
 
 # Nothing that a file does differs in these; each was tried, whether the screen does well in it or not.

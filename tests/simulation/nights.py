@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from tests.simulation.claims import Claim
-from tests.simulation.farm import CHANGE_NIGHT, NIGHTS, OWN_SHIFT_NIGHT, Farm, Files, Played, World
+from tests.simulation.farm import NIGHTS, OWN_SHIFT_NIGHT, Farm, Files, Played, World
+from tests.simulation.world import CHANGE_NIGHT
 
 # A step counts as reported if that happens within this many nights.
 WITHIN = 30

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.stats.verdicts import Span, Verdict, log_margin, needs_more
 from harness.workflows.ab.session import PairPlan, PairResult, PairSession, summarise_pairs
-from tests.simulation.world import heat
-
-Floats = npt.NDArray[np.float64]
+from tests.simulation.world import Floats, ar1, heat
 
 LEVEL_NS = 20e6
 PLAN = PairPlan()
@@ -79,10 +76,7 @@ def _saw(chance: np.random.Generator, count: int) -> Floats:
 
 def _follow(chance: np.random.Generator, count: int) -> Floats:
     """Blocks that resemble those before them (AR 0.8, 3 %)."""
-    values = chance.normal(scale=0.03, size=count)
-    for index in range(1, count):
-        values[index] = 0.8 * values[index - 1] + 0.6 * values[index]
-    return np.asarray(values)
+    return ar1(chance, count, scale=0.03, correlation=0.8)
 
 
 def _hops(chance: np.random.Generator, count: int) -> Floats:

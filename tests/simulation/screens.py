@@ -22,16 +22,14 @@ from harness.stats.screening import (
 from harness.stats.verdicts import Verdict
 from tests.simulation.claims import PAIR_NOISE, Claim, session
 from tests.simulation.night_worlds import (
-    CHANGE_NIGHT,
     CHANGE_WORLDS,
     NULL_WORLDS,
     Drawn,
-    Floats,
     NightWorld,
     Whole,
     draw,
 )
-from tests.simulation.world import pair_ratio
+from tests.simulation.world import CHANGE_NIGHT, Floats, pair_ratio
 
 NIGHTS = 120
 # The nights within which a change of the file has to be confirmed; a creep of 0.1 % a night needs more.

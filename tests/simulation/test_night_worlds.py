@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from tests.simulation.night_worlds import (
-    CHANGE_NIGHT,
     CHANGE_WORLDS,
     LEVEL_NS,
     NULL_WORLDS,
     Drawn,
-    Floats,
     NightWorld,
     draw,
 )
+from tests.simulation.world import CHANGE_NIGHT, Floats
 
 NIGHTS, SERIES = 100, 300
 

@@ -19,7 +19,11 @@ SPIKES, SPIKE = 0.02, 1.5
 BLOCK_S = 30.0
 DRIFT, DRIFT_TAU_S = 0.08, 480.0
 NIGHT_NOISE = 0.03
-BAD_NIGHTS, BAD_FROM, BAD_TO = 0.05, 0.10, 0.20
+# An outlying measurement or night is slower by a share drawn between these.
+BAD_FROM, BAD_TO = 0.10, 0.20
+WEEK, WEEKEND = 7, (5, 6)
+# The night from which on a file of the worlds of nights is slower.
+CHANGE_NIGHT = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +43,25 @@ def launch(chance: np.random.Generator, calls: int, spread: Spread) -> Floats:
     return np.asarray(samples)
 
 
-def ar1(chance: np.random.Generator, count: int, *, scale: float, correlation: float) -> Floats:
-    """Return a first-order autoregression of standard deviation ``scale``."""
-    values = chance.normal(scale=scale, size=count)
+def ar1(chance: np.random.Generator, size: int | tuple[int, int], *, scale: float, correlation: float) -> Floats:
+    """Return a first-order autoregression along the last axis, of standard deviation ``scale``."""
+    values = chance.normal(scale=scale, size=size)
     fresh = np.sqrt(1 - correlation**2)
-    for i in range(1, count):
-        values[i] = correlation * values[i - 1] + fresh * values[i]
+    # A view with the axis of time first.
+    in_time = values.T
+    for i in range(1, len(in_time)):
+        in_time[i] = correlation * in_time[i - 1] + fresh * in_time[i]
     return values
+
+
+def slower(chance: np.random.Generator, size: int | tuple[int, int]) -> Floats:
+    """Return the factors by which outlying measurements or nights are slower."""
+    return np.asarray(1 + chance.uniform(BAD_FROM, BAD_TO, size=size))
+
+
+def weekends(nights: int) -> npt.NDArray[np.bool_]:
+    """Return for each of so many nights whether it is one of a weekend."""
+    return np.isin(np.arange(nights) % WEEK, WEEKEND)
 
 
 def heat(block: int) -> float:
@@ -53,12 +69,16 @@ def heat(block: int) -> float:
     return 1 + DRIFT * (1 - float(np.exp(-block * BLOCK_S / DRIFT_TAU_S)))
 
 
+def session_drift(chance: np.random.Generator, pair: int) -> float:
+    """Return what the warm-up of the device adds to ln(B / A) of one pair in random order."""
+    first_is_a = bool(chance.random() < 0.5)
+    early, late = float(np.log(heat(2 * pair))), float(np.log(heat(2 * pair + 1)))
+    return late - early if first_is_a else early - late
+
+
 def pair_ratio(chance: np.random.Generator, pair: int, *, effect: float, noise: float) -> float:
     """Return ln(B / A) of one pair in random order; ``noise`` is the standard deviation of a pair."""
-    first_is_a = bool(chance.random() < 0.5)
-    early, late = np.log(heat(2 * pair)), np.log(heat(2 * pair + 1))
-    drift = late - early if first_is_a else early - late
-    return float(np.log1p(effect) + drift + chance.normal(scale=noise))
+    return float(np.log1p(effect) + session_drift(chance, pair) + chance.normal(scale=noise))
 
 
 def night(chance: np.random.Generator, level: float, *, bad: float) -> float:
