@@ -119,6 +119,7 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
             return None
         return shown
 
+    p90_ns = tail(90)
     return LatencySummary(
         median_ns=middle.typical_ns,
         low_ns=middle.interval.low_ns if middle.interval else None,
@@ -128,8 +129,8 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         p5_ns=percentile(usual, 5),
         p25_ns=percentile(usual, 25),
         p75_ns=percentile(usual, 75),
-        p90_ns=tail(90),
-        p90_mlperf_ns=early_stopping_estimate(usual, 90) if tail(90) is not None else None,
+        p90_ns=p90_ns,
+        p90_mlperf_ns=early_stopping_estimate(usual, 90) if p90_ns is not None else None,
         p95_ns=tail(95),
         p99_ns=tail(99),
         variation=float(calls.std(ddof=1)) / mean if len(calls) > 1 and mean > 0 else None,
