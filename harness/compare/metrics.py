@@ -15,15 +15,14 @@ from harness.records.measurement import Measurement
 from harness.records.metric import ComparisonKind, Metric, Reading
 from harness.records.metrics import METRICS, speeds_in_words
 from harness.spec.profiles import PROFILES
-from harness.stats import resampling
 from harness.stats.clock import clock_step
 from harness.stats.groups import GROUP_LEVEL, group_span
 from harness.stats.launches import typical
 from harness.stats.losses import SIGNIFICANT
-from harness.stats.means import LEAST_INPUTS, mean_interval
+from harness.stats.means import LEAST_FOR_MEAN, mean_interval
 from harness.stats.pairs import Effect, group_effect, shift_interval
 from harness.stats.proportions import bits_to_correct, compare_correct, non_inferior
-from harness.stats.resampling import difference_interval
+from harness.stats.resampling import LEAST_FOR_BOOTSTRAP, difference_interval
 from harness.stats.speeds import at_main_speed, speeds_of
 from harness.stats.verdicts import Span, Verdict, by_tolerance, decide, log_margin
 
@@ -272,8 +271,8 @@ def _by_scores(pair: _Pair) -> MetricComparison | None:
     if a.scale != b.scale or len(a.scores) != len(b.scores):
         return None
     margin = pair.margin or a.tolerance or metric.absolute_tolerance or metric.relative_tolerance * abs(a.value)
-    # A score of 0 has no relative margin; the tolerance itself then serves as an absolute one.
     compared = paired_difference(a, b)
+    # A score of 0 has no relative margin; the tolerance itself then serves as an absolute one.
     comparison = pair.comparison(change=compared.estimate, margin=margin or metric.relative_tolerance)
     if compared.interval is None:
         return replace(comparison, reason=f"{compared.count} inputs: a claim needs at least {compared.least_inputs}")
@@ -305,11 +304,11 @@ def paired_difference(a: Reading, b: Reading) -> PairedDifference:
         # Equal scores on every input need no statistics, however few inputs there are.
         interval = mean_interval(differences) if any(differences) else (0.0, 0.0)
         mean = sum(differences) / len(differences)
-        return PairedDifference(estimate=mean, interval=interval, count=len(differences), least_inputs=LEAST_INPUTS)
+        return PairedDifference(estimate=mean, interval=interval, count=len(differences), least_inputs=LEAST_FOR_MEAN)
     difference = b.value - a.value
     same = difference == 0 and a.replicates == b.replicates
     interval = (0.0, 0.0) if same else difference_interval(difference, a.replicates, b.replicates, a.count)
-    return PairedDifference(estimate=difference, interval=interval, count=a.count, least_inputs=resampling.LEAST_INPUTS)
+    return PairedDifference(estimate=difference, interval=interval, count=a.count, least_inputs=LEAST_FOR_BOOTSTRAP)
 
 
 _KINDS: dict[ComparisonKind, Callable[[_Pair], MetricComparison | None]] = {

@@ -15,7 +15,7 @@ from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import Accuracy, Measurement, TaskScores
 from harness.records.metric import Reading
-from harness.records.metrics import ACCURACY, scores_of_answers, scores_reading
+from harness.records.metrics import ACCURACY, scores_reading
 from harness.spec.recipe import Precision
 from harness.stats.losses import (
     Loss,
@@ -26,7 +26,7 @@ from harness.stats.losses import (
     loss_of_shares,
     share_bounds,
 )
-from harness.stats.proportions import bits_to_correct
+from harness.stats.proportions import bits_to_correct, weighted_scores
 from harness.store.records import ModelFacts
 
 # From this SQNR on, the noise is at most 0.01 % of the signal, and an accuracy could only differ by chance.
@@ -191,7 +191,7 @@ def _answers(accuracy: Accuracy, cell: str = "") -> Reference:
         count=accuracy.count,
         correct=accuracy.correct,
         correct_bits=accuracy.correct_bits,
-        scores=scores_of_answers(accuracy.right, accuracy.asked),
+        scores=weighted_scores(accuracy.right, accuracy.asked),
         cell=cell,
     )
 
@@ -249,7 +249,7 @@ def _loss(measurement: Measurement, reference: Reference, limit: float) -> Loss 
         return None
     if reference.scores and len(reference.scores) == len(accuracy.right):
         # The answers of one input depend on each other, so that inputs are compared and not answers.
-        return loss_of_scores(reference.scores, scores_of_answers(accuracy.right, accuracy.asked), limit)
+        return loss_of_scores(reference.scores, weighted_scores(accuracy.right, accuracy.asked), limit)
     if not reference.correct_bits or not accuracy.correct_bits:
         return loss_of_shares((reference.correct, accuracy.correct), accuracy.count, limit)
     right = [bits_to_correct(bits, accuracy.count) for bits in (reference.correct_bits, accuracy.correct_bits)]

@@ -19,9 +19,9 @@ from harness.model.targets import PRESETS, Preset
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import Accuracy, ClassAccuracy, GroupFacts, Share, TargetFacts, TaskScores
 from harness.scoring.marks import Flags, Marks, mark
-from harness.stats.answers import clustered_share, in_top, weighted_scores
+from harness.stats.answers import clustered_share, in_top
 from harness.stats.intervals import wilson
-from harness.stats.proportions import bits_to_correct, correct_to_bits
+from harness.stats.proportions import bits_to_correct, correct_to_bits, weighted_scores
 from harness.wire.tensors import Array
 
 # Top-5 accuracy, as ImageNet models report it.

@@ -14,7 +14,7 @@ from harness.records.measurement import TaskScores
 from harness.scoring.corpus import replicates
 from harness.scoring.score import Scored, score_outputs
 from harness.stats.means import mean_interval
-from harness.stats.resampling import LEAST_INPUTS, replicate_interval
+from harness.stats.resampling import LEAST_FOR_BOOTSTRAP, replicate_interval
 from harness.wire.tensors import Array
 
 
@@ -90,7 +90,7 @@ def _float_score(card: ModelCard, model: PreparedModel) -> tuple[Scored | None, 
 
 
 def _drawn(scored: Scored) -> tuple[float, ...]:
-    return () if scored.corpus is None else replicates(scored.corpus, least_inputs=LEAST_INPUTS)
+    return () if scored.corpus is None else replicates(scored.corpus, least_inputs=LEAST_FOR_BOOTSTRAP)
 
 
 def _interval(scored: Scored, drawn: tuple[float, ...]) -> tuple[float, float] | None:

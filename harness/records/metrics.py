@@ -25,6 +25,7 @@ from harness.records.units import (
     Unit,
 )
 from harness.stats.medians import median
+from harness.stats.proportions import weighted_scores
 from harness.stats.speeds import Speed
 from harness.wire import MemoryMoment, MemoryReading, MemorySplit, RunReply
 
@@ -98,14 +99,8 @@ def _accuracy(measurement: Measurement) -> Reading | None:
         high=accuracy.high,
         count=accuracy.count,
         correct_bits=accuracy.correct_bits,
-        scores=scores_of_answers(accuracy.right, accuracy.asked),
+        scores=weighted_scores(accuracy.right, accuracy.asked),
     )
-
-
-def scores_of_answers(right: tuple[int, ...], asked: tuple[int, ...]) -> tuple[float, ...]:
-    """Return one score per input whose mean is the share of right answers, where inputs have several."""
-    total = sum(asked)
-    return tuple(r * len(asked) / total for r in right) if total else ()
 
 
 def _score(measurement: Measurement) -> Reading | None:

@@ -23,7 +23,8 @@ from harness.scoring.image_scores import psnr, ssim
 from harness.scoring.marks import mark
 from harness.scoring.number_scores import equal_error_rate, pearson, spearman
 from harness.scoring.text_scores import character_error_rate, word_error_rate
-from harness.stats.answers import NO_ANSWER, Answers, in_top, weighted_scores
+from harness.stats.answers import NO_ANSWER, Answers, in_top
+from harness.stats.proportions import weighted_scores
 from harness.wire.tensors import Array
 
 # The packages of the extra ``metrics``, by the name that an import error reports.
@@ -78,7 +79,7 @@ def _top(case: Case, *, top: int) -> Score:
         raise UsageError(msg)
     marks = mark(case.card, case.outputs[0], labels)
     right = marks.asked & in_top(marks.scores, marks.rows.axis, marks.labels, top=top)
-    return weighted_scores(right.sum(axis=1).tolist(), marks.asked.sum(axis=1).tolist())
+    return list(weighted_scores(right.sum(axis=1).tolist(), marks.asked.sum(axis=1).tolist()))
 
 
 def _counted(case: Case, *, score: Callable[[class_scores.Counts], Corpus]) -> Score:

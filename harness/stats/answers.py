@@ -5,7 +5,6 @@ Scores of a batch, a sequence or a picture have one row of scores per item, toke
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.intervals import wilson_of_share
-from harness.stats.means import LEAST_INPUTS
+from harness.stats.means import LEAST_FOR_MEAN
 
 Numbers = npt.NDArray[Any]
 Answers = npt.NDArray[np.int64]
@@ -87,15 +86,9 @@ def clustered_share(right: Sequence[int], asked: Sequence[int]) -> tuple[float, 
     total, inputs = sum(a for _, a in counted), len(counted)
     share = sum(r for r, _ in counted) / total
     effective: float = inputs
-    if inputs >= LEAST_INPUTS and 0 < share < 1:
+    if inputs >= LEAST_FOR_MEAN and 0 < share < 1:
         # The variance of a ratio of sums, linearised: the spread of what each input adds beyond its expected part.
         spread = statistics.variance([r - share * a for r, a in counted], xbar=0.0)
         variance = inputs * spread / total**2
         effective = min(float(total), share * (1 - share) / variance) if variance else float(total)
     return wilson_of_share(share, effective)
-
-
-def weighted_scores(right: Sequence[int], asked: Sequence[int]) -> list[float]:
-    """Return one score per input whose mean is Σ``right`` / Σ``asked``: what paired comparisons work on."""
-    total = math.fsum(asked)
-    return [r * len(asked) / total for r in right] if total else []

@@ -24,9 +24,8 @@ def group_span(log_a: Sequence[float], log_b: Sequence[float], *, clock_step: fl
     """Return what two groups of launches support about ln(B / A), given as the logarithms of their medians.
 
     The estimate is the median of all differences b_j - a_i. With fewer than four launches on a side no interval of
-    ranks exists at that level, so it is Welch's. The interval is at least
-    ± ``clock_step`` (relative) wide. None if a side has
-    fewer than two launches. Raises ValueError for a value that is not finite.
+    ranks exists at that level, so it is Welch's. The interval is at least ± ``clock_step`` (relative) wide. None if a
+    side has fewer than two launches. Raises ValueError for a value that is not finite.
     """
     effect = group_effect(log_a, log_b)
     if effect is None:

@@ -19,10 +19,13 @@ def wilson(correct: int, count: int) -> tuple[float, float]:
     return wilson_of_share(correct / count, count)
 
 
-def wilson_of_share(share: float, count: float) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of ``share`` (0…1) of ``count`` answers, which need not be a whole number."""
-    square = Z_TWO_SIDED**2 / count
+def wilson_of_share(share: float, count: float, *, z: float = Z_TWO_SIDED) -> tuple[float, float]:
+    """Return Wilson's interval of ``share`` (0…1) of ``count`` answers, which need not be a whole number.
+
+    ``z`` is the upper normal quantile: 1.96 for a 95 % interval.
+    """
+    square = z**2 / count
     centre = (share + square / 2) / (1 + square)
-    half = Z_TWO_SIDED / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
+    half = z / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
     # At shares of 0 and 1 rounding could push a bound past the share itself.
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

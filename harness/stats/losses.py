@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.stats.intervals import wilson
-from harness.stats.means import LEAST_INPUTS
+from harness.stats.intervals import wilson, wilson_of_share
+from harness.stats.means import LEAST_FOR_MEAN
 from harness.stats.normal import Z_ONE_SIDED, deviation
 from harness.stats.normal import mean as mean_of
 from harness.stats.proportions import compare_correct, mcnemar_p
 from harness.stats.resampling import standard_error
-from harness.stats.student import LEVEL, t_quantile, two_sided_p
+from harness.stats.student import LEVEL, p_of_estimate, t_quantile
 
 # The level of the tests for a difference.
 SIGNIFICANT = 0.05
@@ -121,12 +121,14 @@ def loss_of_scores(a: Sequence[float], b: Sequence[float], limit: float, *, high
     worse, better = sum(x > 0 for x in losses), sum(x < 0 for x in losses)
     mean, count = mean_of(losses), len(losses)
     plain = Loss(loss=mean, limit=limit, count=count, worse=worse, better=better)
-    if count < LEAST_INPUTS:
+    if count < LEAST_FOR_MEAN:
         return plain
     error = deviation(losses) / math.sqrt(count)
     half = t_quantile(LEVEL, count - 1) * error
     at_most = mean + t_quantile(ONE_SIDED, count - 1) * error
-    judged = replace(plain, low=mean - half, high=mean + half, at_most=at_most, p_value=_p_of_mean(mean, error, count))
+    judged = replace(
+        plain, low=mean - half, high=mean + half, at_most=at_most, p_value=p_of_estimate(mean, error, count - 1)
+    )
     return judged if worse + better >= FEW_DIFFERENCES else _with_few_differences(judged, max(*a, *b) - min(*a, *b))
 
 
@@ -146,14 +148,8 @@ def loss_of_replicates(
         return plain
     half = t_quantile(LEVEL, count - 1) * error
     at_most = plain.loss + t_quantile(ONE_SIDED, count - 1) * error
-    p_value = _p_of_mean(difference, error, count)
+    p_value = p_of_estimate(difference, error, count - 1)
     return replace(plain, low=plain.loss - half, high=plain.loss + half, at_most=at_most, p_value=p_value)
-
-
-def _p_of_mean(mean: float, error: float, count: int) -> float:
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return two_sided_p(mean / error, count - 1)
 
 
 def _with_few_differences(loss: Loss, reach: float) -> Loss:
@@ -194,8 +190,4 @@ def share_bounds(correct: int, count: int) -> tuple[float, float]:
 
     The lower bound serves the claim that the share is high enough, and the upper one the claim that it is not.
     """
-    square = Z_ONE_SIDED**2 / count
-    share = correct / count
-    centre = (share + square / 2) / (1 + square)
-    half = Z_ONE_SIDED / (1 + square) * math.sqrt(share * (1 - share) / count + square / (4 * count))
-    return max(0.0, centre - half), wilson(correct, count)[1]
+    return wilson_of_share(correct / count, count, z=Z_ONE_SIDED)[0], wilson(correct, count)[1]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from harness.stats.normal import deviation, mean
 from harness.stats.student import LEVEL, t_quantile
 
-LEAST_INPUTS = 20
+LEAST_FOR_MEAN = 20
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -25,7 +25,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     if not values or not all(math.isfinite(value) for value in values):
         msg = f"no interval of {len(values)} scores: at least one is needed, and all must be finite"
         raise ValueError(msg)
-    if len(values) < LEAST_INPUTS:
+    if len(values) < LEAST_FOR_MEAN:
         return None
     half = t_quantile(LEVEL, len(values) - 1) * deviation(values) / math.sqrt(len(values))
     centre = mean(values)

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.student import LEVEL, t_quantile, two_sided_p
+from harness.stats.student import LEVEL, p_of_estimate, t_quantile
 from harness.stats.verdicts import Span
 
 Floats = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ def paired_effect(log_ratios: Sequence[float]) -> Effect | None:
         estimate=mean,
         low=mean - half,
         high=mean + half,
-        p_value=_two_sided(mean, error, count - 1),
+        p_value=p_of_estimate(mean, error, count - 1),
         hodges_lehmann=hodges_lehmann(values),
         hl_low=low,
         hl_high=high,
@@ -88,7 +88,7 @@ def group_effect(log_a: Sequence[float], log_b: Sequence[float]) -> Effect | Non
         estimate=difference,
         low=difference - half,
         high=difference + half,
-        p_value=_two_sided(difference, error, degrees),
+        p_value=p_of_estimate(difference, error, degrees),
         hodges_lehmann=shift(a, b),
         hl_low=low,
         hl_high=high,
@@ -219,13 +219,6 @@ def _finite(values: Sequence[float]) -> list[float]:
         msg = f"{bad!r} is among the values: a latency that is 0, negative or not a number cannot be compared"
         raise ValueError(msg)
     return [float(value) for value in values]
-
-
-def _two_sided(estimate: float, error: float, degrees: int) -> float:
-    # Equal values have no spread, so the difference is certain, whichever it is.
-    if error == 0:
-        return 1.0 if estimate == 0 else 0.0
-    return two_sided_p(estimate / error, degrees)
 
 
 def _welch_degrees(a: tuple[float, int], b: tuple[float, int]) -> int:

@@ -135,6 +135,15 @@ def bits_to_correct(bits: str, count: int) -> list[bool]:
     return [bool(number >> (wide - 1 - index) & 1) for index in range(count)]
 
 
+def weighted_scores(right: Sequence[int], asked: Sequence[int]) -> tuple[float, ...]:
+    """Return one score per input whose mean is Σ``right`` / Σ``asked``, where inputs have several answers.
+
+    Paired comparisons work on these, because the answers of one input depend on each other. Empty if none was asked.
+    """
+    total = sum(asked)
+    return tuple(r * len(asked) / total for r in right) if total else ()
+
+
 def correct_to_bits(right: Sequence[bool]) -> str:
     """Encode ``right``, one answer per input, as `bits_to_correct` reads it; "" for none."""
     bits = "".join("1" if r else "0" for r in right)

@@ -14,7 +14,7 @@ from harness.stats.student import LEVEL, t_quantile
 
 # Fewer inputs say too little about their own spread: over ten, such an interval covered a word error rate in 90 % of
 # 250 trials and an equal error rate in 82 %; over thirty, in 94 and 96 %.
-LEAST_INPUTS = 30
+LEAST_FOR_BOOTSTRAP = 30
 # A standard error from fewer replicates would itself be uncertain.
 LEAST_REPLICATES = 100
 # More undefined replicates than this share, such as draws without an input of some class, bias the others.
@@ -24,7 +24,7 @@ MOST_UNDEFINED = 0.05
 def replicate_interval(value: float, replicates: Sequence[float], count: int) -> tuple[float, float] | None:
     """Return the 95 % interval of ``value``, a score of ``count`` inputs, from its bootstrap ``replicates``.
 
-    None for fewer than `LEAST_INPUTS` inputs or `LEAST_REPLICATES` replicates, or if too many of them are NaN.
+    None for fewer than `LEAST_FOR_BOOTSTRAP` inputs or `LEAST_REPLICATES` replicates, or if too many of them are NaN.
     """
     error = standard_error(replicates, count)
     if error is None:
@@ -46,7 +46,7 @@ def difference_interval(
 def standard_error(replicates: Sequence[float], count: int) -> float | None:
     """Return the standard deviation of the replicates that are defined, with the conditions of `replicate_interval`."""
     defined = [value for value in replicates if math.isfinite(value)]
-    enough = count >= LEAST_INPUTS and len(defined) >= LEAST_REPLICATES
+    enough = count >= LEAST_FOR_BOOTSTRAP and len(defined) >= LEAST_REPLICATES
     if not enough or len(defined) < (1 - MOST_UNDEFINED) * len(replicates):
         return None
     # Draws with replacement from n inputs have (n - 1) / n of the variance of the inputs.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.stats.clock import at_least_a_step
 from harness.stats.pairs import hodges_lehmann, hodges_lehmann_interval
 from harness.stats.proportions import mcnemar_p
-from harness.stats.student import t_quantile, two_sided_p
+from harness.stats.student import p_of_estimate, t_quantile
 from harness.stats.verdicts import Span
 
 # Two looks at two-sided 2.94 % each err in 5 % together (Pocock 1977, table 1).
@@ -51,8 +51,7 @@ def paired_span(log_ratios: Sequence[float], *, clock_step: float = 0.0) -> Pair
     low, high = at_least_a_step(estimate, low, high, step=clock_step)
     degrees = len(log_ratios) - 1
     error = (high - low) / (2 * t_quantile(LOOK_LEVEL, degrees))
-    p_value = two_sided_p(estimate / error, degrees) if error > 0 else float(estimate == 0)
-    return PairedSpan(estimate=estimate, low=low, high=high, p_value=p_value)
+    return PairedSpan(estimate=estimate, low=low, high=high, p_value=p_of_estimate(estimate, error, degrees))
 
 
 def is_lopsided(lost_by_a: int, lost_by_b: int) -> bool:

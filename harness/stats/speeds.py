@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from harness.stats.clock import clock_step
+from harness.stats.normal import deviation, mean
 
 # Fewer launches cannot show two groups: one launch by itself is an outlier and not a group.
 LEAST_LAUNCHES = 5
@@ -82,7 +83,7 @@ def _splits(values: list[float], count: int) -> Iterator[list[list[float]]]:
     least = max(LEAST_DIFFERENCE / 2, _least_gap(gaps, count))
     for cuts in combinations([i for i, gap in enumerate(gaps, start=1) if gap >= least], count - 1):
         groups = [values[begin:end] for begin, end in pairwise((0, *cuts, len(values)))]
-        middles = [sum(group) / len(group) for group in groups]
+        middles = [mean(group) for group in groups]
         apart = all(after - before >= LEAST_DIFFERENCE for before, after in pairwise(middles))
         if apart and min(len(group) for group in groups) >= LEAST_GROUP:
             yield groups
@@ -101,10 +102,5 @@ def _least_gap(gaps: list[float], count: int) -> float:
 def _clearness(groups: list[list[float]], least_spread: float) -> float:
     """The narrowest gap over the widest spread, in units of its limit: 1 and more means groups."""
     gap = min(after[0] - before[-1] for before, after in pairwise(groups))
-    spread = max(least_spread, *(_deviation(group) for group in groups))
+    spread = max(least_spread, *(deviation(group) for group in groups))
     return gap / spread / GAPS.get(min(len(group) for group in groups), GAP_OF_LARGER_GROUPS)
-
-
-def _deviation(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

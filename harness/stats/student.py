@@ -77,6 +77,14 @@ def two_sided_p(value: float, degrees: int) -> float:
     return min(1.0, max(0.0, tail))
 
 
+def p_of_estimate(estimate: float, error: float, degrees: int) -> float:
+    """Return the two-sided p-value of "the true value is 0" for an ``estimate`` with the standard error ``error``.
+
+    Without any error, a value other than 0 is certain. Raises ValueError as `two_sided_p` does.
+    """
+    return float(estimate == 0) if error == 0 else two_sided_p(estimate / error, degrees)
+
+
 _HUGE = 1e150
 _TINY = 1e-300
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.stats.answers import agreement, clustered_share, in_top, top_answers, weighted_scores
+from harness.stats.answers import agreement, clustered_share, in_top, top_answers
 from harness.stats.intervals import wilson
 
 NAN, INF = math.nan, math.inf
@@ -106,8 +106,3 @@ def test_the_interval_covers_where_wilsons_on_all_answers_does_not() -> None:
         naive += low <= 0.8 <= high
     assert covered / 400 > 0.92
     assert naive / 400 < 0.6
-
-
-def test_scores_of_inputs_average_to_the_share_of_all_answers() -> None:
-    scores = weighted_scores([1, 0, 3], [2, 0, 4])
-    assert sum(scores) / 3 == pytest.approx(4 / 6)

@@ -15,6 +15,7 @@ from harness.stats.proportions import (
     difference_interval,
     mcnemar_p,
     non_inferior,
+    weighted_scores,
 )
 
 
@@ -92,3 +93,8 @@ def test_a_loss_of_the_margin_itself_rarely_passes_as_no_worse() -> None:
         b = [False] * int(lost) + [True] * int(won) + [True] * (1000 - int(lost) - int(won))
         passed += non_inferior(compare_correct(a, b), 0.01)
     assert passed / 2000 <= 0.06
+
+
+def test_scores_of_inputs_average_to_the_share_of_all_answers() -> None:
+    scores = weighted_scores([1, 0, 3], [2, 0, 4])
+    assert sum(scores) / 3 == pytest.approx(4 / 6)

@@ -10,7 +10,7 @@ import pytest
 from harness.scoring.corpus import REPLICATES, Corpus, of_counts, of_rows, replicates
 from harness.stats.losses import LossVerdict, loss_of_replicates, loss_of_scores
 from harness.stats.means import mean_interval
-from harness.stats.resampling import LEAST_INPUTS, difference_interval, replicate_interval
+from harness.stats.resampling import LEAST_FOR_BOOTSTRAP, difference_interval, replicate_interval
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(0.5, 0.1, 200)
@@ -23,7 +23,7 @@ def mean_of(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Corpus:
 
 
 def drawn(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, ...]:
-    return replicates(mean_of(values), least_inputs=LEAST_INPUTS)
+    return replicates(mean_of(values), least_inputs=LEAST_FOR_BOOTSTRAP)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -57,7 +57,7 @@ def test_a_loss_has_the_verdict_that_scores_of_inputs_give(limit: float, verdict
 
 @pytest.mark.parametrize(
     ("values", "count"),
-    [([0.5] * 400, LEAST_INPUTS - 1), ([0.5] * 99, 200), ([0.5] * 370 + [math.nan] * 30, 200), ([], 200)],
+    [([0.5] * 400, LEAST_FOR_BOOTSTRAP - 1), ([0.5] * 99, 200), ([0.5] * 370 + [math.nan] * 30, 200), ([], 200)],
     ids=["few inputs", "few replicates", "often undefined", "none"],
 )
 def test_without_enough_there_is_no_interval(values: list[float], count: int) -> None:
