@@ -16,7 +16,7 @@ from harness.spec.spec import Spec
 from harness.store.records import RunHead
 from harness.store.writer import create_run
 from harness.wire import Delegate, Format
-from tests.compare.test_compare_runs import LEVEL, timed
+from tests.compare.timed_runs import LEVEL, timed
 from tests.report.builders import FACTS, HOST, PHONE, measurement
 
 CELL = make_cell("digits", "fp32", Format.ONNX, Delegate.CPU, 1, PHONE.key, ProfileName.STANDARD)
