@@ -6,8 +6,9 @@ So the ranges are computed here with numpy, and each format's quantiser is only 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,16 @@ _ENDS = 129
 
 Floats = npt.NDArray[np.float64]
 Range = tuple[float, float]
+End = TypeVar("End")
+
+
+def whole_ends(observer: Observer, inputs: Iterable[End], outputs: Iterable[End]) -> list[End]:
+    """Return which of a graph's ``inputs`` and ``outputs`` keep the range of all values, whatever the observer.
+
+    The largest scores decide a class, and a narrower range would clip them. An input with few values, such as a row of
+    features, averages to a fraction of its range.
+    """
+    return [*outputs, *(inputs if observer is Observer.MOVING_AVERAGE else ())]
 
 
 class ObservedRange:

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from harness.spec.recipe import Observer
-from harness.variants.ranges import ObservedRange
+from harness.variants.ranges import ObservedRange, whole_ends
 
 if TYPE_CHECKING:
     import torch
@@ -47,17 +47,11 @@ def torch_observer(library: Any, observer: Observer, **settings: Any) -> Any:
 
 
 def keep_ends_whole(prepared: Any, observer: Observer) -> None:
-    """Let the outputs of a prepared graph, and its inputs if ranges are averaged, keep the range of all values.
-
-    The largest scores decide a class, and a narrower range would clip them. An input with few values, such as a row of
-    features, averages to a fraction of its range.
-    """
+    """Let the ends of a prepared graph that `whole_ends` names keep the range of all values."""
     modules = dict(prepared.named_modules(remove_duplicate=False))
     (output,) = (node for node in prepared.graph.nodes if node.op == "output")
-    ends = list(output.all_input_nodes)
-    if observer is Observer.MOVING_AVERAGE:
-        ends += [user for node in prepared.graph.nodes if node.op == "placeholder" for user in node.users]
-    for node in ends:
+    inputs = [user for node in prepared.graph.nodes if node.op == "placeholder" for user in node.users]
+    for node in whole_ends(observer, inputs, output.all_input_nodes):
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(getattr(module, "observed", None), ObservedRange):
             module.observed.keep_whole()  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness.spec.recipe import Observer, Quantisation
-from harness.variants.ranges import ObservedRange
+from harness.variants.ranges import ObservedRange, whole_ends
 from harness.wire.tensors import Array
 
 Feed = dict[str, Array]
@@ -66,12 +66,9 @@ def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destina
 
     session = _session_with_activations(model, destination)
     observed = {name: ObservedRange(observer) for name in _tensors(session)}
-    ends = [value.name for value in model.graph.output]
-    if observer is Observer.MOVING_AVERAGE:
-        ends += [value.name for value in model.graph.input]
-    for name in ends:
-        if name in observed:
-            observed[name].keep_whole()
+    for end in whole_ends(observer, model.graph.input, model.graph.output):
+        if end.name in observed:
+            observed[end.name].keep_whole()
     outputs = [value.name for value in session.get_outputs()]
     for feed in feeds:
         for name, values in {**feed, **dict(zip(outputs, session.run(outputs, feed), strict=True))}.items():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from harness.artifacts.export.layers import is_within
-from harness.spec.recipe import Observer, Precision, Recipe
-from harness.variants.ranges import ObservedRange
+from harness.spec.recipe import Precision, Recipe
+from harness.variants.ranges import ObservedRange, whole_ends
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
@@ -104,9 +104,10 @@ def observe(job: Any, base: bytes, signature: str, feeds: list[Feed], recipe: Re
     ranges: Ranges = job.calibrate({signature: feeds[:1]})
     interpreter = Interpreter(model_content=base, experimental_preserve_all_tensors=True)
     observed = {name: ObservedRange(recipe.quantisation.observer) for name in ranges}
-    for name in _ends(interpreter, recipe.quantisation.observer):
-        if name in observed:
-            observed[name].keep_whole()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    for end in whole_ends(recipe.quantisation.observer, inputs, outputs):
+        if end["name"] in observed:
+            observed[end["name"]].keep_whole()
     for feed in feeds:
         for name, values in _activations(interpreter, signature, feed, observed):
             observed[name].see(values)
@@ -118,13 +119,6 @@ def observe(job: Any, base: bytes, signature: str, feeds: list[Feed], recipe: Re
                 np.full_like(range_[end], value) for end, value in zip(("min", "max"), limits, strict=True)
             )
     return ranges
-
-
-def _ends(interpreter: Any, observer: Observer) -> Iterator[str]:
-    """The tensors that keep their whole range: see `keep_ends_whole` of `harness.artifacts.export.observers`."""
-    yield from (detail["name"] for detail in interpreter.get_output_details())
-    if observer is Observer.MOVING_AVERAGE:
-        yield from (detail["name"] for detail in interpreter.get_input_details())
 
 
 def _activations(interpreter: Any, signature: str, feed: Feed, names: Container[str]) -> Iterator[tuple[str, Array]]:
