@@ -15,6 +15,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.variants import captured
+
 if TYPE_CHECKING:
     import torch
 
@@ -34,8 +36,7 @@ def operator(node: Any) -> str:
     """Return the name of an ATen operator, without overload and without the mark of an in-place operation."""
     import torch
 
-    target = node.target if isinstance(node, torch.fx.Node) else None
-    return target.overloadpacket.__name__.rstrip("_") if isinstance(target, torch._ops.OpOverload) else ""
+    return captured.operator(node).rstrip("_") if isinstance(node, torch.fx.Node) else ""
 
 
 def normalise_clamps(graph: torch.fx.GraphModule) -> None:
