@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import typed_line
 from harness.variants.step import UnfitError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def clamps(network: torch.nn.Module) -> dict[str, tuple[float, float]]:
     graph, modules = _traced(network), dict(network.named_modules())
     limits_by_layer: dict[str, tuple[float, float]] = {}
     for node in graph.nodes:
-        limits = (0.0, math.inf) if _is_relu(node, modules) else clamp_limits(node, modules)
+        limits = (0.0, math.inf) if is_relu(node, modules) else clamp_limits(node, modules)
         before: Any = node.args[0] if limits else None
         while _is_identity(before, modules) and len(before.users) == 1:
             before = before.args[0]
@@ -53,14 +54,20 @@ def clamps(network: torch.nn.Module) -> dict[str, tuple[float, float]]:
     return limits_by_layer
 
 
-def _is_relu(node: Any, modules: dict[str, Any]) -> bool:
+def is_relu(node: Any, modules: dict[str, Any]) -> bool:
+    """Return whether ``node`` of a graph of `torch.fx` is a ReLU without an upper limit, as a module or a function."""
     import torch
     from torch import nn
     from torch.nn import functional
 
     if node.op == "call_module":
         return isinstance(modules[str(node.target)], nn.ReLU)
-    return node.target in (functional.relu, torch.relu, "relu", "relu_")
+    return _is_call(node) and node.target in (functional.relu, torch.relu, torch.relu_, "relu", "relu_")
+
+
+def _is_call(node: Any) -> bool:
+    """Whether ``node`` calls a function or method, and is not an input or a parameter of the same name."""
+    return node.op in ("call_function", "call_method")
 
 
 def _is_identity(node: Any, modules: dict[str, Any]) -> bool:
@@ -77,6 +84,8 @@ def clamp_limits(node: Any, modules: dict[str, Any]) -> tuple[float, float] | No
     if node.op == "call_module" and isinstance(modules[str(node.target)], torch.nn.Hardtanh):
         module = modules[str(node.target)]
         return float(module.min_val), float(module.max_val)
+    if not _is_call(node):
+        return None
     if node.target in (functional.relu6, "relu6"):
         return 0.0, 6.0
     hardtanh = node.target in (functional.hardtanh, functional.hardtanh_)
@@ -98,6 +107,7 @@ def _traced(network: torch.nn.Module) -> torch.fx.Graph:
 
     try:
         return torch.fx.symbolic_trace(network).graph
-    except (torch.fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError, ValueError) as error:
-        msg = f"the network cannot be traced to see which layers follow each other ({error})"
+    # Tracing runs the network's own Python on stand-ins for tensors, which can raise anything.
+    except Exception as error:
+        msg = f"the network cannot be traced to see which layers follow each other ({typed_line(error)})"
         raise UnfitError(msg) from error

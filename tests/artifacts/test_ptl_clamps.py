@@ -27,8 +27,8 @@ class Layers(nn.Module):
         super().__init__()
         self.first, self.second, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 4, 1)
         self.side, self.norm, self.pool = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.MaxPool2d(2)
-        self.relu6, self.tight = nn.ReLU6(), nn.Hardtanh(-0.5, 0.5)
-        self.swish, self.sigmoid = nn.Hardswish(), nn.Hardsigmoid()
+        self.relu, self.relu6, self.tight = nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.5, 0.5)
+        self.swish, self.sigmoid, self.identity = nn.Hardswish(), nn.Hardsigmoid(), nn.Identity()
 
 
 Body = Callable[[Layers, torch.Tensor], torch.Tensor]
@@ -66,6 +66,16 @@ RIGHT: dict[str, Body] = {
 }
 
 
+# Ways to write a ReLU after a layer.
+RELUS: dict[str, Body] = {
+    "ReLU": lambda s, x: s.last(s.relu(s.first(x))),
+    "relu": lambda s, x: s.last(functional.relu(s.first(x))),
+    "torch.relu": lambda s, x: s.last(torch.relu(s.first(x))),
+    "relu by name": lambda s, x: s.last(s.first(x).relu()),
+    "after an identity": lambda s, x: s.last(s.relu(s.identity(s.first(x)))),
+}
+
+
 class Net(Layers):
     """Layers in the order of a body."""
 
@@ -86,6 +96,7 @@ def engine() -> Iterator[None]:
 
 def exported(body: Body, folder: Path) -> tuple[nn.Module, Path]:
     network = make_network(lambda: Net(body))  # type: ignore[arg-type]  # a function that makes a network
+    folder.mkdir(exist_ok=True)
     path = folder / "model.ptl"
     PtlExporter(float_model(network, INPUTS)).export(recipe("int8-minmax"), None, path)
     return network, path
@@ -121,6 +132,14 @@ def test_a_clamp_costs_nothing_after_a_layer(name: str, tmp_path: Path) -> None:
     assert not [kind for kind in kernels(path) if "clamp" in kind or "hardtanh" in kind or "relu6" in kind]
     # Quantised once at the start, dequantised once at the end.
     assert kernels(path).count("aten::quantize_per_tensor") == kernels(path).count("aten::dequantize") == 1
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_a_relu_and_the_layer_before_it_have_one_range(name: str, tmp_path: Path) -> None:
+    network, path = exported(RELUS[name], tmp_path)
+    with_module, reference = exported(RELUS["ReLU"], tmp_path / "reference")
+    assert "aten::relu" not in kernels(path)
+    assert sqnr_db(network, path, "qnnpack") == pytest.approx(sqnr_db(with_module, reference, "qnnpack"), abs=0.1)
 
 
 def test_the_clamp_that_all_this_is_about_is_still_wrong_in_this_torch() -> None:

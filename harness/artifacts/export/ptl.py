@@ -108,10 +108,11 @@ class PtlExporter:
 
         network = copy.deepcopy(self._source.network)
         kept = (*kept_layers(recipe, network), *_grouped_transposed(network))
+        _hide_identities(network)
         mapping = _mapping(recipe.quantisation, kept)
         try:
             prepared = prepare_fx(network, mapping, self._source.example())
-        # Code that torch.fx follows with stand-ins for tensors raises whatever it raises on them.
+        # torch.fx runs the network's own Python on stand-ins for tensors, which can raise anything.
         except Exception as error:
             raise _not_followed(error) from error
         absorb_clamps(prepared)
@@ -137,6 +138,19 @@ def _not_followed(error: Exception) -> UnsupportedError:
         "use int8-dynamic, or another format"
     )
     return UnsupportedError(msg)
+
+
+def _hide_identities(network: torch.nn.Module) -> None:
+    """Replace the identities in ``network``, in place, by empty sequences, which torch.fx leaves out of its graph.
+
+    Folding batch norms leaves identities behind. As nodes they would separate a layer from its activation, and the
+    output would be rounded to the wider range before the activation.
+    """
+    from torch import nn
+
+    for name, module in list(network.named_modules(remove_duplicate=False)):
+        if name and type(module) is nn.Identity:
+            network.set_submodule(name, nn.Sequential())
 
 
 def _grouped_transposed(network: torch.nn.Module) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 In torch 2.13 QNNPACK's clamp of a quantised tensor returns the right values in the wrong places if the tensor is
 channels last, which every output of a convolution is. So no file has that operator. The clamp becomes part of the
 observer before it, whose range then ends at the limits, and the operator is removed, which is also faster. Where the
-range belongs to other values too, the clamp is computed in float.
+range belongs to other values too, the clamp is computed in float. A ReLU that torch.ao has not fused, such as
+`torch.relu`, is treated in the same way, except that it is never computed in float.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
-from harness.variants.activations import clamp_limits
+from harness.variants.activations import clamp_limits, is_relu
 
 if TYPE_CHECKING:
     import torch
@@ -26,12 +27,14 @@ def absorb_clamps(prepared: Any) -> None:
     _copy_reused_layers(prepared)
     modules = dict(prepared.named_modules(remove_duplicate=False))
     for node in list(prepared.graph.nodes):
-        limits = clamp_limits(node, modules)
+        relu = is_relu(node, modules)
+        limits = (0.0, math.inf) if relu else clamp_limits(node, modules)
         if limits is None or not _is_observer(node.args[0], modules):
             continue
         if limits[0] <= 0 <= limits[1] and _owns_range(node, modules):
             _absorb(prepared, node, limits, modules)
-        else:
+        # QNNPACK's ReLU is right.
+        elif not relu:
             _compute_in_float(prepared, node, limits)
     prepared.graph.lint()
     prepared.recompile()
