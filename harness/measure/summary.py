@@ -87,8 +87,7 @@ def middle_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
 
 
 def _growth(reading: MemoryReading) -> int:
-    held = reading.steady_bytes if reading.peak_bytes is None else reading.peak_bytes
-    return held - reading.baseline_bytes
+    return reading.held_bytes - reading.baseline_bytes
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:

@@ -66,15 +66,14 @@ def _peak_memory(measurement: Measurement) -> Reading | None:
     memory = measurement.memory
     if memory is None:
         return None
-    held = memory.peak_bytes if memory.peak_bytes is not None else memory.steady_bytes
     counted = [launch for launch in measurement.launches if not launch.tainted] or list(measurement.launches)
     growths = [launch.memory_growth_bytes for launch in counted]
     return Reading(
-        value=held - memory.baseline_bytes,
+        value=memory.held_bytes - memory.baseline_bytes,
         count=max(1, len(counted)),
         launches=tuple(float(growth) for growth in growths if growth is not None),
         # The tolerance is of what the process holds in all: the growth alone may be tiny.
-        held=held,
+        held=memory.held_bytes,
         definition=memory.definition,
         stand_in=memory.peak_bytes is None,
     )

@@ -126,6 +126,11 @@ class MemoryReading:
     mapped_bytes: int | None = None
     split: tuple[MemorySplit, ...] = ()
 
+    @property
+    def held_bytes(self) -> int:
+        """The peak, or the steady state where the peak is not known."""
+        return self.steady_bytes if self.peak_bytes is None else self.peak_bytes
+
     def split_at(self, moment: MemoryMoment) -> MemorySplit | None:
         """Return what the memory consisted of at ``moment``, or None if not reported."""
         return next((split for split in self.split if split.at is moment), None)
