@@ -21,7 +21,7 @@ from harness.compare.quality import (
     judge_quality,
     reference_of,
 )
-from harness.compare.speed import is_slower, speed_of
+from harness.compare.speed import is_slower, range_of
 from harness.records.conditions import ConditionId
 from harness.records.metric import Metric
 from harness.records.metrics import QUALITY
@@ -170,4 +170,4 @@ def _front(views: list[CellView]) -> tuple[str, ...]:
 def _is_slower(view: CellView, fastest: CellView) -> bool:
     if view.latency is None or fastest.latency is None:
         return False
-    return is_slower(speed_of(view.latency), speed_of(fastest.latency))
+    return is_slower(range_of(view.latency), range_of(fastest.latency))

@@ -23,7 +23,7 @@ from harness.compare.quality import (
     judge_quality,
     reference_of,
 )
-from harness.compare.speed import Speed, is_slower, speed_of
+from harness.compare.speed import LatencyRange, is_slower, range_of
 from harness.plan.cells import Cell
 from harness.records.conditions import ConditionId
 from harness.records.measurement import CellStatus, GroupFacts, Measurement
@@ -65,7 +65,7 @@ class Point:
     quality: float | None = None
     judged: QualityFacts | None = None
     group: GroupFacts | None = None
-    speed: Speed | None = None
+    speed: LatencyRange | None = None
     bytes: int | None = None
     conditions: frozenset[ConditionId] = field(default_factory=frozenset)
 
@@ -219,7 +219,7 @@ class _Judge:
             quality=quality,
             judged=judged,
             group=measurement.groups if ran else None,
-            speed=speed_of(measurement.latency) if measurement.latency else None,
+            speed=range_of(measurement.latency) if measurement.latency else None,
             bytes=measurement.artifact.bytes if measurement.artifact else None,
             conditions=frozenset(condition.id for condition in measurement.conditions),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.stats.clock import at_least_a_step
-from harness.stats.pairs import group_effect, shift, shift_interval
+from harness.stats.pairs import group_effect, shift_interval
 from harness.stats.sessions import PairedSpan
 from harness.stats.student import LEVEL, t_quantile, two_sided_p
 
@@ -31,7 +31,7 @@ def group_span(log_a: Sequence[float], log_b: Sequence[float], *, clock_step: fl
     if effect is None:
         return None
     low, high = shift_interval(log_a, log_b, level=GROUP_LEVEL)
-    estimate, level = shift(log_a, log_b), GROUP_LEVEL
+    estimate, level = effect.hodges_lehmann, GROUP_LEVEL
     if low is None or high is None:
         estimate, low, high, level = effect.estimate, effect.low, effect.high, LEVEL
     low, high = at_least_a_step(estimate, low, high, step=clock_step)

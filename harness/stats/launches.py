@@ -26,9 +26,8 @@ LAUNCH_LEVEL = 0.985
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A latency and its 95 % interval, in nanoseconds."""
+    """The 95 % interval of a latency, in nanoseconds."""
 
-    centre_ns: float
     low_ns: float
     high_ns: float
 
@@ -48,7 +47,7 @@ def typical(launch_medians_ns: Sequence[float]) -> float:
 
 
 def launch_interval(launch_medians_ns: Sequence[float], *, clock_step: float = 0.0) -> Interval | None:
-    """Return `typical` with its 95 % interval over launches; ``clock_step`` (relative) widens it at both ends.
+    """Return the 95 % interval of `typical` over launches; ``clock_step`` (relative) widens it at both ends.
 
     From seven launches on, the ends are order statistics of the pairwise geometric means (the interval that belongs to
     the signed-rank test). It is taken at the level 97 %, because launches stop being added where they happen to agree,
@@ -68,7 +67,7 @@ def launch_interval(launch_medians_ns: Sequence[float], *, clock_step: float = 0
     centre, step = typical(launch_medians_ns), log_step(clock_step)
     # Rounding may put the ends of a narrow interval beyond its centre.
     low_ns, high_ns = min(centre, math.exp(low - step)), max(centre, math.exp(high + step))
-    return Interval(centre_ns=centre, low_ns=low_ns, high_ns=high_ns)
+    return Interval(low_ns=low_ns, high_ns=high_ns)
 
 
 def log_half_width(launch_medians_ns: Sequence[float]) -> float | None:

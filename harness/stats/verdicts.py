@@ -1,8 +1,7 @@
 """The verdict of a comparison, from an interval and the margin, which is the change that matters.
 
-A difference is called only if the interval excludes "no change" *and* reaches the margin. If the
-estimate itself had to reach the margin, a change of exactly that size would be found only half of the time, however
-long it is measured.
+A difference is called only if the interval excludes "no change" *and* reaches the margin. If the estimate itself had to
+reach the margin, a change of exactly that size would be found only half of the time, however long it is measured.
 """
 
 from __future__ import annotations

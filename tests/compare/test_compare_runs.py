@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.compare.runs import Comparison, compare_runs
-from harness.compare.speed import is_slower, speed_of
+from harness.compare.speed import is_slower, range_of
 from harness.compare.words import comparison_json
 from harness.plan.cells import make_cell
 from harness.records.measurement import CellStatus, Measurement, TaskScores
@@ -63,8 +63,8 @@ def test_launches_at_two_speeds_support_no_ratio() -> None:
 
 
 def test_launches_at_two_speeds_are_not_faster_than_what_lies_between() -> None:
-    two = speed_of(latency_of([[round(1000 * us)] * 3 for us in TWO_SPEEDS]))
-    one = speed_of(latency_of([[round(1000 * us)] * 3 for us in (400.0, 401.0, 399.0, 400.5, 399.5)]))
+    two = range_of(latency_of([[round(1000 * us)] * 3 for us in TWO_SPEEDS]))
+    one = range_of(latency_of([[round(1000 * us)] * 3 for us in (400.0, 401.0, 399.0, 400.5, 399.5)]))
     assert (two.low_ns, two.high_ns) == pytest.approx((108_075, 760_000), rel=0.001)
     assert not is_slower(one, two)
 

@@ -112,7 +112,7 @@ def test_launches_that_report_only_a_summary_have_the_interval_of_their_medians(
     interval = launch_interval([10, 20, 90])
     assert interval is not None
     by_word = summarise_told([summarised(10), summarised(20), summarised(90)])
-    assert by_word.median_ns == interval.centre_ns == pytest.approx(600**0.5)
+    assert by_word.median_ns == pytest.approx(600**0.5)
     assert (by_word.low_ns, by_word.high_ns) == (interval.low_ns, interval.high_ns)
     assert (by_word.min_ns, by_word.p5_ns, by_word.p95_ns) == (8, 19, 25)
     assert (by_word.p25_ns, by_word.p75_ns, by_word.p90_ns, by_word.p99_ns, by_word.variation) == (None,) * 5

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.compare.quality import Quality
-from harness.compare.speed import Speed, one_launch
+from harness.compare.speed import LatencyRange, one_launch
 from harness.plan.cells import make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.search.points import DropBasis, Findings, Point, findings
@@ -44,8 +44,8 @@ def test_one_launch_that_is_a_little_slower_decides_nothing() -> None:
     With five launches each, intervals of 2 % show that the same 15 % are real.
     """
     assert findings_of((FP32, replace(INT8, speed=one_launch(1150.0)))).ship is not FP32
-    fast = Speed(median_ns=1000.0, low_ns=980.0, high_ns=1020.0)
-    slow = Speed(median_ns=1150.0, low_ns=1130.0, high_ns=1170.0)
+    fast = LatencyRange(median_ns=1000.0, low_ns=980.0, high_ns=1020.0)
+    slow = LatencyRange(median_ns=1150.0, low_ns=1130.0, high_ns=1170.0)
     assert findings_of((replace(FP32, speed=fast), replace(INT8, speed=slow))).ship == replace(FP32, speed=fast)
 
 

@@ -66,8 +66,8 @@ class PairSession:
     """The result of a session. ``ratio`` is B over A with its interval; None with fewer than seven good pairs.
 
     Verdict, ratio, interval and p-value come from one estimate, that of Hodges and Lehmann, at a level that allows for
-    two looks (`harness.stats.sessions`). ``effect`` holds the mean and its t interval for comparison; its
-    spread predicts how many pairs would decide. ``hodges_lehmann_ratio`` equals ``ratio``; stored sessions have both.
+    two looks (`harness.stats.sessions`). ``effect`` holds the mean and its t interval for comparison; its spread
+    predicts how many pairs would decide. ``hodges_lehmann_ratio`` equals ``ratio``; stored sessions have both.
     ``pairs_to_decide``: how many pairs would decide, given the noise of this session; None if it is decided, or if
     nothing can be said.
     """
