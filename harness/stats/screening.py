@@ -33,6 +33,9 @@ from harness.stats.pairs import shift, shift_interval
 
 # The average run length without a change: one false candidate in this many nights of a level series.
 ARL0 = 1000
+# The estimate of where a change began is a few nights off, early or late. A night this long before it is of the old
+# level; one just before it may be of the new one already, and bad against bad refutes every regression.
+SURE_NIGHTS = 7
 # Nights that a look covers; the table of thresholds is computed for this window.
 WINDOW = 60
 FIRST_NIGHT = 20
@@ -85,8 +88,6 @@ class Candidate:
 
     index: int
     seen: int
-    nights_before: int
-    nights_after: int
     direction: Direction
     shift: float
     shift_low: float | None
@@ -96,6 +97,13 @@ class Candidate:
     autocorrelation: float
     first: int = 0
     kind: ChangeKind = ChangeKind.STEP
+
+    @property
+    def sure_nights(self) -> int:
+        """How many nights before ``index`` one has to go back to be surely on the old level."""
+        before = self.index - self.first
+        # The middle of the nights before stands for their level. A trend has none: only its oldest night is surely old.
+        return before if self.kind is ChangeKind.TREND else max(SURE_NIGHTS, before // 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,8 +322,6 @@ def _candidate(segment: Sequence[float], index: int, first: int) -> Candidate:
     return Candidate(
         index=index,
         seen=len(segment) - 1,
-        nights_before=len(sides[0]),
-        nights_after=len(sides[1]),
         direction=Direction.UP if by > 0 else Direction.DOWN,
         shift=by,
         shift_low=low,

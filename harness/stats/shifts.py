@@ -51,13 +51,12 @@ class Deviations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedShift:
-    """The median shift of a group tonight, ln(new / old), beyond the ``limit`` that earlier nights set.
+    """The median shift of a group tonight, ln(new / old), beyond the limit that earlier nights set.
 
     ``unusual``: it also exceeds every shift of the nights before. ``lasting``: it is the third night in a row.
     """
 
     size: float
-    limit: float
     unusual: bool
     lasting: bool
 
@@ -83,7 +82,6 @@ def shared_shift(members: Sequence[Deviations], runs: Sequence[str]) -> SharedSh
     lasting = enough and all(value * size > 0 and abs(value) > _limit(members, earlier) for value in recent)
     return SharedShift(
         size=size,
-        limit=limit,
         unusual=abs(size) > UNUSUAL * max(same_way, default=0.0),
         lasting=lasting,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.stats.screening import (
     MOST_MEASURED,
-    ChangeKind,
+    SURE_NIGHTS,
     judge_night,
     screen,
 )
@@ -34,7 +34,6 @@ from tests.simulation.world import CHANGE_NIGHT, Floats, pair_ratio
 NIGHTS = 120
 # The nights within which a change of the file has to be confirmed; a creep of 0.1 % a night needs more.
 SOON, CREEP_SOON = 30, 60
-SURE_NIGHTS = 7
 LEAST = 0.03
 
 
@@ -110,9 +109,7 @@ def _look(level: _Level, takes: list[float], files: Whole, night: int) -> _Suspe
     candidate = screen(level.values, least=LEAST)
     if candidate is None:
         return None
-    before = candidate.index - candidate.first
-    sure = before if candidate.kind is ChangeKind.TREND else max(SURE_NIGHTS, before // 2)
-    return _Suspect(index=candidate.index, good=max(0, candidate.index - sure), alone=False)
+    return _Suspect(index=candidate.index, good=max(0, candidate.index - candidate.sure_nights), alone=False)
 
 
 def _within(segment: list[float], value: float) -> bool:

@@ -22,12 +22,8 @@ from harness.history.story import (
     values_of,
 )
 from harness.records.metrics import metric_named
-from harness.stats.screening import FIRST_NIGHT, ChangeKind, Direction, NightJudgement, judge_night, screen
+from harness.stats.screening import FIRST_NIGHT, SURE_NIGHTS, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
-
-# The estimate of where a change began is a few nights off, early or late. An artifact this many nights before it is
-# good; one just before it may be the bad one already, and bad against bad refutes every regression.
-SURE_NIGHTS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +170,8 @@ def _suspect(
     candidate = screen(values_of(nights[start:]), refuted=refuted, arl0=arl0, least=least)
     if candidate is None:
         return None
-    # The middle of the nights before stands for their level. A creep has none: only its oldest night is surely good.
-    before = candidate.index - candidate.first
-    sure = before if candidate.kind is ChangeKind.TREND else max(SURE_NIGHTS, before // 2)
     ratio, up = math.exp(candidate.shift), candidate.shift > 0
-    return place.suspect(Trigger.SCREEN, start + candidate.index, ratio, up=up, sure=sure)
+    return place.suspect(Trigger.SCREEN, start + candidate.index, ratio, up=up, sure=candidate.sure_nights)
 
 
 def _exact(place: Place) -> Suspect | None:
