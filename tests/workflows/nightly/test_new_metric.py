@@ -144,6 +144,15 @@ def test_a_suspicion_is_confirmed_by_the_launches_of_both_sides(factor: float, d
     assert confirmation.ratio == pytest.approx(factor, rel=0.01)
 
 
+def test_launches_that_are_not_sure_enough_for_a_nightly_job_confirm_nothing() -> None:
+    # Welch's p is 1 in 9,600 here: far below 5 %, and above the 1 in 20,000 that the first look may spend.
+    seen = Sides(a=_launches(1.0, step_ns=40_000), b=_launches(1.3, step_ns=40_000))
+    confirmation = judge(replace(SUSPECT, metric=NAME), summarise_pairs([], PairPlan()), seen)
+    assert confirmation.decision is Decision.UNDECIDED
+    assert confirmation.low is not None
+    assert confirmation.low > 1.1
+
+
 def test_a_whole_night_reports_it(farm: Farm) -> None:
     record = nightly(SPEC, farm.tools)
     series = [night for night in record.series or () if night.metric == NAME]
@@ -196,8 +205,8 @@ def _night(entry: HistoryEntry, index: int) -> Night:
     return as_night(entry, run_facts(index))
 
 
-def _launches(factor: float) -> Seen:
-    """Five launches whose first calls take about ``factor`` ms."""
+def _launches(factor: float, *, step_ns: int = 1000) -> Seen:
+    """Five launches whose first calls take about ``factor`` ms, each ``step_ns`` longer than the one before."""
     return Seen(
         launched=[
             Launched(
@@ -206,7 +215,7 @@ def _launches(factor: float) -> Seen:
                     launch=i,
                     status=ReplyStatus.OK,
                     runner=RunnerInfo(kind="host", version="1"),
-                    latency=LatencySamples(first_ns=round(factor * 1e6) + 1000 * i, warmup_ns=(), samples_ns=(1, 2)),
+                    latency=LatencySamples(first_ns=round(factor * 1e6) + step_ns * i, warmup_ns=(), samples_ns=(1, 2)),
                 ),
                 sha256="ab" * 32,
                 summary=SteadyCalls(start=0, calls=2, median_ns=1.5, state=SteadyState.FLAT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,11 @@ from tests.workflows.nightly.test_night_files import SUSPECT
 
 def session_of(ratio: float, noise: float, pairs: int = 20) -> tuple[PairResult, ...]:
     """Pairs around ``ratio``, ``noise`` up and down in turn."""
-    logs = [math.log(ratio) + noise * (1 if i % 2 else -1) for i in range(pairs)]
+    return pairs_of([math.log(ratio) + noise * (1 if i % 2 else -1) for i in range(pairs)])
+
+
+def pairs_of(logs: Sequence[float]) -> tuple[PairResult, ...]:
+    """Pairs of which B takes exp of these times as long as A."""
     return tuple(PairResult(order="AB", a_ns=1e6, b_ns=1e6 * math.exp(x), log_ratio=x) for x in logs)
 
 
@@ -44,6 +49,29 @@ def test_a_suspicion_of_better_latency_is_confirmed_by_a_better_one() -> None:
     better = replace(SUSPECT, worse=False)
     found = judge(better, summarise_pairs(list(session_of(0.9, 0.01)), PairPlan()), Sides())
     assert found.decision is Decision.CONFIRMED
+
+
+def test_a_difference_that_is_not_sure_enough_for_a_nightly_job_stays_open() -> None:
+    # Two of twenty pairs go the other way. Their 95 % interval excludes the margin; that of the first look, at 1 in
+    # 20,000, reaches down to them.
+    logs = [0.05 + 0.001 * i for i in range(18)] + [-0.05, -0.06]
+    pairs = pairs_of(logs)
+    found = judge(SUSPECT, summarise_pairs(list(pairs), PairPlan()), Sides())
+    assert found.low is not None
+    assert found.low > 1.03
+    assert (found.decision, found.leaning) == (Decision.UNDECIDED, True)
+    other_way = judge(replace(SUSPECT, worse=False), summarise_pairs(list(pairs), PairPlan()), Sides())
+    assert (other_way.decision, other_way.leaning) == (Decision.UNDECIDED, False)
+
+
+def test_pairs_of_earlier_nights_count() -> None:
+    few = list(session_of(1.10, 0.01, 10))
+    alone = judge(SUSPECT, summarise_pairs(few, PairPlan()), Sides())
+    # Ten pairs are too few for an interval at 1 in 20,000.
+    assert (alone.decision, alone.leaning) == (Decision.UNDECIDED, True)
+    again = replace(SUSPECT, looks=1, log_ratios=alone.log_ratios)
+    pooled = judge(again, summarise_pairs(few, PairPlan()), Sides())
+    assert (pooled.decision, pooled.pairs) == (Decision.CONFIRMED, 20)
 
 
 def test_one_weak_confirmation_among_many_is_withdrawn() -> None:
