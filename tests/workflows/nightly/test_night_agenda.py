@@ -108,11 +108,9 @@ def test_tonights_suspicion_of_the_same_change_is_the_open_one() -> None:
 
 def test_a_larger_step_does_not_wait_for_the_open_suspicion() -> None:
     given = of(value(ONE, 1.4))
-    step = given[ONE].night.suspect
-    if step is None:
-        suspect = plan(of(value(ONE, 1.4, file="bb"))).suspects[0]
-        step = replace(suspect, trigger=Trigger.STEP, ratio=1.4)
-        given[ONE] = replace(given[ONE], night=replace(given[ONE].night, suspect=step))
+    (new,) = plan(of(value(ONE, 1.4, file="bb"))).suspects
+    step = replace(new, trigger=Trigger.STEP, ratio=1.4)
+    given[ONE] = replace(given[ONE], night=replace(given[ONE].night, suspect=step))
     agenda = plan(given, Before(carried=Carried(open=(open_suspicion(wait=4),))))
     assert [(s.trigger, s.looks) for s in agenda.suspects] == [(Trigger.STEP, 0)]
     assert agenda.resting == ()
