@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.measure.task_metric import ScoredPair, metric_name
 from harness.model.card import ModelCard
-from harness.model.ready_metrics import READY_METRICS, ready_metric
+from harness.model.ready_metrics import metric_facts
 from harness.records.measurement import ChangedInput, GroupFacts, GroupKind, GroupScore
 from harness.scoring.marks import Flags, Marks
 from harness.scoring.score import Scored
@@ -65,7 +65,6 @@ def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) ->
     change = np.nan_to_num(sign * (_by_input(own) - _by_input(floats)), posinf=0.0, neginf=0.0)
     if names is None and not classes and not change.size:
         return None
-    ready = ready_metric(card.metric or "")
     groups = [
         group
         for name, members in (() if names is None else _named(names, (len(names), 1)))
@@ -76,7 +75,7 @@ def groups_of_scores(card: ModelCard, model: PreparedModel, pair: ScoredPair) ->
     return GroupFacts(
         kind=GroupKind.CLASS if names is None and classes else GroupKind.GROUP,
         metric=metric_name(card),
-        share=ready is not None and READY_METRICS[ready].share,
+        share=metric_facts(card.metric or "").share,
         groups=_worst(groups),
         lost=int((change < 0).sum()),
         won=int((change > 0).sum()),

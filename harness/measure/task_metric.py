@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.model.card import ModelCard
-from harness.model.ready_metrics import READY_METRICS, MetricFacts, ready_metric
+from harness.model.ready_metrics import metric_facts, ready_metric
 from harness.model.user_code import split_reference
 from harness.records.measurement import TaskScores
 from harness.scoring.corpus import replicates
@@ -41,14 +41,13 @@ def score(card: ModelCard, model: PreparedModel, outputs: tuple[Array, ...]) -> 
         return None
     floats, float_replicates = _float_score(card, model)
     better = card.metric_options.higher_is_better
-    better = _facts(card).higher_is_better if better is None else better
+    better = metric_facts(card.metric).higher_is_better if better is None else better
     return ScoredPair(own=own, floats=floats, float_replicates=float_replicates, higher_is_better=better)
 
 
 def task_scores(card: ModelCard, pair: ScoredPair, count: int) -> TaskScores:
     """Return the record of the scores of ``count`` inputs."""
-    facts, options, own, floats = _facts(card), card.metric_options, pair.own, pair.floats
-    ready = ready_metric(card.metric or "") is not None
+    facts, options, own, floats = metric_facts(card.metric or ""), card.metric_options, pair.own, pair.floats
     drawn = _drawn(own)
     low, high = _interval(own, drawn) or (None, None)
     return TaskScores(
@@ -61,9 +60,9 @@ def task_scores(card: ModelCard, pair: ScoredPair, count: int) -> TaskScores:
         float_scores=() if floats is None else floats.by_input,
         higher_is_better=pair.higher_is_better,
         unit=facts.unit if options.unit is None else options.unit,
-        tolerance=options.tolerance or (facts.tolerance if ready else None),
+        tolerance=options.tolerance or facts.tolerance,
         corpus=own.corpus is not None,
-        share=ready and facts.share,
+        share=facts.share,
         float_value=None if floats is None else floats.value,
         replicates=_stored(drawn),
         float_replicates=_stored(pair.float_replicates),
@@ -74,11 +73,6 @@ def metric_name(card: ModelCard) -> str:
     """Return the name of the card's metric: that of a function without its module."""
     name = card.metric or ""
     return name if ready_metric(name) is not None else split_reference(name)[1]
-
-
-def _facts(card: ModelCard) -> MetricFacts:
-    ready = ready_metric(card.metric or "")
-    return MetricFacts() if ready is None else READY_METRICS[ready]
 
 
 @functools.lru_cache(maxsize=8)

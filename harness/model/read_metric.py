@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.errors import UsageError, suggestion
 from harness.model.card import CARD_FILE, MetricOptions
-from harness.model.ready_metrics import READY_METRICS, ReadyMetric, ready_metric
+from harness.model.ready_metrics import ReadyMetric, metric_facts, ready_metric
 from harness.model.static_names import check_defined
 from harness.model.user_code import EXTRAS, find_module, is_reference, split_reference
 from harness.spec.decode import check_keys, decode
 
-_KEYS = ("name", "higher_is_better", "unit", "tolerance", "decode", "data_range")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _MetricTable:
+class _MetricTable(MetricOptions):
     """The table ``metric = {name = ..., ...}``."""
 
     name: str
-    higher_is_better: bool | None = None
-    unit: str | None = None
-    tolerance: float | None = None
-    decode: str | None = None
-    data_range: float | None = None
 
 
 def read_metric(value: object, folder: Path, where: str) -> tuple[str | None, MetricOptions]:
@@ -45,19 +38,13 @@ def read_metric(value: object, folder: Path, where: str) -> tuple[str | None, Me
     for reference in (table.name if ready is None else None, table.decode):
         if reference is not None:
             check_module(reference, folder, f"{where} is {reference!r}")
-    if ready is not None and READY_METRICS[ready].needs_decode and table.decode is None:
+    if ready is not None and metric_facts(ready).needs_decode and table.decode is None:
         msg = (
             f"{where} is {ready.value!r}, which compares texts or boxes; write metric = "
             f'{{name = "{ready.value}", decode = "module:function"}}, with a function that turns the outputs into these'
         )
         raise UsageError(msg)
-    options = MetricOptions(
-        higher_is_better=table.higher_is_better,
-        unit=table.unit,
-        tolerance=table.tolerance,
-        decode=table.decode,
-        data_range=table.data_range,
-    )
+    options = MetricOptions(**{field.name: getattr(table, field.name) for field in fields(MetricOptions)})
     return table.name if ready is None else ready.value, options
 
 
@@ -67,7 +54,7 @@ def _table(value: object, where: str) -> _MetricTable:
     if not isinstance(value, dict):
         msg = f'{where} is {value!r}; write a name, or a table such as {{name = "module:function", unit = "mm"}}'
         raise UsageError(msg)
-    check_keys(value, _KEYS, where=where)
+    check_keys(value, tuple(field.name for field in fields(_MetricTable)), where=where)
     return decode(value, _MetricTable, where=where)
 
 

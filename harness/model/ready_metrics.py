@@ -27,7 +27,7 @@ class ReadyMetric(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricFacts:
-    """``tolerance`` is the change that matters, in the metric's own unit (shares are 0…1).
+    """``tolerance`` is the change that matters, in the metric's own unit (shares are 0…1); None if that is not known.
 
     ``share``: values are shares from 0 to 1, so differences are percentage points. ``needs_decode``: it
     compares texts or boxes, so the card must name a function that turns the outputs into these.
@@ -35,12 +35,12 @@ class MetricFacts:
 
     higher_is_better: bool = True
     unit: str = ""
-    tolerance: float = 0.01
+    tolerance: float | None = 0.01
     share: bool = True
     needs_decode: bool = False
 
 
-READY_METRICS: dict[ReadyMetric, MetricFacts] = {
+_READY: dict[ReadyMetric, MetricFacts] = {
     ReadyMetric.TOP_1: MetricFacts(),
     ReadyMetric.TOP_5: MetricFacts(),
     ReadyMetric.F1_MACRO: MetricFacts(),
@@ -61,3 +61,9 @@ READY_METRICS: dict[ReadyMetric, MetricFacts] = {
 def ready_metric(name: str) -> ReadyMetric | None:
     """Return the metric that ``name`` names, whatever its case; None if it names none."""
     return {metric.value.lower(): metric for metric in ReadyMetric}.get(name.lower())
+
+
+def metric_facts(name: str) -> MetricFacts:
+    """Return the facts of the metric that a card names; of a folder's own function, phonebench knows only defaults."""
+    ready = ready_metric(name)
+    return MetricFacts(tolerance=None, share=False) if ready is None else _READY[ready]

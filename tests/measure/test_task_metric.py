@@ -51,6 +51,7 @@ def test_every_input_has_a_score_and_so_has_the_float_model(tmp_path: Path) -> N
     assert found is not None
     assert (found.metric, found.value, found.scores) == ("closeness", -0.5, (-0.5,) * 4)
     assert found.float_scores == (0.0,) * 4
+    assert (found.tolerance, found.share) == (None, False)
 
 
 @pytest.mark.parametrize(("name", "words"), [("short", "one finite number per input"), ("fails", "truth")])
