@@ -9,10 +9,16 @@ import numpy.typing as npt
 
 # PSNR of equal pictures is infinite; 100 dB is beyond what 16-bit pictures can differ by.
 MOST_DB = 100.0
+# Pixels that the Gaussian window of `ssim` covers along each side.
+SSIM_WINDOW = 11
 
 Pictures = npt.NDArray[Any]
 
+# A picture with a value that is not finite has no score, which the caller reports.
+_NO_WARNINGS = np.errstate(invalid="ignore", divide="ignore", over="ignore")
 
+
+@_NO_WARNINGS
 def psnr(pictures: Pictures, truth: Pictures, data_range: float) -> list[float]:
     """Return the peak signal-to-noise ratio of each picture in dB, at most `MOST_DB`."""
     from skimage.metrics import peak_signal_noise_ratio
@@ -25,10 +31,12 @@ def psnr(pictures: Pictures, truth: Pictures, data_range: float) -> list[float]:
     return [min(value, MOST_DB) for value in values]
 
 
+@_NO_WARNINGS
 def ssim(pictures: Pictures, truth: Pictures, data_range: float, channels: int | None) -> list[float]:
     """Return the structural similarity of each picture, with the Gaussian window of Wang et al. (2004).
 
-    ``channels`` is the axis of the colours in one picture, None for grey pictures.
+    Its width is `SSIM_WINDOW`. ``channels`` is the axis of the colours in one picture, None for grey pictures. Raises
+    ValueError for a picture that is smaller than the window.
     """
     from skimage.metrics import structural_similarity
 

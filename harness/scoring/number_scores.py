@@ -42,13 +42,14 @@ def equal_error_rate(scores: Floats, labels: npt.NDArray[np.int64]) -> Corpus:
     """Return the rate at which as many genuine inputs (label 1) are rejected as others (label 0) are accepted.
 
     ``scores`` and ``labels`` have shape ``(count,)``; a higher score speaks for 1. Between two thresholds, both rates
-    are interpolated along a straight line.
+    are interpolated along a straight line. The rate is NaN with labels of one kind only, or with a score that is not
+    finite.
     """
     from sklearn.metrics import roc_curve
 
     def value(rows: Rows) -> float:
         drawn = labels[rows]
-        if drawn.min() == drawn.max():
+        if drawn.min() == drawn.max() or not np.isfinite(scores[rows]).all():
             return float("nan")
         accepted, genuine, _ = roc_curve(drawn, scores[rows], drop_intermediate=False)
         rejected = 1 - genuine

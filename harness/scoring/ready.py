@@ -19,7 +19,7 @@ from harness.scoring.class_rows import without_ones
 from harness.scoring.class_scores import class_counts
 from harness.scoring.corpus import Corpus
 from harness.scoring.detection_scores import mean_average_precision
-from harness.scoring.image_scores import psnr, ssim
+from harness.scoring.image_scores import SSIM_WINDOW, psnr, ssim
 from harness.scoring.marks import mark
 from harness.scoring.number_scores import equal_error_rate, pearson, spearman
 from harness.scoring.text_scores import character_error_rate, word_error_rate
@@ -164,6 +164,13 @@ def _ssim(case: Case) -> Score:
     pictures, truth = _pictures(case)
     # Colours come first as PyTorch has them, or last as TensorFlow has them.
     channels = None if truth.ndim == 3 else 0 if truth.shape[1] <= 4 else -1
+    sides = truth.shape[1:] if channels is None else np.delete(truth.shape[1:], channels)
+    if min(sides) < SSIM_WINDOW:
+        msg = (
+            f"{case.name} needs pictures of at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels; its labels have shape "
+            f"{list(truth.shape)}"
+        )
+        raise UsageError(msg)
     return ssim(pictures, truth, _data_range(case), channels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ def score_outputs(card: ModelCard, outputs: tuple[Array, ...], truth: Truth | No
         msg = f"the metric {card.metric!r} of model {card.name!r} needs labels, and its data have none"
         raise UsageError(msg)
     found = ready_score(ready, Case(card=card, outputs=outputs, decoded=_decoded(card, outputs), truth=truth))
-    return _of_corpus(card, found) if isinstance(found, Corpus) else _of_inputs(found)
+    return _of_corpus(card, found) if isinstance(found, Corpus) else _of_inputs(card, found)
 
 
 def _own_score(card: ModelCard, outputs: tuple[Array, ...]) -> Scored:
@@ -61,13 +62,13 @@ def _own_score(card: ModelCard, outputs: tuple[Array, ...]) -> Scored:
     if scores.ndim == 0 and np.isfinite(scores):
         total = float(scores)
         return _of_corpus(card, Corpus(count=len(outputs[0]), value=lambda _: total, resampled=False))
-    if scores.shape != (len(outputs[0]),) or not np.isfinite(scores).all():
+    if scores.shape != (len(outputs[0]),):
         msg = (
             f"the metric {name!r} returned shape {list(scores.shape)}: it must return one finite number per input, one "
-            "number for all inputs, or (parts, combine)"
+            "finite number for all inputs, or (parts, combine)"
         )
         raise BuildError(msg)
-    return _of_inputs(scores.tolist())
+    return _of_inputs(card, scores.tolist())
 
 
 def _of_parts(card: ModelCard, outputs: tuple[Array, ...], parts: Any, combine: Any) -> Scored:
@@ -94,7 +95,14 @@ def _of_corpus(card: ModelCard, corpus: Corpus) -> Scored:
     return Scored(value=value, corpus=corpus)
 
 
-def _of_inputs(scores: list[float]) -> Scored:
+def _of_inputs(card: ModelCard, scores: list[float]) -> Scored:
+    undefined = next((index for index, score in enumerate(scores) if not math.isfinite(score)), None)
+    if undefined is not None:
+        msg = (
+            f"the metric {card.metric!r} of model {card.name!r} is not defined for input {undefined} of the test "
+            f"split: it is {scores[undefined]}"
+        )
+        raise BuildError(msg)
     return Scored(value=float(np.mean(scores)), by_input=tuple(scores))
 
 

@@ -362,6 +362,28 @@ def test_a_folder_may_score_all_inputs_at_once(tmp_path: Path) -> None:
         of("short")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("metric", "shape", "where"),
+    [("EER", (1,), "on the test split"), ("PSNR", (12, 12), "for input 2"), ("SSIM", (12, 12), "for input 2")],
+)
+def test_an_output_that_is_not_finite_leaves_the_score_undefined(
+    metric: str, shape: tuple[int, ...], where: str, value: float
+) -> None:
+    truth = np.random.default_rng(5).random((4, *shape))
+    outputs = truth.astype(np.float32)
+    outputs[2] = value
+    with pytest.raises(BuildError, match=f"is not defined {where}"):
+        scored(metric, outputs, np.arange(4) % 2 if metric == "EER" else truth)
+
+
+@pytest.mark.parametrize("shape", [(10, 12), (3, 12, 10), (12, 10, 3)])
+def test_pictures_smaller_than_the_window_are_refused(shape: tuple[int, ...]) -> None:
+    truth = np.zeros((2, *shape), dtype=np.float32)
+    with pytest.raises(UsageError, match=r"SSIM.*at least 11x11 pixels; its labels have shape"):
+        scored("SSIM", truth, truth)
+
+
 def test_a_score_that_is_not_defined_says_so() -> None:
     with pytest.raises(BuildError, match="is not defined"):
         scored("Pearson", np.zeros((4, 1, 1), dtype=np.float32), np.arange(4.0))
