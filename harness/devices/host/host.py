@@ -36,6 +36,8 @@ RUNNER = (sys.executable, "-P", "-m", "harness.runners.host")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
 WATCH_S = 1.0
+# Signals that people, schedulers and resource limits send to end a program. A crash raises others.
+_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
 
 _log = logging.getLogger(__name__)
 
@@ -166,10 +168,6 @@ def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[St
         except subprocess.TimeoutExpired:
             watch.append(sample_state())
     return process.poll()
-
-
-# Signals by which people, schedulers and limits end a program. It does not send them to itself.
-_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
 
 
 def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
