@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -14,7 +14,7 @@ from harness.records.artifact import CalibrationSource, FileTypes
 from harness.records.conditions import Condition
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
-from harness.spec.recipe import STEP_PACKAGES, Equalise, Fuse, Recipe, step_name
+from harness.spec.recipe import STEP_PACKAGES, Exact, Recipe, step_name
 from harness.system.files import file_sha256
 from harness.wire import Format, TensorSpec
 
@@ -122,7 +122,7 @@ class Artifact:
 def untrained_steps(manifest: Manifest) -> str:
     """Return the graph steps that damaged the network and were not followed by training, joined by commas."""
     last_training = max((i for i, step in enumerate(manifest.steps) if step.training), default=-1)
-    harmless = (step_name(Fuse), step_name(Equalise))
+    harmless = [step_name(step) for step in get_args(Exact)]
     return ", ".join(s.step for s in manifest.steps[last_training + 1 :] if s.step not in harmless)
 
 

@@ -10,7 +10,7 @@ from harness.errors import BuildError
 from harness.model.card import Task
 from harness.spec.recipe import Importance
 from harness.variants.channels import ChannelGroup
-from harness.variants.step import StepContext
+from harness.variants.step import StepContext, tensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -59,13 +59,12 @@ def _checked(rate: Callable[[Any], torch.Tensor | None]) -> Rating:
 
 def _gather_gradients(network: torch.nn.Module, context: StepContext) -> None:
     """Accumulate the gradients of the loss over the calibration split in the parameters."""
-    import numpy as np
     import torch
 
     network.zero_grad()
     with torch.enable_grad():
         for index in range(context.calibration.count):
-            output = network(*(torch.from_numpy(np.array(array[index])) for array in context.calibration.inputs))
+            output = network(*tensors_of(context.calibration.inputs, index))
             _taylor_loss(output, index, context).backward()
 
 
@@ -87,13 +86,12 @@ def _taylor_loss(result: Any, index: int, context: StepContext) -> torch.Tensor:
 
 def _mean_inputs(network: torch.nn.Module, context: StepContext) -> dict[Any, torch.Tensor]:
     """The mean magnitude of each input channel of every convolution and linear layer, summed over calibration calls."""
-    import numpy as np
     import torch
 
     sums: dict[Any, torch.Tensor] = {}
     with torch.no_grad(), _reading(network, sums):
         for index in range(context.calibration.count):
-            network(*(torch.from_numpy(np.array(array[index])) for array in context.calibration.inputs))
+            network(*tensors_of(context.calibration.inputs, index))
     return sums
 
 

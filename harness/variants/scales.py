@@ -78,9 +78,9 @@ def blocks(layer: torch.nn.Module) -> torch.Tensor:
 
 
 def _is_transposed(layer: torch.nn.Module) -> bool:
-    from torch import nn
+    from torch.nn.modules.conv import _ConvTransposeNd
 
-    return isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+    return isinstance(layer, _ConvTransposeNd)
 
 
 def ranges(weights: Mapping[str, torch.Tensor], pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:

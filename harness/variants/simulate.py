@@ -79,9 +79,9 @@ class Simulation:
 def is_layer(module: torch.nn.Module) -> bool:
     """Return whether ``module`` is a layer whose weights static int8 rounds."""
     from torch import nn
+    from torch.nn.modules.conv import _ConvNd
 
-    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    return isinstance(module, (*convolutions, nn.Linear))
+    return isinstance(module, nn.Linear | _ConvNd)
 
 
 def _fold(
@@ -161,12 +161,11 @@ class _Site:
 def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:
     """Return the weight of ``layer`` rounded to symmetric int8 per output channel."""
     import torch
-    from torch import nn
+    from torch.nn.modules.conv import _ConvTransposeNd
 
     weight = layer.get_parameter("weight").detach()
     # The weight of a transposed convolution has its input channels first.
-    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
-    axis = 1 if transposed else 0
+    axis = 1 if isinstance(layer, _ConvTransposeNd) else 0
     others = [d for d in range(weight.dim()) if d != axis]
     scale = (weight.abs().amax(dim=others) / _HIGHEST).clamp(min=2**-24)
     zeros = torch.zeros(len(scale), dtype=torch.int32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from harness.model.data import Dataset
 from harness.records.steps import Figure, LayerReport, TrainingReport
 from harness.spec.recipe import Step
 from harness.wire import TensorSpec
+from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +43,7 @@ class StepContext:
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Return the first calibration input: one tensor per input of the network, in the shape of one call."""
-        import numpy as np
-        import torch
-
-        return tuple(torch.from_numpy(np.array(array[0])) for array in self.calibration.inputs)
+        return tensors_of(self.calibration.inputs, 0)
 
     def copy_of_original(self) -> torch.nn.Module:
         """Return a copy of the float network that a step may change."""
@@ -71,3 +69,15 @@ class Apply(Protocol[_Step]):
 
         Raises `UnfitError` when the step does not apply to the network, `BuildError` when it applies but fails.
         """
+
+
+def tensors_of(arrays: Sequence[Array], index: int) -> tuple[torch.Tensor, ...]:
+    """Return the inputs of call ``index`` as tensors that share no memory with ``arrays``.
+
+    ``arrays``: one per input of the network, of shape ``(count, *shape of one call)``.
+    """
+    import numpy as np
+    import torch
+
+    # A call of an input without dimensions is a number of numpy, which `torch.from_numpy` does not take.
+    return tuple(torch.from_numpy(np.array(array[index])) for array in arrays)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 from harness.model.unscript import scripts_in
 from harness.spec.formats import Backend
 from harness.spec.recipe import CalibrationFrom, Quantisation, Recipe
+from harness.variants.step import UnfitError, tensors_of
 from harness.wire import TensorSpec
 from harness.wire.tensors import Array
 
@@ -44,12 +45,9 @@ class FloatModel:
         return self._items(quantisation.calibration, quantisation.calibration_inputs)
 
     def _items(self, source: CalibrationFrom, limit: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        import numpy as np
-        import torch
-
         arrays = self.calibration(source)
         for index in range(min(limit, len(arrays[0]))):
-            yield tuple(torch.from_numpy(np.array(array[index])) for array in arrays)
+            yield tensors_of(arrays, index)
 
     def folded(self) -> torch.nn.Module:
         """Return the network like `exportable`, with its batch norms folded if it can be captured.
@@ -57,7 +55,6 @@ class FloatModel:
         Lowering walks the graph dozens of times and takes half as long on the folded network. It would fold the same
         norms itself.
         """
-        from harness.variants.step import UnfitError
         from harness.variants.steps.fuse import fold_batch_norms
 
         if self.scripted or scripts_in(self.network):

@@ -155,10 +155,9 @@ def _hide_identities(network: torch.nn.Module) -> None:
 
 def _grouped_transposed(network: torch.nn.Module) -> tuple[str, ...]:
     """The transposed convolutions with groups, for which QNNPACK's kernel is wrong: they stay in float."""
-    from torch import nn
+    from torch.nn.modules.conv import _ConvTransposeNd
 
-    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    return tuple(n for n, module in network.named_modules() if isinstance(module, transposed) and module.groups > 1)
+    return tuple(n for n, layer in network.named_modules() if isinstance(layer, _ConvTransposeNd) and layer.groups > 1)
 
 
 def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:

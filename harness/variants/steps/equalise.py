@@ -18,7 +18,7 @@ from harness.variants.captured import captured
 from harness.variants.datafree import from_batch_norms, from_ranges
 from harness.variants.pairs import Pair, find_pairs
 from harness.variants.scales import Link, link, settle, write
-from harness.variants.step import Outcome, StepContext, UnfitError
+from harness.variants.step import Outcome, StepContext, UnfitError, tensors_of
 from harness.variants.steps.fuse import fold_batch_norms
 
 if TYPE_CHECKING:
@@ -59,9 +59,6 @@ def apply(network: torch.nn.Module, step: Equalise, context: StepContext) -> Out
 
 
 def _items(step: Equalise, context: StepContext) -> Items:
-    import numpy as np
-    import torch
-
     match step.calibration:
         case CalibrationFrom.DATA:
             arrays = context.calibration.inputs
@@ -72,7 +69,7 @@ def _items(step: Equalise, context: StepContext) -> Items:
         case CalibrationFrom.RANGE:
             arrays = from_ranges(context.inputs, context.card.ranges)
     count = min(len(arrays[0]), INPUTS)
-    return [tuple(torch.from_numpy(np.array(array[index])) for array in arrays) for index in range(count)]
+    return [tensors_of(arrays, index) for index in range(count)]
 
 
 def _outputs(network: torch.nn.Module, items: Items) -> Outputs:

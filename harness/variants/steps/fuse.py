@@ -122,6 +122,7 @@ def _why_not_modules(network: torch.nn.Module, norm: str, layer: str) -> str | N
 
 def _fold(network: torch.nn.Module, fold: Fold) -> None:
     from torch import nn
+    from torch.nn.modules.conv import _ConvTransposeNd
     from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
     layer, norm = network.get_submodule(fold.layer), network.get_submodule(fold.norm)
@@ -129,6 +130,6 @@ def _fold(network: torch.nn.Module, fold: Fold) -> None:
     if isinstance(layer, nn.Linear):
         network.set_submodule(fold.layer, fuse_linear_bn_eval(layer, norm))
     else:
-        transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+        transposed = isinstance(layer, _ConvTransposeNd)
         network.set_submodule(fold.layer, fuse_conv_bn_eval(layer, norm, transpose=transposed))  # type: ignore[type-var]
     network.set_submodule(fold.norm, nn.Identity())
