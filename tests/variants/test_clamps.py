@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from harness.variants.activations import clamps
 from harness.variants.simulate import Simulation
+from harness.variants.step import UnfitError
 
 
 class Clamped(nn.Module):
@@ -53,3 +55,36 @@ def test_a_reused_relu6_is_rounded_as_one_that_is_used_once() -> None:
     items = [(x,) for x in torch.randn((8, 1, 3, 8, 8), generator=torch.Generator().manual_seed(0))]
     outputs = [Simulation(Net(reused=reused).eval(), items).run(("a", "b")) for reused in (True, False)]
     assert np.abs(outputs[0] - outputs[1]).max() < 1e-5
+
+
+class Chosen(nn.Module):
+    """Looks a layer up by the size of its input, which no tracing by symbols can do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = {4: self.layer}[x.shape[-1]](x)
+        return y
+
+
+def test_a_network_that_raises_anything_while_it_is_traced_is_unfit() -> None:
+    with pytest.raises(UnfitError, match="cannot be traced to see which layers follow each other .KeyError"):
+        clamps(Chosen())
+
+
+class Named(nn.Module):
+    """A parameter and an input with the names of functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.clamp = nn.Linear(4, 4), nn.Parameter(torch.ones(4))
+
+    def forward(self, relu: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.layer(relu) * self.clamp
+        return y
+
+
+def test_names_of_functions_are_no_calls() -> None:
+    assert clamps(Named()) == {}
