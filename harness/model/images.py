@@ -69,8 +69,12 @@ def _groups(root: Path, files: list[Path]) -> tuple[str, ...] | None:
     listed = root / GROUPS_FILE
     if not listed.is_file():
         return None
-    with listed.open(newline="", encoding="utf-8-sig") as lines:
-        named = {row[0].strip(): row[1].strip() for row in csv.reader(lines) if len(row) == 2}
+    try:
+        with listed.open(newline="", encoding="utf-8-sig") as lines:
+            named = {row[0].strip(): row[1].strip() for row in csv.reader(lines) if len(row) == 2}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"cannot read {str(listed)!r}: {error}; write lines PATH,GROUP in UTF-8"
+        raise UsageError(msg) from error
     paths = [file.relative_to(root).as_posix() for file in files]
     missing = [path for path in paths if path not in named]
     if missing:

@@ -28,8 +28,6 @@ def plain_truth(truth: tuple[object, ...]) -> bytes:
     """Return ``truth`` as JSON, with arrays as lists. Raises TypeError for what JSON cannot hold."""
 
     def lists(value: object) -> object:
-        if isinstance(value, np.ndarray | np.generic):
-            return value.tolist()
         if (tolist := getattr(value, "tolist", None)) is not None:
             return tolist()
         msg = f"labels hold a {type(value).__name__}; use numbers, texts, lists and arrays"

@@ -358,3 +358,6 @@ def test_a_file_beside_images_names_their_groups(tmp_path: Path) -> None:
     (root / "groups.csv").write_text("test/cat/a.png,day\n")
     with pytest.raises(UsageError, match=r"groups.csv.*no line for 'test/cat/b.png' \(1 are missing\)"):
         load_split(image_card(root), Split.TEST)
+    (root / "groups.csv").write_text("test/cat/a.png,été\n", encoding="latin-1")
+    with pytest.raises(UsageError, match=r"cannot read.*groups.csv.*in UTF-8"):
+        load_split(image_card(root), Split.TEST)
