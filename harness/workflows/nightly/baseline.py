@@ -49,11 +49,15 @@ def read_baseline(name: str, spec: Spec, tools: BaselineTools) -> Baseline:
         return _from_file(Path(name), spec, tools)
     places, cells = tools.places, check(spec).plan.cells
     run = _run(name, places.results)
-    measured = {m.cell: m for m in run.measurements if m.status is CellStatus.OK and m.artifact is not None}
-    common = [cell for cell in cells if cell.key in measured]
+    measured = {m.cell: m for m in run.measurements if m.status is CellStatus.OK}
+    ran = {key: m.artifact for key, m in measured.items() if m.artifact is not None}
+    common = [cell for cell in cells if cell.key in ran]
     if not common:
         raise UsageError(_nothing_in_common(name, run, cells))
-    known = [cell for cell in common if _keep(measured[cell.key], tools)]
+    # Many cells share an artifact, and each look reads the whole file.
+    facts = {ran[cell.key].identity: ran[cell.key] for cell in common}
+    kept = {identity for identity, one in facts.items() if _keep(one, tools)}
+    known = [cell for cell in common if ran[cell.key].identity in kept]
     if not known:
         msg = (
             f"no artifact of the baseline {name!r} is here any more: name a run whose artifacts are in the cache "
@@ -71,13 +75,19 @@ def read_baseline(name: str, spec: Spec, tools: BaselineTools) -> Baseline:
 def baseline_artifacts(
     baseline: Baseline | None, history: History, results: Path, outcome: BuildOutcome, cells: Sequence[Cell]
 ) -> Iterator[Artifact]:
-    """Return the kept artifacts of ``baseline``, so that they can be marked as used."""
+    """Yield each kept artifact of ``baseline`` once, so that they can be marked as used.
+
+    Raises `StoreError` if one has changed.
+    """
     by_key = {cell.key: cell for cell in cells}
-    for pinned in baseline.cells if baseline else ():
-        cell = by_key.get(pinned.cell)
-        kept = find_kept(history, results, pinned.sha256)
-        like = outcome.artifacts.get(cell.build) if cell else None
-        if kept is not None and like is not None:
+    likes = {
+        pinned.sha256: outcome.artifacts[cell.build]
+        for pinned in (baseline.cells if baseline else ())
+        if (cell := by_key.get(pinned.cell)) is not None and cell.build in outcome.artifacts
+    }
+    for sha256, like in likes.items():
+        kept = find_kept(history, results, sha256)
+        if kept is not None:
             yield kept.as_artifact(like)
 
 
@@ -117,10 +127,8 @@ def _cell(measurement: Measurement) -> BaselineCell:
     )
 
 
-def _keep(measurement: Measurement, tools: BaselineTools) -> bool:
-    """Whether the artifact of that measurement is kept; if only the cache has it, it is copied from there."""
-    assert measurement.artifact is not None
-    facts = measurement.artifact
+def _keep(facts: ArtifactFacts, tools: BaselineTools) -> bool:
+    """Whether the artifact with those facts is kept; if only the cache has it, it is copied from there."""
     if find_kept(tools.history, tools.places.results, facts.identity) is not None:
         return True
     artifact = _in_cache(Cache(tools.places.cache), facts)
