@@ -11,6 +11,7 @@ from harness.history.records import TAINTED, Decided, Decision, HistoryEntry, Ni
 from harness.history.story import Segment, SwapKind, comparable, open_segment, tell
 from harness.records.metric import Metric
 from harness.records.metrics import ACCURACY, SCORE
+from harness.workflows.nightly.screening import as_night
 from tests.history.nights import CELL, PHONE, SERIES, entry, failed_entry, run_facts
 
 # Twelve values around 1 ms that repeat: a level series without a change.
@@ -19,19 +20,7 @@ LEVEL = [1.00, 1.02, 0.99, 1.01, 0.98, 1.00, 1.03, 0.97, 1.01, 0.99, 1.02, 0.98]
 
 def night(index: int, given: HistoryEntry) -> Night:
     """A night as the history would return it."""
-    run = run_facts(index)
-    return Night(
-        run=run.name,
-        night=run.night,
-        created_at=run.created_at,
-        commit=f"c{index}",
-        attempt=0,
-        status=given.status,
-        figures=given.figures,
-        conditions=given.conditions,
-        artifact_sha256=given.artifact_sha256,
-        environment=given.environment,
-    )
+    return replace(as_night(given, run_facts(index)), commit=f"c{index}", status=given.status)
 
 
 def level(count: int, start: int = 0, factor: float = 1.0) -> list[Night]:
