@@ -88,6 +88,29 @@ def test_one_tick_of_a_coarse_clock_is_no_difference(launches: int) -> None:
     assert first_latency(found) is Verdict.UNDECIDED
 
 
+def test_a_coarse_clock_counts_where_the_medians_of_launches_do_not_show_it() -> None:
+    def slower(step: float) -> Change:
+        def change(found: Measurement) -> Measurement:
+            found = timed(found, [1.04 * us for us in LEVEL])
+            assert found.latency is not None
+            return replace(found, latency=replace(found.latency, clock_step=step))
+
+        return change
+
+    assert compared(slower(0.0))[LATENCY.name] is Verdict.REGRESSED
+    assert compared(slower(0.05))[LATENCY.name] is Verdict.UNDECIDED
+
+
+def test_figures_of_earlier_versions_are_computed_again_from_their_launches() -> None:
+    def old(found: Measurement) -> Measurement:
+        assert found.latency is not None
+        return replace(found, latency=replace(found.latency, median_ns=150_000.0))
+
+    (cell,) = compare_runs(a_run(), a_run(old)).cells
+    assert (cell.metrics[0].verdict, cell.metrics[0].change) == (Verdict.EQUIVALENT, 0.0)
+    assert cell.metrics[0].b == pytest.approx(100_000, rel=0.001)
+
+
 def test_a_given_margin_replaces_the_tolerance() -> None:
     slower = [1.10 * us for us in LEVEL]
     assert compared(lambda m: timed(m, slower), latency=0.2)[LATENCY.name] is Verdict.EQUIVALENT
@@ -340,6 +363,22 @@ def test_an_error_rate_of_all_inputs_is_compared_draw_by_draw(change: float, ver
     assert {m.metric: m.verdict for m in cell.metrics if m.metric in (SCORE.name, ERROR.name)} == {ERROR.name: verdict}
 
 
+def test_scores_of_different_metrics_are_not_compared() -> None:
+    def renamed(found: Measurement) -> Measurement:
+        found = with_scores(0.2)(found)
+        assert found.scores is not None
+        return replace(found, scores=replace(found.scores, metric="CER"))
+
+    (cell,) = compare_runs(a_run(with_scores(0.2)), a_run(renamed)).cells
+    assert SCORE.name not in [m.metric for m in cell.metrics]
+
+
+def test_equal_scores_need_no_draws() -> None:
+    few = with_scores(0.2, noise=[0.0] * 5)
+    (cell,) = compare_runs(a_run(few), a_run(few)).cells
+    assert [m.verdict for m in cell.metrics if m.metric == SCORE.name] == [Verdict.EQUIVALENT]
+
+
 def test_too_few_draws_decide_nothing() -> None:
     few = [0.0] * 5
     (cell,) = compare_runs(a_run(with_scores(0.2, noise=few)), a_run(with_scores(0.3, noise=few))).cells
@@ -347,15 +386,23 @@ def test_too_few_draws_decide_nothing() -> None:
     assert (found.verdict, found.low) == (Verdict.UNDECIDED, None)
 
 
-def test_answers_of_a_batch_are_compared_by_input() -> None:
-    def batch(right: list[int]) -> Change:
-        return lambda m: replace(
-            m,
-            accuracy=replace(
-                accuracy_of(sum(right), 4 * len(right)), correct_bits="", right=tuple(right), asked=(4,) * len(right)
-            ),
-        )
+def batch(right: list[int]) -> Change:
+    """Inputs with four answers each, of which ``right`` are right."""
+    return lambda m: replace(
+        m,
+        accuracy=replace(
+            accuracy_of(sum(right), 4 * len(right)), correct_bits="", right=tuple(right), asked=(4,) * len(right)
+        ),
+    )
 
+
+def test_answers_of_batches_and_of_single_inputs_are_not_compared() -> None:
+    single = a_run(lambda m: replace(m, accuracy=accuracy_of(140, 160)))
+    (cell,) = compare_runs(a_run(batch([4, 3] * 20)), single).cells
+    assert ACCURACY.name not in [m.metric for m in cell.metrics]
+
+
+def test_answers_of_a_batch_are_compared_by_input() -> None:
     (cell,) = compare_runs(a_run(batch([4, 3] * 20)), a_run(batch([1, 0] * 20))).cells
     (found,) = [m for m in cell.metrics if m.metric == ACCURACY.name]
     assert (found.verdict, found.change) == (Verdict.REGRESSED, -0.75)

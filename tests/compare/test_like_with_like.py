@@ -40,6 +40,7 @@ def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
         (a_run(in_the_shell), "runner kind"),
         (a_run(device=regime(PHONE, model="Pixel 9")), "device model"),
         (a_run(device=regime(PHONE, os="Android 16")), "OS"),
+        (a_run(device=regime(PHONE, details={"build": "another/build"})), "OS build"),
         (a_run(device=regime(PHONE, details={"clock_regime": "fixed"})), "clock regime"),
         (a_run(facts=replace(FACTS, data_sha256="00")), "data"),
         (
@@ -47,7 +48,7 @@ def regime(device: DeviceInfo, **changes: Any) -> DeviceInfo:
             "threads",
         ),
     ],
-    ids=["runtime", "runner", "model", "os", "clocks", "data", "threads"],
+    ids=["runtime", "runner", "model", "os", "build", "clocks", "data", "threads"],
 )
 def test_unlike_runs_name_the_key_that_differs(other: RunRecord, key: str) -> None:
     (cell,) = compare_runs(a_run(), other).cells

@@ -32,6 +32,12 @@ def test_launches_at_two_speeds_are_not_averaged() -> None:
     assert summary.p75_ns == pytest.approx(1001, abs=0.5)
 
 
+def test_speeds_that_differ_little_have_no_tail_either() -> None:
+    summary = summarise([[level] * 100 for level in (10_000, 10_005, 9_995, 10_002, 10_400, 10_404)])
+    assert [speed.launches for speed in summary.speeds] == [4, 2]
+    assert (summary.p90_ns, summary.p90_mlperf_ns, summary.p95_ns) == (None, None, None)
+
+
 TAILED = [100] * 98 + [150] * 2
 
 

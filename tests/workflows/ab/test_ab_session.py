@@ -15,7 +15,15 @@ from harness.measure.job import Job
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
 from harness.workflows.ab.chain import ABRecord
-from harness.workflows.ab.session import PairPlan, PairResult, PairSession, SideFailedError, run_pairs, summarise_pairs
+from harness.workflows.ab.session import (
+    PairPlan,
+    PairResult,
+    PairSession,
+    SideFailedError,
+    is_open,
+    run_pairs,
+    summarise_pairs,
+)
 from harness.workflows.ab.words import sentences
 from tests.measure.cells import SLOWED, Kept, Scripted, bad, job, ok
 
@@ -137,6 +145,15 @@ def test_a_side_that_throttles_is_not_equivalent_to_one_that_does_not() -> None:
 
 def test_both_sides_throttling_alike_leave_a_verdict() -> None:
     assert summarise_pairs(pairs_of(EQUAL, "ABABAB"), PairPlan()).verdict is Verdict.EQUIVALENT
+
+
+def test_a_session_that_must_be_sure_ends_early_only_if_it_is() -> None:
+    slower, sure = [1.1 * r for r in EQUAL], PairPlan(sure=0.9999)
+    assert not is_open(pairs_of(slower), PairPlan())
+    # Ten pairs that all agree have a two-sided p-value of 2 / 1,024; twenty have one of 2 / 2^20.
+    assert is_open(pairs_of(slower), sure)
+    assert not is_open(pairs_of(slower * 2), sure)
+    assert not is_open(pairs_of(EQUAL), sure)
 
 
 def test_a_side_that_runs_at_two_speeds_is_named() -> None:
