@@ -398,7 +398,7 @@ def batch(right: list[int]) -> Change:
 
 def test_answers_of_batches_and_of_single_inputs_are_not_compared() -> None:
     single = a_run(lambda m: replace(m, accuracy=accuracy_of(140, 160)))
-    (cell,) = compare_runs(a_run(batch([4, 3] * 20)), single).cells
+    (cell,) = compare_runs(single, a_run(batch([4, 3] * 20))).cells
     assert ACCURACY.name not in [m.metric for m in cell.metrics]
 
 
