@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from harness.spec.goal import (
     DEFAULT_BUDGET,
@@ -16,27 +16,21 @@ from harness.spec.goal import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoalOptions:
-    """The options of a search that make its goal; None stands for the default."""
-
-    max_drop: str | None = None
-    max_group_drop: str | None = None
-    minimise: str | None = None
-    budget: int | None = None
-    seconds: float | None = None
-
-
-def make_goal(options: GoalOptions) -> Goal:
-    """Return the goal of ``options``. Raises `UsageError`."""
-    max_drop, minimise, budget, seconds = options.max_drop, options.minimise, options.budget, options.seconds
-    group = options.max_group_drop
+def make_goal(
+    *,
+    max_drop: str | None,
+    max_group_drop: str | None,
+    minimise: str | None,
+    budget: int | None,
+    seconds: float | None,
+) -> Goal:
+    """Return the goal of the options; None stands for the default. Raises `UsageError`."""
     return Goal(
         max_drop=read_drop(DEFAULT_MAX_DROP if max_drop is None else max_drop),
         minimise=read_minimise(Minimise.LATENCY if minimise is None else minimise),
         budget=DEFAULT_BUDGET if budget is None else budget,
         seconds=DEFAULT_SECONDS if seconds is None else seconds,
-        max_group_drop=None if group is None else read_drop(group, option="max-group-drop"),
+        max_group_drop=None if max_group_drop is None else read_drop(max_group_drop, option="max-group-drop"),
     )
 
 

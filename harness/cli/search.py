@@ -96,7 +96,7 @@ def search(
     Tries precisions, sets of layers kept in float, and pruning ratios. Every point is measured on the device and stored
     in one run; the best is written to ship.toml, a spec for phonebench run --spec.
     """
-    from harness.cli.goals import GoalOptions, changed_goal, make_goal
+    from harness.cli.goals import changed_goal, make_goal
     from harness.spec.formats import searched_formats
     from harness.workflows.search import resume_search, run_search
 
@@ -112,7 +112,7 @@ def search(
         msg = f"a search takes one MODEL, not {count}{'; start a search for each' if count else ''}"
         raise click.UsageError(msg)
     goal = make_goal(
-        GoalOptions(max_drop=max_drop, max_group_drop=max_group_drop, minimise=minimise, budget=budget, seconds=seconds)
+        max_drop=max_drop, max_group_drop=max_group_drop, minimise=minimise, budget=budget, seconds=seconds
     )
     spec = spec_from(None, {"format": list(searched_formats())} | _set_options(options))
     return _finish(run_search(spec, goal, where, make_progress()), as_json=as_json)
