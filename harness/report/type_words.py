@@ -41,6 +41,6 @@ def type_words(types: FileTypes | None) -> str:
     return ", ".join(words)
 
 
-def is_quantised(values: Sequence[ValueType]) -> bool:
-    """Return whether an app has to quantise an input, or to scale an output back."""
-    return any(value.quantised for value in values)
+def is_quantised(types: FileTypes) -> bool:
+    """Return whether an app has to quantise an input of the file, or to scale an output back."""
+    return any(value.quantised for value in (*types.inputs, *types.outputs))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from harness.plan.cells import Hole
-from harness.report.sections.missing import html, lines, missing_groups
+from harness.report.sections.missing import lines, missing_groups
 from harness.report.sections.section import report_of
 from harness.report.view import cell_views
 from tests.report.builders import broken, cells, failed, make_run, page_of
@@ -39,5 +37,3 @@ def test_a_reason_that_cells_share_word_for_word_is_no_example() -> None:
     texts = [line.text for line in lines(report_of(run))]
     assert texts[0] == "unsupported: 16 cells: no such kernels"
     assert texts[1].endswith("and 10 more")
-    fragment = html(report_of(replace(run)))
-    assert fragment is not None

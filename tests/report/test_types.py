@@ -33,11 +33,11 @@ QUANTISED = FileTypes(weights={"int32": 2, "int8": 98}, inputs=(INT8,), outputs=
         ({"float32": 995, "int8": 5}, "float32 99.5 %"),
     ],
 )
-def test_the_share_of_the_most_frequent_type_is_told(weights: dict[str, int], words: str) -> None:
+def test_the_share_of_the_most_frequent_type_is_shown(weights: dict[str, int], words: str) -> None:
     assert weight_words(FileTypes(weights=weights)) == words
 
 
-def test_types_that_everybody_expects_are_not_told() -> None:
+def test_types_that_everybody_expects_are_not_shown() -> None:
     assert type_words(WHOLE) == "float32 weights"
     assert type_words(QUANTISED) == "int8 weights 98 %, int8 input, int8, float32 outputs"
     assert type_words(None) == ""

@@ -195,7 +195,7 @@ def _word(value: Callable[[CellView], str], kind: str = "word") -> Callable[[Cel
 def _format(view: CellView) -> TableEntry:
     """The format. Under it, what a ready-made file holds, or that a file takes integers that stand for real numbers."""
     types, name = view.artifact.types if view.artifact else None, view.cell.format.value
-    shown = types is not None and (view.cell.variant == AS_IS or is_quantised((*types.inputs, *types.outputs)))
+    shown = types is not None and (view.cell.variant == AS_IS or is_quantised(types))
     return TableEntry(text=name, under=type_words(types) if shown else "", sort=name, kind="format")
 
 

@@ -133,11 +133,7 @@ def _row(members: Sequence[CellView], built: Sequence[CellView], recipes: dict[s
     recipe = recipes.get(cell.variant)
     words = [step_words(step) for step in facts.steps]
     # A ready-made file has no recipe.
-    words += (
-        [_precision_words(facts, recipe)]
-        if recipe
-        else [": ".join(filter(None, ("as supplied", type_words(facts.types))))]
-    )
+    words.append(_precision_words(facts, recipe) if recipe else _supplied_words(facts))
     notes = [f"{step.step}: {note}" for step in facts.steps for note in step.notes]
     return VariantRow(
         model=cell.model,
@@ -177,6 +173,11 @@ def _with_ratio(value: int | None, plain: int | None) -> str:
     return f"{count(value)} ({units.ratio(value / plain)})"
 
 
+def _supplied_words(facts: ArtifactFacts) -> str:
+    types = type_words(facts.types)
+    return f"as supplied: {types}" if types else "as supplied"
+
+
 def _training_notes(facts: ArtifactFacts, recipe: Recipe | None) -> list[str]:
     """The steps after which the recipe asks for no training."""
     # Not every step has the option: fusing changes no function, so there is nothing to train.
@@ -190,7 +191,7 @@ def _interface_notes(members: Sequence[CellView]) -> list[str]:
     notes = {}
     for view in members:
         types = _artifact(view).types
-        if types is not None and is_quantised((*types.inputs, *types.outputs)):
+        if types is not None and is_quantised(types):
             notes[view.cell.format] = f"{value_words(types.inputs)} input and {value_words(types.outputs)} output"
     return [f"the .{format_.value} file has {words}: an app must quantise them" for format_, words in notes.items()]
 
