@@ -38,8 +38,10 @@ class Footnote:
 
 # a … z, then aa … az: there are more kinds of conditions than letters.
 _LETTERS = (*string.ascii_lowercase, *(f"a{letter}" for letter in string.ascii_lowercase))
+_LATENCY = frozenset({FigureGroup.LATENCY})
+_MEMORY = frozenset({FigureGroup.MEMORY})
 _TIMES = frozenset({FigureGroup.LATENCY, FigureGroup.LOAD})
-_TIMES_AND_MEMORY = _TIMES | {FigureGroup.MEMORY}
+_TIMES_AND_MEMORY = _TIMES | _MEMORY
 _OUTPUTS = frozenset({FigureGroup.ACCURACY, FigureGroup.FIDELITY})
 
 CONDITIONS: dict[ConditionId, ConditionFacts] = {
@@ -95,15 +97,15 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ),
     ConditionId.INDICATIVE: ConditionFacts(
         meaning="Good for a first look, not for a claim.",
-        touches=frozenset({FigureGroup.LATENCY}),
+        touches=_LATENCY,
     ),
     ConditionId.UNSTEADY: ConditionFacts(
         meaning="The calls of such a launch never settled, or got slower while they were measured.",
-        touches=frozenset({FigureGroup.LATENCY}),
+        touches=_LATENCY,
     ),
     ConditionId.THROTTLED: ConditionFacts(
         meaning="The device slowed down or changed during the measurement, on every retry; such launches are left out.",
-        touches=frozenset({FigureGroup.LATENCY}),
+        touches=_LATENCY,
     ),
     ConditionId.TWO_SPEEDS: ConditionFacts(
         meaning=(
@@ -111,7 +113,7 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
             "to keep the speed that it starts with, such as that of its core, its clock or its memory layout; more "
             "launches (`--launches`) show how often each speed occurs."
         ),
-        touches=frozenset({FigureGroup.LATENCY}),
+        touches=_LATENCY,
     ),
     ConditionId.GATE_TIMEOUT: ConditionFacts(
         meaning="The device was not cool or not idle within the waiting time, and was measured all the same.",
@@ -171,11 +173,11 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ),
     ConditionId.PARTLY_QUANTISED: ConditionFacts(
         meaning="Size and speed are those of the mixture, not of the precision that the name says.",
-        touches=frozenset({FigureGroup.LATENCY, FigureGroup.MEMORY}),
+        touches=_LATENCY | _MEMORY,
     ),
     ConditionId.LARGER: ConditionFacts(
         meaning="Nothing is saved: what the format adds for each operation takes more than the weights lose.",
-        touches=frozenset({FigureGroup.MEMORY}),
+        touches=_MEMORY,
     ),
     ConditionId.FED_STATE: ConditionFacts(
         meaning="Each call is judged by itself: over a sequence, the errors of a file's own states would add up.",
@@ -183,7 +185,7 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ),
     ConditionId.STORED_TWICE: ConditionFacts(
         meaning="The file is larger than the network's weights: the format has a copy for each use.",
-        touches=frozenset({FigureGroup.MEMORY}),
+        touches=_MEMORY,
     ),
 }
 
