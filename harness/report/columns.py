@@ -57,7 +57,8 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
         return None if reading is None else reading.value
 
     unit = metric.formatter.unit_for(map(value, views))
-    names = {table.named(v.measurement) for v in views if v.measurement and value(v) is not None} if table.named else {}
+    measured = [v.measurement for v in views if v.measurement and value(v) is not None]
+    names = {table.named(m) for m in measured} if table.named else set()
     # Where all cells have the same metric, the heading names it; else each cell does.
     (name,) = names if len(names) == 1 else ("",)
 
