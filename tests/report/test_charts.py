@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.report.cell_json import cell_json
 from harness.report.charts.bars import whiskers
 from harness.report.charts.charts import Chart, charts
 from harness.report.charts.inline import inline_svg
@@ -87,6 +88,8 @@ def test_the_whiskers_of_two_speeds_reach_from_one_to_the_other() -> None:
     run = make_run((cell,), (changed,))
     assert whiskers(cell_views(run)[0]) == pytest.approx((1001, 2001), abs=1)
     assert "from the fastest to the slowest" in drawn(run)["latency"].caption
+    speeds = cell_json(cell_views(run)[0])["latency"]["speeds"]
+    assert [speed["launches"] for speed in speeds] == [3, 3]
 
 
 def test_few_calls_have_whiskers_to_p75_and_say_so() -> None:
