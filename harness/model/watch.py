@@ -125,7 +125,7 @@ class _Seen:
                 self._picked[result] = True
         # Only where real numbers were put in order: integers, such as token ids, are equal in every file.
         at = _INDICES.get(name)
-        if at is not None and at < len(results) and (at == 0 or len(results) > 1) and _has_floats(tensors):
+        if at is not None and at < len(results) and _has_floats(tensors):
             self._picked[results[at]] = True
 
     def watched(self, outputs: Sequence[object]) -> Watched:
