@@ -173,6 +173,11 @@ def test_the_cause_counts_as_well() -> None:
     assert "no memory left" in explain(error)
 
 
+def test_a_disk_whose_files_may_not_be_executed_is_no_lack_of_memory() -> None:
+    error = ImportError("libtorch_cpu.so: failed to map segment from shared object: Operation not permitted")
+    assert say(error) == f"ImportError: {error}"
+
+
 @pytest.mark.parametrize("error", [ValueError("my own data is wrong"), FileNotFoundError(errno.ENOENT, "no file")])
 def test_the_users_own_errors_stay_as_they_are(error: Exception) -> None:
     assert explain(error).startswith(f"{type(error).__name__}: ")
