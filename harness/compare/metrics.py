@@ -258,7 +258,7 @@ def _by_answers(pair: _Pair) -> MetricComparison | None:
         low=paired.low,
         high=paired.high,
         p_value=paired.p_value,
-        reason=f"{paired.lost} inputs lost, {paired.won} won of {paired.count}",
+        reason=f"{paired.lost} {'input' if paired.lost == 1 else 'inputs'} lost, {paired.won} won of {paired.count}",
     )
 
 
