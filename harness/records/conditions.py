@@ -44,6 +44,7 @@ class ConditionId(StrEnum):
     STORED_TWICE = "STORED-TWICE"
     LARGER = "LARGER"
     FED_STATE = "FED-STATE"
+    SOFTWARE_GPU = "SOFTWARE-GPU"
 
 
 class FigureGroup(StrEnum):

@@ -12,6 +12,7 @@ from enum import StrEnum
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.device import Readiness
+from harness.records.operators import OperatorProfile
 from harness.stats.speeds import Speed
 from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 
@@ -341,6 +342,7 @@ class Measurement:
     """Everything known about one cell. ``cell`` is its key in the plan; both times are ISO 8601, UTC.
 
     ``memory`` is the reading of the launch whose growth is the middle one. Earlier versions stored the highest.
+    ``operators`` is None unless a profile of the operators was asked for.
     """
 
     schema: int = SCHEMA
@@ -364,3 +366,4 @@ class Measurement:
     runner: RunnerInfo | None = None
     outputs_sha256: str | None = None
     conditions: tuple[Condition, ...] = ()
+    operators: OperatorProfile | None = None

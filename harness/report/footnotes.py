@@ -61,6 +61,13 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.EMULATOR: ConditionFacts(
         meaning="The speed and memory of an emulator are not those of a phone.", touches=_TIMES_AND_MEMORY
     ),
+    ConditionId.SOFTWARE_GPU: ConditionFacts(
+        meaning=(
+            "The processor imitated a GPU. What ran, what the GPU delegate refused and the outputs are real; the times "
+            "and the memory are not those of any GPU, and are never recommended."
+        ),
+        touches=_TIMES_AND_MEMORY,
+    ),
     ConditionId.SHARED_HOST: ConditionFacts(
         meaning="Other programs add noise and may slow single launches.", touches=_TIMES
     ),

@@ -2,7 +2,8 @@
 
 A ranking claims no more than the figures support. Quality is judged by `harness.compare.quality`; speed counts only
 where intervals are apart. On a desktop CPU it leaves out the latency of fp16 and int8, which does not predict their
-speed on a phone. It never prefers a cell of unknown quality to one that was judged.
+speed on a phone. It never prefers a cell of unknown quality to one that was judged. It never recommends a cell that ran
+on a GPU imitated in software.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Ranking:
 
     def is_ranked(self, view: CellView) -> bool:
         """Return whether the latency of ``view`` may be compared with that of the others."""
-        return self.latency_ranked or comparable_on_desktop(view)
+        return not on_software_gpu(view) and (self.latency_ranked or comparable_on_desktop(view))
 
     @property
     def files(self) -> int:
@@ -87,7 +88,8 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
     judged = [v for v in ok if quality[v.cell.key].quality is not Quality.UNKNOWN]
     # Where nothing can be judged, quality cannot exclude anything but what is known to be damaged.
     good = [v for v in judged if quality[v.cell.key].quality in GOOD] if judged else [v for v in ok if not _damaged(v)]
-    rankable = [v for v in ok if not desktop or comparable_on_desktop(v)]
+    real = [v for v in ok if not on_software_gpu(v)]
+    rankable = [v for v in real if not desktop or comparable_on_desktop(v)]
     candidates = sorted((v for v in good if v in rankable and v.latency), key=median_ns)
     tied = [v for v in candidates if not _is_slower(v, candidates[0])]
     best = None if desktop else _preferred(tied, quality)
@@ -102,7 +104,7 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
         candidates=tuple(candidates),
         best=best,
         as_fast=tuple(v for v in tied if v is not (best or tied[0])),
-        smallest=_preferred([v for v in good if v.artifact], quality),
+        smallest=_preferred([v for v in good if v.artifact and v in real], quality),
         front=_front(rankable),
         latency_ranked=not desktop,
     )
@@ -132,6 +134,11 @@ def _preferred(views: Iterable[CellView], quality: dict[str, QualityFacts]) -> C
 def comparable_on_desktop(view: CellView) -> bool:
     """Return whether the latency of ``view`` on a desktop CPU can be compared with others measured there."""
     return view.cell.variant in (Precision.FP32, AS_IS)
+
+
+def on_software_gpu(view: CellView) -> bool:
+    """Return whether ``view`` ran on a GPU that the processor imitates, so that its figures are no GPU's."""
+    return any(c.id is ConditionId.SOFTWARE_GPU for c in view.conditions)
 
 
 def quality_metric(views: Iterable[CellView]) -> Metric | None:

@@ -74,6 +74,11 @@ class Point:
         """The median latency; None if it was not measured."""
         return self.speed.median_ns if self.speed else None
 
+    @property
+    def on_software_gpu(self) -> bool:
+        """Whether the processor imitated a GPU, so that the times are no GPU's."""
+        return ConditionId.SOFTWARE_GPU in self.conditions
+
     def value(self, minimise: Minimise) -> float:
         """Return the value to minimise; infinite if it was not measured."""
         value = self.latency_ns if minimise is Minimise.LATENCY else self.bytes
@@ -114,13 +119,16 @@ class Findings:
 
     @property
     def kept(self) -> tuple[Point, ...]:
-        """The points that keep the quality, the best by the goal first. Ties go to the smaller or faster point."""
-        return tuple(sorted((p for p in self.points if self.keeps(p)), key=self._order))
+        """The points that keep the quality, the best by the goal first. Ties go to the smaller or faster point.
+
+        A point on a GPU imitated in software is none of them: its times are no GPU's.
+        """
+        return tuple(sorted((p for p in self.points if self.keeps(p) and not p.on_software_gpu), key=self._order))
 
     @property
     def front(self) -> tuple[Point, ...]:
         """The points that no other beats in both the minimised value and quality, the smallest or fastest first."""
-        ran = [p for p in self.points if p.status is CellStatus.OK and p.quality is not None]
+        ran = [p for p in self.points if p.status is CellStatus.OK and p.quality is not None and not p.on_software_gpu]
         pairs = [(p.value(self.goal.minimise), p.quality or 0.0) for p in ran]
         return tuple(ran[index] for index in pareto_front(pairs))
 

@@ -427,3 +427,25 @@ def test_no_cell_ok_is_a_sentence() -> None:
     assert (
         advise(ranking).headline == f"Nothing can be recommended: no cell of digits on {PHONE.key} has run to its end."
     )
+
+
+SOFTWARE_GPU = Condition(id=ConditionId.SOFTWARE_GPU, summary="the GPU is SwiftShader, which runs on the processor")
+
+
+def test_a_cell_on_a_gpu_imitated_in_software_is_never_recommended_however_fast() -> None:
+    slow, fast = (timed(answered(cell, (), 360), ns, ns - 1, ns + 1) for cell, ns in ((FP32, 2e6), (INT8, 1e6)))
+    imitated = sized(replace(fast, conditions=(SOFTWARE_GPU,)), 10)
+    ranking = ranked(sized(slow, 100), imitated)
+    assert (ranking.best, ranking.smallest) == (ranking.ok[0], ranking.ok[0])
+    assert imitated.cell not in ranking.front
+    assert not ranking.is_ranked(ranking.ok[1])
+    advice = advise(ranking)
+    assert advice.headline.startswith("Ship fp32")
+    assert "Left out because their GPU is imitated in software: int8 tflite." in advice.notes
+
+
+def test_nothing_is_recommended_where_only_an_imitated_gpu_keeps_the_quality() -> None:
+    imitated = replace(answered(FP32, (), 360), conditions=(SOFTWARE_GPU,))
+    ranking = ranked(imitated, answered(INT8, range(200), 360))
+    assert (ranking.best, ranking.smallest, ranking.candidates) == (None, None, ())
+    assert "ran only on a GPU that is imitated in software" in advise(ranking).headline

@@ -55,6 +55,13 @@ def test_a_point_that_is_neither_shown_to_keep_nor_to_lose_is_not_kept() -> None
     assert found.of_quality(Quality.OPEN)[0].recipe.name == "int8"
 
 
+def test_a_point_on_a_gpu_imitated_in_software_is_never_shipped() -> None:
+    imitated = replace(INT8, speed=one_launch(1.0), conditions=frozenset({ConditionId.SOFTWARE_GPU}))
+    for goal in (GOAL, LATENCY):
+        assert findings_of((FP32, imitated), goal).ship is FP32
+        assert findings_of((FP32, imitated), goal).front == (FP32,)
+
+
 def test_the_fastest_is_shipped_and_of_equally_fast_ones_the_smallest() -> None:
     fast = replace(FP32, speed=one_launch(900.0))
     assert findings_of((fast, replace(INT8, speed=one_launch(1050.0))), LATENCY).ship != fast

@@ -14,7 +14,7 @@ from harness.compare.quality import EXACT_DB, GOOD, LIMITS, Quality, QualityBasi
 from harness.records import units
 from harness.records.conditions import ConditionId
 from harness.report.listing import listed
-from harness.report.ranking import Ranking, median_ns
+from harness.report.ranking import Ranking, median_ns, on_software_gpu
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, labels, memory_growth, plain
 from harness.spec.profiles import PROFILES
@@ -112,7 +112,7 @@ def advise(ranking: Ranking) -> Advice:
 
 def _left_out(ranking: Ranking) -> tuple[str, ...]:
     """What is not recommended, by reason."""
-    return tuple(note for note in (_lost_note(ranking), _open_note(ranking)) if note)
+    return tuple(note for note in (_lost_note(ranking), _open_note(ranking), _software_note(ranking)) if note)
 
 
 def _file_names(ranking: Ranking) -> dict[str, str]:
@@ -142,6 +142,9 @@ def _headline(ranking: Ranking, names: dict[str, str]) -> str:
         return f"Nothing can be recommended: no cell of {where} has run to its end."
     if ranking.best is not None:
         return _ship(ranking, ranking.best, names)
+    if ranking.good and all(on_software_gpu(v) for v in ranking.good):
+        subject = f"what is good enough of {ranking.model}"
+        return f"Nothing can be recommended: {subject} ran only on a GPU that is imitated in software."
     if ranking.smallest is None:
         return _nothing(ranking)
     if ranking.files == 1:
@@ -260,6 +263,14 @@ def _open_note(ranking: Ranking) -> str | None:
     if not left_open:
         return None
     return f"Not shown to be good enough, so not recommended: {_listed(left_open, _file_names(ranking), _db)}."
+
+
+def _software_note(ranking: Ranking) -> str | None:
+    """The cells whose times are no GPU's, beside those that may be recommended."""
+    imitated = [v for v in ranking.ok if on_software_gpu(v)]
+    if not imitated or len(imitated) == len(ranking.ok):
+        return None
+    return f"Left out because their GPU is imitated in software: {_listed(imitated, labels(ranking.ok))}."
 
 
 def _basis_note(ranking: Ranking) -> str | None:
