@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.artifacts.manifest import ArtifactState, Manifest, untrained_steps
+from harness.measure.clock import coarse_clock
 from harness.measure.job import Job, Launched, Seen
 from harness.records.artifact import CalibrationSource
 from harness.records.conditions import Condition, ConditionId
@@ -52,6 +53,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
     claims = profile.claims_from
     few = claims is not None and len(seen.counted) < claims
     speeds = speeds_of([launch.summary.median_ns for launch in seen.counted])
+    coarse = coarse_clock([launch.reply for launch in seen.counted])
     return [
         (
             profile.indicative or few,
@@ -75,6 +77,7 @@ def _of_the_launches(job: Job, seen: Seen) -> list[_Candidate]:
             ConditionId.TWO_SPEEDS,
             f"launches ran at {len(speeds)} speeds: {speeds_in_words(LATENCY, speeds)}",
         ),
+        (coarse is not None, ConditionId.COARSE_CLOCK, coarse or ""),
         (
             hottest >= SEVERE_HEADROOM,
             ConditionId.THERMAL,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +138,24 @@ def summarise(launches: Sequence[Sequence[int]]) -> LatencySummary:
         launches=len(launches),
         speeds=middle.speeds,
         clock_step=step,
+    )
+
+
+def of_batches(summary: LatencySummary, *, calls: int) -> LatencySummary:
+    """Return the summary of samples that are means over batches, which took ``calls`` calls in all.
+
+    There are no percentiles: the mean of a batch hides its slow calls.
+    """
+    return replace(
+        summary,
+        p25_ns=None,
+        p75_ns=None,
+        p90_ns=None,
+        p90_mlperf_ns=None,
+        p95_ns=None,
+        p99_ns=None,
+        variation=None,
+        calls=calls,
     )
 
 

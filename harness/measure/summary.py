@@ -13,7 +13,7 @@ from harness.measure.accuracy import judge_answers
 from harness.measure.conditions import highest_headroom, own_conditions
 from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
-from harness.measure.latency import minute_latencies, summarise, summarise_told
+from harness.measure.latency import minute_latencies, of_batches, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.measurement import (
     CellStatus,
@@ -137,6 +137,9 @@ def _latency(job: Job, seen: Seen) -> LatencySummary:
     reported = [s.reply.latency.told for s in counted if s.reply.latency and s.reply.latency.told]
     samples = [s.reply.latency.samples_ns[s.summary.start :] for s in counted if s.reply.latency]
     latency = summarise_told(reported) if reported else summarise(samples)
+    batches = [(s.summary.calls, s.reply.latency.calls_per_sample) for s in counted if s.reply.latency]
+    if any(size > 1 for _, size in batches):
+        latency = of_batches(latency, calls=sum(count * size for count, size in batches))
     if job.profile.headline is Headline.OVER_TIME:
         moments = [(s.reply.latency.at_ns, s.reply.latency.samples_ns) for s in counted if s.reply.latency]
         latency = replace(latency, over_time=minute_latencies(moments))

@@ -58,7 +58,8 @@ class LaunchSummary:
     device changed during it. It is empty for a good launch. ``retry`` counts from 0. ``watch_sha256``: the device's
     state, recorded once a second. ``thermal_headroom``: the highest value that the runner saw; None if not reported.
     ``memory_growth_bytes``: the peak of its memory over its own baseline, or the steady state where the peak is not
-    known; None if memory was not read. Earlier versions stored none.
+    known; None if memory was not read. Earlier versions stored none. ``calls``: how many of the reply's samples count,
+    which are the last ones.
     """
 
     index: int

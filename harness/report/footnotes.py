@@ -122,6 +122,13 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         ),
         touches=_LATENCY,
     ),
+    ConditionId.COARSE_CLOCK: ConditionFacts(
+        meaning=(
+            "The clock of the runner is too coarse for one call of this model. The median is right within the step of "
+            "the clock; single slow calls do not show."
+        ),
+        touches=_TIMES,
+    ),
     ConditionId.GATE_TIMEOUT: ConditionFacts(
         meaning="The device was not cool or not idle within the waiting time, and was measured all the same.",
         touches=_TIMES,

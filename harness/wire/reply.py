@@ -73,6 +73,9 @@ class LatencySamples:
 
     ``at_ns``: when each of ``samples_ns`` began, relative to the first measured call; only with a stride. ``told``
     takes the place of ``samples_ns`` if a program other than our runners measured and reports only a summary.
+
+    ``calls_per_sample``: a runner whose clock is too coarse for one call times this many calls in a row. Each of
+    ``samples_ns`` is then the mean time of one of them; ``first_ns`` and ``warmup_ns`` remain times of single calls.
     """
 
     first_ns: int
@@ -80,6 +83,7 @@ class LatencySamples:
     samples_ns: tuple[int, ...]
     at_ns: tuple[int, ...] = ()
     told: SummarisedTimes | None = None
+    calls_per_sample: int = 1
 
 
 class MemoryMoment(StrEnum):

@@ -41,7 +41,8 @@ FLOAT = np.array([[3, 1, 0], [0, 4, 1], [1, 5, 2], [6, 0, 1], [0, 2, 1]], dtype=
 
 LABELS = [0, 1, 2, 0, 1]
 
-STEADY = (1000,) * 200
+# No multiple of ten, so that nobody takes it for the step of a clock.
+STEADY = (1003,) * 200
 
 CRASH = Failure(kind=FailureKind.CRASH, message="the runner was killed")
 

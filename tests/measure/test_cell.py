@@ -45,7 +45,7 @@ def test_a_good_cell_has_everything(tmp_path: Path) -> None:
     assert found.artifact is not None
     assert (found.artifact.bytes, found.artifact.sqnr_db) == (11, 40.0)
     assert found.latency is not None
-    assert (found.latency.median_ns, found.latency.launches, found.latency.calls) == (1000, 5, 1000)
+    assert (found.latency.median_ns, found.latency.launches, found.latency.calls) == (1003, 5, 1000)
     assert found.load is not None
     assert (found.load.first_ns, found.load.first_inference_ns) == pytest.approx((5002, 9002), abs=0.001)
     assert [launch.index for launch in found.launches] == [0, 1, 2, 3, 4]
@@ -96,7 +96,7 @@ def test_a_failure_in_the_third_launch_keeps_the_first_two(tmp_path: Path) -> No
     keeper = Kept()
     found = run(job(tmp_path), Scripted(ok(), ok((1200,) * 200), bad()), keeper)
     assert (found.status, found.reason, found.failure) == (CellStatus.FAILED, CRASH.message, CRASH)
-    assert [(launch.index, launch.median_ns) for launch in found.launches] == [(0, 1000), (1, 1200)]
+    assert [(launch.index, launch.median_ns) for launch in found.launches] == [(0, 1003), (1, 1200)]
     assert (found.latency, found.accuracy, len(keeper.data)) == (None, None, 3)
     assert found.artifact is not None
 

@@ -71,6 +71,39 @@ def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
     assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == summaries
 
 
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ((1_000_000, 1_000_001) * 50, []),
+        # Every value occurs many times, and two that follow each other are 0.1 ms apart.
+        ((1_000_000, 1_100_000, 1_200_000) * 40, ["the runner's clock moves in steps of 10 % of a call"]),
+        # One load, one first call and 101 samples, of which one is 0, in each of three launches.
+        (
+            (0, *(700, 1400, 2100, 2800) * 25),
+            ["3 of 309 times are 0 ns: they took less than one step of the runner's clock"],
+        ),
+    ],
+)
+def test_a_clock_with_large_steps_is_a_condition(tmp_path: Path, samples: tuple[int, ...], said: list[str]) -> None:
+    found = run(replace(job(tmp_path), launches=3), Scripted(ok(samples)))
+    assert [c.summary for c in found.conditions if c.id is ConditionId.COARSE_CLOCK] == said
+
+
+def test_samples_over_several_calls_have_a_condition_and_no_percentiles(tmp_path: Path) -> None:
+    def play(request: RunRequest) -> RunReply:
+        reply = ok(tuple(range(100_000, 100_200)))(request)
+        assert reply.latency is not None
+        return replace(reply, latency=replace(reply.latency, calls_per_sample=50))
+
+    found = run(replace(job(tmp_path), launches=2), Scripted(play))
+    (condition,) = [c for c in found.conditions if c.id is ConditionId.COARSE_CLOCK]
+    assert condition.summary.endswith("each sample is the mean of up to 50 calls in a row")
+    assert found.latency is not None
+    assert found.latency.median_ns == 100_099.5
+    assert found.latency.calls == 2 * 200 * 50
+    assert (found.latency.p90_ns, found.latency.p99_ns, found.latency.variation) == (None, None, None)
+
+
 def test_launches_at_two_speeds_are_a_condition_with_both_levels(tmp_path: Path) -> None:
     levels = [1_000_000 + 1000 * launch if launch % 3 else 2_500_000 + 1000 * launch for launch in range(20)]
     found = run(job(tmp_path), Scripted(*(ok((level,) * 100) for level in levels)))

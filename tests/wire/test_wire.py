@@ -56,12 +56,15 @@ def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     written = json.loads(encode(decode_reply(data)))
     # What stands in for single calls, and what another program printed, no runner of ours writes.
     assert (written.pop("transcript"), written["latency"].pop("told")) == (None, None)
+    assert written["latency"].pop("calls_per_sample") == 1
     assert written == json.loads(data)
 
 
 def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> None:
     data = golden("reply-ok-shell.json")
-    assert json.loads(encode(decode_reply(data))) == json.loads(data)
+    written = json.loads(encode(decode_reply(data)))
+    assert written["latency"].pop("calls_per_sample") == 1
+    assert written == json.loads(data)
 
 
 def test_what_a_reply_leaves_out_is_none_and_not_zero() -> None:
@@ -174,4 +177,15 @@ def test_a_summary_stands_in_for_samples_and_never_beside_them() -> None:
         decode_reply(json.dumps(reply).encode())
     reply["latency"]["told"] = told | {"p5_ns": -1}
     with pytest.raises(WireError, match="negative time"):
+        decode_reply(json.dumps(reply).encode())
+
+
+def test_a_sample_may_stand_for_several_calls_but_not_for_none() -> None:
+    reply = json.loads(golden("reply-ok-minimal.json"))
+    reply["latency"] = {"first_ns": 5, "warmup_ns": [], "samples_ns": [7, 8], "calls_per_sample": 64}
+    latency = decode_reply(json.dumps(reply).encode()).latency
+    assert latency is not None
+    assert latency.calls_per_sample == 64
+    reply["latency"]["calls_per_sample"] = 0
+    with pytest.raises(WireError, match="0 calls per sample"):
         decode_reply(json.dumps(reply).encode())
