@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -145,10 +145,18 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
     return names
 
 
-def full_labels(views: Iterable[CellView]) -> dict[str, str]:
-    """Return the names of `labels`, with model and device where the views have several of either."""
+def file_labels(views: Iterable[CellView]) -> dict[str, str]:
+    """Return the names of the files by cell key: those of `labels` without threads, which are no part of a file."""
+    return labels(replace(view, cell=replace(view.cell, threads=1)) for view in views)
+
+
+def full_labels(views: Iterable[CellView], *, threads: bool = True) -> dict[str, str]:
+    """Return the names of `labels`, with model and device where the views have several of either.
+
+    Without ``threads``, the names are those of `file_labels`.
+    """
     listed = tuple(views)
-    names = labels(listed)
+    names = labels(listed) if threads else file_labels(listed)
     if len(groups(listed)) < 2:
         return names
     return {v.cell.key: f"{v.cell.model} {names[v.cell.key]} on {v.cell.device}" for v in listed}

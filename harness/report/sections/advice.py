@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from harness.compare.quality import EXACT_DB, GOOD, LIMITS, Quality, QualityBasis, QualityFacts
 from harness.records import units
 from harness.records.conditions import ConditionId
+from harness.report.chosen import LeftOut, chosen_from, left_out
 from harness.report.listing import listed
 from harness.report.ranking import Ranking, median_ns, on_software_gpu
 from harness.report.sections.section import Fragment, Line, Report, Tone
-from harness.report.view import CellView, labels, memory_growth, plain
+from harness.report.view import CellView, file_labels, groups, labels, memory_growth, plain
 from harness.spec.profiles import PROFILES
 from harness.spec.recipe import Precision
 from harness.stats.losses import LossVerdict, least_inputs
@@ -25,12 +26,11 @@ from harness.stats.losses import LossVerdict, least_inputs
 _SAID_BY_A_NOTE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
 # Beyond this many names a list says how many more there are.
 LISTED = 4
-# With more models or devices, the terminal says of each only what to ship and what was left out.
-FEW_MODELS = 2
+# Quality that was judged without right answers.
+_UNLABELLED = (QualityBasis.NOTHING, QualityBasis.AGREEMENT, QualityBasis.SQNR)
 
 _DESKTOP = (
-    "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict "
-    "their speed on a phone. Size, accuracy and the values of the outputs do carry over."
+    "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict it."
 )
 _FIRST_LOOK = "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
 
@@ -40,14 +40,23 @@ _PAGE = """\
 <div class="card advice">
   {% if advice | length > 1 %}<h3>{{ item.model }} on {{ item.device }}</h3>{% endif %}
   <p class="headline">{{ item.headline }}</p>
-  {% if item.notes %}
-  <ul>{% for note in item.notes %}<li>{{ note }}</li>{% endfor %}</ul>
+  {% for sentence in item.short %}<p>{{ sentence }}</p>{% endfor %}
+  {% if item.left_out %}
+  <details><summary>Left out, by reason</summary><dl>
+    {% for group in item.left_out %}
+    <dt>{{ group.names | length }} {{ group.words }}</dt><dd>{{ group.names | join(", ") }}</dd>
+    {% endfor %}
+  </dl></details>
+  {% endif %}
+  {% if item.why %}
+  <details><summary>How it was chosen</summary>
+    <ul>{% for note in item.why %}<li>{{ note }}</li>{% endfor %}</ul></details>
   {% endif %}
 </div>
 {% else %}
 <div class="card advice"><p class="headline">The plan of this run has no cells.</p></div>
 {% endfor %}
-{% if general %}<ul class="muted">{% for note in general %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
+{% for note in general %}<p class="muted">{{ note }}</p>{% endfor %}
 </section>
 """
 
@@ -56,7 +65,8 @@ _PAGE = """\
 class Advice:
     """What to ship of one model on one device: a sentence, and what limits it.
 
-    ``general`` limits it as well, but is no more about this model than about the others.
+    ``general`` limits it as well, but is no more about this model than about the others. ``short`` are the one or two
+    sentences that stand for the notes where there is little room.
     """
 
     model: str
@@ -64,25 +74,40 @@ class Advice:
     headline: str
     notes: tuple[str, ...]
     general: tuple[str, ...]
+    short: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """What the page shows of one model on one device: ``why`` and ``left_out`` are folded."""
+
+    model: str
+    device: str
+    headline: str
+    short: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    why: tuple[str, ...]
 
 
 def lines(report: Report) -> Iterator[Line]:
     """Yield the advice per model and device. A search has its own goal and gives its own answer."""
     if report.head.goal is not None:
         return
-    subjects, many = _subjects(report.rankings), len(report.rankings) > FEW_MODELS
+    subjects, members = _subjects(report.rankings), groups(report.views)
     for ranking in report.rankings:
-        advice, subject = advise(ranking), subjects[ranking.model, ranking.device]
+        subject = subjects[ranking.model, ranking.device]
+        advice = advise(ranking, members[ranking.model, ranking.device])
         yield Line(text=subject + advice.headline, tone=Tone.GOOD if ranking.best else Tone.STRONG)
-        # The page has the other sentences as well.
-        notes = _left_out(ranking) if many else advice.notes
-        yield from (Line(text=f"  {subject}{note}", tone=Tone.QUIET) for note in notes)
+        # The page names what was left out and says how it was judged.
+        yield from (Line(text=f"  {subject}{sentence}", tone=Tone.QUIET) for sentence in advice.short)
     yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in _general(report.rankings))
 
 
 def html(report: Report) -> Fragment:
     """Return a box per model and device."""
-    values = {"advice": [advise(r) for r in report.rankings], "general": _general(report.rankings)}
+    members = groups(report.views)
+    boxes = [_box(r, members[r.model, r.device]) for r in report.rankings]
+    values = {"advice": boxes, "general": _general(report.rankings)}
     return Fragment(template=_PAGE, values=values)
 
 
@@ -91,8 +116,21 @@ def json(report: Report) -> dict[str, Any]:
     return {"advice": [_advice_json(ranking) for ranking in report.rankings]}
 
 
-def advise(ranking: Ranking) -> Advice:
-    """Put ``ranking`` into words."""
+def _box(ranking: Ranking, views: tuple[CellView, ...]) -> _Box:
+    advice = advise(ranking, views)
+    why = (_fastest_here(ranking, labels(ranking.ok)), _tie_note(ranking, labels(ranking.ok)), _basis_note(ranking))
+    return _Box(
+        model=ranking.model,
+        device=ranking.device,
+        headline=advice.headline,
+        short=advice.short,
+        left_out=left_out(ranking, views, _limit(ranking)),
+        why=tuple(note for note in why if note),
+    )
+
+
+def advise(ranking: Ranking, views: tuple[CellView, ...] = ()) -> Advice:
+    """Put ``ranking`` into words. ``views`` are all cells of its model and device; by default those that ran."""
     names = labels(ranking.ok)
     notes = (
         _fastest_here(ranking, names),
@@ -107,7 +145,20 @@ def advise(ranking: Ranking) -> Advice:
         headline=_headline(ranking, names),
         notes=tuple(note for note in notes if note),
         general=_general([ranking]),
+        short=_short(ranking, views or ranking.ok),
     )
+
+
+def _short(ranking: Ranking, views: tuple[CellView, ...]) -> tuple[str, ...]:
+    """What the choice was made from, and what makes the chosen cell's figures less trustworthy."""
+    if not ranking.ok:
+        return ()
+    left = left_out(ranking, views, _limit(ranking))
+    several = ranking.files > 1 or left
+    chosen = chosen_from(ranking, left) if several else None
+    basis = _basis_note(ranking) if ranking.basis in _UNLABELLED else None
+    # One line: where labels are missing, that matters more than the conditions, which the table shows.
+    return tuple(note for note in (chosen, basis or _condition_note(ranking)) if note)
 
 
 def _left_out(ranking: Ranking) -> tuple[str, ...]:
@@ -116,8 +167,7 @@ def _left_out(ranking: Ranking) -> tuple[str, ...]:
 
 
 def _file_names(ranking: Ranking) -> dict[str, str]:
-    """The names of the files by cell key: a sentence about a file does not speak of threads."""
-    return labels(replace(view, cell=replace(view.cell, threads=1)) for view in ranking.ok)
+    return file_labels(ranking.ok)
 
 
 def _subjects(rankings: Iterable[Ranking]) -> dict[tuple[str, str], str]:

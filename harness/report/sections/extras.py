@@ -11,7 +11,7 @@ from typing import Any
 from harness.records import units
 from harness.records.measurement import MinuteLatency, TargetFacts
 from harness.report.sections.section import Fragment, Line, Report
-from harness.report.view import CellView
+from harness.report.view import CellView, full_labels
 from harness.stats.overtime import SHOWN_MINUTES, last_over_first
 
 _PAGE = """\
@@ -37,13 +37,16 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 
 def extra_sentences(views: Iterable[CellView]) -> Iterator[str]:
-    """Yield the sentences in the order of the cells."""
-    for view in views:
-        name = f"{view.cell.model} {view.cell.variant} {view.cell.format.value}"
+    """Yield the sentences in the order of the cells; what is the same on every thread count is said once per file."""
+    listed = tuple(views)
+    names, files = full_labels(listed), full_labels(listed, threads=False)
+    sentences: dict[str, None] = {}
+    for view in listed:
         if view.latency is not None and view.latency.over_time:
-            yield f"{name}: {_minutes(view.latency.over_time)}"
+            sentences[f"{names[view.cell.key]}: {_minutes(view.latency.over_time)}"] = None
         if view.measurement is not None and view.measurement.target is not None:
-            yield f"{name}: {_target(view.measurement.target)}"
+            sentences[f"{files[view.cell.key]}: {_target(view.measurement.target)}"] = None
+    yield from sentences
 
 
 def _minutes(over_time: tuple[MinuteLatency, ...]) -> str:

@@ -100,7 +100,11 @@ def _lost(views: Iterable[CellView]) -> list[tuple[CellView, GroupFacts]]:
         for view in views
         if view.status is CellStatus.OK and view.measurement is not None and view.measurement.groups is not None
     ]
-    worse = [(view, facts) for view, facts in judged if facts.lost or (facts.worst_drop or 0.0) > 0]
+    # The same file usually gives the same answers on every thread count; only answers that differ are shown again.
+    once: dict[tuple[object, ...], tuple[CellView, GroupFacts]] = {}
+    for view, facts in judged:
+        once.setdefault((view.cell.build, view.cell.device, facts), (view, facts))
+    worse = [(view, facts) for view, facts in once.values() if facts.lost or (facts.worst_drop or 0.0) > 0]
     return sorted(worse, key=lambda pair: -(pair[1].worst_drop or 0.0))
 
 

@@ -18,6 +18,8 @@ from harness.report.view import CellView, full_labels
 DEFAULT_RESULTS = Path("results")
 # Beyond this many names a line of the terminal says how many more there are; the page has all.
 LISTED = 6
+# Beyond this many cells the runner's own words are behind the rows of the table alone.
+MOST_DETAILS = 12
 # In the order of how much they need attention.
 _WITHOUT_RESULTS = (CellStatus.FAILED, CellStatus.BROKEN, CellStatus.UNSUPPORTED)
 
@@ -28,13 +30,19 @@ _PAGE = """\
 {% endif %}
 <ul class="missing">
 {% for group in groups %}
-  {% set several = group.names | length > 1 %}
+  {% set several = group.cells > 1 %}
   <li><span class="badge {{ group.status.value }}">{{ group.status.value }}</span>
-    <strong>{{ group.names | length ~ " cells" if several else group.names[0] }}</strong>: {{ group.reason }}
-    {% if several %}<div class="muted">{{ group.names | join(", ") }}</div>{% endif %}
-    {% for name, detail in group.details %}
+    <strong>{{ group.cells ~ " cells" if several else group.names[0] }}</strong>: {{ group.reason }}
+    {% if several %}
+    <details><summary>{{ group.names | length }} file{{ "s" if group.names | length > 1 }}</summary>
+      <p class="muted">{{ group.names | join(", ") }}</p></details>
+    {% endif %}
+    {% for name, detail in group.details[:most] %}
     <details><summary>details{{ " of " ~ name if several }}</summary><pre>{{ detail }}</pre></details>
     {% endfor %}
+    {% if group.details | length > most %}
+    <p class="muted">{{ group.details | length - most }} more have details; each is behind its row of the table.</p>
+    {% endif %}
   </li>
 {% endfor %}
 </ul>
@@ -45,13 +53,15 @@ _PAGE = """\
 class MissingGroup:
     """The cells that have no results for one reason.
 
-    ``details`` are what is said of single cells, by name: the runner's words, and their own reasons if these are
-    ``differing`` in figures or file names.
+    ``names`` are those of their files, each once, whatever the number of ``cells`` is. ``details`` are what is said of
+    single cells, by name: the runner's words, and their own reasons if these are ``differing`` in figures or file
+    names.
     """
 
     status: CellStatus
     reason: str
     names: tuple[str, ...]
+    cells: int
     details: tuple[tuple[str, str], ...]
     differing: bool = False
 
@@ -59,11 +69,11 @@ class MissingGroup:
 def lines(report: Report) -> Iterator[Line]:
     """Yield a line per reason, with the names of its cells below it when they are several."""
     for group in missing_groups(report.views):
-        if len(group.names) == 1:
+        if group.cells == 1:
             yield Line(text=f"{group.status.value}: {group.names[0]}: {group.reason}", tone=Tone.BAD)
             continue
         example = f"such as {group.names[0]}: " if group.differing else ""
-        yield Line(text=f"{group.status.value}: {len(group.names)} cells: {example}{group.reason}", tone=Tone.BAD)
+        yield Line(text=f"{group.status.value}: {group.cells} cells: {example}{group.reason}", tone=Tone.BAD)
         yield Line(text=f"  {listed(group.names, LISTED)}", tone=Tone.QUIET)
     pending = _pending(report)
     if pending:
@@ -76,7 +86,13 @@ def html(report: Report) -> Fragment | None:
     groups, pending = missing_groups(report.views), _pending(report)
     if not groups and not pending:
         return None
-    values = {"groups": groups, "pending": pending, "cell_count": len(report.views), "resume": _resume(report)}
+    values = {
+        "groups": groups,
+        "pending": pending,
+        "cell_count": len(report.views),
+        "resume": _resume(report),
+        "most": MOST_DETAILS,
+    }
     return Fragment(template=_PAGE, values=values)
 
 
@@ -94,11 +110,11 @@ def missing_groups(views: tuple[CellView, ...]) -> tuple[MissingGroup, ...]:
     for status in _WITHOUT_RESULTS:
         for view in (v for v in views if v.status is status):
             members.setdefault((status, _without_figures(_reason(view))), []).append(view)
-    names = full_labels(views)
-    return tuple(_group(group, names) for group in members.values())
+    cells, files = full_labels(views), full_labels(views, threads=False)
+    return tuple(_group(group, cells, files) for group in members.values())
 
 
-def _group(views: list[CellView], names: dict[str, str]) -> MissingGroup:
+def _group(views: list[CellView], names: dict[str, str], files: dict[str, str]) -> MissingGroup:
     differing = len({_reason(view) for view in views}) > 1
     said = {view.cell.key: _detail(view) for view in views}
     if differing:
@@ -106,7 +122,8 @@ def _group(views: list[CellView], names: dict[str, str]) -> MissingGroup:
     return MissingGroup(
         status=views[0].status,
         reason=_reason(views[0]),
-        names=tuple(names[view.cell.key] for view in views),
+        names=tuple(dict.fromkeys(files[view.cell.key] for view in views)),
+        cells=len(views),
         details=tuple((names[key], detail) for key, detail in said.items() if detail),
         differing=differing,
     )
