@@ -125,6 +125,7 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
             f"requested {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
         ),
         _partial(runtime),
+        _software_gpu(runtime),
         (
             job.cell.delegate is Delegate.NNAPI,
             ConditionId.DEPRECATED,
@@ -138,6 +139,14 @@ def _partial(runtime: RuntimeReport | None) -> _Candidate:
     total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
     used = runtime.delegate_used if runtime else "?"
     return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"
+
+
+def _software_gpu(runtime: RuntimeReport | None) -> _Candidate:
+    """A GPU driver that computes on the processor."""
+    accelerator = runtime.accelerator if runtime else None
+    name = accelerator.name if accelerator else "?"
+    summary = f"no GPU: {name} computes on the processor"
+    return accelerator is not None and accelerator.software, ConditionId.SOFTWARE_GPU, summary
 
 
 def _of_the_variant(manifest: Manifest) -> list[_Candidate]:

@@ -29,6 +29,7 @@ from harness.wire.names import (
     shape_text,
 )
 from harness.wire.reply import (
+    Accelerator,
     DeviceStates,
     Failure,
     LatencySamples,
@@ -38,6 +39,7 @@ from harness.wire.reply import (
     MemorySplit,
     OperatorTime,
     OutputsRef,
+    ProfileFacts,
     RunnerInfo,
     RunReply,
     RuntimeReport,
@@ -77,6 +79,7 @@ else:
 
 
 __all__ = [
+    "Accelerator",
     "ArtifactRef",
     "CompanionRef",
     "DType",
@@ -100,6 +103,7 @@ __all__ = [
     "OutputsPass",
     "OutputsRef",
     "Passes",
+    "ProfileFacts",
     "ProfilePass",
     "REPLY_FILE",
     "REQUEST_FILE",

@@ -32,8 +32,22 @@ class RunnerInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """The hardware that a delegate ran on, by the name that its driver gives.
+
+    ``software``: no hardware at all, but a driver that computes on the processor, such as SwiftShader or lavapipe.
+    """
+
+    name: str
+    software: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeReport:
-    """What the runtime was and what it did. A count is None if the runtime does not report it."""
+    """What the runtime was and what it did. A count is None if the runtime does not report it.
+
+    ``accelerator``: None if no delegate ran on one, or if it is not reported.
+    """
 
     name: str
     version: str
@@ -44,6 +58,7 @@ class RuntimeReport:
     nodes_total: int | None = None
     nodes_delegated: int | None = None
     partitions: int | None = None
+    accelerator: Accelerator | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +166,32 @@ class OutputsRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorTime:
-    """Times of one operator over the calls of the profile pass."""
+    """One operator in the calls of the profile pass.
+
+    ``samples_ns``: its times, one per time it ran; empty if the runtime only shows what ran it. ``ran_on``: a delegate
+    by its name on the wire, else the runtime's own word; empty if not reported. ``reason``: why a delegate did not run
+    it, in the runtime's words; empty if not reported. ``nodes``: how many nodes of the file it stands for.
+    """
 
     name: str
     kind: str
     samples_ns: tuple[int, ...]
+    ran_on: str = ""
+    reason: str = ""
+    nodes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileFacts:
+    """How the operators were timed.
+
+    ``source``: what timed them, such as ``onnxruntime 1.31.1``. ``calls_ns``: the profiled calls as a whole, which are
+    slower than others; empty if not timed. ``reason``: why operators or their times are missing, in a sentence.
+    """
+
+    source: str
+    calls_ns: tuple[int, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,5 +241,6 @@ class RunReply:
     memory: MemoryReading | None = None
     outputs: OutputsRef | None = None
     profile: tuple[OperatorTime, ...] = ()
+    profile_facts: ProfileFacts | None = None
     state: DeviceStates | None = None
     transcript: str | None = None

@@ -14,6 +14,7 @@ from harness.records.device import Readiness
 from harness.records.measurement import GateOutcome
 from harness.spec.profiles import ProfileName
 from harness.wire import (
+    Accelerator,
     Delegate,
     DeviceStates,
     RunReply,
@@ -69,6 +70,26 @@ def test_a_delegate_that_took_some_of_the_nodes_is_a_condition(
 
     found = run(job(tmp_path), Scripted(play))
     assert [c.summary for c in found.conditions if c.id is ConditionId.PARTIAL] == summaries
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "summaries"),
+    [
+        (Accelerator(name="SwiftShader", software=True), ["no GPU: SwiftShader computes on the processor"]),
+        (Accelerator(name="Mali-G715"), []),
+        (None, []),
+    ],
+)
+def test_a_driver_that_computes_on_the_processor_is_told_from_a_gpu(
+    tmp_path: Path, accelerator: Accelerator | None, summaries: list[str]
+) -> None:
+    def play(request: RunRequest) -> RunReply:
+        reply = ok()(request)
+        assert reply.runtime
+        return replace(reply, runtime=replace(reply.runtime, accelerator=accelerator))
+
+    found = run(job(tmp_path), Scripted(play))
+    assert [c.summary for c in found.conditions if c.id is ConditionId.SOFTWARE_GPU] == summaries
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from harness.wire import (
     SCHEMA,
+    Accelerator,
     DType,
     FailureKind,
     ReplyStatus,
@@ -23,6 +24,8 @@ from harness.wire import (
 )
 from harness.wire.tensors import raw, read_record, record_bytes
 
+# What earlier runners do not write of an operator.
+PLACES = ("ran_on", "reason", "nodes")
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire"
 
 
@@ -57,6 +60,8 @@ def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     # What stands in for single calls, and what another program printed, no runner of ours writes.
     assert (written.pop("transcript"), written["latency"].pop("told")) == (None, None)
     assert written["latency"].pop("calls_per_sample") == 1
+    assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
+    assert [tuple(o.pop(name) for name in PLACES) for o in written["profile"]] == [("", "", 1)] * 2
     assert written == json.loads(data)
 
 
@@ -64,7 +69,19 @@ def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> 
     data = golden("reply-ok-shell.json")
     written = json.loads(encode(decode_reply(data)))
     assert written["latency"].pop("calls_per_sample") == 1
+    assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
     assert written == json.loads(data)
+
+
+def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
+    data = golden("reply-ok-operators.json")
+    reply = decode_reply(data)
+    assert (reply.profile[1].ran_on, reply.profile[1].reason, reply.profile[0].nodes) == ("cpu", "no kernel", 7)
+    assert reply.runtime is not None
+    assert reply.runtime.accelerator == Accelerator(name="SwiftShader Device (Subzero)", software=True)
+    written, kept = json.loads(encode(reply)), json.loads(data)
+    for key in ("profile", "profile_facts", "runtime"):
+        assert written[key] == kept[key]
 
 
 def test_what_a_reply_leaves_out_is_none_and_not_zero() -> None:
