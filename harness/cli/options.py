@@ -42,11 +42,11 @@ class TableOption(click.Option):
     def help(self) -> str:
         """The help text with the available device keys and formats."""
         from harness.devices.registry import example_keys
-        from harness.spec.formats import FORMATS, default_formats, searched_formats
+        from harness.spec.formats import default_formats, own_formats, searched_formats
 
         return self.help_template.format(
             keys=", ".join(example_keys(groups=self.multiple)),
-            formats=", ".join(FORMATS),
+            formats=", ".join(own_formats()),
             default_formats=", ".join(default_formats()),
             searched_formats=", ".join(searched_formats()),
         )

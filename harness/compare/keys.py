@@ -15,7 +15,7 @@ from harness.plan.cells import Cell
 from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.store.records import ModelFacts, RunRecord
-from harness.wire import input_text
+from harness.wire import Format, input_text
 
 # The key in ``DeviceInfo.details`` for how a device's clocks are set; without it the system chooses them.
 CLOCK_REGIME = "clock_regime"
@@ -47,6 +47,7 @@ def comparison_keys(run: RunRecord, cell: Cell, measurement: Measurement) -> dic
         **_cell_keys(cell, measurement),
         INPUTS: _inputs(run, model),
         **_data_keys(model),
+        **_origin_keys(measurement),
     }
 
 
@@ -96,7 +97,7 @@ def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
         "device kind": device.kind,
         "device model": device.model,
         UNIT: _unit(details.get("serial", "")),
-        "processor": f"{device.cpu}, {device.cores} cores, {device.abi}",
+        "processor": _processor(device),
         "OS": device.os,
         "OS build": device.os_build,
         "clock regime": details.get(CLOCK_REGIME, DEFAULT_CLOCKS),
@@ -112,16 +113,34 @@ def _unit(serial: str) -> str:
 def _cell_keys(cell: Cell, measurement: Measurement) -> dict[str, str]:
     runtime, runner = measurement.runtime, measurement.runner
     return {
-        "format": cell.format.value,
+        "format": _format_of(cell, measurement),
         "backend": cell.backend.value if cell.backend else "none",
         "delegate": cell.delegate.value,
         "delegate used": runtime.delegate_used if runtime else _UNKNOWN,
-        "threads": str(runtime.threads if runtime else cell.threads),
+        "threads": str((runtime.threads if runtime else cell.threads) or _UNKNOWN),
         "profile": cell.profile.value,
         "runtime": runtime.name if runtime else _UNKNOWN,
         "runtime version": runtime.version if runtime else _UNKNOWN,
         "runner kind": f"{runner.kind}{', debuggable' if runner.debuggable else ''}" if runner else _UNKNOWN,
     }
+
+
+def _processor(device: DeviceInfo) -> str:
+    cores = "" if device.cores is None else f"{device.cores} cores"
+    return ", ".join(filter(None, (device.cpu, cores, device.abi))) or _UNKNOWN
+
+
+def _format_of(cell: Cell, measurement: Measurement) -> str:
+    """The format; of imported results the file's own word, unknown if it says none."""
+    if cell.format is not Format.OTHER:
+        return cell.format.value
+    return (measurement.origin.format if measurement.origin else "") or _UNKNOWN
+
+
+def _origin_keys(measurement: Measurement) -> dict[str, str]:
+    """How another program measured, in the words of its file; nothing for cells of phonebench."""
+    origin = measurement.origin
+    return {} if origin is None else {"measured by": origin.program, **origin.settings}
 
 
 def _data_keys(model: ModelFacts | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from harness.errors import UsageError
 from harness.history.records import (
     TAINTED,
     Environment,
@@ -26,6 +27,7 @@ from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metric import Metric
 from harness.records.metrics import HEADLINE, METRICS
+from harness.spec.profiles import ProfileName
 from harness.store.records import RunRecord
 
 # Hexadecimal digits, 64 bits: enough that no two devices collide.
@@ -54,7 +56,8 @@ def run_facts(run: RunRecord) -> RunFacts:
 
 
 def entries_of(run: RunRecord) -> tuple[HistoryEntry, ...]:
-    """Return the entries of ``run`` in the order of its plan."""
+    """Return the entries of ``run`` in the order of its plan. Raises `UsageError` for imported results."""
+    _refuse_imported(run)
     measured = {m.cell: m for m in run.measurements}
     entries: list[HistoryEntry] = []
     for cell in run.head.plan.cells:
@@ -62,6 +65,13 @@ def entries_of(run: RunRecord) -> tuple[HistoryEntry, ...]:
         if measurement is not None and measurement.status in _STATUS:
             entries.extend(_entries(run, cell, measurement))
     return tuple(entries)
+
+
+def _refuse_imported(run: RunRecord) -> None:
+    """A night of another program is no night: what it does not say would be guessed, and every verdict with it."""
+    if any(cell.profile is ProfileName.IMPORTED for cell in run.head.plan.cells):
+        msg = f"run {run.head.id!r} was imported from another program; the history takes only runs of phonebench"
+        raise UsageError(msg)
 
 
 def make_series(cell: Cell, metric: Metric) -> Series:
@@ -73,7 +83,7 @@ def make_series(cell: Cell, metric: Metric) -> Series:
         variant=cell.variant,
         format=cell.format.value,
         delegate=cell.delegate.value,
-        threads=cell.threads,
+        threads=cell.threads or 1,
         device=cell.device,
         profile=cell.profile.value,
         metric=metric.name,

@@ -33,7 +33,8 @@ def _zeros(replies: Sequence[RunReply], latencies: Sequence[LatencySamples]) -> 
 
 
 def _times(latency: LatencySamples) -> Iterator[int]:
-    yield latency.first_ns
+    if latency.first_ns is not None:
+        yield latency.first_ns
     yield from latency.samples_ns
     if latency.told:
         yield from (latency.told.min_ns, latency.told.p5_ns)

@@ -42,7 +42,7 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
             format=job.cell.format,
             companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
         ),
-        runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads),
+        runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads or 1),
         inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
         passes=Passes(
             latency=latency,

@@ -87,7 +87,7 @@ def middle_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:
 
 
 def _growth(reading: MemoryReading) -> int:
-    return reading.held_bytes - reading.baseline_bytes
+    return (reading.held_bytes or 0) - reading.baseline_bytes
 
 
 def _artifact_facts(job: Job) -> ArtifactFacts:
@@ -150,7 +150,8 @@ def _load(seen: Seen) -> LoadSummary | None:
     replies = [launch.reply for launch in seen.counted]
     if not all(reply.load for reply in replies):
         return None
+    calls = [reply.latency.first_ns for reply in replies if reply.latency and reply.latency.first_ns is not None]
     return LoadSummary(
         first_ns=typical([reply.load.first_ns for reply in replies if reply.load]),
-        first_inference_ns=typical([reply.latency.first_ns for reply in replies if reply.latency]),
+        first_inference_ns=typical(calls) if calls else None,
     )

@@ -36,7 +36,7 @@ KINDS: dict[str, SourceKind] = {
     ".pt": SourceKind.TORCHSCRIPT,
     ".pth": SourceKind.TORCHSCRIPT,
     ".keras": SourceKind.KERAS,
-    **{f".{format_.value}": SourceKind.READY for format_ in Format},
+    **{f".{format_.value}": SourceKind.READY for format_ in Format if format_ is not Format.OTHER},
 }
 
 

@@ -21,7 +21,10 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The unit of work, of resuming and of comparison. `make_cell` makes ``key``, and nothing ever parses it."""
+    """The unit of work, of resuming and of comparison. `make_cell` makes ``key``, and nothing ever parses it.
+
+    ``threads`` is None only in imported results, whose file may not say.
+    """
 
     key: str
     model: str
@@ -29,7 +32,7 @@ class Cell:
     format: Format
     backend: Backend | None
     delegate: Delegate
-    threads: int
+    threads: int | None
     device: str
     profile: ProfileName
 
@@ -61,12 +64,26 @@ class Plan:
 
 
 def make_cell(
-    model: str, variant: str, format_: Format, delegate: Delegate, threads: int, device: str, profile: ProfileName
+    model: str,
+    variant: str,
+    format_: Format,
+    delegate: Delegate,
+    threads: int | None,
+    device: str,
+    profile: ProfileName,
 ) -> Cell:
     """Return a cell with its key. Keys are made here only, so that resuming and comparing can rely on them."""
     backend = FORMATS[format_].backends.get(delegate)
     # Resuming finds stored measurements by this key, so its parts and their order must never change.
-    parts = (model, variant, format_.value, delegate.value, f"t{threads}", device.replace(":", "-"), profile.value)
+    parts = (
+        model,
+        variant,
+        format_.value,
+        delegate.value,
+        "t?" if threads is None else f"t{threads}",
+        device.replace(":", "-"),
+        profile.value,
+    )
     return Cell(
         key="-".join(parts),
         model=model,

@@ -18,8 +18,8 @@ class DeviceInfo:
     model: str
     os: str
     cpu: str
-    cores: int
-    memory_bytes: int
+    cores: int | None
+    memory_bytes: int | None
     abi: str
     details: dict[str, str] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.device import Readiness
 from harness.records.operators import OperatorProfile
+from harness.records.origin import Origin, StatedFigure
 from harness.stats.speeds import Speed
 from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 
@@ -65,9 +66,9 @@ class LaunchSummary:
     index: int
     reply_sha256: str
     median_ns: int
-    calls: int
-    first_ns: int
-    load_ns: int
+    calls: int | None
+    first_ns: int | None
+    load_ns: int | None
     steady_state: str
     retry: int = 0
     tainted: tuple[str, ...] = ()
@@ -108,16 +109,16 @@ class LatencySummary:
     median_ns: float
     low_ns: float | None
     high_ns: float | None
-    mean_ns: float
-    min_ns: int
-    p5_ns: float
+    mean_ns: float | None
+    min_ns: int | None
+    p5_ns: float | None
     p25_ns: float | None
     p75_ns: float | None
     p90_ns: float | None
     p95_ns: float | None
     p99_ns: float | None
     variation: float | None
-    calls: int
+    calls: int | None
     launches: int
     p90_mlperf_ns: float | None = None
     tainted: bool = False
@@ -130,8 +131,8 @@ class LatencySummary:
 class LoadSummary:
     """``first_ns``: the first load of a typical launch; ``first_inference_ns``: the same of call 0."""
 
-    first_ns: float
-    first_inference_ns: float
+    first_ns: float | None
+    first_inference_ns: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +345,9 @@ class Measurement:
 
     ``memory`` is the reading of the launch whose growth is the middle one. Earlier versions stored the highest.
     ``operators`` is None unless a profile of the operators was asked for.
+
+    ``origin`` is set for a cell that was imported from a file of another program, and ``stated`` holds its figures that
+    have no field of their own. Both times are empty if the file does not say.
     """
 
     schema: int = SCHEMA
@@ -368,3 +372,5 @@ class Measurement:
     outputs_sha256: str | None = None
     conditions: tuple[Condition, ...] = ()
     operators: OperatorProfile | None = None
+    origin: Origin | None = None
+    stated: tuple[StatedFigure, ...] = ()

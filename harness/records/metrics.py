@@ -15,6 +15,7 @@ from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
 from harness.records.measurement import LatencySummary, Measurement, TaskScores
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
+from harness.records.stated_metrics import ROWS as STATED
 from harness.records.units import (
     MIB,
     FileSizeFormatter,
@@ -51,9 +52,10 @@ def _latency(measurement: Measurement) -> Reading | None:
 
 
 def _load_time(measurement: Measurement) -> Reading | None:
-    if measurement.load is None:
+    if measurement.load is None or measurement.load.first_ns is None:
         return None
-    good = tuple(float(launch.load_ns) for launch in measurement.launches if not launch.tainted)
+    times = [launch.load_ns for launch in measurement.launches if not launch.tainted]
+    good = tuple(float(time) for time in times if time is not None)
     return Reading(value=measurement.load.first_ns, count=max(1, len(measurement.launches)), launches=good)
 
 
@@ -64,7 +66,7 @@ def _load_time_of_launch(reply: RunReply) -> float | None:
 def _peak_memory(measurement: Measurement) -> Reading | None:
     """Growth over the runner's own baseline. Where the peak is not known, the steady state stands in for it."""
     memory = measurement.memory
-    if memory is None:
+    if memory is None or memory.held_bytes is None:
         return None
     counted = [launch for launch in measurement.launches if not launch.tainted] or list(measurement.launches)
     growths = [launch.memory_growth_bytes for launch in counted]
@@ -190,15 +192,15 @@ def _latency_spread(measurement: Measurement, unit: Unit) -> str:
         return "; ".join(f"{speed.launches} launches {unit.show(speed.level_ns)}" for speed in latency.speeds)
     if latency.low_ns is not None:
         return f"{unit.show(latency.low_ns)}–{unit.show(latency.high_ns)}"
-    if latency.p90_ns is None:
-        return f"{latency.calls} calls"
+    if latency.p90_ns is None or latency.p5_ns is None:
+        return "" if latency.calls is None else f"{latency.calls} calls"
     return f"calls {unit.show(latency.p5_ns)}–{unit.show(latency.p90_ns)}"
 
 
 def _steady_memory(measurement: Measurement, unit: Unit) -> str:
     """What is held between calls; a peak holds pages mapped from files besides, so those are given too."""
     memory: MemoryReading | None = measurement.memory
-    if memory is None:
+    if memory is None or memory.steady_bytes is None:
         return ""
     steady = f"{unit.show(memory.steady_bytes - memory.baseline_bytes)} steady"
     return f"{steady} + {unit.show(memory.mapped_bytes)} mapped" if memory.mapped_bytes else steady
@@ -401,7 +403,8 @@ ERROR = Metric(
     table=_score_column("error", "lower is better"),
 )
 
-METRICS: dict[str, Metric] = {row.name: row for row in (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR)}
+_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *STATED)
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 # What says how good the answers are, the most telling first: what a card names itself goes before accuracy.
 QUALITY: tuple[Metric, ...] = (SCORE, ERROR, ACCURACY)

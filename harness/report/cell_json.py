@@ -43,7 +43,16 @@ def cell_json(view: CellView) -> dict[str, Any]:
         "target": plain(view.measurement.target if view.measurement else None),
         "fidelity": plain(view.fidelity),
         **_other_metrics(view),
+        **_imported(view),
     }
+
+
+def _imported(view: CellView) -> dict[str, Any]:
+    """Where an imported cell comes from, and what only its program states; nothing for cells of phonebench."""
+    measurement = view.measurement
+    if measurement is None or measurement.origin is None:
+        return {}
+    return {"origin": plain(measurement.origin), "stated": plain(measurement.stated)}
 
 
 def _other_metrics(view: CellView) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
             reply = read_reply(run, launch.reply_sha256)
         except StoreError:
             return []
-        if reply.latency is not None and reply.latency.samples_ns:
+        if reply.latency is not None and reply.latency.samples_ns and launch.calls:
             # The steady calls are the last ones; those before them warmed up.
             launches.append(list(reply.latency.samples_ns[-launch.calls :]))
     return launches

@@ -197,6 +197,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="Each call is judged by itself: over a sequence, the errors of a file's own states would add up.",
         touches=_OUTPUTS,
     ),
+    ConditionId.IMPORTED: ConditionFacts(
+        meaning="Compare it only with cells of the same program and settings.",
+        touches=_TIMES_AND_MEMORY | _OUTPUTS,
+    ),
     ConditionId.STORED_TWICE: ConditionFacts(
         meaning="The file is larger than the network's weights: the format has a copy for each use.",
         touches=_MEMORY,

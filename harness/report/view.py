@@ -140,7 +140,7 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
         cell = view.cell
         parts = [cell.variant, cell.format.value]
         parts += [cell.delegate.value] if cell.format in several_delegates else []
-        parts += [f"{cell.threads} threads" if cell.threads > 1 else "1 thread"] if several_threads else []
+        parts += [thread_words(cell.threads)] if several_threads else []
         names[cell.key] = " ".join(parts)
     return names
 
@@ -160,6 +160,13 @@ def full_labels(views: Iterable[CellView], *, threads: bool = True) -> dict[str,
     if len(groups(listed)) < 2:
         return names
     return {v.cell.key: f"{v.cell.model} {names[v.cell.key]} on {v.cell.device}" for v in listed}
+
+
+def thread_words(threads: int | None) -> str:
+    """Return ``1 thread``, ``4 threads`` or, of results whose file does not say, ``unknown threads``."""
+    if threads is None:
+        return "unknown threads"
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:
@@ -204,8 +211,8 @@ def cell_identity(view: CellView) -> dict[str, Any]:
 class MemoryGrowth:
     """Memory of the runner over its own baseline (runtime up, no model loaded), in bytes; None if not read."""
 
-    loaded_bytes: int
-    steady_bytes: int
+    loaded_bytes: int | None
+    steady_bytes: int | None
     peak_bytes: int | None
     retained_bytes: int | None
     mapped_bytes: int | None = None
@@ -217,8 +224,8 @@ def memory_growth(reading: MemoryReading | None) -> MemoryGrowth | None:
         return None
     base = reading.baseline_bytes
     return MemoryGrowth(
-        loaded_bytes=reading.loaded_bytes - base,
-        steady_bytes=reading.steady_bytes - base,
+        loaded_bytes=None if reading.loaded_bytes is None else reading.loaded_bytes - base,
+        steady_bytes=None if reading.steady_bytes is None else reading.steady_bytes - base,
         peak_bytes=None if reading.peak_bytes is None else reading.peak_bytes - base,
         retained_bytes=None if reading.retained_bytes is None else reading.retained_bytes - base,
         mapped_bytes=reading.mapped_bytes,

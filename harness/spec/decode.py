@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -60,7 +60,7 @@ def _toml_problem(message: str, text: str) -> str:
     return f"line {number}, column {column}: {problem}: {line!r}{hint}"
 
 
-def check_name(kind: str, name: object, allowed: type[StrEnum], *, where: str = "") -> None:
+def check_name(kind: str, name: object, allowed: Iterable[StrEnum], *, where: str = "") -> None:
     """Raise `UnknownNameError` unless ``name`` is a value of ``allowed``."""
     names = [member.value for member in allowed]
     if name not in names:

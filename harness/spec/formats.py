@@ -262,7 +262,26 @@ FORMATS: dict[Format, FormatRow] = {
         },
         colour="#56b4e9",
     ),
+    # The files of imported results that are in no format of ours. Nothing builds or runs them.
+    Format.OTHER: FormatRow(
+        delegates=(),
+        runs_here=False,
+        is_default=False,
+        is_searched=False,
+        packages=(),
+        extras=(),
+        runtime_packages=(),
+        runtime_extras=(),
+        revision=1,
+        export_seconds=0,
+        colour="#7f7f7f",
+    ),
 }
+
+
+def own_formats() -> dict[Format, FormatRow]:
+    """Return the formats that phonebench builds or runs, with their rows."""
+    return {format_: row for format_, row in FORMATS.items() if format_ is not Format.OTHER}
 
 
 def default_formats() -> tuple[Format, ...]:

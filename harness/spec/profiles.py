@@ -16,13 +16,15 @@ class ProfileName(StrEnum):
     """The profiles, from a first look to half an hour.
 
     ``quick``: a developer's first look, indicative only. ``standard``: nightly runs and decisions. ``mlperf``: the
-    rules of MLPerf Mobile. ``sustained``: half an hour of load, to see a phone slow down.
+    rules of MLPerf Mobile. ``sustained``: half an hour of load, to see a phone slow down. ``imported``: measured by
+    another program under its own rules; it cannot be asked for.
     """
 
     QUICK = "quick"
     STANDARD = "standard"
     MLPERF = "mlperf"
     SUSTAINED = "sustained"
+    IMPORTED = "imported"
 
 
 class Headline(StrEnum):
@@ -150,5 +152,24 @@ PROFILES: dict[ProfileName, Profile] = {
         headline=Headline.OVER_TIME,
         claims_from=3,
         stride_ns=5_000_000,
+    ),
+    # Nothing is measured with it. Launches of another program support a claim as ours do.
+    ProfileName.IMPORTED: Profile(
+        name=ProfileName.IMPORTED,
+        checkpoints=(1,),
+        half_width=None,
+        warmup_calls=0,
+        warmup_ns=0,
+        measure_calls=1,
+        measure_ns=0,
+        cap_ns=SECOND_NS,
+        cool_down_ns=0,
+        gate=False,
+        retries=0,
+        memory_calls=0,
+        settle_ns=0,
+        trim=False,
+        headline=Headline.MEDIAN,
+        claims_from=2,
     ),
 }

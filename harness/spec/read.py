@@ -16,6 +16,8 @@ from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
+# Names of imported results, which nobody can ask for.
+_IMPORTED = (Format.OTHER, Delegate.UNKNOWN, ProfileName.IMPORTED)
 KEYS = tuple(f.name for f in fields(Spec))
 _LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input", "binary")
 _NAMES: dict[str, type[StrEnum]] = {
@@ -58,7 +60,7 @@ def make_spec(values: dict[str, Any], *, where: str = "") -> Spec:
         listed = [value] if key in _LIST_KEYS and not isinstance(value, list | tuple) else value
         if key in _NAMES:
             for name in listed if isinstance(listed, list | tuple) else [listed]:
-                check_name(key, name, _NAMES[key], where=where)
+                check_name(key, name, [m for m in _NAMES[key] if m not in _IMPORTED], where=where)
         if key == "variant":
             for name in listed:
                 if name not in own:

@@ -85,7 +85,8 @@ def _check_reply(reply: RunReply) -> None:
 
 def _call_times(latency: LatencySamples) -> tuple[int, ...]:
     """Return the times of all calls. Raises `WireError` for a summary next to samples, or a sample of no calls."""
-    summary, times = latency.told, (latency.first_ns, *latency.warmup_ns, *latency.samples_ns)
+    summary, first = latency.told, () if latency.first_ns is None else (latency.first_ns,)
+    times = (*first, *latency.warmup_ns, *latency.samples_ns)
     if latency.calls_per_sample < 1:
         msg = f"the reply has {latency.calls_per_sample} calls per sample: a sample is the time of at least one call"
         raise WireError(msg)

@@ -21,7 +21,8 @@ class Format(StrEnum):
     """The file that a runtime loads.
 
     The set is closed because a runner must refuse a format that it does not know. Everything that phonebench knows
-    about a format is in its row in `harness.spec.formats`.
+    about a format is in its row in `harness.spec.formats`. ``other`` stands only in imported results: a format of
+    another program, or one that its file does not name. No runner accepts it.
     """
 
     # The values are part of cell keys and of stored results: never rename one.
@@ -30,10 +31,11 @@ class Format(StrEnum):
     ONNX = "onnx"
     PTL = "ptl"
     MLPACKAGE = "mlpackage"
+    OTHER = "other"
 
 
 class Delegate(StrEnum):
-    """What a runtime is asked to run on."""
+    """What a runtime is asked to run on. ``unknown`` stands only in imported results."""
 
     # As above, part of cell keys and of stored results.
     CPU = "cpu"
@@ -41,6 +43,7 @@ class Delegate(StrEnum):
     GPU = "gpu"
     NNAPI = "nnapi"
     COREML = "coreml"
+    UNKNOWN = "unknown"
 
 
 class DType(StrEnum):

@@ -47,6 +47,7 @@ class RuntimeReport:
     """What the runtime was and what it did. A count is None if the runtime does not report it.
 
     ``accelerator``: None if no delegate ran on one, or if it is not reported.
+    ``threads`` is None only in imported results, whose file may not say.
     """
 
     name: str
@@ -54,7 +55,7 @@ class RuntimeReport:
     delegate_requested: Delegate
     # Not a `Delegate`: a file may use several, joined by a plus, or one that phonebench has no name for.
     delegate_used: str
-    threads: int
+    threads: int | None
     nodes_total: int | None = None
     nodes_delegated: int | None = None
     partitions: int | None = None
@@ -93,7 +94,7 @@ class LatencySamples:
     ``samples_ns`` is then the mean time of one of them; ``first_ns`` and ``warmup_ns`` remain times of single calls.
     """
 
-    first_ns: int
+    first_ns: int | None
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     at_ns: tuple[int, ...] = ()
@@ -138,16 +139,16 @@ class MemoryReading:
 
     definition: str
     baseline_bytes: int
-    loaded_bytes: int
-    steady_bytes: int
+    loaded_bytes: int | None
+    steady_bytes: int | None
     peak_bytes: int | None
     retained_bytes: int | None
     mapped_bytes: int | None = None
     split: tuple[MemorySplit, ...] = ()
 
     @property
-    def held_bytes(self) -> int:
-        """The peak, or the steady state where the peak is not known."""
+    def held_bytes(self) -> int | None:
+        """The peak, or the steady state where the peak is not known; None in imported results with neither."""
         return self.steady_bytes if self.peak_bytes is None else self.peak_bytes
 
     def split_at(self, moment: MemoryMoment) -> MemorySplit | None:

@@ -26,7 +26,7 @@ from harness.plan.cells import Build, Cell, make_cell
 from harness.plan.plan import why_not
 from harness.plan.support import why_not_build
 from harness.progress import Progress
-from harness.spec.formats import BACKENDS, FORMATS
+from harness.spec.formats import BACKENDS, FORMATS, own_formats
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
@@ -94,7 +94,7 @@ def probe(cache: Cache, progress: Progress, *, say: Callable[[str], None] = lamb
     card = resolve(str(PROBE_MODEL), ModelOptions())
     builds = [
         Build(model=card.name, variant=variant, format=format_, backend=backend)
-        for format_, row in FORMATS.items()
+        for format_, row in own_formats().items()
         for backend in (tuple(row.backends.values()) or (None,))
         for variant in VARIANTS
     ]

@@ -57,5 +57,5 @@ def test_a_machine_that_tells_nothing_still_has_facts(tmp_path: Path) -> None:
     info = host_info(tmp_path)
     assert info.cpu
     assert info.model
-    assert info.cores >= 1
-    assert info.memory_bytes > 2**20
+    assert (info.cores or 0) >= 1
+    assert (info.memory_bytes or 0) > 2**20

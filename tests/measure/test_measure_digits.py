@@ -54,7 +54,7 @@ def test_a_scripted_phone_measures_a_real_artifact(digits: Job) -> None:
     assert found.status is CellStatus.OK
     assert found.latency is not None
     assert found.memory is not None
-    assert found.latency.calls >= 50
+    assert (found.latency.calls or 0) >= 50
     assert ids(found) == {ConditionId.SIMULATED, ConditionId.INDICATIVE}
     assert (found.accuracy, found.fidelity) == (None, None)
     assert found.artifact is not None

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import StoreError
 from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
 from harness.records.metrics import ERROR, METRICS, PEAK_MEMORY, metric_named
+from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import FIRST_COLUMNS
 from tests.report.builders import cells, measurement
 
@@ -33,12 +34,13 @@ def test_a_reading_has_what_its_comparison_needs(metric: Metric) -> None:
 def test_no_two_metrics_share_a_column_or_a_json_key() -> None:
     columns = [column.name for metric in METRICS.values() for column in metric.csv]
     # A model's own metric has one direction, so its two rows never have a value at once.
-    keys = [metric.json_key for metric in METRICS.values() if metric is not ERROR]
+    keys = [metric.json_key for metric in METRICS.values() if metric is not ERROR and metric not in STATED]
     assert len(set(columns)) == len(columns)
     assert len(set(keys)) == len(keys)
     # These came later, so they stand at the end.
     later = {c for c in columns if c.startswith("score")}
     later |= {"worst_group", "worst_group_drop", "inputs_lost", "inputs_won"}
+    later |= {column.name for metric in STATED for column in metric.csv}
     assert set(columns) - later <= set(FIRST_COLUMNS)
 
 
@@ -52,6 +54,6 @@ def test_steady_memory_stands_in_for_an_unknown_peak_and_is_not_shown_as_one() -
     steady_only = replace(MEASURED, memory=replace(MEASURED.memory, peak_bytes=None))
     reading = PEAK_MEMORY.read(steady_only)
     assert reading is not None
-    assert reading.value == MEASURED.memory.steady_bytes - MEASURED.memory.baseline_bytes
+    assert reading.value == (MEASURED.memory.steady_bytes or 0) - MEASURED.memory.baseline_bytes
     assert PEAK_MEMORY.shown(steady_only) is None
     assert PEAK_MEMORY.shown(MEASURED) is not None

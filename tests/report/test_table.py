@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import columns, csv_text
 from tests.report.builders import cells, host_run, make_run
 
@@ -34,5 +35,7 @@ def test_a_row_fills_every_column() -> None:
     row = next(csv.DictReader(io.StringIO(csv_text(host_run()))))
     # The model of this run names no metric of its own.
     own = {"worst_group", "worst_group_drop", "inputs_lost", "inputs_won"}
+    # What only other programs state.
+    own |= {column.name for metric in STATED for column in metric.csv}
     own |= {"score_metric", "score", "score_low", "score_high", "score_unit", "score_higher_is_better"}
     assert {k for k, v in row.items() if v == ""} == {"reason", "latency_low_ns", "latency_high_ns", *own}

@@ -49,7 +49,7 @@ def test_memory_growth_is_over_the_baseline_and_may_be_negative() -> None:
     growth = memory_growth(replace(reading, retained_bytes=reading.baseline_bytes - 7, peak_bytes=None, mapped_bytes=5))
     assert growth is not None
     assert (growth.loaded_bytes, growth.peak_bytes, growth.retained_bytes, growth.mapped_bytes) == (
-        reading.loaded_bytes - reading.baseline_bytes,
+        (reading.loaded_bytes or 0) - reading.baseline_bytes,
         None,
         -7,
         5,

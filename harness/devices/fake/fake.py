@@ -284,7 +284,7 @@ class FakePhone:
             thermal_status="moderate" if self._temperature_c() >= 40 else "none",
             thermal_headroom=round(self._temperature_c() / _SEVERE_C, 2),
             temperatures_c={"battery": self._temperature_c()},
-            cpu_khz=(2_400_000,) * self._info.cores,
+            cpu_khz=(2_400_000,) * (self._info.cores or 1),
             governor="schedutil",
             available_bytes=_MEMORY_BYTES // 2,
             battery_percent=12.0 if low else 80.0,

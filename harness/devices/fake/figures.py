@@ -110,7 +110,7 @@ def _split(at: MemoryMoment, owned: int, mapped: int) -> MemorySplit:
 
 def total_ns(samples: LatencySamples | None) -> int:
     """Return the sum of all calls in ns: how long a phone would have been busy."""
-    return 0 if samples is None else samples.first_ns + sum(samples.warmup_ns) + sum(samples.samples_ns)
+    return 0 if samples is None else (samples.first_ns or 0) + sum(samples.warmup_ns) + sum(samples.samples_ns)
 
 
 def _base_ns(script: Script) -> float:

@@ -13,7 +13,7 @@ from harness.report.columns import FigureColumn, figure_columns
 from harness.report.footnotes import Footnote, marks
 from harness.report.sections.section import Block, Column, Fragment, Grid, Line, Report
 from harness.report.type_words import FLOAT, is_quantised, type_words, value_words, weight_words
-from harness.report.view import CellView
+from harness.report.view import CellView, thread_words
 from harness.spec.recipe import AS_IS
 
 # Statuses of cells that have something to show in the table; the section on missing results lists the others.
@@ -123,7 +123,13 @@ def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
         column("delegate", 60, _delegate, common=True),
         *_type_columns(views),
         # Right-aligned: a number.
-        column("threads", 70, lambda v: str(v.cell.threads), common=True, text=False),
+        column(
+            "threads",
+            70,
+            lambda v: units.NONE if v.cell.threads is None else str(v.cell.threads),
+            common=True,
+            text=False,
+        ),
     )
 
 
@@ -201,7 +207,7 @@ def _format(view: CellView) -> TableEntry:
 
 def _ran_on(view: CellView) -> TableEntry:
     runtime, used = view.runtime, _delegate(view)
-    threads = f"{view.cell.threads} thread{'s' if view.cell.threads > 1 else ''}"
+    threads = thread_words(view.cell.threads)
     if runtime is None or runtime.nodes_total is None or runtime.nodes_delegated is None:
         return TableEntry(text=used, under=threads, sort=used, kind="word")
     nodes = f"{runtime.nodes_delegated} of {runtime.nodes_total} nodes, {threads}"

@@ -28,7 +28,10 @@ def lines(report: Report) -> Iterable[Block]:  # noqa: ARG001
 
 def html(report: Report) -> Fragment:
     """Return the command, and the other files of the run."""
-    return Fragment(template=_PAGE, values={"command": command_line(report.head.spec, report.head.goal)})
+    files = dict.fromkeys(m.origin.file for m in report.run.measurements if m.origin)
+    command = shlex.join(["phonebench", "import", *files]) if files else None
+    values = {"command": command or command_line(report.head.spec, report.head.goal)}
+    return Fragment(template=_PAGE, values=values)
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001

@@ -72,10 +72,15 @@ def _device_facts(device: DeviceInfo) -> list[tuple[str, str]]:
     return _present(
         ("device", device.model),
         ("system", device.os),
-        ("processor", f"{device.cpu}, {device.cores} core{'s' if device.cores != 1 else ''}, {device.abi}"),
-        ("memory", units.size(device.memory_bytes)),
+        ("processor", _processor(device)),
+        ("memory", None if device.memory_bytes is None else units.size(device.memory_bytes)),
         *device.details.items(),
     )
+
+
+def _processor(device: DeviceInfo) -> str:
+    cores = "" if device.cores is None else f"{device.cores} core{'s' if device.cores != 1 else ''}"
+    return ", ".join(filter(None, (device.cpu, cores, device.abi)))
 
 
 def _run_facts(head: RunHead) -> list[tuple[str, str]]:

@@ -80,7 +80,7 @@ def comparison_text(comparison: PartsComparison) -> str:
     return f"{comparison.label}: {'; '.join(figures)} ({' + '.join(comparison.parts)})"
 
 
-def _place(cell: Cell) -> tuple[Build, str, int, str]:
+def _place(cell: Cell) -> tuple[Build, str, int | None, str]:
     """Everything about a cell except its model."""
     return replace(cell.build, model=""), cell.delegate.value, cell.threads, cell.device
 

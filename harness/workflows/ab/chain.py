@@ -179,7 +179,7 @@ def _spec_of(request: ABRequest, sides: tuple[_Side, _Side]) -> Spec:
         device=(request.device,),
         format=tuple(dict.fromkeys(c.format for c in cells)),
         delegate=tuple(dict.fromkeys(c.delegate for c in cells)),
-        threads=tuple(dict.fromkeys(c.threads for c in cells)),
+        threads=tuple(dict.fromkeys(c.threads for c in cells if c.threads)),
         profile=ProfileName.STANDARD,
     )
     return replace(spec, variant=variants) if variants else spec

@@ -52,9 +52,9 @@ NAME = "first_call"
 
 
 def _read(measurement: Measurement) -> Reading | None:
-    if measurement.load is None:
+    if measurement.load is None or measurement.load.first_inference_ns is None:
         return None
-    good = tuple(float(launch.first_ns) for launch in measurement.launches if not launch.tainted)
+    good = tuple(float(launch.first_ns or 0) for launch in measurement.launches if not launch.tainted)
     return Reading(value=measurement.load.first_inference_ns, count=max(1, len(measurement.launches)), launches=good)
 
 
@@ -89,9 +89,9 @@ def run_of(factor: float = 1.0, *, name: str = "20261123-014001-5f3a", night: st
     def change(measurement: Measurement) -> Measurement:
         if measurement.load is None:
             return measurement
-        load = replace(measurement.load, first_inference_ns=factor * measurement.load.first_inference_ns)
+        load = replace(measurement.load, first_inference_ns=factor * (measurement.load.first_inference_ns or 0))
         launches = (
-            replace(launch, first_ns=round(factor * launch.first_ns) + 100 * i)
+            replace(launch, first_ns=round(factor * (launch.first_ns or 0)) + 100 * i)
             for i, launch in enumerate(measurement.launches)
         )
         return replace(measurement, load=load, launches=tuple(launches))
