@@ -43,10 +43,20 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodesLeft:
+    """Nodes of one type that the delegate did not take: how many, and why, in the runtime's words; empty if unknown."""
+
+    kind: str
+    nodes: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeReport:
     """What the runtime was and what it did. A count is None if the runtime does not report it.
 
-    ``accelerator``: None if no delegate ran on one, or if it is not reported.
+    ``accelerator``: None if no delegate ran on one, or if it is not reported. ``nodes_left``: what the delegate did not
+    take, as far as the runtime reports it.
     ``threads`` is None only in imported results, whose file may not say.
     """
 
@@ -60,6 +70,7 @@ class RuntimeReport:
     nodes_delegated: int | None = None
     partitions: int | None = None
     accelerator: Accelerator | None = None
+    nodes_left: tuple[NodesLeft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

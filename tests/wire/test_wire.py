@@ -14,6 +14,7 @@ from harness.wire import (
     Accelerator,
     DType,
     FailureKind,
+    NodesLeft,
     ReplyStatus,
     SummarisedTimes,
     TensorSpec,
@@ -61,6 +62,7 @@ def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     assert (written.pop("transcript"), written["latency"].pop("told")) == (None, None)
     assert written["latency"].pop("calls_per_sample") == 1
     assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
+    assert written["runtime"].pop("nodes_left") == []
     assert [tuple(o.pop(name) for name in PLACES) for o in written["profile"]] == [("", "", 1)] * 2
     assert written == json.loads(data)
 
@@ -70,6 +72,7 @@ def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> 
     written = json.loads(encode(decode_reply(data)))
     assert written["latency"].pop("calls_per_sample") == 1
     assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
+    assert written["runtime"].pop("nodes_left") == []
     assert written == json.loads(data)
 
 
@@ -79,6 +82,7 @@ def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
     assert (reply.profile[1].ran_on, reply.profile[1].reason, reply.profile[0].nodes) == ("cpu", "no kernel", 7)
     assert reply.runtime is not None
     assert reply.runtime.accelerator == Accelerator(name="SwiftShader Device (Subzero)", software=True)
+    assert reply.runtime.nodes_left[0] == NodesLeft(kind="TOPK_V2", nodes=1, reason="no kernel")
     written, kept = json.loads(encode(reply)), json.loads(data)
     for key in ("profile", "profile_facts", "runtime"):
         assert written[key] == kept[key]
