@@ -211,7 +211,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("onnx-export", "onnx", "build .onnx"),
             ("onnx-export", "onnxscript", "build .onnx"),
         ),
-        revision=5,
+        revision=6,
         export_seconds=3,
         warm_imports=("torch.onnx", "onnxscript", "onnxruntime.quantization"),
         holes={

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from harness.artifacts.export import onnx_external
 from harness.artifacts.export.exporter import FloatModel, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.export.onnx_kernels import float_parts, with_layers
 from harness.artifacts.export.onnx_quantise import (
     Feed,
     StaticJob,
@@ -141,8 +142,11 @@ class OnnxExporter:
         knobs, excluded = recipe.quantisation, self._excluded(recipe)
         if knobs.per_channel:
             excluded += grouped_transposed(self._base)
-        job = StaticJob(knobs=knobs, excluded=excluded, external=self._external)
-        quantise_static(self._quantisable(), self._feeds(knobs), job, path)
+        model = with_layers(self._base, excluded)
+        parts = float_parts(model, excluded)
+        del model.graph.value_info[:]
+        job = StaticJob(knobs=knobs, parts=parts, external=self._external)
+        quantise_static(model, self._feeds(knobs), job, path)
 
     def _check_quantised(self, recipe: Recipe, path: Path) -> None:
         """Raise an error for a file that should have an integer precision but is the float file."""

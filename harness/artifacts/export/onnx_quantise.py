@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.artifacts.export.onnx_kernels import FloatParts, drop_roundings
 from harness.spec.recipe import Observer, Quantisation
 from harness.variants.ranges import ObservedRange, whole_ends
 from harness.wire.tensors import Array
@@ -29,15 +30,16 @@ BLOCK = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticJob:
-    """How to quantise a graph. ``excluded``: nodes that stay in float; ``external``: weights go to a second file."""
+    """How to quantise a graph. ``parts`` stay in float; ``external``: weights go to a second file."""
 
     knobs: Quantisation
-    excluded: list[str]
+    parts: FloatParts
     external: bool = False
 
 
 def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destination: Path) -> None:
     """Write ``model`` with int8 weights and activations to ``destination``."""
+    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory(prefix="phonebench-onnx-") as folder:
@@ -51,12 +53,16 @@ def quantise_static(model: Any, feeds: Iterator[Feed], job: StaticJob, destinati
             per_channel=job.knobs.per_channel,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=job.excluded,
+            nodes_to_exclude=sorted(job.parts.nodes),
             use_external_data_format=job.external,
             # With the ranges given, it does not calibrate by itself, which would need all activations in memory.
             calibrate_method=CalibrationMethod.MinMax,
             calibration_cache_path=str(ranges),
         )
+    # Weights in a second file stay there: only the graph is read and written.
+    quantised = onnx.load(str(destination), load_external_data=False)
+    drop_roundings(quantised, job.parts)
+    onnx.save(quantised, str(destination))
 
 
 def _write_ranges(model: Any, feeds: Iterator[Feed], observer: Observer, destination: Path) -> None:
