@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.devices.device import Execution
+from harness.devices.reply_checks import check_calls, check_figures, check_repeats, cut_short, without_outputs
 from harness.wire import (
     Failure,
     FailureKind,
@@ -23,18 +24,41 @@ from harness.wire import (
 from harness.wire.tensors import record_bytes
 
 
-def read_reply(data: bytes, request: RunRequest, outputs: Path | None) -> Execution:
-    """Return the execution that ``data`` describes, or a failed one of kind ``reply`` if it does not fit the request.
+def read_reply(data: bytes, request: RunRequest, outputs: Path | None, *, took_ns: int | None = None) -> Execution:
+    """Return the execution that ``data`` describes, or a failed one of kind ``reply`` if it cannot be true.
 
-    ``outputs`` is the local copy of the runner's outputs, if it left any.
+    ``outputs`` is the local copy of the runner's outputs, if it left any. ``took_ns`` is how long the launch took by
+    the driver's clock, start and end of the process included; None for a device without a real clock.
     """
     try:
         reply = decode_reply(data)
         _check_identity(reply, request)
-        _check_outputs(reply, request, outputs)
+        _check_size(reply, outputs)
+        # The reason of a failed launch is worth more than its figures, which nobody uses.
+        if reply.status is ReplyStatus.OK:
+            check_repeats(reply, request)
+            check_figures(reply, took_ns)
+            check_calls(reply, request)
     except WireError as error:
         return failed(request, FailureKind.REPLY, f"the runner's reply cannot be used: {error}", detail=_start(data))
-    return Execution(reply=reply, reply_bytes=data, outputs=outputs if reply.outputs is not None else None)
+    doubts = (without_outputs(reply, request), cut_short(reply, request, took_ns))
+    return Execution(
+        reply=reply,
+        reply_bytes=data,
+        outputs=outputs if reply.outputs is not None else None,
+        conditions=tuple(c for c in doubts if c is not None) if reply.status is ReplyStatus.OK else (),
+    )
+
+
+def checked_figures(execution: Execution, request: RunRequest) -> Execution:
+    """Return ``execution``, whose reply the driver made from what a program printed, or a failed one if it is wrong."""
+    try:
+        if execution.reply.status is ReplyStatus.OK:
+            check_figures(execution.reply, None)
+    except WireError as error:
+        message = f"what the program printed cannot be used: {error}"
+        return failed(request, FailureKind.REPLY, message, detail=execution.reply.transcript or "")
+    return execution
 
 
 def failed(request: RunRequest, kind: FailureKind, message: str, *, detail: str = "") -> Execution:
@@ -60,19 +84,10 @@ def _check_identity(reply: RunReply, request: RunRequest) -> None:
         raise WireError(msg)
 
 
-def _check_outputs(reply: RunReply, request: RunRequest, outputs: Path | None) -> None:
-    """Raise `WireError` if an ``ok`` reply lacks a requested pass, or the outputs do not have the right size."""
-    if reply.status is ReplyStatus.OK:
-        for name in ("latency", "memory"):
-            if getattr(request.passes, name) is not None and getattr(reply, name) is None:
-                msg = f"its status is ok, but the requested {name} pass is missing"
-                raise WireError(msg)
+def _check_size(reply: RunReply, outputs: Path | None) -> None:
+    """Raise `WireError` if the file of outputs does not have the size that the reply states."""
     if reply.outputs is None:
         return
-    asked = request.passes.outputs
-    if asked is not None and reply.status is ReplyStatus.OK and reply.outputs.count != asked.count:
-        msg = f"it has the outputs of {reply.outputs.count} inputs, expected {asked.count}"
-        raise WireError(msg)
     expected_bytes = reply.outputs.count * record_bytes(reply.outputs.tensors)
     size_bytes = outputs.stat().st_size if outputs is not None and outputs.is_file() else 0
     if size_bytes != expected_bytes:

@@ -120,9 +120,9 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
         ),
         *_of_the_variant(job.artifact.manifest),
         (
-            runtime is not None and runtime.delegate_used != runtime.delegate_requested.value,
+            runtime is not None and (runtime.delegate_used != runtime.delegate_requested.value or _took_none(runtime)),
             ConditionId.FALLBACK,
-            f"requested {job.cell.delegate.value}, ran on {runtime.delegate_used if runtime else '?'}",
+            f"requested {job.cell.delegate.value}, {_instead(runtime)}",
         ),
         _partial(runtime),
         _software_gpu(runtime),
@@ -134,8 +134,19 @@ def _of_the_model(job: Job, seen: Seen) -> list[_Candidate]:
     ]
 
 
+def _took_none(runtime: RuntimeReport) -> bool:
+    """Whether the delegate took no node, although the reply names it."""
+    return bool(runtime.nodes_total) and runtime.nodes_delegated == 0 and runtime.delegate_used != Delegate.CPU.value
+
+
+def _instead(runtime: RuntimeReport | None) -> str:
+    if runtime is not None and _took_none(runtime):
+        return f"it took none of {runtime.nodes_total} nodes"
+    return f"ran on {runtime.delegate_used if runtime else '?'}"
+
+
 def _partial(runtime: RuntimeReport | None) -> _Candidate:
-    """A delegate that took only some of the nodes. If it took none, the reply names another delegate: a fallback."""
+    """A delegate that took only some of the nodes. If it took none, that is a fallback."""
     total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
     used = runtime.delegate_used if runtime else "?"
     return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"

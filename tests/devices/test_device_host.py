@@ -20,7 +20,7 @@ from harness.devices.host.host import RUNNER, HostDevice
 from harness.devices.registry import open_device
 from harness.errors import DeviceError
 from harness.system.child_process import child_environment
-from harness.wire import FailureKind, OutputsPass, ReplyStatus
+from harness.wire import FailureKind, OutputsPass, ReplyStatus, RunRequest
 
 # The start of every small runner; `answer` writes a valid reply.
 HEAD = """
@@ -29,7 +29,8 @@ from pathlib import Path
 job = Path(sys.argv[1])
 request = json.loads((job / "request.json").read_bytes())
 reply = {"schema": 1, "cell": request["cell"], "launch": request["launch"], "status": "ok",
-         "runner": {"kind": "test", "version": "1"}, "latency": {"first_ns": 3, "warmup_ns": [], "samples_ns": [1, 2]},
+         "runner": {"kind": "test", "version": "1"},
+         "latency": {"first_ns": 3, "warmup_ns": [4, 4, 4], "samples_ns": [1, 2] * 30},
          "memory": {"definition": "d", "baseline_bytes": 1, "loaded_bytes": 2, "steady_bytes": 3, "peak_bytes": None,
                     "retained_bytes": None}}
 def answer(**changes):
@@ -72,28 +73,32 @@ def failure_of(execution: Execution) -> tuple[FailureKind, str, str]:
     return failure.kind, failure.message, failure.detail
 
 
+def with_outputs(request: RunRequest, count: int) -> RunRequest:
+    return replace(request, passes=replace(request.passes, outputs=OutputsPass(count=count)))
+
+
 def test_a_good_reply_comes_back_as_it_was_written(bench: Bench, parcel: Any) -> None:
     execution = bench.run("answer()", parcel)
     assert execution.reply.status is ReplyStatus.OK
     assert execution.reply.latency is not None
-    assert execution.reply.latency.samples_ns == (1, 2)
+    assert execution.reply.latency.samples_ns == (1, 2) * 30
     assert b'"kind": "test"' in execution.reply_bytes
     assert execution.outputs is None
 
 
 def test_outputs_are_handed_over_as_a_file(bench: Bench, parcel: Any) -> None:
+    parcel = replace(parcel, request=with_outputs(parcel.request, 2))
     execution = bench.run("(job / 'outputs.bin').write_bytes(bytes(24)); answer(outputs=outputs)", parcel)
     assert execution.outputs is not None
     assert execution.outputs.read_bytes() == bytes(24)
 
 
 def test_outputs_of_fewer_inputs_than_asked_for_are_refused(bench: Bench, parcel: Any) -> None:
-    passes = replace(parcel.request.passes, outputs=OutputsPass(count=3))
-    parcel = replace(parcel, request=replace(parcel.request, passes=passes))
+    parcel = replace(parcel, request=with_outputs(parcel.request, 3))
     execution = bench.run("(job / 'outputs.bin').write_bytes(bytes(24)); answer(outputs=outputs)", parcel)
     assert execution.reply.failure is not None
     assert execution.reply.failure.kind is FailureKind.REPLY
-    assert "expected 3" in execution.reply.failure.message
+    assert "outputs.count is 2, but 3 was requested" in execution.reply.failure.message
 
 
 def test_a_folder_called_harness_is_not_taken_for_ours(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
 from harness.runners.host.state import sample_state
 from harness.system.child_process import child_environment
+from harness.system.clock import Stopwatch
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
 
@@ -94,11 +95,14 @@ class HostDevice:
         job = self._job(request, inputs)
         log = job / LOG_FILE
         watch: list[StateSample] = []
+        stopwatch = Stopwatch()
         code = _run([*self._command, str(job)], log=log, limits=(request.runtime.threads, deadline_s), watch=watch)
         reply = job / REPLY_FILE
         # The runner renames its reply into place once it is complete, so a reply counts even if the runner then died.
         if reply.is_file():
-            return replace(read_reply(reply.read_bytes(), request, job / OUTPUTS_FILE), watch=tuple(watch))
+            took_ns = stopwatch.passed_ns()
+            execution = read_reply(reply.read_bytes(), request, job / OUTPUTS_FILE, took_ns=took_ns)
+            return replace(execution, watch=tuple(watch))
         kind, message = _no_reply(code, deadline_s)
         return failed(request, kind, message, detail=_tail(log))
 

@@ -176,6 +176,9 @@ class Meter:
             steady.append(self.probe.owned_bytes())
             mapped.append(self.probe.mapped_bytes())
         peak = self.baseline_bytes + self.probe.growth_bytes() if self.has_peak else None
+        if peak is not None:
+            # Where the system drops pages of files, resident memory grows by less than what the process owns.
+            peak = max(peak, self.baseline_bytes, self.loaded_bytes, *steady)
         self._split(MemoryMoment.STEADY)
         session.close()
         _give_back()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.devices.android.adb.cable import Cable
@@ -27,6 +27,7 @@ from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
 from harness.devices.replies import failed, read_reply
 from harness.errors import PhoneError
+from harness.system.clock import Stopwatch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest
 
 # How often results are fetched when they arrive damaged.
@@ -54,11 +55,12 @@ def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchOrder:
-    """A request, the deadline of its reply, and the local folder for its outputs."""
+    """A request, the deadline of its reply, and the local folder for its outputs; made right before the start."""
 
     request: RunRequest
     deadline: Deadline
     folder: Path
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,8 @@ def _read(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution | None:
         data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE), keep=job.app_id)
         if data is None:
             return execution
-        execution = read_reply(data, order.request, _outputs(tether, job, order.folder))
+        took_ns = order.stopwatch.passed_ns()
+        execution = read_reply(data, order.request, _outputs(tether, job, order.folder), took_ns=took_ns)
         # An execution that keeps the bytes has accepted them; a rejected reply is replaced by one of our own.
         if execution.reply_bytes == data:
             break

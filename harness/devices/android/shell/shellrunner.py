@@ -23,7 +23,7 @@ from harness.devices.android.shell.tools.registry import TOOLS
 from harness.devices.android.shell.tools.tool import ShellTool, ToolJob, ToolReport, failure
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
-from harness.devices.replies import failed
+from harness.devices.replies import checked_figures, failed
 from harness.errors import DeviceError, PhoneError
 from harness.spec.phone_settings import Binary
 from harness.system.files import file_sha256
@@ -73,7 +73,8 @@ class ShellRunner:
         if work.artifact is not None:
             report = tool.with_file(report, work.artifact)
         runtime = runtime_report(tool, program_sha256, request, report)
-        return shell_execution(request, runtime, report, output, own_inputs=not job.inputs)
+        execution = shell_execution(request, runtime, report, output, own_inputs=not job.inputs)
+        return checked_figures(execution, request)
 
     def _put_program(self, binary: Binary) -> str:
         """Put the program on the phone, make it executable, and return its digest."""

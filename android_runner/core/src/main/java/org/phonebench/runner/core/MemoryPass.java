@@ -64,7 +64,9 @@ final class MemoryPass {
                 session.invoke();
                 steady[call] = probe.ownedBytes();
             }
-            Long peakBytes = hasPeak ? baselineBytes + probe.growthBytes() : null;
+            // Where the system drops pages of files, resident memory grows by less than what the process owns.
+            Long peakBytes = hasPeak
+                ? Math.max(baselineBytes + probe.growthBytes(), Math.max(loadedBytes, highest(steady))) : null;
             RunReply.MemorySplit working = probe.split("steady");
             splits.add(working);
             session.close();
@@ -92,6 +94,10 @@ final class MemoryPass {
 
     private static Long growth(Long before, Long now) {
         return before == null || now == null ? null : now - before;
+    }
+
+    private static long highest(long[] values) {
+        return Arrays.stream(values).max().orElse(0);
     }
 
     static long median(long[] values) {
