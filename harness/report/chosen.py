@@ -41,9 +41,13 @@ def left_out(ranking: Ranking, views: Sequence[CellView], limit: str) -> tuple[L
     """
     names = file_labels(views)
     ran = {v.cell.build for v in ranking.ok}
+    # A file that is good enough on one delegate is not left out.
+    good = {v.cell.build for v in ranking.judged(*GOOD)}
+    lost = [v for v in ranking.judged(Quality.LOST) if v.cell.build not in good]
+    left_open = [v for v in ranking.judged(Quality.OPEN) if v.cell.build not in good | {v.cell.build for v in lost}]
     groups = [
-        LeftOut(words=f"lose more than {limit}", names=_names(ranking.judged(Quality.LOST), names)),
-        LeftOut(words="are not shown to be good enough", names=_names(ranking.judged(Quality.OPEN), names, sqnr=True)),
+        LeftOut(words=f"lose more than {limit}", names=_names(lost, names)),
+        LeftOut(words="are not shown to be good enough", names=_names(left_open, names, sqnr=True)),
     ]
     for status, words in _WITHOUT_RESULTS.items():
         # A file that ran on one thread count and failed on another is not left out.

@@ -6,14 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import StoreError
-from harness.records.measurement import Measurement
 from harness.records.sensitivity import Scan
 from harness.report.charts.charts import charts
 from harness.report.charts.sensitivity import scan_chart, scan_json
+from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.formats.csv import csv_text
 from harness.report.formats.html import render_page
-from harness.store.reader import read_reply
 from harness.store.records import RunRecord
 from harness.store.writer import write_beside, write_text
 
@@ -30,13 +28,11 @@ class Written:
 def write_report(run: RunRecord) -> Written:
     """Write ``report.html``, ``table.csv`` and ``charts/*.svg``. Raises `StoreError` if they cannot be written."""
 
-    def samples(measurement: Measurement) -> list[list[int]]:
-        return steady_samples(run, measurement)
-
+    evidence = stored_evidence(run)
     # Drawing takes most of the time, so it is done once for the page and the files.
-    drawn = charts(run, samples)
+    drawn = charts(run, steady_calls(evidence))
     return Written(
-        html=write_text(run, "report.html", render_page(run, drawn)),
+        html=write_text(run, "report.html", render_page(run, drawn, evidence=evidence)),
         csv=write_text(run, "table.csv", csv_text(run)),
         charts=tuple(write_text(run, f"charts/{chart.name}.svg", chart.svg) for chart in drawn),
     )
@@ -47,21 +43,3 @@ def write_scan(results: Path, scan: Scan) -> tuple[Path, Path]:
     text = json.dumps(scan_json(scan), indent=1)
     chart = write_beside(results, f"sensitivity/{scan.model}.svg", scan_chart(scan))
     return chart, write_beside(results, f"sensitivity/{scan.model}.json", text)
-
-
-def steady_samples(run: RunRecord, measurement: Measurement) -> list[list[int]]:
-    """Return the calls (ns) that the figures of ``measurement`` were computed from, one list per launch.
-
-    Empty if a reply is missing or damaged, or if the runner reported no single calls. The figures are unaffected; the
-    chart of the distribution is then left out.
-    """
-    launches: list[list[int]] = []
-    for launch in measurement.launches:
-        try:
-            reply = read_reply(run, launch.reply_sha256)
-        except StoreError:
-            return []
-        if reply.latency is not None and reply.latency.samples_ns and launch.calls:
-            # The steady calls are the last ones; those before them warmed up.
-            launches.append(list(reply.latency.samples_ns[-launch.calls :]))
-    return launches

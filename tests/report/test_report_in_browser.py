@@ -1,60 +1,228 @@
-"""The page in a real browser: headings sort, nothing is fetched, nothing overflows on a narrow screen."""
+"""The page in a real browser, as a reader uses it: sort, filter, group, open what is behind a cell, copy, share a link.
+
+Every page that is opened here must fetch nothing and report no error.
+"""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.report.builders import page_of, phone_run
+from harness.plan.cells import Hole
+from harness.report.files import write_report
+from harness.report.formats.html import render_page
+from tests.report.browser import BROWSER, Browser, browser
+from tests.report.builders import PHONE, cells, failed, make_run, measurement, page_of, phone_run, with_head
+from tests.report.large import Shape, store_large_run
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=2000",
+if BROWSER is None:
+    pytest.skip("missing: a browser; run: apt-get install chromium", allow_module_level=True)
+
+SHAPE = Shape(models=2, phones=2, variants=4, threads=(1, 2), launches=2, calls=60)
+BAD = (
+    "<script>alert(1)</script>",
+    "\N{HEBREW LETTER ALEF}\N{HEBREW LETTER BET}",
+    "naïve \N{ROCKET} | 'x'",
+    '"]}--><b>',
 )
 
-# Asks the page what a user would look at, and leaves the answers in its title.
-PROBE = """
-<script>
-// Cells without a figure have an empty one to sort by, and stay at the end.
-const cells = () => [...document.querySelectorAll("#cells tbody tr")].map(r => r.cells[column].dataset.sort);
-const times = () => cells().slice(0, cells().filter(x => x !== "").length).map(x => x === "" ? NaN : Number(x));
-const buttons = [...document.querySelectorAll("#cells th button")];
-const column = buttons.findIndex(b => b.textContent.trim() === "latency");
-buttons[column].click();
-const up = times();
-buttons[column].click();
-const down = times();
-const sorted = (list, sign) => list.every((x, i) => i === 0 || sign * (x - list[i - 1]) >= 0);
-const wide = document.documentElement.scrollWidth > innerWidth;
-const fetched = performance.getEntriesByType("resource").length;
-const order = `up=${sorted(up, 1)} down=${sorted(down, -1)} rows=${up.length}`;
-document.title = `answers ${order} wide=${wide} fetched=${fetched}`;
-</script>
-"""
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of 128 cells of two models on two phones, with its replies."""
+    return write_report(store_large_run(tmp_path_factory.mktemp("results"), SHAPE)).html
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture
+def reader(chromium: Browser) -> Iterator[Browser]:
+    """The browser; whatever a test opens, nothing is fetched and nothing goes wrong."""
+    yield chromium
+    assert chromium.requests == []
+    assert chromium.errors == []
+
+
+def column(reader: Browser, title: str) -> list[str]:
+    """The texts of a column of the rows that are shown."""
+    texts: list[str] = reader.ask(
+        "(() => { const heads = [...document.querySelectorAll('#cells thead th')];"
+        f"const at = heads.findIndex(h => h.querySelector('button').textContent === {title!r});"
+        "const own = n => !n.classList || !['marks', 'under', 'badge'].some(c => n.classList.contains(c));"
+        "return [...document.querySelectorAll('#cells tr[data-row]')].map(r =>"
+        "[...r.cells[at].childNodes].filter(own).map(n => n.textContent).join('')); })()"
+    )
+    return texts
+
+
+def click(reader: Browser, words: str, within: str = "body") -> None:
+    """Click the button or the label with these words."""
+    reader.ask(
+        f"[...document.querySelectorAll('{within} button, {within} label')]"
+        f".find(b => b.textContent.trim().startsWith({words!r})).click()"
+    )
+
+
+def said(reader: Browser) -> str:
+    return str(reader.ask("document.getElementById('cells-said').textContent"))
 
 
 @pytest.mark.parametrize("width", [1280, 420])
-def test_the_page_works_in_a_browser(tmp_path: Path, width: int) -> None:
-    if BROWSER is None:
-        pytest.skip("missing: a browser; run: apt-get install chromium")
-    run = phone_run()
-    page = tmp_path / "report.html"
-    page.write_text(page_of(run).replace("</body>", PROBE + "</body>"))
-    command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000", "--dump-dom"]
-    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    answers = re.search(r"<title>answers (.*)</title>", done.stdout)
-    assert answers, done.stdout[:500]
-    assert "up=true down=true" in answers[1]
-    assert "wide=false fetched=0" in answers[1]
-    assert "rows=0" not in answers[1]
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_cut_at_this_width(reader: Browser, page: Path, width: int, dark: bool) -> None:
+    reader.open(page, width=width, dark=dark)
+    assert not reader.ask("document.documentElement.scrollWidth > innerWidth")
+    assert reader.ask(
+        "(() => { const box = document.getElementById('cells').parentElement;"
+        "return box.scrollWidth <= box.clientWidth; })()"
+    )
+
+
+def test_a_heading_sorts_up_and_down_and_puts_missing_figures_last(reader: Browser, page: Path) -> None:
+    reader.open(page)
+    for sign, state in ((1, "ascending"), (-1, "descending")):
+        click(reader, "latency", "#cells thead")
+        shown = [text.replace("\u202f", "") for text in column(reader, "latency")]
+        figures = [sign * float(text) for text in shown if text != "–"]
+        assert figures == sorted(figures)
+        assert len(figures) > 30
+        assert reader.ask("document.querySelector('#cells th[aria-sort]').ariaSort") == state
+
+
+def test_filters_and_words_narrow_the_table_and_are_in_the_link(reader: Browser, page: Path) -> None:
+    reader.open(page)
+    total = SHAPE.cells
+    assert said(reader) == f"{total} cells"
+    click(reader, "int8-dynamic", "#cells-find")
+    assert said(reader) == f"{total // 4} of {total} cells"
+    reader.ask(
+        "(() => { const box = document.querySelector('input[type=search]');"
+        "box.value = 'net1 tflite'; box.dispatchEvent(new Event('input')); })()"
+    )
+    assert said(reader) == f"{total // 32} of {total} cells"
+    link = reader.ask("location.hash")
+    assert "variant=int8-dynamic" in link
+    rows = column(reader, "variant")
+    reader.open(page, link=link)
+    assert column(reader, "variant") == rows
+    assert said(reader) == f"{total // 32} of {total} cells"
+
+
+def test_groups_fold(reader: Browser, page: Path) -> None:
+    reader.open(page)
+    reader.ask(
+        "(() => { const s = [...document.querySelectorAll('#cells-find select')][0];"
+        "s.value = 'device'; s.dispatchEvent(new Event('change')); })()"
+    )
+    heads = reader.ask("[...document.querySelectorAll('#cells tr.group')].map(r => r.textContent)")
+    assert heads == [f"{PHONE.key} (64 cells)", "android:P1 (64 cells)"]
+    click(reader, PHONE.key, "#cells")
+    assert set(column(reader, "device")) == {"android:P1"}
+    assert "fold=" in reader.ask("location.hash")
+
+
+def test_what_is_behind_a_cell_opens_with_the_keyboard_and_closes_with_escape(reader: Browser, page: Path) -> None:
+    reader.open(page)
+    reader.ask("document.querySelector('#cells button.open').focus()")
+    reader.press("Enter", "\r")
+    reader.wait_for("document.querySelector('tr.detail') !== null")
+    titles = reader.ask("[...document.querySelectorAll('tr.detail h4')].map(h => h.textContent)")
+    assert {"Launches", "Calls over time", "File", "Repeat this cell", "Slowest operators"} <= set(titles)
+    text = reader.ask("document.querySelector('tr.detail').textContent")
+    assert "phonebench run digits --device android:R58M1 --format pte --variant fp32 --delegate xnnpack" in text
+    assert "thermal light" in text
+    assert "ef" * 32 in text
+    assert "cell=digits-fp32-pte" in reader.ask("location.hash")
+    reader.ask("document.querySelector('tr.detail pre').focus()")
+    reader.press("Escape")
+    reader.wait_for("document.querySelector('tr.detail') === null")
+
+
+def test_a_link_opens_what_is_behind_a_cell_that_is_not_on_the_first_screen(reader: Browser, page: Path) -> None:
+    reader.open(page, link="#cell=net1-int8-onnx-cpu-t2-android-P1-standard&variant=int8&model=net1")
+    assert "--threads 2" in reader.ask("document.querySelector('tr.detail').textContent")
+
+
+def test_columns_are_chosen(reader: Browser, page: Path) -> None:
+    reader.open(page)
+    visible = "[...document.querySelectorAll('#cells thead th')].filter(h => !h.hidden).length"
+    before = reader.ask(visible)
+    click(reader, "size", "#cells-find")
+    assert reader.ask(visible) == before - 1
+    click(reader, "agreement", "#cells-find")
+    assert reader.ask(visible) == before
+
+
+def test_what_is_copied_is_what_is_found(reader: Browser, page: Path) -> None:
+    reader.open(page, link="#variant=int8&status=ok&sort=-latency")
+    count = int(said(reader).split()[0])
+    table = list(csv.reader(io.StringIO(reader.ask("phonebench.csv()"))))
+    assert len(table) == count + 1
+    assert len({len(row) for row in table}) == 1
+    assert {row[table[0].index("variant")] for row in table[1:]} <= {"int8", "int8 (front)", "int8 (ship)"}
+    markdown = reader.ask("phonebench.markdown()").splitlines()
+    assert len(markdown) == count + 2
+    assert set(markdown[1]) == set("| -")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page whose names, reasons and logs are markup, right-to-left text, emoji and quotes."""
+    planned = tuple(c for name in BAD for c in cells(model=name, device=PHONE.key)[:3])
+    measured: list[Any] = []
+    for number, cell in enumerate(planned):
+        measured.append(failed(cell, BAD[number % 4]) if number % 3 == 2 else measurement(cell, launches=2))
+    holes = tuple(Hole(cell=replace(planned[0], key=f"hole {i}"), reason=bad) for i, bad in enumerate(BAD))
+    run = make_run(planned, tuple(measured), holes=holes, device=PHONE)
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    path.write_text(render_page(run, ()), encoding="utf-8")
+    return path
+
+
+def test_names_are_text_wherever_the_script_places_them(reader: Browser, hostile: Path) -> None:
+    reader.open(hostile)
+    for row in range(3):
+        reader.ask(f"document.querySelectorAll('#cells button.open')[{row}].click()")
+    reader.ask(
+        "(() => { const s = [...document.querySelectorAll('#cells-find select')][0];"
+        "s.value = 'model'; s.dispatchEvent(new Event('change')); })()"
+    )
+    assert reader.ask("document.querySelectorAll('main script, main b:not(summary b)').length") == 0
+    text = reader.ask("document.querySelector('main').textContent")
+    assert all(bad in text for bad in BAD)
+    markdown = reader.ask("phonebench.markdown()")
+    assert "naïve \N{ROCKET} \\| 'x'" in markdown
+    assert "<script" not in markdown
+
+
+@pytest.mark.parametrize(
+    ("link", "cells_said"),
+    [
+        ("#variant=nothing&sort=nothing&group=nothing&cell=nothing&column=nothing", "15 of 16 cells"),
+        ("#note-a", "15 of 16 cells"),
+        ("#%ff=%zz&q=%22", "0 of 16 cells"),
+        ("#status=pending", "1 of 16 cells"),
+    ],
+)
+def test_a_link_from_elsewhere_does_no_harm(reader: Browser, tmp_path: Path, link: str, cells_said: str) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page_of(phone_run()), encoding="utf-8")
+    reader.open(path, link=link)
+    assert said(reader) == cells_said
+
+
+def test_a_run_without_cells_is_a_page_without_errors(reader: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page_of(with_head(make_run((), ()), finished_at=None)), encoding="utf-8")
+    reader.open(path)
+    assert "The plan of this run has no cells." in reader.ask("document.body.textContent")

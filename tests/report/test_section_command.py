@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from harness.report.sections.command import command_line
+from harness.report.commands import command_line
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format

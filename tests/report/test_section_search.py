@@ -10,8 +10,8 @@ from harness.compare.quality import Quality, QualityBasis, QualityFacts
 from harness.compare.speed import one_launch
 from harness.records.conditions import ConditionId
 from harness.records.measurement import GroupFacts, GroupKind, GroupScore
+from harness.report.commands import command_line
 from harness.report.search_words import findings_of, front_rows, headline, notes, search_json
-from harness.report.sections.command import command_line
 from harness.search.points import DropBasis
 from harness.spec.goal import Goal, Minimise
 from harness.spec.shorthand import parse_recipe

@@ -77,17 +77,17 @@ def wide_run(*, recipes: tuple[Recipe, ...] = RECIPES) -> RunRecord:
 def like_samples(run: RunRecord) -> Samples:
     """The callable that gives charts the times of single calls."""
     by_key = {c.key: c for c in run.head.plan.cells}
-    return lambda m: sample_launches(_like(by_key[m.cell]), launches=len(m.launches))
+    return lambda m: sample_launches(like(by_key[m.cell]), launches=len(m.launches))
 
 
-def _like(cell: Cell) -> Cell:
+def like(cell: Cell) -> Cell:
     """The cell with the plain precision that the builders have figures for."""
     precisions = ("int8-dynamic", "int8", "fp16")
     return replace(cell, variant=next((v for v in precisions if v in cell.variant), "fp32"))
 
 
 def _measured(cell: Cell) -> Measurement:
-    measured = measurement(_like(cell))
+    measured = measurement(like(cell))
     assert measured.artifact is not None
     return replace(measured, cell=cell.key, artifact=_facts(measured.artifact, cell.variant))
 

@@ -7,7 +7,7 @@ curve is drawn through 200 quantiles: more cannot be seen, and the file stays sm
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = npt.NDArray[np.float64]
-Samples = Callable[[Measurement], list[list[int]]]
+Samples = Callable[[Measurement], Sequence[Sequence[int] | npt.NDArray[np.int64]]]
 
 COLUMNS = 4
 # Names longer than this, in characters, need wider panels: one column fewer.
@@ -69,12 +69,12 @@ def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
     return svg_of(figure)
 
 
-def _launches(measurement: Measurement, samples: Samples) -> list[list[int]]:
-    return [calls for calls in samples(measurement) if calls]
+def _launches(measurement: Measurement, samples: Samples) -> list[Floats]:
+    return [np.asarray(calls, dtype=np.float64) for calls in samples(measurement) if len(calls)]
 
 
-def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> None:
-    calls = np.concatenate([np.asarray(calls, dtype=np.float64) for calls in launches])
+def _panel(axes: Axes, view: CellView, launches: list[Floats], name: str) -> None:
+    calls = np.concatenate(launches)
     unit = units.time_unit([float(np.median(calls))])
     steps = np.linspace(0, 100, POINTS + 1)
     curve = np.percentile(calls, steps) / unit.size
@@ -86,7 +86,7 @@ def _panel(axes: Axes, view: CellView, launches: list[list[int]], name: str) -> 
     for percent, value in marks:
         if value is not None:
             _mark(axes, float(np.percentile(calls, percent)) / unit.size, percent)
-    _boxes(axes, [np.asarray(c, dtype=np.float64) / unit.size for c in launches], colour)
+    _boxes(axes, [c / unit.size for c in launches], colour)
     _axes(axes, *(float(x) / unit.size for x in np.percentile(calls, [0, 50, 99])))
     axes.set_title(name, fontsize=FONT_SIZE, color=INK, loc="left", pad=3)
     axes.set_title(unit.name, fontsize=FONT_SIZE - 1, color=MUTED, loc="right", pad=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.records import units
@@ -16,43 +16,65 @@ from harness.report.type_words import FLOAT, is_quantised, type_words, value_wor
 from harness.report.view import CellView, thread_words
 from harness.spec.recipe import AS_IS
 
+# Rows that the page has as elements, and those whose texts decide how wide a column is.
+FIRST_ROWS, _MEASURED_ROWS = 50, 300
+# The table's width on a page of 1,280 pixels with a scroll bar; the column of names wraps.
+TABLE_PIXELS, NAME_PIXELS = 1195, 190
+
 # Statuses of cells that have something to show in the table; the section on missing results lists the others.
 _IN_TABLE = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
 
-_PAGE = """\
-<h2>All cells</h2>
-{% if rows %}
-<div class="scroll">
-<table id="cells">
-<thead><tr>
+_ROWS = """\
 {% macro letters(notes) %}
 {%- if notes %}<span class="marks">
   {%- for note in notes -%}
   <a class="mark" href="#note-{{ note.letter }}" title="{{ note.id.value }}: {{ note.meaning }}">{{ note.letter }}</a>
   {%- endfor %}</span>{% endif -%}
 {% endmacro %}
+{% for row in rows %}
+<tr class="{{ row.status.value }}" data-row="{{ row.number }}">
+{%- for entry in row.entries -%}
+  <td class="{{ entry.kind }}"{% if entry.label %} data-label="{{ entry.label }}"{% endif %}>
+    {%- if entry.kind == "format" %}<span class="dot {{ entry.text }}"></span>{% endif -%}
+    {{- letters(entry.marks) }}
+    {%- if entry.kind == "name" -%}
+    <button type="button" class="open" aria-expanded="false">{{ entry.text }}</button>
+    {%- else %}{{ entry.text }}{% endif -%}
+    {%- if entry.badge %}<span class="badge {{ entry.badge }}">{{ entry.badge }}</span>{% endif -%}
+    {%- if entry.under %}<span class="under">{{ entry.under }}</span>{% endif -%}
+  </td>
+{%- endfor -%}
+</tr>
+{% endfor %}
+"""
+
+_PAGE = """\
+<h2>All cells</h2>
+{% if rows %}
+{% macro letters(notes) %}
+{%- if notes %}<span class="marks">
+  {%- for note in notes -%}
+  <a class="mark" href="#note-{{ note.letter }}" title="{{ note.id.value }}: {{ note.meaning }}">{{ note.letter }}</a>
+  {%- endfor %}</span>{% endif -%}
+{% endmacro %}
+<div class="find" id="cells-find" role="search" aria-label="Find cells"></div>
+<p class="said" id="cells-said" role="status"></p>
+<div class="scroll">
+<table id="cells" aria-describedby="cells-said">
+<thead><tr>
 {% for column in columns %}
-  <th class="{{ rows[0][1][loop.index0].kind }}" title="{{ column.hint }}" scope="col">
+  <th class="{{ column.kind }}" title="{{ column.hint }}" scope="col"{{ " hidden" if column.key in hidden }}>
     <button type="button">{{ column.title }}</button>
     <span class="unit">{{ letters(column.marks) }}{{ column.unit or "\u00a0" }}</span></th>
 {% endfor %}
 </tr></thead>
 <tbody>
-{% for status, entries in rows %}
-<tr class="{{ status.value }}">
-{% for entry in entries %}
-  <td class="{{ entry.kind }}" data-sort="{{ entry.sort }}">
-    {%- if entry.kind == "format" %}<span class="dot {{ entry.text }}"></span>{% endif -%}
-    {{- letters(entry.marks) }}{{ entry.text }}
-    {%- if entry.badge %}<span class="badge {{ entry.badge }}">{{ entry.badge }}</span>{% endif -%}
-    {%- if entry.under %}<span class="under">{{ entry.under }}</span>{% endif -%}
-  </td>
-{% endfor %}
-</tr>
-{% endfor %}
+{{ rows }}
 </tbody>
 </table>
 </div>
+<div class="more" id="cells-more" hidden><button type="button">Show more</button></div>
+{% if rest %}<noscript><p>{{ rest }} more cells are in <code>table.csv</code>.</p></noscript>{% endif %}
 {% else %}
 <p>No cell has run yet.</p>
 {% endif %}
@@ -69,15 +91,34 @@ class TableEntry:
     marks: tuple[Footnote, ...] = ()
     badge: str = ""
     kind: str = "number"
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PageColumn:
+    """One column of the page's table. The columns with the lowest ``keep`` are hidden first where they do not fit."""
+
     title: str
     entry: Callable[[CellView], TableEntry]
+    keep: int
+    kind: str = "number"
     unit: str = ""
     hint: str = ""
     marks: tuple[Footnote, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What a link to the page calls the column."""
+        return self.title.replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PageRow:
+    """One row of the page's table; ``number`` counts all cells of the report."""
+
+    number: int
+    status: CellStatus
+    entries: tuple[TableEntry, ...]
 
 
 def lines(report: Report) -> Iterator[Block]:
@@ -93,12 +134,128 @@ def lines(report: Report) -> Iterator[Block]:
 
 
 def html(report: Report) -> Fragment:
-    """Return the table, whose headings sort it; a model or a device that is the same in every row has no column."""
-    views = _in_table(report)
-    figures = [_page_figures(c, views, report.footnotes) for c in figure_columns(views) if c.title]
-    columns = [*_page_names(views, report), *figures]
-    rows = [(view.status, [column.entry(view) for column in columns]) for view in views]
-    return Fragment(template=_PAGE, values={"columns": columns, "rows": rows})
+    """Return the table, which its headings sort and its controls filter.
+
+    A model or a device that is the same in every row has no column. Rows beyond the first `FIRST_ROWS` are embedded as
+    text, which the page's script turns into rows when they are shown: so the first screen is quick.
+    """
+    from markupsafe import Markup
+
+    from harness.report.details import details_json
+
+    shown, views = _in_table(report), report.views
+    if not shown:
+        return Fragment(template=_PAGE, values={"rows": None})
+    columns = _page_columns(shown, report)
+    rows = [_page_row(number, view, columns) for number, view in enumerate(views)]
+    hidden = _hidden([row for row in rows if row.status in _IN_TABLE][:_MEASURED_ROWS], columns)
+    first = [row for row in rows if row.status in _IN_TABLE][:FIRST_ROWS]
+    texts = _row_texts(rows)
+    return Fragment(
+        template=_PAGE,
+        values={
+            "columns": columns,
+            "hidden": hidden,
+            "rows": Markup("\n".join(texts[row.number] for row in first)),
+            "rest": len(shown) - len(first),
+        },
+        embedded={
+            "cells-data": _table_data(views, columns, rows, hidden) | {"html": _not_first(texts, first)},
+            "cells-details": details_json(views, report.head, report.evidence),
+        },
+    )
+
+
+def _not_first(texts: list[str], first: list[_PageRow]) -> list[str]:
+    """The rows, without those that the page has as elements."""
+    numbers = {row.number for row in first}
+    return ["" if number in numbers else text for number, text in enumerate(texts)]
+
+
+def _row_texts(rows: list[_PageRow]) -> list[str]:
+    import jinja2
+
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_ROWS)
+    # One call for all rows: calling the template row by row takes four times as long.
+    text = template.render(rows=rows)
+    return [f"{row}</tr>".strip() for row in text.split("</tr>")[:-1]]
+
+
+def _page_columns(shown: tuple[CellView, ...], report: Report) -> list[_PageColumn]:
+    figures = [_page_figures(c, shown, report.footnotes) for c in figure_columns(shown) if c.title]
+    return [*_page_names(shown, report), *figures]
+
+
+def _page_row(number: int, view: CellView, columns: list[_PageColumn]) -> _PageRow:
+    entries = tuple(replace(c.entry(view), label=f"{c.title}, {c.unit}".rstrip(", ")) for c in columns)
+    return _PageRow(number=number, status=view.status, entries=entries)
+
+
+def _hidden(rows: list[_PageRow], columns: list[_PageColumn]) -> frozenset[str]:
+    """The keys of the columns that do not fit the page's width, the least needed first."""
+    widths = {c.key: _pixels(c, [row.entries[i] for row in rows]) for i, c in enumerate(columns)}
+    hidden: set[str] = set()
+    for column in sorted(columns, key=lambda c: c.keep):
+        if sum(width for key, width in widths.items() if key not in hidden) <= TABLE_PIXELS:
+            break
+        hidden.add(column.key)
+    return frozenset(hidden)
+
+
+def _pixels(column: _PageColumn, entries: list[TableEntry]) -> float:
+    """About how wide a column is, padding included: 7.4 pixels per character at 13 pixels, 6.4 in small print."""
+    if column.kind == "name":
+        return NAME_PIXELS
+    lines = [7.4 * len(column.title) + 14, 6.8 * len(column.unit) + 16 * len(column.marks)]
+    for entry in entries:
+        lines += [7.4 * len(entry.text) + 17 * len(entry.marks) + (15 if entry.kind == "format" else 0)]
+        lines += [6.4 * len(entry.under)]
+    return max(lines) + 17
+
+
+def _facets(views: tuple[CellView, ...]) -> list[tuple[str, list[str]]]:
+    """What the cells can be filtered and grouped by: the name of each facet, and its value for every cell."""
+    return [
+        ("model", [v.cell.model for v in views]),
+        ("device", [v.cell.device for v in views]),
+        ("variant", [v.cell.variant for v in views]),
+        ("format", [v.cell.format.value for v in views]),
+        ("delegate", [_delegate(v) for v in views]),
+        ("threads", [str(v.cell.threads) for v in views]),
+        ("status", [v.status.value for v in views]),
+    ]
+
+
+def _table_data(
+    views: tuple[CellView, ...], columns: list[_PageColumn], rows: list[_PageRow], hidden: frozenset[str]
+) -> dict[str, Any]:
+    """What the page's script needs to find and sort: the facets of each row, words to search, and values to sort by."""
+    facets = [(name, values, list(dict.fromkeys(values))) for name, values in _facets(views)]
+    places = [{value: place for place, value in enumerate(different)} for _, _, different in facets]
+    # What cannot run is listed below the table, with its reasons, and is shown here on demand.
+    statuses = [s.value for s in CellStatus if s in _IN_TABLE]
+    return {
+        "facets": [
+            {
+                "key": name,
+                "title": name,
+                "values": different,
+                "preset": [v for v in different if v in statuses] if name == "status" else [],
+            }
+            for name, _, different in facets
+        ],
+        "columns": [{"key": c.key, "title": c.title, "unit": c.unit, "hidden": c.key in hidden} for c in columns],
+        "fixed": next(i for i, c in enumerate(columns) if c.kind == "name"),
+        "keys": [view.cell.key for view in views],
+        "rows": [
+            [
+                *(place[values[row.number]] for place, (_, values, _) in zip(places, facets, strict=True)),
+                " ".join(c.id.value for c in view.conditions) + f" {view.reason or ''}",
+                *(entry.sort for entry in row.entries),
+            ]
+            for view, row in zip(views, rows, strict=True)
+        ],
+    }
 
 
 def json(report: Report) -> dict[str, Any]:
@@ -182,13 +339,25 @@ def _page_names(views: tuple[CellView, ...], report: Report) -> list[_PageColumn
         title="variant",
         hint="what was done to the model; ship: the recommendation; front: no cell is both faster and better",
         entry=lambda v: TableEntry(text=v.cell.variant, sort=v.cell.variant, badge=badge(v), kind="name"),
+        keep=100,
+        kind="name",
     )
-    format_ = _PageColumn(title="format", hint="the file that the runtime loads, and the types in it", entry=_format)
+    format_ = _PageColumn(
+        title="format",
+        hint="the file that the runtime loads, and the types in it",
+        entry=_format,
+        keep=99,
+        kind="format",
+    )
     ran_on = _PageColumn(
-        title="ran on", hint="the delegate used, its share of the nodes, and the threads", entry=_ran_on
+        title="ran on",
+        hint="the delegate used, its share of the nodes, and the threads",
+        entry=_ran_on,
+        keep=91,
+        kind="word",
     )
-    model = _PageColumn(title="model", entry=_word(lambda v: v.cell.model))
-    device = _PageColumn(title="device", entry=_word(lambda v: v.cell.device))
+    model = _PageColumn(title="model", entry=_word(lambda v: v.cell.model), keep=97, kind="word")
+    device = _PageColumn(title="device", entry=_word(lambda v: v.cell.device), keep=96, kind="word")
     models = [model] if len({v.cell.model for v in views}) > 1 else []
     devices = [device] if len({v.cell.device for v in views}) > 1 else []
     return [*models, variant, format_, ran_on, *devices]
@@ -227,4 +396,12 @@ def _page_figures(column: FigureColumn, views: tuple[CellView, ...], notes: tupl
         own = tuple(note for note in touching[view.cell.key] if note not in common)
         return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=own)
 
-    return _PageColumn(title=column.title, unit=column.unit, hint=column.hint, entry=entry, marks=common)
+    return _PageColumn(
+        title=column.title,
+        unit=column.unit,
+        hint=column.hint,
+        entry=entry,
+        marks=common,
+        # A column that a terminal never shows is needed least.
+        keep=column.keep if column.keep is not None else 20,
+    )

@@ -18,6 +18,7 @@ _DIGEST_CHARACTERS = 12
 
 _PAGE = """\
 <h2>Models, devices and versions</h2>
+<details{{ " open" if cards | length <= few }}><summary>{{ summary }}</summary>
 <div class="facts">
 {% for title, facts in cards %}
   <div class="card"><h3>{{ title }}</h3><dl>
@@ -25,7 +26,11 @@ _PAGE = """\
   </dl></div>
 {% endfor %}
 </div>
+</details>
 """
+
+# With more cards than this, they are folded: the table must be near the top.
+_FEW = 3
 
 
 def lines(report: Report) -> Iterator[Line]:
@@ -42,7 +47,13 @@ def html(report: Report) -> Fragment:
     head = report.head
     cards = [(f"Model {model.name}", _model_facts(model)) for model in head.models]
     cards += [(f"Device {device.key}", _device_facts(device)) for device in head.devices]
-    return Fragment(template=_PAGE, values={"cards": [*cards, ("Run", _run_facts(head))]})
+    summary = f"{_counted(len(head.models), 'model')}, {_counted(len(head.devices), 'device')}, run {head.id}"
+    values = {"cards": [*cards, ("Run", _run_facts(head))], "summary": summary, "few": _FEW}
+    return Fragment(template=_PAGE, values=values)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def json(report: Report) -> dict[str, Any]:

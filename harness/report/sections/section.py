@@ -7,7 +7,7 @@ section. This module imports neither jinja2 nor matplotlib: ``phonebench show`` 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,18 +17,28 @@ from harness.report.view import CellView, cell_views
 from harness.store.records import RunHead, RunRecord
 
 if TYPE_CHECKING:
+    from harness.records.measurement import Measurement
     from harness.report.charts.charts import Chart
+    from harness.report.evidence import Evidence, LaunchEvidence
+
+
+def _nothing(_: Measurement) -> tuple[LaunchEvidence, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A run with everything that several sections show. ``charts`` is empty unless the page is being rendered."""
+    """A run with everything that several sections show.
+
+    ``charts`` is empty unless the page is being rendered, and ``evidence`` then reads the replies.
+    """
 
     run: RunRecord
     views: tuple[CellView, ...]
     rankings: tuple[Ranking, ...]
     footnotes: tuple[Footnote, ...]
     charts: tuple[Chart, ...] = ()
+    evidence: Evidence = _nothing
 
     @property
     def head(self) -> RunHead:
@@ -36,10 +46,12 @@ class Report:
         return self.run.head
 
 
-def report_of(run: RunRecord, drawn: tuple[Chart, ...] = ()) -> Report:
-    """Return the report of ``run``; ``drawn`` are its charts, for the page."""
+def report_of(run: RunRecord, drawn: tuple[Chart, ...] = (), evidence: Evidence = _nothing) -> Report:
+    """Return the report of ``run``; ``drawn`` are its charts and ``evidence`` reads its replies, for the page."""
     views = cell_views(run)
-    return Report(run=run, views=views, rankings=rankings(run), footnotes=footnotes(views), charts=drawn)
+    return Report(
+        run=run, views=views, rankings=rankings(run), footnotes=footnotes(views), charts=drawn, evidence=evidence
+    )
 
 
 class Tone(StrEnum):
@@ -92,11 +104,13 @@ Block = Line | Grid
 class Fragment:
     """A piece of the page: a Jinja template, its heading included, and the values that it names.
 
-    Values are escaped, except those that are `markupsafe.Markup` already.
+    Values are escaped, except those that are `markupsafe.Markup` already. ``embedded`` are plain values for the page's
+    script, by the id of the element that holds them as JSON.
     """
 
     template: str
     values: dict[str, Any]
+    embedded: dict[str, Any] = field(default_factory=dict)
 
 
 class Section(Protocol):

@@ -1,0 +1,45 @@
+"""What to do about each condition, for a reader who wants the figure without it."""
+
+from __future__ import annotations
+
+from harness.records.conditions import ConditionId
+
+REMEDIES: dict[ConditionId, str] = {
+    ConditionId.THERMAL: "Let the phone cool down, take off its case, and resume or repeat the cell.",
+    ConditionId.LOW_BATTERY: "Charge the phone above 30 %, then repeat the cell.",
+    ConditionId.DEBUGGABLE: "Install the release build: phonebench runner install.",
+    ConditionId.SHELL: "Use the app (leave out --runner shell) for figures of an app.",
+    ConditionId.EMULATOR: "Measure on a real phone.",
+    ConditionId.SHARED_HOST: "Close other programs, or use a computer of your own.",
+    ConditionId.BUSY_HOST: "Wait until the other work has ended, then repeat the cell.",
+    ConditionId.DESKTOP_CPU: "Measure on the phone that you ship to: --device android.",
+    ConditionId.FALLBACK: "Choose a delegate that the model runs on, or look up why this one refused it in the log.",
+    ConditionId.PARTIAL: "Look up the operators that the delegate left, and replace them or choose another delegate.",
+    ConditionId.PAGE_SIZE: "Use a release of the runtime that is laid out for 16 KB pages.",
+    ConditionId.DEPRECATED: "Choose another delegate for what you build now.",
+    ConditionId.SIMULATED: "Measure on a real device.",
+    ConditionId.INDICATIVE: "Use --profile standard.",
+    ConditionId.UNSTEADY: "Repeat with more launches (--launches), on a cool and idle device.",
+    ConditionId.THROTTLED: "Let the device cool down, and use --profile sustained if the app runs for minutes.",
+    ConditionId.TWO_SPEEDS: "Add launches (--launches) to see how often each speed occurs.",
+    ConditionId.GATE_TIMEOUT: "Cool the device, stop what runs on it, then repeat the cell.",
+    ConditionId.RANDOM_WEIGHTS: "Name the trained weights in model.toml.",
+    ConditionId.RANDOM_INPUTS: "Give real inputs: [data] in model.toml, or --data.",
+    ConditionId.RANDOM_CALIBRATION: "Give calibration data in the model's folder.",
+    ConditionId.DATA_FREE: "Add the same variant calibrated on data to the run.",
+    ConditionId.NOT_FINE_TUNED: "Let the step train: give training data, and leave out fine_tune = false.",
+    ConditionId.UNVERIFIED: "Run it on a device that returns outputs.",
+    ConditionId.UNSCORED: "Look up in the log why scoring failed, then repeat the cell.",
+    ConditionId.INPUTS_DIFFER: "Look at the inputs that differ; the worst one is in the SQNR column.",
+    ConditionId.NOT_COMPARED: "Name a metric in the model's folder.",
+    ConditionId.CONSTANT_OUTPUT: "Check the weights and the inputs.",
+    ConditionId.NON_FINITE: "Find the layer of the float network that returns them.",
+    ConditionId.TRACED: "Write the branch with torch.where or torch.cond, so that it stays in the file.",
+    ConditionId.HOST_KERNEL: "Measure the file on a phone.",
+    ConditionId.PARTLY_QUANTISED: "See in the recipe which layers were left in float.",
+    ConditionId.LARGER: "Ship the float file, or quantise a larger network.",
+    ConditionId.FED_STATE: "Check the file over whole sequences before you ship it.",
+    ConditionId.COARSE_CLOCK: "Compare it with another cell only where they differ by more than the clock's step.",
+    ConditionId.SOFTWARE_GPU: "Measure on a device with a GPU.",
+    ConditionId.STORED_TWICE: "Choose another format if the size matters.",
+}
