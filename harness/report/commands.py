@@ -37,7 +37,7 @@ def cell_command(cell: Cell, spec: Spec) -> str:
         format=(cell.format,),
         variant=(cell.variant,) if cell.variant in spec.variant else spec.variant,
         delegate=(cell.delegate,),
-        threads=(cell.threads,),
+        threads=(cell.threads,) if cell.threads is not None else spec.threads,
         profile=cell.profile,
     )
     return command_line(alone)

@@ -89,8 +89,10 @@ def detail_blocks(view: CellView, head: RunHead, evidence: Evidence, *, points: 
     yield from _file(view)
     yield _versions(view, head)
     yield from _log(view, launches)
-    command = cell_command(view.cell, head.spec)
-    yield DetailBlock(kind=BlockKind.CODE, title="Repeat this cell", content=(command,))
+    # What another program measured cannot be repeated from here.
+    if measurement is None or measurement.origin is None:
+        command = cell_command(view.cell, head.spec)
+        yield DetailBlock(kind=BlockKind.CODE, title="Repeat this cell", content=(command,))
 
 
 def _conditions(view: CellView) -> Iterator[DetailBlock]:
@@ -115,7 +117,7 @@ def _launches(launches: Sequence[LaunchSummary]) -> DetailBlock:
         (
             str(launch.index + 1) + (f" (retry {launch.retry})" if launch.retry else ""),
             unit.show(launch.median_ns),
-            str(launch.calls),
+            units.NONE if launch.calls is None else str(launch.calls),
             units.time(launch.first_ns),
             units.time(launch.load_ns),
             _gate(launch.gate),

@@ -92,7 +92,7 @@ def _launch(run: RunRecord, launch: LaunchSummary) -> LaunchEvidence | None:
     )
 
 
-def _calls(reply: RunReply, steady: int) -> tuple[Times, Times]:
+def _calls(reply: RunReply, steady: int | None) -> tuple[Times, Times]:
     """The calls that warmed up and the steady ones, which are the last ``steady`` of the samples."""
     if reply.latency is None:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -93,7 +93,10 @@ def _measured(writer: RunWriter, cell: Cell, number: int, shape: Shape) -> Measu
     assert plain.latency is not None
     # Threads help less than in proportion; models and phones differ by up to a factor of a hundred.
     level = (
-        plain.latency.median_ns * 2 ** (hash_of(cell.model) % 6) * (1 + hash_of(cell.device) % 3) / cell.threads**0.6
+        plain.latency.median_ns
+        * 2 ** (hash_of(cell.model) % 6)
+        * (1 + hash_of(cell.device) % 3)
+        / (cell.threads or 1) ** 0.6
     )
     if "prune" in cell.variant:
         level *= 0.55

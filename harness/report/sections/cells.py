@@ -221,7 +221,7 @@ def _facets(views: tuple[CellView, ...]) -> list[tuple[str, list[str]]]:
         ("variant", [v.cell.variant for v in views]),
         ("format", [v.cell.format.value for v in views]),
         ("delegate", [_delegate(v) for v in views]),
-        ("threads", [str(v.cell.threads) for v in views]),
+        ("threads", ["unknown" if v.cell.threads is None else str(v.cell.threads) for v in views]),
         ("status", [v.status.value for v in views]),
     ]
 
