@@ -20,6 +20,7 @@ from harness.runners.android.archive import Entry, write_archive
 from harness.runners.android.identity import sources, version_name
 from harness.runners.android.keys import SigningKey
 from harness.runners.android.libraries import Library, fetch_library, fetch_maven
+from harness.runners.android.manifest import check_components
 from harness.runners.android.pins import D8_JAR
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
 from harness.runners.android.store import apk_path, keep
@@ -231,6 +232,7 @@ def _verified(path: Path, unsigned: Unsigned, tools: Toolbox) -> ApkFacts:
         app_id=identity, version_name=unsigned.version_name, abis=options.abis, debuggable=options.debuggable
     )
     check_badging(read_badging(path, tools), right=right)
+    check_components(path, tools)
     return ApkFacts(
         runtime=unsigned.runtime,
         app_id=identity,

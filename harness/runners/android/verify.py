@@ -15,7 +15,6 @@ from harness.runners.android.records import Abi, NativeLibrary
 from harness.runners.android.tools import Tool, Toolbox
 
 MIN_SDK = 26
-_ACTIVITY = "org.phonebench.runner.RunnerActivity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,6 @@ class Badging:
     app_id: str
     version_name: str
     min_sdk: int
-    activity: str
     abis: tuple[str, ...]
     debuggable: bool
 
@@ -43,7 +41,6 @@ def parse_badging(text: str) -> Badging:
         version_name=_first(r"^package:.* versionName='([^']*)'", text),
         # The name depends on the version of aapt2.
         min_sdk=int(_first(r"^(?:sdkVersion|minSdkVersion):'(\d+)'", text) or 0),
-        activity=_first(r"^launchable-activity: name='([^']*)'", text),
         abis=tuple(sorted(re.findall(r"'([^']*)'", native))),
         debuggable=bool(re.search(r"^application-debuggable", text, re.MULTILINE)),
     )
@@ -96,7 +93,7 @@ def check_same_everywhere(natives: tuple[NativeLibrary, ...]) -> None:
 
 def check_badging(badging: Badging, *, right: Badging) -> None:
     """Raise `BuildError` unless the badging of an APK is the ``right`` one for its build."""
-    for field in ("app_id", "version_name", "min_sdk", "activity", "abis", "debuggable"):
+    for field in ("app_id", "version_name", "min_sdk", "abis", "debuggable"):
         if getattr(badging, field) != getattr(right, field):
             msg = f"the APK's {field} is wrong: got {getattr(badging, field)!r}, expected {getattr(right, field)!r}"
             raise BuildError(msg)
@@ -108,7 +105,6 @@ def expected(*, app_id: str, version_name: str, abis: tuple[Abi, ...], debuggabl
         app_id=app_id,
         version_name=version_name,
         min_sdk=MIN_SDK,
-        activity=_ACTIVITY,
         abis=tuple(sorted(abi.value for abi in abis)),
         debuggable=debuggable,
     )

@@ -28,7 +28,6 @@ targetSdkVersion:'34'
 application-label:'phonebench tflite'
 application: label='phonebench tflite' icon=''
 application-debuggable
-launchable-activity: name='org.phonebench.runner.RunnerActivity'  label='' icon=''
 native-code: 'x86_64' 'arm64-v8a'
 """
 EXPECTED = expected(
@@ -51,7 +50,6 @@ def test_the_badging_is_read() -> None:
         ("'26'", "'21'", "min_sdk is wrong: got 21, expected 26"),
         ("'x86_64' ", "", r"abis is wrong: got \('arm64-v8a',\)"),
         ("application-debuggable\n", "", "debuggable is wrong: got False"),
-        ("RunnerActivity", "Other", "activity"),
     ],
 )
 def test_an_apk_that_is_not_what_was_built_is_refused_with_the_field(right: str, wrong: str, said: str) -> None:

@@ -12,10 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Gives the host access to requests and replies: {@code content://<app id>.jobs/<job>/<file>}.
@@ -62,16 +59,8 @@ public final class JobProvider extends ContentProvider {
         if (path.size() != 1 || !Jobs.isPlain(path.get(0))) {
             throw new IllegalArgumentException("cannot delete " + uri + ": name one job");
         }
-        Path folder = Jobs.folder(getContext(), path.get(0));
-        if (!Files.isDirectory(folder)) {
-            return 0;
-        }
-        try (Stream<Path> below = Files.walk(folder)) {
-            List<Path> all = below.sorted(Comparator.reverseOrder()).collect(Collectors.toList());
-            for (Path one : all) {
-                Files.delete(one);
-            }
-            return all.size();
+        try {
+            return Jobs.delete(Jobs.folder(getContext(), path.get(0)));
         } catch (IOException error) {
             throw new IllegalStateException("cannot delete " + uri + ": " + error.getMessage(), error);
         }

@@ -12,8 +12,9 @@ import java.nio.file.Paths;
  * @param inputs the digest of the inputs
  * @param request the file of the request; null for the one in the job's own folder
  * @param mask the cores to bind the process to, in hexadecimal; null for all
+ * @param log whether to write the reply to the log too, for a host that could read it in no other way
  */
-record Launch(String job, Path store, String inputs, Path request, String mask) {
+record Launch(String job, Path store, String inputs, Path request, String mask, boolean log) {
     /** Read the extras. Throws {@link IllegalArgumentException} naming what is missing or wrong. */
     static Launch of(Intent intent) {
         String job = text(intent, "job");
@@ -26,7 +27,7 @@ record Launch(String job, Path store, String inputs, Path request, String mask) 
         }
         String request = intent.getStringExtra("request");
         return new Launch(job, Paths.get(text(intent, "store")), inputs, request == null ? null : Paths.get(request),
-            intent.getStringExtra("mask"));
+            intent.getStringExtra("mask"), intent.getBooleanExtra("log", false));
     }
 
     private static String text(Intent intent, String name) {

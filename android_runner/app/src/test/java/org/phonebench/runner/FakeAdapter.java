@@ -15,6 +15,9 @@ import org.phonebench.runner.core.TensorSpec;
 
 /** A runtime for tests of the app: its model returns its only input. */
 public final class FakeAdapter implements RuntimeAdapter {
+    /** What a call does besides, for tests of what happens meanwhile; null for nothing. */
+    static volatile Runnable duringACall;
+
     @Override
     public String format() {
         return "onnx";
@@ -40,7 +43,12 @@ public final class FakeAdapter implements RuntimeAdapter {
             }
 
             @Override
-            public void invoke() {}
+            public void invoke() {
+                Runnable besides = duringACall;
+                if (besides != null) {
+                    besides.run();
+                }
+            }
 
             @Override
             public List<Tensor> outputs() {

@@ -10,8 +10,11 @@ import static org.junit.Assert.assertTrue;
 import android.content.Context;
 import android.content.Intent;
 import android.os.Build;
+import android.os.Bundle;
 import android.os.Looper;
 import android.view.WindowManager;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -20,9 +23,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.json.JSONObject;
+import org.junit.After;
 import org.junit.Before;
 import org.junit.Rule;
 import org.junit.Test;
@@ -32,11 +44,13 @@ import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.Shadows;
+import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
+import org.robolectric.shadows.ShadowLog;
 
 /** The activity on Android's real classes: from the intent to the file of the reply. */
 @RunWith(RobolectricTestRunner.class)
-@Config(sdk = 34, manifest = Config.NONE)
+@Config(sdk = 34, manifest = Config.NONE, application = RunnerApp.class)
 public final class RunnerActivityTest {
     /** The activity, except that it counts instead of ending the process, in which the tests run. */
     public static final class Observed extends RunnerActivity {
@@ -76,13 +90,31 @@ public final class RunnerActivityTest {
             .putExtra("store", store.getRoot().toString());
     }
 
+    @After
+    public void noCallsAreWatched() {
+        FakeAdapter.duringACall = null;
+    }
+
     private Observed launched(Intent intent) throws InterruptedException {
         Observed activity = Robolectric.buildActivity(Observed.class, intent).create().start().resume().get();
-        if (activity.worker() != null) {
-            activity.worker().join();
+        finished();
+        return activity;
+    }
+
+    private void finished() throws InterruptedException {
+        if (worker() != null) {
+            worker().join();
         }
         Shadows.shadowOf(Looper.getMainLooper()).idle();
-        return activity;
+    }
+
+    private Thread worker() {
+        Measurement measurement = ((RunnerApp) context).measurement();
+        return measurement == null ? null : measurement.worker();
+    }
+
+    private Path shared() {
+        return context.getExternalFilesDir(null).toPath().resolve("jobs");
     }
 
     private JSONObject reply() throws Exception {
@@ -123,8 +155,8 @@ public final class RunnerActivityTest {
         Observed activity = launched(intent());
         int flags = activity.getWindow().getAttributes().flags;
         assertNotEquals(0, flags & WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
-        assertNotEquals(Looper.getMainLooper().getThread(), activity.worker());
-        assertEquals("phonebench-worker", activity.worker().getName());
+        assertNotEquals(Looper.getMainLooper().getThread(), worker());
+        assertEquals("phonebench-worker", worker().getName());
     }
 
     @Test
@@ -146,7 +178,7 @@ public final class RunnerActivityTest {
     @Test
     public void anIntentThatNamesNoJobEndsWithoutOne() throws Exception {
         Observed activity = launched(new Intent(context, Observed.class).putExtra("job", "../x"));
-        assertNull(activity.worker());
+        assertNull(worker());
         assertEquals(1, activity.ended);
         assertFalse(Files.exists(Jobs.folder(context, "job-1").resolve("reply.json")));
     }
@@ -157,5 +189,159 @@ public final class RunnerActivityTest {
         JSONObject after = reply().getJSONObject("state").getJSONObject("after");
         assertTrue(after.getLong("available_bytes") > 0);
         assertEquals("none", after.getString("thermal_status"));
+    }
+
+    @Test
+    public void anActivityMadeAgainMeasuresNothingAndIsEndedInstead() throws Exception {
+        CountDownLatch calling = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        FakeAdapter.duringACall = () -> {
+            calling.countDown();
+            await(goOn);
+        };
+        ActivityController<Observed> first = Robolectric.buildActivity(Observed.class, intent()).create().resume();
+        assertTrue(calling.await(30, TimeUnit.SECONDS));
+        Thread measuring = worker();
+        // As for a change of the configuration that the manifest does not name.
+        Bundle state = new Bundle();
+        first.saveInstanceState(state).pause().stop().destroy();
+        Observed second =
+            Robolectric.buildActivity(Observed.class, intent()).create(state).start().resume().get();
+        assertEquals(measuring, worker());
+        goOn.countDown();
+        finished();
+        assertEquals("ok", reply().getString("status"));
+        assertEquals(3, reply().getJSONObject("latency").getJSONArray("samples_ns").length());
+        assertEquals(1, second.ended);
+        assertEquals(0, first.get().ended);
+    }
+
+    @Test
+    public void aJobThatADeadProcessBeganIsNotMeasuredAgain() throws Exception {
+        Files.createFile(Jobs.folder(context, "job-1").resolve("begun"));
+        Observed activity = launched(intent());
+        assertNull(worker());
+        assertEquals(1, activity.ended);
+        assertFalse(Files.exists(Jobs.folder(context, "job-1").resolve("reply.json")));
+    }
+
+    @Test
+    public void anErrorInACallIsAReply() throws Exception {
+        FakeAdapter.duringACall = () -> {
+            throw new StackOverflowError("too deep");
+        };
+        Observed activity = launched(intent());
+        assertTrue(reply().toString(), reply().getJSONObject("failure").getString("message").contains("too deep"));
+        assertEquals(1, activity.ended);
+    }
+
+    @Test
+    public void whatAThreadOfTheRuntimeThrowsIsAReplyBeforeTheProcessDies() throws Exception {
+        Thread.UncaughtExceptionHandler before = Thread.getDefaultUncaughtExceptionHandler();
+        List<Throwable> passedOn = Collections.synchronizedList(new ArrayList<>());
+        Thread.setDefaultUncaughtExceptionHandler((thread, error) -> passedOn.add(error));
+        try {
+            FakeAdapter.duringACall = () -> {
+                Thread other = new Thread(() -> {
+                    throw new IllegalStateException("in a thread of its own");
+                });
+                other.start();
+                join(other);
+            };
+            launched(intent());
+            assertEquals("failed", reply().getString("status"));
+            assertTrue(reply().getJSONObject("failure").getString("message").contains("in a thread of its own"));
+            assertEquals(reply().getString("cell"), "digits-fp32-onnx-cpu-t1-host-quick");
+            assertFalse(passedOn.isEmpty());
+        } finally {
+            Thread.setDefaultUncaughtExceptionHandler(before);
+        }
+    }
+
+    @Test
+    public void theReplyAndTheOutputsAreOnSharedStorageTooAndOlderOnesAreGone() throws Exception {
+        Files.createDirectories(shared().resolve("older"));
+        launched(intent());
+        for (String name : Arrays.asList("reply.json", "outputs.bin")) {
+            assertArrayEquals(Files.readAllBytes(Jobs.folder(context, "job-1").resolve(name)),
+                Files.readAllBytes(shared().resolve("job-1").resolve(name)));
+        }
+        assertFalse(Files.exists(shared().resolve("older")));
+    }
+
+    @Test
+    public void aReplyThatCannotBeWrittenIsOnSharedStorage() throws Exception {
+        // A folder where the reply should be, as no user but root could forbid to write it.
+        Files.createDirectories(Jobs.folder(context, "job-1").resolve("reply.json").resolve("in the way"));
+        launched(intent());
+        String text = new String(
+            Files.readAllBytes(shared().resolve("job-1").resolve("reply.json")), StandardCharsets.UTF_8);
+        assertEquals("ok", new JSONObject(text).getString("status"));
+        assertTrue(logged().isEmpty());
+    }
+
+    @Test
+    public void aReplyThatCannotBeWrittenAnywhereIsInTheLogWithItsDigest() throws Exception {
+        Files.createDirectories(Jobs.folder(context, "job-1").resolve("reply.json").resolve("in the way"));
+        Files.createDirectories(shared().getParent());
+        Files.createFile(shared());
+        launched(intent());
+        JSONObject reply = new JSONObject(fromLog());
+        assertEquals("ok", reply.getString("status"));
+        assertEquals(3, reply.getJSONObject("latency").getJSONArray("samples_ns").length());
+        assertTrue("its file cannot be fetched", reply.isNull("outputs"));
+    }
+
+    @Test
+    public void theHostMayAskForTheReplyInTheLog() throws Exception {
+        launched(intent().putExtra("log", true));
+        assertEquals("ok", new JSONObject(fromLog()).getString("status"));
+    }
+
+    /** The parts of the reply that were logged, in order. */
+    private static List<String[]> logged() {
+        List<String[]> parts = new ArrayList<>();
+        for (ShadowLog.LogItem item : ShadowLog.getLogsForTag("phonebench")) {
+            if (item.msg.startsWith("reply job-1 ")) {
+                parts.add(item.msg.split(" "));
+            }
+        }
+        return parts;
+    }
+
+    private static String fromLog() throws Exception {
+        StringBuilder data = new StringBuilder();
+        List<String[]> parts = logged();
+        for (int at = 0; at < parts.size(); at++) {
+            assertEquals((at + 1) + "/" + parts.size(), parts.get(at)[2]);
+            data.append(parts.get(at)[4]);
+        }
+        byte[] packed = Base64.getDecoder().decode(data.toString());
+        ByteArrayOutputStream json = new ByteArrayOutputStream();
+        try (GZIPInputStream in = new GZIPInputStream(new ByteArrayInputStream(packed))) {
+            byte[] buffer = new byte[4096];
+            for (int read = in.read(buffer); read >= 0; read = in.read(buffer)) {
+                json.write(buffer, 0, read);
+            }
+        }
+        byte[] digest = MessageDigest.getInstance("SHA-256").digest(json.toByteArray());
+        assertEquals(String.format("%064x", new BigInteger(1, digest)), parts.get(0)[3]);
+        return new String(json.toByteArray(), StandardCharsets.UTF_8);
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertTrue(latch.await(30, TimeUnit.SECONDS));
+        } catch (InterruptedException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    private static void join(Thread thread) {
+        try {
+            thread.join();
+        } catch (InterruptedException error) {
+            throw new IllegalStateException(error);
+        }
     }
 }

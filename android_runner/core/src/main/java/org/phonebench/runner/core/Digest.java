@@ -7,11 +7,11 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** SHA-256 of a file. */
-final class Digest {
+/** SHA-256, in lower-case hexadecimal. */
+public final class Digest {
     private Digest() {}
 
-    /** The digest in lower-case hexadecimal. */
+    /** The digest of a file. */
     static String sha256(Path path) throws IOException {
         MessageDigest digest = sha256();
         byte[] buffer = new byte[1 << 16];
@@ -20,8 +20,17 @@ final class Digest {
                 digest.update(buffer, 0, read);
             }
         }
+        return text(digest.digest());
+    }
+
+    /** The digest of bytes. */
+    public static String of(byte[] data) {
+        return text(sha256().digest(data));
+    }
+
+    private static String text(byte[] digest) {
         StringBuilder text = new StringBuilder(64);
-        for (byte value : digest.digest()) {
+        for (byte value : digest) {
             text.append(Character.forDigit((value >> 4) & 0xF, 16)).append(Character.forDigit(value & 0xF, 16));
         }
         return text.toString();

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 
 /** Reads {@code inputs.bin}, the tensors of one call at a time, so a large file is never in memory as a whole. */
 final class JobInputs {
@@ -69,14 +70,13 @@ final class JobInputs {
     }
 
     /** Input {@code index}, checked and in the model's order: by name if all names match, else in request order. */
-    List<Tensor> forModel(int index, Session session) throws RunFailure {
+    List<Tensor> forModel(int index, Optional<List<TensorSpec>> model) throws RunFailure {
         List<Tensor> tensors = asGiven(index);
-        if (!session.inputs().isPresent()) {
+        if (!model.isPresent()) {
             return tensors;
         }
-        List<TensorSpec> specs = session.inputs().get();
-        List<Tensor> ordered = byName(specs, tensors);
-        check(specs, ordered);
+        List<Tensor> ordered = byName(model.get(), tensors);
+        check(model.get(), ordered);
         return ordered;
     }
 

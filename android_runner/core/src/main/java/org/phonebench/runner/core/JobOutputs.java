@@ -21,7 +21,7 @@ final class JobOutputs {
         try (FileChannel file = FileChannel.open(folder.resolve(FILE), StandardOpenOption.CREATE,
                 StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
             for (int index = 0; index < count; index++) {
-                session.setInputs(inputs.forModel(index, session));
+                session.setInputs(inputs.forModel(index, session.inputs()));
                 session.invoke();
                 List<Tensor> tensors = session.outputs();
                 described = same(described, describe(tensors));

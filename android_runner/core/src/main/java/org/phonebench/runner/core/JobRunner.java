@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Runs one job from request to reply: checks the artifact, starts the runtime, loads, and runs the passes in order.
@@ -15,6 +16,8 @@ import java.util.List;
  * to measure what is left. So the passes after it load the file again, which also gives a warm load time.
  */
 public final class JobRunner {
+    private static final int MOST_FRAMES = 20;
+
     private final Iterable<RuntimeAdapter> adapters;
     private final RunReply.Runner info;
     private final StateSource state;
@@ -63,12 +66,45 @@ public final class JobRunner {
         } catch (OutOfMemoryError error) {
             return RunFailure.failed(FailureKind.OOM,
                 "the runner ran out of memory: free some, or run a smaller model", error);
-        } catch (RuntimeException | LinkageError error) {
-            // The last resort: an exception that no adapter expected must still become a reply.
+        } catch (Throwable error) {
+            // The last resort: what no adapter expected, a StackOverflowError too, must still become a reply.
             return RunFailure.failed(FailureKind.RUN, "the runner failed: " + error, error);
         } finally {
-            done.release();
+            releaseQuietly(done);
         }
+    }
+
+    /** Release the model at the end. A runtime that fails in this changes nothing about what was measured. */
+    private static void releaseQuietly(Progress done) {
+        try {
+            done.release();
+        } catch (RuntimeException error) {
+            done.session = null;
+        }
+    }
+
+    /** The reply to a job that ended with an error outside of {@link #run}, with all that its request still says. */
+    public RunReply failed(JobPlace place, Throwable error) {
+        RequestReader.Head head = new RequestReader.Head("", 0);
+        try {
+            head = RequestReader.head(new String(Files.readAllBytes(place.request()), StandardCharsets.UTF_8));
+        } catch (IOException unreadable) {
+            // The reply says less, but it says why.
+        }
+        boolean memory = error instanceof OutOfMemoryError;
+        RunReply.Failure failure = new RunReply.Failure(memory ? FailureKind.OOM : FailureKind.RUN,
+            "the runner failed: " + error, trace(error));
+        return new RunReply(head.cell(), head.launch(), RunReply.Status.FAILED, info, failure,
+            new Progress().results(), null);
+    }
+
+    private static String trace(Throwable error) {
+        StringBuilder text = new StringBuilder(error.toString());
+        StackTraceElement[] frames = error.getStackTrace();
+        for (int at = 0; at < Math.min(frames.length, MOST_FRAMES); at++) {
+            text.append("\n    at ").append(frames[at]);
+        }
+        return text.toString();
     }
 
     private static RunReply.Failure record(RunFailure failure) {
@@ -119,6 +155,7 @@ public final class JobRunner {
         private final JobPlace place;
         private final RunRequest request;
         private final Progress done;
+        private Optional<List<TensorSpec>> specs = Optional.empty();
 
         Launch(JobPlace place, RunRequest request, Progress done) {
             this.place = place;
@@ -141,7 +178,7 @@ public final class JobRunner {
                 memory.loaded();
             }
             done.runtime = done.session.report();
-            done.session.setInputs(inputs.forModel(0, done.session));
+            done.session.setInputs(inputs.forModel(0, done.session.inputs()));
             // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
             done.runtime = done.session.report();
             if (latency != null) {
@@ -162,9 +199,11 @@ public final class JobRunner {
                 }
                 done.outputs = JobOutputs.write(place.folder(), done.session, inputs, passes.outputs().count());
             }
-            done.release();
             if (passes.profile() != null) {
-                done.profile = adapter.profile(artifact, request, inputs.asGiven(0), place.folder());
+                // In the model's order, which only a loaded model knows.
+                List<Tensor> first = inputs.forModel(0, specs);
+                done.release();
+                done.profile = adapter.profile(artifact, request, first, place.folder());
             }
         }
 
@@ -173,6 +212,7 @@ public final class JobRunner {
             long start = clock.nanos();
             done.session = adapter.load(artifact, request.runtime());
             done.loadsNs.add(clock.nanos() - start);
+            specs = done.session.inputs();
         }
 
         /** The artifact's path, after checking every digest and giving every file its name. */

@@ -6,6 +6,13 @@ import java.util.Map;
 /** The result of one launch. A pass that was not requested, or not reached, is null. */
 public record RunReply(String cell, int launch, Status status, Runner runner, Failure failure, Results results,
         States state) {
+    /** The same reply without its outputs, for a host that cannot fetch their file. */
+    public RunReply withoutOutputs() {
+        Results all = results;
+        return new RunReply(cell, launch, status, runner, failure, new Results(all.runtime(), all.load(),
+            all.latency(), all.memory(), null, all.profile()), state);
+    }
+
     /** How a launch ended. */
     public enum Status { OK, UNSUPPORTED, FAILED }
 

@@ -14,6 +14,7 @@ import java.util.Optional;
  */
 final class DoublingAdapter implements RuntimeAdapter {
     final List<String> events = new ArrayList<>();
+    List<Tensor> profiled = Collections.emptyList();
 
     @Override
     public String format() {
@@ -40,6 +41,7 @@ final class DoublingAdapter implements RuntimeAdapter {
     @Override
     public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch) {
         events.add("profile");
+        profiled = inputs;
         return Collections.singletonList(new RunReply.OperatorTime("add", "Add", new long[] {1000}));
     }
 
@@ -73,6 +75,9 @@ final class DoublingAdapter implements RuntimeAdapter {
             if (request.options().containsKey("bug")) {
                 throw new IllegalStateException("a bug");
             }
+            if (request.options().containsKey("deep")) {
+                throw new StackOverflowError();
+            }
             for (int at = 0; at < 2; at++) {
                 sum.setReal(at, 2 * inputs.get(0).real(at) + inputs.get(1).real(at));
             }
@@ -94,6 +99,9 @@ final class DoublingAdapter implements RuntimeAdapter {
             if (open) {
                 open = false;
                 events.add("close");
+            }
+            if (request.options().containsKey("stuck")) {
+                throw new IllegalStateException("the model cannot be released");
             }
         }
     }

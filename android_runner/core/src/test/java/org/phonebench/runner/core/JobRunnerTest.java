@@ -100,6 +100,41 @@ final class JobRunnerTest {
     }
 
     @Test
+    void theProfileGetsItsInputsInTheOrderOfTheModel() throws Exception {
+        allPasses();
+        run();
+        assertEquals(Arrays.asList(10f, 20f, 1f, 2f), Arrays.asList(adapter.profiled.get(0).real(0),
+            adapter.profiled.get(0).real(1), adapter.profiled.get(1).real(0), adapter.profiled.get(1).real(1)));
+    }
+
+    @Test
+    void aModelThatCannotBeReleasedAtTheEndCostsNothing() throws Exception {
+        pass("outputs", "{\"count\":2}");
+        request.getJSONObject("runtime").put("options", new JSONObject().put("stuck", "1"));
+        RunReply reply = run();
+        assertEquals(RunReply.Status.OK, reply.status());
+        assertNotNull(reply.results().outputs());
+    }
+
+    @Test
+    void anErrorOutsideOfTheRunIsAReplyWithTheCellAndTheLaunch() throws Exception {
+        request.put("launch", 4);
+        Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
+        JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
+        JobRunner runner =
+            new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")));
+        RunReply reply = runner.failed(place, new StackOverflowError("too deep"));
+        assertEquals(request.getString("cell"), reply.cell());
+        assertEquals(4, reply.launch());
+        assertEquals(FailureKind.RUN, reply.failure().kind());
+        assertEquals("the runner failed: java.lang.StackOverflowError: too deep", reply.failure().message());
+        assertTrue(reply.failure().detail().contains("at org.phonebench"), reply.failure().detail());
+        assertEquals(FailureKind.OOM, runner.failed(place, new OutOfMemoryError()).failure().kind());
+        Files.delete(folder.resolve("request.json"));
+        assertEquals("", runner.failed(place, new StackOverflowError()).cell());
+    }
+
+    @Test
     void theOutputsOfEveryInputAreWrittenInOrderAndMatchedByName() throws Exception {
         pass("outputs", "{\"count\":2}");
         RunReply reply = run();
@@ -124,7 +159,7 @@ final class JobRunnerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"fail, OOM, bad_alloc", "bug, RUN, a bug", "unknown, INPUT, no option"})
+    @CsvSource({"fail, OOM, bad_alloc", "bug, RUN, a bug", "deep, RUN, StackOverflowError", "unknown, INPUT, no option"})
     void aFailureIsAReplyWithWhatWasMeasuredBefore(String option, FailureKind kind, String said) throws Exception {
         allPasses();
         request.getJSONObject("runtime").put("options", new JSONObject().put(option, "on"));
