@@ -199,11 +199,25 @@ public final class JobRunner {
                 }
                 done.outputs = JobOutputs.write(place.folder(), done.session, inputs, passes.outputs().count());
             }
+            if (request.runtime().delegate() != Delegate.CPU && passes.latency() != null) {
+                observe(adapter, artifact, inputs);
+            }
             if (passes.profile() != null) {
                 // In the model's order, which only a loaded model knows.
                 List<Tensor> first = inputs.forModel(0, specs);
                 done.release();
                 done.profile = adapter.profile(artifact, request, first, place.folder());
+            }
+        }
+
+        /** Find out what the delegate ran. A runtime that fails in this costs nothing of what was measured. */
+        private void observe(RuntimeAdapter adapter, Path artifact, JobInputs inputs) throws RunFailure {
+            List<Tensor> first = inputs.forModel(0, specs);
+            done.release();
+            try {
+                done.runtime = adapter.observed(artifact, request, first, place.folder(), done.runtime);
+            } catch (RunFailure unknown) {
+                // The counts stay null, which means unknown.
             }
         }
 

@@ -32,7 +32,12 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
 
     /** The runtime and how it ran the model. A count is null if the runtime does not report it. */
     public record Runtime(String name, String version, Delegate delegateRequested, String delegateUsed, int threads,
-            Integer nodesTotal, Integer nodesDelegated, Integer partitions) {}
+            Integer nodesTotal, Integer nodesDelegated, Integer partitions) {
+        /** The same runtime with what a delegate was seen to run. */
+        public Runtime ran(String used, int total, int delegated, Integer parts) {
+            return new Runtime(name, version, delegateRequested, used, threads, total, delegated, parts);
+        }
+    }
 
     /** The time of the first load in this process, and of further loads of the same file. */
     public record Load(long firstNs, long[] warmNs) {}

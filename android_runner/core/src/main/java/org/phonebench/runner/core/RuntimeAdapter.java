@@ -23,6 +23,18 @@ public interface RuntimeAdapter {
     /** Load the artifact and its delegate, ready to be called. */
     Session load(Path file, RunRequest.Runtime request) throws RunFailure;
 
+    /**
+     * A report with what only a call under observation shows, such as which nodes a delegate ran. Called after every
+     * pass that measures, while no model is loaded. By default there is nothing to add.
+     *
+     * @param report what the session that was measured said of itself
+     * @param inputs input 0 in the model's order
+     */
+    default RunReply.Runtime observed(Path file, RunRequest request, List<Tensor> inputs, Path scratch,
+            RunReply.Runtime report) throws RunFailure {
+        return report;
+    }
+
     /** Times of single operators over the requested calls; an empty list if the runtime does not report them. */
     default List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch)
             throws RunFailure {

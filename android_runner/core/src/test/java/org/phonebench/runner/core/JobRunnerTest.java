@@ -100,6 +100,27 @@ final class JobRunnerTest {
     }
 
     @Test
+    void whatADelegateRanIsLookedAtAfterEverythingIsMeasured() throws Exception {
+        allPasses();
+        request.getJSONObject("runtime").put("delegate", "xnnpack");
+        RunReply reply = run();
+        assertEquals("xnnpack", reply.results().runtime().delegateUsed());
+        assertEquals(4, reply.results().runtime().nodesDelegated());
+        assertEquals(Arrays.asList("start", "load", "set", "close", "load", "set", "set", "close", "observe", "profile"),
+            adapter.events);
+    }
+
+    @Test
+    void aDelegateThatCannotBeLookedAtCostsNothing() throws Exception {
+        allPasses();
+        request.getJSONObject("runtime").put("delegate", "xnnpack")
+            .put("options", new JSONObject().put("blind", "1"));
+        RunReply reply = run();
+        assertEquals(RunReply.Status.OK, reply.status());
+        assertNull(reply.results().runtime().nodesDelegated());
+    }
+
+    @Test
     void theProfileGetsItsInputsInTheOrderOfTheModel() throws Exception {
         allPasses();
         run();

@@ -5,12 +5,14 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtProvider;
 import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.providers.NNAPIFlags;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -56,20 +58,34 @@ public final class OnnxAdapter implements RuntimeAdapter {
     }
 
     @Override
+    public RunReply.Runtime observed(Path file, RunRequest request, List<Tensor> inputs, Path scratch,
+            RunReply.Runtime report) throws RunFailure {
+        OrtProvider provider = providerOf(request.runtime().delegate());
+        String trace = trace(file, request.runtime(), inputs, 1, scratch);
+        return provider == null ? report : NodesRun.read(trace).on(provider, report);
+    }
+
+    @Override
     public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch)
             throws RunFailure {
-        try (OrtSession.SessionOptions options = options(request.runtime())) {
+        return OperatorTimes.read(trace(file, request.runtime(), inputs, request.passes().profile().calls(), scratch));
+    }
+
+    /** What ONNX Runtime records about {@code calls} calls of a session of its own: a JSON list of events. */
+    private static String trace(Path file, RunRequest.Runtime request, List<Tensor> inputs, int calls, Path scratch)
+            throws RunFailure {
+        try (OrtSession.SessionOptions options = options(request)) {
             options.enableProfiling(scratch.resolve("profile").toString());
             OrtSession profiled = make(file, options);
-            try (OnnxSession session = new OnnxSession(environment(), profiled, request.runtime())) {
+            try (OnnxSession session = new OnnxSession(environment(), profiled, request)) {
                 session.setInputs(inputs);
-                for (int call = 0; call < request.passes().profile().calls(); call++) {
+                for (int call = 0; call < calls; call++) {
                     session.invoke();
                 }
                 Path events = Paths.get(profiled.endProfiling());
                 String text = new String(Files.readAllBytes(events), StandardCharsets.UTF_8);
                 Files.delete(events);
-                return OperatorTimes.read(text);
+                return text;
             }
         } catch (OrtException | IOException error) {
             throw RunFailure.call(NAME, error);
@@ -114,7 +130,9 @@ public final class OnnxAdapter implements RuntimeAdapter {
                 options.addXnnpack(
                     Collections.singletonMap("intra_op_num_threads", Integer.toString(request.threads())));
             }
-            case NNAPI -> options.addNnapi();
+            // Without this flag NNAPI may run on its own reference implementation for the processor, which is slower
+            // than everything else. It has no effect before Android 10.
+            case NNAPI -> options.addNnapi(EnumSet.of(NNAPIFlags.CPU_DISABLED));
             case CPU, GPU, COREML -> { }
         }
     }

@@ -188,6 +188,20 @@ final class OnnxAdapterTest {
     }
 
     @Test
+    void theNodesOfARealTraceAreThoseOfItsProfile() throws Exception {
+        RunRequest.Runtime runtime = on(Delegate.CPU, Collections.emptyMap());
+        RunRequest request = new RunRequest("cell", 0, null, runtime, null,
+            new RunRequest.Passes(null, null, null, new RunRequest.Profile(1)));
+        adapter.start(runtime);
+        Path file = model("mixed.onnx");
+        RunReply.Runtime report = new RunReply.Runtime("onnxruntime", "1", Delegate.CPU, "cpu", 1, null, null, null);
+        RunReply.Runtime seen = adapter.observed(file, request, mixedInputs(), folder, report);
+        int operators = adapter.profile(file, request, mixedInputs(), folder).size();
+        assertEquals(operators, seen.nodesTotal());
+        assertEquals(operators, seen.nodesDelegated());
+    }
+
+    @Test
     void closingTwiceDoesNothing() throws Exception {
         Session session = load("open.onnx");
         session.close();

@@ -72,7 +72,8 @@ public final class TfliteAdapter implements RuntimeAdapter {
             return switch (requested) {
                 case CPU, XNNPACK -> null;
                 case GPU -> new GpuDelegate();
-                case NNAPI -> new NnApiDelegate();
+                // Not on NNAPI's own implementation for the processor, which Android 10 and later can leave out.
+                case NNAPI -> new NnApiDelegate(new NnApiDelegate.Options().setUseNnapiCpu(false));
                 case COREML -> throw RunFailure.unsupported(FailureKind.DELEGATE,
                     "Core ML does not exist on Android: use cpu, xnnpack, gpu or nnapi");
             };
