@@ -53,6 +53,8 @@ class Apk:
     signer: str
     activities: tuple[str, ...]
     authorities: tuple[str, ...]
+    door: str
+    """The process of its provider, the app's name if the manifest names none."""
 
 
 _read: dict[str, Apk] = {}
@@ -93,6 +95,7 @@ def _read_now(path: Path) -> Apk:
         signer=signer[1],
         activities=_named(tree, "activity", "name", package[1]),
         authorities=_named(tree, "provider", "authorities", ""),
+        door=_process(tree, package[1]),
     )
 
 
@@ -109,6 +112,12 @@ def _named(tree: str, element: str, attribute: str, package: str) -> tuple[str, 
         if part.startswith(f"{element} ") and value:
             found.append(package + value[1] if value[1].startswith(".") else value[1])
     return tuple(found)
+
+
+def _process(tree: str, package: str) -> str:
+    """The process of the app's provider: a name with a leading colon is added to the package's."""
+    named = next(iter(_named(tree, "provider", "process", "")), "")
+    return package + named if named.startswith(":") else named or package
 
 
 def _run(tool: str, *args: str | Path, code: Refusal) -> str:

@@ -27,7 +27,7 @@ MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
   <application android:debuggable="{debuggable}" android:hasCode="false">
     <activity android:name="{activity}" android:exported="true" />
     <provider android:name="org.phonebench.runner.JobProvider" android:authorities={authority}
-        android:exported="true" android:permission="android.permission.DUMP" />
+        android:exported="true" android:permission="android.permission.DUMP"{door} />
   </application>
 </manifest>
 """
@@ -37,7 +37,8 @@ MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 class ApkPlan:
     """The contents of the APK. ``key`` is any name; equal names mean the same signer.
 
-    ``page_bytes``: what its libraries are aligned to.
+    ``page_bytes``: what its libraries are aligned to. ``door``: the process of its provider, as the manifest names it;
+    empty for the app's own.
     """
 
     package: str = "org.phonebench.runner.onnxruntime"
@@ -49,6 +50,7 @@ class ApkPlan:
     key: str = "own"
     library_bytes: int = 1000
     page_bytes: int = 16384
+    door: str = ":door"
 
 
 def missing_for_apks() -> str:
@@ -103,6 +105,7 @@ def _manifest(plan: ApkPlan) -> str:
         debuggable=str(plan.debuggable).lower(),
         activity=ACTIVITY,
         authority=quoteattr(f"{plan.package}.jobs"),
+        door=f" android:process={quoteattr(plan.door)}" if plan.door else "",
     )
 
 

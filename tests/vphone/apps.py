@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,7 +15,11 @@ from pathlib import Path
 from tests.vphone.jail import Jail, JailError, Pipes
 from tests.vphone.logs import Log
 from tests.vphone.packages import Package
+from tests.vphone.state import HOME_SCREEN, PhoneState
 
+PROVIDER = "org.phonebench.runner.JobProvider"
+IDLE = ["sleep", "3600"]
+ZYGOTE = 711
 # Bears the app's name from its first moment, says its number, and becomes the program.
 START = 'exec -a "$0" bash -c \'echo "$$"; exec -a "$0" "$@"\' "$0" "$@"'
 
@@ -39,12 +45,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What ``am start`` passed to an app; the folders are the phone's, as seen from this computer."""
+    """What ``am start`` passed to an app; the folders are the phone's, as seen from this computer.
+
+    ``shared`` is the app's folder that the shell may read as well.
+    """
 
     package: Package
     activity: str
     extras: dict[str, str]
     files: Path
+    shared: Path
     root: Path
 
 
@@ -54,14 +64,15 @@ Program = Callable[[Launch], list[str]]
 
 def idle_program(_: Launch) -> list[str]:
     """An app that does nothing until it is stopped."""
-    return ["sleep", "3600"]
+    return IDLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How an app's process ended."""
+    """How a process of an app ended; ``process`` is its name."""
 
     package: Package
+    process: str
     pid: int
     at_s: float
     reason: Reason
@@ -70,11 +81,16 @@ class Exit:
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A process of an app; ``reason`` is set before something ends it."""
+    """A process of an app; ``name`` is the app's, or that of a part with a process of its own.
+
+    ``activity`` says that it was started for an activity. ``reason`` is set before something ends it.
+    """
 
     package: Package
+    name: str
     pid: int
     process: subprocess.Popen[bytes]
+    activity: bool
     reason: Reason | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -82,51 +98,87 @@ class Running:
 class Apps:
     """The running apps of one phone."""
 
-    def __init__(self, jail: Jail, log: Log, clock: Callable[[], float]) -> None:
-        self._jail, self._log, self._clock = jail, log, clock
+    def __init__(self, jail: Jail, log: Log, state: PhoneState) -> None:
+        self._jail, self._log, self._state = jail, log, state
         self._lock = threading.Lock()
+        self._door_lock = threading.Lock()
         self._running: list[Running] = []
         self._exits: list[Exit] = []
         self._fates: list[tuple[Fate, float]] = []
         self.program: Program = idle_program
 
-    def start(self, package: Package, activity: str, extras: dict[str, str]) -> int:
-        """Start an app and return its process id on the phone. A pending fault then happens to it."""
-        files = self._jail.outer / package.files.lstrip("/")
-        launch = Launch(package=package, activity=activity, extras=extras, files=files, root=self._jail.outer)
-        running = self._spawn(package, self.program(launch))
+    def start(self, package: Package, activity: str, extras: dict[str, str], user: int = 0) -> Running:
+        """Start an app and return its process. A pending fault then happens to it."""
+        outer = self._jail.outer
+        launch = Launch(
+            package=package,
+            activity=activity,
+            extras=extras,
+            files=outer / package.files_of(user).lstrip("/"),
+            shared=outer / package.shared_of(user).lstrip("/"),
+            root=outer,
+        )
+        # As Android 11 and later call it: the activity is not in front yet.
+        kind = "pre-top-activity" if self._state.api >= 30 else "activity"
+        running = self._spawn(package, package.name, self.program(launch), activity=True)
         with self._lock:
-            self._running.append(running)
             fates, self._fates = self._fates, []
-        self._log.add("I", "ActivityManager", f"Start proc {running.pid}:{package.name}/u0a{package.uid - 10000}")
-        threading.Thread(target=self._watch, args=(running,), name=package.name, daemon=True).start()
+        self._began(running, f"{kind} {{{package.name}/{activity}}}", user)
         for fate, after_s in fates:
             threading.Timer(after_s, self._meet, (running, fate)).start() if after_s else self._meet(running, fate)
-        return running.pid
+        return running
+
+    def open_door(self, package: Package, user: int = 0) -> None:
+        """Start the process of an app's provider if it does not run, as the system does for whoever asks for it.
+
+        It stays, idle, until something ends it.
+        """
+        with self._door_lock:
+            if not self.running(package.apk.door):
+                running = self._spawn(package, package.apk.door, IDLE, activity=False)
+                self._began(running, f"content provider {{{package.name}/{PROVIDER}}}", user)
+
+    def in_front(self, name: str) -> bool:
+        """Whether an activity of the app runs."""
+        return any(one.activity for one in self.running(name))
 
     def running(self, name: str) -> tuple[Running, ...]:
-        """The processes of an app."""
+        """The processes of that name, which is an app's or that of a part of one."""
         with self._lock:
-            return tuple(one for one in self._running if one.package.name == name)
+            return tuple(one for one in self._running if one.name == name)
 
     def exits(self, name: str) -> tuple[Exit, ...]:
-        """How the processes of an app ended, newest first."""
+        """How the processes of that name ended, newest first."""
+        return tuple(one for one in self.all_exits() if one.process == name)
+
+    def all_exits(self) -> tuple[Exit, ...]:
+        """How the processes of all apps ended, newest first."""
         with self._lock:
-            return tuple(one for one in reversed(self._exits) if one.package.name == name)
+            return tuple(reversed(self._exits))
 
     def stop(self, name: str) -> None:
-        """End an app, as ``am force-stop`` does, and wait until it is gone."""
-        for running in self.running(name):
+        """End an app with all its processes, as ``am force-stop`` does, and wait until they are gone."""
+        with self._lock:
+            all_of_it = tuple(one for one in self._running if one.package.name == name)
+        for running in all_of_it:
+            why = f"stop {name}" + (" due to from pid 4242" if self._state.api >= 30 else "")
+            text = f"Killing {running.pid}:{running.name}/u0a{running.package.uid - 10000} (adj 0): {why}"
+            self._log.add("I", "ActivityManager", text, buffer="system")
             self._kill(running, Reason.USER_REQUESTED, 9)
 
     def afflict(self, fate: Fate, *, after_s: float = 0.0) -> None:
         """Make something happen to the running app, or else to the next one, this long after its start."""
         with self._lock:
-            running = tuple(self._running)
+            running = tuple(one for one in self._running if one.activity)
             if not running:
                 self._fates.append((fate, after_s))
         for one in running:
             self._meet(one, fate)
+
+    def reclaim(self, process: str) -> None:
+        """Let the memory killer end the process of that name, such as one that is idle."""
+        for running in self.running(process):
+            self._meet(running, Fate.OUT_OF_MEMORY)
 
     def forget(self) -> None:
         """Wait until all have ended, as they do when the phone reboots."""
@@ -136,7 +188,7 @@ class Apps:
             one.over.wait(10)
 
     def _meet(self, running: Running, fate: Fate) -> None:
-        name, pid, uid = running.package.name, running.pid, running.package.uid
+        name, pid, uid = running.name, running.pid, running.package.uid
         match fate:
             case Fate.OUT_OF_MEMORY:
                 text = f"Kill '{name}' ({pid}), uid {uid}, oom_score_adj 0 to free 1843200kB rss, 512000kB swap"
@@ -154,45 +206,80 @@ class Apps:
                 self._log.add("F", "DEBUG", f"pid: {pid}, tid: {pid}, name: runner  >>> {name} <<<\n{NATIVE_TRACE}")
                 self._kill(running, Reason.CRASH_NATIVE, 11)
 
-    def _kill(self, running: Running, reason: Reason, signal: int) -> None:
+    def _kill(self, running: Running, reason: Reason, number: int) -> None:
         running.reason = running.reason or reason
         with suppress(JailError):  # It may have ended by itself.
-            self._jail.run(f"kill -{signal} {running.pid}")
+            self._jail.run(f"kill -{number} {running.pid}")
         if not running.over.wait(2):
             with suppress(JailError):
                 self._jail.run(f"kill -9 {running.pid}")
             running.over.wait(10)
 
-    def _spawn(self, package: Package, command: list[str]) -> Running:
+    def _spawn(self, package: Package, name: str, command: list[str], *, activity: bool) -> Running:
         pipes = Pipes(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        process = self._jail.spawn_outside(["bash", "-c", START, package.name, *command], pipes)
+        process = self._jail.spawn_outside(["bash", "-c", START, name, *command], pipes)
         assert process.stdout is not None
         number = process.stdout.readline()
         if not number:
             process.communicate()
-            msg = f"{package.name!r} did not start; the phone is being switched off"
+            msg = f"{name!r} did not start; the phone is being switched off"
             raise JailError(msg)
-        return Running(package=package, pid=int(number), process=process)
+        running = Running(package=package, name=name, pid=int(number), process=process, activity=activity)
+        with self._lock:
+            self._running.append(running)
+        return running
+
+    def _began(self, running: Running, what: str, user: int) -> None:
+        """Log that a process has started, and watch it."""
+        who = f"{running.pid}:{running.name}/u{user}a{running.package.uid - 10000}"
+        self._log.add("I", "ActivityManager", f"Start proc {who} for {what}", buffer="system")
+        threading.Thread(target=self._watch, args=(running,), name=running.name, daemon=True).start()
 
     def _watch(self, running: Running) -> None:
         """Write the process's output to the log and, at the end, how it ended."""
-        process, package = running.process, running.package
+        process = running.process
         assert process.stdout is not None
         with process.stdout as printed:
             for line in printed:
-                self._log.add("W", "System.err", line.decode(errors="replace"), pid=running.pid)
+                self._say(running.pid, line.decode(errors="replace").rstrip("\n"))
         code = process.wait()
         ended = Reason.SIGNALED if code < 0 or code > 128 else Reason.EXIT_SELF
         reason = running.reason or ended
         status = abs(code) if code < 0 else code
+        one = Exit(
+            package=running.package,
+            process=running.name,
+            pid=running.pid,
+            at_s=self._log.now_s(),
+            reason=reason,
+            status=status,
+        )
         with self._lock:
             self._running.remove(running)
-            self._exits.append(Exit(package=package, pid=running.pid, at_s=self._clock(), reason=reason, status=status))
-        if reason is not Reason.EXIT_SELF:
-            self._log.add("I", "Zygote", f"Process {running.pid} exited due to signal {status}", buffer="main")
-        gone = f"Process {package.name} (pid {running.pid}) has died: fg  TOP"
-        self._log.add("I", "ActivityManager", gone, buffer="system")
+            self._exits.append(one)
+        if self._state.foreground.startswith(f"{running.name}/") and not self.running(running.name):
+            self._state.foreground = HOME_SCREEN
+        self._obituary(running, signal_number=0 if reason is Reason.EXIT_SELF else status, code=status)
         running.over.set()
+
+    def _say(self, pid: int, line: str) -> None:
+        """Log a line that an app printed: under the level and tag that it names, or else as Java's error stream."""
+        said = re.fullmatch(r"([VDIWEF])/(\w+): (.*)", line)
+        level, tag, text = said.groups() if said else ("W", "System.err", line)
+        self._log.add(level, tag, text, pid=pid)
+
+    def _obituary(self, running: Running, *, signal_number: int, code: int) -> None:
+        """Log the end of a process as Zygote and the activity manager do."""
+        if not signal_number:
+            how = f"cleanly ({code})"
+        elif self._state.api < 29:
+            how = f"due to signal ({signal_number})"
+        else:
+            how = f"due to signal {signal_number} ({signal.strsignal(signal_number)})"
+        self._log.add("I", "Zygote", f"Process {running.pid} exited {how}", pid=ZYGOTE)
+        state = "fg  TOP" if running.activity else "cch  CEM"
+        gone = f"Process {running.name} (pid {running.pid}) has died: {state}"
+        self._log.add("I", "ActivityManager", gone, buffer="system")
 
 
 JAVA_TRACE = """java.lang.IllegalStateException: the test asked for a crash

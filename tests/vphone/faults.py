@@ -86,6 +86,19 @@ class Faults:
         """Crash the running app, or else the next one, by a Java exception or a signal in native code."""
         self._phone.apps.afflict(Fate.NATIVE_CRASH if native else Fate.JAVA_CRASH, after_s=after_s)
 
+    def reclaim_door(self) -> None:
+        """Make lmkd kill the idle process of every app's provider."""
+        for package in self._phone.packages.all():
+            self._phone.apps.reclaim(package.apk.door)
+
+    def start_nothing(self, nothing: bool = True) -> None:
+        """Take the command to start an app, and start nothing."""
+        self._phone.system.faults.no_start = nothing
+
+    def block_background(self, blocked: bool = True) -> None:
+        """Start no process of an app for its provider alone, as some makers do; an app in front may be asked."""
+        self._phone.system.faults.no_background = blocked
+
     def half_reply(self, times: int = 1) -> None:
         """Truncate the next files that are read from the app."""
         self._phone.system.faults.half_replies = times

@@ -47,6 +47,10 @@ class Log:
                 self._written += 1
             self._changed.notify_all()
 
+    def now_s(self) -> float:
+        """The phone's wall clock, in seconds since 1970."""
+        return self._clock()
+
     def since(self, written: int) -> tuple[tuple[LogLine, ...], int]:
         """Return the lines after the first ``written`` ones, and how many there are in all."""
         with self._changed:

@@ -40,8 +40,16 @@ class Package:
 
     @property
     def files(self) -> str:
-        """The app's own folder for files, as the phone names it."""
-        return f"/data/data/{self.name}/files"
+        """The first user's folder for files of the app, as the phone names it."""
+        return self.files_of(0)
+
+    def files_of(self, user: int) -> str:
+        """A user's folder for files of the app, as the phone names it: each user's app has its own."""
+        return f"/data/data/{self.name}/files" if not user else f"/data/user/{user}/{self.name}/files"
+
+    def shared_of(self, user: int) -> str:
+        """A user's folder for files of the app that the shell may read, too."""
+        return f"/data/media/{user}/Android/data/{self.name}/files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ class VirtualPhone:
 
         follow()
         self.state.watch(follow)
-        self.apps = Apps(self.jail, self.log, lambda: self.system.now_s())
+        self.apps = Apps(self.jail, self.log, self.state)
         self.packages = Packages(self.state, self.jail)
         self.system = System(
             state=self.state,
@@ -151,7 +151,7 @@ class VirtualPhone:
         self.log.clear()
         self.state.boot_id = str(uuid.uuid4())
         self.state.foreground, self.state.locked = HOME_SCREEN, self.state.secure_lock
-        self.state.fixed_performance = False
+        self.state.fixed_performance, self.state.dialog = False, ""
         if self._off.wait(down_s):
             return
         self.plug()

@@ -25,6 +25,7 @@ ASKED = (
     "getprop",
     "input",
     "liblog",
+    "log",
     "logcat",
     "pm",
     "reboot",

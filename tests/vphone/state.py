@@ -81,6 +81,12 @@ class PhoneState:
     secure_lock: bool = False
     """Whether a code or a pattern is needed to unlock it."""
     foreground: str = HOME_SCREEN
+    dialog: str = ""
+    """The title of a dialog of the system above the app in front, which has the focus; empty for none."""
+    start_dialog: str = ""
+    """The title of the dialog that the system shows whenever an app starts, such as one for old libraries."""
+    user: int = 0
+    """The user in front. Commands that name none may mean another one."""
     stay_on: int = 0
     """As the setting ``stay_on_while_plugged_in``: 0 no, 7 for any charger."""
     fixed_performance: bool = False

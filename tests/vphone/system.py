@@ -19,10 +19,14 @@ class ServiceFaults:
 
     ``half_replies``: how many of the next files that are read through a provider come back cut in half.
     ``silent_provider``: every read reports a missing file, even for files that exist.
+    ``no_start``: the activity manager takes the command to start an app and starts nothing, as some makers' rules do.
+    ``no_background``: no process of an app is started for its provider while the app is not in front.
     """
 
     half_replies: int = 0
     silent_provider: bool = False
+    no_background: bool = False
+    no_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,49 @@ def test_an_app_starts_under_its_name_and_stops(bare_phone: VirtualPhone, apks: 
     assert bare_phone.jail.call(f"am force-stop {APP}; pidof {APP}").code == 1
 
 
+@pytest.mark.parametrize(("api", "hangs"), [(28, True), (30, True), (31, False)])
+def test_waiting_for_an_activity_that_ends_before_its_first_frame_never_returns_on_older_versions(
+    bare_phone: VirtualPhone, apks: ApkMaker, api: int, hangs: bool
+) -> None:
+    bare_phone.state.api, bare_phone.apps.program = api, lambda _: ["true"]
+    install(bare_phone, apks.make(ApkPlan()))
+    said = bare_phone.jail.call(f"timeout 1.5 am start -W -n {APP}/{ACTIVITY}")
+    assert (said.code, "Complete" in said.text) == ((124, False) if hangs else (0, True))
+    assert bare_phone.apps.exits(APP)
+
+
+@pytest.mark.parametrize(("door", "name"), [(":door", f"{APP}:door"), ("", APP)])
+def test_reading_through_a_provider_starts_its_process_which_stays(
+    bare_phone: VirtualPhone, apks: ApkMaker, door: str, name: str
+) -> None:
+    install(bare_phone, apks.make(ApkPlan(door=door)))
+    for _ in range(2):
+        bare_phone.jail.call(f"content read --uri {JOBS}/j/reply.json")
+    assert len(bare_phone.apps.running(name)) == 1
+    assert f":{name}/u0a100 for content provider" in bare_phone.jail.call("logcat -d").text
+    bare_phone.jail.call(f"am force-stop {APP}")
+    assert bare_phone.apps.running(name) == ()
+
+
+def test_each_user_has_files_of_his_own_and_content_means_the_first(bare_phone: VirtualPhone, apks: ApkMaker) -> None:
+    bare_phone.state.user = 10
+    install(bare_phone, apks.make(ApkPlan()))
+    bare_phone.jail.call(f"content write --user 10 --uri {JOBS}/j/request.json", stdin=b"ten")
+    assert bare_phone.jail.call(f"content read --user 10 --uri {JOBS}/j/request.json").out == b"ten"
+    assert b"FileNotFound" in bare_phone.jail.call(f"content read --uri {JOBS}/j/request.json").err
+    assert bare_phone.jail.call("am get-current-user").out == b"10\n"
+
+
+@pytest.mark.parametrize(("api", "words"), [(28, "signal (9)"), (29, "signal 9 (Killed)")])
+def test_a_kill_is_in_the_log_in_the_words_of_the_version(
+    bare_phone: VirtualPhone, apks: ApkMaker, api: int, words: str
+) -> None:
+    bare_phone.state.api, bare_phone.apps.program = api, lambda _: ["sh", "-c", "kill -9 $$"]
+    install(bare_phone, apks.make(ApkPlan()))
+    bare_phone.jail.call(f"am start -n {APP}/{ACTIVITY}")
+    wait_for(lambda: f"exited due to {words}" in bare_phone.jail.call("logcat -d").text)
+
+
 def test_starting_what_is_not_there_is_an_error(bare_phone: VirtualPhone) -> None:
     said = bare_phone.jail.call(f"am start -W -n {APP}/{ACTIVITY}")
     assert said.code == 1

@@ -330,4 +330,4 @@ def sleeping(_: Launch) -> list[str]:
 
 def started(phone: VirtualPhone) -> list[str]:
     """The log lines of apps being started."""
-    return [str(line) for line in phone.log.since(0)[0] if "Start proc" in str(line)]
+    return [str(line) for line in phone.log.since(0)[0] if f"{APP}/u0" in str(line) and "Start proc" in str(line)]

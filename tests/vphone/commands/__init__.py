@@ -10,7 +10,7 @@ from tests.vphone.commands.apks import pm, run_as
 from tests.vphone.commands.content import content
 from tests.vphone.commands.dumps import dumpsys
 from tests.vphone.commands.knobs import input_, settings, svc, wm
-from tests.vphone.commands.logcat import liblog, logcat
+from tests.vphone.commands.logcat import liblog, log, logcat
 from tests.vphone.commands.power import cmd_power, cmd_thermal
 from tests.vphone.commands.properties import date, getconf, getprop, reboot, setprop
 from tests.vphone.system import System
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "getprop": getprop,
     "input": input_,
     "liblog": liblog,
+    "log": log,
     "logcat": logcat,
     "pm": pm,
     "reboot": reboot,

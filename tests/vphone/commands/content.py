@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.vphone.calls import Call
+from tests.vphone.commands.activities import user_in
 from tests.vphone.system import System
 
 READABLE = {"request.json", "reply.json", "outputs.bin"}
@@ -33,7 +34,7 @@ def content(system: System, call: Call) -> int:
         call.err(f"{USAGE}\n[ERROR] {f'Unsupported command: {verb}' if uri else 'Uri not specified'}\n")
         return 0
     try:
-        job, name = _find(system, uri)
+        job, name = _find(system, uri, user_in(call.args, 0))
         if verb == "read":
             call.out(_read(system, job, name, uri))
         elif verb == "write":
@@ -46,18 +47,20 @@ def content(system: System, call: Call) -> int:
     return 0
 
 
-def _find(system: System, uri: str) -> tuple[Path, str]:
-    """The folder of the named job, and the file name after it."""
+def _find(system: System, uri: str, user: int) -> tuple[Path, str]:
+    """The folder of the named job, and the file name after it; the provider's process is started if necessary."""
     parts = urlsplit(uri)
     package = system.packages.of_authority(parts.netloc)
-    if parts.scheme != "content" or package is None:
+    blocked = package is not None and system.faults.no_background and not system.apps.in_front(package.name)
+    if parts.scheme != "content" or package is None or blocked:
         msg = f"java.lang.IllegalStateException: Could not find provider: {parts.netloc}"
         raise ProviderError(msg)
+    system.apps.open_door(package, user)
     job, _, name = parts.path.lstrip("/").partition("/")
     if not PLAIN.fullmatch(job):
         msg = f"java.io.FileNotFoundException: No such file: {uri}"
         raise ProviderError(msg)
-    return system.jail.resolve(f"{package.files}/jobs/{job}"), name
+    return system.jail.resolve(f"{package.files_of(user)}/jobs/{job}"), name
 
 
 def _read(system: System, job: Path, name: str, uri: str) -> bytes:

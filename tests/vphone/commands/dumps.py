@@ -13,7 +13,7 @@ from tests.vphone.system import System
 # android.os.Temperature: CPU, GPU, battery, skin; -1 is any other.
 SENSOR_TYPES = {"CPU": 0, "GPU": 1, "battery": 2, "skin": 3}
 CHARGING, DISCHARGING, NOT_CHARGING, FULL = 2, 3, 4, 5
-THERMAL_SINCE_API, EXIT_INFO_SINCE_API = 29, 30
+THERMAL_SINCE_API, EXIT_INFO_SINCE_API, SINGLE_LINES_SINCE_API = 29, 30, 31
 
 
 def dumpsys(system: System, call: Call) -> int:
@@ -79,7 +79,7 @@ def _sensor(name: str, celsius: float) -> str:
 def _window(system: System, args: list[str]) -> str:
     del args
     state = system.state
-    front = "NotificationShade" if state.locked else state.foreground
+    front = "NotificationShade" if state.locked else state.dialog or state.foreground
     return f"""WINDOW MANAGER POLICY STATE (dumpsys window policy)
     mSafeMode=false mSystemReady={_word(state.booted)} mSystemBooted={_word(state.booted)}
     interactiveState={"INTERACTIVE_STATE_AWAKE" if state.screen_on else "INTERACTIVE_STATE_SLEEP"}
@@ -91,8 +91,8 @@ def _window(system: System, args: list[str]) -> str:
       dreaming=false
     mShowingLockscreen={_word(state.locked)} mDreamingLockscreen={_word(not state.screen_on and state.locked)}
 WINDOW MANAGER WINDOWS (dumpsys window windows)
-  mCurrentFocus=Window{{4f1c2aa u0 {front}}}
-  mFocusedApp=ActivityRecord{{8d3f5b1 u0 {state.foreground} t42}}
+  mCurrentFocus=Window{{4f1c2aa u{state.user} {front}}}
+  mFocusedApp=ActivityRecord{{8d3f5b1 u{state.user} {state.foreground} t42}}
 """
 
 
@@ -148,20 +148,26 @@ def _activity(system: System, args: list[str]) -> str:
 
 def _exit_info(system: System, args: list[str]) -> str:
     names = args[:1] or [package.name for package in system.packages.all()]
-    parts = [_exits_of(name, system.apps.exits(name)) for name in names]
+    ended = system.apps.all_exits()
+    single = system.state.api >= SINGLE_LINES_SINCE_API
+    parts = [_exits_of(name, [one for one in ended if one.package.name == name], single) for name in names]
     return "ACTIVITY MANAGER PROCESS EXIT INFO (dumpsys activity exit-info)\n" + "".join(parts)
 
 
-def _exits_of(name: str, exits: tuple[Exit, ...]) -> str:
+def _exits_of(name: str, exits: list[Exit], single: bool) -> str:
+    """The records of a package: one fact a line at first, several since Android 12."""
     if not exits:
         return ""
     uid = exits[0].package.uid
     text = f"  package: {name}\n    Historical Process Exit for uid={uid}\n"
     for number, one in enumerate(exits):
-        text += f"        ApplicationExitInfo #{number}:\n"
-        text += f"          timestamp={_moment(one.at_s)} pid={one.pid} realUid={uid} packageUid={uid}\n"
-        text += f"          process={name} reason={one.reason.value} ({one.reason.name.replace('_', ' ')})"
-        text += f" subreason=0 (UNKNOWN) status={one.status}\n          importance=100 pss=0.00 rss=0.00\n"
+        who = [f"timestamp={_moment(one.at_s)}.000", f"pid={one.pid}", f"realUid={uid}", f"packageUid={uid}"]
+        what = [f"process={one.process}", f"reason={one.reason.value} ({one.reason.name.replace('_', ' ')})"]
+        sizes = ["importance=100", "pss=0.00", "rss=0.00", "description=null", "state=empty", "trace=null"]
+        facts = [*who, *what, f"status={one.status}", *sizes]
+        if single:
+            facts = [" ".join(who), " ".join((*what, "subreason=0 (UNKNOWN)", f"status={one.status}")), " ".join(sizes)]
+        text += f"        ApplicationExitInfo #{number}:\n" + "".join(f"          {fact}\n" for fact in facts)
     return text
 
 

@@ -13,6 +13,7 @@ from tests.vphone.system import System
 
 USUAL = frozenset({"main", "system", "crash"})
 POLL_S = 0.1
+SHELL_PID = 3999
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +48,16 @@ def logcat(system: System, call: Call) -> int:
         system.log.wait(seen, POLL_S)
         lines, seen = system.log.since(seen)
         _print(call, [line for line in lines if filters.takes(line)])
+    return 0
+
+
+def log(system: System, call: Call) -> int:
+    """Write the words of the command line to the log: ``log -p i -t TAG WORDS``."""
+    level, tag, rest = "I", "log", list(call.args)
+    while rest[:1] and rest[0] in ("-p", "-t"):
+        option, value = rest.pop(0), rest.pop(0)
+        level, tag = (value.upper(), tag) if option == "-p" else (level, value)
+    system.log.add(level, tag, " ".join(rest), pid=SHELL_PID)
     return 0
 
 
