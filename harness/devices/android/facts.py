@@ -21,12 +21,13 @@ echo @@memory; cat /proc/meminfo
 echo @@cores; cat /sys/devices/system/cpu/present
 echo @@page; getconf PAGE_SIZE
 echo @@boot; cat /proc/sys/kernel/random/boot_id
+echo @@user; am get-current-user
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneFacts:
-    """What a phone reports about itself. ``boot_id`` changes every time it starts."""
+    """What a phone reports about itself. ``boot_id`` changes every time it starts; ``user`` is the user in front."""
 
     serial: str
     manufacturer: str
@@ -43,6 +44,7 @@ class PhoneFacts:
     security_patch: str
     page_bytes: int | None
     boot_id: str
+    user: int = 0
 
     def info(self, key: str) -> DeviceInfo:
         """Return the facts in the form that all device kinds share."""
@@ -80,6 +82,7 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         return next((properties[name] for name in names if properties.get(name)), "")
 
     page, api = texts.get("page", "").strip(), first("ro.build.version.sdk")
+    user = texts.get("user", "").strip()
     return PhoneFacts(
         serial=serial,
         manufacturer=first("ro.product.manufacturer"),
@@ -96,6 +99,7 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         security_patch=first("ro.build.version.security_patch"),
         page_bytes=int(page) if page.isdecimal() else None,
         boot_id=texts.get("boot", "").strip(),
+        user=int(user) if user.isdecimal() else 0,
     )
 
 

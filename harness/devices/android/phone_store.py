@@ -96,8 +96,8 @@ class PhoneStore:
         return parse_free_bytes(self._cable.run(f"df -k {FOLDER}").text)
 
     def prepare(self) -> None:
-        """Create the folder, and remove partial files that an earlier push left."""
-        self._cable.check(f"mkdir -p {FOLDER} && chmod 755 {FOLDER} && rm -f {FOLDER}/*.part")
+        """Create the folder, and remove what an earlier session left: partial files, and the texts of its launches."""
+        self._cable.check(f"mkdir -p {FOLDER} && chmod 755 {FOLDER} && rm -f {FOLDER}/*.part {FOLDER}/j*.am*")
 
     def _is_intact(self, sha256: str, size: int) -> bool:
         name = f"{FOLDER}/{sha256}"

@@ -62,6 +62,7 @@ class AppRunner:
             inputs_sha256=digest,
             mask=self._mask,
             debuggable=package.debuggable,
+            user=self._tether.facts.user,
         )
 
     def _digest(self, path: Path) -> str:

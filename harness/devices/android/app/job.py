@@ -9,31 +9,36 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.devices.android.adb.cable import Cable, printed
 from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.advice import named, phone_error
+from harness.devices.android.app.loglines import TAG, launch_mark
 from harness.devices.android.phone_store import FOLDER
 from harness.errors import PhoneError, PhoneTrouble
-from harness.wire import REPLY_FILE, REQUEST_FILE
+from harness.wire import REQUEST_FILE
 
 ACTIVITY = "org.phonebench.runner.RunnerActivity"
 # `content`, `am` and similar tools are Java programs; a busy phone takes seconds to start one.
 TOOL_S = 60.0
 BEAT_S = 0.2
+# How long `am` may take, and how long after it the app's process may take to appear.
+_START_S, _APPEAR_S = 30, 5
 # The waiting loop prints five times a second. A phone that is silent for this long has hung.
 SILENCE_S = 15.0
-_PID_TRIES = 10
 # What `content` prints to standard error when it fails; it may still exit with 0.
 _COMPLAINTS = re.compile(r"error|exception|unsupported|usage:|could not find provider", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppJob:
-    """A launch: the app, the job's name, which is new for every attempt, and what the activity is passed."""
+    """A launch: the app, the job's name, which is new for every attempt, and what the activity is passed.
+
+    ``user`` is the phone's user in front. `am` would choose that one by itself and `content` the first user, whose app
+    has other files.
+    """
 
     app_id: str
     name: str = ""
@@ -41,6 +46,7 @@ class AppJob:
     inputs_sha256: str
     mask: str | None = None
     debuggable: bool = False
+    user: int = 0
 
     def uri(self, file: str = "") -> str:
         """Return the URI of the job's folder, or of a file in it, at the app's content provider."""
@@ -57,9 +63,11 @@ class Ended(StrEnum):
 def write_request(cable: Cable, job: AppJob) -> str:
     """Pass the request to the app, and return the extra options that the activity then needs. Raises `PhoneError`.
 
-    Phones without ``content write`` get it as a file, whose path is passed to the activity.
+    Phones without ``content write``, and phones that do not let an app start in the background, get it as a file, whose
+    path is passed to the activity.
     """
-    result = cable.run(f"content write --uri {job.uri(REQUEST_FILE)}", stdin=job.request, seconds=TOOL_S)
+    command = f"content write --user {job.user} --uri {job.uri(REQUEST_FILE)}"
+    result = cable.run(command, stdin=job.request, seconds=TOOL_S)
     if not result.exit_code and not _COMPLAINTS.search(result.complaint):
         return ""
     # World-readable, because the app runs as another user than the shell.
@@ -68,35 +76,66 @@ def write_request(cable: Cable, job: AppJob) -> str:
     return f" --es request {path}"
 
 
-def start_app(cable: Cable, job: AppJob, extras: str) -> int | None:
-    """Start the app and return its process id, None if it is not running yet or any more. Raises `PhoneError`."""
-    # -S stops an app that is still running, so that the launch gets a new process; -W waits until it has started.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What came of starting the app: its process id, None if it was not seen, the phone's time before, the output."""
+
+    pid: int | None
+    since: str = ""
+    output: str = ""
+
+
+def start_app(cable: Cable, job: AppJob, extras: str) -> Start:
+    """Start the app and wait for its process. Raises `PhoneError`."""
     mask = f" --es mask {shlex.quote(job.mask)}" if job.mask else ""
     options = f"--es job {job.name} --es store {FOLDER} --es inputs {job.inputs_sha256}{mask}{extras}"
-    result = cable.run(
-        f"am start -S -W -n {job.app_id}/{ACTIVITY} {options}; echo @@pid; pidof {job.app_id}", seconds=TOOL_S
-    )
-    printed_by_am, _, pid = result.text.partition("@@pid")
+    text = cable.run(_starting(job, options), seconds=TOOL_S).text
+    since, _, rest = text.partition("@@pid")
+    pid, _, output = rest.partition("@@am\n")
     # `am` exits with 0 even if it could not start the activity.
-    if re.search(r"^Error|Exception|does not exist", f"{printed_by_am}\n{result.complaint}", re.MULTILINE):
+    if not pid.strip() and re.search(_REFUSED_START, output):
         what = f"{named(cable.serial)} did not start {job.app_id!r}"
-        output = f"{printed_by_am} {result.complaint}".strip()[-300:]
-        raise phone_error(PhoneTrouble.APP, what, serial=cable.serial, command="am start", output=output)
-    first = pid.split()[:1]
-    return int(first[0]) if first and first[0].isdecimal() else None
+        raise phone_error(PhoneTrouble.APP, what, serial=cable.serial, command="am start", output=output.strip()[-300:])
+    return Start(pid=int(pid) if pid.strip().isdecimal() else None, since=since.strip(), output=output.strip())
 
 
-def find_pid(cable: Cable, job: AppJob) -> int | None:
-    """Wait briefly for the app's process and return its id, None if it never appeared or has already ended."""
-    for _ in range(_PID_TRIES):
-        first = cable.run(f"pidof {job.app_id}").text.split()[:1]
-        if first and first[0].isdecimal():
-            return int(first[0])
-        # A short launch may be over before its process was ever seen.
-        if read_result(cable, job, REPLY_FILE) is not None:
-            return None
-        time.sleep(BEAT_S)
-    return None
+_REFUSED_START = "Error|Exception|does not exist"
+
+
+def _starting(job: AppJob, options: str) -> str:
+    """Return a shell command that starts the app and prints the time, the process id and what ``am`` printed.
+
+    ``am`` runs in the background, and without ``-W``: on Android 8 to 11 that option never returns if the activity ends
+    before its first frame, as it does for a file that cannot be loaded. A process that was there before is not this
+    launch's: ``-S`` ends it, but it takes a moment to go.
+    """
+    app, out = job.app_id, f"{FOLDER}/{job.name}.am"
+    start = f"am start -S --user {job.user} -n {app}/{ACTIVITY} {options}"
+    return f"""log -p i -t {TAG} '{launch_mark(job.name)}'
+date '+%Y-%m-%d %H:%M:%S'
+old=" $(pidof {app}) " pid= end=$((SECONDS+{_START_S}))
+{{ {start} > {out} 2>&1; : > {out}.done; }} < /dev/null > /dev/null 2>&1 &
+while [ -z "$pid" ] && [ $SECONDS -lt $end ]; do
+  for one in $(pidof {app}); do case "$old" in *" $one "*) ;; *) pid=$one;; esac; done
+  [ -n "$pid" ] && break
+  if [ -f {out}.done ]; then
+    grep -qE '{_REFUSED_START}' {out} && break
+    [ $end -gt $((SECONDS+{_APPEAR_S})) ] && end=$((SECONDS+{_APPEAR_S}))
+    pid=$({_logged(job)})
+  fi
+  sleep 0.1
+done
+echo "@@pid $pid"
+echo @@am
+cat {out}
+rm -f {out} {out}.done"""
+
+
+def _logged(job: AppJob) -> str:
+    """Return a shell command that prints the process that the log names: a short launch is over before it is seen."""
+    started = rf"s/.*Start proc \([0-9]*\):{job.app_id}\/.*/\1/p"
+    after = f"/{launch_mark(job.name)}/,$p"
+    return f"logcat -d -v threadtime -b main,system -t 500 | sed -n '{after}' | sed -n '{started}' | tail -n 1"
 
 
 def wait_for_end(cable: Cable, job: AppJob, pid: int, deadline: Deadline, *, closing: threading.Event) -> Ended:
@@ -129,10 +168,11 @@ def follow(cable: Cable, heartbeat: str, name: str, deadline: Deadline, *, closi
 
 def read_result(cable: Cable, job: AppJob, file: str) -> bytes | None:
     """Return a file that the app left in the job's folder, None if it does not exist. Raises `PhoneError`."""
-    commands = [f"content read --uri {job.uri(file)}"]
+    commands = [f"content read --user {job.user} --uri {job.uri(file)}"]
     # The files of a debuggable app can also be read directly, where `content read` does not work.
     if job.debuggable:
-        commands.append(f"run-as {job.app_id} cat files/jobs/{job.name}/{file}")
+        user = f" --user {job.user}" if job.user else ""
+        commands.append(f"run-as {job.app_id}{user} cat files/jobs/{job.name}/{file}")
     for command in commands:
         result = cable.run(command, seconds=TOOL_S)
         # `content` prints errors to standard output and may exit with 0.
@@ -143,7 +183,7 @@ def read_result(cable: Cable, job: AppJob, file: str) -> bytes | None:
 
 def remove_job(cable: Cable, job: AppJob) -> None:
     """Remove the job's folder from the app, and the request if it was sent as a file. Raises `PhoneError`."""
-    cable.run(f"content delete --uri {job.uri()}; rm -f {FOLDER}/{job.name}.request.json", seconds=TOOL_S)
+    cable.run(f"content delete --user {job.user} --uri {job.uri()}; rm -f {FOLDER}/{job.name}.*", seconds=TOOL_S)
 
 
 def stop_app(cable: Cable, app_id: str) -> None:
@@ -153,7 +193,7 @@ def stop_app(cable: Cable, app_id: str) -> None:
 
 def read_log(cable: Cable) -> str:
     """Return the end of the phone's log. Raises `PhoneError`."""
-    return cable.run("logcat -d -b main,system,crash -t 3000", seconds=TOOL_S).text
+    return cable.run("logcat -d -v threadtime -b main,system,crash -t 8000", seconds=TOOL_S).text
 
 
 def read_exit_info(cable: Cable, app_id: str) -> str:

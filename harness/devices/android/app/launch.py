@@ -9,11 +9,12 @@ from pathlib import Path
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.deadline import Deadline
-from harness.devices.android.app.deaths import classify_death
+from harness.devices.android.advice import named, phone_error
+from harness.devices.android.app.deaths import Ending, classify_death
 from harness.devices.android.app.job import (
     AppJob,
     Ended,
-    find_pid,
+    Start,
     read_exit_info,
     read_log,
     read_result,
@@ -23,10 +24,11 @@ from harness.devices.android.app.job import (
     wait_for_end,
     write_request,
 )
+from harness.devices.android.app.loglines import mark_index, parse_log, process_of, since_launch
 from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
 from harness.devices.replies import failed, read_reply
-from harness.errors import PhoneError
+from harness.errors import PhoneError, PhoneTrouble
 from harness.system.clock import Stopwatch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, RunRequest
 
@@ -45,8 +47,8 @@ def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
     loss = tether.last_loss
     attempts: list[AppJob] = []
     try:
-        pid = tether.again(lambda: _start(tether.cable, job, attempts))
-        started = Started(job=attempts[-1], pid=pid, boot_id=tether.facts.boot_id, loss=loss)
+        start = tether.again(lambda: _start(tether.cable, job, attempts))
+        started = Started(job=attempts[-1], start=start, boot_id=tether.facts.boot_id, loss=loss)
         return _end(tether, started, order)
     finally:
         for attempt in attempts:
@@ -65,15 +67,15 @@ class LaunchOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A started app: its process id, the ``boot_id`` of the phone, and the last loss before the start."""
+    """A started app: how it started, the ``boot_id`` of the phone, and the last loss before the start."""
 
     job: AppJob
-    pid: int | None
+    start: Start
     boot_id: str
     loss: PhoneError | None
 
 
-def _start(cable: Cable, job: AppJob, attempts: list[AppJob]) -> int | None:
+def _start(cable: Cable, job: AppJob, attempts: list[AppJob]) -> Start:
     """Start the app on a job with a new name.
 
     A command of an earlier attempt may still run on a phone that was away, and must not touch the files of this one.
@@ -112,10 +114,18 @@ def _wait(tether: Tether, started: Started, deadline: Deadline) -> Ended:
     # After a restart of the phone, another process may have this id.
     if tether.facts.boot_id != started.boot_id:
         return Ended.APP
-    pid = started.pid or find_pid(tether.cable, started.job)
+    # A short launch may be over before its process was seen. The reply must not be asked for meanwhile: reading it
+    # starts a process of the app, which would then be taken for the launch.
+    pid = started.start.pid if started.start.pid is not None else _logged_pid(tether.cable, started.job)
     if pid is None:
         return Ended.APP
     return wait_for_end(tether.cable, started.job, pid, deadline, closing=tether.closing)
+
+
+def _logged_pid(cable: Cable, job: AppJob) -> int | None:
+    """Return the process that the phone's log names for this launch, None if it names none."""
+    lines = parse_log(read_log(cable))
+    return process_of(since_launch(lines, job.name), job.app_id) if mark_index(lines, job.name) is not None else None
 
 
 def _read(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution | None:
@@ -152,13 +162,30 @@ def _dead(tether: Tether, started: Started, request: RunRequest) -> Execution:
     Raises the loss if the phone was away during the launch and nothing else explains the end. An app that was started
     twice or stopped by mistake because of a cable must not look like a crash of the model.
     """
-    job, loss = started.job, tether.last_loss
+    job, start, loss = started.job, started.start, tether.last_loss
     log_text = tether.again(lambda: read_log(tether.cable))
     exit_info = tether.again(lambda: read_exit_info(tether.cable, job.app_id))
-    death = classify_death(log_text, exit_info, app_id=job.app_id, pid=started.pid)
-    if not death.explained and loss is not None and loss is not started.loss:
+    death = classify_death(
+        Ending(log=log_text, exits=exit_info, app_id=job.app_id, pid=start.pid, launch=job.name, since=start.since)
+    )
+    if not death.explained and loss is not started.loss and loss is not None:
         raise loss
+    if not death.explained and _never_ran(log_text, started):
+        raise _not_started(tether, started)
     return failed(request, death.kind, death.message, detail=death.evidence)
+
+
+def _never_ran(log_text: str, started: Started) -> bool:
+    """Whether the log has the mark of the launch and yet no process of the app."""
+    lines, job = parse_log(log_text), started.job
+    marked = mark_index(lines, job.name) is not None
+    return started.start.pid is None and marked and process_of(since_launch(lines, job.name), job.app_id) is None
+
+
+def _not_started(tether: Tether, started: Started) -> PhoneError:
+    serial, app_id = tether.cable.serial, started.job.app_id
+    what = f"{named(serial)} took the command to start {app_id!r}, but started no process of it"
+    return phone_error(PhoneTrouble.REFUSED, what, serial=serial, command="am start", output=started.start.output)
 
 
 def _log_tail(tether: Tether) -> str:
