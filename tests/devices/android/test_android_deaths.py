@@ -103,6 +103,12 @@ def test_what_the_log_has_from_before_the_launch_is_no_cause() -> None:
     assert "SIGSEGV" in death(NATIVE, launch="j7").message
 
 
+def test_the_process_of_a_launch_is_the_first_after_its_mark_although_android_starts_the_activity_again() -> None:
+    mark = "11-25 10:00:00.0 3999 3999 I phonebench: launch j7"
+    again = BEGAN.replace("4711", "4800")
+    assert "SIGSEGV" in death(f"{again}\n{mark}\n{BEGAN}\n{NATIVE}\n{again}", pid=None, launch="j7").message
+
+
 def test_a_java_crash_of_a_process_that_was_never_seen_is_told_by_its_own_line() -> None:
     assert "java.lang.IllegalStateException: no model" in death(JAVA, pid=None).message
 

@@ -55,9 +55,9 @@ class Death:
 
 def classify_death(ending: Ending) -> Death:
     """Return why an app ended."""
-    lines = since_launch(parse_log(ending.log), ending.launch)
-    pid = ending.pid if ending.pid is not None else process_of(lines, ending.app_id)
-    own = _own_lines(lines, pid)
+    lines = parse_log(ending.log)
+    pid = ending.pid if ending.pid is not None else process_of(lines, ending.launch, ending.app_id)
+    own = _own_lines(since_launch(lines, ending.launch), pid)
     record = _record(ending, pid)
     cause = _in_log(own, pid) or (_exit_cause(record) if record else None) or _signal(own, pid)
     kind, message = cause or (FailureKind.CRASH, "the runner app ended without a reply")

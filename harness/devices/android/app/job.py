@@ -135,7 +135,7 @@ def _logged(job: AppJob) -> str:
     """Return a shell command that prints the process that the log names: a short launch is over before it is seen."""
     started = rf"s/.*Start proc \([0-9]*\):{job.app_id}\/.*/\1/p"
     after = f"/{launch_mark(job.name)}/,$p"
-    return f"logcat -d -v threadtime -b main,system -t 500 | sed -n '{after}' | sed -n '{started}' | tail -n 1"
+    return f"logcat -d -v threadtime -b main,system -t 500 | sed -n '{after}' | sed -n '{started}' | head -n 1"
 
 
 def wait_for_end(cable: Cable, job: AppJob, pid: int, deadline: Deadline, *, closing: threading.Event) -> Ended:

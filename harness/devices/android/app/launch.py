@@ -24,7 +24,7 @@ from harness.devices.android.app.job import (
     wait_for_end,
     write_request,
 )
-from harness.devices.android.app.loglines import mark_index, parse_log, process_of, since_launch
+from harness.devices.android.app.loglines import mark_index, parse_log, process_of
 from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
 from harness.devices.replies import failed, read_reply
@@ -125,7 +125,7 @@ def _wait(tether: Tether, started: Started, deadline: Deadline) -> Ended:
 def _logged_pid(cable: Cable, job: AppJob) -> int | None:
     """Return the process that the phone's log names for this launch, None if it names none."""
     lines = parse_log(read_log(cable))
-    return process_of(since_launch(lines, job.name), job.app_id) if mark_index(lines, job.name) is not None else None
+    return process_of(lines, job.name, job.app_id) if mark_index(lines, job.name) is not None else None
 
 
 def _read(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution | None:
@@ -179,7 +179,7 @@ def _never_ran(log_text: str, started: Started) -> bool:
     """Whether the log has the mark of the launch and yet no process of the app."""
     lines, job = parse_log(log_text), started.job
     marked = mark_index(lines, job.name) is not None
-    return started.start.pid is None and marked and process_of(since_launch(lines, job.name), job.app_id) is None
+    return started.start.pid is None and marked and process_of(lines, job.name, job.app_id) is None
 
 
 def _not_started(tether: Tether, started: Started) -> PhoneError:

@@ -56,19 +56,21 @@ def mark_index(lines: Sequence[LogLine], name: str) -> int | None:
     return marks[-1] if marks else None
 
 
-def process_of(lines: Sequence[LogLine], app_id: str) -> int | None:
-    """Return the id of the newest process that ran the app's activity, None if the log does not name it.
+def process_of(lines: Sequence[LogLine], name: str, app_id: str) -> int | None:
+    """Return the id of the process that ran the activity of a launch, None if the log does not name it.
 
     Other processes of the app have names of their own, ``APP:NAME``. Before that was so, the provider's process had the
-    app's name; it is started ``for content provider``.
+    app's name; it is started ``for content provider``. Without the mark of the launch the newest process counts. With
+    it the first does: Android may start an activity again whose process it ended.
     """
     app = re.escape(app_id)
     # ActivityManager's "Start proc", its last word on a process, and the Java runtime's line about a crash.
     started = re.compile(rf"Start proc (\d+):{app}/\S+ for (?!content provider)")
     named = re.compile(rf"Process {app} \(pid (\d+)\) has died|Process: {app}, PID: (\d+)")
+    at = mark_index(lines, name)
+    ordered = lines[at + 1 :] if at is not None else lines[::-1]
     for pattern in (started, named):
-        for line in reversed(lines):
-            match = pattern.search(line.text)
-            if match is not None:
-                return int(next(filter(None, match.groups())))
+        match = next((m for line in ordered if (m := pattern.search(line.text))), None)
+        if match is not None:
+            return int(next(filter(None, match.groups())))
     return None
