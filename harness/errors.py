@@ -6,7 +6,8 @@ A message says what failed, names the value, and ends with what to do next.
     ├── UsageError               2   the command line, a spec file or a model folder is wrong
     │   └── UnknownNameError     2   a name outside a closed set; the message suggests the nearest one
     ├── DeviceError              3   a device is missing or unfit
-    │   └── PhoneError           3   a phone or its adb server; its ``trouble`` says which
+    │   ├── PhoneError           3   a phone or its adb server; its ``trouble`` says which
+    │   └── BoardError           3   a board or the way to it; its ``trouble`` says which
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
@@ -93,6 +94,42 @@ class PhoneError(DeviceError):
     ) -> None:
         self.trouble, self.serial, self.command, self.output = trouble, serial, command, output
         super().__init__(message, one_cell=trouble in (PhoneTrouble.APP, PhoneTrouble.FULL))
+
+
+class BoardTrouble(StrEnum):
+    """What keeps a board from working. None of it is the model's fault."""
+
+    NO_SSH = "no-ssh"
+    NAME = "name"
+    UNREACHABLE = "unreachable"
+    CLOSED_PORT = "closed-port"
+    KEY_CHANGED = "key-changed"
+    KEY_UNKNOWN = "key-unknown"
+    NOT_ALLOWED = "not-allowed"
+    LOST = "lost"
+    NO_PYTHON = "no-python"
+    OLD_PYTHON = "old-python"
+    MACHINE = "machine"
+    FULL = "full"
+    BUSY = "busy"
+    CLOCKS = "clocks"
+    CORES = "cores"
+    RESTARTED = "restarted"
+    WHEELS = "wheels"
+    REFUSED = "refused"
+
+
+class BoardError(DeviceError):
+    """A board, or the way to it, cannot take work.
+
+    Attributes: ``trouble``, ``board`` (the name that ssh knows), ``command`` and ``output`` (the evidence).
+    """
+
+    def __init__(
+        self, message: str, *, trouble: BoardTrouble, board: str = "", command: str = "", output: str = ""
+    ) -> None:
+        self.trouble, self.board, self.command, self.output = trouble, board, command, output
+        super().__init__(message, one_cell=trouble in (BoardTrouble.FULL, BoardTrouble.WHEELS))
 
 
 class BuildError(PhonebenchError):

@@ -132,15 +132,18 @@ spec_options = together(
     click.option(
         "--clocks",
         metavar="NAME",
-        help="Clocks of a phone: default, or fixed to a sustainable rate.  [default: default]",
+        help="Clocks of a phone or board: default, or fixed.  [default: default]",
     ),
-    click.option("--cores", metavar="NAME", help="Cores of a phone to run on: any, big, little.  [default: any]"),
+    click.option(
+        "--cores", metavar="NAME", help="Cores of a phone or board to run on: any, big, little.  [default: any]"
+    ),
     click.option(
         "--runner",
         metavar="NAME",
         help="What runs the model on a phone: app, or shell with the runtime's own program.  [default: app]",
     ),
     listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
+    click.option("--wheels", metavar="DIR", help="Take the runtimes of a board from this folder, not from a network."),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
     click.option("--parts", is_flag=True, default=None, help="Also run each part of a multi-part model by itself."),
     model_options,

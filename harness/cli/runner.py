@@ -91,7 +91,9 @@ def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  t
 @click.option("--apks", type=PATH, metavar="DIR", help="Where the APKs are.  [default: android_runner/apks]")
 @json_option
 def install(system: str, device: str | None, apks: Path | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
-    """Install the runner apps built here on a device of SYSTEM, such as android, where missing or outdated.
+    """Install the runner apps built here on a device of SYSTEM (android), where missing or outdated.
+
+    For ssh: put the named runtimes on a board; --apks is then a folder of wheels.
 
     After phonebench runner build --out DIR, add --apks DIR.
     """

@@ -14,6 +14,7 @@ from harness.devices.android.kind import ANDROID
 from harness.devices.fake.kind import FAKE
 from harness.devices.host.kind import HOST
 from harness.devices.kind import DeviceKind
+from harness.devices.ssh.kind import SSH
 from harness.errors import DeviceError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from harness.spec.phone_settings import PhoneSettings
     from harness.wire import Delegate
 
-DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, FAKE, ANDROID)}
+DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, FAKE, ANDROID, SSH)}
 
 
 def kind_of(key: str) -> DeviceKind:

@@ -5,6 +5,8 @@ Every device reads replies through this module, so a truncated, foreign or stale
 
 from __future__ import annotations
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 from harness import __version__
@@ -22,6 +24,10 @@ from harness.wire import (
     encode,
 )
 from harness.wire.tensors import record_bytes
+
+# Signals that people, schedulers and resource limits send to end a program. A crash raises others.
+_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
+_HINTS: dict[int, str] = {signal.SIGILL: ": the runtime used an instruction that this processor does not have"}
 
 
 def read_reply(data: bytes, request: RunRequest, outputs: Path | None, *, took_ns: int | None = None) -> Execution:
@@ -71,6 +77,36 @@ def failed(request: RunRequest, kind: FailureKind, message: str, *, detail: str 
         failure=Failure(kind=kind, message=message, detail=detail),
     )
     return Execution(reply=reply, reply_bytes=encode(reply), outputs=None)
+
+
+def unsupported(request: RunRequest, message: str) -> Execution:
+    """Return the execution of a launch that the device cannot do, which is a result with its reason."""
+    execution = failed(request, FailureKind.LOAD, message)
+    reply = replace(execution.reply, status=ReplyStatus.UNSUPPORTED)
+    return replace(execution, reply=reply, reply_bytes=encode(reply))
+
+
+def missing_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
+    """Explain a missing reply by the exit code of the runner's process, None if it was stopped at the deadline."""
+    if code is None:
+        return FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s and was stopped"
+    if code == -signal.SIGKILL:
+        # Linux's out-of-memory killer sends SIGKILL; nothing of ours does before the deadline.
+        return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
+    if -code in _FROM_OUTSIDE:
+        return FailureKind.LOST, f"the runner was ended from outside by {_signal_name(-code)}"
+    if code < 0:
+        return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}{_HINTS.get(-code, '')}"
+    if code > 0:
+        return FailureKind.CRASH, f"the runner ended with exit code {code} and left no reply"
+    return FailureKind.REPLY, "the runner exited normally but left no reply"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _check_identity(reply: RunReply, request: RunRequest) -> None:

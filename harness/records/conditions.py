@@ -48,6 +48,7 @@ class ConditionId(StrEnum):
     LARGER = "LARGER"
     FED_STATE = "FED-STATE"
     SOFTWARE_GPU = "SOFTWARE-GPU"
+    UNDER_VOLTAGE = "UNDER-VOLTAGE"
 
 
 class FigureGroup(StrEnum):

@@ -205,6 +205,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="Compare it only with cells of the same program and settings.",
         touches=_TIMES_AND_MEMORY | _OUTPUTS,
     ),
+    ConditionId.UNDER_VOLTAGE: ConditionFacts(
+        meaning="A board with a weak supply lowers its clocks: use its maker's supply and a short cable.",
+        touches=_TIMES,
+    ),
     ConditionId.STORED_TWICE: ConditionFacts(
         meaning="The file is larger than the network's weights: the format has a copy for each use.",
         touches=_MEMORY,

@@ -1,4 +1,4 @@
-"""The settings of a phone during measurement: its clocks, the cores for the model, and what runs the model."""
+"""The settings of a phone or board during measurement: its clocks, the cores for the model, and what runs it."""
 
 from __future__ import annotations
 
@@ -47,24 +47,29 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneSettings:
-    """The requested settings; results with different ones are not compared. ``binaries`` are for the shell runner."""
+    """The requested settings; results with different clocks, cores or runners are not compared.
+
+    ``binaries`` are for the shell runner. ``wheels`` is a folder with the runtimes of a board, None to fetch them.
+    """
 
     clocks: Clocks = Clocks.DEFAULT
     cores: Cores = Cores.ANY
     runner: PhoneRunner = PhoneRunner.APP
     binaries: tuple[Binary, ...] = ()
+    wheels: Path | None = None
 
     def binary(self, format_: Format) -> Binary | None:
         """Return the program for files of ``format_``, None if none was given."""
         return next((binary for binary in self.binaries if binary.format is format_), None)
 
     def changed(self) -> tuple[str, ...]:
-        """Return the spec keys with a value other than the default: ``clocks``, ``cores``, ``runner``, ``binary``."""
+        """Return the spec keys with a value other than the default: such as ``clocks``."""
         changes = {
             "clocks": self.clocks is not Clocks.DEFAULT,
             "cores": self.cores is not Cores.ANY,
             "runner": self.runner is not PhoneRunner.APP,
             "binary": bool(self.binaries),
+            "wheels": self.wheels is not None,
         }
         return tuple(name for name, changed in changes.items() if changed)
 
@@ -94,6 +99,19 @@ def check_binaries(settings: PhoneSettings) -> None:
         if path_problem(binary.path) or not binary.path.is_file():
             msg = f"there is no program {str(binary.path)!r} for {binary.format.value}: check the path of --binary"
             raise UsageError(msg)
+
+
+def check_wheels(settings: PhoneSettings) -> None:
+    """Raise `UsageError` if the folder with the runtimes of a board does not exist or holds none."""
+    folder = settings.wheels
+    if folder is None:
+        return
+    if path_problem(folder) or not folder.is_dir():
+        msg = f"there is no folder {str(folder)!r}: check the path of --wheels"
+        raise UsageError(msg)
+    if not any(folder.glob("*.whl")):
+        msg = f"the folder {str(folder)!r} of --wheels holds no wheel (*.whl): fill it with pip download"
+        raise UsageError(msg)
 
 
 def _binary(text: str) -> Binary:

@@ -6,6 +6,7 @@ The keys of the file are the names of the options. Nothing is loaded here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.errors import UsageError
 from harness.spec.formats import default_formats
@@ -27,7 +28,8 @@ class Spec:
     An empty ``delegate`` means the usual one of each format. ``input`` items have the form ``NAME:DTYPE:1x3x8x8``.
     ``launches`` replaces the profile's stop rule. ``timeout`` is the time limit of one launch in seconds, None to
     derive it from the profile. ``clocks``, ``cores``, ``runner`` and the ``binary`` items of the shell runner (``PATH``
-    or ``FORMAT=PATH``) are settings that only phones have. ``parts``: also run each part of a multi-part model alone.
+    or ``FORMAT=PATH``) are settings of phones, the first two also of boards; ``wheels`` is the folder with the runtimes
+    of a board, None to fetch them. ``parts``: also run each part of a multi-part model alone.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -44,6 +46,7 @@ class Spec:
     cores: Cores = Cores.ANY
     runner: PhoneRunner = PhoneRunner.APP
     binary: tuple[str, ...] = ()
+    wheels: str | None = None
     parts: bool = False
     random_weights: bool = False
     input: tuple[str, ...] = ()
@@ -94,9 +97,13 @@ class Spec:
 
     @property
     def settings(self) -> PhoneSettings:
-        """The settings of phones while they are measured."""
+        """The settings of phones and boards while they are measured."""
         return PhoneSettings(
-            clocks=self.clocks, cores=self.cores, runner=self.runner, binaries=read_binaries(self.binary)
+            clocks=self.clocks,
+            cores=self.cores,
+            runner=self.runner,
+            binaries=read_binaries(self.binary),
+            wheels=Path(self.wheels).expanduser() if self.wheels else None,
         )
 
     def recipes(self) -> dict[str, Recipe]:

@@ -103,6 +103,7 @@ class LatencySamples:
 
     ``calls_per_sample``: a runner whose clock is too coarse for one call times this many calls in a row. Each of
     ``samples_ns`` is then the mean time of one of them; ``first_ns`` and ``warmup_ns`` remain times of single calls.
+    ``began_ns``: when the first measured call began, on the clock that also times the states; None if not reported.
     """
 
     first_ns: int | None
@@ -111,6 +112,7 @@ class LatencySamples:
     at_ns: tuple[int, ...] = ()
     told: SummarisedTimes | None = None
     calls_per_sample: int = 1
+    began_ns: int | None = None
 
 
 class MemoryMoment(StrEnum):
@@ -210,7 +212,8 @@ class ProfileFacts:
 class StateSample:
     """The device's state at one moment. A value is None if the device does not report it.
 
-    ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely.
+    ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely. ``power_w``: what the
+    device draws, as its own sensor measures it.
     """
 
     at_ns: int
@@ -223,15 +226,20 @@ class StateSample:
     available_bytes: int | None = None
     battery_percent: float | None = None
     charging: bool | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStates:
-    """The device before and after the passes, and a series of samples where one was taken."""
+    """The device before and after the passes, and a series of samples where one was taken.
+
+    ``power_definition`` says in words what the ``power_w`` of the series is, None if there is none.
+    """
 
     before: StateSample
     after: StateSample
     series: tuple[StateSample, ...] = ()
+    power_definition: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.devices.host.probe import PROBES, host_readiness, probe_ns
+from harness.devices.host.probe import host_readiness
+from harness.runners.host.readings import PROBES, probe_ns
 
 
 def test_the_probe_is_the_least_of_its_pieces() -> None:

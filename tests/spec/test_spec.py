@@ -29,6 +29,7 @@ clocks = "fixed"
 cores = "big"
 runner = "shell"
 binary = ["benchmark_model", "pte=runs"]
+wheels = "wheels"
 random_weights = true
 parts = true
 input = "x:float32:1x4"
@@ -76,6 +77,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         cores=Cores.BIG,
         runner=PhoneRunner.SHELL,
         binary=("benchmark_model", "pte=runs"),
+        wheels="wheels",
         random_weights=True,
         parts=True,
         input=("x:float32:1x4",),

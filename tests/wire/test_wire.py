@@ -34,6 +34,15 @@ def golden(name: str) -> bytes:
     return (GOLDEN / name).read_bytes()
 
 
+def as_then(written: Any, then: Any) -> Any:
+    """``written`` without the fields that came later: the golden file lacks them, and nothing set them."""
+    if isinstance(written, list) and isinstance(then, list):
+        return [as_then(new, old) for new, old in zip(written, then, strict=True)]
+    if isinstance(written, dict) and isinstance(then, dict):
+        return {key: as_then(new, then.get(key)) for key, new in written.items() if key in then or new is not None}
+    return written
+
+
 def names(pattern: str) -> list[str]:
     return sorted(path.name for path in GOLDEN.glob(pattern))
 
@@ -64,7 +73,7 @@ def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
     assert written["runtime"].pop("nodes_left") == []
     assert [tuple(o.pop(name) for name in PLACES) for o in written["profile"]] == [("", "", 1)] * 2
-    assert written == json.loads(data)
+    assert as_then(written, json.loads(data)) == json.loads(data)
 
 
 def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> None:
@@ -73,7 +82,7 @@ def test_the_reply_of_another_program_is_written_as_the_golden_file_has_it() -> 
     assert written["latency"].pop("calls_per_sample") == 1
     assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
     assert written["runtime"].pop("nodes_left") == []
-    assert written == json.loads(data)
+    assert as_then(written, json.loads(data)) == json.loads(data)
 
 
 def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
@@ -85,7 +94,7 @@ def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
     assert reply.runtime.nodes_left[0] == NodesLeft(kind="TOPK_V2", nodes=1, reason="no kernel")
     written, kept = json.loads(encode(reply)), json.loads(data)
     for key in ("profile", "profile_facts", "runtime"):
-        assert written[key] == kept[key]
+        assert as_then(written[key], kept[key]) == kept[key]
 
 
 def test_what_a_reply_leaves_out_is_none_and_not_zero() -> None:

@@ -6,6 +6,7 @@ import re
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.advice import named, phone_error
+from harness.devices.cores import mask_of
 from harness.errors import PhoneTrouble
 from harness.spec.phone_settings import Cores
 
@@ -27,15 +28,3 @@ def parse_clocks(text: str) -> dict[int, int]:
     """Return each core's maximum clock in kHz, by the number of the core."""
     pairs = re.findall(r"^cpu(\d+)/cpufreq/cpuinfo_max_freq:(\d+)$", text, re.MULTILINE)
     return {int(core): int(khz) for core, khz in pairs}
-
-
-def mask_of(clocks: dict[int, int], cores: Cores) -> str | None:
-    """Return the mask of the slowest cluster, or of all other cores; of all cores if there is only one cluster.
-
-    None if no clocks are known.
-    """
-    if not clocks:
-        return None
-    slowest = min(clocks.values())
-    chosen = {core for core, khz in clocks.items() if (khz == slowest) == (cores is Cores.LITTLE)}
-    return f"{sum(1 << core for core in chosen or clocks):x}"

@@ -16,7 +16,7 @@ ROOT = Path("/")
 BUSY_LOAD = 0.7
 
 # Instruction sets that decide which int8, fp16 and matrix kernels a runtime chooses.
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "asimdhp", "asimddp", "i8mm", "sve")
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_fp16", "asimdhp", "asimddp", "i8mm", "sve")
 _X86 = ("x86_64", "amd64", "i386", "i686")
 
 
@@ -36,7 +36,7 @@ def host_info(root: Path = ROOT) -> DeviceInfo:
         details={
             "kernel": platform.release(),
             "python": platform.python_version(),
-            "instruction_sets": " ".join(flag for flag in _FLAGS if flag in flags),
+            "instruction_sets": " ".join(flag for flag in FLAGS if flag in flags),
         },
     )
 
@@ -44,7 +44,7 @@ def host_info(root: Path = ROOT) -> DeviceInfo:
 def host_conditions(root: Path = ROOT, *, load_1m: float | None = None) -> tuple[Condition, ...]:
     """Return the conditions of this machine now; ``load_1m`` replaces its own one-minute load average."""
     load = load_1m if load_1m is not None else psutil.getloadavg()[0]
-    candidates = (_desktop(platform.machine()), _shared(root), _busy(load, usable_cores()))
+    candidates = (desktop_condition(platform.machine()), _shared(root), busy_condition(load, usable_cores()))
     return tuple(condition for condition in candidates if condition is not None)
 
 
@@ -54,7 +54,8 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _desktop(machine: str) -> Condition | None:
+def desktop_condition(machine: str) -> Condition | None:
+    """Return the condition of a processor that no phone has, if ``machine`` is one."""
     if machine.lower() not in _X86:
         return None
     return Condition(
@@ -65,12 +66,14 @@ def _desktop(machine: str) -> Condition | None:
 
 
 def _shared(root: Path) -> Condition | None:
-    reasons = []
     # Files that Docker and Podman create in their containers.
-    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
-        reasons.append("a container")
-    if "hypervisor" in _cpuinfo(root, "flags").split():
-        reasons.append("a virtual machine")
+    container = (root / ".dockerenv").exists() or (root / "run/.containerenv").exists()
+    return shared_condition(container=container, virtual="hypervisor" in _cpuinfo(root, "flags").split())
+
+
+def shared_condition(*, container: bool, virtual: bool) -> Condition | None:
+    """Return the condition of a machine that others may use unseen, if it is one."""
+    reasons = [*(["a container"] if container else []), *(["a virtual machine"] if virtual else [])]
     if not reasons:
         return None
     return Condition(
@@ -80,7 +83,8 @@ def _shared(root: Path) -> Condition | None:
     )
 
 
-def _busy(load_1m: float, cores: int) -> Condition | None:
+def busy_condition(load_1m: float, cores: int) -> Condition | None:
+    """Return the condition of a machine with other work, if its one-minute load average shows any."""
     if load_1m / cores <= BUSY_LOAD:
         return None
     return Condition(

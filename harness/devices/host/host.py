@@ -22,7 +22,7 @@ from pathlib import Path
 from harness.devices.device import Execution
 from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
-from harness.devices.replies import failed, read_reply
+from harness.devices.replies import failed, missing_reply, read_reply
 from harness.errors import DeviceError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
@@ -30,15 +30,14 @@ from harness.runners.host.state import sample_state
 from harness.system.child_process import child_environment
 from harness.system.clock import Stopwatch
 from harness.system.scratch import make_scratch, remove_scratch
-from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, FailureKind, RunRequest, StateSample, encode
+from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, RunRequest, StateSample, encode
 
 # -P keeps the current folder out of sys.path, where a user's file could shadow a module of the runner.
 RUNNER = (sys.executable, "-P", "-m", "harness.runners.host")
 LOG_FILE = "runner.log"
 _LOG_LINES = 30
 WATCH_S = 1.0
-# Signals that people, schedulers and resource limits send to end a program. A crash raises others.
-_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
+
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ class HostDevice:
             took_ns = stopwatch.passed_ns()
             execution = read_reply(reply.read_bytes(), request, job / OUTPUTS_FILE, took_ns=took_ns)
             return replace(execution, watch=tuple(watch))
-        kind, message = _no_reply(code, deadline_s)
+        kind, message = missing_reply(code, deadline_s)
         return failed(request, kind, message, detail=_tail(log))
 
     def clean(self) -> None:
@@ -172,29 +171,6 @@ def _watched(process: subprocess.Popen[bytes], deadline_s: float, watch: list[St
         except subprocess.TimeoutExpired:
             watch.append(sample_state())
     return process.poll()
-
-
-def _no_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
-    """Explain a missing reply by the runner's exit code."""
-    if code is None:
-        return FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s and was stopped"
-    if code == -signal.SIGKILL:
-        # Linux's out-of-memory killer sends SIGKILL; nothing of ours does before the deadline.
-        return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
-    if -code in _FROM_OUTSIDE:
-        return FailureKind.LOST, f"the runner was ended from outside by {_signal_name(-code)}"
-    if code < 0:
-        return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}"
-    if code > 0:
-        return FailureKind.CRASH, f"the runner ended with exit code {code} and left no reply"
-    return FailureKind.REPLY, "the runner exited normally but left no reply"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _tail(log: Path) -> str:

@@ -6,20 +6,13 @@ takes half of the core. A fixed piece of arithmetic shows both.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import psutil
 
 from harness.records.device import Readiness
+from harness.runners.host.readings import probe_ns
 from harness.runners.host.state import sample_state
 
-PROBES = 5
-# About 10 ms on a current core, so all five probes take about 50 ms.
-PROBE_STEPS = 300_000
 BUSY_WINDOW_S = 0.1
-
-Clock = Callable[[], int]
 
 
 def host_readiness() -> Readiness:
@@ -32,20 +25,3 @@ def host_readiness() -> Readiness:
         busy=busy,
         governor=state.governor,
     )
-
-
-def probe_ns(clock: Clock = time.perf_counter_ns) -> int:
-    """Return the shortest of five runs of a fixed floating-point loop on one core, in ns.
-
-    The shortest, because an interruption can only make a run longer; androidx benchmark keeps the minimum for the same
-    reason.
-    """
-    return min(_timed(clock) for _ in range(PROBES))
-
-
-def _timed(clock: Clock) -> int:
-    start = clock()
-    value = 1.0
-    for _ in range(PROBE_STEPS):
-        value = value * 1.0000001 + 1e-9
-    return clock() - start

@@ -56,6 +56,7 @@ class Timings:
     warmup: Samples
     measured: Samples
     moments: Samples
+    began_ns: int
 
     def samples(self) -> LatencySamples:
         """Return the record for the reply."""
@@ -64,6 +65,7 @@ class Timings:
             warmup_ns=self.warmup.values(),
             samples_ns=self.measured.values(),
             at_ns=self.moments.values(),
+            began_ns=self.began_ns,
         )
 
 
@@ -101,12 +103,13 @@ def measure_latency(
     try:
         first = calls(1, 0)
         warmup = calls(warm.min_calls, warm.min_ns) if warm.min_calls or warm.min_ns else Samples()
+        began_ns = clock()
         if request.stride_ns:
             limits = Limits(min_calls=measure.min_calls, min_ns=measure.min_ns, max_ns=measure.max_ns)
             measured, moments = _strided(invoke, limits, clock=clock, stride_ns=request.stride_ns)
         else:
             measured, moments = calls(measure.min_calls, measure.min_ns), Samples()
-        return Timings(first=first, warmup=warmup, measured=measured, moments=moments)
+        return Timings(first=first, warmup=warmup, measured=measured, moments=moments, began_ns=began_ns)
     finally:
         gc.enable()
 

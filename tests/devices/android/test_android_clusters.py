@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.devices.android.adb.cable import Cable
-from harness.devices.android.clusters import mask_of, parse_clocks, read_mask
+from harness.devices.android.clusters import parse_clocks, read_mask
+from harness.devices.cores import mask_of
 from harness.errors import PhoneError
 from harness.spec.phone_settings import Cores
 from tests.vphone.phone import VirtualPhone

@@ -44,7 +44,7 @@ def measured(model: Model, request: LatencyPass) -> LatencySamples:
 
 def test_call_zero_and_the_warm_up_stand_apart() -> None:
     samples = measured(Model(900, 50, 40, 10), asked(warm=(2, 0), measure=(3, 0, 10**9)))
-    assert samples == LatencySamples(first_ns=900, warmup_ns=(50, 40), samples_ns=(10, 10, 10))
+    assert samples == LatencySamples(first_ns=900, warmup_ns=(50, 40), samples_ns=(10, 10, 10), began_ns=900 + 50 + 40)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Device kind ``ssh``: Linux boards that the OpenSSH client reaches."""
