@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("compare", "history", "search"),
     ("report",),
+    ("exchange",),
     ("workflows",),
     ("cli",),
     ("__main__",),

@@ -29,10 +29,12 @@ class StatedName(StrEnum):
     """What a stated figure is; each has its row in `harness.records.stated_metrics`."""
 
     LATENCY = "stated_latency"
+    P90 = "stated_p90"
     THROUGHPUT = "throughput"
     PREFILL = "prefill_speed"
     DECODE = "decode_speed"
     FIRST_TOKEN = "first_token"
+    ACCURACY = "stated_accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

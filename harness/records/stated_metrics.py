@@ -12,7 +12,9 @@ from harness.records.conditions import FigureGroup
 from harness.records.measurement import Measurement
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
 from harness.records.origin import StatedFigure, StatedName
-from harness.records.units import PlainFormatter, TimeFormatter, Unit, ValueFormatter
+from harness.records.units import PlainFormatter, ShareFormatter, TimeFormatter, Unit, ValueFormatter
+
+_ENDS = {"ns": "_ns", "1/s": "_per_s", "1": ""}
 
 
 def _stated(name: StatedName) -> Callable[[Measurement], Reading | None]:
@@ -33,7 +35,7 @@ def stated_figure(measurement: Measurement, name: StatedName) -> StatedFigure | 
 
 def _row(name: StatedName, label: str, unit: str, formatter: ValueFormatter, *, hint: str) -> Metric:
     read = _stated(name)
-    lower = unit == "ns"
+    lower, share = unit == "ns", unit == "1"
 
     def under(measurement: Measurement, _: Unit) -> str:
         figure = stated_figure(measurement, name)
@@ -48,15 +50,17 @@ def _row(name: StatedName, label: str, unit: str, formatter: ValueFormatter, *, 
         label=label,
         unit=unit,
         polarity=Polarity.LOWER if lower else Polarity.HIGHER,
-        relative_tolerance=0.03,
+        relative_tolerance=0.0 if share else 0.03,
+        absolute_tolerance=0.01 if share else 0.0,
         formatter=formatter,
         read=read,
         comparison=ComparisonKind.TOLERANCE,
         # No device of ours can be asked again: the record is all there is.
         confirmation=ConfirmationKind.RECORD,
         least_launches=3,
-        group=FigureGroup.LATENCY,
-        csv=(CsvColumn(name=f"{name.value}_{'ns' if lower else 'per_s'}", read=value),),
+        same_data=share,
+        group=FigureGroup.ACCURACY if share else FigureGroup.LATENCY,
+        csv=(CsvColumn(name=f"{name.value}{_ENDS[unit]}", read=value),),
         json_key="stated",
         table=TableColumn(heading=label, title=label, hint=hint, keep=88, under=under, optional=True),
     )
@@ -70,8 +74,10 @@ ROWS: tuple[Metric, ...] = (
         TimeFormatter(),
         hint="of a program that states no median; what it is instead stands below",
     ),
+    _row(StatedName.P90, "stated p90", "ns", TimeFormatter(), hint="90th percentile, as stated"),
     _row(StatedName.THROUGHPUT, "per second", "1/s", PlainFormatter(), hint="calls or samples per second, as stated"),
     _row(StatedName.PREFILL, "prefill/s", "1/s", PlainFormatter(), hint="tokens of the prompt per second, as stated"),
     _row(StatedName.DECODE, "decode/s", "1/s", PlainFormatter(), hint="tokens generated per second, as stated"),
     _row(StatedName.FIRST_TOKEN, "first token", "ns", TimeFormatter(), hint="from the prompt to the first token"),
+    _row(StatedName.ACCURACY, "stated accuracy", "1", ShareFormatter(), hint="of a program that counts no answers"),
 )

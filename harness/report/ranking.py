@@ -27,6 +27,7 @@ from harness.records.conditions import ConditionId
 from harness.records.metric import Metric
 from harness.records.metrics import QUALITY
 from harness.report.view import CellView, cell_views, groups, ok_views
+from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS, Precision
 from harness.stats.pareto import pareto_front
 from harness.store.records import ModelFacts, RunRecord
@@ -73,9 +74,13 @@ class Ranking:
 
 
 def rankings(run: RunRecord) -> tuple[Ranking, ...]:
-    """Return one ranking per (model, device) of the run, in the order of the plan."""
+    """Return one ranking per (model, device) of the run, in the order of the plan.
+
+    Imported cells are not ranked: nobody checked what their files answer, and each program measures by its own rules.
+    """
     facts = {m.name: m for m in run.head.models}
-    return tuple(rank(views, facts.get(model)) for (model, _), views in groups(cell_views(run)).items())
+    own = (view for view in cell_views(run) if view.cell.profile is not ProfileName.IMPORTED)
+    return tuple(rank(views, facts.get(model)) for (model, _), views in groups(own).items())
 
 
 def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:

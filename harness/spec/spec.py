@@ -55,7 +55,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         _check_recipe_names(self.recipe)
-        recipes_of(self.variant, self.recipe)
+        self.recipes()
         for key in ("model", "device", "format", "variant", "threads"):
             if not getattr(self, key):
                 msg = f"{key} is empty: give at least one, or leave it out for the default"
@@ -107,8 +107,8 @@ class Spec:
         )
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the recipe of each variant, by name."""
-        return recipes_of(self.variant, self.recipe)
+        """Return the recipe of each variant, by name; of imported results nobody knows them."""
+        return {} if self.profile is ProfileName.IMPORTED else recipes_of(self.variant, self.recipe)
 
 
 def _check_recipe_names(recipes: tuple[Recipe, ...]) -> None:

@@ -18,7 +18,7 @@ from harness.report.listing import listed
 from harness.report.ranking import Ranking, median_ns, on_software_gpu
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, file_labels, groups, labels, memory_growth, plain
-from harness.spec.profiles import PROFILES
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.stats.losses import LossVerdict, least_inputs
 
@@ -33,6 +33,11 @@ _DESKTOP = (
     "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict it."
 )
 _FIRST_LOOK = "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
+
+_IMPORTED = (
+    "Nothing is recommended among imported results: nobody checked what the files answer, and each program measures by "
+    "its own rules."
+)
 
 _PAGE = """\
 <section aria-label="What to ship">
@@ -54,7 +59,7 @@ _PAGE = """\
   {% endif %}
 </div>
 {% else %}
-<div class="card advice"><p class="headline">The plan of this run has no cells.</p></div>
+<div class="card advice"><p class="headline">{{ nothing }}</p></div>
 {% endfor %}
 {% for note in general %}<p class="muted">{{ note }}</p>{% endfor %}
 </section>
@@ -101,19 +106,26 @@ def lines(report: Report) -> Iterator[Line]:
         # The page names what was left out and says how it was judged.
         yield from (Line(text=f"  {subject}{sentence}", tone=Tone.QUIET) for sentence in advice.short)
     yield from (Line(text=f"  {note}", tone=Tone.QUIET) for note in _general(report.rankings))
+    if _imported(report):
+        yield Line(text=_IMPORTED, tone=Tone.QUIET)
 
 
 def html(report: Report) -> Fragment:
     """Return a box per model and device."""
     members = groups(report.views)
     boxes = [_box(r, members[r.model, r.device]) for r in report.rankings]
-    values = {"advice": boxes, "general": _general(report.rankings)}
+    nothing = _IMPORTED if _imported(report) else "The plan of this run has no cells."
+    values = {"advice": boxes, "general": _general(report.rankings), "nothing": nothing}
     return Fragment(template=_PAGE, values=values)
 
 
 def json(report: Report) -> dict[str, Any]:
     """Return the advice per model and device, with the quality of each of its cells."""
     return {"advice": [_advice_json(ranking) for ranking in report.rankings]}
+
+
+def _imported(report: Report) -> bool:
+    return any(view.cell.profile is ProfileName.IMPORTED for view in report.views)
 
 
 def _box(ranking: Ranking, views: tuple[CellView, ...]) -> _Box:

@@ -17,7 +17,7 @@ _US = 1000
 _MIB = 1 << 20
 
 # Results of runs are compared only if their definitions are equal, so this text must not change.
-_MEMORY = (
+MEMORY_GROWTH = (
     "what the highest resident set of the program (ru_maxrss) grew by since its start, as benchmark_model tells it: "
     "pages mapped from files are in it, and it never falls"
 )
@@ -177,7 +177,7 @@ def _memory(output: str) -> MemoryReading | None:
         return None
     loaded, overall = (round(float(text) * _MIB) for text in footprint.groups())
     return MemoryReading(
-        definition=_MEMORY,
+        definition=MEMORY_GROWTH,
         # The program prints growth only, so everything is relative to its start.
         baseline_bytes=0,
         loaded_bytes=loaded,
