@@ -15,6 +15,7 @@ from harness.devices.fake.kind import FAKE
 from harness.devices.host.kind import HOST
 from harness.devices.kind import DeviceKind
 from harness.devices.ssh.kind import SSH
+from harness.devices.web.kind import WEB
 from harness.errors import DeviceError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from harness.spec.phone_settings import PhoneSettings
     from harness.wire import Delegate
 
-DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, FAKE, ANDROID, SSH)}
+DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, FAKE, ANDROID, SSH, WEB)}
 
 
 def kind_of(key: str) -> DeviceKind:

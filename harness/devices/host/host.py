@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +20,7 @@ from pathlib import Path
 from harness.devices.device import Execution
 from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
+from harness.devices.local_jobs import LocalJobs
 from harness.devices.replies import failed, missing_reply, read_reply
 from harness.errors import DeviceError
 from harness.records.conditions import Condition
@@ -29,8 +28,7 @@ from harness.records.device import DeviceInfo, Readiness
 from harness.runners.host.state import sample_state
 from harness.system.child_process import child_environment
 from harness.system.clock import Stopwatch
-from harness.system.scratch import make_scratch, remove_scratch
-from harness.wire import OUTPUTS_FILE, REPLY_FILE, REQUEST_FILE, RunRequest, StateSample, encode
+from harness.wire import OUTPUTS_FILE, REPLY_FILE, RunRequest, StateSample
 
 # -P keeps the current folder out of sys.path, where a user's file could shadow a module of the runner.
 RUNNER = (sys.executable, "-P", "-m", "harness.runners.host")
@@ -57,8 +55,7 @@ class HostDevice:
 
     def __init__(self, *, command: Sequence[str] = RUNNER, folder: Path | None = None) -> None:
         self._command = tuple(command)
-        self._parent = folder
-        self._root: Path | None = None
+        self._jobs = LocalJobs("host", folder)
         self._info = host_info()
 
     @property
@@ -79,19 +76,10 @@ class HostDevice:
         time.sleep(seconds)
 
     def push(self, path: Path, sha256: str) -> bool:
-        place = self._folder("artifacts") / sha256
-        if place.exists():
-            return False
-        with _storage(place.parent):
-            _link_or_copy(path, place)
-        return True
+        return self._jobs.push(path, sha256)
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        for part in request.artifact.files:
-            if not (self._folder("artifacts") / part.sha256).exists():
-                msg = f"artifact {part.sha256!r} is not on device {self._info.key!r}: push it before the launch"
-                raise DeviceError(msg)
-        job = self._job(request, inputs)
+        job = self._jobs.job(request, inputs, device=self._info.key)
         log = job / LOG_FILE
         watch: list[StateSample] = []
         stopwatch = Stopwatch()
@@ -106,29 +94,7 @@ class HostDevice:
         return failed(request, kind, message, detail=_tail(log))
 
     def clean(self) -> None:
-        if self._root is not None:
-            remove_scratch(self._root)
-            self._root = None
-
-    def _folder(self, name: str) -> Path:
-        with _storage(self._parent or Path(tempfile.gettempdir())):
-            if self._root is None:
-                self._root = make_scratch("host", self._parent)
-            folder = self._root / name
-            folder.mkdir(exist_ok=True)
-        return folder
-
-    def _job(self, request: RunRequest, inputs: Path) -> Path:
-        """Make the job's folder, replacing that of the previous launch."""
-        job, artifacts = self._folder("job"), self._folder("artifacts")
-        with _storage(job):
-            shutil.rmtree(job)
-            job.mkdir()
-            (job / REQUEST_FILE).write_bytes(encode(request))
-            for part in request.artifact.files:
-                _link_or_copy(artifacts / part.sha256, job / _plain(part.file))
-            _link_or_copy(inputs, job / _plain(request.inputs.file))
-        return job
+        self._jobs.clean()
 
 
 def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: list[StateSample]) -> int | None:
@@ -179,31 +145,3 @@ def _tail(log: Path) -> str:
         return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
     except OSError:
         return ""
-
-
-def _plain(name: str) -> str:
-    """Return ``name`` if it is a plain file name. Raises `DeviceError` for a path, which could leave the folder."""
-    if Path(name).name != name:
-        msg = f"the job names the file {name!r}: it must be a plain name inside the job's folder"
-        raise DeviceError(msg)
-    return name
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link where the file system allows it, else copy and rename, so ``target`` is never a partial file."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        temporary = target.with_name(f"{target.name}.tmp")
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
-
-
-@contextlib.contextmanager
-def _storage(folder: Path) -> Iterator[None]:
-    """Turn an `OSError` into a `DeviceError` that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        msg = f"cannot write a job into {str(folder)!r}: {error.strerror or error}; free some space or set TMPDIR"
-        raise DeviceError(msg) from error

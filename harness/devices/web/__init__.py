@@ -1,0 +1,1 @@
+"""Device kind ``web``: browsers."""

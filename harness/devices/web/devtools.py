@@ -1,0 +1,102 @@
+"""The Chrome DevTools protocol over the pipe of ``--remote-debugging-pipe``: JSON that ends with a zero byte."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+CALL_S = 20.0
+_BLOCK = 65_536
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+class DevToolsError(Exception):
+    """The browser refused a call, gave no answer in time, or is gone."""
+
+
+class DevTools:
+    """A connection to a browser. ``listener`` gets each event by name, and ``closed`` when the browser is gone."""
+
+    CLOSED = "closed"
+
+    def __init__(self, read_fd: int, write_fd: int, listener: Listener) -> None:
+        self._read_fd, self._write_fd, self._listener = read_fd, write_fd, listener
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._gone = False
+        threading.Thread(target=self._listen, name="devtools", daemon=True).start()
+
+    def call(
+        self, method: str, parameters: dict[str, Any] | None = None, *, session: str | None = None
+    ) -> dict[str, Any]:
+        """Call ``method`` and return its result. Raises `DevToolsError`."""
+        future: Future[dict[str, Any]] = Future()
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters or {}}
+        if session is not None:
+            message["sessionId"] = session
+        with self._lock:
+            if self._gone:
+                msg = f"the browser is gone, so it cannot answer {method}"
+                raise DevToolsError(msg)
+            self._waiting[number] = future
+            try:
+                _write_all(self._write_fd, json.dumps(message).encode() + b"\0")
+            except OSError as error:
+                msg = f"the browser does not take {method}: {error.strerror}"
+                raise DevToolsError(msg) from error
+        try:
+            return future.result(timeout=CALL_S)
+        except FutureTimeout as error:
+            msg = f"the browser gave no answer to {method} within {CALL_S:g} s"
+            raise DevToolsError(msg) from error
+
+    def close(self) -> None:
+        """Close our end of the pipe, whereupon the browser ends."""
+        with self._lock:
+            if self._write_fd >= 0:
+                os.close(self._write_fd)
+                self._write_fd = -1
+            self._gone = True
+
+    def _listen(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError):
+            while block := os.read(self._read_fd, _BLOCK):
+                *messages, rest = (rest + block).split(b"\0")
+                for message in messages:
+                    self._receive(json.loads(message))
+        os.close(self._read_fd)
+        with self._lock:
+            self._gone = True
+            waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            future.set_exception(DevToolsError("the browser went away"))
+        self._listener(self.CLOSED, {})
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        if "id" not in message:
+            self._listener(message.get("method", ""), message.get("params", {}))
+            return
+        with self._lock:
+            future = self._waiting.pop(message["id"], None)
+        if future is None:
+            return
+        if "error" in message:
+            future.set_exception(DevToolsError(str(message["error"].get("message", message["error"]))))
+        else:
+            future.set_result(message.get("result", {}))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

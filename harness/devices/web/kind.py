@@ -1,0 +1,62 @@
+"""Device kind ``web``: browsers on this computer, elsewhere, and on phones."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from harness.devices.kind import DeviceKind, name_in
+from harness.errors import DeviceError
+
+if TYPE_CHECKING:
+    from harness.devices.device import Device
+    from harness.records.device import DeviceInfo
+    from harness.spec.phone_settings import PhoneSettings
+    from harness.wire import Delegate
+
+
+def _check_key(key: str) -> None:
+    from harness.devices.web.browsers import check_browser
+
+    name = name_in(key)
+    if not name:
+        msg = f"device {key!r} names no browser: write web:chromium, web:/path/to/browser, or web:link"
+        raise DeviceError(msg)
+    check_browser(name, ())
+
+
+def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  nothing to set
+    from harness.devices.web.open import open_web
+
+    return open_web(key)
+
+
+def _infos() -> tuple[DeviceInfo, ...]:
+    from dataclasses import replace
+
+    from harness.devices.host.facts import host_info
+    from harness.devices.web.browsers import BROWSERS, installed
+
+    host = host_info()
+    return tuple(
+        replace(host, key=f"web:{name}", kind="web", model=name.capitalize(), details={"program": str(path)})
+        for name in BROWSERS
+        if (path := installed(name))
+    )
+
+
+def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  every browser has the same runtimes
+    from harness.wire import Delegate
+
+    return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU
+
+
+WEB = DeviceKind(
+    name="web",
+    examples=("web:chromium", "web:PATH"),
+    check_key=_check_key,
+    open=_open,
+    infos=_infos,
+    absent="No browser is installed.",
+    delegates=_delegates,
+)
