@@ -6,7 +6,7 @@ light: whatever drives a device is imported inside the function that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
-    from harness.wire import Delegate
+    from harness.wire import Delegate, Format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,8 @@ class DeviceKind:
     look for the device. ``open`` returns the device as a context manager that cleans it up; the settings are those that
     ``settings`` names, the rest keep their defaults. ``infos`` describes the devices that are there now; ``absent`` is
     what the list says when there are none. ``delegates`` is what a device can run on, asked before it is opened.
+    ``formats`` is for kinds whose runtimes differ from the usual ones: the delegates of each format there, or why there
+    is no runtime for it.
 
     ``expand`` replaces a key that stands for several devices, or for whichever one is connected, by their own keys.
     ``concurrent`` allows devices of this kind to measure side by side: they must share no processor with one another.
@@ -84,6 +86,7 @@ class DeviceKind:
     infos: Callable[[], tuple[DeviceInfo, ...]]
     delegates: Callable[[str], tuple[Delegate, ...]]
     expand: Callable[[str], tuple[str, ...]] = _itself
+    formats: Callable[[str], Mapping[Format, tuple[Delegate, ...] | str]] | None = None
     concurrent: bool = False
     settings: frozenset[str] = frozenset()
     group_examples: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from harness.errors import DeviceError, UnknownNameError
 
 if TYPE_CHECKING:
     from harness.devices.device import Device
+    from harness.plan.plan import Offer
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
     from harness.wire import Delegate
@@ -62,6 +63,14 @@ def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
 def delegates_of(key: str) -> tuple[Delegate, ...]:
     """Return what the device of ``key`` can run a model on. Raises as `kind_of` does."""
     return kind_of(key).delegates(key)
+
+
+def offer_of(key: str) -> Offer:
+    """Return what the device of ``key`` can run, format by format where that differs. Raises as `kind_of` does."""
+    from harness.plan.plan import Offer
+
+    kind = kind_of(key)
+    return Offer(delegates=kind.delegates(key), formats=kind.formats(key) if kind.formats else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ Nothing is loaded or built here, so a whole plan can be checked and printed befo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
@@ -17,14 +18,27 @@ from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
-# Returns the delegates that the device with this key offers.
-DelegatesOf = Callable[[str], tuple[Delegate, ...]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a device can run on: its delegates for any format.
+
+    ``formats`` is set where the runtimes there differ from the usual ones: the delegates of each format, or why there
+    is no runtime for it.
+    """
+
+    delegates: tuple[Delegate, ...]
+    formats: Mapping[Format, tuple[Delegate, ...] | str] | None = None
 
 
-def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: DelegatesOf | None) -> Plan:
+# Returns what the device with this key offers.
+OfferOf = Callable[[str], Offer]
+
+
+def make_plan(spec: Spec, models: tuple[ModelCard, ...], offer_of: OfferOf | None) -> Plan:
     """Return every combination that the spec asks for. Raises `UsageError` if two models have the same name.
 
-    ``delegates_of`` is None when artifacts are only built. What a device cannot run is then not a hole.
+    ``offer_of`` is None when artifacts are only built. What a device cannot run is then not a hole.
     """
     _check_names(models)
     recipes, settings = spec.recipes(), spec.settings
@@ -38,8 +52,8 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
                         cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
                         # Only the first reason is shown, so the most general check comes first.
                         reason = why_not_source(model, cell, recipes.get(variant))
-                        reason = reason or why_not(cell, recipes.get(variant), delegates_of)
-                        reason = reason or (why_not_shell(cell, settings) if delegates_of else None)
+                        reason = reason or why_not(cell, recipes.get(variant), offer_of)
+                        reason = reason or (why_not_shell(cell, settings) if offer_of else None)
                         if reason is None:
                             cells.append(cell)
                         else:
@@ -47,18 +61,25 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], delegates_of: Delegates
     return Plan(cells=tuple(cells), holes=tuple(holes))
 
 
-def why_not(cell: Cell, recipe: Recipe | None, delegates_of: DelegatesOf | None) -> str | None:
+def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None) -> str | None:
     """Return why ``cell`` cannot be run, or None if it can be tried. ``recipe`` is None for a ready-made file."""
+    offer = offer_of(cell.device) if offer_of else None
     delegates = FORMATS[cell.format].delegates
+    if offer is not None and offer.formats is not None:
+        own = offer.formats.get(cell.format, "there is no runtime for it")
+        if isinstance(own, str):
+            return f"device {cell.device!r} does not run {cell.format.value}: {own}"
+        delegates = own
     if cell.delegate not in delegates:
         allowed = ", ".join(delegate.value for delegate in delegates)
-        return f"{cell.format.value} has no delegate {cell.delegate.value!r} (it has: {allowed})"
+        place = f" on device {cell.device!r}" if offer is not None and offer.formats is not None else ""
+        return f"{cell.format.value} has no delegate {cell.delegate.value!r}{place} (it has: {allowed})"
     hole = why_not_build(recipe, cell.format, cell.backend) if recipe else None
     if hole is not None:
         return hole
-    offered = delegates_of(cell.device) if delegates_of else None
-    if offered is not None and cell.delegate not in offered:
-        return f"device {cell.device!r} has no {cell.delegate.value} (it has: {', '.join(d.value for d in offered)})"
+    if offer is not None and cell.delegate not in offer.delegates:
+        offered = ", ".join(delegate.value for delegate in offer.delegates)
+        return f"device {cell.device!r} has no {cell.delegate.value} (it has: {offered})"
     return None
 
 

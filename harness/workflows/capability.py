@@ -17,7 +17,7 @@ from harness import __version__
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import ArtifactState
-from harness.devices.registry import delegates_of, open_device
+from harness.devices.registry import offer_of, open_device
 from harness.measure.cell import launch_once
 from harness.measure.job import Job
 from harness.model.card import ModelCard, ModelOptions
@@ -167,7 +167,7 @@ def _delegates(card: ModelCard, outcome: BuildOutcome) -> tuple[DelegateCapabili
 
 def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCapability:
     """Run the float artifact once on the delegate."""
-    state, detail = Capability.UNSUPPORTED, why_not(cell, None, delegates_of)
+    state, detail = Capability.UNSUPPORTED, why_not(cell, None, offer_of)
     artifact = outcome.artifacts[cell.build]
     if artifact.manifest.state is ArtifactState.UNVERIFIED:
         state = Capability.BUILT

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOrder
 from harness.artifacts.needs import Missing, missing_for, together
-from harness.devices.registry import DEVICE_KINDS, delegates_of, expand_devices, kind_of
+from harness.devices.registry import DEVICE_KINDS, expand_devices, kind_of, offer_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
@@ -49,7 +49,7 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     if spec.parts:
         cards = _with_parts(cards)
     unsupported = _unsupported(cards)
-    plan = make_plan(spec, cards, delegates_of if to_run else None)
+    plan = make_plan(spec, cards, offer_of if to_run else None)
     missing = _missing_packages(plan, cards, spec.recipes())
     if every := together(missing.values()):
         log.warning("%s", _all_of(every))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.needs import why_missing
-from harness.devices.registry import delegates_of
+from harness.devices.registry import offer_of
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Hole, Plan, make_cell
 from harness.plan.plan import why_not
@@ -128,7 +128,7 @@ def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tu
     for recipe, format_ in pairs:
         delegate = (spec.delegate or FORMATS[format_].delegates)[0]
         cell = make_cell(model, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
-        reason = why_not(cell, recipe, delegates_of) or why_missing(checked.cards[0], cell.build, recipe.steps)
+        reason = why_not(cell, recipe, offer_of) or why_missing(checked.cards[0], cell.build, recipe.steps)
         if reason is None:
             cells.append(cell)
         else:

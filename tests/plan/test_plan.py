@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.devices.registry import delegates_of
+from harness.devices.registry import offer_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
 from harness.plan.cells import Build, Plan
@@ -24,7 +24,7 @@ READY = replace(CARD, name="given", kind=SourceKind.READY, ready=Format.TFLITE)
 
 
 def plan(*models: ModelCard, **spec: Any) -> Plan:
-    return make_plan(Spec(**spec), models or (CARD,), delegates_of)
+    return make_plan(Spec(**spec), models or (CARD,), offer_of)
 
 
 def test_the_default_is_every_format_and_variant_on_this_computer() -> None:

@@ -68,6 +68,18 @@ def installed(name: str) -> Path | None:
     return Path(command) if command else next((path for path in inside if path.is_file()), None)
 
 
+def first_installed() -> str:
+    """Return the name of the first browser of `BROWSERS` that is installed. Raises `DeviceError` if there is none."""
+    name = next((name for name in BROWSERS if installed(name)), None)
+    if name is None:
+        msg = (
+            "there is no browser in PATH; run: apt-get install chromium, give the path of one of Chromium's family "
+            "(web:/path/to/browser), or drive another one by hand: web:link"
+        )
+        raise DeviceError(msg)
+    return name
+
+
 def is_path(name: str) -> bool:
     """Return whether the name of a device is a path and not one of `BROWSERS`."""
     return name.startswith(("/", "./", "../", "~"))

@@ -153,7 +153,7 @@ class DrivenBrowser:
             last = f", having printed: {log.splitlines()[-1][:200]}" if log else ""
             msg = (
                 f"the browser {str(self._program)!r} ended at once ({_code_text(code)}){last}; check that it is of "
-                "Chromium's family and runs by itself. Other browsers can be driven by hand: --device web:link"
+                "Chromium's family and runs by itself."
             )
         else:
             msg = (

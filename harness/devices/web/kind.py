@@ -12,17 +12,24 @@ if TYPE_CHECKING:
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
-    from harness.wire import Delegate
+    from harness.wire import Delegate, Format
 
 
 def _check_key(key: str) -> None:
     from harness.devices.web.browsers import check_browser
 
     name = name_in(key)
-    if not name:
+    if name == "":
         msg = f"device {key!r} names no browser: write web:chromium, web:/path/to/browser, or web:link"
         raise DeviceError(msg)
-    check_browser(name, ())
+    if name is not None:
+        check_browser(name, ())
+
+
+def _expand(key: str) -> tuple[str, ...]:
+    from harness.devices.web.browsers import first_installed
+
+    return (key,) if name_in(key) else (f"{key}:{first_installed()}",)
 
 
 def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  nothing to set
@@ -51,12 +58,26 @@ def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  every browser
     return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU
 
 
+def _formats(key: str) -> dict[Format, tuple[Delegate, ...] | str]:  # noqa: ARG001  every browser has the same
+    from harness.wire import Delegate, Format
+
+    return {
+        Format.ONNX: (Delegate.CPU, Delegate.GPU),
+        Format.TFLITE: (Delegate.XNNPACK, Delegate.GPU),
+        Format.PTE: "ExecuTorch publishes no build for browsers",
+        Format.PTL: "TorchScript's lite interpreter has no build for browsers",
+        Format.MLPACKAGE: "Core ML runs on Apple's systems only, outside of browsers",
+    }
+
+
 WEB = DeviceKind(
     name="web",
-    examples=("web:chromium", "web:PATH"),
+    examples=("web", "web:chromium", "web:/path/to/browser"),
     check_key=_check_key,
     open=_open,
     infos=_infos,
     absent="No browser is installed.",
     delegates=_delegates,
+    formats=_formats,
+    expand=_expand,
 )

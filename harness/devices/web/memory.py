@@ -21,8 +21,8 @@ DEFINITION = (
     "started and compiled its WebAssembly, the artifact is not in it. Loaded: right after the load. Steady: median "
     "between the calls of the memory pass. Retained: after release, garbage collection and the settling time; the "
     "memory of WebAssembly never shrinks, so it includes what the model took there. Peak: baseline plus the growth of "
-    "VmHWM over VmRSS since it was reset at the baseline, until the last call, file pages included; null where the system "
-    "refuses the reset, as it does for a browser with a sandbox."
+    "VmHWM over VmRSS since it was reset at the baseline, until the last call, file pages included, and no reading "
+    "above it; null where the system refuses the reset, as it does for a browser with a sandbox."
 )
 
 
@@ -77,12 +77,14 @@ class RendererMeter:
 
     def _record(self) -> MemoryReading:
         middle = {moment: int(statistics.median(values)) for moment, values in self.owned.items()}
+        owned_in_use = (middle[moment] for moment in MemoryMoment if moment is not MemoryMoment.RETAINED)
         return MemoryReading(
             definition=DEFINITION,
             baseline_bytes=middle[MemoryMoment.BASELINE],
             loaded_bytes=middle[MemoryMoment.LOADED],
             steady_bytes=middle[MemoryMoment.STEADY],
-            peak_bytes=self.peak_bytes,
+            # Where the system drops file pages meanwhile, what is resident grows by less than what is owned.
+            peak_bytes=None if self.peak_bytes is None else max(self.peak_bytes, *owned_in_use),
             retained_bytes=middle[MemoryMoment.RETAINED],
             split=tuple(self.splits),
         )

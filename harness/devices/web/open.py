@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.devices.kind import name_in
-from harness.devices.web.browsers import find_browser
+from harness.devices.web.browsers import find_browser, first_installed
 from harness.devices.web.driven import DrivenBrowser
 from harness.devices.web.opener import Opener
 from harness.devices.web.server import PageServer
@@ -34,7 +34,7 @@ def open_web(key: str, *, store: Path | None = None) -> Iterator[WebDevice]:
 
 def make_opener(key: str, server: PageServer) -> Opener:
     """Return what opens the page for ``key``; nothing is started yet. Raises `DeviceError`."""
-    name = name_in(key) or "chromium"
+    name = name_in(key) or first_installed()
     return DrivenBrowser(find_browser(name), name, server)
 
 

@@ -28,6 +28,7 @@ from harness.errors import DeviceError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
 from harness.runners.web.libraries import LIBRARIES
+from harness.system.clock import Stopwatch
 from harness.wire import OUTPUTS_FILE, Delegate, FailureKind, RunRequest, StateSample
 
 WATCH_S = 1.0
@@ -115,29 +116,28 @@ class WebDevice:
         request = self._answerable(request)
         watch: list[StateSample] = []
         folder = self._jobs.job(request, inputs, device=self.info.key)
+        stopwatch = Stopwatch()
         try:
             self._server.offer(self._web_job(folder))
             self._opener.open(gpu=gpu)
             outcome = self._await(deadline_s, watch)
         finally:
+            took_ns = stopwatch.passed_ns()
             self._server.withdraw()
             self._opener.close()
-        return replace(self._execution(outcome, request, folder, deadline_s), watch=tuple(watch))
+        if isinstance(outcome, bytes):
+            execution = read_reply(outcome, request, folder / OUTPUTS_FILE, took_ns=took_ns)
+        elif outcome is None:
+            message = f"the page gave no reply within {deadline_s:g} s and was closed"
+            execution = failed(request, FailureKind.TIMEOUT, message)
+        else:
+            execution = failed(request, outcome.kind, outcome.message, detail=outcome.detail)
+        return replace(execution, watch=tuple(watch))
 
     def clean(self) -> None:
         self._server.withdraw()
         self._opener.close()
         self._jobs.clean()
-
-    def _execution(
-        self, outcome: bytes | Trouble | None, request: RunRequest, folder: Path, deadline_s: float
-    ) -> Execution:
-        if isinstance(outcome, bytes):
-            return read_reply(outcome, request, folder / OUTPUTS_FILE)
-        if outcome is None:
-            message = f"the page gave no reply within {deadline_s:g} s and was closed"
-            return failed(request, FailureKind.TIMEOUT, message)
-        return failed(request, outcome.kind, outcome.message, detail=outcome.detail)
 
     def _answerable(self, request: RunRequest) -> RunRequest:
         """Ask for no memory where it cannot be read: a reply without it would else be taken for a broken one."""

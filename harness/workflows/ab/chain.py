@@ -18,7 +18,7 @@ from harness.artifacts.needs import why_missing
 from harness.artifacts.sources.made_variant import find_varied
 from harness.artifacts.sources.prepared_model import as_prepared
 from harness.devices.device import Device
-from harness.devices.registry import delegates_of, kind_of, open_device
+from harness.devices.registry import kind_of, offer_of, open_device
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
 from harness.measure.deploy import deploy_artifact
 from harness.measure.job import Job, Seen
@@ -154,7 +154,7 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
     spec = make_spec(values, where=repr(reference.text))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     card = resolve(reference.model, options)
-    plan = make_plan(spec, (card,), delegates_of)
+    plan = make_plan(spec, (card,), offer_of)
     if not plan.cells:
         msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
         raise UsageError(msg)

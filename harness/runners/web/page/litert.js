@@ -30,7 +30,7 @@ const litert = {
     this.module = started.liteRtWasm;
     this.environment = this.library.getDefaultEnvironment().liteRtEnvironment;
     this.version = setup.libraries.tflite.version;
-    this.threads = gpu ? 1 : request.threads;
+    this.threads = request.threads;
   },
 
   async load(files, request) {
