@@ -86,20 +86,23 @@ def unsupported(request: RunRequest, message: str) -> Execution:
     return replace(execution, reply=reply, reply_bytes=encode(reply))
 
 
-def missing_reply(code: int | None, deadline_s: float) -> tuple[FailureKind, str]:
-    """Explain a missing reply by the exit code of the runner's process, None if it was stopped at the deadline."""
+def missing_reply(code: int | None, deadline_s: float, *, who: str = "the runner") -> tuple[FailureKind, str]:
+    """Explain a missing reply by the exit code of the runner's process, None if it was stopped at the deadline.
+
+    ``who`` names the process in the sentence.
+    """
     if code is None:
-        return FailureKind.TIMEOUT, f"the runner gave no reply within {deadline_s:g} s and was stopped"
+        return FailureKind.TIMEOUT, f"{who} gave no reply within {deadline_s:g} s and was stopped"
     if code == -signal.SIGKILL:
         # Linux's out-of-memory killer sends SIGKILL; nothing of ours does before the deadline.
-        return FailureKind.OOM, "the runner was killed (SIGKILL), most likely because the machine ran out of memory"
+        return FailureKind.OOM, f"{who} was killed (SIGKILL), most likely because the machine ran out of memory"
     if -code in _FROM_OUTSIDE:
-        return FailureKind.LOST, f"the runner was ended from outside by {_signal_name(-code)}"
+        return FailureKind.LOST, f"{who} was ended from outside by {_signal_name(-code)}"
     if code < 0:
-        return FailureKind.CRASH, f"the runner crashed with {_signal_name(-code)}{_HINTS.get(-code, '')}"
+        return FailureKind.CRASH, f"{who} crashed with {_signal_name(-code)}{_HINTS.get(-code, '')}"
     if code > 0:
-        return FailureKind.CRASH, f"the runner ended with exit code {code} and left no reply"
-    return FailureKind.REPLY, "the runner exited normally but left no reply"
+        return FailureKind.CRASH, f"{who} ended with exit code {code} and left no reply"
+    return FailureKind.REPLY, f"{who} exited normally but left no reply"
 
 
 def _signal_name(number: int) -> str:

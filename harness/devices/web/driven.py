@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
+from harness.devices.replies import missing_reply
 from harness.devices.web.browsers import BROWSERS
 from harness.devices.web.devtools import DevTools, DevToolsError
 from harness.devices.web.opener import Trouble
@@ -26,8 +26,6 @@ from harness.wire import FailureKind, StateSample
 # The first version with everything that the page uses: relaxed SIMD came with it, WebGPU and the present headless mode
 # shortly before.
 OLDEST = 114
-# Signals that people, schedulers and resource limits send to end a program.
-_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
 
 
 class DrivenBrowser:
@@ -73,7 +71,8 @@ class DrivenBrowser:
             return None
         code = browser.exit_code()
         if code is not None:
-            return _ended(code, browser.log_tail())
+            kind, message = missing_reply(code, 0, who="the browser")
+            return Trouble(kind=kind, message=message, detail=browser.log_tail())
         if self._crash is not None:
             kind = FailureKind.OOM if self._crash in ("oom", "killed") else FailureKind.CRASH
             words = {"oom": "ran out of memory", "killed": "was killed, most likely because memory ran out"}
@@ -152,7 +151,7 @@ class DrivenBrowser:
         elif code is not None:
             last = f", having printed: {log.splitlines()[-1][:200]}" if log else ""
             msg = (
-                f"the browser {str(self._program)!r} ended at once ({_code_text(code)}){last}; check that it is of "
+                f"the browser {str(self._program)!r} ended at once{last} (exit code {code}); check that it is of "
                 "Chromium's family and runs by itself."
             )
         else:
@@ -161,22 +160,3 @@ class DrivenBrowser:
                 "drive this one by hand: --device web:link"
             )
         return DeviceError(msg)
-
-
-def _ended(code: int, log: str) -> Trouble:
-    if code == -signal.SIGKILL:
-        message = "the browser was killed (SIGKILL), most likely because the machine ran out of memory"
-        return Trouble(kind=FailureKind.OOM, message=message, detail=log)
-    if -code in _FROM_OUTSIDE:
-        message = f"the browser was ended from outside by {_code_text(code)}"
-        return Trouble(kind=FailureKind.LOST, message=message, detail=log)
-    return Trouble(kind=FailureKind.CRASH, message=f"the browser ended with {_code_text(code)}", detail=log)
-
-
-def _code_text(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
