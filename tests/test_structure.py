@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("exchange",),
     ("workflows",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )

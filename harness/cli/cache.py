@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json
-from harness.cli.options import cache_folder, cache_option, json_option
+from harness.cli.options import cache_option, json_option
+from harness.system.paths import cache_folder
 
 
 @click.command()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.options import cache_folder, cache_option, json_option
+from harness.cli.options import cache_option, json_option
+from harness.system.paths import cache_folder
 
 if TYPE_CHECKING:
     from harness.records.device import DeviceInfo

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli.paths import HISTORY, PATH
+from harness.system.paths import DEFAULT_RESULTS
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
     from harness.workflows.ab.session import PairPlan
     from harness.workflows.bench import Places
-
-DEFAULT_RESULTS = Path("results")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -215,15 +214,6 @@ undecided_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
-def cache_folder(cache_dir: Path | None) -> Path:
-    """Return the cache folder: ``cache_dir``, or if None the system's place for a user's caches."""
-    if cache_dir is not None:
-        return cache_dir
-    from platformdirs import user_cache_path
-
-    return user_cache_path("phonebench")
-
-
 def history_place(history: str | None, results: Path) -> str:
     """Return where the history is: the file or URL ``history``, or if None a file in ``results``."""
     return history or str(results / "history.sqlite")
@@ -231,12 +221,9 @@ def history_place(history: str | None, results: Path) -> str:
 
 def places(results: Path, cache_dir: Path | None) -> Places:
     """Return where a run keeps its files, and the options that find them again."""
-    from harness.workflows.bench import Places
+    from harness.workflows.bench import places_of
 
-    cache = cache_folder(cache_dir)
-    options = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
-    options += [] if cache == cache_folder(None) else ["--cache-dir", str(cache)]
-    return Places(results=results, cache=cache, options=tuple(options))
+    return places_of(results, cache_dir)
 
 
 def pair_plan(pairs: int, most_pairs: int) -> PairPlan:

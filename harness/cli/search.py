@@ -9,7 +9,6 @@ import click
 
 from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import (
-    cache_folder,
     json_option,
     measuring_options,
     model_options,
@@ -18,6 +17,7 @@ from harness.cli.options import (
     spec_from,
 )
 from harness.errors import BuildError
+from harness.system.paths import cache_folder
 
 if TYPE_CHECKING:
     from harness.workflows.search import Searched

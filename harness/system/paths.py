@@ -1,8 +1,20 @@
-"""Says what is wrong with a path. It imports next to nothing, because every command checks its paths first."""
+"""Where files are by default, and what is wrong with a path. Every command needs it, so it imports next to nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+# Where runs are kept unless somebody says otherwise: in the working folder.
+DEFAULT_RESULTS = Path("results")
+
+
+def cache_folder(cache_dir: Path | None) -> Path:
+    """Return the cache folder: ``cache_dir``, or if None the system's place for a user's caches."""
+    if cache_dir is not None:
+        return cache_dir
+    from platformdirs import user_cache_path
+
+    return user_cache_path("phonebench")
 
 
 def path_problem(path: Path | str) -> str | None:

@@ -19,6 +19,7 @@ from harness.store.probes import keep_probes, read_probes
 from harness.store.records import RunHead
 from harness.store.writer import RunWriter
 from harness.system.faults import environment_fault
+from harness.system.paths import DEFAULT_RESULTS, cache_folder
 from harness.workflows.check import Checked
 
 
@@ -37,6 +38,14 @@ class Places:
     def resume_command(self, command: str, name: str, *more: str) -> str:
         """Return the line that resumes the run or night ``name``, quoted for a shell; ``more`` options come last."""
         return shlex.join(["phonebench", command, f"--resume={name}", *self.options, *more])
+
+
+def places_of(results: Path, cache_dir: Path | None) -> Places:
+    """Return where a run keeps its files; None stands for the user's cache folder."""
+    cache = cache_folder(cache_dir)
+    options = [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    options += [] if cache == cache_folder(None) else ["--cache-dir", str(cache)]
+    return Places(results=results, cache=cache, options=tuple(options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.exit_codes import exit_code
-from harness.cli.options import cache_folder, places_options, spec_from, spec_options
+from harness.cli.options import places_options, spec_from, spec_options
 from harness.errors import UnknownNameError, UsageError
 from harness.plan.cells import Plan
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.spec import Spec
+from harness.system.paths import cache_folder
 from harness.wire import Delegate, Failure, FailureKind, Format
 from tests.report.builders import make_run
 

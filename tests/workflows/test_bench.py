@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli.blame import blame
-from harness.cli.options import cache_folder, places
+from harness.cli.options import places
 from harness.errors import IncompleteError, InterruptedRunError, PhonebenchError, StoreError
 from harness.spec.goal import Goal, Minimise
 from harness.store.writer import create_run
+from harness.system.paths import cache_folder
 from harness.workflows.bench import resumable
 from tests.store.test_store import RUN, head
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from harness.records.metrics import METRICS
@@ -19,8 +20,13 @@ def csv_text(run: RunRecord) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, columns(), lineterminator="\n")
     table.writeheader()
-    table.writerows(_row(v) for v in cell_views(run))
+    table.writerows(cell_rows(run))
     return text.getvalue()
+
+
+def cell_rows(run: RunRecord) -> Iterator[dict[str, Any]]:
+    """Yield the values of each cell of ``run`` by the name of their column; what was not measured is None or absent."""
+    return (_row(v) for v in cell_views(run))
 
 
 # Scripts read columns by position too, so these keep their places. Columns of later metrics follow at the end.

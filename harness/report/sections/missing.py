@@ -13,9 +13,8 @@ from harness.records.measurement import CellStatus
 from harness.report.listing import listed
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, full_labels
+from harness.system.paths import DEFAULT_RESULTS
 
-# The default of --results, which a command need not name.
-DEFAULT_RESULTS = Path("results")
 # Beyond this many names a line of the terminal says how many more there are; the page has all.
 LISTED = 6
 # Beyond this many cells the runner's own words are behind the rows of the table alone.

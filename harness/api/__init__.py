@@ -1,0 +1,1 @@
+"""phonebench for scripts and notebooks. `harness` hands the public names on."""
