@@ -23,7 +23,7 @@ _Name = TypeVar("_Name", bound=StrEnum)
 
 build_options = together(
     listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: all]"),
-    listed("--abi", help="Processor types: arm64-v8a, armeabi-v7a, x86_64, x86.  [default: arm64-v8a]"),
+    listed("--abi", help="Processor types: arm64-v8a, armeabi-v7a, x86_64, x86.  [default: all but x86]"),
     click.option(
         "--library",
         type=PATH,
@@ -66,16 +66,17 @@ def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  t
     """Build, sign and verify the APKs. Needs a checkout, a JDK 17 and Maven."""
     from harness.errors import BuildError
     from harness.runners.android.apks import default_workshop
-    from harness.runners.android.build import build_apk
+    from harness.runners.android.build import build_apks
 
     runtimes, apk_options = _build_order(options)
     shop = default_workshop(sdk=options["sdk"], out=options["out"])
     key = _key(options, shop.tools)
-    built, failed = [], []
+    built: list[BuiltApk] = []
+    failed: list[str] = []
     for runtime in runtimes:
-        click.echo(f"building the {runtime.value} app", err=True)
+        click.echo(f"building the {runtime.value} app, one APK per processor type", err=True)
         try:
-            built.append(build_apk(runtime, apk_options, key, shop))
+            built += build_apks(runtime, apk_options, key, shop)
         except BuildError as error:
             failed.append(f"{runtime.value}: {error}")
     _show(built, failed, as_json=as_json)
@@ -123,12 +124,12 @@ def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptio
     from harness.runners.android.records import Abi, Runtime
 
     runtimes = _names(options["runtime"], Runtime, kind="runtime") or tuple(Runtime)
-    abis = _names(options["abi"], Abi, kind="ABI") or (Abi.ARM64,)
+    abis = tuple(sorted(_names(options["abi"], Abi, kind="ABI"))) or None
     library: Path | None = options["library"]
     if library is not None and len(runtimes) != 1:
         msg = f"--library {str(library)!r} is the library of one runtime; name that runtime with --runtime"
         raise UsageError(msg)
-    return runtimes, ApkOptions(abis=tuple(sorted(abis)), debuggable=options["debuggable"], library=library)
+    return runtimes, ApkOptions(abis=abis, debuggable=options["debuggable"], library=library)
 
 
 def _names(lists: tuple[list[str], ...], members: type[_Name], *, kind: str) -> tuple[_Name, ...]:

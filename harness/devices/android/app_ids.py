@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +30,8 @@ class RunnerApk(Protocol):
         """The ``versionName`` in the APK's manifest."""
 
 
-# Returns the APK of a runtime, or None if it has not been built.
-ApkSource = Callable[[str], RunnerApk | None]
+# Returns the APK of a runtime for a phone with these ABIs, the preferred one first; None if it has not been built.
+ApkSource = Callable[[str, Sequence[str]], RunnerApk | None]
 
 
 def app_id_of(runtime: str) -> str:
@@ -42,6 +42,6 @@ def app_id_of(runtime: str) -> str:
 APP_IDS = tuple(app_id_of(runtime) for runtime in RUNTIMES.values())
 
 
-def no_apks(runtime: str) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`
+def no_apks(runtime: str, abis: Sequence[str]) -> RunnerApk | None:  # noqa: ARG001  an `ApkSource`
     """Return None: use the installed app, provided it has this version."""
     return None

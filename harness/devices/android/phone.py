@@ -146,7 +146,7 @@ class AndroidPhone:
 
     def install(self, runtime: str) -> str:
         """Install a runtime's app if it is missing or differs from the one built here, and return its version."""
-        apps = Apps(self._cable, self._store, self._tether.options.apks)
+        apps = Apps(self._cable, self._store, self._tether.options.apks, self._facts.abis)
         return self._tether.again(lambda: apps.ensure(runtime)).version
 
     def push(self, path: Path, sha256: str) -> bool:

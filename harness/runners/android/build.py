@@ -1,7 +1,8 @@
-"""Builds a signed APK from sources: Maven compiles, D8 makes dex, aapt2 the manifest, and `archive` writes the file.
+"""Builds signed APKs from sources: Maven compiles, D8 makes dex, aapt2 the manifest, and `archive` writes the file.
 
-No Android SDK is needed, because the platform's classes and resources come from a Maven artifact. The same inputs give
-the same bytes, except for the signature.
+There is one APK per ABI, because a phone needs the native code of one only, which is most of an APK. No Android SDK is
+needed, because the platform's classes and resources come from a Maven artifact. The same inputs give the same bytes,
+except for the signature.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from harness.runners.android.libraries import Library, fetch_library, fetch_mave
 from harness.runners.android.manifest import check_components
 from harness.runners.android.pins import D8_JAR
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
-from harness.runners.android.store import apk_path, keep
+from harness.runners.android.store import apk_path, forget, keep
 from harness.runners.android.tools import Tool, Toolbox
 from harness.runners.android.verify import (
     MIN_SDK,
     check_badging,
-    check_same_everywhere,
     expected,
     native_libraries,
     read_badging,
@@ -37,8 +37,12 @@ from harness.runners.android.verify import (
 from harness.system.files import file_sha256
 
 TARGET_SDK = 34
+# Phones of today, older and cheaper ones, and the emulator. Android's last phone with x86 alone is from 2015.
+DEFAULT_ABIS = (Abi.ARM64, Abi.ARM, Abi.X86_64)
 # The app id in the manifest's source, which is replaced by that of the runtime.
 _MANIFEST_ID = "org.phonebench.runner.app"
+# Our own files in an APK.
+_OWN = "META-INF/phonebench"
 _PLATFORM_LIST = "app/target/platform.classpath"
 _PLATFORM = re.compile(r"android-all-\d+.*\.jar$")
 _NEEDED = (Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER)
@@ -46,9 +50,13 @@ _NEEDED = (Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApkOptions:
-    """The options of a build; ``library`` is the user's own file instead of the pinned one."""
+    """The options of a build.
 
-    abis: tuple[Abi, ...] = (Abi.ARM64,)
+    ``abis``: one APK is built for each; None for all of `DEFAULT_ABIS` that the library has. ``library`` is the user's
+    own file instead of the pinned one.
+    """
+
+    abis: tuple[Abi, ...] | None = None
     debuggable: bool = False
     library: Path | None = None
 
@@ -63,27 +71,45 @@ class Workshop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What the APKs of a runtime share: the library, our jars, their dex, and Android's own classes."""
+
+    runtime: Runtime
+    library: Library
+    jars: tuple[Path, ...]
+    dex: Path
+    platform: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unsigned:
     """An unsigned APK and what went into it."""
 
     runtime: Runtime
+    abi: Abi
     path: Path
     library: Library
     version_name: str
-    options: ApkOptions
+    debuggable: bool
 
 
-def build_apk(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Workshop) -> BuiltApk:
-    """Build, sign and verify the app of ``runtime``. Raises `BuildError`, `UsageError`, `OSError`."""
+def build_apks(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Workshop) -> tuple[BuiltApk, ...]:
+    """Build, sign and verify the apps of ``runtime``, one per ABI. Raises `BuildError`, `UsageError`, `OSError`."""
     for tool in _NEEDED:
         shop.tools.find(tool)
-    path = apk_path(shop.out, runtime)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    shop.out.mkdir(parents=True, exist_ok=True)
     shop.work.mkdir(parents=True, exist_ok=True)
     with compiling():
         unsigned = build_unsigned(runtime, options, shop)
-        _sign(unsigned.path, path, key, shop.tools)
-        return keep(path, _verified(path, unsigned, shop.tools))
+        # An earlier version built one APK for several ABIs, which must not be taken for a new one.
+        forget(apk_path(shop.out, runtime))
+        return tuple(_finished(one, key, shop) for one in unsigned)
+
+
+def _finished(unsigned: Unsigned, key: SigningKey, shop: Workshop) -> BuiltApk:
+    path = apk_path(shop.out, unsigned.runtime, unsigned.abi)
+    _sign(unsigned.path, path, key, shop.tools)
+    return keep(path, _verified(path, unsigned, shop.tools))
 
 
 def compiling() -> FileLock:
@@ -93,24 +119,35 @@ def compiling() -> FileLock:
     return FileLock(folder / "build.lock")
 
 
-def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> Unsigned:
-    """Build an APK without a signature. Raises as `build_apk` does."""
+def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> tuple[Unsigned, ...]:
+    """Build APKs without a signature, one per ABI. Raises as `build_apks` does."""
     library = fetch_library(runtime, shop.work / "libraries", shop.tools, given=options.library)
-    _check_abis(library, options.abis)
-    version = version_name(runtime, abis=options.abis, library_sha256=library.sha256, debuggable=options.debuggable)
+    abis = _abis(library, options.abis)
+    folder = shop.work / runtime.value
+    folder.mkdir(parents=True, exist_ok=True)
+    jars, platform = compile_runner(runtime, library, shop.tools), _platform()
+    compiled = Compiled(
+        runtime=runtime,
+        library=library,
+        jars=jars,
+        dex=_dex((*jars, *library.classes), platform, folder / "dex.zip", shop),
+        platform=platform,
+    )
+    return tuple(_packed(compiled, abi, options, shop) for abi in abis)
+
+
+def _packed(compiled: Compiled, abi: Abi, options: ApkOptions, shop: Workshop) -> Unsigned:
+    sha256, runtime = compiled.library.sha256, compiled.runtime
     unsigned = Unsigned(
         runtime=runtime,
-        path=shop.work / runtime.value / "unsigned.apk",
-        library=library,
-        version_name=version,
-        options=options,
+        abi=abi,
+        path=shop.work / runtime.value / f"unsigned-{abi.value}.apk",
+        library=compiled.library,
+        version_name=version_name(runtime, abis=[abi], library_sha256=sha256, debuggable=options.debuggable),
+        debuggable=options.debuggable,
     )
-    unsigned.path.parent.mkdir(parents=True, exist_ok=True)
-    jars = compile_runner(runtime, library, shop.tools)
-    platform = _platform()
-    dex = _dex((*jars, *library.classes), platform, unsigned.path.with_name("dex.zip"), shop)
-    base = _manifest(unsigned, platform, shop.tools)
-    write_archive(unsigned.path, _entries(unsigned, base, dex, jars))
+    base = _manifest(unsigned, compiled.platform, shop.tools)
+    write_archive(unsigned.path, _entries(unsigned, compiled, base))
     return unsigned
 
 
@@ -125,12 +162,17 @@ def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[
     return tuple(_one(root / module / "target", "runner-*.jar") for module in modules)
 
 
-def _check_abis(library: Library, abis: Sequence[Abi]) -> None:
-    missing = [abi.value for abi in abis if abi not in library.abis()]
-    if missing or not abis:
-        available = ", ".join(abi.value for abi in library.abis())
-        msg = f"{library.title} has no native code for {missing}; use --abi with {available}"
+def _abis(library: Library, requested: Sequence[Abi] | None) -> tuple[Abi, ...]:
+    """Return the ABIs to build for. Raises `BuildError` for one that the library has no native code for."""
+    available = library.abis()
+    missing = [abi.value for abi in requested or () if abi not in available]
+    chosen = tuple(abi for abi in DEFAULT_ABIS if abi in available) if requested is None else tuple(requested)
+    if missing or not chosen:
+        names = ", ".join(abi.value for abi in available)
+        wanted = missing or [abi.value for abi in DEFAULT_ABIS]
+        msg = f"{library.title} has no native code for {wanted}; use --abi with {names}"
         raise BuildError(msg)
+    return chosen
 
 
 def _platform() -> Path:
@@ -187,7 +229,7 @@ def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox) -> Path:
     ]
     arguments += ["--min-sdk-version", str(MIN_SDK), "--target-sdk-version", str(TARGET_SDK)]
     arguments += ["--version-code", str(_version_code()), "--version-name", unsigned.version_name]
-    arguments += ["--debug-mode"] if unsigned.options.debuggable else []
+    arguments += ["--debug-mode"] if unsigned.debuggable else []
     tools.run(Tool.AAPT2, *arguments, what="compiling the manifest of the Android runner")
     return base
 
@@ -197,22 +239,33 @@ def _version_code() -> int:
     return 10_000 * major + 100 * minor + patch
 
 
-def _entries(unsigned: Unsigned, base: Path, dex: Path, jars: Sequence[Path]) -> Iterator[Entry]:
+def _entries(unsigned: Unsigned, compiled: Compiled, base: Path) -> Iterator[Entry]:
     """The files of the APK in a fixed order, native libraries last."""
     # ServiceLoader finds the runtime's adapter by the files in META-INF/services.
     for archive, pattern in (
         (base, r".*"),
-        (dex, r"classes\d*\.dex"),
-        *((jar, r"META-INF/services/.+") for jar in jars),
+        (compiled.dex, r"classes\d*\.dex"),
+        *((jar, r"META-INF/services/.+") for jar in compiled.jars),
     ):
         with zipfile.ZipFile(archive) as opened:
             names = sorted(n for n in opened.namelist() if re.fullmatch(pattern, n) and not n.endswith("/"))
             yield from (Entry(name=name, data=opened.read(name)) for name in names)
     # The runtime version in replies, for runtimes that do not report one.
-    yield Entry(name="META-INF/phonebench/library", data=f"{unsigned.library.title}\n".encode())
-    for abi in sorted(unsigned.options.abis):
-        for file in unsigned.library.native_files(abi):
-            yield Entry(name=f"lib/{abi.value}/{file.name}", data=file.read_bytes())
+    yield Entry(name=f"{_OWN}/library", data=f"{unsigned.library.title}\n".encode())
+    yield from _terms(unsigned.runtime)
+    for file in unsigned.library.native_files(unsigned.abi):
+        yield Entry(name=f"lib/{unsigned.abi.value}/{file.name}", data=file.read_bytes())
+
+
+def _terms(runtime: Runtime) -> Iterator[Entry]:
+    """The terms of what is in the APK. Whoever passes it on passes them on too."""
+    root = sources().parent
+    for name in ("LICENSE", "NOTICE"):
+        yield Entry(name=f"{_OWN}/{name}", data=(root / name).read_bytes())
+    # The other libraries are under the Apache License, as phonebench is.
+    own = sources() / "licences" / f"{runtime.value}.txt"
+    if own.is_file():
+        yield Entry(name=f"{_OWN}/licences/{own.name}", data=own.read_bytes())
 
 
 def _sign(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
@@ -226,10 +279,9 @@ def _sign(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
 
 def _verified(path: Path, unsigned: Unsigned, tools: Toolbox) -> ApkFacts:
     natives = native_libraries(path)
-    check_same_everywhere(natives)
-    identity, options = app_id(unsigned.runtime), unsigned.options
+    identity = app_id(unsigned.runtime)
     right = expected(
-        app_id=identity, version_name=unsigned.version_name, abis=options.abis, debuggable=options.debuggable
+        app_id=identity, version_name=unsigned.version_name, abis=(unsigned.abi,), debuggable=unsigned.debuggable
     )
     check_badging(read_badging(path, tools), right=right)
     check_components(path, tools)
@@ -238,8 +290,8 @@ def _verified(path: Path, unsigned: Unsigned, tools: Toolbox) -> ApkFacts:
         app_id=identity,
         version_name=unsigned.version_name,
         signer_sha256=signer(path, tools),
-        abis=tuple(sorted(options.abis)),
-        debuggable=options.debuggable,
+        abis=(unsigned.abi,),
+        debuggable=unsigned.debuggable,
         library=unsigned.library.title,
         library_sha256=unsigned.library.sha256,
         sha256=file_sha256(path),

@@ -44,8 +44,13 @@ class Library:
         return tuple(sorted((self.natives / abi.value).glob("*.so")))
 
     def abis(self) -> tuple[Abi, ...]:
-        """Return the ABIs that the library has native code for."""
-        return tuple(abi for abi in Abi if self.native_files(abi))
+        """Return the ABIs that the library has all its native code for.
+
+        A part of it may exist for more: fbjni does for each, ExecuTorch does not.
+        """
+        names = {abi: {file.name for file in self.native_files(abi)} for abi in Abi}
+        whole = max(names.values(), key=len)
+        return tuple(abi for abi in Abi if whole and names[abi] >= whole)
 
 
 def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path | None = None) -> Library:

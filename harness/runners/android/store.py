@@ -7,16 +7,16 @@ from pathlib import Path
 import msgspec
 
 from harness.runners.android.identity import SOURCES
-from harness.runners.android.records import ApkFacts, BuiltApk, Runtime
+from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime
 from harness.system.files import file_sha256, write_whole
 
 # In the checkout, because an APK's version refers to the sources there.
 FOLDER = SOURCES / "apks"
 
 
-def apk_path(folder: Path, runtime: Runtime) -> Path:
-    """Return the path of the APK of ``runtime`` in ``folder``."""
-    return folder / f"phonebench-{runtime.value}.apk"
+def apk_path(folder: Path, runtime: Runtime, abi: Abi | None = None) -> Path:
+    """Return the path of the APK of ``runtime`` in ``folder``; without ``abi``, that of an APK for several."""
+    return folder / f"phonebench-{runtime.value}{f'-{abi.value}' if abi else ''}.apk"
 
 
 def keep(path: Path, facts: ApkFacts) -> BuiltApk:
@@ -25,22 +25,30 @@ def keep(path: Path, facts: ApkFacts) -> BuiltApk:
     return BuiltApk(path=path, facts=facts)
 
 
-def built_apks(folder: Path | None = None) -> dict[Runtime, BuiltApk]:
+def forget(path: Path) -> None:
+    """Remove an APK with its facts, if it is there. Raises `OSError`."""
+    for file in (_record(path), path):
+        file.unlink(missing_ok=True)
+
+
+def built_apks(folder: Path | None = None) -> dict[Runtime, tuple[BuiltApk, ...]]:
     """Return the intact APKs in ``folder`` by runtime, leaving out truncated and damaged ones.
 
     They may have been built from older sources.
     """
-    apks: dict[Runtime, BuiltApk] = {}
-    for runtime in Runtime:
-        path = apk_path(folder or FOLDER, runtime)
-        try:
-            facts = msgspec.json.decode(_record(path).read_bytes(), type=ApkFacts)
-            intact = file_sha256(path) == facts.sha256
-        except (OSError, msgspec.MsgspecError):
-            continue
-        if intact:
-            apks[runtime] = BuiltApk(path=path, facts=facts)
-    return apks
+    apks = {
+        runtime: tuple(apk for abi in (*Abi, None) if (apk := _intact(apk_path(folder or FOLDER, runtime, abi))))
+        for runtime in Runtime
+    }
+    return {runtime: found for runtime, found in apks.items() if found}
+
+
+def _intact(path: Path) -> BuiltApk | None:
+    try:
+        facts = msgspec.json.decode(_record(path).read_bytes(), type=ApkFacts)
+        return BuiltApk(path=path, facts=facts) if file_sha256(path) == facts.sha256 else None
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _record(path: Path) -> Path:

@@ -81,16 +81,6 @@ def native_libraries(path: Path) -> tuple[NativeLibrary, ...]:
         return tuple(_native(archive, info) for info in infos)
 
 
-def check_same_everywhere(natives: tuple[NativeLibrary, ...]) -> None:
-    """Raise `BuildError` unless every ABI has the same libraries: a phone installs the folder of one ABI only."""
-    by_abi = {abi: {n.name for n in natives if n.abi is abi} for abi in {n.abi for n in natives}}
-    every = set().union(*by_abi.values())
-    for abi, names in by_abi.items():
-        if names != every:
-            msg = f"the native libraries for {abi.value} lack {sorted(every - names)}, which other ABIs have"
-            raise BuildError(msg)
-
-
 def check_badging(badging: Badging, *, right: Badging) -> None:
     """Raise `BuildError` unless the badging of an APK is the ``right`` one for its build."""
     for field in ("app_id", "version_name", "min_sdk", "abis", "debuggable"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import __version__
-from harness.devices.android.app_ids import RunnerApk
+from harness.devices.android.app_ids import ApkSource
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
 
 VERSION = f"{__version__}+0123456789ab"
@@ -29,6 +28,7 @@ def tiny(apks: ApkMaker, plan: ApkPlan | None = None) -> TinyApk:
     return TinyApk(path=apks.make(wanted), app_id=wanted.package, version_name=wanted.version_name)
 
 
-def apk_source(*built: TinyApk) -> Callable[[str], RunnerApk | None]:
-    """The built APKs by runtime."""
-    return {apk.app_id.rpartition(".")[2]: apk for apk in built}.get
+def apk_source(*built: TinyApk) -> ApkSource:
+    """The built APKs by runtime; they have no native code, so they fit every phone."""
+    by_runtime = {apk.app_id.rpartition(".")[2]: apk for apk in built}
+    return lambda runtime, _: by_runtime.get(runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def test_the_time_of_an_installation_is_not_that_of_the_launch(
 ) -> None:
     phone.apps.program = standin
 
-    def slow(runtime: str) -> RunnerApk | None:
+    def slow(runtime: str, abis: Sequence[str]) -> RunnerApk | None:
         time.sleep(10)
-        return apk_source(onnx_apk)(runtime)
+        return apk_source(onnx_apk)(runtime, abis)
 
     with open_phone(cable, key="android", options=PhoneOptions(apks=slow)) as android:
         assert launched(android, work, deadline_s=8).reply.failure is None

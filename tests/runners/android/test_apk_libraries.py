@@ -56,6 +56,13 @@ def test_a_file_that_the_user_gives_is_taken_apart(given: Path, tmp_path: Path) 
     assert zipfile.ZipFile(library.classes[0]).namelist() == ["ai/X.class"]
 
 
+def test_an_abi_with_a_part_of_the_native_code_is_not_one_that_it_runs_on(tmp_path: Path) -> None:
+    whole = ("arm64-v8a/libx.so", "arm64-v8a/libhelp.so", "x86_64/libx.so", "x86_64/libhelp.so")
+    natives = {f"jni/{name}": b"elf" for name in (*whole, "armeabi-v7a/libhelp.so")}
+    library = taken_apart(aar(tmp_path / "part.aar", {"classes.jar": jar("ai/X.class"), **natives}), tmp_path)
+    assert library.abis() == (Abi.ARM64, Abi.X86_64)
+
+
 def test_another_file_is_another_library_and_leaves_nothing_of_the_first(given: Path, tmp_path: Path) -> None:
     first = taken_apart(given, tmp_path)
     other = aar(tmp_path / "other.aar", {"classes.jar": jar("ai/Y.class"), "jni/arm64-v8a/liby.so": b"y"})

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import BuildError
 from harness.runners.android.archive import Entry, write_archive
-from harness.runners.android.records import Abi, NativeLibrary
+from harness.runners.android.records import Abi
 from harness.runners.android.verify import (
     check_badging,
-    check_same_everywhere,
     expected,
     native_libraries,
     parse_badging,
@@ -81,11 +79,3 @@ def test_an_apk_that_a_phone_could_not_map_is_refused(
             archive.writestr(name, elf64((1, 16384)))
     with pytest.raises(BuildError, match=said):
         native_libraries(tmp_path / "a.apk")
-
-
-def test_every_machine_must_have_the_same_libraries() -> None:
-    one = NativeLibrary(name="a.so", abi=Abi.ARM64, bytes=1, page_bytes=16384)
-    both = (one, replace(one, abi=Abi.X86_64))
-    check_same_everywhere(both)
-    with pytest.raises(BuildError, match=r"for x86_64 lack \['b\.so'\]"):
-        check_same_everywhere((*both, replace(one, name="b.so")))

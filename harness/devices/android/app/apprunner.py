@@ -25,7 +25,7 @@ class AppRunner:
     def __init__(self, tether: Tether, store: PhoneStore) -> None:
         self._tether, self._store = tether, store
         self._mask: str | None = None
-        self._apps = Apps(tether.cable, store, tether.options.apks)
+        self._apps = Apps(tether.cable, store, tether.options.apks, tether.facts.abis)
         self._digests: dict[tuple[Path, int, int], str] = {}
 
     def prepare(self, mask: str | None) -> None:

@@ -10,7 +10,9 @@ import hashlib
 import logging
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.devices.android.adb.cable import Cable
@@ -19,6 +21,9 @@ from harness.devices.android.app_ids import ApkSource, RunnerApk, app_id_of
 from harness.devices.android.phone_store import FOLDER, PhoneStore
 from harness.devices.android.texts import Package, parse_package
 from harness.errors import PhoneError, PhoneTrouble
+
+if TYPE_CHECKING:
+    from harness.runners.android.records import BuiltApk
 
 INSTALL_S = 300.0
 
@@ -49,8 +54,8 @@ _REPLACE = ("VERSION_DOWNGRADE", "UPDATE_INCOMPATIBLE", "SHARED_USER_INCOMPATIBL
 class Apps:
     """The runner apps of one phone. All methods raise `PhoneError`."""
 
-    def __init__(self, cable: Cable, store: PhoneStore, source: ApkSource) -> None:
-        self._cable, self._store, self._source = cable, store, source
+    def __init__(self, cable: Cable, store: PhoneStore, source: ApkSource, abis: Sequence[str] = ()) -> None:
+        self._cable, self._store, self._source, self._abis = cable, store, source, tuple(abis)
         self._ready: dict[str, Package] = {}
 
     def ensure(self, runtime: str) -> Package:
@@ -86,7 +91,7 @@ class Apps:
 
     def _ensure(self, runtime: str) -> Package:
         app_id = app_id_of(runtime)
-        installed, apk = self.find(app_id), self._source(runtime)
+        installed, apk = self.find(app_id), self._source(runtime, self._abis)
         if apk is None:
             return self._check_installed(app_id, installed)
         if installed is not None and installed.version == apk.version_name:
@@ -135,14 +140,23 @@ def refused_install(serial: str, app_id: str, refusal: str) -> PhoneError:
 
 def built_here(folder: Path | None = None) -> ApkSource:
     """Return the source of the APKs in ``folder``, None for where ``phonebench runner build android`` puts them."""
-    apks: dict[str, RunnerApk] | None = None
+    apks: dict[str, tuple[BuiltApk, ...]] | None = None
 
-    def source(runtime: str) -> RunnerApk | None:
+    def source(runtime: str, abis: Sequence[str]) -> RunnerApk | None:
         nonlocal apks
         if apks is None:
             from harness.runners.android.store import built_apks
 
-            apks = {built.runtime.value: built for built in built_apks(folder).values()}
-        return apks.get(runtime)
+            apks = {runtime.value: built for runtime, built in built_apks(folder).items()}
+        return chosen(apks.get(runtime, ()), abis)
 
     return source
+
+
+def chosen(built: Sequence[BuiltApk], abis: Sequence[str]) -> BuiltApk | None:
+    """Return the APK for the first of the phone's ``abis`` that has one.
+
+    If none has, it is any APK: the phone refuses it with a reason that says what to build.
+    """
+    fitting = (apk for abi in abis for apk in built if abi in apk.abis)
+    return next(fitting, built[0] if built else None)
