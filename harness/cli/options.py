@@ -144,6 +144,9 @@ spec_options = together(
     listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
     click.option("--wheels", metavar="DIR", help="Take the runtimes of a board from this folder, not from a network."),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
+    click.option(
+        "--operators", is_flag=True, default=None, help="Also time each operator, in a launch of its own afterwards."
+    ),
     click.option("--parts", is_flag=True, default=None, help="Also run each part of a multi-part model by itself."),
     model_options,
 )

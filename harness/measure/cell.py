@@ -18,6 +18,7 @@ from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched, Seen
 from harness.measure.latency import SteadyCalls, summarise_calls
+from harness.measure.operators import with_operators
 from harness.measure.pictures import with_pictures
 from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
@@ -60,6 +61,8 @@ def measure(
         if _enough(job, seen):
             break
     measurement = good_measurement(job, seen, started_at, now())
+    if job.operators:
+        measurement = with_operators(job, device, keeper, measurement, launches.next_number)
     return replace(measurement, groups=with_pictures(job.card, job.model, measurement.groups, keeper))
 
 
@@ -71,6 +74,11 @@ class Launches:
         self._number = 0
         self._spoilt = 0
         gate.begin_cell()
+
+    @property
+    def next_number(self) -> int:
+        """The number of a launch that is not one of these."""
+        return self._number
 
     def one(self, seen: Seen) -> bool:
         """Make one launch, repeated after a rest as the profile allows; return False if it gave no figures at all."""

@@ -13,10 +13,13 @@ from harness.records.measurement import GateOutcome
 from harness.records.metrics import LATENCY, speeds_in_words
 from harness.stats.speeds import speeds_of
 from harness.stats.steady import SteadyState
-from harness.wire import Delegate, RunReply, RuntimeReport
+from harness.wire import Delegate, NodesLeft, RunReply, RuntimeReport
 
 # At this thermal headroom Android throttles severely. It scales each phone's own threshold to this value.
 SEVERE_HEADROOM = 1.0
+
+# How many types of operators a sentence names.
+NAMED = 3
 
 # Conditions that follow from outputs alone.
 OF_OUTPUTS = (
@@ -148,8 +151,17 @@ def _instead(runtime: RuntimeReport | None) -> str:
 def _partial(runtime: RuntimeReport | None) -> _Candidate:
     """A delegate that took only some of the nodes. If it took none, that is a fallback."""
     total, taken = (runtime.nodes_total or 0, runtime.nodes_delegated or 0) if runtime else (0, 0)
-    used = runtime.delegate_used if runtime else "?"
-    return 0 < taken < total, ConditionId.PARTIAL, f"ran partly on {used}: {taken} of {total} nodes"
+    left = left_in_words(runtime.nodes_left) if runtime and runtime.nodes_left else ""
+    summary = f"ran partly on {runtime.delegate_used if runtime else '?'}: {taken} of {total} nodes"
+    return 0 < taken < total, ConditionId.PARTIAL, f"{summary}, not {left}" if left else summary
+
+
+def left_in_words(left: Sequence[NodesLeft]) -> str:
+    """Return the nodes that a delegate did not take as ``5 DEPTHWISE_CONV_2D, 1 MEAN and 2 other types``."""
+    named = [f"{part.nodes} {part.kind}" for part in left[:NAMED]]
+    more = len(left) - len(named)
+    words = ", ".join(named)
+    return f"{words} and {more} other type{'s' if more > 1 else ''}" if more else words
 
 
 def _software_gpu(runtime: RuntimeReport | None) -> _Candidate:

@@ -31,7 +31,7 @@ class Job:
     """A cell with everything that measuring it takes.
 
     ``launches`` overrides the profile's stop rule and ``timeout_s`` its deadline. ``varied`` is the network that the
-    recipe's graph steps made, None without steps.
+    recipe's graph steps made, None without steps. ``operators``: profile the operators in a launch after measuring.
     """
 
     cell: Cell
@@ -42,6 +42,7 @@ class Job:
     launches: int | None = None
     timeout_s: float | None = None
     varied: VariedModel | None = None
+    operators: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import math
 import mmap
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from harness.wire import Delegate
 # Positions of fields in program.fbs.
 _PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
 _PLAN_VALUES, _PLAN_INPUTS, _PLAN_OUTPUTS, _PLAN_CHAINS, _PLAN_DELEGATES = 2, 3, 4, 5, 7
+_PLAN_OPERATORS = 6
 _CHAIN_INSTRUCTIONS = 2
-_INSTRUCTION_TYPE = 0
+_INSTRUCTION_TYPE, _INSTRUCTION = 0, 1
+_CALL_INDEX = 0
+_OPERATOR_NAME, _OVERLOAD = 0, 1
 _DELEGATE_ID, _DELEGATE_DATA = 0, 1
 _DATA_LOCATION, _DATA_INDEX = 0, 1
 _IN_SEGMENT = 1
@@ -56,11 +60,21 @@ _XNN_TYPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PteCall:
+    """A call of a kernel, or of a backend with its ``nodes``; 1 for a kernel, None for data that is not understood."""
+
+    name: str
+    backend: bool = False
+    nodes: int | None = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PteFacts:
     """Backends by name, each once, and how the nodes are divided between them and the kernels.
 
     Nodes are the kernel calls of the program plus the nodes inside XNNPACK's data. ``kernel_calls`` are the calls that
-    no delegate took. ``bounded`` has for each input whether it may be smaller than the program states.
+    no delegate took. ``bounded`` has for each input whether it may be smaller than the program states. ``calls`` are
+    the program's calls in their order.
     """
 
     backends: tuple[str, ...] = ()
@@ -69,11 +83,17 @@ class PteFacts:
     partitions: int | None = None
     kernel_calls: int | None = None
     bounded: tuple[bool, ...] = ()
+    calls: tuple[PteCall, ...] = ()
 
     @property
     def delegate_used(self) -> str:
         """The delegates that the backends belong to, joined by ``+``; ``cpu`` if there are none."""
-        return "+".join(_DELEGATES.get(name, name) for name in self.backends) or Delegate.CPU.value
+        return "+".join(delegate_name(name) for name in self.backends) or Delegate.CPU.value
+
+
+def delegate_name(backend: str) -> str:
+    """Return the delegate that a backend belongs to, or the backend's own name if phonebench has none for it."""
+    return _DELEGATES.get(backend, backend)
 
 
 def read_pte(path: Path) -> PteFacts:
@@ -126,7 +146,23 @@ def _backends(data: Buffer) -> PteFacts:
         partitions=calls.count(_DELEGATE_CALL),
         kernel_calls=calls.count(_KERNEL_CALL),
         bounded=_bounded(plans[0]) if plans else (),
+        calls=tuple(call for plan in plans for call in _calls(program, plan)),
     )
+
+
+def _calls(program: Table, plan: Table) -> Iterator[PteCall]:
+    operators, delegates = plan.tables(_PLAN_OPERATORS), plan.tables(_PLAN_DELEGATES)
+    for chain in plan.tables(_PLAN_CHAINS):
+        for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
+            kind = instruction.byte(_INSTRUCTION_TYPE)
+            if kind == _KERNEL_CALL:
+                operator = operators[instruction.table(_INSTRUCTION).u32(_CALL_INDEX)]
+                yield PteCall(name=".".join(filter(None, map(operator.string, (_OPERATOR_NAME, _OVERLOAD)))))
+            if kind == _DELEGATE_CALL:
+                delegate = delegates[instruction.table(_INSTRUCTION).u32(_CALL_INDEX)]
+                name = delegate.string(_DELEGATE_ID)
+                graph = _xnnpack(_blob(program, delegate)) if name == _XNNPACK else None
+                yield PteCall(name=name, backend=True, nodes=len(graph.tables(_XNN_NODES)) if graph else None)
 
 
 def _bounded(plan: Table) -> tuple[bool, ...]:

@@ -43,10 +43,10 @@ class OperatorProfile:
     """The operators of one cell, in the order in which they ran.
 
     ``source`` names what reported them, such as ``onnxruntime 1.31.1`` or the file that they were read from. ``calls``
-    counts the calls of the model that were profiled; None if it is not reported. ``call_ns`` is the median time of one
-    of these calls, which is longer than a call without a profiler; None if it is not reported. ``reason`` says in a
-    sentence why there are no operators, or no times of them; empty if nothing is missing. ``reply_sha256`` names the
-    stored reply that the profile was read from.
+    counts the calls of the model that the times come from, and ``call_ns`` is the median time of one of them, which is
+    longer than without a profiler; both are None if not reported. ``reason`` says in a sentence why there are no
+    operators, or no times of them; empty if nothing is missing. ``reply_sha256`` names the stored reply that the
+    profile was read from.
     """
 
     source: str

@@ -51,6 +51,7 @@ def _words(spec: Spec, lists: tuple[str, ...]) -> list[str]:
             words += [f"--{name}", ",".join(str(v) for v in values)]
     words += ["--profile", spec.profile.value]
     words += ["--launches", str(spec.launches)] if spec.launches is not None else []
+    words += ["--operators"] if spec.operators else []
     words += ["--parts"] if spec.parts else []
     words += ["--random-weights"] if spec.random_weights else []
     for item in spec.input:

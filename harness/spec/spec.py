@@ -30,6 +30,7 @@ class Spec:
     derive it from the profile. ``clocks``, ``cores``, ``runner`` and the ``binary`` items of the shell runner (``PATH``
     or ``FORMAT=PATH``) are settings of phones, the first two also of boards; ``wheels`` is the folder with the runtimes
     of a board, None to fetch them. ``parts``: also run each part of a multi-part model alone.
+    ``operators``: after a cell has been measured, time each of its operators in a launch of its own.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -48,6 +49,7 @@ class Spec:
     binary: tuple[str, ...] = ()
     wheels: str | None = None
     parts: bool = False
+    operators: bool = False
     random_weights: bool = False
     input: tuple[str, ...] = ()
     data: str | None = None

@@ -99,6 +99,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
             launches=checked.spec.launches,
             timeout_s=checked.spec.timeout,
             varied=find_varied(cache, outcome.models[cell.model], recipes.get(cell.variant)),
+            operators=checked.spec.operators,
         )
         for cell in cells
     ]

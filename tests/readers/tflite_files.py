@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -36,3 +37,39 @@ def _tensor(schema: Any, name: str, number: int, shape: list[int], signature: li
     tensor.name, tensor.type, tensor.shape, tensor.shapeSignature, tensor.buffer = name, number, shape, signature, 0
     tensor.quantization = schema.QuantizationParametersT()
     return tensor
+
+
+def tflite_chain(kinds: Sequence[str], shape: Sequence[int] = (1, 8, 8, 4)) -> bytes:
+    """A float32 file of one operator after the other, each of one input, given by the names of LiteRT's schema."""
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    graph, types = schema.SubGraphT(), list(dict.fromkeys(kinds))
+    names = [f"t{at}" for at in range(len(kinds) + 1)]
+    graph.name = "main"
+    graph.tensors = [_tensor(schema, name, schema.TensorType.FLOAT32, list(shape), None) for name in names]
+    graph.inputs, graph.outputs = [0], [len(kinds)]
+    graph.operators = [_operator(schema, kind, types.index(kind), at) for at, kind in enumerate(kinds)]
+    model = schema.ModelT()
+    model.version, model.description = 3, "a test of phonebench"
+    model.buffers, model.subgraphs = [schema.BufferT()], [graph]
+    model.operatorCodes = [_code(schema, kind) for kind in types]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _operator(schema: Any, kind: str, code: int, at: int) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = code, [at], [at + 1]
+    options = "".join(word.capitalize() for word in kind.split("_")) + "Options"
+    if hasattr(schema.BuiltinOptions, options):
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        operator.builtinOptions = getattr(schema, f"{options}T")()
+    return operator
+
+
+def _code(schema: Any, kind: str) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, kind)
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+    return code

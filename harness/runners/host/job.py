@@ -22,7 +22,7 @@ from harness import __version__
 from harness.runners.host.latency import Timings, measure_latency
 from harness.runners.host.memory import Meter
 from harness.runners.host.runtimes.registry import PROFILERS, runtime_of
-from harness.runners.host.runtimes.session import Session, SessionError, in_model_order
+from harness.runners.host.runtimes.session import Profiled, Session, SessionError, in_model_order
 from harness.runners.host.state import sample_state
 from harness.wire import (
     OUTPUTS_FILE,
@@ -35,7 +35,6 @@ from harness.wire import (
     InputsRef,
     LoadTimes,
     MemoryReading,
-    OperatorTime,
     OutputsRef,
     ReplyStatus,
     RunnerInfo,
@@ -64,7 +63,7 @@ class JobResults:
     latency: Timings | None = None
     memory: MemoryReading | None = None
     outputs: OutputsRef | None = None
-    profile: tuple[OperatorTime, ...] = ()
+    profile: Profiled | None = None
 
 
 def run_job(folder: Path) -> RunReply:
@@ -244,7 +243,8 @@ def _reply(
         latency=done.latency.samples() if done.latency else None,
         memory=done.memory,
         outputs=done.outputs,
-        profile=done.profile,
+        profile=done.profile.operators if done.profile else (),
+        profile_facts=done.profile.facts if done.profile else None,
         state=DeviceStates(before=before, after=sample_state()),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,10 @@ import numpy as np
 import pytest
 
 from harness.readers.pte import PteFacts, read_pte
-from harness.runners.host.runtimes.onnx import operator_times
-from harness.runners.host.runtimes.registry import RUNTIMES, open_session, run_once
-from harness.runners.host.runtimes.session import SessionError, check_inputs, import_library
+from harness.runners.host.runtimes.registry import PROFILERS, RUNTIMES, open_session, run_once
+from harness.runners.host.runtimes.session import Profiled, SessionError, check_inputs, import_library
 from harness.runners.host.runtimes.tflite import coverage, dequantise, quantise
-from harness.wire import Delegate, DType, FailureKind, Format, OperatorTime, RuntimeRequest, TensorSpec
+from harness.wire import Delegate, DType, FailureKind, Format, RuntimeRequest, TensorSpec
 
 CPU = RuntimeRequest(delegate=Delegate.CPU, threads=1)
 XNNPACK = RuntimeRequest(delegate=Delegate.XNNPACK, threads=1)
@@ -28,7 +28,7 @@ FILES = [
 
 
 def test_every_format_has_a_runtime_but_that_of_apple() -> None:
-    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE}
+    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE, Format.OTHER}
     with pytest.raises(SessionError, match="this host has no runtime for mlpackage") as raised:
         open_session(Path("model.mlpackage.zip"), CPU, Format.MLPACKAGE)
     assert raised.value.unsupported
@@ -195,18 +195,6 @@ def test_coverage_counts_what_partitions_replaced(
     assert coverage(CHAIN + partitions) == counts
 
 
-def test_operator_times_gather_calls_by_operator() -> None:
-    def event(name: str, kind: str, us: int) -> dict[str, Any]:
-        return {"cat": "Node", "name": f"{name}_kernel_time", "dur": us, "args": {"op_name": kind}}
-
-    events = [event("conv", "Conv", 5), event("head", "Gemm", 2), event("conv", "Conv", 4)]
-    events += [{"cat": "Session", "name": "model_run", "dur": 9, "args": {}}]
-    assert operator_times(events) == (
-        OperatorTime(name="conv", kind="Conv", samples_ns=(5000, 4000)),
-        OperatorTime(name="head", kind="Gemm", samples_ns=(2000,)),
-    )
-
-
 def test_a_portable_program_has_no_backend(pte_file: Path) -> None:
     facts = read_pte(pte_file)
     assert (facts.backends, facts.nodes_delegated, facts.partitions) == ((), 0, 0)
@@ -223,3 +211,36 @@ def test_a_damaged_program_is_unknown_and_no_error(
     path = tmp_path / "damaged.pte"
     path.write_bytes(damage(pte_xnnpack_file.read_bytes()))
     assert read_pte(path) == PteFacts()
+
+
+def profiled(path: Path, format_: Format, request: RuntimeRequest) -> Profiled:
+    RUNTIMES[format_].import_runtime(request)
+    return PROFILERS[format_](path, request, [np.ones((1, 1, 8, 8), np.float32)], 3)
+
+
+def test_torchscript_operators_are_those_of_the_traced_network(ptl_file: Path) -> None:
+    found = profiled(ptl_file, Format.PTL, CPU)
+    assert [o.kind for o in found.operators] == ["aten::_convolution", "aten::relu", "aten::flatten", "aten::linear"]
+    assert [o.name for o in found.operators] == ["0", "1", "2", "3"]
+    assert all(len(o.samples_ns) == 3 and min(o.samples_ns) > 0 for o in found.operators)
+
+
+def test_executorch_has_no_times_and_says_why(pte_file: Path, pte_xnnpack_file: Path) -> None:
+    found = profiled(pte_file, Format.PTE, CPU)
+    assert "no event tracer" in found.facts.reason
+    assert {(o.ran_on, o.samples_ns) for o in found.operators} == {("cpu", ())}
+    assert Counter([o.kind for o in found.operators])["aten::convolution.out"] == 1
+    assert len(found.operators) == read_pte(pte_file).kernel_calls
+    lowered = profiled(pte_xnnpack_file, Format.PTE, XNNPACK)
+    assert [(o.kind, o.ran_on) for o in lowered.operators] == [("XnnpackBackend", "xnnpack")]
+    assert lowered.operators[0].nodes == read_pte(pte_xnnpack_file).nodes_delegated
+
+
+def test_a_tracer_in_executorchs_package_would_be_noticed(pte_file: Path, tmp_path: Path) -> None:
+    """The reason that the profile gives is true of the installed package: it writes no trace."""
+    library: Any = pytest.importorskip("executorch.extension.pybindings._portable_lib")
+    torch: Any = pytest.importorskip("torch")
+    module = library._load_for_executorch(str(pte_file), enable_etdump=True)
+    module.forward([torch.zeros(1, 1, 8, 8)])
+    module.write_etdump_result_to_file(str(tmp_path / "trace.etdump"))
+    assert not (tmp_path / "trace.etdump").exists()

@@ -17,7 +17,9 @@ from harness.runners.host.runtimes.saturation import PRECISE, saturates
 from harness.runners.host.runtimes.session import (
     ANY_SIZE,
     NATIVE_ERRORS,
+    Profiled,
     SecondEngine,
+    call_times,
     check_inputs,
     import_library,
     load_error,
@@ -25,10 +27,13 @@ from harness.runners.host.runtimes.session import (
     no_numbers,
     run_error,
 )
-from harness.wire import Delegate, DType, OperatorTime, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.runners.host.runtimes.spans import Span, operator_times
+from harness.wire import Delegate, DType, ProfileFacts, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, as_output, on_the_wire
 
 NAME = "onnxruntime"
+# Operators that run graphs of their own.
+_GRAPHS = ("If", "Loop", "Scan")
 # ONNX Runtime otherwise prints a warning for every unusual graph.
 _FATAL_ONLY = 4
 
@@ -81,8 +86,8 @@ SECOND_ENGINES = (
 )
 
 
-def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> tuple[OperatorTime, ...]:
-    """Return the times of every operator over ``calls`` calls, from a separate session with profiling on.
+def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> Profiled:
+    """Time every operator over ``calls`` calls, in a separate session with profiling on.
 
     ONNX Runtime counts in whole microseconds. Raises `SessionError`.
     """
@@ -94,20 +99,33 @@ def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls:
         native = _make(library, path, request, options)
         session = OnnxSession(library, native, request)
         session.set_inputs(arrays)
-        for _ in range(calls):
-            session.invoke()
+        calls_ns = call_times(session, calls)
         events = json.loads(Path(native.end_profiling()).read_text(encoding="utf-8"))
-    return operator_times(events)
+    facts = ProfileFacts(source=f"{NAME} {library.__version__}", calls_ns=calls_ns)
+    return Profiled(operators=operator_times(trace_spans(events)), facts=facts)
 
 
-def operator_times(events: Sequence[dict[str, Any]]) -> tuple[OperatorTime, ...]:
-    """Collect the kernel events of a profile by operator, in the order in which the operators first ran."""
-    samples: dict[tuple[str, str], list[int]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            key = (event["name"].removesuffix("_kernel_time"), event["args"]["op_name"])
-            samples.setdefault(key, []).append(int(event["dur"]) * 1000)
-    return tuple(OperatorTime(name=name, kind=kind, samples_ns=tuple(ns)) for (name, kind), ns in samples.items())
+def trace_spans(events: Sequence[dict[str, Any]]) -> tuple[Span, ...]:
+    """Return the kernel events of ONNX Runtime's trace after the first call, in the order in which they began.
+
+    The trace has them in the order in which they ended.
+    """
+    names = {provider: delegate.value for delegate, provider in PROVIDERS.items()}
+    first_call = next((e["ts"] + e["dur"] for e in events if e.get("name") == "model_run"), 0)
+    spans = [
+        Span(
+            name=event["name"].removesuffix("_kernel_time"),
+            kind=event["args"]["op_name"],
+            ran_on=names.get(event["args"].get("provider", ""), event["args"].get("provider", "")),
+            place=(int(event["args"].get("node_index", 0)),),
+            start_us=int(event["ts"]),
+            elapsed_us=int(event["dur"]),
+            nests=event["args"]["op_name"] in _GRAPHS,
+        )
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= first_call
+    ]
+    return tuple(sorted(spans, key=lambda span: (span.start_us, -span.elapsed_us)))
 
 
 class OnnxSession:

@@ -16,15 +16,26 @@ import numpy as np
 
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
+    Profiled,
     SessionError,
     check_inputs,
     import_library,
+    left_by_type,
     library_version,
     load_error,
     refuse_options,
     run_error,
 )
-from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import (
+    Delegate,
+    DType,
+    FailureKind,
+    OperatorTime,
+    ProfileFacts,
+    RuntimeReport,
+    RuntimeRequest,
+    TensorSpec,
+)
 from harness.wire.tensors import Array, as_output
 
 if TYPE_CHECKING:
@@ -74,6 +85,33 @@ def load(path: Path, request: RuntimeRequest) -> PteSession:
         raise load_error(path, TITLE, error) from error
 
 
+def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> Profiled:  # noqa: ARG001
+    """List the program's calls without times: the released packages of ExecuTorch are built without its event tracer.
+
+    With ``enable_etdump`` they print that they must be rebuilt, and write no file (executorch 1.4.1).
+    """
+    from harness.readers.pte import delegate_name, read_pte
+
+    operators = tuple(
+        OperatorTime(
+            name=str(at),
+            kind=call.name,
+            samples_ns=(),
+            ran_on=delegate_name(call.name) if call.backend else Delegate.CPU.value,
+            nodes=call.nodes or 1,
+        )
+        for at, call in enumerate(read_pte(path).calls)
+    )
+    facts = ProfileFacts(source=f"{NAME} {library_version('executorch')}", reason=_NO_TRACER)
+    return Profiled(operators=operators, facts=facts)
+
+
+_NO_TRACER = (
+    "the released package of ExecuTorch has no event tracer, so the operators have no times; a build with "
+    "EXECUTORCH_ENABLE_EVENT_TRACER has one"
+)
+
+
 class PteSession:
     """A program with its method ``forward`` loaded."""
 
@@ -115,6 +153,9 @@ class PteSession:
             nodes_total=self._facts.nodes_total,
             nodes_delegated=self._facts.nodes_delegated,
             partitions=self._facts.partitions,
+            nodes_left=left_by_type(call.name for call in self._facts.calls if not call.backend)
+            if self._facts.backends
+            else (),
         )
 
     def close(self) -> None:

@@ -18,21 +18,25 @@ import numpy as np
 
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
+    Profiled,
     SecondEngine,
     SessionError,
+    call_time,
     import_library,
     load_error,
     no_delegate,
     refuse_options,
     run_error,
 )
-from harness.wire import Delegate, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import Delegate, FailureKind, OperatorTime, ProfileFacts, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, as_output
 
 NAME = "torchscript-lite"
 TITLE = "TorchScript"
 _QUANTISED_ENGINE = "qnnpack"
 _SECOND_ENGINE = "onednn"
+# Marks each call in a profile, whose events do not say which call they belong to.
+_CALL = "phonebench call"
 # Where the exporter puts the element types of the inputs, a JSON list, below the archive's top folder.
 INPUT_TYPES = "/extra/input_types.json"
 
@@ -62,6 +66,31 @@ def _module(path: Path, request: RuntimeRequest) -> Any:
             return mobile._load_for_lite_interpreter(str(path))
     except NATIVE_ERRORS as error:
         raise load_error(path, TITLE, error) from error
+
+
+def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> Profiled:
+    """Time every operator over ``calls`` calls with PyTorch's profiler. Raises `SessionError`.
+
+    A lite module has no names for its operators, so they are numbered in the order in which they run.
+    """
+    torch: Any = import_library("torch", extra="torch")
+    session = load(path, request)
+    session.set_inputs(arrays)
+    session.invoke()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+        calls_ns = []
+        for _ in range(calls):
+            with torch.profiler.record_function(_CALL):
+                calls_ns.append(call_time(session))
+    marks = [event for event in profiled.events() if event.name == _CALL]
+    samples: dict[tuple[int, str], list[int]] = {}
+    for at, event in (numbered for mark in marks for numbered in enumerate(mark.cpu_children)):
+        samples.setdefault((at, event.name), []).append(round(1000 * event.time_range.elapsed_us()))
+    times = tuple(
+        OperatorTime(name=str(at), kind=kind, samples_ns=tuple(ns), ran_on=Delegate.CPU.value)
+        for (at, kind), ns in sorted(samples.items())
+    )
+    return Profiled(operators=times, facts=ProfileFacts(source=f"torch {torch.__version__}", calls_ns=tuple(calls_ns)))
 
 
 class PtlSession:

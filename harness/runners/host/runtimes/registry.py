@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.runners.host.runtimes import onnx, pte, ptl, tflite
-from harness.runners.host.runtimes.session import HostRuntime, SecondEngine, Session, SessionError
-from harness.wire import FailureKind, Format, OperatorTime, RuntimeRequest
+from harness.runners.host.runtimes import onnx, pte, ptl, tflite, tflite_profile
+from harness.runners.host.runtimes.session import HostRuntime, Profiled, SecondEngine, Session, SessionError
+from harness.wire import FailureKind, Format, RuntimeRequest
 from harness.wire.tensors import Array
 
-Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], tuple[OperatorTime, ...]]
+Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], Profiled]
 
 RUNTIMES: dict[Format, HostRuntime] = {
     Format.TFLITE: tflite,
@@ -30,8 +30,13 @@ SECOND_ENGINES: dict[Format, tuple[SecondEngine, ...]] = {
     Format.PTL: ptl.SECOND_ENGINES,
 }
 
-# Runtimes that can time single operators; the released wheels of the others cannot.
-PROFILERS: dict[Format, Profiler] = {Format.ONNX: onnx.profile}
+# What times the single operators of a file, or says why it cannot.
+PROFILERS: dict[Format, Profiler] = {
+    Format.TFLITE: tflite_profile.profile,
+    Format.ONNX: onnx.profile,
+    Format.PTE: pte.profile,
+    Format.PTL: ptl.profile,
+}
 
 
 def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Session:

@@ -6,14 +6,25 @@ Import and load are separate phases, because the memory of the runtime itself is
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from harness.wire import DType, FailureKind, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import (
+    DType,
+    FailureKind,
+    NodesLeft,
+    OperatorTime,
+    ProfileFacts,
+    RuntimeReport,
+    RuntimeRequest,
+    TensorSpec,
+)
 from harness.wire.tensors import Array
 
 # What the native bindings of the runtimes raise. ONNX Runtime adds classes of its own.
@@ -77,6 +88,35 @@ class SecondEngine:
     load: Callable[[Path, RuntimeRequest], Session]
     applies: Callable[[RuntimeRequest], bool]
     most_inputs: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """What a profile pass gave: the operators in the order in which they first ran, and how they were timed."""
+
+    operators: tuple[OperatorTime, ...]
+    facts: ProfileFacts
+
+
+def call_times(session: Session, calls: int) -> tuple[int, ...]:
+    """Run ``session`` once, because a first call allocates memory, and then ``calls`` times; return the latter in ns.
+
+    Raises `SessionError`.
+    """
+    session.invoke()
+    return tuple(call_time(session) for _ in range(calls))
+
+
+def call_time(session: Session) -> int:
+    """Return the time of one call in ns. Raises `SessionError`."""
+    start = time.perf_counter_ns()
+    session.invoke()
+    return time.perf_counter_ns() - start
+
+
+def left_by_type(kinds: Iterable[str]) -> tuple[NodesLeft, ...]:
+    """Return the nodes that a delegate did not take, given by their types, the most frequent type first."""
+    return tuple(NodesLeft(kind=kind, nodes=nodes) for kind, nodes in Counter(kinds).most_common())
 
 
 def import_library(module: str, *, extra: str) -> ModuleType:

@@ -18,6 +18,7 @@ from harness.runners.host.runtimes.session import (
     SecondEngine,
     check_inputs,
     import_library,
+    left_by_type,
     library_version,
     load_error,
     no_delegate,
@@ -101,6 +102,15 @@ class TfliteSession:
         except NATIVE_ERRORS as error:
             raise run_error(TITLE, error) from error
 
+    def stored_inputs(self) -> dict[int, Array]:
+        """Return the inputs that were set as the file stores them, by the index of their tensor."""
+        return {detail["index"]: self._interpreter.get_tensor(detail["index"]) for detail in self._inputs}
+
+    def node_names(self) -> list[str]:
+        """Return the names of the nodes of the main graph: of the first output of each, its type if that has none."""
+        names = {detail["index"]: detail["name"] for detail in self._interpreter.get_tensor_details()}
+        return [names.get(int(node["outputs"][0]), node["op_name"]) for node in self._nodes()]
+
     def invoke(self) -> None:
         try:
             self._interpreter.invoke()
@@ -112,7 +122,8 @@ class TfliteSession:
         return tuple(dequantise(self._interpreter.get_tensor(detail["index"]), detail) for detail in details)
 
     def report(self) -> RuntimeReport:
-        total, delegated, partitions = coverage(self._nodes())
+        nodes = self._nodes()
+        total, delegated, partitions = coverage(nodes)
         return RuntimeReport(
             name=NAME,
             version=library_version("ai-edge-litert"),
@@ -122,6 +133,7 @@ class TfliteSession:
             nodes_total=total,
             nodes_delegated=delegated,
             partitions=partitions,
+            nodes_left=left_by_type(node["op_name"] for node in left_nodes(nodes)) if partitions else (),
         )
 
     def close(self) -> None:
@@ -146,7 +158,19 @@ class TfliteSession:
 
 
 def coverage(nodes: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
-    """Return (nodes of the graph, nodes that delegates run, partitions).
+    """Return (nodes of the graph, nodes that delegates run, partitions)."""
+    own, taken, partitions = _taken(nodes)
+    return len(own), len(taken), partitions
+
+
+def left_nodes(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the nodes of the graph that delegates do not run."""
+    own, taken, _ = _taken(nodes)
+    return [node for at, node in enumerate(own) if at not in taken]
+
+
+def _taken(nodes: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int], int]:
+    """Return the nodes of the graph, the places of those that delegates run, and the number of partitions.
 
     The list has all nodes of the file, followed by one node per partition. A partition replaced the nodes between its
     inputs and its outputs; they are found by walking back from the outputs to the inputs.
@@ -164,7 +188,7 @@ def coverage(nodes: Sequence[dict[str, Any]]) -> tuple[int, int, int]:
                 continue
             taken.add(at)
             todo += [int(tensor) for tensor in own[at]["inputs"] if int(tensor) not in border]
-    return len(own), len(taken), len(partitions)
+    return own, taken, len(partitions)
 
 
 def quantise(array: Array, detail: dict[str, Any]) -> Array:
