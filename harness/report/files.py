@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.records.sensitivity import Scan
-from harness.report.charts.charts import charts
+from harness.report.charts.charts import MOST_FIGURES, charts
 from harness.report.charts.sensitivity import scan_chart, scan_json
 from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.formats.csv import csv_text
@@ -30,7 +30,7 @@ def write_report(run: RunRecord) -> Written:
 
     evidence = stored_evidence(run)
     # Drawing takes most of the time, so it is done once for the page and the files.
-    drawn = charts(run, steady_calls(evidence))
+    drawn = charts(run, steady_calls(evidence), evidence, most=MOST_FIGURES)
     return Written(
         html=write_text(run, "report.html", render_page(run, drawn, evidence=evidence)),
         csv=write_text(run, "table.csv", csv_text(run)),

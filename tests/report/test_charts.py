@@ -9,9 +9,12 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.report.cell_json import cell_json
-from harness.report.charts.bars import whiskers
 from harness.report.charts.charts import Chart, charts
+from harness.report.charts.dots import latency_dots, whiskers
+from harness.report.charts.heat import heat_map
 from harness.report.charts.inline import inline_svg
+from harness.report.formats.html import render_page
+from harness.report.ranking import rankings
 from harness.report.view import cell_views
 from harness.store.records import RunRecord
 from tests.report.builders import (
@@ -24,6 +27,7 @@ from tests.report.builders import (
     phone_run,
     samples_of,
 )
+from tests.report.wide import like_samples, wide_run
 
 
 def drawn(run: RunRecord) -> dict[str, Chart]:
@@ -46,25 +50,83 @@ def texts(chart: Chart) -> list[str]:
     return [t.text or "" for t in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_a_whole_run_has_all_five_charts(host: dict[str, Chart]) -> None:
-    assert list(host) == ["latency", "accuracy", "distribution", "memory", "size"]
+ALL = ["latency", "quality", "distribution", "memory", "memory-parts", "delegate", "size"]
+
+
+def test_a_whole_run_has_all_charts(host: dict[str, Chart]) -> None:
+    assert list(host) == ALL
 
 
 def test_the_same_run_gives_the_same_bytes(phone: dict[str, Chart]) -> None:
     assert drawn(phone_run()) == phone
 
 
-def test_latency_bars_carry_names_and_values(phone: dict[str, Chart]) -> None:
+def test_latency_carries_names_values_units_and_n(phone: dict[str, Chart]) -> None:
     words = texts(phone["latency"])
-    assert words.count("int8-dynamic") == 3
-    assert {"pte", "tflite", "onnx", "ptl", "11.8", "latency of a call, µs"} <= set(words)
+    assert sum(word.startswith("int8-dynamic ") for word in words) == 3
+    assert {"pte", "tflite", "onnx", "ptl", "int8 tflite", "11.8 µs"} <= set(words)
+    assert "median latency of a call, µs; n = 5 launches of 700 calls" in words
+
+
+def test_what_a_pointer_shows_is_the_name_and_the_figures(phone: dict[str, Chart]) -> None:
+    titles = re.findall(r"<title>(.*?)</title>", phone["latency"].svg)
+    assert len(titles) == 14
+    assert any(re.fullmatch(r"int8 tflite: 11.8 µs, 11.7 to 12.0 µs", title) for title in titles)
+    assert len(re.findall(r"<title>", phone["quality"].svg)) == 3 * 14
+
+
+def test_one_slow_cell_does_not_flatten_the_others() -> None:
+    planned = cells(device="fake")
+    measured = [measurement(cell) for cell in planned]
+    slow = latency_of([[40_000_000 + i for i in range(700)]])
+    measured[-1] = replace(measured[-1], latency=slow)
+    svg = latency_dots(cell_views(make_run(planned, tuple(measured))), hollow=frozenset())
+    assert svg is not None
+    assert "µs, logarithmic" in svg
+    assert ">100<" in svg
+    assert ">1000<" in svg
+
+
+def test_of_many_cells_the_best_of_each_variant_come_first_and_the_rest_are_folded() -> None:
+    run = wide_run()
+    shown = {chart.name: chart for chart in charts(run, like_samples(run))}
+    assert shown["latency-all"].folded
+    assert not shown["latency"].folded
+    names = [text for text in texts(shown["latency"]) if text.partition(" ")[2] in ("pte", "tflite", "onnx", "ptl")]
+    assert len({name.split(" ")[0] for name in names}) == 14
+    assert len(names) < len(run.measurements)
+    assert "14 of 56 cells; the others are folded below" in shown["latency"].caption
+
+
+def test_a_page_of_many_models_draws_what_is_needed_to_choose_and_says_what_it_left_out() -> None:
+    planned = tuple(c for model in "abcdefg" for c in cells(model=model, device="fake")[:4])
+    run = make_run(planned, tuple(measurement(c, launches=3) for c in planned))
+    shown = charts(run, samples_of(run), most=8)
+    assert [chart.name for chart in shown][:3] == ["overview", "latency-1", "quality-1"]
+    assert len(shown) == 8
+    page = render_page(run, shown)
+    assert "The charts of 3 more pairs of a model and a device are not on this page" in page
+    assert f"phonebench report {run.head.id} --to svg" in page
+
+
+def test_the_overview_has_a_ratio_for_each_model_device_and_variant() -> None:
+    planned = (*cells(model="a", device="fake"), *cells(model="b", device="fake"))
+    run = make_run(planned, tuple(measurement(c, launches=5) for c in planned))
+    svg = heat_map(rankings(run))
+    assert svg is not None
+    assert all(f">{word}<" in svg for word in ("a on fake", "b on fake", "int8", "fp16", "1.00"))
+    titles = re.findall(r"<title>(.*?)</title>", svg)
+    assert len(titles) == 8
+    # The builders make int8 take 0.62 of the time of fp32.
+    ratios = [float(re.findall(r"([\d.]+) times", title)[0]) for title in titles if ", int8 " in title]
+    assert ratios == [pytest.approx(0.62, abs=0.05)] * 2
 
 
 @pytest.mark.parametrize(
     ("fixture", "says", "says_not"),
     [
         ("host", "p5 to p90 of the calls of the single launch", "95 % interval"),
-        ("phone", "Whiskers are the 95 % interval over launches.", "single launch"),
+        ("phone", "Lines are the 95 % interval over launches.", "single launch"),
     ],
 )
 def test_the_caption_says_what_the_whiskers_are(
@@ -98,17 +160,20 @@ def test_few_calls_have_whiskers_to_p75_and_say_so() -> None:
     assert "p75 where calls are few" in drawn(make_run((cell,), (changed,)))["latency"].caption
 
 
-@pytest.mark.parametrize(("fixture", "hatched"), [("host", True), ("phone", False)])
-def test_what_is_not_ranked_is_hatched(fixture: str, hatched: bool, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("fixture", "hollow"), [("host", 10), ("phone", 0)])
+def test_what_is_not_ranked_is_hollow(fixture: str, hollow: int, request: pytest.FixtureRequest) -> None:
     chart = request.getfixturevalue(fixture)["latency"]
-    assert ("<pattern" in chart.svg) == hatched
-    assert ("must not be compared with fp32" in chart.caption) == hatched
+    marks = re.findall(r'<g role="img"><title>.*?</g>\s*</g>', chart.svg, flags=re.DOTALL)
+    assert sum("fill-opacity: 0;" in mark for mark in marks) == hollow
+    assert ("must not be compared with fp32" in chart.caption) == bool(hollow)
 
 
 def test_the_front_is_named_in_the_accuracy_chart(phone: dict[str, Chart]) -> None:
-    words = texts(phone["accuracy"])
+    words = texts(phone["quality"])
     assert {"int8 tflite", "int8-dynamic tflite", "fp32 tflite"} <= set(words)
-    assert "fp32 onnx" not in words
+    # The smallest file of each quality is named beside the fastest.
+    assert {"int8 onnx", "fp16 onnx"} <= set(words)
+    assert "fp32 ptl" not in words
 
 
 @pytest.mark.parametrize(("factor", "ticks"), [(1.0, {"1.05", "1.2"}), (30.0, {"1", "2", "5", "10"})])
@@ -134,26 +199,26 @@ def test_marks_need_enough_calls() -> None:
 @pytest.mark.parametrize("gone", [[], [[]]])
 def test_lost_samples_leave_out_one_chart_only(gone: list[list[int]]) -> None:
     names = [c.name for c in charts(host_run(), lambda _: gone)]
-    assert names == ["latency", "accuracy", "memory", "size"]
+    assert names == [name for name in ALL if name != "distribution"]
 
 
 @pytest.mark.parametrize(("correct", "drawn_front"), [((356, 356), 2), ((0, 360), 2)])
 def test_extreme_accuracies_can_be_drawn(correct: tuple[int, int], drawn_front: int) -> None:
     planned = cells(device="fake")[:2]
     measured = tuple(replace(measurement(c), accuracy=accuracy_of(n)) for c, n in zip(planned, correct, strict=True))
-    assert texts(drawn(make_run(planned, measured))["accuracy"]).count("accuracy, %") == drawn_front - 1
+    assert texts(drawn(make_run(planned, measured))["quality"]).count("accuracy, %") == drawn_front - 1
 
 
 def test_without_accuracy_the_chart_shows_agreement() -> None:
     planned = cells(device="fake")[:4]
     run = make_run(planned, tuple(replace(measurement(c), accuracy=None) for c in planned))
-    assert "same answer as the float model, %" in texts(drawn(run)["accuracy"])
+    assert "same answer as the float model, %" in texts(drawn(run)["quality"])
 
 
 def test_without_any_quality_there_is_no_accuracy_chart() -> None:
     planned = cells()[:3]
     bare = tuple(replace(measurement(c), accuracy=None, fidelity=None, artifact=None) for c in planned)
-    assert list(drawn(make_run(planned, bare))) == ["latency", "distribution", "memory"]
+    assert list(drawn(make_run(planned, bare))) == ["latency", "distribution", "memory", "memory-parts", "delegate"]
 
 
 def test_several_devices_have_charts_of_their_own() -> None:

@@ -1,4 +1,4 @@
-"""Bar charts of latency, memory and size: one row per cell, in blocks by format.
+"""Bar charts of memory and size: one row per cell, in blocks by format.
 
 The bars are horizontal, so that forty names can be read, and start at zero, so that lengths can be compared.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of
-from harness.report.view import CellView, MemoryGrowth, labels, memory_growth
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
+from harness.report.view import CellView, MemoryGrowth, file_labels, labels, memory_growth
 from harness.spec.formats import FORMATS
 from harness.wire import Format
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 # A row holds one line of text at FONT_SIZE (10 points are 0.139 inch) with some air around it.
 ROW_INCHES = 0.235
-LABEL_INCHES = 1.9
+LABEL_INCHES = 2.4
 # Room for the value's text beside its bar, as a share of the longest bar.
 ROOM = 0.17
-HATCH = "////"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,50 +37,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar: its length and whiskers in the base unit (ns, bytes), and the text at its end."""
+    """One bar: its length in the base unit (bytes), and the text at its end."""
 
     value: float
     text: str
-    low: float | None = None
-    high: float | None = None
-    hatched: bool = False
-
-
-def latency_bars(views: tuple[CellView, ...], *, hatched: frozenset[str]) -> str | None:
-    """Draw median latencies as SVG; None without any. The keys in ``hatched`` must not be ranked.
-
-    Whiskers are the 95 % interval over launches. With a single launch they are p5 to p90 of its calls, or to p75 if
-    there are too few calls for p90.
-    """
-    drawn = tuple(v for v in views if v.latency)
-    unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
-
-    def bar(view: CellView) -> Bar | None:
-        if view.latency is None:
-            return None
-        low, high = whiskers(view)
-        value = view.latency.median_ns
-        return Bar(value=value, text=unit.show(value), low=low, high=high, hatched=view.cell.key in hatched)
-
-    return _single(drawn, bar, unit, f"latency of a call, {unit.name}")
-
-
-def whiskers(view: CellView) -> tuple[float | None, float | None]:
-    """Return the ends of the whiskers of a latency bar, in ns."""
-    latency = view.latency
-    if latency is None:
-        return None, None
-    if latency.speeds:
-        return latency.speeds[0].level_ns, latency.speeds[-1].level_ns
-    if latency.low_ns is not None and latency.high_ns is not None:
-        return latency.low_ns, latency.high_ns
-    high = latency.p90_ns if latency.p90_ns is not None else latency.p75_ns
-    return (None, None) if high is None else (latency.p5_ns, high)
 
 
 def size_bars(views: tuple[CellView, ...]) -> str | None:
     """Draw the sizes of the artifacts as SVG, with the ratio to fp32 at the end of each bar; None without any."""
-    drawn = tuple(v for v in views if v.artifact)
+    # Several cells run one file.
+    drawn = tuple({v.cell.build: v for v in views if v.artifact}.values())
     unit = units.size_unit(v.artifact.bytes for v in drawn if v.artifact)
 
     def bar(view: CellView) -> Bar | None:
@@ -130,9 +95,9 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
     return svg_of(figure)
 
 
-def rows_of(views: tuple[CellView, ...]) -> list[Row]:
+def rows_of(views: tuple[CellView, ...], *, threads: bool = True) -> list[Row]:
     """Return the rows of ``views`` from the top, in blocks by format in the order of `FORMATS`, each below its name."""
-    names = labels(views)
+    names = labels(views) if threads else file_labels(views)
     rows: list[Row] = []
     place = 0.0
     for format_ in FORMATS:
@@ -156,12 +121,12 @@ def _single(
 ) -> str | None:
     if not views:
         return None
-    rows = rows_of(views)
+    rows = rows_of(views, threads=False)
     figure = new_figure(WIDTH_INCHES, _height(rows))
     axes = figure.subplots()
     figure.subplots_adjust(left=LABEL_INCHES / WIDTH_INCHES, right=0.995, bottom=_below(rows), top=0.995)
     _draw(axes, rows, bar, unit)
-    ends = [e for v in views if (b := bar(v)) for e in (b.value, b.high or 0.0)]
+    ends = [b.value for v in views if (b := bar(v))]
     _limits(axes, ends, unit, room=ROOM)
     axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
     return svg_of(figure)
@@ -184,28 +149,12 @@ def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], un
 
 
 def _draw_bar(axes: Axes, row: Row, bar: Bar, unit: units.Unit) -> None:
-    colour = FORMATS[row.format].colour
     length = bar.value / unit.size
-    if bar.hatched:
-        axes.barh(row.place, length, 0.72, facecolor="none", edgecolor=colour, hatch=HATCH, linewidth=0.8)
-    else:
-        axes.barh(row.place, length, 0.72, color=colour)
-    end = length
-    if bar.low is not None and bar.high is not None:
-        # Nothing guarantees that the interval contains the value, and matplotlib refuses negative lengths.
-        low, end = bar.low / unit.size, max(length, bar.high / unit.size)
-        axes.errorbar(
-            length,
-            row.place,
-            xerr=[[max(0.0, length - low)], [max(0.0, end - length)]],
-            ecolor=INK,
-            elinewidth=1.1,
-            capsize=2.5,
-            capthick=1.1,
-        )
+    (patch,) = axes.barh(row.place, length, 0.72, color=FORMATS[row.format].colour)
+    tip(patch, f"{row.label} {row.format.value}: {unit.full(bar.value)}")
     axes.annotate(
         bar.text,
-        (max(end, 0.0), row.place),
+        (max(length, 0.0), row.place),
         xytext=(4, 0),
         textcoords="offset points",
         va="center",

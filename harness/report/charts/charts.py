@@ -1,101 +1,230 @@
 """All charts of a run, as SVG with a caption.
 
-Charts read no files. The times of single calls come from a callable, so that only `harness.store` reads the results
-folder.
+Charts read no files. The times of single calls and the replies come from callables, so that only `harness.store` reads
+the results folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.report.charts.bars import latency_bars, memory_bars, size_bars
+from harness.report.charts.bars import memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
-from harness.report.charts.points import accuracy_points
-from harness.report.ranking import Ranking, quality_metric, rankings
-from harness.report.view import CellView
+from harness.report.charts.dots import latency_dots
+from harness.report.charts.heat import heat_map
+from harness.report.charts.points import quality_points
+from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
+from harness.report.charts.subset import first_and_rest
+from harness.report.charts.trace import run_trace
+from harness.report.evidence import Evidence, LaunchEvidence, no_evidence
+from harness.report.ranking import Ranking, median_ns, quality_metric, rankings
+from harness.report.view import CellView, labels
 from harness.store.records import RunRecord
+
+# Figures of a page: one takes about a tenth of a second and some 30 kB.
+MOST_FIGURES = 48
+# With more models and devices than this, a page has only what is needed to choose among the files of each.
+FEW_GROUPS = 4
+# Panels of calls that are drawn at once.
+MOST_PANELS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One chart. ``name`` is safe as a file name; ``about`` names model and device, such as "digits on host"."""
+    """One chart. ``name`` is safe as a file name; ``about`` names model and device, such as "digits on host".
+
+    A chart of the whole run has no ``about``. A ``folded`` chart is shown on demand.
+    """
 
     name: str
     about: str
     heading: str
     caption: str
     svg: str
+    folded: bool = False
 
 
-def charts(run: RunRecord, samples: Samples) -> tuple[Chart, ...]:
-    """Draw the charts of ``run`` that have data.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A chart that is drawn only if there is room for it."""
+
+    name: str
+    heading: str
+    caption: str
+    draw: Callable[[], str | None]
+    folded: bool = False
+
+
+def charts(
+    run: RunRecord, samples: Samples, evidence: Evidence = no_evidence, *, most: int | None = None
+) -> tuple[Chart, ...]:
+    """Draw the charts of ``run`` that have data, at most ``most`` of them if given.
 
     ``samples`` returns the timed calls of a measurement in ns, one list per launch; an empty list if they are lost.
+    ``evidence`` returns what its replies hold.
     """
     ranked = rankings(run)
-    drawn: list[Chart] = []
+    drawn = [*_whole(ranked)]
     for number, ranking in enumerate(ranked, 1):
         # Keys of models and devices may hold characters that a file name must not.
         suffix = f"-{number}" if len(ranked) > 1 else ""
-        about = f"{ranking.model} on {ranking.device}"
-        for name, heading, caption, svg in _all(ranking, samples):
+        drafts = _drafts(ranking, samples, evidence)
+        if most is not None and len(ranked) > FEW_GROUPS:
+            drafts = (draft for draft in drafts if draft.name in _ESSENTIAL)
+        for draft in drafts:
+            if most is not None and len(drawn) >= most:
+                break
+            svg = draft.draw()
             if svg is not None:
-                drawn.append(Chart(name=f"{name}{suffix}", about=about, heading=heading, caption=caption, svg=svg))
+                drawn.append(_chart(draft, svg, suffix, f"{ranking.model} on {ranking.device}"))
     return tuple(drawn)
 
 
-def _all(ranking: Ranking, samples: Samples) -> Iterator[tuple[str, str, str, str | None]]:
-    ok = ranking.ok
-    hatched = frozenset(v.cell.key for v in ok if not ranking.is_ranked(v))
-    yield "latency", "Latency", _latency_caption(ok, hatched), latency_bars(ok, hatched=hatched)
-    yield "accuracy", "Accuracy and latency", _points_caption(ranking), accuracy_points(ranking)
-    yield "distribution", "Distribution of the calls", _DISTRIBUTION, distributions(ok, samples)
-    yield "memory", "Memory", _MEMORY, memory_bars(ok)
-    yield "size", "Size", "Size of the file, with its ratio to the fp32 file of the same format.", size_bars(ok)
+_ESSENTIAL = ("latency", "quality")
 
 
+def _chart(draft: _Draft, svg: str, suffix: str, about: str) -> Chart:
+    return Chart(
+        name=f"{draft.name}{suffix}",
+        about=about,
+        heading=draft.heading,
+        caption=draft.caption,
+        svg=svg,
+        folded=draft.folded,
+    )
+
+
+def _whole(ranked: Sequence[Ranking]) -> Iterator[Chart]:
+    """The charts of all models and devices together."""
+    svg = heat_map(ranked)
+    if svg is not None:
+        yield Chart(name="overview", about="", heading="Models, devices and variants", caption=_HEAT, svg=svg)
+
+
+def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[_Draft]:
+    first, everything = first_and_rest(ranking)
+    ok = everything or first
+    hollow = frozenset(v.cell.key for v in ok if not ranking.is_ranked(v))
+    caption = _latency_caption(first, hollow) + _first_words(first, ranking)
+    yield _Draft(name="latency", heading="Latency", caption=caption, draw=lambda: latency_dots(first, hollow=hollow))
+    yield _Draft(
+        name="latency-all",
+        heading=f"Latency of {len(everything)} of {len(ranking.ok)} cells",
+        caption=_latency_caption(everything, hollow),
+        draw=lambda: latency_dots(everything, hollow=hollow),
+        folded=True,
+    )
+    yield _Draft(
+        name="quality",
+        heading="Quality against latency, size and memory",
+        caption=_points_caption(ranking),
+        draw=lambda: quality_points(ranking),
+    )
+    panels = first[:MOST_PANELS]
+    more = "" if len(panels) == len(ranking.ok) else " The calls of every other cell are behind its row of the table."
+    yield _Draft(
+        name="distribution",
+        heading="Distribution of the calls",
+        caption=_DISTRIBUTION + more,
+        draw=lambda: distributions(panels, samples),
+    )
+    yield from _of_one_cell(ranking, evidence)
+    yield _Draft(name="memory", heading="Memory", caption=_MEMORY, draw=lambda: memory_bars(first))
+    yield _Draft(
+        name="memory-parts", heading="Where memory goes", caption=_PARTS, draw=lambda: memory_parts(first), folded=True
+    )
+
+    def launches(view: CellView) -> tuple[LaunchEvidence, ...]:
+        return evidence(view.measurement) if view.measurement else ()
+
+    yield _Draft(
+        name="delegate", heading="What ran the network", caption=_DELEGATE, draw=lambda: delegate_parts(first, launches)
+    )
+    yield _Draft(name="size", heading="Size", caption=_SIZE, draw=lambda: size_bars(first))
+
+
+def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
+    """The run trace and the operators of the cell that a reader looks at first."""
+    shown = ranking.best or ranking.smallest or min(ranking.ok, key=median_ns, default=None)
+    if shown is None or shown.measurement is None:
+        return
+    measurement, name = shown.measurement, labels(ranking.ok)[shown.cell.key]
+    yield _Draft(
+        name="trace",
+        heading=f"{name} over time",
+        caption=_TRACE,
+        draw=lambda: run_trace(evidence(measurement)),
+    )
+    yield _Draft(
+        name="operators",
+        heading=f"Slowest operators of {name}",
+        caption=_OPERATORS,
+        draw=lambda: top_operators(evidence(measurement)),
+    )
+
+
+_HEAT = (
+    "Blue is faster than fp32 of the same model on the same device, orange is slower. Hatched: the intervals do not "
+    "tell the two apart. In brackets: the variant is not shown to be good enough."
+)
 _DISTRIBUTION = (
     "The curve shows, for each time, the share of calls that took at most this long; p50, p90 and p99 are marked where "
     "there are enough calls for them. Below the curve is one box per launch: quartiles, median, and lines from p5 to "
     "p95. Each panel has its own axis, which ends a little after p99 and is logarithmic where p99 is more than three "
     "times the median."
 )
+_TRACE = (
+    "Each dot is a call, or the slowest of a stretch where there are many; the shaded calls are the steady ones, whose "
+    "median is the line. Beneath are the temperature and the clock that the device reported."
+)
 _MEMORY = (
     "What the model adds to the process, compared with the runtime alone: once loaded, between calls, at its peak, and "
     "what is still held after the model was released."
 )
-_HATCHED = " Hatched bars were measured on a desktop CPU and must not be compared with fp32."
+_PARTS = "What the whole process consists of between calls, including the runtime."
+_DELEGATE = (
+    "How much of the network each delegate took. Time is that of profiled calls, which the latency leaves out, and is "
+    "shown only where the runtime says what ran each operator."
+)
+_OPERATORS = "From profiled calls, which take longer than others and are not part of the latency."
+_SIZE = "Size of the file, with its ratio to the fp32 file of the same format."
+_HOLLOW = " Hollow dots were measured on a desktop CPU and must not be compared with fp32."
 
 
-def _latency_caption(ok: tuple[CellView, ...], hatched: frozenset[str]) -> str:
+def _first_words(first: Sequence[CellView], ranking: Ranking) -> str:
+    if len(first) == len(ranking.ok):
+        return ""
+    return f" These are the best of each variant, {len(first)} of {len(ranking.ok)} cells; the others are folded below."
+
+
+def _latency_caption(ok: Sequence[CellView], hollow: frozenset[str]) -> str:
     latencies = [v.latency for v in ok if v.latency]
     several = [latency for latency in latencies if latency.speeds]
     single = [latency for latency in latencies if latency.low_ns is None and not latency.speeds]
-    interval = "Whiskers are the 95 % interval over launches"
+    interval = "Lines are the 95 % interval over launches"
     # Fewer than 64 calls give no p90.
     upper = "p90" if all(latency.p90_ns is not None for latency in single) else "p90 (p75 where calls are few)"
     spread = f"p5 to {upper} of the calls of the single launch: a spread, not an interval"
     if not single:
         words = f"{interval}."
     elif len(single) == len(latencies):
-        words = f"Whiskers are {spread}."
+        words = f"Lines are {spread}."
     else:
         words = f"{interval}; for a cell with a single launch they are {spread}."
     if several:
         words += " For a cell with launches at several speeds they reach from the fastest to the slowest."
-    return f"Median latency per call. {words}{_HATCHED if hatched else ''}"
+    return f"Median latency per call. {words}{_HOLLOW if hollow else ''}"
 
 
 def _points_caption(ranking: Ranking) -> str:
-    metric = quality_metric(v for v in ranking.ok if v.latency)
+    metric = quality_metric(ranking.ok)
     quality = metric.label if metric else "agreement with the float model"
-    whiskers = " Vertical whiskers are 95 % intervals over inputs." if metric else ""
-    front = " The dashed line is the front: no other cell is both faster and better than one on it."
+    lines = " Vertical lines are 95 % intervals over inputs." if metric else ""
+    front = " A dashed line is a front: no other cell is better in both than one on it."
     hollow = (
-        "" if ranking.latency_ranked else " Hollow points were measured on a desktop CPU and are left out of the front."
+        ""
+        if ranking.latency_ranked
+        else " Hollow points were measured on a desktop CPU and are left out of the front of latency."
     )
-    return (
-        f"Up and to the left is better: {quality} against the median latency; the area of a point is the size of the "
-        f"file.{whiskers}{front}{hollow}"
-    )
+    return f"Up and to the left is better: {quality} against what a cell costs.{lines}{front}{hollow}"

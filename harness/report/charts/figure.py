@@ -7,12 +7,16 @@ pyplot, whose state is global. Text stays text, which is small, sharp and search
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from harness.spec.formats import FORMATS
 from harness.spec.recipe import Precision
+from harness.wire import Format
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,8 +33,10 @@ INK = "#24292f"
 MUTED = "#6e7781"
 GRID = "#d8dee4"
 FONT_SIZE = 10.0
-# 691 points, which the page shows at about 950 pixels.
-WIDTH_INCHES = 9.6
+# 864 points, which the page shows at about 1,190 pixels.
+WIDTH_INCHES = 12.0
+# What begins the id of an artist that has a text for readers who point at it, or whose program reads the page aloud.
+_TIP = "tip "
 
 # matplotlib's stubs type the keys as one long Literal, hence Any. The salt makes the ids in the SVG repeatable.
 _STYLE: Any = {
@@ -68,7 +74,17 @@ def svg_of(figure: Figure) -> str:
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.06, transparent=True)
-    return buffer.getvalue()
+    return _with_titles(buffer.getvalue())
+
+
+def tip(artist: Artist, words: str) -> None:
+    """Give ``artist`` a text that shows when it is pointed at, and that a screen reader says."""
+    artist.set_gid(_TIP + words)
+
+
+def _with_titles(svg: str) -> str:
+    """Turn the ids of `tip` into titles, which is what SVG has for this. matplotlib has escaped the words already."""
+    return re.sub(rf'<g id="{_TIP}([^"]*)">', r'<g role="img"><title>\1</title>', svg)
 
 
 def png_of(figure: Figure) -> bytes:
@@ -101,3 +117,27 @@ def log_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def format_legend(axes: Axes, formats: Iterable[Format], *, below: float) -> None:
+    """Draw the colours of ``formats`` in one line, ``below`` the axes by this share of their height."""
+    from matplotlib.lines import Line2D
+
+    present = set(formats)
+    entries = [
+        Line2D([], [], linestyle="none", marker="o", markersize=7, color=row.colour, label=format_.value)
+        for format_, row in FORMATS.items()
+        if format_ in present
+    ]
+    axes.legend(
+        handles=entries,
+        loc="upper left",
+        bbox_to_anchor=(-0.005, -below),
+        borderaxespad=0,
+        ncols=len(entries),
+        frameon=False,
+        fontsize=FONT_SIZE - 1,
+        labelcolor=INK,
+        handletextpad=0.1,
+        columnspacing=1.4,
+    )

@@ -30,6 +30,8 @@ def inline_svg(chart: Chart) -> Markup:
     # The metadata name the vocabularies they use by address.
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = _own_ids(text, chart.name)
+    # A hundredth of a point cannot be seen, and six digits are a third of the file.
+    text = re.sub(r"(?<=\d)(\.\d\d)\d+", r"\1", text)
     for colour, variable in _PAGE_COLOURS.items():
         text = text.replace(colour, variable)
     box = re.search(r'viewBox="([^"]*)"', text)
@@ -41,7 +43,7 @@ def inline_svg(chart: Chart) -> Markup:
     # The first tag carries the size and the namespaces; the page needs neither.
     body = text[text.index(">") + 1 :]
     # Markup switches off escaping. That is safe: the label is escaped above, and matplotlib escapes all text in charts.
-    return Markup(f'<svg viewBox="{size}" style="{width}" role="img" aria-label="{label}">{body}')
+    return Markup(f'<svg viewBox="{size}" style="{width}" role="group" aria-label="{label}">{body}')
 
 
 def _own_ids(svg: str, name: str) -> str:

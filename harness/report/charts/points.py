@@ -1,4 +1,4 @@
-"""Accuracy against latency: one point per cell, and the front of those that no other cell beats.
+"""Quality against latency, size and memory: one point per cell, and in each panel the front that no other cell beats.
 
 Colour stands for the format and shape for the variant. Names are written only at the front, which keeps forty points
 readable.
@@ -7,26 +7,43 @@ readable.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.records import units
 from harness.records.metric import Metric
-from harness.report.charts.bars import whiskers
-from harness.report.charts.figure import FONT_SIZE, INK, MUTED, bare, log_axis, markers_of, new_figure, svg_of
+from harness.report.charts.dots import counts, is_spread, whiskers
+from harness.report.charts.figure import (
+    FONT_SIZE,
+    INK,
+    MUTED,
+    WIDTH_INCHES,
+    bare,
+    log_axis,
+    markers_of,
+    new_figure,
+    svg_of,
+    tip,
+)
+from harness.report.charts.subset import best
 from harness.report.ranking import Ranking, quality_metric, quality_of
-from harness.report.view import CellView, labels
+from harness.report.view import CellView, file_labels, labels, memory_growth
 from harness.spec.formats import FORMATS
+from harness.stats.pareto import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-# Inches: the plot, the space below it with one line of legend, and each further line of legend.
-WIDTH, PLOT, BELOW, LEGEND_ROW = 9.6, 4.0, 0.9, 0.21
-LEGEND_COLUMNS = 8
-# The ratio of the slowest to the fastest from which the axis is logarithmic.
-LOG_FROM = 8.0
-LARGEST_MARKER, SMALLEST_MARKER = 420.0, 45.0
+# Inches: a panel, the space below it with one line of legend, and each further line of legend.
+PLOT, BELOW, LEGEND_ROW = 3.5, 0.95, 0.21
+LEGEND_COLUMNS = 10
+MARKER_POINTS = 8.0
+MOST_POINTS = 60
+# More names than this would cover the points of a panel; the others show when they are pointed at.
+MOST_NAMES = 6
 # Where a name may be placed, in points from its marker, the best place first.
 _PLACES = tuple(
     (dx, dy)
@@ -42,37 +59,87 @@ _PLACES = tuple(
 )
 
 
-def accuracy_points(ranking: Ranking) -> str | None:
-    """Draw the cells of ``ranking`` that ran as SVG; None if fewer than two have both a latency and a quality.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cost:
+    """What a panel has on its x axis: the cost of a cell in a base unit, its unit, and which cells may be on a front.
+
+    ``reach`` returns the ends of the line of a cell, None without one. ``of_cell``: it depends on the threads, so names
+    have them.
+    """
+
+    label: str
+    value: Callable[[CellView], float | None]
+    unit: units.Unit
+    ranked: Callable[[CellView], bool]
+    reach: Callable[[CellView], tuple[float | None, float | None]]
+    of_cell: bool = False
+
+
+def quality_points(ranking: Ranking) -> str | None:
+    """Draw the cells of ``ranking`` that ran as SVG; None if no panel has two cells with a cost and a quality.
 
     The y axis is the model's own metric or accuracy with 95 % whiskers, or agreement with the float model where neither
-    was measured. Better is always up.
-    The latency of hollow points must not be ranked. The area of a point stands for the size of its file.
+    was measured. Better is always up. The latency of hollow points must not be ranked.
     """
-    scale = _Scale(metric=quality_metric(v for v in ranking.ok if v.latency))
-    drawn = [v for v in ranking.ok if v.latency and scale.value(v) is not None]
-    if len(drawn) < 2:
+    scale = _Scale(metric=quality_metric(ranking.ok))
+    # Each file once: its quality and size do not depend on threads.
+    files = best(ranking, ranking.ok, lambda v: (v.cell.build, v.cell.delegate))
+    with_quality = [v for v in files if scale.value(v) is not None][:MOST_POINTS]
+    costs = [c for c in _costs(ranking, with_quality) if sum(c.value(v) is not None for v in with_quality) > 1]
+    if not costs:
         return None
-    unit = units.time_unit(v.latency.median_ns for v in drawn if v.latency)
-    shapes = markers_of(v.cell.variant for v in drawn)
-    entries = len({v.cell.format for v in drawn}) + len({v.cell.variant for v in drawn})
+    shapes = markers_of(v.cell.variant for v in with_quality)
+    entries = len({v.cell.format for v in with_quality}) + len({v.cell.variant for v in with_quality})
     below = BELOW + LEGEND_ROW * (math.ceil(entries / LEGEND_COLUMNS) - 1)
-    figure = new_figure(WIDTH, PLOT + below)
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.08, right=0.995, bottom=below / (PLOT + below), top=0.98)
-    # Relative to the largest file: absolute areas would hide a run of small models, or fill the plot with large ones.
-    largest = max((v.artifact.bytes for v in drawn if v.artifact), default=1)
-    for view in drawn:
-        area = SMALLEST_MARKER + LARGEST_MARKER * (view.artifact.bytes / largest if view.artifact else 0.0)
-        _draw_point(axes, view, ranking, (unit, scale), area=area, shape=shapes[view.cell.variant])
-    _axes(axes, drawn, unit, scale)
-    front = [v for key in ranking.front for v in drawn if v.cell.key == key]
-    axes.plot(
-        [_x(v, unit) for v in front], [scale.y(v) for v in front], color=MUTED, linewidth=1.2, linestyle="--", zorder=1
-    )
-    _legend(axes, drawn, shapes)
-    _name(axes, front, drawn, (unit, scale))
+    height = PLOT + below
+    figure = new_figure(WIDTH_INCHES, height)
+    panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(left=0.06, right=0.995, bottom=below / height, top=0.98, wspace=0.06)
+    for axes, cost in zip(panels, costs, strict=True):
+        _panel(axes, [v for v in with_quality if cost.value(v) is not None], cost, scale, shapes)
+    # All panels share one axis of quality.
+    _quality_axis(panels[0], with_quality, scale)
+    for axes, cost in zip(panels, costs, strict=True):
+        drawn = [v for v in with_quality if cost.value(v) is not None]
+        _name(axes, _front(drawn, cost, scale), drawn, (cost, scale))
+    _legend(figure, with_quality, shapes)
     return svg_of(figure)
+
+
+def _costs(ranking: Ranking, views: Sequence[CellView]) -> list[_Cost]:
+    latencies = [v for v in views if v.latency]
+    sizes = [v.artifact.bytes for v in views if v.artifact]
+    time = units.time_unit(v.latency.median_ns for v in latencies if v.latency)
+    size, memory = units.size_unit(sizes), units.size_unit(_peak(v) for v in views)
+    return [
+        _Cost(
+            label=f"latency, {time.name}; {counts(latencies)}",
+            value=lambda v: v.latency.median_ns if v.latency else None,
+            unit=time,
+            ranked=ranking.is_ranked,
+            reach=whiskers,
+            of_cell=True,
+        ),
+        _Cost(
+            label=f"size of the file, {size.name}",
+            value=lambda v: v.artifact.bytes if v.artifact else None,
+            unit=size,
+            ranked=lambda _: True,
+            reach=lambda _: (None, None),
+        ),
+        _Cost(
+            label=f"peak memory, +{memory.name}",
+            value=_peak,
+            unit=memory,
+            ranked=lambda _: True,
+            reach=lambda _: (None, None),
+        ),
+    ]
+
+
+def _peak(view: CellView) -> float | None:
+    growth = memory_growth(view.memory)
+    return growth.peak_bytes if growth else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +170,17 @@ class _Scale:
         """Return where a point lies on the axis."""
         return (self.value(view) or 0.0) / self._unit.size
 
-    def reach(self, view: CellView) -> list[list[float]] | None:
+    def words(self, view: CellView) -> str:
+        """Return the quality in words: for the pointer and for screen readers."""
+        return f"{self.label([view]).partition(',')[0]} {self._unit.full(self.value(view))}"
+
+    def reach(self, view: CellView) -> tuple[float, float] | None:
         """Return how far the whiskers reach down and up; None without an interval."""
         reading = self.metric.shown(view.measurement) if self.metric else None
         if reading is None or reading.low is None or reading.high is None:
             return None
-        sides = (reading.value - reading.low, reading.high - reading.value)
-        return [[max(0.0, side / self._unit.size)] for side in sides]
+        down, up = reading.value - reading.low, reading.high - reading.value
+        return max(0.0, down / self._unit.size), max(0.0, up / self._unit.size)
 
     def label(self, drawn: list[CellView]) -> str:
         """Return the title of the axis."""
@@ -121,58 +192,94 @@ class _Scale:
         return f"{name}, {self._unit.name}" if self._unit.name else name
 
 
-def _x(view: CellView, unit: units.Unit) -> float:
-    return view.latency.median_ns / unit.size if view.latency else math.nan
+def _panel(axes: Axes, drawn: list[CellView], cost: _Cost, scale: _Scale, shapes: dict[str, str]) -> None:
+    names = labels(drawn)
+    _lines(axes, drawn, cost, scale)
+    for view in drawn:
+        _point(axes, view, (cost, scale), shape=shapes[view.cell.variant], name=names[view.cell.key])
+    front = _front(drawn, cost, scale)
+    xs, ys = [_x(v, cost) for v in front], [scale.y(v) for v in front]
+    axes.plot(xs, ys, color=MUTED, linewidth=1.2, linestyle="--", zorder=1)
+    # Lines that are added by themselves do not move the limits.
+    axes.autoscale_view(scalex=False)
+    values = [_x(v, cost) for v in drawn]
+    logarithmic = is_spread(values)
+    if logarithmic:
+        log_axis(axes)
+        axes.set_xlim(min(values) / 1.25, max(values) * 1.25)
+    else:
+        from matplotlib.ticker import MaxNLocator
+
+        low, high = min(values), max(values)
+        # Points need no zero; cells that differ little would lie on each other.
+        close = low > high / 2
+        axes.set_xlim(low - 0.3 * (high - low) if close else min(0.0, low), high + 0.12 * ((high - low) or 1.0))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.set_xlabel(cost.label + (", logarithmic" if logarithmic else ""), fontsize=FONT_SIZE - 1, color=MUTED)
+    bare(axes, grid="both")
 
 
-def _draw_point(
-    axes: Axes, view: CellView, ranking: Ranking, scales: tuple[units.Unit, _Scale], *, area: float, shape: str
-) -> None:
-    colour = FORMATS[view.cell.format].colour
-    unit, scale = scales
-    x, y = _x(view, unit), scale.y(view)
-    low, high = whiskers(view)
-    across = [[max(0.0, x - (low or 0) / unit.size)], [max(0.0, (high or 0) / unit.size - x)]]
-    # Behind the markers and pale, or forty crosses would cover them.
-    axes.errorbar(
-        x, y, xerr=across, yerr=scale.reach(view), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.55, zorder=2
-    )
-    hollow = not ranking.is_ranked(view)
-    axes.scatter(
-        x,
-        y,
-        s=area,
+def _front(drawn: list[CellView], cost: _Cost, scale: _Scale) -> list[CellView]:
+    """The cells that no other beats in both cost and quality, the cheapest first."""
+    ranked = [v for v in drawn if cost.ranked(v)]
+    sign = 1.0 if scale.up else -1.0
+    return [ranked[i] for i in pareto_front([(_x(v, cost), sign * scale.y(v)) for v in ranked])]
+
+
+def _x(view: CellView, cost: _Cost) -> float:
+    value = cost.value(view)
+    return math.nan if value is None else value / cost.unit.size
+
+
+def _lines(axes: Axes, drawn: list[CellView], cost: _Cost, scale: _Scale) -> None:
+    """The intervals, behind the markers and pale, or forty crosses would cover them."""
+    style = {"linewidth": 0.8, "alpha": 0.3, "zorder": 2}
+    for view in drawn:
+        colour, x, y = FORMATS[view.cell.format].colour, _x(view, cost), scale.y(view)
+        low, high = cost.reach(view)
+        if low is not None and high is not None:
+            axes.add_line(_line([low / cost.unit.size, high / cost.unit.size], [y, y], color=colour, **style))
+        reach = scale.reach(view)
+        if reach is not None:
+            axes.add_line(_line([x, x], [y - reach[0], y + reach[1]], color=colour, **style))
+
+
+def _point(axes: Axes, view: CellView, scales: tuple[_Cost, _Scale], *, shape: str, name: str) -> None:
+    (cost, scale), colour = scales, FORMATS[view.cell.format].colour
+    marker = _line(
+        [_x(view, cost)],
+        [scale.y(view)],
+        linestyle="none",
         marker=shape,
-        facecolor="none" if hollow else colour,
-        edgecolor=colour,
-        linewidth=1.4,
+        markersize=MARKER_POINTS,
+        markerfacecolor=colour if cost.ranked(view) else "none",
+        markeredgecolor=colour,
+        markeredgewidth=1.4,
         alpha=0.85,
         zorder=3,
     )
+    tip(axes.add_line(marker), f"{name}: {cost.unit.full(cost.value(view))}, {scale.words(view)}")
 
 
-def _axes(axes: Axes, drawn: list[CellView], unit: units.Unit, scale: _Scale) -> None:
-    from matplotlib.ticker import MaxNLocator
+def _line(xs: list[float], ys: list[float], **style: Any) -> Line2D:
+    # A line of its own: `Axes.plot` and `Axes.scatter` take ten times as long for single points.
+    from matplotlib.lines import Line2D
 
-    values = [_x(v, unit) for v in drawn]
-    if min(values) > 0 and max(values) / min(values) > LOG_FROM:
-        log_axis(axes)
-    else:
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
+    return Line2D(xs, ys, **style)
+
+
+def _quality_axis(axes: Axes, drawn: list[CellView], scale: _Scale) -> None:
     if scale.in_per_cent:
         low, high = axes.get_ylim()
         # A share ends at 0 and 100 %, but a marker at the end must not be cut in half.
         axes.set_ylim(max(low, -4), min(high, 100.9))
     elif not scale.up:
         axes.invert_yaxis()
-    axes.set_xlabel(f"latency of a call, {unit.name}", fontsize=FONT_SIZE, color=MUTED)
     axes.set_ylabel(scale.label(drawn), fontsize=FONT_SIZE, color=MUTED)
-    bare(axes, grid="both")
 
 
-def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
-    """Draw the formats by colour and the variants by shape, in lines below the axis."""
+def _legend(figure: Figure, drawn: list[CellView], shapes: dict[str, str]) -> None:
+    """Draw the formats by colour and the variants by shape, in lines below the panels."""
     from matplotlib.lines import Line2D
 
     formats = [f for f in FORMATS if any(v.cell.format is f for v in drawn)]
@@ -182,10 +289,10 @@ def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
         Line2D([], [], linestyle="none", marker=shapes[v], color=MUTED, markerfacecolor="none", label=v)
         for v in variants
     ]
-    axes.legend(
+    figure.legend(
         handles=entries,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.13),
+        loc="lower center",
+        bbox_to_anchor=(0.53, 0.0),
         ncols=min(len(entries), LEGEND_COLUMNS),
         frameon=False,
         fontsize=FONT_SIZE - 1,
@@ -195,19 +302,24 @@ def _legend(axes: Axes, drawn: list[CellView], shapes: dict[str, str]) -> None:
     )
 
 
-def _name(axes: Axes, front: list[CellView], drawn: list[CellView], scales: tuple[units.Unit, _Scale]) -> None:
-    """Write the names of the front where they cover the least, each with a thin line to its point."""
-    names, (unit, scale) = labels(drawn), scales
+def _name(axes: Axes, front: list[CellView], drawn: list[CellView], scales: tuple[_Cost, _Scale]) -> None:
+    """Write names of the front where they cover the least, each with a thin line to its point."""
+    (cost, scale) = scales
+    # Only latency depends on the threads.
+    names = labels(drawn) if cost.of_cell else file_labels(drawn)
     frame = axes.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
     # The figure has one pixel per point, so pixels and offsets in points can be added.
-    taken = [_around(*axes.transData.transform((_x(v, unit), scale.y(v)))) for v in drawn]
-    for view in front:
-        name, at = names[view.cell.key], (_x(view, unit), scale.y(view))
+    taken = [_around(*axes.transData.transform((_x(v, cost), scale.y(v)))) for v in drawn]
+    for view in _spaced(front, MOST_NAMES, lambda v: (_x(v, cost), scale.y(v))):
+        name, at = names[view.cell.key], (_x(view, cost), scale.y(view))
         pixel = axes.transData.transform(at)
         boxes = {place: _text_box(name, pixel[0] + place[0], pixel[1] + place[1], place) for place in _PLACES}
         # Of equally free places the earlier one, which is nearer and better.
         place = min(_PLACES, key=lambda p: (_covered(boxes[p], taken, inside), _PLACES.index(p)))
+        # A name that would cover another or leave the panel is left to the pointer.
+        if _covered(boxes[place], taken, inside) > MOST_COVERED:
+            continue
         taken.append(boxes[place])
         axes.annotate(
             name,
@@ -222,8 +334,18 @@ def _name(axes: Axes, front: list[CellView], drawn: list[CellView], scales: tupl
         )
 
 
+def _spaced(front: list[CellView], most: int, at: Callable[[CellView], object]) -> list[CellView]:
+    """Both ends of the front and as many between as there is room for; of points in one place, one."""
+    front = list({at(view): view for view in reversed(front)}.values())[::-1]
+    if len(front) <= most:
+        return front
+    return [front[round(i * (len(front) - 1) / (most - 1))] for i in range(most)]
+
+
 _ALIGN: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
 _NAME_SIZE = FONT_SIZE - 1
+# Square points that a name may cover of markers: a corner of one.
+MOST_COVERED = 60.0
 Box = tuple[float, float, float, float]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harness.records import units
@@ -34,7 +34,7 @@ _ROWS = """\
 {% for row in rows %}
 <tr class="{{ row.status.value }}" data-row="{{ row.number }}">
 {%- for entry in row.entries -%}
-  <td class="{{ entry.kind }}"{% if entry.label %} data-label="{{ entry.label }}"{% endif %}>
+  <td class="{{ entry.kind }}">
     {%- if entry.kind == "format" %}<span class="dot {{ entry.text }}"></span>{% endif -%}
     {{- letters(entry.marks) }}
     {%- if entry.kind == "name" -%}
@@ -91,7 +91,6 @@ class TableEntry:
     marks: tuple[Footnote, ...] = ()
     badge: str = ""
     kind: str = "number"
-    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +186,7 @@ def _page_columns(shown: tuple[CellView, ...], report: Report) -> list[_PageColu
 
 
 def _page_row(number: int, view: CellView, columns: list[_PageColumn]) -> _PageRow:
-    entries = tuple(replace(c.entry(view), label=f"{c.title}, {c.unit}".rstrip(", ")) for c in columns)
-    return _PageRow(number=number, status=view.status, entries=entries)
+    return _PageRow(number=number, status=view.status, entries=tuple(c.entry(view) for c in columns))
 
 
 def _hidden(rows: list[_PageRow], columns: list[_PageColumn]) -> frozenset[str]:

@@ -14,15 +14,24 @@ if TYPE_CHECKING:
 
 _PAGE = """\
 {% for about, drawn in groups.items() %}
-<h2>Charts{% if groups | length > 1 %}: {{ about }}{% endif %}</h2>
+<h2>Charts{% if about and several %}: {{ about }}{% endif %}</h2>
 {% for chart, svg in drawn %}
 <figure id="{{ chart.name }}">
+  {% if chart.folded %}
+  <details><summary>{{ chart.heading }}</summary>
+  {% else %}
   <h3>{{ chart.heading }}</h3>
+  {% endif %}
   <div class="chart">{{ svg }}</div>
   <figcaption>{{ chart.caption }}</figcaption>
+  {% if chart.folded %}</details>{% endif %}
 </figure>
 {% endfor %}
 {% endfor %}
+{% if undrawn %}
+<p class="muted">The charts of {{ undrawn }} more pairs of a model and a device are not on this page. To draw them:
+  <code>{{ command }}</code></p>
+{% endif %}
 """
 
 
@@ -38,7 +47,16 @@ def html(report: Report) -> Fragment | None:
     groups: dict[str, list[tuple[Chart, Markup]]] = {}
     for chart in report.charts:
         groups.setdefault(chart.about, []).append((chart, inline_svg(chart)))
-    return Fragment(template=_PAGE, values={"groups": groups}) if groups else None
+    if not groups:
+        return None
+    abouts = [f"{r.model} on {r.device}" for r in report.rankings if r.ok]
+    values = {
+        "groups": groups,
+        "several": len(abouts) > 1,
+        "undrawn": sum(about not in groups for about in abouts),
+        "command": f"phonebench report {report.head.id} --to svg",
+    }
+    return Fragment(template=_PAGE, values=values)
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001

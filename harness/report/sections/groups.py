@@ -21,6 +21,8 @@ MOST_LINES, MOST_INPUTS = 4, 8
 LEAST_COUNT = 6
 # A page stays below a megabyte: 48 pictures of at most a few kilobytes.
 MOST_PICTURES = 48
+# The cells that lost most; the others are in the CSV and the JSON.
+MOST_ROWS = 100
 
 _PAGE = """\
 <h2>Classes and inputs that lost most</h2>
@@ -42,6 +44,7 @@ _PAGE = """\
 </tbody>
 </table>
 </div>
+{% if left_out %}<p class="muted">{{ left_out }} more cells are in <code>table.csv</code>.</p>{% endif %}
 {% if pictures %}
 <div class="pictures" style="margin-top:16px">
 {% for picture in pictures %}
@@ -83,9 +86,15 @@ def html(report: Report) -> Fragment | None:
     if not lost:
         return None
     names = full_labels(report.views)
-    rows = [(names[view.cell.key], *_row(facts)) for view, facts in lost]
+    rows = [(names[view.cell.key], *_row(facts)) for view, facts in lost[:MOST_ROWS]]
     pictures = list(_pictures(report, lost, names))
-    values = {"rows": rows, "words": _WORD_COLUMNS, "least": LEAST_COUNT, "pictures": pictures}
+    values = {
+        "left_out": len(lost[MOST_ROWS:]),
+        "rows": rows,
+        "words": _WORD_COLUMNS,
+        "least": LEAST_COUNT,
+        "pictures": pictures,
+    }
     return Fragment(template=_PAGE, values=values)
 
 

@@ -16,6 +16,8 @@ from harness.wire import MemoryMoment, MemorySplit
 
 _PAGE = """\
 <h2>Memory breakdown</h2>
+<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} files
+  {%- if left_out %}; {{ left_out }} more are in <code>table.csv</code>{% endif %}</summary>
 <p class="muted">The whole process between calls, including the runtime and, in an app, the Java heap. A page of a file
   that several processes map counts in full in each one's <em>files</em>, but only by its share in <em>PSS</em>.</p>
 <div class="scroll">
@@ -32,7 +34,10 @@ _PAGE = """\
 </tbody>
 </table>
 </div>
+</details>
 """
+# More rows are folded, and a page has at most so many.
+FEW_ROWS, MOST_ROWS = 16, 200
 
 
 _PARTS: tuple[tuple[str, str, Callable[[MemorySplit], int | None]], ...] = (
@@ -55,7 +60,8 @@ def html(report: Report) -> Fragment | None:
     if not rows:
         return None
     columns = [(title, hint) for title, hint, _ in _PARTS]
-    return Fragment(template=_PAGE, values={"unit": unit.name, "columns": columns, "rows": rows})
+    values = {"unit": unit.name, "columns": columns, "rows": rows[:MOST_ROWS], "few": FEW_ROWS}
+    return Fragment(template=_PAGE, values=values | {"left_out": len(rows[MOST_ROWS:])})
 
 
 def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
@@ -64,12 +70,15 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 
 def split_rows(views: tuple[CellView, ...]) -> tuple[units.Unit, list[tuple[str, ...]]]:
-    """Return the unit of all figures, and a row for each of ``views`` whose runner reported the breakdown.
+    """Return the unit of all figures, and a row for each file among ``views`` whose runner reported the breakdown.
 
-    A row is the name of the cell and its figures in the order of the columns; there may be no rows.
+    Of a file that ran on several thread counts the first stands. A row is the name of the file and its figures in the
+    order of the columns; there may be no rows.
     """
-    splits = [(v, split) for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))]
+    files = {(v.cell.build, v.cell.delegate, v.cell.device): v for v in reversed(views) if v.memory}
+    first = reversed(files.values())
+    splits = [(v, split) for v in first if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))]
     # Shared and swapped memory are mostly zero and would pull the median, and with it the unit, down.
     unit = units.size_unit(read(split) or None for _, split in splits for _, _, read in _PARTS)
-    names = full_labels(views)
+    names = full_labels(views, threads=False)
     return unit, [(names[v.cell.key], *(unit.show(read(split)) for _, _, read in _PARTS)) for v, split in splits]

@@ -34,6 +34,7 @@ _CALIBRATIONS = {
 
 _PAGE = """\
 <h2>How the variants were made</h2>
+<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} variants</summary>
 <div class="scroll">
 <table id="variants">
 <thead><tr>
@@ -68,7 +69,10 @@ _PAGE = """\
 </tbody>
 </table>
 </div>
+</details>
 """
+# More rows are folded.
+_FEW_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,7 @@ def html(report: Report) -> Fragment | None:
         template=_PAGE,
         values={
             "rows": rows,
+            "few": _FEW_ROWS,
             "formats": [format_ for format_ in FORMATS if any(format_ in row.packed_bytes for row in rows)],
             "unit": units.size_unit(size for row in rows for size in row.packed_bytes.values()),
             "several_models": len(report.head.models) > 1,

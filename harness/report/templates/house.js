@@ -187,6 +187,8 @@
     });
     body.querySelectorAll("tr[data-row]").forEach(row => columns.forEach((c, k) => {
       row.cells[k].hidden = !state.shownColumns.has(c.key);
+      // A narrow screen shows the name of a figure above it.
+      row.cells[k].dataset.label = c.unit ? `${c.title}, ${c.unit}` : c.title;
     }));
   };
   let order = [];

@@ -1,0 +1,196 @@
+"""Stacked bars: what memory consists of, and how much of a network each delegate took. One row per cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.records import units
+from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
+from harness.report.evidence import LaunchEvidence
+from harness.report.view import CellView, labels
+from harness.wire import MemoryMoment, MemorySplit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, which stay apart with every common kind of colour blindness; the last is for "the rest".
+COLOURS = ("#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#999999")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a row: its name, its length on the axis, and what a reader who points at it sees."""
+
+    name: str
+    length: float
+    words: str
+
+
+_MEMORY: tuple[tuple[str, Callable[[MemorySplit], int | None]], ...] = (
+    ("anonymous", lambda s: s.anonymous_bytes),
+    ("mapped files", lambda s: s.file_bytes),
+    ("shared", lambda s: s.shared_bytes),
+    ("swapped", lambda s: s.swap_bytes),
+)
+
+
+def memory_parts(views: Sequence[CellView]) -> str | None:
+    """Draw what the process holds between calls as SVG, by kind of memory; None if no runner reported it."""
+    splits = {v.cell.key: split for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))}
+    drawn = [v for v in views if v.cell.key in splits]
+    unit = units.size_unit(read(splits[v.cell.key]) or None for v in drawn for _, read in _MEMORY[:2])
+    rows = {
+        name: [
+            Part(name=kind, length=size / unit.size, words=f"{kind}: {unit.full(size)}")
+            for kind, read in _MEMORY
+            if (size := read(splits[view.cell.key])) is not None
+        ]
+        for view, name in _named(drawn)
+    }
+    return stacks(rows, label=f"the whole process between calls, {unit.name}")
+
+
+def delegate_parts(views: Sequence[CellView], launches: Callable[[CellView], Sequence[LaunchEvidence]]) -> str | None:
+    """Draw what ran the nodes of each cell as SVG: by time where operators were profiled, else by number; None without.
+
+    A profile is of its own calls, so its times are shown as shares.
+    """
+    rows: dict[str, list[Part]] = {}
+    timed = 0
+    for view, name in _named(views):
+        times = _by_delegate(launches(view))
+        total = sum(times.values())
+        if total:
+            timed += 1
+            rows[f"{name}, time"] = [
+                Part(
+                    name=on, length=100 * ns / total, words=f"{on}: {units.percent(ns / total)} of {units.time(total)}"
+                )
+                for on, ns in times.items()
+            ]
+        parts = _by_nodes(view)
+        if parts:
+            rows[f"{name}, nodes" if total else name] = parts
+    label = "share of the nodes" if not timed else "share of the operators' time and of the nodes"
+    return stacks(rows, label=f"{label}, %") if rows else None
+
+
+def top_operators(launches: Sequence[LaunchEvidence], *, most: int = 12) -> str | None:
+    """Draw the slowest operators of one cell as SVG; None without a profile."""
+    times: dict[str, float] = {}
+    for operator, ns in _operator_times(launches):
+        times[operator] = times.get(operator, 0.0) + ns
+    total = sum(times.values())
+    if not total:
+        return None
+    slowest = sorted(times.items(), key=lambda pair: -pair[1])[:most]
+    unit, sum_ns = units.time_unit(ns for _, ns in slowest), 0.0
+    rows = {}
+    for name, ns in slowest:
+        sum_ns += ns
+        shares = f"{units.percent(ns / total)} of all, {units.percent(sum_ns / total)} with those above"
+        words = f"{name}: {unit.full(ns)}, {shares}"
+        rows[_shortened(name)] = [Part(name="time of the operator", length=ns / unit.size, words=words)]
+    more = len(times) - len(slowest)
+    label = f"time in a profiled call, {unit.name}; n = {len(launches)} launches"
+    return stacks(rows, label=f"{label}; {more} more operators" if more else label)
+
+
+def stacks(rows: dict[str, list[Part]], *, label: str) -> str | None:
+    """Draw each of ``rows`` as a bar of parts, from zero, as SVG; None without rows. ``label`` is that of the axis."""
+    if not rows:
+        return None
+    names = list(dict.fromkeys(part.name for parts in rows.values() for part in parts))
+    colours = {name: COLOURS[min(i, len(COLOURS) - 1)] for i, name in enumerate(names)}
+    height = len(rows) * ROW_INCHES + (0.95 if len(names) > 1 else 0.65)
+    figure = new_figure(WIDTH_INCHES, height)
+    axes = figure.subplots()
+    left = min(0.4, (max(map(len, rows)) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
+    figure.subplots_adjust(
+        left=left, right=0.995, bottom=(height - len(rows) * ROW_INCHES - 0.1) / height, top=1 - 0.1 / height
+    )
+    for y, parts in enumerate(rows.values()):
+        begin = 0.0
+        for part in parts:
+            (bar,) = axes.barh(y, part.length, 0.7, left=begin, color=colours[part.name], linewidth=0)
+            tip(bar, f"{list(rows)[y]}: {part.words}")
+            begin += part.length
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, max(sum(part.length for part in parts) for parts in rows.values()) * 1.01 or 1.0)
+    axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
+    bare(axes, grid="x")
+    for tick in axes.get_yticklabels():
+        tick.set_color(INK)
+    if len(names) > 1:
+        _legend(axes, colours, below=0.52 / (len(rows) * ROW_INCHES))
+    return svg_of(figure)
+
+
+def _legend(axes: Axes, colours: dict[str, str], *, below: float) -> None:
+    from matplotlib.patches import Patch
+
+    axes.legend(
+        handles=[Patch(facecolor=colour, label=name) for name, colour in colours.items()],
+        loc="upper left",
+        bbox_to_anchor=(0.0, -below),
+        borderaxespad=0,
+        ncols=min(7, len(colours)),
+        frameon=False,
+        fontsize=FONT_SIZE - 1,
+        labelcolor=INK,
+        handlelength=1.0,
+    )
+
+
+def _named(views: Iterable[CellView]) -> list[tuple[CellView, str]]:
+    listed = tuple(views)
+    names = labels(listed)
+    return [(view, names[view.cell.key]) for view in listed]
+
+
+def _operator_times(launches: Sequence[LaunchEvidence]) -> list[tuple[str, float]]:
+    """The time of each operator in a profiled call, in ns: the median over launches of the median over calls."""
+    times: dict[tuple[str, str], list[float]] = {}
+    for launch in launches:
+        for operator in launch.operators:
+            if operator.samples_ns:
+                key = (operator.name, operator.kind)
+                times.setdefault(key, []).append(float(np.median(operator.samples_ns)))
+    return [(f"{kind} {name}".strip(), float(np.median(values))) for (name, kind), values in times.items()]
+
+
+def _by_delegate(launches: Sequence[LaunchEvidence]) -> dict[str, float]:
+    """The time of the operators by what ran them, in ns; empty if the runtime does not say what did."""
+    times: dict[str, list[float]] = {}
+    for launch in launches:
+        of_launch: dict[str, float] = {}
+        for operator in launch.operators:
+            if operator.samples_ns and operator.ran_on:
+                of_launch[operator.ran_on] = of_launch.get(operator.ran_on, 0.0) + float(np.median(operator.samples_ns))
+        for name, ns in of_launch.items():
+            times.setdefault(name, []).append(ns)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _by_nodes(view: CellView) -> list[Part]:
+    runtime = view.runtime
+    if runtime is None or not runtime.nodes_total or runtime.nodes_delegated is None:
+        return []
+    taken, total = runtime.nodes_delegated, runtime.nodes_total
+    parts = f" in {runtime.partitions} partition{'s' if runtime.partitions != 1 else ''}" if runtime.partitions else ""
+    on, rest = runtime.delegate_used, total - taken
+    listed = [Part(name=on, length=100 * taken / total, words=f"{taken} of {total} nodes on {on}{parts}")]
+    if rest:
+        words = f"{rest} of {total} nodes on the runtime's own kernels"
+        listed.append(Part(name="the runtime's own kernels", length=100 * rest / total, words=words))
+    return listed
+
+
+def _shortened(name: str, most: int = 46) -> str:
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 + 1 :]}"
