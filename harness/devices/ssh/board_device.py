@@ -155,6 +155,7 @@ class SshBoard:
             if not end.get("gone"):
                 return self._again(lambda job=job, end=end: self._fetch(job, request, end, deadline_s))  # type: ignore[misc]
             log.warning("board %r lost a launch: it was restarted, or its processes were killed", self.name)
+            self._again(lambda job=job: self._call({"do": "drop", "job": job}))  # type: ignore[misc]
         what = f"lost its launch {_LAUNCHES} times: it restarted, or something ended phonebench's processes there"
         raise board_error(BoardTrouble.RESTARTED, self.name, what)
 

@@ -24,7 +24,7 @@ from harness.errors import BoardError, BoardTrouble
 
 GREETING = b"phonebench-agent 1\n"
 CONNECT_S = 10
-BEAT_S = 10.0
+BEAT_S = 5.0
 _NO_PYTHON, _OLD_PYTHON = 127, 93
 _CHUNK = 1 << 20
 # What login scripts print before the greeting; more than this is no board of ours.

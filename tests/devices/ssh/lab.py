@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,14 @@ class Lab:
         client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/ssh_config "$@"\n')
         client.chmod(0o755)
 
+    def session(self, cache: Path) -> dict[str, str]:
+        """The environment of a session on a board: Python, a home whose login script prints, and its files' place."""
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        (home / ".bashrc").write_text("echo Welcome to the board; echo\n")
+        path = f"{sys.base_prefix}/bin:/usr/bin:/bin:/usr/sbin"
+        return {"HOME": str(home), "PATH": path, "XDG_CACHE_HOME": str(cache)}
+
     def run(self, *command: str) -> None:
         """Run a command that must succeed."""
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -115,7 +124,7 @@ class Lab:
         ports = {name: free_port() for name in boards}
         config = [*(f"Port {port}" for port in ports.values()), *(lines or [])]
         for name, folder in boards.items():
-            config += [f"Match LocalPort {ports[name]}", f"  SetEnv XDG_CACHE_HOME={folder}"]
+            config += [f"Match LocalPort {ports[name]}", f"  {set_env(self.session(folder))}"]
             self.know(name, "127.0.0.1", ports[name])
         path = self.server_config("loopback", "127.0.0.1", config)
         Path("/run/sshd").mkdir(exist_ok=True)
@@ -156,10 +165,10 @@ class NamespaceBoard:
             self.lab.run("ip", "-n", self._space, *command.split())
         self.lab.know(self.name, self.address, 22)
 
-    def start(self, lines: list[str] | None = None, setup: list[str] | None = None) -> None:
-        """Boot: a new boot id, what ``setup`` mounts, and the server with its configuration ``lines``."""
-        lines = [f"SetEnv XDG_CACHE_HOME={self.root}/cache", *(lines or [])]
-        config = self.lab.server_config(self.name, self.address, ["Port 22", *lines])
+    def start(self, *, environment: dict[str, str] | None = None, setup: list[str] | None = None) -> None:
+        """Boot: a new boot id, what ``setup`` mounts, and the server, which gives sessions their ``environment``."""
+        values = self.lab.session(self.root / "cache") | (environment or {})
+        config = self.lab.server_config(self.name, self.address, ["Port 22", set_env(values)])
         boot = self.root / "boot_id"
         boot.write_text(f"{os.urandom(16).hex()}\n")
         script = ["set -e", f"mount --bind {boot} /proc/sys/kernel/random/boot_id", *(setup or [])]
@@ -190,6 +199,11 @@ class NamespaceBoard:
         self.stop()
         subprocess.run(["ip", "netns", "del", self._space], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", self._cable], check=False, capture_output=True)
+
+
+def set_env(values: Mapping[str, str]) -> str:
+    """The line of a server's configuration that gives its sessions these variables; only the first such line counts."""
+    return f"SetEnv {' '.join(f'{name}={value}' for name, value in values.items())}"
 
 
 def free_port() -> int:

@@ -27,8 +27,11 @@ from harness.devices.ssh.board.store import ChangedError, FullError, Store
 
 # The line before the first answer: what a login script prints comes before it.
 GREETING = b"phonebench-agent 1\n"
-# phonebench sends a line at least every ten seconds.
+# phonebench sends a line at least every five seconds. A session that is silent for longer than the first of these may
+# be replaced by another one; after the second its agent leaves by itself.
+LOST_S = 20.0
 SILENCE_S = 60.0
+_ECHO_S = 3.0
 _CHUNK = 1 << 20
 # An agent that is told to go needs no longer than this to be gone.
 _GONE_S = 5.0
@@ -109,6 +112,9 @@ class Agent:
         """Answer requests until the end of the input, a minute of silence, or ``bye``."""
         while (line := self._in.line()) is not None:
             request = json.loads(line)
+            if self._lock is not None:
+                # Its time says when this session was last heard.
+                os.utime(self._lock)
             if request["do"] == "beat":
                 continue
             if request["do"] == "bye":
@@ -150,13 +156,13 @@ class Agent:
     def _take(self, token: str, owner: str) -> None:
         """Lock the board. An agent of the same session, whose connection was lost, is ended first."""
         descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        ends_at = time.monotonic() + _GONE_S
+        ends_at = time.monotonic() + LOST_S + _GONE_S
         while not _locked(descriptor):
             holder = _holder(descriptor)
-            if holder.get("token") != token:
+            if holder.get("token") != token and not _is_lost(descriptor):
                 os.close(descriptor)
                 raise BoardRefusal(holder.get("owner") or "another phonebench", kind="busy")
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, KeyError):
                 os.kill(holder["pid"], signal.SIGKILL)
             if time.monotonic() > ends_at:
                 msg = "an earlier connection of this session, which does not end"
@@ -205,6 +211,24 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_lost(descriptor: int) -> bool:
+    """Whether the holder of the lock is no longer heard by its phonebench; waits until that is sure."""
+    heard, looked_at = os.fstat(descriptor).st_mtime_ns, time.monotonic()
+    while True:
+        time.sleep(0.2)
+        if _locked(descriptor):
+            # It ended meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            return True
+        waited_s, last = time.monotonic() - looked_at, os.fstat(descriptor).st_mtime_ns
+        if last == heard and waited_s > LOST_S:
+            return True
+        # When a cable is plugged in again, what a dead session had said last arrives at once, and then its end.
+        if last != heard and waited_s > _ECHO_S:
+            return False
+        heard = last if waited_s <= _ECHO_S else heard
 
 
 def _holder(descriptor: int) -> dict[str, Any]:
