@@ -23,11 +23,15 @@ class DevToolsError(Exception):
 
 
 class DevTools:
-    """A connection to a browser. ``listener`` gets each event by name, and ``closed`` when the browser is gone."""
+    """A connection to a browser. ``listener`` gets each event by name, and ``closed`` when the browser is gone.
+
+    ``patience_s`` is how long a call waits for its answer.
+    """
 
     CLOSED = "closed"
 
-    def __init__(self, read_fd: int, write_fd: int, listener: Listener) -> None:
+    def __init__(self, read_fd: int, write_fd: int, listener: Listener, *, patience_s: float = CALL_S) -> None:
+        self._patience_s = patience_s
         self._read_fd, self._write_fd, self._listener = read_fd, write_fd, listener
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
@@ -55,9 +59,9 @@ class DevTools:
                 msg = f"the browser does not take {method}: {error.strerror}"
                 raise DevToolsError(msg) from error
         try:
-            return future.result(timeout=CALL_S)
+            return future.result(timeout=self._patience_s)
         except FutureTimeout as error:
-            msg = f"the browser gave no answer to {method} within {CALL_S:g} s"
+            msg = f"the browser gave no answer to {method} within {self._patience_s:g} s"
             raise DevToolsError(msg) from error
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from harness.devices.host.facts import host_conditions, host_info
 from harness.devices.host.probe import host_readiness
 from harness.devices.replies import missing_reply
 from harness.devices.web.browsers import BROWSERS
-from harness.devices.web.devtools import DevTools, DevToolsError
+from harness.devices.web.devtools import CALL_S, DevTools, DevToolsError
 from harness.devices.web.opener import Trouble
 from harness.devices.web.probe import PageFacts
 from harness.devices.web.process import SOFTWARE_GPU, WITH_GPU, WITHOUT_GPU, Browser
@@ -29,12 +29,13 @@ OLDEST = 114
 
 
 class DrivenBrowser:
-    """The browser of ``program``, known by ``name``. One process of it at a time."""
+    """The browser of ``program``, known by ``name``. One process at a time, which answers within ``patience_s``."""
 
     passively_cooled = False
     reads_memory = sys.platform == "linux"
 
-    def __init__(self, program: Path, name: str, server: PageServer) -> None:
+    def __init__(self, program: Path, name: str, server: PageServer, *, patience_s: float = CALL_S) -> None:
+        self._patience_s = patience_s
         self._program, self._name, self._server = program, name, server
         self._browser: Browser | None = None
         self._folder: Path | None = None
@@ -47,7 +48,7 @@ class DrivenBrowser:
         self.close()
         flags = WITHOUT_GPU if not gpu else SOFTWARE_GPU if self._software_gpu else WITH_GPU
         self._folder, self._crash = make_scratch("web"), None
-        self._browser = Browser(self._program, self._folder, flags, self._hear)
+        self._browser = Browser(self._program, self._folder, flags, self._hear, patience_s=self._patience_s)
         try:
             self._check_version(self._browser.version()["product"])
             self._browser.open_page(self._server.link)
@@ -71,7 +72,10 @@ class DrivenBrowser:
             return None
         code = browser.exit_code()
         if code is not None:
-            kind, message = missing_reply(code, 0, who="the browser")
+            kind, message = FailureKind.LOST, "the browser was closed during the launch"
+            # It closes by itself, with code 0, when somebody asks it to.
+            if code:
+                kind, message = missing_reply(code, 0, who="the browser")
             return Trouble(kind=kind, message=message, detail=browser.log_tail())
         if self._crash is not None:
             kind = FailureKind.OOM if self._crash in ("oom", "killed") else FailureKind.CRASH

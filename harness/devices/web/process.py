@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.devices.web.devtools import DevTools, DevToolsError, Listener
+from harness.devices.web.devtools import CALL_S, DevTools, DevToolsError, Listener
 from harness.errors import DeviceError
 
 LOG_FILE = "browser.log"
@@ -58,7 +58,9 @@ SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 class Browser:
     """A running browser; ``folder`` takes its profile and its log. Raises `DeviceError` if it cannot be started."""
 
-    def __init__(self, program: Path, folder: Path, flags: tuple[str, ...], listener: Listener) -> None:
+    def __init__(
+        self, program: Path, folder: Path, flags: tuple[str, ...], listener: Listener, *, patience_s: float = CALL_S
+    ) -> None:
         self._log = folder / LOG_FILE
         self._code: int | None = None
         ours_out, its_in = _pipe()
@@ -87,7 +89,7 @@ class Browser:
         finally:
             os.close(its_in)
             os.close(its_out)
-        self.devtools = DevTools(ours_in, ours_out, listener)
+        self.devtools = DevTools(ours_in, ours_out, listener, patience_s=patience_s)
 
     def open_page(self, link: str) -> str:
         """Open ``link`` in the first tab, watched for crashes, and return the session of the tab."""

@@ -74,24 +74,6 @@ class Bench:
     opener: DrivenBrowser
 
 
-@pytest.fixture
-def open_bench(store: Path) -> Iterator[Callable[[Path], Bench]]:
-    """Opens a browser program; it is ended when the test is over."""
-    with_devices = []
-
-    def open_(program: Path) -> Bench:
-        server = PageServer(store)
-        opener = DrivenBrowser(program, "chromium", server)
-        opened = open_page(opener, server, "web:chromium")
-        device = opened.__enter__()
-        with_devices.append(opened)
-        return Bench(device=device, server=server, opener=opener)
-
-    yield open_
-    for opened in with_devices:
-        opened.__exit__(None, None, None)
-
-
 @pytest.fixture(scope="module")
 def bench(store: Path, chromium: Path) -> Iterator[Bench]:
     """Chromium as a device, opened once for a file of tests."""
@@ -152,14 +134,28 @@ def values(execution: Execution) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     return np.fromfile(execution.outputs, dtype="<f4")
 
 
+# A program in place of a browser: it has the pipe, and a function that answers the calls in `answers`.
+STANDIN = """
+import json, os, sys, time
+said, tell = os.fdopen(3, "rb"), os.fdopen(4, "wb")
+def serve(**answers):
+    rest = b""
+    while block := said.raw.read(65536):
+        *calls, rest = (rest + block).split(b"\\0")
+        for call in map(json.loads, calls):
+            answer = {"id": call["id"], "result": answers.get(call["method"].replace(".", "_"), {})}
+            tell.write(json.dumps(answer).encode() + b"\\0")
+            tell.flush()
+"""
+
+
 @pytest.fixture
-def program(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a program that is started in place of a browser: ``said`` and ``tell`` are the ends of its pipe."""
+def standin(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a program that is started in place of a browser."""
 
     def make(body: str) -> Path:
         path = tmp_path / "browser"
-        head = f"#!{sys.executable}\nimport json, os, sys, time\nsaid, tell = os.fdopen(3, 'rb'), os.fdopen(4, 'wb')\n"
-        path.write_text(head + textwrap.dedent(body))
+        path.write_text(f"#!{sys.executable}\n{STANDIN}{textwrap.dedent(body)}")
         path.chmod(0o755)
         return path
 
