@@ -155,7 +155,7 @@ def compile_runner(runtime: Runtime, library: Library, tools: Toolbox) -> tuple[
     """Compile the modules of an app with Maven, and return the jars of our own classes. Raises `BuildError`."""
     root = sources()
     # -pl with -am builds the two modules and those they depend on, instead of every runtime.
-    arguments = ["-q", "-B", "-f", str(root / "pom.xml"), "-pl", f"app,{runtime.value}", "-am", "package"]
+    arguments = ["-B", "-f", str(root / "pom.xml"), "-pl", f"app,{runtime.value}", "-am", "package"]
     arguments += ["-Dmaven.test.skip=true", f"-D{runtime.value}.library={library.classes[0]}"]
     tools.run(Tool.MAVEN, *arguments, what="compiling the Android runner")
     modules = ("core", runtime.value, "app")

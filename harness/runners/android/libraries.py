@@ -115,7 +115,7 @@ def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> Non
     project.write_text(_PROJECT.format("".join(_dependency(file) for file in files)), encoding="utf-8")
     named = ", ".join(file.coordinate for file in files)
     # overWriteReleases replaces a file with a wrong digest, which would otherwise be kept.
-    arguments = ["-q", "-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}", "-Dmdep.overWriteReleases=true"]
+    arguments = ["-B", "-f", str(project), _COPY, f"-DoutputDirectory={folder}", "-Dmdep.overWriteReleases=true"]
     tools.run(Tool.MAVEN, *arguments, what=f"fetching {named}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -65,8 +66,8 @@ class Toolbox:
         command = [str(self.find(tool)), *map(str, arguments)]
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
-            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
-            msg = f"{what} failed: {tool.value!r} ended with exit code {done.returncode} and printed:\n{tail}"
+            end = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+            msg = f"{what} failed: {tool.value!r} ended with {end} and {_said(done.stdout + done.stderr, command)}"
             raise BuildError(msg)
         return done.stdout
 
@@ -81,6 +82,14 @@ class Toolbox:
         # Numerically, because as text 9.0.0 comes after 34.0.0.
         versions = sorted(self.sdk.glob(f"build-tools/*/{tool.value}"), key=lambda path: _numbers(path.parent.name))
         return str(versions[-1]) if versions else None
+
+
+def _said(output: str, command: Sequence[str]) -> str:
+    """Return the end of what a tool printed: of Maven, which marks its lines, only the errors if there are any."""
+    lines = output.strip().splitlines()
+    errors = [line for line in lines if line.startswith(("[ERROR]", "[FATAL]"))]
+    tail = "\n".join((errors or lines)[-_TAIL_LINES:])
+    return f"printed:\n{tail}" if tail else f"printed nothing; to see more, run: {shlex.join(command)}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -47,6 +47,25 @@ def test_what_a_failed_tool_said_is_in_the_error(tmp_path: Path) -> None:
         Toolbox(search=str(tmp_path)).run(Tool.MAVEN, "package", what="compiling")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "echo '[INFO] scanning'; echo '[ERROR] no route to host'; echo '[INFO] done'; exit 1",
+            "1 and printed:\n[ERROR] no",
+        ),
+        ("exit 1", "exit code 1 and printed nothing; to see more, run: "),
+        ("kill -9 $$", "signal 9 and printed nothing; to see more, run: "),
+    ],
+)
+def test_of_a_failed_tool_the_errors_are_shown_or_how_to_see_them(tmp_path: Path, body: str, said: str) -> None:
+    script(tmp_path / "mvn", body)
+    with pytest.raises(BuildError) as caught:
+        Toolbox(search=str(tmp_path)).run(Tool.MAVEN, "a b", what="compiling")
+    assert said in str(caught.value)
+    assert "[INFO]" not in str(caught.value)
+
+
 def test_arguments_and_output_pass_through_as_they_are(tmp_path: Path) -> None:
     script(tmp_path / "npm", 'printf "%s|" "$@"')
     assert Toolbox(search=str(tmp_path)).run(Tool.NPM, "pack", "a b'c", what="fetching") == "pack|a b'c|"
