@@ -168,6 +168,40 @@ def test_a_signal_is_a_crash_and_a_kill_is_want_of_memory(code: int | None, kind
     assert report.failure.kind is kind
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "said"),
+    [
+        (
+            134,
+            'CANNOT LINK EXECUTABLE "/data/local/tmp/phonebench/ab": library "libOpenCL.so" not found: needed by main',
+            'cannot start on this phone: library "libOpenCL.so" not found',
+        ),
+        (1, 'CANNOT LINK EXECUTABLE ./ab: cannot locate symbol "_ZN4absl" referenced by "ab"...', 'symbol "_ZN4absl'),
+        (
+            127,
+            "ab: error while loading shared libraries: libm.so.6: cannot open shared object",
+            "libm.so.6: cannot open",
+        ),
+        (127, "/data/run.sh[3]: /data/local/tmp/phonebench/ab: inaccessible or not found", "give a build for Android"),
+        (126, "run.sh[3]: /data/ab: No such file or directory", "the loader that it needs, is not on this phone"),
+        (126, "run.sh[3]: /data/ab: can't execute: Permission denied", "cannot execute the program: can't execute"),
+        (1, "taskset: failed to set pid 20164's affinity: Invalid argument", "not started on the chosen cores"),
+    ],
+)
+def test_a_program_that_could_not_start_says_why_in_its_message(code: int, text: str, said: str) -> None:
+    failure = read_output(LITERT, ToolOutput(exit_code=code, text=text), JOB).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.LOAD
+    assert said in failure.message
+
+
+@pytest.mark.parametrize("code", [255, 200])
+def test_an_exit_code_beyond_the_signals_is_the_programs_own(code: int) -> None:
+    failure = read_output(LITERT, ToolOutput(exit_code=code, text=""), JOB).failure
+    assert failure is not None
+    assert (failure.kind, failure.message) == (FailureKind.RUN, f"benchmark_model ended with exit code {code}")
+
+
 def test_executor_runner_tells_every_call() -> None:
     asked = replace(JOB, latency=replace(LATENCY, warmup=WarmupPass(min_calls=1, min_ns=0)))
     report = read_output(EXECUTORCH, ToolOutput(exit_code=0, text=REAL_RUN), asked)

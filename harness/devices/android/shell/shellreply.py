@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from harness import __version__
 from harness.devices.android.shell.shelljob import ToolOutput
-from harness.devices.android.shell.tools.tool import ShellTool, ToolJob, ToolReport, failure, matching_failure
+from harness.devices.android.shell.tools.tool import (
+    Complaint,
+    ShellTool,
+    ToolJob,
+    ToolReport,
+    failure,
+    matching_failure,
+)
 from harness.devices.device import Execution
 from harness.records.conditions import Condition, ConditionId
 from harness.wire import FailureKind, LoadTimes, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
@@ -18,7 +25,22 @@ RANDOM_INPUTS = Condition(
     id=ConditionId.RANDOM_INPUTS,
     summary="the program generated its inputs: the file stores them in another type than the model's data",
 )
-_SIGNALLED, _SIGKILL = 128, 9
+_SIGNALLED, _SIGKILL, _LAST_SIGNAL = 128, 9, 64
+# What Android's linker, a desktop's, the shell and taskset print for a program that could not even start.
+_STARTS: tuple[Complaint, ...] = tuple(
+    Complaint(pattern=pattern, kind=FailureKind.LOAD, sentence=sentence)
+    for pattern, sentence in (
+        (r'CANNOT LINK EXECUTABLE (?:"[^"]*"|\S+): ([^\n]+)', "the program cannot start on this phone: {0}"),
+        (r"error while loading shared libraries: ([^\n]+)", "the program cannot start on this phone: {0}"),
+        (r"taskset: ([^\n]+)", "the program was not started on the chosen cores: {0}"),
+        # The shell names its script and line: "run.sh[3]: /data/local/tmp/…: inaccessible or not found".
+        (
+            r"run\.sh\[\d+\]: \S+: (inaccessible or not found|not found|No such file or directory)",
+            "the program, or the loader that it needs, is not on this phone ({0}): give a build for Android",
+        ),
+        (r"run\.sh\[\d+\]: \S+: ([^\n]+)", "this phone cannot execute the program: {0}"),
+    )
+)
 _MOST_TRANSCRIPT = 64 << 10
 
 
@@ -26,17 +48,18 @@ def read_output(tool: ShellTool, output: ToolOutput, job: ToolJob) -> ToolReport
     """Return what a program reported, or the failure that its end amounts to."""
     if output.exit_code == 0:
         return tool.read(output.text, job)
-    explained = matching_failure(output.text, tool.complaints)
+    explained = matching_failure(output.text, (*tool.complaints, *_STARTS))
     if explained is not None:
         return explained
     if output.exit_code is None:
         return failure(FailureKind.CRASH, f"{tool.name} disappeared without an exit code", output.text)
     # The shell reports a program that was ended by signal N as exit code 128 + N.
+    # Higher codes are the program's own, such as 255 for -1.
     signal = output.exit_code - _SIGNALLED
     if signal == _SIGKILL:
         message = f"{tool.name} was killed (SIGKILL), most likely because the phone ran out of memory"
         return failure(FailureKind.OOM, message, output.text)
-    if signal > 0:
+    if 0 < signal <= _LAST_SIGNAL:
         return failure(FailureKind.CRASH, f"{tool.name} crashed with signal {signal}", output.text)
     return failure(FailureKind.RUN, f"{tool.name} ended with exit code {output.exit_code}", output.text)
 
