@@ -75,6 +75,7 @@ class PhoneTrouble(StrEnum):
     HUNG = "hung"
     GONE = "gone"
     BOOTING = "booting"
+    RESTARTED = "restarted"
     LOCKED = "locked"
     TOO_OLD = "too-old"
     FULL = "full"
@@ -86,13 +87,15 @@ class PhoneTrouble(StrEnum):
 class PhoneError(DeviceError):
     """A phone, or the adb server before it, cannot take work.
 
-    Attributes: ``trouble``, ``serial`` (empty when it is no single phone's), ``command`` and ``output`` (the evidence).
+    Attributes: ``trouble``, ``serial`` (empty when it is no single phone's), ``command`` and ``output`` (the evidence),
+    and ``what``, the message without what to do about it.
     """
 
     def __init__(
         self, message: str, *, trouble: PhoneTrouble, serial: str = "", command: str = "", output: str = ""
     ) -> None:
         self.trouble, self.serial, self.command, self.output = trouble, serial, command, output
+        self.what = message
         super().__init__(message, one_cell=trouble in (PhoneTrouble.APP, PhoneTrouble.FULL))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import UnknownNameError, UsageError
 from harness.spec.formats import FORMATS
 from harness.system.paths import path_problem
 from harness.wire import Format
@@ -124,6 +124,16 @@ def _binary(text: str) -> Binary:
     format_ = next((format_ for name, format_ in programs.items() if name in path.name), None)
     if format_ is None:
         examples = ", ".join(f"{format_.value}={name}" for name, format_ in programs.items())
+        if equals and head in set(Format):
+            # The form is right, so repeating it would not help.
+            runnable = ", ".join(formats)
+            msg = (
+                f"--binary {text!r}: no benchmark program for {head} can be run, only programs for {runnable} "
+                f"({examples}); omit --runner shell to measure {head} with the runner app"
+            )
+            raise UsageError(msg)
+        if equals and "/" not in head:
+            raise UnknownNameError(head, kind="format", allowed=formats, where=f"--binary {text}")
         msg = f"the name of program {text!r} does not say which format it runs: write FORMAT=PATH, such as {examples}"
         raise UsageError(msg)
     return Binary(format=format_, path=path)

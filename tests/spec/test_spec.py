@@ -278,6 +278,14 @@ def test_a_program_of_the_shell_runner_has_its_format_from_its_name_or_from_the_
             {"runner": "shell", "binary": "benchmark_model", "profile": "mlperf"},
             r"cannot run profile 'mlperf', which needs single samples",
         ),
+        (
+            {"runner": "shell", "binary": "onnx=perf_test"},
+            r"no benchmark program for onnx can be run, only programs for pte, tflite .*omit --runner shell",
+        ),
+        (
+            {"runner": "shell", "binary": "tflit=x"},
+            r"unknown format 'tflit' in --binary tflit=x; did you mean 'tflite'",
+        ),
         ({"runner": "shel"}, r"unknown runner 'shel'.* did you mean 'shell'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.devices.android.adb.serials import is_network
 from harness.errors import PhoneError, PhoneTrouble
 
 ADVICE: dict[PhoneTrouble, str] = {
@@ -14,8 +15,9 @@ ADVICE: dict[PhoneTrouble, str] = {
     PhoneTrouble.NO_RIGHTS: "give your user access to the USB device (Linux: a udev rule), then plug it in again",
     PhoneTrouble.WRONG_MODE: "restart the phone into Android: it is in its boot loader or in recovery",
     PhoneTrouble.HUNG: "unplug the cable and plug it in again; if that does not help, restart the phone",
-    PhoneTrouble.GONE: "check the cable, then run again with --resume",
+    PhoneTrouble.GONE: "check the cable, and plug it in again",
     PhoneTrouble.BOOTING: "wait until the phone shows its home screen, then run again",
+    PhoneTrouble.RESTARTED: "if it restarts again, measure that model on another phone, or with another delegate",
     PhoneTrouble.LOCKED: "unlock the phone, and disable its screen lock while it is measured",
     PhoneTrouble.TOO_OLD: "use a phone with Android 8 or newer",
     PhoneTrouble.FULL: "free some space on the phone",
@@ -23,6 +25,20 @@ ADVICE: dict[PhoneTrouble, str] = {
     PhoneTrouble.BUSY: "wait until it has finished, or use another phone",
     PhoneTrouble.REFUSED: "run phonebench doctor --device android, which tries each step separately",
 }
+
+# What differs for a phone without a cable; ADDRESS is its serial.
+_NETWORK_ADVICE: dict[PhoneTrouble, str] = {
+    PhoneTrouble.OFFLINE: "run: adb disconnect ADDRESS; adb connect ADDRESS; if that does not help, restart the phone",
+    PhoneTrouble.HUNG: "run: adb disconnect ADDRESS; adb connect ADDRESS; if that does not help, restart the phone",
+    PhoneTrouble.GONE: "check that it is on and in this network, then run: adb connect ADDRESS",
+}
+
+
+def advice_for(trouble: PhoneTrouble, serial: str = "") -> str:
+    """Return what to do about a trouble of the phone with this serial."""
+    if is_network(serial) and trouble in _NETWORK_ADVICE:
+        return _NETWORK_ADVICE[trouble].replace("ADDRESS", serial)
+    return ADVICE[trouble]
 
 
 def phone_error(
@@ -33,8 +49,16 @@ def phone_error(
     Output short enough to read is part of the message; all of it is kept as evidence.
     """
     evidence = f" ({output.strip()})" if output.strip() and len(output) < 400 else ""
-    message = f"{what}{evidence}; {ADVICE[trouble]}"
-    return PhoneError(message, trouble=trouble, serial=serial, command=command, output=output)
+    message = f"{what}{evidence}; {advice_for(trouble, serial)}"
+    error = PhoneError(message, trouble=trouble, serial=serial, command=command, output=output)
+    error.what = f"{what}{evidence}"
+    return error
+
+
+def restarted(serial: str) -> PhoneError:
+    """Return the error for a phone that restarted during a launch, which says nothing about the model."""
+    what = f"{named(serial)} restarted during the launch"
+    return phone_error(PhoneTrouble.RESTARTED, what, serial=serial)
 
 
 def named(serial: str) -> str:

@@ -43,7 +43,7 @@ def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  a phone is as
 
 
 def _expand(key: str) -> tuple[str, ...]:
-    from harness.devices.android.adb.server import expand_key
+    from harness.devices.android.adb.groups import expand_key
 
     return expand_key(key)
 

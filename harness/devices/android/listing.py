@@ -10,7 +10,7 @@ from dataclasses import replace
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.link import Server
 from harness.devices.android.adb.server import READY, ListedPhone, ensure_server, list_phones, phone_key, server_of
-from harness.devices.android.advice import ADVICE
+from harness.devices.android.advice import advice_for
 from harness.devices.android.facts import check_facts, read_facts
 from harness.devices.android.state import PhoneState, read_state
 from harness.errors import PhoneError, PhoneTrouble
@@ -49,10 +49,10 @@ def _look(server: Server, phone: ListedPhone) -> DeviceInfo:
     try:
         check_facts(facts)
     except PhoneError as error:
-        return _with(info, state, error.trouble.value, ADVICE[error.trouble])
+        return _with(info, state, error.trouble.value, advice_for(error.trouble, phone.serial))
     # The phone answers, but a run would fail: the runner app cannot come to the foreground.
     if state.window.locked:
-        return _with(info, state, PhoneTrouble.LOCKED.value, ADVICE[PhoneTrouble.LOCKED])
+        return _with(info, state, PhoneTrouble.LOCKED.value, advice_for(PhoneTrouble.LOCKED))
     return _with(info, state, READY, "")
 
 
@@ -79,5 +79,5 @@ def _silent(phone: ListedPhone, summary: str, trouble: PhoneTrouble) -> DeviceIn
         cores=0,
         memory_bytes=0,
         abi="unknown",
-        details={"serial": phone.serial, "state": summary, "action": ADVICE[trouble]},
+        details={"serial": phone.serial, "state": summary, "action": advice_for(trouble, phone.serial)},
     )

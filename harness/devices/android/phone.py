@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.deadline import within
-from harness.devices.android.adb.server import ALL, choose_phone, ensure_server, list_phones, server_of
+from harness.devices.android.adb.network import revived_phones
+from harness.devices.android.adb.server import ALL, choose_phone, ensure_server, server_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.apprunner import AppRunner
 from harness.devices.android.app.apps import Apps, built_here
@@ -60,7 +61,7 @@ def open_android(
         raise UsageError(msg)
     server = server_of()
     ensure_server(server)
-    listed = choose_phone(list_phones(server), serial)
+    listed = choose_phone(revived_phones(server, serial), serial)
     options = PhoneOptions(apks=built_here(apks), settings=settings)
     with open_phone(Cable(server, listed.serial), key=key, options=options) as phone:
         yield phone

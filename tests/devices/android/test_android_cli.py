@@ -196,6 +196,37 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     assert len(stays.apps.exits(APP)) == 2
 
 
+def test_a_phone_that_restarts_leaves_its_cell_and_resuming_runs_it(
+    phonebench: Phonebench, phones: list[VirtualPhone]
+) -> None:
+    phone = phones[0]
+
+    def reboot() -> None:
+        phone.apps.program = standin
+        # By then the run waits for the end of the app; a restart before that only costs another start.
+        time.sleep(2)
+        phone.reboot()
+
+    phone.apps.program = lambda _: ["sleep", "60"]
+    threading.Thread(target=at_the_first_launch, args=(phone, reboot), daemon=True).start()
+    done = phonebench("run", "net.onnx", "-d", f"android:{phone.address}", "--launches", "2")
+    assert done.code == 20, done.err
+    assert "restarted during the launch" in done.err
+    assert "--resume" in done.err
+    again = phonebench("run", "--resume", "--json")
+    assert again.code == 0, again.err
+    assert [cell["status"] for cell in cells(again)] == ["ok"]
+
+
+def test_of_all_phones_one_that_cannot_be_used_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
+    phones[1].faults.offline()
+    done = phonebench("run", "net.onnx", "-d", "android:all", "--launches", "1", "--json")
+    phones[1].faults.hang(False)
+    assert done.code == 0, done.err
+    assert [cell["device"] for cell in cells(done)] == [f"android:{phones[0].address}"]
+    assert f"phone '{phones[1].address}' is offline and is left out; run: adb disconnect" in done.err
+
+
 def test_an_adb_server_that_was_ended_in_a_launch_and_that_nobody_starts_again_is_started_by_the_run(
     phonebench: Phonebench, phones: list[VirtualPhone], ended_server: Callable[[VirtualPhone], Server]
 ) -> None:
@@ -272,7 +303,11 @@ def be_offline(phone: VirtualPhone) -> None:
 
 @pytest.mark.parametrize(
     ("ail", "code", "action"),
-    [(be_old, 3, "Android 8 or newer"), (be_offline, 3, "unplug the cable"), (be_locked, 20, "unlock the phone")],
+    [
+        (be_old, 3, "Android 8 or newer"),
+        (be_offline, 3, "adb disconnect 127.0.0.1:"),
+        (be_locked, 20, "unlock the phone"),
+    ],
 )
 def test_a_phone_that_is_not_fit_ends_the_run_with_the_one_action(
     phonebench: Phonebench, phones: list[VirtualPhone], ail: Callable[[VirtualPhone], None], code: int, action: str

@@ -184,7 +184,7 @@ def test_a_cable_that_stays_out_is_a_loss_and_the_next_launch_goes_on_when_it_is
 ) -> None:
     android.push(work.model, work.sha256)
     later(phone, 1.0, phone.unplug)
-    with pytest.raises(PhoneError, match="check the cable, then run again with --resume") as caught:
+    with pytest.raises(PhoneError, match="check that it is on and in this network, then run: adb connect") as caught:
         android.execute(work.lasting(30), work.inputs, DEADLINE_S)
     assert caught.value.trouble is PhoneTrouble.GONE
     phone.plug()
@@ -218,8 +218,9 @@ def test_a_phone_that_restarts_loses_the_launch_and_runs_the_next(
 ) -> None:
     android.push(work.model, work.sha256)
     later(phone, 1.0, phone.reboot)
-    kind, message, _ = failure_of(android.execute(work.lasting(30), work.inputs, DEADLINE_S))
-    assert (kind, message) == (FailureKind.LOST, "the phone restarted during the launch")
+    with pytest.raises(PhoneError, match="restarted during the launch") as caught:
+        android.execute(work.lasting(30), work.inputs, DEADLINE_S)
+    assert caught.value.trouble is PhoneTrouble.RESTARTED
     assert launched(android, work).reply.status is ReplyStatus.OK
 
 
@@ -294,6 +295,26 @@ def test_the_screen_is_kept_on_and_put_back(android: AndroidPhone, phone: Virtua
     android.clean()
     assert phone.state.stay_on == 0
     assert not phone.path(RESTORE_FILE).exists()
+
+
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+@pytest.mark.parametrize("failing", [("wm",), ("svc", "input", "am", "dumpsys")])
+def test_commands_that_do_their_work_and_exit_with_1_are_no_lack_of_space(
+    cable: Cable, phone: VirtualPhone, onnx_apk: TinyApk, work: Work, failing: tuple[str, ...]
+) -> None:
+    phone.state.failing, phone.apps.program = failing, standin
+    with open_phone(cable, key="android", options=PhoneOptions(apks=apk_source(onnx_apk))) as opened:
+        assert launched(opened, work).reply.status is ReplyStatus.OK
+
+
+def test_a_store_that_cannot_be_written_is_named_and_space_is_blamed_for_lack_of_space_alone(
+    cable: Cable, phone: VirtualPhone
+) -> None:
+    phone.path(f"{FOLDER}/restore.sh.tmp").mkdir(parents=True)
+    with pytest.raises(PhoneError, match="cannot store a file in") as caught, open_phone(cable, key="android"):
+        raise AssertionError
+    assert caught.value.trouble is PhoneTrouble.REFUSED
+    assert "free some space" not in str(caught.value)
 
 
 def test_what_a_killed_session_left_is_put_back_by_the_next(android: AndroidPhone, phone: VirtualPhone) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.devices.android.adb.groups import expand_key
 from harness.devices.android.adb.link import Server, refusal
 from harness.devices.android.adb.server import (
     ListedPhone,
     choose_phone,
-    expand_key,
     parse_phones,
     server_of,
 )
@@ -50,6 +50,14 @@ def test_a_phone_in_a_bad_state_is_refused_with_the_one_action(state: str, troub
     with pytest.raises(PhoneError, match=action) as caught:
         choose_phone((phone,), "")
     assert caught.value.trouble is trouble
+
+
+@pytest.mark.parametrize("state", ["offline", "connecting"])
+def test_a_phone_on_the_network_has_no_cable_to_plug_in(state: str) -> None:
+    with pytest.raises(PhoneError, match=r"adb disconnect 10.0.0.7:5555; adb connect 10.0.0.7:5555") as caught:
+        choose_phone((ListedPhone(serial="10.0.0.7:5555", state=state),), "")
+    assert "cable" not in str(caught.value)
+    assert "cable" not in caught.value.what
 
 
 def test_no_phone_and_several_phones_are_different_troubles() -> None:

@@ -58,7 +58,8 @@ def answer(system: System, call: Call) -> int:
     if call.name not in EARLY and not system.state.booted:
         call.err(f"cmd: Can't find service: {call.name}\n")
         return NOT_FOUND
-    return COMMANDS[call.name](system, call)
+    code = COMMANDS[call.name](system, call)
+    return 1 if call.name in system.state.failing else code
 
 
 def _cmd(system: System, call: Call) -> int:

@@ -90,7 +90,7 @@ class Cable:
         if result.exit_code:
             what = f"{named(self.serial)} refused {_short(command)!r} with exit code {result.exit_code}"
             output = result.complaint or result.text
-            raise phone_error(PhoneTrouble.REFUSED, what, serial=self.serial, command=command, output=output)
+            raise phone_error(refusal_of(output), what, serial=self.serial, command=command, output=output)
         return result.text
 
     def start(self, command: str, *, seconds: float, idle_s: float) -> Link:
@@ -136,6 +136,11 @@ class Cable:
 
     def _sync(self, deadline: Deadline, purpose: str) -> Link:
         return open_service(self.server, self.serial, "sync:", deadline, purpose=purpose)
+
+
+def refusal_of(output: str) -> PhoneTrouble:
+    """Return what is wrong with a phone whose command failed and printed this: no space, or something else."""
+    return PhoneTrouble.FULL if sync.says_full(output) else PhoneTrouble.REFUSED
 
 
 def printed(link: Link) -> Iterator[bytes]:

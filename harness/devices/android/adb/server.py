@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from harness.devices.android.adb.deadline import within
 from harness.devices.android.adb.link import Link, Server
 from harness.devices.android.advice import named, phone_error
-from harness.devices.kind import name_in
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 
 # Our own variables come before adb's, so that phonebench can use another server than the other tools.
@@ -128,27 +127,6 @@ def choose_phone(phones: tuple[ListedPhone, ...], serial: str) -> ListedPhone:
     if chosen.trouble is not None:
         raise phone_error(chosen.trouble, f"{named(chosen.serial)} is {chosen.state}", serial=chosen.serial)
     return chosen
-
-
-def expand_key(key: str, server: Server | None = None) -> tuple[str, ...]:
-    """Return ``android:SERIAL`` for the only phone, or for each phone of ``android:all``; any other key unchanged.
-
-    A run stores the serials of its phones, so resuming it never picks another phone. ``android:all`` leaves out phones
-    that cannot be used now. Raises `PhoneError` if none can.
-    """
-    name = name_in(key)
-    if name not in (None, ALL):
-        return (key,)
-    where = server or server_of()
-    ensure_server(where)
-    phones = list_phones(where)
-    if name == ALL:
-        ready = tuple(phone for phone in phones if phone.trouble is None)
-        # With no phone ready, choosing one raises what is wrong with the first.
-        phones = ready or (choose_phone(phones[:1], ""),)
-    else:
-        phones = (choose_phone(phones, ""),)
-    return tuple(phone_key(phone.serial) for phone in phones)
 
 
 def phone_key(serial: str) -> str:

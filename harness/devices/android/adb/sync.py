@@ -114,6 +114,11 @@ def file_size(link: Link, remote: str, *, v2: bool) -> int | None:
     return int(size)
 
 
+def says_full(text: str) -> bool:
+    """Return whether a message of the phone says that it has no space."""
+    return any(word in text.lower() for word in _NO_SPACE)
+
+
 def _send_content(link: Link, source: Path) -> None:
     """Send the content in DATA records, and stop as soon as the phone refuses."""
     step = CHUNK_BYTES + 8
@@ -158,7 +163,6 @@ def _failed(link: Link, kind: bytes, length: int, remote: str, *, ahead: bytes =
         return phone_error(PhoneTrouble.REFUSED, what, serial=link.serial, command=link.purpose)
     data = ahead[:length] + link.receive(max(0, length - len(ahead)))
     reason = data.decode("utf-8", errors="replace")
-    full = any(word in reason.lower() for word in _NO_SPACE)
-    trouble = PhoneTrouble.FULL if full else PhoneTrouble.REFUSED
+    trouble = PhoneTrouble.FULL if says_full(reason) else PhoneTrouble.REFUSED
     what = f"{named(link.serial)} refused the transfer of {remote!r}: {reason}"
     return phone_error(trouble, what, serial=link.serial, command=link.purpose, output=reason)

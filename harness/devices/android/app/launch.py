@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.deadline import Deadline
-from harness.devices.android.advice import named, phone_error
+from harness.devices.android.advice import named, phone_error, restarted
 from harness.devices.android.app.deaths import Ending, classify_death
 from harness.devices.android.app.job import (
     AppJob,
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
     """Start the app, wait for it to end, and return its results. ``job`` has no name yet.
 
-    Anything the app does becomes a reply. Raises `PhoneError` if the phone stays away too long.
+    Anything the app does becomes a reply. Raises `PhoneError` if the phone stays away too long, or has restarted.
     """
     loss = tether.last_loss
     attempts: list[AppJob] = []
@@ -90,7 +90,7 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
     ended = tether.again(lambda: _wait(tether, started, order.deadline), keep=job.app_id)
     # The restart has ended the app, so there is nothing to wait for.
     if tether.facts.boot_id != started.boot_id:
-        return failed(request, FailureKind.LOST, "the phone restarted during the launch")
+        raise restarted(tether.cable.serial)
     execution = _read(tether, job, order)
     if execution is not None:
         return execution

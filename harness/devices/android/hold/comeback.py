@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 
 from harness.devices.android.adb.cable import Cable
-from harness.devices.android.adb.deadline import within
-from harness.devices.android.adb.link import Link
+from harness.devices.android.adb.network import PATIENCE_S, connect, disconnect
+from harness.devices.android.adb.serials import is_network
 from harness.devices.android.adb.server import ensure_server, list_phones, reconnect
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.facts import PhoneFacts, read_facts
@@ -20,12 +19,8 @@ LOSSES = frozenset(
 )
 PROBE_S = 10.0
 _PAUSE_S = 0.1
-# A network phone may be offline for a moment while it reconnects by itself.
-_OFFLINE_PATIENCE_S = 2.0
 # While a phone checks this computer's key again, servers list it as "authorizing", server 29 even as "unauthorized".
 _AUTHORISING_S = 5.0
-# HOST:PORT, which adb uses as the serial of a phone that it reached by `adb connect`.
-_NETWORK_SERIAL = re.compile(r"[\w.\-\[\]:]+:\d{1,5}")
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +76,11 @@ def _check_listed(cable: Cable, since: float) -> None:
     listed = next((phone for phone in list_phones(cable.server) if phone.serial == cable.serial), None)
     if listed is not None and listed.trouble is None:
         return
-    network = _NETWORK_SERIAL.fullmatch(cable.serial) is not None
+    network = is_network(cable.serial)
     if network and listed is None:
-        _ask(cable, f"host:connect:{cable.serial}")
-    # Server 29 keeps a network phone offline forever after the phone's daemon has restarted.
-    elif network and listed is not None and time.monotonic() - since > _OFFLINE_PATIENCE_S:
-        _ask(cable, f"host:disconnect:{cable.serial}")
+        connect(cable.server, cable.serial)
+    elif network and time.monotonic() - since > PATIENCE_S:
+        disconnect(cable.server, cable.serial)
     trouble = PhoneTrouble.GONE if listed is None or listed.trouble is None else listed.trouble
     raise phone_error(trouble, f"{named(cable.serial)} is not back yet", serial=cable.serial)
 
@@ -102,15 +96,6 @@ def _booted(cable: Cable, boot_s: float) -> PhoneFacts:
             what = f"{named(cable.serial)} did not finish starting within {boot_s:g} s"
             raise phone_error(PhoneTrouble.BOOTING, what, serial=cable.serial)
         time.sleep(0.5)
-
-
-def _ask(cable: Cable, service: str) -> None:
-    try:
-        with Link(cable.server, within(PROBE_S), purpose=service) as link:
-            link.request(service)
-            log.info("%s: %s", service, link.text())
-    except PhoneError as error:
-        log.info("%s failed: %s", service, error)
 
 
 def _quietly_reconnect(cable: Cable) -> None:

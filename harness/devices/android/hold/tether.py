@@ -81,7 +81,8 @@ class Tether:
     def _come_back(self, cause: PhoneError, keep: str) -> None:
         options = self.options
         self.last_loss = cause
-        log.warning("%s; waiting up to %g s for it", cause, options.back_s)
+        # What to do about it is said when the waiting was in vain.
+        log.warning("%s; waiting up to %g s for it to come back", cause.what, options.back_s)
         self.facts = come_back(self.cable, cause, back_s=options.back_s, boot_s=options.boot_s)
         for forget in self._forgets:
             forget()

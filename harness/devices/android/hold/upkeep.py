@@ -6,7 +6,7 @@ does, on this computer or another.
 
 from __future__ import annotations
 
-from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.cable import Cable, ShellResult, refusal_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.phone_store import FOLDER
 from harness.devices.android.texts import parse_power, parse_window
@@ -20,6 +20,9 @@ _LOOK = "dumpsys window; dumpsys power | grep mWakefulness="
 _WAKE = "input keyevent 224; wm dismiss-keyguard"
 
 _RESTORE = f"[ ! -f {RESTORE_FILE} ] || {{ sh {RESTORE_FILE}; rm -f {RESTORE_FILE}; }}"
+# Printed if the file cannot be written. The exit code would be that of any later command, and several makers' `wm` and
+# `svc` exit with 1 although they did their work.
+_UNSTORED = "@@unstored"
 # The old value is saved before `svc` changes it, and the rename makes the file complete or absent. A setting that was
 # never set reads as "null"; it must be deleted again, because putting "null" back would store that word.
 _KEEP = f"""{_RESTORE}
@@ -28,32 +31,39 @@ case "$old" in
   ''|null) put='settings delete {_STAY}';;
   *) put="settings put {_STAY} $old";;
 esac
-echo "$put" > {RESTORE_FILE}.tmp && mv {RESTORE_FILE}.tmp {RESTORE_FILE} || exit 1
+echo "$put" > {RESTORE_FILE}.tmp && mv {RESTORE_FILE}.tmp {RESTORE_FILE} || {{ echo {_UNSTORED}; exit; }}
 svc power stayon true
 {_WAKE}
 """
 _MODE = "cmd power set-fixed-performance-mode-enabled"
 # Appended to the same script, and before the mode is changed, for the same reason.
-_FIX = f"echo '{_MODE} false' >> {RESTORE_FILE} && {_MODE} true"
+_FIX = f"echo '{_MODE} false' >> {RESTORE_FILE} || {{ echo {_UNSTORED}; exit; }}; {_MODE} true"
 
 
 def keep_ready(cable: Cable, clocks: Clocks = Clocks.DEFAULT) -> None:
     """Restore what an earlier session left changed, then keep the screen on and wake it. Raises `PhoneError`."""
-    result = cable.run(_KEEP)
-    if result.exit_code == 1:
-        what = f"{named(cable.serial)} cannot store a file in {FOLDER!r}"
-        raise phone_error(PhoneTrouble.FULL, what, serial=cable.serial, command=_KEEP, output=result.complaint)
+    _check_stored(cable, cable.run(_KEEP), _KEEP)
     if clocks is Clocks.FIXED:
         _fix_clocks(cable)
 
 
 def _fix_clocks(cable: Cable) -> None:
     result = cable.run(_FIX)
+    _check_stored(cable, result, _FIX)
     output = f"{result.text} {result.complaint}".strip()
     # On some versions `cmd` prints that it does not know a command and still exits with 0.
     if result.exit_code or "nknown command" in output or "not support" in output.lower():
         what = f"{named(cable.serial)} has no mode with fixed clocks (it needs Android 11 or later): omit --clocks"
         raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command=_FIX, output=output)
+
+
+def _check_stored(cable: Cable, result: ShellResult, command: str) -> None:
+    """Raise `PhoneError` if the script for restoring could not be written; only lack of space is blamed on space."""
+    if _UNSTORED not in result.text:
+        return
+    what = f"{named(cable.serial)} cannot store a file in {FOLDER!r}"
+    trouble = refusal_of(result.complaint)
+    raise phone_error(trouble, what, serial=cable.serial, command=command, output=result.complaint)
 
 
 def put_back(cable: Cable) -> None:

@@ -10,10 +10,9 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.cable import Cable, refusal_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.phone_store import FOLDER
-from harness.errors import PhoneTrouble
 
 JOBS = f"{FOLDER}/jobs"
 _START_S = 30.0
@@ -55,11 +54,13 @@ def start_job(cable: Cable, job: ShellJob) -> int:
     command = f"""mkdir -p {folder} && cat > {folder}/run.sh || exit 1
 setsid sh {folder}/run.sh < /dev/null > /dev/null 2>&1 &
 for beat in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -s {folder}/pid ] && break; sleep 0.1; done
-cat {folder}/pid"""
-    pid = cable.check(command, stdin=_script(job).encode(), seconds=_START_S).strip()
+cat {folder}/pid 2> /dev/null; true"""
+    result = cable.run(command, stdin=_script(job).encode(), seconds=_START_S)
+    pid = result.text.strip()
     if not pid.isdecimal():
         what = f"{named(cable.serial)} did not start {job.words[0]!r}"
-        raise phone_error(PhoneTrouble.REFUSED, what, serial=cable.serial, command="setsid", output=pid)
+        output = f"{pid} {result.complaint}"
+        raise phone_error(refusal_of(output), what, serial=cable.serial, command="setsid", output=output)
     return int(pid)
 
 

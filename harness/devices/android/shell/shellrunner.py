@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.android.adb.deadline import Deadline
+from harness.devices.android.advice import restarted
 from harness.devices.android.app.job import Ended, follow
 from harness.devices.android.hold.tether import Tether
 from harness.devices.android.phone_store import FOLDER, PhoneStore
@@ -67,9 +68,6 @@ class ShellRunner:
     def _launch(self, work: PhoneWork, job: ToolJob, program_sha256: str, deadline: Deadline) -> Execution:
         request, tool = work.request, TOOLS[work.request.artifact.format]
         report, output, job = self._measure(tool, job, request, deadline)
-        if output is None:
-            assert report.failure is not None
-            return failed(request, report.failure.kind, report.failure.message)
         if work.artifact is not None:
             report = tool.with_file(report, work.artifact)
         runtime = runtime_report(tool, program_sha256, request, report)
@@ -113,13 +111,13 @@ class ShellRunner:
 
     def _measure(
         self, tool: ShellTool, job: ToolJob, request: RunRequest, deadline: Deadline
-    ) -> tuple[ToolReport, ToolOutput | None, ToolJob]:
+    ) -> tuple[ToolReport, ToolOutput, ToolJob]:
         """Run the program; run it again without inputs if it refuses them, and with more calls if they were too few."""
         setup = (request.artifact.sha256, request.runtime.delegate.value, request.runtime.threads)
         job = replace(job, calls=self._calls.get(setup) or tool.calls(job.latency, None))
         report, output = self._run(tool, job, deadline)
         # Both repetitions share the launch's deadline. What they teach is remembered for the artifact's next launches.
-        if output is not None and job.inputs and tool.refuses_inputs(report):
+        if job.inputs and tool.refuses_inputs(report):
             self._refused.add(request.artifact.sha256)
             job = replace(job, inputs=())
             report, output = self._run(tool, job, deadline)
@@ -130,8 +128,8 @@ class ShellRunner:
                 report, output = self._run(tool, job, deadline)
         return report, output, job
 
-    def _run(self, tool: ShellTool, job: ToolJob, deadline: Deadline) -> tuple[ToolReport, ToolOutput | None]:
-        """Run the program once until it ends. There is no output if the phone restarted meanwhile."""
+    def _run(self, tool: ShellTool, job: ToolJob, deadline: Deadline) -> tuple[ToolReport, ToolOutput]:
+        """Run the program once until it ends. Raises `PhoneError` if the phone stays away, or restarts meanwhile."""
         tether = self._tether
         words = (job.program, *tool.arguments(job))
         attempts: list[ShellJob] = []
@@ -148,7 +146,7 @@ class ShellRunner:
             shell_job, boot_id = attempts[-1], tether.facts.boot_id
             ended = tether.again(lambda: self._wait(shell_job, pid, deadline, boot_id), keep=shell_job.name)
             if tether.facts.boot_id != boot_id:
-                return failure(FailureKind.LOST, "the phone restarted during the launch", ""), None
+                raise restarted(tether.cable.serial)
             output = tether.again(lambda: read_job(tether.cable, shell_job), keep=shell_job.name)
         finally:
             self._tidy(attempts)
