@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class DrivenBrowser:
         self._patience_s = patience_s
         self._program, self._name, self._server = program, name, server
         self._browser: Browser | None = None
+        self._number = 0
         self._folder: Path | None = None
         self._crash: str | None = None
         self._software_gpu = False
@@ -46,9 +48,12 @@ class DrivenBrowser:
 
     def open(self, *, gpu: bool) -> None:
         self.close()
+        self._number += 1
         flags = WITHOUT_GPU if not gpu else SOFTWARE_GPU if self._software_gpu else WITH_GPU
         self._folder, self._crash = make_scratch("web"), None
-        self._browser = Browser(self._program, self._folder, flags, self._hear, patience_s=self._patience_s)
+        self._browser = Browser(
+            self._program, self._folder, flags, partial(self._hear, self._number), patience_s=self._patience_s
+        )
         try:
             self._check_version(self._browser.version()["product"])
             self._browser.open_page(self._server.link)
@@ -122,7 +127,10 @@ class DrivenBrowser:
     def state(self) -> StateSample | None:
         return sample_state()
 
-    def _hear(self, method: str, parameters: dict[str, Any]) -> None:
+    def _hear(self, number: int, method: str, parameters: dict[str, Any]) -> None:
+        # The end of an earlier browser may be told only now.
+        if number != self._number:
+            return
         if method == "Target.targetCrashed":
             self._crash = str(parameters.get("status", "crashed"))
         elif method == "Inspector.targetCrashed":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from harness.devices.kind import DeviceKind, name_in
+from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
 from harness.errors import DeviceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 
 def _check_key(key: str) -> None:
     from harness.devices.web.browsers import check_browser
+    from harness.devices.web.hand import BY_HAND
 
     name = name_in(key)
     if name == "":
         msg = f"device {key!r} names no browser: write web:chromium, web:/path/to/browser, or web:link"
         raise DeviceError(msg)
     if name is not None:
-        check_browser(name, ())
+        check_browser(name, tuple(BY_HAND))
 
 
 def _expand(key: str) -> tuple[str, ...]:
@@ -70,9 +73,21 @@ def _formats(key: str) -> dict[Format, tuple[Delegate, ...] | str]:  # noqa: ARG
     }
 
 
+def _checkup(key: str) -> Checkup:
+    from harness.devices.web.checkup import check_browser_of
+
+    return check_browser_of(key)
+
+
+def _install_runners(key: str, runtimes: tuple[str, ...], folder: Path | None) -> tuple[InstalledRunner, ...]:  # noqa: ARG001  every browser is served from one place
+    from harness.devices.web.install import install_libraries
+
+    return install_libraries(runtimes, folder)
+
+
 WEB = DeviceKind(
     name="web",
-    examples=("web", "web:chromium", "web:/path/to/browser"),
+    examples=("web", "web:chromium", "web:/path/to/browser", "web:link"),
     check_key=_check_key,
     open=_open,
     infos=_infos,
@@ -80,4 +95,6 @@ WEB = DeviceKind(
     delegates=_delegates,
     formats=_formats,
     expand=_expand,
+    checkup=_checkup,
+    install_runners=_install_runners,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.devices.kind import name_in
 from harness.devices.web.browsers import find_browser, first_installed
 from harness.devices.web.driven import DrivenBrowser
+from harness.devices.web.hand import BY_HAND, HandDriven
 from harness.devices.web.opener import Opener
 from harness.devices.web.server import PageServer
 from harness.devices.web.web import WebDevice, open_page
@@ -35,6 +36,8 @@ def open_web(key: str, *, store: Path | None = None) -> Iterator[WebDevice]:
 def make_opener(key: str, server: PageServer) -> Opener:
     """Return what opens the page for ``key``; nothing is started yet. Raises `DeviceError`."""
     name = name_in(key) or first_installed()
+    if name in BY_HAND:
+        return HandDriven(name, server)
     return DrivenBrowser(find_browser(name), name, server)
 
 

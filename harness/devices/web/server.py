@@ -92,6 +92,7 @@ class PageServer:
         self._jobs: dict[int, WebJob] = {}
         self._offered = 0
         self._taken = 0
+        self._holder = ""
         self._changed = threading.Condition()
         self._pages: list[socket.socket] = []
         self._content: dict[str, bytes] = {}
@@ -115,7 +116,7 @@ class PageServer:
             while not self.events.empty():
                 self.events.get_nowait()
             self._offered += 1
-            self._jobs = {self._offered: job}
+            self._jobs, self._holder = {self._offered: job}, ""
             self._changed.notify_all()
 
     def withdraw(self) -> None:
@@ -154,20 +155,23 @@ class PageServer:
         with self._changed:
             return self._jobs.get(int(number)) if number.isdecimal() else None
 
-    def next_job(self, page: socket.socket) -> int | None:
+    def next_job(self, page: socket.socket, name: str) -> int | None:
         """Wait for a job that no page has taken, and return its number; None when there is none for a while.
 
-        The request of a page that is gone by then takes none.
+        ``name`` is what the page calls itself. The request of a page that is gone by then takes none.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._offered > self._taken, _POLL_S)
             if self.closed or self._offered <= self._taken or _has_gone(page):
                 return None
-            self._taken = self._offered
+            self._taken, self._holder = self._offered, name
             return self._offered
 
-    def attend(self, page: socket.socket, browser: str) -> None:
-        """Keep the connection of a page open until the page goes away or the server is closed."""
+    def attend(self, page: socket.socket, name: str, browser: str) -> None:
+        """Keep the connection of a page open until the page goes away or the server is closed.
+
+        That it went away is an event only if it had the job: other pages may come and go.
+        """
         with self._changed:
             self._pages.append(page)
         self.events.put(Event(kind=Happening.CONNECTED, data=browser.encode()))
@@ -176,7 +180,9 @@ class PageServer:
                 break
         with self._changed:
             self._pages.remove(page)
-        self.events.put(Event(kind=Happening.GONE))
+            has_job = bool(self._jobs) and self._holder == name
+        if has_job:
+            self.events.put(Event(kind=Happening.GONE))
 
     def library(self, path: str) -> bytes | None:
         """Return a file of a runtime, given as ``FOLDER/NAME``; None for an unknown one. Raises `BuildError`."""
@@ -269,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _next(self) -> None:
-        number = self.pages.next_job(self.connection)
+        number = self.pages.next_job(self.connection, self._page_name())
         if number is None:
             self._send(204, {}, b"")
         else:
@@ -283,7 +289,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         # Some browsers hand a response over only once its first byte has come.
         self.wfile.write(b"hello\n")
-        self.pages.attend(self.connection, self.headers.get("User-Agent", ""))
+        self.pages.attend(self.connection, self._page_name(), self.headers.get("User-Agent", ""))
+
+    def _page_name(self) -> str:
+        return self.path.partition("?page=")[2]
 
     def _library(self, path: str) -> None:
         try:

@@ -187,16 +187,14 @@ class WebDevice:
                 log.info("connected: %s", text)
                 return None
 
-    def _gone(self) -> Trouble | None:
-        """Return why the page went away, None if it is still there or was replaced by another."""
+    def _gone(self) -> Trouble:
+        """Return why the page that had the job went away."""
         until = time.monotonic() + _NEWS_S
         while time.monotonic() < until:
             trouble = self._opener.trouble()
             if trouble is not None:
                 return trouble
             time.sleep(0.05)
-        if self._server.connected():
-            return None
         return Trouble(kind=FailureKind.LOST, message="the page was closed or reloaded during the launch")
 
 

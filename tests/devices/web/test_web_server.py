@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.web.server import Happening, PageServer, WebJob
+from harness.devices.web.server import Event, Happening, PageServer, WebJob
 
 
 @pytest.fixture
@@ -119,9 +119,12 @@ def test_a_question_gets_the_answer_of_the_job_and_outputs_add_up(server: PageSe
     assert (event.kind, event.data) == (Happening.REPLY, b"the reply")
 
 
-def test_a_page_that_goes_away_is_noticed(server: PageServer) -> None:
+def test_a_page_that_goes_away_with_its_job_is_noticed(server: PageServer, job: WebJob) -> None:
+    server.offer(job)
+    assert ask(server, "next?page=abc")[1] == b'{"job": 1}'
     page = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    page.request("GET", server.link.partition(f":{server.port}")[2] + "alive", headers={"User-Agent": "Test/1"})
+    base = server.link.partition(f":{server.port}")[2]
+    page.request("GET", f"{base}alive?page=abc", headers={"User-Agent": "Test/1"})
     answer = page.getresponse()
     assert answer.read(6) == b"hello\n"
     assert server.events.get(timeout=10).data == b"Test/1"
@@ -130,6 +133,20 @@ def test_a_page_that_goes_away_is_noticed(server: PageServer) -> None:
     page.close()
     assert server.events.get(timeout=10).kind is Happening.GONE
     assert not server.connected()
+
+
+def test_a_page_without_a_job_may_come_and_go(server: PageServer, job: WebJob) -> None:
+    server.offer(job)
+    assert ask(server, "next?page=first")[1] == b'{"job": 1}'
+    other = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    other.request("GET", server.link.partition(f":{server.port}")[2] + "alive?page=second")
+    answer = other.getresponse()
+    assert server.events.get(timeout=10).kind is Happening.CONNECTED
+    answer.close()
+    other.close()
+    server.events.put(Event(kind=Happening.BROKEN))
+    assert server.events.get(timeout=10).kind is Happening.BROKEN
+    assert not server.connected() or server.events.empty()
 
 
 def test_a_damaged_library_file_is_refused_and_told(server: PageServer, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 // The page: waits for jobs, gives each to a worker of its own, and shows what is going on.
 
 const show = (id, text) => { document.getElementById(id).textContent = text; };
+// Tells this page from others that have the same link.
+const page = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16)).join("");
 let stopJob = null;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Keeps a response open for as long as the page lives, so that phonebench notices when it is gone. */
 async function stayConnected() {
   try {
-    const reader = (await fetch("alive")).body.getReader();
+    const reader = (await fetch(`alive?page=${page}`)).body.getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       if (new TextDecoder().decode(part.value).includes("stop")) stopJob?.();
     }
@@ -51,7 +53,7 @@ async function main() {
   for (let done = 0; ;) {
     let answer;
     try {
-      answer = await fetch("next");
+      answer = await fetch(`next?page=${page}`);
     } catch {
       return;
     }
