@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 from harness.artifacts.layout import InputsFile, inputs_file
 from harness.measure.job import Job
 from harness.spec.formats import artifact_file
 from harness.spec.profiles import SECOND_NS
+from harness.system.files import file_sha256
 from harness.wire import (
     ArtifactRef,
     CompanionRef,
@@ -43,7 +47,9 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
             companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
         ),
         runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads or 1),
-        inputs=InputsRef(file=feed.path.name, count=facts.test_count, tensors=feed.tensors),
+        inputs=InputsRef(
+            file=feed.path.name, count=facts.test_count, tensors=feed.tensors, sha256=_inputs_sha256(job, feed)
+        ),
         passes=Passes(
             latency=latency,
             memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
@@ -62,3 +68,17 @@ def deadline_s(job: Job) -> float:
     if job.timeout_s is not None:
         return job.timeout_s
     return LAUNCH_OVERHEAD_S + 2 * job.profile.cap_ns / SECOND_NS + job.model.facts.test_count
+
+
+def _inputs_sha256(job: Job, feed: InputsFile) -> str:
+    inputs = job.artifact.manifest.inputs
+    if inputs is not None and job.artifact.path is not None:
+        return inputs.sha256
+    status = feed.path.stat()
+    return _file_digest(feed.path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _file_digest(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001  a file with another size is another
+    """The digest of a file of inputs, computed once: all launches of all cells of a model have the same inputs."""
+    return file_sha256(path)

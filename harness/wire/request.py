@@ -41,11 +41,15 @@ class RuntimeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputsRef:
-    """``count`` inputs in ``file``: input by input, tensor by tensor, C order, no padding."""
+    """``count`` inputs in ``file``: input by input, tensor by tensor, C order, no padding.
+
+    ``sha256`` is the digest of the file, empty if the host does not know it.
+    """
 
     file: str
     count: int
     tensors: tuple[TensorSpec, ...]
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

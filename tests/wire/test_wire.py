@@ -61,7 +61,10 @@ def test_a_reply_survives_the_round_trip(name: str) -> None:
 
 def test_the_full_request_is_written_as_the_golden_file_has_it() -> None:
     data = golden("request-full.json")
-    assert json.loads(encode(decode_request(data))) == json.loads(data)
+    written = json.loads(encode(decode_request(data)))
+    # The file is of the first version, which had no digest of the inputs.
+    assert written["inputs"].pop("sha256") == ""
+    assert written == json.loads(data)
 
 
 def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:

@@ -150,8 +150,7 @@ def _checked_artifact(folder: Path, ref: ArtifactRef) -> Path:
     """
     for part in ref.files:
         try:
-            with (folder / part.file).open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = _sha256(folder / part.file)
         except OSError as error:
             msg = f"cannot read the artifact {part.file!r}: {error.strerror}; deploy it again"
             raise SessionError(FailureKind.DIGEST, msg) from error
@@ -159,6 +158,11 @@ def _checked_artifact(folder: Path, ref: ArtifactRef) -> Path:
             msg = f"the artifact {part.file!r} has sha256 {sha256}; the request expects {part.sha256}: deploy it again"
             raise SessionError(FailureKind.DIGEST, msg)
     return folder / ref.file
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +201,9 @@ def _checked_inputs(folder: Path, request: RunRequest) -> _Inputs:
     expected = ref.count * record_bytes(ref.tensors)
     if size != expected:
         msg = f"{ref.file!r} has {size} bytes; {ref.count} inputs of these tensors take {expected}: push it again"
+        raise SessionError(FailureKind.INPUT, msg)
+    if ref.sha256 and (sha256 := _sha256(path)) != ref.sha256:
+        msg = f"the inputs {ref.file!r} have sha256 {sha256}; the request expects {ref.sha256}: push them again"
         raise SessionError(FailureKind.INPUT, msg)
     return _Inputs(path=path, ref=ref)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -156,6 +157,17 @@ def test_inputs_of_another_shape_are_refused(
     assert kind is FailureKind.INPUT
     assert "[1, 1, 4, 16]" in message
     assert "[1, 1, 8, 8]" in message
+
+
+def test_inputs_with_another_digest_are_refused(jobs: Any, tflite_file: Path) -> None:
+    job = jobs.make(tflite_file, Format.TFLITE, Delegate.CPU)
+    right = hashlib.sha256((job.folder / "inputs.bin").read_bytes()).hexdigest()
+    named = replace(job.request, inputs=replace(job.request.inputs, sha256=right))
+    assert run_job(job.rewrite(named).folder).status is ReplyStatus.OK
+    other = replace(job.request, inputs=replace(job.request.inputs, sha256="0" * 64))
+    kind, message = failure_of(job.rewrite(other).folder)
+    assert kind is FailureKind.INPUT
+    assert f"'inputs.bin' have sha256 {right}; the request expects {'0' * 64}" in message
 
 
 def test_a_call_that_fails_is_a_run_failure_and_keeps_the_load(jobs: Any, ptl_file: Path) -> None:

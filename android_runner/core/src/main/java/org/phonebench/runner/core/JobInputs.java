@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -39,10 +40,7 @@ final class JobInputs {
                 throw RunFailure.failed(FailureKind.INPUT, "'" + inputs.file() + "' has " + size + " bytes; "
                     + inputs.count() + " inputs of these tensors take " + expected + ": push it again");
             }
-            if (place.store() != null && !Digest.sha256(path).equals(place.inputsSha256())) {
-                throw RunFailure.failed(FailureKind.INPUT,
-                    "the inputs do not have the sha256 " + place.inputsSha256() + ": push them again");
-            }
+            checkDigest(path, place.store() == null ? null : place.inputsSha256(), inputs.sha256());
         } catch (IOException error) {
             throw RunFailure.failed(FailureKind.INPUT,
                 "cannot read the inputs '" + inputs.file() + "': " + error.getMessage() + "; push them again", error);
@@ -50,6 +48,20 @@ final class JobInputs {
             throw RunFailure.failed(FailureKind.INPUT, "the sizes in the request's inputs overflow", error);
         }
         return new JobInputs(path, inputs);
+    }
+
+    /** Refuse a file that does not have a digest that is expected; one that is null is not. */
+    private static void checkDigest(Path path, String inStore, String inRequest) throws IOException, RunFailure {
+        if (inStore == null && inRequest == null) {
+            return;
+        }
+        String sha256 = Digest.sha256(path);
+        for (String expected : Arrays.asList(inStore, inRequest)) {
+            if (expected != null && !expected.equals(sha256)) {
+                throw RunFailure.failed(FailureKind.INPUT,
+                    "the inputs do not have the sha256 " + expected + ": push them again");
+            }
+        }
     }
 
     /** Input {@code index} with its tensors in the order of the request. */

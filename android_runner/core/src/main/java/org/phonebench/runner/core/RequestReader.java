@@ -64,7 +64,9 @@ public final class RequestReader {
             DType dtype = oneOf(tensor, "dtype", DType.values());
             tensors.add(new TensorSpec(tensor.text("name"), dtype, tensor.sizes("shape")));
         }
-        return new Inputs(plainName(fields, "file"), fields.count("count", 1), tensors);
+        boolean unknown = fields.lacks("sha256") || fields.text("sha256").isEmpty();
+        String sha256 = unknown ? null : digest(fields, "sha256");
+        return new Inputs(plainName(fields, "file"), fields.count("count", 1), tensors, sha256);
     }
 
     private static Passes passes(Fields fields) throws RequestException {

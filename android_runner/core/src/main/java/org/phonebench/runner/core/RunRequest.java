@@ -44,8 +44,8 @@ public record RunRequest(
         }
     }
 
-    /** {@code count} inputs in {@code file}: input by input, tensor by tensor. */
-    public record Inputs(String file, int count, List<TensorSpec> tensors) {
+    /** {@code count} inputs in {@code file}: input by input, tensor by tensor. The digest may be null. */
+    public record Inputs(String file, int count, List<TensorSpec> tensors, String sha256) {
         public Inputs {
             tensors = Collections.unmodifiableList(new ArrayList<>(tensors));
         }

@@ -121,6 +121,19 @@ final class JobRunnerTest {
     }
 
     @Test
+    void theDigestOfTheInputsInTheRequestIsChecked() throws Exception {
+        pass("outputs", "{\"count\":1}");
+        request.getJSONObject("inputs").put("sha256", inputs);
+        assertEquals(RunReply.Status.OK, run().status());
+        request.getJSONObject("inputs").put("sha256", "");
+        assertEquals(RunReply.Status.OK, run().status());
+        request.getJSONObject("inputs").put("sha256", Digest.of(MODEL));
+        RunReply reply = run();
+        assertEquals(FailureKind.INPUT, reply.failure().kind());
+        assertTrue(reply.failure().message().contains("do not have the sha256 " + Digest.of(MODEL)));
+    }
+
+    @Test
     void theProfileGetsItsInputsInTheOrderOfTheModel() throws Exception {
         allPasses();
         run();
