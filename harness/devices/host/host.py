@@ -51,12 +51,17 @@ def open_host() -> Iterator[HostDevice]:
 
 
 class HostDevice:
-    """This machine. ``command`` starts the runner; the job's folder is appended to it. ``folder`` holds the jobs."""
+    """This machine. ``command`` starts the runner; the job's folder is appended to it. ``folder`` holds the jobs.
 
-    def __init__(self, *, command: Sequence[str] = RUNNER, folder: Path | None = None) -> None:
+    ``info`` is what the device says of itself, by default that it is ``host``.
+    """
+
+    def __init__(
+        self, *, command: Sequence[str] = RUNNER, folder: Path | None = None, info: DeviceInfo | None = None
+    ) -> None:
         self._command = tuple(command)
         self._jobs = LocalJobs("host", folder)
-        self._info = host_info()
+        self._info = info or host_info()
 
     @property
     def info(self) -> DeviceInfo:
@@ -117,7 +122,7 @@ def _run(command: list[str], *, log: Path, limits: tuple[int, float], watch: lis
                 start_new_session=True,
             )
         except OSError as error:
-            msg = f"cannot start the host runner {command[0]!r}: {error.strerror}; check the Python installation"
+            msg = f"cannot start the runner {command[0]!r}: {error.strerror}; check that it can be executed"
             raise DeviceError(msg) from error
     try:
         return _watched(process, deadline_s, watch)
