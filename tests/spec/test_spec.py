@@ -32,6 +32,7 @@ binary = ["benchmark_model", "pte=runs"]
 wheels = "wheels"
 random_weights = true
 parts = true
+operators = true
 input = "x:float32:1x4"
 data = "photos"
 seed = 7
@@ -80,6 +81,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         wheels="wheels",
         random_weights=True,
         parts=True,
+        operators=True,
         input=("x:float32:1x4",),
         data="photos",
         seed=7,
