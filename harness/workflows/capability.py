@@ -6,6 +6,7 @@ until a package changes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,13 +27,14 @@ from harness.plan.cells import Build, Cell, make_cell
 from harness.plan.plan import why_not
 from harness.plan.support import why_not_build
 from harness.progress import Progress
+from harness.runners.host.vulkan import has_own_driver, software_driver
 from harness.spec.formats import BACKENDS, FORMATS, own_formats
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
 from harness.spec.shorthand import recipes_of
 from harness.system.files import json_sha256
 from harness.system.packages import versions_of
-from harness.wire import Delegate, Format, ReplyStatus
+from harness.wire import Delegate, Format, ReplyStatus, RunReply
 from harness.workflows.durations import probe_estimate
 
 PROBE_MODEL = Path(__file__).parent / "probe_model"
@@ -119,7 +121,8 @@ def _environment_key() -> str:
     groups = [*(row.packages for row in FORMATS.values()), *(row.packages for row in BACKENDS.values())]
     packages = tuple(dict.fromkeys(name for names in groups for name in names))
     revisions = {format_: row.revision for format_, row in FORMATS.items()}
-    parts = [versions_of(packages), revisions, __version__, list(VARIANTS), "capability 3"]
+    drivers = [str(software_driver()), has_own_driver(os.environ, home=Path.home())]
+    parts = [versions_of(packages), revisions, __version__, list(VARIANTS), drivers, "capability 4"]
     return json_sha256(parts)
 
 
@@ -188,8 +191,19 @@ def _delegate(cell: Cell, card: ModelCard, outcome: BuildOutcome) -> DelegateCap
             ReplyStatus.UNSUPPORTED: Capability.UNSUPPORTED,
             ReplyStatus.FAILED: Capability.FAILED,
         }[reply.status]
-        runtime = f"{reply.runtime.name} {reply.runtime.version}" if reply.runtime else ""
-        detail = reply.failure.message if reply.failure else runtime
+        detail = reply.failure.message if reply.failure else _runtime_words(reply)
     return DelegateCapability(
         format=cell.format, delegate=cell.delegate, device=cell.device, state=state, detail=detail or ""
     )
+
+
+def _runtime_words(reply: RunReply) -> str:
+    """The runtime, and what it computes on where that is no processor or only seems so."""
+    runtime = reply.runtime
+    if runtime is None:
+        return ""
+    words = f"{runtime.name} {runtime.version}"
+    if runtime.accelerator is None:
+        return words
+    note = ", which computes on the processor" if runtime.accelerator.software else ""
+    return f"{words} on {runtime.accelerator.name}{note}"

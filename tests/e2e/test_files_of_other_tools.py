@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.runners.host.vulkan import has_own_driver, software_driver
 from tests.conftest import CommandLine
-from tests.readers.tflite_files import tflite_file
+from tests.readers.tflite_files import tflite_chain, tflite_file
 
 onnx: Any = pytest.importorskip("onnx")
 make, numbers = onnx.helper, onnx.numpy_helper
@@ -91,3 +93,27 @@ def test_weights_in_a_file_of_their_own_are_taken_along(phonebench: CommandLine,
     done = phonebench("run", "net.onnx")
     assert done.code == 2
     assert "net.onnx keeps weights in 'net.weights', and there is no such file" in done.err
+
+
+def test_a_software_gpu_is_measured_with_its_condition_and_never_recommended(
+    phonebench: CommandLine, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert.compiled_model")
+    if software_driver() is None and not has_own_driver(os.environ):
+        pytest.skip("missing: a Vulkan driver; run: apt-get install chromium")
+    # The delegate has no logarithm of a softmax.
+    (tmp_path / "chain.tflite").write_bytes(tflite_chain(["ABS", "EXP", "LOG_SOFTMAX"]))
+    done = phonebench("run", "chain.tflite", "--delegate", "gpu,xnnpack", "--operators", "--json")
+    assert done.code == 0, done.err
+    document = done.json()
+    cells = {cell["delegate"]: cell for cell in document["cells"]}
+    assert cells["gpu"]["status"] == "ok"
+    said = {condition["id"]: condition["summary"] for condition in cells["gpu"]["conditions"]}
+    assert said["PARTIAL"] == "ran partly on gpu: 2 of 3 nodes, not 1 LOG_SOFTMAX"
+    if not has_own_driver({}):
+        assert "SwiftShader" in said["SOFTWARE-GPU"]
+        assert document["advice"][0]["smallest"] == cells["xnnpack"]["key"]
+    assert "SOFTWARE-GPU" not in {condition["id"] for condition in cells["xnnpack"]["conditions"]}
+    profiles = {profile["cell"]: profile for profile in document["operators"]}
+    assert [o["kind"] for o in profiles[cells["gpu"]["key"]]["operators"]] == ["GPU", "LOG_SOFTMAX"]
+    assert profiles[cells["xnnpack"]["key"]]["total_ns"] > 0

@@ -76,8 +76,9 @@ def test_the_delegate_decides_the_backend_of_pte_alone() -> None:
     ("format_", "delegate", "device", "reason"),
     [
         (Format.PTL, Delegate.GPU, "fake", "ptl has no delegate 'gpu' (it has: cpu)"),
-        (Format.PTE, Delegate.NNAPI, "host", "pte has no delegate 'nnapi' (it has: xnnpack, cpu, gpu, coreml)"),
-        (Format.TFLITE, Delegate.GPU, "host", "device 'host' has no gpu (it has: cpu, xnnpack)"),
+        (Format.PTE, Delegate.NNAPI, "fake", "pte has no delegate 'nnapi' (it has: xnnpack, cpu, gpu, coreml)"),
+        (Format.PTE, Delegate.GPU, "host", "pte has no delegate 'gpu' on device 'host' (it has: xnnpack, cpu)"),
+        (Format.TFLITE, Delegate.NNAPI, "host", "device 'host' has no nnapi (it has: cpu, xnnpack, gpu)"),
         (Format.TFLITE, Delegate.NNAPI, "fake:low", "device 'fake:low' has no nnapi (it has: cpu, xnnpack, gpu)"),
     ],
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.devices.device import Device
     from harness.records.device import DeviceInfo
     from harness.spec.phone_settings import PhoneSettings
-    from harness.wire import Delegate
+    from harness.wire import Delegate, Format
 
 
 def _check_key(key: str) -> None:
@@ -36,7 +36,18 @@ def _infos() -> tuple[DeviceInfo, ...]:
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  there is one host
     from harness.wire import Delegate
 
-    return Delegate.CPU, Delegate.XNNPACK
+    return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU
+
+
+def _formats(key: str) -> dict[Format, tuple[Delegate, ...] | str]:  # noqa: ARG001  there is one host
+    from harness.spec.formats import FORMATS
+    from harness.wire import Delegate, Format
+
+    # ExecuTorch's package for computers has no backend for a GPU.
+    return {
+        **{format_: row.delegates for format_, row in FORMATS.items()},
+        Format.PTE: (Delegate.XNNPACK, Delegate.CPU),
+    }
 
 
 HOST = DeviceKind(
@@ -46,4 +57,5 @@ HOST = DeviceKind(
     open=_open,
     infos=_infos,
     delegates=_delegates,
+    formats=_formats,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.runners.host.runtimes import onnx, pte, ptl, tflite, tflite_profile
+from harness.runners.host.runtimes import litert, onnx, pte, ptl
 from harness.runners.host.runtimes.session import HostRuntime, Profiled, SecondEngine, Session, SessionError
 from harness.wire import FailureKind, Format, RuntimeRequest
 from harness.wire.tensors import Array
@@ -16,7 +16,7 @@ from harness.wire.tensors import Array
 Profiler = Callable[[Path, RuntimeRequest, Sequence[Array], int], Profiled]
 
 RUNTIMES: dict[Format, HostRuntime] = {
-    Format.TFLITE: tflite,
+    Format.TFLITE: litert,
     Format.ONNX: onnx,
     Format.PTE: pte,
     Format.PTL: ptl,
@@ -25,14 +25,14 @@ RUNTIMES: dict[Format, HostRuntime] = {
 # Other kernels of the same runtime, tried in this order on a file that gives wrong outputs. They tell a wrong file from
 # a wrong kernel of this computer.
 SECOND_ENGINES: dict[Format, tuple[SecondEngine, ...]] = {
-    Format.TFLITE: tflite.SECOND_ENGINES,
+    Format.TFLITE: litert.SECOND_ENGINES,
     Format.ONNX: onnx.SECOND_ENGINES,
     Format.PTL: ptl.SECOND_ENGINES,
 }
 
 # What times the single operators of a file, or says why it cannot.
 PROFILERS: dict[Format, Profiler] = {
-    Format.TFLITE: tflite_profile.profile,
+    Format.TFLITE: litert.profile,
     Format.ONNX: onnx.profile,
     Format.PTE: pte.profile,
     Format.PTL: ptl.profile,

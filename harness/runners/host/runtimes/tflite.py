@@ -1,5 +1,7 @@
 """LiteRT runs ``.tflite``. ``cpu`` is its built-in kernels without any delegate, ``xnnpack`` is LiteRT's default.
 
+``gpu`` is in `tflite_gpu`, because it needs another interface of LiteRT.
+
 Inputs and outputs on the wire are the model's logical values. If a tensor of the file is quantised, its scale and zero
 point are applied here, outside the timed call.
 """
@@ -49,7 +51,7 @@ def load(path: Path, request: RuntimeRequest) -> TfliteSession:
             # Adds LiteRT's default delegate, which is XNNPACK.
             return _load(path, request, "AUTO")
         case _:
-            raise no_delegate(TITLE, request, [Delegate.CPU.value, Delegate.XNNPACK.value])
+            raise no_delegate(TITLE, request, [Delegate.CPU.value, Delegate.XNNPACK.value, Delegate.GPU.value])
 
 
 def _load_reference(path: Path, request: RuntimeRequest) -> TfliteSession:
@@ -62,7 +64,12 @@ SECOND_ENGINES = (
 )
 
 
-def _load(path: Path, request: RuntimeRequest, resolver: str) -> TfliteSession:
+def describe(path: Path, request: RuntimeRequest) -> TfliteSession:
+    """Open the file without making room for its tensors: it tells of inputs, outputs and nodes, and cannot run."""
+    return _load(path, request, "BUILTIN_WITHOUT_DEFAULT_DELEGATES", allocate=False)
+
+
+def _load(path: Path, request: RuntimeRequest, resolver: str, *, allocate: bool = True) -> TfliteSession:
     library: Any = import_library("ai_edge_litert.interpreter", extra="tflite")
     try:
         interpreter = library.Interpreter(
@@ -70,7 +77,8 @@ def _load(path: Path, request: RuntimeRequest, resolver: str) -> TfliteSession:
             num_threads=request.threads,
             experimental_op_resolver_type=getattr(library.OpResolverType, resolver),
         )
-        interpreter.allocate_tensors()
+        if allocate:
+            interpreter.allocate_tensors()
         return TfliteSession(interpreter, request)
     except NATIVE_ERRORS as error:
         raise load_error(path, TITLE, error) from error
@@ -105,6 +113,14 @@ class TfliteSession:
     def stored_inputs(self) -> dict[int, Array]:
         """Return the inputs that were set as the file stores them, by the index of their tensor."""
         return {detail["index"]: self._interpreter.get_tensor(detail["index"]) for detail in self._inputs}
+
+    def details(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return what the interpreter says of the inputs and of the outputs, quantisation included."""
+        return self._inputs, self._interpreter.get_output_details()
+
+    def node_kinds(self) -> list[str]:
+        """Return the types of the main graph's nodes in their order."""
+        return [node["op_name"] for node in self._nodes()]
 
     def node_names(self) -> list[str]:
         """Return the names of the nodes of the main graph: of the first output of each, its type if that has none."""
