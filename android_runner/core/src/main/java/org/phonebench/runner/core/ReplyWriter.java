@@ -71,6 +71,9 @@ public final class ReplyWriter {
         json.name("profile").open('[');
         for (RunReply.OperatorTime operator : results.profile()) {
             json.next().open('{').field("name", operator.name()).field("kind", operator.kind());
+            if (!operator.ranOn().isEmpty()) {
+                json.field("ran_on", operator.ranOn());
+            }
             json.field("samples_ns", operator.samplesNs()).close('}');
         }
         json.close(']');

@@ -61,8 +61,13 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     /** Describes {@code outputs.bin}. */
     public record Outputs(String file, int count, List<TensorSpec> tensors) {}
 
-    /** The times of one operator over the calls of the profile pass. */
-    public record OperatorTime(String name, String kind, long[] samplesNs) {}
+    /**
+     * The times of one operator over the calls of the profile pass.
+     *
+     * @param ranOn the delegate that ran it, by its name on the wire, or else the runtime's own word; empty if the
+     *     runtime does not report it
+     */
+    public record OperatorTime(String name, String kind, String ranOn, long[] samplesNs) {}
 
     /** The state of the device at one moment. Facts that it does not report are null or empty. */
     public record StateSample(long atNs, String thermalStatus, Float thermalHeadroom, Map<String, Double> temperaturesC,

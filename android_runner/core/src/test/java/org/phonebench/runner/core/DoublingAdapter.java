@@ -52,7 +52,7 @@ final class DoublingAdapter implements RuntimeAdapter {
     public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch) {
         events.add("profile");
         profiled = inputs;
-        return Collections.singletonList(new RunReply.OperatorTime("add", "Add", new long[] {1000}));
+        return Collections.singletonList(new RunReply.OperatorTime("add", "Add", "cpu", new long[] {1000}));
     }
 
     private final class DoublingSession implements Session {

@@ -73,8 +73,8 @@ final class ReplyWriterTest {
                 new RunReply.MemorySplit("steady", 46137344L, 61865984L, 262144L, 0L, 69206016L),
                 new RunReply.MemorySplit("retained", 42205184L, 60817408L, null, null, null)));
         List<RunReply.OperatorTime> profile = Arrays.asList(
-            new RunReply.OperatorTime("conv_0", "CONV_2D", new long[] {610000, 605000, 607000, 604000, 606000}),
-            new RunReply.OperatorTime("head", "FULLY_CONNECTED", new long[] {98000, 97000, 97000, 99000, 97000}));
+            new RunReply.OperatorTime("conv_0", "CONV_2D", "", new long[] {610000, 605000, 607000, 604000, 606000}),
+            new RunReply.OperatorTime("head", "FULLY_CONNECTED", "", new long[] {98000, 97000, 97000, 99000, 97000}));
         RunReply.Results results = new RunReply.Results(
             new RunReply.Runtime("litert", "2.3.0", Delegate.XNNPACK, "xnnpack", 2, 31, 29, 2),
             new RunReply.Load(12345678, new long[] {4000001}),

@@ -68,7 +68,9 @@ public final class OnnxAdapter implements RuntimeAdapter {
     @Override
     public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch)
             throws RunFailure {
-        return OperatorTimes.read(trace(file, request.runtime(), inputs, request.passes().profile().calls(), scratch));
+        // One more, because a first call allocates memory. Its times are left out.
+        int calls = request.passes().profile().calls() + 1;
+        return OperatorTimes.read(trace(file, request.runtime(), inputs, calls, scratch));
     }
 
     /** What ONNX Runtime records about {@code calls} calls of a session of its own: a JSON list of events. */
@@ -149,6 +151,17 @@ public final class OnnxAdapter implements RuntimeAdapter {
             throw RunFailure.unsupported(FailureKind.DELEGATE, "this build of " + NAME + " has no "
                 + delegate.wireName() + " delegate (it has: " + String.join(", ", offered) + ")");
         }
+    }
+
+    /** The wire's name of the delegate that an execution provider is; the provider's own name if it is none. */
+    static String delegateOf(String provider) {
+        for (Delegate delegate : Delegate.values()) {
+            OrtProvider candidate = providerOf(delegate);
+            if (candidate != null && candidate.getName().equals(provider)) {
+                return delegate.wireName();
+            }
+        }
+        return provider;
     }
 
     private static OrtProvider providerOf(Delegate delegate) {

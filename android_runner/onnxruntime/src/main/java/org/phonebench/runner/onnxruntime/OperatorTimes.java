@@ -15,21 +15,24 @@ import org.phonebench.runner.core.RunReply;
 final class OperatorTimes {
     private static final String SUFFIX = "_kernel_time";
 
-    private record Operator(String name, String kind) {}
+    private record Operator(String name, String kind, String provider) {}
 
     private OperatorTimes() {}
 
-    /** The times of the kernel events by operator, in the order in which the operators first ran. */
+    /** The times of the kernel events after the first call, by operator, in the order in which the operators ran. */
     static List<RunReply.OperatorTime> read(String text) throws RunFailure {
         Map<Operator, List<Long>> samples = new LinkedHashMap<>();
         try {
             JSONArray events = new JSONArray(text);
+            long from = endOfFirstCall(events);
             for (int at = 0; at < events.length(); at++) {
                 JSONObject event = events.getJSONObject(at);
                 String name = event.optString("name");
-                if (event.optString("cat").equals("Node") && name.endsWith(SUFFIX)) {
+                if (event.optString("cat").equals("Node") && name.endsWith(SUFFIX)
+                        && event.optLong("ts") >= from) {
+                    JSONObject facts = event.getJSONObject("args");
                     Operator operator = new Operator(name.substring(0, name.length() - SUFFIX.length()),
-                        event.getJSONObject("args").getString("op_name"));
+                        facts.getString("op_name"), facts.optString("provider"));
                     samples.computeIfAbsent(operator, absent -> new ArrayList<>()).add(1000 * event.getLong("dur"));
                 }
             }
@@ -38,9 +41,22 @@ final class OperatorTimes {
         }
         List<RunReply.OperatorTime> times = new ArrayList<>();
         for (Map.Entry<Operator, List<Long>> entry : samples.entrySet()) {
-            times.add(new RunReply.OperatorTime(entry.getKey().name(), entry.getKey().kind(), array(entry.getValue())));
+            Operator operator = entry.getKey();
+            times.add(new RunReply.OperatorTime(operator.name(), operator.kind(),
+                OnnxAdapter.delegateOf(operator.provider()), array(entry.getValue())));
         }
         return times;
+    }
+
+    /** When the first call ended, in microseconds; 0 if the trace has no whole call. */
+    private static long endOfFirstCall(JSONArray events) throws JSONException {
+        for (int at = 0; at < events.length(); at++) {
+            JSONObject event = events.getJSONObject(at);
+            if (event.optString("name").equals("model_run")) {
+                return event.getLong("ts") + event.getLong("dur");
+            }
+        }
+        return 0;
     }
 
     private static long[] array(List<Long> values) {

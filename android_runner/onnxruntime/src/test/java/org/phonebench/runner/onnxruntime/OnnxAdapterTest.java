@@ -184,6 +184,7 @@ final class OnnxAdapterTest {
         List<RunReply.OperatorTime> times = adapter.profile(model("mixed.onnx"), request, mixedInputs(), folder);
         assertTrue(times.stream().anyMatch(time -> time.kind().equals("MatMul")), times.toString());
         assertEquals(3, times.get(0).samplesNs().length);
+        assertTrue(times.stream().allMatch(time -> time.ranOn().equals("cpu")), times.toString());
         assertEquals(1, Files.list(folder).count(), "the profile's own file is gone");
     }
 
