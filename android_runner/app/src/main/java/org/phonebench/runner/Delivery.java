@@ -61,13 +61,13 @@ final class Delivery {
     }
 
     private boolean onSharedStorage(RunReply reply) {
-        File files = context.getExternalFilesDir(null);
-        if (files == null) {
-            return false;
-        }
-        Path jobs = files.toPath().resolve(Jobs.FOLDER);
-        Path mine = jobs.resolve(launch.job());
         try {
+            File files = context.getExternalFilesDir(null);
+            if (files == null) {
+                return false;
+            }
+            Path jobs = files.toPath().resolve(Jobs.FOLDER);
+            Path mine = jobs.resolve(launch.job());
             // The host cannot remove them on every phone.
             Jobs.delete(jobs);
             Files.createDirectories(mine);
@@ -78,7 +78,7 @@ final class Delivery {
             ReplyWriter.write(mine, reply);
             return true;
         } catch (IOException | RuntimeException error) {
-            Log.w(RunnerActivity.TAG, "cannot write the reply to " + mine, error);
+            Log.w(RunnerActivity.TAG, "cannot write the reply to shared storage", error);
             return false;
         }
     }

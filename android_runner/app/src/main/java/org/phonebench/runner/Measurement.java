@@ -113,16 +113,20 @@ final class Measurement {
         }
     }
 
+    /** What this app is. Facts that the system does not tell are left out: a reply says more than none. */
     private static RunReply.Runner info(Context context) {
         ApplicationInfo app = context.getApplicationInfo();
         boolean debuggable = (app.flags & ApplicationInfo.FLAG_DEBUGGABLE) != 0;
-        Long pages = app.sourceDir == null ? null
-            : LibraryPages.of(Paths.get(app.sourceDir), Arrays.asList(Build.SUPPORTED_ABIS));
+        String version = "unknown";
+        Long pages = null;
         try {
-            String version = context.getPackageManager().getPackageInfo(context.getPackageName(), 0).versionName;
-            return new RunReply.Runner(KIND, String.valueOf(version), debuggable, pages);
-        } catch (PackageManager.NameNotFoundException impossible) {
-            throw new IllegalStateException("the app cannot find its own package", impossible);
+            version = context.getPackageManager().getPackageInfo(context.getPackageName(), 0).versionName;
+            if (app.sourceDir != null) {
+                pages = LibraryPages.of(Paths.get(app.sourceDir), Arrays.asList(Build.SUPPORTED_ABIS));
+            }
+        } catch (PackageManager.NameNotFoundException | RuntimeException error) {
+            Log.w(RunnerActivity.TAG, "cannot read the facts of this app", error);
         }
+        return new RunReply.Runner(KIND, String.valueOf(version), debuggable, pages);
     }
 }
