@@ -47,14 +47,14 @@ class Fate(StrEnum):
 class Launch:
     """What ``am start`` passed to an app; the folders are the phone's, as seen from this computer.
 
-    ``shared`` is the app's folder that the shell may read as well.
+    ``shared`` is the app's folder that the shell may read as well, None if the phone has none.
     """
 
     package: Package
     activity: str
     extras: dict[str, str]
     files: Path
-    shared: Path
+    shared: Path | None
     root: Path
 
 
@@ -115,7 +115,7 @@ class Apps:
             activity=activity,
             extras=extras,
             files=outer / package.files_of(user).lstrip("/"),
-            shared=outer / package.shared_of(user).lstrip("/"),
+            shared=outer / package.shared_of(user).lstrip("/") if self._state.shares_files else None,
             root=outer,
         )
         # As Android 11 and later call it: the activity is not in front yet.

@@ -85,6 +85,8 @@ class PhoneState:
     """The title of a dialog of the system above the app in front, which has the focus; empty for none."""
     start_dialog: str = ""
     """The title of the dialog that the system shows whenever an app starts, such as one for old libraries."""
+    shares_files: bool = True
+    """Whether apps have a folder on shared storage, which some phones lack or forbid."""
     failing: tuple[str, ...] = ()
     """The names of commands that exit with 1, though they do their work, as some makers' do."""
     user: int = 0

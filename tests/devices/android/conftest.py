@@ -44,8 +44,9 @@ def standin(launch: Launch) -> list[str]:
     store = launch.root / FOLDER.lstrip("/")
     extras = launch.extras
     places = (str(launch.files), extras["job"], str(store), extras["inputs"])
+    ways = (str(launch.shared or ""), extras.get("log", ""))
     asked = [str(launch.root / extras["request"].lstrip("/"))] if "request" in extras else []
-    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *places, *asked]
+    return [sys.executable, str(STANDIN), os.pathsep.join(sys.path), *places, *ways, *asked]
 
 
 @pytest.fixture

@@ -157,15 +157,47 @@ def test_an_app_that_cannot_write_its_reply_is_not_out_of_memory(
 
 
 @wheel
-def test_a_reply_that_the_provider_does_not_give_is_no_lack_of_memory(
+def test_a_reply_that_cannot_be_read_in_any_way_is_no_lack_of_memory(
     cable: Cable, phone: VirtualPhone, apks: ApkMaker, work: Work
 ) -> None:
-    phone.apps.program = standin
-    phone.faults.silent_provider()
+    phone.apps.program = does("echo 'I/phonebench: replied to j1: ok'; kill -9 $$")
     with opened(cable, apks) as android:
         failure = failure_of(launched(android, work))
     assert failure.kind is FailureKind.REPLY
     assert failure.message == "the runner app replied, but its reply could not be read"
+
+
+@wheel
+@pytest.mark.parametrize("user", [0, 10])
+def test_where_no_app_starts_in_the_background_the_reply_comes_from_shared_storage(
+    cable: Cable, phone: VirtualPhone, apks: ApkMaker, work: Work, user: int
+) -> None:
+    phone.state.user, phone.apps.program = user, standin
+    phone.faults.block_background()
+    with opened(cable, apks) as android:
+        execution = launched(android, work)
+        assert execution.reply.failure is None
+        assert execution.outputs is not None
+        assert execution.outputs.stat().st_size == work.inputs.stat().st_size
+        assert launched(android, work, 1).reply.status is ReplyStatus.OK
+    assert phone.apps.running(f"{APP}:door") == ()
+    shared = phone.path(f"/data/media/{user}/Android/data/{APP}/files/jobs")
+    assert list(shared.iterdir()) == []
+
+
+@wheel
+def test_the_last_way_of_a_reply_is_the_log_without_its_outputs(
+    cable: Cable, phone: VirtualPhone, apks: ApkMaker, work: Work
+) -> None:
+    phone.state.shares_files, phone.apps.program = False, standin
+    phone.faults.silent_provider()
+    with opened(cable, apks) as android:
+        first, second = launched(android, work), launched(android, work, 1)
+    assert first.reply.failure is None
+    assert (first.reply.status, first.outputs, second.reply.launch) == (ReplyStatus.OK, None, 1)
+    assert first.reply.latency is not None
+    # The first launch was made twice, because nobody knew that its reply would have to be in the log.
+    assert len(phone.apps.exits(APP)) == 3
 
 
 @wheel

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.android.adb.deadline import Deadline
 from harness.devices.android.app.apps import Apps
-from harness.devices.android.app.job import AppJob
+from harness.devices.android.app.deaths import is_unread
+from harness.devices.android.app.job import AppJob, Ways
 from harness.devices.android.app.launch import LaunchOrder, run_launch
 from harness.devices.android.app_ids import RUNTIMES, app_id_of
 from harness.devices.android.hold.tether import Tether
@@ -26,6 +28,7 @@ class AppRunner:
         self._tether, self._store = tether, store
         self._mask: str | None = None
         self._apps = Apps(tether.cable, store, tether.options.apks, tether.facts.abis)
+        self._ways = Ways()
         self._digests: dict[tuple[Path, int, int], str] = {}
 
     def prepare(self, mask: str | None) -> None:
@@ -42,11 +45,18 @@ class AppRunner:
         job = self._tether.again(lambda: self._make_job(work, runtime))
 
         def launch(deadline: Deadline) -> Execution:
-            return run_launch(
-                self._tether, job, LaunchOrder(request=work.request, deadline=deadline, folder=work.folder)
-            )
+            execution = self._run(work, job, deadline)
+            if self._ways.log or not is_unread(execution.reply):
+                return execution
+            # Nothing is lost but time: the next try, and all later launches, have their replies in the log as well.
+            self._ways.log = True
+            return self._run(work, replace(job, log=True), deadline)
 
         return launch
+
+    def _run(self, work: PhoneWork, job: AppJob, deadline: Deadline) -> Execution:
+        order = LaunchOrder(request=work.request, deadline=deadline, folder=work.folder, ways=self._ways)
+        return run_launch(self._tether, job, order)
 
     def _make_job(self, work: PhoneWork, runtime: str) -> AppJob:
         """Install and push whatever is not on the phone yet."""
@@ -63,6 +73,7 @@ class AppRunner:
             mask=self._mask,
             debuggable=package.debuggable,
             user=self._tether.facts.user,
+            log=self._ways.log,
         )
 
     def _digest(self, path: Path) -> str:

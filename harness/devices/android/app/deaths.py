@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.devices.android.app.loglines import TAG, LogLine, parse_log, process_of, since_launch
-from harness.wire import FailureKind
+from harness.wire import FailureKind, RunReply
 
 _SIGKILL = "9"
 _LINES = 40
 _STOPPED = "the runner app was stopped by something else"
 _KILLED = "the runner app was killed, most likely because memory ran out"
+_UNREAD = "the runner app replied, but its reply could not be read"
 _MEMORY = "the phone ran out of memory and ended the runner app"
 _NO_SPACE = re.compile(r"ENOSPC|No space left", re.IGNORECASE)
 
@@ -51,6 +52,11 @@ class Death:
     message: str
     evidence: str
     explained: bool = True
+
+
+def is_unread(reply: RunReply) -> bool:
+    """Return whether this stands for a reply that exists on the phone, as the app's log says, but cannot be read."""
+    return reply.failure is not None and reply.failure.message == _UNREAD
 
 
 def classify_death(ending: Ending) -> Death:
@@ -123,7 +129,7 @@ def _confession(lines: Sequence[LogLine], pid: int | None) -> _Cause | None:
         kind = FailureKind.STORAGE if any(_NO_SPACE.search(text) for text in errors) else FailureKind.CRASH
         return kind, f"the runner app could not reply ({': '.join(errors[:2])})"
     if any(line.text.startswith("replied to ") for line in said):
-        return FailureKind.REPLY, "the runner app replied, but its reply could not be read"
+        return FailureKind.REPLY, _UNREAD
     return None
 
 

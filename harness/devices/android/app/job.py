@@ -37,7 +37,7 @@ class AppJob:
     """A launch: the app, the job's name, which is new for every attempt, and what the activity is passed.
 
     ``user`` is the phone's user in front. `am` would choose that one by itself and `content` the first user, whose app
-    has other files.
+    has other files. ``log`` asks the app to write its reply into the log as well.
     """
 
     app_id: str
@@ -47,10 +47,24 @@ class AppJob:
     mask: str | None = None
     debuggable: bool = False
     user: int = 0
+    log: bool = False
+
+    @property
+    def shared(self) -> str:
+        """The job's folder on shared storage, where the app leaves its reply, too."""
+        return f"/storage/emulated/{self.user}/Android/data/{self.app_id}/files/jobs/{self.name}"
 
     def uri(self, file: str = "") -> str:
         """Return the URI of the job's folder, or of a file in it, at the app's content provider."""
         return f"content://{self.app_id}.jobs/{self.name}" + (f"/{file}" if file else "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Ways:
+    """What works on one phone, as far as it is known: the app's provider, and whether replies must go to the log."""
+
+    door: bool = True
+    log: bool = False
 
 
 class Ended(StrEnum):
@@ -60,16 +74,23 @@ class Ended(StrEnum):
     DEADLINE = "deadline"
 
 
-def write_request(cable: Cable, job: AppJob) -> str:
+def write_request(cable: Cable, job: AppJob, ways: Ways) -> str:
     """Pass the request to the app, and return the extra options that the activity then needs. Raises `PhoneError`.
 
     Phones without ``content write``, and phones that do not let an app start in the background, get it as a file, whose
-    path is passed to the activity.
+    path is passed to the activity. ``ways`` learns that the provider does not start, and it is then not tried again.
     """
+    return "" if ways.door and _write_through_provider(cable, job, ways) else _write_file(cable, job)
+
+
+def _write_through_provider(cable: Cable, job: AppJob, ways: Ways) -> bool:
     command = f"content write --user {job.user} --uri {job.uri(REQUEST_FILE)}"
     result = cable.run(command, stdin=job.request, seconds=TOOL_S)
-    if not result.exit_code and not _COMPLAINTS.search(result.complaint):
-        return ""
+    ways.door = "could not find provider" not in result.complaint.lower()
+    return not result.exit_code and not _COMPLAINTS.search(result.complaint)
+
+
+def _write_file(cable: Cable, job: AppJob) -> str:
     # World-readable, because the app runs as another user than the shell.
     path = f"{FOLDER}/{job.name}.request.json"
     cable.check(f"cat > {path} && chmod 644 {path}", stdin=job.request, seconds=TOOL_S)
@@ -89,6 +110,7 @@ def start_app(cable: Cable, job: AppJob, extras: str) -> Start:
     """Start the app and wait for its process. Raises `PhoneError`."""
     mask = f" --es mask {shlex.quote(job.mask)}" if job.mask else ""
     options = f"--es job {job.name} --es store {FOLDER} --es inputs {job.inputs_sha256}{mask}{extras}"
+    options += " --ez log true" if job.log else ""
     text = cable.run(_starting(job, options), seconds=TOOL_S).text
     since, _, rest = text.partition("@@pid")
     pid, _, output = rest.partition("@@am\n")
@@ -164,26 +186,6 @@ def follow(cable: Cable, heartbeat: str, name: str, deadline: Deadline, *, closi
             return Ended.DEADLINE
         raise
     return Ended.APP
-
-
-def read_result(cable: Cable, job: AppJob, file: str) -> bytes | None:
-    """Return a file that the app left in the job's folder, None if it does not exist. Raises `PhoneError`."""
-    commands = [f"content read --user {job.user} --uri {job.uri(file)}"]
-    # The files of a debuggable app can also be read directly, where `content read` does not work.
-    if job.debuggable:
-        user = f" --user {job.user}" if job.user else ""
-        commands.append(f"run-as {job.app_id}{user} cat files/jobs/{job.name}/{file}")
-    for command in commands:
-        result = cable.run(command, seconds=TOOL_S)
-        # `content` prints errors to standard output and may exit with 0.
-        if result.stdout and not result.exit_code and not result.stdout.startswith(b"[ERROR]"):
-            return result.stdout
-    return None
-
-
-def remove_job(cable: Cable, job: AppJob) -> None:
-    """Remove the job's folder from the app, and the request if it was sent as a file. Raises `PhoneError`."""
-    cable.run(f"content delete --user {job.user} --uri {job.uri()}; rm -f {FOLDER}/{job.name}.*", seconds=TOOL_S)
 
 
 def stop_app(cable: Cable, app_id: str) -> None:

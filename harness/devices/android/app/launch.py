@@ -15,16 +15,16 @@ from harness.devices.android.app.job import (
     AppJob,
     Ended,
     Start,
+    Ways,
     read_exit_info,
     read_log,
-    read_result,
-    remove_job,
     start_app,
     stop_app,
     wait_for_end,
     write_request,
 )
 from harness.devices.android.app.loglines import mark_index, parse_log, process_of
+from harness.devices.android.app.results import read_result, remove_job
 from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
 from harness.devices.replies import failed, read_reply
@@ -47,21 +47,25 @@ def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
     loss = tether.last_loss
     attempts: list[AppJob] = []
     try:
-        start = tether.again(lambda: _start(tether.cable, job, attempts))
+        start = tether.again(lambda: _start(tether.cable, job, attempts, order.ways))
         started = Started(job=attempts[-1], start=start, boot_id=tether.facts.boot_id, loss=loss)
         return _end(tether, started, order)
     finally:
         for attempt in attempts:
-            _tidy(tether, attempt)
+            _tidy(tether, attempt, order.ways)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchOrder:
-    """A request, the deadline of its reply, and the local folder for its outputs; made right before the start."""
+    """A request, the deadline of its reply, and the local folder for its outputs; made right before the start.
+
+    ``ways`` is what is known of the phone, and learns more.
+    """
 
     request: RunRequest
     deadline: Deadline
     folder: Path
+    ways: Ways = field(default_factory=Ways)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
@@ -75,13 +79,13 @@ class Started:
     loss: PhoneError | None
 
 
-def _start(cable: Cable, job: AppJob, attempts: list[AppJob]) -> Start:
+def _start(cable: Cable, job: AppJob, attempts: list[AppJob], ways: Ways) -> Start:
     """Start the app on a job with a new name.
 
     A command of an earlier attempt may still run on a phone that was away, and must not touch the files of this one.
     """
     attempts.append(replace(job, name=f"j{secrets.token_hex(8)}"))
-    return start_app(cable, attempts[-1], write_request(cable, attempts[-1]))
+    return start_app(cable, attempts[-1], write_request(cable, attempts[-1], ways))
 
 
 def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
@@ -102,10 +106,10 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
     return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))
 
 
-def _tidy(tether: Tether, job: AppJob) -> None:
+def _tidy(tether: Tether, job: AppJob, ways: Ways) -> None:
     """Remove the job from the phone. One that stays does no harm, since every launch has a new name."""
     try:
-        remove_job(tether.cable, job)
+        remove_job(tether.cable, job, ways)
     except PhoneError as error:
         log.info("job %s stays on %s: %s", job.name, tether.cable.serial, error)
 
@@ -135,23 +139,23 @@ def _read(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution | None:
     """
     execution: Execution | None = None
     for _ in range(_READS):
-        data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE), keep=job.app_id)
+        data = tether.again(lambda: read_result(tether.cable, job, REPLY_FILE, order.ways), keep=job.app_id)
         if data is None:
             return execution
         took_ns = order.stopwatch.passed_ns()
-        execution = read_reply(data, order.request, _outputs(tether, job, order.folder), took_ns=took_ns)
+        execution = read_reply(data, order.request, _outputs(tether, job, order), took_ns=took_ns)
         # An execution that keeps the bytes has accepted them; a rejected reply is replaced by one of our own.
         if execution.reply_bytes == data:
             break
     return execution
 
 
-def _outputs(tether: Tether, job: AppJob, folder: Path) -> Path | None:
+def _outputs(tether: Tether, job: AppJob, order: LaunchOrder) -> Path | None:
     """Fetch the outputs, which the app completes before it writes the reply."""
-    data = tether.again(lambda: read_result(tether.cable, job, OUTPUTS_FILE), keep=job.app_id)
+    data = tether.again(lambda: read_result(tether.cable, job, OUTPUTS_FILE, order.ways), keep=job.app_id)
     if data is None:
         return None
-    path = folder / OUTPUTS_FILE
+    path = order.folder / OUTPUTS_FILE
     path.write_bytes(data)
     return path
 
