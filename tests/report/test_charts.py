@@ -13,6 +13,7 @@ from harness.report.charts.charts import Chart, charts
 from harness.report.charts.dots import latency_dots, whiskers
 from harness.report.charts.heat import heat_map
 from harness.report.charts.inline import inline_svg
+from harness.report.charts.places import device_dots
 from harness.report.formats.html import render_page
 from harness.report.ranking import rankings
 from harness.report.view import cell_views
@@ -246,3 +247,21 @@ def test_inline_svg_names_no_address_and_keeps_its_references(host: dict[str, Ch
     assert len(ids) == len(set(ids))
     assert used == set(ids)
     assert all(i.startswith("latency-") for i in ids)
+
+
+def test_the_same_files_on_two_devices_stand_in_one_row_with_their_ratio() -> None:
+    native, web = cells(device="host")[:2], cells(device="web:chromium")[1:3]
+    times = {native[0]: 1000, native[1]: 2000, web[0]: 5000, web[1]: 7000}
+    timed = tuple(replace(measurement(c), latency=latency_of([[ns] * 700])) for c, ns in times.items())
+    svg = device_dots(rankings(make_run(tuple(times), timed)))
+    assert svg is not None
+    words = re.findall(r">([^<>]+)</text>", svg)
+    # Only the second file ran on both, and took 2.5 times as long on one of them.
+    assert [word for word in words if word.endswith("×")] == ["2.5×"]
+    assert {"host", "web:chromium", f"{native[1].variant} {native[1].format.value}"} <= set(words)
+    assert len(re.findall(r"<title>", svg)) == 2
+
+
+def test_devices_without_a_file_in_common_have_no_such_chart() -> None:
+    planned = cells(device="host")
+    assert device_dots(rankings(make_run(planned, tuple(measurement(c) for c in planned)))) is None

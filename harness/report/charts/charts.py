@@ -13,6 +13,7 @@ from harness.report.charts.bars import memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.dots import latency_dots
 from harness.report.charts.heat import heat_map
+from harness.report.charts.places import device_dots
 from harness.report.charts.points import quality_points
 from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
 from harness.report.charts.subset import first_and_rest
@@ -100,6 +101,12 @@ def _whole(ranked: Sequence[Ranking]) -> Iterator[Chart]:
     svg = heat_map(ranked)
     if svg is not None:
         yield Chart(name="overview", about="", heading="Models, devices and variants", caption=_HEAT, svg=svg)
+    models = list(dict.fromkeys(ranking.model for ranking in ranked))
+    for number, model in enumerate(models, 1):
+        svg = device_dots([ranking for ranking in ranked if ranking.model == model])
+        if svg is not None:
+            name, of = ("devices", "") if len(models) == 1 else (f"devices-{number}", f" of {model}")
+            yield Chart(name=name, about="", heading=f"The same files{of} on each device", caption=_PLACES, svg=svg)
 
 
 def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[_Draft]:
@@ -167,6 +174,10 @@ def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
 _HEAT = (
     "Blue is faster than fp32 of the same model on the same device, orange is slower. Hatched: the intervals do not "
     "tell the two apart. In brackets: the variant is not shown to be good enough."
+)
+_PLACES = (
+    "One mark per device, and the ratio of the slowest to the fastest at the right. The runtimes differ from device to "
+    "device too, so this shows what users of each get. It does not show which file is better."
 )
 _DISTRIBUTION = (
     "The curve shows, for each time, the share of calls that took at most this long; p50, p90 and p99 are marked where "

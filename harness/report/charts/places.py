@@ -1,0 +1,128 @@
+"""The same file on several devices: one row per file, one mark per device, and the ratio of the slowest to the fastest.
+
+This is where devices stand side by side on purpose, such as a computer and the browser on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from harness.records import units
+from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES, VALUE_INCHES, is_spread
+from harness.report.charts.figure import (
+    FONT_SIZE,
+    GRID,
+    INK,
+    MUTED,
+    WIDTH_INCHES,
+    bare,
+    log_axis,
+    new_figure,
+    svg_of,
+    tip,
+)
+from harness.report.ranking import Ranking, median_ns
+from harness.report.view import CellView
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_ROWS, MOST_DEVICES = 40, 6
+# Shape and colour both tell devices apart; the colours are those of Okabe and Ito (2008).
+_MARKS = (("o", "#0072b2"), ("s", "#d55e00"), ("^", "#009e73"), ("D", "#cc79a7"), ("v", "#e69f00"), ("P", "#56b4e9"))
+
+# The fastest cell of each device, by device, for one file.
+Row = dict[str, CellView]
+
+
+def device_dots(rankings: Sequence[Ranking]) -> str | None:
+    """Draw the median latency of each file on every device as SVG; None unless a file ran on two devices or more.
+
+    ``rankings`` are those of one model. Of several cells of a file on a device, such as with more threads, the fastest
+    is shown.
+    """
+    rows = _rows(rankings)
+    devices = list(dict.fromkeys(device for row in rows.values() for device in row))[:MOST_DEVICES]
+    drawn = {name: row for name, row in list(rows.items())[:MOST_ROWS] if len(row) > 1}
+    if not drawn or len(devices) < 2:
+        return None
+    views = [view for row in drawn.values() for view in row.values()]
+    unit = units.time_unit(median_ns(view) for view in views)
+    height = len(drawn) * ROW_INCHES + 0.95
+    figure = new_figure(WIDTH_INCHES, height)
+    axes = figure.subplots()
+    left = min(0.4, (max(map(len, drawn)) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
+    figure.subplots_adjust(
+        left=left, right=1 - VALUE_INCHES / WIDTH_INCHES, bottom=0.75 / height, top=1 - 0.12 / height
+    )
+    for y, (name, row) in enumerate(drawn.items()):
+        _row(axes, y, name, {device: row[device] for device in devices if device in row}, devices, unit)
+    _axes(axes, drawn, [median_ns(view) / unit.size for view in views], unit)
+    _legend(axes, devices, below=0.46 / (height - 0.87))
+    return svg_of(figure)
+
+
+def _rows(rankings: Sequence[Ranking]) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for ranking in rankings:
+        for view in sorted(ranking.ok, key=median_ns):
+            rows.setdefault(f"{view.cell.variant} {view.cell.format.value}", {}).setdefault(ranking.device, view)
+    return rows
+
+
+def _row(axes: Axes, y: int, name: str, row: Row, devices: Sequence[str], unit: units.Unit) -> None:
+    times = {device: median_ns(view) for device, view in row.items()}
+    low, high = min(times.values()), max(times.values())
+    axes.plot([low / unit.size, high / unit.size], [y, y], color=MUTED, linewidth=1.2, alpha=0.6, zorder=1)
+    for device, view in row.items():
+        marker, colour = _MARKS[devices.index(device)]
+        (mark,) = axes.plot(
+            [times[device] / unit.size], [y], linestyle="none", marker=marker, markersize=7, color=colour
+        )
+        tip(mark, f"{name} on {device}, {view.cell.delegate.value}: {unit.full(times[device])}")
+    ratio = f"{high / low:.2g}×" if high / low < 100 else f"{high / low:.0f}×"
+    axes.annotate(
+        ratio,
+        (1.0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=FONT_SIZE - 1,
+        color=INK,
+    )
+
+
+def _axes(axes: Axes, drawn: dict[str, Row], times: Sequence[float], unit: units.Unit) -> None:
+    if is_spread(times):
+        log_axis(axes)
+        axes.set_xlim(min(times) / 1.15, max(times) * 1.15)
+        scale = ", logarithmic"
+    else:
+        axes.set_xlim(0, 1.04 * max(times))
+        scale = ""
+    axes.set_yticks(range(len(drawn)), list(drawn))
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    bare(axes, grid="x")
+    for y in range(0, len(drawn), 2):
+        axes.axhspan(y - 0.5, y + 0.5, facecolor=GRID, alpha=0.25, zorder=0)
+    for label in axes.get_yticklabels():
+        label.set_color(INK)
+    axes.set_xlabel(f"median latency of a call, {unit.name}{scale}", fontsize=FONT_SIZE, color=MUTED)
+
+
+def _legend(axes: Axes, devices: Sequence[str], *, below: float) -> None:
+    handles = [
+        axes.plot([], [], linestyle="none", marker=marker, color=colour, label=device)[0]
+        for device, (marker, colour) in zip(devices, _MARKS, strict=False)
+    ]
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0, -below),
+        ncols=len(devices),
+        frameon=False,
+        fontsize=FONT_SIZE - 1,
+        labelcolor=INK,
+    )
