@@ -20,7 +20,7 @@ from harness.cli.ab import ab
 from harness.cli.blame import DEBUG, blame
 from harness.cli.cache import cache
 from harness.cli.compare import compare
-from harness.cli.exchange import import_
+from harness.cli.exchange import export, import_
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
 from harness.cli.nightly import nightly
@@ -75,6 +75,7 @@ COMMANDS: tuple[click.Command, ...] = (
     ab,
     history,
     nightly,
+    export,
     import_,
     cache,
 )

@@ -99,7 +99,8 @@ def _calls(reply: RunReply, steady: int | None) -> tuple[Times, Times]:
     samples = np.asarray(reply.latency.samples_ns, dtype=np.int64)
     # An origin other than our runners may count no calls.
     split = max(0, samples.size - (steady or 0))
-    first = np.asarray((reply.latency.first_ns, *reply.latency.warmup_ns), dtype=np.int64)
+    first_ns = () if reply.latency.first_ns is None else (reply.latency.first_ns,)
+    first = np.asarray((*first_ns, *reply.latency.warmup_ns), dtype=np.int64)
     return np.concatenate([first, samples[:split]]), samples[split:]
 
 

@@ -1,8 +1,17 @@
-"""How wide text is in a terminal, and how it wraps."""
+"""How wide text is in a terminal, how it wraps, and what of it XML can hold."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+# Characters that XML 1.0 cannot contain, not even escaped.
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    """Return ``text`` with a replacement character for each that XML cannot contain."""
+    return _NOT_IN_XML.sub("\ufffd", text)
 
 
 def cell_width(text: str) -> int:

@@ -101,7 +101,9 @@ def test_every_choice_is_named_in_the_help() -> None:
         """Do nothing."""
 
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
-    for name in (*Format, *Delegate, *Spec().variant):
+    # The last two stand only in imported results.
+    choices = {*Format, *Delegate, *Spec().variant} - {Format.OTHER, Delegate.UNKNOWN}
+    for name in sorted(choices):
         assert name in text
 
 

@@ -87,6 +87,7 @@ def _cell(report: Entry, case: Entry, part: str, **facts: Any) -> ImportedCell:
         runtime="executorch",
         settings=settings(
             {
+                "case": case.get("id"),
                 "timed in": case.get("mode"),
                 "iterations": asked.get("iterations"),
                 "warm-up calls": asked.get("warmup"),

@@ -33,14 +33,15 @@ from harness.exchange.importers import (
 class Importer:
     """A format that results are read from.
 
-    ``name`` is what ``--from`` takes and stays with the cells. ``title`` says what writes such files. ``unknown`` says
-    what such files do not say.
+    ``name`` is what ``--from`` takes and stays with the cells. ``title`` says what writes such files, ``fields``
+    where their figures go, and ``unknown`` what they do not say.
     """
 
     name: str
     title: str
     recognises: Callable[[Content], bool]
     read: Callable[[Content], ImportedFile]
+    fields: str
     unknown: str
 
 
@@ -51,6 +52,7 @@ _ROWS = (
         title="ExecuTorch ETDump",
         recognises=etdump.recognises,
         read=etdump.read,
+        fields="Method::execute → calls, load events → load, events → operators; needs ExecuTorch",
         unknown="model, device, threads",
     ),
     Importer(
@@ -58,6 +60,7 @@ _ROWS = (
         title="the output of LiteRT's benchmark_model",
         recognises=litert_output.recognises,
         read=litert_output.read,
+        fields="median (µs) → median, Init → load, First inference → first call, overall (MB) → peak growth",
         unknown="device, single calls",
     ),
     Importer(
@@ -65,6 +68,7 @@ _ROWS = (
         title="the log of ExecuTorch's benchmark_android.sh or executor_runner",
         recognises=executorch_log.recognises,
         read=executorch_log.read,
+        fields="Iteration lines (ms) → calls, Model loaded → load; without them Average → stated latency",
         unknown="backend, device model",
     ),
     Importer(
@@ -72,6 +76,7 @@ _ROWS = (
         title="FAI-PEP results, or the lines that a program prints for it",
         recognises=fai_pep.recognises,
         read=fai_pep.read,
+        fields="NET latency values → calls, other types → operators, NET peak_memory → peak",
         unknown="threads, size",
     ),
     Importer(
@@ -79,6 +84,7 @@ _ROWS = (
         title="a result of the MLPerf Mobile app",
         recognises=mlperf.recognises,
         read=mlperf.read,
+        fields="latency_mean (s) → stated latency, latency90 → stated p90, accuracy → stated accuracy",
         unknown="median, single calls, threads, memory",
     ),
     Importer(
@@ -86,6 +92,7 @@ _ROWS = (
         title="a report of react-native-executorch's benchmark app",
         recognises=react_native.recognises,
         read=react_native.read,
+        fields="methods[].stats (ms) → median, pipeline → a cell of its own, repeats → launches, memory (MB) → memory",
         unknown="single calls, threads, accuracy",
     ),
     Importer(
@@ -93,6 +100,7 @@ _ROWS = (
         title="the profile of a Qualcomm AI Hub job",
         recognises=aihub_profile.recognises,
         read=aihub_profile.read,
+        fields="all_inference_times (µs) → calls, first_load_time → load, execution_detail → operators",
         unknown="model, device, runtime, threads",
     ),
     Importer(
@@ -100,6 +108,7 @@ _ROWS = (
         title="the JSON of androidx.benchmark, micro and macro",
         recognises=androidx.recognises,
         read=androidx.read,
+        fields="metrics in Ns, Us and Ms: runs → calls, P50 to P99 → percentiles; other metrics are left out",
         unknown="model file, threads, memory",
     ),
     Importer(
@@ -107,6 +116,7 @@ _ROWS = (
         title="the JSON of pytest-benchmark",
         recognises=pytest_benchmark.recognises,
         read=pytest_benchmark.read,
+        fields="stats.data (s) → calls, else median, mean, q1 and q3",
         unknown="threads, memory",
     ),
     Importer(
@@ -114,6 +124,7 @@ _ROWS = (
         title="the JSON of Google Benchmark",
         recognises=google_benchmark.recognises,
         read=google_benchmark.read,
+        fields="real_time in time_unit → median, repetitions → launches; of aggregates the median",
         unknown="single calls, memory, processor",
     ),
     Importer(
@@ -121,6 +132,7 @@ _ROWS = (
         title="rows of LiteRT's leaderboard, language models included",
         recognises=leaderboard.recognises,
         read=leaderboard.read,
+        fields="latency_ms → median and percentiles, iterations without warm-up → launches of the token speeds",
         unknown="single calls, threads, accuracy",
     ),
     Importer(
@@ -128,6 +140,7 @@ _ROWS = (
         title="the JSON or JSON lines of llama-bench",
         recognises=llama_bench.recognises,
         read=llama_bench.read,
+        fields="samples_ns → calls, avg_ts → prefill/s or decode/s, samples_ts → its launches",
         unknown="device model, memory",
     ),
     Importer(
@@ -135,6 +148,7 @@ _ROWS = (
         title="benchmark_results.json of ExecuTorch's benchmark apps",
         recognises=executorch_results.recognises,
         read=executorch_results.read,
+        fields="avg_inference_latency(ms) → stated latency, model_load_time(ms) → load, token_per_sec → decode/s",
         unknown="median, single calls, threads",
     ),
     Importer(
@@ -142,6 +156,7 @@ _ROWS = (
         title="a profile of ONNX Runtime",
         recognises=ort_profile.recognises,
         read=ort_profile.read,
+        fields="model_run (µs) → calls, loading and initialisation → load, *_kernel_time → operators",
         unknown="model, device, threads",
     ),
     Importer(
@@ -149,6 +164,7 @@ _ROWS = (
         title="perf.yaml of Qualcomm's AI Hub Models",
         recognises=aihub_perf.recognises,
         read=aihub_perf.read,
+        fields="inference_time_milliseconds → stated latency, tokens_per_second → decode/s, layer_counts → nodes",
         unknown="median, single calls, threads",
     ),
     Importer(
@@ -156,6 +172,7 @@ _ROWS = (
         title="the CSV of onnxruntime_perf_test",
         recognises=ort_perf_test.recognises,
         read=ort_perf_test.read,
+        fields="time (s, or ns of old versions) → calls, peak working set → peak",
         unknown="device, provider, threads",
     ),
     # Last, because a few bytes of anything may decode to some message.
@@ -164,6 +181,7 @@ _ROWS = (
         title="LiteRT's BenchmarkResult, as bytes or as text",
         recognises=litert_result.recognises,
         read=litert_result.read,
+        fields="median_ms → median, init_ms → load, peak_mem_mb → peak; without a median avg_ms → stated latency",
         unknown="device, delegate, threads, single calls",
     ),
 )

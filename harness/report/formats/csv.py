@@ -26,7 +26,7 @@ def csv_text(run: RunRecord) -> str:
 
 def cell_rows(run: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield the values of each cell of ``run`` by the name of their column; what was not measured is None or absent."""
-    return (_row(v) for v in cell_views(run))
+    return (cell_row(v) for v in cell_views(run))
 
 
 # Scripts read columns by position too, so these keep their places. Columns of later metrics follow at the end.
@@ -56,7 +56,8 @@ def columns() -> tuple[str, ...]:
 _WORST = ("sqnr_min_db", "worst_input", "differing")
 
 
-def _row(view: CellView) -> dict[str, Any]:
+def cell_row(view: CellView) -> dict[str, Any]:
+    """Return the columns of a cell; what was not measured is None or missing."""
     return {**_identity(view), **_metrics(view), **_fidelity(view), **_runtime(view)}
 
 

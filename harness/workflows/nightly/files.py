@@ -6,11 +6,11 @@ device is a skipped test, and a suspicion is a test that passes with a message.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from xml.etree import ElementTree
 
 from harness.records.metrics import metric_named
+from harness.system.text import xml_text
 from harness.workflows.nightly.record import CommonShift, GroupKind, NightRecord, SeriesNight, State, Suspect, Trigger
 
 JUNIT_FILE = "junit.xml"
@@ -18,9 +18,6 @@ MARKDOWN_FILE = "summary.md"
 
 # CI services refuse a job summary of more than 1024 KiB; this many rows stay far below.
 MOST_ROWS = 200
-
-# Characters that XML 1.0 cannot contain, not even escaped.
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # The order of the table: what needs attention first.
 _ORDER = (
@@ -141,13 +138,13 @@ def show_value(value: float | None, metric: str) -> str:
 
 
 def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=_clean(night.cell), name=night.metric)
+    case = ElementTree.SubElement(suite, "testcase", classname=xml_text(night.cell), name=night.metric)
     facts = {"state": night.state.value, "value": night.value, "level": night.level, "nights": night.nights}
     properties = ElementTree.SubElement(case, "properties")
     for name, value in facts.items():
         if value is not None:
             ElementTree.SubElement(properties, "property", name=name, value=str(value))
-    words = _clean(describe(night))
+    words = xml_text(describe(night))
     match night.state:
         case State.REGRESSION:
             ElementTree.SubElement(case, "failure", message=words, type="regression")
@@ -163,8 +160,8 @@ def _case(suite: ElementTree.Element, night: SeriesNight) -> None:
 def _cause_case(suite: ElementTree.Element, cause: CommonShift) -> None:
     """A common shift is a test of its own that passes with a message: its series fail only if their files changed."""
     name = f"{cause.kind.value} {cause.name}".strip()
-    case = ElementTree.SubElement(suite, "testcase", classname="common shift", name=_clean(f"{name} {cause.metric}"))
-    ElementTree.SubElement(case, "system-out").text = _clean(describe_cause(cause))
+    case = ElementTree.SubElement(suite, "testcase", classname="common shift", name=xml_text(f"{name} {cause.metric}"))
+    ElementTree.SubElement(case, "system-out").text = xml_text(describe_cause(cause))
 
 
 def _verdict(count: Counter[State]) -> str:
@@ -208,11 +205,7 @@ def _table(series: list[SeriesNight]) -> list[str]:
 
 def _cell(text: str) -> str:
     """Text that ends neither a cell of a Markdown table nor a line."""
-    return " ".join(_clean(text).replace("|", "\\|").split())
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("�", text)
+    return " ".join(xml_text(text).replace("|", "\\|").split())
 
 
 def _change(ratio: float) -> str:
