@@ -169,7 +169,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("torch", "executorch", "build and run .pte"),
             ("torch", "torchao", "quantise .pte"),
         ),
-        revision=6,
+        revision=7,
         export_seconds=20,
         warm_imports=("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
         # Lowering is nearly all of the work, and each precision is lowered from scratch.
@@ -229,7 +229,7 @@ FORMATS: dict[Format, FormatRow] = {
         extras=("torch",),
         runtime_packages=("torch",),
         runtime_extras=("torch",),
-        revision=6,
+        revision=7,
         export_seconds=1,
         warm_imports=("torch.ao.quantization.quantize_fx",),
         holes={

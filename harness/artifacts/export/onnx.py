@@ -13,7 +13,8 @@ from typing import Any, assert_never
 from harness.artifacts.export import onnx_external
 from harness.artifacts.export.exporter import FloatModel, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
-from harness.artifacts.export.onnx_kernels import float_parts, with_layers
+from harness.artifacts.export.left_float import LeftFloat, left_float
+from harness.artifacts.export.onnx_kernels import float_layers, float_parts, with_layers
 from harness.artifacts.export.onnx_quantise import (
     Feed,
     StaticJob,
@@ -45,10 +46,12 @@ class OnnxExporter:
         self._names = [tensor.name for tensor in source.inputs]
         self._scopes: dict[str, frozenset[str]] = {}
         self.fallback: str | None = None
+        self.left_float: tuple[LeftFloat, ...] = ()
         self._base = self._export_float()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
+        self.left_float = ()
         match recipe.precision:
             case Precision.FP32:
                 onnx_external.save(self._base, path, limit=self._external_bytes)
@@ -66,7 +69,8 @@ class OnnxExporter:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)
-        self._check_quantised(recipe, path)
+        if recipe.precision not in (Precision.FP32, Precision.FP16):
+            self._look_at_quantised(recipe, path)
         onnx_external.split(path, limit=self._external_bytes)
 
     @property
@@ -148,16 +152,26 @@ class OnnxExporter:
         job = StaticJob(knobs=knobs, parts=parts, external=self._external)
         quantise_static(model, self._feeds(knobs), job, path)
 
-    def _check_quantised(self, recipe: Recipe, path: Path) -> None:
-        """Raise an error for a file that should have an integer precision but is the float file."""
+    def _look_at_quantised(self, recipe: Recipe, path: Path) -> None:
+        """Note which layers are in float. Raises an error for a file that is the float file."""
         import onnx
 
-        float_types = (Precision.FP32, Precision.FP16)
-        if recipe.precision not in float_types and not has_integer_weights(onnx.load(str(path))):
-            lacking = "no layer" if recipe.precision is Precision.INT8 else "no matrix product"
+        static = recipe.precision is Precision.INT8
+        model = onnx.load(str(path))
+        if not has_integer_weights(model):
             # The folder becomes the cache entry of a refused artifact, which has no file.
             path.unlink()
-            raise nothing_quantised(recipe, f"{lacking} to quantise")
+            raise nothing_quantised(recipe, f"{'no layer' if static else 'no matrix product'} to quantise")
+        network = self._source.network
+        modules = {name for name, _ in network.named_modules()}
+        layers = [(self._layer(node, modules), node.op_type) for node in float_layers(model)]
+        only = None if static else f"{recipe.precision.value} of .onnx takes only products with constant matrices"
+        kept = kept_layers(recipe, network)
+        self.left_float = left_float(network, layers, kept, quantiser="ONNX Runtime's quantiser", only=only)
+
+    def _layer(self, node: Any, modules: set[str]) -> str:
+        """The innermost submodule that ``node`` comes from; empty if that is the network itself."""
+        return max((name for name in self._scopes.get(node.name, ()) if name in modules), key=len, default="")
 
     def _feeds(self, quantisation: Quantisation) -> Iterator[Feed]:
         for item in self._source.calibration_items(quantisation):

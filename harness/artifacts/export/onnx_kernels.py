@@ -29,6 +29,8 @@ _MOVES = (
 )  # fmt: skip
 # Operators without an integer kernel whose constants the quantiser would round all the same.
 _NORMS = ("LayerNormalization", "InstanceNormalization", "BatchNormalization")
+# Operators with weights: a network's layers.
+_WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm", "LSTM", "GRU", "RNN", "Gather", "Einsum", "DeformConv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,15 @@ def drop_roundings(model: Any, parts: FloatParts) -> None:
         node.output[:] = [ends.get(name, name) for name in node.output]
     del model.graph.node[:]
     model.graph.node.extend(kept)
+
+
+def float_layers(model: Any) -> list[Any]:
+    """Return the nodes of a quantised ``model`` that read weights of two or more dimensions in float."""
+    import onnx
+
+    float_type = onnx.TensorProto.FLOAT
+    weights = {w.name for w in model.graph.initializer if w.data_type == float_type and len(w.dims) > 1}
+    return [node for node in model.graph.node if node.op_type in _WEIGHTED and weights & set(node.input)]
 
 
 def _plain(value: str) -> str:

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any, assert_never
 from harness.artifacts.export import pte_coreml, pte_vulkan
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.export.left_float import LeftFloat, left_float
 from harness.artifacts.export.observers import keep_ends_whole, torch_observer
 from harness.artifacts.export.pte_integers import floats_only
-from harness.artifacts.export.pte_quantise import keep_pads_float, normalise_clamps, operator, pair_quantizer
+from harness.artifacts.export.pte_quantise import (
+    float_layers,
+    keep_pads_float,
+    normalise_clamps,
+    operator,
+    pair_quantizer,
+    widen_float_rows,
+)
 from harness.spec.formats import Backend
 from harness.spec.recipe import Observer, Precision, Quantisation, Recipe
 
@@ -38,9 +46,11 @@ class PteExporter:
 
         self._source = source
         self._module = source.folded()
+        self.left_float: tuple[LeftFloat, ...] = ()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
         """Write the variant, lowered to ``backend``, to ``path``."""
+        self.left_float = ()
         example = self._source.example()
         if backend in ELSEWHERE:
             module, partitioners = ELSEWHERE[backend](self._source, recipe, lambda: self._quantised(recipe))
@@ -88,9 +98,13 @@ class PteExporter:
             for item in [self._source.example()] if dynamic else self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         converted: torch.nn.Module = convert_pt2e(prepared)
+        layers = float_layers(converted)
         keep_pads_float(converted)
+        widen_float_rows(converted)
         if not any("quantize" in str(node.target) for node in converted.graph.nodes):  # type: ignore[union-attr]
             raise nothing_quantised(recipe, "no layer that XNNPACK's quantiser takes")
+        only = "XNNPACK computes only linear layers dynamically" if dynamic else None
+        self.left_float = left_float(self._source.network, layers, kept, quantiser="XNNPACK's quantiser", only=only)
         return converted
 
     def _int4(self, recipe: Recipe) -> torch.nn.Module:

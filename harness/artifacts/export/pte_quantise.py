@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from harness.variants import captured
@@ -27,6 +28,16 @@ _FUSED = ("relu", "hardtanh")
 _TRANSPOSED = ("conv_transpose1d", "conv_transpose2d")
 _LAYERS = ("conv1d", "conv2d", "linear", *_TRANSPOSED)
 
+
+# All operators with weights of their own.
+_WEIGHTED = (*_LAYERS, "conv3d", "conv_transpose3d", "lstm", "gru", "rnn_tanh", "rnn_relu", "embedding", "matmul", "mm",
+             "einsum", "bilinear")  # fmt: skip
+
+# Convolutions over two dimensions that replace those over one: operator, overload, and each setting's neutral value.
+_WIDER = {
+    "conv1d": (("conv2d", "default"), (1, 0, 1, 1)),
+    "conv_transpose1d": (("conv_transpose2d", "input"), (1, 0, 0, 1, 1)),
+}
 
 # Less than any quantisation step, and no zero for ExecuTorch.
 NEARLY_ZERO = 1e-30
@@ -75,20 +86,78 @@ def _limits(node: Any) -> tuple[float, float] | None:
 
 
 def keep_pads_float(converted: Any) -> None:
-    """Let zero padding before a layer in float stay in float.
+    """Let zero padding that only float operators read, or nothing at all, stay in float.
 
     A pass of XNNPACK's backend quantises every padding with zeros whose input was quantised, for the layer after it. If
-    that layer is in float, the backend then refuses it: weight and input "should both be quantized". The pass leaves
-    other values alone, so zero is replaced by a number that is too small to matter.
+    that layer is in float, the backend then refuses it: weight and input "should both be quantized". At the end of a
+    network it writes a file that cannot be loaded. The pass leaves other values alone, so zero is replaced by a number
+    that is too small to matter.
     """
     for node in converted.graph.nodes:
         if operator(node) not in ("pad", "constant_pad_nd") or not _is_dequantised(node.args[0]):
             continue
         zero = (*node.args[2:], *node.kwargs.values()) in ((), (0,), ("constant",), ("constant", None), ("constant", 0))
-        if zero and any(operator(user) in _LAYERS and not _is_dequantised(user.args[1]) for user in node.users):
+        if zero and not any(map(_reads_integers, node.users)):
             mode = ("constant",) if operator(node) == "pad" else ()
             node.args, node.kwargs = (*node.args[:2], *mode, NEARLY_ZERO), {}
     converted.recompile()
+
+
+def widen_float_rows(converted: Any) -> None:
+    """Replace convolutions over one dimension that are in float by the same over two, one of them of size one.
+
+    XNNPACK's backend does this by itself, and quantises what it puts before and after the layer if what is there was
+    quantised. For a layer with weights in float it then raises "weight and input should both be quantized", or writes a
+    file that cannot be loaded.
+    """
+    for node in list(converted.graph.nodes):
+        weight = node.args[1] if operator(node) in _WIDER else None
+        if weight is not None and weight.op == "get_attr":
+            _widen(converted, node)
+    converted.graph.eliminate_dead_code()
+    converted.recompile()
+
+
+def _widen(converted: Any, node: Any) -> None:
+    import torch
+
+    aten, graph = torch.ops.aten, converted.graph
+    wide, neutral = _WIDER[operator(node)]
+    source, weight, bias = (*node.args[:3], None)[:3]
+    settings = node.args[3:]
+    target = f"{weight.target}_wide".replace(".", "_")
+    converted.register_buffer(target, attrgetter(str(weight.target))(converted).detach().unsqueeze(2))
+    # A setting is a list of one number, a number for groups, or a word for the padding.
+    widened = [[default, *setting] if isinstance(setting, list | tuple) else setting
+               for setting, default in zip(settings, neutral, strict=False)]  # fmt: skip
+    overload = "padding" if any(isinstance(setting, str) for setting in settings) else wide[1]
+    with graph.inserting_before(node):
+        rows = graph.call_function(aten.unsqueeze.default, (source, 2))
+        values = graph.get_attr(target)
+        operation = getattr(getattr(aten, wide[0]), overload)
+        result = graph.call_function(operation, (rows, values, bias, *widened))
+        same = graph.call_function(aten.squeeze.dim, (result, 2))
+    same.meta = dict(node.meta)
+    node.replace_all_uses_with(same)
+    graph.erase_node(node)
+
+
+def float_layers(converted: Any) -> list[tuple[str, str]]:
+    """Return the layers of a quantised graph that are in float: the names of their modules, and their operators."""
+    layers: list[tuple[str, str]] = []
+    for node in converted.graph.nodes:
+        # A quantised weight is read by the node that dequantises it.
+        constants = [source for source in node.all_input_nodes if source.op == "get_attr"]
+        weights = [attrgetter(str(constant.target))(converted) for constant in constants]
+        if operator(node) in _WEIGHTED and any(w.dim() > 1 and w.is_floating_point() for w in weights):
+            stack = list(node.meta.get("nn_module_stack", {}).values())
+            name = str(stack[-1][0]).removeprefix("L['self'].") if stack else ""
+            layers.append((name, operator(node)))
+    return layers
+
+
+def _reads_integers(node: Any) -> bool:
+    return "quantize" in str(node.target) or (operator(node) in _LAYERS and _is_dequantised(node.args[1]))
 
 
 def _is_dequantised(node: Any) -> bool:

@@ -11,11 +11,15 @@ import functools
 import json
 import re
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError, cast_example, half_network, no_precision
 from harness.artifacts.export.layers import is_within, kept_layers, nothing_quantised
+from harness.artifacts.export.left_float import LeftFloat, left_float
 from harness.artifacts.export.observers import keep_ends_whole, torch_observer
 from harness.artifacts.export.ptl_clamps import absorb_clamps
 from harness.errors import first_line
@@ -46,12 +50,14 @@ class PtlExporter:
         # Set before anything is quantised, because it decides how weights are packed.
         torch.backends.quantized.engine = ENGINE
         self._source = source
+        self.left_float: tuple[LeftFloat, ...] = ()
 
     def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:  # noqa: ARG002  only pte has backends
         """Write the variant to ``path``."""
         if self._source.scripted and recipe.precision is not Precision.FP32:
             msg = f"a TorchScript file cannot be quantised to {recipe.precision.value}; give the nn.Module or a .pt2"
             raise UnsupportedError(msg)
+        self.left_float = ()
         example = self._source.example()
         match recipe.precision:
             case Precision.FP32:
@@ -100,6 +106,7 @@ class PtlExporter:
         if not chosen:
             raise nothing_quantised(recipe, "no linear layer to quantise")
         module: torch.nn.Module = quantize_dynamic(copy.deepcopy(network), chosen, dtype=torch.qint8)
+        self._look_at(module, kept, only="int8-dynamic of .ptl takes only linear layers")
         return module
 
     def _static(self, recipe: Recipe) -> torch.nn.Module:
@@ -107,23 +114,48 @@ class PtlExporter:
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         network = copy.deepcopy(self._source.network)
-        kept = (*kept_layers(recipe, network), *_grouped_transposed(network))
+        kept = kept_layers(recipe, network)
+        wrong = _without_kernel(network)
         _hide_identities(network)
-        mapping = _mapping(recipe.quantisation, kept)
+        _number_paddings(network)
+        mapping = _mapping(recipe.quantisation, (*kept, *wrong))
         try:
             prepared = prepare_fx(network, mapping, self._source.example())
         # torch.fx runs the network's own Python on stand-ins for tensors, which can raise anything.
         except Exception as error:
             raise _not_followed(error) from error
+        _state_settings(prepared)
         absorb_clamps(prepared)
         keep_ends_whole(prepared, recipe.quantisation.observer)
         with torch.no_grad():
             for item in self._source.calibration_items(recipe.quantisation):
                 prepared(*item)
         module: torch.nn.Module = convert_fx(prepared)
-        if not any("quantized" in type(layer).__module__ for layer in module.modules()):
+        functions = any("packed_weight" in str(node.target) for node in module.graph.nodes)  # type: ignore[union-attr]
+        if not functions and not any("quantized" in type(layer).__module__ for layer in module.modules()):
             raise nothing_quantised(recipe, "no layer that torch.ao quantises")
+        self._look_at(module, kept, reasons=wrong)
         return module
+
+    def _look_at(
+        self,
+        quantised: torch.nn.Module,
+        kept: tuple[str, ...],
+        *,
+        reasons: Mapping[str, str] | None = None,
+        only: str | None = None,
+    ) -> None:
+        """Note which layers are in float: those with ``reasons`` of their own, and those that torch.ao left alone."""
+        reasons, network = reasons or {}, self._source.network
+        described = {
+            each.layer: each
+            for each in left_float(
+                network, [*((name, "") for name in reasons), *_floats(quantised)], kept, quantiser="torch.ao", only=only
+            )
+        }
+        self.left_float = tuple(
+            replace(each, reason=reasons.get(each.layer, each.reason)) for each in described.values()
+        )
 
 
 def _not_followed(error: Exception) -> UnsupportedError:
@@ -153,11 +185,80 @@ def _hide_identities(network: torch.nn.Module) -> None:
             network.set_submodule(name, nn.Sequential())
 
 
-def _grouped_transposed(network: torch.nn.Module) -> tuple[str, ...]:
-    """The transposed convolutions with groups, for which QNNPACK's kernel is wrong: they stay in float."""
-    from torch.nn.modules.conv import _ConvTransposeNd
+def _number_paddings(network: torch.nn.Module) -> None:
+    """Replace the words for a padding in ``network``, in place, by numbers, which is all that torch.ao takes."""
+    from torch.nn.modules.conv import _ConvNd
 
-    return tuple(n for n, layer in network.named_modules() if isinstance(layer, _ConvTransposeNd) and layer.groups > 1)
+    for layer in network.modules():
+        if isinstance(layer, _ConvNd) and isinstance(layer.padding, str) and not _is_lopsided(layer):
+            # The amounts before and after each dimension, the last one first.
+            layer.padding = tuple(reversed(layer._reversed_padding_repeated_twice[::2]))
+
+
+def _is_lopsided(layer: Any) -> bool:
+    """Whether a convolution pads one side more than the other, for which it needs a word."""
+    amounts = layer._reversed_padding_repeated_twice
+    return isinstance(layer.padding, str) and amounts[::2] != amounts[1::2]
+
+
+def _state_settings(prepared: Any) -> None:
+    """Let calls of convolutions as functions state every setting: `convert_fx` fails on those left out."""
+    from torch.nn import functional
+
+    dimensions = {functional.conv1d: 1, functional.conv2d: 2}
+    for node in prepared.graph.nodes:
+        size = dimensions.get(node.target)
+        if size is None:
+            continue
+        defaults = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        settings = defaults | dict(zip(defaults, node.args[2:], strict=False)) | node.kwargs
+        lists = ("stride", "padding", "dilation")
+        settings |= {key: [settings[key]] * size for key in lists if isinstance(settings[key], int)}
+        node.args, node.kwargs = (*node.args[:2], *settings.values()), {}
+    prepared.recompile()
+
+
+def _without_kernel(network: torch.nn.Module) -> dict[str, str]:
+    """The layers for which QNNPACK has no kernel, or a wrong one, with the reason: they stay in float."""
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+    reasons: dict[str, str] = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            reasons[name] = "QNNPACK has no convolutions over three dimensions"
+        elif isinstance(layer, _ConvNd) and _is_lopsided(layer):
+            reasons[name] = "QNNPACK pads both sides alike, and 'same' with an even kernel does not"
+        elif isinstance(layer, _ConvTransposeNd) and layer.groups > 1:
+            reasons[name] = "QNNPACK's kernel for transposed convolutions with groups computes wrong values"
+        elif isinstance(layer, nn.PReLU):
+            reasons[name] = "PyTorch's quantised PReLU computes wrong values"
+    return reasons
+
+
+# Functions whose constants of two or more dimensions are the weights of a layer.
+_FUNCTIONS = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "matmul", "bmm", "einsum",
+              "bilinear", "embedding")  # fmt: skip
+
+
+def _floats(quantised: torch.nn.Module) -> list[tuple[str, str]]:
+    """The layers of a quantised network that are in float: their names, and the class or the function."""
+    import torch
+    from torch import fx
+
+    layers = [
+        (name, type(module).__name__)
+        for name, module in quantised.named_modules()
+        if type(module).__module__.startswith("torch.nn.")
+        and any(weight.dim() > 1 and weight.is_floating_point() for weight in module.parameters(recurse=False))
+    ]
+    if isinstance(quantised, fx.GraphModule):
+        for node in quantised.graph.nodes:
+            calls = {str(getattr(user.target, "__name__", user.target)) for user in node.users}
+            weight = attrgetter(str(node.target))(quantised) if node.op == "get_attr" else None
+            if isinstance(weight, torch.Tensor) and weight.dim() > 1 and weight.is_floating_point():
+                layers += [(str(node.target).rpartition(".")[0], call) for call in calls if call in _FUNCTIONS]
+    return layers
 
 
 def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:

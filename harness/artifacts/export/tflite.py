@@ -11,8 +11,16 @@ import msgspec
 
 from harness.artifacts.export.exporter import FloatModel, no_precision
 from harness.artifacts.export.layers import kept_layers, nothing_kept, nothing_quantised
+from harness.artifacts.export.left_float import LeftFloat, left_float
 from harness.artifacts.export.tflite_layout import channels_last_source
-from harness.artifacts.export.tflite_quantise import Feed, integer_weights, observe, operators_within, rules_of
+from harness.artifacts.export.tflite_quantise import (
+    Feed,
+    float_layers,
+    integer_weights,
+    observe,
+    operators_within,
+    rules_of,
+)
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Quantisation, Recipe
 
@@ -22,6 +30,7 @@ class TfliteExporter:
 
     def __init__(self, source: FloatModel) -> None:
         self._source = source
+        self.left_float: tuple[LeftFloat, ...] = ()
 
     @functools.cached_property
     def _channels_last(self) -> TfliteExporter:
@@ -42,16 +51,18 @@ class TfliteExporter:
         """Write the variant to ``path``."""
         if recipe.channel_last:
             self._channels_last.export(msgspec.structs.replace(recipe, channel_last=False), backend, path)
+            self.left_float = self._channels_last.left_float
             return
+        self.left_float = ()
         match recipe.precision:
             case Precision.FP32:
                 path.write_bytes(self._base)
             case Precision.FP16:
                 path.write_bytes(self._quantise(recipe))
             case Precision.INT8 | Precision.INT8_DYNAMIC | Precision.INT8_WEIGHT | Precision.INT16X8:
-                path.write_bytes(_checked(self._quantise(recipe), recipe, bits=8))
+                path.write_bytes(self._checked(self._quantise(recipe), recipe, bits=8))
             case Precision.INT4_WEIGHT:
-                path.write_bytes(_checked(self._quantise(recipe), recipe, bits=4))
+                path.write_bytes(self._checked(self._quantise(recipe), recipe, bits=4))
             case Precision.BF16:
                 raise no_precision(recipe, path)
             case _:
@@ -67,6 +78,15 @@ class TfliteExporter:
             signature, feeds = self._calibration(recipe.quantisation)
             ranges = observe(job, self._base, signature, feeds, recipe)
         return bytes(job.quantize(ranges).quantized_model)
+
+    def _checked(self, model: bytes, recipe: Recipe, *, bits: int) -> bytes:
+        """Note which layers of ``model`` are in float. Raises an error for a file that is the float file."""
+        if not integer_weights(model, bits=bits):
+            raise nothing_quantised(recipe, f"no layer whose weights LiteRT takes in {bits} bits")
+        network = self._source.network
+        kept = kept_layers(recipe, network)
+        self.left_float = left_float(network, float_layers(model, network), kept, quantiser="ai-edge-quantizer")
+        return model
 
     def _kept_operators(self, recipe: Recipe) -> list[str]:
         kept = kept_layers(recipe, self._source.network)
@@ -89,13 +109,6 @@ class TfliteExporter:
         ordered = sorted(names["inputs"], key=lambda name: int(name.rpartition("_")[2]))
         items = self._source.calibration_items(quantisation)
         return signature, [dict(zip(ordered, map(_narrow, item), strict=True)) for item in items]
-
-
-def _checked(model: bytes, recipe: Recipe, *, bits: int) -> bytes:
-    """Raise an error for a file that should have an integer precision but is the float file."""
-    if not integer_weights(model, bits=bits):
-        raise nothing_quantised(recipe, f"no layer whose weights LiteRT takes in {bits} bits")
-    return model
 
 
 def _narrow(tensor: Any) -> Any:

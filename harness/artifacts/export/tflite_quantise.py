@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 Feed = dict[str, Array]
+
+# Operators with weights of their own.
+_WEIGHTED = (
+    "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "TRANSPOSE_CONV", "CONV_3D_TRANSPOSE", "FULLY_CONNECTED", "BATCH_MATMUL",
+    "EMBEDDING_LOOKUP", "GATHER", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN",
+)  # fmt: skip
 Ranges = dict[str, Any]
 
 
@@ -141,3 +147,36 @@ def integer_weights(model: bytes, *, bits: int) -> bool:
         for graph in content.subgraphs
         for tensor in graph.tensors
     )
+
+
+def float_layers(model: bytes, network: torch.nn.Module) -> list[tuple[str, str]]:
+    """Return the layers of the file that have constants of two or more dimensions in float32: names and operators.
+
+    A name is empty if the names of the tensors do not say which layer of ``network`` it is.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
+
+    content = flatbuffer.read_model(bytearray(model))
+    operators = {number: name for name, number in vars(schema.BuiltinOperator).items() if name in _WEIGHTED}
+    layers: list[tuple[str, str]] = []
+    for graph in content.subgraphs:
+        for operator in graph.operators:
+            kind = operators.get(content.operatorCodes[operator.opcodeIndex].builtinCode)
+            tensors = [graph.tensors[i] for i in operator.inputs if i >= 0]
+            constants = [tensor for tensor in tensors if content.buffers[tensor.buffer].data is not None]
+            if kind and any(c.type == schema.TensorType.FLOAT32 and len(c.shape) > 1 for c in constants):
+                names = [graph.tensors[i].name.decode() for i in operator.outputs]
+                layers.append((_layer_of(names, network), kind))
+    return layers
+
+
+def _layer_of(names: list[str], network: torch.nn.Module) -> str:
+    """The innermost submodule that the names of tensors lead to: its class and name are in them, after its parents'."""
+    parts = {part for name in names for part in name.partition(";")[0].split("/")}
+    found = ""
+    for name, module in network.named_modules():
+        part = f"{type(module).__module__}.{type(module).__qualname__}_{name.rpartition('.')[2]}"
+        if name and part in parts and is_within(name, [found] if found else [name]):
+            found = name
+    return found

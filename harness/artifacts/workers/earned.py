@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.artifacts.export.left_float import LeftFloat, listed
 from harness.artifacts.manifest import ArtifactState, Manifest
 from harness.artifacts.sources.prepared_model import Prepared
 from harness.records import units
@@ -39,8 +40,11 @@ AROUND_BYTES = 16_000
 LEAST_SHARE_IF_LARGER = 0.5
 
 
-def earned(manifest: Manifest, model: Prepared) -> Manifest:
-    """Return ``manifest`` as unsupported if the file does not have its precision, else with conditions about it."""
+def earned(manifest: Manifest, model: Prepared, left: tuple[LeftFloat, ...] = ()) -> Manifest:
+    """Return ``manifest`` as unsupported if the file does not have its precision, else with conditions about it.
+
+    ``left``: the layers that the exporter left in float.
+    """
     share = precision_share(manifest)
     if share is None or manifest.recipe is None:
         return _with(manifest, _twice(manifest, model))
@@ -50,13 +54,15 @@ def earned(manifest: Manifest, model: Prepared) -> Manifest:
         if share < LEAST_SHARE or (larger and share < LEAST_SHARE_IF_LARGER):
             reason = (
                 f"only {_percent(share)} of the weights in the file are in {_words(precision)}"
-                f"{', and ' if larger else ''}{larger}: this format's quantiser does not take the other layers"
+                f"{', and ' if larger else ''}{larger}: "
+                f"{listed(left) or 'the quantiser of this format does not take the other layers'}"
             )
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=reason)
     if manifest.parameters is not None and manifest.parameters < LEAST_PARAMETERS:
-        return _with(manifest, _twice(manifest, model))
+        return _with(manifest, [*([_partly(precision, share, left)] if left else []), *_twice(manifest, model)])
     # A mixed precision names the layers that it keeps in float.
-    partly = [] if manifest.kept_float or share >= WHOLE_SHARE else [_partly(precision, share)]
+    whole = manifest.kept_float or share >= WHOLE_SHARE
+    partly = [] if whole and not left else [_partly(precision, share, left)]
     return _with(manifest, [*partly, *_larger_than_float(manifest), *_twice(manifest, model)])
 
 
@@ -89,9 +95,12 @@ def _with(manifest: Manifest, conditions: list[Condition]) -> Manifest:
     return replace(manifest, conditions=(*manifest.conditions, *conditions))
 
 
-def _partly(precision: Precision, share: float) -> Condition:
+def _partly(precision: Precision, share: float, left: tuple[LeftFloat, ...]) -> Condition:
     summary = f"{_percent(share)} of the weights are in {_words(precision)}, the others in float"
-    return Condition(id=ConditionId.PARTLY_QUANTISED, summary=summary)
+    if left:
+        summary = f"{summary}: {listed(left)}"
+    detail = "\n".join(f"{each.layer or '?'}: {each.kind}: {each.reason}" for each in left)
+    return Condition(id=ConditionId.PARTLY_QUANTISED, summary=summary, detail=detail)
 
 
 def _larger_than_float(manifest: Manifest) -> list[Condition]:

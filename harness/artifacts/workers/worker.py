@@ -19,6 +19,7 @@ import msgspec
 
 from harness.artifacts.cache import MANIFEST_FILE, Cache
 from harness.artifacts.export.exporter import Exporter, MayTrace, UnsupportedError
+from harness.artifacts.export.left_float import LeavesFloat, LeftFloat
 from harness.artifacts.export.registry import float_model, new_exporter, warm_up
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.layout import write_channels_last
@@ -122,6 +123,7 @@ class Worker:
         started = time.monotonic()
         build = task.build
         path = folder / artifact_file(build.format)
+        left: tuple[LeftFloat, ...] = ()
         manifest = blank(task, expected, key)
         if expected.varied is not None and expected.varied.facts.reason is not None:
             return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=expected.varied.facts.reason)
@@ -136,13 +138,14 @@ class Worker:
                 kept = recipe.quantisation.keep_float
                 conditions = traced(expected.model.facts, exporter.fallback if isinstance(exporter, MayTrace) else None)
                 manifest = replace(manifest, kept_float=(kept.layers or ()) if kept else (), conditions=conditions)
+                left = exporter.left_float if isinstance(exporter, LeavesFloat) else ()
             except UnsupportedError as error:
                 return replace(manifest, state=ArtifactState.UNSUPPORTED, reason=str(error))
         seconds = time.monotonic() - started
         manifest = measured(replace(manifest, seconds=seconds), path)
         if expected.channel_last:
             manifest = replace(manifest, inputs=write_channels_last(expected.model, folder))
-        manifest = earned(manifest, expected.model.facts)
+        manifest = earned(manifest, expected.model.facts, left)
         if manifest.state is ArtifactState.UNSUPPORTED:
             return manifest
         # If the runtime crashes this process, the parent finds the file with this record and keeps both.
