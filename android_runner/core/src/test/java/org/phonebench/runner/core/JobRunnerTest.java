@@ -106,8 +106,8 @@ final class JobRunnerTest {
         RunReply reply = run();
         assertEquals("xnnpack", reply.results().runtime().delegateUsed());
         assertEquals(4, reply.results().runtime().nodesDelegated());
-        assertEquals(Arrays.asList("start", "load", "set", "close", "load", "set", "set", "close", "observe", "profile"),
-            adapter.events);
+        assertEquals(Arrays.asList("start", "load", "set", "close", "load", "set", "set", "close", "observe",
+            "profile"), adapter.events);
     }
 
     @Test
@@ -193,7 +193,8 @@ final class JobRunnerTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"fail, OOM, bad_alloc", "bug, RUN, a bug", "deep, RUN, StackOverflowError", "unknown, INPUT, no option"})
+    @CsvSource({"fail, OOM, bad_alloc", "bug, RUN, a bug", "deep, RUN, StackOverflowError",
+        "unknown, INPUT, no option"})
     void aFailureIsAReplyWithWhatWasMeasuredBefore(String option, FailureKind kind, String said) throws Exception {
         allPasses();
         request.getJSONObject("runtime").put("options", new JSONObject().put(option, "on"));

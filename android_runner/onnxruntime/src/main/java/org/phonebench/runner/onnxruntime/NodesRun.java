@@ -16,8 +16,8 @@ import org.phonebench.runner.core.RunReply;
 /**
  * The nodes that ran in a trace of ONNX Runtime, by the name of the execution provider that ran them.
  *
- * <p>These are the nodes of the optimised graph. NNAPI compiles each of its partitions into one node; XNNPACK runs single
- * nodes.
+ * <p>These are the nodes of the optimised graph. NNAPI compiles each of its partitions into one node; XNNPACK runs
+ * single nodes.
  */
 final class NodesRun {
     private static final String SUFFIX = "_kernel_time";
