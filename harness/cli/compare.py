@@ -27,6 +27,7 @@ from harness.cli.options import json_option, margin_option, results_option, unde
     is_flag=True,
     help="Also compare cells that ran on two units of one phone model, such as two Pixel 8.",
 )
+@click.option("--html", is_flag=True, help="Also write a page with the two runs side by side.")
 @undecided_option
 @results_option
 @json_option
@@ -37,6 +38,7 @@ def compare(
     accuracy_margin: float,
     *,
     across_units: bool,
+    html: bool,
     fail_on_undecided: bool,
     results: Path,
     as_json: bool,
@@ -65,4 +67,11 @@ def compare(
             "The two runs are separate sessions, so the change includes what differs between sessions. "
             "To rule that out, use: phonebench ab"
         )
+    if html:
+        from harness.report.formats.compared import compared_page
+        from harness.store.writer import write_beside
+
+        name = f"compare-{comparison.run_a}-{comparison.run_b}.html"
+        page = write_beside(results, name, compared_page(runs, [comparison]))
+        click.echo(f"report: {page}", err=as_json)
     return verdict_code(comparison.verdict, fail_on_undecided=fail_on_undecided)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.console import print_json, print_run, print_table
+from harness.cli.console import open_file, print_json, print_run, print_table
 from harness.cli.options import json_option, results_option
+from harness.cli.paths import PATH
+
+if TYPE_CHECKING:
+    from harness.store.records import RunRecord
 
 
 @click.command(short_help="Show a stored run.")
@@ -42,17 +48,69 @@ def _show_list(results: Path, *, as_json: bool) -> None:
         print_table(TITLES, list_rows(runs))
 
 
-@click.command(short_help="Write the report of a stored run again.")
-@click.argument("run", default="latest")
+@click.command(short_help="Write the report of stored runs.")
+@click.argument("runs", nargs=-1, metavar="[RUN]…")
+@click.option(
+    "--to",
+    "form",
+    metavar="FORM",
+    default="html",
+    show_default=True,
+    help="The form of the report: html, md, csv, png, svg, ipynb or pdf.",
+)
+@click.option("-o", "--output", type=PATH, metavar="DIR", help="Where to write.  [default: the run's own folder]")
+@click.option("--open", "open_it", is_flag=True, help="Open the report.")
 @results_option
 @json_option
-def report(run: str, results: Path, as_json: bool) -> None:
-    """Write the report of a stored RUN again: report.html, table.csv and charts/ beside its results."""
-    from harness.report.files import write_report
+def report(
+    runs: tuple[str, ...], form: str, output: Path | None, *, open_it: bool, results: Path, as_json: bool
+) -> None:
+    """Write the report of a stored RUN again, or of several RUNs side by side, each compared with the first.
+
+    A RUN is an id, a unique prefix of an id, a path, or latest, which is the default.
+    """
+    from harness.report.outputs import output_named, write_as
     from harness.store.reader import load_run
 
-    written = write_report(load_run(results, run))
+    output_form = output_named(form)
+    if len(runs) > 1:
+        if form != "html":
+            msg = f"several runs make an html page; --to {form} takes one RUN"
+            raise click.UsageError(msg)
+        written: tuple[Path, ...] = (
+            _write_side_by_side([load_run(results, name) for name in runs], output or results),
+        )
+    else:
+        record = load_run(results, runs[0] if runs else "latest")
+        written = write_as(output_form, record, output or record.directory)
     if as_json:
-        print_json({"html": str(written.html), "csv": str(written.csv), "charts": [str(p) for p in written.charts]})
-        return
-    click.echo(f"report: {written.html}\ntable: {written.csv}")
+        print_json(_paths_json(form, written))
+    else:
+        for path in written if form in ("html", "png", "svg") and len(written) <= FEW_FILES else written[:2]:
+            click.echo(f"{_KIND.get(path.suffix, 'chart')}: {path}")
+        if len(written) > FEW_FILES:
+            click.echo(f"charts: {written[-1].parent} ({sum(p.suffix in _PICTURES for p in written)} files)")
+    if open_it and written:
+        open_file(written[0])
+
+
+FEW_FILES = 3
+_PICTURES = (".svg", ".png")
+_KIND = {".html": "report", ".csv": "table", ".md": "report", ".ipynb": "notebook", ".pdf": "report"}
+
+
+def _paths_json(form: str, written: Sequence[Path]) -> dict[str, Any]:
+    """The paths; those of the page under the names that they have always had."""
+    if form != "html" or len(written) < 2:
+        return {"files": [str(path) for path in written]}
+    html, csv, *charts = written
+    return {"html": str(html), "csv": str(csv), "charts": [str(path) for path in charts]}
+
+
+def _write_side_by_side(records: Sequence[RunRecord], folder: Path) -> Path:
+    from harness.report.formats.compared import compared_page
+    from harness.store.writer import write_beside
+
+    name = "-".join(["compare", *(record.head.id for record in records)])
+    # A file name has at most 255 bytes.
+    return write_beside(folder, f"{name[:200]}.html", compared_page(records))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.console import make_progress, print_json, print_run, print_table
+from harness.cli.console import make_progress, open_file, print_json, print_run, print_table
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
 
 if TYPE_CHECKING:
@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 # is_flag=False with a flag_value makes the value of the option optional.
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Continue a stopped run.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and about how long they take, and load nothing.")
+@click.option("--open", "open_it", is_flag=True, help="Open the report when the run has ended.")
 @json_option
-def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_dir: Path | None, **options: Any) -> int:
+def run(
+    resume: str | None,
+    dry_run: bool,
+    open_it: bool,
+    as_json: bool,
+    results: Path,
+    cache_dir: Path | None,
+    **options: Any,
+) -> int:
     """Build variants of each MODEL, measure them on a device, and say which one to ship.
 
     MODEL is a bundled name (see: phonebench models), a folder with model.toml, package.module:factory, a .pt2 or
@@ -36,11 +45,11 @@ def run(resume: str | None, dry_run: bool, as_json: bool, results: Path, cache_d
     where = places(results, cache_dir)
     if resume is not None:
         _refuse_spec(resume, options, results)
-        return _finish(resume_run(resume, where, make_progress()), as_json=as_json)
+        return _finish(resume_run(resume, where, make_progress()), as_json=as_json, open_it=open_it)
     spec = spec_from(options.pop("spec_file"), options)
     if dry_run:
         return _print_plan(check(spec), as_json=as_json)
-    return _finish(run_spec(spec, where, make_progress()), as_json=as_json)
+    return _finish(run_spec(spec, where, make_progress()), as_json=as_json, open_it=open_it)
 
 
 def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:
@@ -76,13 +85,15 @@ def build(as_json: bool, results: Path, cache_dir: Path | None, **options: Any) 
     return build_exit_code(outcome)
 
 
-def _finish(record: RunRecord, *, as_json: bool) -> int:
+def _finish(record: RunRecord, *, as_json: bool, open_it: bool) -> int:
     """Write the report files, show the run, and return the exit code."""
     from harness.cli.exit_codes import exit_code
     from harness.report.files import write_report
     from harness.report.formats.json import show_json
 
     written = write_report(record)
+    if open_it:
+        open_file(written.html)
     if as_json:
         print_json(show_json(record))
         return exit_code(record)

@@ -16,6 +16,7 @@ import numpy as np
 from harness.records import units
 from harness.records.device import Readiness
 from harness.records.measurement import GateFacts, LaunchSummary
+from harness.records.operators import OperatorProfile
 from harness.report.commands import cell_command
 from harness.report.evidence import Evidence, LaunchEvidence, Times
 from harness.report.footnotes import CONDITIONS
@@ -84,7 +85,7 @@ def detail_blocks(view: CellView, head: RunHead, evidence: Evidence, *, points: 
         drawn = [launch for launch in launches if launch.steady_ns.size][:MOST_LAUNCHES]
         if drawn:
             yield _calls(drawn, points)
-    yield from _operators(launches)
+    yield from _operators(measurement.operators if measurement else None)
     yield from _recipe(view, head)
     yield from _file(view)
     yield _versions(view, head)
@@ -180,25 +181,21 @@ def _peaks(times: Times, points: int) -> list[int]:
     return [int(part.max()) for part in np.array_split(times, points)]
 
 
-def _operators(launches: Sequence[LaunchEvidence]) -> Iterator[DetailBlock]:
-    """The slowest operators of the profile pass, and their share of the whole."""
-    times: dict[tuple[str, str], list[float]] = {}
-    for launch in launches:
-        for operator in launch.operators:
-            if operator.samples_ns:
-                times.setdefault((operator.name, operator.kind), []).append(float(np.median(operator.samples_ns)))
-    medians = {key: float(np.median(values)) for key, values in times.items()}
-    total = sum(medians.values())
-    if not total:
+def _operators(profile: OperatorProfile | None) -> Iterator[DetailBlock]:
+    """The slowest operators of the profile, and their share of the whole."""
+    if profile is None or not profile.by_time:
         return
-    slowest = sorted(medians.items(), key=lambda pair: -pair[1])[:MOST_OPERATORS]
-    rows = [(name, kind, units.time(ns), units.percent(ns / total)) for (name, kind), ns in slowest]
-    more = len(medians) - len(rows)
+    calls = profile.calls or 1
+    rows = [
+        (o.name, o.kind, units.time((o.total_ns or 0) / calls), units.percent(profile.share(o)), o.ran_on, o.reason)
+        for o in profile.by_time[:MOST_OPERATORS]
+    ]
+    more = len(profile.by_time) - len(rows)
     yield DetailBlock(
         kind=BlockKind.TABLE,
         title="Slowest operators",
-        content=(("operator", "kind", "time", "share"), *rows),
-        note=f"From profiled calls, which the latency leaves out.{f' {more} more operators.' if more else ''}",
+        content=(("operator", "type", "time", "share", "ran on", "why not on the delegate"), *rows),
+        note=f"From a launch of its own, by {profile.source}.{f' {more} more operators.' if more else ''}",
     )
 
 

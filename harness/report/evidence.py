@@ -1,4 +1,4 @@
-"""What a run's replies hold beyond the figures: every call, the device's state, operators and logs.
+"""What a run's replies hold beyond the figures: every call, the device's state and logs.
 
 A reply is read once and kept as arrays, because several charts and the details of a cell are drawn from the same calls.
 """
@@ -16,7 +16,7 @@ from harness.errors import StoreError
 from harness.records.measurement import LaunchSummary, Measurement
 from harness.store.reader import read_kept, read_reply
 from harness.store.records import RunRecord
-from harness.wire import OperatorTime, RunReply, StateSample
+from harness.wire import RunReply, StateSample
 
 Times = npt.NDArray[np.int64]
 
@@ -34,7 +34,6 @@ class LaunchEvidence:
     warmup_ns: Times
     steady_ns: Times
     states: tuple[StateSample, ...] = ()
-    operators: tuple[OperatorTime, ...] = ()
     log: str = ""
 
 
@@ -87,7 +86,6 @@ def _launch(run: RunRecord, launch: LaunchSummary) -> LaunchEvidence | None:
         warmup_ns=warmup,
         steady_ns=steady,
         states=_states(run, launch, reply),
-        operators=reply.profile,
         log=reply.transcript or (reply.failure.detail if reply.failure else ""),
     )
 

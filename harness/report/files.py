@@ -13,7 +13,7 @@ from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.formats.csv import csv_text
 from harness.report.formats.html import render_page
 from harness.store.records import RunRecord
-from harness.store.writer import write_beside, write_text
+from harness.store.writer import write_beside, write_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +25,20 @@ class Written:
     charts: tuple[Path, ...]
 
 
-def write_report(run: RunRecord) -> Written:
-    """Write ``report.html``, ``table.csv`` and ``charts/*.svg``. Raises `StoreError` if they cannot be written."""
+def write_report(run: RunRecord, folder: Path | None = None) -> Written:
+    """Write ``report.html``, ``table.csv`` and ``charts/``, beside the results or into ``folder``.
 
-    evidence = stored_evidence(run)
+    Each chart is an .svg and a .png. Raises `StoreError` if a file cannot be written.
+    """
+    evidence, where = stored_evidence(run), folder or run.directory
     # Drawing takes most of the time, so it is done once for the page and the files.
-    drawn = charts(run, steady_calls(evidence), evidence, most=MOST_FIGURES)
+    drawn = charts(run, steady_calls(evidence), evidence, most=MOST_FIGURES, png=True)
+    files = [write_beside(where, f"charts/{chart.name}.svg", chart.svg) for chart in drawn]
+    files += [write_data(where, f"charts/{chart.name}.png", chart.png) for chart in drawn if chart.png]
     return Written(
-        html=write_text(run, "report.html", render_page(run, drawn, evidence=evidence)),
-        csv=write_text(run, "table.csv", csv_text(run)),
-        charts=tuple(write_text(run, f"charts/{chart.name}.svg", chart.svg) for chart in drawn),
+        html=write_beside(where, "report.html", render_page(run, drawn, evidence=evidence)),
+        csv=write_beside(where, "table.csv", csv_text(run)),
+        charts=tuple(files),
     )
 
 

@@ -132,10 +132,15 @@ def write_text(run: RunRecord, name: str, text: str) -> Path:
 
 def write_beside(root: Path, name: str, text: str) -> Path:
     """Write the file ``name`` below the folder ``root``, whole or not at all, and return its path."""
+    return write_data(root, name, text.encode())
+
+
+def write_data(root: Path, name: str, data: bytes) -> Path:
+    """Write ``data`` as `write_beside` writes text. Raises `StoreError` if it cannot be written."""
     path = root / name
     with storage_errors(root):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        write_whole(path, data)
     return path
 
 

@@ -10,6 +10,7 @@ from harness.plan.cells import Cell, Plan, make_cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness
 from harness.records.measurement import CellStatus, GateFacts, GateOutcome, LaunchSummary, Measurement
+from harness.records.operators import Operator, OperatorProfile
 from harness.spec.profiles import ProfileName
 from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
@@ -19,7 +20,6 @@ from harness.wire import (
     DeviceStates,
     LatencySamples,
     LoadTimes,
-    OperatorTime,
     ReplyStatus,
     RunnerInfo,
     RunReply,
@@ -112,6 +112,27 @@ def _measured(writer: RunWriter, cell: Cell, number: int, shape: Shape) -> Measu
         latency=latency_of(calls),
         accuracy=accuracy_of(correct),
         conditions=conditions,
+        operators=profile_of(calls[0][0]),
+    )
+
+
+def profile_of(call_ns: int) -> OperatorProfile:
+    """Four convolutions, one of them left to the runtime's own kernels."""
+    return OperatorProfile(
+        source="a made-up profiler 1.0",
+        calls=10,
+        operators=tuple(
+            Operator(
+                name=f"conv_{i}",
+                kind="convolution",
+                calls=10,
+                total_ns=10 * call_ns // (i + 2),
+                ran_on="xnnpack" if i else "cpu",
+                delegated=bool(i),
+                reason="" if i else "its padding is not supported",
+            )
+            for i in range(4)
+        ),
     )
 
 
@@ -147,9 +168,6 @@ def _launch(writer: RunWriter, cell: Cell, index: int, calls: list[int], rng: ra
             first_ns=calls[0] * 4, warmup_ns=tuple(calls[i] * (3 - i) for i in range(3)), samples_ns=tuple(calls)
         ),
         memory=plain.memory,
-        profile=tuple(
-            OperatorTime(name=f"conv_{i}", kind="convolution", samples_ns=(calls[0] // (i + 2),)) for i in range(4)
-        ),
         state=DeviceStates(before=states[0], after=states[-1], series=tuple(states)),
     )
     return LaunchSummary(

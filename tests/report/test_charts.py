@@ -11,6 +11,7 @@ import pytest
 from harness.report.cell_json import cell_json
 from harness.report.charts.charts import Chart, charts
 from harness.report.charts.dots import latency_dots, whiskers
+from harness.report.charts.figure import svg_of
 from harness.report.charts.heat import heat_map
 from harness.report.charts.inline import inline_svg
 from harness.report.charts.places import device_dots
@@ -81,8 +82,9 @@ def test_one_slow_cell_does_not_flatten_the_others() -> None:
     measured = [measurement(cell) for cell in planned]
     slow = latency_of([[40_000_000 + i for i in range(700)]])
     measured[-1] = replace(measured[-1], latency=slow)
-    svg = latency_dots(cell_views(make_run(planned, tuple(measured))), hollow=frozenset())
-    assert svg is not None
+    figure = latency_dots(cell_views(make_run(planned, tuple(measured))), hollow=frozenset())
+    assert figure is not None
+    svg = svg_of(figure)
     assert "µs, logarithmic" in svg
     assert ">100<" in svg
     assert ">1000<" in svg
@@ -113,8 +115,9 @@ def test_a_page_of_many_models_draws_what_is_needed_to_choose_and_says_what_it_l
 def test_the_overview_has_a_ratio_for_each_model_device_and_variant() -> None:
     planned = (*cells(model="a", device="fake"), *cells(model="b", device="fake"))
     run = make_run(planned, tuple(measurement(c, launches=5) for c in planned))
-    svg = heat_map(rankings(run))
-    assert svg is not None
+    figure = heat_map(rankings(run))
+    assert figure is not None
+    svg = svg_of(figure)
     assert all(f">{word}<" in svg for word in ("a on fake", "b on fake", "int8", "fp16", "1.00"))
     titles = re.findall(r"<title>(.*?)</title>", svg)
     assert len(titles) == 8
@@ -253,7 +256,8 @@ def test_the_same_files_on_two_devices_stand_in_one_row_with_their_ratio() -> No
     native, web = cells(device="host")[:2], cells(device="web:chromium")[1:3]
     times = {native[0]: 1000, native[1]: 2000, web[0]: 5000, web[1]: 7000}
     timed = tuple(replace(measurement(c), latency=latency_of([[ns] * 700])) for c, ns in times.items())
-    svg = device_dots(rankings(make_run(tuple(times), timed)))
+    figure = device_dots(rankings(make_run(tuple(times), timed)))
+    svg = svg_of(figure) if figure else None
     assert svg is not None
     words = re.findall(r">([^<>]+)</text>", svg)
     # Only the second file ran on both, and took 2.5 times as long on one of them.

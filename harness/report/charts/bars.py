@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
 from harness.report.view import CellView, MemoryGrowth, file_labels, labels, memory_growth
 from harness.spec.formats import FORMATS
 from harness.wire import Format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # A row holds one line of text at FONT_SIZE (10 points are 0.139 inch) with some air around it.
 ROW_INCHES = 0.235
@@ -43,8 +44,8 @@ class Bar:
     text: str
 
 
-def size_bars(views: tuple[CellView, ...]) -> str | None:
-    """Draw the sizes of the artifacts as SVG, with the ratio to fp32 at the end of each bar; None without any."""
+def size_bars(views: tuple[CellView, ...]) -> Figure | None:
+    """Draw the sizes of the artifacts, with the ratio to fp32 at the end of each bar; None without any."""
     # Several cells run one file.
     drawn = tuple({v.cell.build: v for v in views if v.artifact}.values())
     unit = units.size_unit(v.artifact.bytes for v in drawn if v.artifact)
@@ -67,8 +68,8 @@ _MOMENTS: tuple[tuple[str, Callable[[MemoryGrowth], int | None]], ...] = (
 )
 
 
-def memory_bars(views: tuple[CellView, ...]) -> str | None:
-    """Draw memory over the baseline as SVG, one panel per moment on one scale; None without any reading."""
+def memory_bars(views: tuple[CellView, ...]) -> Figure | None:
+    """Draw memory over the baseline, one panel per moment on one scale; None without any reading."""
     drawn = tuple(v for v in views if v.memory)
     if not drawn:
         return None
@@ -92,7 +93,7 @@ def memory_bars(views: tuple[CellView, ...]) -> str | None:
         # can be compared across moments.
         _limits(axes, values, unit, room=0.45)
         axes.set_title(f"{name}, {unit.name}", fontsize=FONT_SIZE, color=MUTED, loc="left")
-    return svg_of(figure)
+    return figure
 
 
 def rows_of(views: tuple[CellView, ...], *, threads: bool = True) -> list[Row]:
@@ -118,7 +119,7 @@ def rows_of(views: tuple[CellView, ...], *, threads: bool = True) -> list[Row]:
 
 def _single(
     views: tuple[CellView, ...], bar: Callable[[CellView], Bar | None], unit: units.Unit, label: str
-) -> str | None:
+) -> Figure | None:
     if not views:
         return None
     rows = rows_of(views, threads=False)
@@ -129,7 +130,7 @@ def _single(
     ends = [b.value for v in views if (b := bar(v))]
     _limits(axes, ends, unit, room=ROOM)
     axes.set_xlabel(label, fontsize=FONT_SIZE, color=MUTED)
-    return svg_of(figure)
+    return figure
 
 
 def _draw(axes: Axes, rows: list[Row], bar: Callable[[CellView], Bar | None], unit: units.Unit) -> None:

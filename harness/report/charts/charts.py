@@ -7,21 +7,27 @@ the results folder.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from harness.report.charts.bars import memory_bars, size_bars
 from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.dots import latency_dots
+from harness.report.charts.figure import png_of, svg_of
 from harness.report.charts.heat import heat_map
 from harness.report.charts.places import device_dots
 from harness.report.charts.points import quality_points
 from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
 from harness.report.charts.subset import first_and_rest
 from harness.report.charts.trace import run_trace
-from harness.report.evidence import Evidence, LaunchEvidence, no_evidence
+from harness.report.evidence import Evidence, no_evidence
 from harness.report.ranking import Ranking, median_ns, quality_metric, rankings
 from harness.report.view import CellView, labels
 from harness.store.records import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Figures of a page: one takes about a tenth of a second and some 30 kB.
 MOST_FIGURES = 48
@@ -35,7 +41,8 @@ MOST_PANELS = 16
 class Chart:
     """One chart. ``name`` is safe as a file name; ``about`` names model and device, such as "digits on host".
 
-    A chart of the whole run has no ``about``. A ``folded`` chart is shown on demand.
+    A chart of the whole run has no ``about``. A ``folded`` chart is shown on demand. ``png`` is the same picture on
+    white, if it was asked for.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Chart:
     caption: str
     svg: str
     folded: bool = False
+    png: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +61,20 @@ class _Draft:
     name: str
     heading: str
     caption: str
-    draw: Callable[[], str | None]
+    draw: Callable[[], Figure | None]
     folded: bool = False
 
 
 def charts(
-    run: RunRecord, samples: Samples, evidence: Evidence = no_evidence, *, most: int | None = None
+    run: RunRecord, samples: Samples, evidence: Evidence = no_evidence, *, most: int | None = None, png: bool = False
 ) -> tuple[Chart, ...]:
-    """Draw the charts of ``run`` that have data, at most ``most`` of them if given.
+    """Draw the charts of ``run`` that have data, at most ``most`` of them if given; with ``png``, as pictures too.
 
     ``samples`` returns the timed calls of a measurement in ns, one list per launch; an empty list if they are lost.
     ``evidence`` returns what its replies hold.
     """
     ranked = rankings(run)
-    drawn = [*_whole(ranked)]
+    drawn = [*_whole(ranked, png=png)]
     for number, ranking in enumerate(ranked, 1):
         # Keys of models and devices may hold characters that a file name must not.
         suffix = f"-{number}" if len(ranked) > 1 else ""
@@ -76,37 +84,43 @@ def charts(
         for draft in drafts:
             if most is not None and len(drawn) >= most:
                 break
-            svg = draft.draw()
-            if svg is not None:
-                drawn.append(_chart(draft, svg, suffix, f"{ranking.model} on {ranking.device}"))
+            figure = draft.draw()
+            if figure is not None:
+                chart = _chart(draft, figure, f"{ranking.model} on {ranking.device}", png=png)
+                drawn.append(replace(chart, name=f"{draft.name}{suffix}"))
     return tuple(drawn)
 
 
 _ESSENTIAL = ("latency", "quality")
 
 
-def _chart(draft: _Draft, svg: str, suffix: str, about: str) -> Chart:
+def _chart(draft: _Draft, figure: Figure, about: str, *, png: bool) -> Chart:
     return Chart(
-        name=f"{draft.name}{suffix}",
+        name=draft.name,
         about=about,
         heading=draft.heading,
         caption=draft.caption,
-        svg=svg,
+        svg=svg_of(figure),
         folded=draft.folded,
+        png=png_of(figure) if png else None,
     )
 
 
-def _whole(ranked: Sequence[Ranking]) -> Iterator[Chart]:
+def _whole(ranked: Sequence[Ranking], *, png: bool) -> Iterator[Chart]:
     """The charts of all models and devices together."""
-    svg = heat_map(ranked)
-    if svg is not None:
-        yield Chart(name="overview", about="", heading="Models, devices and variants", caption=_HEAT, svg=svg)
+    drafts = [
+        _Draft(name="overview", heading="Models, devices and variants", caption=_HEAT, draw=lambda: heat_map(ranked))
+    ]
     models = list(dict.fromkeys(ranking.model for ranking in ranked))
     for number, model in enumerate(models, 1):
-        svg = device_dots([ranking for ranking in ranked if ranking.model == model])
-        if svg is not None:
-            name, of = ("devices", "") if len(models) == 1 else (f"devices-{number}", f" of {model}")
-            yield Chart(name=name, about="", heading=f"The same files{of} on each device", caption=_PLACES, svg=svg)
+        of_model = [ranking for ranking in ranked if ranking.model == model]
+        name, of = ("devices", "") if len(models) == 1 else (f"devices-{number}", f" of {model}")
+        heading = f"The same files{of} on each device"
+        drafts.append(_Draft(name=name, heading=heading, caption=_PLACES, draw=partial(device_dots, of_model)))
+    for draft in drafts:
+        figure = draft.draw()
+        if figure is not None:
+            yield _chart(draft, figure, "", png=png)
 
 
 def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[_Draft]:
@@ -142,12 +156,7 @@ def _drafts(ranking: Ranking, samples: Samples, evidence: Evidence) -> Iterator[
         name="memory-parts", heading="Where memory goes", caption=_PARTS, draw=lambda: memory_parts(first), folded=True
     )
 
-    def launches(view: CellView) -> tuple[LaunchEvidence, ...]:
-        return evidence(view.measurement) if view.measurement else ()
-
-    yield _Draft(
-        name="delegate", heading="What ran the network", caption=_DELEGATE, draw=lambda: delegate_parts(first, launches)
-    )
+    yield _Draft(name="delegate", heading="What ran the network", caption=_DELEGATE, draw=lambda: delegate_parts(first))
     yield _Draft(name="size", heading="Size", caption=_SIZE, draw=lambda: size_bars(first))
 
 
@@ -167,7 +176,7 @@ def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
         name="operators",
         heading=f"Slowest operators of {name}",
         caption=_OPERATORS,
-        draw=lambda: top_operators(evidence(measurement)),
+        draw=lambda: top_operators(measurement.operators),
     )
 
 

@@ -24,13 +24,13 @@ from harness.report.charts.figure import (
     bare,
     log_axis,
     new_figure,
-    svg_of,
 )
 from harness.report.view import CellView, labels
 from harness.spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 Samples = Callable[[Measurement], Sequence[Sequence[int] | npt.NDArray[np.int64]]]
@@ -47,8 +47,8 @@ LOG_FROM = 3.0
 BOX_DEPTH = 0.62
 
 
-def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
-    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement as SVG; None without any."""
+def distributions(views: tuple[CellView, ...], samples: Samples) -> Figure | None:
+    """Draw the call times (ns, by launch) that ``samples`` returns for each measurement; None without any."""
     drawn = [(v, launches) for v in views if v.measurement and (launches := _launches(v.measurement, samples))]
     if not drawn:
         return None
@@ -66,7 +66,7 @@ def distributions(views: tuple[CellView, ...], samples: Samples) -> str | None:
         axes.set_axis_off()
     for axes, (view, launches) in zip(panels.flat, drawn, strict=False):
         _panel(axes, view, launches, names[view.cell.key])
-    return svg_of(figure)
+    return figure
 
 
 def _launches(measurement: Measurement, samples: Samples) -> list[Floats]:

@@ -19,7 +19,6 @@ from harness.report.charts.figure import (
     format_legend,
     log_axis,
     new_figure,
-    svg_of,
     tip,
 )
 from harness.report.view import CellView, labels
@@ -28,6 +27,7 @@ from harness.stats.medians import median
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROW_INCHES = 0.25
 # Room for the names at the left, per character, and for the values at the right.
@@ -36,8 +36,8 @@ CHARACTER_INCHES, VALUE_INCHES = 0.081, 1.15
 LOG_FROM = 5.0
 
 
-def latency_dots(views: Sequence[CellView], *, hollow: frozenset[str]) -> str | None:
-    """Draw median latencies as SVG; None without any. The keys in ``hollow`` must not be ranked.
+def latency_dots(views: Sequence[CellView], *, hollow: frozenset[str]) -> Figure | None:
+    """Draw median latencies; None without any. The keys in ``hollow`` must not be ranked.
 
     Lines are those of `whiskers`.
     """
@@ -56,7 +56,7 @@ def latency_dots(views: Sequence[CellView], *, hollow: frozenset[str]) -> str | 
         _row(axes, row, view, unit, name=names[view.cell.key], hollow=view.cell.key in hollow)
     _axes(axes, drawn, unit, names)
     format_legend(axes, [v.cell.format for v in drawn], below=0.46 / (height - 0.87))
-    return svg_of(figure)
+    return figure
 
 
 def whiskers(view: CellView) -> tuple[float | None, float | None]:

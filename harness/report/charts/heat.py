@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness.compare.quality import GOOD
 from harness.compare.speed import is_slower, range_of
 from harness.records import units
-from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
 from harness.report.charts.subset import best
 from harness.report.ranking import Ranking, median_ns
 from harness.report.view import CellView
@@ -22,6 +22,7 @@ from harness.spec.recipe import Precision
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROW_INCHES = 0.3
 MOST_ROWS, MOST_COLUMNS = 60, 26
@@ -43,8 +44,8 @@ class HeatField:
     good: bool
 
 
-def heat_map(rankings: Sequence[Ranking]) -> str | None:
-    """Draw a row per model and device and a column per variant as SVG; None without two fields to compare."""
+def heat_map(rankings: Sequence[Ranking]) -> Figure | None:
+    """Draw a row per model and device and a column per variant; None without two fields to compare."""
     fields = {f"{r.model} on {r.device}": _fields(r) for r in rankings}
     rows = {name: row for name, row in fields.items() if len(row) > 1}
     variants = list(dict.fromkeys(variant for row in rows.values() for variant in row))[:MOST_COLUMNS]
@@ -62,7 +63,7 @@ def heat_map(rankings: Sequence[Ranking]) -> str | None:
             if variant in row:
                 _draw(axes, x, y, row[variant])
     _axes(axes, list(drawn), variants, left_out=len(rows) - len(drawn))
-    return svg_of(figure)
+    return figure
 
 
 def _fields(ranking: Ranking) -> dict[str, HeatField]:

@@ -19,7 +19,6 @@ from harness.report.charts.figure import (
     bare,
     log_axis,
     new_figure,
-    svg_of,
     tip,
 )
 from harness.report.ranking import Ranking, median_ns
@@ -27,6 +26,7 @@ from harness.report.view import CellView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_ROWS, MOST_DEVICES = 40, 6
 # Shape and colour both tell devices apart; the colours are those of Okabe and Ito (2008).
@@ -36,8 +36,8 @@ _MARKS = (("o", "#0072b2"), ("s", "#d55e00"), ("^", "#009e73"), ("D", "#cc79a7")
 Row = dict[str, CellView]
 
 
-def device_dots(rankings: Sequence[Ranking]) -> str | None:
-    """Draw the median latency of each file on every device as SVG; None unless a file ran on two devices or more.
+def device_dots(rankings: Sequence[Ranking]) -> Figure | None:
+    """Draw the median latency of each file on every device; None unless a file ran on two devices or more.
 
     ``rankings`` are those of one model. Of several cells of a file on a device, such as with more threads, the fastest
     is shown.
@@ -60,7 +60,7 @@ def device_dots(rankings: Sequence[Ranking]) -> str | None:
         _row(axes, y, name, {device: row[device] for device in devices if device in row}, devices, unit)
     _axes(axes, drawn, [median_ns(view) / unit.size for view in views], unit)
     _legend(axes, devices, below=0.46 / (height - 0.87))
-    return svg_of(figure)
+    return figure
 
 
 def _rows(rankings: Sequence[Ranking]) -> dict[str, Row]:

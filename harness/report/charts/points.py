@@ -23,7 +23,6 @@ from harness.report.charts.figure import (
     log_axis,
     markers_of,
     new_figure,
-    svg_of,
     tip,
 )
 from harness.report.charts.subset import best
@@ -75,8 +74,8 @@ class _Cost:
     of_cell: bool = False
 
 
-def quality_points(ranking: Ranking) -> str | None:
-    """Draw the cells of ``ranking`` that ran as SVG; None if no panel has two cells with a cost and a quality.
+def quality_points(ranking: Ranking) -> Figure | None:
+    """Draw the cells of ``ranking`` that ran; None if no panel has two cells with a cost and a quality.
 
     The y axis is the model's own metric or accuracy with 95 % whiskers, or agreement with the float model where neither
     was measured. Better is always up. The latency of hollow points must not be ranked.
@@ -103,7 +102,7 @@ def quality_points(ranking: Ranking) -> str | None:
         drawn = [v for v in with_quality if cost.value(v) is not None]
         _name(axes, _front(drawn, cost, scale), drawn, (cost, scale))
     _legend(figure, with_quality, shapes)
-    return svg_of(figure)
+    return figure
 
 
 def _costs(ranking: Ranking, views: Sequence[CellView]) -> list[_Cost]:

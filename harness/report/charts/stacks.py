@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.records import units
+from harness.records.operators import OperatorProfile
 from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES
-from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
-from harness.report.evidence import LaunchEvidence
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
 from harness.report.view import CellView, labels
 from harness.wire import MemoryMoment, MemorySplit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which stay apart with every common kind of colour blindness; the last is for "the rest".
 COLOURS = ("#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#999999")
@@ -39,8 +38,8 @@ _MEMORY: tuple[tuple[str, Callable[[MemorySplit], int | None]], ...] = (
 )
 
 
-def memory_parts(views: Sequence[CellView]) -> str | None:
-    """Draw what the process holds between calls as SVG, by kind of memory; None if no runner reported it."""
+def memory_parts(views: Sequence[CellView]) -> Figure | None:
+    """Draw what the process holds between calls, by kind of memory; None if no runner reported it."""
     splits = {v.cell.key: split for v in views if v.memory and (split := v.memory.split_at(MemoryMoment.STEADY))}
     drawn = [v for v in views if v.cell.key in splits]
     unit = units.size_unit(read(splits[v.cell.key]) or None for v in drawn for _, read in _MEMORY[:2])
@@ -55,54 +54,53 @@ def memory_parts(views: Sequence[CellView]) -> str | None:
     return stacks(rows, label=f"the whole process between calls, {unit.name}")
 
 
-def delegate_parts(views: Sequence[CellView], launches: Callable[[CellView], Sequence[LaunchEvidence]]) -> str | None:
-    """Draw what ran the nodes of each cell as SVG: by time where operators were profiled, else by number; None without.
+def delegate_parts(views: Sequence[CellView]) -> Figure | None:
+    """Draw what ran the nodes of each cell: by time where operators were profiled, and by number; None without either.
 
     A profile is of its own calls, so its times are shown as shares.
     """
     rows: dict[str, list[Part]] = {}
-    timed = 0
+    timed = False
     for view, name in _named(views):
-        times = _by_delegate(launches(view))
+        times = _by_delegate(view.measurement.operators if view.measurement else None)
         total = sum(times.values())
         if total:
-            timed += 1
+            timed = True
             rows[f"{name}, time"] = [
-                Part(
-                    name=on, length=100 * ns / total, words=f"{on}: {units.percent(ns / total)} of {units.time(total)}"
-                )
+                Part(name=on, length=100 * ns / total, words=f"{on}: {units.percent(ns / total)} of the time")
                 for on, ns in times.items()
             ]
         parts = _by_nodes(view)
         if parts:
             rows[f"{name}, nodes" if total else name] = parts
-    label = "share of the nodes" if not timed else "share of the operators' time and of the nodes"
-    return stacks(rows, label=f"{label}, %") if rows else None
+    label = "share of the operators' time and of the nodes" if timed else "share of the nodes"
+    return stacks(rows, label=f"{label}, %; n = {len(rows)} bars") if rows else None
 
 
-def top_operators(launches: Sequence[LaunchEvidence], *, most: int = 12) -> str | None:
-    """Draw the slowest operators of one cell as SVG; None without a profile."""
-    times: dict[str, float] = {}
-    for operator, ns in _operator_times(launches):
-        times[operator] = times.get(operator, 0.0) + ns
-    total = sum(times.values())
-    if not total:
+def top_operators(profile: OperatorProfile | None, *, most: int = 12) -> Figure | None:
+    """Draw the slowest operators of one cell; None without a profile that has times."""
+    if profile is None or not profile.by_time:
         return None
-    slowest = sorted(times.items(), key=lambda pair: -pair[1])[:most]
-    unit, sum_ns = units.time_unit(ns for _, ns in slowest), 0.0
+    slowest, calls = profile.by_time[:most], profile.calls or 1
+    unit, together = units.time_unit((o.total_ns or 0) / calls for o in slowest), 0.0
     rows = {}
-    for name, ns in slowest:
-        sum_ns += ns
-        shares = f"{units.percent(ns / total)} of all, {units.percent(sum_ns / total)} with those above"
-        words = f"{name}: {unit.full(ns)}, {shares}"
-        rows[_shortened(name)] = [Part(name="time of the operator", length=ns / unit.size, words=words)]
-    more = len(times) - len(slowest)
-    label = f"time in a profiled call, {unit.name}; n = {len(launches)} launches"
+    for rank, operator in enumerate(slowest, 1):
+        share, time = profile.share(operator) or 0.0, (operator.total_ns or 0) / calls
+        together += share
+        shares = f"{units.percent(share)} of all, {units.percent(together)} with those above"
+        on = operator.ran_on or "not reported what ran it"
+        words = f"{operator.kind} {operator.name}: {unit.full(time)}, {shares}"
+        # Operators of one type may have one name.
+        rows[f"{rank}  {_shortened(f'{operator.kind} {operator.name}'.strip())}"] = [
+            Part(name=on, length=time / unit.size, words=words)
+        ]
+    more = len(profile.by_time) - len(slowest)
+    label = f"time in a profiled call, {unit.name}; n = {calls} calls"
     return stacks(rows, label=f"{label}; {more} more operators" if more else label)
 
 
-def stacks(rows: dict[str, list[Part]], *, label: str) -> str | None:
-    """Draw each of ``rows`` as a bar of parts, from zero, as SVG; None without rows. ``label`` is that of the axis."""
+def stacks(rows: dict[str, list[Part]], *, label: str) -> Figure | None:
+    """Draw each of ``rows`` as a bar of parts, from zero,; None without rows. ``label`` is that of the axis."""
     if not rows:
         return None
     names = list(dict.fromkeys(part.name for parts in rows.values() for part in parts))
@@ -129,7 +127,7 @@ def stacks(rows: dict[str, list[Part]], *, label: str) -> str | None:
         tick.set_color(INK)
     if len(names) > 1:
         _legend(axes, colours, below=0.52 / (len(rows) * ROW_INCHES))
-    return svg_of(figure)
+    return figure
 
 
 def _legend(axes: Axes, colours: dict[str, str], *, below: float) -> None:
@@ -154,28 +152,13 @@ def _named(views: Iterable[CellView]) -> list[tuple[CellView, str]]:
     return [(view, names[view.cell.key]) for view in listed]
 
 
-def _operator_times(launches: Sequence[LaunchEvidence]) -> list[tuple[str, float]]:
-    """The time of each operator in a profiled call, in ns: the median over launches of the median over calls."""
-    times: dict[tuple[str, str], list[float]] = {}
-    for launch in launches:
-        for operator in launch.operators:
-            if operator.samples_ns:
-                key = (operator.name, operator.kind)
-                times.setdefault(key, []).append(float(np.median(operator.samples_ns)))
-    return [(f"{kind} {name}".strip(), float(np.median(values))) for (name, kind), values in times.items()]
-
-
-def _by_delegate(launches: Sequence[LaunchEvidence]) -> dict[str, float]:
+def _by_delegate(profile: OperatorProfile | None) -> dict[str, float]:
     """The time of the operators by what ran them, in ns; empty if the runtime does not say what did."""
-    times: dict[str, list[float]] = {}
-    for launch in launches:
-        of_launch: dict[str, float] = {}
-        for operator in launch.operators:
-            if operator.samples_ns and operator.ran_on:
-                of_launch[operator.ran_on] = of_launch.get(operator.ran_on, 0.0) + float(np.median(operator.samples_ns))
-        for name, ns in of_launch.items():
-            times.setdefault(name, []).append(ns)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    times: dict[str, float] = {}
+    for operator in profile.by_time if profile else ():
+        if operator.ran_on:
+            times[operator.ran_on] = times.get(operator.ran_on, 0.0) + (operator.total_ns or 0)
+    return times
 
 
 def _by_nodes(view: CellView) -> list[Part]:

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from harness.records import units
 from harness.report.charts.dots import is_spread
-from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, svg_of, tip
+from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
 from harness.report.evidence import LaunchEvidence
 from harness.wire import StateSample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,8 +30,8 @@ MOST_CALLS, MOST_LAUNCHES = 400, 12
 GAP = 0.06
 
 
-def run_trace(launches: Sequence[LaunchEvidence]) -> str | None:
-    """Draw ``launches`` of one cell as SVG; None without single calls."""
+def run_trace(launches: Sequence[LaunchEvidence]) -> Figure | None:
+    """Draw ``launches`` of one cell; None without single calls."""
     drawn = [launch for launch in launches if launch.steady_ns.size][:MOST_LAUNCHES]
     if not drawn:
         return None
@@ -51,7 +52,7 @@ def run_trace(launches: Sequence[LaunchEvidence]) -> str | None:
     calls = sum(launch.steady_ns.size for launch in drawn)
     words = f"launches in their order; n = {len(drawn)} launches, {calls} steady calls"
     panels[-1].set_xlabel(words, fontsize=FONT_SIZE, color=MUTED)
-    return svg_of(figure)
+    return figure
 
 
 def _width_words(launch: LaunchEvidence) -> str:
