@@ -27,6 +27,7 @@ KINDS = {
     "benchmark_model.txt": "litert-output",
     "benchmark_result.textproto": "litert-result",
     "benchmark_results.json": "executorch-results",
+    "executorch_llm.log": "executorch-llm",
     "fai_pep.json": "fai-pep",
     "fai_pep_lines.txt": "fai-pep",
     "google_benchmark.json": "google-benchmark",
@@ -36,6 +37,7 @@ KINDS = {
     "ort_perf_test.csv": "ort-perf-test",
     "ort_profile.json": "ort-profile",
     "perf.yaml": "aihub-perf",
+    "perf_2024.yaml": "aihub-perf",
     "pytest_benchmark.json": "pytest-benchmark",
     "react_native.json": "react-native-executorch",
 }
@@ -132,6 +134,19 @@ def test_the_executorch_log_has_every_call() -> None:
     assert found.launches[0].reply_sha256
 
 
+def test_the_executorch_language_model_lines_are_launches() -> None:
+    found = only("executorch_llm.log")
+    # 20 tokens were read in 0.4 s both times; 50 were written in 5 s and in 4 s.
+    assert stated(found) == {
+        StatedName.PREFILL: 50,
+        StatedName.DECODE: 11.25,
+        StatedName.FIRST_TOKEN: 440_000_000,
+    }
+    assert {figure.name: figure.launches for figure in found.stated}[StatedName.DECODE] == (10, 12.5)
+    assert found.load is not None
+    assert found.load.first_ns == 2_500_000_000
+
+
 def test_fai_pep_has_samples_operators_and_memory_in_their_units() -> None:
     found = only("fai_pep.json")
     assert found.latency is not None
@@ -211,6 +226,16 @@ def test_perf_yaml_has_estimates_failures_and_language_models() -> None:
     assert stated(language) == {StatedName.DECODE: 12.5, StatedName.FIRST_TOKEN: 95_500_000}
 
 
+def test_the_perf_yaml_of_2024_has_microseconds_and_bytes() -> None:
+    run = imported("perf_2024.yaml")
+    tflite, qnn = run.measurements
+    assert [stated(m)[StatedName.LATENCY] for m in (tflite, qnn)] == [2_500_000, 2_100_000]
+    assert tflite.memory is not None
+    assert tflite.memory.peak_bytes == 20_000_000
+    assert [cell.format for cell in run.plan.cells] == ["tflite", "other"]
+    assert (run.devices[0].os, run.devices[0].cpu) == ("Android 13", "Chip 9")
+
+
 def test_androidx_has_a_cell_per_metric_of_time() -> None:
     run = imported("androidx.json")
     micro, frames = run.measurements
@@ -271,6 +296,38 @@ def test_google_benchmark_repetitions_are_launches_and_an_aggregate_stands_alone
     assert pond.latency is not None
     assert (pond.latency.median_ns, pond.latency.mean_ns) == (250_500, 260_000)
     assert (bad.status, bad.reason) == (CellStatus.FAILED, "no such file")
+
+
+def test_react_native_lines_are_read_before_the_run_has_ended() -> None:
+    cases = json.loads((FILES / "react_native.json").read_text())["cases"]
+    run = imported("cases.jsonl", "\n".join(map(json.dumps, cases)).encode())
+    assert [m.status for m in run.measurements] == [CellStatus.OK, CellStatus.OK, CellStatus.FAILED]
+    assert run.devices[0].model == "unknown"
+
+
+def test_llama_bench_csv_has_the_speed_and_a_mean() -> None:
+    rows = [json.loads(line) for line in (FILES / "llama_bench.jsonl").read_text().splitlines()]
+    names = [name for name in rows[0] if not name.startswith("samples")]
+    lines = [",".join(names), *(",".join(f'"{row[name]}"' for name in names) for row in rows)]
+    prompt, *_ = imported("bench.csv", "\n".join(lines).encode()).measurements
+    assert prompt.latency is None
+    assert stated(prompt) == {StatedName.PREFILL: 7100.5, StatedName.LATENCY: 72_000_000}
+
+
+def test_old_google_benchmark_names_its_aggregates_at_the_end() -> None:
+    times = (("", 7), ("", 8), ("_mean", 7.5), ("_median", 7.5), ("_stddev", 0.7))
+    rows = [{"name": f"BM_A{end}", "iterations": 9, "real_time": time, "time_unit": "us"} for end, time in times]
+    (found,) = imported("old.json", json.dumps({"context": {}, "benchmarks": rows}).encode()).measurements
+    assert found.latency is not None
+    assert (found.latency.launches, found.latency.min_ns) == (2, None)
+
+
+def test_a_rate_of_google_benchmark_is_a_rate() -> None:
+    data = edited("google_benchmark.json", context={})
+    document = json.loads(data)
+    document["benchmarks"][3]["items_per_second"] = 4000
+    pond = imported("g.json", json.dumps(document).encode()).measurements[1]
+    assert stated(pond) == {StatedName.THROUGHPUT: 4000}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import MissingPackageError, UsageError
 from harness.exchange.content import Content
-from harness.exchange.fields import MB, MS, clean, count, mapping, objects, scaled, settings, whole, word
+from harness.exchange.fields import MB, MS, US, clean, count, mapping, objects, scaled, settings, whole, word
 from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, peak_memory
 from harness.exchange.importers.aihub_profile import ESTIMATE
 from harness.records.origin import StatedFigure, StatedName
@@ -42,7 +42,41 @@ def read(content: Content) -> ImportedFile:
         for device, runtimes in mapping(mapping(parts).get("performance_metrics")).items()
         for runtime, figures in mapping(runtimes).items()
     )
-    return ImportedFile(cells=cells)
+    return ImportedFile(cells=(*cells, *_old_cells(document)))
+
+
+def _old_cells(document: Entry) -> Iterator[ImportedCell]:
+    """The cells of the layout until 2025: a list of models, each with a list of devices, in microseconds and bytes."""
+    for model in objects(document.get("models")):
+        for entry in objects(model.get("performance_metrics")):
+            device = mapping(entry.get("reference_device_info")) or {"name": entry.get("device")}
+            for runtime, figures in entry.items():
+                if "inference_time" in mapping(figures) or "job_status" in mapping(figures):
+                    yield _old_cell(word(model.get("name")), device, word(runtime), mapping(figures))
+
+
+def _old_cell(model: str, device: Entry, runtime: str, figures: Entry) -> ImportedCell:
+    layers, status = mapping(figures.get("layer_info")), word(figures.get("job_status"))
+    total, on_cpu = count(layers.get("total_layers")), count(layers.get("layers_on_cpu")) or 0
+    time = scaled(figures.get("inference_time"), US)
+    return ImportedCell(
+        model=model or "unknown",
+        variant=word(figures.get("precision")),
+        format=next((format_ for key, format_ in _FORMATS.items() if key in runtime.split("_")[-1:]), runtime),
+        delegate=word(figures.get("primary_compute_unit")),
+        device=ImportedDevice(
+            model=word(device.get("name")),
+            os=f"{word(device.get('os_name'))} {word(device.get('os'))}".strip(),
+            cpu=word(device.get("chipset")),
+        ),
+        program="AI Hub",
+        runtime=runtime,
+        failure="" if time is not None or status in ("", "Passed", "Success") else f"the job ended as {status}",
+        memory=peak_memory(count(mapping(figures.get("estimated_peak_memory_range")).get("max")), _MEMORY),
+        nodes_total=total,
+        nodes_delegated=total - on_cpu if total is not None else None,
+        stated=() if time is None else (StatedFigure(name=StatedName.LATENCY, value=time, definition=ESTIMATE),),
+    )
 
 
 def _parsed(content: Content) -> object:

@@ -37,10 +37,12 @@ def read(content: Content) -> ImportedFile:
     for test in objects(content.object["benchmarks"]):
         for name, metric in {**mapping(test.get("metrics")), **mapping(test.get("sampledMetrics"))}.items():
             unit = next((unit for end, unit in _UNITS if name.endswith(end)), None)
-            if unit is None:
+            cell = _cell(context, test, (name, unit), mapping(metric)) if unit else None
+            # Some metrics in milliseconds are differences, which may be negative.
+            if cell is None or not cell.has_figures:
                 left_out.add(name)
             else:
-                cells.append(_cell(context, test, (name, unit), mapping(metric)))
+                cells.append(cell)
     notes = (f"metrics that are no times: {', '.join(sorted(map(word, left_out)))}",) if left_out else ()
     return ImportedFile(cells=tuple(cells), notes=notes)
 

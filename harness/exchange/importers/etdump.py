@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 from harness.errors import MissingPackageError, UsageError
@@ -11,14 +12,15 @@ from harness.exchange.fields import clean
 from harness.exchange.imported import ImportedCell, ImportedFile
 from harness.records.operators import Operator, OperatorProfile
 
-# The identifier of its flatbuffer, at byte 4.
+# The identifier of its flatbuffer, at byte 4, or at 8 behind the size that the runtime writes first.
 _IDENTIFIER = b"ED00"
+_KERNEL, _DELEGATE = "native_call_", "DELEGATE_CALL"
 _CALL, _LOADS = "Method::execute", ("Program::load_method", "Method::init")
 
 
 def recognises(content: Content) -> bool:
     """Say whether the bytes are a flatbuffer with the identifier of an ETDump."""
-    return content.data[4:8] == _IDENTIFIER
+    return _IDENTIFIER in (content.data[4:8], content.data[8:12])
 
 
 def read(content: Content) -> ImportedFile:
@@ -32,7 +34,10 @@ def read(content: Content) -> ImportedFile:
     except ModuleNotFoundError as error:
         raise MissingPackageError(package="executorch", extra="torch", purpose="reading an ETDump") from error
     try:
-        inspector = Inspector(etdump_data=content.data, target_time_scale=TimeScale.NS)
+        data = content.data
+        # The Inspector takes it with the size alone.
+        prefixed = data if data[8:12] == _IDENTIFIER else struct.pack("<I", len(data)) + data
+        inspector = Inspector(etdump_data=prefixed, target_time_scale=TimeScale.NS)
         events = [event for block in inspector.event_blocks for event in block.events]
     # The Inspector checks nothing, so damage shows as an error of any type.
     except Exception as error:  # noqa: BLE001
@@ -41,7 +46,7 @@ def read(content: Content) -> ImportedFile:
     times = {str(event.name): _times(event) for event in events}
     calls = times.get(_CALL, [])
     loads = [sum(times[name]) for name in _LOADS if times.get(name)]
-    operators = tuple(_operator(event) for event in events if getattr(event, "op_types", None) or event.is_delegated_op)
+    operators = tuple(_operator(event) for event in events if _is_operator(event, events))
     cell = ImportedCell(
         model=content.stem,
         format="pte",
@@ -63,13 +68,22 @@ def _times(event: Any) -> list[int]:
     return [round(value) for value in raw if isinstance(value, int | float) and math.isfinite(value) and value > 0]
 
 
+def _is_operator(event: Any, events: list[Any]) -> bool:
+    """Whether an event is an operator. The call of a delegate is one only where the delegate does not list its own."""
+    name = str(event.name)
+    if name == _DELEGATE:
+        return not any(other.is_delegated_op for other in events)
+    return bool(event.is_delegated_op) or name.startswith(_KERNEL)
+
+
 def _operator(event: Any) -> Operator:
-    times = _times(event)
+    times, name = _times(event), clean(str(event.name))
+    delegated = bool(event.is_delegated_op) or name == _DELEGATE
     return Operator(
-        name=clean(str(event.name)),
-        kind=clean(", ".join(getattr(event, "op_types", None) or [])) or clean(str(event.name)),
+        name=name,
+        kind=clean(", ".join(getattr(event, "op_types", None) or [])) or name.removeprefix(_KERNEL),
         calls=len(times) or None,
         total_ns=sum(times) if times else None,
-        ran_on=clean(str(event.delegate_backend_name or "cpu")),
-        delegated=bool(event.is_delegated_op),
+        ran_on=clean(str(event.delegate_backend_name or "")) or ("" if delegated else "cpu"),
+        delegated=delegated,
     )

@@ -40,13 +40,14 @@ Entry = dict[str, Any]
 
 def recognises(content: Content) -> bool:
     """Say whether the text has lines of an observer, or the objects are results."""
-    return bool(_LINE.search(content.head)) or any(_entries(record) for record in content.records)
+    return bool(_printed(content.text)) or any(_entries(record) for record in content.records)
 
 
 def read(content: Content) -> ImportedFile:
     """Return one cell per result file or, of printed lines, the one cell that they describe."""
-    if _LINE.search(content.head):
-        return ImportedFile(cells=(_cell(content, {}, _printed(content.text)),))
+    printed = _printed(content.text)
+    if printed:
+        return ImportedFile(cells=(_cell(content, {}, printed),))
     results = [(mapping(record.get("meta")), _entries(record)) for record in content.records]
     cells = tuple(_cell(content, meta, entries) for meta, entries in results if entries)
     commit = next((word(meta.get("commit")) for meta, _ in results if word(meta.get("commit"))), None)
@@ -66,6 +67,8 @@ def _printed(text: str) -> list[Entry]:
         try:
             line = mapping(json.loads(match[1], parse_constant=lambda _: None))
         except (ValueError, RecursionError):
+            continue
+        if "metric" not in line or "type" not in line:
             continue
         key = word(line.get("type")), word(line.get("metric"))
         entry = joined.setdefault(key, {**line, "values": []})

@@ -16,6 +16,8 @@ from harness.records.origin import StatedFigure, StatedName
 NEWEST = 1
 _UNITS = {"ns": 1, "us": US, "ms": MS, "s": SECOND}
 
+_AGGREGATES = ("mean", "median", "stddev", "cv", "BigO", "RMS")
+
 Entry = dict[str, Any]
 
 
@@ -44,9 +46,17 @@ def read(content: Content) -> ImportedFile:
         )
         raise UsageError(msg)
     grouped: dict[str, list[Entry]] = {}
-    for row in objects(document["benchmarks"]):
+    for row in map(_with_type, objects(document["benchmarks"])):
         grouped.setdefault(word(row.get("run_name")) or word(row.get("name")), []).append(row)
     return ImportedFile(cells=tuple(cell for name, rows in grouped.items() for cell in _cells(context, name, rows)))
+
+
+def _with_type(row: Entry) -> Entry:
+    """The row with its type and aggregate, which versions before 1.5 put at the end of the name alone."""
+    base, _, end = word(row.get("name")).rpartition("_")
+    if "run_type" in row or end not in _AGGREGATES:
+        return row
+    return {**row, "run_name": base, "run_type": "aggregate", "aggregate_name": end}
 
 
 def _cells(context: Entry, name: str, rows: list[Entry]) -> list[ImportedCell]:
@@ -67,7 +77,9 @@ def _cell(context: Entry, name: str, row: Entry, mean: Entry, *, is_median: bool
     figures = None
     if time is not None and is_median and not failed:
         figures = LatencyFigures(median_ns=time, mean_ns=mean_time)
-    stated = StatedFigure(name=StatedName.LATENCY, value=time or 0.0, definition="mean of the repetitions")
+    mean_only = StatedFigure(name=StatedName.LATENCY, value=time or 0.0, definition="mean of the repetitions")
+    rate = scaled(row.get("items_per_second"), 1)
+    rates = (StatedFigure(name=StatedName.THROUGHPUT, value=rate, definition="items per second"),) if rate else ()
     return ImportedCell(
         model=clean(name) or "unknown",
         threads=count(row.get("threads")),
@@ -83,7 +95,7 @@ def _cell(context: Entry, name: str, row: Entry, mean: Entry, *, is_median: bool
         ),
         started_at=word(context.get("date")),
         latency=figures,
-        stated=() if is_median or not time or failed else (stated,),
+        stated=() if failed else (*rates, *(() if is_median or not time else (mean_only,))),
         failure=words if failed else "",
     )
 

@@ -14,6 +14,8 @@ from harness.wire import MemoryReading
 
 _STATISTICS = re.compile(r"count=(\d+)((?: \(all same\))?(?: \w+=[-0-9.e+]+)+)")
 _TIMINGS = re.compile(r"Inference timings in us: Init: ([0-9.e+]+), First inference: ([0-9.e+]+)")
+# Of 2019 and before.
+_OLD_TIMINGS = re.compile(r"Average inference timings in us: Warmup: [0-9.e+-]+, Init: ([0-9.e+]+)()")
 _FOOTPRINT = re.compile(
     r"Memory footprint delta from the start of the tool \(MB\): init=([0-9.e+]+) overall=([0-9.e+]+)"
 )
@@ -27,13 +29,13 @@ _NODES = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w
 
 def recognises(content: Content) -> bool:
     """Say whether the text has the statistics line and the timings line of the program."""
-    return bool(_TIMINGS.search(content.text) and _STATISTICS.search(content.text))
+    return bool(_timings(content.text) and _STATISTICS.search(content.text))
 
 
 def read(content: Content) -> ImportedFile:
     """Return the one cell of the output."""
     text = content.text
-    timings = _TIMINGS.search(text)
+    timings = _timings(text)
     blocks = _STATISTICS.findall(text)
     said = {match["name"]: clean(match["value"]) for match in _PARAMETER.finditer(text)}
     graph = said.get("Graph", "")
@@ -61,6 +63,10 @@ def read(content: Content) -> ImportedFile:
         partitions=int(nodes[-1][4]) if nodes else None,
     )
     return ImportedFile(cells=(cell,))
+
+
+def _timings(text: str) -> re.Match[str] | None:
+    return _TIMINGS.search(text) or _OLD_TIMINGS.search(text)
 
 
 def figures(calls: str, rest: str) -> tuple[LatencyFigures | None, tuple[StatedFigure, ...]]:

@@ -1,10 +1,12 @@
-"""The JSON and JSON lines of llama.cpp's ``llama-bench``: one test per record, with every repetition. Times are ns.
+"""The JSON, JSON lines and CSV of llama.cpp's ``llama-bench``: a test per record, with every repetition. Times are ns.
 
 A test reads a prompt (pp), generates (tg) or both (pg); its speed is in tokens per second.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,13 +25,20 @@ _SETTINGS = (
 
 def recognises(content: Content) -> bool:
     """Say whether every record is a test of the program."""
-    rows = content.records
+    rows = _rows(content)
     return bool(rows) and all({"build_commit", "n_prompt", "n_gen", "avg_ns"} <= row.keys() for row in rows)
 
 
 def read(content: Content) -> ImportedFile:
     """Return one cell per test."""
-    return ImportedFile(cells=tuple(_cell(row) for row in content.records))
+    return ImportedFile(cells=tuple(_cell(row) for row in _rows(content)))
+
+
+def _rows(content: Content) -> list[dict[str, Any]]:
+    """The records; CSV has the same columns without the repetitions."""
+    if content.records or not content.head.startswith("build_commit,"):
+        return list(content.records)
+    return list(csv.DictReader(io.StringIO(content.text)))
 
 
 def _cell(row: dict[str, Any]) -> ImportedCell:

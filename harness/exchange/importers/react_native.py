@@ -6,7 +6,7 @@ cell of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.errors import UsageError
@@ -27,12 +27,17 @@ Entry = dict[str, Any]
 
 
 def recognises(content: Content) -> bool:
-    """Say whether the file is a report of the app."""
-    return {"schemaVersion", "cases", "platform", "device"} <= content.object.keys()
+    """Say whether the file is a report of the app, or has the lines that its collector writes as they come."""
+    rows = content.lines or ((content.object,) if content.object else ())
+    return {"schemaVersion", "cases", "platform", "device"} <= content.object.keys() or _are_cases(rows)
 
 
 def read(content: Content) -> ImportedFile:
     """Return a cell per case and method, and one per pipeline; repeats become launches."""
+    rows = content.lines or (content.object,)
+    if _are_cases(rows):
+        # The lines say nothing about the device; the report at the end of the run does.
+        return ImportedFile(cells=tuple(cell for case in rows for cell in _cells({}, case)))
     report = content.object
     version = number(report.get("schemaVersion"))
     if version is None or version > NEWEST:
@@ -44,6 +49,10 @@ def read(content: Content) -> ImportedFile:
     cells = [cell for case in objects(report["cases"]) for cell in _cells(report, case)]
     skipped = [_skipped(report, entry) for entry in objects(report.get("skipped"))]
     return ImportedFile(cells=(*cells, *skipped))
+
+
+def _are_cases(rows: Sequence[Entry]) -> bool:
+    return bool(rows) and all({"id", "task", "status", "progress"} <= row.keys() for row in rows)
 
 
 def _cells(report: Entry, case: Entry) -> Iterator[ImportedCell]:

@@ -13,6 +13,7 @@ from harness.exchange.importers import (
     aihub_profile,
     androidx,
     etdump,
+    executorch_llm,
     executorch_log,
     executorch_results,
     fai_pep,
@@ -70,6 +71,14 @@ _ROWS = (
         read=executorch_log.read,
         fields="Iteration lines (ms) → calls, Model loaded → load; without them Average → stated latency",
         unknown="backend, device model",
+    ),
+    Importer(
+        name="executorch-llm",
+        title="the lines that ExecuTorch's language model runner prints",
+        recognises=executorch_llm.recognises,
+        read=executorch_llm.read,
+        fields="moments (ms) → first token, prefill/s, decode/s and load; each line is a launch",
+        unknown="model, device, backend, threads",
     ),
     Importer(
         name="fai-pep",
@@ -137,7 +146,7 @@ _ROWS = (
     ),
     Importer(
         name="llama-bench",
-        title="the JSON or JSON lines of llama-bench",
+        title="the JSON, JSON lines or CSV of llama-bench",
         recognises=llama_bench.recognises,
         read=llama_bench.read,
         fields="samples_ns → calls, avg_ts → prefill/s or decode/s, samples_ts → its launches",
