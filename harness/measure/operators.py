@@ -58,7 +58,12 @@ def read_profile(job: Job, execution: Execution, calls: int) -> OperatorProfile:
     kept = undisturbed(calls_ns, reply.profile)
     return OperatorProfile(
         source=facts.source if facts else _source(reply),
-        operators=tuple(_operator(time, job.cell.delegate, kept, len(calls_ns)) for time in reply.profile),
+        operators=tuple(
+            _told(time, job.cell.delegate, calls)
+            if time.mean_ns is not None
+            else _operator(time, job.cell.delegate, kept, len(calls_ns))
+            for time in reply.profile
+        ),
         calls=len(kept) or (calls if reply.profile else None),
         call_ns=round(statistics.median([calls_ns[at] for at in kept])) if kept else None,
         reason=_reason(reply),
@@ -86,13 +91,12 @@ def _reason(reply: RunReply) -> str:
         return f"the launch of the profile failed: {reply.failure.message}"
     if reply.profile_facts is not None and reply.profile_facts.reason:
         return reply.profile_facts.reason
-    timed = any(time.samples_ns for time in reply.profile)
+    timed = any(time.samples_ns or time.mean_ns is not None for time in reply.profile)
     return "" if timed or reply.status is not ReplyStatus.OK else "the runner reports no times of single operators"
 
 
 def _operator(time: OperatorTime, requested: Delegate, kept: Sequence[int], calls: int) -> Operator:
     samples = _of_calls(time.samples_ns, kept, calls)
-    is_known = requested is not Delegate.CPU and time.ran_on != ""
     return Operator(
         name=time.name,
         kind=time.kind,
@@ -100,9 +104,26 @@ def _operator(time: OperatorTime, requested: Delegate, kept: Sequence[int], call
         total_ns=sum(samples) if samples else None,
         nodes=time.nodes,
         ran_on=time.ran_on,
-        delegated=time.ran_on == requested.value if is_known else None,
+        delegated=_delegated(time, requested),
         reason=time.reason,
     )
+
+
+def _told(time: OperatorTime, requested: Delegate, calls: int) -> Operator:
+    """An operator of which another program reported the mean over about ``calls`` calls of the model."""
+    return Operator(
+        name=time.name,
+        kind=time.kind,
+        calls=calls,
+        total_ns=(time.mean_ns or 0) * calls,
+        ran_on=time.ran_on,
+        delegated=_delegated(time, requested),
+    )
+
+
+def _delegated(time: OperatorTime, requested: Delegate) -> bool | None:
+    is_known = requested is not Delegate.CPU and time.ran_on != ""
+    return time.ran_on == requested.value if is_known else None
 
 
 def _of_calls(samples_ns: Sequence[int], kept: Sequence[int], calls: int) -> Sequence[int]:

@@ -184,7 +184,8 @@ class OperatorTime:
 
     ``samples_ns``: its times, one per time it ran; empty if the runtime only shows what ran it. ``ran_on``: a delegate
     by its name on the wire, else the runtime's own word; empty if not reported. ``reason``: why a delegate did not run
-    it, in the runtime's words; empty if not reported. ``nodes``: how many nodes of the file it stands for.
+    it, in the runtime's words; empty if not reported. ``nodes``: how many nodes of the file it stands for. ``mean_ns``
+    takes the place of ``samples_ns`` if a program other than our runners reports only the mean per call of the model.
     """
 
     name: str
@@ -193,6 +194,7 @@ class OperatorTime:
     ran_on: str = ""
     reason: str = ""
     nodes: int = 1
+    mean_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

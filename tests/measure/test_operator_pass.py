@@ -136,6 +136,15 @@ def test_an_operator_is_delegated_if_the_requested_delegate_ran_it(
     assert [operator.delegated for operator in profile.operators] == [delegated]
 
 
+def test_the_means_of_another_program_become_sums(tmp_path: Path) -> None:
+    told = OperatorTime(name="a:1", kind="CONV_2D", samples_ns=(), mean_ns=2_000, ran_on="xnnpack")
+    profile = measured(tmp_path, Scripted(replies(profile_reply(told, facts=None)))).operators
+    assert profile is not None
+    assert (profile.calls, profile.reason) == (50, "")
+    assert (profile.operators[0].calls, profile.operators[0].total_ns) == (50, 100_000)
+    assert profile.operators[0].delegated
+
+
 def test_a_profile_that_crashes_costs_the_profile_alone(tmp_path: Path) -> None:
     def play(request: RunRequest) -> RunReply:
         return (bad() if request.passes.profile else ok())(request)

@@ -26,7 +26,7 @@ from harness.wire import (
 from harness.wire.tensors import raw, read_record, record_bytes
 
 # What earlier runners do not write of an operator.
-PLACES = ("ran_on", "reason", "nodes")
+PLACES = ("ran_on", "reason", "nodes", "mean_ns")
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire"
 
 
@@ -75,7 +75,7 @@ def test_the_full_reply_is_written_as_the_golden_file_has_it() -> None:
     assert written["latency"].pop("calls_per_sample") == 1
     assert (written.pop("profile_facts"), written["runtime"].pop("accelerator")) == (None, None)
     assert written["runtime"].pop("nodes_left") == []
-    assert [tuple(o.pop(name) for name in PLACES) for o in written["profile"]] == [("", "", 1)] * 2
+    assert [tuple(o.pop(name) for name in PLACES) for o in written["profile"]] == [("", "", 1, None)] * 2
     assert as_then(written, json.loads(data)) == json.loads(data)
 
 
@@ -96,6 +96,7 @@ def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
     assert reply.runtime.accelerator == Accelerator(name="SwiftShader Device (Subzero)", software=True)
     assert reply.runtime.nodes_left[0] == NodesLeft(kind="TOPK_V2", nodes=1, reason="no kernel")
     written, kept = json.loads(encode(reply)), json.loads(data)
+    assert [operator.pop("mean_ns") for operator in written["profile"]] == [None] * 3
     for key in ("profile", "profile_facts", "runtime"):
         assert as_then(written[key], kept[key]) == kept[key]
 

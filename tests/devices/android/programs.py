@@ -44,6 +44,15 @@ echo "Running benchmark for at least $num_runs iterations and at least $min_secs
 echo "count=$num_runs first=301 curr=300 min=290 max=420 avg=3.05e+02 std=11 p5=292 median=300 p95=330" >&2
 echo "Inference timings in us: Init: 4200, First inference: 900, Warmup (avg): 420.5, Inference (avg): 305" >&2
 echo "Memory footprint delta from the start of the tool (MB): init=1.5 overall=2.25" >&2
+[ "$enable_op_profiling" = true ] && cat >&2 << END
+Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+[node type] [start] [first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]
+TfLiteXNNPackDelegate 0.010 0.281 0.280 93.333% 93.333% 0.000 1 [a]:9
+TOPK_V2 0.291 0.020 0.020 6.667% 100.000% 0.000 1 [b]:8
+
+END
+exit 0
 """
 )
 

@@ -28,6 +28,7 @@ from harness.wire import (
     MeasurePass,
     MemoryPass,
     Passes,
+    ProfilePass,
     ReplyStatus,
     WarmupPass,
 )
@@ -122,6 +123,21 @@ def test_executor_runner_speaks_through_the_log_and_makes_enough_calls(
         # The file decides what runs, not the request for XNNPACK: this one has no backends.
         assert reply.runtime is not None
         assert reply.runtime.delegate_used == "cpu"
+
+
+def test_a_launch_of_the_profile_measures_nothing_and_says_so_where_a_program_has_none(
+    shell: Shell, work: Work
+) -> None:
+    work = replace(work, request=replace(work.request, passes=Passes(profile=ProfilePass(calls=5))))
+    with shell() as opened:
+        reply = run(opened, work, Format.TFLITE).reply
+        assert (reply.status, reply.latency) == (ReplyStatus.OK, None)
+        assert [(o.kind, o.mean_ns, o.ran_on) for o in reply.profile] == [
+            ("TfLiteXNNPackDelegate", 280_000, "xnnpack"),
+            ("TOPK_V2", 20_000, "cpu"),
+        ]
+        other = run(opened, work, Format.PTE)
+        assert failure_of(other) == (FailureKind.INPUT, "executor_runner reports no times of single operators")
 
 
 def test_the_inputs_are_those_of_the_model_unless_the_file_stores_another_type(shell: Shell, work: Work) -> None:

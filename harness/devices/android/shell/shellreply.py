@@ -14,7 +14,7 @@ from harness.devices.android.shell.tools.tool import (
 )
 from harness.devices.device import Execution
 from harness.records.conditions import Condition, ConditionId
-from harness.wire import FailureKind, LoadTimes, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
+from harness.wire import FailureKind, LoadTimes, ProfileFacts, RunnerInfo, RunReply, RunRequest, RuntimeReport, encode
 
 KIND = "android-shell"
 SHELL = Condition(
@@ -76,7 +76,9 @@ def shell_execution(
         failure=report.failure,
         runtime=runtime,
         load=LoadTimes(first_ns=report.load_ns) if report.load_ns is not None else None,
-        latency=report.latency,
+        latency=report.latency if request.passes.latency is not None else None,
+        profile=report.operators,
+        profile_facts=ProfileFacts(source=f"{runtime.name} {runtime.version}") if report.operators else None,
         memory=report.memory if request.passes.memory is not None else None,
         transcript=output.text[-_MOST_TRANSCRIPT:],
     )

@@ -28,10 +28,13 @@ from harness.devices.replies import checked_figures, failed
 from harness.errors import DeviceError, PhoneError
 from harness.spec.phone_settings import Binary
 from harness.system.files import file_sha256
-from harness.wire import FailureKind, LatencyPass, ReplyStatus, RunRequest
+from harness.wire import FailureKind, LatencyPass, MeasurePass, ProfilePass, ReplyStatus, RunRequest, WarmupPass
 from harness.wire.tensors import raw, read_record
 
 log = logging.getLogger(__name__)
+
+# A launch of the profile makes few calls, so only a very slow model reaches this.
+_MOST_PROFILE_NS = 60 * 10**9
 
 
 class ShellRunner:
@@ -58,8 +61,10 @@ class ShellRunner:
             msg = f"no program was given for {format_.value}; add --binary {format_.value}=PATH"
             raise DeviceError(msg)
         latency = request.passes.latency
+        if latency is None and request.passes.profile is not None and TOOLS[format_].profiles:
+            latency = _profiled_calls(request.passes.profile)
         if latency is None:
-            message = "the shell runner only measures latency, but the request has no latency pass"
+            message = _nothing_to_do(TOOLS[format_], request)
             return lambda _: failed(request, FailureKind.INPUT, message)
         program = self._tether.again(lambda: self._put_program(binary))
         job = self._tether.again(lambda: self._make_job(work, latency, program))
@@ -94,6 +99,7 @@ class ShellRunner:
             delegate=request.runtime.delegate,
             threads=request.runtime.threads,
             latency=latency,
+            operators=request.passes.latency is None,
         )
 
     def _put_inputs(self, work: PhoneWork) -> tuple[str, ...]:
@@ -168,3 +174,15 @@ class ShellRunner:
                 stop_job(self._tether.cable, job)
             except PhoneError as error:
                 log.info("job %s stays on %s: %s", job.name, self._tether.cable.serial, error)
+
+
+def _profiled_calls(asked: ProfilePass) -> LatencyPass:
+    """The calls of a launch that profiles the operators."""
+    measure = MeasurePass(min_calls=asked.calls, min_ns=0, max_ns=_MOST_PROFILE_NS)
+    return LatencyPass(warmup=WarmupPass(min_calls=1, min_ns=0), measure=measure)
+
+
+def _nothing_to_do(tool: ShellTool, request: RunRequest) -> str:
+    if request.passes.profile is not None:
+        return f"{tool.name} reports no times of single operators"
+    return "the shell runner only measures latency, but the request has no latency pass"

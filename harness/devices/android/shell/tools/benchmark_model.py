@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from harness.devices.android.shell.tools.operator_table import operator_table
 from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, SummarisedTimes
 
@@ -71,6 +72,7 @@ class BenchmarkModel:
     name = "benchmark_model"
     runtime = "litert"
     log_tag = None
+    profiles = True
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -84,6 +86,7 @@ class BenchmarkModel:
             f"--min_secs={measure.min_ns / 1e9:g}",
             f"--max_secs={measure.max_ns / 1e9:g}",
             *((f"--run_delay={job.latency.interval_ns / 1e9:g}",) if job.latency.interval_ns else ()),
+            *(("--enable_op_profiling=true",) if job.operators else ()),
             *_FLAGS.get(job.delegate, ()),
             *_inputs(job),
         )
@@ -106,6 +109,7 @@ class BenchmarkModel:
             latency=LatencySamples(first_ns=round(first_us * _US), warmup_ns=(), samples_ns=(), told=times),
             load_ns=round(init_us * _US),
             memory=_memory(output),
+            operators=operator_table(output, job.delegate) if job.operators else (),
         )
 
     def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  the output says it all

@@ -57,6 +57,7 @@ class ExecutorRunner:
     name = "executor_runner"
     runtime = "executorch"
     log_tag = "ExecuTorch"
+    profiles = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:

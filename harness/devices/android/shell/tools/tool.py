@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.wire import Delegate, Failure, FailureKind, LatencyPass, LatencySamples, MemoryReading, ReplyStatus
+from harness.wire import (
+    Delegate,
+    Failure,
+    FailureKind,
+    LatencyPass,
+    LatencySamples,
+    MemoryReading,
+    OperatorTime,
+    ReplyStatus,
+)
 
 _LINES = 12
 
@@ -18,7 +27,7 @@ class ToolJob:
     """One start of a program. Paths are on the phone; ``inputs`` has one file per tensor of the single input, or none.
 
     ``shapes`` are those of the tensors, including the batch. ``calls`` is for programs that take a number of calls
-    instead of a duration.
+    instead of a duration. ``operators``: profile the operators instead of measuring.
     """
 
     program: str
@@ -29,6 +38,7 @@ class ToolJob:
     threads: int
     latency: LatencyPass
     calls: int = 0
+    operators: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,7 @@ class ToolReport:
     nodes_total: int | None = None
     nodes_delegated: int | None = None
     partitions: int | None = None
+    operators: tuple[OperatorTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +85,10 @@ class ShellTool(Protocol):
     @property
     def log_tag(self) -> str | None:
         """The tag under which it prints to the phone's log; None if it prints to standard output."""
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it can time single operators."""
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
