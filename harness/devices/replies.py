@@ -30,6 +30,10 @@ _FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, s
 _HINTS: dict[int, str] = {signal.SIGILL: ": the runtime used an instruction that this processor does not have"}
 
 
+# Programs of others count in their own ways, so only what a unit explains is refused: a factor of a thousand.
+_OTHER_PROGRAMS = 10
+
+
 def read_reply(data: bytes, request: RunRequest, outputs: Path | None, *, took_ns: int | None = None) -> Execution:
     """Return the execution that ``data`` describes, or a failed one of kind ``reply`` if it cannot be true.
 
@@ -56,11 +60,14 @@ def read_reply(data: bytes, request: RunRequest, outputs: Path | None, *, took_n
     )
 
 
-def checked_figures(execution: Execution, request: RunRequest) -> Execution:
-    """Return ``execution``, whose reply the driver made from what a program printed, or a failed one if it is wrong."""
+def checked_figures(execution: Execution, request: RunRequest, took_ns: int) -> Execution:
+    """Return ``execution``, whose reply the driver made from what a program printed, or a failed one if it is wrong.
+
+    ``took_ns`` is how long the launch took by the driver's clock.
+    """
     try:
         if execution.reply.status is ReplyStatus.OK:
-            check_figures(execution.reply, None)
+            check_figures(execution.reply, _OTHER_PROGRAMS * took_ns)
     except WireError as error:
         message = f"what the program printed cannot be used: {error}"
         return failed(request, FailureKind.REPLY, message, detail=execution.reply.transcript or "")

@@ -41,7 +41,8 @@ echo "Initialized session in 4.2ms." >&2
 echo "Running benchmark for at least $warmup_runs iterations and at least $warmup_min_secs seconds" >&2
 echo "count=$warmup_runs first=900 curr=310 min=305 max=900 avg=420.5 std=200 p5=305 median=312 p95=900" >&2
 echo "Running benchmark for at least $num_runs iterations and at least $min_secs seconds" >&2
-echo "count=$num_runs first=301 curr=300 min=290 max=420 avg=3.05e+02 std=11 p5=292 median=300 p95=330" >&2
+spread="min=290 max=420 avg=${AVERAGE:-3.05e+02} std=11"
+echo "count=$num_runs first=301 curr=300 $spread p5=292 median=${MEDIAN:-300} p95=330" >&2
 echo "Inference timings in us: Init: 4200, First inference: 900, Warmup (avg): 420.5, Inference (avg): 305" >&2
 echo "Memory footprint delta from the start of the tool (MB): init=1.5 overall=2.25" >&2
 [ "$enable_op_profiling" = true ] && cat >&2 << END

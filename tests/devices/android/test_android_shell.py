@@ -101,6 +101,24 @@ def test_benchmark_model_runs_on_the_phone_and_is_labelled(shell: Shell, phone: 
         assert list(phone.path(JOBS).iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ({"MEDIAN": "0"}, "the median of its 20 calls is 0 ns"),
+        # A newer program that prints nanoseconds where it printed microseconds.
+        ({"AVERAGE": "305e6"}, "its loads and calls take 6100"),
+    ],
+)
+def test_figures_that_a_program_cannot_have_measured_are_refused(
+    printed: dict[str, str], said: str, shell: Shell, work: Work
+) -> None:
+    with shell(**printed) as opened:
+        kind, message = failure_of(run(opened, work, Format.TFLITE))
+        assert kind is FailureKind.REPLY
+        assert message.startswith("what the program printed cannot be used: ")
+        assert said in message
+
+
 def test_executor_runner_speaks_through_the_log_and_makes_enough_calls(
     shell: Shell, phone: VirtualPhone, work: Work
 ) -> None:

@@ -27,6 +27,7 @@ from harness.devices.device import Execution
 from harness.devices.replies import checked_figures, failed
 from harness.errors import DeviceError, PhoneError
 from harness.spec.phone_settings import Binary
+from harness.system.clock import Stopwatch
 from harness.system.files import file_sha256
 from harness.wire import FailureKind, LatencyPass, MeasurePass, ProfilePass, ReplyStatus, RunRequest, WarmupPass
 from harness.wire.tensors import raw, read_record
@@ -72,12 +73,13 @@ class ShellRunner:
 
     def _launch(self, work: PhoneWork, job: ToolJob, program_sha256: str, deadline: Deadline) -> Execution:
         request, tool = work.request, TOOLS[work.request.artifact.format]
+        stopwatch = Stopwatch()
         report, output, job = self._measure(tool, job, request, deadline)
         if work.artifact is not None:
             report = tool.with_file(report, work.artifact)
         runtime = runtime_report(tool, program_sha256, request, report)
         execution = shell_execution(request, runtime, report, output, own_inputs=not job.inputs)
-        return checked_figures(execution, request)
+        return checked_figures(execution, request, stopwatch.passed_ns())
 
     def _put_program(self, binary: Binary) -> str:
         """Put the program on the phone, make it executable, and return its digest."""
