@@ -7,7 +7,8 @@ the rules are the same for every device, and a scripted phone cools down at once
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.devices.device import Device
@@ -19,6 +20,8 @@ from harness.wire import StateSample
 
 # The thermal status of Android that means no throttling; a device without a status reports None.
 COOL = "none"
+# How long a wait may be silent, in seconds.
+NOTE_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +92,8 @@ def why_wait(now: Readiness, first: Readiness | None, best_probe_ns: int | None,
         checks += [
             (
                 _apart(now, first, limits),
-                f"battery is at {now.battery_c} °C; it was at {first.battery_c} °C before the first launch",
+                f"battery is at {now.battery_c} °C; it was at {first.battery_c} °C before the first launch, "
+                f"and may differ by {limits.battery_spread_c:g} °C",
             ),
             (now.charging != first.charging, "charging has started or stopped since the first launch"),
             (
@@ -134,8 +138,10 @@ def why_discard(gate: GateFacts, watch: Sequence[StateSample], limits: GateLimit
 class Gate:
     """The gate of one device. It remembers the best probe and the state before the current cell's first launch."""
 
-    def __init__(self, device: Device, *, best_probe_ns: int | None = None) -> None:
-        self.device = device
+    def __init__(
+        self, device: Device, *, best_probe_ns: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.device, self._clock = device, clock
         self._limits = limits_of(device)
         self._first: Readiness | None = None
         # Whether a launch has run since the device last rested: only then is there heat to wait for.
@@ -156,12 +162,16 @@ class Gate:
         if limits.least_s and ran:
             waited = self._rest(limits.least_s)
         every_reason: dict[str, None] = {}
+        noted_s = self._clock()
         while True:
             now = self._read()
             reasons = why_wait(now, self._first, self.best_probe_ns, limits)
             every_reason.update(dict.fromkeys(reasons))
             if not reasons or waited >= self._patience_s():
                 break
+            if self._clock() - noted_s >= NOTE_S:
+                noted_s = self._clock()
+                self._note(now, reasons, waited)
             waited += self._rest(limits.poll_s)
         self._refuse(now)
         self._first = self._first or now
@@ -212,6 +222,13 @@ class Gate:
         if reason is not None:
             msg = f"device {self.device.info.key!r} is not fit to measure: {reason}"
             raise DeviceError(msg)
+
+    def _note(self, now: Readiness, reasons: tuple[str, ...], waited_s: float) -> None:
+        """Say what is waited for. The temperature is part of it even where only another value has a limit."""
+        heat = f" (battery at {now.battery_c:g} °C)" if now.battery_c is not None else ""
+        why = "; ".join(reasons) + (heat if not any("battery is at" in reason for reason in reasons) else "")
+        key, most_s = self.device.info.key, self._patience_s()
+        log.warning("waiting for %s: %s; %.0f s so far, at most %.0f s", key, why, waited_s, most_s)
 
     def _rest(self, seconds: float) -> float:
         log.info("waiting %g s for %s", seconds, self.device.info.key)

@@ -133,6 +133,44 @@ class BusyComputer(FakePhone):
         return Readiness(busy=1.0)
 
 
+class WarmPhone(FakePhone):
+    """A phone whose battery loses a tenth of a degree per second of rest, by a clock of its own."""
+
+    def __init__(self, battery_c: float) -> None:
+        super().__init__()
+        self.battery_c, self.clock_s = battery_c, 0.0
+
+    def readiness(self) -> Readiness:
+        return replace(COOL, battery_c=round(self.battery_c, 1))
+
+    def rest(self, seconds: float) -> None:
+        self.clock_s += seconds
+        self.battery_c -= seconds / 10
+
+
+def test_a_wait_for_a_cool_phone_says_every_half_minute_how_warm_it_is_and_may_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    phone = WarmPhone(42.0)
+    gate = Gate(phone, clock=lambda: phone.clock_s)
+    assert gate.wait(STANDARD).waited_s == 70
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert found == [
+        f"waiting for {phone.info.key}: battery is at {celsius} °C; the limit is 35 °C; {after} s so far, at most 300 s"
+        for celsius, after in ((39.0, 30), (36.0, 60))
+    ]
+
+
+def test_a_wait_for_another_reason_says_the_temperature_too(caplog: pytest.LogCaptureFixture) -> None:
+    class SavesPower(WarmPhone):
+        def readiness(self) -> Readiness:
+            return replace(super().readiness(), power_save=self.clock_s < 40)
+
+    phone = SavesPower(33.0)
+    Gate(phone, clock=lambda: phone.clock_s).wait(STANDARD)
+    assert "power saving is on (battery at 30 °C); 30 s so far" in caplog.text
+
+
 def test_the_best_probe_is_kept_until_it_is_given_up() -> None:
     gate = Gate(FakePhone(), best_probe_ns=9_900_000)
     gate.wait(STANDARD)

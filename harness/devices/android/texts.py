@@ -87,21 +87,32 @@ def parse_thermal(text: str) -> Thermal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The package in front, and whether the lock screen is shown; None if not reported."""
+    """The package in front, and whether the lock screen is shown; None if not reported.
+
+    ``foreground`` is the title of a window that belongs to no activity, such as ``NotificationShade``. It is None for a
+    dialog in which the system says something about a runner app.
+    """
 
     foreground: str | None = None
     locked: bool | None = None
 
 
+# What the system shows when a runner app starts, such as that its libraries are laid out for 4 KB pages: the title is
+# the app's label, or the name of the dialog in AppWarnings. And the dialogs about a crash or a hang of the app.
+_OWN_DIALOGS = (
+    r"phonebench\b|(?:PageSizeMismatch|Deprecated\w+|Unsupported\w+)Dialog\b"
+    r"|Application (?:Error|Not Responding): org\.phonebench\."
+)
 _LOCKED = r"(?:mDreamingLockscreen|mShowingLockscreen|isStatusBarKeyguard|isKeyguardShowing|mKeyguardShowing)"
 
 
 def parse_window(text: str) -> Window:
     """Parse ``dumpsys window``; Android versions name the lock screen differently."""
-    focus = re.search(r"mCurrentFocus=Window\{\S+ u\d+ ([^\s/}]+)", text)
+    focus = re.search(r"mCurrentFocus=Window\{\S+ u\d+ ([^/}]+)", text)
+    front = focus[1].removesuffix(" EXITING").strip() if focus and not re.match(_OWN_DIALOGS, focus[1]) else None
     locked = re.findall(rf"\b{_LOCKED}=(true|false)", text)
     locked += re.findall(r"KeyguardServiceDelegate\s+showing=(true|false)", text)
-    return Window(foreground=focus[1] if focus else None, locked="true" in locked if locked else None)
+    return Window(foreground=front, locked="true" in locked if locked else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,6 +127,20 @@ def test_a_launch_is_no_change_of_the_front_and_another_app_is(
     assert android.readiness().foreground == "com.example.game"
 
 
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+def test_a_dialog_of_the_system_about_the_app_is_no_other_app_in_front(
+    android: AndroidPhone, phone: VirtualPhone, work: Work
+) -> None:
+    # It stays when the app has ended, until somebody presses OK.
+    phone.state.start_dialog = "phonebench app"
+    before = android.readiness()
+    launched(android, work)
+    assert phone.state.dialog
+    assert android.readiness().foreground == before.foreground
+    phone.state.dialog = "NotificationShade"
+    assert android.readiness().foreground == "NotificationShade"
+
+
 def test_an_artifact_that_was_not_pushed_is_asked_for(android: AndroidPhone, work: Work) -> None:
     with pytest.raises(DeviceError, match="push it before the launch"):
         android.execute(work.request, work.inputs, DEADLINE_S)
