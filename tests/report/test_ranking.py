@@ -393,6 +393,16 @@ def test_six_models_have_a_short_answer_in_which_every_sentence_names_its_model(
     assert all(any(f"{name}: " in text for name in names) for text in about_one)
 
 
+@pytest.mark.parametrize(("low_ns", "why"), [(None, "one launch per cell gives no interval"), (900, "are short")])
+def test_a_first_look_does_not_deny_an_interval_that_is_shown(low_ns: int | None, why: str) -> None:
+    cell = cells()[0]
+    done = measurement(cell)
+    assert done.latency is not None
+    done = replace(done, latency=replace(done.latency, low_ns=low_ns, high_ns=low_ns))
+    texts = [line.text for line in advice_lines(report_of(make_run((cell,), (done,), device=HOST)))]
+    assert [why in text for text in texts if "first look" in text] == [True]
+
+
 def test_a_sentence_about_a_file_does_not_speak_of_threads() -> None:
     planned = [threads_of(cell, threads) for cell in (FP32, INT8) for threads in (1, 4)]
     measured = [

@@ -32,7 +32,7 @@ _UNLABELLED = (QualityBasis.NOTHING, QualityBasis.AGREEMENT, QualityBasis.SQNR)
 _DESKTOP = (
     "To find the fastest variant, measure on a phone: the speed of fp16 and int8 on a desktop CPU does not predict it."
 )
-_FIRST_LOOK = "This is a first look: one launch per cell gives no interval. Use --profile standard to decide."
+_FIRST_LOOK = "This is a first look: {}. Use --profile standard to decide."
 
 _IMPORTED = (
     "Nothing is recommended among imported results: nobody checked what the files answer, and each program measures by "
@@ -194,8 +194,11 @@ def _general(rankings: Iterable[Ranking]) -> tuple[str, ...]:
     """The sentences that are the same for every model."""
     views = [view for ranking in rankings for view in ranking.ok]
     desktop = any(c.id is ConditionId.DESKTOP_CPU for v in views for c in v.conditions)
-    first_look = any(PROFILES[v.cell.profile].indicative for v in views)
-    return (*((_DESKTOP,) if desktop else ()), *((_FIRST_LOOK,) if first_look else ()))
+    brief = [v for v in views if PROFILES[v.cell.profile].indicative]
+    # --launches may ask for more launches than the profile's one, and the figures then have intervals.
+    several = any(v.latency is not None and v.latency.low_ns is not None for v in brief)
+    why = "its launches are short" if several else "one launch per cell gives no interval"
+    return (*((_DESKTOP,) if desktop else ()), *((_FIRST_LOOK.format(why),) if brief else ()))
 
 
 def _headline(ranking: Ranking, names: dict[str, str]) -> str:
