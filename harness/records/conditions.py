@@ -49,6 +49,7 @@ class ConditionId(StrEnum):
     FED_STATE = "FED-STATE"
     SOFTWARE_GPU = "SOFTWARE-GPU"
     UNDER_VOLTAGE = "UNDER-VOLTAGE"
+    WATCH_LOAD = "WATCH-LOAD"
 
 
 class FigureGroup(StrEnum):

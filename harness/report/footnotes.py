@@ -58,6 +58,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         meaning="A shell program gets other cores and clocks than an app in front; do not compare it with apps.",
         touches=_TIMES_AND_MEMORY,
     ),
+    ConditionId.WATCH_LOAD: ConditionFacts(
+        meaning="Reading the phone's state during the launch took processor time, so the calls may have taken longer.",
+        touches=_LATENCY,
+    ),
     ConditionId.EMULATOR: ConditionFacts(
         meaning="The speed and memory of an emulator are not those of a phone.", touches=_TIMES_AND_MEMORY
     ),

@@ -215,7 +215,8 @@ class StateSample:
     """The device's state at one moment. A value is None if the device does not report it.
 
     ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely. ``power_w``: what the
-    device draws, as its own sensor measures it.
+    device draws, as its own sensor measures it. ``watch_cpu_ns``: the processor time on the device that watching it has
+    taken since the launch began, where the host watches from outside.
     """
 
     at_ns: int
@@ -229,6 +230,7 @@ class StateSample:
     battery_percent: float | None = None
     charging: bool | None = None
     power_w: float | None = None
+    watch_cpu_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

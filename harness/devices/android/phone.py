@@ -27,7 +27,8 @@ from harness.devices.android.hold.upkeep import keep_ready, put_back
 from harness.devices.android.orphans import stop_orphans
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.shell.shellrunner import ShellRunner
-from harness.devices.android.state import Watch, read_state, state_conditions
+from harness.devices.android.state import read_state, state_conditions
+from harness.devices.android.watch import Watch, watch_condition
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.kind import name_in
@@ -162,8 +163,8 @@ class AndroidPhone:
         # Installing the app and sending inputs, which `make_ready` did, count neither for the deadline nor the watch.
         with Watch(self._cable, deadline_s + 60) as watch:
             execution = launch(within(deadline_s))
-        pages = page_condition(self._facts, execution.reply.runner)
-        conditions = (*execution.conditions, *((pages,) if pages else ()))
+        own = (page_condition(self._facts, execution.reply.runner), watch_condition(watch.samples))
+        conditions = (*execution.conditions, *(condition for condition in own if condition is not None))
         return replace(execution, watch=watch.samples, conditions=conditions)
 
     def clean(self) -> None:

@@ -1,7 +1,4 @@
-"""The state of a phone: everything before and after a launch, and a few values once a second during it.
-
-A single command that keeps running watches a launch. A new command every second would start a process and keep the
-phone's adb daemon busy next to the model being measured. The window manager is only queried outside launches.
+"""The state of a phone: everything before and after a launch, and a few values during it (see `watch`).
 
 The speed of a core is not probed from the shell. Android schedules shell processes on other cores than the foreground
 app, so the result would say nothing about the app. Phones report their thermal status instead.
@@ -9,12 +6,9 @@ app, so the result would say nothing about the app. Phones report their thermal 
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 
-from harness.devices.android.adb.cable import SHELL_S, Cable, printed
-from harness.devices.android.adb.link import Link
+from harness.devices.android.adb.cable import SHELL_S, Cable
 from harness.devices.android.texts import (
     Battery,
     Power,
@@ -28,12 +22,9 @@ from harness.devices.android.texts import (
     parse_window,
     sections,
 )
-from harness.errors import PhoneError
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness
 from harness.wire import StateSample
-
-log = logging.getLogger(__name__)
 
 _CPUS = "/sys/devices/system/cpu"
 _LIGHT = f"""echo @@uptime; cat /proc/uptime
@@ -53,11 +44,9 @@ echo @@window; dumpsys window | grep -E '{_FRONT}'
 echo @@power; dumpsys power | grep -E 'mWakefulness=|mLowPowerModeEnabled=|mBatterySaverEnabled='
 echo low_power=$(settings get global low_power)
 }} 2>/dev/null"""
-_END = "@@end"
-WATCH_SCRIPT = f"while :; do {LIGHT_SCRIPT}; echo {_END}; sleep 1; done"
-# A sample takes about a second; dumpsys takes longer on a phone that is fully busy with a model.
-WATCH_IDLE_S = 15.0
 LOW_BATTERY_PERCENT = 30.0
+# Android counts processor time in hundredths of a second (USER_HZ).
+_TICK_NS = 10_000_000
 COOL = "none"
 
 
@@ -109,6 +98,7 @@ def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateS
     if battery.temperature_c is not None:
         temperatures.setdefault("battery", battery.temperature_c)
     uptime, load = texts.get("uptime", "").split(), texts.get("load", "").split()
+    cost = texts.get("cost", "").strip()
     return StateSample(
         at_ns=round(float(uptime[0]) * 1e9) if uptime else 0,
         thermal_status=thermal.status,
@@ -119,6 +109,7 @@ def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateS
         available_bytes=parse_memory_bytes(texts.get("memory", ""), "MemAvailable"),
         battery_percent=battery.percent,
         charging=battery.powered,
+        watch_cpu_ns=int(cost) * _TICK_NS if cost.isdecimal() else None,
     )
 
 
@@ -158,48 +149,3 @@ def _low(state: PhoneState) -> Condition | None:
         summary=f"battery at {percent:g} %",
         detail="phones save power when the battery is low",
     )
-
-
-class Watch:
-    """Samples the state once a second over its own connection, as a context manager.
-
-    If sampling fails, there are fewer samples; a launch is never lost because of it.
-    """
-
-    def __init__(self, cable: Cable, seconds: float) -> None:
-        self._cable, self._seconds = cable, seconds
-        self._link: Link | None = None
-        self._thread: threading.Thread | None = None
-        self._samples: list[StateSample] = []
-
-    @property
-    def samples(self) -> tuple[StateSample, ...]:
-        """The samples so far, in order."""
-        return tuple(self._samples)
-
-    def __enter__(self) -> Watch:
-        try:
-            self._link = self._cable.start(WATCH_SCRIPT, seconds=self._seconds, idle_s=WATCH_IDLE_S)
-        except PhoneError as error:
-            log.info("%s cannot be watched: %s", self._cable.serial, error)
-            return self
-        self._thread = threading.Thread(target=self._run, args=(self._link,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._link is not None:
-            self._link.close()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self, link: Link) -> None:
-        text = ""
-        try:
-            for data in printed(link):
-                text += data.decode("utf-8", errors="replace")
-                *complete, text = text.split(f"{_END}\n")
-                self._samples += [parse_state(part).sample for part in complete]
-        except PhoneError as error:
-            # The normal end, too: `__exit__` closes the link while this thread reads from it.
-            log.debug("the watch of %s ended: %s", self._cable.serial, error)

@@ -1,7 +1,7 @@
 """The steps of one launch of a runner app: write the request, start the app, wait for its end, read the results.
 
-A loop in the phone's shell waits for the app to end; it costs one fork every 0.2 s. Polling for the reply instead would
-start a Java process each time, next to the model being measured.
+A loop in the phone's shell waits for the app to end; it costs a fork every half second. Polling for the reply instead
+would start a Java process each time, next to the model being measured.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ ACTIVITY = "org.phonebench.runner.RunnerActivity"
 # `content`, `am` and similar tools are Java programs; a busy phone takes seconds to start one.
 TOOL_S = 60.0
 BEAT_S = 0.2
+_BEATS, _LATER_S = 25, 0.5
 # How long `am` may take, and how long after it the app's process may take to appear.
 _START_S, _APPEAR_S = 30, 5
-# The waiting loop prints five times a second. A phone that is silent for this long has hung.
+# The waiting loop prints twice a second or more. A phone that is silent for this long has hung.
 SILENCE_S = 15.0
 # What `content` prints to standard error when it fails; it may still exit with 0.
 _COMPLAINTS = re.compile(r"error|exception|unsupported|usage:|could not find provider", re.IGNORECASE)
@@ -165,8 +166,18 @@ def wait_for_end(cable: Cable, job: AppJob, pid: int, deadline: Deadline, *, clo
     return follow(cable, _waiting(job.app_id, pid), job.app_id, deadline, closing=closing)
 
 
+def beating(condition: str) -> str:
+    """Return a shell loop that prints while ``condition`` holds: often at first, for launches that end soon.
+
+    Each beat starts a process next to the model, so a longer launch has fewer of them.
+    """
+    return (
+        f"n=0; while {condition}; do echo; n=$((n+1)); [ $n -lt {_BEATS} ] && sleep {BEAT_S} || sleep {_LATER_S}; done"
+    )
+
+
 def follow(cable: Cable, heartbeat: str, name: str, deadline: Deadline, *, closing: threading.Event) -> Ended:
-    """Run ``heartbeat``, which prints five times a second while ``name`` runs, until it ends or the deadline passes.
+    """Run ``heartbeat``, which prints several times a second while ``name`` runs, until it ends or the deadline passes.
 
     Raises `PhoneError` if the phone goes away or hangs, or if ``closing`` is set.
     """
@@ -210,8 +221,7 @@ def _waiting(app_id: str, pid: int) -> str:
     """
     there = f"[ -d /proc/{pid} ]"
     by_name = f'[ "$(pidof {app_id})" = {pid} ]'
-    loop = f"do echo; sleep {BEAT_S}; done"
-    return f"if {there}; then while {there}; {loop}; else while {by_name}; {loop}; fi"
+    return f"if {there}; then {beating(there)}; else {beating(by_name)}; fi"
 
 
 def _is_over(deadline: Deadline) -> bool:

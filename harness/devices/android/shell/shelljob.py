@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.devices.android.adb.cable import Cable, refusal_of
 from harness.devices.android.advice import named, phone_error
+from harness.devices.android.app.job import beating
 from harness.devices.android.phone_store import FOLDER
 
 JOBS = f"{FOLDER}/jobs"
@@ -65,8 +66,8 @@ cat {folder}/pid 2> /dev/null; true"""
 
 
 def heartbeat(job: ShellJob, pid: int) -> str:
-    """Return a shell loop that prints five times a second while the program runs."""
-    return f"while [ ! -f {job.folder}/code ] && [ -d /proc/{pid} ]; do echo; sleep 0.2; done"
+    """Return a shell loop that prints several times a second while the program runs."""
+    return beating(f"[ ! -f {job.folder}/code ] && [ -d /proc/{pid} ]")
 
 
 def read_job(cable: Cable, job: ShellJob) -> ToolOutput:
