@@ -13,7 +13,7 @@ from harness.report.view import CellView, full_labels, plain
 from harness.stats.medians import median
 from harness.wire import NodesLeft
 
-# The terminal has a table per cell for so many cells, and otherwise a line per cell.
+# The terminal has a table per cell for so many cells, and otherwise a line per cell. The page folds more than these.
 FEW = 2
 # Operators in a table of the terminal and of the page, and types in a line.
 IN_TERMINAL, ON_PAGE, IN_LINE = 8, 15, 3
@@ -27,19 +27,18 @@ _PAGE = """\
 <p class="muted">From a launch of its own after measuring: no other figure of this page comes from it. A profiler slows
   calls down, most of all those of small operators. Shares are of the time of all operators.</p>
 {% for cell in cells %}
-<h3>{{ cell.name }}</h3>
+<details{{ " open" if cells | length <= few }}><summary>{{ cell.name }}</summary>
 <ul class="notes">{% for sentence in cell.sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
 {% if cell.rows %}
 <div class="scroll">
 <table class="operators">
-<thead><tr><th scope="col">share<span class="unit">%</span></th>
-  <th scope="col" title="per call of the model">time<span class="unit">{{ cell.unit }}</span></th>
-  <th class="name" scope="col">operator</th><th class="name" scope="col">type</th>
-  <th class="name" scope="col">ran on</th></tr></thead>
+<thead><tr><th class="name" scope="col">operator</th><th class="word" scope="col">type</th>
+  <th class="word" scope="col">ran on</th><th scope="col">share<span class="unit">%</span></th>
+  <th scope="col" title="per call of the model">time<span class="unit">{{ cell.unit }}</span></th></tr></thead>
 <tbody>
 {% for row in cell.rows %}
-<tr><td>{{ row.share }}</td><td>{{ row.time }}</td><td class="name" title="{{ row.full_name }}">{{ row.name }}</td>
-  <td class="name">{{ row.kind }}</td><td class="name">{{ row.ran_on }}</td></tr>
+<tr><td class="name" title="{{ row.full_name }}">{{ row.name }}</td><td class="word">{{ row.kind }}</td>
+  <td class="word">{{ row.ran_on }}</td><td>{{ row.share }}</td><td>{{ row.time }}</td></tr>
 {% endfor %}
 </tbody>
 </table>
@@ -48,6 +47,7 @@ _PAGE = """\
 <p class="muted">{{ cell.more }} more operators are in <code>phonebench show --json</code>.</p>
 {% endif %}
 {% endif %}
+</details>
 {% endfor %}
 """
 
@@ -101,7 +101,7 @@ def html(report: Report) -> Fragment | None:
         }
         for view, profile in _profiled(report.views)
     ]
-    return Fragment(template=_PAGE, values={"cells": cells}) if cells else None
+    return Fragment(template=_PAGE, values={"cells": cells, "few": FEW}) if cells else None
 
 
 def json(report: Report) -> dict[str, Any]:
@@ -130,6 +130,7 @@ def sentences(view: CellView, profile: OperatorProfile, *, short: bool = False) 
     """Return what the profile says beside its table; ``short``: in the place of the table."""
     found = (
         _types(profile) if short else _calls(view, profile),
+        "" if short or len(profile.by_time) <= IN_LINE else f"By type: {_types(profile)}",
         _places(profile),
         _left(view, profile),
         _sentence(profile.reason),

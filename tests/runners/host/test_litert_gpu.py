@@ -89,7 +89,7 @@ def test_a_call_repeated_on_the_same_inputs_gives_the_same(tmp_path: Path) -> No
     [
         ((ALWAYS, NEVER), 1, {NEVER: 1}),
         ((NEVER, ALWAYS, ALWAYS, NEVER), 2, {NEVER: 2}),
-        ((ALWAYS, NEVER, "NEG", "EXP", SOMETIMES), 2, {NEVER: 1, SOMETIMES: 1, "others": 1}),
+        ((ALWAYS, NEVER, "NEG", "EXP", SOMETIMES), 2, {NEVER: 1, SOMETIMES: 1, "other": 1}),
         ((NEVER, NEVER), 0, {NEVER: 2}),
     ],
 )

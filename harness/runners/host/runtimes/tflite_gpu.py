@@ -127,7 +127,7 @@ def _left(said: str, kinds: Sequence[str], rest: int) -> tuple[NodesLeft, ...]:
         nodes = min(counts[kind], rest)
         left += [NodesLeft(kind=kind, nodes=nodes, reason=reason)] if nodes else []
         rest -= nodes
-    return (*left, *([NodesLeft(kind="others", nodes=rest, reason=_OUTSIDE)] if rest else []))
+    return (*left, *([NodesLeft(kind="other", nodes=rest, reason=_OUTSIDE)] if rest else []))
 
 
 def _refusal(path: Path, said: str, error: Exception) -> SessionError:
