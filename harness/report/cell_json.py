@@ -17,7 +17,7 @@ _ARTIFACT = (
 _LATENCY = ("median_ns", "low_ns", "high_ns", "p90_ns", "calls", "launches", "p90_mlperf_ns", "tainted", "over_time")
 _ACCURACY = ("metric", "value", "low", "high", "correct", "count", "top5", "classes")
 _SCORES = ("metric", "value", "low", "high", "count", "higher_is_better", "unit", "tolerance", "corpus", "float_value")
-_RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated")
+_RUNTIME = ("name", "version", "delegate_used", "nodes_total", "nodes_delegated", "accelerator", "nodes_left")
 
 
 def cell_json(view: CellView) -> dict[str, Any]:

@@ -102,7 +102,7 @@ CELL_KEYS = (
         ("load", "first_ns"),
         ("memory", "definition baseline_bytes loaded_bytes steady_bytes peak_bytes retained_bytes mapped_bytes split"),
         ("accuracy", "metric value low high correct count top5 classes"),
-        ("runtime", "name version delegate_used nodes_total nodes_delegated"),
+        ("runtime", "name version delegate_used nodes_total nodes_delegated accelerator nodes_left"),
         ("runner", "kind version debuggable library_page_bytes"),
     ],
 )
