@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.plan.cells import Cell, Plan
 from harness.progress import Progress
 from harness.records.measurement import CellStatus, Measurement
+from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
@@ -80,6 +81,7 @@ def resume_run(name: str, places: Places, progress: Progress) -> RunRecord:
     cache = Cache(places.cache)
     with reopen_run(places.results, name) as writer, resumable(writer, places):
         _refuse_pairs(writer)
+        _refuse_imported(writer)
         checked, pending = pending_cells(writer)
         with opened(checked, writer) as gates:
             run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
@@ -96,6 +98,14 @@ def pending_cells(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
     store_holes(writer.head.plan, writer)
     done = {measurement.cell for measurement in writer.record().measurements if not _worth_a_retry(measurement)}
     return checked, tuple(cell for cell in writer.head.plan.cells if cell.key not in done)
+
+
+def _refuse_imported(writer: RunWriter) -> None:
+    if writer.head.spec.profile is ProfileName.IMPORTED:
+        msg = (
+            f"run {writer.head.id!r} was imported, so there is nothing to resume: name another run"
+        )
+        raise UsageError(msg)
 
 
 def _refuse_pairs(writer: RunWriter) -> None:

@@ -114,6 +114,21 @@ def test_an_export_that_cannot_be_ends_in_a_sentence(
     assert not (Path.cwd() / "x").exists()
 
 
+def test_an_imported_run_cannot_be_resumed_or_become_a_night(results: Path) -> None:
+    resumed = call("run", "--resume", "--results", str(results))
+    assert (resumed.code, "nothing to resume" in resumed.err) == (2, True)
+    ingested = call("history", "ingest", "--results", str(results))
+    assert (ingested.code, "takes only runs of phonebench" in ingested.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_run_of_the_first_version_can_be_exported(name: str, tmp_path: Path) -> None:
+    old = ROOT / "tests" / "golden" / "results" / "finished"
+    done = call("export", str(old), "--to", name, "-o", str(tmp_path / "out"))
+    # Its cells are .onnx.
+    assert done.code == (2 if EXPORTERS[name].formats else 0), done.err
+
+
 def test_an_import_that_cannot_be_stored_ends_in_a_sentence() -> None:
     done = call("import", str(FILES / "mlperf.json"), "--results", "/proc/nothing")
     assert done.code == 6

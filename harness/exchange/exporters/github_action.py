@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.exchange.outgoing import Files, Outgoing, json_file, readings
 from harness.records.metric import Metric, Reading
-from harness.report.view import CellView, full_labels
+from harness.report.view import CellView, full_labels, thread_words
 
 _UNITS = {"1": ("%", 0.01), "1/s": ("1/s", 1.0)}
 
@@ -28,8 +28,8 @@ def _entry(outgoing: Outgoing, view: CellView, figure: tuple[Metric, Reading], n
     extra = [
         f"run {outgoing.head.id}",
         f"device {view.cell.device}",
-        f"{view.cell.threads or 'unknown'} threads",
-        f"{reading.count} values",
+        thread_words(view.cell.threads),
+        f"n = {reading.count}",
     ]
     extra += [reading.definition] if reading.definition else []
     entry: dict[str, Any] = {

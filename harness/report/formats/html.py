@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.records import units
+from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus
 from harness.report.house import render_house
 from harness.report.sections.registry import SECTIONS
@@ -17,6 +18,10 @@ from harness.store.records import RunRecord
 if TYPE_CHECKING:
     from harness.report.charts.charts import Chart
     from harness.report.evidence import Evidence
+
+
+# More names than this do not fit a heading.
+_MOST_NAMES = 6
 
 
 def render_page(
@@ -35,10 +40,19 @@ def render_page(
     return render_house(_heading(report), fragments)
 
 
+def _few(names: list[str], plural: str) -> str:
+    return ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} {plural}"
+
+
+def _device_name(device: DeviceInfo) -> str:
+    return device.model if device.model == device.key else f"{device.model} ({device.key})"
+
+
 def _heading(report: Report) -> dict[str, Any]:
     head = report.head
-    models = ", ".join(model.name for model in head.models) or "no model"
-    devices = ", ".join([f"{d.model} ({d.key})" for d in head.devices] or head.spec.device)
+    # A run that was stopped early or imported stores no models.
+    models = _few([model.name for model in head.models] or list(head.spec.model), "models")
+    devices = _few([_device_name(d) for d in head.devices] or list(head.spec.device), "devices")
     profiles = list(dict.fromkeys(v.cell.profile.value for v in report.views)) or [head.spec.profile.value]
     counts = [(s.value, n) for s in CellStatus if (n := sum(1 for v in report.views if v.status is s))]
     words = ", ".join(f"{count} {status}" for status, count in counts) or "no cells"

@@ -21,6 +21,7 @@ from harness.report.step_words import count, step_words
 from harness.report.type_words import is_quantised, type_words, value_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
+from harness.spec.profiles import ProfileName
 from harness.spec.recipe import CalibrationFrom, Equalise, Precision, Recipe, step_name
 from harness.wire import Format
 
@@ -124,8 +125,11 @@ def json(report: Report) -> dict[str, Any]:  # noqa: ARG001
 
 
 def variant_rows(views: Iterable[CellView], recipes: dict[str, Recipe]) -> tuple[VariantRow, ...]:
-    """Return the variants of ``views`` that were built; ``recipes`` are those of the run, by name."""
-    built = [v for v in views if v.artifact is not None]
+    """Return the variants of ``views`` that were built; ``recipes`` are those of the run, by name.
+
+    Nobody knows how the files of imported cells were made.
+    """
+    built = [v for v in views if v.artifact is not None and v.cell.profile is not ProfileName.IMPORTED]
     by_variant: dict[tuple[str, str], list[CellView]] = {}
     for view in built:
         by_variant.setdefault((view.cell.model, view.cell.variant), []).append(view)
