@@ -102,9 +102,7 @@ def pending_cells(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
 
 def _refuse_imported(writer: RunWriter) -> None:
     if writer.head.spec.profile is ProfileName.IMPORTED:
-        msg = (
-            f"run {writer.head.id!r} was imported, so there is nothing to resume: name another run"
-        )
+        msg = f"run {writer.head.id!r} was imported, so there is nothing to resume: name another run"
         raise UsageError(msg)
 
 
