@@ -69,18 +69,21 @@ def ab(
     from harness.cli.exit_codes import verdict_code
     from harness.report.files import write_report
     from harness.stats.verdicts import Verdict
+    from harness.store.writer import write_text
     from harness.workflows.ab.chain import run_ab
+    from harness.workflows.ab.page import PAGE_FILE, ab_page
     from harness.workflows.ab.words import COLUMNS, ab_json, pair_rows, sentences
 
     request = _request(a, b, device, options)
     where = places(results, cache_dir)
     run, record = run_ab(request, where, make_progress(), say=lambda text: click.echo(text, err=True))
-    written = write_report(run)
+    write_report(run)
+    session_page = write_text(run, PAGE_FILE, ab_page(record, run))
     if as_json:
         print_json(ab_json(record, run.head.id))
     else:
         print_table(COLUMNS, pair_rows(record.session) if record.session else [])
-        click.echo("\n" + "\n".join(sentences(record)) + f"\nreport: {written.html}")
+        click.echo("\n" + "\n".join(sentences(record)) + f"\nreport: {session_page}")
     verdict = record.session.verdict if record.session else Verdict.UNDECIDED
     return verdict_code(verdict, fail_on_undecided=fail_on_undecided)
 

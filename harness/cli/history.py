@@ -49,16 +49,23 @@ def show(series: str, chart: Path | None, nights: int, history: str | None, resu
     from harness.history.story import tell
     from harness.report.charts.nights import write_chart
     from harness.report.formats.nights_text import TITLES, night_rows, story_json, summary_lines
+    from harness.report.nights_page import story_page
+    from harness.store.writer import write_beside
 
     with open_history(history_place(history, results)) as opened:
         match = find_series(opened, series)
         story = tell(match, nights_of(opened, match.name), decisions_of(opened, match.name))
-    drawn = write_chart(story, chart or results / "history" / f"{match.name.replace('/', '-')}.svg")
+    name = match.name.replace("/", "-")
+    drawn = write_chart(story, chart or results / "history" / f"{name}.svg")
+    page = write_beside(drawn.parent, f"{drawn.stem}.html", story_page(story)) if drawn else None
     if as_json:
-        print_json(story_json(story) | {"chart": None if drawn is None else str(drawn)})
+        print_json(
+            story_json(story)
+            | {"chart": None if drawn is None else str(drawn), "page": None if page is None else str(page)}
+        )
         return
     print_table(TITLES, night_rows(story, last=nights))
-    for line in [*summary_lines(story), *([f"chart: {drawn}"] if drawn else [])]:
+    for line in [*summary_lines(story), *([f"chart: {drawn}", f"page: {page}"] if drawn else [])]:
         click.echo(line)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ANSWER = """\
-<section aria-label="Result"><div class="card advice">
+<section aria-label="Result"><div class="card advice result">
   <p class="headline">{{ headline }}</p>
   {% for sentence in sentences %}<p>{{ sentence }}</p>{% endfor %}
 </div></section>

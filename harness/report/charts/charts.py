@@ -16,6 +16,7 @@ from harness.report.charts.distributions import Samples, distributions
 from harness.report.charts.dots import latency_dots
 from harness.report.charts.figure import png_of, svg_of
 from harness.report.charts.heat import heat_map
+from harness.report.charts.path import search_path
 from harness.report.charts.places import device_dots
 from harness.report.charts.points import quality_points
 from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
@@ -24,6 +25,7 @@ from harness.report.charts.trace import run_trace
 from harness.report.evidence import Evidence, no_evidence
 from harness.report.ranking import Ranking, median_ns, quality_metric, rankings
 from harness.report.view import CellView, labels
+from harness.search.points import findings
 from harness.store.records import RunRecord
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def charts(
     ``evidence`` returns what its replies hold.
     """
     ranked = rankings(run)
-    drawn = [*_whole(ranked, png=png)]
+    drawn = [*_whole(run, ranked, png=png)]
     for number, ranking in enumerate(ranked, 1):
         # Keys of models and devices may hold characters that a file name must not.
         suffix = f"-{number}" if len(ranked) > 1 else ""
@@ -106,11 +108,16 @@ def _chart(draft: _Draft, figure: Figure, about: str, *, png: bool) -> Chart:
     )
 
 
-def _whole(ranked: Sequence[Ranking], *, png: bool) -> Iterator[Chart]:
+def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[Chart]:
     """The charts of all models and devices together."""
     drafts = [
         _Draft(name="overview", heading="Models, devices and variants", caption=_HEAT, draw=lambda: heat_map(ranked))
     ]
+    if run.head.goal is not None:
+        found = findings(run, run.head.goal)
+        drafts.insert(
+            0, _Draft(name="path", heading="The path of the search", caption=_PATH, draw=lambda: search_path(found))
+        )
     models = list(dict.fromkeys(ranking.model for ranking in ranked))
     for number, model in enumerate(models, 1):
         of_model = [ranking for ranking in ranked if ranking.model == model]
@@ -180,6 +187,10 @@ def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
     )
 
 
+_PATH = (
+    "Each point is a variant that the search tried, and what it costs. The dashed line is the cheapest so far of those "
+    "that keep the quality."
+)
 _HEAT = (
     "Blue is faster than fp32 of the same model on the same device, orange is slower. Hatched: the intervals do not "
     "tell the two apart. In brackets: the variant is not shown to be good enough."

@@ -61,13 +61,13 @@ def write_chart(story: Story, path: Path) -> Path | None:
 
 def nights_svg(story: Story) -> str | None:
     """Return the chart of ``story`` as SVG; None if no night has a value."""
-    figure = _draw(story)
+    figure = nights_figure(story)
     return None if figure is None else svg_of(figure)
 
 
 def nights_png(story: Story) -> bytes | None:
     """Return the same chart as PNG; None if no night has a value."""
-    figure = _draw(story)
+    figure = nights_figure(story)
     return None if figure is None else png_of(figure)
 
 
@@ -96,7 +96,8 @@ def _svg_bytes(story: Story) -> bytes | None:
     return None if svg is None else svg.encode()
 
 
-def _draw(story: Story) -> Figure | None:
+def nights_figure(story: Story) -> Figure | None:
+    """Draw ``story``; None if no night has a value."""
     if not story.nights:
         return None
     unit = unit_of(story)

@@ -1,0 +1,73 @@
+"""A night as a page: the common shifts, what moved, and every series that needs attention."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.records import units
+from harness.records.metrics import LATENCY
+from harness.report.charts.forest import ForestRow, forest
+from harness.report.pages import PageChart, PageTable, page
+from harness.stats.verdicts import Verdict
+from harness.workflows.nightly.files import describe, describe_cause, show_value
+from harness.workflows.nightly.record import NightRecord, SeriesNight, State
+
+PAGE_FILE = "night.html"
+_CAPTION = (
+    "Tonight's latency against the level of the nights before. An interval is that of the pairs that compared the "
+    "files side by side; a change without one was not compared. Colour is only for what such pairs decided."
+)
+_VERDICTS = {State.REGRESSION: Verdict.REGRESSED, State.IMPROVEMENT: Verdict.IMPROVED}
+
+
+def night_page(record: NightRecord) -> str:
+    """Return the night as HTML; it may have no series yet."""
+    series = record.series or ()
+    count = Counter(night.state for night in series)
+    states = ", ".join(f"{count[state]} {state.value}" for state in State if count[state]) or "no series"
+    headline = (
+        f"{count[State.REGRESSION]} confirmed regressions" if count[State.REGRESSION] else "No regression is confirmed"
+    )
+    chart = PageChart(
+        name="changes",
+        heading="Latency tonight",
+        caption=_CAPTION,
+        draw=lambda: forest([_row(n) for n in series if _is_drawn(n)], label="latency against the level before"),
+    )
+    rows = [
+        (n.state.value, n.series, show_value(n.value, n.metric), show_value(n.level, n.metric), describe(n))
+        for n in sorted(series, key=lambda n: list(State).index(n.state))
+    ]
+    return page(
+        title=f"Night {record.id}",
+        lead=f"{units.stamp(record.created_at)}{f' · commit {record.commit[:12]}' if record.commit else ''}",
+        answer=[f"{headline}.", f"{len(series)} series: {states}.", *map(describe_cause, record.causes)],
+        charts=[chart],
+        tables=[
+            PageTable(
+                heading="Series",
+                titles=("state", "series", "tonight", "level before", "what is known"),
+                rows=rows,
+                texts=(0, 1, 4),
+            )
+        ],
+    )
+
+
+def _is_drawn(night: SeriesNight) -> bool:
+    return night.metric == LATENCY.name and bool(night.value) and bool(night.level)
+
+
+def _row(night: SeriesNight) -> ForestRow:
+    assert night.value is not None
+    assert night.level
+    confirmed = night.confirmation
+    compared = confirmed is not None and confirmed.ratio is not None
+    return ForestRow(
+        name=night.cell,
+        change=(confirmed.ratio if confirmed and confirmed.ratio is not None else night.value / night.level) - 1,
+        low=confirmed.low - 1 if compared and confirmed and confirmed.low is not None else None,
+        high=confirmed.high - 1 if compared and confirmed and confirmed.high is not None else None,
+        margin=LATENCY.relative_tolerance,
+        verdict=_VERDICTS.get(night.state, Verdict.UNDECIDED),
+    )
