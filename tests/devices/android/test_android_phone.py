@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from harness.devices.android.adb.cable import Cable
+from harness.devices.android.advice import phone_error
 from harness.devices.android.app_ids import RunnerApk
 from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.hold.upkeep import RESTORE_FILE
@@ -24,7 +25,6 @@ from harness.wire import FailureKind, Format, ReplyStatus
 from tests.devices.android.apks import TinyApk, apk_source
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
-from tests.vphone.apps import Launch
 from tests.vphone.ends import wait_for
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb, AdbServer
@@ -152,6 +152,23 @@ def test_a_format_without_an_app_is_refused(android: AndroidPhone, work: Work) -
         android.execute(replace(work.request, artifact=artifact), work.inputs, DEADLINE_S)
 
 
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+def test_a_command_that_hangs_again_on_a_phone_that_answers_is_not_blamed_on_the_cable(
+    android: AndroidPhone, cable: Cable
+) -> None:
+    tries: list[str] = []
+
+    def hang() -> None:
+        # The name of the job is another one for every try.
+        tries.append(f"content read --uri content://{APP}.jobs/j{len(tries)}")
+        raise phone_error(PhoneTrouble.HUNG, "no answer", serial=cable.serial, command=tries[-1])
+
+    with pytest.raises(PhoneError, match="answers, but twice it did not finish 'content read'") as caught:
+        android._tether.again(hang)
+    assert (caught.value.trouble, len(tries)) == (PhoneTrouble.REFUSED, 2)
+    assert "cable" not in str(caught.value)
+
+
 def test_a_cable_that_flaps_during_a_launch_costs_nothing(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
@@ -265,8 +282,11 @@ def test_an_app_that_is_ended_for_memory_is_no_crash(android: AndroidPhone, phon
 def test_an_app_without_an_end_is_stopped_at_the_deadline(
     android: AndroidPhone, phone: VirtualPhone, work: Work
 ) -> None:
-    phone.apps.program = sleeping
-    kind, message, _ = failure_of(launched(android, work, deadline_s=2))
+    phone.apps.program = lambda _: ["sh", "-c", "echo I/phonebench: loading; exec sleep 600"]
+    phone.log.add("E", "Other", "of another app, before the launch")
+    kind, message, detail = failure_of(launched(android, work, deadline_s=2))
+    assert detail.endswith("phonebench: loading")
+    assert "another app" not in detail
     assert (kind, message) == (FailureKind.TIMEOUT, "the runner gave no reply within 2 s and was stopped")
     wait_for(lambda: phone.apps.running(APP) == ())
 
@@ -357,10 +377,6 @@ def test_closing_a_phone_ends_the_launch_in_flight(android: AndroidPhone, phone:
         android.execute(work.lasting(40), work.inputs, DEADLINE_S)
     assert time.monotonic() - started_at < 30
     wait_for(lambda: phone.apps.running(APP) == ())
-
-
-def sleeping(_: Launch) -> list[str]:
-    return ["sleep", "600"]
 
 
 def started(phone: VirtualPhone) -> list[str]:

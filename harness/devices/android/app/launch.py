@@ -23,7 +23,7 @@ from harness.devices.android.app.job import (
     wait_for_end,
     write_request,
 )
-from harness.devices.android.app.loglines import mark_index, parse_log, process_of
+from harness.devices.android.app.loglines import mark_index, parse_log, process_of, since_launch
 from harness.devices.android.app.results import read_result, remove_job
 from harness.devices.android.hold.tether import Tether
 from harness.devices.device import Execution
@@ -103,7 +103,7 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
     # At the deadline the app may have just replied, which is why the reply is read before the app is stopped.
     tether.again(lambda: stop_app(tether.cable, job.app_id))
     message = f"the runner gave no reply within {order.deadline.seconds:g} s and was stopped"
-    return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether))
+    return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether, started))
 
 
 def _tidy(tether: Tether, job: AppJob, ways: Ways) -> None:
@@ -192,8 +192,11 @@ def _not_started(tether: Tether, started: Started) -> PhoneError:
     return phone_error(PhoneTrouble.REFUSED, what, serial=serial, command="am start", output=started.start.output)
 
 
-def _log_tail(tether: Tether) -> str:
+def _log_tail(tether: Tether, started: Started) -> str:
+    """Return what the app logged last, or without any line of it what the phone did."""
     try:
-        return "\n".join(read_log(tether.cable).splitlines()[-_LOG_LINES:])
+        lines = since_launch(parse_log(read_log(tether.cable)), started.job.name)
     except PhoneError as error:
         return f"the phone's log could not be read: {error}"
+    own = [line for line in lines if line.pid == started.start.pid]
+    return "\n".join(line.whole for line in (own or lines)[-_LOG_LINES:])

@@ -7,6 +7,7 @@ therefore costs nothing, and a phone that stays away costs the cell in flight.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from harness.spec.phone_settings import DEFAULT_SETTINGS, PhoneSettings
 # A loose plug may interrupt one step several times, but a phone that hangs every time is given up.
 _RETURNS = 3
 
+_TOOLS = re.compile(r"(?:am|cmd|content|dumpsys|log|logcat|pm|run-as|settings)\b(?: \w+)?")
+
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,15 @@ class PhoneOptions:
     back_s: float = 30.0
     boot_s: float = 180.0
     settings: PhoneSettings = DEFAULT_SETTINGS
+
+
+def _hung_tool(error: PhoneError) -> str:
+    """Return the command that asks a service of the phone and hung, without its arguments; empty for anything else.
+
+    The wait for an app is such a thing: if that is silent, it is the phone that hangs.
+    """
+    tool = _TOOLS.match(error.command) if error.trouble is PhoneTrouble.HUNG else None
+    return tool[0] if tool else ""
 
 
 class Tether:
@@ -59,8 +71,9 @@ class Tether:
         """Do ``work``, and repeat it whenever the phone went away and came back.
 
         ``keep`` is the app or shell job that may keep running. Raises the `PhoneError` of the loss if the phone does
-        not come back, or goes away over and over.
+        not come back, or goes away over and over; and one of its own for a command that hangs on a phone that answers.
         """
+        stuck = ""
         for _ in range(_RETURNS):
             self.check_open()
             try:
@@ -70,6 +83,11 @@ class Tether:
                 if error.trouble not in LOSSES or self.closing.is_set():
                     raise
                 self._come_back(error, keep)
+                # Back at once, and the same command hangs again: the phone is there, and its cable is not to blame.
+                tool = _hung_tool(error)
+                if tool and tool == stuck:
+                    raise self._stuck(error) from error
+                stuck = tool
         # The last try: its error is final.
         return work()
 
@@ -77,6 +95,10 @@ class Tether:
         """Raise `PhoneError` if the phone has been released."""
         if self.closing.is_set():
             raise phone_error(PhoneTrouble.BUSY, f"{named(self.cable.serial)} was closed", serial=self.cable.serial)
+
+    def _stuck(self, error: PhoneError) -> PhoneError:
+        what = f"{named(self.cable.serial)} answers, but twice it did not finish {_hung_tool(error)!r}"
+        return phone_error(PhoneTrouble.REFUSED, what, serial=self.cable.serial, command=error.command)
 
     def _come_back(self, cause: PhoneError, keep: str) -> None:
         options = self.options
