@@ -192,7 +192,11 @@ class Apps:
         match fate:
             case Fate.OUT_OF_MEMORY:
                 text = f"Kill '{name}' ({pid}), uid {uid}, oom_score_adj 0 to free 1843200kB rss, 512000kB swap"
-                self._log.add("I", "lowmemorykiller", f"{text}; reason: device is low on swap and thrashing", pid=412)
+                text += "; reason: device is low on swap and thrashing"
+                if self._state.api <= 28:
+                    text = f"Killing '{name}' ({pid}), uid {uid}, adj 0\n   to free 1843200kB because system is under"
+                    text += " critical memory pressure oom_adj 0"
+                self._log.add("I", "lowmemorykiller", text, pid=412)
                 self._kill(running, Reason.LOW_MEMORY, 9)
             case Fate.JAVA_CRASH:
                 text = f"FATAL EXCEPTION: main\nProcess: {name}, PID: {pid}\n{JAVA_TRACE}"
@@ -277,6 +281,9 @@ class Apps:
         else:
             how = f"due to signal {signal_number} ({signal.strsignal(signal_number)})"
         self._log.add("I", "Zygote", f"Process {running.pid} exited {how}", pid=ZYGOTE)
+        # Of a process that it ended itself it has written that before.
+        if running.reason is Reason.USER_REQUESTED:
+            return
         state = "fg  TOP" if running.activity else "cch  CEM"
         gone = f"Process {running.name} (pid {running.pid}) has died: {state}"
         self._log.add("I", "ActivityManager", gone, buffer="system")

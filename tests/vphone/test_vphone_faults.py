@@ -178,6 +178,7 @@ def test_the_memory_killer_ends_the_app_and_says_so(bare_phone: VirtualPhone, ap
     wait_for(lambda: bare_phone.jail.call(f"pidof {APP}").code == 1)
     log = bare_phone.jail.call("logcat -d -b main,system,crash").text
     assert f"lowmemorykiller: Kill '{APP}'" in log
+    assert f"Process {APP} (pid " in log
     assert "reason=3 (LOW MEMORY)" in bare_phone.jail.call(f"dumpsys activity exit-info {APP}").text
 
 

@@ -24,6 +24,8 @@ JAVA = f"""11-25 10:00:01.0 4711 4711 E AndroidRuntime: FATAL EXCEPTION: main
 11-25 10:00:01.0 4711 4711 E AndroidRuntime: Process: {APP}, PID: 4711
 11-25 10:00:01.0 4711 4711 E AndroidRuntime: java.lang.IllegalStateException: no model"""
 HEAP = JAVA.replace("IllegalStateException: no model", "OutOfMemoryError: Failed to allocate")
+LMKD_9 = f"""11-25 10:00:01.0 512 512 I lowmemorykiller: Killing '{APP}' (4711), uid 10234, adj 0
+11-25 10:00:01.0 512 512 I lowmemorykiller:    to free 921600kB because system is under critical memory pressure"""
 ZYGOTE = "11-25 10:00:01.0  400  400 I Zygote  : Process 4711 exited due to signal 9 (Killed)"
 BEGAN = f"11-25 10:00:00.1  600  700 I ActivityManager: Start proc 4711:{APP}/u0a234 for pre-top-activity {{{APP}/.R}}"
 STRANGER = LMKD.replace(APP, "com.example.game").replace("4711", "47110")
@@ -33,6 +35,7 @@ STRANGER = LMKD.replace(APP, "com.example.game").replace("4711", "47110")
     ("text", "kind", "said"),
     [
         (LMKD, FailureKind.OOM, "ran out of memory"),
+        (LMKD_9, FailureKind.OOM, "ran out of memory"),
         (NATIVE, FailureKind.CRASH, "SIGSEGV"),
         (JAVA, FailureKind.CRASH, "java.lang.IllegalStateException: no model"),
         (HEAP, FailureKind.OOM, "out of memory"),
