@@ -11,7 +11,7 @@ JOBS ?= 4
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quick apks simulate soak help setup bench test check format lint types benchmark lock clean
+.PHONY: docs notebooks quick apks simulate soak help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,12 @@ $(READY): requirements.lock pyproject.toml
 
 apks: $(READY) ## Build, sign and verify the Android runner's APKs, and print their sizes (needs a JDK, Maven, aapt2).
 	$(BIN)/phonebench runner build android $(ARGS)
+
+docs: $(READY) ## Build the documentation as a site in build/docs; a link that leads nowhere fails.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html $(ARGS) docs build/docs
+
+notebooks: $(READY) ## Run the notebooks in docs/notebooks and store their outputs.
+	$(BIN)/python -m tests.docs.notebooks
 
 lock: ## Make requirements.lock again from pyproject.toml (needs a network).
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -1,0 +1,1 @@
+"""Tests of the documentation, and what runs its notebooks."""
