@@ -58,6 +58,27 @@ def tflite_chain(kinds: Sequence[str], shape: Sequence[int] = (1, 8, 8, 4)) -> b
     return bytes(builder.Output())
 
 
+def tflite_sum(shapes: Sequence[Sequence[int]], order: Sequence[int]) -> bytes:
+    """A float32 file that adds two inputs of these shapes, which broadcast; its inputs are listed in ``order``."""
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    graph, operator = schema.SubGraphT(), schema.OperatorT()
+    number = schema.TensorType.FLOAT32
+    whole = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    graph.name = "main"
+    graph.tensors = [_tensor(schema, f"t{at}", number, list(shape), None) for at, shape in enumerate((*shapes, whole))]
+    graph.inputs, graph.outputs = list(order), [2]
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1], [2]
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+    graph.operators = [operator]
+    model = schema.ModelT()
+    model.version, model.description = 3, "a test of phonebench"
+    model.buffers, model.subgraphs, model.operatorCodes = [schema.BufferT()], [graph], [_code(schema, "ADD")]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _operator(schema: Any, kind: str, code: int, at: int) -> Any:
     operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = code, [at], [at + 1]

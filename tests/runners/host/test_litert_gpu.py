@@ -19,7 +19,7 @@ from harness.runners.host.runtimes.session import Session
 from harness.runners.host.runtimes.tflite_gpu import read_placement
 from harness.runners.host.vulkan import NoVulkanError, has_own_driver, prepare_vulkan, software_driver
 from harness.wire import Accelerator, Delegate, Format, NodesLeft, RuntimeRequest
-from tests.readers.tflite_files import tflite_chain, tflite_file
+from tests.readers.tflite_files import tflite_chain, tflite_file, tflite_sum
 
 GPU = RuntimeRequest(delegate=Delegate.GPU, threads=1)
 SHAPE = (1, 8, 8, 4)
@@ -114,6 +114,16 @@ def test_tensors_of_too_many_dimensions_are_refused_by_the_delegate_in_its_own_w
     session.close()
     assert (report.delegate_used, report.nodes_delegated) == ("cpu", 0)
     assert "dimensions" in report.nodes_left[0].reason
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_of_several_inputs_gets_its_own_values(order: tuple[int, int], tmp_path: Path) -> None:
+    path, arrays = tmp_path / "sum.tflite", (noise((2, 8)), noise((1, 8), seed=1))
+    path.write_bytes(tflite_sum([array.shape for array in arrays], order))
+    session = opened(path)
+    outputs = run_once(session, [arrays[at] for at in order])
+    np.testing.assert_allclose(outputs[0], arrays[0] + arrays[1], atol=1e-5)
+    session.close()
 
 
 def test_a_batch_of_another_size_is_taken(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from harness.runners.host.runtimes.registry import PROFILERS, RUNTIMES, open_ses
 from harness.runners.host.runtimes.session import Profiled
 from harness.runners.host.runtimes.spans import Span, operator_times
 from harness.wire import Delegate, Format, OperatorTime, RuntimeRequest
-from tests.readers.tflite_files import tflite_chain
+from tests.readers.tflite_files import tflite_chain, tflite_sum
 
 CPU = RuntimeRequest(delegate=Delegate.CPU, threads=1)
 XNNPACK = RuntimeRequest(delegate=Delegate.XNNPACK, threads=1)
@@ -208,6 +208,20 @@ def test_an_open_batch_is_profiled_at_the_size_of_the_input(tmp_path: Path) -> N
     for batch in (1, 100_000):
         found = profiled(path, Format.TFLITE, np.ones((batch, 4), np.float32))
         assert (kinds(found), found.facts.reason) == (["ABS"], "")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("request_", [CPU, XNNPACK])
+def test_each_of_several_inputs_gets_its_own_values(
+    order: tuple[int, int], request_: RuntimeRequest, tmp_path: Path
+) -> None:
+    """A tensor that got the values of the other would have another size, which the profiler refuses."""
+    shapes = ((2, 8), (1, 8))
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(tflite_sum(shapes, order))
+    RUNTIMES[Format.TFLITE].import_runtime(request_)
+    found = PROFILERS[Format.TFLITE](path, request_, [np.ones(shapes[at], np.float32) for at in order], 2)
+    assert (len(found.operators), found.facts.reason) == (1, "")
 
 
 def test_a_trace_without_a_provider_leaves_the_place_open() -> None:

@@ -101,8 +101,11 @@ class ProfiledModel:
         self._inputs = self._buffers("Input", [self._input_layout(at) for at in range(len(indices))])
         self._outputs = self._buffers("Output", self._output_layouts())
         for buffer, index in zip(self._inputs, indices, strict=True):
-            data = arrays[index].tobytes()
-            place = ctypes.c_void_p()
+            data, place, room = arrays[index].tobytes(), ctypes.c_void_p(), ctypes.c_size_t()
+            self._call("LiteRtGetTensorBufferPackedSize", buffer, ctypes.byref(room))
+            if room.value != len(data):
+                msg = f"input tensor {index} takes {room.value} bytes in LiteRT's library, not {len(data)}"
+                raise RuntimeError(msg)
             self._call("LiteRtLockTensorBuffer", buffer, ctypes.byref(place), _TO_WRITE)
             ctypes.memmove(place, data, len(data))
             self._call("LiteRtUnlockTensorBuffer", buffer)
