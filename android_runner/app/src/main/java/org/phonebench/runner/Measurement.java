@@ -17,6 +17,7 @@ import org.phonebench.runner.core.Affinity;
 import org.phonebench.runner.core.JobPlace;
 import org.phonebench.runner.core.JobRunner;
 import org.phonebench.runner.core.LibraryPages;
+import org.phonebench.runner.core.ReplyWriter;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
@@ -77,7 +78,7 @@ final class Measurement {
     private void run() {
         try {
             Files.createDirectories(place.folder());
-            reply(runner.run(place, this::bind));
+            reply(runner.run(place, this::bind, this::keep));
         } catch (Throwable error) {
             // Errors too: a missing class or a full heap is what the host must hear of.
             reply(runner.failed(place, error));
@@ -88,6 +89,15 @@ final class Measurement {
     private void bind() throws RunFailure {
         if (launch.mask() != null) {
             Affinity.bind(launch.mask(), TASKSET);
+        }
+    }
+
+    /** Write a reply that a later one replaces. If it cannot be written, nothing is lost but this precaution. */
+    private void keep(RunReply reply) {
+        try {
+            ReplyWriter.write(place.folder(), reply);
+        } catch (IOException error) {
+            Log.w(RunnerActivity.TAG, "cannot keep what was measured so far", error);
         }
     }
 

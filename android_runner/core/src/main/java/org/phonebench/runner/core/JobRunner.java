@@ -34,8 +34,21 @@ public final class JobRunner {
         void run() throws RunFailure;
     }
 
+    /** Keeps a reply that the returned one replaces. */
+    public interface Interim {
+        void keep(RunReply reply);
+    }
+
     /** Run the job. It writes {@code outputs.bin}, but leaves {@code reply.json} to the caller. */
     public RunReply run(JobPlace place, Preparation preparation) {
+        return run(place, preparation, reply -> { });
+    }
+
+    /**
+     * Run the job as above. Once everything is measured, what is left only looks at the delegate and at single
+     * operators, in a second session. A driver may crash there, so what was measured is kept before.
+     */
+    public RunReply run(JobPlace place, Preparation preparation, Interim interim) {
         String text = "";
         RunRequest request;
         try {
@@ -47,7 +60,9 @@ public final class JobRunner {
         RunReply.StateSample before = state.sample();
         StateWatch watch = StateWatch.start(state, StateWatch.PERIOD_MS);
         Progress done = new Progress();
-        RunFailure failure = attempt(place, request, preparation, done);
+        Runnable keep = () -> interim.keep(new RunReply(request.cell(), request.launch(), RunReply.Status.OK, info,
+            null, done.results(), new RunReply.States(before, state.sample(), Collections.emptyList())));
+        RunFailure failure = attempt(place, request, preparation, done, keep);
         List<RunReply.StateSample> series = watch.stop();
         RunReply.Status status = failure == null ? RunReply.Status.OK
             : failure.unsupported() ? RunReply.Status.UNSUPPORTED : RunReply.Status.FAILED;
@@ -56,10 +71,11 @@ public final class JobRunner {
     }
 
     /** Run everything and return the failure that ended it, or null. */
-    private RunFailure attempt(JobPlace place, RunRequest request, Preparation preparation, Progress done) {
+    private RunFailure attempt(JobPlace place, RunRequest request, Preparation preparation, Progress done,
+            Runnable keep) {
         try {
             preparation.run();
-            new Launch(place, request, done).run();
+            new Launch(place, request, done, keep).run();
             return null;
         } catch (RunFailure failure) {
             return failure;
@@ -155,12 +171,14 @@ public final class JobRunner {
         private final JobPlace place;
         private final RunRequest request;
         private final Progress done;
+        private final Runnable keep;
         private Optional<List<TensorSpec>> specs = Optional.empty();
 
-        Launch(JobPlace place, RunRequest request, Progress done) {
+        Launch(JobPlace place, RunRequest request, Progress done, Runnable keep) {
             this.place = place;
             this.request = request;
             this.done = done;
+            this.keep = keep;
         }
 
         void run() throws RunFailure {
@@ -199,7 +217,11 @@ public final class JobRunner {
                 }
                 done.outputs = JobOutputs.write(place.folder(), done.session, inputs, passes.outputs().count());
             }
-            if (request.runtime().delegate() != Delegate.CPU && passes.latency() != null) {
+            boolean looks = request.runtime().delegate() != Delegate.CPU && passes.latency() != null;
+            if (looks || passes.profile() != null) {
+                keep.run();
+            }
+            if (looks) {
                 observe(adapter, artifact, inputs);
             }
             if (passes.profile() != null) {

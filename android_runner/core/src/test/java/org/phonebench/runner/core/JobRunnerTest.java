@@ -111,6 +111,24 @@ final class JobRunnerTest {
     }
 
     @Test
+    void whatWasMeasuredIsKeptBeforeTheDelegateIsLookedAt() throws Exception {
+        allPasses();
+        request.getJSONObject("runtime").put("delegate", "xnnpack");
+        Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
+        JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
+        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/"))).run(place, () -> { },
+            reply -> {
+                adapter.events.add("keep " + reply.status() + " " + reply.results().latency().samplesNs().length);
+                assertNotNull(reply.results().outputs());
+                assertNotNull(reply.state().after());
+                assertNull(reply.results().runtime().nodesTotal());
+            });
+        int kept = adapter.events.indexOf("keep OK 5");
+        assertEquals(Arrays.asList("keep OK 5", "close", "observe", "profile"),
+            adapter.events.subList(kept, adapter.events.size()));
+    }
+
+    @Test
     void aDelegateThatCannotBeLookedAtCostsNothing() throws Exception {
         allPasses();
         request.getJSONObject("runtime").put("delegate", "xnnpack")
