@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -65,9 +65,13 @@ class RunWriter:
 
     def add(self, measurement: Measurement) -> None:
         """Append a measurement and return once it is on disk."""
+        self.add_all((measurement,))
+
+    def add_all(self, measurements: Iterable[Measurement]) -> None:
+        """Append measurements that are known at once, such as imported ones, and return once they are on disk."""
         path = self.folder / MEASUREMENTS_FILE
         with self._one_at_a_time, storage_errors(self.folder), path.open("ab") as file:
-            file.write(msgspec.json.encode(measurement) + b"\n")
+            file.write(b"".join(msgspec.json.encode(measurement) + b"\n" for measurement in measurements))
             # A measurement takes minutes to repeat: it must survive a power cut right after it.
             file.flush()
             os.fsync(file.fileno())

@@ -52,8 +52,7 @@ def import_results(paths: Sequence[Path], results: Path, kind: str | None = None
             writer.keep(source.content.data, SOURCE_SUFFIX)
         for data, suffix in kept:
             writer.keep(data, suffix)
-        for measurement in assembled.measurements:
-            writer.add(measurement)
+        writer.add_all(assembled.measurements)
         writer.update(finished_at=utc_now())
         run = writer.record()
     return ImportedRun(
