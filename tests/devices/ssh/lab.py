@@ -165,10 +165,16 @@ class NamespaceBoard:
             self.lab.run("ip", "-n", self._space, *command.split())
         self.lab.know(self.name, self.address, 22)
 
-    def start(self, *, environment: dict[str, str] | None = None, setup: list[str] | None = None) -> None:
+    def start(
+        self,
+        *,
+        environment: dict[str, str] | None = None,
+        setup: list[str] | None = None,
+        lines: list[str] | None = None,
+    ) -> None:
         """Boot: a new boot id, what ``setup`` mounts, and the server, which gives sessions their ``environment``."""
         values = self.lab.session(self.root / "cache") | (environment or {})
-        config = self.lab.server_config(self.name, self.address, ["Port 22", set_env(values)])
+        config = self.lab.server_config(self.name, self.address, ["Port 22", set_env(values), *(lines or [])])
         boot = self.root / "boot_id"
         boot.write_text(f"{os.urandom(16).hex()}\n")
         script = ["set -e", f"mount --bind {boot} /proc/sys/kernel/random/boot_id", *(setup or [])]
