@@ -15,6 +15,7 @@ from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
 from harness.measure.latency import minute_latencies, of_batches, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
+from harness.records.energy import energy_summary, joules_of_launch
 from harness.records.measurement import (
     CellStatus,
     LatencySummary,
@@ -66,6 +67,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         latency=_latency(job, seen),
         load=_load(seen),
         memory=middle_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
+        energy=energy_summary([launch.reply for launch in seen.counted]),
         accuracy=answers.accuracy,
         scores=answers.scores,
         target=answers.target,
@@ -126,6 +128,7 @@ def _launches(seen: Seen) -> tuple[LaunchSummary, ...]:
             watch_sha256=launch.watch_sha256,
             thermal_headroom=highest_headroom(launch.reply),
             memory_growth_bytes=_growth(launch.reply.memory) if launch.reply.memory else None,
+            energy_joules=joules_of_launch(launch.reply),
         )
         for launch in seen.launched
     )

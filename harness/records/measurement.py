@@ -21,6 +21,24 @@ from harness.wire import Failure, MemoryReading, RunnerInfo, RuntimeReport
 SCHEMA = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergySummary:
+    """Energy per inference in joules, of devices with a power sensor, and its 95 % interval.
+
+    ``definition`` says in words what the sensor measures. ``mean_watts`` is the mean power during the measured calls.
+    ``reason`` says why there is no value, such as launches that are too short; empty if there is one.
+    """
+
+    definition: str
+    joules: float | None = None
+    low_joules: float | None = None
+    high_joules: float | None = None
+    mean_watts: float | None = None
+    readings: int = 0
+    launches: int = 0
+    reason: str = ""
+
+
 class CellStatus(StrEnum):
     """How a cell ended. ``pending`` means that it has not run yet, and is never stored."""
 
@@ -76,6 +94,7 @@ class LaunchSummary:
     watch_sha256: str | None = None
     thermal_headroom: float | None = None
     memory_growth_bytes: int | None = None
+    energy_joules: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +381,7 @@ class Measurement:
     latency: LatencySummary | None = None
     load: LoadSummary | None = None
     memory: MemoryReading | None = None
+    energy: EnergySummary | None = None
     accuracy: Accuracy | None = None
     scores: TaskScores | None = None
     target: TargetFacts | None = None

@@ -103,7 +103,8 @@ class TableColumn:
     ``heading`` is for the terminal, ``title`` and ``hint`` for the page. ``keep``: in a narrow terminal the columns
     with the lowest number go first. ``under`` words the small line under a figure of the page, given the column's unit.
     ``named`` says which metric of the cell a value is, where cells may have different ones. An ``optional`` column is
-    left out where no cell has a value. ``ratio_to_fp32``: that line is the ratio to the fp32 variant. ``calls_beside``:
+    left out where no cell has a value; on the page it stays where ``absent`` says why cells have none.
+    ``ratio_to_fp32``: that line is the ratio to the fp32 variant. ``calls_beside``:
     the spread and p90 of the calls follow in columns of their own.
     """
 
@@ -114,6 +115,7 @@ class TableColumn:
     under: Callable[[Measurement, Unit], str] | None = None
     named: Callable[[Measurement], str] | None = None
     optional: bool = False
+    absent: Callable[[Measurement], str] | None = None
     ratio_to_fp32: bool = False
     calls_beside: bool = False
 

@@ -13,11 +13,13 @@ from math import fsum, nan
 
 from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
+from harness.records.energy import joules_of_launch
 from harness.records.measurement import LatencySummary, Measurement, TaskScores
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
 from harness.records.stated_metrics import ROWS as STATED
 from harness.records.units import (
     MIB,
+    EnergyFormatter,
     FileSizeFormatter,
     MemoryGrowthFormatter,
     PlainFormatter,
@@ -84,6 +86,28 @@ def _peak_memory(measurement: Measurement) -> Reading | None:
 def _peak_memory_of_launch(reply: RunReply) -> float | None:
     memory = reply.memory
     return None if memory is None or memory.peak_bytes is None else memory.peak_bytes - memory.baseline_bytes
+
+
+def _energy(measurement: Measurement) -> Reading | None:
+    energy = measurement.energy
+    if energy is None or energy.joules is None:
+        return None
+    good = tuple(launch.energy_joules for launch in measurement.launches if not launch.tainted)
+    return Reading(
+        value=energy.joules,
+        low=energy.low_joules,
+        high=energy.high_joules,
+        count=energy.launches,
+        launches=tuple(joules for joules in good if joules is not None) or (energy.joules,),
+        definition=energy.definition,
+    )
+
+
+def _energy_interval(measurement: Measurement, unit: Unit) -> str:
+    energy = measurement.energy
+    if energy is None or energy.joules is None:
+        return ""
+    return f"{unit.show(energy.low_joules)}–{unit.show(energy.high_joules)}, {energy.mean_watts:.3g} W"
 
 
 def _size(measurement: Measurement) -> Reading | None:
@@ -310,6 +334,33 @@ PEAK_MEMORY = Metric(
     ),
 )
 
+ENERGY = Metric(
+    name="energy",
+    label="energy per inference",
+    unit="J",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.05,
+    formatter=EnergyFormatter(),
+    read=_energy,
+    read_launch=joules_of_launch,
+    comparison=ComparisonKind.LAUNCHES,
+    confirmation=ConfirmationKind.LAUNCHES,
+    csv=(
+        *_csv_columns(lambda m: m.energy, ("joules", "low_joules", "high_joules"), prefix="energy_"),
+        CsvColumn(name="power_mean_watts", read=lambda m: m.energy.mean_watts if m.energy else None),
+    ),
+    json_key="energy",
+    table=TableColumn(
+        heading="energy",
+        title="energy",
+        hint="per inference, of the whole board, idle power included; its 95 % interval, and the mean power",
+        keep=70,
+        under=_energy_interval,
+        optional=True,
+        absent=lambda measurement: measurement.energy.reason if measurement.energy else "",
+    ),
+)
+
 SIZE = Metric(
     name="size",
     label="size",
@@ -403,7 +454,7 @@ ERROR = Metric(
     table=_score_column("error", "lower is better"),
 )
 
-_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *STATED)
+_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *STATED, ENERGY)
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 # What says how good the answers are, the most telling first: what a card names itself goes before accuracy.

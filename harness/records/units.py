@@ -47,6 +47,9 @@ NANOSECONDS = Unit(name="ns", size=1)
 MICROSECONDS = Unit(name="µs", size=1e3)
 MILLISECONDS = Unit(name="ms", size=1e6)
 SECONDS = Unit(name="s", size=1e9)
+MICROJOULES = Unit(name="µJ", size=1e-6)
+MILLIJOULES = Unit(name="mJ", size=1e-3)
+JOULES = Unit(name="J", size=1)
 KILOBYTES = Unit(name="kB", size=1e3)
 MEBIBYTES = Unit(name="MiB", size=MIB)
 GIBIBYTES = Unit(name="GiB", size=1024 * MIB)
@@ -95,6 +98,31 @@ class TimeFormatter:
     def difference(self, value: float) -> str:
         """Return signed milliseconds."""
         return f"{value / MILLISECONDS.size:+.4g} ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyFormatter:
+    """Joules as µJ, mJ or J."""
+
+    sign: str = ""
+
+    def unit_for(self, values: Iterable[float | None]) -> Unit:
+        """Return the unit in which the median of ``values`` is at least 1."""
+        present = [v for v in values if v is not None]
+        middle = median(present) if present else 0.0
+        return next((unit for unit in (JOULES, MILLIJOULES) if middle >= unit.size), MICROJOULES)
+
+    def text(self, value: float | None) -> str:
+        """Return one energy in the unit that suits it."""
+        return self.unit_for([value]).full(value)
+
+    def exact(self, value: float) -> str:
+        """Return millijoules with four significant digits."""
+        return f"{value / MILLIJOULES.size:.4g} mJ"
+
+    def difference(self, value: float) -> str:
+        """Return signed millijoules."""
+        return f"{value / MILLIJOULES.size:+.4g} mJ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

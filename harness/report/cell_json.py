@@ -42,9 +42,16 @@ def cell_json(view: CellView) -> dict[str, Any]:
         "groups": plain(view.measurement.groups if view.measurement else None),
         "target": plain(view.measurement.target if view.measurement else None),
         "fidelity": plain(view.fidelity),
+        **_energy(view),
         **_other_metrics(view),
         **_imported(view),
     }
+
+
+def _energy(view: CellView) -> dict[str, Any]:
+    """The energy per inference, or why there is none; nothing for cells of a device without a power sensor."""
+    energy = view.measurement.energy if view.measurement else None
+    return {"energy": plain(energy)} if energy is not None else {}
 
 
 def _imported(view: CellView) -> dict[str, Any]:

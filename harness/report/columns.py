@@ -7,7 +7,7 @@ compares them. A column has one unit, chosen from the values in it, and every fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records import units
 from harness.records.conditions import FigureGroup
@@ -43,12 +43,22 @@ class FigureColumn:
 def figure_columns(views: tuple[CellView, ...]) -> Iterator[FigureColumn]:
     """Yield the columns in order, in the units that suit ``views``."""
     for metric in METRICS.values():
-        if metric.table is None or (metric.table.optional and not any(metric.shown(v.measurement) for v in views)):
+        table = metric.table
+        if table is None:
             continue
-        yield _metric_column(metric, metric.table, views)
-        if metric.table.calls_beside:
+        has_values = any(metric.shown(v.measurement) for v in views)
+        if table.optional and not has_values and not any(_why_absent(table, v) for v in views):
+            continue
+        column = _metric_column(metric, table, views)
+        # A terminal has no room for the reasons, so there a column without values would only puzzle.
+        yield replace(column, keep=None) if table.optional and not has_values else column
+        if table.calls_beside:
             yield from _call_columns(views)
     yield from _fidelity_columns()
+
+
+def _why_absent(table: TableColumn, view: CellView) -> str:
+    return table.absent(view.measurement) if table.absent and view.measurement else ""
 
 
 def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ...]) -> FigureColumn:
@@ -70,6 +80,8 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
     def under(view: CellView) -> str:
         if table.ratio_to_fp32:
             return f"{units.ratio(view.size_ratio)} fp32" if view.size_ratio and view.size_ratio != 1 else ""
+        if value(view) is None and (why := _why_absent(table, view)):
+            return why
         return table.under(view.measurement, unit) if table.under and view.measurement else ""
 
     shown_unit = f"{metric.formatter.sign}{unit.name}"

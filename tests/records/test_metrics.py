@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
-from harness.records.metrics import ERROR, METRICS, PEAK_MEMORY, metric_named
+from harness.records.metrics import ENERGY, ERROR, METRICS, PEAK_MEMORY, metric_named
 from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import FIRST_COLUMNS
 from tests.report.builders import cells, measurement
@@ -40,13 +40,13 @@ def test_no_two_metrics_share_a_column_or_a_json_key() -> None:
     # These came later, so they stand at the end.
     later = {c for c in columns if c.startswith("score")}
     later |= {"worst_group", "worst_group_drop", "inputs_lost", "inputs_won"}
-    later |= {column.name for metric in STATED for column in metric.csv}
+    later |= {column.name for metric in (ENERGY, *STATED) for column in metric.csv}
     assert set(columns) - later <= set(FIRST_COLUMNS)
 
 
 def test_a_metric_of_a_later_version_is_named() -> None:
-    with pytest.raises(StoreError, match=r"does not know the metric 'energy'.*newer version"):
-        metric_named("energy")
+    with pytest.raises(StoreError, match=r"does not know the metric 'warmth'.*newer version"):
+        metric_named("warmth")
 
 
 def test_steady_memory_stands_in_for_an_unknown_peak_and_is_not_shown_as_one() -> None:

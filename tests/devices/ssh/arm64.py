@@ -1,8 +1,8 @@
 """A board with an ARM processor: an arm64 root made of Debian's packages, which qemu runs, behind a native ssh server.
 
-The root is made once and kept in the developer's cache folder. Nothing in it is configured; unpacked packages are enough
-for a shell and Python. What qemu computes depends on the processor that it imitates, so that is fixed, and the kernel's
-description of the processor is replaced by one that matches it.
+The root is made once and kept in the developer's cache folder. Nothing in it is configured; unpacked packages are
+enough for a shell and Python. What qemu computes depends on the processor that it imitates, so that is fixed, and the
+kernel's description of the processor is replaced by one that matches it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _make_root(root: Path) -> None:
 
 
 def _compile(root: Path) -> None:
-    """Compile the library of Debian's Python here, if this Python writes the same files: under qemu it takes minutes."""
+    """Compile the library of Debian's Python here, if this Python writes the same files: qemu takes minutes for it."""
     library = root / "usr" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if library.is_dir():
         compileall.compile_dir(library, quiet=2, stripdir=str(root), workers=0)
@@ -126,9 +126,10 @@ class ArmBoard(NamespaceBoard):
             (self.root / name).mkdir(exist_ok=True)
         # The server wants every folder above the root to belong to root alone.
         top = "/mnt"
+        layers = f"lowerdir={self._arm},upperdir={self.root}/upper,workdir={self.root}/work"
         setup = [
             # Each board writes into a layer of its own.
-            f"mount -t overlay overlay -o lowerdir={self._arm},upperdir={self.root}/upper,workdir={self.root}/work {top}",
+            f"mount -t overlay overlay -o {layers} {top}",
             f"mount -t proc proc {top}/proc",
             f"mount --bind {self.root}/cpuinfo {top}/proc/cpuinfo",
             f"mount --bind {self.root}/boot_id {top}/proc/sys/kernel/random/boot_id",
@@ -142,6 +143,10 @@ class ArmBoard(NamespaceBoard):
             setup.append(f"mount --bind {sysfs} {top}/sys")
         if tools is not None:
             setup += [f"mkdir -p {top}/usr/local/bin", f"mount --bind {tools} {top}/usr/local/bin"]
-        values = {"QEMU_CPU": qemu_cpu, "XDG_CACHE_HOME": "/var/cache", "HOME": "/root", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+        values = {
+            "QEMU_CPU": qemu_cpu,
+            "XDG_CACHE_HOME": "/var/cache",
+            "HOME": "/root",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+        }
         self.start(environment=values, setup=setup, lines=[f"ChrootDirectory {top}"])
-
