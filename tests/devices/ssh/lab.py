@@ -146,7 +146,7 @@ class NamespaceBoard:
         self._space = f"pb{os.getpid()}n{number}"
         self._cable = f"pb{os.getpid() % 100_000}v{number}"
         # Of the block for benchmarks of networks (RFC 2544), which no real network uses.
-        network = f"198.18.{os.getpid() % 250}.{4 * number}"
+        network = f"198.18.{os.getpid() % 250}.{8 * number}"
         base, last = network.rpartition(".")[::2]
         self.here, self.address, self.nobody = (f"{base}.{int(last) + n}" for n in (1, 2, 3))
         self.root = lab.folder / name

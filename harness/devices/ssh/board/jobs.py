@@ -217,10 +217,12 @@ def _add_power(folder: Path, watch: list[dict[str, Any]], definition: str | None
     if definition is None or not watch or not reply.is_file():
         return
     facts = json.loads(reply.read_text(encoding="utf-8"))
-    if not isinstance(facts.get("state"), dict):
+    state = facts.get("state")
+    if not isinstance(state, dict):
         return
-    facts["state"]["series"] = watch
-    facts["state"]["power_definition"] = definition
+    first_ns, last_ns = state["before"]["at_ns"], state["after"]["at_ns"]
+    state["series"] = [sample for sample in watch if first_ns <= sample["at_ns"] <= last_ns]
+    state["power_definition"] = definition
     half = folder / "reply.json.tmp"
     half.write_text(json.dumps(facts), encoding="utf-8")
     half.rename(reply)
