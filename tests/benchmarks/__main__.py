@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, changes.
+phone-run, ssh, changes.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
 from tests.benchmarks.quality import quality
+from tests.benchmarks.ssh import ssh
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5
@@ -253,6 +254,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "phone": phone,
     "phone-run": phone_run,
     "quality": quality,
+    "ssh": ssh,
     "changes": changes,
 }
 

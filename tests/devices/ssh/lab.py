@@ -44,6 +44,7 @@ PasswordAuthentication no
 PermitRootLogin yes
 LogLevel ERROR
 MaxStartups 100
+Subsystem sftp internal-sftp
 """
 
 
