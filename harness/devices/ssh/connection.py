@@ -128,6 +128,8 @@ class Connection:
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
                 bufsize=0,
+                # Larger pipes wake both sides less often.
+                pipesize=_CHUNK,
                 # The complaints are read in English; Ctrl-C reaches only phonebench, which then says goodbye.
                 env=os.environ | {"LC_ALL": "C"},
                 start_new_session=True,
@@ -156,9 +158,9 @@ class Connection:
         return answer
 
     def _take(self, most: int, ends_at: float) -> bytes:
-        data, self._rest = self._rest or self._more(ends_at), b""
-        data, self._rest = data[:most], data[most:]
-        return data
+        data = self._rest or self._more(ends_at)
+        self._rest = data[most:]
+        return data if not self._rest else data[:most]
 
     def _more(self, ends_at: float) -> bytes:
         """Return what came in. Raises `BoardError` at the end of the stream and when nothing comes in time."""

@@ -42,6 +42,7 @@ class Store:
         self._budget_bytes = budget_bytes
         # What this session has verified or sent; never removed to make room.
         self._used: set[str] = set()
+        self._tree_bytes: dict[Path, int] = {}
 
     def sweep(self) -> None:
         """Create the folders, and remove what an interrupted transfer left."""
@@ -63,11 +64,11 @@ class Store:
 
     def make_room(self, size: int) -> None:
         """Remove what was not used for longest until ``size`` more bytes fit. Raises `FullError`."""
-        kept = sorted((p for p in self._kept() if p.name not in self._used), key=lambda p: p.stat().st_mtime)
-        used = sum(_size(path) for path in self._kept())
-        while kept and (used + size > self._budget_bytes or self.free_bytes() < size + RESERVE_BYTES):
+        sizes = {path: self._size(path) for path in self._kept()}
+        kept = sorted((p for p in sizes if p.name not in self._used), key=lambda p: p.stat().st_mtime)
+        while kept and (sum(sizes.values()) + size > self._budget_bytes or self.free_bytes() < size + RESERVE_BYTES):
             oldest = kept.pop(0)
-            used -= _size(oldest)
+            del sizes[oldest]
             _remove(oldest)
         free = self.free_bytes()
         if free < size + RESERVE_BYTES:
@@ -92,9 +93,8 @@ class Store:
                 if failure is None:
                     failure = _write(file.fileno(), data)
 
+            # Not flushed to the disk: the next session computes the digest again, so a power cut does no harm.
             whole = copy(size, write)
-            if whole and failure is None:
-                os.fsync(file.fileno())
         if not whole or failure is not None or digest.hexdigest() != sha256:
             half.unlink(missing_ok=True)
             if failure is not None:
@@ -134,6 +134,14 @@ class Store:
     def _kept(self) -> list[Path]:
         return [*self.files.iterdir(), *self.trees.iterdir()]
 
+    def _size(self, path: Path) -> int:
+        """The bytes of a file or a folder; a folder never changes, so its files are counted once."""
+        if not path.is_dir():
+            return path.stat().st_size
+        if path not in self._tree_bytes:
+            self._tree_bytes[path] = sum(part.lstat().st_size for part in path.rglob("*") if part.is_file())
+        return self._tree_bytes[path]
+
 
 def _write(descriptor: int, data: bytes) -> OSError | None:
     try:
@@ -143,12 +151,6 @@ def _write(descriptor: int, data: bytes) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def _size(path: Path) -> int:
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(part.lstat().st_size for part in path.rglob("*") if part.is_file())
 
 
 def _remove(path: Path) -> None:
