@@ -10,7 +10,7 @@ from harness.errors import UnknownNameError
 from harness.report.charts.charts import charts
 from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.files import write_report
-from harness.report.formats.csv import csv_text
+from harness.report.formats.csv import csv_text, operators_csv_text
 from harness.report.formats.ipynb import notebook_text
 from harness.report.formats.markdown import markdown_text
 from harness.report.formats.pdf import print_page
@@ -55,7 +55,8 @@ def _markdown(run: RunRecord, folder: Path) -> tuple[Path, ...]:
 
 
 def _csv(run: RunRecord, folder: Path) -> tuple[Path, ...]:
-    return (write_beside(folder, "table.csv", csv_text(run)),)
+    table, operators = write_beside(folder, "table.csv", csv_text(run)), operators_csv_text(run)
+    return (table, write_beside(folder, "operators.csv", operators)) if operators else (table,)
 
 
 def _png(run: RunRecord, folder: Path) -> tuple[Path, ...]:

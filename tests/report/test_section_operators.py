@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.operators import Operator, OperatorProfile
+from harness.report.formats.csv import operators_csv_text
 from harness.report.sections.operators import json, lines, short_name
 from harness.report.sections.section import Grid, Line, report_of
 from harness.store.records import RunRecord
@@ -145,3 +148,16 @@ def test_the_page_and_the_json_have_every_cell() -> None:
         "name": "top", "kind": "TopK", "calls": 10, "total_ns": 99_250, "nodes": 1, "ran_on": "cpu",
         "delegated": False, "reason": "no kernel for it.", "mean_ns": 9925.0, "share": 0.09925,
     }  # fmt: skip
+
+
+def test_the_csv_has_a_row_per_operator_where_a_cell_was_profiled() -> None:
+    assert operators_csv_text(run_of(profiled(XNNPACK, None))) is None
+    text = operators_csv_text(run_of(profiled(XNNPACK, PROFILE), profiled(CELLS[1], None)))
+    assert text is not None
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["cell"], row["kind"], row["total_ns"], row["share"]) for row in rows] == [
+        (XNNPACK.key, "Conv", "601000", "0.601"),
+        (XNNPACK.key, "TopK", "99250", "0.09925"),
+        (XNNPACK.key, "Gemm", "299750", "0.29975"),
+    ]
+    assert (rows[1]["ran_on"], rows[1]["delegated"], rows[1]["reason"]) == ("cpu", "False", "no kernel for it.")

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from harness.records.measurement import Measurement
 from harness.records.metrics import METRICS
 from harness.report.view import CellView, cell_identity, cell_views
 from harness.store.records import RunRecord
@@ -27,6 +28,31 @@ def csv_text(run: RunRecord) -> str:
 def cell_rows(run: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield the values of each cell of ``run`` by the name of their column; what was not measured is None or absent."""
     return (cell_row(v) for v in cell_views(run))
+
+
+_OPERATORS = (
+    "cell", "name", "kind", "ran_on", "delegated", "nodes", "calls", "total_ns", "mean_ns", "share", "reason",
+)  # fmt: skip
+
+
+def operators_csv_text(run: RunRecord) -> str | None:
+    """Return the operators of the profiled cells of ``run``, one row each, with a header; None if there are none."""
+    profiled = [m for m in run.measurements if m.operators is not None and m.operators.operators]
+    if not profiled:
+        return None
+    text = io.StringIO()
+    table = csv.DictWriter(text, _OPERATORS, lineterminator="\n")
+    table.writeheader()
+    for measurement in profiled:
+        table.writerows(_operator_rows(measurement))
+    return text.getvalue()
+
+
+def _operator_rows(measurement: Measurement) -> Iterator[dict[str, Any]]:
+    profile = measurement.operators
+    for operator in profile.operators if profile else ():
+        fields = {name: getattr(operator, name) for name in _OPERATORS if hasattr(operator, name)}
+        yield {"cell": measurement.cell, **fields, "share": profile.share(operator) if profile else None}
 
 
 # Scripts read columns by position too, so these keep their places. Columns of later metrics follow at the end.
