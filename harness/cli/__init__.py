@@ -28,6 +28,7 @@ from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.cli.runner import runner
 from harness.cli.search import search, sensitivity
+from harness.cli.start import completion, init, quickstart
 from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, suggestion
 
 
@@ -60,6 +61,8 @@ def cli() -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
+    quickstart,
+    init,
     run,
     build,
     runner,
@@ -78,6 +81,7 @@ COMMANDS: tuple[click.Command, ...] = (
     export,
     import_,
     cache,
+    completion,
 )
 for command in COMMANDS:
     cli.add_command(command)

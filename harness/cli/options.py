@@ -248,11 +248,11 @@ def spec_from(spec_file: Path | None, options: dict[str, Any]) -> Spec:
         value = options.get(key)
         if value is None or value == ():
             continue
-        values[key] = _flat(value) if isinstance(value, tuple) else value
+        values[key] = flat(value) if isinstance(value, tuple) else value
     return make_spec(_with_numbers(values))
 
 
-def _flat(value: tuple[Any, ...]) -> list[Any]:
+def flat(value: tuple[Any, ...]) -> list[Any]:
     """The items of a repeated option: each use of a `Listed` option gives a list, an argument gives a word."""
     return [item for part in value for item in (part if isinstance(part, list) else [part])]
 
