@@ -124,7 +124,7 @@ def check_figures(reply: RunReply, took_ns: int | None) -> None:
 
 def _same(field: str, asked: object, answered: object) -> None:
     if asked != answered:
-        msg = f"its {field} is {answered!r}, but {asked!r} was requested"
+        msg = f"{field} is {answered!r}, but {asked!r} was requested"
         raise WireError(msg)
 
 

@@ -103,8 +103,8 @@ def change(path: str, value: Any) -> Callable[[Reply], None]:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (change("runtime.threads", 99), "its threads is 99, but 2 was requested"),
-        (change("runtime.delegate_requested", "gpu"), "its delegate_requested is 'gpu', but 'xnnpack' was requested"),
+        (change("runtime.threads", 99), "threads is 99, but 2 was requested"),
+        (change("runtime.delegate_requested", "gpu"), "delegate_requested is 'gpu', but 'xnnpack' was requested"),
         (change("memory", None), "the requested memory pass is missing"),
         (change("profile", [{"name": "a", "kind": "b", "samples_ns": [1]}]), "a profile pass that was not requested"),
         (change("latency.samples_ns", []), "no samples"),
@@ -232,7 +232,7 @@ def test_requested_outputs_must_come_in_the_file_of_that_name(parcel: Any, tmp_p
     reply["outputs"] = {"file": "other.bin", "count": 1, "tensors": [{"name": "y", "dtype": "float32", "shape": [3]}]}
     other = read_reply(json.dumps(reply).encode(), request, file, took_ns=TOOK).reply
     assert other.failure is not None
-    assert "its outputs.file is 'other.bin', but 'outputs.bin' was requested" in other.failure.message
+    assert "outputs.file is 'other.bin', but 'outputs.bin' was requested" in other.failure.message
     reply["outputs"]["file"] = "outputs.bin"
     # A runtime without a profiler returns an empty profile.
     assert read_reply(json.dumps(reply).encode(), request, file, took_ns=TOOK).reply.status is ReplyStatus.OK

@@ -70,7 +70,7 @@ def test_what_it_lacks_is_a_hole_with_its_reason(places: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (('"threads": self.threads', '"threads": 99'), "its threads is 99, but 1 was requested"),
+        (('"threads": self.threads', '"threads": 99'), "threads is 99, but 1 was requested"),
         (("return time.perf_counter_ns() - start", "return 0"), "samples are 0 ns: its clock is too coarse"),
     ],
 )
