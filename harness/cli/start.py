@@ -106,7 +106,8 @@ def quickstart(results: Path, as_json: bool) -> None:
     for number, step in enumerate(steps, 1):
         mark = "done" if step.done else "next" if step is following else ""
         click.echo(f"{number}. {step.title:<44} {mark}".rstrip())
-        for line in (step.found, step.command) if step is following or step.done else (step.command,):
+        shown = (step.found,) if step.done else (step.found, step.command) if step is following else (step.command,)
+        for line in shown:
             if line:
                 click.echo(f"   {line}")
 
