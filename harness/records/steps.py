@@ -14,6 +14,7 @@ class Figure(StrEnum):
         "followed-by-activation"  # folded layers followed by an activation, which a runtime can fuse as well
     )
     PAIRS_EQUALISED = "pairs-equalised"  # pairs of layers whose channels were scaled
+    BIASES_CORRECTED = "biases-corrected"  # layers whose bias makes up for the rounding of their weights
     CHANNELS_BEFORE = "channels-before"
     CHANNELS_AFTER = "channels-after"
     SPARSITY = "sparsity"  # share (0…1) of zeros among the weights of the layers it changed

@@ -139,6 +139,18 @@ class Equalise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     calibration: CalibrationFrom = CalibrationFrom.DATA
 
 
+class CorrectBias(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="correct-bias"
+):
+    """Take from each layer's bias what rounding its weights to int8 adds to its outputs on average.
+
+    ``calibration``: the inputs to average over. ``per_channel``: how the quantiser will round, as in `Quantisation`.
+    """
+
+    calibration: CalibrationFrom = CalibrationFrom.DATA
+    per_channel: bool = True
+
+
 class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="prune"):
     """Remove ``ratio`` (0…1) of the channels, rounded to multiples of ``round_to``; layers in ``keep`` stay whole."""
 
@@ -245,15 +257,16 @@ class Qat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             raise UsageError(msg)
 
 
-# Steps that change what the network computes, after which it is trained again, and steps that do not.
+# Steps after which the network is trained again, and steps that leave what it computes as it is, rounding aside.
 Damaging = Prune | Sparsify | LowRank | Cluster | Distill | Qat
-Exact = Fuse | Equalise
+Exact = Fuse | Equalise | CorrectBias
 Step = Exact | Damaging
 
 # The distributions that each step imports, listed here so that a missing one is found without importing anything.
 STEP_PACKAGES: dict[type[Step], tuple[str, ...]] = {
     Fuse: ("torch",),
     Equalise: ("torch",),
+    CorrectBias: ("torch",),
     Prune: ("torch", "torch-pruning"),
     Sparsify: ("torch",),
     LowRank: ("torch",),
@@ -345,15 +358,30 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             msg = f"name is {self.name!r} in a recipe: use letters, digits, '+', '_', '.' and '-', a letter first"
             raise UsageError(msg)
         for position, step in enumerate(self.steps):
-            if not isinstance(step, Qat):
-                continue
-            if self.precision is not Precision.INT8:
-                msg = f"recipe {self.name!r} has a qat step and precision {self.precision.value!r}: it must be 'int8'"
-                raise UsageError(msg)
-            # A later step would change weights that were trained for rounding to int8.
-            if position != len(self.steps) - 1:
-                msg = f"recipe {self.name!r} has steps after qat: the training for int8 must come last"
-                raise UsageError(msg)
+            if isinstance(step, Qat | CorrectBias):
+                self._check_rounding(step, last=position == len(self.steps) - 1)
+
+    def _check_rounding(self, step: Qat | CorrectBias, *, last: bool) -> None:
+        """Check a step that prepares the weights for rounding to int8."""
+        word = step_name(step)
+        eight = (Precision.INT8,) if isinstance(step, Qat) else (Precision.INT8, Precision.INT16X8)
+        if self.precision not in eight:
+            allowed = " or ".join(repr(precision.value) for precision in eight)
+            msg = f"recipe {self.name!r} has a {word} step and precision {self.precision.value!r}: it must be {allowed}"
+            raise UsageError(msg)
+        # A later step would change the weights.
+        if not last:
+            msg = f"recipe {self.name!r} has steps after {word}: what prepares the weights for int8 must come last"
+            raise UsageError(msg)
+        if isinstance(step, CorrectBias) and self.quantisation.keep_float is not None:
+            msg = (
+                f"recipe {self.name!r} has a {word} step and keep_float: biases of layers that stay in float need "
+                "no correction; leave out one of the two"
+            )
+            raise UsageError(msg)
+        if isinstance(step, CorrectBias) and step.per_channel != self.quantisation.per_channel:
+            msg = f"recipe {self.name!r} has per_channel differently in its {word} step and its quantisation"
+            raise UsageError(msg)
 
     @property
     def calibrated(self) -> bool:

@@ -17,6 +17,7 @@ from harness.errors import UnknownNameError, UsageError
 from harness.spec.recipe import (
     CalibrationFrom,
     Cluster,
+    CorrectBias,
     Distill,
     Equalise,
     Fuse,
@@ -60,15 +61,16 @@ _QUANTISER_WORDS: dict[str, dict[str, Any]] = {
     "range": {"calibration": CalibrationFrom.RANGE},
     "mixed": {"keep_float": KeepFloat(share=MIXED_SHARE)},
 }
-# The option that is a step before the precision, and takes its calibration from the other options.
-_EQUALISED = "equalised"
+# The options that are steps before the precision, and take their calibration from the other options.
+_EQUALISED, _CORRECTED = "equalised", "corrected"
+_STEP_OPTIONS = (_EQUALISED, _CORRECTED)
 _CALIBRATED = ("qat-int8", Precision.INT8.value, Precision.INT16X8.value)
 _HALVES = (Precision.FP16, Precision.BF16)
 
 WORDS: tuple[str, ...] = (
     *(p.value for p in Precision),
     *(f"{p.value}-whole" for p in _HALVES),
-    *(f"{Precision.INT8.value}-{knob}" for knob in (*_QUANTISER_WORDS, _EQUALISED)),
+    *(f"{Precision.INT8.value}-{knob}" for knob in (*_QUANTISER_WORDS, *_STEP_OPTIONS)),
     "qat-int8",
     *_PLAIN,
     *(f"{name}{16 if name == 'cluster' else 50}" for name in _NUMBERED),
@@ -118,6 +120,9 @@ def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
         parts.steps.append(Equalise(calibration=fields["quantisation"].calibration))
     if word.startswith("qat-"):
         parts.steps.append(Qat())
+    if _CORRECTED in word.split("-"):
+        knobs = fields["quantisation"]
+        parts.steps.append(CorrectBias(calibration=knobs.calibration, per_channel=knobs.per_channel))
     parts.fields |= fields
 
 
@@ -130,7 +135,7 @@ def _precision_word(word: str) -> dict[str, Any] | None:
     for start in _CALIBRATED:
         if word != start and not word.startswith(f"{start}-"):
             continue
-        options = [option for option in word.removeprefix(start).split("-")[1:] if option != _EQUALISED]
+        options = [option for option in word.removeprefix(start).split("-")[1:] if option not in _STEP_OPTIONS]
         if not all(option in _QUANTISER_WORDS for option in options):
             return None
         fields: dict[str, Any] = {}

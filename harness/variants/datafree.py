@@ -12,19 +12,22 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
-from harness.model.card import InputRange
+from harness.model.card import InputRange, Task
+from harness.spec.recipe import CalibrationFrom
 from harness.variants.determinism import reproducible
-from harness.variants.step import UnfitError
+from harness.variants.step import StepContext, UnfitError, tensors_of
 from harness.wire import DType, TensorSpec, shape_text
 from harness.wire.tensors import Array
 
 if TYPE_CHECKING:
     import torch
 
+# The most inputs that a step observes.
+MOST_ITEMS = 100
 # The number of inputs that `from_ranges` draws.
 DRAWN = 100
 # Gradient descent is expensive, so it finds as many inputs as hold this many elements together, within the two limits.
@@ -36,6 +39,24 @@ STEPS, LEARNING_RATE = 25, 0.2
 CLASS_WEIGHT = 0.02
 
 _FLOATS = (DType.FLOAT32, DType.FLOAT16)
+
+
+def calibration_items(source: CalibrationFrom, context: StepContext) -> list[tuple[torch.Tensor, ...]]:
+    """Return up to `MOST_ITEMS` calibration inputs for a step, each as one tensor per input of the network.
+
+    Raises `UnfitError` if the network has no inputs of this source.
+    """
+    match source:
+        case CalibrationFrom.DATA:
+            arrays = context.calibration.inputs
+        case CalibrationFrom.BATCH_NORM:
+            classes = context.card.task is Task.CLASSIFICATION
+            arrays = from_batch_norms(context.copy_of_original(), context.inputs, context.card.ranges, classes=classes)
+        case CalibrationFrom.RANGE:
+            arrays = from_ranges(context.inputs, context.card.ranges)
+        case _:
+            assert_never(source)
+    return [tensors_of(arrays, index) for index in range(min(len(arrays[0]), MOST_ITEMS))]
 
 
 def from_batch_norms(

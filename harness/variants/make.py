@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BuildError
 from harness.records.steps import StepReport
-from harness.spec.recipe import Cluster, Distill, Equalise, Fuse, LowRank, Prune, Qat, Sparsify, Step, step_name
+from harness.spec.recipe import (
+    Cluster,
+    CorrectBias,
+    Distill,
+    Equalise,
+    Fuse,
+    LowRank,
+    Prune,
+    Qat,
+    Sparsify,
+    Step,
+    step_name,
+)
 from harness.variants.count import check_layers, check_macs
 from harness.variants.determinism import reproducible
 from harness.variants.step import Apply, Outcome, StepContext
-from harness.variants.steps import cluster, distill, equalise, fuse, lowrank, prune, qat, sparse
+from harness.variants.steps import cluster, correct_bias, distill, equalise, fuse, lowrank, prune, qat, sparse
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
 STEPS: dict[type[Step], Apply[Any]] = {
     Fuse: fuse.apply,
     Equalise: equalise.apply,
+    CorrectBias: correct_bias.apply,
     LowRank: lowrank.apply,
     Cluster: cluster.apply,
     Prune: prune.apply,

@@ -158,14 +158,17 @@ class _Site:
         return _rounded(tensor, self._limits[end]) if self._on else tensor
 
 
-def rounded_weight(layer: torch.nn.Module) -> torch.Tensor:
-    """Return the weight of ``layer`` rounded to symmetric int8 per output channel."""
+def rounded_weight(layer: torch.nn.Module, *, per_channel: bool = True) -> torch.Tensor:
+    """Return the weight of ``layer`` rounded to symmetric int8, with a scale per output channel or one for all."""
     import torch
     from torch.nn.modules.conv import _ConvTransposeNd
 
     weight = layer.get_parameter("weight").detach()
     # The weight of a transposed convolution has its input channels first.
     axis = 1 if isinstance(layer, _ConvTransposeNd) else 0
+    if not per_channel:
+        step = max(float(weight.abs().amax()) / _HIGHEST, 2**-24)
+        return torch.fake_quantize_per_tensor_affine(weight, step, 0, -_HIGHEST, _HIGHEST)
     others = [d for d in range(weight.dim()) if d != axis]
     scale = (weight.abs().amax(dim=others) / _HIGHEST).clamp(min=2**-24)
     zeros = torch.zeros(len(scale), dtype=torch.int32)

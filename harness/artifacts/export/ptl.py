@@ -272,7 +272,9 @@ def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
         observer,
     )
 
-    weight = default_per_channel_weight_observer if knobs.per_channel else default_weight_observer
+    kind = default_per_channel_weight_observer if knobs.per_channel else default_weight_observer
+    # Symmetric, as the other formats round weights and as `correct-bias` assumes.
+    weight = kind.with_args(quant_min=-127, quant_max=127)
     activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
     mapping = get_default_qconfig_mapping(ENGINE)
     mapping.set_global(QConfig(activation=activation, weight=weight))

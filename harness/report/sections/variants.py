@@ -22,7 +22,7 @@ from harness.report.type_words import is_quantised, type_words, value_words
 from harness.report.view import CellView
 from harness.spec.formats import FORMATS
 from harness.spec.profiles import ProfileName
-from harness.spec.recipe import CalibrationFrom, Equalise, Precision, Recipe, step_name
+from harness.spec.recipe import CalibrationFrom, CorrectBias, Equalise, Precision, Recipe, step_name
 from harness.wire import Format
 
 _DATA_FREE = (CalibrationSource.BATCH_NORM.value, CalibrationSource.RANGE.value)
@@ -237,7 +237,12 @@ def _is_twin(view: CellView, free: CellView, recipe: Recipe, recipes: dict[str, 
     if other is None or view.status is not CellStatus.OK:
         return False
     with_data = msgspec.structs.replace(recipe.quantisation, calibration=CalibrationFrom.DATA)
-    steps = tuple(Equalise() if isinstance(step, Equalise) else step for step in recipe.steps)
+    steps = tuple(
+        msgspec.structs.replace(step, calibration=CalibrationFrom.DATA)
+        if isinstance(step, Equalise | CorrectBias)
+        else step
+        for step in recipe.steps
+    )
     expected = msgspec.structs.replace(recipe, name=other.name, steps=steps, quantisation=with_data)
     return other == expected and _place(view) == _place(free)
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.model.card import Task
 from harness.records.steps import Figure, LayerReport
-from harness.spec.recipe import CalibrationFrom, Equalise
+from harness.spec.recipe import Equalise
 from harness.variants.captured import captured
-from harness.variants.datafree import from_batch_norms, from_ranges
+from harness.variants.datafree import calibration_items
 from harness.variants.pairs import Pair, find_pairs
 from harness.variants.scales import Link, link, settle, write
-from harness.variants.step import Outcome, StepContext, UnfitError, tensors_of
+from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.steps.fuse import fold_batch_norms
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     Items = Sequence[tuple[torch.Tensor, ...]]
     Outputs = list[list[torch.Tensor]]
 
-# The most inputs to observe.
-INPUTS = 100
 # How far outputs may move, relative to the largest value of the same output. Float rounding is far below.
 TOLERANCE = 1e-3
 
@@ -39,7 +36,7 @@ def apply(network: torch.nn.Module, step: Equalise, context: StepContext) -> Out
     Raises `UnfitError` when there is no such pair, when the network cannot be captured, or when there are no inputs of
     the kind that ``step`` asks for.
     """
-    items = _items(step, context)
+    items = calibration_items(step.calibration, context)
     fold_batch_norms(network, context.example(), step="equalise")
     pairs = tuple(find_pairs(network, captured(network, context.example(), step="equalise")))
     free = [pair for pair in pairs if pair.reason is None]
@@ -56,20 +53,6 @@ def apply(network: torch.nn.Module, step: Equalise, context: StepContext) -> Out
         figures={Figure.PAIRS_EQUALISED: len(scaled)},
         layers=tuple(_reports(pairs, {one.pair.first: one for one in links}, different)),
     )
-
-
-def _items(step: Equalise, context: StepContext) -> Items:
-    match step.calibration:
-        case CalibrationFrom.DATA:
-            arrays = context.calibration.inputs
-        case CalibrationFrom.BATCH_NORM:
-            classes = context.card.task is Task.CLASSIFICATION
-            ranges = context.card.ranges
-            arrays = from_batch_norms(context.copy_of_original(), context.inputs, ranges, classes=classes)
-        case CalibrationFrom.RANGE:
-            arrays = from_ranges(context.inputs, context.card.ranges)
-    count = min(len(arrays[0]), INPUTS)
-    return [tensors_of(arrays, index) for index in range(count)]
 
 
 def _outputs(network: torch.nn.Module, items: Items) -> Outputs:
