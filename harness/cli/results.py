@@ -56,7 +56,7 @@ def _show_list(results: Path, *, as_json: bool) -> None:
     metavar="FORM",
     default="html",
     show_default=True,
-    help="The form of the report: html, md, csv, png, svg, ipynb or pdf.",
+    help="The form of the report: html, md, csv, png, svg, ipynb, pdf or model-explorer.",
 )
 @click.option("-o", "--output", type=PATH, metavar="DIR", help="Where to write.  [default: the run's own folder]")
 @click.option("--open", "open_it", is_flag=True, help="Open the report.")
@@ -86,17 +86,23 @@ def report(
     if as_json:
         print_json(_paths_json(form, written))
     else:
-        for path in written if form in ("html", "png", "svg") and len(written) <= FEW_FILES else written[:2]:
+        for path in written if len(written) <= FEW_FILES else written[:2]:
             click.echo(f"{_KIND.get(path.suffix, 'chart')}: {path}")
         if len(written) > FEW_FILES:
-            click.echo(f"charts: {written[-1].parent} ({sum(p.suffix in _PICTURES for p in written)} files)")
+            click.echo(f"{len(written)} files, all below {written[0].parent}")
     if open_it and written:
         open_file(written[0])
 
 
 FEW_FILES = 3
-_PICTURES = (".svg", ".png")
-_KIND = {".html": "report", ".csv": "table", ".md": "report", ".ipynb": "notebook", ".pdf": "report"}
+_KIND = {
+    ".html": "report",
+    ".csv": "table",
+    ".md": "report",
+    ".ipynb": "notebook",
+    ".pdf": "report",
+    ".json": "node data",
+}
 
 
 def _paths_json(form: str, written: Sequence[Path]) -> dict[str, Any]:

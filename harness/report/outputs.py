@@ -13,6 +13,7 @@ from harness.report.files import write_report
 from harness.report.formats.csv import csv_text, operators_csv_text
 from harness.report.formats.ipynb import notebook_text
 from harness.report.formats.markdown import markdown_text
+from harness.report.formats.model_explorer import node_data
 from harness.report.formats.pdf import print_page
 from harness.store.records import RunRecord
 from harness.store.writer import write_beside, write_data
@@ -28,6 +29,7 @@ class Output(StrEnum):
     SVG = "svg"
     NOTEBOOK = "ipynb"
     PDF = "pdf"
+    MODEL_EXPLORER = "model-explorer"
 
 
 def output_named(name: str) -> Output:
@@ -85,6 +87,10 @@ def _pdf(run: RunRecord, folder: Path) -> tuple[Path, ...]:
     return print_page(page, page.with_suffix(".pdf")), page
 
 
+def _model_explorer(run: RunRecord, folder: Path) -> tuple[Path, ...]:
+    return tuple(write_beside(folder, name, text) for name, text in node_data(run))
+
+
 _WRITERS: dict[Output, Callable[[RunRecord, Path], tuple[Path, ...]]] = {
     Output.HTML: _html,
     Output.MARKDOWN: _markdown,
@@ -93,4 +99,5 @@ _WRITERS: dict[Output, Callable[[RunRecord, Path], tuple[Path, ...]]] = {
     Output.SVG: _svg,
     Output.NOTEBOOK: _notebook,
     Output.PDF: _pdf,
+    Output.MODEL_EXPLORER: _model_explorer,
 }

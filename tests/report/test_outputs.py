@@ -162,6 +162,22 @@ def test_the_command_line_writes_each_form_and_pages_of_several_runs(results: Pa
     json.loads(compared.stdout)
 
 
+def test_operator_times_are_node_data_for_the_model_explorer(stored: RunRecord, tmp_path: Path) -> None:
+    written = write_as(Output.MODEL_EXPLORER, stored, tmp_path)
+    profiles = [m.operators for m in stored.measurements if m.operators]
+    assert len(written) == len(profiles)
+    data = json.loads(written[0].read_text(encoding="utf-8"))["main"]
+    # By hand: ten calls took this many ns in all.
+    expected = {o.name: pytest.approx((o.total_ns or 0) / 10 / 1e6) for o in profiles[0].operators}
+    assert {name: entry["value"] for name, entry in data["results"].items()} == expected
+    assert [stop["stop"] for stop in data["gradient"]] == [0, 0.5, 1]
+
+
+def test_without_a_profile_there_is_no_node_data(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="measure with --operators"):
+        write_as(Output.MODEL_EXPLORER, host_run(), tmp_path)
+
+
 def test_several_runs_make_a_page_and_nothing_else(results: Path) -> None:
     done = CliRunner().invoke(cli, ["report", "20261123", "20261124", "--to", "csv", "--results", str(results)])
     assert done.exit_code == 2
