@@ -11,7 +11,7 @@ JOBS ?= 4
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs notebooks quick apks simulate soak help setup bench test check format lint types benchmark lock clean
+.PHONY: docs notebooks pictures quick apks simulate soak help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ types: $(READY) ## Check the types.
 
 benchmark: $(READY) ## Measure phonebench itself: overhead, start-up, build time. Prints ratios.
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+pictures: $(READY) ## Draw the charts of README.md again, from the run in docs/example.
+	$(BIN)/python -m docs.pictures
 
 setup: $(READY) ## Make the virtual environment from requirements.lock.
 

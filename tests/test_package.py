@@ -42,7 +42,9 @@ def metadata(wheel: zipfile.ZipFile) -> str:
     "name",
     [
         "harness/py.typed",
-        "harness/report/templates/report.html.j2",
+        "harness/report/templates/house.html.j2",
+        "harness/report/templates/house.css",
+        "harness/report/templates/house.js",
         "harness/workflows/probe_model/model.toml",
         "harness/bundled_models/digits/weights.safetensors",
         "harness/bundled_models/digits/digits.npz",

@@ -50,7 +50,7 @@ def run_trace(launches: Sequence[LaunchEvidence]) -> Figure | None:
     panels[-1].set_xticks(range(len(drawn)), [_width_words(launch) for launch in drawn])
     panels[-1].set_xlim(-0.5, len(drawn) - 0.5)
     calls = sum(launch.steady_ns.size for launch in drawn)
-    words = f"launches in their order; n = {len(drawn)} launches, {calls} steady calls"
+    words = f"launches in their order; n = {len(drawn)} launch{'' if len(drawn) == 1 else 'es'}, {calls} steady calls"
     panels[-1].set_xlabel(words, fontsize=FONT_SIZE, color=MUTED)
     return figure
 

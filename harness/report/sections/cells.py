@@ -207,7 +207,8 @@ def _pixels(column: _PageColumn, entries: list[TableEntry]) -> float:
     lines = [7.4 * len(column.title) + 14, 6.8 * len(column.unit) + 16 * len(column.marks)]
     for entry in entries:
         lines += [7.4 * len(entry.text) + 17 * len(entry.marks) + (15 if entry.kind == "format" else 0)]
-        lines += [6.4 * len(entry.under)]
+        # Types and places in the file are words, which wrap.
+        lines += [6.4 * len(entry.under) if entry.kind != "format" else 0]
     return max(lines) + 17
 
 
