@@ -75,7 +75,7 @@ def _check_reply(reply: RunReply) -> None:
     times = _call_times(reply.latency) if reply.latency else ()
     if reply.load:
         times += (reply.load.first_ns, *reply.load.warm_ns)
-    times += tuple(t for operator in reply.profile for t in operator.samples_ns)
+    times += tuple(t for operator in reply.profile for t in (*operator.samples_ns, operator.mean_ns or 0))
     times += reply.profile_facts.calls_ns if reply.profile_facts else ()
     if any(t < 0 for t in times):
         msg = f"the reply has a negative time ({min(times)} ns): the runner's clock went backwards"

@@ -79,6 +79,21 @@ def tflite_sum(shapes: Sequence[Sequence[int]], order: Sequence[int]) -> bytes:
     return bytes(builder.Output())
 
 
+def tflite_unpreparable() -> bytes:
+    """An int8 sum up to 6 whose scale is so small that 6 does not fit: LiteRT's kernel refuses to be prepared."""
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromPackedBuf(tflite_sum([(1, 8), (1, 8)], (0, 1)), 0)
+    graph = model.subgraphs[0]
+    for tensor in graph.tensors:
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [1e-12], [0]
+    graph.operators[0].builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.RELU6
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _operator(schema: Any, kind: str, code: int, at: int) -> Any:
     operator = schema.OperatorT()
     operator.opcodeIndex, operator.inputs, operator.outputs = code, [at], [at + 1]

@@ -101,6 +101,17 @@ def test_an_operator_profile_is_written_as_the_golden_file_has_it() -> None:
         assert as_then(written[key], kept[key]) == kept[key]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("samples_ns", [-5]), ("mean_ns", -5)],
+)
+def test_an_operator_with_a_negative_time_is_refused(field: str, value: Any) -> None:
+    reply = json.loads(golden("reply-ok-operators.json"))
+    reply["profile"][1][field] = value
+    with pytest.raises(WireError, match="-5 ns"):
+        decode_reply(json.dumps(reply).encode())
+
+
 def test_what_a_reply_leaves_out_is_none_and_not_zero() -> None:
     reply = decode_reply(golden("reply-ok-minimal.json"))
     assert (reply.latency, reply.memory, reply.outputs, reply.load, reply.runtime) == (None,) * 5

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from harness.runners.host.runtimes.registry import PROFILERS, open_session, run_once
-from harness.runners.host.runtimes.session import Session
+from harness.runners.host.runtimes.session import Session, SessionError
 from harness.runners.host.runtimes.tflite_gpu import read_placement
 from harness.runners.host.vulkan import NoVulkanError, has_own_driver, prepare_vulkan, software_driver
-from harness.wire import Accelerator, Delegate, Format, NodesLeft, RuntimeRequest
-from tests.readers.tflite_files import tflite_chain, tflite_file, tflite_sum
+from harness.wire import Accelerator, Delegate, FailureKind, Format, NodesLeft, RuntimeRequest
+from tests.readers.tflite_files import tflite_chain, tflite_file, tflite_sum, tflite_unpreparable
 
 GPU = RuntimeRequest(delegate=Delegate.GPU, threads=1)
 SHAPE = (1, 8, 8, 4)
@@ -114,6 +114,22 @@ def test_tensors_of_too_many_dimensions_are_refused_by_the_delegate_in_its_own_w
     session.close()
     assert (report.delegate_used, report.nodes_delegated) == ("cpu", 0)
     assert "dimensions" in report.nodes_left[0].reason
+
+
+def test_a_file_that_cannot_be_compiled_for_the_gpu_is_a_hole_in_the_words_of_the_library(tmp_path: Path) -> None:
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(tflite_unpreparable())
+    with pytest.raises(SessionError) as raised:
+        opened(path)
+    assert (raised.value.kind, raised.value.unsupported) == (FailureKind.DELEGATE, True)
+    assert raised.value.message.startswith("LiteRT cannot compile 'sum.tflite' for the GPU: ")
+    assert "no_integer_overflow_from_quantization" in raised.value.message
+    # The interpreter that a user would run it with says the same.
+    library: Any = pytest.importorskip("ai_edge_litert.interpreter")
+    plain = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = library.Interpreter(str(path), experimental_op_resolver_type=plain)
+    with pytest.raises(RuntimeError, match="no_integer_overflow_from_quantization"):
+        interpreter.allocate_tensors()
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
