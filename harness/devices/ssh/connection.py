@@ -31,6 +31,8 @@ _CHUNK = 1 << 20
 _MOST_NOISE = 1 << 20
 # The connection outlives a command, so that the next one finds it open.
 _PERSIST_S = 300
+# The path of a socket has 104 bytes on some systems; ssh's own part of it takes 57.
+_LONGEST_PARENT = 24
 
 # Reads the agent's source, of a known length, from standard input, and runs it. It must not read a byte too many.
 _LOADER = (
@@ -260,8 +262,10 @@ def _command(destination: Destination, remote: str) -> list[str]:
 
 def _control_folder() -> Path:
     """The folder of the control sockets: private, and with a short name, because a socket's path is limited."""
-    folder = Path(tempfile.gettempdir()) / f"phonebench-ssh-{os.getuid()}"
+    usual, short = Path(tempfile.gettempdir()), Path("/tmp")
+    parent = short if len(str(usual)) > _LONGEST_PARENT and short.is_dir() else usual
+    folder = parent / f"phonebench-ssh-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        folder = Path(tempfile.mkdtemp(prefix="phonebench-ssh-"))
+        folder = Path(tempfile.mkdtemp(prefix="phonebench-ssh-", dir=parent))
     return folder

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.devices.registry import kind_of
+from harness.devices.ssh.board.clocks import fix_clocks
 from harness.devices.ssh.board.facts import Powers, pmic_watts, power_mode, read_facts
 from harness.devices.ssh.board_device import SshBoard
 from harness.devices.ssh.facts import check_facts, conditions_of, has_fan, info_of, readiness_of, throttling_of
@@ -23,6 +24,7 @@ from tests.devices.ssh.hardware import (
     JETSON_WATTS,
     PMIC,
     PMIC_WATTS,
+    cpus,
     jetson_orin,
     raspberry_pi_5,
     write,
@@ -120,6 +122,18 @@ def test_doctor_shows_what_a_board_reports(jetson: Imitated) -> None:
     assert found["clocks"] == "at most 1.1 GHz and 1.5 GHz, power mode MAXN_SUPER"
     assert found["power"].startswith("power of the board: volts times amperes of the ina3221 sensor, channel VDD_IN")
     assert found["cooling"].startswith("no fan listed" if "x86" not in found["system"] else "cooled actively")
+
+
+def test_clocks_that_may_not_be_set_are_left_alone(tmp_path: Path) -> None:
+    cpus(tmp_path / "sys", (1_000_000, 1_000_000))
+    first, second = (tmp_path / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor" for core in (0, 1))
+    # A file that takes every word and keeps none, like a governor that the kernel does not have.
+    second.unlink()
+    second.symlink_to("/dev/null")
+    assert "may not write" in (fix_clocks(tmp_path, tmp_path) or "")
+    assert first.read_text().strip() == "ondemand"
+    assert not (tmp_path / "governors.json").exists()
+    assert fix_clocks(tmp_path, tmp_path / "nowhere") == "the system has no settings for its clocks (cpufreq)"
 
 
 def test_the_power_of_a_pi_5_is_the_sum_over_its_rails() -> None:
