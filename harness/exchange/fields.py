@@ -12,6 +12,8 @@ SECOND = 1_000_000_000
 KIB = 1 << 10
 MIB = 1 << 20
 MB = 1_000_000
+# Four months, or ten petabytes: beyond that a file is damaged, and logarithms of ratios leave their range.
+_MOST = 1e16
 
 # Names go into tables, keys and terminals. Longer ones are cut.
 MOST_CHARACTERS = 200
@@ -45,7 +47,7 @@ def word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value:g}" if isinstance(value, float) else clean(str(value))
     return clean(value) if isinstance(value, str) else ""
 
 
@@ -75,7 +77,7 @@ def count(value: object) -> int | None:
 def scaled(value: object, unit: int) -> float | None:
     """Return a time or size above 0 in base units (ns, bytes), given in ``unit``; None if it is not one."""
     result = above_zero(value)
-    return result * unit if result is not None and result * unit < 1e18 else None
+    return result * unit if result is not None and result * unit < _MOST else None
 
 
 def whole(value: object, unit: int) -> int | None:

@@ -5,8 +5,10 @@ The files were written by hand from the published formats, and what is expected 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -463,3 +465,36 @@ def test_a_format_that_is_named_must_fit() -> None:
         importer_of(content, "aihub-profile")
     with pytest.raises(UsageError, match="did you mean 'mlperf'"):
         importer_of(content, "mlpref")
+
+
+ODD: tuple[Any, ...] = (None, True, -1, 1e308, 10**400, "", "NaN", [], {}, [None], {"a": None}, "\ud800")
+
+
+def places_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value, as the keys and indices that lead to it."""
+    yield place
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in below:
+        yield from places_in(item, (*place, key))
+
+
+def with_odd(document: Any, place: tuple[Any, ...], odd: object) -> Any:
+    """A copy of the document with ``odd`` at a place of it."""
+    copy = json.loads(json.dumps(document))
+    if not place:
+        return odd
+    holder = copy
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = odd
+    return copy
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name.endswith(".json")])
+def test_an_odd_value_in_any_place_ends_in_a_run_or_a_sentence(name: str) -> None:
+    document = json.loads((FILES / name).read_text())
+    for number, place in enumerate(places_in(document)):
+        # Every place gets a few of the odd values, and every odd value comes up in many places.
+        for odd in (ODD[number % len(ODD)], ODD[(number * 5 + 3) % len(ODD)]):
+            with contextlib.suppress(UsageError):
+                imported(name, json.dumps(with_odd(document, place, odd)).encode())

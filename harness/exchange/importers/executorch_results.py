@@ -62,7 +62,7 @@ def _cell(key: tuple[str, ...], rows: list[dict[str, Any]]) -> ImportedCell:
         ),
         program="ExecuTorch's benchmark app",
         runtime="executorch",
-        failure=f"the app could not load the model (status {loaded:g})"
+        failure=f"the app could not load the model (status {word(loaded)})"
         if isinstance(loaded, int | float) and loaded
         else "",
         load_ns=whole(values.get("model_load_time(ms)") or values.get("llm_model_load_time(ms)"), MS),
