@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from harness.devices.android.adb.cable import Cable
-from harness.devices.android.adb.server import choose_phone, ensure_server, list_phones, phone_key, server_of
+from harness.devices.android.adb.network import revived_phones
+from harness.devices.android.adb.server import choose_phone, ensure_server, phone_key, server_of
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.apps import Apps
 from harness.devices.android.app.job import TOOL_S
@@ -40,7 +41,8 @@ def check_phone(key: str, environment: Mapping[str, str] = os.environ) -> Checku
     serials: list[str] = []
 
     def choose() -> str:
-        serials.append(choose_phone(list_phones(server), name_in(key) or "").serial)
+        name = name_in(key) or ""
+        serials.append(choose_phone(revived_phones(server, name), name).serial)
         return serials[0]
 
     if _step(steps, "phone", choose):
@@ -151,7 +153,18 @@ def _check_app(cable: Cable, apps: Apps, runtime: str) -> str:
     if package is None:
         return "not installed: a run installs it if its APK has been built"
     # This job does not exist. The answer shows whether the shell can reach the app's provider at all.
-    result = cable.run(f"content read --uri content://{app_id}.jobs/checkup/reply.json", seconds=TOOL_S)
-    answer = (result.complaint or result.text.strip()).splitlines()[:1]
+    uri = f"content://{app_id}.jobs/checkup/reply.json"
+    result = cable.run(f'content read --user "$(am get-current-user)" --uri {uri}', seconds=TOOL_S)
     kind = "debuggable" if package.debuggable else "not debuggable"
-    return f"version {package.version}, {kind}; its provider answers: {answer[0] if answer else 'nothing'}"
+    return f"version {package.version}, {kind}; {_provider(result.complaint or result.text.strip())}"
+
+
+def _provider(answer: str) -> str:
+    """Say what an app's provider answered when it was asked for a file that does not exist."""
+    if "FileNotFoundException" in answer:
+        return "its provider works"
+    if "could not find provider" in answer.lower():
+        return "its provider does not start, so replies will be read from shared storage"
+    # The line before the exception only names the provider.
+    lines = [line for line in answer.splitlines() if "Exception" in line] or answer.splitlines()
+    return f"its provider answers: {lines[0].strip() if lines else 'nothing'}"

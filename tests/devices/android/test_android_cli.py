@@ -111,8 +111,11 @@ def test_a_phone_is_checked_step_by_step(phonebench: Phonebench, phones: list[Vi
         "not installed",
         "doctor --device",
         "0.1.0+",
+        "its provider works",
     ):
         assert word in done.out
+    phones[0].faults.block_background()
+    assert "its provider does not start, so replies will be read" in phonebench("doctor", "--device", name).out
     phones[0].state.secure_lock = phones[0].state.locked = True
     locked = phonebench("doctor", "--device", name, "--json")
     assert locked.code == 3
