@@ -12,8 +12,8 @@ SECOND = 1_000_000_000
 KIB = 1 << 10
 MIB = 1 << 20
 MB = 1_000_000
-# Four months, or ten petabytes: beyond that a file is damaged, and logarithms of ratios leave their range.
-_MOST = 1e16
+# A femtosecond to four months, or ten petabytes: beyond that a file is damaged, and ratios leave the range of numbers.
+_LEAST, _MOST = 1e-6, 1e16
 
 # Names go into tables, keys and terminals. Longer ones are cut.
 MOST_CHARACTERS = 200
@@ -77,7 +77,7 @@ def count(value: object) -> int | None:
 def scaled(value: object, unit: int) -> float | None:
     """Return a time or size above 0 in base units (ns, bytes), given in ``unit``; None if it is not one."""
     result = above_zero(value)
-    return result * unit if result is not None and result * unit < _MOST else None
+    return result * unit if result is not None and _LEAST < result * unit < _MOST else None
 
 
 def whole(value: object, unit: int) -> int | None:
