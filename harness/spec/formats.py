@@ -251,7 +251,7 @@ FORMATS: dict[Format, FormatRow] = {
         runtime_packages=("coremltools",),
         runtime_extras=("coreml",),
         doctor=(("coreml", "coremltools", "build .mlpackage, and .pte for Core ML"),),
-        revision=1,
+        revision=2,
         export_seconds=2,
         # An .mlpackage is a folder; it travels as one zip.
         file_name="model.mlpackage.zip",

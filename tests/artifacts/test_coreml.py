@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from harness.artifacts.export import coreml
 from harness.artifacts.export.coreml import can_apply, import_coremltools, only_activations
+from harness.artifacts.export.exporter import FloatModel
+from harness.spec.shorthand import parse_recipe
 from harness.variants.step import UnfitError
+from harness.wire import DType, TensorSpec
 
 GRAPH = "aten.conv2d.default aten.relu.default aten.linear.default"
 
@@ -71,3 +77,30 @@ def test_the_list_of_activations_is_restored_after_an_error() -> None:
         annotate()
     assert shortened == ["relu"]
     assert (utils._supported_activations, utils._supported_activations_no_inplace) == before
+
+
+class Tokens(nn.Module):
+    """Computes with integers before it looks them up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 16), nn.Linear(16, 8)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.table(torch.cat([tokens + 2, tokens], 1))).mean(1)
+        return scores
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_integers_are_not_rounded() -> None:
+    tokens = np.random.default_rng(0).integers(0, 40, (4, 1, 8))
+    torch.manual_seed(0)
+    network = Tokens().eval()
+    spec = TensorSpec(name="tokens", dtype=DType.INT64, shape=(1, 8))
+    source = FloatModel(network=network, inputs=(spec,), calibration=lambda _: (tokens,), scripted=False)
+    quantised = coreml.quantised(source, parse_recipe("int8"))
+    with torch.no_grad():
+        outputs = torch.cat([quantised(row) for row in torch.from_numpy(tokens)])
+        expected = torch.cat([network(row) for row in torch.from_numpy(tokens)])
+    # Scores of other tokens would be as far away as the scores are large.
+    assert (outputs - expected).norm() < 0.2 * expected.norm()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError
+from harness.artifacts.export.pte_integers import floats_only
 from harness.spec.recipe import Quantisation, Recipe
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def quantised(source: FloatModel, recipe: Recipe) -> torch.nn.Module:
         msg = "phonebench cannot keep single layers in float with Core ML's quantiser"
         raise UnsupportedError(msg)
     graph = torch.export.export(source.exportable(), source.example()).module()
-    prepared = prepare_pt2e(graph, _quantizer(recipe.quantisation))
+    prepared = prepare_pt2e(graph, floats_only(_quantizer(recipe.quantisation)))
     with torch.no_grad():
         for item in source.calibration_items(recipe.quantisation):
             prepared(*item)

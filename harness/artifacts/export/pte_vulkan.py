@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.export.exporter import FloatModel, UnsupportedError
+from harness.artifacts.export.pte_integers import floats_only
 from harness.spec.recipe import Precision, Recipe
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _linears(source: FloatModel, *, is_dynamic: bool) -> torch.fx.GraphModule:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     quantizer = VulkanQuantizer().set_global(get_symmetric_quantization_config(is_dynamic=is_dynamic))
-    prepared = prepare_pt2e(torch.export.export(source.exportable(), source.example()).module(), quantizer)
+    prepared = prepare_pt2e(torch.export.export(source.exportable(), source.example()).module(), floats_only(quantizer))
     with torch.no_grad():
         prepared(*source.example())
     converted: torch.fx.GraphModule = convert_pt2e(prepared)
