@@ -41,5 +41,9 @@ REMEDIES: dict[ConditionId, str] = {
     ConditionId.FED_STATE: "Check the file over whole sequences before you ship it.",
     ConditionId.COARSE_CLOCK: "Compare it with another cell only where they differ by more than the clock's step.",
     ConditionId.SOFTWARE_GPU: "Measure on a device with a GPU.",
+    ConditionId.CUT_SHORT: "Give the runner more time, or find out why it stopped: the log says what it did.",
+    ConditionId.IMPORTED: "Measure the file with phonebench to compare it with other cells.",
+    ConditionId.UNDER_VOLTAGE: "Use the power supply of the board's maker and a short cable, then repeat the cell.",
+    ConditionId.WATCH_LOAD: "Repeat the cell; an interval over more launches shows whether it matters.",
     ConditionId.STORED_TWICE: "Choose another format if the size matters.",
 }

@@ -55,6 +55,11 @@ def test_all_calls_are_drawn_or_the_slowest_of_each_stretch(stored: RunRecord) -
     assert drawn.note.endswith("the slowest of each stretch.")
 
 
+@pytest.mark.parametrize("id_", list(ConditionId), ids=str)
+def test_every_condition_says_what_to_do(id_: ConditionId) -> None:
+    assert REMEDIES[id_].endswith(".")
+
+
 def test_a_condition_comes_with_what_to_do(stored: RunRecord) -> None:
     rows = blocks(stored, 3)["Conditions"].content
     assert rows[1][0] == "THERMAL"

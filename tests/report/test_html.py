@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId, FigureGroup
+from harness.records.measurement import Measurement
+from harness.report.charts.charts import charts
+from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.footnotes import CONDITIONS, footnotes, marks
+from harness.report.formats.html import render_page
 from harness.report.sections.cells import html
 from harness.report.sections.section import report_of
 from harness.report.view import cell_views
+from harness.store.reader import read_folder
 from harness.store.records import RunRecord
 from tests.report.builders import (
     DESKTOP,
@@ -22,6 +28,7 @@ from tests.report.builders import (
     cells,
     failed,
     host_run,
+    latency_of,
     make_run,
     measurement,
     page_of,
@@ -125,6 +132,22 @@ def test_the_page_of_the_phone_run_shows(text: str, phone: str) -> None:
     assert text in Page(phone).text
 
 
+def one_sample() -> Measurement:
+    """A cell whose only launch timed a single call."""
+    measured = measurement(cells()[0])
+    return replace(measured, latency=latency_of([[41_000]]), launches=(replace(measured.launches[0], calls=1),))
+
+
+@pytest.mark.parametrize("name", ["finished", "interrupted"])
+def test_runs_that_earlier_versions_wrote_have_a_page(name: str) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "results" / name
+    run = read_folder(folder)
+    evidence = stored_evidence(run)
+    parsed = Page(render_page(run, charts(run, steady_calls(evidence), evidence), evidence=evidence))
+    assert parsed.open == []
+    assert run.head.id in parsed.text
+
+
 HOLE = Hole(cell=cells()[0], reason="no such kernels")
 
 
@@ -137,6 +160,7 @@ HOLE = Hole(cell=cells()[0], reason="no such kernels")
         (make_run(cells()[:1], (failed(cells()[0]),)), "killed by signal 11"),
         (make_run(cells()[:1], (broken(cells()[0]),)), "above their error"),
         (make_run(cells()[:1], (measurement(cells()[0]),)), "Ship fp32 pte"),
+        (make_run(cells()[:1], (one_sample(),)), "Ship fp32 pte"),
         (with_head(host_run(), devices=(), models=(), versions={}, commit=None, finished_at=None), "not finished"),
     ],
 )

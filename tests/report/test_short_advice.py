@@ -8,6 +8,7 @@ import pytest
 
 from harness.plan.cells import Cell, Hole, make_cell
 from harness.records.measurement import Passed, TargetFacts
+from harness.report.formats.html import render_page
 from harness.report.formats.terminal import run_lines
 from harness.report.sections.advice import html
 from harness.report.sections.advice import lines as advice_lines
@@ -69,6 +70,14 @@ def test_the_page_folds_the_names_of_what_was_left_out() -> None:
         ("lose more than 1 percentage point", ("int8 pte", "int8 onnx")),
         ("give wrong outputs", ("int8-dynamic pte", "int8-dynamic onnx")),
     ]
+
+
+def test_of_many_models_each_answer_is_a_line_and_the_rest_is_folded() -> None:
+    planned = tuple(cell for model in "abcdef" for cell in cells(model=model, device=PHONE.key)[:3])
+    run = make_run(planned, tuple(measurement(cell, launches=3) for cell in planned), device=PHONE)
+    page = render_page(run, ())
+    assert page.count("What it was chosen from") == 6
+    assert page.count('class="headline"') == 0
 
 
 def test_a_file_that_ran_on_one_thread_count_is_not_left_out() -> None:

@@ -26,6 +26,8 @@ from harness.stats.losses import LossVerdict, least_inputs
 _SAID_BY_A_NOTE = (ConditionId.INDICATIVE, ConditionId.DESKTOP_CPU)
 # Beyond this many names a list says how many more there are.
 LISTED = 4
+# Answers about more models and devices are a list without boxes of their own.
+FEW_BOXES = 4
 # Quality that was judged without right answers.
 _UNLABELLED = (QualityBasis.NOTHING, QualityBasis.AGREEMENT, QualityBasis.SQNR)
 
@@ -41,6 +43,20 @@ _IMPORTED = (
 
 _PAGE = """\
 <section aria-label="What to ship">
+{% if advice | length > few %}
+<div class="card advice"><ul class="many">
+{% for item in advice %}
+  <li><strong>{{ item.model }} on {{ item.device }}</strong>: {{ item.headline }}
+    <details><summary>What it was chosen from</summary>
+      {% for sentence in item.short %}<p>{{ sentence }}</p>{% endfor %}
+      <dl>{% for group in item.left_out %}
+      <dt>{{ group.names | length }} {{ group.words }}</dt><dd>{{ group.names | join(", ") }}</dd>
+      {% endfor %}</dl>
+      <ul>{% for note in item.why %}<li>{{ note }}</li>{% endfor %}</ul>
+    </details></li>
+{% endfor %}
+</ul></div>
+{% else %}
 {% for item in advice %}
 <div class="card advice">
   {% if advice | length > 1 %}<h3>{{ item.model }} on {{ item.device }}</h3>{% endif %}
@@ -61,6 +77,7 @@ _PAGE = """\
 {% else %}
 <div class="card advice"><p class="headline">{{ nothing }}</p></div>
 {% endfor %}
+{% endif %}
 {% for note in general %}<p class="muted">{{ note }}</p>{% endfor %}
 </section>
 """
@@ -115,7 +132,7 @@ def html(report: Report) -> Fragment:
     members = groups(report.views)
     boxes = [_box(r, members[r.model, r.device]) for r in report.rankings]
     nothing = _IMPORTED if _imported(report) else "The plan of this run has no cells."
-    values = {"advice": boxes, "general": _general(report.rankings), "nothing": nothing}
+    values = {"advice": boxes, "general": _general(report.rankings), "nothing": nothing, "few": FEW_BOXES}
     return Fragment(template=_PAGE, values=values)
 
 

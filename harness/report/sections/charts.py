@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 _PAGE = """\
 {% for about, drawn in groups.items() %}
-<h2>Charts{% if about and several %}: {{ about }}{% endif %}</h2>
+{% set fold = about and several > few %}
+{% if fold %}
+<details class="charts"><summary>Charts of {{ about }}</summary>
+{% else %}
+<h2>Charts{% if about and several > 1 %}: {{ about }}{% endif %}</h2>
+{% endif %}
 {% for chart, svg in drawn %}
 <figure id="{{ chart.name }}">
   {% if chart.folded %}
@@ -27,12 +32,15 @@ _PAGE = """\
   {% if chart.folded %}</details>{% endif %}
 </figure>
 {% endfor %}
+{% if fold %}</details>{% endif %}
 {% endfor %}
 {% if undrawn %}
 <p class="muted">The charts of {{ undrawn }} more pairs of a model and a device are not on this page. To draw them:
   <code>{{ command }}</code></p>
 {% endif %}
 """
+# The charts of more pairs of a model and a device are folded.
+FEW_PAIRS = 4
 
 
 def lines(report: Report) -> Iterable[Block]:  # noqa: ARG001
@@ -52,7 +60,8 @@ def html(report: Report) -> Fragment | None:
     abouts = [f"{r.model} on {r.device}" for r in report.rankings if r.ok]
     values = {
         "groups": groups,
-        "several": len(abouts) > 1,
+        "several": len(abouts),
+        "few": FEW_PAIRS,
         "undrawn": sum(about not in groups for about in abouts),
         "command": f"phonebench report {report.head.id} --to svg",
     }
