@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections import Counter
 from contextlib import closing
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.runners.host.runtimes import onnx, tflite
-from harness.runners.host.runtimes.litert_library import ProfiledModel
+from harness.runners.host.runtimes.litert_library import EventData, ProfiledModel, read_events
 from harness.runners.host.runtimes.registry import PROFILERS, RUNTIMES, open_session
 from harness.runners.host.runtimes.session import Profiled
 from harness.runners.host.runtimes.spans import Span, operator_times
@@ -222,6 +223,14 @@ def test_each_of_several_inputs_gets_its_own_values(
     RUNTIMES[Format.TFLITE].import_runtime(request_)
     found = PROFILERS[Format.TFLITE](path, request_, [np.ones(shapes[at], np.float32) for at in order], 2)
     assert (len(found.operators), found.facts.reason) == (1, "")
+
+
+def test_events_of_another_form_are_refused_before_their_text_is_read() -> None:
+    """The text is at an address that does not exist, so reading it would end this process."""
+    strange = EventData(type=7)
+    ctypes.memmove(ctypes.addressof(strange), (8).to_bytes(8, "little"), 8)
+    with pytest.raises(RuntimeError, match="there is no event type 7"):
+        read_events([strange])
 
 
 def test_a_trace_without_a_provider_leaves_the_place_open() -> None:

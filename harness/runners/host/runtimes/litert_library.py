@@ -20,6 +20,7 @@ _ON_CPU = 1
 _TO_WRITE = 1
 # LiteRtProfilerEventType: a kernel of LiteRT, an operator inside a delegate, one that a delegate reports as a node.
 KERNEL, INSIDE_DELEGATE, DELEGATE_NODE = 2, 4, 8
+_TYPES = tuple(1 << bit for bit in range(9))
 # The profiler keeps as many events and then overwrites the oldest.
 _MOST_EVENTS = 10 * 1024
 
@@ -36,7 +37,7 @@ class Event:
     elapsed_us: int
 
 
-class _EventData(ctypes.Structure):
+class EventData(ctypes.Structure):
     """``ProfiledEventData``. The text belongs to the profiler."""
 
     _fields_ = (
@@ -129,10 +130,10 @@ class ProfiledModel:
         if count.value >= _MOST_EVENTS:
             msg = f"a call has more than {_MOST_EVENTS} events, which is all that LiteRT's profiler keeps"
             raise RuntimeError(msg)
-        events = (_EventData * max(1, count.value))()
+        events = (EventData * max(1, count.value))()
         if count.value:
             self._call("LiteRtGetProfilerEvents", self._profiler, count, events)
-        return [_event(data) for data in events[: count.value]]
+        return read_events(events[: count.value])
 
     def summary(self) -> str:
         """Return LiteRT's own table of the events so far."""
@@ -214,7 +215,19 @@ class ProfiledModel:
             raise RuntimeError(msg)
 
 
-def _event(data: _EventData) -> Event:
+def read_events(events: Sequence[EventData]) -> list[Event]:
+    """Return ``events`` as records. Raises `RuntimeError` if a version of LiteRT lays them out in another way.
+
+    Their types are looked at first, because a text at a wrong address would end the process.
+    """
+    strange = next((data.type for data in events if data.type not in _TYPES), None)
+    if strange is not None:
+        msg = f"this version of LiteRT writes events in another form: there is no event type {strange}"
+        raise RuntimeError(msg)
+    return [_event(data) for data in events]
+
+
+def _event(data: EventData) -> Event:
     return Event(
         tag=(data.tag or b"").decode("utf-8", errors="replace"),
         type=data.type,
