@@ -47,14 +47,14 @@ def has_own_driver(environment: Mapping[str, str], root: Path = Path("/"), home:
 
 def prepare_vulkan(
     environment: MutableMapping[str, str] = os.environ, root: Path = Path("/"), home: Path | None = None
-) -> None:
-    """Load the Vulkan loader and choose a driver for this process. Raises `NoVulkanError`.
+) -> bool:
+    """Load the Vulkan loader and choose a driver for this process; return whether it is that of a browser.
 
     Systems other than Linux have a GPU interface of their own, and nothing to prepare. ``home`` is the user's home
-    folder if None.
+    folder if None. Raises `NoVulkanError`.
     """
     if sys.platform != "linux":
-        return
+        return False
     software = software_driver(root)
     if not has_own_driver(environment, root, home or Path.home()):
         if software is None:
@@ -65,6 +65,7 @@ def prepare_vulkan(
             raise NoVulkanError(msg)
         environment.update(dict.fromkeys(_CHOSEN, str(software)))
     _load_the_loader(software)
+    return software is not None and environment.get(_CHOSEN[0]) == str(software)
 
 
 def _load_the_loader(software: Path | None) -> None:

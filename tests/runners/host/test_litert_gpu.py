@@ -164,6 +164,17 @@ def test_a_computer_without_a_driver_is_told_what_to_install(tmp_path: Path) -> 
         prepare_vulkan({}, root=tmp_path, home=tmp_path)
 
 
+def test_it_is_known_that_the_driver_of_a_browser_was_chosen(tmp_path: Path) -> None:
+    if software_driver() is None:
+        pytest.skip("missing: a browser's Vulkan driver; run: apt-get install chromium")
+    environment: dict[str, str] = {}
+    chosen = not has_own_driver(environment, home=tmp_path)
+    for _ in range(2):
+        assert prepare_vulkan(environment, home=tmp_path) == chosen
+    assert environment.get("VK_DRIVER_FILES") == (str(software_driver()) if chosen else None)
+    assert not prepare_vulkan({"VK_DRIVER_FILES": "/of/a/gpu.json"}, home=tmp_path)
+
+
 def test_a_driver_without_a_gpu_is_a_hole_with_the_next_step(tmp_path: Path) -> None:
     path = write(tmp_path, ALWAYS)
     code = (

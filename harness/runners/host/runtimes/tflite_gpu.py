@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def load(path: Path, request: RuntimeRequest) -> GpuSession:
     """Compile the file for the GPU. Raises `SessionError`, marked unsupported, if there is none or it refuses."""
     library: Any = import_library("ai_edge_litert.compiled_model", extra="tflite")
     try:
-        prepare_vulkan()
+        in_software = prepare_vulkan()
     except NoVulkanError as error:
         raise SessionError(FailureKind.DELEGATE, str(error), unsupported=True) from error
     # The compiled model does not tell how its tensors are quantised, and the interpreter does.
@@ -82,6 +82,9 @@ def load(path: Path, request: RuntimeRequest) -> GpuSession:
     placement = read_placement(said.text, kinds)
     if placement.accelerator is None and placement.taken == len(kinds):
         _check_gpu(library, path, request.threads)
+    if placement.accelerator is None and in_software:
+        # A version of LiteRT that does not name the adapter must not pass it off as a GPU.
+        placement = replace(placement, accelerator=Accelerator(name="the driver of a browser", software=True))
     return GpuSession(model, described, request, placement)
 
 
