@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,12 +151,12 @@ class SshBoard:
         needed = self._needed(request, inputs, wheels)
         for _ in range(_LAUNCHES):
             job = uuid.uuid4().hex
-            self._again(lambda job=job: self._start(job, request, needed, deadline_s))  # type: ignore[misc]
-            end = self._again(lambda job=job: self._wait(job, deadline_s))  # type: ignore[misc]
+            self._again(partial(self._start, job, request, needed, deadline_s))
+            end = self._again(partial(self._wait, job, deadline_s))
             if not end.get("gone"):
-                return self._again(lambda job=job, end=end: self._fetch(job, request, end, deadline_s))  # type: ignore[misc]
+                return self._again(partial(self._fetch, job, request, end, deadline_s))
             log.warning("board %r lost a launch: it was restarted, or its processes were killed", self.name)
-            self._again(lambda job=job: self._call({"do": "drop", "job": job}))  # type: ignore[misc]
+            self._again(partial(self._call, {"do": "drop", "job": job}))
         what = f"lost its launch {_LAUNCHES} times: it restarted, or something ended phonebench's processes there"
         raise board_error(BoardTrouble.RESTARTED, self.name, what)
 
@@ -183,11 +184,14 @@ class SshBoard:
         self._facts = facts | ({"throttled": self._facts["throttled"]} if self._facts else {})
 
     def _call(self, request: dict[str, Any], *, seconds: float = 60.0) -> dict[str, Any]:
-        if self._connection is None:
-            self._check_open()
-            self._connect()
-        assert self._connection is not None
-        return self._connection.call(request, seconds=seconds)
+        return self._link().call(request, seconds=seconds)
+
+    def _link(self) -> Connection:
+        """Return the connection. Raises `BoardError` if the board was closed."""
+        connection = self._connection
+        if connection is None:
+            raise board_error(BoardTrouble.BUSY, self.name, "was closed")
+        return connection
 
     def _again(self, work: Callable[[], _Result]) -> _Result:
         """Do ``work``, and repeat it whenever the connection was lost and the board came back."""
@@ -267,8 +271,7 @@ class SshBoard:
         missing = self._call({"do": "have", "files": plain, "trees": trees}, seconds=600.0)["missing"]
         absent = [file for file in files if file.sha256 in missing]
         for file in absent:
-            assert self._connection is not None
-            self._connection.put({"sha256": file.sha256, "unpacked": file.unpacked_bytes}, file.path)
+            self._link().put({"sha256": file.sha256, "unpacked": file.unpacked_bytes}, file.path)
         return len(absent)
 
     def _start(self, job: str, request: RunRequest, needed: dict[str, _Sent], deadline_s: float) -> None:
@@ -301,12 +304,11 @@ class SshBoard:
 
     def _fetch(self, job: str, request: RunRequest, end: dict[str, Any], deadline_s: float) -> Execution:
         """Bring the reply and the outputs here, and remove the job from the board."""
-        assert self._connection is not None
         folder = self._scratch()
         reply, outputs, watch = (folder / name for name in (REPLY_FILE, OUTPUTS_FILE, "watch.json"))
         for path in (reply, outputs, watch):
             path.unlink(missing_ok=True)
-            self._connection.get(job, path.name, path)
+            self._link().get(job, path.name, path)
         self._call({"do": "drop", "job": job})
         if reply.is_file():
             kept = outputs if outputs.is_file() else None

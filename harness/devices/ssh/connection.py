@@ -167,7 +167,8 @@ class Connection:
     def _more(self, ends_at: float) -> bytes:
         """Return what came in. Raises `BoardError` at the end of the stream and when nothing comes in time."""
         out = self._process.stdout
-        assert out is not None
+        if out is None:
+            raise self._broken()
         try:
             ready, _, _ = select.select([out], [], [], max(0.0, ends_at - time.monotonic()))
             data = os.read(out.fileno(), _CHUNK) if ready else b""

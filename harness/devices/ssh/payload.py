@@ -69,15 +69,15 @@ def runner_archive() -> Archive:
 
 def _closure(start: str) -> set[str]:
     """The modules of phonebench that ``start`` imports, directly or not, also those imported in functions."""
-    found: set[str] = set()
+    modules: set[str] = set()
     waiting = [start]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in modules:
             continue
-        found.add(name)
-        waiting += [other for other in _imports(_file_of(name)) if other not in found]
-    return found
+        modules.add(name)
+        waiting += [other for other in _imports(_file_of(name)) if other not in modules]
+    return modules
 
 
 def _imports(path: Path) -> set[str]:

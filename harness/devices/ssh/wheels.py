@@ -100,9 +100,9 @@ def known_wheels(format_: Format, target: Target, cache: Path, given: Path | Non
 
 def fetch_wheels(format_: Format, target: Target, cache: Path, given: Path | None, *, board: str) -> tuple[Wheel, ...]:
     """Return the wheels of a runtime, fetched or taken from the folder ``given``. Raises `BoardError`."""
-    known = known_wheels(format_, target, cache, given)
-    if known is not None:
-        return known
+    fetched = known_wheels(format_, target, cache, given)
+    if fetched is not None:
+        return fetched
     folder = _folder(format_, target, cache, given)
     folder.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder.parent))
@@ -144,12 +144,12 @@ def _listing(given: Path | None) -> list[list[Any]]:
 
 def _download(needs: tuple[str, ...], target: Target, folder: Path, given: Path | None, *, board: str) -> None:
     source = [] if given is None else ["--no-index", "--find-links", str(given)]
-    wanted = [*target.pip_options(), *needs]
+    arguments = [*target.pip_options(), *needs]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     environment = os.environ | {"PIP_NO_COLOR": "1"}
     try:
         done = subprocess.run(
-            [*command, *source, "--dest", str(folder), *wanted],
+            [*command, *source, "--dest", str(folder), *arguments],
             capture_output=True, text=True, timeout=_PIP_S, check=False, env=environment,
         )  # fmt: skip
         output = done.stderr if done.returncode else ""
@@ -157,7 +157,7 @@ def _download(needs: tuple[str, ...], target: Target, folder: Path, given: Path 
         output = str(error)
     if not output:
         return
-    by_hand = f"pip download --dest WHEELS {' '.join(_quoted(part) for part in wanted)}"
+    by_hand = f"pip download --dest WHEELS {' '.join(_quoted(part) for part in arguments)}"
     if "No module named pip" in output:
         advice = f"install it with: {sys.executable} -m ensurepip"
     elif given is not None:

@@ -3,6 +3,8 @@
 The root is made once and kept in the developer's cache folder. Nothing in it is configured; unpacked packages are
 enough for a shell and Python. What qemu computes depends on the processor that it imitates, so that is fixed, and the
 kernel's description of the processor is replaced by one that matches it.
+
+The kernel keeps the interpreter for such programs until the next boot; it has a name of ours.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from tests.devices.ssh.lab import Lab, NamespaceBoard, need_namespaces
 
 PACKAGES = ("python3-minimal", "python3", "libstdc++6", "coreutils", "dash", "grep", "sed", "procps", "base-files")
 QEMU = Path("/usr/bin/qemu-aarch64-static")
+# The developer's own cache: a lab sets another one for phonebench while its tests run.
+KEPT = platformdirs.user_cache_path("phonebench-tests")
 # Raised when what is made here changes.
 VERSION = 3
 # From binfmt.d(5): an ELF file for 64-bit ARM. With F, the interpreter is opened now and is there in any root.
@@ -56,12 +60,11 @@ def need_arm64() -> Path:
         pytest.skip(f"{MISSING}qemu-user-static")
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         pytest.skip(f"{MISSING}apt and dpkg, which make the arm64 root")
-    folder = platformdirs.user_cache_path("phonebench-tests")
-    folder.mkdir(parents=True, exist_ok=True)
-    root = folder / f"arm64-{VERSION}"
-    with FileLock(folder / "arm64.lock"):
+    KEPT.mkdir(parents=True, exist_ok=True)
+    root = KEPT / f"arm64-{VERSION}"
+    with FileLock(KEPT / "arm64.lock"):
         if not root.exists():
-            begun = folder / "arm64.begun"
+            begun = KEPT / "arm64.begun"
             shutil.rmtree(begun, ignore_errors=True)
             _make_root(begun)
             begun.rename(root)

@@ -33,7 +33,7 @@ LOST_S = 20.0
 SILENCE_S = 60.0
 _ECHO_S = 3.0
 _CHUNK = 1 << 20
-# An agent that is told to go needs no longer than this to be gone.
+# An agent that was killed is gone within this time.
 _GONE_S = 5.0
 
 Request = dict[str, Any]

@@ -105,8 +105,9 @@ class Powers:
         if self._pmic:
             return pmic_watts(_printed("vcgencmd", "pmic_read_adc"))
         readings = [_watts(paths) for _, paths in self._channels]
-        known = [watts for watts in readings if watts is not None]
-        return round(sum(known), 6) if known and len(known) == len(readings) else None
+        whole = [watts for watts in readings if watts is not None]
+        # A sum without one of its channels would look like less power.
+        return round(sum(whole), 6) if whole and len(whole) == len(readings) else None
 
 
 def pmic_watts(text: str) -> float | None:
