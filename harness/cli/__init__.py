@@ -29,11 +29,21 @@ from harness.cli.run import build, run
 from harness.cli.runner import runner
 from harness.cli.search import search, sensitivity
 from harness.cli.start import completion, init, quickstart
-from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, suggestion
+from harness.cli.usage import click_message
+from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, UsageError, suggestion
 
 
 class CommandGroup(click.Group):
-    """A group that suggests the nearest command for an unknown one, and lets ``head`` cut its output short."""
+    """A group that lists its commands by task, suggests the nearest one, and lets ``head`` cut its output short."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list of commands per task, in the order in which a newcomer needs them."""
+        longest = max(len(name) for name in self.list_commands(ctx))
+        width = formatter.width - 6 - longest
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                # Padded, so that the columns of all sections line up.
+                formatter.write_dl([(str(c.name).ljust(longest), c.get_short_help_str(width)) for c in commands])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. A reader that closes the pipe early is no error, though click would exit with 1."""
@@ -50,40 +60,26 @@ class CommandGroup(click.Group):
         """Find the command, or name the one that was probably meant."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             msg = f"unknown command {args[0]!r}; {suggestion(args[0], self.list_commands(ctx))}"
-            raise click.UsageError(msg)
+            raise UsageError(msg)
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="phonebench")
 def cli() -> None:
-    """Build optimised variants of a model for mobile, measure them on the device, and say which one to ship."""
+    """Build optimised variants of a model for mobile, measure them on the device, and say which one to ship.
+
+    New here? Start with: phonebench quickstart
+    """
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    quickstart,
-    init,
-    run,
-    build,
-    runner,
-    sensitivity,
-    search,
-    models,
-    formats,
-    devices,
-    doctor,
-    show,
-    report,
-    compare,
-    ab,
-    history,
-    nightly,
-    export,
-    import_,
-    cache,
-    completion,
-)
-for command in COMMANDS:
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "First steps": (quickstart, doctor, devices, formats, models, init, completion),
+    "Build and measure": (run, build, ab, search, sensitivity, runner, cache),
+    "Stored runs": (show, report, compare, export, import_),
+    "Every night": (nightly, history),
+}
+for command in (command for commands in SECTIONS.values() for command in commands):
     cli.add_command(command)
 
 
@@ -100,8 +96,12 @@ def main(args: list[str] | None = None) -> None:
         _fail(explain(error), error.exit_code)
     except PhonebenchError as error:
         _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without a command: the message is its whole help, which needs no name in front.
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
-        _fail(error.format_message(), 2)
+        _fail(click_message(error), 2)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped", InterruptedRunError.exit_code)
     except Exception as error:  # noqa: BLE001  the last place to catch a bug

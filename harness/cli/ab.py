@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.workflows.ab.chain import ABRequest
 
 
-@click.command(short_help="Compare two variants or files in interleaved pairs on one device.")
+@click.command(short_help="Compare two variants or files on one device, in pairs.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option(

@@ -9,6 +9,7 @@ import click
 from harness.cli.console import print_json, print_run, print_table
 from harness.cli.options import json_option, results_option
 from harness.cli.paths import PATH
+from harness.errors import UsageError
 
 
 @click.command(short_help="Write a stored run in the format of another program.")
@@ -28,7 +29,7 @@ def export(
         return
     if name is None or output is None:
         msg = "name the format with --to and the place with --output; list the formats: phonebench export --list"
-        raise click.UsageError(msg)
+        raise UsageError(msg)
     from harness.store.reader import load_run
     from harness.workflows.export_results import export_results
 
@@ -71,7 +72,7 @@ def import_(files: tuple[Path, ...], kind: str | None, list_all: bool, results: 
         return
     if not files:
         msg = "name the files to import, or list the formats: phonebench import --list"
-        raise click.UsageError(msg)
+        raise UsageError(msg)
     from harness.workflows.import_results import import_results
 
     imported = import_results(files, results, kind)

@@ -23,12 +23,16 @@ class SeriesGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=SeriesGroup, short_help="Show and draw a series over nights; store nights.")
+@click.group(cls=SeriesGroup, short_help="Show how figures changed over the nights, and add runs.")
 def history() -> None:
-    """Show and draw a SERIES over nights: phonebench history SERIES. The other commands list, store and export."""
+    """Show how figures changed over the nights, and add runs.
+
+    A series is one metric of one cell, night after night; phonebench history list names them all. phonebench history
+    SERIES is short for phonebench history show SERIES.
+    """
 
 
-@history.command()
+@history.command(short_help="Show one series: a table of its nights, and a chart.")
 @click.argument("series")
 @click.option(
     "--chart",
@@ -88,7 +92,7 @@ def list_(history: str | None, results: Path, as_json: bool) -> None:
     print_table(("series", "unit", ""), [(series.name, series.unit, series.polarity) for series in every])
 
 
-@history.command()
+@history.command(short_help="Compare the newest night of every series with earlier ones.")
 @click.option(
     "--window",
     type=click.IntRange(min=1),
@@ -121,7 +125,7 @@ def latest(window: int, most: int, history: str | None, results: Path, as_json: 
     print_table(("series", "newest", "mean before", "range before", "nights", "change"), rows)
 
 
-@history.command()
+@history.command(short_help="Add a stored run.")
 @click.argument("run", default="latest")
 @history_option
 @results_option
@@ -141,7 +145,7 @@ def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
     click.echo(f"{record.head.id}: {result.added} values added, {result.known} were there already ({opened.where})")
 
 
-@history.command()
+@history.command(short_help="Write the whole history as one Parquet file.")
 @click.option("--parquet", type=PATH, metavar="FILE", required=True, help="The file to write.")
 @history_option
 @results_option

@@ -67,7 +67,7 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
     print_table(("format", "delegate", "device", "run", ""), runs)
 
 
-@click.command()
+@click.command(short_help="List the connected devices, and what to do about the others.")
 @json_option
 def devices(as_json: bool) -> None:
     """List the devices that are connected now, and what to do about those that cannot be used."""

@@ -19,6 +19,7 @@ from harness.cli.options import (
     undecided_option,
 )
 from harness.cli.paths import PATH
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.spec.spec import Spec
@@ -81,11 +82,11 @@ def nightly(
     if resume is not None:
         if spec is not None:
             msg = "--resume continues a stored night, which has its own spec: leave out SPEC"
-            raise click.UsageError(msg)
+            raise UsageError(msg)
         record = resume_night(resume, tools)
     elif spec is None:
         msg = "name a SPEC, a TOML file; or continue a stopped night with --resume"
-        raise click.UsageError(msg)
+        raise UsageError(msg)
     else:
         record = run_night(_spec(spec), tools, _options(options), say=lambda text: click.echo(text, err=True))
     copy_files(record, junit_path=junit, summary_path=summary)

@@ -11,6 +11,7 @@ import click
 from harness.cli.console import open_file, print_json, print_run, print_table
 from harness.cli.options import json_option, results_option
 from harness.cli.paths import PATH
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.store.records import RunRecord
@@ -76,7 +77,7 @@ def report(
     if len(runs) > 1:
         if form != "html":
             msg = f"several runs make an html page; --to {form} takes one RUN"
-            raise click.UsageError(msg)
+            raise UsageError(msg)
         written: tuple[Path, ...] = (
             _write_side_by_side([load_run(results, name) for name in runs], output or results),
         )

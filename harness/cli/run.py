@@ -9,6 +9,7 @@ import click
 
 from harness.cli.console import make_progress, open_file, print_json, print_run, print_table
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.store.records import RunRecord
@@ -64,7 +65,7 @@ def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:
     command = "phonebench run --resume" + (f"={run_id}" if run_id else "")
     what = f"MODEL {models[0]!r}" if models else "--spec"
     msg = f"--resume continues a stored run, which has its own spec: leave out {what} and write: {command}"
-    raise click.UsageError(msg)
+    raise UsageError(msg)
 
 
 @click.command(short_help="Build the artifacts without running them.")

@@ -58,12 +58,15 @@ def runner() -> None:
     """Build the apps that measure on phones, and install them."""
 
 
-@runner.command()
-@click.argument("system", type=click.Choice(["android"]))
+@runner.command(short_help="Build, sign and verify the runner apps.")
+@click.argument("system", type=click.Choice(["android"]), metavar="SYSTEM")
 @build_options
 @json_option
 def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  there is only one system yet
-    """Build, sign and verify the APKs. Needs a checkout, a JDK 17 and Maven."""
+    """Build, sign and verify the runner apps of SYSTEM, which is android.
+
+    Needs a clone of phonebench, a JDK 17, Maven, npm, aapt2 and apksigner.
+    """
     from harness.errors import BuildError
     from harness.runners.android.apks import default_workshop
     from harness.runners.android.build import build_apks
@@ -85,18 +88,19 @@ def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  t
     return BuildError.exit_code if failed else 0
 
 
-@runner.command()
+@runner.command(short_help="Install runner apps on a device.")
 @click.argument("system")
 @click.option("-d", "--device", metavar="KEY", help="Which device of SYSTEM.  [default: the only one]")
 @listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built]")
 @click.option("--apks", type=PATH, metavar="DIR", help="Where the APKs are.  [default: android_runner/apks]")
 @json_option
 def install(system: str, device: str | None, apks: Path | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
-    """Install the runner apps built here on a device of SYSTEM (android), where missing or outdated.
+    """Install what runs models on a device of SYSTEM, where it is missing or outdated: android, ssh or web.
 
-    For ssh: put the named runtimes on a board; --apks is then a folder of wheels.
+    android: the runner apps built here. After phonebench runner build --out DIR, add --apks DIR.
 
-    After phonebench runner build --out DIR, add --apks DIR.
+    ssh: the named runtimes, on a board; --apks is then a folder of wheels. web: the runtimes of browsers, on this
+    computer; --apks is then a folder of their archives.
     """
     from harness.devices.registry import DEVICE_KINDS, kind_of
     from harness.errors import DeviceError, UnknownNameError, UsageError

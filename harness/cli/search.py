@@ -16,7 +16,7 @@ from harness.cli.options import (
     places_options,
     spec_from,
 )
-from harness.errors import BuildError
+from harness.errors import BuildError, UsageError
 from harness.system.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -104,13 +104,14 @@ def search(
     if resume is not None:
         if options["model"] or max_drop or max_group_drop or minimise:
             msg = "--resume continues a stored search with its own spec: only --budget and --seconds may change"
-            raise click.UsageError(msg)
+            raise UsageError(msg)
         ended = resume_search(resume, where, make_progress(), changed_goal(budget, seconds))
         return _finish(ended, as_json=as_json)
     if len(options["model"]) != 1:
         count = len(options["model"])
-        msg = f"a search takes one MODEL, not {count}{'; start a search for each' if count else ''}"
-        raise click.UsageError(msg)
+        advice = "start a search for each" if count else "such as: phonebench search digits"
+        msg = f"a search takes one MODEL, not {count}; {advice}"
+        raise UsageError(msg)
     goal = make_goal(
         max_drop=max_drop, max_group_drop=max_group_drop, minimise=minimise, budget=budget, seconds=seconds
     )

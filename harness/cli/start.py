@@ -11,6 +11,7 @@ import click
 from harness.cli.console import print_json
 from harness.cli.options import json_option, listed, results_option
 from harness.cli.paths import PATH
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.model.new_folder import NewModel
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
     metavar="SOURCE",
     help="package.module:factory, or a model file to copy into the folder.  [default: an example network to replace]",
 )
-@listed("--input", help="Its inputs, as NAME:DTYPE:1x3x224x224; a .pt2 and ready-made files need none.")
+@listed("--input", help="The inputs, as NAME:DTYPE:1x3x224x224; not needed for .pt2 and ready-made files.")
 @click.option("--task", metavar="NAME", help="classification, regression, embedding or other.  [default: other]")
-@click.option("--weights", metavar="FILE", help="A .safetensors file or a state dict, beside a Python source.")
+@click.option("--weights", metavar="FILE", help="A .safetensors file or a state dict, for a Python source.")
 @click.option("--data", metavar="SOURCE", help="An .npz file, a folder of images, or module:function.")
 @click.option("--license", metavar="NAME", help="The licence of the model, such as Apache-2.0.")
 @json_option
 def init(path: Path, as_json: bool, **options: Any) -> None:
     """Write a model folder to PATH: a model.toml, and an example network if no source is given.
 
-    On a terminal, what no option says is asked. Nothing is overwritten.
+    On a terminal it asks for what the options leave open. It never overwrites a file.
     """
     from harness.model.new_folder import write_folder
     from harness.wire import shape_text
@@ -89,11 +90,11 @@ def _answers(path: Path, options: dict[str, Any], *, asks: bool) -> NewModel:
     )
 
 
-@click.command(short_help="Show the way from here to a report from a phone.")
+@click.command(short_help="Show the steps to a report from a phone, and the next one.")
 @results_option
 @json_option
 def quickstart(results: Path, as_json: bool) -> None:
-    """Show the steps from a phone in its box to a nightly job, which are done, and the next command."""
+    """Show the steps from a new phone to a nightly job: which are done here, and the next command to run."""
     import msgspec
 
     from harness.workflows.quickstart import find_steps
@@ -113,11 +114,15 @@ def quickstart(results: Path, as_json: bool) -> None:
 
 
 @click.command(short_help="Print the script that completes commands in your shell.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="SHELL")
 def completion(shell: str) -> None:
-    """Print the script that completes phonebench's commands, options and names in SHELL.
+    """Print the script that completes commands, options and names in SHELL: bash, zsh or fish.
 
-    For bash: phonebench completion bash > ~/.local/share/bash-completion/completions/phonebench
+    For bash, write it where new shells find it:
+
+    \b
+      cd ~/.local/share/bash-completion/completions
+      phonebench completion bash > phonebench
     """
     from click.shell_completion import get_completion_class
 
@@ -126,5 +131,5 @@ def completion(shell: str) -> None:
     complete = get_completion_class(shell)
     if complete is None:
         msg = f"click has no completion for {shell!r}"
-        raise click.UsageError(msg)
+        raise UsageError(msg)
     click.echo(complete(cli, {}, "phonebench", "_PHONEBENCH_COMPLETE").source())
