@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from harness.devices.kind import Checkup, DeviceKind, InstalledRunner, name_in
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 def _check_key(key: str) -> None:
     from harness.devices.ssh.destination import parse_destination
 
-    parse_destination(name_in(key) or "")
+    name = name_in(key)
+    if not name:
+        msg = f"device {key!r} names no board: write ssh:HOST, ssh:USER@HOST or ssh:USER@HOST:PORT"
+        raise UsageError(msg)
+    parse_destination(name)
 
 
 def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:
