@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from harness.records.conditions import Condition, ConditionId
 from harness.records.device import Readiness
 from harness.records.measurement import CellStatus, GateFacts, GateOutcome, LaunchSummary, Measurement
 from harness.records.operators import Operator, OperatorProfile
+from harness.report.files import write_report
 from harness.spec.profiles import ProfileName
 from harness.spec.shorthand import parse_recipe
 from harness.spec.spec import Spec
@@ -189,3 +192,18 @@ def _launch(writer: RunWriter, cell: Cell, index: int, calls: list[int], rng: ra
             ),
         ),
     )
+
+
+def measure_page(root: Path, shape: Shape) -> str:
+    """Store a run of ``shape`` and write its report; return the cells, the processor time and the size of the page."""
+    run = store_large_run(root, shape)
+    began = time.process_time()
+    page = write_report(run).html
+    spent = time.process_time() - began
+    return f"{shape.cells} cells: {spent:.1f} s of processor time, {page.stat().st_size / 1e6:.1f} MB, {page}"
+
+
+# python -m tests.report.large FOLDER measures the two sizes that the page is made for.
+if __name__ == "__main__":
+    for name, size in (("some", Shape(threads=(1, 2, 4, 8))), ("many", Shape(models=15, phones=4, calls=200))):
+        print(measure_page(Path(sys.argv[1]) / name, size))

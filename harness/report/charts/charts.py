@@ -123,7 +123,15 @@ def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[
         of_model = [ranking for ranking in ranked if ranking.model == model]
         name, of = ("devices", "") if len(models) == 1 else (f"devices-{number}", f" of {model}")
         heading = f"The same files{of} on each device"
-        drafts.append(_Draft(name=name, heading=heading, caption=_PLACES, draw=partial(device_dots, of_model)))
+        drafts.append(
+            _Draft(
+                name=name,
+                heading=heading,
+                caption=_PLACES,
+                draw=partial(device_dots, of_model),
+                folded=len(models) > FEW_GROUPS,
+            )
+        )
     for draft in drafts:
         figure = draft.draw()
         if figure is not None:
