@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, ssh, changes.
+phone-run, ssh, changes, web.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from harness.plan.cells import Build, make_cell
 from harness.plan.plan import make_plan
 from harness.progress import Silent
 from harness.records.measurement import CellStatus
+from harness.runners.web.libraries import LIBRARIES
 from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.spec import Spec
 from harness.system.clock import utc_now
@@ -45,6 +46,7 @@ from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
 from tests.benchmarks.quality import quality
 from tests.benchmarks.ssh import ssh
+from tests.benchmarks.web import web
 
 ROOT = Path(__file__).parents[2]
 PAIRS = 5
@@ -256,6 +258,9 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "quality": quality,
     "ssh": ssh,
     "changes": changes,
+    "web": lambda folder: web(
+        [job for job in jobs(folder) if job.cell.format in LIBRARIES and job.cell.variant == "fp32"]
+    ),
 }
 
 

@@ -80,7 +80,7 @@ function describeTflite(bytes) {
   };
 }
 
-/** Returns `{name, dtype, shape, scales, zeroPoints, axis}`; an open size is -1. */
+/** Returns `{name, dtype, shape, exported, scales, zeroPoints, axis}`; an open size is -1 in `shape`. */
 function describeTensor(file, tensor) {
   const quantization = file.child(tensor, TENSOR.quantization);
   const type = file.field(tensor, TENSOR.type);
@@ -90,6 +90,7 @@ function describeTensor(file, tensor) {
     name: file.text(tensor, TENSOR.name),
     dtype: TFLITE_TYPES[type ? file.view.getInt8(type) : 0] ?? "unknown",
     shape: open.length === shape.length ? open : shape,
+    exported: shape,
     scales: quantization ? file.vector(quantization, QUANTIZATION.scales, 4, (at) => file.view.getFloat32(at, true)) : [],
     zeroPoints: quantization
       ? file.vector(quantization, QUANTIZATION.zeroPoints, 8, (at) => Number(file.view.getBigInt64(at, true))) : [],

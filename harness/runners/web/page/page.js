@@ -59,7 +59,7 @@ async function main() {
     }
     if (answer.status === 200) {
       const { job } = await answer.json();
-      show("state", "Measuring. Please leave this computer alone.");
+      show("state", "Measuring. Please leave this device alone.");
       await runJob(job);
       done += 1;
       show("done", done);
