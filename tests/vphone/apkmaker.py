@@ -42,6 +42,7 @@ class ApkPlan:
     """
 
     package: str = "org.phonebench.runner.onnxruntime"
+    activity: str = ACTIVITY
     version_code: int = 1
     version_name: str = "0.1.0+0123456789ab"
     min_api: int = 26
@@ -103,7 +104,7 @@ def _manifest(plan: ApkPlan) -> str:
         version_name=quoteattr(plan.version_name),
         min_api=plan.min_api,
         debuggable=str(plan.debuggable).lower(),
-        activity=ACTIVITY,
+        activity=plan.activity,
         authority=quoteattr(f"{plan.package}.jobs"),
         door=f" android:process={quoteattr(plan.door)}" if plan.door else "",
     )

@@ -72,7 +72,7 @@ def open_android(
 def open_phone(cable: Cable, *, key: str, options: PhoneOptions | None = None) -> Iterator[AndroidPhone]:
     """Prepare a phone for launches, and restore it afterwards. Raises `PhoneError`."""
     # Locked before the first command: a phone that another run measures must not even be queried.
-    with _held(cable.serial):
+    with held(cable.serial):
         facts = read_facts(cable)
         check_facts(facts)
         phone = AndroidPhone(Tether(cable, facts, options or PhoneOptions()), key=key)
@@ -182,7 +182,7 @@ class AndroidPhone:
 
 
 @contextlib.contextmanager
-def _held(serial: str) -> Iterator[None]:
+def held(serial: str) -> Iterator[None]:
     """Lock a phone, so that two runs on this computer never measure on it at the same time."""
     # A digest, because the serial of a network phone contains characters that a file name cannot have.
     name = hashlib.sha256(serial.encode()).hexdigest()[:16]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.devices.kind import CheckStep, Checkup
-from harness.devices.web.open import complete_store, make_opener
+from harness.devices.web.open import complete_store, opener_of, serving
 from harness.devices.web.probe import PageFacts, browser_name
-from harness.devices.web.server import PageServer
 from harness.devices.web.web import WebDevice
 from harness.errors import DeviceError
 from harness.runners.web.libraries import LIBRARIES, default_store
@@ -16,25 +15,20 @@ from harness.runners.web.libraries import LIBRARIES, default_store
 def check_browser_of(key: str, *, store: Path | None = None) -> Checkup:
     """Check the browser of ``web:NAME`` step by step. Problems become failed steps; nothing is raised."""
     store = store or default_store()
-    server = PageServer(store)
     steps: list[CheckStep] = [_files(store)]
     try:
-        opener = make_opener(key, server)
+        with serving(store) as server, opener_of(key, server) as opener:
+            device = WebDevice(opener, server)
+            try:
+                steps += _steps(device, device.prepare(key))
+                # WebGPU is asked for in a browser that is started to have it.
+                steps.append(_gpu(device))
+            finally:
+                device.clean()
+                opener.end()
     except DeviceError as error:
-        server.close()
-        return Checkup(key=key, serial="", steps=(*steps, CheckStep(name="browser", ok=False, detail=str(error))))
-    device = WebDevice(opener, server)
-    try:
-        facts = device.prepare(key)
-        steps += _steps(device, facts)
-        # A device of WebGPU is asked for in a browser that is started to have one.
-        steps.append(_gpu(device))
-    except DeviceError as error:
-        steps.append(CheckStep(name="page", ok=False, detail=str(error)))
-    finally:
-        device.clean()
-        opener.end()
-        server.close()
+        steps.append(CheckStep(name="page" if len(steps) > 1 else "browser", ok=False, detail=str(error)))
+        return Checkup(key=key, serial="", steps=tuple(steps))
     return Checkup(key=key, serial=key.partition(":")[2], steps=tuple(steps))
 
 

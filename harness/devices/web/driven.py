@@ -34,6 +34,7 @@ class DrivenBrowser:
 
     passively_cooled = False
     reads_memory = sys.platform == "linux"
+    reuses_page = False
 
     def __init__(self, program: Path, name: str, server: PageServer, *, patience_s: float = CALL_S) -> None:
         self._patience_s = patience_s

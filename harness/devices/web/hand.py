@@ -31,6 +31,7 @@ class HandDriven:
 
     passively_cooled = False
     reads_memory = False
+    reuses_page = True
 
     def __init__(self, name: str, server: PageServer, *, wait_s: float = WAIT_S) -> None:
         self._expected, self._server, self._wait_s = BY_HAND[name], server, wait_s

@@ -25,8 +25,11 @@ def _check_key(key: str) -> None:
     if name == "":
         msg = f"device {key!r} names no browser: write web:chromium, web:/path/to/browser, or web:link"
         raise DeviceError(msg)
-    if name is not None:
-        check_browser(name, tuple(BY_HAND))
+    if name == "android:" or (name or "").startswith("android: "):
+        msg = f"device {key!r} has no serial: write 'web:android' for Chrome on the only phone, or 'web:android:SERIAL'"
+        raise DeviceError(msg)
+    if name is not None and name.partition(":")[0] != "android":
+        check_browser(name, (*BY_HAND, "android:SERIAL"))
 
 
 def _expand(key: str) -> tuple[str, ...]:
@@ -87,7 +90,7 @@ def _install_runners(key: str, runtimes: tuple[str, ...], folder: Path | None) -
 
 WEB = DeviceKind(
     name="web",
-    examples=("web", "web:chromium", "web:/path/to/browser", "web:link"),
+    examples=("web", "web:chromium", "web:/path/to/browser", "web:link", "web:android:SERIAL"),
     check_key=_check_key,
     open=_open,
     infos=_infos,

@@ -16,29 +16,44 @@ from harness.devices.web.web import WebDevice, open_page
 from harness.errors import BuildError, DeviceError
 from harness.runners.web.libraries import LIBRARIES, default_store, fetch, is_complete
 
+# ``web:android:SERIAL`` is Chrome on a phone.
+ON_PHONE = "android"
+
 
 @contextlib.contextmanager
 def open_web(key: str, *, store: Path | None = None) -> Iterator[WebDevice]:
     """Open the browser of ``web:NAME``. Raises `DeviceError` if it is not there, not fit, or lacks its files."""
     store = store or default_store()
-    server = PageServer(store)
-    opener: Opener | None = None
-    try:
-        opener = make_opener(key, server)
+    with serving(store) as server, opener_of(key, server) as opener:
         complete_store(store)
-    except BaseException:
+        with open_page(opener, server, key) as device:
+            yield device
+
+
+@contextlib.contextmanager
+def serving(store: Path) -> Iterator[PageServer]:
+    """Serve pages until the block ends."""
+    server = PageServer(store)
+    try:
+        yield server
+    finally:
         server.close()
-        raise
-    with open_page(opener, server, key) as device:
-        yield device
 
 
-def make_opener(key: str, server: PageServer) -> Opener:
-    """Return what opens the page for ``key``; nothing is started yet. Raises `DeviceError`."""
+@contextlib.contextmanager
+def opener_of(key: str, server: PageServer) -> Iterator[Opener]:
+    """Return what opens the page for ``key``; no browser is started yet. Raises `DeviceError`."""
     name = name_in(key) or first_installed()
-    if name in BY_HAND:
-        return HandDriven(name, server)
-    return DrivenBrowser(find_browser(name), name, server)
+    kind, _, serial = name.partition(":")
+    if kind == ON_PHONE:
+        from harness.devices.web.on_phone import phone_browser
+
+        with phone_browser(serial, server) as browser:
+            yield browser
+    elif name in BY_HAND:
+        yield HandDriven(name, server)
+    else:
+        yield DrivenBrowser(find_browser(name), name, server)
 
 
 def complete_store(store: Path) -> None:

@@ -24,10 +24,12 @@ class Opener(Protocol):
     """Opens the page, and knows the place where it runs. Methods raise `DeviceError`.
 
     ``gpu`` says that the launch needs WebGPU. ``reads_memory``: `renderers` can return some.
+    ``reuses_page``: one page serves several launches.
     """
 
     passively_cooled: bool
     reads_memory: bool
+    reuses_page: bool
 
     def open(self, *, gpu: bool) -> None:
         """Make sure that a page is open that asks for the next job."""

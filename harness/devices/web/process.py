@@ -65,7 +65,7 @@ class Browser:
         self._code: int | None = None
         ours_out, its_in = _pipe()
         its_out, ours_in = _pipe()
-        command = [str(program), *FLAGS, *flags, *_as_root(), f"--user-data-dir={folder / 'profile'}", "about:blank"]
+        command = [str(program), *FLAGS, *flags, *as_root(), f"--user-data-dir={folder / 'profile'}", "about:blank"]
         try:
             self.pid = os.posix_spawn(
                 program,
@@ -154,6 +154,7 @@ def _pipe() -> tuple[int, int]:
     return write, read
 
 
-def _as_root() -> tuple[str, ...]:
+def as_root() -> tuple[str, ...]:
+    """Return the flags that a browser needs to run as this user."""
     # A browser refuses to run as root with its sandbox. The page is ours, and it can reach nothing else.
     return ("--no-sandbox",) if sys.platform == "linux" and os.geteuid() == 0 else ()

@@ -92,12 +92,15 @@ class PageServer:
         self._jobs: dict[int, WebJob] = {}
         self._offered = 0
         self._taken = 0
-        self._holder = ""
+        self._holder, self._had_one = "", set[str]()
+        self._fresh = False
         self._changed = threading.Condition()
         self._pages: list[socket.socket] = []
         self._content: dict[str, bytes] = {}
         self.closed = False
+        self._names: tuple[str, ...] = ()
         self._http = _Server(("127.0.0.1", 0), _handler_of(self))
+        self.also_at(self.port)
         threading.Thread(target=self._http.serve_forever, args=(0.1,), name="page server", daemon=True).start()
 
     @property
@@ -110,13 +113,20 @@ class PageServer:
         """The address of the page; whoever knows it can take the job."""
         return f"http://localhost:{self.port}/{self._secret}/"
 
-    def offer(self, job: WebJob) -> None:
-        """Let the next page that asks have ``job``, and forget the one before."""
+    def also_at(self, port: int) -> None:
+        """Answer requests that reach this server through ``port`` of another device's own loopback address, too."""
+        self._names += (f"localhost:{port}", f"127.0.0.1:{port}")
+
+    def offer(self, job: WebJob, *, fresh: bool = False) -> None:
+        """Let the next page that asks have ``job``, and forget the one before; with ``fresh`` only a new page.
+
+        A tab that is being closed may still ask for a while.
+        """
         with self._changed:
             while not self.events.empty():
                 self.events.get_nowait()
             self._offered += 1
-            self._jobs, self._holder = {self._offered: job}, ""
+            self._jobs, self._holder, self._fresh = {self._offered: job}, "", fresh
             self._changed.notify_all()
 
     def withdraw(self) -> None:
@@ -134,7 +144,9 @@ class PageServer:
             return bool(self._pages)
 
     def close(self) -> None:
-        """End every connection."""
+        """End every connection; may be called twice."""
+        if self.closed:
+            return
         self.closed = True
         with self._changed:
             self._jobs = {}
@@ -145,10 +157,9 @@ class PageServer:
     def path_of(self, target: str, host: str) -> str | None:
         """Return the path below the secret, None for a request that must not be answered."""
         # A page of another site could have its own name resolved to this computer; it would still send that name.
-        names = (f"localhost:{self.port}", f"127.0.0.1:{self.port}")
         prefix = f"/{self._secret}/"
         path = target.partition("?")[0]
-        return unquote(path.removeprefix(prefix)) if host in names and path.startswith(prefix) else None
+        return unquote(path.removeprefix(prefix)) if host in self._names and path.startswith(prefix) else None
 
     def job(self, number: str) -> WebJob | None:
         """Return the job with this number if it is the current one."""
@@ -161,11 +172,15 @@ class PageServer:
         ``name`` is what the page calls itself. The request of a page that is gone by then takes none.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._offered > self._taken, _POLL_S)
-            if self.closed or self._offered <= self._taken or _has_gone(page):
+            self._changed.wait_for(lambda: self.closed or self._is_for(name), _POLL_S)
+            if self.closed or not self._is_for(name) or _has_gone(page):
                 return None
             self._taken, self._holder = self._offered, name
+            self._had_one.add(name)
             return self._offered
+
+    def _is_for(self, name: str) -> bool:
+        return self._offered > self._taken and not (self._fresh and name in self._had_one)
 
     def attend(self, page: socket.socket, name: str, browser: str) -> None:
         """Keep the connection of a page open until the page goes away or the server is closed.

@@ -83,7 +83,7 @@ class WebDevice:
         """Return what the page reports; with ``gpu`` in a browser that is to use WebGPU. Raises `DeviceError`."""
         job = WebJob(folder=self._jobs.folder("probe"), answers={"setup.json": lambda _: _setup(probe=True)})
         try:
-            self._server.offer(job)
+            self._server.offer(job, fresh=not self._opener.reuses_page)
             self._opener.open(gpu=gpu)
             outcome = self._await(PROBE_S, [])
         finally:
@@ -118,7 +118,7 @@ class WebDevice:
         folder = self._jobs.job(request, inputs, device=self.info.key)
         stopwatch = Stopwatch()
         try:
-            self._server.offer(self._web_job(folder))
+            self._server.offer(self._web_job(folder), fresh=not self._opener.reuses_page)
             self._opener.open(gpu=gpu)
             outcome = self._await(deadline_s, watch)
         finally:

@@ -78,6 +78,18 @@ def test_a_job_is_given_to_one_page_only(server: PageServer, job: WebJob) -> Non
     assert answers == [200]
 
 
+def test_a_page_that_had_a_job_takes_no_other_where_each_has_its_own(server: PageServer, job: WebJob) -> None:
+    """A tab that is closed on a phone lives on for a moment, and must not take what is meant for the next one."""
+    server.offer(job, fresh=True)
+    assert ask(server, "next?page=old")[1] == b'{"job": 1}'
+    server.offer(job, fresh=True)
+    waiting = threading.Thread(target=ask, args=(server, "next?page=old"))
+    waiting.start()
+    assert ask(server, "next?page=new")[1] == b'{"job": 2}'
+    server.close()
+    waiting.join(timeout=10)
+
+
 def test_a_page_that_is_gone_takes_no_job(server: PageServer, job: WebJob) -> None:
     gone = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     gone.request("GET", server.link.partition(f":{server.port}")[2] + "next")

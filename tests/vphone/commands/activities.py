@@ -12,7 +12,7 @@ from tests.vphone.state import HOME_SCREEN
 from tests.vphone.system import System
 
 EXTRA_KINDS = {"--es", "--ei", "--el", "--ez", "--ef", "-e", "--eu"}
-VALUED = {"-a", "-c", "-d", "-t", "-f", "--display", "-P", "--windowingMode"}
+VALUED = {"-a", "-c", "-t", "-f", "--display", "-P", "--windowingMode"}
 # An activity shows its first frame this long after its process has started.
 FIRST_FRAME_S = 0.5
 # Before Android 12 nobody tells "-W" that an activity has ended without one, and nothing else ends the wait.
@@ -99,6 +99,9 @@ def _read(args: list[str], user: int) -> Intent:
             intent.wait = True
         elif word == "-S":
             intent.stop_first = True
+        elif word == "-d":
+            # What a browser opens.
+            intent.extras["data"] = rest.pop(0)
         elif word in EXTRA_KINDS:
             key, value = rest.pop(0), rest.pop(0)
             intent.extras[key] = value
