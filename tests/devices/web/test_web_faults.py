@@ -207,7 +207,7 @@ def test_a_path_without_a_browser_says_so(tmp_path: Path) -> None:
         ("web:", "names no browser"),
         ("web:chromum", "did you mean 'chromium'"),
         ("web:Chromium 5", "did you mean 'chromium'"),
-        ("web:netscape", "use one of brave, chrome, chromium, edge"),
+        ("web:netscape", "use one of android:SERIAL, brave, chrome, chromium, edge, firefox, link, safari"),
     ],
 )
 def test_a_key_of_no_browser_is_refused(key: str, said: str) -> None:

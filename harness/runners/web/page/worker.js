@@ -189,10 +189,11 @@ async function firstInput(folder, request) {
   return input(folder, request, 0);
 }
 
-/** Computes for a moment, by which phonebench finds out which of the browser's processes this is. */
+/** Computes until phonebench has found out by that which of the browser's processes this is. */
 async function beFound(folder) {
-  await post(`${folder}renderers`, "");
-  for (const began = performance.now(); performance.now() - began < 150;);
+  for (let looks = 0; looks < 50 && !(await post(`${folder}renderers`, "")); looks += 1) {
+    for (const began = performance.now(); performance.now() - began < 100;);
+  }
 }
 
 /** Lets phonebench read the memory of this process now. */
