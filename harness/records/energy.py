@@ -90,10 +90,8 @@ def _window(reply: RunReply) -> Window | None:
 def _too_short(window: Window) -> str:
     """Return why the window gives no energy; empty if it does."""
     if window.took_ns < LEAST_NS:
-        return (
-            f"the measured calls took {window.took_ns / 1e9:.1f} s; energy takes {LEAST_NS / 1e9:g} s of them: "
-            "use profile mlperf or sustained"
-        )
+        had, needed = f"{window.took_ns / 1e9:.1f} s", f"{LEAST_NS / 1e9:g} s"
+        return f"needs {needed} of calls, had {had}: use profile mlperf or sustained"
     if len(window.watts) < LEAST_READINGS:
-        return f"the sensor gave {len(window.watts)} readings during the measured calls; energy takes {LEAST_READINGS}"
+        return f"needs {LEAST_READINGS} readings of the sensor, had {len(window.watts)}"
     return ""
