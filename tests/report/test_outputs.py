@@ -49,10 +49,8 @@ def stored(results: Path) -> RunRecord:
 @pytest.mark.parametrize(
     ("output", "name"), [(Output.MARKDOWN, "report.md"), (Output.CSV, "table.csv"), (Output.NOTEBOOK, "report.ipynb")]
 )
-def test_one_file_is_written_where_it_was_asked_for(
-    output: Output, name: str, stored: RunRecord, tmp_path: Path
-) -> None:
-    assert write_as(output, stored, tmp_path) == (tmp_path / name,)
+def test_a_form_is_written_where_it_was_asked_for(output: Output, name: str, stored: RunRecord, tmp_path: Path) -> None:
+    assert write_as(output, stored, tmp_path)[0] == tmp_path / name
     assert (tmp_path / name).read_text(encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ def test_files_are_written_and_lost_replies_cost_the_distribution_alone(tmp_path
     run = replace(make_run(planned, tuple(measurement(c) for c in planned)), directory=tmp_path)
     written = write_report(run)
     names = [p.name for p in written.charts]
-    assert names == [f"{name}.svg" for name in ("latency", "quality", "memory", "memory-parts", "delegate", "size")]
+    drawn = ("latency", "quality", "memory", "memory-parts", "delegate", "size")
+    assert names == [f"{name}.{suffix}" for suffix in ("svg", "png") for name in drawn]
     assert written.html.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert written.csv.read_text(encoding="utf-8").count("\n") == 3
