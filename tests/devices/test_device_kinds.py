@@ -19,7 +19,7 @@ from harness.devices.registry import DEVICE_KINDS
 from harness.errors import DeviceError, UsageError
 from harness.records.device import DeviceInfo
 from harness.spec.phone_settings import Clocks, PhoneSettings
-from harness.wire import Delegate
+from harness.wire import Delegate, Format
 from tests.devices.android.jobs import make_work
 
 
@@ -126,6 +126,25 @@ def test_its_delegates_leave_holes_in_the_plan() -> None:
     plan = json.loads(done.stdout)
     assert [cell["delegate"] for cell in plan["cells"]] == ["cpu"]
     assert [hole["reason"] for hole in plan["holes"]] == ["device 'board' has no gpu (it has: cpu)"]
+
+
+def test_its_own_runtimes_decide_what_is_planned(shed: Shed) -> None:
+    """A kind may lack the runtime of a format, and run another on a delegate that it has nowhere else."""
+    assert shed.settings == []
+    own: dict[Format, tuple[Delegate, ...] | str] = {Format.ONNX: (Delegate.GPU,), Format.PTE: "nobody has built one"}
+    DEVICE_KINDS["board"] = replace(
+        DEVICE_KINDS["board"], delegates=lambda _key: (Delegate.CPU, Delegate.GPU), formats=lambda _key: own
+    )
+    done = phonebench(
+        "run", "-d", "board", "-f", "onnx,pte,ptl", "-v", "fp32", "--delegate", "gpu,cpu", "--dry-run", "--json"
+    )
+    plan = json.loads(done.stdout)
+    assert [(cell["format"], cell["delegate"]) for cell in plan["cells"]] == [("onnx", "gpu")]
+    assert {hole["reason"] for hole in plan["holes"]} == {
+        "onnx has no delegate 'cpu' on device 'board' (it has: gpu)",
+        "device 'board' does not run pte: nobody has built one",
+        "device 'board' does not run ptl: there is no runtime for it",
+    }
 
 
 @pytest.mark.usefixtures("shed")
