@@ -26,7 +26,7 @@ from tests.loop.shared import SharedFolder
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
 from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
-from tests.vphone.server import AdbServer
+from tests.vphone.server import Adb, AdbServer
 
 APP = "org.phonebench.runner.onnxruntime"
 Phonebench = Callable[..., Called]
@@ -199,6 +199,7 @@ def test_unplugging_one_phone_leaves_its_cells_and_resuming_runs_them(
     assert len(stays.apps.exits(APP)) == 2
 
 
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
 def test_a_phone_that_restarts_leaves_its_cell_and_resuming_runs_it(
     phonebench: Phonebench, phones: list[VirtualPhone]
 ) -> None:
@@ -221,6 +222,7 @@ def test_a_phone_that_restarts_leaves_its_cell_and_resuming_runs_it(
     assert [cell["status"] for cell in cells(again)] == ["ok"]
 
 
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
 def test_of_all_phones_one_that_cannot_be_used_is_named(phonebench: Phonebench, phones: list[VirtualPhone]) -> None:
     phones[1].faults.offline()
     done = phonebench("run", "net.onnx", "-d", "android:all", "--launches", "1", "--json")

@@ -341,6 +341,7 @@ def test_commands_that_do_their_work_and_exit_with_1_are_no_lack_of_space(
         assert launched(opened, work).reply.status is ReplyStatus.OK
 
 
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
 def test_a_store_that_cannot_be_written_is_named_and_space_is_blamed_for_lack_of_space_alone(
     cable: Cable, phone: VirtualPhone
 ) -> None:

@@ -18,7 +18,7 @@ from harness.errors import PhoneError, PhoneTrouble
 ASK_S = 10.0
 # A phone may be offline for a moment while the server reconnects by itself.
 PATIENCE_S = 2.0
-_REVIVED_S = 10.0
+_REVIVED_S = 5.0
 _PAUSE_S = 0.1
 
 log = logging.getLogger(__name__)
