@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, margin_option, results_option, undecided_option
+
+if TYPE_CHECKING:
+    from harness.compare.runs import Comparison
 
 
 @click.command(short_help="Compare two stored runs, cell by cell.")
@@ -63,10 +67,7 @@ def compare(
         for note in comparison.notes:
             click.echo(f"\nNote: {note}.")
         click.echo(f"\n{comparison.run_b} against {comparison.run_a}: {comparison.verdict.value}")
-        click.echo(
-            "The two runs are separate sessions, so the change includes what differs between sessions. "
-            "To rule that out, use: phonebench ab"
-        )
+        click.echo(_advice(comparison))
     if html:
         from harness.report.formats.compared import compared_page
         from harness.store.writer import write_beside
@@ -75,3 +76,20 @@ def compare(
         page = write_beside(results, name, compared_page(runs, [comparison]))
         click.echo(f"report: {page}", err=as_json)
     return verdict_code(comparison.verdict, fail_on_undecided=fail_on_undecided)
+
+
+def _advice(comparison: Comparison) -> str:
+    """What the verdict does not say by itself."""
+    from harness.stats.verdicts import Verdict
+
+    if comparison.verdict is Verdict.NOT_COMPARABLE:
+        return (
+            "No cell could be compared: both runs need a cell with figures for the same model, variant, format, "
+            "device, delegate and settings."
+        )
+    if comparison.run_a == comparison.run_b:
+        return "This is a run beside itself. To list the others: phonebench show --list"
+    return (
+        "The two runs are separate sessions, so the change includes what differs between sessions. "
+        "To rule that out, use: phonebench ab"
+    )

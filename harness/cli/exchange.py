@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,12 +24,21 @@ from harness.errors import UsageError
 def export(
     run: str, name: str | None, output: Path | None, cells: str, list_all: bool, results: Path, as_json: bool
 ) -> None:
-    """Write a stored RUN in the format of another program. RUN is an id, a prefix of one, a path, or latest."""
+    """Write a stored RUN in the format of another program.
+
+    RUN is an id, a unique prefix of an id, a path, or latest, which is the default.
+    """
     if list_all:
         _list_exporters(as_json=as_json)
         return
-    if name is None or output is None:
+    if name is None:
         msg = "name the format with --to and the place with --output; list the formats: phonebench export --list"
+        raise UsageError(msg)
+    from harness.exchange.exporters.registry import exporter_named
+
+    exporter_named(name)
+    if output is None:
+        msg = f"name the place with --output, such as: phonebench export {shlex.quote(run)} --to {name} --output PATH"
         raise UsageError(msg)
     from harness.store.reader import load_run
     from harness.workflows.export_results import export_results

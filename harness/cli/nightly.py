@@ -37,7 +37,7 @@ ARL0S = ("500", "1000", "2000", "5000")
     type=click.Choice(ARL0S),
     default="1000",
     show_default=True,
-    help="Nights until one false suspicion is expected.",
+    help="Average run length: nights until one false suspicion is expected.",
 )
 @pairs_options
 @click.option(
@@ -46,10 +46,12 @@ ARL0S = ("500", "1000", "2000", "5000")
     metavar="MINUTES",
     default=60.0,
     show_default=True,
-    help="Minutes per night for comparisons side by side.",
+    help="Minutes per night within which comparisons may begin.",
 )
 @click.option(
-    "--baseline", metavar="RUN|FILE", help="Also compare every night with this run, such as a release, or artifact."
+    "--baseline",
+    metavar="RUN|FILE",
+    help="Also compare every night with this run, such as a release, or this artifact.",
 )
 @click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
 @click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
@@ -67,12 +69,22 @@ def nightly(
     results: Path,
     **options: Any,
 ) -> int:
-    """Run a night of SPEC, a TOML file with the options of run; its profile is standard unless it sets another.
+    """Run a night of SPEC, a TOML file with the options of run, such as:
 
-    A file that is new tonight is compared with last night's, in interleaved pairs on the same device, the largest
-    slowdown first. Every series is screened against its history, and what the screen suspects is compared the same way.
-    Only a regression that such pairs confirm fails the job. A night takes as long as its run in the standard profile,
-    one to three minutes per cell, and the minutes of --budget.
+    \b
+      model = ["digits", "path/to/flowers"]
+      device = ["android:SERIAL"]
+      format = ["tflite", "onnx"]
+      variant = ["fp32", "int8"]
+
+    The profile is standard unless SPEC sets another. An artifact that is new tonight is compared with last night's, in
+    interleaved pairs on the same device, the largest slowdown first. Every series is screened against its history, and
+    what looks suspicious is compared the same way. Only a regression that such pairs confirm fails the job.
+
+    A night takes one to three minutes per cell in the standard profile, and up to the minutes of --budget.
+
+    Exit codes: 10 for a confirmed regression, 20 if a device or a cell is missing, 15 see --fail-on-undecided, 0
+    otherwise.
     """
     from harness.cli.night_files import copy_files, night_code
     from harness.workflows.nightly.night import nightly as run_night
@@ -81,11 +93,14 @@ def nightly(
     tools = _tools(results, options)
     if resume is not None:
         if spec is not None:
-            msg = "--resume continues a stored night, which has its own spec: leave out SPEC"
+            msg = "--resume continues a stored night, which has its own spec: leave out SPEC, or write --resume=NIGHT"
             raise UsageError(msg)
         record = resume_night(resume, tools)
     elif spec is None:
-        msg = "name a SPEC, a TOML file; or continue a stopped night with --resume"
+        msg = (
+            "name a SPEC, a TOML file with the options of run; phonebench nightly --help shows one. To continue a "
+            "stopped night, use --resume"
+        )
         raise UsageError(msg)
     else:
         record = run_night(_spec(spec), tools, _options(options), say=lambda text: click.echo(text, err=True))

@@ -113,7 +113,7 @@ def _print_plan(checked: Checked, *, as_json: bool) -> int:
     from harness.workflows.durations import run_estimate
 
     rows = [(cell.key, "will run") for cell in plan.cells] + [(hole.cell.key, hole.reason) for hole in plan.holes]
-    print_table(("cell", ""), rows)
+    print_table(("cell", "plan"), rows)
     click.echo(f"cells: {len(plan.cells)}, artifacts: {len(plan.builds)}, unsupported: {len(plan.holes)}")
     click.echo(run_estimate(plan, launches=checked.spec.launches))
     return 0

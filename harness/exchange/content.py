@@ -65,6 +65,9 @@ class Content:
 
 def read_content(path: Path) -> Content:
     """Read the file at ``path``. Raises `UsageError` if there is none, or if it is too large or empty."""
+    if path.is_dir():
+        msg = f"{str(path)!r} is a folder: name the result files in it"
+        raise UsageError(msg)
     try:
         if path.is_file() and path.stat().st_size > MOST_BYTES:
             size = path.stat().st_size / (1 << 20)

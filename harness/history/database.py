@@ -163,7 +163,10 @@ def _check_file(path: Path, *, create: bool) -> None:
         msg = f"the history {str(path)!r} is not a file: use a file, or a database URL"
         raise StoreError(msg)
     if not create:
-        msg = f"there is no history {str(path)!r} yet; {AGAIN}"
+        msg = (
+            f"there is no history {str(path)!r} yet; to begin one, run a night (phonebench nightly SPEC) or add a "
+            "stored run (phonebench history ingest RUN)"
+        )
         raise StoreError(msg)
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

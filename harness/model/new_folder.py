@@ -92,13 +92,7 @@ def _place_source(folder: Path, new: NewModel, made: list[Path]) -> str:
         return SOURCE
     if is_reference(new.source):
         return new.source
-    file = Path(new.source).expanduser()
-    if file.suffix.lower() not in KINDS or not file.is_file():
-        msg = (
-            f"{new.source!r} is neither a Python reference nor a model file: give package.module:factory, or a file "
-            f"that ends in {', '.join(KINDS)}"
-        )
-        raise UsageError(msg)
+    file = _model_file(new.source)
     target = folder / file.name
     if target.resolve() != file.resolve():
         if target.exists():
@@ -107,6 +101,26 @@ def _place_source(folder: Path, new: NewModel, made: list[Path]) -> str:
         made.append(target)
         shutil.copyfile(file, target)
     return file.name
+
+
+def _model_file(source: str) -> Path:
+    """The path of the model file ``source``. Raises `UsageError` if it is none, or is not there."""
+    file = Path(source).expanduser()
+    ending = file.suffix.lower()
+    if ending not in KINDS:
+        advice = f", such as {file.stem}:build" if ending == ".py" else ""
+        msg = (
+            f"{source!r} is neither a Python reference nor a model file: give package.module:factory{advice}, or a "
+            f"file that ends in {', '.join(KINDS)}"
+        )
+        raise UsageError(msg)
+    if not file.is_file():
+        problem = (
+            f"{source!r} is a folder, which is not copied" if file.is_dir() else f"there is no model file {source!r}"
+        )
+        msg = f"{problem}: check the path"
+        raise UsageError(msg)
+    return file
 
 
 def _card_text(folder: Path, new: NewModel, source: str) -> str:

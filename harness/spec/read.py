@@ -35,7 +35,7 @@ def read_spec(path: Path) -> dict[str, Any]:
     try:
         values = read_toml(path, what="the spec file")
     except FileNotFoundError:
-        msg = f"there is no spec file {str(path)!r}: check the path after --spec"
+        msg = f"there is no spec file {str(path)!r}: write one, or check the path"
         raise UsageError(msg) from None
     check_keys(values, KEYS, where=str(path))
     return values

@@ -22,7 +22,7 @@ Range = tuple[float, float]
 
 def run_estimate(plan: Plan, *, launches: int | None) -> str:
     """Return a sentence about how long the cells of ``plan`` take to measure; ``launches`` overrides the profile."""
-    return f"Measuring takes {spoken(cells_seconds(plan.cells, launches))}; building what the cache lacks comes before."
+    return f"Measuring takes {spoken(cells_seconds(plan.cells, launches))}; what is not in the cache is built first."
 
 
 def night_estimate(spec: Spec, *, budget_min: float) -> str:
@@ -37,7 +37,7 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
     most = cells * max(lanes.values())
     return (
         f"Measuring up to {cells * len(spec.device)} cells takes {spoken((most * seconds[0], most * seconds[1]))}; "
-        f"building comes before, and comparisons side by side take up to {budget_min:g} min more (--budget)."
+        f"building comes first, and comparisons side by side take up to {budget_min:g} min more (--budget)."
     )
 
 

@@ -44,7 +44,7 @@ def find_steps(results: Path, listings: Sequence[DeviceListing] | None = None) -
 def _formats() -> Step:
     ready = [format_.value for format_, row in own_formats().items() if not missing_packages(row.packages)]
     return Step(
-        title="Install what builds and runs a format",
+        title="Install what one format needs",
         done=bool(ready),
         found=f"can be built here: {', '.join(ready)}" if ready else "no format can be built here yet",
         command="pip install 'phonebench[torch,onnx-export,tflite-export,android]'",
@@ -87,7 +87,9 @@ def _on_a_phone(runs: Sequence[ListedRun]) -> Step:
     return Step(
         title="Measure on the phone",
         done=bool(phones),
-        found=f"measured on: {', '.join(phones)}" if phones else "it checks the phone first, and says what to change",
+        found=f"measured on: {', '.join(phones)}"
+        if phones
+        else "the run checks the phone first, and says what to change",
         command="phonebench run digits --device android --format onnx",
     )
 
@@ -107,6 +109,8 @@ def _nights(results: Path) -> Step:
     return Step(
         title="Measure every night, and learn what got slower",
         done=history.is_file(),
-        found=f"history: {history}" if history.is_file() else "",
+        found=f"history: {history}"
+        if history.is_file()
+        else "write nightly.toml first; phonebench nightly --help shows one",
         command="phonebench nightly nightly.toml",
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UnknownNameError
+from harness.spec.read import make_spec
 from tests.cli.calls import call
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "results"
 LONG = "a" * 300
 
 
@@ -128,6 +133,47 @@ def test_a_refused_comparison_or_night_does_not_say_how_long_it_takes(tmp_path: 
     )
     assert [done.code for done in refused] == [2, 2]
     assert not [done.err for done in refused if "take" in done.err]
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("nightly", "a TOML file with the options of run; phonebench nightly --help shows one"),
+        ("nightly nowhere.toml", "there is no spec file 'nowhere.toml': write one, or check the path"),
+        ("history list", "to begin one, run a night (phonebench nightly SPEC) or add a stored run"),
+    ],
+)
+def test_a_first_night_is_shown_the_way(
+    line: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*line.split())
+    assert done.code in (2, 6)
+    assert advice in done.err
+    assert "--spec" not in done.err
+
+
+def test_the_spec_in_the_help_of_nightly_is_one() -> None:
+    lines = call("nightly", "--help").out.splitlines()
+    spec = "\n".join(line for line in lines if re.match(r"    \w+ = \[", line))
+    assert make_spec(tomllib.loads(spec)).variant == ("fp32", "int8")
+
+
+@pytest.mark.parametrize(
+    ("run_b", "advice"),
+    [
+        ("latest", "This is a run beside itself. To list the others: phonebench show --list"),
+        ("other", "No cell could be compared: both runs need a cell with figures for the same model"),
+    ],
+)
+def test_a_comparison_without_a_change_does_not_speak_of_one(run_b: str, advice: str, tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "finished", tmp_path / "finished")
+    shutil.copytree(GOLDEN / "finished", tmp_path / "other")
+    for cells in (tmp_path / "other").rglob("*.json"):
+        cells.write_text(cells.read_text().replace("digits", "letters"))
+    done = call("compare", "finished", "finished" if run_b == "latest" else run_b, "--results", str(tmp_path))
+    assert advice in done.out, done.err
+    assert "separate sessions" not in done.out
 
 
 def test_a_search_takes_one_model(tmp_path: Path) -> None:

@@ -81,10 +81,11 @@ def test_nothing_is_stored_unless_every_file_can_be_read(tmp_path: Path) -> None
     [
         (("import",), 2, "name the files to import"),
         (("import", "no-such-file"), 2, "No such file or directory; check the path"),
-        (("import", str(FILES)), 2, "Is a directory"),
+        (("import", str(FILES)), 2, "is a folder: name the result files in it"),
         (("import", str(FILES / "mlperf.json"), "--from", "nothing"), 2, "unknown format 'nothing'"),
         (("export",), 2, "name the format with --to and the place with --output"),
-        (("export", "--to", "bencher"), 2, "name the format with --to and the place with --output"),
+        (("export", "--to", "bencher"), 2, "phonebench export latest --to bencher --output PATH"),
+        (("export", "--to", "benchmarker"), 2, "unknown format 'benchmarker'"),
     ],
 )
 def test_a_mistake_is_a_sentence_with_its_exit_code(args: tuple[str, ...], code: int, words: str) -> None:
