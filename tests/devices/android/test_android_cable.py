@@ -13,6 +13,7 @@ import pytest
 from harness.devices.android.adb import sync
 from harness.devices.android.adb.cable import Cable, printed
 from harness.devices.android.adb.link import Server
+from harness.devices.android.adb.network import revived_phones
 from harness.errors import PhoneError, PhoneTrouble
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import AdbServer
@@ -127,3 +128,19 @@ def with_features(adb_server: AdbServer, phone: VirtualPhone, features: tuple[st
     adb_server.connect(phone)
     assert adb_server.wait_state(phone, "device")
     return Cable(Server(port=adb_server.port), phone.address)
+
+
+def test_a_phone_on_the_network_that_was_offline_is_ready_when_it_answers(
+    adb_server: AdbServer, phone: VirtualPhone
+) -> None:
+    phone.faults.offline()
+    assert adb_server.wait_state(phone, "offline"), adb_server.states()
+    phone.faults.hang(False)
+    found = revived_phones(Server(port=adb_server.port), phone.address)
+    assert [listed.state for listed in found if listed.serial == phone.address] == ["device"]
+
+
+def test_a_phone_on_the_network_that_is_not_listed_is_connected(adb_server: AdbServer, phone: VirtualPhone) -> None:
+    adb_server.adb("disconnect", phone.address)
+    found = revived_phones(Server(port=adb_server.port), phone.address)
+    assert [listed.state for listed in found if listed.serial == phone.address] == ["device"]

@@ -43,8 +43,9 @@ def revived_phones(server: Server, serial: str) -> tuple[ListedPhone, ...]:
     lost = _lost(phones, serial)
     if not lost:
         return phones
-    # One that reconnects by itself is left alone.
-    phones = _wait(server, serial, PATIENCE_S)
+    # One that is listed may reconnect by itself.
+    if any(phone.serial in lost for phone in phones):
+        phones = _wait(server, serial, PATIENCE_S)
     for name in (lost := _lost(phones, serial)):
         disconnect(server, name)
         connect(server, name)
