@@ -24,9 +24,9 @@ def _nothing(_: CellView) -> str:
 class FigureColumn:
     """A column of figures: ``value`` is what it sorts by, ``text`` is what it shows.
 
-    The page adds ``under`` as a smaller line, and marks the conditions that touch ``group``. A column without a
-    ``title`` is not on the page. A narrow terminal drops the columns with the lowest ``keep`` first; a column without
-    one is not in the terminal.
+    The page adds ``under`` as a smaller line, ``absent`` where there is no value, and marks the conditions that touch
+    ``group``. A column without a ``title`` is not on the page. A narrow terminal drops the columns with the lowest
+    ``keep`` first; a column without one, or ``page_only``, is not in the terminal.
     """
 
     text: Callable[[CellView], str]
@@ -35,9 +35,11 @@ class FigureColumn:
     hint: str = ""
     value: Callable[[CellView], float | None] = lambda _: None
     under: Callable[[CellView], str] = _nothing
+    absent: Callable[[CellView], str] = _nothing
     group: FigureGroup | None = None
     heading: str = ""
     keep: int | None = None
+    page_only: bool = False
 
 
 def figure_columns(views: tuple[CellView, ...]) -> Iterator[FigureColumn]:
@@ -51,7 +53,7 @@ def figure_columns(views: tuple[CellView, ...]) -> Iterator[FigureColumn]:
             continue
         column = _metric_column(metric, table, views)
         # A terminal has no room for the reasons, so there a column without values would only puzzle.
-        yield replace(column, keep=None) if table.optional and not has_values else column
+        yield replace(column, page_only=table.optional and not has_values)
         if table.calls_beside:
             yield from _call_columns(views)
     yield from _fidelity_columns()
@@ -80,8 +82,6 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
     def under(view: CellView) -> str:
         if table.ratio_to_fp32:
             return f"{units.ratio(view.size_ratio)} fp32" if view.size_ratio and view.size_ratio != 1 else ""
-        if value(view) is None and (why := _why_absent(table, view)):
-            return why
         return table.under(view.measurement, unit) if table.under and view.measurement else ""
 
     shown_unit = f"{metric.formatter.sign}{unit.name}"
@@ -92,6 +92,7 @@ def _metric_column(metric: Metric, table: TableColumn, views: tuple[CellView, ..
         hint=table.hint,
         value=value,
         under=under,
+        absent=lambda view: _why_absent(table, view),
         group=metric.group,
         heading=f"{table.heading}\n{shown_unit or name}",
         keep=table.keep,

@@ -99,8 +99,8 @@ def test_a_cell_shows_its_energy_with_interval_and_power() -> None:
 def test_the_page_says_why_short_launches_have_no_energy_and_the_terminal_has_no_empty_column() -> None:
     views = (view(energy_summary([reply([5.0] * 3, calls=300)])),)
     column = next(c for c in figure_columns(views) if c.title == "energy")
-    assert (column.text(views[0]), column.keep) == ("–", None)
-    assert column.under(views[0]) == "needs 10 s of calls, had 3.0 s"
+    assert (column.text(views[0]), column.page_only) == ("–", True)
+    assert column.absent(views[0]) == "needs 10 s of calls, had 3.0 s"
     assert not [c for c in figure_columns((view(None),)) if c.title == "energy"]
 
 

@@ -303,7 +303,7 @@ def _type_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
 def _figure_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
     """The figures that a terminal has room for."""
     for column in figure_columns(views):
-        if column.keep is not None:
+        if column.keep is not None and not column.page_only:
             yield Column(title=column.heading, values=tuple(map(column.text, views)), keep=column.keep)
 
 
@@ -391,7 +391,7 @@ def _page_figures(column: FigureColumn, views: tuple[CellView, ...], notes: tupl
     def entry(view: CellView) -> TableEntry:
         value = column.value(view)
         if value is None:
-            return TableEntry(text=units.NONE)
+            return TableEntry(text=units.NONE, under=column.absent(view))
         own = tuple(note for note in touching[view.cell.key] if note not in common)
         return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=own)
 
