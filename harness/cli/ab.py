@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     help="Threads of both sides.",
 )
 @click.option("--delegate", metavar="NAME", help="Delegate of both sides.  [default: the usual one of each format]")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one block.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one launch.")
 @model_options
 @undecided_option
 @places_options

@@ -83,7 +83,8 @@ def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: 
         elif width - indent >= _LEAST_WRAPPED:
             lines += wrap(start + row[-1], width, indent=indent)
         else:
-            lines += [*wrap(start.rstrip(), width, indent=4), *wrap(" " * 4 + row[-1], width, indent=4)]
+            lines += wrap(start.rstrip(), width, indent=4)
+            lines += wrap(" " * 4 + row[-1], width, indent=4) if row[-1] else []
     return lines
 
 

@@ -75,7 +75,7 @@ def import_(files: tuple[Path, ...], kind: str | None, list_all: bool, results: 
     """Read RESULT files of other programs, and store their cells as one run.
 
     Give files of one session together: equal cells become launches of one cell. Import what you want to compare
-    separately. What a file does not say is unknown.
+    separately. What a file does not say is stored as unknown.
     """
     if list_all:
         _list_importers(as_json=as_json)

@@ -83,8 +83,8 @@ def devices(as_json: bool) -> None:
         return
     # A device that can be unplugged, locked or flat reports its state; a computer is always ready.
     steady = [info for info in infos if "state" not in info.details]
-    rows = [(i.key, i.model, i.os, i.cpu, str(i.cores), units.size(i.memory_bytes)) for i in steady]
-    print_table(("device", "model", "system", "processor", "cores", "memory"), rows)
+    rows = [(i.key, i.model, i.cpu, str(i.cores), units.size(i.memory_bytes), i.os) for i in steady]
+    print_table(("device", "model", "processor", "cores", "memory", "system"), rows)
     phones = [info for info in infos if "state" in info.details]
     if phones:
         click.echo()

@@ -88,11 +88,14 @@ model_options = together(
     click.option(
         "--data",
         metavar="SOURCE",
-        help="Data for a model without a card: an image folder, an .npz file or module:function.",
+        help="Data for a model without a model.toml: an image folder, an .npz file or module:function.",
     ),
     listed("--input", help="Inputs of a model that does not declare them, as NAME:DTYPE:1x3x224x224."),
     click.option(
-        "--random-weights", is_flag=True, default=None, help="Leave the weights random: real speed, no accuracy."
+        "--random-weights",
+        is_flag=True,
+        default=None,
+        help="Leave the weights random: speed is real, accuracy is not measured.",
     ),
     click.option("--seed", type=int, metavar="N", help="Seed for everything random.  [default: 0]"),
 )
@@ -101,7 +104,7 @@ measuring_options = together(
     devices_option,
     listed("-f", "--format", help="File formats: {formats}.  [default: {searched_formats}]"),
     delegates_option,
-    listed("-t", "--threads", help="Number of threads.  [default: 1]"),
+    listed("-t", "--threads", help="One thread count.  [default: 1]"),
     click.option(
         "-p", "--profile", metavar="NAME", help="quick (indicative) or standard (several launches).  [default: quick]"
     ),
@@ -119,7 +122,7 @@ spec_options = together(
         help="Graph steps and a precision, such as prune50+int8.  [default: fp32, fp16, int8, int8-dynamic]",
     ),
     delegates_option,
-    listed("-t", "--threads", help="Numbers of threads.  [default: 1]"),
+    listed("-t", "--threads", help="Thread counts, such as 1,4; each makes cells of its own.  [default: 1]"),
     click.option(
         "-p",
         "--profile",
@@ -131,7 +134,7 @@ spec_options = together(
     click.option(
         "--clocks",
         metavar="NAME",
-        help="Clocks of a phone or board: default, or fixed.  [default: default]",
+        help="Clocks of a phone or board: default (as it sets them), or fixed (a steady speed).  [default: default]",
     ),
     click.option(
         "--cores", metavar="NAME", help="Cores of a phone or board to run on: any, big, little.  [default: any]"
@@ -142,10 +145,12 @@ spec_options = together(
         help="What runs the model on a phone: app, or shell with the runtime's own program.  [default: app]",
     ),
     listed("--binary", help="Programs of the shell runner: benchmark_model, executor_runner, or FORMAT=PATH."),
-    click.option("--wheels", metavar="DIR", help="Take the runtimes of a board from this folder, not from a network."),
+    click.option(
+        "--wheels", metavar="DIR", help="Install the runtimes of a board from this folder, not from the network."
+    ),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
     click.option(
-        "--operators", is_flag=True, default=None, help="Also time each operator, in a launch of its own afterwards."
+        "--operators", is_flag=True, default=None, help="Afterwards, also time each operator, in a separate launch."
     ),
     click.option("--parts", is_flag=True, default=None, help="Also run each part of a multi-part model by itself."),
     model_options,
@@ -157,7 +162,7 @@ cache_option = click.option(
     metavar="DIR",
     envvar="PHONEBENCH_CACHE",
     show_envvar=True,
-    help="Where artifacts are kept.  [default: the user's cache folder]",
+    help="Where artifacts are stored.  [default: the user's cache folder]",
 )
 
 results_option = click.option(
@@ -168,7 +173,7 @@ results_option = click.option(
     show_default=True,
     envvar="PHONEBENCH_RESULTS",
     show_envvar=True,
-    help="Where runs are kept.",
+    help="Where runs are stored.",
 )
 
 history_option = click.option(
@@ -189,7 +194,7 @@ pairs_options = together(
         metavar="N",
         default=10,
         show_default=True,
-        help="Pairs per comparison, at first.",
+        help="Pairs that each comparison starts with.",
     ),
     click.option(
         "--most-pairs",
@@ -197,7 +202,7 @@ pairs_options = together(
         metavar="N",
         default=20,
         show_default=True,
-        help="Most pairs per comparison, while it is undecided.",
+        help="Most pairs of a comparison that stays undecided.",
     ),
 )
 

@@ -39,6 +39,9 @@ def run(
     TorchScript .pt file, or a ready-made .tflite, .onnx, .pte or .ptl file. Without arguments: the bundled digits
     model in every format and default variant, on this computer. Separate the items of a list by commas, or repeat the
     option.
+
+    Each combination of model, variant, format, delegate, thread count and device is a cell. It is measured in one or
+    more launches: fresh processes that load the file and run it.
     """
     from harness.workflows.check import check
     from harness.workflows.run import resume_run, run_spec
@@ -73,7 +76,10 @@ def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:
 @places_options
 @json_option
 def build(as_json: bool, results: Path, cache_dir: Path | None, **options: Any) -> int:
-    """Build the artifacts of each MODEL without running them, and print where they are."""
+    """Build the artifacts of each MODEL without running them, and print where they are.
+
+    It takes the options of run, so that you can change run to build in a command line and keep the rest.
+    """
     from harness.cli.artifacts import COLUMNS, build_exit_code, build_rows, builds_json
     from harness.workflows.run import build_spec
 

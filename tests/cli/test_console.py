@@ -34,6 +34,15 @@ def test_a_terminal_gets_whole_words(width: int) -> None:
     assert all(len(line) <= width or line.strip() == PATH or line.endswith(PATH) for line in lines)
 
 
+def test_an_empty_last_cell_leaves_no_empty_line() -> None:
+    assert table_lines(("cell", "metric", ""), (("a" * 20, "latency", ""),), width=24) == [
+        "cell",
+        "    metric",
+        "a" * 20,
+        "    latency",
+    ]
+
+
 def test_a_column_with_room_keeps_its_place() -> None:
     lines = table_lines(TITLES, ROWS[1:], width=70)
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 0, 32, 32]
@@ -52,7 +61,7 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["cell", "digits-fp32-pte-xnnpack-t1-host-quick", "will", "run"]
+    assert done.stdout.split() == ["cell", "plan", "digits-fp32-pte-xnnpack-t1-host-quick", "will", "run"]
 
 
 def test_a_log_says_what_is_being_made_while_nothing_finishes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ ANDROID = DeviceKind(
     check_key=_check_key,
     open=_open,
     infos=_infos,
-    absent="No phone is connected. To find out why one is not listed: phonebench doctor --device android",
+    absent="No phone is connected. To find out why: phonebench doctor --device android",
     delegates=_delegates,
     expand=_expand,
     # Every phone has a processor of its own; the work left to this computer is to wait for them.
