@@ -20,6 +20,11 @@ MIB = 1 << 20
 THIN_SPACE = "\u202f"
 
 
+def nights(count: int) -> str:
+    """Return ``count`` nights in words: ``1 night``, ``20 nights``."""
+    return "1 night" if count == 1 else f"{count} nights"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A unit to show values in: ``name`` and how many base units (ns, bytes) it holds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.history.story import Story
+from harness.records import units
 from harness.records.metrics import metric_named
 from harness.report.charts.nights import nights_figure
 from harness.report.formats.nights_text import TITLES, night_rows, summary_lines
@@ -30,7 +31,7 @@ def story_page(story: Story) -> str:
     )
     return page(
         title=story.series.name,
-        lead=f"{metric.label}, {metric.polarity.value} · {len(story.nights)} nights",
+        lead=f"{metric.label}, {metric.polarity.value} · {units.nights(len(story.nights))}",
         answer=[line[:1].upper() + line[1:] for line in lines],
         charts=[chart],
         tables=[table],

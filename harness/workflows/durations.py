@@ -35,8 +35,10 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
     # Devices that run side by side each measure every cell, so the longest lane is that of one device.
     lanes = Counter("" if not kind_of(device).concurrent else device for device in spec.device)
     most = cells * max(lanes.values())
+    total = cells * len(spec.device)
+    at_most = f"up to {total} cells" if total > 1 else "1 cell"
     return (
-        f"Measuring up to {cells * len(spec.device)} cells takes {spoken((most * seconds[0], most * seconds[1]))}; "
+        f"Measuring {at_most} takes {spoken((most * seconds[0], most * seconds[1]))}; "
         f"building comes first, and comparisons side by side take up to {budget_min:g} min more (--budget)."
     )
 

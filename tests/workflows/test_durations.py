@@ -56,4 +56,6 @@ def test_each_command_has_its_sentence() -> None:
     spec = Spec(device=("host", "fake"), format=(Format.ONNX,), variant=("fp32", "int8"), profile=ProfileName.STANDARD)
     night = night_estimate(spec, budget_min=60.0)
     assert night.startswith("Measuring up to 4 cells takes 4 to 15 min;")
+    one = Spec(device=("fake",), format=(Format.ONNX,), variant=("fp32",), profile=ProfileName.QUICK)
+    assert night_estimate(one, budget_min=60.0).startswith("Measuring 1 cell takes ")
     assert night.endswith("comparisons side by side take up to 60 min more (--budget).")

@@ -30,7 +30,9 @@ def summary_lines(story: Story) -> list[str]:
     if story.segments:
         newest = story.segments[-1]
         since = story.nights[newest.first].night
-        lines.append(f"level since {since}: {unit.full(newest.median)} over {newest.last - newest.first + 1} nights")
+        lines.append(
+            f"level since {since}: {unit.full(newest.median)} over {units.nights(newest.last - newest.first + 1)}"
+        )
     return lines + [f"{story.nights[i].night}: {words}" for i, notes in _notes(story).items() for words in notes]
 
 

@@ -176,7 +176,8 @@ def _verdict(count: Counter[State]) -> str:
 def _coverage(record: NightRecord, count: Counter[State]) -> str:
     measured = count.total() - count[State.FAILED] - count[State.INCOMPLETE]
     lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'unknown'}."]
-    lines += [f"{count[state]} {state.value}." for state in State if count[state]]
+    words = {state: state.value for state in State} | {State.NONE: "nothing suspected"}
+    lines += [f"{count[state]} series: {words[state]}." for state in State if count[state]]
     lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
     if record.baseline is not None:
         lines.append(f"Compared with the baseline {record.baseline.name}. {record.baseline.missing}".strip())

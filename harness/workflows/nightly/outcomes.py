@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.history.records import Decided, Decision, RunFacts
+from harness.records import units
 from harness.stats.looks import MOST_LOOKS, WAITS
 from harness.workflows.nightly.agenda import Agenda, SeriesTonight, after_look
 from harness.workflows.nightly.common import Cause, first_of_level
@@ -88,7 +89,7 @@ def _unsuspected(night: SeriesNight) -> SeriesNight:
 
 
 def _resting(night: SeriesNight, rest: OpenSuspicion) -> _Settled:
-    pairs, wait = len(rest.suspect.log_ratios), _nights(rest.wait)
+    pairs, wait = len(rest.suspect.log_ratios), units.nights(rest.wait)
     reason = f"undecided after {pairs} pairs; compared again in {wait}"
     return _Settled(night=replace(night, state=State.SUSPICIOUS, suspect=rest.suspect, reason=reason), open=rest)
 
@@ -131,7 +132,7 @@ def _undecided(before: _Settled, night: SeriesNight, decided: Decided, run: RunF
     if looks >= MOST_LOOKS:
         return _closed(night, suspect, said, run)
     wait = WAITS[min(looks, len(WAITS)) - 1]
-    reason = f"{said.reason}; compared again in {_nights(wait)}"
+    reason = f"{said.reason}; compared again in {units.nights(wait)}"
     good = said.good_sha256 or suspect.good_sha256
     longer = replace(suspect, looks=looks, log_ratios=said.log_ratios, good_sha256=good)
     return _Settled(night=replace(night, reason=reason), decided=decided, open=OpenSuspicion(suspect=longer, wait=wait))
@@ -204,7 +205,3 @@ def _pinned(
 def _told(said: Confirmation) -> float | None:
     confirmed = said.decision is Decision.CONFIRMED and said.ratio is not None
     return math.log(said.ratio) if confirmed and said.ratio else None
-
-
-def _nights(count: int) -> str:
-    return "1 night" if count == 1 else f"{count} nights"

@@ -21,6 +21,7 @@ from harness.history.story import (
     refuted_indices,
     values_of,
 )
+from harness.records import units
 from harness.records.metrics import metric_named
 from harness.stats.screening import FIRST_NIGHT, SURE_NIGHTS, Direction, NightJudgement, judge_night, screen
 from harness.workflows.nightly.record import SeriesNight, State, Suspect, Trigger
@@ -75,7 +76,7 @@ def screen_series(
         nights=len(segment),
         measured=len(tonight),
         suspect=suspect,
-        reason="" if enough or suspect else f"{len(segment) + 1} nights; the screen needs {FIRST_NIGHT}",
+        reason="" if enough or suspect else f"{units.nights(len(segment) + 1)}; the screen needs {FIRST_NIGHT}",
     )
     return Screened(entries=entries, again=judged is not None and judged.again, night=night)
 
