@@ -300,5 +300,5 @@ class FakePhone:
 
     def _check_present(self) -> None:
         if self._character is Character.LOST and self._launches >= _LAUNCHES_BEFORE_LOSS:
-            msg = f"device {self._info.key!r} is gone: check the cable, then run again with --resume"
+            msg = f"device {self._info.key!r} is gone, as its scripted cable came loose: run again with --resume"
             raise DeviceError(msg)
