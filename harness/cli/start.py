@@ -46,7 +46,7 @@ def init(path: Path, as_json: bool, **options: Any) -> None:
         return
     inputs = ", ".join(f"{spec.name} {spec.dtype.value} {shape_text(spec.shape)}" for spec in card.inputs)
     click.echo(f"{path / 'model.toml'}: model {card.name}, inputs {inputs or 'as the file says'}")
-    click.echo(f"Next: edit the files in {path}, then run: phonebench run {_argument(path)}")
+    click.echo(f"Next: edit the files in {_argument(path)}, then run: phonebench run {_argument(path)}")
 
 
 def _argument(path: Path) -> str:
@@ -85,8 +85,8 @@ def _answers(path: Path, options: dict[str, Any], *, asks: bool) -> NewModel:
         inputs=inputs,
         task=Task(task),
         weights=options["weights"],
-        data=ask("data", "Data: an .npz file, a folder of images, module:function; empty for none") or None,
-        license=ask("license", "Licence of the model"),
+        data=ask("data", "Data: an .npz file, a folder of images, or module:function; empty for none") or None,
+        license=ask("license", "Licence of the model, such as Apache-2.0; empty for none"),
     )
 
 

@@ -169,7 +169,8 @@ def _verdict(count: Counter[State]) -> str:
         return f"**{count[State.REGRESSION]} of {count.total()} series regressed**, confirmed side by side."
     missing = count[State.FAILED] + count[State.INCOMPLETE] + count[State.NOT_JUDGED]
     if missing:
-        return f"**No regression in what was measured**; {missing} of {count.total()} series are missing."
+        verb = "is" if missing == 1 else "are"
+        return f"**No regression in what was measured**; {missing} of {count.total()} series {verb} missing."
     return "**No regression.**"
 
 

@@ -95,5 +95,7 @@ def test_a_long_table_says_how_much_it_leaves_out() -> None:
 
 
 def test_a_quiet_night_and_one_with_gaps() -> None:
-    assert "**No regression.**" in markdown(record(night(State.NONE)))
-    assert "1 of 2 series are missing" in markdown(record(night(State.NONE), night(State.INCOMPLETE)))
+    quiet = markdown(record(night(State.NONE)))
+    assert "**No regression.**" in quiet
+    assert "- 1 series: nothing suspected." in quiet
+    assert "1 of 2 series is missing" in markdown(record(night(State.NONE), night(State.INCOMPLETE)))
