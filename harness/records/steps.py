@@ -15,6 +15,7 @@ class Figure(StrEnum):
     )
     PAIRS_EQUALISED = "pairs-equalised"  # pairs of layers whose channels were scaled
     BIASES_CORRECTED = "biases-corrected"  # layers whose bias makes up for the rounding of their weights
+    ROUNDINGS_LEARNT = "roundings-learnt"  # layers whose weights are rounded by what the calibration inputs say
     CHANNELS_BEFORE = "channels-before"
     CHANNELS_AFTER = "channels-after"
     SPARSITY = "sparsity"  # share (0…1) of zeros among the weights of the layers it changed

@@ -16,6 +16,7 @@ _WORDS: dict[Figure, Callable[[float], str]] = {
     Figure.FOLLOWED_BY_ACTIVATION: lambda n: f"{n:.0f} of them followed by an activation",
     Figure.PAIRS_EQUALISED: lambda n: f"channels between {n:.0f} pairs of layers equalised",
     Figure.BIASES_CORRECTED: lambda n: f"biases of {n:.0f} layers corrected for the rounding of their weights",
+    Figure.ROUNDINGS_LEARNT: lambda n: f"rounding of {n:.0f} layers learnt",
     Figure.SPARSITY: lambda share: f"{units.percent(share)} of the weights are zero",
     Figure.REVIVED: lambda n: f"{n:.0f} weights became non-zero again",
     Figure.LAYERS_SPLIT: lambda n: f"{n:.0f} layers split in two",

@@ -87,6 +87,13 @@ class CalibrationFrom(StrEnum):
     RANGE = "range"
 
 
+class Rounding(StrEnum):
+    """How weights become integers: each to the nearest step, or up or down by what calibration inputs say."""
+
+    NEAREST = "nearest"
+    LEARNT = "learnt"
+
+
 class Importance(StrEnum):
     """The measure of how much a channel matters: its weights, weights times gradients, or activations."""
 
@@ -145,10 +152,12 @@ class CorrectBias(
     """Take from each layer's bias what rounding its weights to int8 adds to its outputs on average.
 
     ``calibration``: the inputs to average over. ``per_channel``: how the quantiser will round, as in `Quantisation`.
+    ``rounding``: whether the weights are left to the quantiser or already rounded here.
     """
 
     calibration: CalibrationFrom = CalibrationFrom.DATA
     per_channel: bool = True
+    rounding: Rounding = Rounding.NEAREST
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="step", tag="prune"):

@@ -30,6 +30,7 @@ from harness.spec.recipe import (
     Qat,
     Quantisation,
     Recipe,
+    Rounding,
     Sparsify,
     Step,
 )
@@ -62,8 +63,8 @@ _QUANTISER_WORDS: dict[str, dict[str, Any]] = {
     "mixed": {"keep_float": KeepFloat(share=MIXED_SHARE)},
 }
 # The options that are steps before the precision, and take their calibration from the other options.
-_EQUALISED, _CORRECTED = "equalised", "corrected"
-_STEP_OPTIONS = (_EQUALISED, _CORRECTED)
+_EQUALISED, _CORRECTED, _LEARNT = "equalised", "corrected", "learnt"
+_STEP_OPTIONS = (_EQUALISED, _CORRECTED, _LEARNT)
 _CALIBRATED = ("qat-int8", Precision.INT8.value, Precision.INT16X8.value)
 _HALVES = (Precision.FP16, Precision.BF16)
 
@@ -120,10 +121,14 @@ def _read_word(word: str, parts: _Parts, *, name: str, where: str) -> None:
         parts.steps.append(Equalise(calibration=fields["quantisation"].calibration))
     if word.startswith("qat-"):
         parts.steps.append(Qat())
-    if _CORRECTED in word.split("-"):
-        knobs = fields["quantisation"]
-        parts.steps.append(CorrectBias(calibration=knobs.calibration, per_channel=knobs.per_channel))
+    if {_CORRECTED, _LEARNT} & {*word.split("-")}:
+        parts.steps.append(_correction(fields["quantisation"], learnt=_LEARNT in word.split("-")))
     parts.fields |= fields
+
+
+def _correction(knobs: Quantisation, *, learnt: bool) -> CorrectBias:
+    rounding = Rounding.LEARNT if learnt else Rounding.NEAREST
+    return CorrectBias(calibration=knobs.calibration, per_channel=knobs.per_channel, rounding=rounding)
 
 
 def _precision_word(word: str) -> dict[str, Any] | None:

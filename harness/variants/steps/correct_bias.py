@@ -4,20 +4,23 @@ Rounded weights are a little too large or too small. Inputs after an activation 
 not cancel: a whole channel moves, which no range of activations can repair. Every format rounds weights to the same
 symmetric grid, so the mean shift over calibration inputs is known before quantising, and the bias makes up for it
 (Nagel et al. 2019, arXiv:1906.04721, §4.2; here measured on inputs instead of derived from the batch norms).
+With ``rounding = "learnt"``, the weights are rounded here already (`harness.variants.rounding`).
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.records.steps import Figure
-from harness.spec.recipe import CorrectBias
+from harness.spec.recipe import CorrectBias, Rounding
 from harness.stats.fidelity import compare_outputs
 from harness.variants.datafree import calibration_items
+from harness.variants.rounding import learnt_weights
 from harness.variants.simulate import rounded_weight
 from harness.variants.step import Outcome, StepContext, UnfitError
 from harness.variants.steps.fuse import fold_batch_norms
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     import torch
 
     Items = Sequence[tuple[torch.Tensor, ...]]
+    Layers = dict[str, torch.nn.Module]
+    Weights = dict[str, torch.Tensor]
 
 
 def apply(network: torch.nn.Module, step: CorrectBias, context: StepContext) -> Outcome:
@@ -38,25 +43,39 @@ def apply(network: torch.nn.Module, step: CorrectBias, context: StepContext) -> 
     items = calibration_items(step.calibration, context)
     fold_batch_norms(network, context.example(), step="correct-bias")
     layers = {name: layer for name, layer in network.named_modules() if _is_rounded_everywhere(layer)}
+    nearest = {name: rounded_weight(layer, per_channel=step.per_channel) for name, layer in layers.items()}
+    learnt = _learnt(network, layers, items, step)
     expected = _first_outputs(network, items)
-    before = _sqnr_db(expected, network, layers, items, step)
-    shifts = _shifts(network, layers, items, step)
+    before = _sqnr_db(expected, network, items, nearest)
+    shifts = _shifts(network, items, nearest | learnt)
     if not shifts:
         msg = "correct-bias: the network calls no convolution or linear layer whose weights are rounded"
         raise UnfitError(msg)
     for name, shift in shifts.items():
         _subtract(layers[name], shift)
-    after = _sqnr_db(expected, network, layers, items, step)
+    after = _sqnr_db(expected, network, items, nearest | learnt)
     if not after > before:
         msg = (
             "correct-bias: gains nothing on the calibration inputs: with rounded weights alone, the outputs have "
             f"{after:.1f} dB instead of {before:.1f}"
         )
         raise UnfitError(msg)
+    for name, weight in learnt.items():
+        layers[name].get_parameter("weight").data = weight
+    figures: dict[Figure, float] = {Figure.BIASES_CORRECTED: len(shifts)}
+    if learnt:
+        figures[Figure.ROUNDINGS_LEARNT] = len(learnt)
     note = (
         f"with rounded weights alone, the outputs on the calibration inputs have {after:.1f} dB instead of {before:.1f}"
     )
-    return Outcome(network=network, figures={Figure.BIASES_CORRECTED: len(shifts)}, notes=(note,))
+    return Outcome(network=network, figures=figures, notes=(note,))
+
+
+def _learnt(network: torch.nn.Module, layers: Layers, items: Items, step: CorrectBias) -> Weights:
+    if step.rounding is Rounding.NEAREST:
+        return {}
+    run = functools.partial(_first_outputs, network, items)
+    return learnt_weights(network, layers, run, per_channel=step.per_channel)
 
 
 def _is_rounded_everywhere(layer: torch.nn.Module) -> bool:
@@ -68,10 +87,8 @@ def _is_rounded_everywhere(layer: torch.nn.Module) -> bool:
     return isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
 
 
-def _shifts(
-    network: torch.nn.Module, layers: dict[str, torch.nn.Module], items: Items, step: CorrectBias
-) -> dict[str, torch.Tensor]:
-    """How far rounding the weights of each layer moves its output channels on average, by name.
+def _shifts(network: torch.nn.Module, items: Items, rounded: Weights) -> Weights:
+    """How far the ``rounded`` weight of each layer moves its output channels on average, by name.
 
     The inputs of the layers are those of the float network. A layer that is never called has no entry.
     """
@@ -88,8 +105,9 @@ def _shifts(
         sums[name] = total + channels.sum(1), count + channels.shape[1]
 
     hooks = []
-    for name, layer in layers.items():
-        errors = _errors(layer, step)
+    for name, weight in rounded.items():
+        layer = network.get_submodule(name)
+        errors = _errors(layer, weight)
         # ``_layer`` is the layer itself; the layer of rounding errors is another one, which has no hooks.
         hooks.append(layer.register_forward_hook(lambda _layer, x, _y, name=name, errors=errors: look(name, errors, x)))
     try:
@@ -100,11 +118,11 @@ def _shifts(
     return {name: total / count for name, (total, count) in sums.items() if count}
 
 
-def _errors(layer: torch.nn.Module, step: CorrectBias) -> torch.nn.Module:
+def _errors(layer: torch.nn.Module, rounded: torch.Tensor) -> torch.nn.Module:
     """A copy of ``layer`` with the rounding errors of its weights as weights, and no bias."""
     errors = copy.deepcopy(layer)
     weight = errors.get_parameter("weight")
-    weight.data = rounded_weight(layer, per_channel=step.per_channel) - weight.data
+    weight.data = rounded - weight.data
     errors.register_parameter("bias", None)
     return errors
 
@@ -119,18 +137,17 @@ def _subtract(layer: torch.nn.Module, shift: torch.Tensor) -> None:
     layer.register_parameter("bias", torch.nn.Parameter((old - shift).to(weight.dtype)))
 
 
-def _sqnr_db(
-    expected: Array, network: torch.nn.Module, layers: dict[str, torch.nn.Module], items: Items, step: CorrectBias
-) -> float:
-    """The median SQNR of the first output with the weights of ``layers`` rounded, and all else in float."""
-    kept = {name: layer.get_parameter("weight").data for name, layer in layers.items()}
+def _sqnr_db(expected: Array, network: torch.nn.Module, items: Items, rounded: Weights) -> float:
+    """The median SQNR of the first output with ``rounded`` weights, and all else in float."""
+    weights = {name: network.get_submodule(name).get_parameter("weight") for name in rounded}
+    kept = {name: weight.data for name, weight in weights.items()}
     try:
-        for layer in layers.values():
-            layer.get_parameter("weight").data = rounded_weight(layer, per_channel=step.per_channel)
+        for name, weight in weights.items():
+            weight.data = rounded[name]
         outputs = _first_outputs(network, items)
     finally:
-        for name, layer in layers.items():
-            layer.get_parameter("weight").data = kept[name]
+        for name, weight in weights.items():
+            weight.data = kept[name]
     return compare_outputs(expected, outputs, classes=False).sqnr_db
 
 
