@@ -278,10 +278,24 @@ def _mapping(knobs: Quantisation, kept: tuple[str, ...]) -> Any:
     activation = torch_observer(observer, knobs.observer, dtype=torch.quint8)
     mapping = get_default_qconfig_mapping(ENGINE)
     mapping.set_global(QConfig(activation=activation, weight=weight))
+    # QNNPACK gives a mean the range of its input, and means over an image are much smaller than the largest value.
+    for mean in _means():
+        mapping.set_object_type(mean, None)
     for layer in kept:
         mapping.set_module_name(layer, None)
         mapping.set_module_name_regex(rf"{re.escape(layer)}\..*", None)
     return mapping
+
+
+def _means() -> tuple[Any, ...]:
+    """What computes a mean over an image: classes, functions, and the name of a method."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    layers = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+    functions = (functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d)
+    return (*layers, *functions, torch.mean, "mean")
 
 
 @functools.cache
