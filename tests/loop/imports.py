@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("harness", "models", "tests")
 # Started as ``python -m harness``, so no import names it.
 PROGRAM = "harness"
+# Hands on the names of the Python interface when they are used. Every module imports it, and only tests use the names.
+PACKAGE = "harness/__init__.py"
+INTERFACE = "harness.api."
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ def read_graph(root: Path = ROOT) -> Graph:
         if PurePosixPath(path).name == "conftest.py":
             graph.uses |= reader.definitions(path, tree)
         else:
-            graph.uses[path] = reader.used(path, tree)
+            graph.uses[path] = set() if path == PACKAGE else reader.used(path, tree)
     return graph
 
 
@@ -77,6 +80,8 @@ class _Reader:
         if PROGRAM in words:
             found.add(f"{PROGRAM}/__main__.py")
         if path.startswith("tests/"):
+            if PACKAGE in found:
+                found |= {file for module, file in self.modules.items() if module.startswith(INTERFACE)}
             # The parameters of a test and the words of ``usefixtures`` name fixtures.
             names = words | {node.arg for node in nodes if isinstance(node, ast.arg)}
             found |= {f"{conftest}::{name}" for conftest in self._conftests(path) for name in names}

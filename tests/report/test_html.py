@@ -11,7 +11,7 @@ import pytest
 
 from harness.plan.cells import Hole
 from harness.records.conditions import Condition, ConditionId, FigureGroup
-from harness.records.measurement import Measurement
+from harness.records.measurement import CellStatus, Measurement
 from harness.report.charts.charts import charts
 from harness.report.evidence import steady_calls, stored_evidence
 from harness.report.footnotes import CONDITIONS, footnotes, marks
@@ -228,3 +228,16 @@ def test_a_condition_of_a_whole_column_is_marked_in_its_heading_alone() -> None:
     assert [note.id for note in columns[latency].marks] == [ConditionId.DESKTOP_CPU]
     rows = [re.findall(r"<td.*?</td>", row)[latency] for row in str(fragment.values["rows"]).split("</tr>")[:-1]]
     assert [re.findall(r'title="([A-Z-]+):', row) for row in rows] == [["BUSY-HOST"], []]
+
+
+def test_a_cell_that_its_runtime_could_not_run_has_a_file_but_no_figures_in_the_table() -> None:
+    ran, refused = cells()[:2]
+    unsupported = replace(
+        measurement(refused, conditions=(DESKTOP,)),
+        status=CellStatus.UNSUPPORTED,
+        reason="this build has no xnnpack delegate",
+        latency=None,
+        launches=(),
+    )
+    page = page_of(make_run((ran, refused), (measurement(ran, conditions=(DESKTOP,)), unsupported)))
+    assert "this build has no xnnpack delegate" in page

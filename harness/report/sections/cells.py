@@ -384,15 +384,18 @@ def _ran_on(view: CellView) -> TableEntry:
 
 def _page_figures(column: FigureColumn, views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> _PageColumn:
     """A column of figures. A condition that touches all of them is marked in the heading, once."""
-    figures = [view for view in views if column.value(view) is not None]
-    touching = {view.cell.key: marks(view, notes, column.group) if column.group else () for view in figures}
-    common = tuple(note for note in notes if touching and all(note in touched for touched in touching.values()))
+
+    def marks_of(view: CellView) -> tuple[Footnote, ...]:
+        return marks(view, notes, column.group) if column.group else ()
+
+    touched = [marks_of(view) for view in views if column.value(view) is not None]
+    common = tuple(note for note in notes if touched and all(note in those for those in touched))
 
     def entry(view: CellView) -> TableEntry:
         value = column.value(view)
         if value is None:
             return TableEntry(text=units.NONE, under=column.absent(view))
-        own = tuple(note for note in touching[view.cell.key] if note not in common)
+        own = tuple(note for note in marks_of(view) if note not in common)
         return TableEntry(text=column.text(view), under=column.under(view), sort=value, marks=own)
 
     return _PageColumn(
