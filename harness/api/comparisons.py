@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from harness.api.frames import need_pandas
 from harness.compare.runs import CellComparison, Comparison
 from harness.records.metrics import metric_named
 from harness.stats.verdicts import Verdict
@@ -23,8 +24,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     ``baseline`` and ``current`` are in ``unit``; ``change``, ``low``, ``high`` and ``margin`` are relative, or
     differences for accuracy and scores. Missing values were not measured.
     """
-    import pandas
-
+    pandas = need_pandas()
     rows = [row for cell in comparison.cells for row in _rows(cell)]
     for where, keys in (("baseline", comparison.only_a), ("current", comparison.only_b)):
         rows += [

@@ -52,7 +52,7 @@ def samples_frame(run: RunRecord) -> pd.DataFrame:
     """
     import numpy as np
 
-    pandas = _pandas()
+    pandas = need_pandas()
     parts = list(_samples(run))
     if not parts:
         return pandas.DataFrame({name: [] for name in SAMPLE_COLUMNS})
@@ -73,10 +73,11 @@ def operators_frame(run: RunRecord) -> pd.DataFrame:
 
 
 def _frame(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame:
-    return _pandas().DataFrame(list(rows), columns=list(names))
+    return need_pandas().DataFrame(list(rows), columns=list(names))
 
 
-def _pandas() -> Any:
+def need_pandas() -> Any:
+    """Return the module pandas. Raises `MissingPackageError`."""
     try:
         import pandas
     except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ import tomli_w
 
 from harness.errors import BuildError, UsageError
 from harness.model.card import CARD_FILE, Task
+from harness.model.read_card import MODEL_NAME
 from harness.model.splits import Split
 from harness.model.user_code import need_torch, running
 from harness.system.files import storage_errors
@@ -82,7 +83,7 @@ def _snake(name: str) -> str:
 
 
 def _checked(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not MODEL_NAME.fullmatch(name):
         msg = f"name is {name!r}: use letters, digits, '_', '.' and '-', beginning with a letter or a digit"
         raise UsageError(msg)
     return name

@@ -7,6 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.frames import need_pandas
 from harness.api.runs import results_folder
 
 if TYPE_CHECKING:
@@ -33,14 +34,12 @@ class History:
 
         Raises `UsageError` if there is no history, `StoreError` if it cannot be read.
         """
-        import pandas
-
         from harness.history.database import open_history
         from harness.history.queries import list_series
         from harness.history.records import Series
 
         with open_history(self.place) as opened:
-            return pandas.DataFrame([asdict(s) for s in list_series(opened)], columns=list(Series.__slots__))
+            return need_pandas().DataFrame([asdict(s) for s in list_series(opened)], columns=list(Series.__slots__))
 
     def nights(self, series: str) -> pd.DataFrame:
         """Return the nights of a series, oldest first; ``series`` is its name or a part that only one name has.
@@ -50,8 +49,6 @@ class History:
         begins by a change, ``change`` says how the change was decided (``suspected`` while it is open) and ``ratio`` is
         new over old. Raises `UsageError` if no series or several match, `StoreError` as `series` does.
         """
-        import pandas
-
         from harness.history.database import open_history
         from harness.history.queries import decisions_of, find_series, nights_of
         from harness.history.story import tell
@@ -66,7 +63,7 @@ class History:
         for change in story.changes:
             rows[change.index] |= {"change": change.decision or "suspected", "ratio": change.ratio}
         rows += [_row(night) for night in story.gaps]
-        return pandas.DataFrame(sorted(rows, key=itemgetter("created_at")), columns=list(NIGHT_COLUMNS))
+        return need_pandas().DataFrame(sorted(rows, key=itemgetter("created_at")), columns=list(NIGHT_COLUMNS))
 
 
 def load_history(history: str | Path | None = None, *, results: str | Path | None = None) -> History:

@@ -73,7 +73,8 @@ def write_folder(folder: Path, new: NewModel) -> ModelCard:
             made.append(card)
             card.write_text(_card_text(folder, new, source), encoding="utf-8")
         return read_card(folder, ModelOptions())
-    except Exception:
+    # Also after Ctrl-C: half a folder would be refused the next time.
+    except BaseException:
         for path in made:
             path.unlink(missing_ok=True)
         for parent in new_folders:

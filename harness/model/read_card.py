@@ -47,7 +47,7 @@ _INTEGERS: dict[DType, tuple[int, int]] = {
     DType.INT32: (-(2**31), 2**31 - 1),
     DType.INT64: (-(2**63), 2**63 - 1),
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SCALAR = "scalar"
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _INPUT = re.compile(
@@ -234,7 +234,7 @@ def _model_table(values: dict[str, Any], file: Path, *, parts: tuple[str, ...]) 
         check_name("target", table["target"], Preset, where=where)
     # The metric may be a table of its own, which `read_metric` reads.
     model = decode({key: value for key, value in table.items() if key != "metric"}, _ModelTable, where=where)
-    if not _NAME.fullmatch(model.name):
+    if not MODEL_NAME.fullmatch(model.name):
         msg = f"name is {model.name!r} in {where}; use letters, digits, '_', '.' and '-', a letter or digit first"
         raise UsageError(msg)
     return model

@@ -20,6 +20,7 @@ from harness.report.charts.figure import (
     log_axis,
     new_figure,
     tip,
+    value_beside,
 )
 from harness.report.view import CellView, labels
 from harness.spec.formats import FORMATS
@@ -116,17 +117,7 @@ def _row(axes: Axes, row: int, view: CellView, unit: units.Unit, *, name: str, h
         markeredgewidth=1.4,
     )
     tip(dot, words)
-    # A column of its own, so that no value lies on a line.
-    axes.annotate(
-        unit.full(view.latency.median_ns),
-        (1.0, row),
-        xycoords=("axes fraction", "data"),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=FONT_SIZE - 1,
-        color=INK,
-    )
+    value_beside(axes, row, unit.full(view.latency.median_ns))
 
 
 def _axes(axes: Axes, drawn: Sequence[CellView], unit: units.Unit, names: dict[str, str]) -> None:

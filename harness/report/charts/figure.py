@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.spec.formats import FORMATS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 MARKERS: dict[str, str] = {
     Precision.FP32: "o",
@@ -129,6 +130,11 @@ def format_legend(axes: Axes, formats: Iterable[Format], *, below: float) -> Non
         for format_, row in FORMATS.items()
         if format_ in present
     ]
+    legend_below(axes, entries, below=below)
+
+
+def legend_below(axes: Axes, entries: Sequence[Line2D], *, below: float) -> None:
+    """Place the ``entries`` of a legend in one line, ``below`` the axes by this share of their height."""
     axes.legend(
         handles=entries,
         loc="upper left",
@@ -140,4 +146,18 @@ def format_legend(axes: Axes, formats: Iterable[Format], *, below: float) -> Non
         labelcolor=INK,
         handletextpad=0.1,
         columnspacing=1.4,
+    )
+
+
+def value_beside(axes: Axes, row: float, text: str) -> None:
+    """Write the value of a row right of the axes, in a column of its own, so that no value lies on a line."""
+    axes.annotate(
+        text,
+        (1.0, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=FONT_SIZE - 1,
+        color=INK,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES
-from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
+from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, legend_below, new_figure, tip
 from harness.stats.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -78,14 +78,4 @@ def _legend(axes: Axes, verdicts: set[Verdict], *, below: float) -> None:
         if verdict in verdicts
     ]
     if handles:
-        axes.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(-0.005, -below),
-            borderaxespad=0,
-            ncols=len(handles),
-            frameon=False,
-            fontsize=FONT_SIZE - 1,
-            labelcolor=INK,
-            handletextpad=0.1,
-        )
+        legend_below(axes, handles, below=below)

@@ -20,6 +20,7 @@ from harness.report.charts.figure import (
     log_axis,
     new_figure,
     tip,
+    value_beside,
 )
 from harness.report.ranking import Ranking, median_ns
 from harness.report.view import CellView
@@ -82,16 +83,7 @@ def _row(axes: Axes, y: int, name: str, row: Row, devices: Sequence[str], unit: 
         )
         tip(mark, f"{name} on {device}, {view.cell.delegate.value}: {unit.full(times[device])}")
     ratio = f"{high / low:.2g}×" if high / low < 100 else f"{high / low:.0f}×"
-    axes.annotate(
-        ratio,
-        (1.0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=FONT_SIZE - 1,
-        color=INK,
-    )
+    value_beside(axes, y, ratio)
 
 
 def _axes(axes: Axes, drawn: dict[str, Row], times: Sequence[float], unit: units.Unit) -> None:

@@ -65,7 +65,7 @@ SECOND_ENGINES = (
 
 
 def describe(path: Path, request: RuntimeRequest) -> TfliteSession:
-    """Open the file without making room for its tensors: it tells of inputs, outputs and nodes, and cannot run."""
+    """Open the file without allocating its tensors, to read its inputs, outputs and nodes. The session cannot run."""
     return _load(path, request, "BUILTIN_WITHOUT_DEFAULT_DELEGATES", allocate=False)
 
 
