@@ -234,6 +234,12 @@ def test_requested_outputs_must_come_in_the_file_of_that_name(parcel: Any, tmp_p
     assert other.failure is not None
     assert "outputs.file is 'other.bin', but 'outputs.bin' was requested" in other.failure.message
     reply["outputs"]["file"] = "outputs.bin"
+    # As many bytes as stated, but for two inputs where one was asked for.
+    file.write_bytes(bytes(24))
+    more = read_reply(json.dumps(reply | {"outputs": reply["outputs"] | {"count": 2}}).encode(), request, file).reply
+    assert more.failure is not None
+    assert "outputs.count is 2, but 1 was requested" in more.failure.message
+    file.write_bytes(bytes(12))
     # A runtime without a profiler returns an empty profile.
     assert read_reply(json.dumps(reply).encode(), request, file, took_ns=TOOK).reply.status is ReplyStatus.OK
 
