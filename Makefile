@@ -66,6 +66,8 @@ notebooks: $(READY) ## Run the notebooks in docs/notebooks and store their outpu
 lock: ## Make requirements.lock again from pyproject.toml (needs a network).
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet harness/devices/ios/driver.in --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file harness/devices/ios/driver.lock
 
 simulate: $(READY) ## Check the statistics against a known truth, at length (a few minutes).
 	$(BIN)/python -m tests.simulation $(ARGS)

@@ -7,7 +7,8 @@ A message says what failed, names the value, and ends with what to do next.
     │   └── UnknownNameError     2   a name outside a closed set; the message suggests the nearest one
     ├── DeviceError              3   a device is missing or unfit
     │   ├── PhoneError           3   a phone or its adb server; its ``trouble`` says which
-    │   └── BoardError           3   a board or the way to it; its ``trouble`` says which
+    │   ├── BoardError           3   a board or the way to it; its ``trouble`` says which
+    │   └── IosError             3   an iPhone or the way to it; its ``trouble`` says which
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
@@ -133,6 +134,45 @@ class BoardError(DeviceError):
     ) -> None:
         self.trouble, self.board, self.command, self.output = trouble, board, command, output
         super().__init__(message, one_cell=trouble in (BoardTrouble.FULL, BoardTrouble.WHEELS))
+
+
+class IosTrouble(StrEnum):
+    """What keeps an iPhone from working. None of it is the model's fault."""
+
+    NO_DRIVER = "no-driver"
+    NO_USBMUXD = "no-usbmuxd"
+    NO_PHONE = "no-phone"
+    SEVERAL = "several"
+    GONE = "gone"
+    HUNG = "hung"
+    NOT_TRUSTED = "not-trusted"
+    TRUST_REFUSED = "trust-refused"
+    LOCKED = "locked"
+    DEVELOPER_MODE = "developer-mode"
+    NO_IMAGE = "no-image"
+    TUNNEL = "tunnel"
+    PROFILE = "profile"
+    NOT_TRUSTED_DEVELOPER = "not-trusted-developer"
+    APP = "app"
+    TOO_OLD = "too-old"
+    FULL = "full"
+    BUSY = "busy"
+    REFUSED = "refused"
+
+
+class IosError(DeviceError):
+    """An iPhone, or the way to it, cannot take work.
+
+    Attributes: ``trouble``, ``udid`` (empty when it is no single iPhone's), ``command`` and ``output`` (the evidence),
+    and ``what``, the message without what to do about it.
+    """
+
+    def __init__(
+        self, message: str, *, trouble: IosTrouble, udid: str = "", command: str = "", output: str = ""
+    ) -> None:
+        self.trouble, self.udid, self.command, self.output = trouble, udid, command, output
+        self.what = message
+        super().__init__(message, one_cell=trouble is IosTrouble.FULL)
 
 
 class BuildError(PhonebenchError):

@@ -1,0 +1,1 @@
+"""iPhones and iPads. A worker process in an environment of its own is the only one that imports pymobiledevice3."""
