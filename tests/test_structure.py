@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("devices",),
     ("measure",),
     ("store",),
+    ("farm",),
     ("compare", "history", "search"),
     ("report",),
     ("exchange",),
@@ -59,6 +60,9 @@ HEAVY = (
     "matplotlib",
     "sqlalchemy",
     "pyarrow",
+    "distributed",
+    "tornado",
+    "cryptography",
 )
 
 
