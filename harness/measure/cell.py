@@ -8,6 +8,7 @@ or unfit raises an exception.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,9 +17,9 @@ import msgspec
 from harness.devices.device import Device, Execution
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
-from harness.measure.job import Job, Keeper, Launched, Seen
+from harness.measure.job import Job, Keeper, Launched, Ran, Seen
 from harness.measure.latency import SteadyCalls, summarise_calls
-from harness.measure.operators import with_operators
+from harness.measure.operators import profile_operators, with_operators
 from harness.measure.pictures import with_pictures
 from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
@@ -48,21 +49,39 @@ def measure(
     ``gate`` is the device's gate, which remembers the best speed probe from cell to cell. Raises `DeviceError` when the
     device is gone, unfit or cannot take the artifact, `StoreError` when replies cannot be stored.
     """
-    started_at = now()
-    manifest = job.artifact.manifest
-    if job.artifact.path is None or manifest.sha256 is None:
+    if job.artifact.path is None or job.artifact.manifest.sha256 is None:
         return unmeasured(job.cell, CellStatus.FAILED, "there is no artifact to run", now)
+    return conclude(job, launch_cell(job, device, keeper, now, gate or Gate(device)), keeper)
+
+
+def launch_cell(job: Job, device: Device, keeper: Keeper, now: Callable[[], str], gate: Gate) -> Ran:
+    """Make the launches of ``job``, which is all that needs its device, and return what they left.
+
+    Neither labels nor the model's own code are needed for it. Raises as `measure` does.
+    """
+    started_at = now()
     deploy_artifact(device, job.artifact)
     seen = Seen()
-    launches = Launches(job, device, keeper, gate or Gate(device))
+    launches = Launches(job, device, keeper, gate)
     for _ in range(job.launches or max(job.profile.checkpoints)):
         if not launches.one(seen):
-            return failed_measurement(job, seen, started_at, now())
+            return Ran(started_at=started_at, ended_at=now(), seen=seen, good=False)
         if _enough(job, seen):
             break
-    measurement = good_measurement(job, seen, started_at, now())
-    if job.operators:
-        measurement = with_operators(job, device, keeper, measurement, launches.next_number)
+    ran = Ran(started_at=started_at, ended_at=now(), seen=seen, good=True)
+    if not job.operators:
+        return ran
+    median_ns = statistics.median(launch.summary.median_ns for launch in seen.counted)
+    return replace(ran, operators=profile_operators(job, device, keeper, launches.next_number, median_ns))
+
+
+def conclude(job: Job, ran: Ran, keeper: Keeper) -> Measurement:
+    """Return the measurement of a cell from what its launches left."""
+    if not ran.good:
+        return failed_measurement(job, ran.seen, ran.started_at, ran.ended_at)
+    measurement = good_measurement(job, ran.seen, ran.started_at, ran.ended_at)
+    if ran.operators is not None:
+        measurement = with_operators(measurement, ran.operators)
     return replace(measurement, groups=with_pictures(job.card, job.model, measurement.groups, keeper))
 
 

@@ -14,6 +14,7 @@ from harness.model.card import ModelCard
 from harness.plan.cells import Cell
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import GateFacts
+from harness.records.operators import OperatorProfile
 from harness.spec.profiles import Profile
 from harness.wire import RunReply
 from harness.wire.tensors import Array
@@ -83,3 +84,17 @@ class Seen:
         # A later launch repeats the conditions of an earlier one, with other figures: the first report is kept.
         for condition in conditions:
             self.conditions.setdefault(condition.id, condition)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What the launches of a cell left: all that its measurement is made of.
+
+    ``good`` is False if the last launch gave no figures. Times are ISO 8601. ``operators``: None unless profiled.
+    """
+
+    started_at: str
+    ended_at: str
+    seen: Seen
+    good: bool
+    operators: OperatorProfile | None = None

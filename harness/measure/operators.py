@@ -28,19 +28,14 @@ LEAST_CALLS, MOST_CALLS = 3, 50
 INTERRUPTED = 1.5
 
 
-def with_operators(job: Job, device: Device, keeper: Keeper, measurement: Measurement, launch: int) -> Measurement:
-    """Return ``measurement`` with the profile of its operators, taken in launch number ``launch``.
-
-    A cell that gave no figures is not profiled.
-    """
-    if measurement.latency is None:
-        return measurement
-    profile = _profile(job, device, keeper, launch, measurement.latency.median_ns)
+def with_operators(measurement: Measurement, profile: OperatorProfile) -> Measurement:
+    """Return ``measurement`` with the profile of its operators."""
     conditions = tuple(_explained(condition, measurement.runtime, profile) for condition in measurement.conditions)
     return replace(measurement, operators=profile, conditions=conditions)
 
 
-def _profile(job: Job, device: Device, keeper: Keeper, launch: int, median_ns: float) -> OperatorProfile:
+def profile_operators(job: Job, device: Device, keeper: Keeper, launch: int, median_ns: float) -> OperatorProfile:
+    """Profile the operators in launch number ``launch``, given that a call takes about ``median_ns``."""
     calls = min(MOST_CALLS, max(LEAST_CALLS, round(PROFILE_NS / max(median_ns, 1.0))))
     request = replace(make_request(job, launch), passes=Passes(profile=ProfilePass(calls=calls)))
     try:
