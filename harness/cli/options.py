@@ -148,6 +148,9 @@ spec_options = together(
     click.option(
         "--wheels", metavar="DIR", help="Install the runtimes of a board from this folder, not from the network."
     ),
+    click.option(
+        "--ipa", metavar="FILE", help="Install this runner app on an iPhone where another one, or none, is installed."
+    ),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
     click.option(
         "--operators", is_flag=True, default=None, help="Afterwards, also time each operator, in a separate launch."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.devices.android.kind import ANDROID
 from harness.devices.fake.kind import FAKE
 from harness.devices.host.kind import HOST
+from harness.devices.ios.kind import IOS
 from harness.devices.kind import DeviceKind
 from harness.devices.own.kind import OWN
 from harness.devices.ssh.kind import SSH
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from harness.spec.phone_settings import PhoneSettings
     from harness.wire import Delegate
 
-DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, OWN, FAKE, ANDROID, SSH, WEB)}
+DEVICE_KINDS: dict[str, DeviceKind] = {kind.name: kind for kind in (HOST, OWN, FAKE, ANDROID, IOS, SSH, WEB)}
 
 
 def kind_of(key: str) -> DeviceKind:

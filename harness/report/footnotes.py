@@ -51,6 +51,9 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.LOW_BATTERY: ConditionFacts(
         meaning="A phone with a low battery lowers its clocks to save power.", touches=_TIMES
     ),
+    ConditionId.LOW_POWER_MODE: ConditionFacts(
+        meaning="An iPhone in low power mode lowers its clocks.", touches=_TIMES
+    ),
     ConditionId.DEBUGGABLE: ConditionFacts(
         meaning="A debug build of the runner is slower and larger than a release build.", touches=_TIMES_AND_MEMORY
     ),

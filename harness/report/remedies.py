@@ -7,6 +7,7 @@ from harness.records.conditions import ConditionId
 REMEDIES: dict[ConditionId, str] = {
     ConditionId.THERMAL: "Let the phone cool down, take off its case, and resume or repeat the cell.",
     ConditionId.LOW_BATTERY: "Charge the phone above 30 %, then repeat the cell.",
+    ConditionId.LOW_POWER_MODE: "Switch off low power mode (Settings > Battery), then repeat the cell.",
     ConditionId.DEBUGGABLE: "Install the release build: phonebench runner install.",
     ConditionId.SHELL: "Use the app (leave out --runner shell) for figures of an app.",
     ConditionId.EMULATOR: "Measure on a real phone.",

@@ -50,6 +50,7 @@ class PhoneSettings:
     """The requested settings; results with different clocks, cores or runners are not compared.
 
     ``binaries`` are for the shell runner. ``wheels`` is a folder with the runtimes of a board, None to fetch them.
+    ``ipa`` is the runner app for iPhones, None to use the one that is installed.
     """
 
     clocks: Clocks = Clocks.DEFAULT
@@ -57,6 +58,7 @@ class PhoneSettings:
     runner: PhoneRunner = PhoneRunner.APP
     binaries: tuple[Binary, ...] = ()
     wheels: Path | None = None
+    ipa: Path | None = None
 
     def binary(self, format_: Format) -> Binary | None:
         """Return the program for files of ``format_``, None if none was given."""
@@ -70,6 +72,7 @@ class PhoneSettings:
             "runner": self.runner is not PhoneRunner.APP,
             "binary": bool(self.binaries),
             "wheels": self.wheels is not None,
+            "ipa": self.ipa is not None,
         }
         return tuple(name for name, changed in changes.items() if changed)
 
@@ -111,6 +114,13 @@ def check_wheels(settings: PhoneSettings) -> None:
         raise UsageError(msg)
     if not any(folder.glob("*.whl")):
         msg = f"the folder {str(folder)!r} of --wheels holds no wheel (*.whl): fill it with pip download"
+        raise UsageError(msg)
+
+
+def check_ipa(settings: PhoneSettings) -> None:
+    """Raise `UsageError` if the runner app for iPhones does not exist."""
+    if settings.ipa is not None and (path_problem(settings.ipa) or not settings.ipa.is_file()):
+        msg = f"there is no file {str(settings.ipa)!r}: check the path of --ipa"
         raise UsageError(msg)
 
 

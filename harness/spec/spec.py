@@ -29,7 +29,8 @@ class Spec:
     ``launches`` replaces the profile's stop rule. ``timeout`` is the time limit of one launch in seconds, None to
     derive it from the profile. ``clocks``, ``cores``, ``runner`` and the ``binary`` items of the shell runner (``PATH``
     or ``FORMAT=PATH``) are settings of phones, the first two also of boards; ``wheels`` is the folder with the runtimes
-    of a board, None to fetch them. ``parts``: also run each part of a multi-part model alone.
+    of a board, None to fetch them; ``ipa`` is the runner app for iPhones, None for the installed one.
+    ``parts``: also run each part of a multi-part model alone.
     ``operators``: after a cell has been measured, time each of its operators in a launch of its own.
     """
 
@@ -48,6 +49,7 @@ class Spec:
     runner: PhoneRunner = PhoneRunner.APP
     binary: tuple[str, ...] = ()
     wheels: str | None = None
+    ipa: str | None = None
     parts: bool = False
     operators: bool = False
     random_weights: bool = False
@@ -106,6 +108,7 @@ class Spec:
             runner=self.runner,
             binaries=read_binaries(self.binary),
             wheels=Path(self.wheels).expanduser() if self.wheels else None,
+            ipa=Path(self.ipa).expanduser() if self.ipa else None,
         )
 
     def recipes(self) -> dict[str, Recipe]:

@@ -216,7 +216,8 @@ class StateSample:
 
     ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely. ``power_w``: what the
     device draws, as its own sensor measures it. ``watch_cpu_ns``: the processor time on the device that watching it has
-    taken since the launch began, where the host watches from outside.
+    taken since the launch began, where the host watches from outside. ``low_power_mode``: whether the system saves
+    power.
     """
 
     at_ns: int
@@ -231,6 +232,7 @@ class StateSample:
     charging: bool | None = None
     power_w: float | None = None
     watch_cpu_ns: int | None = None
+    low_power_mode: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

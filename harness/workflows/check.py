@@ -16,7 +16,7 @@ from harness.model.ready import why_not_ready
 from harness.model.resolve import resolve_all
 from harness.plan.cells import Build, Hole, Plan
 from harness.plan.plan import make_plan
-from harness.spec.phone_settings import PhoneSettings, check_binaries, check_wheels
+from harness.spec.phone_settings import PhoneSettings, check_binaries, check_ipa, check_wheels
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
 
@@ -43,6 +43,7 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
     if to_run:
         check_binaries(spec.settings)
         check_wheels(spec.settings)
+        check_ipa(spec.settings)
         spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = resolve_all(spec.model, options)

@@ -30,6 +30,7 @@ cores = "big"
 runner = "shell"
 binary = ["benchmark_model", "pte=runs"]
 wheels = "wheels"
+ipa = "Runner.ipa"
 random_weights = true
 parts = true
 operators = true
@@ -79,6 +80,7 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         runner=PhoneRunner.SHELL,
         binary=("benchmark_model", "pte=runs"),
         wheels="wheels",
+        ipa="Runner.ipa",
         random_weights=True,
         parts=True,
         operators=True,

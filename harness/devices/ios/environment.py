@@ -52,7 +52,7 @@ def make_environment(folder: Path | None = None) -> Path:
 
     folder = folder or default_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         try:
             return driver_python(folder)
         except IosError:

@@ -1,0 +1,165 @@
+"""Holds an iPhone during a session: a call that was cut short by a lost cable is repeated once the iPhone is back.
+
+Every call can be repeated. That includes the wait for a launch, because the app keeps running without a connection. A
+worker that was cut off is replaced by a new one, so that nothing of the old connection is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.facts import Facts
+from harness.devices.ios.ipa import DEFAULT_ID, Ipa
+from harness.devices.ios.link import CALL_S, Worker
+from harness.devices.ios.usbmux import is_listed
+from harness.errors import IosError, IosTrouble
+
+# An iPhone may come back from these within a minute.
+LOSSES = frozenset({IosTrouble.GONE, IosTrouble.HUNG, IosTrouble.NO_USBMUXD, IosTrouble.NO_PHONE})
+# So does one that restarts, and it is locked until somebody enters the passcode.
+_STARTING = LOSSES | {IosTrouble.LOCKED, IosTrouble.NOT_TRUSTED, IosTrouble.REFUSED}
+_RETURNS = 3
+_OPEN_S = 30.0
+_LOOK_S = 0.2
+# With a person in front of the iPhone, who has to read the dialog and type the passcode.
+TRUST_S = 60.0
+
+_Result = TypeVar("_Result")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IosOptions:
+    """The IPA to install, if any, and how long to wait for a lost iPhone and for the answer to its Trust dialog."""
+
+    ipa: Ipa | None = None
+    back_s: float = 30.0
+    trust_s: float = TRUST_S
+
+
+class Tether:
+    """An iPhone that is held. ``facts`` are as of its last return; ``closing`` is set when it is released.
+
+    ``last_loss`` is why it was last away, None if it never was.
+    """
+
+    def __init__(self, udid: str, python: Path, options: IosOptions) -> None:
+        self.udid, self.options = udid, options
+        self.bundle_id = options.ipa.bundle_id if options.ipa else DEFAULT_ID
+        self.closing = threading.Event()
+        self.last_loss: IosError | None = None
+        self._python = python
+        self._forgets: list[Callable[[], None]] = []
+        self._worker = Worker(python, udid=udid)
+        try:
+            self.facts: Facts = self._open(options.trust_s)
+        except BaseException:
+            self._worker.close()
+            raise
+
+    def on_return(self, forget: Callable[[], None]) -> None:
+        """Call ``forget`` whenever the iPhone has been away, since anything may have happened to it meanwhile."""
+        self._forgets.append(forget)
+
+    def use(self, bundle_id: str) -> None:
+        """Take the app with this id for the runner from now on."""
+        self.bundle_id = bundle_id
+        self.call("use", bundle_id=bundle_id)
+
+    def call(self, do: str, *, seconds: float = CALL_S, keep: bool = False, **arguments: Any) -> Any:
+        """Have the worker do something, and again whenever the iPhone went away and came back. Raises `IosError`."""
+        return self.again(lambda: self.once(do, seconds=seconds, **arguments), keep=keep)
+
+    def once(self, do: str, *, seconds: float = CALL_S, **arguments: Any) -> Any:
+        """Have the worker do something, without waiting for an iPhone that goes away."""
+        return self._worker.call(do, seconds=seconds, **arguments)
+
+    def again(self, work: Callable[[], _Result], *, keep: bool = False) -> _Result:
+        """Do ``work``, and repeat it whenever the iPhone went away and came back; ``keep`` lets the app run on.
+
+        Raises the `IosError` of the loss if it does not come back, or goes away over and over.
+        """
+        for _ in range(_RETURNS):
+            self.check_open()
+            try:
+                return work()
+            except IosError as error:
+                if error.trouble not in LOSSES or self.closing.is_set():
+                    raise
+                self._come_back(error, keep)
+        # The last try: its error is final.
+        return work()
+
+    def check_open(self) -> None:
+        """Raise `IosError` if the iPhone has been released."""
+        if self.closing.is_set():
+            raise ios_error(IosTrouble.BUSY, f"{named(self.udid)} was closed", udid=self.udid)
+
+    def close(self) -> None:
+        """End the worker, which ends a launch in flight."""
+        self._worker.close()
+
+    def _open(self, trust_s: float) -> Facts:
+        opened: Facts = self._worker.call(
+            "open", seconds=_OPEN_S + trust_s, serial=self.udid, bundle_id=self.bundle_id, trust_s=trust_s
+        )
+        return opened
+
+    def _come_back(self, cause: IosError, keep: bool) -> None:
+        self.last_loss = cause
+        # What to do about it is said when the waiting was in vain.
+        log.warning("%s; waiting up to %g s for it to come back", cause.what, self.options.back_s)
+        ends_at = time.monotonic() + self.options.back_s
+        self._worker.close()
+        while not self._is_back():
+            self.check_open()
+            if time.monotonic() >= ends_at:
+                raise cause
+            self.closing.wait(_LOOK_S)
+        for forget in self._forgets:
+            forget()
+        if not keep:
+            # A launch that nobody waits for would run at the same time as the next one.
+            with contextlib.suppress(IosError):
+                self.once("stop")
+
+    def _is_back(self) -> bool:
+        if not is_listed(self.udid):
+            return False
+        self._worker = Worker(self._python, udid=self.udid)
+        try:
+            self.facts = self._open(0)
+        except IosError as error:
+            self._worker.close()
+            if error.trouble not in _STARTING:
+                raise
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def held(udid: str) -> Iterator[None]:
+    """Lock an iPhone, so that two runs on this computer never measure on it at the same time."""
+    name = hashlib.sha256(udid.encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"phonebench-phone-{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        what = f"{named(udid)} is being measured by another phonebench"
+        raise ios_error(IosTrouble.BUSY, what, udid=udid) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,87 @@
+"""The runner app on an iPhone: installed where it is missing or is not the one in the IPA that was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness import __version__
+from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.facts import version_of
+from harness.devices.ios.hold import Tether
+from harness.devices.ios.ipa import DEFAULT_ID, Ipa, check_ipa
+from harness.errors import IosTrouble
+
+INSTALL_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledApp:
+    """The runner app that is installed; ``digest`` is that of the sources that it was built from."""
+
+    bundle_id: str
+    executable: str
+    version: str
+    digest: str
+    runtimes: tuple[str, ...]
+
+
+class RunnerApp:
+    """The runner app of one iPhone. All methods raise `IosError`."""
+
+    def __init__(self, tether: Tether) -> None:
+        self._tether = tether
+        self._app: InstalledApp | None = None
+        tether.on_return(self._forget)
+
+    def ensure(self) -> InstalledApp:
+        """Return the app, installing it where that is needed and possible. Looked up once per session."""
+        if self._app is None:
+            self._app = self._ensure()
+            self._tether.use(self._app.bundle_id)
+        return self._app
+
+    def find(self) -> InstalledApp | None:
+        """Return the app that is installed, None if there is none."""
+        ipa = self._tether.options.ipa
+        found = self._tether.call("app", bundle_id=ipa.bundle_id if ipa else DEFAULT_ID)
+        return _installed(found) if found else None
+
+    def install(self, ipa: Ipa) -> InstalledApp:
+        """Check the IPA's profile and install it."""
+        udid = self._tether.udid
+        check_ipa(ipa, udid=udid, ios=version_of(self._tether.facts))
+        self._tether.call("install", seconds=INSTALL_S, path=str(ipa.path.resolve()), developer=True)
+        app = self.find()
+        if app is None:
+            what = f"{named(udid)} reported that it installed {ipa.bundle_id!r}, but does not have it"
+            raise ios_error(IosTrouble.APP, what, udid=udid, command="install")
+        return app
+
+    def _ensure(self) -> InstalledApp:
+        installed, ipa = self.find(), self._tether.options.ipa
+        if ipa is not None:
+            same = installed is not None and installed.bundle_id == ipa.bundle_id and installed.digest == ipa.digest
+            return installed if installed is not None and same and ipa.digest else self.install(ipa)
+        udid = self._tether.udid
+        if installed is None:
+            raise ios_error(IosTrouble.APP, f"{named(udid)} does not have the runner app", udid=udid)
+        if installed.version != __version__:
+            what = (
+                f"{named(udid)} has runner app {installed.version or 'without a version'}, phonebench is {__version__}"
+            )
+            raise ios_error(IosTrouble.APP, what, udid=udid)
+        return installed
+
+    def _forget(self) -> None:
+        self._app = None
+
+
+def _installed(found: dict[str, Any]) -> InstalledApp:
+    return InstalledApp(
+        bundle_id=str(found["CFBundleIdentifier"]),
+        executable=str(found.get("CFBundleExecutable") or ""),
+        version=str(found.get("CFBundleShortVersionString") or ""),
+        digest=str(found.get("PhonebenchRunnerDigest") or ""),
+        runtimes=tuple(map(str, found.get("PhonebenchRuntimes") or ())),
+    )

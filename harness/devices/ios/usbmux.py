@@ -1,0 +1,142 @@
+"""Asks usbmuxd which iPhones are connected, without the driver: one question in a few milliseconds.
+
+usbmuxd speaks property lists over a socket of this computer, each after a header of four numbers: the length with the
+header, the version, the kind of message and a tag.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.devices.ios.advice import ios_error, named
+from harness.errors import IosError, IosTrouble
+
+ADDRESS = "USBMUXD_SOCKET_ADDRESS"
+ALL = "all"
+_DEFAULT = "/var/run/usbmuxd"
+_WINDOWS = "127.0.0.1:27015"
+_HEADER = struct.Struct("<IIII")
+_PLIST_VERSION, _PLIST_MESSAGE = 1, 8
+_MOST_BYTES = 16 << 20
+_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPhone:
+    """An iPhone on a cable, by its UDID."""
+
+    udid: str
+
+
+def usbmuxd_address(environment: Mapping[str, str] = os.environ) -> str:
+    """Return ``HOST:PORT`` or the path of a socket."""
+    return environment.get(ADDRESS) or (_WINDOWS if sys.platform == "win32" else _DEFAULT)
+
+
+def has_usbmuxd(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether usbmuxd may be there; no connection is made."""
+    host, colon, port = usbmuxd_address(environment).rpartition(":")
+    if colon and port.isdecimal() and host:
+        return True
+    return Path(usbmuxd_address(environment).removeprefix("UNIX:")).exists()
+
+
+def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhone, ...]:
+    """Return the iPhones and iPads on a cable, each once. Raises `IosError` if usbmuxd does not answer."""
+    answer = _ask(environment, {"MessageType": "ListDevices"})
+    entries = [entry.get("Properties", {}) for entry in answer.get("DeviceList", ())]
+    udids = (str(entry["SerialNumber"]) for entry in entries if entry.get("ConnectionType") == "USB")
+    return tuple(ListedPhone(udid=udid) for udid in dict.fromkeys(udids))
+
+
+def choose_phone(phones: tuple[ListedPhone, ...], name: str) -> ListedPhone:
+    """Return the iPhone called ``name``, or the only one if that is empty. Raises `IosError`."""
+    if not phones:
+        what = f"{named(name)} is not connected" if name else "no iPhone is connected"
+        raise ios_error(IosTrouble.NO_PHONE, what, udid=name)
+    # People write UDIDs with and without the hyphen, and in either case.
+    matching = tuple(phone for phone in phones if not name or _plain(phone.udid) == _plain(name))
+    listed = ", ".join(phone.udid for phone in phones)
+    if not matching:
+        what = f"{named(name)} is not connected; connected: {listed}"
+        raise ios_error(IosTrouble.NO_PHONE, what, udid=name)
+    if len(matching) > 1:
+        raise ios_error(IosTrouble.SEVERAL, f"{len(matching)} iPhones are connected: {listed}")
+    return matching[0]
+
+
+def expand_key(key: str) -> tuple[str, ...]:
+    """Return the keys that ``ios:all`` stands for, or the key of the only iPhone for ``ios``. Raises `IosError`."""
+    kind, _, name = key.partition(":")
+    if name not in ("", ALL):
+        return (key,)
+    phones = list_phones()
+    if name == ALL and phones:
+        return tuple(f"{kind}:{phone.udid}" for phone in phones)
+    return (f"{kind}:{choose_phone(phones, '').udid}",)
+
+
+def is_listed(udid: str) -> bool:
+    """Return whether an iPhone is connected; usbmuxd that does not answer knows none."""
+    try:
+        return any(phone.udid == udid for phone in list_phones())
+    except IosError:
+        return False
+
+
+def _plain(udid: str) -> str:
+    return udid.replace("-", "").lower()
+
+
+def _ask(environment: Mapping[str, str], question: dict[str, Any]) -> dict[str, Any]:
+    import plistlib
+
+    address = usbmuxd_address(environment)
+    body = plistlib.dumps(question | {"ClientVersionString": "phonebench", "ProgName": "phonebench"})
+    try:
+        with _connect(address) as link:
+            link.sendall(_HEADER.pack(_HEADER.size + len(body), _PLIST_VERSION, _PLIST_MESSAGE, 1) + body)
+            length = _HEADER.unpack(_exactly(link, _HEADER.size))[0] - _HEADER.size
+            if not 0 <= length <= _MOST_BYTES:
+                msg = f"an answer of {length} bytes"
+                raise ValueError(msg)
+            answer = plistlib.loads(_exactly(link, length))
+    except OSError as error:
+        what = f"usbmuxd does not answer at {address!r} ({error.strerror or error})"
+        raise ios_error(IosTrouble.NO_USBMUXD, what) from error
+    # plistlib raises whatever its parser raises for bytes that are no property list.
+    except Exception as error:
+        what = f"something other than usbmuxd answers at {address!r} ({error})"
+        raise ios_error(IosTrouble.NO_USBMUXD, what) from error
+    return answer if isinstance(answer, dict) else {}
+
+
+def _connect(address: str) -> socket.socket:
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and host:
+        return socket.create_connection((host, int(port)), timeout=_SECONDS)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    link.settimeout(_SECONDS)
+    try:
+        link.connect(address.removeprefix("UNIX:"))
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _exactly(link: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = link.recv(size - len(data))
+        if not part:
+            raise ConnectionResetError(None, "it closed the connection")
+        data += part
+    return bytes(data)

@@ -1,0 +1,76 @@
+"""What the errors of pymobiledevice3 mean: one word for each trouble, which `harness.errors.IosTrouble` has too."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from pymobiledevice3 import exceptions as known
+from pymobiledevice3.dtx.exceptions import DTXNsError
+
+# The first match counts, so classes stand before those that they are derived from.
+_BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((known.ConnectionFailedToUsbmuxdError,), "no-usbmuxd"),
+    ((known.NoDeviceConnectedError, known.DeviceNotFoundError, known.BadDevError), "gone"),
+    ((known.UserDeniedPairingError,), "trust-refused"),
+    ((known.PasswordRequiredError, known.PasscodeRequiredError), "locked"),
+    ((known.PairingError, known.NotPairedError, known.NotTrustedError, known.FatalPairingError), "not-trusted"),
+    ((known.DeveloperModeIsNotEnabledError,), "developer-mode"),
+    ((known.DeveloperDiskImageNotFoundError, known.NotMountedError, known.TSSError), "no-image"),
+    ((known.NotEnoughDiskSpaceError,), "full"),
+    (
+        (
+            known.RSDRequiredError,
+            known.TunneldConnectionError,
+            known.UserspaceTunnelUnavailableError,
+            known.OSNotSupportedError,
+        ),
+        "tunnel",
+    ),
+    ((known.AppInstallError, known.AppNotInstalledError), "app"),
+    (
+        (
+            known.ConnectionTerminatedError,
+            known.ConnectionFailedError,
+            known.InvalidConnectionError,
+            known.ChannelClosedError,
+            ConnectionError,
+            asyncio.IncompleteReadError,
+        ),
+        "gone",
+    ),
+    ((TimeoutError,), "hung"),
+)
+
+# What a refusal says, in the words of installd, SpringBoard and the kernel. The first match counts.
+_BY_WORDS: tuple[tuple[str, str], ...] = (
+    (r"could not be, unlocked|DeviceLocked|reason: Locked|device was locked|BSErrorCodeDescription\W+Locked", "locked"),
+    (r"profile has not been explicitly trusted|not been trusted by the user|0xe8008018", "not-trusted-developer"),
+    (r"0xe800801[0-9a-c]|ApplicationVerificationFailed|invalid code signature|provisioning profile", "profile"),
+    (r"DeviceOSVersionTooLow|requires a (?:newer|later) version of iOS", "too-old"),
+    (r"NotEnoughSpace|No space left|NO_SPACE_LEFT|InsufficientStorage", "full"),
+    (r"Developer Mode|DeveloperModeDisabled", "developer-mode"),
+)
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Return the trouble behind an error, and its evidence in a line."""
+    text = _text(error)
+    for pattern, trouble in _BY_WORDS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return trouble, text
+    for classes, trouble in _BY_CLASS:
+        if isinstance(error, classes):
+            return trouble, text
+    # OpenSSL's errors and a refused connection are how a pulled cable looks inside TLS.
+    if isinstance(error, OSError) and not isinstance(error, known.AfcException):
+        return "gone", text
+    return "refused", text
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, DTXNsError):
+        return " ".join(f"{error.error.domain} {error.error.code}: {error.error.user_info}".split())[:1000]
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    return f"{name}: {' '.join(lines)[:1000]}" if lines else name
