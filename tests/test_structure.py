@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("exchange",),
     ("workflows",),
+    ("dashboard",),
     ("api",),
     ("cli",),
     ("__main__",),
@@ -63,6 +64,8 @@ HEAVY = (
     "distributed",
     "tornado",
     "cryptography",
+    "starlette",
+    "uvicorn",
 )
 
 

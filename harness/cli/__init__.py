@@ -20,6 +20,7 @@ from harness.cli.ab import ab
 from harness.cli.blame import DEBUG, blame
 from harness.cli.cache import cache
 from harness.cli.compare import compare
+from harness.cli.dashboard import dashboard
 from harness.cli.exchange import export, import_
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
@@ -77,7 +78,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "First steps": (quickstart, doctor, devices, formats, models, init, completion),
     "Build and measure": (run, build, ab, search, sensitivity, runner, cache),
     "Stored runs": (show, report, compare, export, import_),
-    "Every night": (nightly, history),
+    "Every night": (nightly, history, dashboard),
 }
 for command in (command for commands in SECTIONS.values() for command in commands):
     cli.add_command(command)

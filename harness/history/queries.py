@@ -46,6 +46,14 @@ def find_series(history: History, name: str) -> Series:
     raise UsageError(msg)
 
 
+def series_named(history: History, name: str) -> Series | None:
+    """Return the series with exactly this name, None if there is none. Raises `StoreError`."""
+    query = sa.select(*_SERIES).where(tables.series.c.name == name)
+    with history.reading() as connection:
+        row = connection.execute(query).one_or_none()
+        return None if row is None else _series(row)
+
+
 def nights_of(history: History, series: str, *, last: int | None = None) -> tuple[Night, ...]:
     """Return the nights of a series, oldest first, with superseded attempts before the one that counts.
 

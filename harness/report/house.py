@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,20 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavLink:
+    """A link to another page; ``here`` marks the one to the page itself."""
+
+    text: str
+    href: str
+    here: bool = False
+
+
 def render_house(heading: dict[str, Any], fragments: Sequence[Fragment]) -> str:
-    """Return a page: ``heading`` has a ``title``, a ``lead`` and a ``state``, empty unless something is missing."""
+    """Return a page: ``heading`` has a ``title``, a ``lead`` and a ``state``, empty unless something is missing.
+
+    ``heading`` may have a ``nav``: the links above the title of a page that belongs to several, as `NavLink`.
+    """
     import jinja2
     from markupsafe import Markup
 
@@ -30,7 +43,7 @@ def render_house(heading: dict[str, Any], fragments: Sequence[Fragment]) -> str:
     rendered = [environment.from_string(f.template).render(f.values) for f in fragments]
     embedded = {name: _embedded(data) for f in fragments for name, data in f.embedded.items()}
     return environment.from_string(_file("house.html.j2")).render(
-        heading,
+        {"nav": (), **heading},
         sections=[Markup(text) for text in rendered],
         embedded=embedded,
         css=Markup(_file("house.css")),

@@ -77,14 +77,25 @@ def page(
     tables: Sequence[PageTable] = (),
 ) -> str:
     """Return a page of the house as HTML. The first sentence of ``answer`` is its headline."""
+    fragments = page_fragments(about=title, answer=answer, charts=charts, tables=tables)
+    return render_house({"title": title, "lead": lead, "state": ""}, fragments)
+
+
+def page_fragments(
+    *,
+    about: str,
+    answer: Sequence[str],
+    charts: Sequence[PageChart] = (),
+    tables: Sequence[PageTable] = (),
+) -> list[Fragment]:
+    """Return what `page` places below its heading; ``about`` is what its charts show, for screen readers."""
     headline, *sentences = answer
     fragments = [Fragment(template=_ANSWER, values={"headline": headline, "sentences": sentences})]
     for chart in charts:
         figure = chart.draw()
         if figure is not None:
-            fragments.append(_chart(chart, svg_of(figure), title))
-    fragments += [_table(table) for table in tables if table.rows]
-    return render_house({"title": title, "lead": lead, "state": ""}, fragments)
+            fragments.append(_chart(chart, svg_of(figure), about))
+    return fragments + [_table(table) for table in tables if table.rows]
 
 
 def _chart(chart: PageChart, svg: str, about: str) -> Fragment:

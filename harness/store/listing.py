@@ -71,10 +71,11 @@ class _Outcome(msgspec.Struct):
 
 def listed_runs(root: Path) -> tuple[ListedRun, ...]:
     """Return the runs in ``root``, oldest first; one that cannot be read is listed as damaged."""
-    return tuple(_listed(root / name) for name in list_runs(root))
+    return tuple(listed_run(root / name) for name in list_runs(root))
 
 
-def _listed(folder: Path) -> ListedRun:
+def listed_run(folder: Path) -> ListedRun:
+    """Return the run in ``folder``; one that cannot be read is listed as damaged."""
     try:
         head = msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=_Head)
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, ssh, changes, web.
+phone-run, ssh, changes, web, dashboard.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.artifacts.orders import order
 from tests.benchmarks.changes import changes
+from tests.benchmarks.dashboard import dashboard
 from tests.benchmarks.history import history
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
@@ -253,6 +254,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "runner": runner,
     "overhead": overhead,
     "history": history,
+    "dashboard": dashboard,
     "phone": phone,
     "phone-run": phone_run,
     "quality": quality,

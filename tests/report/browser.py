@@ -57,6 +57,17 @@ class Browser:
         self._send("Page.navigate", url=page.resolve().as_uri() + link)
         self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
 
+    def visit(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Load the page at ``address`` from a server, as `open` does with a file."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._send("Emulation.setEmulatedMedia", features=scheme)
+        self._send("Page.navigate", url="about:blank")
+        self.requests.clear()
+        self.errors.clear()
+        self._send("Page.navigate", url=address)
+        self.wait_for("document.readyState === 'complete' && location.protocol.startsWith('http')")
+
     def ask(self, expression: str) -> Any:
         """Return the value of a JavaScript expression; a promise is waited for. Raises on an exception of the page."""
         answer = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.spec.formats import FORMATS
@@ -48,6 +51,8 @@ _STYLE: Any = {
     "axes.unicode_minus": False,
 }
 
+_DRAWING = threading.Lock()
+
 
 def markers_of(variants: Iterable[str]) -> dict[str, str]:
     """Return a shape by variant: that of a plain precision, else the next free one."""
@@ -68,14 +73,28 @@ def new_figure(width: float, height: float) -> Figure:
 
 def svg_of(figure: Figure) -> str:
     """Return ``figure`` as SVG, cropped to its content; equal figures give equal strings."""
-    import matplotlib as mpl
-
     buffer = io.StringIO()
     # matplotlib writes the date and its version by default.
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with mpl.rc_context(_STYLE):
+    with _drawing(figure):
         figure.savefig(buffer, format="svg", metadata=nothing, bbox_inches="tight", pad_inches=0.06, transparent=True)
     return _with_titles(buffer.getvalue())
+
+
+@contextmanager
+def _drawing(figure: Figure) -> Iterator[None]:
+    """Set the common style while ``figure`` is saved. Names in it may hold anything and are shown as they are."""
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        # A name with two dollar signs would be read as a formula.
+        text.set_parse_math(False)
+    # The style and the filter of warnings belong to the whole process, and the dashboard draws in several threads.
+    with _DRAWING, mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A character that the font lacks is only measured with another: an SVG is shown in the reader's fonts.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def tip(artist: Artist, words: str) -> None:
@@ -90,10 +109,8 @@ def _with_titles(svg: str) -> str:
 
 def png_of(figure: Figure) -> bytes:
     """Return ``figure`` as PNG on white, at two pixels per point."""
-    import matplotlib as mpl
-
     buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with _drawing(figure):
         figure.savefig(buffer, format="png", dpi=144, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.06)
     return buffer.getvalue()
 

@@ -121,16 +121,28 @@ def _time(night: Night) -> float:
 
 
 def _points(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> None:
-    for night, at in zip(story.nights, times, strict=True):
-        figures = night.figures
-        if figures is None:
-            continue
-        y = figures.value / unit.size
-        if figures.low is not None and figures.high is not None:
-            ends = [figures.low / unit.size, figures.high / unit.size]
-            axes.plot([at, at], ends, color=POINT, linewidth=0.9, alpha=0.5)
-        face = "none" if is_tainted(night) else POINT
-        axes.plot([at], [y], marker="o", markersize=4, markerfacecolor=face, markeredgecolor=POINT, linestyle="none")
+    """One artist for all intervals and one per look of the points: hundreds of artists take half a second to draw."""
+    shown = [(at, night, night.figures) for night, at in zip(story.nights, times, strict=True) if night.figures]
+    ends = [(at, f.low, f.high) for at, _, f in shown if f.low is not None and f.high is not None]
+    axes.vlines(
+        [at for at, _, _ in ends],
+        [low / unit.size for _, low, _ in ends],
+        [high / unit.size for _, _, high in ends],
+        colors=POINT,
+        linewidth=0.9,
+        alpha=0.5,
+    )
+    for face in (POINT, "none"):
+        alike = [(at, f.value / unit.size) for at, night, f in shown if is_tainted(night) is (face == "none")]
+        axes.plot(
+            [at for at, _ in alike],
+            [value for _, value in alike],
+            marker="o",
+            markersize=4,
+            markerfacecolor=face,
+            markeredgecolor=POINT,
+            linestyle="none",
+        )
 
 
 def _levels(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> None:

@@ -1,0 +1,74 @@
+"""The devices of the history, and one of them."""
+
+from __future__ import annotations
+
+from harness.dashboard.content import ONE_DEVICE, Content, Place, Query, lines_below, link, name_in
+from harness.dashboard.site import Site
+from harness.errors import UsageError
+from harness.history.browse import DeviceLine, device_named, list_devices
+from harness.history.records import Environment
+from harness.records import units
+from harness.report.pages import PageTable, page_fragments
+
+
+def device_list(site: Site, query: Query) -> Content:  # noqa: ARG001  every page is called alike
+    """Every device that the history has series of."""
+    with site.history.reading() as history:
+        lines = list_devices(history)
+    answer = [f"{len(lines)} devices." if lines else "The history has no devices yet."]
+    table = PageTable(
+        heading="Devices",
+        titles=("device", "model", "processor", "system", "series", "newest night"),
+        rows=[_row(line) for line in lines],
+        texts=(0, 1, 2, 3),
+    )
+    return Content(
+        place=Place.DEVICES,
+        title="Devices",
+        lead="As their series name them",
+        fragments=page_fragments(about="devices", answer=answer, tables=[table]),
+    )
+
+
+def one_device(site: Site, query: Query) -> Content:
+    """What is known about a device from its newest night."""
+    name = name_in(query, "device")
+    with site.history.reading() as history:
+        line = device_named(history, name)
+    if line is None:
+        msg = f"the history has no device {name!r}"
+        raise UsageError(msg)
+    answer = [f"{line.series} series, newest night {line.night or units.NONE}."]
+    answer.append(link("Its series", Place.SERIES, find=name))
+    facts = _facts(line.environment) if line.environment else ["It has no values yet."]
+    return Content(
+        place=Place.DEVICES,
+        title=name,
+        lead=line.environment.device_class if line.environment else "",
+        fragments=[*page_fragments(about=name, answer=answer), lines_below("As it was on its newest night", facts)],
+    )
+
+
+def _row(line: DeviceLine) -> tuple[str, ...]:
+    place = line.environment
+    model, soc, system = (place.device_class, place.soc, place.os_build) if place else ("", "", "")
+    return (
+        link(line.key, ONE_DEVICE, name=line.key),
+        model or units.NONE,
+        soc or units.NONE,
+        system or units.NONE,
+        str(line.series),
+        line.night or units.NONE,
+    )
+
+
+def _facts(place: Environment) -> list[str]:
+    facts = {
+        "Model": place.device_class,
+        "Processor": place.soc,
+        "System": place.os_build,
+        "Runtime": f"{place.runtime} {place.runtime_version}".strip(),
+        "Runner": place.runner,
+        "Serial number, as a digest": place.serial_hash,
+    }
+    return [f"{name}: {value}" for name, value in facts.items() if value]
