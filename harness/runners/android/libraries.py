@@ -87,18 +87,25 @@ def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:
     return _fetch_all([file], folder, tools)[0]
 
 
+def fetch_npm(file: NpmFile, folder: Path, tools: Toolbox) -> Path:
+    """Return the archive of an npm package in ``folder``, fetched unless it is there already. Raises `BuildError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _is_there(file, folder):
+        tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
+    return _checked(file, folder)
+
+
 def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbox) -> list[Path]:
     """Fetch the missing files, all Maven artifacts in one call; an npm package is replaced by its members."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [file for file in files if not _is_there(file, folder)]
     _from_maven([file for file in missing if isinstance(file, MavenFile)], folder, tools)
-    for file in missing:
-        if isinstance(file, NpmFile):
-            tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
     paths: list[Path] = []
     for file in files:
-        path = _checked(file, folder)
-        paths += [path] if isinstance(file, MavenFile) else members_of(path, file)
+        if isinstance(file, MavenFile):
+            paths.append(_checked(file, folder))
+        else:
+            paths += members_of(fetch_npm(file, folder, tools), file)
     return paths
 
 

@@ -171,3 +171,9 @@ SOURCES: dict[Runtime, LibrarySources] = {
         ),
     ),
 }
+
+
+def npm_file(library: LibrarySources) -> NpmFile:
+    """Return the npm package among the sources of a library."""
+    files = (file for source in library.sources for file in source.files)
+    return next(file for file in files if isinstance(file, NpmFile))

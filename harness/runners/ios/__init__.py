@@ -1,0 +1,1 @@
+"""Builds the iOS runner from ``ios_runner/``: fetches its runtimes' libraries, and calls Xcode on a Mac."""

@@ -1,0 +1,21 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "PhonebenchRunner",
+  platforms: [.iOS(.v15), .macOS(.v12)],
+  products: [
+    .library(name: "Core", targets: ["Core"]),
+    .library(name: "Adapters", targets: ["Adapters"]),
+  ],
+  targets: [
+    .target(name: "CProbe"),
+    .target(name: "Core", dependencies: ["CProbe"]),
+    // The header is in the folder of fetched libraries: see README.md.
+    .systemLibrary(name: "COnnxRuntime"),
+    .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime"]),
+    .executableTarget(name: "desktop", dependencies: ["Core", "Adapters"]),
+    .testTarget(name: "CoreTests", dependencies: ["Core"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

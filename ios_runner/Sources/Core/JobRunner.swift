@@ -1,0 +1,178 @@
+/// Runs one job from request to reply: checks the artifact, starts the runtime, loads, and runs the passes in order.
+///
+/// Every outcome becomes a reply, which keeps what was measured before a failure. The memory pass releases the model to
+/// measure what is left. So the passes after it load the file again, which also gives a warm load time.
+public struct JobRunner {
+  private let adapters: [any RuntimeAdapter]
+  private let info: RunReply.Runner
+  private let state: any StateSource
+
+  public init(adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource) {
+    self.adapters = adapters
+    self.info = info
+    self.state = state
+  }
+
+  /// Run the job. It writes `outputs.bin`, but leaves `reply.json` to the caller.
+  ///
+  /// Once everything is measured, what is left only looks at the delegate and at single operators, in a second session.
+  /// A runtime may crash there, so what was measured is handed to `interim` before.
+  public func run(_ place: JobPlace, interim: (RunReply) -> Void) -> RunReply {
+    var text: [UInt8] = []
+    let request: RunRequest
+    do {
+      text = try place.requestText()
+      request = try RequestReader.read(text)
+    } catch {
+      return unreadable(RequestReader.head(text), error)
+    }
+    let before = state.sample()
+    let watch = StateWatch(state)
+    let launch = Launch(place: place, request: request, adapters: adapters)
+    let failure = attempt(launch) {
+      let states = RunReply.States(before: before, after: state.sample(), series: [])
+      interim(reply(request, .ok, nil, launch.results, states))
+    }
+    let series = watch.stop()
+    let status: RunReply.Status = failure.map { $0.unsupported ? .unsupported : .failed } ?? .ok
+    let states = RunReply.States(before: before, after: state.sample(), series: series)
+    return reply(request, status, failure, launch.results, states)
+  }
+
+  /// Run everything and return the failure that ended it, or nil.
+  private func attempt(_ launch: Launch, keep: () -> Void) -> RunFailure? {
+    defer { launch.release() }
+    do {
+      try launch.run(keep: keep)
+      return nil
+    } catch let failure as RunFailure {
+      return failure
+    } catch let error as FileError {
+      return .failed(.storage, "cannot use '\(error.path)': \(error.reason)", detail: error.description)
+    } catch {
+      return .failed(.run, "the runner failed: \(error)", detail: String(reflecting: error))
+    }
+  }
+
+  private func reply(
+    _ request: RunRequest, _ status: RunReply.Status, _ failure: RunFailure?, _ results: RunReply.Results,
+    _ states: RunReply.States?
+  ) -> RunReply {
+    let record = failure.map { RunReply.Failure(kind: $0.kind, message: $0.message, detail: $0.detail) }
+    return RunReply(
+      cell: request.cell, launch: request.launch, status: status, runner: info, failure: record, results: results,
+      state: states)
+  }
+
+  private func unreadable(_ head: RequestReader.Head, _ error: any Error) -> RunReply {
+    let failure = RunReply.Failure(
+      kind: .input, message: "cannot read \(JobPlace.request): \(error)", detail: String(reflecting: error))
+    return RunReply(
+      cell: head.cell, launch: head.launch, status: .failed, runner: info, failure: failure,
+      results: RunReply.Results(), state: nil)
+  }
+}
+
+/// The steps of one launch, and what they have measured so far.
+private final class Launch {
+  private let place: JobPlace
+  private let request: RunRequest
+  private let adapters: [any RuntimeAdapter]
+  private let clock = SystemClock()
+  private var measured = RunReply.Results()
+  private var loadsNs: [Int] = []
+  private var latency: LatencyPass<SystemClock>?
+  private var session: (any Session)?
+  private var specs: [TensorSpec]?
+
+  init(place: JobPlace, request: RunRequest, adapters: [any RuntimeAdapter]) {
+    self.place = place
+    self.request = request
+    self.adapters = adapters
+  }
+
+  /// What was measured so far.
+  var results: RunReply.Results {
+    var results = measured
+    results.load = loadsNs.first.map { RunReply.Load(firstNs: $0, warmNs: Array(loadsNs.dropFirst())) }
+    results.latency = latency?.reply
+    return results
+  }
+
+  func run(keep: () -> Void) throws {
+    let passes = request.passes
+    let checked = try checkedArtifact()
+    let inputs = try JobInputs.checked(place, request)
+    let adapter = try adapter()
+    try adapter.start(request.runtime)
+    let artifact = try adapter.prepared(checked, scratch: place.folder)
+    // Make the latency buffers before the first memory reading, or they would count as the model's memory.
+    let pass = try passes.latency.map { try LatencyPass($0, clock: clock, scratch: place.folder) }
+    var memory = passes.memory == nil ? nil : try MemoryPass(clock: clock)
+    let session = try load(adapter, artifact)
+    try memory?.loaded()
+    measured.runtime = session.report
+    try session.setInputs(inputs.forModel(0, session.inputs))
+    // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
+    measured.runtime = session.report
+    latency = pass
+    try pass?.run(session)
+    if let request = passes.memory { measured.memory = try memory?.finish(session, request) }
+    try outputsAndProfile(adapter, artifact, inputs, keep)
+  }
+
+  private func outputsAndProfile(
+    _ adapter: any RuntimeAdapter, _ artifact: String, _ inputs: JobInputs, _ keep: () -> Void
+  ) throws {
+    let passes = request.passes
+    if let outputs = passes.outputs {
+      if passes.memory != nil { try load(adapter, artifact) }
+      measured.outputs = try JobOutputs.write(place.folder, session!, inputs, count: outputs.count)
+    }
+    let looks = request.runtime.delegate != .cpu && passes.latency != nil
+    guard looks || passes.profile != nil else { return }
+    keep()
+    // In the model's order, which only a loaded model knows.
+    let first = try inputs.forModel(0, specs)
+    release()
+    if looks, let report = measured.runtime {
+      // A runtime that fails here costs nothing of what was measured: the counts stay nil, which means unknown.
+      measured.runtime =
+        (try? adapter.observed(artifact, request.runtime, first, scratch: place.folder, report: report)) ?? report
+    }
+    if let profile = passes.profile {
+      let profiled = try adapter.profile(
+        artifact, request.runtime, first, calls: profile.calls, scratch: place.folder)
+      measured.profile = profiled.operators
+      measured.profileFacts = profiled.facts
+    }
+  }
+
+  @discardableResult
+  private func load(_ adapter: any RuntimeAdapter, _ artifact: String) throws -> any Session {
+    release()
+    let start = clock.nanos()
+    let loaded = try adapter.load(artifact, request.runtime)
+    loadsNs.append(clock.nanos() - start)
+    session = loaded
+    specs = loaded.inputs
+    return loaded
+  }
+
+  func release() {
+    session?.close()
+    session = nil
+  }
+
+  /// The artifact's path, after checking every digest and giving every file its name.
+  private func checkedArtifact() throws -> String {
+    try request.artifact.parts.map { try place.named($0) }[0]
+  }
+
+  private func adapter() throws -> any RuntimeAdapter {
+    let format = request.artifact.format
+    if let adapter = adapters.first(where: { $0.format == format }) { return adapter }
+    let formats = adapters.map(\.format).joined(separator: ", ")
+    throw RunFailure.unsupported(.load, "this runner has no runtime for \(format) (it has those for: \(formats))")
+  }
+}
