@@ -127,7 +127,8 @@ spec_options = together(
         "-p",
         "--profile",
         metavar="NAME",
-        help="quick (indicative), standard (several launches), mlperf, sustained (half an hour).  [default: quick]",
+        help="quick (indicative), standard (several launches), mlperf, sustained (half an hour), energy (joules).  "
+        "[default: quick]",
     ),
     launches_option,
     timeout_option,

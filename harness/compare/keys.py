@@ -75,6 +75,12 @@ def key_notes(a: dict[str, str], b: dict[str, str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def one_unit(a: dict[str, str], b: dict[str, str], *, one_key: bool) -> bool:
+    """Whether two values are of one and the same device: by its serial number, or else by its key."""
+    units = a.get(UNIT, _UNKNOWN), b.get(UNIT, _UNKNOWN)
+    return one_key if _UNKNOWN in units else units[0] == units[1]
+
+
 _UNKNOWN = "unknown"
 
 
@@ -96,7 +102,7 @@ def _device_keys(device: DeviceInfo | None) -> dict[str, str]:
     return {
         "device kind": device.kind,
         "device model": device.model,
-        UNIT: _unit(details.get("serial", "")),
+        UNIT: _unit(details.get("unit") or details.get("serial", "")),
         "processor": _processor(device),
         "OS": device.os,
         "OS build": device.os_build,

@@ -79,22 +79,30 @@ class _Pair:
 
 
 def compare_metrics(
-    cell: Cell, a: Measurement, b: Measurement, margins: Margins | None = None
+    cell: Cell, a: Measurement, b: Measurement, margins: Margins | None = None, *, one_unit: bool = True
 ) -> tuple[MetricComparison, ...]:
-    """Compare every metric that both measurements have."""
+    """Compare every metric that both measurements have; without ``one_unit`` they may be of two devices."""
     compared: list[MetricComparison] = []
     for metric in METRICS.values():
         readings = metric.read(a), metric.read(b)
         if readings[0] is None or readings[1] is None:
             continue
         pair = _Pair(metric=metric, cell=cell, a=readings[0], b=readings[1], margin=(margins or {}).get(metric.name))
-        comparison = _KINDS[metric.comparison](pair)
+        comparison = _KINDS[metric.comparison](pair) if one_unit or not metric.same_unit else _two_units(pair)
         compared += [comparison] if comparison else []
     return tuple(compared)
 
 
+def _two_units(pair: _Pair) -> MetricComparison:
+    comparison = pair.comparison(change=pair.relative_change, margin=pair.metric.relative_tolerance)
+    reason = f"{pair.metric.label} is comparable on one and the same device only, and these may be two"
+    return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
+
+
 def _by_launches(pair: _Pair) -> MetricComparison:
     """The ratio between two groups of launches, as far as the launches and the profile support a claim."""
+    if pair.a.definition != pair.b.definition:
+        return _other_definitions(pair)
     comparison = _ratio_of_launches(pair)
     if pair.a.tainted or pair.b.tainted:
         return _without_claim(comparison, "no launch was good: the device throttled on every try")
@@ -164,9 +172,7 @@ def _without_claim(comparison: MetricComparison, reason: str) -> MetricCompariso
 def _by_tolerance(pair: _Pair) -> MetricComparison:
     metric, a, b = pair.metric, pair.a, pair.b
     if a.definition != b.definition or a.stand_in is not b.stand_in:
-        reason = f"the two runs define {metric.label} differently"
-        comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
-        return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
+        return _other_definitions(pair)
     pair = _with_equal_counts(pair)
     comparison = pair.comparison(change=pair.relative_change, margin=metric.relative_tolerance)
     verdict = _tolerance_verdict(pair)
@@ -175,6 +181,12 @@ def _by_tolerance(pair: _Pair) -> MetricComparison:
     if no_claim := _why_no_claim(pair):
         return replace(comparison, reason=no_claim)
     return replace(comparison, verdict=verdict)
+
+
+def _other_definitions(pair: _Pair) -> MetricComparison:
+    comparison = pair.comparison(change=pair.relative_change, margin=pair.metric.relative_tolerance)
+    reason = f"the two runs define {pair.metric.label} differently"
+    return replace(comparison, verdict=Verdict.NOT_COMPARABLE, reason=reason)
 
 
 def _tolerance_verdict(pair: _Pair) -> Verdict:

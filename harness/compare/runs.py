@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from harness.compare.keys import UNIT, KeyDifference, comparison_keys, differing_keys, key_notes
+from harness.compare.keys import UNIT, KeyDifference, comparison_keys, differing_keys, key_notes, one_unit
 from harness.compare.metrics import Margins, MetricComparison, compare_metrics
 from harness.plan.cells import Cell
 from harness.records.measurement import CellStatus, Measurement
@@ -130,7 +130,9 @@ def _compare(
         units = {difference.key for difference in differing} == {UNIT}
         reason = "two units of one model: --across-units compares them" if units else None
         return CellComparison(key=cell.key, verdict=Verdict.NOT_COMPARABLE, reason=reason, differing=differing)
-    metrics = compare_metrics(cell, first, second, margins)
+    metrics = compare_metrics(
+        cell, first, second, margins, one_unit=one_unit(*keys, one_key=cell.device == b[1].device)
+    )
     verdict = overall(m.verdict for m in metrics)
     return CellComparison(key=cell.key, verdict=verdict, metrics=metrics, notes=key_notes(*keys))
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from harness.devices.device import Device, Execution
+from harness.devices.energy import why_no_energy
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched, Ran, Seen
@@ -24,8 +25,10 @@ from harness.measure.pictures import with_pictures
 from harness.measure.request import deadline_s, job_feed, make_request
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.plan.cells import Cell
+from harness.records.energy_pairs import pair_of_reply
 from harness.records.measurement import CellStatus, GateFacts, Measurement
 from harness.spec.profiles import SECOND_NS
+from harness.stats.energy_pairs import BlockPair
 from harness.stats.steady import SteadyState
 from harness.stats.stopping import enough_launches
 from harness.wire import OutputsPass, Passes, ReplyStatus, RunReply
@@ -51,6 +54,8 @@ def measure(
     """
     if job.artifact.path is None or job.artifact.manifest.sha256 is None:
         return unmeasured(job.cell, CellStatus.FAILED, "there is no artifact to run", now)
+    if job.profile.idle_ns and (reason := why_no_energy(device.info)):
+        return unmeasured(job.cell, CellStatus.UNSUPPORTED, reason, now)
     return conclude(job, launch_cell(job, device, keeper, now, gate or Gate(device)), keeper)
 
 
@@ -189,7 +194,16 @@ def unmeasured(cell: Cell, status: CellStatus, reason: str, now: Callable[[], st
 
 
 def _enough(job: Job, seen: Seen) -> bool:
+    if _never_energy(job, seen):
+        return True
     if job.launches is not None:
         return False
     medians = [launch.summary.median_ns for launch in seen.good]
     return enough_launches(medians, job.profile.half_width, job.profile.checkpoints)
+
+
+def _never_energy(job: Job, seen: Seen) -> bool:
+    """Whether the first launches show that the session will have no energy, such as on a phone that charges."""
+    if not job.profile.idle_ns or len(seen.launched) < HOPELESS:
+        return False
+    return not any(isinstance(pair_of_reply(launch.reply), BlockPair) for launch in seen.launched)

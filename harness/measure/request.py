@@ -13,6 +13,7 @@ from harness.system.files import file_sha256
 from harness.wire import (
     ArtifactRef,
     CompanionRef,
+    EnergyPass,
     InputsRef,
     LatencyPass,
     MeasurePass,
@@ -27,6 +28,9 @@ from harness.wire import (
 # A launch also starts a process, loads the model and reads memory, beside what it measures. Two minutes are generous: a
 # slow phone may compile a model for its GPU first.
 LAUNCH_OVERHEAD_S = 120.0
+
+# Loading a model is work, whose end must not be in the idle block.
+SETTLE_NS = 3 * SECOND_NS
 
 
 def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
@@ -54,6 +58,7 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
             latency=latency,
             memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
             outputs=OutputsPass(count=facts.test_count) if outputs else None,
+            energy=EnergyPass(idle_ns=profile.idle_ns, settle_ns=SETTLE_NS) if profile.idle_ns else None,
         ),
     )
 
@@ -67,7 +72,7 @@ def deadline_s(job: Job) -> float:
     """Return a time limit that only a hang reaches: twice the cap of measuring, plus a second per input for outputs."""
     if job.timeout_s is not None:
         return job.timeout_s
-    return LAUNCH_OVERHEAD_S + 2 * job.profile.cap_ns / SECOND_NS + job.model.facts.test_count
+    return LAUNCH_OVERHEAD_S + (2 * job.profile.cap_ns + job.profile.idle_ns) / SECOND_NS + job.model.facts.test_count
 
 
 def _inputs_sha256(job: Job, feed: InputsFile) -> str:

@@ -15,9 +15,12 @@ from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
 from harness.measure.latency import minute_latencies, of_batches, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
+from harness.records.conditions import Condition, ConditionId
 from harness.records.energy import energy_summary, joules_of_launch
+from harness.records.energy_pairs import summarise_pairs
 from harness.records.measurement import (
     CellStatus,
+    EnergySummary,
     LatencySummary,
     LaunchSummary,
     LoadSummary,
@@ -54,6 +57,9 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
     last = seen.launched[-1].reply
     judged = judge_outputs(job, seen.outputs)
     seen.note(judged.conditions)
+    replies = [launch.reply for launch in seen.counted]
+    energy = summarise_pairs(replies) if job.profile.idle_ns else energy_summary(replies)
+    seen.note(_without_energy(job, energy))
     answers = judge_answers(job.card, job.model, seen.outputs)
     seen.note(answers.conditions)
     return Measurement(
@@ -67,7 +73,7 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         latency=_latency(job, seen),
         load=_load(seen),
         memory=middle_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
-        energy=energy_summary([launch.reply for launch in seen.counted]),
+        energy=energy,
         accuracy=answers.accuracy,
         scores=answers.scores,
         target=answers.target,
@@ -78,6 +84,14 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         outputs_sha256=seen.outputs_sha256,
         conditions=tuple(seen.conditions.values()),
     )
+
+
+def _without_energy(job: Job, energy: EnergySummary | None) -> tuple[Condition, ...]:
+    """Say why there is no energy, where the profile is about it."""
+    if not job.profile.idle_ns or (energy is not None and energy.joules is not None):
+        return ()
+    reason = energy.reason if energy is not None else "no energy counter was read"
+    return (Condition(id=ConditionId.NO_ENERGY, summary=f"no energy: {reason}"),)
 
 
 def middle_memory(readings: Sequence[MemoryReading]) -> MemoryReading | None:

@@ -51,6 +51,7 @@ class ConditionId(StrEnum):
     SOFTWARE_GPU = "SOFTWARE-GPU"
     UNDER_VOLTAGE = "UNDER-VOLTAGE"
     WATCH_LOAD = "WATCH-LOAD"
+    NO_ENERGY = "NO-ENERGY"
 
 
 class FigureGroup(StrEnum):

@@ -1,4 +1,8 @@
-"""The energy of an inference: the board's power during the measured calls, from the reply of its runner."""
+"""The energy of an inference, from the replies of its launches.
+
+Launches with an idle block give the energy beyond that of the idle device (`harness.records.energy_pairs`). Others
+give the board's power during the measured calls, idle power included, where a sensor was read.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.records.energy_pairs import joules_of_pair, summarise_pairs
 from harness.records.measurement import EnergySummary
 from harness.stats.energy import CallEnergy, call_energy
 from harness.stats.medians import median
@@ -34,6 +39,8 @@ def launch_energy(reply: RunReply) -> CallEnergy | None:
 
 def joules_of_launch(reply: RunReply) -> float | None:
     """Return the joules per call of one launch, or None."""
+    if reply.energy is not None:
+        return joules_of_pair(reply)
     energy = launch_energy(reply)
     return None if energy is None else energy.joules
 
@@ -43,6 +50,8 @@ def energy_summary(replies: Sequence[RunReply]) -> EnergySummary | None:
 
     The interval is that over launches, or of the readings where only one launch is long enough.
     """
+    if any(reply.energy is not None for reply in replies):
+        return summarise_pairs(replies)
     windows = [window for reply in replies if (window := _window(reply)) is not None]
     if not windows:
         return None
@@ -91,7 +100,7 @@ def _too_short(window: Window) -> str:
     """Return why the window gives no energy; empty if it does."""
     if window.took_ns < LEAST_NS:
         had, needed = f"{window.took_ns / 1e9:.1f} s", f"{LEAST_NS / 1e9:g} s"
-        return f"needs {needed} of calls, had {had}: use profile mlperf or sustained"
+        return f"needs {needed} of calls, had {had}: use profile energy, mlperf or sustained"
     if len(window.watts) < LEAST_READINGS:
         return f"needs {LEAST_READINGS} readings of the sensor, had {len(window.watts)}"
     return ""

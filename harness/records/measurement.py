@@ -23,10 +23,15 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergySummary:
-    """Energy per inference in joules, of devices with a power sensor, and its 95 % interval.
+    """Energy per inference in joules, of devices with an energy counter or a power sensor, and its 95 % interval.
 
-    ``definition`` says in words what the sensor measures. ``mean_watts`` is the mean power during the measured calls.
+    ``definition`` says in words what was measured. ``mean_watts`` is the mean power during the measured calls.
     ``reason`` says why there is no value, such as launches that are too short; empty if there is one.
+
+    The rest is of the profile ``energy`` only, whose value is the energy beyond that of the idle device. ``source``:
+    the kind of counter. ``pairs`` of an idle and a load block with ``idle_watts`` and ``mean_watts``.
+    ``resolution_joules``: the half-width that the counter's step and read interval alone would give. ``volts``: of the
+    battery. ``token_joules``: energy per generated token, of models that generate some.
     """
 
     definition: str
@@ -37,6 +42,27 @@ class EnergySummary:
     readings: int = 0
     launches: int = 0
     reason: str = ""
+    source: str = ""
+    pairs: int = 0
+    idle_watts: float | None = None
+    resolution_joules: float | None = None
+    volts: float | None = None
+    token_joules: float | None = None
+    token_low_joules: float | None = None
+    token_high_joules: float | None = None
+
+    @property
+    def repeatability(self) -> float | None:
+        """Half the width of the interval as a share of the value; None without pairs or a value."""
+        if not self.pairs or not self.joules or self.low_joules is None or self.high_joules is None:
+            return None
+        return (self.high_joules - self.low_joules) / 2 / self.joules
+
+    @property
+    def inferences_per_mah(self) -> float | None:
+        """How many inferences a milliampere-hour of the battery gives, idle energy left out; None without a battery."""
+        # 1 mAh is 3.6 coulombs.
+        return 3.6 * self.volts / self.joules if self.volts and self.joules else None
 
 
 class CellStatus(StrEnum):

@@ -127,7 +127,8 @@ class Metric:
     ``unit`` is that of stored values. ``relative_tolerance``, or ``absolute_tolerance`` in that unit, is the change
     that matters. ``read`` returns None where the metric was not measured; ``read_launch`` reads one launch from the
     reply of its runner, and is needed for the confirmations ``launches`` and ``medians``. ``least_launches``: fewer on
-    a side say too little. ``same_data``: values are comparable on the same test data only. ``group``: conditions that
+    a side say too little. ``same_unit``: values are comparable on one and the same device only, not on another
+    of its model. ``same_data``: values are comparable on the same test data only. ``group``: conditions that
     touch this group of figures are marked beside the metric. ``json_key``: the key of ``show --json`` that holds the
     metric; without one it appears under ``metrics``. ``table`` is None for a metric that has no column in tables.
     """
@@ -144,6 +145,7 @@ class Metric:
     confirmation: ConfirmationKind
     read_launch: Callable[[RunReply], float | None] | None = None
     least_launches: int = 0
+    same_unit: bool = False
     same_data: bool = False
     group: FigureGroup | None = None
     csv: tuple[CsvColumn, ...] = ()

@@ -345,6 +345,7 @@ ENERGY = Metric(
     read_launch=joules_of_launch,
     comparison=ComparisonKind.LAUNCHES,
     confirmation=ConfirmationKind.LAUNCHES,
+    same_unit=True,
     csv=(
         *_csv_columns(lambda m: m.energy, ("joules", "low_joules", "high_joules"), prefix="energy_"),
         CsvColumn(name="power_mean_watts", read=lambda m: m.energy.mean_watts if m.energy else None),

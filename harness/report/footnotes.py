@@ -136,6 +136,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
         ),
         touches=_TIMES,
     ),
+    ConditionId.NO_ENERGY: ConditionFacts(
+        meaning="The energy was asked for and there is none, for the reason given. The other figures are not affected.",
+        touches=frozenset(),
+    ),
     ConditionId.CUT_SHORT: ConditionFacts(
         meaning="The runner did not do what the profile asks: do not compare its times before you have looked into it.",
         touches=_TIMES,

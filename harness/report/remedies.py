@@ -42,6 +42,7 @@ REMEDIES: dict[ConditionId, str] = {
     ConditionId.FED_STATE: "Check the file over whole sequences before you ship it.",
     ConditionId.COARSE_CLOCK: "Compare it with another cell only where they differ by more than the clock's step.",
     ConditionId.SOFTWARE_GPU: "Measure on a device with a GPU.",
+    ConditionId.NO_ENERGY: "Remove the reason and repeat the cell; docs/energy.md says what each counter needs.",
     ConditionId.CUT_SHORT: "Give the runner more time, or find out why it stopped: the log says what it did.",
     ConditionId.IMPORTED: "Measure the file with phonebench to compare it with other cells.",
     ConditionId.UNDER_VOLTAGE: "Use the power supply of the board's maker and a short cable, then repeat the cell.",

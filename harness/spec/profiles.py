@@ -16,14 +16,16 @@ class ProfileName(StrEnum):
     """The profiles, from a first look to half an hour.
 
     ``quick``: a developer's first look, indicative only. ``standard``: nightly runs and decisions. ``mlperf``: the
-    rules of MLPerf Mobile. ``sustained``: half an hour of load, to see a phone slow down. ``imported``: measured by
-    another program under its own rules; it cannot be asked for.
+    rules of MLPerf Mobile. ``sustained``: half an hour of load, to see a phone slow down. ``energy``: joules, from
+    pairs of an idle and a load block. ``imported``: measured by another program under its own rules; it cannot be
+    asked for.
     """
 
     QUICK = "quick"
     STANDARD = "standard"
     MLPERF = "mlperf"
     SUSTAINED = "sustained"
+    ENERGY = "energy"
     IMPORTED = "imported"
 
 
@@ -48,7 +50,8 @@ class Profile:
     Memory is read during ``memory_calls`` untimed calls, and again ``settle_ns`` after the model is released. ``trim``
     finds the steady part of a launch by its change points and drops the rest. ``claims_from``: the fewest launches that
     support a claim, None if never. ``stride_ns`` keeps at most one sample per stride of a long launch; every call still
-    runs.
+    runs. With ``idle_ns``, every launch begins with an idle block of this length, so that the energy of its calls can
+    be told from that of the idle device (`harness.stats.energy_pairs`).
     """
 
     name: ProfileName
@@ -68,6 +71,7 @@ class Profile:
     headline: Headline
     claims_from: int | None
     stride_ns: int = 0
+    idle_ns: int = 0
 
     @property
     def indicative(self) -> bool:
@@ -152,6 +156,27 @@ PROFILES: dict[ProfileName, Profile] = {
         headline=Headline.OVER_TIME,
         claims_from=3,
         stride_ns=5_000_000,
+    ),
+    # Six pairs in about ten minutes. The blocks are long because the charge counters of many phones are coarse.
+    ProfileName.ENERGY: Profile(
+        name=ProfileName.ENERGY,
+        checkpoints=(6,),
+        half_width=None,
+        warmup_calls=3,
+        warmup_ns=3 * SECOND_NS,
+        measure_calls=10,
+        measure_ns=40 * SECOND_NS,
+        cap_ns=120 * SECOND_NS,
+        cool_down_ns=0,
+        gate=True,
+        retries=1,
+        memory_calls=10,
+        settle_ns=SECOND_NS // 5,
+        trim=False,
+        headline=Headline.MEDIAN,
+        claims_from=5,
+        stride_ns=5_000_000,
+        idle_ns=40 * SECOND_NS,
     ),
     # Nothing is measured with it. Launches of another program support a claim as ours do.
     ProfileName.IMPORTED: Profile(

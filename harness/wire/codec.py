@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from harness.wire.names import SCHEMA, ReplyStatus
-from harness.wire.reply import LatencySamples, RunReply
+from harness.wire.reply import EnergyFacts, LatencySamples, RunReply
 
 if TYPE_CHECKING:
     from harness.wire.request import RunRequest
+
+
+# Passes that the first runners refuse as unknown fields.
+_LATER_PASSES = frozenset({"energy"})
 
 
 class WireError(ValueError):
@@ -19,8 +23,16 @@ class WireError(ValueError):
 
 
 def encode(record: RunRequest | RunReply) -> bytes:
-    """Return ``record`` as UTF-8 JSON. Values that are not finite become null."""
-    return msgspec.json.encode(record)
+    """Return ``record`` as UTF-8 JSON. Values that are not finite become null.
+
+    A pass that came after the first runners is left out unless it is asked for, so that they accept the request.
+    """
+    data = msgspec.json.encode(record)
+    if isinstance(record, RunReply):
+        return data
+    request: dict[str, Any] = msgspec.json.decode(data)
+    request["passes"] = {k: v for k, v in request["passes"].items() if v is not None or k not in _LATER_PASSES}
+    return msgspec.json.encode(request)
 
 
 def decode_request(data: bytes) -> RunRequest:
@@ -80,7 +92,21 @@ def _check_reply(reply: RunReply) -> None:
     if any(t < 0 for t in times):
         msg = f"the reply has a negative time ({min(times)} ns): the runner's clock went backwards"
         raise WireError(msg)
+    _check_energy(reply.energy)
     _check_moments(reply.latency.at_ns if reply.latency else (), len(reply.latency.samples_ns) if reply.latency else 0)
+
+
+def _check_energy(energy: EnergyFacts | None) -> None:
+    if energy is None:
+        return
+    for block in energy.blocks:
+        if block.ended_ns < block.began_ns or block.calls < 0 or (block.tokens or 0) < 0:
+            msg = f"the reply has a block of energy that cannot be: {block!r}"
+            raise WireError(msg)
+    readings = energy.counter.readings if energy.counter else ()
+    if any(later.at_ns < earlier.at_ns for earlier, later in pairwise(readings)):
+        msg = "the readings of the energy counter go back in time: so did the clock that timed them"
+        raise WireError(msg)
 
 
 def _call_times(latency: LatencySamples) -> tuple[int, ...]:

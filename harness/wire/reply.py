@@ -248,6 +248,81 @@ class DeviceStates:
     power_definition: str | None = None
 
 
+class EnergyBlockKind(StrEnum):
+    """What the device did meanwhile."""
+
+    IDLE = "idle"
+    LOAD = "load"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyBlock:
+    """A time in which the runner only waited, or ran ``calls`` back to back.
+
+    Times are on the clock of the states. ``tokens``: how many tokens the calls generated, None for other models.
+    """
+
+    kind: EnergyBlockKind
+    began_ns: int
+    ended_ns: int
+    calls: int = 0
+    tokens: int | None = None
+
+
+class EnergySource(StrEnum):
+    """What an energy counter is. The values are part of stored results."""
+
+    RAILS = "power rails"
+    BATTERY = "battery"
+    PROCESSOR = "processor counter"
+    SENSOR = "power sensor"
+    SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyReading:
+    """A counter at one moment. Of a counter of energy, ``microjoules`` has the total of each channel.
+
+    Of a battery, ``charge_uah`` is the charge that is left, in microampere-hours, and ``volts`` its voltage.
+    """
+
+    at_ns: int
+    microjoules: tuple[int, ...] = ()
+    charge_uah: int | None = None
+    volts: float | None = None
+    charging: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyCounter:
+    """The readings of one counter during a launch, in the order of time, as the device gave them.
+
+    ``definition`` says in words what is counted. ``channels`` names the parts of ``microjoules``. ``volts`` is the
+    battery's voltage where the counter is not the battery. ``reason`` says why there are no readings, or why they
+    count for nothing; empty if they count.
+    """
+
+    source: EnergySource
+    definition: str
+    channels: tuple[str, ...] = ()
+    readings: tuple[EnergyReading, ...] = ()
+    volts: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyFacts:
+    """The blocks, which the runner reports, and the counter, which is added by what started the runner.
+
+    ``boot_offset_ns``: what to add to the times of the blocks to get the time since the device was switched on, which
+    is the clock of counters that are read from outside; None if they have the clock of the states.
+    """
+
+    blocks: tuple[EnergyBlock, ...] = ()
+    counter: EnergyCounter | None = None
+    boot_offset_ns: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReply:
     """What one launch did. A pass is None if it was not requested or not reached.
@@ -269,4 +344,5 @@ class RunReply:
     profile: tuple[OperatorTime, ...] = ()
     profile_facts: ProfileFacts | None = None
     state: DeviceStates | None = None
+    energy: EnergyFacts | None = None
     transcript: str | None = None

@@ -85,6 +85,17 @@ class LatencyPass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyPass:
+    """Does nothing for ``settle_ns`` and then, as the idle block, for ``idle_ns``, both before call 0.
+
+    The load block is the measured calls of the latency pass, or of another pass that runs a model back to back.
+    """
+
+    idle_ns: int
+    settle_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPass:
     """Reads memory between ``calls`` untimed calls, and again ``settle_ns`` after the model is released."""
 
@@ -114,6 +125,7 @@ class Passes:
     memory: MemoryPass | None = None
     outputs: OutputsPass | None = None
     profile: ProfilePass | None = None
+    energy: EnergyPass | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

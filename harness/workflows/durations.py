@@ -75,7 +75,7 @@ def _longest(lanes: Counter[str]) -> int:
 
 def _launch_seconds(profile: Profile, launches: int | None) -> Range:
     """The seconds of all launches of one cell: at the first and at the last check of the stop rule."""
-    timed = (profile.warmup_ns + profile.measure_ns + profile.settle_ns) / SECOND_NS
+    timed = (profile.idle_ns + profile.warmup_ns + profile.measure_ns + profile.settle_ns) / SECOND_NS
     counts = (launches, launches) if launches else (min(profile.checkpoints), max(profile.checkpoints))
     return counts[0] * (timed + LAUNCH_OVERHEAD_S), counts[1] * (timed + LAUNCH_OVERHEAD_S)
 

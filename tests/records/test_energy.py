@@ -66,7 +66,7 @@ def test_a_short_launch_has_no_energy_but_a_reason() -> None:
     short = energy_summary([reply([5.0] * 3, calls=300)])
     assert short is not None
     assert short.joules is None
-    assert short.reason == "needs 10 s of calls, had 3.0 s: use profile mlperf or sustained"
+    assert short.reason == "needs 10 s of calls, had 3.0 s: use profile energy, mlperf or sustained"
 
 
 def test_a_sensor_that_fails_leaves_no_energy_but_a_reason() -> None:

@@ -1,8 +1,8 @@
 """The long form: every claim, its value, and whether it holds; exit code 1 if one does not.
 
 ``nights`` prints the table of what the nightly job does in every world instead, and ``nights NAME …`` a part of it;
-``screen`` and ``screen NAME …`` print that of the screen alone. ``launches``, ``pairs`` and ``calls`` print the tables
-of the worlds of one run.
+``screen`` and ``screen NAME …`` print that of the screen alone. ``launches``, ``pairs``, ``calls`` and ``energy``
+print the tables of the worlds of one run.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from harness.stats.verdicts import Verdict
-from tests.simulation import calls, launches, pairs
+from tests.simulation import calls, energy, launches, pairs
 
 # How many cells (and comparisons), sessions or launches each figure comes from.
 CELLS, SESSIONS, LAUNCHES = 400, 1000, 400
@@ -55,7 +55,12 @@ def call_rows() -> Iterator[str]:
         yield row(f"p99 too low, {slow:.0%} of launches × 1.3", *(_share(value, LAUNCHES) for value in low))
 
 
-TABLES: dict[str, Callable[[], Iterator[str]]] = {"launches": launch_rows, "pairs": pair_rows, "calls": call_rows}
+TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "launches": launch_rows,
+    "pairs": pair_rows,
+    "calls": call_rows,
+    "energy": energy.energy_rows,
+}
 
 
 def row(*columns: str) -> str:

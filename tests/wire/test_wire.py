@@ -47,7 +47,7 @@ def names(pattern: str) -> list[str]:
     return sorted(path.name for path in GOLDEN.glob(pattern))
 
 
-@pytest.mark.parametrize("name", ["request-full.json", "request-minimal.json"])
+@pytest.mark.parametrize("name", ["request-full.json", "request-minimal.json", "request-energy.json"])
 def test_a_request_survives_the_round_trip(name: str) -> None:
     request = decode_request(golden(name))
     assert decode_request(encode(request)) == request
@@ -233,4 +233,40 @@ def test_a_sample_may_stand_for_several_calls_but_not_for_none() -> None:
     assert latency.calls_per_sample == 64
     reply["latency"]["calls_per_sample"] = 0
     with pytest.raises(WireError, match="0 calls per sample"):
+        decode_reply(json.dumps(reply).encode())
+
+
+def test_a_pass_that_came_later_is_left_out_unless_it_is_asked_for() -> None:
+    plain, asked = decode_request(golden("request-minimal.json")), decode_request(golden("request-energy.json"))
+    assert "energy" not in json.loads(encode(plain))["passes"]
+    assert json.loads(encode(asked))["passes"]["energy"] == {"idle_ns": 40 * 10**9, "settle_ns": 3 * 10**9}
+
+
+def test_the_energy_of_a_reply_is_written_as_the_golden_file_has_it() -> None:
+    kept = json.loads(golden("reply-ok-energy.json"))["energy"]
+    reply = decode_reply(golden("reply-ok-energy.json"))
+    assert reply.energy is not None
+    assert [block.tokens for block in reply.energy.blocks] == [None, 80_000]
+    written = json.loads(encode(reply))["energy"]
+    assert written["blocks"][1] == kept["blocks"][1]
+    assert written["counter"]["readings"][1]["microjoules"] == kept["counter"]["readings"][1]["microjoules"]
+    assert (written["counter"]["volts"], written["boot_offset_ns"]) == (3.91, 7_000_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("blocks", 0, "ended_ns"), 0, "a block of energy that cannot be"),
+        (("blocks", 1, "calls"), -1, "a block of energy that cannot be"),
+        (("counter", "readings", 1, "at_ns"), 0, "go back in time"),
+        (("counter", "source"), "a guess", "a guess"),
+    ],
+)
+def test_an_energy_that_cannot_be_is_refused(path: tuple[Any, ...], value: Any, says: str) -> None:
+    reply = json.loads(golden("reply-ok-energy.json"))
+    place = reply["energy"]
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(WireError, match=says):
         decode_reply(json.dumps(reply).encode())

@@ -45,6 +45,7 @@ class PhoneFacts:
     page_bytes: int | None
     boot_id: str
     user: int = 0
+    unit: str = ""
 
     def info(self, key: str) -> DeviceInfo:
         """Return the facts in the form that all device kinds share."""
@@ -59,6 +60,7 @@ class PhoneFacts:
             abi=self.abis[0] if self.abis else "unknown",
             details={
                 "serial": self.serial,
+                "unit": self.unit or self.serial,
                 "api": str(self.api),
                 "abis": " ".join(self.abis),
                 "build": self.fingerprint,
@@ -100,6 +102,8 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         page_bytes=int(page) if page.isdecimal() else None,
         boot_id=texts.get("boot", "").strip(),
         user=int(user) if user.isdecimal() else 0,
+        # A phone on the network has an address in place of its serial number.
+        unit=first("ro.serialno", "ro.boot.serialno"),
     )
 
 

@@ -17,6 +17,8 @@ through the same checks as those of a real runner. ``fake`` is a healthy phone; 
     stale          the reply belongs to another launch
     lost           after two launches the cable is unplugged: every call raises `DeviceError`
     full           there is no free space: a push raises `DeviceError`
+    charging       its battery charges, so that it has no energy figures
+    no-counter     has no counter of its energy
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from pathlib import Path
 
 from harness import __version__
 from harness.devices.device import Execution
-from harness.devices.fake.figures import Script, play_latency, play_load_ns, play_memory, total_ns
+from harness.devices.energy import COUNTER, NO_COUNTER
+from harness.devices.fake.figures import Script, play_energy, play_latency, play_load_ns, play_memory, total_ns
 from harness.devices.kind import name_in
 from harness.devices.replies import failed, read_reply
 from harness.errors import DeviceError, UnknownNameError
@@ -39,6 +42,7 @@ from harness.records.device import DeviceInfo, Readiness
 from harness.wire import (
     Delegate,
     DeviceStates,
+    EnergySource,
     Failure,
     FailureKind,
     LoadTimes,
@@ -70,6 +74,8 @@ class Character(StrEnum):
     STALE = "stale"
     LOST = "lost"
     FULL = "full"
+    CHARGING = "charging"
+    NO_COUNTER = "no-counter"
 
 
 # Factors on the latency of ``fake``.
@@ -119,8 +125,14 @@ def fake_info(key: str) -> DeviceInfo:
         cores=8,
         memory_bytes=_MEMORY_BYTES,
         abi="simulated",
-        details={"simulated": "yes"},
+        details={"simulated": "yes"} | _counts_energy(key),
     )
+
+
+def _counts_energy(key: str) -> dict[str, str]:
+    if check_fake_key(key) is Character.NO_COUNTER:
+        return {NO_COUNTER: "this scripted phone has none"}
+    return {COUNTER: EnergySource.SIMULATED.value}
 
 
 class FakePhone:
@@ -247,6 +259,13 @@ class FakePhone:
             latency=play_latency(script, passes.latency) if passes.latency else None,
             memory=play_memory(script) if passes.memory else None,
         )
+        began_ns = self._clock_ns
+        if passes.energy and reply.latency:
+            charging = self._character is Character.CHARGING
+            reply = replace(
+                reply, energy=play_energy(script, passes.energy, reply.latency, began_ns, charging=charging)
+            )
+            self._clock_ns += passes.energy.settle_ns + passes.energy.idle_ns
         self._clock_ns += total_ns(reply.latency)
         self._heat_c += _HEAT_OF_LAUNCH_C
         reply = replace(reply, state=DeviceStates(before=before, after=self._state()))
@@ -290,7 +309,7 @@ class FakePhone:
             governor="schedutil",
             available_bytes=_MEMORY_BYTES // 2,
             battery_percent=12.0 if low else 80.0,
-            charging=False,
+            charging=self._character is Character.CHARGING,
         )
 
     def _temperature_c(self) -> float:

@@ -10,7 +10,22 @@ import math
 import random
 from dataclasses import dataclass
 
-from harness.wire import Delegate, LatencyPass, LatencySamples, MemoryMoment, MemoryReading, MemorySplit, RunRequest
+from harness.wire import (
+    Delegate,
+    EnergyBlock,
+    EnergyBlockKind,
+    EnergyCounter,
+    EnergyFacts,
+    EnergyPass,
+    EnergyReading,
+    EnergySource,
+    LatencyPass,
+    LatencySamples,
+    MemoryMoment,
+    MemoryReading,
+    MemorySplit,
+    RunRequest,
+)
 
 # A network of 100 kB takes about 1 ms on the CPU of ``fake``, one of 20 MB about 35 ms.
 _FIXED_NS = 300_000
@@ -26,6 +41,10 @@ _SPREAD = 0.01
 _LAUNCH_SPREAD = 0.004
 _WARMUP_EXCESS = 0.6
 _LATE_FROM = 0.6
+
+_SECOND_NS = 1_000_000_000
+_IDLE_WATTS, _LOAD_WATTS, _POWER_SPREAD = 0.9, 3.9, 0.01
+_FULL_UAH, _VOLTS = 3_200_000, 3.85
 
 _BASELINE_BYTES = 38 * 2**20
 _ARENA_BYTES = 2 * 2**20
@@ -67,6 +86,29 @@ def play_latency(script: Script, asked: LatencyPass) -> LatencySamples:
         # Each sample stands for a whole stride; the calls in between are not played.
         at_ns = tuple(index * max(asked.stride_ns, samples[index]) for index in range(len(samples)))
     return LatencySamples(first_ns=first, warmup_ns=tuple(warmup), samples_ns=tuple(samples), at_ns=at_ns)
+
+
+def play_energy(
+    script: Script, asked: EnergyPass, latency: LatencySamples, began_ns: int, *, charging: bool
+) -> EnergyFacts:
+    """Return the blocks of a launch that began at ``began_ns``, and a battery that was read once a second."""
+    rng = _rng(script)
+    idle_ns = began_ns + asked.settle_ns
+    load_ns = idle_ns + asked.idle_ns + (latency.first_ns or 0) + sum(latency.warmup_ns)
+    took_ns = latency.at_ns[-1] + latency.samples_ns[-1] if latency.at_ns else sum(latency.samples_ns)
+    calls = round(took_ns * len(latency.samples_ns) / sum(latency.samples_ns))
+    idle = EnergyBlock(kind=EnergyBlockKind.IDLE, began_ns=idle_ns, ended_ns=idle_ns + asked.idle_ns)
+    load = EnergyBlock(kind=EnergyBlockKind.LOAD, began_ns=load_ns, ended_ns=load_ns + took_ns, calls=calls)
+    idle_watts, load_watts = (watts * (1 + rng.gauss(0, _POWER_SPREAD)) for watts in (_IDLE_WATTS, _LOAD_WATTS))
+    readings, joules = [], rng.uniform(0, 1.0)
+    for at_ns in range(began_ns, load.ended_ns + _SECOND_NS, _SECOND_NS):
+        charge = _FULL_UAH + (1 if charging else -1) * round(joules / _VOLTS / 3.6e-3)
+        readings.append(EnergyReading(at_ns=at_ns, charge_uah=charge, volts=_VOLTS, charging=charging))
+        joules += load_watts if load_ns - _SECOND_NS < at_ns < load.ended_ns else idle_watts
+    counter = EnergyCounter(
+        source=EnergySource.SIMULATED, definition="simulated: no charge was counted", readings=tuple(readings)
+    )
+    return EnergyFacts(blocks=(idle, load), counter=counter)
 
 
 def play_load_ns(script: Script) -> int:

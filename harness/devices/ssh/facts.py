@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.devices.energy import COUNTER, NO_COUNTER
 from harness.devices.host.facts import FLAGS, busy_condition, desktop_condition, shared_condition
 from harness.devices.ssh.troubles import board_error
 from harness.devices.ssh.wheels import MACHINES
 from harness.errors import BoardTrouble
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo, Readiness
+from harness.wire import EnergySource
 
 Facts = Mapping[str, Any]
 
@@ -67,7 +69,10 @@ def info_of(key: str, facts: Facts, settings: Mapping[str, str]) -> DeviceInfo:
         "clock_regime": f"{clocks}, power mode {mode}" if mode else clocks,
     }
     if facts["power"]:
+        details[COUNTER] = EnergySource.SENSOR.value
         details["power_sensor"] = facts["power"].partition(":")[2].partition(",")[0].strip()
+    else:
+        details[NO_COUNTER] = "the board has no power sensor that phonebench reads"
     return DeviceInfo(
         key=key,
         kind="ssh",

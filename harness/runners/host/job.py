@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from harness import __version__
+from harness.runners.host.energy import energy_blocks, wait_idle
 from harness.runners.host.latency import Timings, measure_latency
 from harness.runners.host.memory import Meter
 from harness.runners.host.runtimes.registry import PROFILERS, runtime_of
@@ -30,6 +31,7 @@ from harness.wire import (
     REQUEST_FILE,
     ArtifactRef,
     DeviceStates,
+    EnergyBlock,
     Failure,
     FailureKind,
     InputsRef,
@@ -61,6 +63,7 @@ class JobResults:
     first_load_ns: int | None = None
     warm_load_ns: tuple[int, ...] = ()
     latency: Timings | None = None
+    idle: EnergyBlock | None = None
     memory: MemoryReading | None = None
     outputs: OutputsRef | None = None
     profile: Profiled | None = None
@@ -114,6 +117,8 @@ def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
     session.set_inputs(inputs.arrays(0, session))
     # The inputs fix the open dimensions, after which a delegate may take other nodes than at load.
     done.runtime = session.report()
+    if request.passes.energy is not None:
+        done.idle = wait_idle(request.passes.energy)
     if request.passes.latency is not None:
         done.latency = measure_latency(session.invoke, request.passes.latency)
         _log.info("latency: done")
@@ -253,6 +258,7 @@ def _reply(
         profile=done.profile.operators if done.profile else (),
         profile_facts=done.profile.facts if done.profile else None,
         state=DeviceStates(before=before, after=sample_state()),
+        energy=energy_blocks(done.idle, done.latency) if done.idle else None,
     )
 
 

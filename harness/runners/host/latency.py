@@ -39,6 +39,11 @@ class Samples:
         full = [value for chunk in self.chunks[:-1] for value in chunk]
         return (*full, *self.chunks[-1][: self.in_last])
 
+    @property
+    def count(self) -> int:
+        """How many times there are."""
+        return CHUNK * (len(self.chunks) - 1) + self.in_last
+
     def append(self, value: int) -> None:
         """Add one time."""
         if self.in_last == CHUNK:
@@ -50,13 +55,18 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """What the pass recorded. `samples` copies it into the reply's record, once memory is no longer measured."""
+    """What the pass recorded; ``calls`` counts all measured ones, kept or not.
+
+    `samples` copies it into the reply's record, once memory is no longer measured.
+    """
 
     first: Samples
     warmup: Samples
     measured: Samples
     moments: Samples
     began_ns: int
+    ended_ns: int
+    calls: int
 
     def samples(self) -> LatencySamples:
         """Return the record for the reply."""
@@ -106,10 +116,19 @@ def measure_latency(
         began_ns = clock()
         if request.stride_ns:
             limits = Limits(min_calls=measure.min_calls, min_ns=measure.min_ns, max_ns=measure.max_ns)
-            measured, moments = _strided(invoke, limits, clock=clock, stride_ns=request.stride_ns)
+            measured, moments, count = _strided(invoke, limits, clock=clock, stride_ns=request.stride_ns)
         else:
             measured, moments = calls(measure.min_calls, measure.min_ns), Samples()
-        return Timings(first=first, warmup=warmup, measured=measured, moments=moments, began_ns=began_ns)
+            count = measured.count
+        return Timings(
+            first=first,
+            warmup=warmup,
+            measured=measured,
+            moments=moments,
+            began_ns=began_ns,
+            ended_ns=clock(),
+            calls=count,
+        )
     finally:
         gc.enable()
 
@@ -135,8 +154,13 @@ def _calls(invoke: Callable[[], None], limits: Limits, *, clock: Clock, wait: Ca
         wait()
 
 
-def _strided(invoke: Callable[[], None], limits: Limits, *, clock: Clock, stride_ns: int) -> tuple[Samples, Samples]:
-    """Time calls back to back until ``limits`` are met; keep those that begin a stride after the last one kept."""
+def _strided(
+    invoke: Callable[[], None], limits: Limits, *, clock: Clock, stride_ns: int
+) -> tuple[Samples, Samples, int]:
+    """Time calls back to back until ``limits`` are met; keep those that begin a stride after the last one kept.
+
+    Returns the times kept, when each of them began, and the number of all calls.
+    """
     samples, moments = Samples(), Samples()
     began, calls, due = clock(), 0, 0
     while True:
@@ -150,4 +174,4 @@ def _strided(invoke: Callable[[], None], limits: Limits, *, clock: Clock, stride
             due = start - began + stride_ns
         elapsed = end - began
         if (calls >= limits.min_calls and elapsed >= limits.min_ns) or elapsed >= limits.max_ns:
-            return samples, moments
+            return samples, moments, calls

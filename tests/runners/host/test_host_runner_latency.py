@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import pytest
 
+from harness.runners.host.energy import energy_blocks, wait_idle
 from harness.runners.host.latency import CHUNK, measure_latency
-from harness.wire import LatencyPass, LatencySamples, MeasurePass, WarmupPass
+from harness.wire import EnergyPass, LatencyPass, LatencySamples, MeasurePass, WarmupPass
 
 
 class Model:
@@ -102,3 +104,15 @@ def test_with_a_stride_every_call_runs_and_few_are_kept() -> None:
     assert calls[0] == 101
     assert found.at_ns == tuple(range(0, 1000, 100))
     assert found.samples_ns == (10,) * 10
+
+
+def test_the_idle_block_is_before_call_zero_and_the_load_block_is_the_measured_calls() -> None:
+    model = Model(900, 50, 10)
+    request = replace(asked(warm=(1, 0), measure=(0, 95, 10**9)), stride_ns=30)
+    idle = wait_idle(EnergyPass(idle_ns=4000, settle_ns=500), clock=model.clock, sleep=model.sleep)
+    timings = measure_latency(model.invoke, request, clock=model.clock, sleep=model.sleep)
+    facts = energy_blocks(idle, timings)
+    assert (facts.blocks[0].began_ns, facts.blocks[0].ended_ns) == (500, 4500)
+    # Ten calls of 10 ns after call 0 and the warm-up; of these, every third is kept.
+    assert (facts.blocks[1].began_ns, facts.blocks[1].ended_ns, facts.blocks[1].calls) == (5450, 5550, 10)
+    assert len(timings.samples().samples_ns) == 4

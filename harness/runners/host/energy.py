@@ -1,0 +1,29 @@
+"""The idle block before the calls, and the blocks in the reply.
+
+What counts energy is not here: what started the runner reads a counter meanwhile and adds it to the reply.
+"""
+
+from __future__ import annotations
+
+import time
+
+from harness.runners.host.latency import Clock, Sleep, Timings
+from harness.wire import EnergyBlock, EnergyBlockKind, EnergyFacts, EnergyPass
+
+
+def wait_idle(request: EnergyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep) -> EnergyBlock:
+    """Let the device settle, do nothing for the length of the idle block, and return the block."""
+    sleep(request.settle_ns / 1e9)
+    began_ns = clock()
+    sleep(request.idle_ns / 1e9)
+    return EnergyBlock(kind=EnergyBlockKind.IDLE, began_ns=began_ns, ended_ns=clock())
+
+
+def energy_blocks(idle: EnergyBlock, latency: Timings | None) -> EnergyFacts:
+    """Return the blocks for the reply; the load block is the measured calls."""
+    if latency is None:
+        return EnergyFacts(blocks=(idle,))
+    load = EnergyBlock(
+        kind=EnergyBlockKind.LOAD, began_ns=latency.began_ns, ended_ns=latency.ended_ns, calls=latency.calls
+    )
+    return EnergyFacts(blocks=(idle, load))
