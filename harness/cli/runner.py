@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,11 +63,25 @@ def runner() -> None:
 @click.argument("system", type=click.Choice(["android"]), metavar="SYSTEM")
 @build_options
 @json_option
-def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  there is only one system yet
+@click.pass_context
+def build(context: click.Context, system: str, as_json: bool, **options: Any) -> int:
     """Build, sign and verify the runner apps of SYSTEM, which is android.
 
     Needs a clone of phonebench, a JDK 17, Maven, npm, aapt2 and apksigner.
     """
+    from click.core import ParameterSource
+
+    from harness.errors import UsageError
+
+    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    build_system, own = _BUILDERS[system]
+    if foreign := sorted(given - own - {"out"}):
+        msg = f"--{foreign[0].replace('_', '-')} does not apply to {system}; leave it out"
+        raise UsageError(msg)
+    return build_system(options, as_json)
+
+
+def _build_android(options: dict[str, Any], as_json: bool) -> int:
     from harness.errors import BuildError
     from harness.runners.android.apks import default_workshop
     from harness.runners.android.build import build_apks
@@ -84,20 +99,39 @@ def build(system: str, as_json: bool, **options: Any) -> int:  # noqa: ARG001  t
             failed.append(f"{runtime.value}: {error}")
     _show(built, failed, as_json=as_json)
     if built and options["out"] is not None and not as_json:
-        click.echo(f"to install: phonebench runner install {system} --apks {shlex.quote(str(options['out']))}")
+        click.echo(f"to install: phonebench runner install android --apks {shlex.quote(str(options['out']))}")
     return BuildError.exit_code if failed else 0
+
+
+# What builds the apps of each system, and the options that it has besides --out.
+_BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]]] = {
+    "android": (
+        _build_android,
+        frozenset({"runtime", "abi", "library", "key", "key_password", "key_alias", "debuggable", "sdk"}),
+    ),
+}
 
 
 @runner.command(short_help="Install runner apps on a device.")
 @click.argument("system")
 @click.option("-d", "--device", metavar="KEY", help="Which device of SYSTEM.  [default: the only one]")
-@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch.  [default: those that are built]")
+@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch; ios: driver, app.  [default: all of them]")
 @click.option("--apks", type=PATH, metavar="DIR", help="Where the APKs are.  [default: android_runner/apks]")
+@click.option("--ipa", type=PATH, metavar="FILE", help="The runner app for iPhones.  [default: the one built here]")
 @json_option
-def install(system: str, device: str | None, apks: Path | None, as_json: bool, runtime: tuple[list[str], ...]) -> int:
-    """Install what runs models on a device of SYSTEM, where it is missing or outdated: android, ssh or web.
+def install(
+    system: str,
+    device: str | None,
+    apks: Path | None,
+    ipa: Path | None,
+    as_json: bool,
+    runtime: tuple[list[str], ...],
+) -> int:
+    """Install what runs models on a device of SYSTEM, where it is missing or outdated: android, ios, ssh or web.
 
     android: the runner apps built here. After phonebench runner build --out DIR, add --apks DIR.
+
+    ios: the driver on this computer, once, and the runner app of --ipa on an iPhone.
 
     ssh: the named runtimes, on a board; --apks is then a folder of wheels. web: the runtimes of browsers, on this
     computer; --apks is then a folder of their archives.
@@ -112,13 +146,26 @@ def install(system: str, device: str | None, apks: Path | None, as_json: bool, r
     if kind_of(key).name != system:
         msg = f"--device is {key!r}, which is not of kind {system}; name one that is, or leave it out"
         raise UsageError(msg)
-    apps = installers[system](key, tuple(name for names in runtime for name in names), apks)
+    _check_place(apks, ipa, takes_ipa="ipa" in DEVICE_KINDS[system].settings)
+    apps = installers[system](key, tuple(name for names in runtime for name in names), ipa or apks)
     if as_json:
         rows = [{"runtime": app.runtime, "version": app.version, "error": app.error or None} for app in apps]
         print_json({"schema": 1, "apps": rows})
     else:
         print_table(("runtime", "on the device", ""), [(app.runtime, app.version or "no", app.error) for app in apps])
     return DeviceError.exit_code if any(app.error for app in apps) else 0
+
+
+def _check_place(apks: Path | None, ipa: Path | None, *, takes_ipa: bool) -> None:
+    """Raise `UsageError` unless the option that says where the apps are is the system's."""
+    from harness.errors import UsageError
+
+    if ipa is not None and not takes_ipa:
+        msg = f"--ipa {str(ipa)!r} is a runner app for iPhones; leave it out, or install on ios"
+        raise UsageError(msg)
+    if apks is not None and takes_ipa:
+        msg = f"--apks {str(apks)!r} is for other systems; give the runner app for iPhones with --ipa FILE"
+        raise UsageError(msg)
 
 
 def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptions]:

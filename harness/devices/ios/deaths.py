@@ -8,6 +8,7 @@ them in it. Reports are matched by the id of the process.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ JETSAM = "JetsamEvent-"
 _WHO = "the runner app"
 # Codes of SpringBoard and the kernel in the termination of a crash report.
 _WATCHDOG = 0x8BADF00D
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ class Death:
 def classify_death(ending: Ending) -> Death:
     """Return why an app ended."""
     for report in ending.reports:
-        death = _in_jetsam(report, ending.pid) if report.name.startswith(JETSAM) else _in_crash(report, ending.pid)
+        death = _in_report(report, ending.pid)
         if death is not None:
             return death
     if ending.signal:
@@ -61,6 +64,15 @@ def classify_death(ending: Ending) -> Death:
         kind, message = missing_reply(ending.code, 0, who=_WHO)
         return Death(kind=kind, message=message)
     return Death(kind=FailureKind.CRASH, message=f"{_WHO} ended without a reply", explained=False)
+
+
+def _in_report(report: Report, pid: int) -> Death | None:
+    try:
+        return _in_jetsam(report, pid) if report.name.startswith(JETSAM) else _in_crash(report, pid)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        # Apple describes the format of these files and changes it all the same.
+        log.info("the report %s cannot be read: %s", report.name, error)
+        return None
 
 
 def _in_jetsam(report: Report, pid: int) -> Death | None:

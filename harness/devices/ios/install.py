@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
 from pathlib import Path
 
-from harness.devices.ios.environment import driver_version, make_environment
-from harness.devices.ios.phone import open_ios
-from harness.devices.kind import InstalledRunner
+from harness.devices.ios.environment import driver_python, driver_version, make_environment
+from harness.devices.ios.hold import IosOptions, Tether, held
+from harness.devices.ios.ipa import Ipa, read_ipa
+from harness.devices.ios.runner_app import RunnerApp
+from harness.devices.ios.usbmux import choose_phone, list_phones
+from harness.devices.kind import InstalledRunner, name_in
 from harness.errors import IosError, UnknownNameError
-from harness.spec.phone_settings import DEFAULT_SETTINGS
 
 DRIVER, APP = "driver", "app"
 
@@ -23,18 +25,21 @@ def install_ios(key: str, parts: tuple[str, ...], ipa: Path | None) -> tuple[Ins
     for part in parts:
         if part not in (DRIVER, APP):
             raise UnknownNameError(part, kind="part", allowed=(DRIVER, APP))
+    app_file = read_ipa(ipa) if ipa else None
     installed = []
     if not parts or DRIVER in parts:
         make_environment()
         installed.append(InstalledRunner(runtime=DRIVER, version=driver_version()))
     if not parts or APP in parts:
-        installed.append(_install_app(key, ipa))
+        installed.append(_install_app(key, app_file))
     return tuple(installed)
 
 
-def _install_app(key: str, ipa: Path | None) -> InstalledRunner:
+def _install_app(key: str, ipa: Ipa | None) -> InstalledRunner:
     try:
-        with open_ios(key, replace(DEFAULT_SETTINGS, ipa=ipa)) as phone:
-            return InstalledRunner(runtime=APP, version=phone.info.details["runner"])
+        udid = choose_phone(list_phones(), name_in(key) or "").udid
+        with held(udid), contextlib.closing(Tether(udid, driver_python(), IosOptions(ipa=ipa))) as tether:
+            app = RunnerApp(tether).ensure()
+        return InstalledRunner(runtime=APP, version=f"{app.bundle_id} {app.version}")
     except IosError as error:
         return InstalledRunner(runtime=APP, error=str(error))

@@ -58,8 +58,13 @@ class Worker:
             [python, "-I", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
         self._dead = False
-        threading.Thread(target=self._read, daemon=True).start()
-        self._take(0, self._waiting[0], "start", _START_S)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self._take(0, self._waiting[0], "start", _START_S)
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, do: str, *, seconds: float = CALL_S, **arguments: Any) -> Any:
         """Have something done and return the result. Raises `IosError`, also if it takes longer than ``seconds``."""
@@ -91,9 +96,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # A call in another thread must not wait for an answer that will never come.
-        for answer in list(self._waiting.values()):
-            answer.put(None)
+        # It tells the calls of other threads that there will be no answer.
+        self._reader.join(_END_S)
         self._errors.close()
 
     def _take(self, number: int, answer: queue.SimpleQueue[dict[str, Any] | None], do: str, seconds: float) -> Any:
@@ -132,17 +136,21 @@ class Worker:
         what = f"the driver process of {named(self.udid)} ended ({last[0][:200]})"
         return ios_error(IosTrouble.HUNG, what, udid=self.udid, command=do, output=text)
 
+    def _deliver(self, line: str) -> None:
+        try:
+            answer = json.loads(line)
+            waiting = self._waiting.get(answer["id"])
+        except (ValueError, TypeError, KeyError):
+            log.info("the worker said: %s", line.rstrip())
+            return
+        if waiting is not None:
+            waiting.put(answer)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            try:
-                answer = json.loads(line)
-            except ValueError:
-                log.info("the worker said: %s", line.rstrip())
-                continue
-            waiting = self._waiting.get(answer["id"])
-            if waiting is not None:
-                waiting.put(answer)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._deliver(line)
         with self._lock:
             self._dead = True
         for waiting in list(self._waiting.values()):

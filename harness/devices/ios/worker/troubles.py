@@ -31,7 +31,7 @@ _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
         (
             known.ConnectionTerminatedError,
-            known.ConnectionFailedError,
+            known.MuxException,
             known.InvalidConnectionError,
             known.ChannelClosedError,
             ConnectionError,
