@@ -64,7 +64,7 @@ def runner() -> None:
 @build_options
 @json_option
 @click.pass_context
-def build(context: click.Context, system: str, as_json: bool, **options: Any) -> int:
+def build(context: click.Context, /, system: str, as_json: bool, **options: Any) -> int:
     """Build, sign and verify the runner apps of SYSTEM, which is android.
 
     Needs a clone of phonebench, a JDK 17, Maven, npm, aapt2 and apksigner.
@@ -115,7 +115,9 @@ _BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]
 @runner.command(short_help="Install runner apps on a device.")
 @click.argument("system")
 @click.option("-d", "--device", metavar="KEY", help="Which device of SYSTEM.  [default: the only one]")
-@listed("-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch; ios: driver, app.  [default: all of them]")
+@listed(
+    "-r", "--runtime", help="onnxruntime, tflite, pytorch, executorch; ios: driver, app.  [default: all that are built]"
+)
 @click.option("--apks", type=PATH, metavar="DIR", help="Where the APKs are.  [default: android_runner/apks]")
 @click.option("--ipa", type=PATH, metavar="FILE", help="The runner app for iPhones.  [default: the one built here]")
 @json_option
