@@ -1,0 +1,41 @@
+"""The services that lockdownd starts by name, and what each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.viphone import afc, house, installer
+from tests.viphone.link import Link
+
+if TYPE_CHECKING:
+    from tests.viphone.iphone import VirtualIPhone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service. ``image``: it is on the developer image; ``locked``: it starts before the first unlock."""
+
+    serve: Callable[[VirtualIPhone, Link], None]
+    image: bool = False
+    locked: bool = False
+    since: tuple[int, ...] = (0,)
+    before: tuple[int, ...] = (999,)
+
+
+def _media(phone: VirtualIPhone, link: Link) -> None:
+    afc.AfcSession(phone.storage.media, phone.storage).serve(link)
+
+
+def _crashes(phone: VirtualIPhone, link: Link) -> None:
+    afc.AfcSession(phone.storage.crashes, phone.storage).serve(link)
+
+
+SERVICES: dict[str, Service] = {
+    "com.apple.afc": Service(serve=_media),
+    "com.apple.mobile.house_arrest": Service(serve=house.serve),
+    "com.apple.mobile.installation_proxy": Service(serve=installer.serve),
+    "com.apple.crashreportcopymobile": Service(serve=_crashes),
+    "com.apple.mobile.mobile_image_mounter": Service(serve=lambda phone, link: phone.images.serve(link)),
+}
