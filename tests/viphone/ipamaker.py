@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.viphone.ipa import BUILD_VERSION, CODE_SIGNATURE, MACH_64
 
-BUNDLE = "org.phonebench.runner"
+BUNDLE, EXECUTABLE = "org.phonebench.runner", "PhonebenchRunner"
 CPUS = {"arm64": (0x0100000C, 0), "x86_64": (0x01000007, 3)}
 PLATFORM_IOS, PLATFORM_SIMULATOR = 2, 7
 TEAM = "ABCDE12345"
@@ -55,7 +55,7 @@ class IpaMaker:
         app = "Payload/Runner.app"
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(f"{app}/Info.plist", plistlib.dumps(info_of(plan), fmt=plistlib.FMT_BINARY))
-            archive.writestr(f"{app}/Runner", mach_o(plan))
+            archive.writestr(f"{app}/{EXECUTABLE}", mach_o(plan))
             archive.writestr(f"{app}/PkgInfo", "APPL????")
             if plan.extra_bytes:
                 archive.writestr(f"{app}/weights", bytes(plan.extra_bytes))
@@ -80,7 +80,7 @@ def info_of(plan: IpaPlan) -> dict[str, Any]:
         "CFBundleIdentifier": plan.bundle,
         "CFBundleName": "Runner",
         "CFBundleDisplayName": "phonebench",
-        "CFBundleExecutable": "Runner",
+        "CFBundleExecutable": EXECUTABLE,
         "CFBundlePackageType": "APPL",
         "CFBundleShortVersionString": plan.version,
         "CFBundleVersion": plan.build,
