@@ -135,8 +135,18 @@ class Apps:
         self.installed.pop(bundle_id, None)
         self._phone.storage.remove_app(bundle_id)
 
-    def start(self, bundle_id: str, arguments: list[str], environment: Mapping[str, str]) -> Running:
-        """Start an app; raises `LaunchError`. A pending fault then happens to it."""
+    def start(
+        self,
+        bundle_id: str,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        *,
+        began: Callable[[int], None] = lambda _: None,
+    ) -> Running:
+        """Start an app; raises `LaunchError`. A pending fault then happens to it.
+
+        ``began`` gets the number of the process before it prints anything.
+        """
         app = self.installed.get(bundle_id)
         self._refuse(app, bundle_id)
         assert app is not None
@@ -155,6 +165,7 @@ class Apps:
             self._running[pid] = running
             self.unclosed_launches += 1
             fates, self._fates = self._fates, []
+        began(pid)
         threading.Thread(target=self._watch, args=(running,), name=f"app {pid}", daemon=True).start()
         for fate, after_s in fates:
             timer = threading.Timer(after_s, self._meet, (running, fate))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.viphone import afc, house, installer
+from tests.viphone import afc, diagnostics, house, installer, instruments
 from tests.viphone.link import Link
 
 if TYPE_CHECKING:
@@ -32,10 +32,22 @@ def _crashes(phone: VirtualIPhone, link: Link) -> None:
     afc.AfcSession(phone.storage.crashes, phone.storage).serve(link)
 
 
+def _move_crashes(_: VirtualIPhone, link: Link) -> None:
+    """Say that all reports are where they can be copied, which they are."""
+    link.send(b"ping\0")
+    link.receive_some()
+
+
 SERVICES: dict[str, Service] = {
     "com.apple.afc": Service(serve=_media),
     "com.apple.mobile.house_arrest": Service(serve=house.serve),
     "com.apple.mobile.installation_proxy": Service(serve=installer.serve),
     "com.apple.crashreportcopymobile": Service(serve=_crashes),
+    "com.apple.crashreportmover": Service(serve=_move_crashes),
+    "com.apple.mobile.diagnostics_relay": Service(serve=diagnostics.serve),
+    # The image of iOS 17 and later has Instruments behind the tunnel alone.
+    "com.apple.instruments.remoteserver.DVTSecureSocketProxy": Service(
+        serve=instruments.serve, image=True, before=(17,)
+    ),
     "com.apple.mobile.mobile_image_mounter": Service(serve=lambda phone, link: phone.images.serve(link)),
 }
