@@ -12,8 +12,11 @@ from harness.workflows.nightly.record import NightRecord, State
 
 
 def night_code(record: NightRecord, *, fail_on_undecided: bool) -> int:
-    """Return 10 for a confirmed regression, else 20 for missing cells or verdicts, else 15 if asked for, else 0."""
-    states = {night.state for night in record.series or ()}
+    """Return 10 for a confirmed regression, else 20 for missing cells or verdicts, else 15 if asked for, else 0.
+
+    The cells of a device in quarantine are known to be missing, so they make no night fail.
+    """
+    states = {night.state for night in record.series or () if not night.device or night.device not in record.kept_out}
     # A regression is certain whatever else is missing, so it comes first.
     if State.REGRESSION in states:
         return REGRESSION

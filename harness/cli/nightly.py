@@ -9,9 +9,11 @@ import click
 
 from harness.cli.console import make_progress, print_json, print_table
 from harness.cli.options import (
+    flat,
     history_option,
     history_place,
     json_option,
+    listed,
     pair_plan,
     pairs_options,
     places,
@@ -53,6 +55,7 @@ ARL0S = ("500", "1000", "2000", "5000")
     metavar="RUN|FILE",
     help="Also compare every night with this run, such as a release, or this artifact.",
 )
+@listed("--readmit", help="Try these devices tonight although they are in quarantine.")
 @click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
 @click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
 @undecided_option
@@ -123,7 +126,12 @@ def _tools(results: Path, options: dict[str, Any]) -> NightTools:
 def _options(options: dict[str, Any]) -> NightOptions:
     from harness.workflows.nightly.night import NightOptions
 
-    return NightOptions(arl0=int(options["arl0"]), budget_min=options["budget"], baseline=options["baseline"])
+    return NightOptions(
+        arl0=int(options["arl0"]),
+        budget_min=options["budget"],
+        baseline=options["baseline"],
+        readmit=tuple(flat(options["readmit"])),
+    )
 
 
 def _spec(path: Path) -> Spec:
@@ -138,6 +146,7 @@ def _spec(path: Path) -> Spec:
 def _show(record: NightRecord, results: Path, *, as_json: bool) -> None:
     import msgspec
 
+    from harness.workflows.nightly.device_words import device_lines
     from harness.workflows.nightly.files import MARKDOWN_FILE, describe, describe_cause, show_value
     from harness.workflows.nightly.record import FOLDER
 
@@ -152,4 +161,6 @@ def _show(record: NightRecord, results: Path, *, as_json: bool) -> None:
         for n in record.series or ()
     ]
     print_table(("state", "series", "tonight", "level before", ""), rows)
+    for line in device_lines(record):
+        click.echo(line)
     click.echo(f"\nnight {record.id}: {folder / MARKDOWN_FILE}")

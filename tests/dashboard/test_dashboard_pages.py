@@ -17,9 +17,10 @@ from harness.history.database import open_history
 from harness.history.ingest import append, decide
 from harness.history.records import Decided, Decision
 from harness.report.files import write_report
+from harness.spec.spec import Spec
 from harness.store.reader import load_run
 from harness.workflows.nightly.page import PAGE_FILE
-from harness.workflows.nightly.record import FOLDER
+from harness.workflows.nightly.record import FOLDER, Carried, DeviceHealth, DeviceUsage, Journal, NightRecord
 from tests.dashboard.site import Served, serving
 from tests.history.conftest import Cluster, cluster, own_cluster
 from tests.history.nights import CELL, OTHER_CELL, PHONE, SERIES, entry, failed_entry, run_facts
@@ -304,3 +305,24 @@ def test_a_server_that_goes_away_and_comes_back(own_cluster: Cluster, tmp_path: 
 
 def test_the_cell_of_a_series_is_not_taken_for_its_name(dashboard: Served) -> None:
     assert dashboard.one("/one-series", CELL.key).status == 404
+
+
+def test_the_devices_of_the_newest_night_have_their_cost_and_their_quarantine(tmp_path: Path) -> None:
+    resting = DeviceHealth(device="android:AAA", failed=3, reason="offline", since="n1", wait=1)
+    usage = DeviceUsage(device="fake", cells=2, busy_s=90, cooling_s=6, queued_s=12, active_s=180)
+    spec = Spec(device=("fake", "android:AAA"))
+    night = NightRecord(
+        id="n1", created_at="", spec=spec, history="h", usage=(usage,), handed_on=Carried(devices=(resting,))
+    )
+    Journal(tmp_path, night).note()
+    # One that is damaged is passed over.
+    (tmp_path / FOLDER / "n2").mkdir()
+    (tmp_path / FOLDER / "n2" / "night.json").write_text('{"schema": 1, "id": "n2", "usa')
+    where = str(tmp_path / "history.sqlite")
+    fill(where)
+    with serving(tmp_path, where) as served:
+        text = Page(served.get("/devices").text).text
+    assert "android:AAA is in quarantine since night n1, because it failed 3 nights in a row (offline)" in text
+    assert "What night n1 cost" in text
+    assert "1.5 min" in text
+    assert "50 %" in text

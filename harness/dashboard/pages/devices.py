@@ -9,6 +9,9 @@ from harness.history.browse import DeviceLine, device_named, list_devices
 from harness.history.records import Environment
 from harness.records import units
 from harness.report.pages import PageTable, page_fragments
+from harness.workflows.nightly.device_words import USAGE_TITLES, USAGE_WORDS, usage_rows
+from harness.workflows.nightly.quarantine import describe
+from harness.workflows.nightly.record import NightDevices, newest_devices
 
 
 def device_list(site: Site, query: Query) -> Content:  # noqa: ARG001  every page is called alike
@@ -22,12 +25,10 @@ def device_list(site: Site, query: Query) -> Content:  # noqa: ARG001  every pag
         rows=[_row(line) for line in lines],
         texts=(0, 1, 2, 3),
     )
-    return Content(
-        place=Place.DEVICES,
-        title="Devices",
-        lead="As their series name them",
-        fragments=page_fragments(about="devices", answer=answer, tables=[table]),
-    )
+    night = newest_devices(site.results)
+    tables = [table] if night is None else [table, _usage(night)]
+    fragments = page_fragments(about="devices", answer=answer + (_troubles(night) if night else []), tables=tables)
+    return Content(place=Place.DEVICES, title="Devices", lead="As their series name them", fragments=fragments)
 
 
 def one_device(site: Site, query: Query) -> Content:
@@ -46,6 +47,25 @@ def one_device(site: Site, query: Query) -> Content:
         title=name,
         lead=line.environment.device_class if line.environment else "",
         fragments=[*page_fragments(about=name, answer=answer), lines_below("As it was on its newest night", facts)],
+    )
+
+
+def _troubles(night: NightDevices) -> list[str]:
+    """The devices that the newest night could not use, and those that the next one will not try."""
+    lines = [f"{absent.device} was absent on night {night.id}: {absent.reason}." for absent in night.absent]
+    carried = night.handed_on.devices if night.handed_on is not None else ()
+    away = {absent.device for absent in night.absent}
+    resting = [health for health in carried if health.since is not None and health.device not in away]
+    return lines + [f"{health.device} is {describe(health)}." for health in resting]
+
+
+def _usage(night: NightDevices) -> PageTable:
+    return PageTable(
+        heading=f"What night {night.id} cost",
+        titles=USAGE_TITLES,
+        rows=usage_rows(night.usage),
+        texts=(0,),
+        words=USAGE_WORDS,
     )
 
 

@@ -9,9 +9,12 @@
     confirm    one artifact against another, side by side
     outcomes   what the comparisons mean: states, decisions, what stays open
     baseline   the pinned run or file that every night is compared with
+    quarantine devices that fail night after night
+    usage      what a night cost on each device
     artifacts  files of past nights, kept for comparisons
     record     the record of a night, which is also its journal
     files      JUnit XML and Markdown
+    device_words what both say about devices
 
 The one decision: the screen only suspects. A job fails only for a change that was measured again, side by side, on the
 same device.

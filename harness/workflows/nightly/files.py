@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from harness.records.metrics import metric_named
 from harness.system.text import xml_text
+from harness.workflows.nightly.device_words import USAGE_TITLES, device_lines, usage_rows
 from harness.workflows.nightly.record import CommonShift, GroupKind, NightRecord, SeriesNight, State, Suspect, Trigger
 
 JUNIT_FILE = "junit.xml"
@@ -63,6 +64,8 @@ def markdown(record: NightRecord) -> str:
         parts.append("\n".join(_table(shown[:MOST_ROWS])))
     if len(shown) > MOST_ROWS:
         parts.append(f"{len(shown) - MOST_ROWS} more rows are not shown here; night.json has all of them.")
+    if len(record.usage) > 1:
+        parts.append("\n".join(_usage_table(record)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -179,7 +182,7 @@ def _coverage(record: NightRecord, count: Counter[State]) -> str:
     lines = [f"{measured} of {count.total()} series measured at commit {record.commit or 'unknown'}."]
     words = {state: state.value for state in State} | {State.NONE: "nothing suspected"}
     lines += [f"{count[state]} series: {words[state]}." for state in State if count[state]]
-    lines += [f"Device {absent.device} was absent: {absent.reason}." for absent in record.absent]
+    lines += device_lines(record)
     if record.baseline is not None:
         lines.append(f"Compared with the baseline {record.baseline.name}. {record.baseline.missing}".strip())
     skipped = sum(confirmation.skipped for confirmation in record.confirmations)
@@ -203,6 +206,11 @@ def _table(series: list[SeriesNight]) -> list[str]:
         )
         rows.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return rows
+
+
+def _usage_table(record: NightRecord) -> list[str]:
+    rows = [USAGE_TITLES, ("---", *["---:"] * (len(USAGE_TITLES) - 1)), *usage_rows(record.usage[:MOST_ROWS])]
+    return [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
 
 
 def _cell(text: str) -> str:

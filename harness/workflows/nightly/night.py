@@ -7,20 +7,22 @@ one that was stopped anywhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.artifacts.build import BuildOutcome
 from harness.devices.registry import open_device
-from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError
+from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
 from harness.history.database import History, open_history
 from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import HistoryEntry, NightStatus, RunFacts
+from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.metrics import HEADLINE
 from harness.spec.spec import Spec
@@ -40,9 +42,11 @@ from harness.workflows.nightly.confirm import correct_for_many
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
 from harness.workflows.nightly.judging import Judged, NightScreen, nothing_judged
 from harness.workflows.nightly.page import PAGE_FILE, night_page
+from harness.workflows.nightly.quarantine import Fared, kept_out, next_health
 from harness.workflows.nightly.record import (
     BUDGET_MIN,
     Absent,
+    DeviceUsage,
     Journal,
     NightRecord,
     SeriesNight,
@@ -52,10 +56,13 @@ from harness.workflows.nightly.record import (
 )
 from harness.workflows.nightly.screening import SeriesHistory
 from harness.workflows.nightly.sessions import ConfirmationTools, confirm_all
+from harness.workflows.nightly.usage import usage_of
 from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
 # More than the window, so that the swap or change after which a segment starts is among the nights read.
 NIGHTS_READ = 2 * WINDOW
+
+LOST = "the device was lost before this cell was measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +78,15 @@ class NightTools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightOptions:
-    """How to judge a night: the run length of the screen, minutes of comparisons, and the baseline, as given."""
+    """How to judge a night: the run length of the screen, minutes of comparisons, and the baseline, as given.
+
+    ``readmit``: devices to try although they are in quarantine.
+    """
 
     arl0: int = ARL0
     budget_min: float = BUDGET_MIN
     baseline: str | None = None
+    readmit: tuple[str, ...] = ()
 
 
 def nightly(
@@ -91,7 +102,9 @@ def nightly(
     `StoreError` before anything is measured, and `InterruptedRunError` on Ctrl-C, after which the night can be resumed.
     Absent devices and failed cells do not raise; they are in the record.
     """
-    check(spec)
+    # A key that stands for all connected phones is that of each of them from here on.
+    spec = check(spec).spec
+    _check_readmitted(options.readmit, spec)
     say(night_estimate(spec, budget_min=options.budget_min))
     places = tools.places
     with open_history(tools.history, create=True) as history:
@@ -104,6 +117,7 @@ def nightly(
             arl0=options.arl0,
             budget_min=options.budget_min,
             baseline=read_baseline(options.baseline, spec, at_hand) if options.baseline else None,
+            readmitted=options.readmit,
             taken_over=last_carried(places.results, history.where),
         )
         journal = Journal(tools.places.results, record)
@@ -150,7 +164,10 @@ class _Night:
         """The night's run on the devices that are present; None if there are none."""
         record = self._journal.record
         if record.run is None:
-            self._journal.note(run=record.id, absent=_absent(record.spec.device))
+            out = kept_out(record.spec.device, record.taken_over.devices, record.readmitted)
+            names = tuple(absent.device for absent in out)
+            absent = (*out, *_absent(tuple(key for key in record.spec.device if key not in names)))
+            self._journal.note(run=record.id, absent=absent, kept_out=names)
             record = self._journal.record
         missing = {absent.device for absent in record.absent}
         present = tuple(device for device in record.spec.device if device not in missing)
@@ -228,19 +245,30 @@ class _Night:
         keep_artifacts(self._history, results, artifacts)
         self._journal.note(entered=True, suspects=judged.agenda.suspects)
 
+    def _usage(self, run: RunRecord | None) -> tuple[DeviceUsage, ...]:
+        """What the night cost. A run that was removed meanwhile is left out."""
+        results, runs = self._tools.places.results, [] if run is None else [run]
+        for name in self._journal.record.again:
+            with suppress(UsageError, StoreError):
+                runs.append(load_run(results, name))
+        return usage_of(runs, self._journal.record.compared)
+
     def _finish(self, run: RunRecord | None, judged: Judged) -> NightRecord:
         """Add the decisions to the history, write the files, and finish the record."""
         record = self._journal.record
         said = correct_for_many(record.confirmations)
         outcome = judged.outcome(said, run_facts(run)) if run is not None else None
         series = [*outcome.series] if outcome else []
-        series += _not_measured(record, run, {night.cell for night in series})
+        cells = _planned(record, run)
+        missing = _not_measured(record, run, cells, {night.cell for night in series})
         for decided in outcome.decided if outcome else ():
             decide(self._history, decided)
+        carried = outcome.carried if outcome else record.taken_over
         self._journal.note(
-            series=tuple(series),
+            series=(*series, *missing),
             causes=outcome.causes if outcome else (),
-            handed_on=outcome.carried if outcome else record.taken_over,
+            handed_on=replace(carried, devices=next_health(record, _fared(cells, missing))),
+            usage=self._usage(run),
             finished_at=record.finished_at or utc_now(),
         )
         self._journal.write(JUNIT_FILE, junit(self._journal.record))
@@ -261,24 +289,51 @@ def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
     return tuple(absent)
 
 
-def _not_measured(record: NightRecord, run: RunRecord | None, measured: set[str]) -> list[SeriesNight]:
+def _check_readmitted(devices: tuple[str, ...], spec: Spec) -> None:
+    """Raise `UsageError` for a device that the night does not have: a misspelt one would stay in quarantine."""
+    for device in devices:
+        if device not in spec.device:
+            msg = f"--readmit {device!r} is not a device of this night; its devices are {', '.join(spec.device)}"
+            raise UsageError(msg)
+
+
+def _planned(record: NightRecord, run: RunRecord | None) -> tuple[Cell, ...]:
+    """Every cell of the night. Without a run, or with devices missing from it, only the spec lists all of them."""
+    return check(record.spec).plan.cells if record.absent or run is None else run.head.plan.cells
+
+
+def _not_measured(
+    record: NightRecord, run: RunRecord | None, cells: Sequence[Cell], measured: set[str]
+) -> tuple[SeriesNight, ...]:
     """The series of every cell that should have been measured and was not, with the reason."""
     reasons = {absent.device: absent.reason for absent in record.absent}
-    # Without a run, or with devices missing from it, only the spec of the night lists all cells.
-    cells = check(record.spec).plan.cells if reasons or run is None else run.head.plan.cells
     # A cell that was tried has a result, even if that is a reason.
     done = measured | ({m.cell for m in run.measurements} if run else set())
-    return [
+    return tuple(
         SeriesNight(
             series=make_series(cell, HEADLINE).name,
             cell=cell.key,
             metric=HEADLINE.name,
             state=State.INCOMPLETE,
-            reason=reasons.get(cell.device, "the device was lost before this cell was measured"),
+            reason=reasons.get(cell.device, LOST),
+            device=cell.device,
         )
         for cell in cells
         if cell.key not in done
-    ]
+    )
+
+
+def _fared(cells: Sequence[Cell], missing: Sequence[SeriesNight]) -> tuple[Fared, ...]:
+    """How each device of the night fared."""
+    reasons = {night.cell: night.reason for night in missing}
+    lost: dict[str, list[str]] = {}
+    for cell in cells:
+        lost.setdefault(cell.device, []).extend([reasons[cell.key]] if cell.key in reasons else [])
+    count = Counter(cell.device for cell in cells)
+    return tuple(
+        Fared(device=device, cells=count[device], missing=len(why), reason=why[0] if why else "")
+        for device, why in lost.items()
+    )
 
 
 def _history_option(tools: NightTools) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from harness.records.metrics import LATENCY
 from harness.report.charts.forest import ForestRow, forest
 from harness.report.pages import PageChart, PageTable, page
 from harness.stats.verdicts import Verdict
+from harness.workflows.nightly.device_words import USAGE_TITLES, USAGE_WORDS, device_lines, usage_rows
 from harness.workflows.nightly.files import describe, describe_cause, show_value
 from harness.workflows.nightly.record import NightRecord, SeriesNight, State
 
@@ -41,7 +42,12 @@ def night_page(record: NightRecord) -> str:
     return page(
         title=f"Night {record.id}",
         lead=f"{units.stamp(record.created_at)}{f' · commit {record.commit[:12]}' if record.commit else ''}",
-        answer=[f"{headline}.", f"{len(series)} series: {states}.", *map(describe_cause, record.causes)],
+        answer=[
+            f"{headline}.",
+            f"{len(series)} series: {states}.",
+            *map(describe_cause, record.causes),
+            *device_lines(record),
+        ],
         charts=[chart],
         tables=[
             PageTable(
@@ -49,7 +55,14 @@ def night_page(record: NightRecord) -> str:
                 titles=("state", "series", "tonight", "level before", "what is known"),
                 rows=rows,
                 texts=(0, 1, 4),
-            )
+            ),
+            PageTable(
+                heading="Devices",
+                titles=USAGE_TITLES,
+                rows=usage_rows(record.usage),
+                texts=(0,),
+                words=USAGE_WORDS,
+            ),
         ],
     )
 

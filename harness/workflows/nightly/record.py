@@ -165,11 +165,59 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceHealth:
+    """A device that failed lately: on so many nights in a row most of its cells were not measured, for ``reason``.
+
+    ``since``: the night that put it in quarantine, None if it is not there. ``wait``: nights until it is tried again.
+    ``tries``: how often it was tried in vain since then.
+    """
+
+    device: str
+    failed: int
+    reason: str
+    since: str | None = None
+    wait: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """What one night hands to the next."""
+    """What one night hands to the next. ``devices``: those that failed lately."""
 
     open: tuple[OpenSuspicion, ...] = ()
     pinned: tuple[Pinned, ...] = ()
+    devices: tuple[DeviceHealth, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """When the sessions of one cell had its device. Times are ISO 8601, UTC."""
+
+    device: str
+    started_at: str
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUsage:
+    """What a night cost on one device, in seconds.
+
+    ``busy_s``: how long cells and comparisons had the device, ``cooling_s`` of it waiting at the gate. ``queued_s``:
+    how long a cell waited for the device, on average, from the first cell of its run on. ``active_s``: how long any
+    device of the night was busy, which is what ``busy_s`` is compared with.
+    """
+
+    device: str
+    cells: int
+    busy_s: float
+    cooling_s: float
+    queued_s: float
+    active_s: float
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the night's active time (0…1) in which this device was busy."""
+        return self.busy_s / self.active_s if self.active_s else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +271,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesNight:
-    """One series on one night: its state, the reason, tonight's value, and the level that it is compared with."""
+    """One series on one night: its state, the reason, tonight's value, and the level that it is compared with.
+
+    ``device`` is set for an incomplete cell.
+    """
 
     series: str
     cell: str
@@ -236,11 +287,15 @@ class SeriesNight:
     reason: str = ""
     suspect: Suspect | None = None
     confirmation: Confirmation | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightRecord:
     """The content of ``night.json``. Times are ISO 8601, UTC.
+
+    ``absent`` devices could not be opened, or were left out because they are in quarantine (``kept_out``).
+    ``readmitted`` ones are tried all the same. ``compared`` and ``usage`` say what the night cost.
 
     ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series again. A field that is
     None has not been reached yet. ``budget_min``: minutes of side-by-side sessions. ``taken_over`` comes from the night
@@ -260,10 +315,14 @@ class NightRecord:
     run: str | None = None
     commit: str | None = None
     absent: tuple[Absent, ...] = ()
+    kept_out: tuple[str, ...] = ()
+    readmitted: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     entered: bool = False
     suspects: tuple[Suspect, ...] | None = None
     confirmations: tuple[Confirmation, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    usage: tuple[DeviceUsage, ...] = ()
     causes: tuple[CommonShift, ...] = ()
     series: tuple[SeriesNight, ...] | None = None
     handed_on: Carried | None = None
@@ -316,6 +375,28 @@ def read_night(results: Path, name: str) -> NightRecord:
     except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; start a new night"
         raise StoreError(msg) from error
+
+
+class NightDevices(msgspec.Struct, frozen=True, kw_only=True):
+    """What a night says of its devices: a part of its record, which is read without the thousands of its series."""
+
+    id: str
+    absent: tuple[Absent, ...] = ()
+    kept_out: tuple[str, ...] = ()
+    usage: tuple[DeviceUsage, ...] = ()
+    handed_on: Carried | None = None
+
+
+def newest_devices(results: Path) -> NightDevices | None:
+    """Return what the newest readable night in ``results`` says of its devices, None if there is none."""
+    for name in _night_names(results / FOLDER)[: -CARRIED_NIGHTS - 1 : -1]:
+        try:
+            data = (results / FOLDER / name / RECORD_FILE).read_bytes()
+            check_schema(data, SCHEMA, name)
+            return msgspec.json.decode(data, type=NightDevices)
+        except (OSError, ValueError, UsageError):
+            continue
+    return None
 
 
 def last_carried(results: Path, history: str) -> Carried:

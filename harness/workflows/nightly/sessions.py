@@ -27,6 +27,7 @@ from harness.spec.profiles import PROFILES, ProfileName
 from harness.stats.looks import level_of
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
+from harness.system.clock import utc_now
 from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.check import Checked
@@ -38,7 +39,7 @@ from harness.workflows.nightly.confirm import (
     same_file,
     unconfirmed,
 )
-from harness.workflows.nightly.record import Confirmation, Journal, Suspect, Trigger
+from harness.workflows.nightly.record import Compared, Confirmation, Journal, Suspect, Trigger
 
 Nights = Mapping[str, Sequence[Night]]
 
@@ -79,8 +80,12 @@ def confirm_all(journal: Journal, tools: ConfirmationTools, run: RunRecord, nigh
         for key, suspects in by_cell.items():
             tools.progress.begin(key)
             late = tools.clock() >= until
+            started_at = utc_now()
             confirmations = _CellConfirmation(journal, tools, run, cells[key]).confirm(suspects, nights, late=late)
-            journal.note(confirmations=(*journal.record.confirmations, *confirmations))
+            compared = journal.record.compared
+            if any(confirmation.pairs for confirmation in confirmations):
+                compared += (Compared(device=cells[key].device, started_at=started_at, ended_at=utc_now()),)
+            journal.note(confirmations=(*journal.record.confirmations, *confirmations), compared=compared)
             tools.progress.step(key, ", ".join(c.decision.value for c in confirmations))
     finally:
         tools.progress.finish()
