@@ -24,7 +24,7 @@ _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _SHAPE_DIMS, _SIZE = 1, 1, 2, 1, 1
 _NO_TENSORS = {4: "a sequence", 5: "a map", 7: "an opaque value", 8: "a sparse tensor", 9: "an optional value"}
 
 # TensorProto.DataType.
-_TYPES = {
+TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "strings", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
     17: "float8e4m3fn", 18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4", 22: "int4",
@@ -87,4 +87,4 @@ def _size(dim: Message) -> int:
 
 
 def _type(number: int) -> str:
-    return _TYPES.get(number, f"element type {number}")
+    return TYPES.get(number, f"element type {number}")

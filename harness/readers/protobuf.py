@@ -64,8 +64,12 @@ class Message:
 
     def text(self, number: int) -> str:
         """Return a text field."""
-        spans = self._spans.get(number)
-        return bytes(self._data[slice(*spans[-1])]).decode("utf-8", errors="replace") if spans else ""
+        return (self.texts(number) or [""])[-1]
+
+    def texts(self, number: int) -> list[str]:
+        """Return a repeated text field."""
+        spans = self._spans.get(number, ())
+        return [bytes(self._data[start:end]).decode("utf-8", errors="replace") for start, end in spans]
 
     def message(self, number: int) -> Message | None:
         """Return a field that is a message, or None if the file leaves it out."""

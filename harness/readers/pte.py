@@ -20,21 +20,21 @@ from harness.readers.flatbuffer import DAMAGED, Buffer, Table, root, u32
 from harness.wire import Delegate
 
 # Positions of fields in program.fbs.
-_PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
-_PLAN_VALUES, _PLAN_INPUTS, _PLAN_OUTPUTS, _PLAN_CHAINS, _PLAN_DELEGATES = 2, 3, 4, 5, 7
-_PLAN_OPERATORS = 6
-_CHAIN_INSTRUCTIONS = 2
-_INSTRUCTION_TYPE, _INSTRUCTION = 0, 1
-_CALL_INDEX = 0
+PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
+PLAN_VALUES, PLAN_INPUTS, _PLAN_OUTPUTS, PLAN_CHAINS, PLAN_DELEGATES = 2, 3, 4, 5, 7
+PLAN_OPERATORS = 6
+CHAIN_INSTRUCTIONS = 2
+INSTRUCTION_TYPE, INSTRUCTION = 0, 1
+CALL_INDEX = 0
 _OPERATOR_NAME, _OVERLOAD = 0, 1
-_DELEGATE_ID, _DELEGATE_DATA = 0, 1
+DELEGATE_ID, _DELEGATE_DATA = 0, 1
 _DATA_LOCATION, _DATA_INDEX = 0, 1
 _IN_SEGMENT = 1
-_KERNEL_CALL, _DELEGATE_CALL = 1, 2
-_VALUE_TYPE, _VALUE = 0, 1
-_TENSOR = 5
+KERNEL_CALL, DELEGATE_CALL = 1, 2
+VALUE_TYPE, VALUE = 0, 1
+TENSOR = 5
 _OTHER_VALUES = {0: "nothing", 1: "nothing", 2: "an integer", 3: "a truth value", 4: "a number", 6: "text"}
-_SCALAR_TYPE, _SIZES, _DATA_BUFFER, _DYNAMISM = 0, 2, 5, 8
+_SCALAR_TYPE, SIZES, DATA_BUFFER, _DYNAMISM = 0, 2, 5, 8
 
 # ScalarType, which has the numbers of PyTorch's.
 SCALAR_TYPES = {
@@ -42,17 +42,17 @@ SCALAR_TYPES = {
     12: "int8", 13: "uint8", 14: "int32", 15: "bfloat16", 27: "uint16", 28: "uint32", 29: "uint64",
 }  # fmt: skip
 
-_XNNPACK = "XnnpackBackend"
+XNNPACK = "XnnpackBackend"
 _DELEGATES = {
-    _XNNPACK: Delegate.XNNPACK.value,
+    XNNPACK: Delegate.XNNPACK.value,
     "CoreMLBackend": Delegate.COREML.value,
     "VulkanBackend": Delegate.GPU.value,
 }
 # Positions of fields in XNNPACK's schema.fbs.
-_XNN_NODES, _XNN_VALUES = 1, 2
+XNN_NODES, XNN_VALUES = 1, 2
 _XNN_UNION_TYPE, _XNN_UNION = 0, 1
 _XNN_QUANTISED, _XNN_TENSOR = 2, 0
-_XNN_DATATYPE, _XNN_DIMS, _XNN_CONSTANT = 0, 2, 3
+_XNN_DATATYPE, XNN_DIMS, XNN_CONSTANT, XNN_ID = 0, 2, 3, 6
 _XNN_TYPES = {
     1: "float32", 2: "float16", 3: "int8", 4: "uint8", 5: "int32", 6: "int8", 7: "int32", 8: "int4", 10: "int4",
     12: "int32", 14: "bfloat16",
@@ -126,65 +126,68 @@ def read_pte_tensors(path: Path) -> FileFacts:
 
 def _backends(data: Buffer) -> PteFacts:
     program = root(data)
-    plans = program.tables(_PROGRAM_PLANS)
+    plans = program.tables(PROGRAM_PLANS)
     calls = [
-        instruction.byte(_INSTRUCTION_TYPE)
+        instruction.byte(INSTRUCTION_TYPE)
         for plan in plans
-        for chain in plan.tables(_PLAN_CHAINS)
-        for instruction in chain.tables(_CHAIN_INSTRUCTIONS)
+        for chain in plan.tables(PLAN_CHAINS)
+        for instruction in chain.tables(CHAIN_INSTRUCTIONS)
     ]
-    delegates = [delegate for plan in plans for delegate in plan.tables(_PLAN_DELEGATES)]
-    names = [delegate.string(_DELEGATE_ID) for delegate in delegates]
-    graphs = [_xnnpack(_blob(program, d)) if n == _XNNPACK else None for n, d in zip(names, delegates, strict=True)]
+    delegates = [delegate for plan in plans for delegate in plan.tables(PLAN_DELEGATES)]
+    names = [delegate.string(DELEGATE_ID) for delegate in delegates]
+    graphs = [
+        xnnpack_graph(delegate_data(program, d)) if n == XNNPACK else None
+        for n, d in zip(names, delegates, strict=True)
+    ]
     # Only XNNPACK's data is understood: with any other backend the nodes cannot be counted.
-    counted = [len(graph.tables(_XNN_NODES)) for graph in graphs if graph is not None]
+    counted = [len(graph.tables(XNN_NODES)) for graph in graphs if graph is not None]
     delegated = sum(counted) if len(counted) == len(graphs) else None
     return PteFacts(
         backends=tuple(dict.fromkeys(names)),
-        nodes_total=None if delegated is None else delegated + calls.count(_KERNEL_CALL),
+        nodes_total=None if delegated is None else delegated + calls.count(KERNEL_CALL),
         nodes_delegated=delegated,
-        partitions=calls.count(_DELEGATE_CALL),
-        kernel_calls=calls.count(_KERNEL_CALL),
+        partitions=calls.count(DELEGATE_CALL),
+        kernel_calls=calls.count(KERNEL_CALL),
         bounded=_bounded(plans[0]) if plans else (),
         calls=tuple(call for plan in plans for call in _calls(program, plan)),
     )
 
 
 def _calls(program: Table, plan: Table) -> Iterator[PteCall]:
-    operators, delegates = plan.tables(_PLAN_OPERATORS), plan.tables(_PLAN_DELEGATES)
-    for chain in plan.tables(_PLAN_CHAINS):
-        for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
-            kind = instruction.byte(_INSTRUCTION_TYPE)
-            if kind == _KERNEL_CALL:
-                operator = operators[instruction.table(_INSTRUCTION).u32(_CALL_INDEX)]
-                yield PteCall(name=".".join(filter(None, map(operator.string, (_OPERATOR_NAME, _OVERLOAD)))))
-            if kind == _DELEGATE_CALL:
-                delegate = delegates[instruction.table(_INSTRUCTION).u32(_CALL_INDEX)]
-                name = delegate.string(_DELEGATE_ID)
-                graph = _xnnpack(_blob(program, delegate)) if name == _XNNPACK else None
-                yield PteCall(name=name, backend=True, nodes=len(graph.tables(_XNN_NODES)) if graph else None)
+    operators, delegates = plan.tables(PLAN_OPERATORS), plan.tables(PLAN_DELEGATES)
+    for chain in plan.tables(PLAN_CHAINS):
+        for instruction in chain.tables(CHAIN_INSTRUCTIONS):
+            kind = instruction.byte(INSTRUCTION_TYPE)
+            if kind == KERNEL_CALL:
+                operator = operators[instruction.table(INSTRUCTION).u32(CALL_INDEX)]
+                yield PteCall(name=operator_name(operator))
+            if kind == DELEGATE_CALL:
+                delegate = delegates[instruction.table(INSTRUCTION).u32(CALL_INDEX)]
+                name = delegate.string(DELEGATE_ID)
+                graph = xnnpack_graph(delegate_data(program, delegate)) if name == XNNPACK else None
+                yield PteCall(name=name, backend=True, nodes=len(graph.tables(XNN_NODES)) if graph else None)
 
 
 def _bounded(plan: Table) -> tuple[bool, ...]:
-    values = plan.tables(_PLAN_VALUES)
-    inputs = [values[at] for at in plan.integers(_PLAN_INPUTS)]
-    tensors = (value.table(_VALUE) if value.byte(_VALUE_TYPE) == _TENSOR else None for value in inputs)
+    values = plan.tables(PLAN_VALUES)
+    inputs = [values[at] for at in plan.integers(PLAN_INPUTS)]
+    tensors = (value.table(VALUE) if value.byte(VALUE_TYPE) == TENSOR else None for value in inputs)
     return tuple(tensor is not None and tensor.byte(_DYNAMISM) > 0 for tensor in tensors)
 
 
 def _tensors(data: Buffer) -> FileFacts:
     program = root(data)
-    plan = program.tables(_PROGRAM_PLANS)[0]
-    values = plan.tables(_PLAN_VALUES)
-    delegates = [(d.string(_DELEGATE_ID), d) for d in plan.tables(_PLAN_DELEGATES)]
-    graphs = [_xnnpack(_blob(program, d)) if name == _XNNPACK else None for name, d in delegates]
+    plan = program.tables(PROGRAM_PLANS)[0]
+    values = plan.tables(PLAN_VALUES)
+    delegates = [(d.string(DELEGATE_ID), d) for d in plan.tables(PLAN_DELEGATES)]
+    graphs = [xnnpack_graph(delegate_data(program, d)) if name == XNNPACK else None for name, d in delegates]
     weights: Counter[str] = Counter()
     if None not in graphs:
         weights.update(_constants(values))
         for graph in graphs:
             weights.update(_xnnpack_constants(graph) if graph else {})
     return FileFacts(
-        inputs=tuple(_described(values[at], f"input_{place}") for place, at in enumerate(plan.integers(_PLAN_INPUTS))),
+        inputs=tuple(_described(values[at], f"input_{place}") for place, at in enumerate(plan.integers(PLAN_INPUTS))),
         outputs=tuple(
             _described(values[at], f"output_{place}") for place, at in enumerate(plan.integers(_PLAN_OUTPUTS))
         ),
@@ -193,12 +196,12 @@ def _tensors(data: Buffer) -> FileFacts:
 
 
 def _described(value: Table, name: str) -> FileTensor:
-    kind = value.byte(_VALUE_TYPE)
-    if kind != _TENSOR:
+    kind = value.byte(VALUE_TYPE)
+    if kind != TENSOR:
         return FileTensor(name=name, kind=_OTHER_VALUES.get(kind, "a list"), shape=None)
-    tensor = value.table(_VALUE)
+    tensor = value.table(VALUE)
     return FileTensor(
-        name=name, kind=_scalar_type(tensor), shape=tensor.integers(_SIZES), bounded=tensor.byte(_DYNAMISM) > 0
+        name=name, kind=scalar_type(tensor), shape=tensor.integers(SIZES), bounded=tensor.byte(_DYNAMISM) > 0
     )
 
 
@@ -206,35 +209,48 @@ def _constants(values: list[Table]) -> Counter[str]:
     """The stored numbers of the kernels by type. Tensors that share their data count once."""
     stored: dict[int, Table] = {}
     for value in values:
-        if value.byte(_VALUE_TYPE) == _TENSOR and (at := value.table(_VALUE).u32(_DATA_BUFFER)):
-            stored[at] = value.table(_VALUE)
+        if value.byte(VALUE_TYPE) == TENSOR and (at := value.table(VALUE).u32(DATA_BUFFER)):
+            stored[at] = value.table(VALUE)
     counts: Counter[str] = Counter()
     for tensor in stored.values():
-        counts[_scalar_type(tensor)] += math.prod(tensor.integers(_SIZES))
+        counts[scalar_type(tensor)] += math.prod(tensor.integers(SIZES))
     return counts
 
 
 def _xnnpack_constants(graph: Table) -> Counter[str]:
     stored: dict[int, Table] = {}
-    for value in graph.tables(_XNN_VALUES):
-        tensor = value.table(_XNN_UNION)
-        if value.byte(_XNN_UNION_TYPE) == _XNN_QUANTISED:
-            tensor = tensor.table(_XNN_TENSOR)
-        if at := tensor.u32(_XNN_CONSTANT):
+    for tensor in map(xnnpack_tensor, graph.tables(XNN_VALUES)):
+        if at := tensor.u32(XNN_CONSTANT):
             stored[at] = tensor
     counts: Counter[str] = Counter()
     for tensor in stored.values():
-        kind = _XNN_TYPES.get(tensor.u16(_XNN_DATATYPE), "another type")
-        counts[kind] += math.prod(tensor.integers(_XNN_DIMS))
+        counts[xnnpack_type(tensor)] += math.prod(tensor.integers(XNN_DIMS))
     return counts
 
 
-def _scalar_type(tensor: Table) -> str:
+def xnnpack_tensor(value: Table) -> Table:
+    """Return the tensor of a value of XNNPACK, quantised or not."""
+    tensor = value.table(_XNN_UNION)
+    return tensor.table(_XNN_TENSOR) if value.byte(_XNN_UNION_TYPE) == _XNN_QUANTISED else tensor
+
+
+def xnnpack_type(tensor: Table) -> str:
+    """Return the element type of a tensor of XNNPACK by numpy's name."""
+    return _XNN_TYPES.get(tensor.u16(_XNN_DATATYPE), "another type")
+
+
+def operator_name(operator: Table) -> str:
+    """Return the name of a kernel with its overload."""
+    return ".".join(filter(None, map(operator.string, (_OPERATOR_NAME, _OVERLOAD))))
+
+
+def scalar_type(tensor: Table) -> str:
+    """Return the element type of a tensor of the program by numpy's name."""
     number = tensor.byte(_SCALAR_TYPE)
     return SCALAR_TYPES.get(number, f"element type {number}")
 
 
-def _blob(program: Table, delegate: Table) -> bytes:
+def delegate_data(program: Table, delegate: Table) -> bytes:
     """The data that a backend gets at load."""
     reference = delegate.table(_DELEGATE_DATA)
     data = program.data
@@ -249,6 +265,6 @@ def _blob(program: Table, delegate: Table) -> bytes:
     return data[start : start + segment.u64(1)]
 
 
-def _xnnpack(blob: bytes) -> Table | None:
+def xnnpack_graph(blob: bytes) -> Table | None:
     """The graph in XNNPACK's data, which is a small header with the magic XH00 and then a FlatBuffer."""
     return root(blob, u32(blob, 10)) if blob[4:8] == b"XH00" else None

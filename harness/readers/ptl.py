@@ -15,7 +15,7 @@ from typing import Any
 from harness.readers.facts import FileFacts
 
 # The types of PyTorch's storages. Quantised ones hold plain integers with a scale.
-_STORAGES = {
+STORAGES = {
     "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16", "DoubleStorage": "float64",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
     "ByteStorage": "uint8", "BoolStorage": "bool", "QInt8Storage": "int8", "QUInt8Storage": "uint8",
@@ -63,7 +63,7 @@ class _Storages(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ARG002
         """Return the name of a storage's type, and a stand-in for anything else."""
-        return _STORAGES.get(name, name) if name.endswith("Storage") else _Anything
+        return STORAGES.get(name, name) if name.endswith("Storage") else _Anything
 
     def persistent_load(self, pid: Any) -> Any:
         """Note the storage, a tuple of the word storage, its type, its name, its device, and its number of elements."""

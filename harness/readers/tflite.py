@@ -12,7 +12,7 @@ from harness.readers.flatbuffer import DAMAGED, Table, root
 
 _SUBGRAPHS, _BUFFERS, _SIGNATURES = 2, 4, 7
 _TENSORS, _INPUTS, _OUTPUTS = 0, 1, 2
-_SHAPE, _TYPE, _BUFFER, _NAME, _QUANTISATION, _SIGNATURE_SHAPE = 0, 1, 2, 3, 4, 7
+SHAPE, _TYPE, BUFFER, NAME, _QUANTISATION, _SIGNATURE_SHAPE = 0, 1, 2, 3, 4, 7
 _SCALE = 2
 _DATA, _SIZE = 0, 2
 _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS = 0, 1
@@ -60,30 +60,30 @@ def _facts(model: Table) -> FileFacts:
 
 def _weights(buffers: list[Table], tensors: list[Table]) -> dict[str, int]:
     """The stored numbers by type. Tensors that share a buffer count once."""
-    stored = {at: tensor for tensor in tensors if _has_data(buffers[at := tensor.u32(_BUFFER)])}
+    stored = {at: tensor for tensor in tensors if has_data(buffers[at := tensor.u32(BUFFER)])}
     weights: Counter[str] = Counter()
     for tensor in stored.values():
-        weights[_type(tensor)] += math.prod(tensor.integers(_SHAPE))
+        weights[type_of(tensor)] += math.prod(tensor.integers(SHAPE))
     return dict(weights)
 
 
-def _has_data(buffer: Table) -> bool:
+def has_data(buffer: Table) -> bool:
     # Files above 2 GB keep the data behind the FlatBuffer.
     return buffer.vector(_DATA)[1] > 0 or buffer.u64(_SIZE) > 1
 
 
 def _described(tensor: Table, name: str | None) -> FileTensor:
-    shape, signature = tensor.integers(_SHAPE), tensor.integers(_SIGNATURE_SHAPE)
+    shape, signature = tensor.integers(SHAPE), tensor.integers(_SIGNATURE_SHAPE)
     scales = tensor.table(_QUANTISATION).vector(_SCALE)[1] if tensor.has(_QUANTISATION) else 0
-    kind = _type(tensor)
+    kind = type_of(tensor)
     return FileTensor(
-        name=name or tensor.string(_NAME),
+        name=name or tensor.string(NAME),
         kind=kind,
         shape=signature if len(signature) == len(shape) else shape,
         quantised=scales > 0 and kind in _INTEGERS,
     )
 
 
-def _type(tensor: Table) -> str:
+def type_of(tensor: Table) -> str:
     number = tensor.byte(_TYPE)
     return _TYPES[number] if number < len(_TYPES) else f"element type {number}"

@@ -1,0 +1,73 @@
+"""The nodes and edges of an ``.onnx`` file. Field numbers are those of ``onnx.proto`` (version 1.23)."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.readers.graph import Graph, Step, Stored, layer_in_path, link
+from harness.readers.onnx import TYPES
+from harness.readers.protobuf import Message
+
+_GRAPH = 7
+_NODES, _INITIALIZERS, _SPARSE_INITIALIZERS, _INPUTS = 1, 5, 15, 11
+_READS, _WRITES, _NAME, _KIND, _ATTRIBUTES = 1, 2, 3, 4, 5
+_TENSOR, _SUBGRAPH, _SUBGRAPHS = 5, 6, 11
+_DIMS, _DATA_TYPE, _TENSOR_NAME = 1, 2, 8
+_VALUES = 1
+
+
+def read_onnx_graph(path: Path) -> Graph:
+    """Return the graph. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        graph = Message(data, 0, len(data)).message(_GRAPH)
+        if graph is None:
+            msg = "it has no graph"
+            raise ValueError(msg)
+        sparse = [values for t in graph.messages(_SPARSE_INITIALIZERS) if (values := t.message(_VALUES)) is not None]
+        tensors = map(_stored, (*graph.messages(_INITIALIZERS), *sparse))
+        stored = {tensor.name: tensor for tensor in tensors}
+        inputs = [name for value in graph.messages(_INPUTS) if (name := value.text(_VALUES)) not in stored]
+        return link(map(_step, graph.messages(_NODES)), stored, inputs)
+
+
+def _step(node: Message) -> Step:
+    name, attributes = node.text(_NAME), node.messages(_ATTRIBUTES)
+    bodies = [body for a in attributes for body in (*a.messages(_SUBGRAPH), *a.messages(_SUBGRAPHS))]
+    return Step(
+        name=name,
+        kind=node.text(_KIND),
+        # An input that is left out has an empty name.
+        reads=[*filter(None, node.texts(_READS)), *(read for body in bodies for read in _captured(body))],
+        writes=list(filter(None, node.texts(_WRITES))),
+        own=tuple(_stored(t) for a in attributes for t in a.messages(_TENSOR))
+        + tuple(tensor for body in bodies for tensor in _inside(body)),
+        layer=layer_in_path(name),
+    )
+
+
+def _captured(body: Message) -> list[str]:
+    """What the body of an ``If`` or ``Loop`` reads from outside."""
+    made = {value.text(_VALUES) for value in body.messages(_INPUTS)}
+    made |= {tensor.text(_TENSOR_NAME) for tensor in body.messages(_INITIALIZERS)}
+    reads: dict[str, None] = {}
+    for step in map(_step, body.messages(_NODES)):
+        reads |= dict.fromkeys(name for name in step.reads if name not in made)
+        made |= set(step.writes)
+    return list(reads)
+
+
+def _inside(body: Message) -> Iterator[Stored]:
+    yield from map(_stored, body.messages(_INITIALIZERS))
+    for node in body.messages(_NODES):
+        yield from _step(node).own
+
+
+def _stored(tensor: Message) -> Stored:
+    kind = tensor.number(_DATA_TYPE)
+    return Stored(
+        name=tensor.text(_TENSOR_NAME),
+        kind=TYPES.get(kind, f"element type {kind}"),
+        shape=tuple(tensor.numbers(_DIMS)),
+    )
