@@ -48,7 +48,8 @@ class Scan:
 
     ``kept_sqnr_db[k]`` is the SQNR of the output in dB with the ``k`` most sensitive units in float and all others in
     int8: the first entry is plain int8, the last is float. ``int8_agreement`` is that of plain int8. ``inputs`` is the
-    number of calibration inputs; ``random_inputs`` means that they are noise.
+    number of calibration inputs; ``random_inputs`` means that they are noise. ``weights_sha256`` is the digest of the
+    model's weights; earlier versions stored none.
     """
 
     schema: int = SCHEMA
@@ -60,6 +61,7 @@ class Scan:
     kept_sqnr_db: tuple[float, ...]
     int8_agreement: float | None
     seconds: float
+    weights_sha256: str = ""
 
     @property
     def layer_count(self) -> int:

@@ -14,6 +14,7 @@ from harness.report.formats.csv import csv_text
 from harness.report.formats.html import render_page
 from harness.report.view import cell_views, groups
 from harness.store.records import RunRecord
+from harness.store.scans import SCANS_FOLDER
 from harness.store.writer import write_beside, write_data
 
 
@@ -49,5 +50,5 @@ def write_report(run: RunRecord, folder: Path | None = None) -> Written:
 def write_scan(results: Path, scan: Scan) -> tuple[Path, Path]:
     """Write the chart and the figures of a scan below ``results`` and return their paths. Raises `StoreError`."""
     text = json.dumps(scan_json(scan), indent=1)
-    chart = write_beside(results, f"sensitivity/{scan.model}.svg", scan_chart(scan))
-    return chart, write_beside(results, f"sensitivity/{scan.model}.json", text)
+    chart = write_beside(results, f"{SCANS_FOLDER}/{scan.model}.svg", scan_chart(scan))
+    return chart, write_beside(results, f"{SCANS_FOLDER}/{scan.model}.json", text)

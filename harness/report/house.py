@@ -42,17 +42,20 @@ def render_house(heading: dict[str, Any], fragments: Sequence[Fragment]) -> str:
     # No loader: a section brings its template along, and templates neither include nor extend each other.
     rendered = [environment.from_string(f.template).render(f.values) for f in fragments]
     embedded = {name: _embedded(data) for f in fragments for name, data in f.embedded.items()}
-    return environment.from_string(_file("house.html.j2")).render(
+    return environment.from_string(template("house.html.j2")).render(
         {"nav": (), **heading},
         sections=[Markup(text) for text in rendered],
         embedded=embedded,
-        css=Markup(_file("house.css")),
-        script=Markup(_file("house.js")),
+        css=Markup(template("house.css")),
+        scripts=[
+            Markup(text) for text in dict.fromkeys([template("house.js"), *(f.script for f in fragments)]) if text
+        ],
         colours={format_.value: row.colour for format_, row in FORMATS.items()},
     )
 
 
-def _file(name: str) -> str:
+def template(name: str) -> str:
+    """Return a file of the folder ``templates``."""
     return resources.files("harness.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import StoreError, UsageError
+from harness.readers.graph import SCHEMA as GRAPH_SCHEMA
+from harness.readers.graph import Graph
 from harness.records.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.records.measurement import Measurement
 from harness.store.records import (
+    GRAPHS_FOLDER,
     LATEST,
     MEASUREMENTS_FILE,
     REPLIES_FOLDER,
@@ -93,6 +96,21 @@ def read_kept(run: RunRecord, name: str) -> bytes:
         msg = f"the stored file {str(path)!r} has changed: its content does not match its digest"
         raise StoreError(msg)
     return data
+
+
+def read_graph(run: RunRecord, sha256: str) -> Graph | None:
+    """Read the network of the file with this digest; None if the run has none, or a damaged one.
+
+    Runs of earlier versions have no graphs, and a graph only illustrates the figures.
+    """
+    import gzip
+
+    path = run.directory / GRAPHS_FOLDER / f"{sha256}.json.gz"
+    try:
+        graph = msgspec.json.decode(gzip.decompress(path.read_bytes()), type=Graph)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return None
+    return graph if graph.schema == GRAPH_SCHEMA else None
 
 
 def read_folder(folder: Path) -> RunRecord:

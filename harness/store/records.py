@@ -18,6 +18,7 @@ SCHEMA = 1
 RUN_FILE = "run.json"
 MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
+GRAPHS_FOLDER = "graphs"
 AB_FILE = "ab.json"
 LATEST = "latest"
 

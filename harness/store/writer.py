@@ -18,12 +18,14 @@ from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
 from harness.plan.cells import Plan
+from harness.readers.graph import Graph
 from harness.records.device import DeviceInfo
 from harness.records.measurement import Measurement
 from harness.spec.goal import Goal
 from harness.spec.spec import Spec
 from harness.store.reader import find_run, read_folder, read_head
 from harness.store.records import (
+    GRAPHS_FOLDER,
     MEASUREMENTS_FILE,
     REPLIES_FOLDER,
     RUN_FILE,
@@ -87,6 +89,15 @@ class RunWriter:
             with self._one_at_a_time, storage_errors(self.folder):
                 write_whole(path, packed)
         return digest
+
+    def keep_graph(self, graph: Graph, sha256: str) -> None:
+        """Store the network that is in the file with the digest ``sha256``, unless the run has it."""
+        path = self.folder / GRAPHS_FOLDER / f"{sha256}.json.gz"
+        if not path.exists():
+            packed = gzip.compress(msgspec.json.encode(graph), mtime=0)
+            with storage_errors(self.folder):
+                path.parent.mkdir(exist_ok=True)
+                write_whole(path, packed)
 
     def record(self) -> RunRecord:
         """Read the run as it is stored now."""

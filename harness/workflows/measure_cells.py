@@ -13,6 +13,7 @@ from harness.measure.job import Job
 from harness.measure.parallel import Setup, measure_jobs
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell, Plan
+from harness.readers.read import read_graph
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.profiles import PROFILES
 from harness.store.records import ModelFacts
@@ -42,6 +43,7 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
     # Stored before the first cell is measured: a resumed run compares the digests with these.
     run.writer.update(models=facts)
     runnable = _store_unbuilt(cells, outcome, run.writer)
+    _keep_graphs(runnable, outcome, run.writer)
     _measure_all(_jobs(checked, runnable, outcome, run.cache), run)
 
 
@@ -70,6 +72,16 @@ def _store_unbuilt(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWr
             continue
         writer.add(_unbuilt(cell, artifact, outcome))
     return tuple(runnable)
+
+
+def _keep_graphs(cells: tuple[Cell, ...], outcome: BuildOutcome, writer: RunWriter) -> None:
+    """Store the network in each file: the report draws it, and the cache may be empty by then."""
+    # Before anything is measured, because reading takes processor time of this computer.
+    for artifact in {cell.build: outcome.artifacts[cell.build] for cell in cells}.values():
+        sha256, path = artifact.manifest.sha256, artifact.path
+        graph = read_graph(path, artifact.manifest.format) if path is not None else None
+        if graph is not None and graph.nodes and sha256 is not None:
+            writer.keep_graph(graph, sha256)
 
 
 def _unbuilt(cell: Cell, artifact: Artifact | None, outcome: BuildOutcome) -> Measurement:

@@ -20,6 +20,7 @@ from harness.report.formats.html import render_page
 from tests.report.browser import BROWSER, Browser, browser
 from tests.report.builders import PHONE, cells, failed, make_run, measurement, page_of, phone_run, with_head
 from tests.report.large import Shape, store_large_run
+from tests.report.networks import network_run
 
 if BROWSER is None:
     pytest.skip("missing: a browser; run: apt-get install chromium", allow_module_level=True)
@@ -226,3 +227,71 @@ def test_a_run_without_cells_is_a_page_without_errors(reader: Browser, tmp_path:
     path.write_text(page_of(with_head(make_run((), ()), finished_at=None)), encoding="utf-8")
     reader.open(path)
     assert "The plan of this run has no cells." in reader.ask("document.body.textContent")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run of three files with their networks."""
+    place = tmp_path_factory.mktemp("network")
+    (place / "page.html").write_text(render_page(network_run(place / "results"), ()), encoding="utf-8")
+    return place / "page.html"
+
+
+def boxes(reader: Browser) -> list[str]:
+    texts: list[str] = reader.ask("[...document.querySelectorAll('.box text.title')].map(t => t.textContent)")
+    return texts
+
+
+def choose(reader: Browser, label: str, words: str) -> None:
+    reader.ask(
+        f"(() => {{ const s = document.querySelector('#network-find select[aria-label={label}]');"
+        f"s.value = [...s.options].find(o => o.textContent === {words!r}).value;"
+        "s.dispatchEvent(new Event('change')); })()"
+    )
+
+
+def network_facts(reader: Browser) -> dict[str, str]:
+    pairs: list[list[str]] = reader.ask(
+        "[...document.querySelectorAll('#network-facts dt')].map(t => [t.textContent, t.nextSibling.textContent])"
+    )
+    return dict(map(tuple, pairs))  # type: ignore[arg-type]
+
+
+def test_the_network_opens_as_its_layers_and_follows_the_keyboard(reader: Browser, drawn: Path) -> None:
+    reader.open(drawn)
+    choose(reader, "File", "fp32 onnx")
+    assert boxes(reader) == ["▸ stem", "▸ body.0", "▸ body.1"]
+    reader.ask("document.querySelector('.box').focus()")
+    reader.press("ArrowDown")
+    assert network_facts(reader)["time"] == "200 ns"
+    assert network_facts(reader)["SQNR with only this layer in int8"] == "40 dB"
+    reader.press("Enter", "\r")
+    assert boxes(reader) == ["▸ stem", "Conv", "Relu", "▸ body.1"]
+    assert network_facts(reader)["name"] == "node_body.0"
+    reader.press("Escape")
+    assert boxes(reader) == ["▸ stem", "▸ body.0", "▸ body.1"]
+
+
+def test_colours_of_the_network_say_what_is_known_and_the_corner_what_changed(reader: Browser, drawn: Path) -> None:
+    reader.open(drawn, dark=True)
+    choose(reader, "File", "int8-mixed onnx")
+    options = reader.ask(
+        "[...document.querySelectorAll('#network-find select[aria-label=Colour] option')].map(o => o.textContent)"
+    )
+    # This file has no profile.
+    assert "colour: time" not in options
+    assert reader.ask("document.querySelectorAll('.box path.changed').length") == 4
+    choose(reader, "Colour", "colour: what the recipe changed")
+    assert reader.ask("document.querySelectorAll('.box rect.tab').length") == 4
+
+
+def test_the_boxes_are_a_table_for_those_who_do_not_see_them(reader: Browser, drawn: Path) -> None:
+    reader.open(drawn)
+    choose(reader, "File", "prune50+int8 onnx")
+    reader.ask("document.getElementById('network-list').open = true")
+    reader.wait_for("document.querySelectorAll('#network-list tbody tr').length === 4")
+    cells = reader.ask("[...document.querySelectorAll('#network-list tbody tr')[1].cells].map(c => c.textContent)")
+    assert cells[0] == "stem"
+    assert "prune: 4 of 8 channels" in cells[-1]
+    labels = reader.ask("[...document.querySelectorAll('.box')].map(b => b.getAttribute('aria-label'))")
+    assert all("nodes: " in label for label in labels)

@@ -74,7 +74,10 @@ def scan(expected: Expected, source: Callable[[], FloatModel], quantisation: Qua
         random = quantisation.calibration is CalibrationFrom.DATA and expected.model.facts.random_calibration
         (folder / SCAN_FILE).write_bytes(msgspec.json.encode(replace(result, random_inputs=random)))
 
-    return cache.find_or_make("scans", key, _read, make)
+    made = cache.find_or_make("scans", key, _read, make)
+    varied = expected.varied
+    # Scans that an earlier version left in the cache do not name their weights.
+    return replace(made, weights_sha256=(varied or expected.model).facts.weights_sha256)
 
 
 def resolved(recipe: Recipe, expected: Expected, source: Callable[[], FloatModel], cache: Cache) -> Recipe:

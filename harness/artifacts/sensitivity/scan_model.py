@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.artifacts.cache import Cache
 from harness.artifacts.sensitivity.scan import find_scan, scan_key
 from harness.artifacts.sources.prepared_model import read_prepared
@@ -33,7 +35,8 @@ def scan_model(card: ModelCard, cache: Cache, progress: Progress, *, inputs: int
         scan_id = scan_key(Expected(model=prepared, card=card), Quantisation(calibration_inputs=inputs), inputs)
         cached = find_scan(cache, scan_id)
         if cached is not None:
-            return cached
+            # Scans that an earlier version left in the cache do not name their weights.
+            return replace(cached, weights_sha256=prepared.facts.weights_sha256)
     return _ask(
         [
             WorkerTask(prepare=PrepareTask(card=card, key=key, cache_root=root)),

@@ -105,12 +105,13 @@ class Fragment:
     """A piece of the page: a Jinja template, its heading included, and the values that it names.
 
     Values are escaped, except those that are `markupsafe.Markup` already. ``embedded`` are plain values for the page's
-    script, by the id of the element that holds them as JSON.
+    script, by the id of the element that holds them as JSON. ``script`` is JavaScript that the fragment needs.
     """
 
     template: str
     values: dict[str, Any]
     embedded: dict[str, Any] = field(default_factory=dict)
+    script: str = ""
 
 
 class Section(Protocol):
