@@ -13,6 +13,7 @@ A message says what failed, names the value, and ends with what to do next.
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
     ├── StoreError               6   stored results, the cache or the history cannot be read or written
+    ├── SignatureError           7   a file is not what the required key has signed, or a key cannot be used
     ├── IncompleteError         20   a device went away; what was measured is stored, and the run can be resumed
     └── InterruptedRunError    130   Ctrl-C; what was measured is stored
 """
@@ -193,6 +194,12 @@ class RunError(PhonebenchError):
     """A cell could not be measured on its device."""
 
     exit_code = 5
+
+
+class SignatureError(PhonebenchError):
+    """A file has no signature, or not one of the required key; or a key cannot be used."""
+
+    exit_code = 7
 
 
 class StoreError(PhonebenchError):

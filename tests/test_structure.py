@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("system", "stats"),
     ("wire",),
     ("readers",),
+    ("signing",),
     ("spec",),
     ("records",),
     ("model",),

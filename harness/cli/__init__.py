@@ -29,6 +29,7 @@ from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.cli.runner import runner
 from harness.cli.search import search, sensitivity
+from harness.cli.signing import keys, sign, verify
 from harness.cli.start import completion, init, quickstart
 from harness.cli.usage import click_message
 from harness.errors import InterruptedRunError, PhonebenchError, UnknownNameError, UsageError, suggestion
@@ -79,6 +80,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Build and measure": (run, build, ab, search, sensitivity, runner, cache),
     "Stored runs": (show, report, compare, export, import_),
     "Every night": (nightly, history, dashboard),
+    "Trust": (keys, sign, verify),
 }
 for command in (command for commands in SECTIONS.values() for command in commands):
     cli.add_command(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.console import print_json, print_table
-from harness.cli.options import json_option, margin_option, results_option, undecided_option
+from harness.cli.options import json_option, margin_option, results_option, signature_option, undecided_option
 
 if TYPE_CHECKING:
     from harness.compare.runs import Comparison
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--html", is_flag=True, help="Also write a page with the two runs side by side.")
 @undecided_option
+@signature_option
 @results_option
 @json_option
 def compare(
@@ -44,6 +45,7 @@ def compare(
     across_units: bool,
     html: bool,
     fail_on_undecided: bool,
+    require_signature: str | None,
     results: Path,
     as_json: bool,
 ) -> int:
@@ -55,10 +57,11 @@ def compare(
     from harness.compare.runs import compare_runs
     from harness.compare.words import COLUMNS, comparison_json, comparison_rows
     from harness.records.metrics import ACCURACY, LATENCY
-    from harness.store.reader import load_run
+    from harness.store.signed import load_signed_run
 
     margins = {LATENCY.name: margin / 100, ACCURACY.name: accuracy_margin / 100}
-    runs = load_run(results, run_a), load_run(results, run_b)
+    run_1, run_2 = (load_signed_run(results, name, require_signature) for name in (run_a, run_b))
+    runs = run_1, run_2
     comparison = compare_runs(*runs, margins, across_units=across_units)
     if as_json:
         print_json(comparison_json(comparison))

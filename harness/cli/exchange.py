@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json, print_run, print_table
-from harness.cli.options import json_option, results_option
+from harness.cli.options import json_option, results_option, signature_option
 from harness.cli.paths import PATH
 from harness.errors import UsageError
 
@@ -19,10 +19,19 @@ from harness.errors import UsageError
 @click.option("-o", "--output", type=PATH, metavar="PATH", help="Where to write: a file, or a folder for several.")
 @click.option("--cell", "cells", metavar="TEXT", default="", help="Only the cells with this text in their key.")
 @click.option("--list", "list_all", is_flag=True, help="List the formats instead.")
+@signature_option
 @results_option
 @json_option
 def export(
-    run: str, name: str | None, output: Path | None, cells: str, list_all: bool, results: Path, as_json: bool
+    run: str,
+    name: str | None,
+    output: Path | None,
+    *,
+    cells: str,
+    list_all: bool,
+    require_signature: str | None,
+    results: Path,
+    as_json: bool,
 ) -> None:
     """Write a stored RUN in the format of another program.
 
@@ -40,10 +49,10 @@ def export(
     if output is None:
         msg = f"name the place with --output, such as: phonebench export {shlex.quote(run)} --to {name} --output PATH"
         raise UsageError(msg)
-    from harness.store.reader import load_run
+    from harness.store.signed import load_signed_run
     from harness.workflows.export_results import export_results
 
-    exported = export_results(load_run(results, run), name, output, cells=cells)
+    exported = export_results(load_signed_run(results, run, require_signature), name, output, cells=cells)
     if as_json:
         files = [str(path) for path in exported.files]
         print_json({"files": files, "loses": list(exported.loses), "left_out": list(exported.left_out)})
@@ -69,9 +78,18 @@ def _list_exporters(*, as_json: bool) -> None:
 @click.argument("files", nargs=-1, type=PATH, metavar="RESULT…")
 @click.option("--from", "kind", metavar="NAME", help="The format of the files.  [default: found by their content]")
 @click.option("--list", "list_all", is_flag=True, help="List the formats instead.")
+@signature_option
 @results_option
 @json_option
-def import_(files: tuple[Path, ...], kind: str | None, list_all: bool, results: Path, as_json: bool) -> None:
+def import_(
+    files: tuple[Path, ...],
+    kind: str | None,
+    *,
+    list_all: bool,
+    require_signature: str | None,
+    results: Path,
+    as_json: bool,
+) -> None:
     """Read RESULT files of other programs, and store their cells as one run.
 
     Give files of one session together: equal cells become launches of one cell. Import what you want to compare
@@ -85,6 +103,10 @@ def import_(files: tuple[Path, ...], kind: str | None, list_all: bool, results: 
         raise UsageError(msg)
     from harness.workflows.import_results import import_results
 
+    if require_signature is not None:
+        from harness.signing.require import require_signatures
+
+        require_signatures(files, Path(require_signature).expanduser())
     imported = import_results(files, results, kind)
     if as_json:
         from harness.report.formats.json import show_json

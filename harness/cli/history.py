@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.console import print_json, print_table
-from harness.cli.options import history_option, history_place, json_option, results_option
+from harness.cli.options import history_option, history_place, json_option, results_option, signature_option
 from harness.cli.paths import PATH
 
 
@@ -127,16 +127,17 @@ def latest(window: int, most: int, history: str | None, results: Path, as_json: 
 
 @history.command(short_help="Add a stored run.")
 @click.argument("run", default="latest")
+@signature_option
 @history_option
 @results_option
 @json_option
-def ingest(run: str, history: str | None, results: Path, as_json: bool) -> None:
+def ingest(run: str, require_signature: str | None, history: str | None, results: Path, as_json: bool) -> None:
     """Add a stored RUN to the history; values that are there already stay as they are."""
     from harness.history.database import open_history
     from harness.history.ingest import ingest as add_run
-    from harness.store.reader import load_run
+    from harness.store.signed import load_signed_run
 
-    record = load_run(results, run)
+    record = load_signed_run(results, run, require_signature)
     with open_history(history_place(history, results), create=True) as opened:
         result = add_run(opened, record)
     if as_json:

@@ -84,6 +84,14 @@ timeout_option = click.option(
 
 # The defaults below are written in the help texts and not set on the options. An option that was not given stays None
 # or empty, so that the spec file, and after it the defaults of `Spec`, can fill it.
+signature_option = click.option(
+    "--require-signature",
+    metavar="PUBKEY",
+    envvar="PHONEBENCH_REQUIRE_SIGNATURE",
+    show_envvar=True,
+    help="Refuse files that this public key or certificate has not signed.",
+)
+
 model_options = together(
     click.option(
         "--data",
@@ -98,6 +106,10 @@ model_options = together(
         help="Leave the weights random: speed is real, accuracy is not measured.",
     ),
     click.option("--seed", type=int, metavar="N", help="Seed for everything random.  [default: 0]"),
+    signature_option,
+    click.option(
+        "--sign", metavar="KEY", help="Sign each artifact with this private key, for runner apps that check signatures."
+    ),
 )
 
 measuring_options = together(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.console import open_file, print_json, print_run, print_table
-from harness.cli.options import json_option, results_option
+from harness.cli.options import json_option, results_option, signature_option
 from harness.cli.paths import PATH
 from harness.errors import UsageError
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 @click.command(short_help="Show a stored run.")
 @click.argument("run", default="latest")
 @click.option("--list", "list_all", is_flag=True, help="List the stored runs instead.")
+@signature_option
 @results_option
 @json_option
-def show(run: str, list_all: bool, results: Path, as_json: bool) -> None:
+def show(run: str, list_all: bool, require_signature: str | None, results: Path, as_json: bool) -> None:
     """Show a stored RUN: an id, a unique prefix of an id, a path, or latest."""
     if list_all:
         _show_list(results, as_json=as_json)
         return
-    from harness.store.reader import load_run
+    from harness.store.signed import load_signed_run
 
-    record = load_run(results, run)
+    record = load_signed_run(results, run, require_signature)
     if as_json:
         from harness.report.formats.json import show_json
 
@@ -61,28 +62,35 @@ def _show_list(results: Path, *, as_json: bool) -> None:
 )
 @click.option("-o", "--output", type=PATH, metavar="DIR", help="Where to write.  [default: the run's own folder]")
 @click.option("--open", "open_it", is_flag=True, help="Open the report.")
+@signature_option
 @results_option
 @json_option
 def report(
-    runs: tuple[str, ...], form: str, output: Path | None, *, open_it: bool, results: Path, as_json: bool
+    runs: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    *,
+    open_it: bool,
+    require_signature: str | None,
+    results: Path,
+    as_json: bool,
 ) -> None:
     """Write the report of a stored RUN again, or of several RUNs side by side, each compared with the first.
 
     A RUN is an id, a unique prefix of an id, a path, or latest, which is the default.
     """
     from harness.report.outputs import output_named, write_as
-    from harness.store.reader import load_run
+    from harness.store.signed import load_signed_run
 
     output_form = output_named(form)
     if len(runs) > 1:
         if form != "html":
             msg = f"several runs make an html page; --to {form} takes one RUN"
             raise UsageError(msg)
-        written: tuple[Path, ...] = (
-            _write_side_by_side([load_run(results, name) for name in runs], output or results),
-        )
+        records = [load_signed_run(results, name, require_signature) for name in runs]
+        written: tuple[Path, ...] = (_write_side_by_side(records, output or results),)
     else:
-        record = load_run(results, runs[0] if runs else "latest")
+        record = load_signed_run(results, runs[0] if runs else "latest", require_signature)
         written = write_as(output_form, record, output or record.directory)
     if as_json:
         print_json(_paths_json(form, written))

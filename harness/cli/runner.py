@@ -41,6 +41,12 @@ build_options = together(
     click.option(
         "--key-alias", metavar="NAME", default="phonebench", show_default=True, help="The name of the key in --key."
     ),
+    click.option(
+        "--require-signature",
+        type=PATH,
+        metavar="PUBKEY",
+        help="Build apps that run only files that this public key has signed.",
+    ),
     click.option("--debuggable", is_flag=True, help="Allow run-as; slows Java code, which each result notes."),
     click.option(
         "--sdk",
@@ -182,7 +188,14 @@ def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptio
     if library is not None and len(runtimes) != 1:
         msg = f"--library {str(library)!r} is the library of one runtime; name that runtime with --runtime"
         raise UsageError(msg)
-    return runtimes, ApkOptions(abis=abis, debuggable=options["debuggable"], library=library)
+    trusted: Path | None = options["require_signature"]
+    pem = b""
+    if trusted is not None:
+        from harness.signing.keys import read_trusted_key
+
+        pem = read_trusted_key(trusted).pem
+    apk_options = ApkOptions(abis=abis, debuggable=options["debuggable"], library=library, trusted_key=pem)
+    return runtimes, apk_options
 
 
 def _names(lists: tuple[list[str], ...], members: type[_Name], *, kind: str) -> tuple[_Name, ...]:

@@ -40,7 +40,7 @@ def sensitivity(
     results: Path,
     cache_dir: Path | None,
     as_json: bool,
-    **input_lists: tuple[list[str], ...],
+    **more: Any,
 ) -> None:
     """Rank the layers of MODEL by how much accuracy int8 costs each, one layer at a time, and draw a chart."""
     from harness.artifacts.cache import Cache
@@ -49,10 +49,14 @@ def sensitivity(
     from harness.model.resolve import resolve
     from harness.report.charts.sensitivity import TITLES, scan_json, summary, table_rows
     from harness.report.files import write_scan
+    from harness.spec.spec import Spec
+    from harness.workflows.signatures import verify_models
 
-    inputs_given = tuple(item for part in input_lists["input"] for item in part)
+    inputs_given = tuple(item for part in more["input"] for item in part)
     options = ModelOptions(random_weights=bool(random_weights), inputs=inputs_given, data=data, seed=seed or 0)
-    scan = scan_model(resolve(model, options), Cache(cache_folder(cache_dir)), make_progress(), inputs=inputs)
+    card = resolve(model, options)
+    verify_models((card,), Spec(require_signature=more["require_signature"], sign=more["sign"]))
+    scan = scan_model(card, Cache(cache_folder(cache_dir)), make_progress(), inputs=inputs)
     written = write_scan(results, scan)
     if as_json:
         print_json(scan_json(scan) | {"chart": str(written[0])})

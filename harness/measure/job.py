@@ -33,6 +33,7 @@ class Job:
 
     ``launches`` overrides the profile's stop rule and ``timeout_s`` its deadline. ``varied`` is the network that the
     recipe's graph steps made, None without steps. ``operators``: profile the operators in a launch after measuring.
+    ``signature``: the signature of the artifact as text, for runners that check it; empty if there is none.
     """
 
     cell: Cell
@@ -44,6 +45,7 @@ class Job:
     timeout_s: float | None = None
     varied: VariedModel | None = None
     operators: bool = False
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

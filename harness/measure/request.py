@@ -49,6 +49,7 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
             sha256=manifest.sha256 or "",
             format=job.cell.format,
             companions=tuple(CompanionRef(file=part.file, sha256=part.sha256) for part in manifest.companions),
+            signature=job.signature,
         ),
         runtime=RuntimeRequest(delegate=job.cell.delegate, threads=job.cell.threads or 1),
         inputs=InputsRef(

@@ -20,6 +20,11 @@ def bundled_models() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for file in _bundled_folder().glob(f"*/{CARD_FILE}")))
 
 
+def is_bundled(card: ModelCard) -> bool:
+    """Return whether ``card`` is that of a model that ships with phonebench."""
+    return card.folder is not None and card.folder.parent == _bundled_folder() and card.folder.name in bundled_models()
+
+
 def resolve(reference: str, options: ModelOptions) -> ModelCard:
     """Return the card of ``reference``. Nothing is imported or loaded.
 

@@ -32,6 +32,8 @@ class Spec:
     of a board, None to fetch them; ``ipa`` is the runner app for iPhones, None for the installed one.
     ``parts``: also run each part of a multi-part model alone.
     ``operators``: after a cell has been measured, time each of its operators in a launch of its own.
+    ``require_signature``: the file of the public key that must have signed each model. ``sign``: the file of a private
+    key that signs each artifact, for runner apps that check signatures.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -56,6 +58,8 @@ class Spec:
     input: tuple[str, ...] = ()
     data: str | None = None
     seed: int = 0
+    require_signature: str | None = None
+    sign: str | None = None
 
     def __post_init__(self) -> None:
         _check_recipe_names(self.recipe)

@@ -17,12 +17,16 @@ class CompanionRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRef:
-    """The file to load, next to the request. The runner checks every ``sha256`` before it loads anything."""
+    """The file to load, next to the request. The runner checks every ``sha256`` before it loads anything.
+
+    ``signature`` is a Sigstore bundle as text, which a runner with a public key checks first; empty without one.
+    """
 
     file: str
     sha256: str
     format: Format
     companions: tuple[CompanionRef, ...] = ()
+    signature: str = ""
 
     @property
     def files(self) -> tuple[CompanionRef, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.artifacts.build import BuildOrder
 from harness.artifacts.needs import Missing, missing_for, together
@@ -16,24 +16,32 @@ from harness.model.ready import why_not_ready
 from harness.model.resolve import resolve_all
 from harness.plan.cells import Build, Hole, Plan
 from harness.plan.plan import make_plan
+from harness.signing.bundle import Verified
 from harness.spec.phone_settings import PhoneSettings, check_binaries, check_ipa, check_wheels
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
+from harness.workflows.signatures import verify_models
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A spec with its models resolved and its plan made: all that can be known without loading anything."""
+    """A spec with its models resolved and its plan made: all that can be known without loading anything.
+
+    ``verified``: what was signed, by model, if the spec requires signatures.
+    """
 
     spec: Spec
     cards: tuple[ModelCard, ...]
     plan: Plan
+    verified: Mapping[str, Verified] = field(default_factory=dict)
 
 
 def check(spec: Spec, *, to_run: bool = True) -> Checked:
-    """Resolve every name in ``spec`` and make the plan, to run or only to build. Raises `UsageError`, `DeviceError`.
+    """Resolve every name in ``spec`` and make the plan, to run or only to build.
+
+    Raises `UsageError`, `DeviceError`, and `SignatureError` if ``spec`` requires signatures.
 
     To run, a key that stands for all connected phones (``android:all``) becomes one device per phone. A cell whose
     packages are not installed becomes a hole, and the packages are logged with the command that installs them.
@@ -47,6 +55,8 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
         spec = replace(spec, device=expand_devices(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = resolve_all(spec.model, options)
+    # Before anything else reads the files.
+    verified = verify_models(cards, spec)
     if spec.parts:
         cards = _with_parts(cards)
     unsupported = _unsupported(cards)
@@ -58,7 +68,7 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
         reasons = {build: why.sentence() for build, why in missing.items()}
         reasons |= {build: unsupported[build.model] for build in plan.builds if build.model in unsupported}
         plan = _without(plan, reasons)
-    return Checked(spec=spec, cards=cards, plan=plan)
+    return Checked(spec=spec, cards=cards, plan=plan, verified=verified)
 
 
 def _unsupported(cards: tuple[ModelCard, ...]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from harness.store.writer import RunWriter
 from harness.system.clock import utc_now
 from harness.workflows.bench import OpenRun
 from harness.workflows.check import Checked, order_of
+from harness.workflows.signatures import bundle_for, refuse_unsigned
 
 
 def store_holes(plan: Plan, writer: RunWriter) -> None:
@@ -38,6 +39,7 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
     """
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
     outcome = build_artifacts(order_of(checked, builds), run.cache, run.progress)
+    refuse_unsigned(outcome.artifacts.values(), checked.verified)
     facts = model_facts(checked.cards, outcome)
     refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
     # Stored before the first cell is measured: a resumed run compares the digests with these.
@@ -112,6 +114,7 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
             timeout_s=checked.spec.timeout,
             varied=find_varied(cache, outcome.models[cell.model], recipes.get(cell.variant)),
             operators=checked.spec.operators,
+            signature=bundle_for(outcome.artifacts[cell.build], cards[cell.model], checked.spec),
         )
         for cell in cells
     ]

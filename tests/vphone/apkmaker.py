@@ -19,6 +19,8 @@ TOOLS = ("aapt2", "zipalign", "apksigner", "keytool")
 PASSWORD = "pass:android"
 # The kind of an ELF segment that is loaded.
 LOAD = 1
+# Where the build of the runner apps puts the public key.
+KEY = "META-INF/phonebench/signing-key.pem"
 ACTIVITY = "org.phonebench.runner.RunnerActivity"
 MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 <manifest xmlns:android="http://schemas.android.com/apk/res/android" package={package}
@@ -38,7 +40,7 @@ class ApkPlan:
     """The contents of the APK. ``key`` is any name; equal names mean the same signer.
 
     ``page_bytes``: what its libraries are aligned to. ``door``: the process of its provider, as the manifest names it;
-    empty for the app's own.
+    empty for the app's own. ``trusted_key``: the PEM text of the public key that the app was built with.
     """
 
     package: str = "org.phonebench.runner.onnxruntime"
@@ -52,6 +54,7 @@ class ApkPlan:
     library_bytes: int = 1000
     page_bytes: int = 16384
     door: str = ":door"
+    trusted_key: str = ""
 
 
 def missing_for_apks() -> str:
@@ -83,6 +86,8 @@ class ApkMaker:
         with zipfile.ZipFile(linked, "a") as apk:
             for abi in plan.abis:
                 apk.writestr(f"lib/{abi}/libruntime.so", library)
+            if plan.trusted_key:
+                apk.writestr(KEY, plan.trusted_key)
         _run("zipalign", "-f", "4", linked, aligned)
         key = ("--ks", self._key(plan.key), "--ks-pass", PASSWORD)
         _run("apksigner", "sign", *key, "--out", signed, aligned)

@@ -53,12 +53,14 @@ class ApkOptions:
     """The options of a build.
 
     ``abis``: one APK is built for each; None for all of `DEFAULT_ABIS` that the library has. ``library`` is the user's
-    own file instead of the pinned one.
+    own file instead of the pinned one. ``trusted_key``: the PEM text of the public key that must have signed whatever
+    the app runs; empty to run anything.
     """
 
     abis: tuple[Abi, ...] | None = None
     debuggable: bool = False
     library: Path | None = None
+    trusted_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Unsigned:
     library: Library
     version_name: str
     debuggable: bool
+    trusted_key: bytes
 
 
 def build_apks(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Workshop) -> tuple[BuiltApk, ...]:
@@ -143,8 +146,15 @@ def _packed(compiled: Compiled, abi: Abi, options: ApkOptions, shop: Workshop) -
         abi=abi,
         path=shop.work / runtime.value / f"unsigned-{abi.value}.apk",
         library=compiled.library,
-        version_name=version_name(runtime, abis=[abi], library_sha256=sha256, debuggable=options.debuggable),
+        version_name=version_name(
+            runtime,
+            abis=[abi],
+            library_sha256=sha256,
+            debuggable=options.debuggable,
+            trusted_key=options.trusted_key,
+        ),
         debuggable=options.debuggable,
+        trusted_key=options.trusted_key,
     )
     base = _manifest(unsigned, compiled.platform, shop.tools)
     write_archive(unsigned.path, _entries(unsigned, compiled, base))
@@ -252,6 +262,8 @@ def _entries(unsigned: Unsigned, compiled: Compiled, base: Path) -> Iterator[Ent
             yield from (Entry(name=name, data=opened.read(name)) for name in names)
     # The runtime version in replies, for runtimes that do not report one.
     yield Entry(name=f"{_OWN}/library", data=f"{unsigned.library.title}\n".encode())
+    if unsigned.trusted_key:
+        yield Entry(name=f"{_OWN}/signing-key.pem", data=unsigned.trusted_key)
     yield from _terms(unsigned.runtime)
     for file in unsigned.library.native_files(unsigned.abi):
         yield Entry(name=f"lib/{unsigned.abi.value}/{file.name}", data=file.read_bytes())

@@ -28,11 +28,17 @@ def sources() -> Path:
 
 
 def version_name(
-    runtime: Runtime, *, abis: Sequence[Abi], library_sha256: str, debuggable: bool, folder: Path | None = None
+    runtime: Runtime,
+    *,
+    abis: Sequence[Abi],
+    library_sha256: str,
+    debuggable: bool,
+    trusted_key: bytes = b"",
+    folder: Path | None = None,
 ) -> str:
-    """Return ``0.1.0+`` and 12 hexadecimal digits of a digest of the sources, the library, the ABIs and debuggable."""
+    """Return ``0.1.0+`` and 12 hexadecimal digits of a digest of the sources, the library and the other arguments."""
     root = folder or sources()
-    digest = hashlib.sha256(f"{runtime.value} {sorted(abis)} {library_sha256} {debuggable}".encode())
+    digest = hashlib.sha256(f"{runtime.value} {sorted(abis)} {library_sha256} {debuggable}".encode() + trusted_key)
     for part in (*_SHARED, f"{runtime.value}/pom.xml", f"{runtime.value}/src/main"):
         for file in _files(root / part):
             content = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -52,6 +52,7 @@ from harness.workflows.bench import Places, gates_of
 from harness.workflows.durations import pairs_estimate
 from harness.workflows.head import new_head
 from harness.workflows.measure_cells import model_facts
+from harness.workflows.signatures import bundle_for, refuse_unsigned, verify_models
 
 # 1 (2026-11): the first.
 SCHEMA = 1
@@ -154,6 +155,7 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
     spec = make_spec(values, where=repr(reference.text))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     card = resolve(reference.model, options)
+    verify_models((card,), common)
     plan = make_plan(spec, (card,), offer_of)
     if not plan.cells:
         msg = f"{reference.text!r} cannot run on {request.device!r}: {plan.holes[0].reason}"
@@ -193,14 +195,17 @@ def _jobs(
     builds = tuple(dict.fromkeys(side.cell.build for side in sides))
     cache = Cache(places.cache)
     recipes = recipes_of((build.variant for build in builds if build.variant != AS_IS), request.common.recipe)
+    # Again, because the sides may have other names by now.
+    verified = verify_models(cards, request.common)
     outcome = build_artifacts(BuildOrder(cards=cards, builds=builds, recipes=recipes), cache, progress)
+    refuse_unsigned(outcome.artifacts.values(), verified)
     writer.update(models=model_facts(cards, outcome))
-    a, b = (_job(side, outcome, request.common.timeout) for side in sides)
+    a, b = (_job(side, outcome, request.common) for side in sides)
     varied = [find_varied(cache, job.model, recipes.get(job.cell.variant)) for job in (a, b)]
     return replace(a, varied=varied[0]), replace(b, varied=varied[1])
 
 
-def _job(side: _Side, outcome: BuildOutcome, timeout_s: float | None) -> Job:
+def _job(side: _Side, outcome: BuildOutcome, common: Spec) -> Job:
     artifact = outcome.artifacts.get(side.cell.build)
     model = outcome.models.get(side.cell.model)
     if artifact is None or model is None or artifact.manifest.state not in RUNNABLE:
@@ -209,7 +214,15 @@ def _job(side: _Side, outcome: BuildOutcome, timeout_s: float | None) -> Job:
         raise BuildError(msg)
     profile = PROFILES[ProfileName.STANDARD]
     card = as_prepared(side.card, model)
-    return Job(cell=side.cell, card=card, artifact=artifact, model=model, profile=profile, timeout_s=timeout_s)
+    return Job(
+        cell=side.cell,
+        card=card,
+        artifact=artifact,
+        model=model,
+        profile=profile,
+        timeout_s=common.timeout,
+        signature=bundle_for(artifact, side.card, common),
+    )
 
 
 def _session(

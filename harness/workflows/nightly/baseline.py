@@ -29,6 +29,7 @@ from harness.workflows.check import check
 from harness.workflows.nightly.artifacts import find_kept, identity_of, keep_artifacts
 from harness.workflows.nightly.record import RECORD_FILE, Baseline, BaselineCell, read_night
 from harness.workflows.run import build_spec
+from harness.workflows.sign import verify_paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ def read_baseline(name: str, spec: Spec, tools: BaselineTools) -> Baseline:
 
     Raises `UsageError` for something that cannot stand for any of the cells, `StoreError` for what is damaged.
     """
+    if spec.require_signature is not None:
+        verify_paths([name], Path(spec.require_signature).expanduser(), tools.places.results)
     if _is_artifact(Path(name)):
         return _from_file(Path(name), spec, tools)
     places, cells = tools.places, check(spec).plan.cells

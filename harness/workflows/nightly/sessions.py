@@ -40,6 +40,7 @@ from harness.workflows.nightly.confirm import (
     unconfirmed,
 )
 from harness.workflows.nightly.record import Compared, Confirmation, Journal, Suspect, Trigger
+from harness.workflows.signatures import bundle_for
 
 Nights = Mapping[str, Sequence[Night]]
 
@@ -171,13 +172,16 @@ class _CellConfirmation:
         model, artifact = tools.outcome.models.get(cell.model), tools.outcome.artifacts.get(cell.build)
         if kept is None or model is None or artifact is None:
             return None
+        card = next(card for card in tools.checked.cards if card.name == cell.model)
+        file = kept.as_artifact(artifact)
         return Job(
             cell=cell,
-            card=as_prepared(next(card for card in tools.checked.cards if card.name == cell.model), model),
-            artifact=kept.as_artifact(artifact),
+            card=as_prepared(card, model),
+            artifact=file,
             model=model,
             profile=PROFILES[ProfileName.STANDARD],
             timeout_s=tools.checked.spec.timeout,
+            signature=bundle_for(file, card, tools.checked.spec),
         )
 
 

@@ -21,6 +21,7 @@ import org.phonebench.runner.core.ReplyWriter;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
+import org.phonebench.runner.core.TrustedKey;
 
 /**
  * The measurement of one job, in a separate thread: Android would report a long call on the main thread as a hang.
@@ -47,7 +48,8 @@ final class Measurement {
         Path folder = Jobs.folder(context, launch.job());
         Path request = launch.request() == null ? folder.resolve(JobPlace.REQUEST) : launch.request();
         this.place = new JobPlace(folder, request, launch.store(), launch.inputs());
-        this.runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class), info(context), new AndroidState(context));
+        this.runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class), info(context), new AndroidState(context),
+            TrustedKey.bundled());
     }
 
     String job() {

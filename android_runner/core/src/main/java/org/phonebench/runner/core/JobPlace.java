@@ -3,6 +3,7 @@ package org.phonebench.runner.core;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 
 /**
  * Where the files of one job are.
@@ -35,6 +36,12 @@ public record JobPlace(Path folder, Path request, Path store, String inputsSha25
     /** Where the inputs are. */
     Path inputs(RunRequest.Inputs inputs) {
         return store == null ? folder.resolve(inputs.file()) : store.resolve(inputsSha256);
+    }
+
+    /** Copy a file of the store under its own name to the job's folder, where no other program can change it. */
+    Path copied(RunRequest.Part part) throws IOException {
+        Path name = folder.resolve(part.file());
+        return store == null ? name : Files.copy(source(part), name, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /**

@@ -21,12 +21,15 @@ public final class JobRunner {
     private final Iterable<RuntimeAdapter> adapters;
     private final RunReply.Runner info;
     private final StateSource state;
+    private final TrustedKey trusted;
     private final LatencyPass.Clock clock = new SystemClock();
 
-    public JobRunner(Iterable<RuntimeAdapter> adapters, RunReply.Runner info, StateSource state) {
+    /** A runner that runs any artifact if {@code trusted} is null, otherwise only what this key has signed. */
+    public JobRunner(Iterable<RuntimeAdapter> adapters, RunReply.Runner info, StateSource state, TrustedKey trusted) {
         this.adapters = adapters;
         this.info = info;
         this.state = state;
+        this.trusted = trusted;
     }
 
     /** A step before the first pass that can refuse the whole launch, such as binding it to some cores. */
@@ -253,15 +256,20 @@ public final class JobRunner {
 
         /** The artifact's path, after checking every digest and giving every file its name. */
         private Path checkedArtifact() throws RunFailure {
+            if (trusted != null) {
+                trusted.check(request.artifact());
+            }
             List<Path> named = new ArrayList<>();
             for (RunRequest.Part part : request.artifact().parts()) {
                 try {
-                    String sha256 = Digest.sha256(place.source(part));
+                    // Whoever may write to the store could replace a file there after the look at its digest.
+                    Path file = trusted == null ? place.source(part) : place.copied(part);
+                    String sha256 = Digest.sha256(file);
                     if (!sha256.equals(part.sha256())) {
                         throw RunFailure.failed(FailureKind.DIGEST, "the artifact '" + part.file() + "' has sha256 "
                             + sha256 + "; the request expects " + part.sha256() + ": deploy it again");
                     }
-                    named.add(place.named(part));
+                    named.add(trusted == null ? place.named(part) : file);
                 } catch (IOException error) {
                     throw RunFailure.failed(FailureKind.DIGEST,
                         "cannot read the artifact '" + part.file() + "': " + error + "; deploy it again", error);

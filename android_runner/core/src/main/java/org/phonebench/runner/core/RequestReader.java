@@ -50,7 +50,8 @@ public final class RequestReader {
             companions.add(new Part(plainName(part, "file"), digest(part, "sha256")));
         }
         String file = plainName(fields, "file");
-        return new Artifact(file, digest(fields, "sha256"), fields.text("format"), companions);
+        String signature = fields.lacks("signature") ? "" : fields.text("signature");
+        return new Artifact(file, digest(fields, "sha256"), fields.text("format"), companions, signature);
     }
 
     private static Runtime runtime(Fields fields) throws RequestException {

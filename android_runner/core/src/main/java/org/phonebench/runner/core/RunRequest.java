@@ -14,8 +14,8 @@ public record RunRequest(
     /** One file of the artifact: its name, and its digest in lower-case hexadecimal. */
     public record Part(String file, String sha256) {}
 
-    /** The file to load, its format, and the companion files that it refers to by name. */
-    public record Artifact(String file, String sha256, String format, List<Part> companions) {
+    /** The file to load, its format, the companion files that it refers to by name, and its signature or "". */
+    public record Artifact(String file, String sha256, String format, List<Part> companions, String signature) {
         public Artifact {
             companions = Collections.unmodifiableList(new ArrayList<>(companions));
         }

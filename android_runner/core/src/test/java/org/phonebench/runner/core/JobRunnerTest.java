@@ -81,7 +81,7 @@ final class JobRunnerTest {
     private RunReply run() throws Exception {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        return new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")))
+        return new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null)
             .run(place, () -> { });
     }
 
@@ -97,6 +97,21 @@ final class JobRunnerTest {
         assertNotNull(reply.state().after());
         assertEquals(Arrays.asList("start", "load", "set", "close", "load", "set", "set", "close", "profile"),
             adapter.events);
+    }
+
+    @Test
+    void anAppWithAKeyRunsOnlyWhatWasSigned() throws Exception {
+        allPasses();
+        Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
+        JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
+        Path key = Golden.FOLDER.resolveSibling("signing").resolve("P-256.pub");
+        TrustedKey trusted = TrustedKey.read(new String(Files.readAllBytes(key), StandardCharsets.US_ASCII));
+        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), trusted)
+            .run(place, () -> { });
+        assertEquals(RunReply.Status.FAILED, reply.status());
+        assertEquals(FailureKind.DIGEST, reply.failure().kind());
+        assertTrue(reply.failure().message().contains("has no signature"), reply.failure().message());
+        assertEquals(Collections.emptyList(), adapter.events);
     }
 
     @Test
@@ -116,7 +131,7 @@ final class JobRunnerTest {
         request.getJSONObject("runtime").put("delegate", "xnnpack");
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/"))).run(place, () -> { },
+        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null).run(place, () -> { },
             reply -> {
                 adapter.events.add("keep " + reply.status() + " " + reply.results().latency().samplesNs().length);
                 assertNotNull(reply.results().outputs());
@@ -174,7 +189,7 @@ final class JobRunnerTest {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
         JobRunner runner =
-            new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")));
+            new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null);
         RunReply reply = runner.failed(place, new StackOverflowError("too deep"));
         assertEquals(request.getString("cell"), reply.cell());
         assertEquals(4, reply.launch());
@@ -279,7 +294,7 @@ final class JobRunnerTest {
     void aPreparationThatIsRefusedEndsTheLaunch() throws Exception {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")))
+        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null)
             .run(place, () -> Affinity.bind("0", "taskset"));
         assertTrue(reply.failure().message().contains("core mask is '0'"), reply.failure().message());
     }

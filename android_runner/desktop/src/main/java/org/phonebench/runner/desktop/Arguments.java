@@ -7,12 +7,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The command line of the desktop runner. With an APK, it reports that APK's libraries, as the app in it would. */
+/**
+ * The command line of the desktop runner. With an APK, it reports that APK's libraries and trusts its key, as the app in
+ * it would.
+ */
 record Arguments(Path files, String job, Path store, String inputs, Path request, String kind, String version,
-        String mask, Path apk, List<String> abis) {
+        String mask, Path apk, List<String> abis, Path key) {
     static final String USAGE = "usage: DesktopRunner --files FOLDER --job NAME --store FOLDER --inputs SHA256"
         + " [--request FILE] [--kind KIND] [--version VERSION] [--mask HEX] [--apk FILE]"
-        + " [--abis LIST]";
+        + " [--abis LIST] [--key FILE]";
     private static final String PREFIX = "--";
 
     static Arguments read(String[] arguments) {
@@ -37,7 +40,7 @@ record Arguments(Path files, String job, Path store, String inputs, Path request
         return new Arguments(Paths.get(required(values, "files")), job, Paths.get(required(values, "store")), inputs,
             path(values.get("request")), values.getOrDefault("kind", "desktop"),
             values.getOrDefault("version", built()), values.get("mask"), path(values.get("apk")),
-            Arrays.asList(values.getOrDefault("abis", "").split(",")));
+            Arrays.asList(values.getOrDefault("abis", "").split(",")), path(values.get("key")));
     }
 
     private static Path path(String text) {

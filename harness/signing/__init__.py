@@ -1,0 +1,1 @@
+"""Signatures of model files, model folders and runs: keys, and what each signature covers."""
