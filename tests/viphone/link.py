@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from tests.viphone.cable import Cable, CableBrokeError
 
@@ -21,13 +21,29 @@ class HungUpError(ConnectionError):
     """The other end, or the cable, ended the connection."""
 
 
+class Wire(Protocol):
+    """What carries the bytes: a socket, or a connection inside a tunnel."""
+
+    def recv(self, limit: int, /) -> bytes:
+        """Wait for bytes; empty at the end."""
+
+    def sendall(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Send all of it."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End it, and wake who waits."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
 class Link:
     """A connection; one thread may receive while others send.
 
     TLS works on buffers and not on the socket, because the cable counts the bytes as they travel.
     """
 
-    def __init__(self, sock: socket.socket, cable: Cable) -> None:
+    def __init__(self, sock: Wire, cable: Cable) -> None:
         self._sock, self._cable = sock, cable
         self._gone = threading.Event()
         self._sending = threading.Lock()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.viphone.link import Link
-from tests.viphone.services import SERVICES
+from tests.viphone.services import services_of
 from tests.viphone.trust import PairingError, Refusal
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ PASSWORD_PROTECTED = "PasswordProtected"
 
 
 class Lockdown:
-    """One connection with lockdownd."""
+    """One connection with lockdownd; at the end of a tunnel, which only a trusted computer has, without a session."""
 
-    def __init__(self, phone: VirtualIPhone, link: Link) -> None:
+    def __init__(self, phone: VirtualIPhone, link: Link, *, trusted: bool = False) -> None:
         self._phone, self._link = phone, link
         self._host = ""
-        self._session = ""
+        self._session = "tunnel" if trusted else ""
 
     def serve(self) -> None:
         """Answer until the connection ends."""
@@ -112,11 +112,10 @@ class Lockdown:
             raise ConnectionError(msg)
 
     def _start_service(self, name: str) -> dict[str, Any]:
-        phone, service = self._phone, SERVICES.get(name)
+        phone, service = self._phone, services_of(self._phone).get(name)
         if not self._session:
             return {"Error": "SessionInactive"}
-        ios = phone.state.ios_version
-        if service is None or not service.since <= ios < service.before:
+        if service is None:
             return {"Error": "InvalidService", "Service": name}
         if phone.state.before_first_unlock and not service.locked:
             return {"Error": PASSWORD_PROTECTED, "Service": name}

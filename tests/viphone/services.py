@@ -32,6 +32,13 @@ def _crashes(phone: VirtualIPhone, link: Link) -> None:
     afc.AfcSession(phone.storage.crashes, phone.storage).serve(link)
 
 
+def _tunnel(phone: VirtualIPhone, link: Link) -> None:
+    # The services at a tunnel's end are these again.
+    from tests.viphone import tunnel
+
+    tunnel.serve(phone, link)
+
+
 def _move_crashes(_: VirtualIPhone, link: Link) -> None:
     """Say that all reports are where they can be copied, which they are."""
     link.send(b"ping\0")
@@ -43,6 +50,7 @@ SERVICES: dict[str, Service] = {
     "com.apple.mobile.house_arrest": Service(serve=house.serve),
     "com.apple.mobile.installation_proxy": Service(serve=installer.serve),
     "com.apple.crashreportcopymobile": Service(serve=_crashes),
+    "com.apple.internal.devicecompute.CoreDeviceProxy": Service(serve=_tunnel, since=(17, 4)),
     "com.apple.crashreportmover": Service(serve=_move_crashes),
     "com.apple.mobile.diagnostics_relay": Service(serve=diagnostics.serve),
     # The image of iOS 17 and later has Instruments behind the tunnel alone.
@@ -51,3 +59,9 @@ SERVICES: dict[str, Service] = {
     ),
     "com.apple.mobile.mobile_image_mounter": Service(serve=lambda phone, link: phone.images.serve(link)),
 }
+
+
+def services_of(phone: VirtualIPhone) -> dict[str, Service]:
+    """The services that the phone's version of iOS has."""
+    ios = phone.state.ios_version
+    return {name: one for name, one in SERVICES.items() if one.since <= ios < one.before}
