@@ -13,7 +13,8 @@ let package = Package(
     .target(name: "Core", dependencies: ["CProbe"]),
     // The header is in the folder of fetched libraries: see README.md.
     .systemLibrary(name: "COnnxRuntime"),
-    .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime"]),
+    .target(name: "CTFLite"),
+    .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime", "CTFLite"]),
     .executableTarget(name: "desktop", dependencies: ["Core", "Adapters"]),
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
   ],

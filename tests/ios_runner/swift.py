@@ -31,8 +31,9 @@ def missing_for_swift() -> str:
     """Return what this computer lacks to build and run Swift, or an empty text."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "Linux on x86-64, which the pinned libraries are for"
-    if shutil.which("npm") is None and not (LIBRARIES / "linux").is_dir():
-        return "npm, which fetches the runtimes (apt-get install npm)"
+    absent = [tool for tool in ("npm", "mvn") if shutil.which(tool) is None]
+    if absent and not (LIBRARIES / "linux").is_dir():
+        return f"{absent[0]}, which fetches the runtimes (apt-get install npm maven)"
     if shutil.which("swift"):
         return ""
     if os.geteuid() != 0:

@@ -27,7 +27,7 @@ _PROJECT = """<project><modelVersion>4.0.0</modelVersion><groupId>org.phonebench
 """
 _DEPENDENCY = """
 <dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version><type>{kind}</type>
-<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"""
+{classifier}<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,9 @@ def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> Non
 
 def _dependency(file: MavenFile) -> str:
     group, artifact, version = file.coordinate.split(":")
-    return _DEPENDENCY.format(group=group, artifact=artifact, version=version, kind=file.kind)
+    return _DEPENDENCY.format(
+        group=group, artifact=artifact, version=version, kind=file.kind, classifier=file.classifier
+    )
 
 
 def _checked(file: MavenFile | NpmFile, folder: Path) -> Path:

@@ -14,12 +14,13 @@ class MavenFile:
     coordinate: str
     kind: str
     sha256: str | None = None
+    classifier: str = ""
 
     @property
     def name(self) -> str:
         """The name of the downloaded file."""
         _, artifact, version = self.coordinate.split(":")
-        return f"{artifact}-{version}.{self.kind}"
+        return f"{artifact}-{version}{f'-{self.classifier}' if self.classifier else ''}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ def runner_digest(folder: Path | None = None) -> str:
     root = folder or sources()
     digest = hashlib.sha256()
     for item in PACKAGES:
-        digest.update(f"{item.package.package}\0{item.package.sha256}\n".encode())
+        digest.update(f"{item.package.name}\0{item.package.sha256}\n".encode())
     for file in source_files(root):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"{file.relative_to(root).as_posix()}\0{content}\n".encode())

@@ -65,7 +65,7 @@ public enum Kit: String, CaseIterable, Sendable {
 
 /// An open library.
 struct NativeLibrary {
-  private let handle: UnsafeMutableRawPointer
+  let handle: UnsafeMutableRawPointer
   private let title: String
 
   init(handle: UnsafeMutableRawPointer, title: String) {

@@ -52,12 +52,7 @@ enum OnnxType {
     switch self {
     case .same(let dtype, _): return try tensor.cast(to: dtype)
     case .unsigned(let width, _): return try tensor.cast(to: width == 8 ? .int64 : width == 4 ? .int32 : .int16)
-    case .double:
-      let wide = try Tensor(.int64, tensor.shape)
-      for at in 0..<tensor.elements {
-        wide.setInteger(at, Int64(bitPattern: Double(tensor.real(at)).bitPattern))
-      }
-      return wide
+    case .double: return try tensor.asDoubles()
     }
   }
 

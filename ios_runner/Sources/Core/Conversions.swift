@@ -46,6 +46,13 @@ extension Tensor {
     dtype.sort == .float ? try cast(to: .float32) : self
   }
 
+  /// The values of a float tensor as doubles, which the wire has no type for: in a tensor of integers of that width.
+  public func asDoubles() throws -> Tensor {
+    let wide = try Tensor(.int64, shape)
+    for at in 0..<elements { wide.setInteger(at, Int64(bitPattern: Double(real(at)).bitPattern)) }
+    return wide
+  }
+
   /// A float32 tensor of the doubles at `source`.
   public convenience init(doublesAt source: UnsafeRawPointer?, _ shape: [Int]) throws {
     try self.init(.float32, shape)
