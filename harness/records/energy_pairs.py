@@ -146,7 +146,8 @@ def _tokens(facts: EnergyFacts | None) -> int:
 
 
 def _pair(facts: EnergyFacts, counter: EnergyCounter, idle: EnergyBlock, load: EnergyBlock) -> BlockPair | str:
-    offset_ns = facts.boot_offset_ns or 0
+    # Readings of a power sensor are among the states, on the clock of the blocks.
+    offset_ns = (facts.boot_offset_ns or 0) if facts.counter is not None else 0
     began_ns, ended_ns = idle.began_ns + offset_ns, load.ended_ns + offset_ns
     readings = [reading for reading in counter.readings if began_ns <= reading.at_ns <= ended_ns]
     if any(reading.charging for reading in readings):

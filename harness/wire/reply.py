@@ -217,7 +217,8 @@ class StateSample:
     ``thermal_headroom``: how close the device is to throttling; from 1 on it throttles severely. ``power_w``: what the
     device draws, as its own sensor measures it. ``watch_cpu_ns``: the processor time on the device that watching it has
     taken since the launch began, where the host watches from outside. ``low_power_mode``: whether the system saves
-    power.
+    power. ``charge_uah`` and ``battery_volts``: the charge that is left in the battery, in microampere-hours, and its
+    voltage; ``battery_forced``: a command set what the system says of its battery.
     """
 
     at_ns: int
@@ -232,6 +233,9 @@ class StateSample:
     charging: bool | None = None
     power_w: float | None = None
     watch_cpu_ns: int | None = None
+    charge_uah: int | None = None
+    battery_volts: float | None = None
+    battery_forced: bool | None = None
     low_power_mode: bool | None = None
 
 

@@ -16,6 +16,7 @@ NEEDED = {"mksh": MKSH, "toybox": TOYBOX, "util-linux": Path("/usr/bin/nsenter")
 
 # The commands that the phone process answers, see `calls`.
 ASKED = (
+    "perfetto",
     "am",
     "cmd",
     "content",

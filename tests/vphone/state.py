@@ -54,6 +54,20 @@ class PhoneState:
     plugged: bool = True
     charging: bool = True
     battery_saver: bool = False
+    battery_millivolts: int = 4187
+    battery_forced: bool = False
+    """Whether a command, such as ``dumpsys battery unplug``, set what the battery service says."""
+    charge_step_uah: int = 1
+    """The steps in which the charge counter shows the charge that is left."""
+    watts: Callable[[float], float] | None = None
+    """What the phone draws at a moment, in seconds since it was switched on; None for a phone without a counter.
+
+    The true energy: rails and the charge counter both come from it.
+    """
+    rails: Mapping[str, float] = field(default_factory=lambda: {"VDD_CPU": 0.7, "VSYS_DISPLAY": 0.3})
+    """The share of the power that each power rail has; empty for a phone that counts none."""
+    has_perfetto: bool = True
+    """Whether the phone has its tracer (Android 10)."""
     thermal_status: int = 0
     """0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown."""
     thermal_override: int | None = None

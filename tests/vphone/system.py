@@ -40,6 +40,7 @@ class System:
     apps: Apps
     reboot: Callable[[], None]
     faults: ServiceFaults = field(default_factory=ServiceFaults)
+    tracers: list[int] = field(default_factory=list)
 
     def now_s(self) -> float:
         """The phone's wall clock, in seconds since 1970."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from harness.devices.android.adb.cable import SHELL_S, Cable
 from harness.devices.android.advice import named, phone_error
-from harness.devices.android.texts import parse_memory_bytes, parse_properties, sections
+from harness.devices.android.texts import parse_battery, parse_memory_bytes, parse_properties, sections
+from harness.devices.energy import COUNTER, NO_COUNTER
 from harness.errors import PhoneTrouble
 from harness.records.conditions import Condition, ConditionId
 from harness.records.device import DeviceInfo
-from harness.wire import RunnerInfo
+from harness.wire import EnergySource, RunnerInfo
 
 # The runner apps are built for Android 8 and later.
 MIN_API = 26
@@ -22,6 +23,7 @@ echo @@cores; cat /sys/devices/system/cpu/present
 echo @@page; getconf PAGE_SIZE
 echo @@boot; cat /proc/sys/kernel/random/boot_id
 echo @@user; am get-current-user
+echo @@energy; command -v perfetto; dumpsys battery
 """
 
 
@@ -46,6 +48,7 @@ class PhoneFacts:
     boot_id: str
     user: int = 0
     unit: str = ""
+    counts_energy: bool = False
 
     def info(self, key: str) -> DeviceInfo:
         """Return the facts in the form that all device kinds share."""
@@ -58,7 +61,8 @@ class PhoneFacts:
             cores=self.cores,
             memory_bytes=self.memory_bytes,
             abi=self.abis[0] if self.abis else "unknown",
-            details={
+            details=self._energy()
+            | {
                 "serial": self.serial,
                 "unit": self.unit or self.serial,
                 "api": str(self.api),
@@ -68,6 +72,11 @@ class PhoneFacts:
                 "page_bytes": "" if self.page_bytes is None else str(self.page_bytes),
             },
         )
+
+    def _energy(self) -> dict[str, str]:
+        if self.counts_energy:
+            return {COUNTER: f"{EnergySource.RAILS.value} or {EnergySource.BATTERY.value}"}
+        return {NO_COUNTER: "the phone has neither the tracer Perfetto (Android 10) nor a counter of its battery"}
 
 
 def read_facts(cable: Cable, *, seconds: float = SHELL_S) -> PhoneFacts:
@@ -104,7 +113,13 @@ def parse_facts(serial: str, text: str) -> PhoneFacts:
         user=int(user) if user.isdecimal() else 0,
         # A phone on the network has an address in place of its serial number.
         unit=first("ro.serialno", "ro.boot.serialno"),
+        counts_energy=_counts_energy(texts.get("energy", "")),
     )
+
+
+def _counts_energy(text: str) -> bool:
+    charge = parse_battery(text).charge_uah
+    return charge is not None or any(line.strip().endswith("/perfetto") for line in text.splitlines())
 
 
 def check_facts(facts: PhoneFacts) -> None:

@@ -21,6 +21,7 @@ from harness.devices.android.app.apprunner import AppRunner
 from harness.devices.android.app.apps import Apps, built_here
 from harness.devices.android.app_ids import APP_IDS
 from harness.devices.android.clusters import read_mask
+from harness.devices.android.energy.meter import EnergyMeter
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, page_condition, read_facts
 from harness.devices.android.hold.tether import PhoneOptions, Tether
 from harness.devices.android.hold.upkeep import keep_ready, put_back
@@ -31,6 +32,7 @@ from harness.devices.android.state import read_state, state_conditions
 from harness.devices.android.watch import Watch, watch_condition
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
+from harness.devices.energy import with_counter
 from harness.devices.kind import name_in
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.records.conditions import Condition
@@ -161,8 +163,11 @@ class AndroidPhone:
         work = PhoneWork(request=request, artifact=artifact, inputs=inputs, folder=self._folder)
         launch = self._launcher.make_ready(work)
         # Installing the app and sending inputs, which `make_ready` did, count neither for the deadline nor the watch.
-        with Watch(self._cable, deadline_s + 60) as watch:
+        counted_s = deadline_s + 60 if request.passes.energy is not None else 0.0
+        with Watch(self._cable, deadline_s + 60) as watch, EnergyMeter(self._tether, counted_s) as meter:
             execution = launch(within(deadline_s))
+        if counted_s:
+            execution = with_counter(execution, meter.counter(watch.samples))
         own = (page_condition(self._facts, execution.reply.runner), watch_condition(watch.samples))
         conditions = (*execution.conditions, *(condition for condition in own if condition is not None))
         return replace(execution, watch=watch.samples, conditions=conditions)

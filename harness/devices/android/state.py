@@ -109,6 +109,9 @@ def _sample(texts: dict[str, str], battery: Battery, thermal: Thermal) -> StateS
         available_bytes=parse_memory_bytes(texts.get("memory", ""), "MemAvailable"),
         battery_percent=battery.percent,
         charging=battery.powered,
+        charge_uah=battery.charge_uah,
+        battery_volts=battery.volts,
+        battery_forced=battery.forced,
         watch_cpu_ns=int(cost) * _TICK_NS if cost.isdecimal() else None,
     )
 

@@ -35,23 +35,35 @@ def parse_properties(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Battery:
-    """The battery in percent and °C, and whether a charger powers the phone."""
+    """The battery in percent and °C, and whether a charger powers the phone.
+
+    ``charge_uah`` is the charge that is left in microampere-hours. ``forced``: a command set these values.
+    """
 
     percent: float | None = None
     temperature_c: float | None = None
     powered: bool | None = None
+    charge_uah: int | None = None
+    volts: float | None = None
+    forced: bool | None = None
 
 
 def parse_battery(text: str) -> Battery:
     """Parse ``dumpsys battery``, which reports the temperature in tenths of a degree."""
     pairs = dict(re.findall(r"^\s*([A-Za-z ]+): (\S+)\s*$", text, re.MULTILINE))
     level, scale, tenths = (_number(pairs.get(key)) for key in ("level", "scale", "temperature"))
+    charge, millivolts = _number(pairs.get("Charge counter")), _number(pairs.get("voltage"))
     # One line per kind of charger: "AC powered: true", "USB powered: false" and so on.
     powered = [value == "true" for key, value in pairs.items() if key.endswith("powered")]
     return Battery(
         percent=100 * level / (scale or 100) if level is not None else None,
         temperature_c=tenths / 10 if tenths is not None else None,
         powered=any(powered) if powered else None,
+        # Phones that do not count report 0, or the smallest number.
+        charge_uah=int(charge) if charge is not None and charge > 0 else None,
+        # Some makers report volts.
+        volts=millivolts / (1000 if millivolts > 100 else 1) if millivolts else None,
+        forced=True if "UPDATES STOPPED" in text else None,
     )
 
 

@@ -6,10 +6,10 @@ is one; otherwise the packages are added up, each with its memory where that has
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.runners.host.energy import boot_ns
 from harness.runners.host.readings import ROOT, read_text
 from harness.wire import EnergyCounter, EnergyReading, EnergySource
 
@@ -23,7 +23,7 @@ _DEFINITION = (
 class Powercap:
     """The counters of this computer, looked for once. ``missing`` says why there are none, empty if there are."""
 
-    def __init__(self, root: Path = ROOT, *, clock: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(self, root: Path = ROOT, *, clock: Callable[[], int] = boot_ns) -> None:
         self._clock = clock
         self._zones = _zones(root)
         self.missing = _why_missing(root, self._zones)

@@ -11,6 +11,12 @@ from harness.runners.host.latency import Clock, Sleep, Timings
 from harness.wire import EnergyBlock, EnergyBlockKind, EnergyFacts, EnergyPass
 
 
+def boot_ns() -> int:
+    """Return the time since this computer was switched on, sleep included; where that is not known, another clock's."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.perf_counter_ns() if clock is None else time.clock_gettime_ns(clock)
+
+
 def wait_idle(request: EnergyPass, *, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep) -> EnergyBlock:
     """Let the device settle, do nothing for the length of the idle block, and return the block."""
     sleep(request.settle_ns / 1e9)
@@ -21,9 +27,10 @@ def wait_idle(request: EnergyPass, *, clock: Clock = time.perf_counter_ns, sleep
 
 def energy_blocks(idle: EnergyBlock, latency: Timings | None) -> EnergyFacts:
     """Return the blocks for the reply; the load block is the measured calls."""
+    offset_ns = boot_ns() - time.perf_counter_ns()
     if latency is None:
-        return EnergyFacts(blocks=(idle,))
+        return EnergyFacts(blocks=(idle,), boot_offset_ns=offset_ns)
     load = EnergyBlock(
         kind=EnergyBlockKind.LOAD, began_ns=latency.began_ns, ended_ns=latency.ended_ns, calls=latency.calls
     )
-    return EnergyFacts(blocks=(idle, load))
+    return EnergyFacts(blocks=(idle, load), boot_offset_ns=offset_ns)

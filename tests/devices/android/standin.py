@@ -14,7 +14,14 @@ import sys
 from pathlib import Path
 
 
-def main(files: str, job: str, store: str, inputs: str, *rest: str) -> None:
+def main(*args: str) -> None:
+    measure(*args)
+    # As the app does: an end that looks like that of an app out of memory.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def measure(files: str, job: str, store: str, inputs: str, *rest: str) -> Path:
+    """Run the job and return its folder, with the reply."""
     from harness.runners.host.job import run_job, write_reply
     from harness.wire import REQUEST_FILE, decode_request
 
@@ -38,9 +45,9 @@ def main(files: str, job: str, store: str, inputs: str, *rest: str) -> None:
         )
     if logs == "true":
         log_reply(job, (folder / "reply.json").read_bytes())
-    # As the app does: a line in the log, and an end that looks like that of an app out of memory.
+    # As the app does.
     print(f"I/phonebench: replied to {job}: {reply.status}", flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    return folder
 
 
 def log_reply(job: str, reply: bytes) -> None:

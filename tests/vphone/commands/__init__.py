@@ -11,6 +11,7 @@ from tests.vphone.commands.content import content
 from tests.vphone.commands.dumps import dumpsys
 from tests.vphone.commands.knobs import input_, settings, svc, wm
 from tests.vphone.commands.logcat import liblog, log, logcat
+from tests.vphone.commands.perfetto import perfetto
 from tests.vphone.commands.power import cmd_power, cmd_thermal
 from tests.vphone.commands.properties import date, getconf, getprop, reboot, setprop
 from tests.vphone.system import System
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "liblog": liblog,
     "log": log,
     "logcat": logcat,
+    "perfetto": perfetto,
     "pm": pm,
     "reboot": reboot,
     "run-as": run_as,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tests.vphone.apps import Exit
 from tests.vphone.calls import Call
 from tests.vphone.packages import Package
+from tests.vphone.power import boot_s, charge_left_uah
 from tests.vphone.system import System
 
 # android.os.Temperature: CPU, GPU, battery, skin; -1 is any other.
@@ -32,18 +33,19 @@ def _battery(system: System, args: list[str]) -> str:
     state = system.state
     full = state.battery_percent == 100
     status = (FULL if full else CHARGING) if state.charging else NOT_CHARGING if state.plugged else DISCHARGING
+    forced = "  (UPDATES STOPPED -- use 'reset' to restart)\n" if state.battery_forced else ""
     return f"""Current Battery Service state:
-  AC powered: false
+{forced}  AC powered: false
   USB powered: {_word(state.plugged)}
   Wireless powered: false
   Max charging current: {500000 if state.plugged else 0}
-  Charge counter: {state.battery_percent * 40000}
+  Charge counter: {charge_left_uah(state, boot_s())}
   status: {status}
   health: {3 if state.battery_temperature_c >= 50 else 2}
   present: true
   level: {state.battery_percent}
   scale: 100
-  voltage: 4187
+  voltage: {state.battery_millivolts}
   temperature: {round(state.battery_temperature_c * 10)}
   technology: Li-ion
 """
