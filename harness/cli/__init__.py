@@ -22,6 +22,7 @@ from harness.cli.cache import cache
 from harness.cli.compare import compare
 from harness.cli.dashboard import dashboard
 from harness.cli.exchange import export, import_
+from harness.cli.farm import farm
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
 from harness.cli.nightly import nightly
@@ -81,6 +82,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Stored runs": (show, report, compare, export, import_),
     "Every night": (nightly, history, dashboard),
     "Trust": (keys, sign, verify),
+    "Many hosts": (farm,),
 }
 for command in (command for commands in SECTIONS.values() for command in commands):
     cli.add_command(command)

@@ -70,6 +70,9 @@ class DeviceKind:
     ``formats`` is for kinds whose runtimes differ from the usual ones: the delegates of each format there, or why there
     is no runtime for it.
 
+    ``present`` returns the keys of the devices that can take work now, without disturbing any of them, for whoever
+    follows devices as they come and go; None where a device must be named.
+
     ``expand`` replaces a key that stands for several devices, or for whichever one is connected, by their own keys.
     ``concurrent`` allows devices of this kind to measure side by side: they must share no processor with one another.
     ``settings`` are the spec keys of `PhoneSettings` that the kind understands. ``examples`` are keys of one device for
@@ -87,6 +90,7 @@ class DeviceKind:
     delegates: Callable[[str], tuple[Delegate, ...]]
     expand: Callable[[str], tuple[str, ...]] = _itself
     formats: Callable[[str], Mapping[Format, tuple[Delegate, ...] | str]] | None = None
+    present: Callable[[], tuple[str, ...]] | None = None
     concurrent: bool = False
     settings: frozenset[str] = frozenset()
     group_examples: tuple[str, ...] = ()

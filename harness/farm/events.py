@@ -30,7 +30,8 @@ class Event:
     """One event. ``at`` is ISO 8601 in UTC by the clock of whoever keeps the journal, never by that of an agent.
 
     ``attempt`` counts from 0. ``seconds`` is how long the attempt took, ``reason`` why it was lost or dropped.
-    ``agent`` is the host that the device is on, ``user`` who queued the cell.
+    ``agent`` is the host that the device is on, ``user`` who queued the cell. ``parcel`` is the digest of the file that
+    holds the result. ``final`` says that another attempt would end the same way.
     """
 
     kind: EventKind
@@ -44,3 +45,5 @@ class Event:
     priority: int = 0
     seconds: float | None = None
     reason: str = ""
+    parcel: str = ""
+    final: bool = False

@@ -138,8 +138,7 @@ class Board:
         cell = self._cells.get(key)
         if event.kind is EventKind.QUEUED:
             self._closed.discard(event.run)
-            if cell is None or cell.last.kind is not EventKind.DONE:
-                self._cells[key] = _Cell(queued=event, last=event)
+            self._cells[key] = _Cell(queued=event, last=event)
         elif cell is not None and cell.last.kind is not EventKind.DONE:
             cell.last = event
             if event.kind is EventKind.DONE:
@@ -149,6 +148,15 @@ class Board:
         """Return whether the result of a cell is stored."""
         known = self._cells.get((run, cell))
         return known is not None and known.last.kind is EventKind.DONE
+
+    def is_closed(self, run: str) -> bool:
+        """Return whether nobody takes the results of a run any more."""
+        return run in self._closed
+
+    def is_wanted(self, run: str, cell: str) -> bool:
+        """Return whether a program waits for the result of a cell."""
+        known = self._cells.get((run, cell))
+        return run not in self._closed and known is not None and known.last.kind is not EventKind.DROPPED
 
     def status(
         self, now: datetime, members: Mapping[str, Member], hosts: Sequence[FarmHost], *, scheduler: str = ""

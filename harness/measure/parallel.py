@@ -134,10 +134,11 @@ def _run_lane(jobs: Sequence[Job], setup: Setup, losses: dict[str, Losses], stop
             continue
         lost.in_a_row.clear()
         setup.sink.add(measurement)
-        setup.progress.step(job.cell.key, _outcome(measurement))
+        setup.progress.step(job.cell.key, outcome_in_words(measurement))
 
 
-def _outcome(measurement: Measurement) -> str:
+def outcome_in_words(measurement: Measurement) -> str:
+    """Return how a cell went, for the display of the progress."""
     if measurement.latency is None:
         return f"{measurement.status.value}: {measurement.reason}"
     return f"{measurement.latency.median_ns / 1e6:.3f} ms"

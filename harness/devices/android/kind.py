@@ -36,6 +36,14 @@ def _infos() -> tuple[DeviceInfo, ...]:
     return phone_infos()
 
 
+def _present() -> tuple[str, ...]:
+    from harness.devices.android.adb.server import READY, ensure_server, list_phones, phone_key, server_of
+
+    server = server_of()
+    ensure_server(server)
+    return tuple(phone_key(phone.serial) for phone in list_phones(server) if phone.state == READY)
+
+
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  a phone is asked only when it is opened
     from harness.wire import Delegate
 
@@ -69,6 +77,7 @@ ANDROID = DeviceKind(
     infos=_infos,
     absent="No phone is connected. To find out why: phonebench doctor --device android",
     delegates=_delegates,
+    present=_present,
     expand=_expand,
     # Every phone has a processor of its own; the work left to this computer is to wait for them.
     concurrent=True,

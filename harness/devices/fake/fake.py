@@ -2,7 +2,8 @@
 
 It runs no model. Latency, load time and memory are computed from the artifact's size (`harness.devices.fake.figures`).
 It has no outputs, so accuracy is not measured, and all its results carry the condition ``SIMULATED``. Its replies pass
-through the same checks as those of a real runner. ``fake`` is a healthy phone; ``fake:NAME`` is one of these:
+through the same checks as those of a real runner. ``fake`` is a healthy phone, and ``fake:NAME`` is one of those below.
+``fake:7`` or ``fake:NAME-7`` is the seventh of its kind, and ``fake:1..9`` stands for nine of them.
 
     low, high      a slower and a faster healthy phone
     hot            heats up: THERMAL from the second launch on, slower with every launch and every call
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
@@ -92,6 +94,18 @@ _WARM_LAUNCH, _WARM_GROWTH = 2, 0.25
 _MEMORY_BYTES = 6 * 2**30
 
 
+_UNIT = re.compile(r"(?:^|-)\d{1,6}$")
+_UNITS = re.compile(r"fake:(?P<name>(?:[a-z-]+-)?)(?P<first>\d{1,6})\.\.(?P<last>\d{1,6})")
+
+
+def expand_fake_key(key: str) -> tuple[str, ...]:
+    """Return the units that ``fake:1..9`` stands for; any other key unchanged."""
+    match = _UNITS.fullmatch(key)
+    if match is None:
+        return (key,)
+    return tuple(f"fake:{match['name']}{unit}" for unit in range(int(match["first"]), int(match["last"]) + 1))
+
+
 @contextlib.contextmanager
 def open_fake(key: str = "fake") -> Iterator[FakePhone]:
     """Open the scripted phone of ``key``. Raises `UnknownNameError` for an unknown name."""
@@ -103,9 +117,13 @@ def open_fake(key: str = "fake") -> Iterator[FakePhone]:
 
 
 def check_fake_key(key: str) -> Character:
-    """Return the character that ``key`` names. Raises `UnknownNameError`."""
+    """Return the character that ``key`` names; a number after it tells units apart. Raises `UnknownNameError`."""
     name = name_in(key)
     if name is None:
+        return Character.HEALTHY
+    unit = _UNIT.search(name)
+    name = name[: unit.start()] if unit else name
+    if unit and not name:
         return Character.HEALTHY
     names = [character.value for character in Character if character.value]
     if name not in names:

@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 
 def _check_key(key: str) -> None:
-    from harness.devices.fake.fake import check_fake_key
+    from harness.devices.fake.fake import check_fake_key, expand_fake_key
 
-    check_fake_key(key)
+    for unit in expand_fake_key(key)[-1:] or (key,):
+        check_fake_key(unit)
 
 
 def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:  # noqa: ARG001  nothing to set
     from harness.devices.fake.fake import open_fake
 
     return open_fake(key)
+
+
+def _expand(key: str) -> tuple[str, ...]:
+    from harness.devices.fake.fake import expand_fake_key
+
+    return expand_fake_key(key)
 
 
 def _infos() -> tuple[DeviceInfo, ...]:
@@ -45,4 +52,5 @@ FAKE = DeviceKind(
     open=_open,
     infos=_infos,
     delegates=_delegates,
+    expand=_expand,
 )

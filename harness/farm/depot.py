@@ -1,0 +1,387 @@
+"""The depot: the journal of a farm, the files that travel between its hosts, and who holds which device.
+
+It is a plain object with a folder. On one host the engine and the devices use it directly; on many it stands beside the
+scheduler and is served over HTTPS. Everything that matters is on disk before a call returns, so a depot that is killed
+and started again continues where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import StoreError
+from harness.farm.calls import (
+    Announcement,
+    Claim,
+    Claimed,
+    Dropped,
+    Granted,
+    Outcome,
+    Queue,
+    Since,
+)
+from harness.farm.events import Event, EventKind
+from harness.farm.status import Board, FarmHost, FarmStatus, Member
+from harness.records.device import DeviceInfo
+from harness.system.clock import utc_now
+from harness.system.files import file_sha256, storage_errors
+
+# An agent that has been silent for so long has gone: its cells are tried again.
+PRESENT_S = 45.0
+# Another agent gets a device of a silent one only after this time. An agent without a depot stops its work earlier.
+HOLD_S = 120.0
+# Files and journals that nobody has used for so long are removed.
+KEEP_S = 14 * 24 * 3600.0
+# Clocks further apart than this are reported.
+CLOCK_S = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Agent:
+    """An agent as the depot knows it; times are monotonic seconds of the depot."""
+
+    process: str
+    roles: tuple[str, ...]
+    devices: dict[str, tuple[DeviceInfo, str]]
+    seen_s: float
+    seen_at: str
+    clock_s: float
+    present: bool = True
+
+
+@dataclass(slots=True)
+class _Run:
+    """The journal of one run and its open file."""
+
+    path: Path
+    events: list[Event] = field(default_factory=list)
+
+
+class Depot:
+    """The depot in ``root``. Several threads may use it. Raises `StoreError` when its folder cannot be written."""
+
+    def __init__(self, root: Path, *, name: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self.root, self._name, self._clock = root, name, clock
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
+        with storage_errors(root):
+            for folder in ("runs", "files", "parts"):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+        self._sweep_files()
+        self._runs = {path.stem: _Run(path, _read(path)) for path in sorted((root / "runs").glob("*.jsonl"))}
+        self._board = Board(event for run in self._runs.values() for event in run.events)
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._holders: dict[str, Claim] = {}
+        self._agents: dict[str, _Agent] = {}
+        self._owners: dict[str, str] = {}
+        self._places: dict[str, Path] = {}
+        self._restore_claims()
+
+    # -- what agents ask
+
+    def announce(self, announcement: Announcement) -> Granted:
+        """Note an agent and its devices; return those that are its alone."""
+        with self._lock:
+            now_s = self._clock()
+            before = self._agents.get(announcement.agent)
+            if before is not None and before.process != announcement.process:
+                # The agent was restarted: nothing that its former process ran goes on.
+                self._lose_claims(announcement.agent, f"the agent {announcement.agent!r} was restarted")
+            self._agents[announcement.agent] = _Agent(
+                process=announcement.process,
+                roles=announcement.roles,
+                devices={one.info.key: (one.info, one.reason) for one in announcement.devices},
+                seen_s=now_s,
+                seen_at=utc_now(),
+                clock_s=announcement.now_s - time.time() if announcement.now_s else 0.0,
+            )
+            granted = tuple(
+                one.info.key for one in announcement.devices if self._grant(announcement.agent, one.info.key)
+            )
+            for key, owner in list(self._owners.items()):
+                if owner == announcement.agent and key not in self._agents[owner].devices:
+                    del self._owners[key]
+            running = {claim.run for claim in self._holders.values() if claim.agent == announcement.agent}
+            return Granted(devices=granted, ended=tuple(sorted(run for run in running if self._board.is_closed(run))))
+
+    def claim(self, claim: Claim) -> Claimed:
+        """Let a cell start unless its result is there, its run has been left, or its device is in use."""
+        with self._lock:
+            if self._board.is_done(claim.run, claim.cell):
+                return Claimed(go=False, reason="its result is stored")
+            if not self._board.is_wanted(claim.run, claim.cell):
+                return Claimed(go=False, reason="nobody waits for it")
+            if self._owners.get(claim.device, claim.agent) != claim.agent:
+                return Claimed(go=False, reason=f"device {claim.device!r} is held by {self._owners[claim.device]!r}")
+            holder = self._holders.get(claim.device)
+            if holder is not None:
+                # A device runs one cell at a time, so its agent would have reported the end of the last one.
+                self._end(holder, EventKind.LOST, "the agent did not say how it ended")
+            attempt = self._attempts.get((claim.run, claim.cell), 0)
+            self._attempts[claim.run, claim.cell] = attempt + 1
+            self._holders[claim.device] = claim
+            self._note(self._event(claim, EventKind.STARTED, attempt=attempt))
+            return Claimed(go=True, attempt=attempt)
+
+    def deliver(self, outcome: Outcome, parcel: Path | None) -> None:
+        """Note how an attempt ended. A result that is there already stays as it is."""
+        if parcel is not None:
+            self._take_in(parcel, outcome.parcel)
+        with self._lock:
+            claim = Claim(run=outcome.run, cell=outcome.cell, device=outcome.device, agent=outcome.agent)
+            if self._holders.get(outcome.device) == claim:
+                del self._holders[outcome.device]
+            if outcome.run not in self._runs or self._board.is_done(outcome.run, outcome.cell):
+                return
+            kind = EventKind.DONE if outcome.parcel else EventKind.LOST
+            if outcome.parcel and not self.path_of(outcome.parcel).is_file():
+                msg = f"the parcel {outcome.parcel!r} has not arrived: send it again"
+                raise StoreError(msg)
+            self._note(
+                self._event(
+                    claim,
+                    kind,
+                    attempt=outcome.attempt,
+                    seconds=outcome.seconds,
+                    reason=outcome.reason,
+                    parcel=outcome.parcel,
+                    final=outcome.final,
+                ),
+                safely=kind is EventKind.DONE,
+            )
+
+    # -- what the owner of a run asks
+
+    def queue(self, queue: Queue) -> None:
+        """Note cells that wait from now on; those that have a result are left out, unless it is wanted again."""
+        with self._lock:
+            at = utc_now()
+            self._note(
+                *(
+                    Event(
+                        kind=EventKind.QUEUED,
+                        at=at,
+                        run=queue.run,
+                        cell=one.cell,
+                        device=one.device,
+                        user=queue.user,
+                        priority=queue.priority,
+                    )
+                    for one in queue.cells
+                    # A result may have arrived since the owner of the run last looked.
+                    if one.again or not self._board.is_done(queue.run, one.cell)
+                )
+            )
+
+    def events(self, since: Since) -> tuple[Event, ...]:
+        """Return the events of a run after the first ``since.after``, waiting up to ``since.wait_s`` for one."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._count(since.run) > since.after, timeout=since.wait_s)
+            run = self._runs.get(since.run)
+            return tuple(run.events[since.after :]) if run else ()
+
+    def drop(self, dropped: Dropped) -> None:
+        """Note that a cell is given up, or that the owner of the run has gone."""
+        with self._lock:
+            if dropped.run not in self._runs:
+                return
+            kind = EventKind.DROPPED if dropped.cell else EventKind.CLOSED
+            self._note(
+                Event(kind=kind, at=utc_now(), run=dropped.run, cell=dropped.cell, reason=dropped.reason), safely=True
+            )
+            if dropped.finished:
+                self._forget(dropped.run)
+
+    def status(self) -> FarmStatus:
+        """Return the state of the farm now."""
+        with self._lock:
+            self.sweep()
+            members = {
+                key: Member(info=info, host=name, reason=reason)
+                for name, agent in self._agents.items()
+                if agent.present
+                for key, (info, reason) in agent.devices.items()
+                if self._owners.get(key) == name
+            }
+            hosts = [
+                FarmHost(
+                    name=name,
+                    seen_at=agent.seen_at,
+                    present=agent.present,
+                    roles=agent.roles,
+                    clock_s=round(agent.clock_s, 1) if abs(agent.clock_s) > CLOCK_S else 0.0,
+                )
+                for name, agent in self._agents.items()
+            ]
+            return self._board.status(datetime.now(UTC), members, hosts, scheduler=self._name)
+
+    def sweep(self) -> None:
+        """Give up the attempts of agents that have been silent for too long."""
+        with self._lock:
+            for name, agent in self._agents.items():
+                silent_s = self._clock() - agent.seen_s
+                if agent.present and silent_s > PRESENT_S:
+                    agent.present = False
+                    self._lose_claims(name, f"the agent {name!r} has not been heard of for {silent_s:.0f} s")
+
+    # -- files
+
+    def path_of(self, sha256: str) -> Path:
+        """Return where a file is, or would be."""
+        return self._places.get(sha256) or self.root / "files" / _plain(sha256)
+
+    def offer(self, path: Path, sha256: str) -> None:
+        """Remember where a file of this host is."""
+        self._places[sha256] = path
+
+    def fetch(self, sha256: str, folder: Path) -> Path:  # noqa: ARG002  on the same host nothing is copied
+        """Return the path of a file. Raises `StoreError` if there is none."""
+        path = self.path_of(sha256)
+        if not path.is_file():
+            msg = f"the depot has no file {sha256!r}: it was removed, or never sent"
+            raise StoreError(msg)
+        return path
+
+    def received(self, sha256: str) -> int | None:
+        """Return how many bytes of a file have arrived; None if it is complete."""
+        if self.path_of(sha256).is_file():
+            # Files that are in use are not swept.
+            os.utime(self.path_of(sha256))
+            return None
+        part = self.root / "parts" / _plain(sha256)
+        return part.stat().st_size if part.is_file() else 0
+
+    def receive(self, sha256: str, offset: int, data: bytes, *, last: bool) -> int | None:
+        """Append ``data`` at ``offset`` of a file that arrives in pieces; return what `received` returns.
+
+        A piece that does not fit the end is ignored. With ``last``, the digest is checked, and a file that does not
+        match is removed, so that it is sent again from its start.
+        """
+        part = self.root / "parts" / _plain(sha256)
+        with self._lock, storage_errors(self.root):
+            if self.path_of(sha256).is_file():
+                return None
+            size = part.stat().st_size if part.is_file() else 0
+            if offset != size:
+                return size
+            with part.open("ab") as file:
+                file.write(data)
+                if last:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if not last:
+                return size + len(data)
+            return self._complete(part, sha256)
+
+    def _take_in(self, path: Path, sha256: str) -> None:
+        """Keep a file of this host, which its owner may remove afterwards."""
+        place = self.root / "files" / _plain(sha256)
+        with storage_errors(self.root), contextlib.suppress(FileExistsError):
+            place.hardlink_to(path)
+
+    def _complete(self, part: Path, sha256: str) -> int | None:
+        if file_sha256(part) != sha256:
+            part.unlink()
+            return 0
+        part.replace(self.root / "files" / sha256)
+        return None
+
+    # -- inside
+
+    def _count(self, run: str) -> int:
+        return len(self._runs[run].events) if run in self._runs else 0
+
+    def _event(self, claim: Claim, kind: EventKind, **more: object) -> Event:
+        facts = {"run": claim.run, "cell": claim.cell, "device": claim.device, "agent": claim.agent}
+        return msgspec.convert({"kind": kind, "at": utc_now(), **facts, **more}, Event)
+
+    def _note(self, *events: Event, safely: bool = False) -> None:
+        """Append events to the journals of their runs, with ``safely`` flushed to the disk before this returns."""
+        if not events:
+            return
+        run = self._runs.get(events[0].run)
+        if run is None:
+            run = self._runs[events[0].run] = _Run(self.root / "runs" / f"{_plain(events[0].run)}.jsonl")
+        with storage_errors(self.root), run.path.open("ab") as file:
+            file.write(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+            if safely:
+                file.flush()
+                os.fsync(file.fileno())
+        for event in events:
+            run.events.append(event)
+            self._board.note(event)
+        self.changed.notify_all()
+
+    def _grant(self, agent: str, key: str) -> bool:
+        owner = self._owners.get(key)
+        if owner is not None and owner != agent:
+            other = self._agents.get(owner)
+            if other is not None and key in other.devices and self._clock() - other.seen_s < HOLD_S:
+                return False
+        self._owners[key] = agent
+        return True
+
+    def _end(self, claim: Claim, kind: EventKind, reason: str) -> None:
+        self._holders.pop(claim.device, None)
+        if not self._board.is_done(claim.run, claim.cell):
+            attempt = self._attempts.get((claim.run, claim.cell), 1) - 1
+            self._note(self._event(claim, kind, reason=reason, attempt=attempt))
+
+    def _lose_claims(self, agent: str, reason: str) -> None:
+        for claim in [claim for claim in self._holders.values() if claim.agent == agent]:
+            self._end(claim, EventKind.LOST, reason)
+
+    def _restore_claims(self) -> None:
+        """Find out from the journals which attempts were under way when the depot ended."""
+        for run in self._runs.values():
+            for event in run.events:
+                claim = Claim(run=event.run, cell=event.cell, device=event.device, agent=event.agent)
+                if event.kind is EventKind.STARTED:
+                    self._attempts[event.run, event.cell] = event.attempt + 1
+                    self._holders[event.device] = claim
+                elif self._holders.get(event.device) == claim:
+                    del self._holders[event.device]
+
+    def _forget(self, run: str) -> None:
+        """Remove the parcels of a finished run; its journal stays."""
+        for event in self._runs[run].events:
+            if event.parcel:
+                self._places.pop(event.parcel, None)
+                (self.root / "files" / event.parcel).unlink(missing_ok=True)
+
+    def _sweep_files(self) -> None:
+        limit = time.time() - KEEP_S
+        for folder in ("runs", "files", "parts"):
+            for path in (self.root / folder).iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < limit:
+                        path.unlink()
+
+
+def _plain(name: str) -> str:
+    """Return ``name`` if it is a plain file name. Raises `StoreError` for a path, which could leave the folder."""
+    if not name or Path(name).name != name or name.startswith("."):
+        msg = f"{name!r} is no digest and no run: it must be a plain name"
+        raise StoreError(msg)
+    return name
+
+
+def _read(path: Path) -> list[Event]:
+    """Read a journal; a last line that a kill cut off does not count, and is removed."""
+    with storage_errors(path.parent), path.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+    events = []
+    for line in data.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError):
+            events.append(msgspec.json.decode(line, type=Event))
+    return events

@@ -1,0 +1,320 @@
+"""Measures the cells of a run on the devices of a farm: queues each on its device, and takes what comes back.
+
+The store is the truth: a cell is done once its measurement is stored, whatever the queue believes. The queue gets a
+window of two cells per device, so that a device is never idle and a run that ends leaves little behind. What a device
+could not finish is tried again as another attempt, which the journal counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import getpass
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import DeviceError, StoreError
+from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
+from harness.farm.events import Event, EventKind
+from harness.farm.link import DepotError
+from harness.farm.parcel import unpack
+from harness.farm.status import DeviceState
+from harness.farm.work import Packed, Work, pack
+from harness.measure.cell import conclude
+from harness.measure.job import Job
+from harness.measure.parallel import Losses, Sink, outcome_in_words
+from harness.progress import Progress
+from harness.spec.phone_settings import PhoneSettings
+from harness.system.files import file_sha256
+
+# Cells that a device has in the queue: the one it runs and the next.
+WINDOW = 2
+MOST_ATTEMPTS = 3
+# A cell whose task ended without a word in the journal is queued again after this time.
+SILENT_S = 10.0
+# How often devices that are away are looked for.
+LOOK_S = 5.0
+WAIT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class TaskState(StrEnum):
+    """What the queue says about a task. ``BROKEN``: it will never end, because a worker or the scheduler has gone."""
+
+    WAITING = "waiting"
+    ENDED = "ended"
+    BROKEN = "broken"
+
+
+class TaskQueue(Protocol):
+    """The queue of an engine. `harness.farm.dask_queue` has the one that is used."""
+
+    def submit(self, work: Work, *, priority: int) -> object:
+        """Queue work on the worker that has its device, and return a ticket. Raises `DepotError` without a queue."""
+
+    def state(self, ticket: object) -> TaskState:
+        """Return what became of a ticket."""
+
+    def release(self, ticket: object) -> None:
+        """Forget a ticket; work that has not started never will."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarmRun:
+    """Whose cells these are. ``measured`` are the cells that have a measurement already and are wanted again.
+
+    ``patience_s``: how long a device may be away, or the farm out of reach, before the cells that wait are given up.
+    ``fetched`` is the folder for parcels on their way to the store.
+    """
+
+    run: str
+    fetched: Path
+    settings: PhoneSettings
+    measured: frozenset[str] = frozenset()
+    priority: int = 0
+    patience_s: float = 600.0
+    user: str = field(default_factory=lambda: _user())
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """A cell that is not done yet."""
+
+    job: Job
+    packed: Packed
+    ticket: object | None = None
+    attempts: int = 0
+    silent_s: float | None = None
+
+
+class FarmEngine:
+    """Measures cells on a farm; ``post`` is the depot and ``tasks`` the queue."""
+
+    def __init__(
+        self, run: FarmRun, post: RunPost, tasks: TaskQueue, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run, self._post, self._tasks, self._clock = run, post, tasks, clock
+        self._offered: set[str] = set()
+        self._after = 0
+        self._reached_s = clock()
+        self._looked_s = 0.0
+        self._away_since: dict[str, float] = {}
+        self._left_over = False
+
+    def measure(self, jobs: Sequence[Job], sink: Sink, progress: Progress) -> tuple[Losses, ...]:
+        """Measure every job and store each measurement as it comes; return the losses of each device.
+
+        What earlier attempts of the run left on the farm is taken first, so nothing is measured again. Raises
+        `StoreError` when a result cannot be stored.
+        """
+        digests = _Digests()
+        waiting = {
+            job.cell.key: _Waiting(job=job, packed=pack(self._run.run, job, self._run.settings, digests.of))
+            for job in jobs
+        }
+        losses: dict[str, Losses] = {job.cell.device: Losses() for job in jobs}
+        table = _Table(waiting=waiting, losses=losses, sink=sink, progress=progress)
+        progress.start("measure", len(jobs))
+        try:
+            self._take_history(table)
+            self._queue(table)
+            while table.waiting:
+                self._step(table)
+        finally:
+            self._left_over = self._left_over or bool(table.waiting)
+            for cell in table.waiting.values():
+                if cell.ticket is not None:
+                    self._tasks.release(cell.ticket)
+            progress.finish()
+        return tuple(losses.values())
+
+    def close(self) -> None:
+        """Leave the farm. What runs for this run is ended, unless it had finished anyway."""
+        with contextlib.suppress(StoreError):
+            self._post.drop(Dropped(run=self._run.run, finished=not self._left_over))
+
+    # -- one round
+
+    def _step(self, table: _Table) -> None:
+        try:
+            self._fill(table)
+            since = Since(run=self._run.run, after=self._after, wait_s=WAIT_S)
+            for event in self._post.events(since):
+                self._after += 1
+                self._take(event, table)
+            self._check_tickets(table)
+            self._look(table)
+            self._reached_s = self._clock()
+        except DepotError as error:
+            self._be_patient(table, error)
+
+    def _take_history(self, table: _Table) -> None:
+        """Take the results that an earlier attempt of this run left on the farm."""
+        events = self._patiently(table, lambda: self._post.events(Since(run=self._run.run)))
+        self._after = len(events or ())
+        last = {event.cell: event for event in events or () if event.kind is EventKind.DONE}
+        for cell, event in last.items():
+            if cell in table.waiting and cell not in self._run.measured:
+                self._patiently(table, functools.partial(self._finish, event, table))
+
+    def _queue(self, table: _Table) -> None:
+        cells = tuple(
+            QueuedCell(cell=key, device=one.job.cell.device, again=key in self._run.measured)
+            for key, one in table.waiting.items()
+        )
+        queue = Queue(run=self._run.run, user=self._run.user, cells=cells, priority=self._run.priority)
+        if cells:
+            self._patiently(table, lambda: self._post.queue(queue))
+
+    def _patiently(self, table: _Table, ask: Callable[[], Any]) -> Any:
+        """Ask the depot until it answers, or until patience ends, which gives up every cell."""
+        while table.waiting:
+            try:
+                return ask()
+            except DepotError as error:
+                self._be_patient(table, error)
+        return None
+
+    def _be_patient(self, table: _Table, error: DepotError) -> None:
+        if error.for_good or self._clock() - self._reached_s > self._run.patience_s:
+            for key in tuple(table.waiting):
+                self._give_up(key, str(error), table, tell=False)
+            return
+        log.info("%s", error)
+        time.sleep(WAIT_S)
+
+    def _fill(self, table: _Table) -> None:
+        """Give every device up to `WINDOW` cells, in the order of the plan."""
+        room: dict[str, int] = {}
+        for cell in table.waiting.values():
+            device = cell.job.cell.device
+            room.setdefault(device, WINDOW)
+            if room[device] > 0:
+                room[device] -= 1
+                if cell.ticket is None:
+                    self._submit(cell)
+
+    def _submit(self, cell: _Waiting) -> None:
+        for sha256, path in cell.packed.sources.items():
+            if sha256 not in self._offered:
+                self._post.offer(path, sha256)
+                self._offered.add(sha256)
+        cell.silent_s = None
+        cell.ticket = self._tasks.submit(cell.packed.work, priority=self._run.priority)
+
+    # -- what comes back
+
+    def _take(self, event: Event, table: _Table) -> None:
+        cell = table.waiting.get(event.cell)
+        if cell is None:
+            return
+        match event.kind:
+            case EventKind.STARTED:
+                table.progress.begin(event.cell)
+            case EventKind.DONE:
+                self._patiently(table, lambda: self._finish(event, table))
+            case EventKind.LOST:
+                self._note_loss(cell, event, table)
+            case _:
+                pass
+
+    def _finish(self, event: Event, table: _Table) -> None:
+        """Store the measurement of a parcel, and only then let go of it."""
+        cell = table.waiting[event.cell]
+        parcel = self._post.fetch(event.parcel, self._run.fetched)
+        measurement = conclude(cell.job, unpack(parcel, table.sink), table.sink)
+        table.sink.add(measurement)
+        table.losses[cell.job.cell.device].in_a_row.clear()
+        self._forget(event.cell, table)
+        table.progress.step(event.cell, outcome_in_words(measurement))
+
+    def _note_loss(self, cell: _Waiting, event: Event, table: _Table) -> None:
+        cell.attempts += 1
+        if event.final or cell.attempts >= MOST_ATTEMPTS:
+            self._give_up(event.cell, event.reason, table, one_cell=event.final)
+            return
+        log.info("%s will be tried again: %s", event.cell, event.reason)
+        self._let_go(cell)
+
+    def _give_up(self, key: str, reason: str, table: _Table, *, one_cell: bool = False, tell: bool = True) -> None:
+        cell = table.waiting[key]
+        table.losses[cell.job.cell.device].add(DeviceError(reason, one_cell=one_cell))
+        if tell:
+            with contextlib.suppress(DepotError):
+                self._post.drop(Dropped(run=self._run.run, cell=key, reason=reason))
+        self._forget(key, table)
+        table.progress.step(key, f"not run: {reason}")
+        self._left_over = True
+
+    def _forget(self, key: str, table: _Table) -> None:
+        cell = table.waiting.pop(key)
+        self._let_go(cell)
+
+    def _let_go(self, cell: _Waiting) -> None:
+        # A result that the queue holds would be computed again when its worker goes.
+        if cell.ticket is not None:
+            self._tasks.release(cell.ticket)
+            cell.ticket = None
+
+    def _check_tickets(self, table: _Table) -> None:
+        """Queue cells again whose tasks broke, or ended without a word in the journal."""
+        now_s = self._clock()
+        for cell in table.waiting.values():
+            if cell.ticket is None:
+                continue
+            state = self._tasks.state(cell.ticket)
+            if state is TaskState.ENDED:
+                cell.silent_s = now_s if cell.silent_s is None else cell.silent_s
+            silent = cell.silent_s is not None and now_s - cell.silent_s > SILENT_S
+            if state is TaskState.BROKEN or silent:
+                self._let_go(cell)
+
+    def _look(self, table: _Table) -> None:
+        """Give up the cells of devices that have been away for too long."""
+        now_s = self._clock()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        away = {one.key: one.reason for one in self._post.status().devices if one.state is DeviceState.AWAY}
+        self._away_since = {key: self._away_since.get(key, now_s) for key in away}
+        gone = {key for key, since_s in self._away_since.items() if now_s - since_s > self._run.patience_s}
+        for key, cell in tuple(table.waiting.items()):
+            device = cell.job.cell.device
+            if device in gone:
+                self._give_up(key, f"device {device!r} is away: {away[device]}", table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The cells of one call of `FarmEngine.measure` that are not done, and where what comes of them goes."""
+
+    waiting: dict[str, _Waiting]
+    losses: dict[str, Losses]
+    sink: Sink
+    progress: Progress
+
+
+class _Digests:
+    """Digests of files that several jobs share, each computed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, str] = {}
+
+    def of(self, path: Path) -> str:
+        """Return the SHA-256 of a file's content."""
+        if path not in self._known:
+            self._known[path] = file_sha256(path)
+        return self._known[path]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,161 @@
+"""Runs an agent on a host of a farm, or the program that owns a run: both start by joining the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.devices.registry import expand_devices, open_device
+from harness.errors import UsageError
+from harness.farm.agent import Agent, HostRoster
+from harness.farm.bench import Site, Spool
+from harness.farm.dask_queue import DaskQueue
+from harness.farm.engine import FarmEngine, FarmRun
+from harness.farm.link import DepotError, Link, join
+from harness.farm.scheduler import stop_on_signals
+from harness.farm.status import FarmStatus
+from harness.farm.tls import SCHEME, FarmPlace, check_own, engine_security
+from harness.farm.workers import Engine, Workers, configure_engine
+from harness.system.files import storage_errors
+
+# How often a scheduler that is away is looked for.
+AGAIN_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Where the farm is, the agent's folder and name, its roles, and the devices to offer; none stands for all."""
+
+    place: FarmPlace
+    data: Path
+    name: str = ""
+    roles: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+
+def serve_agent(options: AgentOptions, tell: Callable[[str], None]) -> None:
+    """Offer the devices of this host until SIGINT or SIGTERM; ``tell`` gets sentences for the terminal.
+
+    A scheduler that is not there yet is waited for. Raises `UsageError` if this host does not fit the farm or another
+    agent uses the folder, `DepotError` if the farm refuses it.
+    """
+    configure_engine()
+    if warning := check_own(options.place.certs):
+        tell(warning)
+    with _alone(options.data):
+        asyncio.run(_serve(options, tell))
+
+
+async def _serve(options: AgentOptions, tell: Callable[[str], None]) -> None:
+    stopped = stop_on_signals()
+    link, stopping = Link(options.place), threading.Event()
+    waiting = asyncio.create_task(asyncio.to_thread(_engine_when_there, link, stopping, tell))
+    stop = asyncio.create_task(stopped.wait())
+    await asyncio.wait((waiting, stop), return_when=asyncio.FIRST_COMPLETED)
+    if stopped.is_set():
+        stopping.set()
+    engine = await waiting
+    if engine is None:
+        return
+    name = options.name or socket.gethostname()
+    site = Site(
+        agent=name,
+        post=link,
+        spool=Spool(options.data / "spool"),
+        files=options.data / "files",
+        opener=open_device,
+        stopping=stopping,
+    )
+    roster = HostRoster(keys=expand_devices(options.devices))
+    agent = Agent(site=site, roster=roster, workers=Workers(engine, name), roles=options.roles)
+    tell(f"The agent {name!r} serves {options.place.url}. To stop it: Ctrl-C")
+    serving = asyncio.create_task(agent.run())
+    await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    await serving
+    link.close()
+
+
+def _engine_when_there(link: Link, stopping: threading.Event, tell: Callable[[str], None]) -> Engine | None:
+    """Wait for the scheduler and return its queue; None if the agent is stopped first."""
+    told = False
+    while not stopping.is_set():
+        try:
+            return find_engine(link)
+        except DepotError as error:
+            if error.for_good:
+                raise
+            if not told:
+                tell(f"{error}. Waiting for it.")
+                told = True
+            stopping.wait(AGAIN_S)
+    return None
+
+
+def find_engine(link: Link) -> Engine:
+    """Return where the queue of a farm is. Raises as `join` does."""
+    hello = join(link)
+    place = link.place
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return Engine(address=f"{SCHEME}://{host}:{hello.engine}", security=engine_security(place.certs, dials_names=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFarm:
+    """The engine of a run on a farm of many hosts."""
+
+    engine: FarmEngine
+    link: Link
+
+
+@contextmanager
+def remote_farm(place: FarmPlace, run: FarmRun) -> Iterator[RemoteFarm]:
+    """Join the farm at ``place`` and yield the engine of ``run``. Raises `UsageError`, `DepotError`."""
+    configure_engine()
+    link = Link(place)
+    find_engine(link)
+    queue = DaskQueue(lambda: find_engine(link))
+    engine = FarmEngine(run, link, queue)
+    try:
+        yield RemoteFarm(engine=engine, link=link)
+    finally:
+        engine.close()
+        queue.close()
+        link.close()
+
+
+def read_status(place: FarmPlace) -> FarmStatus:
+    """Return the state of the farm at ``place``. Raises `UsageError` if its version differs, `DepotError`."""
+    link = Link(place)
+    try:
+        join(link)
+        return link.status()
+    finally:
+        link.close()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of an agent: two agents with one spool would each take the other's results for their own."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        msg = f"another agent uses the folder {str(folder)!r}: stop it, or give this one another --data"
+        raise UsageError(msg) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,287 @@
+"""The way from a host to the depot: HTTPS connections that are kept open, questions, and files in pieces.
+
+A connection that breaks is opened again once per question. What lasts longer is a `DepotError`, and whoever asked
+decides whether to wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from harness import __version__
+from harness.errors import StoreError, UsageError
+from harness.farm.calls import (
+    PROTOCOL,
+    Announcement,
+    Claim,
+    Claimed,
+    Dropped,
+    Events,
+    Granted,
+    Hello,
+    Outcome,
+    Queue,
+    Since,
+)
+from harness.farm.depot import CLOCK_S
+from harness.farm.events import Event
+from harness.farm.status import FarmStatus
+from harness.farm.tls import FarmPlace, client_context, explain_refusal
+from harness.system.files import file_sha256, storage_errors
+from harness.system.packages import versions_of
+
+# A request that takes longer than this has lost its way. Long waits are asked for in pieces.
+TIMEOUT_S = 30.0
+PIECE_BYTES = 4 << 20
+# How often a transfer that makes no progress at all is begun again.
+_TRIES = 5
+# The packages whose versions must be equal on all hosts, because the queue's messages depend on them.
+PACKAGES = ("distributed", "dask", "msgpack", "cloudpickle", "tornado")
+
+log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+class DepotError(StoreError):
+    """The depot of the farm cannot be reached, or refuses us. What was measured is safe on its agent.
+
+    ``for_good``: waiting will not help, because a certificate or a version is wrong.
+    """
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        self.for_good = for_good
+        super().__init__(message)
+
+
+class Link:
+    """The connections to one depot. Several threads may use it at the same time."""
+
+    def __init__(self, place: FarmPlace) -> None:
+        self.place = place
+        self._context = client_context(place.certs)
+        self._idle: list[http.client.HTTPSConnection] = []
+        self._lock = threading.Lock()
+        # One transfer to this host at a time: several devices often want the same file at the same moment.
+        self._fetching = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    # -- what agents and owners of runs ask
+
+    def hello(self) -> Hello:
+        """Return who answers. Raises `DepotError`."""
+        return self._call("hello", None, Hello)
+
+    def announce(self, announcement: Announcement) -> Granted:
+        return self._call("announce", announcement, Granted)
+
+    def claim(self, claim: Claim) -> Claimed:
+        return self._call("claim", claim, Claimed)
+
+    def deliver(self, outcome: Outcome, parcel: Path | None) -> None:
+        if parcel is not None:
+            self.offer(parcel, outcome.parcel)
+        self._call("deliver", outcome, None)
+
+    def queue(self, queue: Queue) -> None:
+        self._call("queue", queue, None)
+
+    def events(self, since: Since) -> tuple[Event, ...]:
+        return self._call("events", since, Events).events
+
+    def drop(self, dropped: Dropped) -> None:
+        self._call("drop", dropped, None)
+
+    def status(self) -> FarmStatus:
+        return self._call("status", None, FarmStatus)
+
+    # -- files
+
+    def offer(self, path: Path, sha256: str) -> None:
+        """Send a file, from where an earlier attempt was cut off. Raises `DepotError`, or `StoreError` for the file."""
+        size = path.stat().st_size
+        offset = self._progress("HEAD", sha256, {})
+        tries = 0
+        while offset is not None:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(PIECE_BYTES)
+            headers = {"Content-Range": f"bytes {offset}-{offset + len(data) - 1}/{size}"}
+            before, offset = offset, self._progress("PUT", sha256, headers, data)
+            tries = tries + 1 if offset is not None and offset <= before else 0
+            if tries >= _TRIES:
+                msg = f"the depot does not take {str(path)!r}: its content does not match its digest {sha256!r}"
+                raise StoreError(msg)
+
+    def fetch(self, sha256: str, folder: Path) -> Path:
+        """Return the file in ``folder``, fetched from where an earlier attempt was cut off unless it is there.
+
+        Raises `DepotError`, or `StoreError` if what arrives does not match the digest or cannot be written.
+        """
+        path, part = folder / sha256, folder / f".{sha256}.part"
+        if path.is_file():
+            return path
+        with self._fetching, storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for _ in range(_TRIES):
+                if path.is_file():
+                    return path
+                with contextlib.suppress(_Cut):
+                    self._fetch_rest(sha256, part)
+                    if file_sha256(part) == sha256:
+                        part.replace(path)
+                        return path
+                    part.unlink()
+        msg = f"the file {sha256!r} did not arrive whole from {self.place.url} in {_TRIES} attempts: check the network"
+        raise DepotError(msg)
+
+    # -- inside
+
+    def _call(self, name: str, question: Any, kind: type[_Answer] | None) -> _Answer:
+        body = b"" if question is None else msgspec.json.encode(question)
+        status, data, _ = self._ask("POST", f"/call/{name}", body, {"Content-Type": "application/json"})
+        if status != 200:
+            raise DepotError(_why(status, data, self.place))
+        try:
+            answer: Any = msgspec.json.decode(data, type=Any if kind is None else kind)
+        except ValueError as error:
+            msg = f"the depot at {self.place.url} gave an answer that this version does not understand: {error}"
+            raise DepotError(msg, for_good=True) from error
+        return cast("_Answer", answer)
+
+    def _progress(self, method: str, sha256: str, headers: dict[str, str], body: bytes = b"") -> int | None:
+        status, data, found = self._ask(method, f"/files/{sha256}", body, headers)
+        if status != 200:
+            raise DepotError(_why(status, data, self.place))
+        return None if found.get("Upload-Complete") == "?1" else int(found.get("Upload-Offset", "0"))
+
+    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, Any]:
+        """Ask once, and again on a new connection if a kept one turns out to be closed."""
+        for connection, kept in self._connections():
+            try:
+                connection.request(method, path, body=body, headers=headers)
+                answer = connection.getresponse()
+                data = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if kept:
+                    continue
+                raise self._explained(error) from error
+            self._keep(connection)
+            return answer.status, data, answer.headers
+        raise AssertionError
+
+    def _fetch_rest(self, sha256: str, part: Path) -> None:
+        start = part.stat().st_size if part.is_file() else 0
+        connection = self._connect()
+        try:
+            connection.request("GET", f"/files/{sha256}", headers={"Range": f"bytes={start}-"})
+            answer = connection.getresponse()
+            if answer.status == 404:
+                msg = f"the farm at {self.place.url} has no file {sha256!r}: it was removed, or never sent"
+                raise StoreError(msg)
+            if answer.status == 416:
+                part.unlink(missing_ok=True)
+                raise _Cut
+            with part.open("ab" if answer.status == 206 else "wb") as file:
+                while data := answer.read(PIECE_BYTES):
+                    file.write(data)
+        except http.client.IncompleteRead as error:
+            with part.open("ab") as file:
+                file.write(error.partial)
+            raise _Cut from error
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.filename:
+                raise
+            raise self._explained(error) from error
+        finally:
+            connection.close()
+
+    def _connections(self) -> Iterator[tuple[http.client.HTTPSConnection, bool]]:
+        """Yield a kept connection if there is one, then a new one; the flag says which it is."""
+        with self._lock:
+            kept = self._idle.pop() if self._idle else None
+        if kept is not None:
+            yield kept, True
+        yield self._connect(), False
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(self.place.host, self.place.port, timeout=TIMEOUT_S, context=self._context)
+
+    def _keep(self, connection: http.client.HTTPSConnection) -> None:
+        with self._lock:
+            self._idle.append(connection)
+
+    def _explained(self, error: Exception) -> DepotError:
+        cause = error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__)
+        return DepotError(explain_refusal(cause, self.place), for_good=isinstance(error, ssl.SSLCertVerificationError))
+
+
+class _Cut(Exception):
+    """A transfer was cut off; what has arrived is kept."""
+
+
+def own_hello() -> Hello:
+    """Return the versions and the clock of this host."""
+    return Hello(protocol=PROTOCOL, versions=own_versions(), now_s=time.time())
+
+
+def own_versions() -> dict[str, str]:
+    """Return the versions that must be equal on all hosts of a farm."""
+    import platform
+
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"phonebench": __version__, "python": python, **versions_of(PACKAGES)}
+
+
+def join(link: Link) -> Hello:
+    """Check that this host fits the farm, and return what its scheduler says about itself.
+
+    A clock that differs is reported and does no harm, because no host compares its clock with another's. Raises
+    `DepotError` if the farm cannot be reached, `UsageError` if its versions differ.
+    """
+    theirs = link.hello()
+    ours = own_hello()
+    apart = {
+        name: (theirs.versions.get(name, "none"), ours.versions.get(name, "none"))
+        for name in dict.fromkeys((*theirs.versions, *ours.versions))
+        if theirs.versions.get(name) != ours.versions.get(name)
+    }
+    if theirs.protocol != PROTOCOL or apart:
+        differs = ", ".join(f"{name} {there} there and {here} here" for name, (there, here) in apart.items())
+        older = " (it is older)" if theirs.protocol < PROTOCOL else ""
+        msg = (
+            f"the farm at {link.place.url} has other versions{older}: "
+            f"{differs or f'protocol {theirs.protocol} there and {PROTOCOL} here'}; install the same on every host"
+        )
+        raise UsageError(msg)
+    ahead_s = ours.now_s - theirs.now_s
+    if abs(ahead_s) > CLOCK_S:
+        how = "ahead of" if ahead_s > 0 else "behind"
+        log.warning("the clock of this host is %.0f s %s that of the farm: set it", abs(ahead_s), how)
+    return theirs
+
+
+def _why(status: int, data: bytes, place: FarmPlace) -> str:
+    try:
+        reason = msgspec.json.decode(data, type=dict[str, str])["error"]
+    except (ValueError, KeyError):
+        reason = f"HTTP {status}"
+    if status == 404 and reason == "unknown question":
+        return f"the farm at {place.url} is older than this phonebench: install the same version on every host"
+    return f"the farm at {place.url} refused a question: {reason}"

@@ -1,0 +1,123 @@
+"""What one cell takes to its device: the job without anything that only its owner has, and the digests of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.artifacts.manifest import Artifact
+from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.measure.job import Job
+from harness.measure.request import job_feed
+from harness.model.card import ModelCard, SourceKind, Task
+from harness.spec.phone_settings import PhoneSettings
+from harness.system.files import file_sha256
+
+# Beyond the deadlines of its launches, a cell may wait for its device to cool down and repeat launches.
+REST_S = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A file that a job needs: its name there, and its digest, by which it is fetched."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A cell on its way to an agent. ``job`` has no paths of the owner's; ``deadline_s`` bounds the whole cell.
+
+    The labels, the float network and the model's own code stay with the owner, who computes the measurement.
+    """
+
+    run: str
+    device: str
+    job: Job
+    files: tuple[FileRef, ...]
+    inputs: FileRef
+    settings: PhoneSettings
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Work, and where its files are on this host, by their digests."""
+
+    work: Work
+    sources: dict[str, Path]
+
+
+def pack(run: str, job: Job, settings: PhoneSettings, digest: Callable[[Path], str] = file_sha256) -> Packed:
+    """Return what an agent needs of ``job``. ``digest`` may remember the digests of files that several jobs share."""
+    manifest, path = job.artifact.manifest, job.artifact.path
+    assert path is not None, "only cells with an artifact are queued"
+    feed = job_feed(job)
+    inputs = FileRef(name=feed.path.name, sha256=digest(feed.path))
+    files = [FileRef(name=manifest.file or path.name, sha256=manifest.sha256 or digest(path))]
+    files += [FileRef(name=part.file, sha256=part.sha256) for part in manifest.companions]
+    sources = {ref.sha256: path.with_name(ref.name) for ref in files} | {inputs.sha256: feed.path}
+    sources[files[0].sha256] = path
+    bare = replace(
+        job,
+        card=_bare_card(job),
+        artifact=Artifact(manifest=manifest, path=None),
+        model=PreparedModel(facts=job.model.facts, folder=Path()),
+        varied=None,
+    )
+    work = Work(
+        run=run,
+        device=job.cell.device,
+        job=bare,
+        files=tuple(files),
+        inputs=inputs,
+        settings=settings,
+        deadline_s=_deadline_s(job),
+    )
+    return Packed(work=work, sources=sources)
+
+
+def unpack_job(work: Work, fetch: Callable[[str], Path], folder: Path) -> Job:
+    """Return the job with its files linked into ``folder`` under their own names; ``fetch`` gets a file by digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ref in work.files:
+        _link(fetch(ref.sha256), folder / ref.name)
+    # The file of inputs lies beside the artifact where the artifact has its own, and with the model elsewhere.
+    _link(fetch(work.inputs.sha256), folder / work.inputs.name)
+    job = work.job
+    return replace(
+        job,
+        artifact=Artifact(manifest=job.artifact.manifest, path=folder / work.files[0].name),
+        model=PreparedModel(facts=job.model.facts, folder=folder),
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    target.symlink_to(source.resolve())
+
+
+def _bare_card(job: Job) -> ModelCard:
+    return ModelCard(
+        name=job.cell.model,
+        task=Task.OTHER,
+        kind=SourceKind.READY,
+        source="",
+        folder=None,
+        weights=None,
+        license="",
+        inputs=job.model.facts.inputs,
+        data=None,
+        random_weights=False,
+        seed=0,
+    )
+
+
+def _deadline_s(job: Job) -> float:
+    """How long a cell may take before its launch is ended: every launch and every retry at its own deadline."""
+    from harness.measure.request import deadline_s
+
+    launches = job.launches or max(job.profile.checkpoints)
+    return (deadline_s(job) + REST_S) * (launches + job.operators) * (1 + job.profile.retries)

@@ -1,0 +1,108 @@
+"""The engine inside one process: every cell once, each device one at a time, and nothing lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.farm.engine import MOST_ATTEMPTS, FarmRun
+from harness.farm.on_one_host import LocalFarm, local_farm
+from harness.progress import Silent
+from harness.spec.phone_settings import DEFAULT_SETTINGS
+from harness.system.clock import utc_now
+from tests.farm.phones import Shelf, Stored, ends, launches, overlaps, short_jobs
+from tests.measure.cells import Kept
+
+pytest.importorskip("distributed")
+
+
+@contextmanager
+def farm(folder: Path, devices: list[str], shelf: Shelf | None = None, **changes: object) -> Iterator[LocalFarm]:
+    run = FarmRun(run="night", fetched=folder / "fetched", settings=DEFAULT_SETTINGS, **changes)  # type: ignore[arg-type]
+    with local_farm(folder / "farm", devices, run, (shelf or Shelf(log=folder / "log")).open) as running:
+        yield running
+
+
+def units(count: int) -> list[str]:
+    return [f"fake:{number}" for number in range(1, count + 1)]
+
+
+def test_three_hundred_cells_on_eight_phones_run_once_each_and_never_two_on_one(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, units(8), 38)[:300], Stored()
+    with farm(tmp_path, units(8)) as running:
+        losses = running.engine.measure(jobs, stored, Silent())
+        status = running.depot.status()
+    assert sorted(stored.cells) == sorted(job.cell.key for job in jobs)
+    assert set(ends(tmp_path / "log").values()) == {1}
+    assert overlaps(tmp_path / "log") == []
+    assert sum(lost.cells for lost in losses) == 0
+    assert (status.runs[0].done, status.waiting_cells, status.left_s) == (300, 0, 0.0)
+
+
+def test_a_measurement_is_the_same_as_without_a_farm(tmp_path: Path) -> None:
+    from harness.devices.fake.fake import open_fake
+    from harness.measure.cell import measure
+
+    jobs, stored, kept = short_jobs(tmp_path, ["fake:1"], 1), Stored(), Kept()
+    with farm(tmp_path, ["fake:1"]) as running:
+        running.engine.measure(jobs, stored, Silent())
+    with open_fake("fake:1") as phone:
+        alone = measure(jobs[0], phone, kept, utc_now)
+    assert stored.measurements[0].latency == alone.latency
+    assert stored.measurements[0].launches[0].reply_sha256 == alone.launches[0].reply_sha256
+    assert stored.data == kept.data
+
+
+def test_results_that_were_left_on_the_farm_are_taken_without_measuring_again(tmp_path: Path) -> None:
+    jobs, first, second = short_jobs(tmp_path, units(2), 5), Stored(), Stored()
+
+    class Full(Stored):
+        """A store whose disk is full after three results, as when the program dies."""
+
+        def add(self, measurement: object) -> None:
+            if len(self.measurements) == 3:
+                msg = "the disk is full"
+                raise OSError(msg)
+            first.add(measurement)  # type: ignore[arg-type]
+            self.measurements.append(measurement)  # type: ignore[arg-type]
+
+    with farm(tmp_path, units(2)) as running, pytest.raises(OSError, match="full"):
+        running.engine.measure(jobs, Full(), Silent())
+    rest = [job for job in jobs if job.cell.key not in first.cells]
+    with farm(tmp_path, units(2)) as running:
+        running.engine.measure(rest, second, Silent())
+    assert sorted(first.cells + second.cells) == sorted(job.cell.key for job in jobs)
+    assert set(ends(tmp_path / "log").values()) == {1}
+
+
+def test_a_cell_that_is_lost_every_time_is_given_up_with_its_reason(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, ["fake:1", "fake:full-2"], 1), Stored()
+    with farm(tmp_path, ["fake:1", "fake:full-2"], patience_s=3) as running:
+        healthy, full = running.engine.measure(jobs, stored, Silent())
+    assert stored.cells == [jobs[0].cell.key]
+    assert (healthy.cells, full.cells) == (0, 1)
+    assert "no space" in full.in_a_row[-1]
+    assert [what for what, *_ in launches(tmp_path / "log") if what == "start"] == ["start"]
+    assert MOST_ATTEMPTS == 3
+
+
+def test_cells_of_a_device_that_never_comes_are_given_up(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, ["fake:1", "fake:2"], 1), Stored()
+    with farm(tmp_path, ["fake:1"], patience_s=0.1) as running:
+        _, absent = running.engine.measure(jobs, stored, Silent())
+    assert stored.cells == [jobs[0].cell.key]
+    assert absent.in_a_row == ["device 'fake:2' is away: no agent has it"]
+
+
+def test_a_cell_that_is_wanted_again_is_measured_again(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, ["fake:1"], 1), Stored()
+    key = jobs[0].cell.key
+    with farm(tmp_path, ["fake:1"]) as running:
+        running.engine.measure(jobs, stored, Silent())
+    with farm(tmp_path, ["fake:1"], measured=frozenset({key})) as running:
+        running.engine.measure(jobs, stored, Silent())
+    assert stored.cells == [key, key]
+    assert ends(tmp_path / "log") == {key: 2}
