@@ -17,15 +17,22 @@ NO_PROFILE = (0xE8008015, "A valid provisioning profile for this executable was 
 EXPIRED = (0xE8008011, "This provisioning profile has expired.")
 OTHER_DEVICE = (0xE8008012, "This provisioning profile cannot be installed on this device.")
 UNSIGNED = (0xE800801C, "No code signature found.")
+# As a phone reports them (tests/golden/ios/recorded.json).
 STAGES = (
     ("CreatingStagingDirectory", 5),
     ("ExtractingPackage", 15),
     ("InspectingPackage", 20),
+    ("TakingInstallLock", 20),
     ("PreflightingApplication", 30),
+    ("InstallingEmbeddedProfile", 30),
     ("VerifyingApplication", 40),
     ("CreatingContainer", 50),
     ("InstallingApplication", 60),
+    ("PostflightingApplication", 70),
+    ("SandboxingApplication", 80),
+    ("GeneratingApplicationMap", 90),
 )
+BEFORE_CHECK = 2
 
 
 def serve(phone: VirtualIPhone, link: Link) -> None:
@@ -58,17 +65,17 @@ def serve(phone: VirtualIPhone, link: Link) -> None:
 def _install(phone: VirtualIPhone, link: Link, staged: str) -> None:
     file = phone.storage.media.joinpath(*[part for part in staged.split("/") if part not in ("", ".", "..")])
     try:
-        for status, percent in STAGES[:2]:
+        for status, percent in STAGES[:BEFORE_CHECK]:
             link.send_plist({"PercentComplete": percent, "Status": status})
         ipa = read_ipa(file)
         _check(phone, ipa, file)
-        for status, percent in STAGES[2:]:
+        for status, percent in STAGES[BEFORE_CHECK:]:
             link.send_plist({"PercentComplete": percent, "Status": status})
     except IpaError as error:
         link.send_plist({"Error": error.refused.value, "ErrorDescription": str(error)})
         return
     phone.apps.install(ipa, file)
-    link.send_plist({"PercentComplete": 90, "Status": "GeneratingApplicationMap"})
+    link.send_plist({"CFBundleIdentifier": ipa.bundle_id})
     link.send_plist({"Status": "Complete"})
 
 

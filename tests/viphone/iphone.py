@@ -47,6 +47,7 @@ class VirtualIPhone:
         self.faults = Faults(self)
         self.apps = Apps(self)
         self.comes_back = True
+        self.developer_switch_shown = False
         self._daemon = daemon
         self._number: int | None = None
         self._ports = itertools.count(FIRST_PORT)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.viphone import afc, diagnostics, house, installer, instruments
+from tests.viphone import afc, developer, diagnostics, house, installer, instruments, relays
 from tests.viphone.link import Link
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ SERVICES: dict[str, Service] = {
     "com.apple.mobile.installation_proxy": Service(serve=installer.serve),
     "com.apple.crashreportcopymobile": Service(serve=_crashes),
     "com.apple.internal.devicecompute.CoreDeviceProxy": Service(serve=_tunnel, since=(17, 4)),
+    "com.apple.amfi.lockdown": Service(serve=developer.serve_amfi, since=(16,)),
+    "com.apple.misagent": Service(serve=developer.serve_misagent),
+    "com.apple.os_trace_relay": Service(serve=relays.serve_os_trace),
+    "com.apple.syslog_relay": Service(serve=relays.serve_syslog),
     "com.apple.crashreportmover": Service(serve=_move_crashes),
     "com.apple.mobile.diagnostics_relay": Service(serve=diagnostics.serve),
     # The image of iOS 17 and later has Instruments behind the tunnel alone.
