@@ -60,6 +60,7 @@ def run_launch(tether: Tether, job: Job, deadline_s: float) -> Execution:
     """Run a job that has been written. Raises `IosError` if the iPhone is lost or cannot start the app."""
     loss, began_ns = tether.last_loss, time.monotonic_ns()
     ends_at = time.monotonic() + deadline_s
+    pid = 0
     try:
         pid = _start(tether, job)
         end = _wait(tether, job, pid, ends_at)
@@ -70,7 +71,7 @@ def run_launch(tether: Tether, job: Job, deadline_s: float) -> Execution:
             return execution
         return _dead(tether, job, Ending(pid=pid, code=end["code"], signal=end["signal"]), loss)
     finally:
-        _close(tether)
+        _close(tether, pid)
 
 
 def _start(tether: Tether, job: Job) -> int:
@@ -167,12 +168,12 @@ def _log_tail(tether: Tether, job: Job) -> str:
     return (data or b"")[-_LOG_BYTES:].decode("utf-8", errors="replace").strip()
 
 
-def _close(tether: Tether) -> None:
+def _close(tether: Tether, pid: int) -> None:
     """End the app if it still runs, and remove jobs: an iPhone starts no more apps after some 190 that stayed."""
     if tether.closing.is_set():
         return
     try:
-        tether.once("stop")
+        tether.once("stop", pid=pid)
         tether.once("trim")
     except IosError as error:
         # A lost iPhone is waited for by the next step, which also stops what runs there.

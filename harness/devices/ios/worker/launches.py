@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
+
+from pymobiledevice3.dtx.exceptions import DTXNsError
 
 from harness.devices.ios.worker.phone import Phone
 from harness.devices.ios.worker.stored import size_of
@@ -58,14 +61,16 @@ async def wait(phone: Phone, *, job: str, pid: int, for_s: float) -> dict[str, A
     }
 
 
-async def stop(phone: Phone) -> int:
-    """End the app if it runs; return the process id that it had, 0 if it did not run."""
+async def stop(phone: Phone, *, pid: int = 0) -> int:
+    """End the app if it runs, and take leave of process ``pid``; return the id of the one that ran, 0 if none did."""
     control = await phone.control()
-    pid = await control.pid_of(phone.bundle_id)
-    if pid:
-        await control.kill(pid)
+    runs = await control.pid_of(phone.bundle_id)
+    # iOS counts launches that nobody ended, also of an app that has ended by itself, and starts no more after some 190.
+    for number in {runs, pid} - {0}:
+        with contextlib.suppress(DTXNsError):
+            await control.kill(number)
     phone.launched = None
-    return pid
+    return runs
 
 
 async def running(phone: Phone) -> int:

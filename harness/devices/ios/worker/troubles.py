@@ -22,7 +22,6 @@ _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (
             known.RSDRequiredError,
             known.TunneldConnectionError,
-            known.UserspaceTunnelUnavailableError,
             known.OSNotSupportedError,
         ),
         "tunnel",
