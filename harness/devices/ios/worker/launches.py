@@ -16,7 +16,7 @@ from harness.devices.ios.worker.stored import size_of
 # later ones cost the phone next to nothing.
 _QUICK_S, _QUICK_FOR_S, _SLOW_S = 0.1, 2.0, 1.0
 # An app that has written its reply is about to end.
-_LAST_WORDS_S = 5.0
+_LAST_WORDS_S = 3.0
 
 
 async def start(phone: Phone, *, arguments: list[str]) -> dict[str, Any]:
