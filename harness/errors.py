@@ -176,6 +176,29 @@ class IosError(DeviceError):
         super().__init__(message, one_cell=trouble is IosTrouble.FULL)
 
 
+class LeaseTrouble(StrEnum):
+    """Why a farm does not lend a phone. None of it is the model's fault."""
+
+    UNREACHABLE = "unreachable"
+    TOKEN = "token"
+    TAKEN = "taken"
+    NO_PHONE = "no-phone"
+    SILENT = "silent"
+    BUSY = "busy"
+    ANSWER = "answer"
+
+
+class LeaseError(DeviceError):
+    """A farm does not lend a phone.
+
+    Attributes: ``trouble``, ``farm`` (where it listens) and ``serial`` (empty when it is no single phone's).
+    """
+
+    def __init__(self, message: str, *, trouble: LeaseTrouble, farm: str = "", serial: str = "") -> None:
+        self.trouble, self.farm, self.serial = trouble, farm, serial
+        super().__init__(message)
+
+
 class BuildError(PhonebenchError):
     """A model cannot be loaded, or an artifact cannot be exported from it."""
 

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runners",),
     ("artifacts",),
     ("devices",),
+    ("leases",),
     ("measure",),
     ("store",),
     ("farm",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
+from harness.cli.lent import farm_option
 from harness.cli.options import cache_option, json_option
 from harness.system.paths import cache_folder
 
@@ -68,9 +69,16 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
 
 
 @click.command(short_help="List the connected devices, and what to do about the others.")
+@farm_option
 @json_option
-def devices(as_json: bool) -> None:
-    """List the devices that are connected now, and what to do about those that cannot be used."""
+def devices(farm: str | None, as_json: bool) -> None:
+    """List the devices that are connected now, and what to do about those that cannot be used.
+
+    With --farm: list the phones of a farm, and why some of them cannot be borrowed now.
+    """
+    if farm is not None:
+        _list_offered(farm, as_json=as_json)
+        return
     import msgspec
 
     from harness.devices.registry import list_devices
@@ -91,6 +99,19 @@ def devices(as_json: bool) -> None:
         print_table(_PHONE_COLUMNS, [_phone_row(phone) for phone in phones])
     for note in (listing.note for listing in listings if listing.note):
         click.echo(f"\n{note}")
+
+
+def _list_offered(farm: str, *, as_json: bool) -> None:
+    from harness.leases.hold import open_farm
+
+    offered = open_farm(farm).list()
+    if as_json:
+        import msgspec
+
+        print_json([msgspec.to_builtins(phone) for phone in offered])
+        return
+    rows = [(f"android:{one.serial}", one.model, one.system, one.taken or "free") for one in offered]
+    print_table(("phone", "model", "system", "state"), rows)
 
 
 _PHONE_COLUMNS = ("phone", "model", "processor", "system", "ABI", "battery", "°C", "state", "to do")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
+from harness.cli.lent import farm_option, lent, with_farm
 from harness.cli.options import (
     flat,
     history_option,
@@ -41,6 +43,7 @@ ARL0S = ("500", "1000", "2000", "5000")
     show_default=True,
     help="Average run length: nights until one false suspicion is expected.",
 )
+@farm_option
 @pairs_options
 @click.option(
     "--budget",
@@ -65,6 +68,7 @@ ARL0S = ("500", "1000", "2000", "5000")
 def nightly(
     spec: Path | None,
     resume: str | None,
+    farm: str | None,
     junit: Path | None,
     summary: Path | None,
     fail_on_undecided: bool,
@@ -93,12 +97,13 @@ def nightly(
     from harness.workflows.nightly.night import nightly as run_night
     from harness.workflows.nightly.night import resume_night
 
-    tools = _tools(results, options)
+    tools = _tools(results, options, farm)
     if resume is not None:
         if spec is not None:
             msg = "--resume continues a stored night, which has its own spec: leave out SPEC, or write --resume=NIGHT"
             raise UsageError(msg)
-        record = resume_night(resume, tools)
+        with lent(farm, _stored_devices(results, resume) if farm else (), strict=False):
+            record = resume_night(resume, tools)
     elif spec is None:
         msg = (
             "name a SPEC, a TOML file with the options of run; phonebench nightly --help shows one. To continue a "
@@ -106,17 +111,27 @@ def nightly(
         )
         raise UsageError(msg)
     else:
-        record = run_night(_spec(spec), tools, _options(options), say=lambda text: click.echo(text, err=True))
+        asked = _spec(spec)
+        # A phone that is not lent tonight is absent, and the others run.
+        with lent(farm, asked.device, strict=False) as devices:
+            night = replace(asked, device=devices)
+            record = run_night(night, tools, _options(options), say=lambda text: click.echo(text, err=True))
     copy_files(record, junit_path=junit, summary_path=summary)
     _show(record, results, as_json=as_json)
     return night_code(record, fail_on_undecided=fail_on_undecided)
 
 
-def _tools(results: Path, options: dict[str, Any]) -> NightTools:
+def _stored_devices(results: Path, night: str) -> tuple[str, ...]:
+    from harness.workflows.nightly.record import read_night
+
+    return read_night(results, night).spec.device
+
+
+def _tools(results: Path, options: dict[str, Any], farm: str | None) -> NightTools:
     from harness.workflows.nightly.night import NightTools
 
     return NightTools(
-        places=places(results, options["cache_dir"]),
+        places=with_farm(places(results, options["cache_dir"]), farm),
         history=history_place(options["history"], results),
         progress=make_progress(),
         plan=pair_plan(options["pairs"], options["most_pairs"]),

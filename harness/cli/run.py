@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.console import make_progress, open_file, print_json, print_run, print_table
+from harness.cli.lent import farm_option, lent, with_farm
 from harness.cli.options import json_option, places, places_options, spec_from, spec_options
 from harness.errors import UsageError
 
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
 @places_options
 # is_flag=False with a flag_value makes the value of the option optional.
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Continue a stopped run.")
+@farm_option
 @click.option("--dry-run", is_flag=True, help="Print the cells and about how long they take, and load nothing.")
 @click.option("--open", "open_it", is_flag=True, help="Open the report when the run has ended.")
 @json_option
 def run(
     resume: str | None,
+    farm: str | None,
     dry_run: bool,
     open_it: bool,
     as_json: bool,
@@ -46,14 +50,23 @@ def run(
     from harness.workflows.check import check
     from harness.workflows.run import resume_run, run_spec
 
-    where = places(results, cache_dir)
+    where = with_farm(places(results, cache_dir), farm)
     if resume is not None:
         _refuse_spec(resume, options, results)
-        return _finish(resume_run(resume, where, make_progress()), as_json=as_json, open_it=open_it)
+        with lent(farm, _stored_devices(results, resume) if farm else ()):
+            return _finish(resume_run(resume, where, make_progress()), as_json=as_json, open_it=open_it)
     spec = spec_from(options.pop("spec_file"), options)
     if dry_run:
         return _print_plan(check(spec), as_json=as_json)
-    return _finish(run_spec(spec, where, make_progress()), as_json=as_json, open_it=open_it)
+    with lent(farm, spec.device) as devices:
+        record = run_spec(replace(spec, device=devices), where, make_progress())
+    return _finish(record, as_json=as_json, open_it=open_it)
+
+
+def _stored_devices(results: Path, run_id: str) -> tuple[str, ...]:
+    from harness.store.reader import load_run
+
+    return load_run(results, run_id).head.spec.device
 
 
 def _refuse_spec(resume: str, options: dict[str, Any], results: Path) -> None:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.deadline import within
+from harness.devices.android.adb.leased import adb_name
 from harness.devices.android.adb.network import revived_phones
 from harness.devices.android.adb.server import ALL, choose_phone, ensure_server, server_of
 from harness.devices.android.advice import named, phone_error
@@ -62,6 +63,7 @@ def open_android(
     if serial == ALL:
         msg = f"{key!r} stands for every connected phone, but one is needed here: write android:SERIAL"
         raise UsageError(msg)
+    serial = adb_name(serial)
     server = server_of()
     ensure_server(server)
     listed = choose_phone(revived_phones(server, serial), serial)
