@@ -26,7 +26,9 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
     code of ``forward``, or the task in the card, can change while all weights stay the same.
     """
     row = FORMATS[build.format]
-    packages = packages_to_build(build.format, build.backend) if recipe else row.runtime_packages
+    language = row.language if facts.language is not None else None
+    built = language.packages if language is not None else packages_to_build(build.format, build.backend)
+    packages = built if recipe else row.runtime_packages
     calibrated = recipe is not None and recipe.calibrated
     parts = {
         "source": facts.key,
@@ -37,7 +39,7 @@ def artifact_key(facts: Prepared, recipe: Recipe | None, build: Build) -> str:
         "recipe": msgspec.to_builtins(recipe),
         "format": build.format,
         "backend": build.backend,
-        "revision": row.revision,
+        "revision": row.revision if language is None else language.revision,
         "versions": versions_of(packages),
         "variant": variant_key(facts, recipe.steps) if recipe and recipe.steps else None,
         "gate": GATE_REVISION,

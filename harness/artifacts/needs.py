@@ -25,6 +25,10 @@ def packages_of(card: ModelCard, build: Build) -> tuple[str, ...]:
         return FORMATS[build.format].runtime_packages
     if card.kind is SourceKind.KERAS:
         return (tensorflow_distribution(), *KERAS_PACKAGES)
+    language = FORMATS[build.format].language
+    if card.language is not None and language is not None:
+        # The runtime is needed too: a file is verified by running it.
+        return tuple(dict.fromkeys((*language.packages, *language.runtime_packages)))
     return packages_to_build(build.format, build.backend)
 
 
@@ -83,6 +87,9 @@ def _extras(card: ModelCard, build: Build) -> tuple[str, ...]:
         return FORMATS[build.format].runtime_extras
     if card.kind is SourceKind.KERAS:
         return KERAS_EXTRAS
+    language = FORMATS[build.format].language
+    if card.language is not None and language is not None:
+        return language.extras
     return (BACKENDS[build.backend].extras if build.backend else ()) or FORMATS[build.format].extras
 
 

@@ -46,6 +46,7 @@ class TableOption(click.Option):
         return self.help_template.format(
             keys=", ".join(example_keys(groups=self.multiple)),
             formats=", ".join(own_formats()),
+            network_formats=", ".join(f for f, row in own_formats().items() if not row.only_language),
             default_formats=", ".join(default_formats()),
             searched_formats=", ".join(searched_formats()),
         )
@@ -114,7 +115,7 @@ model_options = together(
 
 measuring_options = together(
     devices_option,
-    listed("-f", "--format", help="File formats: {formats}.  [default: {searched_formats}]"),
+    listed("-f", "--format", help="File formats: {network_formats}.  [default: {searched_formats}]"),
     delegates_option,
     listed("-t", "--threads", help="One thread count.  [default: 1]"),
     click.option(
@@ -168,6 +169,10 @@ spec_options = together(
     click.option(
         "--operators", is_flag=True, default=None, help="Afterwards, also time each operator, in a separate launch."
     ),
+    listed(
+        "--prompt", help="Tokens in the prompt of a language model; each length makes cells of its own.  [default: 128]"
+    ),
+    click.option("--new-tokens", type=int, metavar="N", help="Tokens that a language model generates.  [default: 64]"),
     click.option("--parts", is_flag=True, default=None, help="Also run each part of a multi-part model by itself."),
     model_options,
 )
@@ -279,19 +284,21 @@ def flat(value: tuple[Any, ...]) -> list[Any]:
 
 
 def _with_numbers(values: dict[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with ``threads`` as numbers; the command line gives them as words."""
-    if "threads" not in values:
-        return values
-    threads = values["threads"]
-    return values | {"threads": [_number(item) for item in (threads if isinstance(threads, list) else [threads])]}
+    """Return ``values`` with its lists of numbers as numbers; the command line gives them as words."""
+    listed = {key: values[key] for key in ("threads", "prompt") if key in values}
+    return values | {
+        key: [_number(key, item) for item in (value if isinstance(value, list) else [value])]
+        for key, value in listed.items()
+    }
 
 
-def _number(text: Any) -> int:
+def _number(key: str, text: Any) -> int:
     from harness.errors import UsageError
 
     if isinstance(text, int) and not isinstance(text, bool):
         return text
     if isinstance(text, str) and text.isdecimal():
         return int(text)
-    msg = f"threads is {text!r}: give whole numbers, such as --threads 1,4"
+    example = "1,4" if key == "threads" else "128,512"
+    msg = f"{key} is {text!r}: give whole numbers, such as --{key} {example}"
     raise UsageError(msg)

@@ -125,6 +125,7 @@ def _cell_keys(cell: Cell, measurement: Measurement) -> dict[str, str]:
         "delegate used": runtime.delegate_used if runtime else _UNKNOWN,
         "threads": str((runtime.threads if runtime else cell.threads) or _UNKNOWN),
         "profile": cell.profile.value,
+        **({"tokens": f"{lengths.prompt_tokens} + {lengths.new_tokens}"} if (lengths := cell.lengths) else {}),
         "runtime": runtime.name if runtime else _UNKNOWN,
         "runtime version": runtime.version if runtime else _UNKNOWN,
         "runner kind": f"{runner.kind}{', debuggable' if runner.debuggable else ''}" if runner else _UNKNOWN,

@@ -106,7 +106,8 @@ def _identity(cell: Cell) -> tuple[str, str, str]:
 def _likeness(cell: Cell, other: Cell) -> int:
     """How many of the settings of two cells agree."""
     return sum(
-        getattr(cell, name) == getattr(other, name) for name in ("backend", "delegate", "threads", "device", "profile")
+        getattr(cell, name) == getattr(other, name)
+        for name in ("backend", "delegate", "threads", "device", "profile", "lengths")
     )
 
 

@@ -14,6 +14,8 @@ from harness.records.conditions import Condition, ConditionId
 from harness.stats.medians import median
 from harness.wire import (
     OUTPUTS_FILE,
+    GeneratePass,
+    GenerationSamples,
     LatencyPass,
     LatencySamples,
     MemoryReading,
@@ -29,7 +31,7 @@ _DRIFT = 1.01
 # Microseconds taken for nanoseconds fill 0.1 % of the time that the calls lasted. A runner that is busy between its
 # calls for longer than they take fills little of it too, but more than this.
 _LEAST_FILLED = 0.002
-_PASSES = ("latency", "memory", "outputs", "profile")
+_PASSES = ("latency", "memory", "outputs", "profile", "generation")
 
 
 def check_repeats(reply: RunReply, request: RunRequest) -> None:
@@ -39,7 +41,7 @@ def check_repeats(reply: RunReply, request: RunRequest) -> None:
         _same("threads", asked.threads, did.threads)
         _same("delegate_requested", asked.delegate.value, did.delegate_requested.value)
     for name in _PASSES:
-        requested, reported = getattr(request.passes, name), getattr(reply, name)
+        requested, reported = _requested(request, name), getattr(reply, name)
         if requested is None and reported:
             msg = f"it has the results of a {name} pass that was not requested"
             raise WireError(msg)
@@ -47,21 +49,50 @@ def check_repeats(reply: RunReply, request: RunRequest) -> None:
         if name != "outputs" and requested is not None and reported is None:
             msg = f"its status is ok, but the requested {name} pass is missing"
             raise WireError(msg)
-    if reply.outputs is not None and request.passes.outputs is not None:
+    outputs = request.passes.outputs or request.passes.score
+    if reply.outputs is not None and outputs is not None:
         _same("outputs.file", OUTPUTS_FILE, reply.outputs.file)
-        _same("outputs.count", request.passes.outputs.count, reply.outputs.count)
+        _same("outputs.count", outputs.count, reply.outputs.count)
+    if reply.generation is not None and request.passes.generate is not None:
+        _check_lengths(reply.generation, request.passes.generate)
+
+
+def _requested(request: RunRequest, name: str) -> object:
+    """The pass that asks for the part ``name`` of a reply; None if none does."""
+    passes = request.passes
+    asking: dict[str, tuple[object, ...]] = {
+        # A generation is a call too, and its whole time is in the latency.
+        "latency": (passes.latency, passes.generate),
+        "outputs": (passes.outputs, passes.score),
+        "generation": (passes.generate,),
+    }
+    return next((one for one in asking.get(name, (getattr(passes, name, None),)) if one is not None), None)
+
+
+def _check_lengths(reported: GenerationSamples, asked: GeneratePass) -> None:
+    """Raise `WireError` for generations of other lengths than requested: rates at different lengths do not compare."""
+    if reported.prompt_tokens != asked.prompt_tokens:
+        msg = (
+            f"its runtime counted {reported.prompt_tokens} tokens of the prompt, and {asked.prompt_tokens} were sent: "
+            "the tokenizer does not belong to this model"
+        )
+        raise WireError(msg)
+    most = max((one.tokens for one in reported.measured), default=0)
+    if most > asked.new_tokens:
+        msg = f"its runtime counted {most} new tokens, and {asked.new_tokens} were requested"
+        raise WireError(msg)
 
 
 def check_calls(reply: RunReply, request: RunRequest) -> None:
     """Raise `WireError` if an ``ok`` reply lacks the calls of the latency pass, or has their times in another unit."""
-    latency, asked = reply.latency, request.passes.latency
+    latency, asked = reply.latency, request.passes.latency or request.passes.generate
     if latency is None or asked is None or latency.told is not None:
         return
     if not latency.samples_ns:
         msg = "its status is ok, but the latency pass has no samples"
         raise WireError(msg)
-    if asked.stride_ns and not latency.at_ns:
-        msg = f"a stride of {asked.stride_ns} ns was requested, but its samples have no start times (at_ns)"
+    if _stride_ns(asked) and not latency.at_ns:
+        msg = f"a stride of {_stride_ns(asked)} ns was requested, but its samples have no start times (at_ns)"
         raise WireError(msg)
     by_its_clock_ns = reply.state.after.at_ns - reply.state.before.at_ns if reply.state else 0
     if _too_little(latency, asked) and by_its_clock_ns >= _least_ns(asked):
@@ -73,7 +104,7 @@ def check_calls(reply: RunReply, request: RunRequest) -> None:
 
 def without_outputs(reply: RunReply, request: RunRequest) -> Condition | None:
     """Return a condition if the requested outputs are missing: the times are real, but nobody saw the answers."""
-    if reply.outputs is not None or request.passes.outputs is None:
+    if reply.outputs is not None or (request.passes.outputs is None and request.passes.score is None):
         return None
     summary = "the runner returned no outputs: nothing shows whether its answers are right"
     return Condition(id=ConditionId.UNSCORED, summary=summary)
@@ -81,7 +112,7 @@ def without_outputs(reply: RunReply, request: RunRequest) -> Condition | None:
 
 def cut_short(reply: RunReply, request: RunRequest, took_ns: int | None) -> Condition | None:
     """Return a condition if the calls were fewer or shorter than requested, and the cap cannot be the reason."""
-    latency, asked = reply.latency, request.passes.latency
+    latency, asked = reply.latency, request.passes.latency or request.passes.generate
     # Other programs make as many calls as they are told to, which is not as many as the request asks.
     if took_ns is None or latency is None or asked is None or latency.told is not None:
         return None
@@ -89,7 +120,7 @@ def cut_short(reply: RunReply, request: RunRequest, took_ns: int | None) -> Cond
     if took_ns * _DRIFT >= measure.max_ns:
         return None
     # With a stride, a sample stands for many calls.
-    least = 1 if asked.stride_ns else measure.min_calls
+    least = 1 if _stride_ns(asked) else measure.min_calls
     checks = [
         (
             len(latency.warmup_ns) < warm.min_calls,
@@ -128,20 +159,25 @@ def _same(field: str, asked: object, answered: object) -> None:
         raise WireError(msg)
 
 
-def _too_little(latency: LatencySamples, asked: LatencyPass) -> bool:
+def _stride_ns(asked: LatencyPass | GeneratePass) -> int:
+    return asked.stride_ns if isinstance(asked, LatencyPass) else 0
+
+
+def _too_little(latency: LatencySamples, asked: LatencyPass | GeneratePass) -> bool:
     """Whether the samples fill so little of the time that they must last that they may be in microseconds."""
     filled_ns = sum(latency.samples_ns) * latency.calls_per_sample
-    return not asked.interval_ns and not asked.stride_ns and filled_ns < _LEAST_FILLED * _least_ns(asked)
+    apart = isinstance(asked, LatencyPass) and (asked.interval_ns or asked.stride_ns)
+    return not apart and filled_ns < _LEAST_FILLED * _least_ns(asked)
 
 
-def _little(latency: LatencySamples, asked: LatencyPass) -> str:
+def _little(latency: LatencySamples, asked: LatencyPass | GeneratePass) -> str:
     filled_ns = sum(latency.samples_ns) * latency.calls_per_sample
     return (
         f"the {len(latency.samples_ns)} samples add up to {filled_ns} ns, but the calls must last {_least_ns(asked)} ns"
     )
 
 
-def _least_ns(asked: LatencyPass) -> int:
+def _least_ns(asked: LatencyPass | GeneratePass) -> int:
     return min(asked.measure.min_ns, asked.measure.max_ns)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.artifacts.layout import InputsFile, inputs_file
 from harness.measure.job import Job
+from harness.measure.language import language_passes
 from harness.spec.formats import artifact_file
 from harness.spec.profiles import SECOND_NS
 from harness.system.files import file_sha256
@@ -41,6 +42,12 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
         measure=MeasurePass(min_calls=profile.measure_calls, min_ns=profile.measure_ns, max_ns=profile.cap_ns),
         stride_ns=profile.stride_ns,
     )
+    passes = Passes(
+        latency=latency,
+        memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
+        outputs=OutputsPass(count=facts.test_count) if outputs else None,
+        energy=EnergyPass(idle_ns=profile.idle_ns, settle_ns=SETTLE_NS) if profile.idle_ns else None,
+    )
     return RunRequest(
         cell=job.cell.key,
         launch=launch,
@@ -55,12 +62,7 @@ def make_request(job: Job, launch: int, *, outputs: bool = False) -> RunRequest:
         inputs=InputsRef(
             file=feed.path.name, count=facts.test_count, tensors=feed.tensors, sha256=_inputs_sha256(job, feed)
         ),
-        passes=Passes(
-            latency=latency,
-            memory=MemoryPass(calls=profile.memory_calls, settle_ns=profile.settle_ns),
-            outputs=OutputsPass(count=facts.test_count) if outputs else None,
-            energy=EnergyPass(idle_ns=profile.idle_ns, settle_ns=SETTLE_NS) if profile.idle_ns else None,
-        ),
+        passes=passes if job.cell.lengths is None else language_passes(job, passes, outputs=outputs),
     )
 
 

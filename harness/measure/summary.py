@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.measure.accuracy import judge_answers
+from harness.measure.accuracy import JudgedAnswers, judge_answers
 from harness.measure.conditions import highest_headroom, own_conditions
 from harness.measure.fidelity import judge_outputs
 from harness.measure.job import Job, Seen
+from harness.measure.language import LanguageAnswers, generation_of, judge_language, judge_text
 from harness.measure.latency import minute_latencies, of_batches, summarise, summarise_told
 from harness.records.artifact import ArtifactFacts, CalibrationSource
 from harness.records.conditions import Condition, ConditionId
 from harness.records.energy import energy_summary, joules_of_launch
 from harness.records.energy_pairs import summarise_pairs
+from harness.records.generation import stated_rates
 from harness.records.measurement import (
     CellStatus,
     EnergySummary,
@@ -55,13 +57,15 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
     """Return the record of a cell whose launches all ran; its outputs may still show that it is broken."""
     seen.note(own_conditions(job, seen))
     last = seen.launched[-1].reply
-    judged = judge_outputs(job, seen.outputs)
+    language = job.cell.lengths is not None
+    judged = judge_text(job, seen.outputs) if language else judge_outputs(job, seen.outputs)
     seen.note(judged.conditions)
     replies = [launch.reply for launch in seen.counted]
     energy = summarise_pairs(replies) if job.profile.idle_ns else energy_summary(replies)
     seen.note(_without_energy(job, energy))
-    answers = judge_answers(job.card, job.model, seen.outputs)
+    answers = JudgedAnswers() if language else judge_answers(job.card, job.model, seen.outputs)
     seen.note(answers.conditions)
+    texts = judge_language(job, seen.outputs) if language else LanguageAnswers()
     return Measurement(
         cell=job.cell.key,
         status=CellStatus.BROKEN if judged.reason else CellStatus.OK,
@@ -74,8 +78,8 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         load=_load(seen),
         memory=middle_memory([launch.reply.memory for launch in seen.counted if launch.reply.memory]),
         energy=energy,
-        accuracy=answers.accuracy,
-        scores=answers.scores,
+        accuracy=answers.accuracy or texts.accuracy,
+        scores=answers.scores or texts.scores,
         target=answers.target,
         groups=answers.groups,
         fidelity=judged.fidelity,
@@ -83,6 +87,9 @@ def good_measurement(job: Job, seen: Seen, started_at: str, ended_at: str) -> Me
         runner=last.runner,
         outputs_sha256=seen.outputs_sha256,
         conditions=tuple(seen.conditions.values()),
+        stated=stated_rates(replies),
+        generation=generation_of(job, replies),
+        language=texts.quality,
     )
 
 

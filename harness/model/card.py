@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from harness.model.language import LanguageFacts
 from harness.wire import Format, TensorSpec
 
 CARD_FILE = "model.toml"
@@ -29,6 +30,7 @@ class SourceKind(StrEnum):
     KERAS = "keras"
     READY = "ready"
     COMPOSED = "composed"
+    LANGUAGE = "language"
 
 
 KINDS: dict[str, SourceKind] = {
@@ -36,7 +38,7 @@ KINDS: dict[str, SourceKind] = {
     ".pt": SourceKind.TORCHSCRIPT,
     ".pth": SourceKind.TORCHSCRIPT,
     ".keras": SourceKind.KERAS,
-    **{f".{format_.value}": SourceKind.READY for format_ in Format if format_ is not Format.OTHER},
+    **{f".{f.value}": SourceKind.READY for f in Format if f not in (Format.OTHER, Format.GENAI)},
 }
 
 
@@ -140,6 +142,9 @@ class ModelCard:
 
     ``state``: the inputs that take an output of the call before, see `StateLink`.
 
+    ``language``: set for language models, whether they are a folder in the layout of Hugging Face (kind ``language``,
+    whose ``source`` is that folder) or a ready-made file.
+
     ``parts``: the networks of a ``composed`` model. ``whole``: the card of the model that this one is a part of; inputs
     and data come from there, and ``inputs`` is empty.
     """
@@ -166,6 +171,7 @@ class ModelCard:
     parts: tuple[PartCard, ...] = ()
     whole: ModelCard | None = None
     student: str | None = None
+    language: LanguageFacts | None = None
 
 
 def last_parts(card: ModelCard) -> tuple[str, ...]:

@@ -62,6 +62,9 @@ def load_network(card: ModelCard) -> torch.nn.Module:
         case SourceKind.KERAS:
             msg = f"model {card.name!r} is a Keras model or a SavedModel, which has no PyTorch network to load"
             raise BuildError(msg)
+        case SourceKind.LANGUAGE:
+            msg = f"model {card.name!r} is a language model, which takes no steps of other networks"
+            raise BuildError(msg)
         case SourceKind.READY:
             msg = f"model {card.name!r} is a ready-made file, which has no network to load"
             raise BuildError(msg)

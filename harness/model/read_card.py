@@ -28,6 +28,18 @@ from harness.model.card import (
     is_saved_model,
 )
 from harness.model.distinct import plain_name
+from harness.model.language import (
+    CHOICES_SUFFIX,
+    CONFIG_FILE,
+    GENAI_FILE,
+    TEXT_SUFFIXES,
+    check_text,
+    is_genai_folder,
+    is_language_folder,
+    read_config,
+    read_ready,
+    with_data,
+)
 from harness.model.read_metric import check_module, read_metric
 from harness.model.read_parts import check_links, read_parts
 from harness.model.targets import Preset
@@ -147,6 +159,8 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
         names = ", ".join(s.name for s in card.inputs)
         msg = f"--input names {', '.join(s.name for s in inputs)}; model {card.name!r} has the inputs: {names}"
         raise UsageError(msg)
+    if card.language is not None:
+        return _language_options(card, options)
     if card.kind is SourceKind.TORCHSCRIPT and not inputs and not card.inputs:
         msg = f"{card.source!r} is TorchScript, which does not declare its inputs; use --input NAME:DTYPE:SHAPE"
         raise UsageError(msg)
@@ -158,6 +172,23 @@ def with_options(card: ModelCard, options: ModelOptions) -> ModelCard:
         # Other sources carry their weights in the network's own file, where they cannot be left out.
         random_weights=options.random_weights and card.kind in (SourceKind.PYTHON, SourceKind.COMPOSED),
     )
+
+
+def _language_options(card: ModelCard, options: ModelOptions) -> ModelCard:
+    """Return the card of a language model with its text and questions. Raises `UsageError` for other data."""
+    if options.inputs:
+        msg = (
+            f"--input describes tensors, and {card.name!r} is a language model: give the lengths of prompts by --prompt"
+        )
+        raise UsageError(msg)
+    own = card.data.source if card.data is not None else None
+    given = _data_of_option(options.data, replace(card, data=None)).source if options.data is not None else None
+    facts = card.language
+    for source, where in ((own, "[data]"), (given, "--data")):
+        if source is not None and facts is not None:
+            check_text(Path(source), where)
+            facts = with_data(facts, Path(source))
+    return replace(card, language=facts, data=None, task=Task.OTHER)
 
 
 def parse_input(text: str) -> tuple[TensorSpec, InputRange | None]:
@@ -347,6 +378,9 @@ def _data_of_option(text: str, card: ModelCard) -> DataCard:
 def _located(data: DataCard, folder: Path, where: str) -> DataCard:
     """Return ``data`` with the absolute path of its file or folder; a reference stays unchanged."""
     path = folder / Path(data.source).expanduser()
+    if path.suffix.lower() in (*TEXT_SUFFIXES, CHOICES_SUFFIX):
+        check_text(path, where)
+        return replace(data, source=str(path.resolve()))
     if is_reference(data.source) and not path.exists():
         check_module(data.source, folder, f"source {data.source!r} in {where}")
         return data
@@ -362,6 +396,8 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     if is_reference(card.source) and not path.exists():
         check_module(card.source, card.folder, f"{where} is {card.source!r}")
         return card
+    if (described := _with_language(card, path, where=where)) is not None:
+        return described
     saved_model = is_saved_model(path)
     kind = SourceKind.KERAS if saved_model else KINDS.get(path.suffix.lower())
     if kind is None or not (saved_model or path.is_file()):
@@ -378,7 +414,23 @@ def _with_source(card: ModelCard, *, where: str) -> ModelCard:
     _check_archive(path, kind)
     ready = Format(path.suffix.lower()[1:]) if kind is SourceKind.READY else None
     # A link stays as it is: files with weights lie beside it, and its target may have another name and no suffix.
-    return replace(card, kind=kind, source=str(path.absolute()), ready=ready)
+    language = read_ready(path, ready) if ready is not None else None
+    return replace(card, kind=kind, source=str(path.absolute()), ready=ready, language=language)
+
+
+def _with_language(card: ModelCard, path: Path, *, where: str) -> ModelCard | None:
+    """Return ``card`` for a folder with a language model, or for its configuration; None for any other source."""
+    folder = path.parent if path.name in (CONFIG_FILE, GENAI_FILE) else path
+    if is_genai_folder(folder):
+        file = folder.absolute() / GENAI_FILE
+        facts = read_ready(file, Format.GENAI)
+        return replace(card, kind=SourceKind.READY, source=str(file), ready=Format.GENAI, language=facts)
+    if not is_language_folder(folder):
+        return None
+    if card.weights is not None:
+        msg = f"{where} is {card.source!r}, a folder that contains its weights; leave out the key 'weights'"
+        raise UsageError(msg)
+    return replace(card, kind=SourceKind.LANGUAGE, source=str(folder.absolute()), language=read_config(folder))
 
 
 def _suffixes() -> str:

@@ -55,6 +55,10 @@ def why_not_ready(card: ModelCard) -> str | None:
     facts = facts_of(card)
     if facts is None:
         return None
+    if card.language is not None:
+        # What goes in is tokens, whatever tensors the file has.
+        companions_of(card, facts)
+        return None
     reason = why_unsupported(card, facts)
     if reason is None:
         companions_of(card, facts)

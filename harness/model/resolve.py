@@ -9,6 +9,7 @@ import harness
 from harness.errors import UnknownNameError, UsageError
 from harness.model.card import CARD_FILE, KINDS, ModelCard, ModelOptions, is_saved_model
 from harness.model.distinct import refuse_copies, with_distinct_names
+from harness.model.language import CONFIG_FILE, GENAI_FILE, is_genai_folder, is_language_folder
 from harness.model.read_card import read_card, read_factory, read_file
 from harness.model.read_parts import part_of
 from harness.model.user_code import is_reference
@@ -28,8 +29,8 @@ def is_bundled(card: ModelCard) -> bool:
 def resolve(reference: str, options: ModelOptions) -> ModelCard:
     """Return the card of ``reference``. Nothing is imported or loaded.
 
-    ``reference`` is tried as a bundled name, a folder with ``model.toml`` or a SavedModel, a model file, and
-    ``package.module:factory``, in this order. So ``digits`` is the bundled model and ``./digits`` a folder.
+    ``reference`` is tried as a bundled name, a folder with ``model.toml``, a SavedModel or a language model, a model
+    file, and ``package.module:factory``, in this order. So ``digits`` is the bundled model and ``./digits`` a folder.
     ``MODEL#part`` is one part of a composed model. Raises `UsageError`, which names the file and the
     problem, and `UnknownNameError` if the reference matches nothing.
     """
@@ -44,9 +45,11 @@ def resolve(reference: str, options: ModelOptions) -> ModelCard:
         return read_card(_bundled_folder() / reference, options)
     path = Path(reference).expanduser()
     if reference and path.is_dir():
-        return read_file(path, options) if is_saved_model(path) else read_card(path, options)
+        return read_file(path, options) if _is_one_model(path) else read_card(path, options)
     if path.name == CARD_FILE and path.is_file():
         return read_card(path.parent, options)
+    if path.name in (CONFIG_FILE, GENAI_FILE) and path.is_file() and _is_one_model(path.parent):
+        return read_file(path.parent, options)
     if path.is_file():
         return read_file(path, options)
     if is_reference(reference):
@@ -65,6 +68,13 @@ def resolve_all(references: Sequence[str], options: ModelOptions) -> tuple[Model
     cards = tuple(resolve(reference, options) for reference in references)
     refuse_copies(cards)
     return with_distinct_names(cards, [card for card in cards if card.folder == _bundled_folder() / card.name])
+
+
+def _is_one_model(path: Path) -> bool:
+    """Whether a folder is a model by itself, in the layout of another program; one with a card is read by its card."""
+    if is_saved_model(path):
+        return True
+    return not (path / CARD_FILE).is_file() and (is_language_folder(path) or is_genai_folder(path))
 
 
 def _bundled_folder() -> Path:

@@ -52,6 +52,7 @@ def source_key(card: ModelCard) -> str:
         "inputs": msgspec.to_builtins(card.inputs),
         "ranges": msgspec.to_builtins(card.ranges),
         **({"state": msgspec.to_builtins(card.state)} if card.state else {}),
+        **_language_facts(card),
         "random_weights": card.random_weights,
         "seed": card.seed,
         "data": _data_facts(card),
@@ -75,6 +76,13 @@ def _data_facts(card: ModelCard) -> object:
         return None
     facts: dict[str, object] = {k: v for k, v in msgspec.to_builtins(card.data).items() if v is not None}
     return facts if is_reference(card.data.source) else facts | {"source": "files"}
+
+
+def _language_facts(card: ModelCard) -> dict[str, object]:
+    """Which texts a language model is asked about; their contents count with the files."""
+    if card.language is None:
+        return {}
+    return {"language": [card.language.text is not None, card.language.choices is not None]}
 
 
 def _scoring_facts(card: ModelCard) -> dict[str, object]:
@@ -105,6 +113,9 @@ def _files(card: ModelCard, reach: _Reach) -> Iterator[tuple[str, Path]]:
         yield from _companions(card)
     for module, file in sorted(reach.files.items()):
         yield f"module/{module}", file
+    for name in (card.language.text, card.language.choices) if card.language is not None else ():
+        if name is not None:
+            yield f"text/{Path(name).name}", Path(name)
     if card.data is not None and card.data.source and not is_reference(card.data.source):
         data = Path(card.data.source)
         if card.folder is None or not data.is_relative_to(card.folder):

@@ -20,10 +20,23 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How many tokens a cell of a language model feeds in, and how many it lets the model generate."""
+
+    prompt_tokens: int
+    new_tokens: int
+
+    @property
+    def total(self) -> int:
+        """The tokens that the model has to hold at the end."""
+        return self.prompt_tokens + self.new_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """The unit of work, of resuming and of comparison. `make_cell` makes ``key``, and nothing ever parses it.
 
-    ``threads`` is None only in imported results, whose file may not say.
+    ``threads`` is None only in imported results, whose file may not say. ``lengths``: set for language models only.
     """
 
     key: str
@@ -35,6 +48,7 @@ class Cell:
     threads: int | None
     device: str
     profile: ProfileName
+    lengths: Lengths | None = None
 
     @property
     def build(self) -> Build:
@@ -71,6 +85,7 @@ def make_cell(
     threads: int | None,
     device: str,
     profile: ProfileName,
+    lengths: Lengths | None = None,
 ) -> Cell:
     """Return a cell with its key. Keys are made here only, so that resuming and comparing can rely on them."""
     backend = FORMATS[format_].backends.get(delegate)
@@ -83,6 +98,7 @@ def make_cell(
         "t?" if threads is None else f"t{threads}",
         device.replace(":", "-"),
         profile.value,
+        *((f"p{lengths.prompt_tokens}", f"n{lengths.new_tokens}") if lengths is not None else ()),
     )
     return Cell(
         key="-".join(parts),
@@ -94,4 +110,5 @@ def make_cell(
         threads=threads,
         device=device,
         profile=profile,
+        lengths=lengths,
     )

@@ -5,16 +5,19 @@ Nothing is loaded or built here, so a whole plan can be checked and printed befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.model.card import ModelCard, SourceKind
-from harness.plan.cells import Cell, Hole, Plan, make_cell
+from harness.model.language import why_too_long
+from harness.plan.cells import Cell, Hole, Lengths, Plan, make_cell
 from harness.plan.support import why_not_build
-from harness.spec.formats import FORMATS
+from harness.spec.formats import FORMATS, default_formats, language_formats
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
+from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS, Recipe
+from harness.spec.shorthand import DEFAULT_VARIANTS, LANGUAGE_VARIANTS, recipes_of
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
@@ -46,23 +49,56 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], offer_of: OfferOf | Non
     holes: list[Hole] = []
     for device in spec.device:
         for model in models:
-            for format_, variant in _artifacts(spec, model):
-                for delegate in spec.delegate or FORMATS[format_].delegates[:1]:
-                    for threads in spec.threads:
-                        cell = make_cell(model.name, variant, format_, delegate, threads, device, spec.profile)
-                        # Only the first reason is shown, so the most general check comes first.
-                        reason = why_not_source(model, cell, recipes.get(variant))
-                        reason = reason or why_not(cell, recipes.get(variant), offer_of)
-                        reason = reason or (why_not_shell(cell, settings) if offer_of else None)
-                        if reason is None:
-                            cells.append(cell)
-                        else:
-                            holes.append(Hole(cell=cell, reason=reason))
+            for cell in _cells(spec, model, device):
+                recipe = recipes.get(cell.variant)
+                # Only the first reason is shown, so the most general check comes first.
+                reason = why_not_source(model, cell, recipe) or why_not_language(model, cell, recipe)
+                reason = reason or why_not(cell, recipe, offer_of, language=model.language is not None)
+                reason = reason or (why_not_shell(cell, settings) if offer_of else None)
+                if reason is None:
+                    cells.append(cell)
+                else:
+                    holes.append(Hole(cell=cell, reason=reason))
     return Plan(cells=tuple(cells), holes=tuple(holes))
 
 
-def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None) -> str | None:
-    """Return why ``cell`` cannot be run, or None if it can be tried. ``recipe`` is None for a ready-made file."""
+def _cells(spec: Spec, model: ModelCard, device: str) -> Iterator[Cell]:
+    """Every combination for one model on one device; a language model has those of each length of prompt."""
+    lengths: tuple[Lengths | None, ...] = (None,)
+    if model.language is not None:
+        lengths = tuple(Lengths(prompt_tokens=length, new_tokens=spec.new_tokens) for length in spec.prompt)
+    for format_, variant in _artifacts(spec, model):
+        for delegate in spec.delegate or FORMATS[format_].delegates[:1]:
+            for threads in spec.threads:
+                for of_cell in lengths:
+                    yield make_cell(model.name, variant, format_, delegate, threads, device, spec.profile, of_cell)
+
+
+def why_not_language(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
+    """Return why a language model and the format or the lengths of ``cell`` do not go together, None if they do."""
+    row, facts = FORMATS[cell.format], model.language
+    if facts is None:
+        return f"{cell.format.value} holds language models only" if row.only_language else None
+    if row.language is None:
+        names = ", ".join(format_.value for format_, its in FORMATS.items() if its.language is not None)
+        return f"phonebench does not build language models as {cell.format.value} (it does as: {names})"
+    if recipe is not None and (recipe.steps or recipe.channel_last or not recipe.float_io):
+        return "a language model takes a precision only: graph steps and options of inputs are for other networks"
+    if recipe is not None and recipe.precision not in row.language.precisions:
+        names = ", ".join(precision.value for precision in row.language.precisions)
+        return f"{cell.format.value} of a language model is not built as {recipe.precision.value} (it is as: {names})"
+    if cell.profile is ProfileName.ENERGY:
+        return "profile energy does not measure language models yet: use quick or standard"
+    if cell.lengths is None:
+        return None
+    return why_too_long(model.name, facts, cell.lengths.prompt_tokens, cell.lengths.new_tokens)
+
+
+def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None, *, language: bool = False) -> str | None:
+    """Return why ``cell`` cannot be run, or None if it can be tried. ``recipe`` is None for a ready-made file.
+
+    ``language``: it is a language model, whose formats have precisions of their own.
+    """
     offer = offer_of(cell.device) if offer_of else None
     delegates = FORMATS[cell.format].delegates
     if offer is not None and offer.formats is not None:
@@ -74,7 +110,7 @@ def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None) -> str 
         allowed = ", ".join(delegate.value for delegate in delegates)
         place = f" on device {cell.device!r}" if offer is not None and offer.formats is not None else ""
         return f"{cell.format.value} has no delegate {cell.delegate.value!r}{place} (it has: {allowed})"
-    hole = why_not_build(recipe, cell.format, cell.backend) if recipe else None
+    hole = why_not_build(recipe, cell.format, cell.backend) if recipe and not language else None
     if hole is not None:
         return hole
     if offer is not None and cell.delegate not in offer.delegates:
@@ -109,7 +145,18 @@ def _artifacts(spec: Spec, model: ModelCard) -> list[tuple[Format, str]]:
     """The (format, variant) pairs of one model. A ready-made file has exactly one."""
     if model.ready is not None:
         return [(model.ready, AS_IS)]
-    return [(format_, variant) for format_ in spec.format for variant in spec.variant]
+    if model.language is None:
+        return [(format_, variant) for format_ in spec.format for variant in spec.variant]
+    # What is built when the user names nothing are formats and variants of other networks.
+    formats = language_formats() if spec.format == default_formats() else spec.format
+    if spec.variant != DEFAULT_VARIANTS:
+        return [(format_, variant) for format_ in formats for variant in spec.variant]
+    return [
+        (format_, name)
+        for format_ in formats
+        for name, recipe in recipes_of(LANGUAGE_VARIANTS, ()).items()
+        if (row := FORMATS[format_].language) is None or recipe.precision in row.precisions
+    ]
 
 
 def _check_names(models: tuple[ModelCard, ...]) -> None:

@@ -21,6 +21,7 @@ from harness.wire import Delegate
 
 # Positions of fields in program.fbs.
 PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
+_PLAN_NAME = 0
 PLAN_VALUES, PLAN_INPUTS, _PLAN_OUTPUTS, PLAN_CHAINS, PLAN_DELEGATES = 2, 3, 4, 5, 7
 PLAN_OPERATORS = 6
 CHAIN_INSTRUCTIONS = 2
@@ -74,7 +75,7 @@ class PteFacts:
 
     Nodes are the kernel calls of the program plus the nodes inside XNNPACK's data. ``kernel_calls`` are the calls that
     no delegate took. ``bounded`` has for each input whether it may be smaller than the program states. ``calls`` are
-    the program's calls in their order.
+    the program's calls in their order. ``methods`` are the names of its methods.
     """
 
     backends: tuple[str, ...] = ()
@@ -84,6 +85,7 @@ class PteFacts:
     kernel_calls: int | None = None
     bounded: tuple[bool, ...] = ()
     calls: tuple[PteCall, ...] = ()
+    methods: tuple[str, ...] = ()
 
     @property
     def delegate_used(self) -> str:
@@ -150,6 +152,7 @@ def _backends(data: Buffer) -> PteFacts:
         kernel_calls=calls.count(KERNEL_CALL),
         bounded=_bounded(plans[0]) if plans else (),
         calls=tuple(call for plan in plans for call in _calls(program, plan)),
+        methods=tuple(plan.string(_PLAN_NAME) for plan in plans),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.readers.facts import FileFacts
+from harness.readers.genai import read_genai
 from harness.readers.graph import Graph
 from harness.readers.graph_onnx import read_onnx_graph
 from harness.readers.graph_pte import read_pte_graph
@@ -23,6 +24,7 @@ READERS: dict[Format, Callable[[Path], FileFacts]] = {
     Format.TFLITE: read_tflite,
     Format.PTE: read_pte_tensors,
     Format.PTL: read_ptl,
+    Format.GENAI: read_genai,
 }
 
 GRAPH_READERS: dict[Format, Callable[[Path], Graph]] = {

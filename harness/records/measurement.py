@@ -12,6 +12,7 @@ from enum import StrEnum
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.device import Readiness
+from harness.records.generation import GenerationSummary, LanguageQuality
 from harness.records.operators import OperatorProfile
 from harness.records.origin import Origin, StatedFigure
 from harness.stats.speeds import Speed
@@ -392,7 +393,10 @@ class Measurement:
     ``operators`` is None unless a profile of the operators was asked for.
 
     ``origin`` is set for a cell that was imported from a file of another program, and ``stated`` holds its figures that
-    have no field of their own. Both times are empty if the file does not say.
+    have no field of their own. Both times are empty if the file does not say. A program of a runtime that times a
+    language model by its own definitions states figures too.
+
+    ``generation`` and ``language`` are set for language models, see `harness.records.generation`.
     """
 
     schema: int = SCHEMA
@@ -420,3 +424,5 @@ class Measurement:
     operators: OperatorProfile | None = None
     origin: Origin | None = None
     stated: tuple[StatedFigure, ...] = ()
+    generation: GenerationSummary | None = None
+    language: LanguageQuality | None = None

@@ -14,6 +14,7 @@ from math import fsum, nan
 from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
 from harness.records.energy import joules_of_launch
+from harness.records.generation_metrics import ROWS as GENERATION
 from harness.records.measurement import LatencySummary, Measurement, TaskScores
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
 from harness.records.stated_metrics import ROWS as STATED
@@ -456,7 +457,7 @@ ERROR = Metric(
     table=_score_column("error", "lower is better"),
 )
 
-_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *STATED, ENERGY)
+_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *GENERATION, *STATED, ENERGY)
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 # What says how good the answers are, the most telling first: what a card names itself goes before accuracy.

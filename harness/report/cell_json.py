@@ -28,6 +28,7 @@ def cell_json(view: CellView) -> dict[str, Any]:
     """
     return {
         **cell_identity(view),
+        **_lengths(view),
         "status": view.status.value,
         "reason": view.reason,
         "artifact": _artifact_json(view.artifact),
@@ -43,6 +44,7 @@ def cell_json(view: CellView) -> dict[str, Any]:
         "target": plain(view.measurement.target if view.measurement else None),
         "fidelity": plain(view.fidelity),
         **_energy(view),
+        **_language(view),
         **_other_metrics(view),
         **_imported(view),
     }
@@ -52,6 +54,20 @@ def _energy(view: CellView) -> dict[str, Any]:
     """The energy per inference, or why there is none; nothing for cells of a device without a power sensor."""
     energy = view.measurement.energy if view.measurement else None
     return {"energy": plain(energy)} if energy is not None else {}
+
+
+def _language(view: CellView) -> dict[str, Any]:
+    """How a language model generated and how good it is; nothing for other networks."""
+    measurement = view.measurement
+    if measurement is None or view.cell.lengths is None:
+        return {}
+    stated = {"stated": plain(measurement.stated)} if measurement.stated else {}
+    return {"generation": plain(measurement.generation), "language": plain(measurement.language), **stated}
+
+
+def _lengths(view: CellView) -> dict[str, Any]:
+    """The tokens of the prompt and the new ones of a language model; nothing for other networks."""
+    return {} if view.cell.lengths is None else {"lengths": plain(view.cell.lengths)}
 
 
 def _imported(view: CellView) -> dict[str, Any]:

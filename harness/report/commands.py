@@ -39,6 +39,7 @@ def cell_command(cell: Cell, spec: Spec) -> str:
         delegate=(cell.delegate,),
         threads=(cell.threads,) if cell.threads is not None else spec.threads,
         profile=cell.profile,
+        prompt=(cell.lengths.prompt_tokens,) if cell.lengths is not None else spec.prompt,
     )
     return command_line(alone)
 
@@ -49,6 +50,7 @@ def _words(spec: Spec, lists: tuple[str, ...]) -> list[str]:
         values = getattr(spec, name)
         if values:
             words += [f"--{name}", ",".join(str(v) for v in values)]
+    words += _lengths(spec)
     words += ["--profile", spec.profile.value]
     words += ["--launches", str(spec.launches)] if spec.launches is not None else []
     words += ["--operators"] if spec.operators else []
@@ -59,3 +61,11 @@ def _words(spec: Spec, lists: tuple[str, ...]) -> list[str]:
     words += ["--data", spec.data] if spec.data is not None else []
     words += ["--seed", str(spec.seed)] if spec.seed else []
     return words
+
+
+def _lengths(spec: Spec) -> list[str]:
+    """The lengths for language models. Other models have none, and nobody knows here which kind a model is."""
+    usual = Spec()
+    if (spec.prompt, spec.new_tokens) == (usual.prompt, usual.new_tokens):
+        return []
+    return ["--prompt", ",".join(map(str, spec.prompt)), "--new-tokens", str(spec.new_tokens)]

@@ -94,7 +94,7 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
     # Where nothing can be judged, quality cannot exclude anything but what is known to be damaged.
     good = [v for v in judged if quality[v.cell.key].quality in GOOD] if judged else [v for v in ok if not _damaged(v)]
     real = [v for v in ok if not on_software_gpu(v)]
-    rankable = [v for v in real if not desktop or comparable_on_desktop(v)]
+    rankable = [v for v in _of_one_length(real) if not desktop or comparable_on_desktop(v)]
     candidates = sorted((v for v in good if v in rankable and v.latency), key=median_ns)
     tied = [v for v in candidates if not _is_slower(v, candidates[0])]
     best = None if desktop else _preferred(tied, quality)
@@ -113,6 +113,12 @@ def rank(views: tuple[CellView, ...], facts: ModelFacts | None) -> Ranking:
         front=_front(rankable),
         latency_ranked=not desktop,
     )
+
+
+def _of_one_length(views: list[CellView]) -> list[CellView]:
+    """Those with the longest prompt that ran, because generations after prompts of different lengths do not compare."""
+    longest = max((v.cell.lengths.prompt_tokens for v in views if v.cell.lengths is not None), default=None)
+    return [v for v in views if v.cell.lengths is None or v.cell.lengths.prompt_tokens == longest]
 
 
 def _damaged(view: CellView) -> bool:

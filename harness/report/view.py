@@ -17,6 +17,7 @@ from harness.plan.cells import Cell
 from harness.records.artifact import ArtifactFacts
 from harness.records.conditions import Condition
 from harness.records.measurement import Accuracy, CellStatus, Fidelity, LatencySummary, LoadSummary, Measurement
+from harness.records.units import NONE
 from harness.spec.recipe import Precision
 from harness.store.records import RunRecord
 from harness.wire import MemoryReading, RunnerInfo, RuntimeReport
@@ -135,19 +136,21 @@ def labels(views: Iterable[CellView]) -> dict[str, str]:
     # A delegate is named only where its format runs on several; onnx on cpu beside pte on xnnpack needs no word.
     several_delegates = {f for f, _ in delegates if sum(1 for g, _ in delegates if g == f) > 1}
     several_threads = len({v.cell.threads for v in listed}) > 1
+    several_lengths = len({v.cell.lengths for v in listed}) > 1
     names: dict[str, str] = {}
     for view in listed:
         cell = view.cell
         parts = [cell.variant, cell.format.value]
         parts += [cell.delegate.value] if cell.format in several_delegates else []
         parts += [thread_words(cell.threads)] if several_threads else []
+        parts += [f"p{cell.lengths.prompt_tokens}"] if several_lengths and cell.lengths is not None else []
         names[cell.key] = " ".join(parts)
     return names
 
 
 def file_labels(views: Iterable[CellView]) -> dict[str, str]:
-    """Return the names of the files by cell key: those of `labels` without threads, which are no part of a file."""
-    return labels(replace(view, cell=replace(view.cell, threads=1)) for view in views)
+    """Return the names of the files by cell key: those of `labels` without what is no part of a file."""
+    return labels(replace(view, cell=replace(view.cell, threads=1, lengths=None)) for view in views)
 
 
 def full_labels(views: Iterable[CellView], *, threads: bool = True) -> dict[str, str]:
@@ -167,6 +170,11 @@ def thread_words(threads: int | None) -> str:
     if threads is None:
         return "unknown threads"
     return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def prompt_words(view: CellView) -> str:
+    """Return the tokens of the prompt of a language model, or nothing to show for another network."""
+    return NONE if view.cell.lengths is None else str(view.cell.lengths.prompt_tokens)
 
 
 def _view(cell: Cell, measurement: Measurement | None, float_bytes: int | None) -> CellView:

@@ -86,6 +86,22 @@ BACKENDS: dict[Backend, BackendRow] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageRow:
+    """What a format builds of a language model; the fields mean the same as in `FormatRow`.
+
+    ``precisions``: those that can be built. ``is_default``: a run builds it when the user names no format.
+    """
+
+    precisions: tuple[Precision, ...]
+    packages: tuple[str, ...]
+    extras: tuple[str, ...]
+    runtime_packages: tuple[str, ...]
+    runtime_extras: tuple[str, ...]
+    revision: int
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormatRow:
     """One format.
 
@@ -118,6 +134,9 @@ class FormatRow:
     - ``holes``: the precisions that cannot be built, each with its reason.
     - ``no_float16_io``: the reason against float16 inputs and outputs, None where they work.
 
+    - ``language``: how it holds language models, None if it does not.
+    - ``only_language``: it holds nothing else.
+
     ``colour`` is that of its marks in the charts.
     """
 
@@ -142,9 +161,13 @@ class FormatRow:
     channel_last_option: bool = False
     holes: Mapping[Precision, str] = field(default_factory=dict)
     no_float16_io: str | None = None
+    language: LanguageRow | None = None
+    only_language: bool = False
     colour: str
 
 
+_FOR_LANGUAGE = "phonebench builds 8da4w for language models only"
+_TRANSFORMERS = ("torch", "transformers")
 _NO_WEIGHT_ONLY = "TorchScript's lite interpreter has no weight-only kernels"
 
 # The order is the one in which a run builds formats and a report lists them. The colours are those of Okabe and Ito
@@ -174,7 +197,19 @@ FORMATS: dict[Format, FormatRow] = {
         warm_imports=("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"),
         # Lowering is nearly all of the work, and each precision is lowered from scratch.
         exports_independently=True,
-        holes={Precision.INT16X8: "ExecuTorch has no quantiser for int16 activations with int8 weights"},
+        holes={
+            Precision.INT16X8: "ExecuTorch has no quantiser for int16 activations with int8 weights",
+            Precision.INT8_DYNAMIC_INT4: _FOR_LANGUAGE,
+        },
+        language=LanguageRow(
+            precisions=(Precision.FP32, Precision.INT8_DYNAMIC_INT4),
+            packages=("executorch", "torchao", *_TRANSFORMERS),
+            extras=("torch", "language"),
+            runtime_packages=("executorch",),
+            runtime_extras=("torch",),
+            revision=1,
+            is_default=True,
+        ),
         colour="#0072b2",
     ),
     Format.TFLITE: FormatRow(
@@ -195,7 +230,7 @@ FORMATS: dict[Format, FormatRow] = {
         warm_imports=("litert_torch", "ai_edge_quantizer"),
         from_keras=True,
         channel_last_option=True,
-        holes={Precision.BF16: "LiteRT's kernels have no bfloat16"},
+        holes={Precision.BF16: "LiteRT's kernels have no bfloat16", Precision.INT8_DYNAMIC_INT4: _FOR_LANGUAGE},
         no_float16_io="LiteRT computes in float32 where weights are float16: inputs and outputs cannot be float16",
         colour="#e69f00",
     ),
@@ -217,6 +252,7 @@ FORMATS: dict[Format, FormatRow] = {
         holes={
             Precision.BF16: "ONNX Runtime's CPU kernels have no bfloat16 convolutions or matrix products",
             Precision.INT16X8: "ONNX Runtime's CPU kernels have no int16 activations with int8 weights",
+            Precision.INT8_DYNAMIC_INT4: _FOR_LANGUAGE,
         },
         colour="#009e73",
     ),
@@ -236,6 +272,7 @@ FORMATS: dict[Format, FormatRow] = {
             Precision.INT16X8: "TorchScript has no int16 kernels",
             Precision.INT8_WEIGHT: _NO_WEIGHT_ONLY,
             Precision.INT4_WEIGHT: _NO_WEIGHT_ONLY,
+            Precision.INT8_DYNAMIC_INT4: _FOR_LANGUAGE,
         },
         colour="#cc79a7",
     ),
@@ -259,8 +296,80 @@ FORMATS: dict[Format, FormatRow] = {
             Precision.BF16: _COREML_FLOATS,
             Precision.INT8_DYNAMIC: _COREML_STATIC,
             Precision.INT16X8: "Core ML has no int16 activations",
+            Precision.INT8_DYNAMIC_INT4: _FOR_LANGUAGE,
         },
         colour="#56b4e9",
+    ),
+    # A folder of ONNX Runtime's generate API; the file to load is its configuration, which names the others.
+    Format.GENAI: FormatRow(
+        delegates=(Delegate.CPU,),
+        is_default=False,
+        is_searched=False,
+        packages=("onnxruntime-genai", "onnx-ir", *_TRANSFORMERS),
+        extras=("genai", "language"),
+        runtime_packages=("onnxruntime-genai",),
+        runtime_extras=("genai",),
+        doctor=(("genai", "onnxruntime-genai", "build and run language models of ONNX Runtime"),),
+        revision=1,
+        export_seconds=20,
+        file_name="genai_config.json",
+        language=LanguageRow(
+            precisions=(Precision.FP32, Precision.INT4_WEIGHT),
+            packages=("onnxruntime-genai", "onnx-ir", *_TRANSFORMERS),
+            extras=("genai", "language"),
+            runtime_packages=("onnxruntime-genai",),
+            runtime_extras=("genai",),
+            revision=1,
+            is_default=True,
+        ),
+        only_language=True,
+        colour="#009e73",
+    ),
+    Format.LITERTLM: FormatRow(
+        delegates=(Delegate.CPU,),
+        is_default=False,
+        is_searched=False,
+        shell_program="litert_lm_main",
+        packages=("litert-torch", "litert-lm-builder", *_TRANSFORMERS),
+        extras=("litertlm", "tflite-export", "language"),
+        runtime_packages=("litert-lm-api",),
+        runtime_extras=("litertlm",),
+        doctor=(("litertlm", "litert-lm-api", "run .litertlm"),),
+        revision=1,
+        export_seconds=40,
+        language=LanguageRow(
+            precisions=(Precision.FP32, Precision.INT8_DYNAMIC),
+            packages=("litert-torch", "litert-lm-builder", *_TRANSFORMERS),
+            extras=("litertlm", "tflite-export", "language"),
+            runtime_packages=("litert-lm-api",),
+            runtime_extras=("litertlm",),
+            revision=1,
+        ),
+        only_language=True,
+        colour="#e69f00",
+    ),
+    Format.GGUF: FormatRow(
+        delegates=(Delegate.CPU,),
+        is_default=False,
+        is_searched=False,
+        shell_program="llama-bench",
+        packages=("gguf", *_TRANSFORMERS),
+        extras=("gguf", "language"),
+        runtime_packages=("xllamacpp",),
+        runtime_extras=("gguf",),
+        doctor=(("gguf", "gguf", "build .gguf"), ("gguf", "xllamacpp", "run .gguf")),
+        revision=1,
+        export_seconds=2,
+        language=LanguageRow(
+            precisions=(Precision.FP32, Precision.FP16, Precision.INT8_WEIGHT, Precision.INT4_WEIGHT),
+            packages=("gguf", *_TRANSFORMERS),
+            extras=("gguf", "language"),
+            runtime_packages=("xllamacpp",),
+            runtime_extras=("gguf",),
+            revision=1,
+        ),
+        only_language=True,
+        colour="#d55e00",
     ),
     # The files of imported results that are in no format of ours. Nothing builds or runs them.
     Format.OTHER: FormatRow(
@@ -287,6 +396,11 @@ def own_formats() -> dict[Format, FormatRow]:
 def default_formats() -> tuple[Format, ...]:
     """Return the formats that a run builds when the user names none."""
     return tuple(format_ for format_, row in FORMATS.items() if row.is_default)
+
+
+def language_formats() -> tuple[Format, ...]:
+    """Return the formats that a run builds of a language model when the user names none."""
+    return tuple(format_ for format_, row in FORMATS.items() if row.language is not None and row.language.is_default)
 
 
 def searched_formats() -> tuple[Format, ...]:

@@ -19,7 +19,7 @@ from harness.wire import Delegate, Format
 # Names of imported results, which nobody can ask for.
 _IMPORTED = (Format.OTHER, Delegate.UNKNOWN, ProfileName.IMPORTED)
 KEYS = tuple(f.name for f in fields(Spec))
-_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input", "binary")
+_LIST_KEYS = ("model", "device", "format", "variant", "delegate", "threads", "input", "binary", "prompt")
 _NAMES: dict[str, type[StrEnum]] = {
     "format": Format,
     "delegate": Delegate,

@@ -16,7 +16,7 @@ import msgspec
 from harness.errors import UsageError
 
 # Names become part of cell keys and file names, and ``+`` joins the words of short names.
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+_.-]*")
+_NAME = re.compile(r"(?:8da4w|[A-Za-z])[A-Za-z0-9+_.-]*")
 
 
 # The checks come first, because the records below have records as defaults, which are created during the import.
@@ -46,7 +46,8 @@ class Precision(StrEnum):
 
     ``int8``: static int8 weights and activations, calibrated. ``int8-dynamic``: int8 weights, and activations whose
     ranges are computed at run time. ``int8-weight`` and ``int4-weight``: only the weights, computed in float.
-    ``int16x8``: int16 activations and int8 weights, calibrated.
+    ``int16x8``: int16 activations and int8 weights, calibrated. ``8da4w``: int4 weights in groups, and int8 activations
+    whose ranges are computed at run time; language models only.
     """
 
     FP32 = "fp32"
@@ -57,6 +58,7 @@ class Precision(StrEnum):
     INT8_WEIGHT = "int8-weight"
     INT4_WEIGHT = "int4-weight"
     INT16X8 = "int16x8"
+    INT8_DYNAMIC_INT4 = "8da4w"
 
 
 # Precisions that need calibration inputs for their activation ranges.

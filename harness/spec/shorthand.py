@@ -38,6 +38,9 @@ from harness.spec.recipe import (
 # What a run builds when no variant is named.
 DEFAULT_VARIANTS = (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_DYNAMIC)
 
+# What a run builds of a language model when no variant is named.
+LANGUAGE_VARIANTS = (Precision.FP32.value, "int4", Precision.INT8_DYNAMIC_INT4.value)
+
 # The share of layers that the word ``mixed`` leaves in float.
 MIXED_SHARE = 0.1
 
@@ -67,9 +70,12 @@ _EQUALISED, _CORRECTED, _LEARNT = "equalised", "corrected", "learnt"
 _STEP_OPTIONS = (_EQUALISED, _CORRECTED, _LEARNT)
 _CALIBRATED = ("qat-int8", Precision.INT8.value, Precision.INT16X8.value)
 _HALVES = (Precision.FP16, Precision.BF16)
+# What runtimes of language models call their precisions.
+_ALIASES = {"int4": Precision.INT4_WEIGHT}
 
 WORDS: tuple[str, ...] = (
     *(p.value for p in Precision),
+    *_ALIASES,
     *(f"{p.value}-whole" for p in _HALVES),
     *(f"{Precision.INT8.value}-{knob}" for knob in (*_QUANTISER_WORDS, *_STEP_OPTIONS)),
     "qat-int8",
@@ -135,6 +141,8 @@ def _precision_word(word: str) -> dict[str, Any] | None:
     """The recipe fields that a precision word stands for, options included; None if the word is no precision."""
     if word in {p.value for p in Precision}:
         return {"precision": word}
+    if word in _ALIASES:
+        return {"precision": _ALIASES[word]}
     if word in {f"{p.value}-whole" for p in _HALVES}:
         return {"precision": word.removesuffix("-whole"), "float_io": False}
     for start in _CALIBRATED:

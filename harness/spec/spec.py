@@ -13,8 +13,11 @@ from harness.spec.formats import default_formats
 from harness.spec.phone_settings import Clocks, Cores, PhoneRunner, PhoneSettings, read_binaries
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import Recipe
-from harness.spec.shorthand import DEFAULT_VARIANTS, recipes_of
+from harness.spec.shorthand import DEFAULT_VARIANTS, LANGUAGE_VARIANTS, recipes_of
 from harness.wire import Delegate, Format
+
+# No model of today holds more.
+MOST_TOKENS = 1 << 24
 
 # Profiles that need no single samples: a benchmark program of a runtime reports only a summary.
 _SHELL_PROFILES = (ProfileName.QUICK, ProfileName.STANDARD)
@@ -33,7 +36,8 @@ class Spec:
     ``parts``: also run each part of a multi-part model alone.
     ``operators``: after a cell has been measured, time each of its operators in a launch of its own.
     ``require_signature``: the file of the public key that must have signed each model. ``sign``: the file of a private
-    key that signs each artifact, for runner apps that check signatures.
+    key that signs each artifact, for runner apps that check signatures. ``prompt`` and ``new_tokens`` are for language
+    models: the lengths of prompts, each of which makes cells of its own, and how many tokens the model generates.
     """
 
     model: tuple[str, ...] = ("digits",)
@@ -60,11 +64,13 @@ class Spec:
     seed: int = 0
     require_signature: str | None = None
     sign: str | None = None
+    prompt: tuple[int, ...] = (128,)
+    new_tokens: int = 64
 
     def __post_init__(self) -> None:
         _check_recipe_names(self.recipe)
         self.recipes()
-        for key in ("model", "device", "format", "variant", "threads"):
+        for key in ("model", "device", "format", "variant", "threads", "prompt"):
             if not getattr(self, key):
                 msg = f"{key} is empty: give at least one, or leave it out for the default"
                 raise UsageError(msg)
@@ -79,10 +85,23 @@ class Spec:
         if not 0 <= self.seed < 2**32:
             msg = f"seed is {self.seed}: it must be from 0 to {2**32 - 1}"
             raise UsageError(msg)
+        self._check_lengths()
         if self.timeout is not None and not 1 <= self.timeout <= 86_400:
             msg = f"timeout is {self.timeout:g}: it must be from 1 to 86400 seconds"
             raise UsageError(msg)
         self._check_runner()
+
+    def _check_lengths(self) -> None:
+        empty = next((length for length in self.prompt if length < 1), None)
+        if empty is not None:
+            msg = f"prompt is {list(self.prompt)}: a language model needs a prompt of at least 1 token, not {empty}"
+            raise UsageError(msg)
+        if any(length > MOST_TOKENS for length in (*self.prompt, self.new_tokens)):
+            msg = f"prompt is {list(self.prompt)} and new_tokens {self.new_tokens}: both must be at most {MOST_TOKENS}"
+            raise UsageError(msg)
+        if self.new_tokens < 2:
+            msg = f"new_tokens is {self.new_tokens}: a decode rate needs at least 2 new tokens"
+            raise UsageError(msg)
 
     def _check_runner(self) -> None:
         """Raise `UsageError` unless the runner, its programs and the profile go together."""
@@ -116,8 +135,14 @@ class Spec:
         )
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the recipe of each variant, by name; of imported results nobody knows them."""
-        return {} if self.profile is ProfileName.IMPORTED else recipes_of(self.variant, self.recipe)
+        """Return the recipe of each variant, by name; of imported results nobody knows them.
+
+        The variants that a language model gets when the user names none are among them.
+        """
+        if self.profile is ProfileName.IMPORTED:
+            return {}
+        usual = LANGUAGE_VARIANTS if self.variant == DEFAULT_VARIANTS else ()
+        return recipes_of((*self.variant, *usual), self.recipe)
 
 
 def _check_recipe_names(recipes: tuple[Recipe, ...]) -> None:

@@ -31,6 +31,7 @@ from harness.wire.names import (
 from harness.wire.reply import (
     Accelerator,
     DeviceStates,
+    Ending,
     EnergyBlock,
     EnergyBlockKind,
     EnergyCounter,
@@ -38,6 +39,8 @@ from harness.wire.reply import (
     EnergyReading,
     EnergySource,
     Failure,
+    Generation,
+    GenerationSamples,
     LatencySamples,
     LoadTimes,
     MemoryMoment,
@@ -52,6 +55,7 @@ from harness.wire.reply import (
     RuntimeReport,
     StateSample,
     SummarisedTimes,
+    ToldRates,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
         ArtifactRef,
         CompanionRef,
         EnergyPass,
+        GeneratePass,
         InputsRef,
         LatencyPass,
         MeasurePass,
@@ -68,6 +73,7 @@ if TYPE_CHECKING:
         ProfilePass,
         RunRequest,
         RuntimeRequest,
+        ScorePass,
         WarmupPass,
     )
 else:
@@ -75,7 +81,7 @@ else:
     def __getattr__(name: str) -> object:
         """Import the records of a request when one is first used.
 
-        Reading stored results needs none of them, and building the twelve classes takes about 4 ms, which a short
+        Reading stored results needs none of them, and building the fourteen classes takes about 4 ms, which a short
         command such as ``show`` notices.
         """
         if name not in __all__:
@@ -100,9 +106,13 @@ __all__ = [
     "EnergySource",
     "Delegate",
     "DeviceStates",
+    "Ending",
     "Failure",
     "FailureKind",
     "Format",
+    "GeneratePass",
+    "Generation",
+    "GenerationSamples",
     "INPUTS_FILE",
     "InputsRef",
     "LatencyPass",
@@ -130,9 +140,11 @@ __all__ = [
     "RuntimeReport",
     "RuntimeRequest",
     "SCHEMA",
+    "ScorePass",
     "StateSample",
     "TensorSpec",
     "SummarisedTimes",
+    "ToldRates",
     "WarmupPass",
     "WireError",
     "decode_reply",

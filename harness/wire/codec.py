@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from harness.wire.names import SCHEMA, ReplyStatus
-from harness.wire.reply import EnergyFacts, LatencySamples, RunReply
+from harness.wire.reply import EnergyFacts, Generation, LatencySamples, RunReply
 
 if TYPE_CHECKING:
     from harness.wire.request import RunRequest
 
 
 # Passes that the first runners refuse as unknown fields.
-_LATER_PASSES = frozenset({"energy"})
+_LATER_PASSES = frozenset({"energy", "generate", "score"})
 
 
 class WireError(ValueError):
@@ -93,6 +93,8 @@ def _check_reply(reply: RunReply) -> None:
         msg = f"the reply has a negative time ({min(times)} ns): the runner's clock went backwards"
         raise WireError(msg)
     _check_energy(reply.energy)
+    for generation in _generations(reply):
+        _check_generation(generation)
     _check_moments(reply.latency.at_ns if reply.latency else (), len(reply.latency.samples_ns) if reply.latency else 0)
 
 
@@ -133,6 +135,24 @@ def _call_times(latency: LatencySamples) -> tuple[int, ...]:
         summary.max_ns,
         summary.mean_ns,
     )
+
+
+def _generations(reply: RunReply) -> tuple[Generation, ...]:
+    samples = reply.generation
+    if samples is None:
+        return ()
+    return (*((samples.first,) if samples.first else ()), *samples.warmup, *samples.measured)
+
+
+def _check_generation(one: Generation) -> None:
+    """Raise `WireError` for a generation whose clock went backwards, or that counts fewer tokens than it brought."""
+    times = (0, *((one.prefill_ns,) if one.prefill_ns is not None else ()), *one.tokens_ns)
+    if any(later < earlier for earlier, later in pairwise(times)):
+        msg = "the times of a generation in the reply go backwards: so did the runner's clock"
+        raise WireError(msg)
+    if one.tokens < len(one.tokens_ns):
+        msg = f"the reply counts {one.tokens} tokens of a generation, but has the times of {len(one.tokens_ns)}"
+        raise WireError(msg)
 
 
 def _check_moments(at_ns: tuple[int, ...], samples: int) -> None:

@@ -31,6 +31,9 @@ class Format(StrEnum):
     ONNX = "onnx"
     PTL = "ptl"
     MLPACKAGE = "mlpackage"
+    GENAI = "genai"
+    LITERTLM = "litertlm"
+    GGUF = "gguf"
     OTHER = "other"
 
 

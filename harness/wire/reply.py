@@ -115,6 +115,63 @@ class LatencySamples:
     began_ns: int | None = None
 
 
+class Ending(StrEnum):
+    """Why a generation ended: all tokens were there, the model ended the text, or its context was full."""
+
+    LENGTH = "length"
+    END = "end"
+    CONTEXT = "context"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """The raw times of one generation, in ns after ``begin_ns``, when the prompt's tokens were handed over.
+
+    ``begin_ns`` is on the clock of the states. ``prefill_ns``: the prompt was evaluated; None if the runtime does not
+    show it. ``tokens_ns``: each callback, in order; the first is the time to the first token. ``tokens`` counts the new
+    tokens as the runtime does; it exceeds the number of callbacks where these are chunks of text.
+    """
+
+    begin_ns: int
+    prefill_ns: int | None
+    tokens_ns: tuple[int, ...]
+    tokens: int
+    ended: Ending = Ending.LENGTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRates:
+    """What another program reports instead of raw times, by its own definitions, which ``definition`` gives."""
+
+    definition: str
+    ttft_ns: int | None = None
+    prefill_per_s: float | None = None
+    decode_per_s: float | None = None
+    prefill_samples_per_s: tuple[float, ...] = ()
+    decode_samples_per_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationSamples:
+    """Every generation of the pass, in order: call 0, the warm-up, the measured calls.
+
+    ``prompt_tokens`` counts the tokens of the prompt as the runtime does. ``chunks``: callbacks brought pieces of text
+    rather than tokens. ``context_tokens``: how many tokens the model can hold. ``kv_cache_bytes``: the size of the
+    cache of keys and values at the end of a call, and ``kv_cache_source`` how it is known. None if not reported.
+    ``told`` takes the place of the raw times if a program other than our runners measured.
+    """
+
+    prompt_tokens: int
+    first: Generation | None = None
+    warmup: tuple[Generation, ...] = ()
+    measured: tuple[Generation, ...] = ()
+    chunks: bool = False
+    context_tokens: int | None = None
+    kv_cache_bytes: int | None = None
+    kv_cache_source: str = ""
+    told: ToldRates | None = None
+
+
 class MemoryMoment(StrEnum):
     """When memory was read."""
 
@@ -350,3 +407,4 @@ class RunReply:
     state: DeviceStates | None = None
     energy: EnergyFacts | None = None
     transcript: str | None = None
+    generation: GenerationSamples | None = None

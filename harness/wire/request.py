@@ -122,14 +122,37 @@ class ProfilePass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratePass:
+    """Lets a language model generate ``new_tokens`` tokens after the first ``prompt_tokens`` tokens of the inputs.
+
+    One generation is one call: the warm-up and the measured calls follow the rules of the latency pass. Decoding is
+    greedy, and a token that ends the text does not end the call where the runtime allows that.
+    """
+
+    prompt_tokens: int
+    new_tokens: int
+    warmup: WarmupPass
+    measure: MeasurePass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePass:
+    """Feeds the inputs ``0 … count - 1`` to a language model and writes how likely it finds each of their tokens."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
-    """The passes to run, in this order and in one process."""
+    """The passes to run, in this order and in one process. The last two are for language models."""
 
     latency: LatencyPass | None = None
     memory: MemoryPass | None = None
     outputs: OutputsPass | None = None
     profile: ProfilePass | None = None
     energy: EnergyPass | None = None
+    generate: GeneratePass | None = None
+    score: ScorePass | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ def probe(cache: Cache, progress: Progress, *, say: Callable[[str], None] = lamb
     builds = [
         Build(model=card.name, variant=variant, format=format_, backend=backend)
         for format_, row in own_formats().items()
+        # The probe is a small network of another kind.
+        if not row.only_language
         for backend in (tuple(row.backends.values()) or (None,))
         for variant in VARIANTS
     ]

@@ -18,8 +18,9 @@ from tests.model.folders import CARD, make_folder
 OPTIONS = ModelOptions()
 
 
-def test_bundled_models_are_the_five() -> None:
-    assert bundled_models() == ("digits", "efficientnet_lite0", "mobilenet_v2", "resnet18", "squeezenet1_1")
+def test_bundled_models_are_the_six() -> None:
+    names = ("digits", "efficientnet_lite0", "mobilenet_v2", "resnet18", "squeezenet1_1", "tiny_llama")
+    assert bundled_models() == names
 
 
 @pytest.mark.parametrize("name", bundled_models())
@@ -27,9 +28,9 @@ def test_every_bundled_model_resolves_with_its_name_and_licence(name: str) -> No
     card = resolve(name, OPTIONS)
     assert (card.name, card.kind, bool(card.license), card.task) == (
         name,
-        SourceKind.PYTHON,
+        SourceKind.LANGUAGE if name == "tiny_llama" else SourceKind.PYTHON,
         True,
-        Task.CLASSIFICATION,
+        Task.OTHER if name == "tiny_llama" else Task.CLASSIFICATION,
     )
     assert (card.folder or Path()).joinpath("README.md").is_file()
 
@@ -176,7 +177,7 @@ def test_factory_reference_is_named_after_the_factory() -> None:
     assert card.inputs == (TensorSpec(name="image", dtype=DType.FLOAT32, shape=(1, 3, 64, 64)),)
 
 
-@pytest.mark.parametrize("format_", list(own_formats()))
+@pytest.mark.parametrize("format_", [format_ for format_ in own_formats() if format_ is not Format.GENAI])
 def test_ready_made_file_keeps_its_format_and_whole_path(tmp_path: Path, format_: Format) -> None:
     file = tmp_path / f"my net.{format_.value}"
     file.write_bytes(b"anything")
@@ -193,7 +194,9 @@ def test_ready_made_file_in_a_folder_needs_no_inputs(tmp_path: Path) -> None:
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("net.h5").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"net.h5': use module:name, a file with the suffix \.keras, \.mlpackage,"):
+    with pytest.raises(
+        UsageError, match=r"net.h5': use module:name, a file with the suffix \.gguf, \.keras, \.litertlm, \.mlpackage,"
+    ):
         resolve(str(tmp_path / "net.h5"), OPTIONS)
 
 

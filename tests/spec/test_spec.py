@@ -37,6 +37,8 @@ operators = true
 input = "x:float32:1x4"
 data = "photos"
 seed = 7
+prompt = [128, 512]
+new_tokens = 32
 
 [[recipe]]
 name = "small"
@@ -87,6 +89,8 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         input=("x:float32:1x4",),
         data="photos",
         seed=7,
+        prompt=(128, 512),
+        new_tokens=32,
     )
     assert all(f"{key} =" in WHOLE or f"[[{key}]]" in WHOLE for key in KEYS)
 
@@ -284,7 +288,7 @@ def test_a_program_of_the_shell_runner_has_its_format_from_its_name_or_from_the_
         ),
         (
             {"runner": "shell", "binary": "onnx=perf_test"},
-            r"no benchmark program for onnx can be run, only programs for pte, tflite .*omit --runner shell",
+            r"no benchmark program for onnx can be run, only programs for pte, tflite, .*omit --runner shell",
         ),
         (
             {"runner": "shell", "binary": "tflit=x"},

@@ -65,7 +65,7 @@ class OnnxExporter:
                 bits = 4 if recipe.precision is Precision.INT4_WEIGHT else 8
                 model = quantise_products(self._quantisable(), bits, self._excluded(recipe))
                 onnx_external.save(model, path, limit=self._external_bytes)
-            case Precision.BF16 | Precision.INT16X8:
+            case Precision.BF16 | Precision.INT16X8 | Precision.INT8_DYNAMIC_INT4:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)

@@ -65,7 +65,7 @@ class PteExporter:
                 module = self._quantised(recipe)
             case Precision.INT4_WEIGHT:
                 module = self._int4(recipe)
-            case Precision.INT8_WEIGHT | Precision.INT16X8:
+            case Precision.INT8_WEIGHT | Precision.INT16X8 | Precision.INT8_DYNAMIC_INT4:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)

@@ -68,7 +68,7 @@ class PtlExporter:
                 module = self._static(recipe)
             case Precision.INT8_DYNAMIC:
                 module = self._dynamic(recipe)
-            case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8:
+            case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT | Precision.INT16X8 | Precision.INT8_DYNAMIC_INT4:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.export import mlpackage, onnx, pte, ptl, tflite
 from harness.artifacts.export.exporter import Exporter, FloatModel, UnsupportedError
+from harness.artifacts.export.language import LANGUAGE_EXPORTERS
 from harness.artifacts.export.tflite_keras import KerasExporter
 from harness.artifacts.sources.calibration import generated_inputs
 from harness.artifacts.sources.make_variant import load_varied
@@ -34,6 +36,8 @@ def new_exporter(expected: Expected, format_: Format, cache: Cache) -> Exporter:
     """Return an exporter for the network of ``expected``. It loads the network, which is slow."""
     if expected.card.kind is SourceKind.KERAS:
         return KerasExporter(expected.card, expected.model, format_)
+    if expected.card.kind is SourceKind.LANGUAGE:
+        return LANGUAGE_EXPORTERS[format_](Path(expected.card.source))
     return EXPORTERS[format_](float_model(expected, cache))
 
 

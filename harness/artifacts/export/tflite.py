@@ -63,7 +63,7 @@ class TfliteExporter:
                 path.write_bytes(self._checked(self._quantise(recipe), recipe, bits=8))
             case Precision.INT4_WEIGHT:
                 path.write_bytes(self._checked(self._quantise(recipe), recipe, bits=4))
-            case Precision.BF16:
+            case Precision.BF16 | Precision.INT8_DYNAMIC_INT4:
                 raise no_precision(recipe, path)
             case _:
                 assert_never(recipe.precision)

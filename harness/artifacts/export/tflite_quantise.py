@@ -49,7 +49,7 @@ def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
         case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT:
             bits = 8 if recipe.precision is Precision.INT8_WEIGHT else 4
             manager.add_weight_only_config(**everywhere, num_bits=bits)
-        case Precision.FP32 | Precision.BF16:
+        case Precision.FP32 | Precision.BF16 | Precision.INT8_DYNAMIC_INT4:
             msg = f"the quantiser is not used for {recipe.precision.value}"
             raise ValueError(msg)
         case _:

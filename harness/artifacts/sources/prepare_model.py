@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from harness.artifacts.cache import Cache
+from harness.artifacts.sources.prepare_language import prepare_language
 from harness.artifacts.sources.prepared_model import (
     CALIBRATION_FILE,
     GROUPS_FILE,
@@ -66,7 +67,8 @@ def prepare(card: ModelCard, key: str, cache: Cache) -> PreparedModel:
     """
 
     def make(folder: Path) -> None:
-        facts = _makers(card.kind)(card, key, folder)
+        maker = prepare_language if card.language is not None else _makers(card.kind)
+        facts = maker(card, key, folder)
         facts = replace(facts, files={file.name: file_sha256(file) for file in sorted(folder.iterdir())})
         (folder / PREPARED_FILE).write_bytes(msgspec.json.encode(facts))
 

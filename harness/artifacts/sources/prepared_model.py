@@ -34,6 +34,38 @@ GROUPS_FILE = "groups.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One answer to a multiple-choice question: its tokens are ``begin`` to ``end`` (exclusive) of input ``row``."""
+
+    row: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A multiple-choice question: its answers, and the index of the right one."""
+
+    choices: tuple[Choice, ...]
+    answer: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedLanguage:
+    """The inputs of a language model: rows of token ids, first ``windows`` rows of text, then the questions.
+
+    ``real_text``: the text is a text, and not tokens drawn at random. ``vocabulary``: the number of tokens.
+    ``cached_per_token``: the numbers that the cache of keys and values holds per token; None if not known.
+    """
+
+    windows: int
+    real_text: bool
+    vocabulary: int
+    questions: tuple[Question, ...] = ()
+    cached_per_token: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """What is known about a model once it has been loaded.
 
@@ -45,7 +77,7 @@ class Prepared:
     value is read that Python may decide by. ``tied`` has the number of elements of each weight with several names.
     ``unstable``: the share (0…1) of inputs for which rounding alone changes the outputs by much. ``untrained``: the
     factory gives weights as initialised, although nobody asked for random weights.
-    ``files`` has the SHA-256 of every file of the entry except this record.
+    ``files`` has the SHA-256 of every file of the entry except this record. ``language``: set for language models.
     """
 
     schema: int = SCHEMA
@@ -72,6 +104,7 @@ class Prepared:
     untrained: bool = False
     unstable: float = 0.0
     files: dict[str, str] = field(default_factory=dict)
+    language: PreparedLanguage | None = None
 
 
 def as_prepared(card: ModelCard, model: PreparedModel | None) -> ModelCard:

@@ -12,6 +12,7 @@ from harness.artifacts.manifest import ArtifactState, Companion, Manifest
 from harness.artifacts.needs import packages_of
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.artifacts.verify.inspect import check_unrun
+from harness.artifacts.verify.language import verify_language
 from harness.artifacts.verify.made_up import other_values
 from harness.artifacts.verify.verify import Expected, verify
 from harness.artifacts.workers.tasks import ExportTask
@@ -83,10 +84,11 @@ def crashing(manifest: Manifest, model: PreparedModel) -> Manifest:
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
     """Return ``manifest`` with the result of verifying the file, or of inspecting one that has no runtime here."""
     if not runs_here(manifest.format, manifest.backend):
-        check = check_unrun(path, manifest.format, manifest.backend)
-        return replace(manifest, state=check.state, reason=check.reason, checked=check.content)
+        unrun = check_unrun(path, manifest.format, manifest.backend)
+        return replace(manifest, state=unrun.state, reason=unrun.reason, checked=unrun.content)
+    check = verify if expected.model.facts.language is None else verify_language
     try:
-        result = verify(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
+        result = check(path, manifest.format, delegate_of(manifest.format, manifest.backend), expected)
     # Whatever a runtime returns, the file is kept with what is known of it.
     except (PhonebenchError, ValueError, TypeError, IndexError, KeyError, RuntimeError) as error:
         reason = f"its outputs could not be checked: {typed_line(error)}"

@@ -145,7 +145,8 @@ class Worker:
         manifest = measured(replace(manifest, seconds=seconds), path)
         if expected.channel_last:
             manifest = replace(manifest, inputs=write_channels_last(expected.model, folder))
-        manifest = earned(manifest, expected.model.facts, left)
+        if expected.model.facts.language is None:
+            manifest = earned(manifest, expected.model.facts, left)
         if manifest.state is ArtifactState.UNSUPPORTED:
             return manifest
         # If the runtime crashes this process, the parent finds the file with this record and keeps both.

@@ -13,7 +13,7 @@ from harness.report.columns import FigureColumn, figure_columns
 from harness.report.footnotes import Footnote, marks
 from harness.report.sections.section import Block, Column, Fragment, Grid, Line, Report
 from harness.report.type_words import FLOAT, is_quantised, type_words, value_words, weight_words
-from harness.report.view import CellView, thread_words
+from harness.report.view import CellView, prompt_words, thread_words
 from harness.spec.recipe import AS_IS
 
 # Rows that the page has as elements, and those whose texts decide how wide a column is.
@@ -221,6 +221,7 @@ def _facets(views: tuple[CellView, ...]) -> list[tuple[str, list[str]]]:
         ("format", [v.cell.format.value for v in views]),
         ("delegate", [_delegate(v) for v in views]),
         ("threads", ["unknown" if v.cell.threads is None else str(v.cell.threads) for v in views]),
+        *([("prompt", [prompt_words(v) for v in views])] if any(v.cell.lengths for v in views) else []),
         ("status", [v.status.value for v in views]),
     ]
 
@@ -285,6 +286,11 @@ def _name_columns(views: tuple[CellView, ...]) -> tuple[Column, ...]:
             lambda v: units.NONE if v.cell.threads is None else str(v.cell.threads),
             common=True,
             text=False,
+        ),
+        *(
+            [column("prompt", 96, prompt_words, common=False, text=False)]
+            if any(v.cell.lengths is not None for v in views)
+            else []
         ),
     )
 
@@ -359,7 +365,20 @@ def _page_names(views: tuple[CellView, ...], report: Report) -> list[_PageColumn
     device = _PageColumn(title="device", entry=_word(lambda v: v.cell.device), keep=96, kind="word")
     models = [model] if len({v.cell.model for v in views}) > 1 else []
     devices = [device] if len({v.cell.device for v in views}) > 1 else []
-    return [*models, variant, format_, ran_on, *devices]
+    prompt = _PageColumn(
+        title="prompt", hint="tokens of the prompt, and new tokens", entry=_prompt, keep=98, kind="word"
+    )
+    prompts = [prompt] if any(v.cell.lengths is not None for v in views) else []
+    return [*models, variant, format_, *prompts, ran_on, *devices]
+
+
+def _prompt(view: CellView) -> TableEntry:
+    lengths = view.cell.lengths
+    if lengths is None:
+        return TableEntry(text=units.NONE)
+    return TableEntry(
+        text=str(lengths.prompt_tokens), under=f"+ {lengths.new_tokens}", sort=lengths.prompt_tokens, kind="word"
+    )
 
 
 def _word(value: Callable[[CellView], str], kind: str = "word") -> Callable[[CellView], TableEntry]:

@@ -11,18 +11,20 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from harness import __version__
+from harness.runners.host import language
 from harness.runners.host.energy import energy_blocks, wait_idle
 from harness.runners.host.latency import Timings, measure_latency
 from harness.runners.host.memory import Meter
-from harness.runners.host.runtimes.registry import PROFILERS, runtime_of
+from harness.runners.host.runtimes.language import LanguageSession
+from harness.runners.host.runtimes.registry import PROFILERS, language_runtime_of, runtime_of
 from harness.runners.host.runtimes.session import Profiled, Session, SessionError, in_model_order
 from harness.runners.host.state import sample_state
 from harness.wire import (
@@ -34,7 +36,9 @@ from harness.wire import (
     EnergyBlock,
     Failure,
     FailureKind,
+    GenerationSamples,
     InputsRef,
+    LatencySamples,
     LoadTimes,
     MemoryReading,
     OutputsRef,
@@ -52,6 +56,7 @@ from harness.wire.tensors import Array, describe, raw, read_record, record_bytes
 
 KIND = "host"
 
+_Loaded = TypeVar("_Loaded")
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +72,8 @@ class JobResults:
     memory: MemoryReading | None = None
     outputs: OutputsRef | None = None
     profile: Profiled | None = None
+    generation: GenerationSamples | None = None
+    call_times: LatencySamples | None = None
 
 
 def run_job(folder: Path) -> RunReply:
@@ -107,6 +114,9 @@ def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
     """Run every requested pass, filling ``done`` step by step. Raises `SessionError`, `MemoryError`."""
     artifact = _checked_artifact(folder, request.artifact)
     inputs = _checked_inputs(folder, request)
+    if request.passes.generate is not None or request.passes.score is not None:
+        _run_language(folder, artifact, request, done)
+        return
     runtime_of(request.artifact.format).import_runtime(request.runtime)
     meter = Meter.start() if request.passes.memory is not None else None
     session = _load(artifact, request, done)
@@ -137,9 +147,47 @@ def _run(folder: Path, request: RunRequest, done: JobResults) -> None:
         done.profile = profiler(artifact, request.runtime, arrays, request.passes.profile.calls)
 
 
+def _run_language(folder: Path, artifact: Path, request: RunRequest, done: JobResults) -> None:
+    """Run the passes of a language model, filling ``done`` step by step. Raises `SessionError`, `MemoryError`."""
+    runtime, path = language_runtime_of(request.artifact.format), folder / request.inputs.file
+    runtime.import_runtime(request.runtime)
+    meter = Meter.start() if request.passes.memory is not None else None
+    session = _load_language(artifact, request, done)
+    if meter is not None:
+        meter.loaded()
+    done.runtime = session.report()
+    asked = request.passes.generate
+    if asked is not None:
+        language.check_lengths(session, asked)
+        prompt = language.prompt_of(path, request, session)
+        generations = language.measure_generations(session, prompt, asked)
+        done.generation = language.generation_samples(session, generations, asked)
+        done.call_times = generations.latency()
+        _log.info("generations: %d", len(generations.measured))
+        if request.passes.memory is not None and meter is not None:
+            call = language.CallOf(session=session, prompt=prompt, new_tokens=asked.new_tokens)
+            done.memory = meter.finish(call, request.passes.memory)
+            session = _load_language(artifact, request, done) if request.passes.score is not None else session
+    if request.passes.score is not None:
+        count = request.passes.score.count
+        rows = (language.tokens_at(path, request, index, session) for index in range(count))
+        done.outputs = language.write_scores(folder / OUTPUTS_FILE, rows, session, count)
+        _log.info("scored: %d", count)
+    session.close()
+
+
+def _load_language(artifact: Path, request: RunRequest, done: JobResults) -> LanguageSession:
+    return _timed(lambda: language_runtime_of(request.artifact.format).load(artifact, request.runtime), done)
+
+
 def _load(artifact: Path, request: RunRequest, done: JobResults) -> Session:
+    return _timed(lambda: runtime_of(request.artifact.format).load(artifact, request.runtime), done)
+
+
+def _timed(load: Callable[[], _Loaded], done: JobResults) -> _Loaded:
+    """Return what ``load`` returns, and note how long it took."""
     start = time.perf_counter_ns()
-    session = runtime_of(request.artifact.format).load(artifact, request.runtime)
+    session = load()
     elapsed = time.perf_counter_ns() - start
     if done.first_load_ns is None:
         done.first_load_ns = elapsed
@@ -192,7 +240,7 @@ class _Inputs:
 
 def _checked_inputs(folder: Path, request: RunRequest) -> _Inputs:
     """Return the inputs after checking that the file is as long as the request says. Raises `SessionError`."""
-    ref, outputs = request.inputs, request.passes.outputs
+    ref, outputs = request.inputs, request.passes.outputs or request.passes.score
     path = folder / ref.file
     if ref.count < 1 or (outputs is not None and outputs.count > ref.count):
         needed = outputs.count if outputs else 1
@@ -252,13 +300,14 @@ def _reply(
         failure=failure,
         runtime=done.runtime,
         load=load,
-        latency=done.latency.samples() if done.latency else None,
+        latency=done.latency.samples() if done.latency else done.call_times,
         memory=done.memory,
         outputs=done.outputs,
         profile=done.profile.operators if done.profile else (),
         profile_facts=done.profile.facts if done.profile else None,
         state=DeviceStates(before=before, after=sample_state()),
         energy=energy_blocks(done.idle, done.latency) if done.idle else None,
+        generation=done.generation,
     )
 
 

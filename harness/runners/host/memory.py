@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.runners.host.runtimes.session import Session
 from harness.wire import MemoryMoment, MemoryPass, MemoryReading, MemorySplit
 
 STATUS = Path("/proc/self/status")
@@ -58,6 +57,14 @@ class MemoryProbe(Protocol):
 
     def growth_bytes(self) -> int:
         """Return by how much the peak exceeds what was resident at the reset."""
+
+
+class Call(Protocol):
+    """What the memory pass calls between its readings: a session, or one generation of a language model."""
+
+    def invoke(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class LinuxProbe:
@@ -168,7 +175,7 @@ class Meter:
         self.loaded_bytes = self.probe.owned_bytes()
         self._split(MemoryMoment.LOADED)
 
-    def finish(self, session: Session, request: MemoryPass) -> MemoryReading:
+    def finish(self, session: Call, request: MemoryPass) -> MemoryReading:
         """Run the calls of the pass, release ``session``, and return all readings in bytes."""
         steady, mapped = [], []
         for _ in range(max(1, request.calls)):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.runners.host.runtimes import litert, onnx, pte, ptl
+from harness.runners.host.runtimes import genai, litert, onnx, pte, ptl
+from harness.runners.host.runtimes.language import LanguageRuntime, LanguageSession
 from harness.runners.host.runtimes.session import HostRuntime, Profiled, SecondEngine, Session, SessionError
 from harness.wire import FailureKind, Format, RuntimeRequest
 from harness.wire.tensors import Array
@@ -20,6 +21,11 @@ RUNTIMES: dict[Format, HostRuntime] = {
     Format.ONNX: onnx,
     Format.PTE: pte,
     Format.PTL: ptl,
+}
+
+# What runs the language models of a format.
+LANGUAGE_RUNTIMES: dict[Format, LanguageRuntime] = {
+    Format.GENAI: genai,
 }
 
 # Other kernels of the same runtime, tried in this order on a file that gives wrong outputs. They tell a wrong file from
@@ -48,6 +54,22 @@ def open_session(path: Path, request: RuntimeRequest, format_: Format) -> Sessio
     runtime = runtime_of(format_)
     runtime.import_runtime(request)
     return runtime.load(path, request)
+
+
+def open_language(path: Path, request: RuntimeRequest, format_: Format) -> LanguageSession:
+    """Do the same for a language model."""
+    runtime = language_runtime_of(format_)
+    runtime.import_runtime(request)
+    return runtime.load(path, request)
+
+
+def language_runtime_of(format_: Format) -> LanguageRuntime:
+    """Return what runs language models of ``format_``. Raises `SessionError`, marked unsupported, if nothing does."""
+    if format_ not in LANGUAGE_RUNTIMES:
+        formats = ", ".join(format_.value for format_ in LANGUAGE_RUNTIMES)
+        msg = f"this host has no runtime for language models of {format_.value} (it has those for: {formats})"
+        raise SessionError(FailureKind.LOAD, msg, unsupported=True)
+    return LANGUAGE_RUNTIMES[format_]
 
 
 def runtime_of(format_: Format) -> HostRuntime:

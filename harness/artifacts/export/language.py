@@ -1,0 +1,15 @@
+"""The exporters of language models by format: from a folder in the layout of Hugging Face to a file or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.artifacts.export import genai
+from harness.artifacts.export.exporter import Exporter
+from harness.wire import Format
+
+# Each takes the model's folder.
+LANGUAGE_EXPORTERS: dict[Format, Callable[[Path], Exporter]] = {
+    Format.GENAI: genai.GenaiExporter,
+}

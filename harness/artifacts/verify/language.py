@@ -1,0 +1,158 @@
+"""Verification of language models: no file is measured before its own runtime has scored a text.
+
+Perplexity is exp of the mean negative log-likelihood per token. A broken quantisation raises it towards that of a model
+that knows nothing, whose perplexity is the size of its vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.artifacts.manifest import ArtifactState
+from harness.artifacts.sources.prepared_model import PreparedLanguage
+from harness.artifacts.verify.verify import Expected, VerificationResult, chosen_rows
+from harness.runners.host.runtimes.registry import open_language
+from harness.runners.host.runtimes.session import SessionError
+from harness.spec.recipe import Precision
+from harness.stats.fidelity import OutputFidelity, compare_outputs
+from harness.wire import Delegate, Format, RuntimeRequest
+from harness.wire.tensors import Array
+
+# Rows of text that are scored; the device scores all of them later.
+VERIFIED_ROWS = 4
+# A float model that is nearly as unsure as one that knows nothing is untrained: which token is likeliest is chance.
+UNTRAINED = 0.97
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a file in one precision must reach: nats per token above the float model, and the share of equal top-1."""
+
+    nats: float
+    agreement: float
+
+
+_EIGHT = Limits(nats=0.25, agreement=0.7)
+_FOUR = Limits(nats=0.5, agreement=0.5)
+# Rounding in float32 changes the mean by less than 0.001 nats. Round-to-nearest int4 costs small models 0.02 to 0.3,
+# and a file with wrong scales or a transposed matrix several.
+LIMITS: dict[Precision, Limits] = {
+    Precision.FP32: Limits(nats=0.01, agreement=0.98),
+    Precision.FP16: Limits(nats=0.05, agreement=0.9),
+    Precision.BF16: Limits(nats=0.1, agreement=0.85),
+    Precision.INT8: _EIGHT,
+    Precision.INT8_DYNAMIC: _EIGHT,
+    Precision.INT8_WEIGHT: _EIGHT,
+    Precision.INT16X8: _EIGHT,
+    Precision.INT4_WEIGHT: _FOUR,
+    Precision.INT8_DYNAMIC_INT4: _FOUR,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedText:
+    """The scores of a file beside those of the float model on the same tokens.
+
+    ``nats`` and ``float_nats``: mean negative log-likelihood per token. ``agreement``: the share (0…1) of positions
+    with the same likeliest token. ``fidelity`` compares the likelihoods row by row; ``agreement`` in it is None.
+    """
+
+    nats: float
+    float_nats: float
+    agreement: float
+    tokens: int
+    fidelity: OutputFidelity
+
+    @property
+    def perplexity(self) -> float:
+        """The file's perplexity."""
+        return math.exp(self.nats)
+
+    @property
+    def float_perplexity(self) -> float:
+        """The float model's perplexity."""
+        return math.exp(self.float_nats)
+
+
+def compare_text(reference: tuple[Array, Array], outputs: tuple[Array, Array]) -> ComparedText:
+    """Compare likelihoods and likeliest tokens, each of shape (rows, tokens - 1), with the float model's."""
+    nll, float_nll = (np.asarray(side[0], dtype=np.float64) for side in (outputs, reference))
+    return ComparedText(
+        nats=float(nll.mean()),
+        float_nats=float(float_nll.mean()),
+        agreement=float(np.mean(outputs[1] == reference[1])),
+        tokens=int(nll.size),
+        fidelity=compare_outputs(float_nll, nll, classes=False),
+    )
+
+
+def why_implausible(compared: ComparedText, precision: Precision, vocabulary: int) -> str | None:
+    """Return why a file cannot be trusted, or None if it can."""
+    limits = LIMITS[precision]
+    if not math.isfinite(compared.nats):
+        return "its likelihoods are not finite"
+    if compared.nats > compared.float_nats + limits.nats:
+        most = math.exp(compared.float_nats + limits.nats)
+        return (
+            f"its perplexity is {compared.perplexity:.4g} and the float model's {compared.float_perplexity:.4g} on the "
+            f"same {compared.tokens} tokens; the maximum in {precision.value} is {most:.4g}"
+        )
+    untrained = compared.float_nats > UNTRAINED * math.log(vocabulary)
+    if not untrained and compared.agreement < limits.agreement:
+        return (
+            f"its likeliest token agrees with the float model's at {compared.agreement:.1%} of {compared.tokens} "
+            f"positions; the minimum in {precision.value} is {limits.agreement:.0%}"
+        )
+    return None
+
+
+def verify_language(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> VerificationResult:
+    """Load ``path`` in its own runtime, score rows of text, and compare with the float model.
+
+    A file without a float model must run and give finite likelihoods.
+    """
+    language = expected.model.facts.language
+    rows = chosen_rows(language.windows if language else 1, VERIFIED_ROWS)
+    tokens = expected.model.test_inputs()[0][list(rows)]
+    try:
+        outputs = _score(path, format_, delegate, tokens)
+    except SessionError as error:
+        state = ArtifactState.UNSUPPORTED if error.unsupported else ArtifactState.BROKEN
+        reason = error.message if error.unsupported else f"it does not run in its own runtime: {error}"
+        return VerificationResult(state=state, reason=reason, sqnr_db=None, agreement=None, inputs=len(rows))
+    reference = expected.model.reference()
+    if outputs is None or reference is None or language is None:
+        return VerificationResult(
+            state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=len(rows)
+        )
+    return _judged(outputs, (reference[0][list(rows)], reference[1][list(rows)]), expected.precision, language)
+
+
+def _judged(
+    outputs: tuple[Array, Array], reference: tuple[Array, Array], precision: Precision, language: PreparedLanguage
+) -> VerificationResult:
+    compared = compare_text(reference, outputs)
+    reason = why_implausible(compared, precision, language.vocabulary)
+    return VerificationResult(
+        state=ArtifactState.BROKEN if reason else ArtifactState.READY,
+        reason=reason,
+        sqnr_db=compared.fidelity.sqnr_db,
+        agreement=compared.agreement,
+        inputs=len(outputs[0]),
+        sqnr_min_db=compared.fidelity.sqnr_min_db,
+        worst_input=None,
+    )
+
+
+def _score(path: Path, format_: Format, delegate: Delegate, tokens: Array) -> tuple[Array, Array] | None:
+    """The scores of each row; None where the runtime cannot give those of tokens that it is told."""
+    session = open_language(path, RuntimeRequest(delegate=delegate, threads=1), format_)
+    try:
+        scored = [session.score(row.tolist()) for row in tokens]
+    finally:
+        session.close()
+    return np.stack([nll for nll, _ in scored]), np.stack([top1 for _, top1 in scored])

@@ -1,0 +1,184 @@
+"""What measuring a language model adds to measuring a network: its passes, and what its likelihoods are worth."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.artifacts.sources.prepare_language import answer_of
+from harness.artifacts.sources.prepared_model import PreparedLanguage
+from harness.artifacts.verify.language import ComparedText, compare_text, why_implausible
+from harness.measure.fidelity import JudgedOutputs
+from harness.measure.job import Job
+from harness.records.generation import GenerationSummary, LanguageQuality, summarise_generations
+from harness.records.measurement import Accuracy, Fidelity, TaskScores
+from harness.scoring.corpus import of_counts, replicates
+from harness.spec.recipe import Precision
+from harness.stats.intervals import wilson
+from harness.stats.proportions import correct_to_bits
+from harness.stats.resampling import LEAST_FOR_BOOTSTRAP, replicate_interval
+from harness.wire import GeneratePass, MeasurePass, Passes, RunReply, ScorePass, WarmupPass
+from harness.wire.tensors import Array
+
+# A generation takes seconds on a phone, where a call of another network takes milliseconds. So fewer make a launch.
+# What a number in the cache of keys and values takes where the runtime does not say: most keep float16.
+CACHE_BYTES = 2
+MOST_CALLS, MOST_MEMORY_CALLS = 5, 2
+METRIC, CHOICES_METRIC = "perplexity", "multiple choice"
+
+
+def language_passes(job: Job, passes: Passes, *, outputs: bool) -> Passes:
+    """Return the passes of a launch of a language model in place of ``passes``."""
+    profile, lengths = job.profile, job.cell.lengths
+    if lengths is None:
+        return passes
+    generate = GeneratePass(
+        prompt_tokens=lengths.prompt_tokens,
+        new_tokens=lengths.new_tokens,
+        warmup=WarmupPass(min_calls=min(1, profile.warmup_calls), min_ns=0),
+        measure=MeasurePass(
+            min_calls=min(MOST_CALLS, profile.measure_calls), min_ns=profile.measure_ns, max_ns=profile.cap_ns
+        ),
+    )
+    memory = passes.memory and replace(passes.memory, calls=min(MOST_MEMORY_CALLS, passes.memory.calls))
+    score = ScorePass(count=job.model.facts.test_count) if outputs else None
+    return Passes(memory=memory, generate=generate, score=score)
+
+
+def generation_of(job: Job, replies: Sequence[RunReply]) -> GenerationSummary | None:
+    """Return how fast the model generated; the size of the cache comes from its folder where no runtime says it."""
+    lengths, language = job.cell.lengths, job.model.facts.language
+    if lengths is None or language is None:
+        return None
+    summary = summarise_generations(replies, lengths.new_tokens)
+    if summary is None or summary.kv_cache_bytes is not None or language.cached_per_token is None:
+        return summary
+    return replace(
+        summary,
+        kv_cache_bytes=language.cached_per_token * lengths.total * CACHE_BYTES,
+        kv_cache_source=(
+            "computed: the numbers that the model keeps per token x 2 bytes of float16 x the tokens of prompt and "
+            "output; the runtime does not report its own"
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageAnswers:
+    """What the likelihoods of a device are worth; None where there is nothing to judge by."""
+
+    quality: LanguageQuality | None = None
+    scores: TaskScores | None = None
+    accuracy: Accuracy | None = None
+
+
+def judge_text(job: Job, outputs: tuple[Array, ...] | None) -> JudgedOutputs:
+    """Judge likelihoods by the float model's: whether they can be trusted, and how far they are away."""
+    language, compared = job.model.facts.language, _compared(job, outputs)
+    if compared is None or language is None or not language.real_text:
+        return JudgedOutputs()
+    recipe = job.artifact.manifest.recipe
+    reason = why_implausible(compared, recipe.precision if recipe else Precision.FP32, language.vocabulary)
+    far = compared.fidelity
+    fidelity = Fidelity(
+        sqnr_db=far.sqnr_db,
+        sqnr_worst_db=far.sqnr_worst_db,
+        cosine=far.cosine,
+        max_error=far.max_error,
+        agreement=compared.agreement,
+        count=compared.tokens,
+        sqnr_min_db=far.sqnr_min_db,
+        worst_input=far.worst_input,
+    )
+    return JudgedOutputs(reason=f"on the device {reason}" if reason else None, fidelity=fidelity)
+
+
+def judge_language(job: Job, outputs: tuple[Array, ...] | None) -> LanguageAnswers:
+    """Return perplexity, agreement with the float model, and the share of questions answered rightly."""
+    language = job.model.facts.language
+    if outputs is None or language is None:
+        return LanguageAnswers()
+    return LanguageAnswers(
+        quality=_quality(job, outputs, language),
+        scores=_scores(job, outputs[0], language) if language.real_text else None,
+        accuracy=_accuracy(job, outputs[0], language) if language.questions else None,
+    )
+
+
+def perplexity(nll: Array) -> float:
+    """Return exp of the mean negative log-likelihood (nats) per token."""
+    return math.exp(float(np.asarray(nll, dtype=np.float64).mean()))
+
+
+def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | None:
+    reference, language = job.model.reference(), job.model.facts.language
+    if outputs is None or reference is None or language is None:
+        return None
+    rows = slice(0, language.windows)
+    return compare_text((reference[0][rows], reference[1][rows]), (outputs[0][rows], outputs[1][rows]))
+
+
+def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -> LanguageQuality | None:
+    if not language.real_text:
+        return None
+    nll, compared = outputs[0][: language.windows], _compared(job, outputs)
+    return LanguageQuality(
+        perplexity=perplexity(nll),
+        tokens=int(nll.size),
+        float_perplexity=compared.float_perplexity if compared else None,
+        agreement=compared.agreement if compared else None,
+    )
+
+
+def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
+    """Perplexity as a metric of the model: over all rows together, and for the draws of a bootstrap over rows."""
+    rows = nll[: language.windows]
+    drawn, value = _replicates(rows), perplexity(rows)
+    low, high = replicate_interval(value, drawn, len(rows)) or (None, None)
+    reference = job.model.reference()
+    floats = None if reference is None else reference[0][: language.windows]
+    return TaskScores(
+        metric=METRIC,
+        value=value,
+        low=low,
+        high=high,
+        count=len(rows),
+        scores=(),
+        higher_is_better=False,
+        corpus=True,
+        float_value=None if floats is None else perplexity(floats),
+        replicates=drawn,
+        float_replicates=() if floats is None else _replicates(floats),
+    )
+
+
+def _replicates(rows: Array) -> tuple[float, ...]:
+    # Rows have equal lengths, so the mean over tokens is the mean of the rows' means.
+    means = np.stack([rows.astype(np.float64).mean(axis=1), np.ones(len(rows))], axis=1)
+    corpus = of_counts(means, lambda sums: math.exp(sums[0] / sums[1]))
+    return tuple(float(f"{value:.6g}") for value in replicates(corpus, least_inputs=LEAST_FOR_BOOTSTRAP))
+
+
+def _accuracy(job: Job, nll: Array, language: PreparedLanguage) -> Accuracy:
+    right = _right(nll, language)
+    reference = job.model.reference()
+    low, high = wilson(sum(right), len(right))
+    return Accuracy(
+        metric=CHOICES_METRIC,
+        value=sum(right) / len(right),
+        low=low,
+        high=high,
+        correct=sum(right),
+        count=len(right),
+        correct_bits=correct_to_bits(right),
+        float_bits="" if reference is None else correct_to_bits(_right(reference[0], language)),
+    )
+
+
+def _right(nll: Array, language: PreparedLanguage) -> list[bool]:
+    answer = functools.partial(answer_of, nll=nll)
+    return [answer(question) == question.answer for question in language.questions]

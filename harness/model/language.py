@@ -1,0 +1,195 @@
+"""Language models: what their folders and files say about themselves, read without loading any weights.
+
+A folder in the layout of Hugging Face has ``config.json``, weights in safetensors and a tokenizer. A folder of ONNX
+Runtime's generate API has ``genai_config.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.readers.gguf import read_gguf_header
+from harness.readers.pte import read_pte
+from harness.wire import Format
+
+CONFIG_FILE = "config.json"
+GENAI_FILE = "genai_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+TEXT_SUFFIXES = (".txt", ".md")
+CHOICES_SUFFIX = ".jsonl"
+# Methods that every exporter of language models to ExecuTorch writes, and no other.
+_PTE_METHODS = ("get_max_seq_len", "get_max_context_len", "use_kv_cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageFacts:
+    """What is known about a language model before it is loaded; None for what its files do not say.
+
+    ``context``: the most tokens it can hold. ``vocabulary``: the number of its tokens. ``cached_per_token``: the
+    numbers (not bytes) that the cache of keys and values holds per token. ``architecture``: its class by the name in
+    transformers. ``text``: the file with the text to score. ``choices``: the file with multiple-choice questions.
+    """
+
+    context: int | None = None
+    vocabulary: int | None = None
+    cached_per_token: int | None = None
+    architecture: str = ""
+    text: str | None = None
+    choices: str | None = None
+
+
+def is_language_folder(path: Path) -> bool:
+    """Return whether ``path`` is a folder with a language model in the layout of Hugging Face."""
+    config = _json(path / CONFIG_FILE)
+    names = config.get("architectures") if config is not None else None
+    return isinstance(names, list) and any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+
+
+def is_genai_folder(path: Path) -> bool:
+    """Return whether ``path`` is a folder of ONNX Runtime's generate API."""
+    return (path / GENAI_FILE).is_file()
+
+
+def read_config(folder: Path) -> LanguageFacts:
+    """Return the facts in ``config.json`` of ``folder``. Raises `UsageError` for a folder without its other files."""
+    config = _json(folder / CONFIG_FILE) or {}
+    # Models that also see or hear keep the sizes of their language part in a table of their own.
+    sizes = config | (config.get("text_config") or {})
+    if not any(folder.glob("*.safetensors")):
+        msg = f"{str(folder)!r} has a {CONFIG_FILE} but no weights: put its .safetensors files there"
+        raise UsageError(msg)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        msg = f"{str(folder)!r} has no tokenizer: put {' or '.join(TOKENIZER_FILES[:2])} beside {CONFIG_FILE}"
+        raise UsageError(msg)
+    return LanguageFacts(
+        context=_whole(sizes.get("max_position_embeddings") or sizes.get("n_positions")),
+        vocabulary=_whole(sizes.get("vocab_size")),
+        cached_per_token=_cached(
+            layers=sizes.get("num_hidden_layers") or sizes.get("n_layer"),
+            heads=sizes.get("num_key_value_heads") or sizes.get("num_attention_heads") or sizes.get("n_head"),
+            size=sizes.get("head_dim") or _head_size(sizes),
+        ),
+        architecture=str((config.get("architectures") or [""])[0]),
+        text=_existing(folder / "test.txt"),
+        choices=_existing(folder / "choices.jsonl"),
+    )
+
+
+def read_ready(path: Path, format_: Format) -> LanguageFacts | None:
+    """Return the facts of a ready-made file, or None if it holds no language model as far as can be seen."""
+    match format_:
+        case Format.GENAI:
+            return _read_genai(path)
+        case Format.GGUF:
+            return _read_gguf(path)
+        case Format.LITERTLM:
+            return LanguageFacts()
+        case Format.PTE:
+            methods = _pte_methods(path)
+            return LanguageFacts() if any(name in methods for name in _PTE_METHODS) else None
+        case _:
+            return None
+
+
+def check_text(path: Path, where: str) -> None:
+    """Raise `UsageError` unless ``path`` is a text, or a file of questions."""
+    if path.suffix.lower() not in (*TEXT_SUFFIXES, CHOICES_SUFFIX) or not path.is_file():
+        msg = (
+            f"source is {str(path)!r} in {where}; give a language model a text (.txt or .md) or questions (.jsonl) "
+            "that exists"
+        )
+        raise UsageError(msg)
+
+
+def with_data(facts: LanguageFacts, path: Path) -> LanguageFacts:
+    """Return ``facts`` with the text or the questions at ``path`` in place of the model's own."""
+    from dataclasses import replace
+
+    if path.suffix.lower() == CHOICES_SUFFIX:
+        return replace(facts, choices=str(path))
+    return replace(facts, text=str(path))
+
+
+def why_too_long(name: str, facts: LanguageFacts, prompt_tokens: int, new_tokens: int) -> str | None:
+    """Return why the model cannot hold a prompt and what it generates, or None if it can or does not say."""
+    total = prompt_tokens + new_tokens
+    if facts.context is None or total <= facts.context:
+        return None
+    return (
+        f"a prompt of {prompt_tokens} tokens and {new_tokens} new ones need a context of {total} tokens; {name!r} has "
+        f"{facts.context}: shorten --prompt or --new-tokens"
+    )
+
+
+def _read_genai(path: Path) -> LanguageFacts:
+    model: dict[str, Any] = (_json(path) or {}).get("model") or {}
+    decoder: dict[str, Any] = model.get("decoder") or {}
+    return LanguageFacts(
+        context=_whole(model.get("context_length")),
+        vocabulary=_whole(model.get("vocab_size")),
+        cached_per_token=_cached(
+            layers=decoder.get("num_hidden_layers"),
+            heads=decoder.get("num_key_value_heads"),
+            size=decoder.get("head_size"),
+        ),
+    )
+
+
+def _read_gguf(path: Path) -> LanguageFacts:
+    try:
+        header = read_gguf_header(path)
+    except (OSError, ValueError):
+        return LanguageFacts()
+    kind = header.get("general.architecture", "")
+    heads, width = header.get(f"{kind}.attention.head_count"), header.get(f"{kind}.embedding_length")
+    size = header.get(f"{kind}.attention.key_length") or (width // heads if heads and width else None)
+    return LanguageFacts(
+        context=_whole(header.get(f"{kind}.context_length")),
+        vocabulary=_whole(header.get("tokenizer.ggml.tokens") or header.get(f"{kind}.vocab_size")),
+        cached_per_token=_cached(
+            layers=header.get(f"{kind}.block_count"),
+            heads=header.get(f"{kind}.attention.head_count_kv") or heads,
+            size=size,
+        ),
+    )
+
+
+def _pte_methods(path: Path) -> tuple[str, ...]:
+    try:
+        return read_pte(path).methods
+    except (OSError, ValueError):
+        return ()
+
+
+def _cached(*, layers: Any, heads: Any, size: Any) -> int | None:
+    """A key and a value per layer, head and token."""
+    numbers = [_whole(layers), _whole(heads), _whole(size)]
+    if any(number is None for number in numbers):
+        return None
+    return 2 * (numbers[0] or 0) * (numbers[1] or 0) * (numbers[2] or 0)
+
+
+def _head_size(sizes: dict[str, Any]) -> int | None:
+    width = _whole(sizes.get("hidden_size") or sizes.get("n_embd"))
+    heads = _whole(sizes.get("num_attention_heads") or sizes.get("n_head"))
+    return width // heads if width and heads else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _existing(path: Path) -> str | None:
+    return str(path) if path.is_file() else None
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

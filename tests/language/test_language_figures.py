@@ -1,0 +1,105 @@
+"""Likelihoods and rates against counts by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.artifacts.sources.prepare_language import answer_of
+from harness.artifacts.sources.prepared_model import Choice, Question
+from harness.artifacts.verify.language import compare_text, why_implausible
+from harness.records.generation import (
+    PREFILL_TO_FIRST_DEFINITION,
+    decode_per_s,
+    summarise_generations,
+)
+from harness.runners.host.runtimes.language import token_scores
+from harness.runners.host.runtimes.session import SessionError
+from harness.spec.recipe import Precision
+from harness.wire import Ending, Generation, GenerationSamples, ReplyStatus, RunnerInfo, RunReply
+
+
+def a_generation(*tokens_ns: int, prefill_ns: int | None = None, tokens: int | None = None) -> Generation:
+    count = len(tokens_ns) if tokens is None else tokens
+    return Generation(begin_ns=0, prefill_ns=prefill_ns, tokens_ns=tokens_ns, tokens=count)
+
+
+def a_reply(*measured: Generation, prompt: int = 100) -> RunReply:
+    samples = GenerationSamples(prompt_tokens=prompt, first=a_generation(9_000, 10_000), measured=measured)
+    runner = RunnerInfo(kind="host", version="1")
+    return RunReply(cell="c", launch=0, status=ReplyStatus.OK, runner=runner, generation=samples)
+
+
+def test_likelihoods_are_those_of_a_softmax() -> None:
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])) + 7
+    nll, top1 = token_scores(logits, [1, 2])
+    assert nll.tolist() == pytest.approx([math.log(4), -math.log(0.7)])
+    assert top1.tolist() == [0, 2]
+
+
+def test_large_logits_do_not_overflow_and_others_are_refused() -> None:
+    nll, _ = token_scores(np.array([[1e4, 0.0]]), [0])
+    assert nll.tolist() == [0.0]
+    with pytest.raises(SessionError, match="logits of token 1 are not finite"):
+        token_scores(np.array([[0.0, 0.0], [math.nan, 0.0]]), [0, 0])
+
+
+def test_rates_are_those_of_the_definitions() -> None:
+    one = a_generation(2_000_000, 3_000_000, 4_000_000, 5_000_000, prefill_ns=1_000_000)
+    assert decode_per_s(one) == pytest.approx(3 / 3e-3)
+    summary = summarise_generations([a_reply(one), a_reply(one)], 4)
+    assert summary is not None
+    assert summary.ttft is not None
+    assert summary.prefill is not None
+    assert [summary.ttft.value, summary.prefill.value] == pytest.approx([2_000_000, 100 / 1e-3])
+    assert (summary.first_ttft_ns, summary.tokens) == (9_000, 4)
+
+
+def test_tokens_are_counted_by_the_runtime_and_not_by_callbacks() -> None:
+    # Eight tokens in three pieces of text.
+    one = a_generation(1_000_000, 4_000_000, 8_000_000, tokens=8)
+    assert decode_per_s(one) == pytest.approx(7 / 7e-3)
+
+
+def test_without_the_moment_of_prefill_the_definition_says_so() -> None:
+    summary = summarise_generations([a_reply(a_generation(2_000_000, 3_000_000))], 2)
+    assert summary is not None
+    assert summary.prefill is not None
+    assert summary.prefill.value == pytest.approx(100 / 2e-3)
+    assert summary.prefill.definition == PREFILL_TO_FIRST_DEFINITION
+
+
+def test_a_model_that_ends_early_is_reported_with_its_reason() -> None:
+    one = replace(a_generation(1_000, 2_000), ended=Ending.CONTEXT)
+    summary = summarise_generations([a_reply(one)], 64)
+    assert summary is not None
+    assert (summary.tokens, summary.new_tokens, summary.endings) == (2, 64, ("context",))
+
+
+def test_the_likeliest_answer_has_the_largest_sum_over_its_tokens() -> None:
+    question = Question(choices=(Choice(row=0, begin=2, end=4), Choice(row=1, begin=2, end=3)), answer=0)
+    # One token of 2 nats is likelier than two of 1.5.
+    assert answer_of(question, np.array([[9, 1.5, 1.5], [9, 2.0, 9]])) == 1
+    assert answer_of(question, np.array([[9, 0.5, 0.5], [9, 2.0, 9]])) == 0
+
+
+def test_a_broken_file_is_refused_and_rounding_is_not() -> None:
+    rng = np.random.default_rng(0)
+    nll, top1 = rng.gamma(2, 2, (4, 255)), rng.integers(0, 1000, (4, 255))
+    near = compare_text((nll, top1), (nll + rng.normal(0.05, 0.2, nll.shape), top1))
+    broken = compare_text((nll, top1), (nll + 3, top1))
+    assert why_implausible(near, Precision.INT4_WEIGHT, 1024) is None
+    reason = why_implausible(broken, Precision.INT4_WEIGHT, 1024)
+    assert reason is not None
+    assert f"{math.exp(float(nll.mean()) + 3):.4g}" in reason
+    others = compare_text((nll, top1), (nll, rng.integers(0, 1000, (4, 255))))
+    assert "likeliest token agrees" in (why_implausible(others, Precision.INT4_WEIGHT, 1024) or "")
+
+
+def test_an_untrained_model_is_judged_by_perplexity_alone() -> None:
+    nll = np.full((2, 255), math.log(1024))
+    others = compare_text((nll, np.zeros((2, 255))), (nll, np.ones((2, 255))))
+    assert why_implausible(others, Precision.FP32, 1024) is None

@@ -1,0 +1,72 @@
+"""What a language model cannot do, in a sentence, and the other cells go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import call
+from tests.language.conftest import copied
+
+
+def planned(*args: str) -> dict[str, str]:
+    """What a dry run says of each cell, by its key."""
+    ended = call("run", *args, "--dry-run", "--json")
+    assert ended.code == 0, ended.err
+    plan = ended.json()
+    return {c["key"]: "will run" for c in plan["cells"]} | {h["cell"]["key"]: h["reason"] for h in plan["holes"]}
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--prompt", "0"), "a prompt of at least 1 token"),
+        (("--prompt", "no"), "give whole numbers, such as --prompt 128,512"),
+        (("--prompt", "-5"), "give whole numbers, such as --prompt 128,512"),
+        (("--new-tokens", "1"), "a decode rate needs at least 2"),
+        (("--prompt", "99999999"), "must be at most"),
+        (("--input", "x:float32:1x2"), "give the lengths of prompts by --prompt"),
+        (("--data", "no.txt"), "give a language model a text"),
+    ],
+)
+def test_lengths_and_data_that_cannot_be_are_refused_before_anything_starts(args: tuple[str, ...], words: str) -> None:
+    ended = call("run", "tiny_llama", *args, "--dry-run")
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_a_context_longer_than_the_models_is_a_hole_and_shorter_ones_run() -> None:
+    plan = planned("tiny_llama", "--format", "genai", "--variant", "int4", "--prompt", "128,2000,1984")
+    reasons = {key.rpartition("-p")[2]: reason for key, reason in plan.items()}
+    assert reasons["128-n64"] == reasons["1984-n64"] == "will run"
+    assert "need a context of 2064 tokens; 'tiny_llama' has 2048" in reasons["2000-n64"]
+
+
+def test_formats_and_variants_of_other_networks_are_holes() -> None:
+    plan = planned("tiny_llama", "--format", "genai,onnx", "--variant", "int4,prune50,int8")
+    assert [reason for reason in plan.values() if reason == "will run"] == ["will run"]
+    assert any("does not build language models as onnx" in reason for reason in plan.values())
+    assert any("graph steps" in reason for reason in plan.values())
+    assert any("is not built as int8" in reason for reason in plan.values())
+    of_digits = planned("digits", "--format", "genai", "--variant", "fp32")
+    assert list(of_digits.values()) == ["genai holds language models only"]
+
+
+def test_without_names_a_language_model_gets_its_own_formats_and_variants() -> None:
+    keys = planned("tiny_llama")
+    assert {key.split("-")[1:3][0] for key in keys} <= {"fp32", "int4", "8da4w"}
+    assert set(keys.values()) == {"will run"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("model.safetensors", "no weights"), ("tokenizer", "no tokenizer")],
+)
+def test_a_folder_without_a_part_is_refused(tmp_path: Path, missing: str, words: str) -> None:
+    folder = copied(tmp_path)
+    for file in folder.glob(f"{missing}*"):
+        file.unlink()
+    ended = call("run", str(folder), "--dry-run")
+    assert ended.code == 2
+    assert words in ended.err
