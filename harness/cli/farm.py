@@ -10,6 +10,7 @@ import click
 from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, listed
 from harness.cli.paths import PATH
+from harness.errors import UsageError
 
 certs_option = click.option(
     "--certs",
@@ -40,8 +41,10 @@ def farm() -> None:
 
 @farm.command(short_help="Make or renew the certificates of a farm, or list them.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@listed("--for", help="The host names and addresses that others reach NAME by.  [default: NAME itself]")
-@click.option("--days", type=click.IntRange(1, 3650), default=180, show_default=True, help="How long it is valid.")
+@listed("--for", help="The host names and addresses that others reach NAME by.  [default: NAME]")
+@click.option(
+    "--days", type=click.IntRange(1, 3650), metavar="N", default=180, show_default=True, help="How long it is valid."
+)
 @click.option(
     "--out", type=PATH, metavar="DIR", default=Path("farm-certs"), show_default=True, help="Where the authority is."
 )
@@ -57,6 +60,9 @@ def certs(names: tuple[str, ...], out: Path, days: int, as_json: bool, **options
 
     if names:
         make_authority(out)
+    if len(names) > 1 and options["for"]:
+        msg = f"--for is about one host, and {len(names)} were named: make them one by one"
+        raise UsageError(msg)
     made = [make_certificate(out, name, flat(options["for"]), days=days) for name in names]
     return _print_certificates(made or list_certificates(out), as_json=as_json)
 
@@ -64,9 +70,16 @@ def certs(names: tuple[str, ...], out: Path, days: int, as_json: bool, **options
 @farm.command(short_help="Run the scheduler of a farm.")
 @certs_option
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Port of the depot.")
 @click.option(
-    "--engine-port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="Port of the queue."
+    "--port", type=click.IntRange(0, 65535), metavar="N", default=8787, show_default=True, help="Port of the depot."
+)
+@click.option(
+    "--engine-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=8786,
+    show_default=True,
+    help="Port of the queue.",
 )
 @click.option("--data", type=PATH, metavar="DIR", help="Where journals and files are kept.  [default: in the cache]")
 def scheduler(certs: Path | None, host: str, port: int, engine_port: int, data: Path | None) -> None:
@@ -86,9 +99,8 @@ def scheduler(certs: Path | None, host: str, port: int, engine_port: int, data: 
 @farm.command(short_help="Offer the phones of this host to a farm.")
 @scheduler_option
 @certs_option
-@listed("-d", "--device", help="The devices to offer.  [default: every phone that is connected, as they come and go]")
+@listed("-d", "--device", help="The devices to offer.  [default: every phone that is connected]")
 @click.option("--name", metavar="NAME", default="", help="The name of this host in the farm.  [default: its host name]")
-@listed("--role", help="What else this host does: build.")
 @click.option("--data", type=PATH, metavar="DIR", help="Where results wait.  [default: in the cache]")
 def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **options: Any) -> None:
     """Offer the phones of this host to the farm, and measure on them what others queue.
@@ -98,13 +110,12 @@ def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **op
     """
     from harness.cli.options import flat
     from harness.farm.host_agent import AgentOptions, serve_agent
-    from harness.farm.places import farm_certs, farm_data, read_roles
+    from harness.farm.places import farm_certs, farm_data
     from harness.farm.tls import farm_place
 
     place = farm_place(scheduler, farm_certs(certs))
     folder = data or farm_data(f"agent-{name}" if name else "agent")
-    devices, roles = tuple(flat(options["device"])), read_roles(flat(options["role"]))
-    serve_agent(AgentOptions(place=place, data=folder, name=name, roles=roles, devices=devices), _tell)
+    serve_agent(AgentOptions(place=place, data=folder, name=name, devices=tuple(flat(options["device"]))), _tell)
 
 
 def _tell(sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from harness.workflows.ab.session import PairPlan
     from harness.workflows.bench import Places
 
+_OUTSIDE_BRACKETS = re.compile(r",(?![^\[\]]*\])")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -28,7 +30,8 @@ class Listed(click.ParamType[list[str]]):
         """Split at commas and drop empty items."""
         if isinstance(value, list):
             return value
-        return [item.strip() for item in str(value).split(",") if item.strip()]
+        # The conditions in the brackets of a device have commas of their own.
+        return [item.strip() for item in _OUTSIDE_BRACKETS.split(str(value)) if item.strip()]
 
 
 class TableOption(click.Option):
@@ -243,6 +246,29 @@ undecided_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
+def lender_of(options: dict[str, Any]) -> str | None:
+    """Return the farm of `farm_options` that lends phones; None if there is none, or it measures itself."""
+    url: str | None = options["farm_url"]
+    return None if url is None or _is_ours(url) else url
+
+
+def _is_ours(url: str) -> bool:
+    """Whether a farm has a scheduler of ours; names without a scheme are mistakes that the scheduler's check explains."""
+    return not url.startswith("stf:")
+
+
+def _at_once(jobs: str | None) -> int | None:
+    """The number of phones that work at once; None for all. Raises `UsageError`."""
+    from harness.errors import UsageError
+
+    if jobs in (None, "auto"):
+        return None
+    if jobs.isdecimal() and int(jobs) > 0:
+        return int(jobs)
+    msg = f"jobs is {jobs!r}: give auto, or how many phones work at once, such as --jobs 4"
+    raise UsageError(msg)
+
+
 def history_place(history: str | None, results: Path) -> str:
     """Return where the history is: the file or URL ``history``, or if None a file in ``results``."""
     return history or str(results / "history.sqlite")
@@ -253,6 +279,63 @@ def places(results: Path, cache_dir: Path | None) -> Places:
     from harness.workflows.bench import places_of
 
     return places_of(results, cache_dir)
+
+
+farm_options = together(
+    click.option(
+        "--farm",
+        "farm_url",
+        metavar="URL",
+        envvar="PHONEBENCH_FARM",
+        show_envvar=True,
+        help="Measure on the devices of a farm, tls://HOST:PORT, or borrow its phones, stf://HOST.",
+    ),
+    click.option(
+        "--certs",
+        type=PATH,
+        metavar="DIR",
+        envvar="PHONEBENCH_FARM_CERTS",
+        show_envvar=True,
+        help="The folder with your certificate of the farm.  [default: farm in the user's configuration]",
+    ),
+    click.option(
+        "--jobs",
+        metavar="N",
+        help="Phones that work at once: auto for all, through the queue of a farm.  [default: a thread per phone]",
+    ),
+    click.option(
+        "--priority",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Cells of a higher priority run first on the farm.",
+    ),
+)
+
+
+def farm_places(results: Path, cache_dir: Path | None, options: dict[str, Any]) -> Places:
+    """Return where a run keeps its files and finds its devices; takes the values of `farm_options` out of ``options``.
+
+    Raises `UsageError` for a farm that cannot be named so, and for certificates that do not work.
+    """
+    from dataclasses import replace
+
+    from harness.cli.lent import with_farm
+    from harness.workflows.bench import FarmChoice
+
+    url, certs, jobs, priority = (options.pop(name) for name in ("farm_url", "certs", "jobs", "priority"))
+    where = places(results, cache_dir)
+    if url is not None and not _is_ours(url):
+        return with_farm(where, url)
+    if url is None:
+        return replace(where, farm=FarmChoice(side_by_side=jobs is not None, at_once=_at_once(jobs)))
+    from harness.farm.places import farm_certs
+    from harness.farm.tls import farm_place
+
+    more = ["--farm", url, *(["--certs", str(certs)] if certs else [])]
+    choice = FarmChoice(place=farm_place(url, farm_certs(certs)), priority=priority)
+    return replace(where, farm=choice, options=(*where.options, *more))
 
 
 def pair_plan(pairs: int, most_pairs: int) -> PairPlan:

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.console import make_progress, open_file, print_json, print_run, print_table
-from harness.cli.lent import farm_option, lent, with_farm
-from harness.cli.options import json_option, places, places_options, spec_from, spec_options
+from harness.cli.lent import lent
+from harness.cli.options import (
+    farm_options,
+    farm_places,
+    json_option,
+    lender_of,
+    places,
+    places_options,
+    spec_from,
+    spec_options,
+)
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,15 +30,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Build variants, measure each, and say which one to ship.")
 @spec_options
 @places_options
+@farm_options
 # is_flag=False with a flag_value makes the value of the option optional.
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[=RUN]", help="Continue a stopped run.")
-@farm_option
 @click.option("--dry-run", is_flag=True, help="Print the cells and about how long they take, and load nothing.")
 @click.option("--open", "open_it", is_flag=True, help="Open the report when the run has ended.")
 @json_option
 def run(
     resume: str | None,
-    farm: str | None,
     dry_run: bool,
     open_it: bool,
     as_json: bool,
@@ -48,16 +56,18 @@ def run(
     more launches: fresh processes that load the file and run it.
     """
     from harness.workflows.check import check
+    from harness.workflows.farmed import expander
     from harness.workflows.run import resume_run, run_spec
 
-    where = with_farm(places(results, cache_dir), farm)
+    farm = lender_of(options)
+    where = farm_places(results, cache_dir, options)
     if resume is not None:
         _refuse_spec(resume, options, results)
         with lent(farm, _stored_devices(results, resume) if farm else ()):
             return _finish(resume_run(resume, where, make_progress()), as_json=as_json, open_it=open_it)
     spec = spec_from(options.pop("spec_file"), options)
     if dry_run:
-        return _print_plan(check(spec), as_json=as_json)
+        return _print_plan(check(spec, expand=expander(where)), as_json=as_json)
     with lent(farm, spec.device) as devices:
         record = run_spec(replace(spec, device=devices), where, make_progress())
     return _finish(record, as_json=as_json, open_it=open_it)

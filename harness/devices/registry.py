@@ -18,7 +18,9 @@ from harness.devices.kind import DeviceKind
 from harness.devices.own.kind import OWN
 from harness.devices.ssh.kind import SSH
 from harness.devices.web.kind import WEB
+from harness.devices.wishes import Candidate, choose
 from harness.errors import DeviceError, UnknownNameError
+from harness.spec.wish import is_wish, read_wish
 
 if TYPE_CHECKING:
     from harness.devices.device import Device
@@ -43,6 +45,16 @@ def kind_of(key: str) -> DeviceKind:
     return kind
 
 
+def kind_of_key(key: str) -> DeviceKind:
+    """Return the kind of a device key or of a wish such as ``android[ram>=8]:any``. Raises as `kind_of` does."""
+    if not is_wish(key):
+        return kind_of(key)
+    wish = read_wish(key)
+    if wish.kind not in DEVICE_KINDS:
+        raise UnknownNameError(wish.kind, kind="device kind", allowed=DEVICE_KINDS, where=repr(key))
+    return DEVICE_KINDS[wish.kind]
+
+
 def open_device(key: str, settings: PhoneSettings | None = None) -> AbstractContextManager[Device]:
     """Return the device of ``key``, to be entered by ``with``, which cleans it up.
 
@@ -59,7 +71,14 @@ def expand_devices(keys: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises `DeviceError` when a key stands for no device.
     """
-    return tuple(dict.fromkeys(own for key in keys for own in kind_of(key).expand(key)))
+    return tuple(dict.fromkeys(own for key in keys for own in _expand(key)))
+
+
+def _expand(key: str) -> tuple[str, ...]:
+    kind = kind_of_key(key)
+    if not is_wish(key):
+        return kind.expand(key)
+    return choose(read_wish(key), [Candidate(info=info) for info in kind.infos() if not info.details.get("action")])
 
 
 def delegates_of(key: str) -> tuple[Delegate, ...]:

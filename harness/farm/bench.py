@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 class Site:
     """What all devices of an agent share: its name, the depot, its folder, how a device is opened, and when to stop.
 
-    ``spool`` holds parcels until the depot has them, ``files`` what was fetched.
+    ``spool`` holds parcels until the depot has them, ``files`` what was fetched. ``slots`` limits how many devices work
+    at the same time.
     """
 
     agent: str
@@ -54,6 +55,7 @@ class Site:
     files: Path
     opener: Opener
     stopping: threading.Event = field(default_factory=threading.Event)
+    slots: threading.Semaphore | None = None
 
 
 class Spool:
@@ -118,7 +120,7 @@ class Bench:
 
     def run(self, work: Work) -> str:
         """Run one cell, unless that is no longer needed, and return in a word how it ended."""
-        with self._alone:
+        with self._alone, self._site.slots or contextlib.nullcontext():
             if self._site.stopping.is_set():
                 return "stopped"
             self._ended, self.running = "", work.run

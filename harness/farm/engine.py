@@ -134,6 +134,11 @@ class FarmEngine:
             progress.finish()
         return tuple(losses.values())
 
+    @property
+    def took_all(self) -> bool:
+        """Whether every cell so far has its result in the store, so that nothing of it is needed on the farm."""
+        return not self._left_over
+
     def close(self) -> None:
         """Leave the farm. What runs for this run is ended, unless it had finished anyway."""
         with contextlib.suppress(StoreError):

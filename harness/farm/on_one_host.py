@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +32,23 @@ class LocalFarm:
 
 
 @contextmanager
-def local_farm(root: Path, keys: Sequence[str], run: FarmRun, opener: Opener = open_device) -> Iterator[LocalFarm]:
-    """Yield a farm of the devices ``keys`` of this host, with its files in ``root``, until the block ends."""
+def local_farm(
+    root: Path, keys: Sequence[str], run: FarmRun, opener: Opener = open_device, *, at_once: int | None = None
+) -> Iterator[LocalFarm]:
+    """Yield a farm of the devices ``keys`` of this host, with its files in ``root``, until the block ends.
+
+    At most ``at_once`` of them work at the same time, None for all.
+    """
     configure_engine()
     depot = Depot(root / "depot", name="this computer")
-    site = Site(agent="this computer", post=depot, spool=Spool(root / "spool"), files=root / "files", opener=opener)
+    site = Site(
+        agent="this computer",
+        post=depot,
+        spool=Spool(root / "spool"),
+        files=root / "files",
+        opener=opener,
+        slots=threading.Semaphore(at_once or max(1, len(keys))),
+    )
     with _loop() as loop:
         host = _Host(site, tuple(keys))
         address = host.start(loop)
@@ -48,6 +61,8 @@ def local_farm(root: Path, keys: Sequence[str], run: FarmRun, opener: Opener = o
             queue.close()
             site.stopping.set()
             host.stop(loop)
+            if engine.took_all:
+                shutil.rmtree(root, ignore_errors=True)
 
 
 class _Host:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.artifacts.cache import Cache
 from harness.devices.device import Device
@@ -20,16 +21,36 @@ from harness.store.records import RunHead
 from harness.store.writer import RunWriter
 from harness.system.faults import environment_fault
 from harness.system.paths import DEFAULT_RESULTS, cache_folder
-from harness.workflows.check import Checked
+
+if TYPE_CHECKING:
+    from harness.farm.engine import FarmEngine
+    from harness.farm.tls import FarmPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarmChoice:
+    """Where devices are looked for and how many work at the same time.
+
+    ``place`` is a farm of many hosts, None for this computer. ``side_by_side`` sends the cells of this computer's
+    phones through the engine too, ``at_once`` phones at a time, None for all. Cells of a higher ``priority`` run first.
+    A device may be away for ``patience_s``.
+    """
+
+    place: FarmPlace | None = None
+    side_by_side: bool = False
+    at_once: int | None = None
+    priority: int = 0
+    patience_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where a run keeps its files; ``options`` are those of the command line that name them, without the defaults."""
+    """Where a run keeps its files and finds its devices; ``options`` are those of the command line that say so."""
 
     results: Path
     cache: Path
     options: tuple[str, ...] = ()
+    farm: FarmChoice = FarmChoice()
 
     def how_to_resume(self, head: RunHead) -> str:
         """Return the end of a message: the command that resumes the run of ``head`` from a shell."""
@@ -57,14 +78,16 @@ class OpenRun:
     places: Places
     cache: Cache
     progress: Progress
+    engine: FarmEngine | None = None
 
 
 @contextmanager
-def opened(checked: Checked, writer: RunWriter) -> Iterator[dict[str, Gate]]:
-    """Open the devices of a run, store what they are, and yield the gate of each. Raises `DeviceError`."""
+def opened(keys: Sequence[str], writer: RunWriter, others: Sequence[DeviceInfo] = ()) -> Iterator[dict[str, Gate]]:
+    """Open devices, store what they and ``others`` are, and yield the gate of each. Raises `DeviceError`."""
     with ExitStack() as stack:
-        devices = {key: stack.enter_context(open_device(key, checked.spec.settings)) for key in checked.spec.device}
-        writer.update(devices=tuple(device.info for device in devices.values()))
+        settings = writer.head.spec.settings
+        devices = {key: stack.enter_context(open_device(key, settings)) for key in keys}
+        writer.update(devices=(*(device.info for device in devices.values()), *others))
         with gates_of(devices, writer.folder.parent) as gates:
             yield gates
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.artifacts.build import BuildOrder
 from harness.artifacts.needs import Missing, missing_for, together
-from harness.devices.registry import DEVICE_KINDS, expand_devices, kind_of, offer_of
+from harness.devices.registry import DEVICE_KINDS, expand_devices, kind_of_key, offer_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.read_parts import with_parts
@@ -21,6 +21,9 @@ from harness.spec.phone_settings import PhoneSettings, check_binaries, check_ipa
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
 from harness.workflows.signatures import verify_models
+
+# Returns the devices that device keys stand for.
+Expand = Callable[[tuple[str, ...]], tuple[str, ...]]
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +41,14 @@ class Checked:
     verified: Mapping[str, Verified] = field(default_factory=dict)
 
 
-def check(spec: Spec, *, to_run: bool = True) -> Checked:
+def check(spec: Spec, *, to_run: bool = True, expand: Expand = expand_devices) -> Checked:
     """Resolve every name in ``spec`` and make the plan, to run or only to build.
 
     Raises `UsageError`, `DeviceError`, and `SignatureError` if ``spec`` requires signatures.
 
     To run, a key that stands for all connected phones (``android:all``) becomes one device per phone. A cell whose
     packages are not installed becomes a hole, and the packages are logged with the command that installs them.
+    ``expand`` finds the devices that keys stand for, by default those of this computer.
     """
     for device in spec.device:
         _check_settings(device, spec.settings)
@@ -52,7 +56,7 @@ def check(spec: Spec, *, to_run: bool = True) -> Checked:
         check_binaries(spec.settings)
         check_wheels(spec.settings)
         check_ipa(spec.settings)
-        spec = replace(spec, device=expand_devices(spec.device))
+        spec = replace(spec, device=expand(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = resolve_all(spec.model, options)
     # Before anything else reads the files.
@@ -108,7 +112,7 @@ def _all_of(missing: Missing) -> str:
 
 def _check_settings(device: str, settings: PhoneSettings) -> None:
     """Raise `UsageError` when a setting was changed that the kind of ``device`` does not have."""
-    foreign = [name for name in settings.changed() if name not in kind_of(device).settings]
+    foreign = [name for name in settings.changed() if name not in kind_of_key(device).settings]
     if foreign:
         kinds = [kind.name for kind in DEVICE_KINDS.values() if kind.settings.issuperset(foreign)]
         msg = (

@@ -122,7 +122,11 @@ def _jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, cach
 
 def _measure_all(jobs: list[Job], run: OpenRun) -> None:
     """Run every job. Raises `IncompleteError` when some did not run, with the reasons."""
-    losses = measure_jobs(jobs, Setup(gates=run.gates, sink=run.writer, progress=run.progress))
+    near = [job for job in jobs if job.cell.device in run.gates]
+    losses = measure_jobs(near, Setup(gates=run.gates, sink=run.writer, progress=run.progress)) if near else ()
+    if run.engine is not None:
+        far = [job for job in jobs if job.cell.device not in run.gates]
+        losses += run.engine.measure(far, run.writer, run.progress)
     pending = sum(lost.cells for lost in losses)
     if not pending:
         return

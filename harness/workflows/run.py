@@ -21,8 +21,9 @@ from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
 from harness.wire import FailureKind
-from harness.workflows.bench import OpenRun, Places, opened, resumable
+from harness.workflows.bench import OpenRun, Places, resumable
 from harness.workflows.check import Checked, check, order_of
+from harness.workflows.farmed import Held, expander, open_run
 from harness.workflows.head import new_head, versions_of_packages
 from harness.workflows.measure_cells import measure_cells, refuse_change, store_holes
 
@@ -54,14 +55,13 @@ def run_spec(spec: Spec, places: Places, progress: Progress, *, part: Part = WHO
 
     Raises `UsageError`, `DeviceError` or `StoreError` before anything is measured; `InterruptedRunError` on Ctrl-C.
     """
-    checked = _selected(check(spec), part)
+    checked = _selected(check(spec, expand=expander(places)), part)
     cache = Cache(places.cache)
     head = new_head(checked.spec, checked.plan, part.run_id)
     with create_run(places.results, head) as writer, resumable(writer, places):
         # Before the devices open, which may fail: the reasons of holes are results too.
         store_holes(checked.plan, writer)
-        with opened(checked, writer) as gates:
-            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+        with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             return _finish(checked, _ordered(checked.plan.cells, part), run)
 
 
@@ -82,19 +82,18 @@ def resume_run(name: str, places: Places, progress: Progress) -> RunRecord:
     with reopen_run(places.results, name) as writer, resumable(writer, places):
         _refuse_pairs(writer)
         _refuse_imported(writer)
-        checked, pending = pending_cells(writer)
-        with opened(checked, writer) as gates:
-            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+        checked, pending = pending_cells(writer, places)
+        with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             return _finish(checked, pending, run)
 
 
-def pending_cells(writer: RunWriter) -> tuple[Checked, tuple[Cell, ...]]:
+def pending_cells(writer: RunWriter, places: Places) -> tuple[Checked, tuple[Cell, ...]]:
     """Return the spec of a stored run, checked again, and its cells that have not run, or not by their own fault.
 
     Its holes are stored, if a kill came before that. Raises `UsageError` when the installed packages have changed.
     """
     refuse_change("the installed packages have", writer.head.versions, versions_of_packages())
-    checked = check(writer.head.spec)
+    checked = check(writer.head.spec, expand=expander(places))
     store_holes(writer.head.plan, writer)
     done = {measurement.cell for measurement in writer.record().measurements if not _worth_a_retry(measurement)}
     return checked, tuple(cell for cell in writer.head.plan.cells if cell.key not in done)

@@ -28,8 +28,9 @@ from harness.store.records import RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run, write_text
 from harness.system.clock import utc_now
 from harness.wire import Format
-from harness.workflows.bench import OpenRun, Places, opened, resumable
+from harness.workflows.bench import OpenRun, Places, resumable
 from harness.workflows.check import Checked, check
+from harness.workflows.farmed import Held, open_run
 from harness.workflows.head import new_head
 from harness.workflows.measure_cells import measure_cells, store_holes
 from harness.workflows.run import pending_cells
@@ -60,8 +61,8 @@ def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Se
     empty = Plan(cells=(), holes=())
     head = replace(new_head(checked.spec, empty), goal=goal)
     cache = Cache(places.cache)
-    with create_run(places.results, head) as writer, resumable(writer, places), opened(checked, writer) as gates:
-        run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+    held = Held(places=places, cache=cache, progress=progress)
+    with create_run(places.results, head) as writer, resumable(writer, places), open_run(checked, writer, held) as run:
         return _walk(run, checked)
 
 
@@ -74,9 +75,8 @@ def resume_search(name: str, places: Places, progress: Progress, change: Callabl
             raise UsageError(msg)
         # First, so that a larger budget is stored even if the search stops again at once.
         writer.grow(writer.head.spec, writer.head.plan, change(writer.head.goal))
-        checked, pending = pending_cells(writer)
-        with opened(checked, writer) as gates:
-            run = OpenRun(writer=writer, gates=gates, places=places, cache=cache, progress=progress)
+        checked, pending = pending_cells(writer, places)
+        with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             if pending:
                 measure_cells(checked, pending, run)
             return _walk(run, checked)
