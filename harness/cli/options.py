@@ -253,7 +253,7 @@ def lender_of(options: dict[str, Any]) -> str | None:
 
 
 def _is_ours(url: str) -> bool:
-    """Whether a farm has a scheduler of ours; names without a scheme are mistakes that the scheduler's check explains."""
+    """Whether a farm has a scheduler of ours. What is no address at all is refused with the form that ours have."""
     return not url.startswith("stf:")
 
 
