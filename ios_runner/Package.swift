@@ -7,6 +7,7 @@ let package = Package(
   products: [
     .library(name: "Core", targets: ["Core"]),
     .library(name: "Adapters", targets: ["Adapters"]),
+    .library(name: "AppleAdapters", targets: ["AppleAdapters"]),
   ],
   targets: [
     .target(name: "CProbe"),
@@ -14,7 +15,10 @@ let package = Package(
     // The header is in the folder of fetched libraries: see README.md.
     .systemLibrary(name: "COnnxRuntime"),
     .target(name: "CTFLite"),
-    .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime", "CTFLite"]),
+    .target(name: "CKit"),
+    .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime", "CTFLite", "CKit"]),
+    // Empty on Linux, where the tests check its types against modules of our own.
+    .target(name: "AppleAdapters", dependencies: ["Core"]),
     .executableTarget(name: "desktop", dependencies: ["Core", "Adapters"]),
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
   ],

@@ -42,6 +42,17 @@ PACKAGES: tuple[LibraryPackage, ...] = (
         ios=(Extract(member=_ONNX_FRAMEWORK, target="onnxruntime.xcframework"),),
         linux=(Extract(member="Plugins/Linux/x64/libonnxruntime.so", target="linux/libonnxruntime.so"),),
     ),
+    LibraryPackage(
+        title="ExecuTorch (react-native-executorch 0.9.3)",
+        package=npm_file(SOURCES[Runtime.EXECUTORCH]),
+        ios=(
+            Extract(member="third-party/ios/ExecutorchLib.xcframework", target="ExecutorchLib.xcframework"),
+            *(
+                Extract(member=f"third-party/include/{name}", target=f"executorch/include/{name}")
+                for name in ("executorch", "c10", "torch", "pthreadpool")
+            ),
+        ),
+    ),
     # For Linux alone, with the C interface and XNNPACK inside a library for Java. CocoaPods has it for iOS.
     LibraryPackage(
         title="TensorFlow Lite 2.18.0",

@@ -1,6 +1,8 @@
 import Core
 
-/// The adapters that run on a computer as they do in the app.
-public func desktopAdapters(_ libraries: Libraries) -> [any RuntimeAdapter] {
-  [OnnxAdapter(libraries), TfliteAdapter(libraries)]
+/// The adapters whose code is the same on Linux and in the app.
+public func portableAdapters(_ libraries: Libraries) -> [any RuntimeAdapter] {
+  [
+    OnnxAdapter(libraries), TfliteAdapter(libraries), KitAdapter.executorch(libraries), KitAdapter.torch(libraries),
+  ]
 }

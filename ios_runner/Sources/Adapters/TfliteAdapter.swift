@@ -81,7 +81,7 @@ struct TfliteLibrary {
     }
     self.table = table
     handle = library.handle
-    version = table.Version().map { String(cString: $0) } ?? "unknown"
+    version = table.TfLiteVersion().map { String(cString: $0) } ?? "unknown"
   }
 
   /// A delegate of the library, or nil for the built-in kernels. Throws a failure `delegate`, unsupported.

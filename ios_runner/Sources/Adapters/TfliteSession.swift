@@ -17,7 +17,7 @@ final class TfliteSession: Session {
     self.library = library
     self.request = request
     self.file = file
-    call = library.table.InterpreterInvoke
+    call = library.table.TfLiteInterpreterInvoke
     log = .allocate(capacity: 1)
     log.initialize(to: pb_tflite_log())
     do {
@@ -47,9 +47,10 @@ final class TfliteSession: Session {
   func setInputs(_ tensors: [Tensor]) throws {
     try resize(tensors)
     for (at, tensor) in tensors.enumerated() {
-      let native = library.table.InterpreterGetInputTensor(interpreter, Int32(at))
+      let native = library.table.TfLiteInterpreterGetInputTensor(interpreter, Int32(at))
       let stored = try TfliteTensor(library.table, native).stored(tensor)
-      guard let target = library.table.TensorData(native), library.table.TensorByteSize(native) == stored.data.count
+      guard let target = library.table.TfLiteTensorData(native),
+        library.table.TfLiteTensorByteSize(native) == stored.data.count
       else { throw RunFailure.call(TfliteAdapter.title, "input \(at) has no memory of the size of its values") }
       target.copyMemory(from: stored.data.baseAddress!, byteCount: stored.data.count)
     }
@@ -60,8 +61,8 @@ final class TfliteSession: Session {
   }
 
   func outputs() throws -> [Tensor] {
-    try (0..<library.table.InterpreterGetOutputTensorCount(interpreter)).map { at in
-      try TfliteTensor(library.table, library.table.InterpreterGetOutputTensor(interpreter, at)).real()
+    try (0..<library.table.TfLiteInterpreterGetOutputTensorCount(interpreter)).map { at in
+      try TfliteTensor(library.table, library.table.TfLiteInterpreterGetOutputTensor(interpreter, at)).real()
     }
   }
 
@@ -89,16 +90,16 @@ final class TfliteSession: Session {
   private func resize(_ tensors: [Tensor]) throws {
     var changed = false
     for (at, tensor) in tensors.enumerated() {
-      let native = library.table.InterpreterGetInputTensor(interpreter, Int32(at))
+      let native = library.table.TfLiteInterpreterGetInputTensor(interpreter, Int32(at))
       guard TfliteTensor(library.table, native).shape != tensor.shape else { continue }
       let sizes = tensor.shape.map(Int32.init)
       changed = true
       guard
-        library.table.InterpreterResizeInputTensor(interpreter, Int32(at), sizes, Int32(sizes.count))
+        library.table.TfLiteInterpreterResizeInputTensor(interpreter, Int32(at), sizes, Int32(sizes.count))
           == UInt32(PB_TFLITE_OK)
       else { throw RunFailure.call(TfliteAdapter.title, said) }
     }
-    if changed, library.table.InterpreterAllocateTensors(interpreter) != UInt32(PB_TFLITE_OK) {
+    if changed, library.table.TfLiteInterpreterAllocateTensors(interpreter) != UInt32(PB_TFLITE_OK) {
       throw RunFailure.call(TfliteAdapter.title, said)
     }
   }
@@ -114,16 +115,16 @@ extension TfliteSession {
     _ log: UnsafeMutablePointer<pb_tflite_log>
   ) throws -> (model: OpaquePointer, interpreter: OpaquePointer) {
     let table = library.table
-    guard let model = table.ModelCreateFromFile(path) else {
+    guard let model = table.TfLiteModelCreateFromFile(path) else {
       throw RunFailure.load(TfliteAdapter.title, path, "the runtime does not accept the file")
     }
-    let options = table.InterpreterOptionsCreate()
-    defer { table.InterpreterOptionsDelete(options) }
+    let options = table.TfLiteInterpreterOptionsCreate()
+    defer { table.TfLiteInterpreterOptionsDelete(options) }
     pb_tflite_log_errors(library.handle, options, log)
-    table.InterpreterOptionsSetNumThreads(options, Int32(request.threads))
-    if let delegate { table.InterpreterOptionsAddDelegate(options, delegate.native) }
-    let interpreter = table.InterpreterCreate(model, options)
-    guard let interpreter, table.InterpreterAllocateTensors(interpreter) == UInt32(PB_TFLITE_OK) else {
+    table.TfLiteInterpreterOptionsSetNumThreads(options, Int32(request.threads))
+    if let delegate { table.TfLiteInterpreterOptionsAddDelegate(options, delegate.native) }
+    let interpreter = table.TfLiteInterpreterCreate(model, options)
+    guard let interpreter, table.TfLiteInterpreterAllocateTensors(interpreter) == UInt32(PB_TFLITE_OK) else {
       release(library, model, interpreter)
       throw RunFailure.load(TfliteAdapter.title, path, text(log))
     }
@@ -131,8 +132,8 @@ extension TfliteSession {
   }
 
   private static func release(_ library: TfliteLibrary, _ model: OpaquePointer?, _ interpreter: OpaquePointer?) {
-    if let interpreter { library.table.InterpreterDelete(interpreter) }
-    if let model { library.table.ModelDelete(model) }
+    if let interpreter { library.table.TfLiteInterpreterDelete(interpreter) }
+    if let model { library.table.TfLiteModelDelete(model) }
   }
 
   private static func text(_ log: UnsafeMutablePointer<pb_tflite_log>) -> String {
@@ -148,11 +149,11 @@ extension TfliteSession {
   private static func specs(_ table: pb_tflite, _ interpreter: OpaquePointer, _ file: TfliteFile) throws
     -> [TensorSpec]
   {
-    for at in 0..<table.InterpreterGetOutputTensorCount(interpreter) {
-      _ = try TfliteTensor(table, table.InterpreterGetOutputTensor(interpreter, at)).logicalType("output")
+    for at in 0..<table.TfLiteInterpreterGetOutputTensorCount(interpreter) {
+      _ = try TfliteTensor(table, table.TfLiteInterpreterGetOutputTensor(interpreter, at)).logicalType("output")
     }
-    return try (0..<Int(table.InterpreterGetInputTensorCount(interpreter))).map { at in
-      let tensor = TfliteTensor(table, table.InterpreterGetInputTensor(interpreter, Int32(at)))
+    return try (0..<Int(table.TfLiteInterpreterGetInputTensorCount(interpreter))).map { at in
+      let tensor = TfliteTensor(table, table.TfLiteInterpreterGetInputTensor(interpreter, Int32(at)))
       let name = file.inputNames.indices.contains(at) ? file.inputNames[at] : tensor.name
       let shape = file.inputShapes.indices.contains(at) ? file.inputShapes[at] : tensor.shape
       return TensorSpec(name: name, dtype: try tensor.logicalType("input"), shape: shape)
@@ -170,18 +171,18 @@ struct TfliteTensor {
     self.native = native
   }
 
-  var name: String { table.TensorName(native).map { String(cString: $0) } ?? "" }
+  var name: String { table.TfLiteTensorName(native).map { String(cString: $0) } ?? "" }
 
-  var shape: [Int] { (0..<table.TensorNumDims(native)).map { Int(table.TensorDim(native, $0)) } }
+  var shape: [Int] { (0..<table.TfLiteTensorNumDims(native)).map { Int(table.TfLiteTensorDim(native, $0)) } }
 
   private var quantisation: pb_quantisation? {
-    let parameters = table.TensorQuantizationParams(native)
+    let parameters = table.TfLiteTensorQuantizationParams(native)
     return parameters.scale == 0 ? nil : parameters
   }
 
   /// The type of the values as stored; nil for those that the wire has under another type, or not at all.
   private var storedType: DType? {
-    switch Int(table.TensorType(native)) {
+    switch Int(table.TfLiteTensorType(native)) {
     case PB_TFLITE_FLOAT32: .float32
     case PB_TFLITE_FLOAT16: .float16
     case PB_TFLITE_INT64: .int64
@@ -196,7 +197,7 @@ struct TfliteTensor {
 
   /// The width of an unsigned integer that becomes int64 on the wire; nil for other types.
   private var unsignedWidth: Int? {
-    switch Int(table.TensorType(native)) {
+    switch Int(table.TfLiteTensorType(native)) {
     case PB_TFLITE_UINT16: 2
     case PB_TFLITE_UINT32: 4
     case PB_TFLITE_UINT64: 8
@@ -204,7 +205,7 @@ struct TfliteTensor {
     }
   }
 
-  private var isDouble: Bool { Int(table.TensorType(native)) == PB_TFLITE_FLOAT64 }
+  private var isDouble: Bool { Int(table.TfLiteTensorType(native)) == PB_TFLITE_FLOAT64 }
 
   /// The type on the wire of an input or output. Throws a failure `load`, unsupported, for what is no number.
   func logicalType(_ role: String) throws -> DType {
@@ -213,7 +214,7 @@ struct TfliteTensor {
     guard let type = storedType else {
       throw RunFailure.unsupported(
         .load,
-        "\(role) '\(name)' of the model is a tensor of type \(table.TensorType(native)), which phonebench does not "
+        "\(role) '\(name)' of the model is a tensor of type \(table.TfLiteTensorType(native)), which phonebench does not "
           + "support: it must be a tensor of numbers")
     }
     return type
@@ -231,7 +232,7 @@ struct TfliteTensor {
 
   /// A copy of the values as they are on the wire.
   func real() throws -> Tensor {
-    let data = table.TensorData(native)
+    let data = table.TfLiteTensorData(native)
     if let type = storedType {
       let copy = try Tensor(copying: data, type, shape)
       guard let quantisation, type.sort == .integer else { return try copy.asOutput() }

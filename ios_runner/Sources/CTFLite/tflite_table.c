@@ -1,39 +1,20 @@
 #include "tflite_table.h"
 
+#include "tflite_functions.h"
+
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PB_LOAD(name)                                                  \
-    *(void **)&table->name = dlsym(library, "TfLite" #name);           \
-    if (!table->name) return "TfLite" #name;
+#define PB_LOAD(function)                                       \
+    *(void **)&table->function = dlsym(library, #function);     \
+    if (!table->function) return #function;
 
 const char *pb_tflite_open(void *library, pb_tflite *table) {
-    PB_LOAD(Version)
-    PB_LOAD(ModelCreateFromFile)
-    PB_LOAD(ModelDelete)
-    PB_LOAD(InterpreterOptionsCreate)
-    PB_LOAD(InterpreterOptionsDelete)
-    PB_LOAD(InterpreterOptionsSetNumThreads)
-    PB_LOAD(InterpreterOptionsAddDelegate)
-    PB_LOAD(InterpreterCreate)
-    PB_LOAD(InterpreterDelete)
-    PB_LOAD(InterpreterAllocateTensors)
-    PB_LOAD(InterpreterResizeInputTensor)
-    PB_LOAD(InterpreterInvoke)
-    PB_LOAD(InterpreterGetInputTensorCount)
-    PB_LOAD(InterpreterGetInputTensor)
-    PB_LOAD(InterpreterGetOutputTensorCount)
-    PB_LOAD(InterpreterGetOutputTensor)
-    PB_LOAD(TensorType)
-    PB_LOAD(TensorNumDims)
-    PB_LOAD(TensorDim)
-    PB_LOAD(TensorByteSize)
-    PB_LOAD(TensorData)
-    PB_LOAD(TensorName)
-    PB_LOAD(TensorQuantizationParams)
-    *(void **)&table->InterpreterModifyGraphWithDelegate = dlsym(library, "TfLiteInterpreterModifyGraphWithDelegate");
+    PB_TFLITE_FUNCTIONS(PB_LOAD)
+    *(void **)&table->TfLiteInterpreterModifyGraphWithDelegate =
+        dlsym(library, "TfLiteInterpreterModifyGraphWithDelegate");
     return NULL;
 }
 
@@ -156,8 +137,8 @@ static unsigned look(context *context, void *delegate) {
 
 pb_tflite_plan pb_tflite_observe(const pb_tflite *table, TfLiteInterpreter *interpreter) {
     pb_tflite_plan plan = {-1, -1};
-    if (!table->InterpreterModifyGraphWithDelegate) return plan;
+    if (!table->TfLiteInterpreterModifyGraphWithDelegate) return plan;
     observer observer = {.plan = &plan, .prepare = look, .flags = ALLOW_DYNAMIC_TENSORS};
-    table->InterpreterModifyGraphWithDelegate(interpreter, (TfLiteDelegate *)&observer);
+    table->TfLiteInterpreterModifyGraphWithDelegate(interpreter, (TfLiteDelegate *)&observer);
     return plan;
 }

@@ -25,7 +25,7 @@ func launch(_ arguments: [String]) throws {
   guard let documents = read.others["documents"] else { refuse("--documents is missing") }
   let info = RunReply.Runner(
     kind: read.others["kind"] ?? "ios-desktop", version: read.others["version"] ?? "unbuilt", debuggable: false)
-  let adapters = desktopAdapters(Libraries(folder: read.others["libraries"] ?? "."))
+  let adapters = portableAdapters(Libraries(folder: read.others["libraries"] ?? "."))
   let runner = JobRunner(adapters: adapters, info: info, state: LinuxState())
   let job = LaunchedJob(read, documents: documents, runner: runner)
   try Files.makeFolder(job.place.folder)

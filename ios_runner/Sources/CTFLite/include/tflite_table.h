@@ -36,32 +36,32 @@ enum {
 };
 
 typedef struct {
-    const char *(*Version)(void);
-    TfLiteModel *(*ModelCreateFromFile)(const char *path);
-    void (*ModelDelete)(TfLiteModel *model);
-    TfLiteInterpreterOptions *(*InterpreterOptionsCreate)(void);
-    void (*InterpreterOptionsDelete)(TfLiteInterpreterOptions *options);
-    void (*InterpreterOptionsSetNumThreads)(TfLiteInterpreterOptions *options, int32_t threads);
-    void (*InterpreterOptionsAddDelegate)(TfLiteInterpreterOptions *options, TfLiteDelegate *delegate);
-    TfLiteInterpreter *(*InterpreterCreate)(const TfLiteModel *model, const TfLiteInterpreterOptions *options);
-    void (*InterpreterDelete)(TfLiteInterpreter *interpreter);
-    unsigned (*InterpreterAllocateTensors)(TfLiteInterpreter *interpreter);
-    unsigned (*InterpreterResizeInputTensor)(
+    const char *(*TfLiteVersion)(void);
+    TfLiteModel *(*TfLiteModelCreateFromFile)(const char *path);
+    void (*TfLiteModelDelete)(TfLiteModel *model);
+    TfLiteInterpreterOptions *(*TfLiteInterpreterOptionsCreate)(void);
+    void (*TfLiteInterpreterOptionsDelete)(TfLiteInterpreterOptions *options);
+    void (*TfLiteInterpreterOptionsSetNumThreads)(TfLiteInterpreterOptions *options, int32_t threads);
+    void (*TfLiteInterpreterOptionsAddDelegate)(TfLiteInterpreterOptions *options, TfLiteDelegate *delegate);
+    TfLiteInterpreter *(*TfLiteInterpreterCreate)(const TfLiteModel *model, const TfLiteInterpreterOptions *options);
+    void (*TfLiteInterpreterDelete)(TfLiteInterpreter *interpreter);
+    unsigned (*TfLiteInterpreterAllocateTensors)(TfLiteInterpreter *interpreter);
+    unsigned (*TfLiteInterpreterResizeInputTensor)(
         TfLiteInterpreter *interpreter, int32_t index, const int *sizes, int32_t rank);
-    unsigned (*InterpreterInvoke)(TfLiteInterpreter *interpreter);
-    int32_t (*InterpreterGetInputTensorCount)(const TfLiteInterpreter *interpreter);
-    TfLiteTensor *(*InterpreterGetInputTensor)(const TfLiteInterpreter *interpreter, int32_t index);
-    int32_t (*InterpreterGetOutputTensorCount)(const TfLiteInterpreter *interpreter);
-    const TfLiteTensor *(*InterpreterGetOutputTensor)(const TfLiteInterpreter *interpreter, int32_t index);
-    unsigned (*TensorType)(const TfLiteTensor *tensor);
-    int32_t (*TensorNumDims)(const TfLiteTensor *tensor);
-    int32_t (*TensorDim)(const TfLiteTensor *tensor, int32_t axis);
-    size_t (*TensorByteSize)(const TfLiteTensor *tensor);
-    void *(*TensorData)(const TfLiteTensor *tensor);
-    const char *(*TensorName)(const TfLiteTensor *tensor);
-    pb_quantisation (*TensorQuantizationParams)(const TfLiteTensor *tensor);
+    unsigned (*TfLiteInterpreterInvoke)(TfLiteInterpreter *interpreter);
+    int32_t (*TfLiteInterpreterGetInputTensorCount)(const TfLiteInterpreter *interpreter);
+    TfLiteTensor *(*TfLiteInterpreterGetInputTensor)(const TfLiteInterpreter *interpreter, int32_t index);
+    int32_t (*TfLiteInterpreterGetOutputTensorCount)(const TfLiteInterpreter *interpreter);
+    const TfLiteTensor *(*TfLiteInterpreterGetOutputTensor)(const TfLiteInterpreter *interpreter, int32_t index);
+    unsigned (*TfLiteTensorType)(const TfLiteTensor *tensor);
+    int32_t (*TfLiteTensorNumDims)(const TfLiteTensor *tensor);
+    int32_t (*TfLiteTensorDim)(const TfLiteTensor *tensor, int32_t axis);
+    size_t (*TfLiteTensorByteSize)(const TfLiteTensor *tensor);
+    void *(*TfLiteTensorData)(const TfLiteTensor *tensor);
+    const char *(*TfLiteTensorName)(const TfLiteTensor *tensor);
+    pb_quantisation (*TfLiteTensorQuantizationParams)(const TfLiteTensor *tensor);
     // Not in every build of the library, and then null.
-    unsigned (*InterpreterModifyGraphWithDelegate)(TfLiteInterpreter *interpreter, TfLiteDelegate *delegate);
+    unsigned (*TfLiteInterpreterModifyGraphWithDelegate)(TfLiteInterpreter *interpreter, TfLiteDelegate *delegate);
 } pb_tflite;
 
 // Fills the table from a library that dlopen returned. Null, or the name of a function that the library lacks.
