@@ -12,8 +12,10 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.viphone.apps import Program, idle_program
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
+from tests.viphone.programs import little_program, swift_program
 from tests.viphone.state import MIB, IPhoneState
 from tests.viphone.trust import DeviceKey
 from tests.viphone.usbmuxd import Usbmuxd
@@ -27,18 +29,34 @@ def main() -> None:
     parser.add_argument("--storage-mib", type=int, default=4096, help="size of the storage in MiB")
     parser.add_argument("--socket", type=Path, help="listen on this Unix socket instead of a port")
     parser.add_argument("--ipa", type=Path, help="write an IPA that is signed for these phones to this file")
+    parser.add_argument(
+        "--runner", choices=("swift", "python"), help="what runs when an app is launched; else, nothing"
+    )
     given = parser.parse_args()
+    program = _program(given.runner)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="viphone-")))
         daemon, key = stack.enter_context(Usbmuxd(given.socket)), DeviceKey.make(folder)
         udids = tuple(f"00008120-{number:016X}" for number in range(1, given.count + 1))
         for udid in udids:
             state = IPhoneState(udid=udid, ios=given.ios, capacity_bytes=given.storage_mib * MIB)
-            stack.enter_context(VirtualIPhone(folder / udid, daemon, key, state))
+            phone = stack.enter_context(VirtualIPhone(folder / udid, daemon, key, state))
+            phone.apps.program = program
         if given.ipa:
             IpaMaker(folder).make(IpaPlan(devices=udids)).rename(given.ipa)
         print(daemon.address, flush=True)
         sys.stdin.read()
+
+
+def _program(runner: str | None) -> Program:
+    match runner:
+        case "swift":
+            from tests.ios_runner.swift import desktop_command
+
+            return swift_program(desktop_command())
+        case "python":
+            return little_program()
+    return idle_program
 
 
 if __name__ == "__main__":
