@@ -23,8 +23,3 @@ def little_program(*more: str) -> Program:
         return [sys.executable, str(LITTLE), "--documents", str(launch.documents), *more, *launch.arguments]
 
     return command
-
-
-def talking_program(*lines: str) -> Program:
-    """A program that prints these lines and ends."""
-    return lambda _: ["printf", "%s\\n", *lines]
