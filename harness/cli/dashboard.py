@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.farm import certs_option
 from harness.cli.options import history_option, history_place, results_option
 from harness.cli.paths import PATH
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.dashboard.access import Tls
+    from harness.farm.status import FarmStatus
 
 
 @click.command(short_help="Show the history, the nights and the runs as web pages.")
@@ -26,6 +30,14 @@ if TYPE_CHECKING:
 @click.option("--tls-key", type=PATH, metavar="FILE", help="The key of --tls-cert, PEM.")
 @click.option("--tls-ca", type=PATH, metavar="FILE", help="Ask readers for a certificate of this authority, PEM.")
 @click.option("--login", type=PATH, metavar="FILE", help="Ask readers for a login: a file of NAME:PASSWORD lines.")
+@click.option(
+    "--scheduler",
+    metavar="URL",
+    envvar="PHONEBENCH_FARM",
+    show_envvar=True,
+    help="Also show the farm of this scheduler: tls://HOST:PORT.",
+)
+@certs_option
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @history_option
 @results_option
@@ -36,6 +48,8 @@ def dashboard(
     tls_key: Path | None,
     tls_ca: Path | None,
     login: Path | None,
+    scheduler: str | None,
+    certs: Path | None,
     open_it: bool,
     history: str | None,
     results: Path,
@@ -54,8 +68,21 @@ def dashboard(
         tls=_tls(tls_cert, tls_key, tls_ca),
         logins=frozenset() if login is None else read_logins(login),
     )
-    site = Site(results=results, history=HistorySource(history_place(history, results)))
+    farm = _farm(scheduler, certs)
+    site = Site(results=results, history=HistorySource(history_place(history, results)), farm=farm)
     serve(site, access, lambda address: _say(address, open_it=open_it))
+
+
+def _farm(scheduler: str | None, certs: Path | None) -> Callable[[], FarmStatus] | None:
+    """What asks the scheduler; its address and the certificates are checked now."""
+    if scheduler is None:
+        return None
+    from harness.farm.link import ask_status
+    from harness.farm.places import farm_certs
+    from harness.farm.tls import farm_place
+
+    place = farm_place(scheduler, farm_certs(certs))
+    return lambda: ask_status(place)
 
 
 def _tls(cert: Path | None, key: Path | None, ca: Path | None) -> Tls | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, listed
 from harness.cli.paths import PATH
 from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.farm.status import FarmStatus
 
 certs_option = click.option(
     "--certs",
@@ -116,6 +119,49 @@ def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **op
     place = farm_place(scheduler, farm_certs(certs))
     folder = data or farm_data(f"agent-{name}" if name else "agent")
     serve_agent(AgentOptions(place=place, data=folder, name=name, devices=tuple(flat(options["device"]))), _tell)
+
+
+@farm.command(short_help="Show who runs what, what waits and why, and how long it will take.")
+@scheduler_option
+@certs_option
+@click.option(
+    "--most", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="Most waiting cells to list."
+)
+@json_option
+def status(scheduler: str, certs: Path | None, most: int, as_json: bool) -> None:
+    """Show the devices of the farm, who runs what, what waits and why, and how long it will take."""
+    from harness.farm.link import ask_status
+    from harness.farm.places import farm_certs
+    from harness.farm.tls import farm_place
+
+    shown = ask_status(farm_place(scheduler, farm_certs(certs)))
+    if as_json:
+        import msgspec
+
+        print_json({"schema": 1, **msgspec.to_builtins(shown)})
+        return
+    _print_status(shown, most=most)
+
+
+def _print_status(status: FarmStatus, *, most: int) -> None:
+    from harness.farm import status_words as words
+
+    for line in words.headline(status):
+        click.echo(line)
+    tables = (
+        (words.DEVICE_TITLES, words.device_rows(status)),
+        (words.RUN_TITLES, words.run_rows(status)),
+        (words.WAITING_TITLES, words.waiting_rows(status, most=most)),
+        (words.HOST_TITLES, words.host_rows(status)),
+    )
+    for titles, rows in tables:
+        if rows:
+            click.echo()
+            print_table(titles, rows)
+    if status.waiting_cells > most:
+        click.echo(
+            f"{status.waiting_cells - most} more cells wait; --most lists more of them, --json up to a thousand."
+        )
 
 
 def _tell(sentence: str) -> None:

@@ -23,6 +23,7 @@ from harness.dashboard.content import (
     render,
 )
 from harness.dashboard.pages.devices import device_list, one_device
+from harness.dashboard.pages.farm import farm
 from harness.dashboard.pages.nights import night_document, night_list, one_night
 from harness.dashboard.pages.overview import overview
 from harness.dashboard.pages.runs import one_run, run_list
@@ -56,6 +57,7 @@ PAGES: dict[str, PageFunction] = {
     ONE_SERIES: one_series,
     Place.DEVICES: device_list,
     ONE_DEVICE: one_device,
+    Place.FARM: farm,
     Place.RUNS: run_list,
     ONE_RUN: one_run,
 }

@@ -26,6 +26,7 @@ class Place(StrEnum):
     NIGHTS = "/nights"
     SERIES = "/series"
     DEVICES = "/devices"
+    FARM = "/farm"
     RUNS = "/runs"
 
 

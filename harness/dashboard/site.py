@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StoreError
+from harness.farm.status import FarmStatus
 from harness.history.database import History, open_history
 
 
@@ -59,7 +60,8 @@ class HistorySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What all pages are made from."""
+    """What all pages are made from. ``farm`` asks the scheduler of a farm; None if the dashboard follows none."""
 
     results: Path
     history: HistorySource
+    farm: Callable[[], FarmStatus] | None = None

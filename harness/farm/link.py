@@ -236,6 +236,15 @@ class _Cut(Exception):
     """A transfer was cut off; what has arrived is kept."""
 
 
+def ask_status(place: FarmPlace) -> FarmStatus:
+    """Return the state of the farm at ``place``. Raises `DepotError`, `UsageError` for certificates that do not fit."""
+    link = Link(place)
+    try:
+        return link.status()
+    finally:
+        link.close()
+
+
 def own_hello() -> Hello:
     """Return the versions and the clock of this host."""
     return Hello(protocol=PROTOCOL, versions=own_versions(), now_s=time.time())

@@ -40,7 +40,7 @@ HOSTILE = (
     "%_%",
     "$\\frac{$ $x$",
 )
-PAGES = ("/", "/nights", "/series", "/devices", "/runs")
+PAGES = ("/", "/nights", "/series", "/devices", "/farm", "/runs")
 
 
 def fill(where: str) -> None:
