@@ -7,6 +7,7 @@ import android.content.IntentFilter;
 import android.os.BatteryManager;
 import android.os.Build;
 import android.os.PowerManager;
+import android.os.SystemClock;
 import java.nio.file.Paths;
 import java.util.Arrays;
 import java.util.Collections;
@@ -43,6 +44,11 @@ final class AndroidState implements StateSource {
         }
         return new RunReply.StateSample(base.atNs(), thermalStatus(), thermalHeadroom(), temperatures, base.cpuKhz(),
             base.governor(), base.load1m(), available(base.availableBytes()), percent(battery), charging(battery));
+    }
+
+    @Override
+    public Long bootNanos() {
+        return SystemClock.elapsedRealtimeNanos();
     }
 
     @NewerAndroid

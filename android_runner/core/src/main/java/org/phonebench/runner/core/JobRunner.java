@@ -143,6 +143,8 @@ public final class JobRunner {
         private RunReply.Runtime runtime;
         private final List<Long> loadsNs = new ArrayList<>();
         private LatencyPass latency;
+        private RunReply.EnergyBlock idle;
+        private Long bootOffsetNs;
         private RunReply.Memory memory;
         private RunReply.Outputs outputs;
         private List<RunReply.OperatorTime> profile = Collections.emptyList();
@@ -158,7 +160,19 @@ public final class JobRunner {
                 load = new RunReply.Load(loadsNs.get(0), warm);
             }
             RunReply.Latency timed = latency == null ? null : latency.reply();
-            return new RunReply.Results(runtime, load, timed, memory, outputs, profile);
+            return new RunReply.Results(runtime, load, timed, memory, outputs, profile, energy());
+        }
+
+        private RunReply.Energy energy() {
+            if (idle == null) {
+                return null;
+            }
+            List<RunReply.EnergyBlock> blocks = new ArrayList<>();
+            blocks.add(idle);
+            if (latency != null) {
+                blocks.add(latency.load());
+            }
+            return new RunReply.Energy(blocks, bootOffsetNs);
         }
 
         void release() {
@@ -202,6 +216,11 @@ public final class JobRunner {
             done.session.setInputs(inputs.forModel(0, done.session.inputs()));
             // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
             done.runtime = done.session.report();
+            if (passes.energy() != null) {
+                Long bootNs = state.bootNanos();
+                done.bootOffsetNs = bootNs == null ? null : bootNs - clock.nanos();
+                done.idle = idleBlock(passes.energy());
+            }
             if (latency != null) {
                 latency.run(done.session::invoke);
                 done.latency = latency;
@@ -210,6 +229,14 @@ public final class JobRunner {
                 done.memory = memory.finish(done.session, passes.memory());
             }
             outputsAndProfile(adapter, artifact, inputs);
+        }
+
+        /** Wait, so that the device draws what it draws when it does nothing. */
+        private RunReply.EnergyBlock idleBlock(RunRequest.Energy energy) {
+            clock.sleep(energy.settleNs());
+            long began = clock.nanos();
+            clock.sleep(energy.idleNs());
+            return new RunReply.EnergyBlock("idle", began, clock.nanos(), 0);
         }
 
         private void outputsAndProfile(RuntimeAdapter adapter, Path artifact, JobInputs inputs) throws RunFailure {

@@ -27,6 +27,9 @@ final class LatencyPass {
     private final Samples measured;
     private final Samples moments;
     private long firstNs;
+    private long beganNs;
+    private long endedNs;
+    private long calls;
 
     LatencyPass(RunRequest.Latency request, Clock clock, Path scratch) throws RunFailure {
         this.request = request;
@@ -45,11 +48,14 @@ final class LatencyPass {
         if (request.warmup().minCalls() > 0 || request.warmup().minNs() > 0) {
             calls(call, request.warmup(), warmup);
         }
-        if (request.strideNs() > 0) {
-            strided(call, request.measure());
-        } else {
-            calls(call, request.measure(), measured);
-        }
+        beganNs = clock.nanos();
+        calls = request.strideNs() > 0 ? strided(call, request.measure()) : calls(call, request.measure(), measured);
+        endedNs = clock.nanos();
+    }
+
+    /** The load block of an energy pass: all measured calls, kept or not. */
+    RunReply.EnergyBlock load() {
+        return new RunReply.EnergyBlock("load", beganNs, endedNs, calls);
     }
 
     /** The record for the reply. It copies the samples, so call it only after all memory has been measured. */
@@ -57,16 +63,17 @@ final class LatencyPass {
         return new RunReply.Latency(firstNs, warmup.values(), measured.values(), moments.values());
     }
 
-    private void calls(Call call, RunRequest.Limits limits, Samples samples) throws RunFailure {
+    /** Time calls and keep them all; return how many there were. */
+    private long calls(Call call, RunRequest.Limits limits, Samples samples) throws RunFailure {
         long intervalNs = request.intervalNs();
         long began = clock.nanos();
-        for (long calls = 1; ; calls++) {
+        for (long count = 1; ; count++) {
             long start = clock.nanos();
             call.invoke();
             long end = clock.nanos();
             samples.append(end - start);
-            if (met(limits, calls, end - began)) {
-                return;
+            if (met(limits, count, end - began)) {
+                return count;
             }
             if (intervalNs > 0) {
                 clock.sleep(intervalNs);
@@ -75,10 +82,10 @@ final class LatencyPass {
     }
 
     /** Time calls back to back, and keep each that begins at least one stride after the last one kept. */
-    private void strided(Call call, RunRequest.Limits limits) throws RunFailure {
+    private long strided(Call call, RunRequest.Limits limits) throws RunFailure {
         long began = clock.nanos();
         long due = 0;
-        for (long calls = 1; ; calls++) {
+        for (long count = 1; ; count++) {
             long start = clock.nanos();
             call.invoke();
             long end = clock.nanos();
@@ -87,8 +94,8 @@ final class LatencyPass {
                 moments.append(start - began);
                 due = start - began + request.strideNs();
             }
-            if (met(limits, calls, end - began)) {
-                return;
+            if (met(limits, count, end - began)) {
+                return count;
             }
         }
     }

@@ -26,6 +26,14 @@ public final class LinuxState implements StateSource {
             governor(processors), load(), available(), null, null);
     }
 
+    @Override
+    public Long bootNanos() {
+        String uptime = text(root.resolve("proc/uptime"));
+        // Seconds, in hundredths.
+        return uptime == null || !uptime.matches("[0-9]+\\.[0-9]+ .*") ? null
+            : Math.round(Double.parseDouble(uptime.split(" ")[0]) * 1e9);
+    }
+
     private List<Long> clocks(List<Path> processors) {
         List<Long> clocks = new ArrayList<>();
         for (Path processor : processors) {

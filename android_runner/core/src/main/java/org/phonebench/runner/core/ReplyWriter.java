@@ -77,6 +77,18 @@ public final class ReplyWriter {
             json.field("samples_ns", operator.samplesNs()).close('}');
         }
         json.close(']');
+        if (results.energy() != null) {
+            energy(json.name("energy"), results.energy());
+        }
+    }
+
+    private static void energy(JsonText json, RunReply.Energy energy) throws IOException {
+        json.open('{').name("blocks").open('[');
+        for (RunReply.EnergyBlock block : energy.blocks()) {
+            json.next().open('{').field("kind", block.kind()).field("began_ns", block.beganNs());
+            json.field("ended_ns", block.endedNs()).field("calls", block.calls()).close('}');
+        }
+        json.close(']').field("boot_offset_ns", energy.bootOffsetNs()).close('}');
     }
 
     private static void runtime(JsonText json, RunReply.Runtime runtime) throws IOException {

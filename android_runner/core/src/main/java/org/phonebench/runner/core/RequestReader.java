@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import org.phonebench.runner.core.RunRequest.Artifact;
+import org.phonebench.runner.core.RunRequest.Energy;
 import org.phonebench.runner.core.RunRequest.Inputs;
 import org.phonebench.runner.core.RunRequest.Latency;
 import org.phonebench.runner.core.RunRequest.Limits;
@@ -75,7 +76,12 @@ public final class RequestReader {
             fields.lacks("latency") ? null : latency(fields.object("latency")),
             fields.lacks("memory") ? null : memory(fields.object("memory")),
             fields.lacks("outputs") ? null : new Outputs(fields.object("outputs").count("count", 0)),
-            fields.lacks("profile") ? null : new Profile(fields.object("profile").count("calls", 0)));
+            fields.lacks("profile") ? null : new Profile(fields.object("profile").count("calls", 0)),
+            fields.lacks("energy") ? null : energy(fields.object("energy")));
+    }
+
+    private static Energy energy(Fields fields) throws RequestException {
+        return new Energy(fields.duration("idle_ns"), fields.duration("settle_ns", 0));
     }
 
     private static Latency latency(Fields fields) throws RequestException {

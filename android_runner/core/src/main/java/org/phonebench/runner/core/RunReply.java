@@ -10,7 +10,7 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     public RunReply withoutOutputs() {
         Results all = results;
         return new RunReply(cell, launch, status, runner, failure, new Results(all.runtime(), all.load(),
-            all.latency(), all.memory(), null, all.profile()), state);
+            all.latency(), all.memory(), null, all.profile(), all.energy()), state);
     }
 
     /** How a launch ended. */
@@ -28,7 +28,12 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
 
     /** What was measured. Each part is null until it has been measured. */
     public record Results(Runtime runtime, Load load, Latency latency, Memory memory, Outputs outputs,
-            List<OperatorTime> profile) {}
+            List<OperatorTime> profile, Energy energy) {
+        public Results(Runtime runtime, Load load, Latency latency, Memory memory, Outputs outputs,
+                List<OperatorTime> profile) {
+            this(runtime, load, latency, memory, outputs, profile, null);
+        }
+    }
 
     /** The runtime and how it ran the model. A count is null if the runtime does not report it. */
     public record Runtime(String name, String version, Delegate delegateRequested, String delegateUsed, int threads,
@@ -44,6 +49,17 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
 
     /** Every call, in order. With a stride, {@code atNs} has the start time of each sample. */
     public record Latency(long firstNs, long[] warmupNs, long[] samplesNs, long[] atNs) {}
+
+    /** A time in which the runner waited ({@code idle}), or ran that many calls back to back ({@code load}). */
+    public record EnergyBlock(String kind, long beganNs, long endedNs, long calls) {}
+
+    /**
+     * The blocks of an energy pass. The host reads the counters.
+     *
+     * @param bootOffsetNs what to add to the times of the blocks to get the time since the device was switched on; null
+     *     if unknown
+     */
+    public record Energy(List<EnergyBlock> blocks, Long bootOffsetNs) {}
 
     /**
      * Memory of the process at four moments, in bytes; {@code split} says what it consists of at each.

@@ -61,7 +61,11 @@ public record RunRequest(
     }
 
     /** The requested passes, which run in this order in one process. */
-    public record Passes(Latency latency, Memory memory, Outputs outputs, Profile profile) {}
+    public record Passes(Latency latency, Memory memory, Outputs outputs, Profile profile, Energy energy) {
+        public Passes(Latency latency, Memory memory, Outputs outputs, Profile profile) {
+            this(latency, memory, outputs, profile, null);
+        }
+    }
 
     /** Call until both minima are reached, or until {@code maxNs} has passed. */
     public record Limits(long minCalls, long minNs, long maxNs) {}
@@ -74,6 +78,9 @@ public record RunRequest(
 
     /** Runs the inputs {@code 0 … count - 1} once each and writes their outputs. */
     public record Outputs(int count) {}
+
+    /** Waits for {@code settleNs} and then, as the idle block, for {@code idleNs}, both before the first call. */
+    public record Energy(long idleNs, long settleNs) {}
 
     /** Times of single operators over {@code calls} calls, if the runtime reports them. */
     public record Profile(int calls) {}

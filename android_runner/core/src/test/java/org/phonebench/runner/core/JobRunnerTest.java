@@ -100,6 +100,21 @@ final class JobRunnerTest {
     }
 
     @Test
+    void anEnergyPassWaitsBeforeTheFirstCallAndTheCallsAreItsLoad() throws Exception {
+        allPasses();
+        pass("energy", "{\"idle_ns\":30000000,\"settle_ns\":1000000}");
+        RunReply.Energy energy = run().results().energy();
+        RunReply.EnergyBlock idle = energy.blocks().get(0);
+        RunReply.EnergyBlock load = energy.blocks().get(1);
+        assertEquals("idle", idle.kind());
+        assertTrue(idle.endedNs() - idle.beganNs() >= 30_000_000);
+        assertTrue(load.beganNs() >= idle.endedNs());
+        assertEquals(5, load.calls());
+        // /proc/uptime and the clock of the blocks differ by the time that the computer has slept.
+        assertNotNull(energy.bootOffsetNs());
+    }
+
+    @Test
     void anAppWithAKeyRunsOnlyWhatWasSigned() throws Exception {
         allPasses();
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));

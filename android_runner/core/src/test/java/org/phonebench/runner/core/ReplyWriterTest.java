@@ -98,4 +98,19 @@ final class ReplyWriterTest {
         return new RunReply.StateSample(atNs, "none", headroom, temperatures,
             Arrays.asList(1804800L, 1804800L, 2841600L), "schedutil", 1.25, 3221225472L, percent, false);
     }
+
+    @Test
+    void theBlocksOfAnEnergyPassAreWrittenAsTheGoldenFileHasThem() throws Exception {
+        JSONObject golden = Golden.json("reply-ok-energy.json").getJSONObject("energy");
+        golden.remove("counter");
+        golden.getJSONArray("blocks").getJSONObject(1).remove("tokens");
+        RunReply.Energy energy = new RunReply.Energy(
+            Arrays.asList(new RunReply.EnergyBlock("idle", 3_000_000_000L, 43_000_000_000L, 0),
+                new RunReply.EnergyBlock("load", 46_000_000_000L, 86_000_000_000L, 40_000)),
+            7_000_000_000_000L);
+        RunReply.Results results =
+            new RunReply.Results(null, null, null, null, null, Collections.emptyList(), energy);
+        RunReply reply = new RunReply("c", 0, RunReply.Status.OK, RUNNER, null, results, null);
+        assertEquals(Golden.plain(golden), Golden.plain(written(reply).getJSONObject("energy")));
+    }
 }

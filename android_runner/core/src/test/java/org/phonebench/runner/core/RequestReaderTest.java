@@ -93,4 +93,10 @@ final class RequestReaderTest {
         assertThrows(RequestException.class, () -> RequestReader.read(text));
         assertEquals(new RequestReader.Head("", 0), RequestReader.head(text));
     }
+
+    @Test
+    void anEnergyPassIsRead() throws Exception {
+        RunRequest request = RequestReader.read(Golden.text("request-energy.json"));
+        assertEquals(new RunRequest.Energy(40_000_000_000L, 3_000_000_000L), request.passes().energy());
+    }
 }
