@@ -104,6 +104,12 @@ def joules_of_pair(reply: RunReply) -> float | None:
     return pair_joules([pair])[0] if isinstance(pair, BlockPair) else None
 
 
+def token_joules_of_pair(reply: RunReply) -> float | None:
+    """Return the energy of a generated token of one launch by itself, or None."""
+    pair, tokens = pair_of_reply(reply), _tokens(reply.energy)
+    return pair_joules([replace(pair, count=tokens)])[0] if isinstance(pair, BlockPair) and tokens else None
+
+
 def _too_few(pairs: Sequence[BlockPair], outcomes: Sequence[BlockPair | str]) -> str:
     reasons = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
     had = f"needs {LEAST_PAIRS} good pairs of an idle and a load block, had {len(pairs)} of {len(outcomes)}"

@@ -14,6 +14,7 @@ from math import fsum, nan
 from harness.errors import StoreError
 from harness.records.conditions import FigureGroup
 from harness.records.energy import joules_of_launch
+from harness.records.energy_pairs import token_joules_of_pair
 from harness.records.generation_metrics import ROWS as GENERATION
 from harness.records.measurement import LatencySummary, Measurement, TaskScores
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
@@ -89,17 +90,21 @@ def _peak_memory_of_launch(reply: RunReply) -> float | None:
     return None if memory is None or memory.peak_bytes is None else memory.peak_bytes - memory.baseline_bytes
 
 
+def _good_joules(measurement: Measurement, factor: float) -> tuple[float, ...]:
+    good = (launch.energy_joules for launch in measurement.launches if not launch.tainted)
+    return tuple(factor * joules for joules in good if joules is not None)
+
+
 def _energy(measurement: Measurement) -> Reading | None:
     energy = measurement.energy
     if energy is None or energy.joules is None:
         return None
-    good = tuple(launch.energy_joules for launch in measurement.launches if not launch.tainted)
     return Reading(
         value=energy.joules,
         low=energy.low_joules,
         high=energy.high_joules,
         count=energy.launches,
-        launches=tuple(joules for joules in good if joules is not None) or (energy.joules,),
+        launches=_good_joules(measurement, 1.0) or (energy.joules,),
         definition=energy.definition,
     )
 
@@ -108,7 +113,32 @@ def _energy_interval(measurement: Measurement, unit: Unit) -> str:
     energy = measurement.energy
     if energy is None or energy.joules is None:
         return ""
-    return f"{unit.show(energy.low_joules)}–{unit.show(energy.high_joules)}, {energy.mean_watts:.3g} W"
+    interval = f"{unit.show(energy.low_joules)}–{unit.show(energy.high_joules)}, {energy.mean_watts:.3g} W"
+    if energy.repeatability is None:
+        return interval
+    per_mah = f"; {energy.inferences_per_mah:.3g} per mAh" if energy.inferences_per_mah else ""
+    return f"{interval} ({energy.idle_watts:.3g} W idle), repeatable to ± {100 * energy.repeatability:.2g} %{per_mah}"
+
+
+def _right_per_joule(measurement: Measurement) -> float | None:
+    """The right answers that a joule buys."""
+    energy, accuracy = measurement.energy, measurement.accuracy
+    return accuracy.value / energy.joules if accuracy and energy and energy.joules else None
+
+
+def _token_energy(measurement: Measurement) -> Reading | None:
+    energy = measurement.energy
+    if energy is None or energy.token_joules is None:
+        return None
+    return Reading(
+        value=energy.token_joules,
+        low=energy.token_low_joules,
+        high=energy.token_high_joules,
+        count=energy.pairs,
+        # Every launch generates as many tokens per call.
+        launches=_good_joules(measurement, energy.token_joules / energy.joules if energy.joules else 1.0),
+        definition=energy.definition,
+    )
 
 
 def _size(measurement: Measurement) -> Reading | None:
@@ -350,17 +380,44 @@ ENERGY = Metric(
     csv=(
         *_csv_columns(lambda m: m.energy, ("joules", "low_joules", "high_joules"), prefix="energy_"),
         CsvColumn(name="power_mean_watts", read=lambda m: m.energy.mean_watts if m.energy else None),
+        CsvColumn(name="power_idle_watts", read=lambda m: m.energy.idle_watts if m.energy else None),
+        CsvColumn(name="energy_repeatability", read=lambda m: m.energy.repeatability if m.energy else None),
+        CsvColumn(name="inferences_per_mah", read=lambda m: m.energy.inferences_per_mah if m.energy else None),
+        CsvColumn(name="correct_answers_per_joule", read=_right_per_joule),
     ),
     json_key="energy",
     table=TableColumn(
         heading="energy",
         title="energy",
-        hint="per inference, of the whole board, idle power included; its 95 % interval, and the mean power",
+        hint="per inference: with profile energy beyond the idle device, otherwise idle power included; its 95 % "
+        "interval and the mean power",
         keep=70,
         under=_energy_interval,
         optional=True,
         # What to do about it is in the JSON; here it would make the column wider than the page.
         absent=lambda measurement: measurement.energy.reason.partition(":")[0] if measurement.energy else "",
+    ),
+)
+
+TOKEN_ENERGY = Metric(
+    name="token_energy",
+    label="energy per token",
+    unit="J",
+    polarity=Polarity.LOWER,
+    relative_tolerance=0.05,
+    formatter=EnergyFormatter(),
+    read=_token_energy,
+    read_launch=token_joules_of_pair,
+    comparison=ComparisonKind.LAUNCHES,
+    confirmation=ConfirmationKind.LAUNCHES,
+    same_unit=True,
+    csv=_csv_columns(lambda m: m.energy, ("token_joules", "token_low_joules", "token_high_joules"), prefix="energy_"),
+    table=TableColumn(
+        heading="per token",
+        title="energy per token",
+        hint="per generated token, beyond the idle device",
+        keep=69,
+        optional=True,
     ),
 )
 
@@ -457,7 +514,7 @@ ERROR = Metric(
     table=_score_column("error", "lower is better"),
 )
 
-_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *GENERATION, *STATED, ENERGY)
+_ROWS = (LATENCY, LOAD_TIME, PEAK_MEMORY, SIZE, ACCURACY, SCORE, ERROR, *GENERATION, *STATED, ENERGY, TOKEN_ENERGY)
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 # What says how good the answers are, the most telling first: what a card names itself goes before accuracy.

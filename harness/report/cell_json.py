@@ -53,7 +53,10 @@ def cell_json(view: CellView) -> dict[str, Any]:
 def _energy(view: CellView) -> dict[str, Any]:
     """The energy per inference, or why there is none; nothing for cells of a device without a power sensor."""
     energy = view.measurement.energy if view.measurement else None
-    return {"energy": plain(energy)} if energy is not None else {}
+    if energy is None:
+        return {}
+    derived = {"repeatability": energy.repeatability, "inferences_per_mah": energy.inferences_per_mah}
+    return {"energy": plain(energy) | {name: value for name, value in derived.items() if value is not None}}
 
 
 def _language(view: CellView) -> dict[str, Any]:

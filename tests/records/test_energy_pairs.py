@@ -10,6 +10,7 @@ import pytest
 
 from harness.compare.keys import one_unit
 from harness.records.energy import energy_summary, joules_of_launch
+from harness.records.energy_pairs import token_joules_of_pair
 from harness.records.measurement import EnergySummary
 from harness.stats.energy_pairs import CounterSeries, block_rate
 from harness.wire import (
@@ -139,6 +140,8 @@ def test_tokens_have_an_energy_of_their_own() -> None:
     made = summary([reply(rails(load=4 + i / 100), blocks=blocks) for i in range(6)])
     assert made.joules is not None
     assert made.token_joules == pytest.approx(made.joules / 10)
+    assert token_joules_of_pair(reply(rails(), blocks=blocks)) == pytest.approx(0.003, rel=1e-3)
+    assert token_joules_of_pair(reply(rails())) is None
 
 
 def backwards(readings: Readings) -> Readings:

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import StoreError
 from harness.records.generation_metrics import ROWS as GENERATION
 from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
-from harness.records.metrics import ENERGY, ERROR, METRICS, PEAK_MEMORY, metric_named
+from harness.records.metrics import ENERGY, ERROR, METRICS, PEAK_MEMORY, TOKEN_ENERGY, metric_named
 from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import FIRST_COLUMNS
 from tests.report.builders import cells, measurement
@@ -41,7 +41,7 @@ def test_no_two_metrics_share_a_column_or_a_json_key() -> None:
     # These came later, so they stand at the end.
     later = {c for c in columns if c.startswith("score")}
     later |= {"worst_group", "worst_group_drop", "inputs_lost", "inputs_won"}
-    later |= {column.name for metric in (ENERGY, *GENERATION, *STATED) for column in metric.csv}
+    later |= {column.name for metric in (ENERGY, TOKEN_ENERGY, *GENERATION, *STATED) for column in metric.csv}
     assert set(columns) - later <= set(FIRST_COLUMNS)
 
 

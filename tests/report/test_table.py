@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from harness.records.metrics import ENERGY
+from harness.records.metrics import ENERGY, TOKEN_ENERGY
 from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import columns, csv_text
 from tests.report.builders import cells, host_run, make_run
@@ -39,6 +39,6 @@ def test_a_row_fills_every_column() -> None:
     # What only other programs state.
     own |= {column.name for metric in STATED for column in metric.csv}
     # A computer has no power sensor.
-    own |= {column.name for column in ENERGY.csv}
+    own |= {column.name for column in (*ENERGY.csv, *TOKEN_ENERGY.csv)}
     own |= {"score_metric", "score", "score_low", "score_high", "score_unit", "score_higher_is_better"}
     assert {k for k, v in row.items() if v == ""} == {"reason", "latency_low_ns", "latency_high_ns", *own}

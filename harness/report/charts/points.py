@@ -1,4 +1,4 @@
-"""Quality against latency, size and memory: one point per cell, and in each panel the front that no other cell beats.
+"""Quality against latency, size, memory and energy: one point per cell, and in each panel the front of the best.
 
 Colour stands for the format and shape for the variant. Names are written only at the front, which keeps forty points
 readable.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.records import units
 from harness.records.metric import Metric
+from harness.records.metrics import ENERGY
 from harness.report.charts.dots import counts, is_spread, whiskers
 from harness.report.charts.figure import (
     FONT_SIZE,
@@ -110,6 +111,7 @@ def _costs(ranking: Ranking, views: Sequence[CellView]) -> list[_Cost]:
     sizes = [v.artifact.bytes for v in views if v.artifact]
     time = units.time_unit(v.latency.median_ns for v in latencies if v.latency)
     size, memory = units.size_unit(sizes), units.size_unit(_peak(v) for v in views)
+    energy = ENERGY.formatter.unit_for(_joules(v) for v in views)
     return [
         _Cost(
             label=f"latency, {time.name}; {counts(latencies)}",
@@ -133,12 +135,30 @@ def _costs(ranking: Ranking, views: Sequence[CellView]) -> list[_Cost]:
             ranked=lambda _: True,
             reach=lambda _: (None, None),
         ),
+        _Cost(
+            label=f"energy per inference, {energy.name}",
+            value=_joules,
+            unit=energy,
+            ranked=lambda _: True,
+            reach=_joules_reach,
+            of_cell=True,
+        ),
     ]
 
 
 def _peak(view: CellView) -> float | None:
     growth = memory_growth(view.memory)
     return growth.peak_bytes if growth else None
+
+
+def _joules(view: CellView) -> float | None:
+    energy = view.measurement.energy if view.measurement else None
+    return energy.joules if energy else None
+
+
+def _joules_reach(view: CellView) -> tuple[float | None, float | None]:
+    energy = view.measurement.energy if view.measurement else None
+    return (energy.low_joules, energy.high_joules) if energy else (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.android.phone import AndroidPhone
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.device import Execution
 from harness.devices.energy import COUNTER
 from harness.records.energy_pairs import pair_of_reply
@@ -153,3 +154,20 @@ def test_no_tracer_runs_in_a_launch_that_asks_for_no_energy(metered: Metered, wo
     execution = metered.android.execute(work.request, work.inputs, 60)
     assert execution.reply.energy is None
     assert metered.phone.system.tracers == []
+
+
+@pytest.mark.usefixtures("runner_phone")
+def test_the_java_runner_waits_before_its_calls_and_its_clock_is_that_of_the_counter(
+    cable: Cable, phone: VirtualPhone, work: Work
+) -> None:
+    phone.state.watts = lambda _: IDLE_W
+    request = work.lasting(1.6)
+    passes = replace(request.passes, energy=EnergyPass(idle_ns=1_600_000_000))
+    with open_phone(cable, key="android") as android:
+        android.push(work.model, work.sha256)
+        reply = android.execute(replace(request, passes=passes), work.inputs, 120).reply
+    assert reply.energy is not None
+    idle, load = reply.energy.blocks
+    assert idle.ended_ns - idle.began_ns >= 1_600_000_000
+    assert load.calls >= len(reply.latency.samples_ns if reply.latency else ())
+    assert isinstance(pair_of_reply(reply), BlockPair)
