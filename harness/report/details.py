@@ -60,8 +60,18 @@ class DetailBlock:
 
 
 def details_json(views: Sequence[CellView], head: RunHead, evidence: Evidence) -> dict[str, Any]:
-    """Return the blocks of all ``views`` as plain values: ``blocks`` has each once, ``cells`` their numbers by view."""
+    """Return the blocks of all ``views`` as plain values: ``blocks`` has each once, ``cells`` their numbers by view.
+
+    Texts repeat from cell to cell, so they stand once in ``words`` and as their number everywhere else.
+    """
     numbers: dict[tuple[Any, ...], int] = {}
+    words: dict[str, int] = {}
+
+    def coded(value: Any) -> Any:
+        if isinstance(value, str):
+            return words.setdefault(value, len(words))
+        return [coded(part) for part in value]
+
     points = max(LEAST_POINTS, min(POINTS, 60_000 // max(1, len(views))))
     cells = []
     for view in views:
@@ -70,7 +80,12 @@ def details_json(views: Sequence[CellView], head: RunHead, evidence: Evidence) -
             key = (block.kind, block.title, block.content, block.note)
             own.append(numbers.setdefault(key, len(numbers)))
         cells.append(own)
-    return {"blocks": [[kind.value, title, content, note] for kind, title, content, note in numbers], "cells": cells}
+    blocks = [
+        # The times of calls are numbers already.
+        [kind.value, coded(title), content if kind is BlockKind.CALLS else coded(content), coded(note)]
+        for kind, title, content, note in numbers
+    ]
+    return {"blocks": blocks, "cells": cells, "words": list(words)}
 
 
 def detail_blocks(view: CellView, head: RunHead, evidence: Evidence, *, points: int = POINTS) -> Iterator[DetailBlock]:

@@ -27,6 +27,7 @@ KINDS = {
     "androidx.json": "androidx",
     "benchmark_android.log": "executorch-log",
     "benchmark_model.txt": "litert-output",
+    "benchmark_models.txt": "litert-output",
     "benchmark_result.textproto": "litert-result",
     "benchmark_results.json": "executorch-results",
     "executorch_llm.log": "executorch-llm",
@@ -106,6 +107,37 @@ def test_the_delegate_and_the_nodes_are_those_of_the_output() -> None:
     assert found.runtime is not None
     assert found.runtime.delegate_used == "TfLiteXNNPackDelegate"
     assert (found.runtime.nodes_delegated, found.runtime.nodes_total, found.runtime.threads) == (31, 33, 2)
+
+
+def test_each_run_of_an_appended_output_is_a_cell() -> None:
+    shed, barn = imported("benchmark_models.txt").measurements
+    assert (shed.cell.split("-")[0], barn.cell.split("-")[0]) == ("shed", "barn")
+    # The first is of a version without medians.
+    assert (shed.latency, stated(shed)) == (None, {StatedName.LATENCY: 8_040_500})
+    assert [run.memory.peak_bytes for run in (shed, barn) if run.memory] == [6.25 * 2**20, 3.5 * 2**20]
+    assert [run.load.first_ns for run in (shed, barn) if run.load] == [4_500_000, 3_250_000]
+
+
+def test_the_sums_of_the_profiler_are_not_taken_for_the_latency() -> None:
+    _, barn = imported("benchmark_models.txt").measurements
+    assert barn.latency is not None
+    assert (barn.latency.median_ns, barn.latency.calls) == (5e6, 80)
+
+
+def test_the_table_of_operators_of_an_output_is_kept() -> None:
+    shed, barn = imported("benchmark_models.txt").measurements
+    assert shed.operators is None
+    assert barn.operators is not None
+    assert [(o.kind, o.name, o.mean_ns) for o in barn.operators.operators] == [
+        ("CONV_2D", "[barn/conv/Relu6]:0", 4_000_000), ("AVERAGE_POOL_2D", "[barn/pool]:1", 750_000),
+        ("SOFTMAX", "[barn/softmax]:2", 250_000),
+    ]  # fmt: skip
+
+
+def test_runs_without_their_first_lines_are_launches_of_one_cell() -> None:
+    line = "count=50 first=9 curr=7 min=6 max=9 avg={} std=1\nInference timings in us: Init: 5, First inference: 9\n"
+    found = only("copied.md", f"{line.format(7.5)}\nand once more:\n{line.format(3.5)}".encode())
+    assert [figure.launches for figure in found.stated] == [(7500, 3500)]
 
 
 def test_an_old_output_without_a_median_gives_a_mean_and_no_latency() -> None:

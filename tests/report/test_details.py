@@ -100,7 +100,7 @@ def test_a_model_that_was_given_as_a_path_is_repeated_by_its_path() -> None:
 def test_equal_blocks_are_stored_once() -> None:
     run = phone_run()
     data = details_json(cell_views(run), run.head, no_evidence)
-    files = [block for block in data["blocks"] if block[1] == "Recipe of int8"]
+    files = [block for block in data["blocks"] if data["words"][block[1]] == "Recipe of int8"]
     assert len(files) == 1
     assert len(data["cells"]) == 16
 

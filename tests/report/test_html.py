@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -35,6 +36,7 @@ from tests.report.builders import (
     phone_run,
     with_head,
 )
+from tests.report.large import Shape, large_page
 
 
 class Page(HTMLParser):
@@ -241,3 +243,14 @@ def test_a_cell_that_its_runtime_could_not_run_has_a_file_but_no_figures_in_the_
     )
     page = page_of(make_run((ran, refused), (measurement(ran, conditions=(DESKTOP,)), unsupported)))
     assert "this build has no xnnpack delegate" in page
+
+
+def test_the_page_of_three_thousand_cells_leaves_room_for_its_charts() -> None:
+    page = large_page(Shape(models=15, phones=4, calls=20))
+    assert page.count('"digits-') > 100
+    # A page of 15 MB, of which the 48 charts take up to 5.
+    assert len(page.encode()) < 10_000_000
+    # Every cell can still be found and opened.
+    data = json.loads(page.split('id="cells-details">', 1)[1].split("</script>", 1)[0])
+    assert len(data["cells"]) == 3120
+    assert all(data["cells"])

@@ -6,18 +6,31 @@ import re
 from pathlib import PurePosixPath
 
 from harness.devices.android.shell.tools.benchmark_model import MEMORY_GROWTH
+from harness.devices.android.shell.tools.operator_table import operator_table
 from harness.exchange.content import Content
 from harness.exchange.fields import MIB, US, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
+from harness.records.operators import Operator, OperatorProfile
 from harness.records.origin import StatedFigure, StatedName
-from harness.wire import MemoryReading
+from harness.wire import Delegate, MemoryReading
 
-_STATISTICS = re.compile(r"count=(\d+)((?: \(all same\))?(?: \w+=[-0-9.e+]+)+)")
+# Not the line after a table of operators, which sums up the profiler's own times.
+_STATISTICS = re.compile(r"(?<!microseconds\): )count=(\d+)((?: \(all same\))?(?: \w+=[-0-9.e+]+)+)")
 _TIMINGS = re.compile(r"Inference timings in us: Init: ([0-9.e+]+), First inference: ([0-9.e+]+)")
 # Of 2019 and before.
 _OLD_TIMINGS = re.compile(r"Average inference timings in us: Warmup: [0-9.e+-]+, Init: ([0-9.e+]+)()")
+_ALL_TIMINGS = re.compile(f"{_TIMINGS.pattern}|{_OLD_TIMINGS.pattern}")
+# What the program prints first, by version, or if only the end of its output was kept.
+_FIRST_LINE = re.compile(
+    r"^.*\b(?:STARTING!|Log parameter values|Min num runs: |Num threads: |Num runs: |Graph: |Loaded model )"
+    r"|^(?!.*microseconds).*\bcount=",
+    re.MULTILINE,
+)
+_LOADED = re.compile(r"Loaded model (\S+)")
+# The words before 2022 were others for the same: a growth, which may be 0.
 _FOOTPRINT = re.compile(
-    r"Memory footprint delta from the start of the tool \(MB\): init=([0-9.e+]+) overall=([0-9.e+]+)"
+    r"(?:Memory footprint delta from the start of the tool|Peak memory footprint) \(MB\): "
+    r"init=([0-9.e+]+) overall=([0-9.e+]+)"
 )
 _PARAMETER = re.compile(
     r"^(?:[A-Z]+: )?(?P<name>Num threads|Graph|Min num runs|Min warmup runs): \[(?P<value>[^\]]*)\]", re.M
@@ -33,21 +46,33 @@ def recognises(content: Content) -> bool:
 
 
 def read(content: Content) -> ImportedFile:
-    """Return the one cell of the output."""
-    text = content.text
+    """Return a cell per run of the program: its output may have been appended to one file."""
+    return ImportedFile(cells=tuple(_cell(content, text) for text in _runs(content.text)))
+
+
+def _runs(text: str) -> list[str]:
+    """The text cut before the first line of each run. A copy of an output may lack the lines before its statistics."""
+    ends = [match.end() for match in _ALL_TIMINGS.finditer(text)][:-1]
+    starts = [match.start() if (match := _FIRST_LINE.search(text, end)) else end for end in ends]
+    return [text[start:end] for start, end in zip([0, *starts], [*starts, len(text)], strict=True)]
+
+
+def _cell(content: Content, text: str) -> ImportedCell:
     timings = _timings(text)
     blocks = _STATISTICS.findall(text)
     said = {match["name"]: clean(match["value"]) for match in _PARAMETER.finditer(text)}
-    graph = said.get("Graph", "")
+    loaded = _LOADED.search(text)
+    graph = said.get("Graph") or (clean(loaded[1]) if loaded else "")
     nodes = list(_NODES.finditer(text))
     delegate = _DELEGATE.search(text)
     size = _SIZE.search(text)
     # The first block is the warm-up where there are two, and the last one the measurement.
     latency, stated = figures(*blocks[-1]) if blocks else (None, ())
-    cell = ImportedCell(
+    used = clean(delegate[1]) if delegate else (nodes[-1][3] if nodes else "")
+    return ImportedCell(
         model=PurePosixPath(graph).stem or content.stem,
         format="tflite",
-        delegate=clean(delegate[1]) if delegate else (nodes[-1][3] if nodes else ""),
+        delegate=used,
         threads=_threads(said.get("Num threads", "")),
         program="benchmark_model",
         runtime="litert",
@@ -61,8 +86,26 @@ def read(content: Content) -> ImportedFile:
         nodes_total=int(nodes[-1][2]) if nodes else None,
         nodes_delegated=int(nodes[-1][1]) if nodes else None,
         partitions=int(nodes[-1][4]) if nodes else None,
+        operators=_operators(text, used, count(blocks[-1][0]) if blocks else None),
     )
-    return ImportedFile(cells=(cell,))
+
+
+def _operators(text: str, delegate: str, calls: int | None) -> OperatorProfile | None:
+    """The table that ``--enable_op_profiling=true`` adds, whose times are means over the calls."""
+    table = operator_table(text, Delegate.CPU)
+    if not table:
+        return None
+    operators = tuple(
+        Operator(
+            name=row.name,
+            kind=row.kind,
+            calls=calls or 1,
+            total_ns=(row.mean_ns or 0) * (calls or 1),
+            ran_on="" if delegate else row.ran_on or "",
+        )
+        for row in table
+    )
+    return OperatorProfile(source="benchmark_model", operators=operators, calls=calls or 1)
 
 
 def _timings(text: str) -> re.Match[str] | None:

@@ -15,6 +15,8 @@ from harness.wire import NodesLeft
 
 # The terminal has a table per cell for so many cells, and otherwise a line per cell. The page folds more than these.
 FEW = 2
+# The page has a table for so many cells; those of every cell are behind its row of the main table.
+MOST_TABLES = 24
 # Operators in a table of the terminal and of the page, and types in a line.
 IN_TERMINAL, ON_PAGE, IN_LINE = 8, 15, 3
 # Operators below this are not much longer than a microsecond, which is the unit of most profilers.
@@ -49,6 +51,10 @@ _PAGE = """\
 {% endif %}
 </details>
 {% endfor %}
+{% if folded %}
+<p class="muted">The operators of {{ folded }} more cells are behind their rows of the table of all cells, and in
+  <code>phonebench show --json</code>.</p>
+{% endif %}
 """
 
 
@@ -90,7 +96,10 @@ def _short_lines(views: Sequence[tuple[CellView, OperatorProfile]], names: dict[
 
 def html(report: Report) -> Fragment | None:
     """Return a table of the slowest operators per profiled cell."""
-    names = full_labels(report.views)
+    names, profiled = full_labels(report.views), _profiled(report.views)
+    # The cells to ship first, then in the order of the run.
+    chosen = {view.cell.key for r in report.rankings for view in (r.best, r.smallest) if view is not None}
+    shown = sorted(profiled, key=lambda pair: pair[0].cell.key not in chosen)[:MOST_TABLES]
     cells = [
         {
             "name": names[view.cell.key],
@@ -99,9 +108,10 @@ def html(report: Report) -> Fragment | None:
             "unit": _unit(profile).name,
             "more": max(0, len(profile.by_time) - ON_PAGE),
         }
-        for view, profile in _profiled(report.views)
+        for view, profile in (shown if len(profiled) > MOST_TABLES else profiled)
     ]
-    return Fragment(template=_PAGE, values={"cells": cells, "few": FEW}) if cells else None
+    values = {"cells": cells, "few": FEW, "folded": len(profiled) - len(cells)}
+    return Fragment(template=_PAGE, values=values) if cells else None
 
 
 def json(report: Report) -> dict[str, Any]:

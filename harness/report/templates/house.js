@@ -123,8 +123,10 @@
   // What is behind a cell.
   let behind = null;
   const details = () => behind || (behind = JSON.parse($("cells-details").textContent));
-  const blockOf = ([kind, title, content, note]) => {
-    const place = make("section", {}, make("h4", {}, title));
+  const read = value => typeof value === "number" ? details().words[value] : value.map(read);
+  const blockOf = ([kind, title, coded, note]) => {
+    const place = make("section", {}, make("h4", {}, read(title)));
+    const content = kind === "calls" ? coded : read(coded);
     if (kind === "facts") {
       place.append(make("dl", {}, ...content.flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, v)])));
     } else if (kind === "table") {
@@ -141,7 +143,7 @@
     } else if (kind === "calls") {
       place.append(trace(content));
     }
-    if (note) place.append(make("p", {class: "note"}, note));
+    if (read(note)) place.append(make("p", {class: "note"}, read(note)));
     return place;
   };
   const time = ns => ns >= 1e9 ? (ns / 1e9).toPrecision(3) + " s" : ns >= 1e6 ? (ns / 1e6).toPrecision(3) + " ms"

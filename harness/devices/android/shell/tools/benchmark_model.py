@@ -54,7 +54,8 @@ _COMPLAINTS = (
         sentence="the inputs do not fit the model: {0}",
     ),
 )
-_STATS = re.compile(r"count=(\d+)((?: \(all same\))?(?: \w+=[0-9.e+-]+)+)")
+# Not the line after a table of operators, which sums up the profiler's own times.
+_STATS = re.compile(r"(?<!microseconds\): )count=(\d+)((?: \(all same\))?(?: \w+=[0-9.e+-]+)+)")
 _TIMINGS = re.compile(r"Inference timings in us: Init: ([0-9.e+]+), First inference: ([0-9.e+]+)")
 _FOOTPRINT = re.compile(
     r"Memory footprint delta from the start of the tool \(MB\): init=([0-9.e+]+) overall=([0-9.e+]+)"
