@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.exchange.protobuf import Wire
+from harness.readers.protobuf import Wire
 
 _FLOAT, _INT = Wire.FOUR_BYTES, Wire.VARINT
 

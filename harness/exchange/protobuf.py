@@ -1,19 +1,11 @@
-"""Writes and reads Protocol Buffers messages without a schema or a library (protobuf.dev, "Encoding")."""
+"""Writes Protocol Buffers messages without a schema or a library, and reads them whole (protobuf.dev, "Encoding")."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
 
-
-class Wire(IntEnum):
-    """How a field is stored."""
-
-    VARINT = 0
-    EIGHT_BYTES = 1
-    LENGTH = 2
-    FOUR_BYTES = 5
+from harness.readers.protobuf import Wire, fields
 
 
 def varint_field(number: int, value: int) -> bytes:
@@ -48,25 +40,8 @@ def doubles_field(number: int, values: Iterable[float]) -> bytes:
 
 def fields_of(data: bytes) -> Iterator[tuple[int, Wire, int | bytes]]:
     """Yield number, wire type and value of each field of a message. Raises `ValueError` if the bytes are no message."""
-    at = 0
-    while at < len(data):
-        key, at = _read_varint(data, at)
-        number, wire = key >> 3, Wire(key & 7)
-        if not 0 < number < 1 << 29:
-            msg = f"{number} is no field number"
-            raise ValueError(msg)
-        if wire is Wire.VARINT:
-            value, at = _read_varint(data, at)
-            yield number, wire, value
-            continue
-        size = {Wire.EIGHT_BYTES: 8, Wire.FOUR_BYTES: 4}.get(wire)
-        if size is None:
-            size, at = _read_varint(data, at)
-        if at + size > len(data):
-            msg = "the message is cut off"
-            raise ValueError(msg)
-        yield number, wire, data[at : at + size]
-        at += size
+    for number, wire, value, after in fields(data, 0, len(data)):
+        yield number, wire, value if wire is Wire.VARINT else data[value:after]
 
 
 def _varint(value: int) -> bytes:
@@ -76,15 +51,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     parts.append(value)
     return bytes(parts)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70 and at < len(data):
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    msg = "the message is cut off"
-    raise ValueError(msg)

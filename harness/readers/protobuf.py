@@ -6,11 +6,56 @@ Large fields are skipped, not copied, so a file of gigabytes is read through a m
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from enum import IntEnum
 
 Buffer = bytes | mmap.mmap
 
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _MAX_VARINT_BITS = 70
+_MAX_NUMBER = (1 << 29) - 1
+
+
+class Wire(IntEnum):
+    """How a field is stored."""
+
+    VARINT = 0
+    EIGHT_BYTES = 1
+    LENGTH = 2
+    FOUR_BYTES = 5
+
+
+_SIZES = {Wire.EIGHT_BYTES: 8, Wire.FOUR_BYTES: 4}
+
+
+def fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, Wire, int, int]]:
+    """Yield each field of the message: its number, how it is stored, and where its content starts and ends.
+
+    For a whole number the third value is the number itself. Raises `ValueError` if the bytes are no message.
+    """
+    at = start
+    while at < end:
+        key, at = _varint(data, at, end)
+        number = key >> 3
+        if not 0 < number <= _MAX_NUMBER:
+            msg = f"{number} is no field number"
+            raise ValueError(msg)
+        try:
+            wire = Wire(key & 7)
+        except ValueError:
+            msg = f"field {number} has the unknown wire type {key & 7}"
+            raise ValueError(msg) from None
+        size = _SIZES.get(wire)
+        if wire is Wire.VARINT:
+            value, at = _varint(data, at, end)
+            yield number, wire, value, at
+            continue
+        if size is None:
+            size, at = _varint(data, at, end)
+        if at + size > end:
+            msg = "a field ends after its message"
+            raise ValueError(msg)
+        yield number, wire, at, at + size
+        at += size
 
 
 class Message:
@@ -23,25 +68,11 @@ class Message:
         self._data = data
         self._numbers: dict[int, list[int]] = {}
         self._spans: dict[int, list[tuple[int, int]]] = {}
-        at = start
-        while at < end:
-            key, at = _varint(data, at, end)
-            number, kind = key >> 3, key & 7
-            if kind == _VARINT:
-                value, at = _varint(data, at, end)
+        for number, wire, value, after in fields(data, start, end):
+            if wire is Wire.VARINT:
                 self._numbers.setdefault(number, []).append(value)
-            elif kind == _LENGTH:
-                length, at = _varint(data, at, end)
-                self._spans.setdefault(number, []).append((at, at + length))
-                at += length
-            elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-                at += 8 if kind == _EIGHT_BYTES else 4
-            else:
-                msg = f"field {number} has the unknown wire type {kind}"
-                raise ValueError(msg)
-        if at != end:
-            msg = "a field ends after its message"
-            raise ValueError(msg)
+            elif wire is Wire.LENGTH:
+                self._spans.setdefault(number, []).append((value, after))
 
     def has(self, number: int) -> bool:
         """Return whether the file has the field."""

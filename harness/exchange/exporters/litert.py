@@ -7,7 +7,8 @@ import struct
 
 from harness.exchange.litert_schema import FIELDS, NUMBERS, PARTS
 from harness.exchange.outgoing import KIB, MB, MS, Files, Outgoing, deviation, per_cell, said, scaled
-from harness.exchange.protobuf import Wire, bytes_field, float_field, varint_field
+from harness.exchange.protobuf import bytes_field, float_field, varint_field
+from harness.readers.protobuf import Wire
 from harness.report.view import CellView, memory_growth
 
 Message = dict[str, dict[str, float]]

@@ -14,7 +14,8 @@ from harness.exchange.content import Content
 from harness.exchange.fields import KIB, MB, MIB, MS, clean, count, number, scaled, settings, whole
 from harness.exchange.imported import ImportedCell, ImportedFile, LatencyFigures, peak_memory
 from harness.exchange.litert_schema import FIELDS, MESSAGES, PARTS
-from harness.exchange.protobuf import Wire, fields_of
+from harness.exchange.protobuf import fields_of
+from harness.readers.protobuf import Wire
 from harness.records.origin import StatedFigure, StatedName
 
 _PEAK = "the peak memory of the process as benchmark_model tells it, absolute: nothing is subtracted"
