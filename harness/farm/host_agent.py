@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from harness.devices.registry import expand_devices, open_device
 from harness.errors import UsageError
 from harness.farm.agent import Agent, HostRoster
-from harness.farm.bench import Site, Spool
+from harness.farm.bench import Opener, Site, Spool
 from harness.farm.dask_queue import DaskQueue
 from harness.farm.engine import FarmEngine, FarmRun
 from harness.farm.link import DepotError, Link, join
@@ -43,7 +43,7 @@ class AgentOptions:
     devices: tuple[str, ...] = ()
 
 
-def serve_agent(options: AgentOptions, tell: Callable[[str], None]) -> None:
+def serve_agent(options: AgentOptions, tell: Callable[[str], None], opener: Opener = open_device) -> None:
     """Offer the devices of this host until SIGINT or SIGTERM; ``tell`` gets sentences for the terminal.
 
     A scheduler that is not there yet is waited for. Raises `UsageError` if this host does not fit the farm or another
@@ -53,10 +53,10 @@ def serve_agent(options: AgentOptions, tell: Callable[[str], None]) -> None:
     if warning := check_own(options.place.certs):
         tell(warning)
     with _alone(options.data):
-        asyncio.run(_serve(options, tell))
+        asyncio.run(_serve(options, tell, opener))
 
 
-async def _serve(options: AgentOptions, tell: Callable[[str], None]) -> None:
+async def _serve(options: AgentOptions, tell: Callable[[str], None], opener: Opener) -> None:
     stopped = stop_on_signals()
     link, stopping = Link(options.place), threading.Event()
     waiting = asyncio.create_task(asyncio.to_thread(_engine_when_there, link, stopping, tell))
@@ -73,7 +73,7 @@ async def _serve(options: AgentOptions, tell: Callable[[str], None]) -> None:
         post=link,
         spool=Spool(options.data / "spool"),
         files=options.data / "files",
-        opener=open_device,
+        opener=opener,
         stopping=stopping,
     )
     roster = HostRoster(keys=expand_devices(options.devices))
