@@ -11,7 +11,7 @@ JOBS ?= 4
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs notebooks pictures quick apks simulate soak help setup bench test check format lint types benchmark lock clean
+.PHONY: docs notebooks pictures quick apks simulate soak fuzz help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ lock: ## Make requirements.lock again from pyproject.toml (needs a network).
 
 simulate: $(READY) ## Check the statistics against a known truth, at length (a few minutes).
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+fuzz: $(READY) ## Feed damaged files to every reader of what others wrote, for an hour.
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: $(READY) ## Run eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
 	$(BIN)/python -m tests.devices.android.soak $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,10 @@ __all__ = ["Dataset", "Split", "load_split", "synthetic"]
 
 Array = NDArray[Any]
 
+# What reading a damaged archive raises, some of it from the compression in it.
+_DAMAGED = (
+    OSError, ValueError, EOFError, TypeError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 # The splits that a split must share no input with. Each pair is checked once, when its second split is loaded.
 _APART: dict[Split, tuple[Split, ...]] = {
     Split.CALIBRATION: (),
@@ -222,7 +227,7 @@ def _from_npz(path: Path, card: ModelCard, split: Split) -> Loaded | None:
         # A pickle inside the file could run any code.
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
+    except _DAMAGED as error:
         msg = f"cannot read the data file {str(path)!r}: {error}"
         raise UsageError(msg) from error
     prefixes = tuple(f"{s.value}_" for s in Split)

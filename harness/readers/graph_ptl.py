@@ -10,41 +10,37 @@ import ast
 import io
 import pickle
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.readers.archive import read_members
 from harness.readers.graph import Graph, Step, Stored, link
 from harness.readers.ptl import STORAGES
 
+_CODE, _CONSTANTS = re.compile(r"/code/.*\.py$"), "/constants.pkl"
 _NO_NODES = {"annotate", "unchecked_cast", "list", "int", "float", "bool", "uninitialized", "len", "range"}
 
 
 def read_ptl_graph(path: Path) -> Graph:
     """Return the graph. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            codes = [archive.read(name).decode() for name in names if re.search(r"/code/.*\.py$", name)]
-            constants = [archive.read(name) for name in names if name.endswith("/constants.pkl")]
+        members = read_members(path, lambda name: bool(_CODE.search(name)) or name.endswith(_CONSTANTS))
+        codes = [data.decode() for name, data in members.items() if not name.endswith(_CONSTANTS)]
+        constants = [data for name, data in members.items() if name.endswith(_CONSTANTS)]
         numbers = _numbers(constants[0]) if constants else []
         forward = _forward(codes)
-    except (
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        SyntaxError,
-        EOFError,
-        KeyError,
-        IndexError,
-        TypeError,
-    ) as error:
+        steps = list(_Code().steps(forward.body))
+    except OSError:
+        raise
+    # Damaged code does not parse, and a damaged pickle raises whatever its next instruction does.
+    except Exception as error:
         msg = f"it is not a TorchScript archive, or it is damaged: {error}"
         raise ValueError(msg) from error
     stored = {f"c{at}": tensor for at, tensor in enumerate(numbers) if tensor is not None}
     inputs = [argument.arg for argument in forward.args.args[1:]]
-    return link(_Code().steps(forward.body), stored, inputs)
+    return link(steps, stored, inputs)
 
 
 def _forward(codes: list[str]) -> ast.FunctionDef:

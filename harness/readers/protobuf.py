@@ -13,6 +13,10 @@ Buffer = bytes | mmap.mmap
 
 _MAX_VARINT_BITS = 70
 _MAX_NUMBER = (1 << 29) - 1
+# A graph of a hundred thousand nodes has as many fields. Megabytes of empty fields would take minutes to read.
+_MOST_FIELDS = 1_000_000
+# Each level of a graph inside a graph is four messages, and readers follow them by recursion.
+_MOST_LEVELS = 100
 
 
 class Wire(IntEnum):
@@ -32,8 +36,12 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[tuple[int, Wire, int,
 
     For a whole number the third value is the number itself. Raises `ValueError` if the bytes are no message.
     """
-    at = start
+    at, left = start, _MOST_FIELDS
     while at < end:
+        left -= 1
+        if left < 0:
+            msg = f"a message has more than {_MOST_FIELDS} fields"
+            raise ValueError(msg)
         key, at = _varint(data, at, end)
         number = key >> 3
         if not 0 < number <= _MAX_NUMBER:
@@ -64,8 +72,11 @@ class Message:
     A field that the file leaves out has its default, 0 or empty. Raises `ValueError` if the bytes are no message.
     """
 
-    def __init__(self, data: Buffer, start: int, end: int) -> None:
-        self._data = data
+    def __init__(self, data: Buffer, start: int, end: int, level: int = 0) -> None:
+        if level > _MOST_LEVELS:
+            msg = f"its messages are nested more than {_MOST_LEVELS} levels deep"
+            raise ValueError(msg)
+        self._data, self._level = data, level
         self._numbers: dict[int, list[int]] = {}
         self._spans: dict[int, list[tuple[int, int]]] = {}
         for number, wire, value, after in fields(data, start, end):
@@ -105,11 +116,11 @@ class Message:
     def message(self, number: int) -> Message | None:
         """Return a field that is a message, or None if the file leaves it out."""
         spans = self._spans.get(number)
-        return Message(self._data, *spans[-1]) if spans else None
+        return Message(self._data, *spans[-1], self._level + 1) if spans else None
 
     def messages(self, number: int) -> list[Message]:
         """Return a repeated field of messages."""
-        return [Message(self._data, start, end) for start, end in self._spans.get(number, ())]
+        return [Message(self._data, start, end, self._level + 1) for start, end in self._spans.get(number, ())]
 
 
 def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:

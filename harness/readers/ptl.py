@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
+from harness.readers.archive import read_members
 from harness.readers.facts import FileFacts
 
 # The types of PyTorch's storages. Quantised ones hold plain integers with a scale.
@@ -31,11 +31,12 @@ def read_ptl(path: Path) -> FileFacts:
     """Return the weights by type. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
     storages: dict[str, tuple[str, int]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                if member.endswith(_PICKLES):
-                    _Storages(archive.read(member), member, storages).load()
-    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError) as error:
+        for member, data in read_members(path, lambda name: name.endswith(_PICKLES)).items():
+            _Storages(data, member, storages).load()
+    except OSError:
+        raise
+    # A damaged pickle raises whatever its next instruction does, a MemoryError too.
+    except Exception as error:
         msg = f"it is not a TorchScript archive, or it is damaged: {error}"
         raise ValueError(msg) from error
     weights: dict[str, int] = {}

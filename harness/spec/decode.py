@@ -16,6 +16,10 @@ from harness.errors import UnknownNameError, UsageError, suggestion
 
 # Where tomllib's messages say the error is; its exceptions carry the place as attributes only from Python 3.14 on.
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+# Far more than a recipe for each layer of a large model.
+MOST_BYTES = 1 << 20
+# A key of thousands of parts takes tomllib minutes.
+_DEEP_KEY = re.compile(rb"(?:[\w-]+[ \t]*\.[ \t]*){64}")
 # How msgspec words its errors, which carry the field and the value in no other way.
 _FIELD = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOTALL)
 _BAD_NAME = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
@@ -35,8 +39,14 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     except OSError as error:
         msg = f"cannot read {what} {str(path)!r}: {error.strerror or error}"
         raise UsageError(msg) from error
+    if len(content) > MOST_BYTES or _DEEP_KEY.search(content):
+        msg = f"cannot read {what} {str(path)!r}: it is too large or nested too deeply; is it the file that you meant?"
+        raise UsageError(msg)
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
+    except RecursionError:
+        msg = f"cannot read {what} {str(path)!r}: its values are nested too deeply"
+        raise UsageError(msg) from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         msg = f"cannot read {what} {str(path)!r}: line {line} is not UTF-8; save the file as UTF-8"

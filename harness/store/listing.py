@@ -78,7 +78,7 @@ def listed_run(folder: Path) -> ListedRun:
     """Return the run in ``folder``; one that cannot be read is listed as damaged."""
     try:
         head = msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=_Head)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ListedRun(id=folder.name, cells={})
     if head.schema != SCHEMA:
         return ListedRun(id=folder.name, cells={})
@@ -112,7 +112,7 @@ def _outcomes(folder: Path) -> dict[str, CellStatus]:
     for line in lines:
         try:
             outcome = msgspec.json.decode(line, type=_Outcome)
-        except ValueError:
+        except (ValueError, RecursionError):
             # A line that a kill cut off; its cell counts as pending.
             continue
         statuses[outcome.cell] = outcome.status

@@ -127,7 +127,7 @@ def read_head(folder: Path) -> RunHead:
         check_schema(data, SCHEMA, str(path))
         return msgspec.json.decode(data, type=RunHead)
     # ValueError: invalid JSON or UTF-8. UsageError: the spec holds names that this version does not know.
-    except (OSError, ValueError, UsageError) as error:
+    except (OSError, ValueError, UsageError, RecursionError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
         raise StoreError(msg) from error
 
@@ -148,7 +148,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
         try:
             check_schema(line, MEASUREMENT_SCHEMA, str(path))
             measurement = msgspec.json.decode(line, type=Measurement)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             _warn(path, error)
             damaged += 1
             continue
@@ -156,7 +156,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
     return tuple(by_cell.values()), damaged
 
 
-def _warn(path: Path, error: ValueError) -> None:
+def _warn(path: Path, error: Exception) -> None:
     # Hardly ever needed, and every `phonebench show` would pay for it.
     import logging
 

@@ -31,6 +31,9 @@ def encode(record: RunRequest | RunReply) -> bytes:
     if isinstance(record, RunReply):
         return data
     request: dict[str, Any] = msgspec.json.decode(data)
+    # Nor do they know of signatures.
+    if not request["artifact"]["signature"]:
+        del request["artifact"]["signature"]
     request["passes"] = {k: v for k, v in request["passes"].items() if v is not None or k not in _LATER_PASSES}
     return msgspec.json.encode(request)
 
@@ -58,8 +61,8 @@ def decode_reply(data: bytes) -> RunReply:
 def _check_schema(data: bytes, what: str) -> None:
     try:
         head: Any = msgspec.json.decode(data)
-    # Invalid UTF-8 inside a string raises UnicodeDecodeError, which is a ValueError too.
-    except ValueError as error:
+    # Invalid UTF-8 inside a string raises UnicodeDecodeError, which is a ValueError too; deep nesting a RecursionError.
+    except (ValueError, RecursionError) as error:
         msg = f"the {what} is not JSON: {error}"
         raise WireError(msg) from error
     # Checked before the fields: "another schema" is a better message than "unknown field" if the versions differ.
@@ -75,7 +78,7 @@ _Record = TypeVar("_Record", "RunRequest", RunReply)
 def _decode(data: bytes, kind: type[_Record]) -> _Record:
     try:
         return msgspec.json.decode(data, type=kind)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"cannot read the {kind.__name__}: {error}"
         raise WireError(msg) from error
 

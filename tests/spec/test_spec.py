@@ -39,6 +39,8 @@ data = "photos"
 seed = 7
 prompt = [128, 512]
 new_tokens = 32
+require_signature = "release.pub"
+sign = "release.key"
 
 [[recipe]]
 name = "small"
@@ -91,6 +93,8 @@ def test_every_key_of_a_file_reaches_the_record(tmp_path: Path) -> None:
         seed=7,
         prompt=(128, 512),
         new_tokens=32,
+        require_signature="release.pub",
+        sign="release.key",
     )
     assert all(f"{key} =" in WHOLE or f"[[{key}]]" in WHOLE for key in KEYS)
 

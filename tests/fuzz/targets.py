@@ -1,0 +1,298 @@
+"""What is fuzzed, one row each: a reader, examples to begin with, and the errors with which it may refuse."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import PhonebenchError
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+IMPORTS = ROOT / "tests" / "exchange" / "files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A reader under test.
+
+    ``read`` gets the bytes of a file. ``refuses`` are the errors that its callers expect; anything else is a bug, as is
+    a read of more than `SECONDS`. ``seeds`` are examples that it accepts.
+    """
+
+    name: str
+    read: Callable[[bytes], object]
+    refuses: tuple[type[BaseException], ...]
+    seeds: Callable[[], Iterable[bytes]]
+
+
+def _on_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """A reader of a path, as one of bytes. The file lies in memory, and each read replaces it."""
+    shared = Path("/dev/shm")
+    folder = tempfile.mkdtemp(prefix="phonebench-fuzz-", dir=shared if shared.is_dir() else None)
+    path = Path(folder, f"input{suffix}")
+
+    def on_bytes(data: bytes) -> object:
+        path.write_bytes(data)
+        return read(path)
+
+    return on_bytes
+
+
+def _files(*patterns: str) -> Callable[[], list[bytes]]:
+    return lambda: [file.read_bytes() for pattern in patterns for file in sorted(ROOT.glob(pattern)) if file.is_file()]
+
+
+def _onnx() -> Target:
+    from harness.readers.graph_onnx import read_onnx_graph
+    from harness.readers.onnx import read_onnx
+
+    def seeds() -> list[bytes]:
+        import numpy as np
+        import onnx
+
+        weights = onnx.numpy_helper.from_array(np.ones((4, 2), np.float32), "w")
+        tensor = onnx.TensorProto.FLOAT
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("MatMul", ["x", "w"], ["h"]), onnx.helper.make_node("Relu", ["h"], ["y"])],
+            "net",
+            [onnx.helper.make_tensor_value_info("x", tensor, ["batch", 4])],
+            [onnx.helper.make_tensor_value_info("y", tensor, ["batch", 2])],
+            [weights],
+        )
+        model: bytes = onnx.helper.make_model(graph).SerializeToString()
+        return [model]
+
+    return Target(
+        name="onnx",
+        read=_on_file(".onnx", lambda path: (read_onnx(path), read_onnx_graph(path))),
+        refuses=(ValueError, OSError),
+        seeds=seeds,
+    )
+
+
+def _tflite() -> Target:
+    from harness.readers.graph_tflite import read_tflite_graph
+    from harness.readers.tflite import read_tflite
+
+    def seeds() -> list[bytes]:
+        from tests.readers.tflite_files import tflite_chain, tflite_file
+
+        return [tflite_file("FLOAT32", [1, 2]), tflite_chain(["ABS", "RELU", "RELU"])]
+
+    return Target(
+        name="tflite",
+        read=_on_file(".tflite", lambda path: (read_tflite(path), read_tflite_graph(path))),
+        refuses=(ValueError, OSError),
+        seeds=seeds,
+    )
+
+
+def _pte() -> Target:
+    from harness.readers.graph_pte import read_pte_graph
+    from harness.readers.pte import read_pte_tensors
+
+    return Target(
+        name="pte",
+        read=_on_file(".pte", lambda path: (read_pte_tensors(path), read_pte_graph(path))),
+        refuses=(ValueError, OSError),
+        seeds=lambda: [b"\x20\0\0\0ET12" + bytes(56)],
+    )
+
+
+def _ptl() -> Target:
+    from harness.readers.graph_ptl import read_ptl_graph
+    from harness.readers.ptl import read_ptl
+
+    def seeds() -> list[bytes]:
+        import torch
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder, "net.ptl"))
+            traced = torch.jit.trace(torch.nn.Linear(2, 1), torch.ones(1, 2))
+            traced._save_for_lite_interpreter(path)
+            return [Path(path).read_bytes()]
+
+    return Target(
+        name="ptl",
+        read=_on_file(".ptl", lambda path: (read_ptl(path), read_ptl_graph(path))),
+        refuses=(ValueError, OSError),
+        seeds=seeds,
+    )
+
+
+def _imports() -> Target:
+    from harness.exchange.content import read_content
+    from harness.exchange.importers.registry import importer_of
+
+    def read(path: Path) -> object:
+        content = read_content(path)
+        return importer_of(content).read(content)
+
+    return Target(
+        name="imports",
+        read=_on_file(".json", read),
+        refuses=(PhonebenchError,),
+        seeds=_files("tests/exchange/files/*"),
+    )
+
+
+def _reply() -> Target:
+    from harness.wire import decode_reply
+
+    return Target(
+        name="reply", read=decode_reply, refuses=(ValueError,), seeds=_files("tests/golden/wire/reply-*.json")
+    )
+
+
+def _request() -> Target:
+    from harness.wire import decode_request
+
+    return Target(
+        name="request", read=decode_request, refuses=(ValueError,), seeds=_files("tests/golden/wire/request-*.json")
+    )
+
+
+def _spec() -> Target:
+    from harness.spec.read import make_spec, read_spec
+
+    return Target(
+        name="spec",
+        read=_on_file(".toml", lambda path: make_spec(read_spec(path), where="spec.toml")),
+        refuses=(PhonebenchError,),
+        seeds=_files("models/specs/*.toml"),
+    )
+
+
+def _card() -> Target:
+    from harness.model.card import ModelOptions
+    from harness.model.resolve import resolve
+
+    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+
+    def read(data: bytes) -> object:
+        (folder / "model.toml").write_bytes(data)
+        return resolve(str(folder), ModelOptions())
+
+    return Target(name="card", read=read, refuses=(PhonebenchError,), seeds=_files("models/*/model.toml"))
+
+
+def _run() -> Target:
+    from harness.store.reader import read_folder
+
+    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+
+    def read(data: bytes) -> object:
+        head, _, lines = data.partition(b"\0\n")
+        (folder / "run.json").write_bytes(head)
+        (folder / "measurements.jsonl").write_bytes(lines)
+        return read_folder(folder)
+
+    def seeds() -> list[bytes]:
+        runs = sorted((GOLDEN / "results").rglob("run.json"))
+        return [run.read_bytes() + b"\0\n" + (run.with_name("measurements.jsonl")).read_bytes() for run in runs]
+
+    return Target(name="run", read=read, refuses=(PhonebenchError,), seeds=seeds)
+
+
+def _signature() -> Target:
+    from harness.signing.bundle import verify
+    from harness.signing.keys import read_trusted_key
+
+    key = read_trusted_key(GOLDEN / "signing" / "P-256.pub")
+    model = GOLDEN / "signing" / "model.bin"
+    return Target(
+        name="signature",
+        read=_on_file(".sig", lambda path: verify(model, key, signature=path)),
+        refuses=(PhonebenchError,),
+        seeds=_files("tests/golden/signing/*.sig"),
+    )
+
+
+def _key() -> Target:
+    from harness.signing.keys import read_trusted_key
+
+    return Target(
+        name="key",
+        read=_on_file(".pub", read_trusted_key),
+        refuses=(PhonebenchError,),
+        seeds=_files("tests/golden/signing/*.pub"),
+    )
+
+
+def _tensors() -> Target:
+    from harness.wire import DType, TensorSpec
+    from harness.wire.tensors import read_tensors
+
+    specs = (
+        TensorSpec(name="x", dtype=DType.FLOAT32, shape=(1, 3)),
+        TensorSpec(name="i", dtype=DType.INT64, shape=(2,)),
+    )
+    return Target(
+        name="tensors",
+        read=_on_file(".bin", lambda path: read_tensors(path, specs, 4)),
+        refuses=(ValueError, OSError),
+        seeds=lambda: [bytes(4 * (12 + 16))],
+    )
+
+
+_NPZ_CARD = """
+[model]
+name = "x"
+task = "other"
+license = "none"
+source = "network:net"
+[[input]]
+name = "x"
+dtype = "float32"
+shape = [1, 2]
+[data]
+source = "data.npz"
+"""
+
+
+def _npz() -> Target:
+    from harness.model.card import ModelOptions
+    from harness.model.data import load_split
+    from harness.model.resolve import resolve
+    from harness.model.splits import Split
+
+    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+    (folder / "network.py").write_text("def net():\n    pass\n")
+    (folder / "model.toml").write_text(_NPZ_CARD)
+    (folder / "data.npz").write_bytes(b"")
+    card = resolve(str(folder), ModelOptions())
+
+    def read(data: bytes) -> object:
+        (folder / "data.npz").write_bytes(data)
+        return load_split(card, Split.TEST)
+
+    def seeds() -> list[bytes]:
+        import numpy as np
+
+        path = folder / "seed.npz"
+        np.savez(path, inputs=np.ones((4, 2), np.float32), labels=np.zeros(4, np.int64))
+        return [path.read_bytes()]
+
+    return Target(name="npz", read=read, refuses=(PhonebenchError,), seeds=seeds)
+
+
+# A function each, so that a target imports only what it reads with.
+TARGETS: dict[str, Callable[[], Target]] = {
+    "onnx": _onnx,
+    "tflite": _tflite,
+    "pte": _pte,
+    "ptl": _ptl,
+    "imports": _imports,
+    "reply": _reply,
+    "request": _request,
+    "spec": _spec,
+    "card": _card,
+    "run": _run,
+    "signature": _signature,
+    "key": _key,
+    "tensors": _tensors,
+    "npz": _npz,
+}
