@@ -1,0 +1,233 @@
+"""What iPhones do to a run, each provoked on a virtual one: what is kept, how it goes on, and what the user reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness.devices.device import Execution
+from harness.devices.ios.hold import IosOptions
+from harness.devices.ios.ipa import read_ipa
+from harness.devices.ios.phone import Iphone, open_iphone
+from harness.errors import IosError, IosTrouble
+from harness.wire import FailureKind, ReplyStatus
+from tests.devices.conftest import Parcel
+from tests.devices.ios.conftest import app
+from tests.viphone.apps import LAUNCHES_UNTIL_STUCK, Launch
+from tests.viphone.fixtures import MakePhone
+from tests.viphone.ipamaker import IpaMaker, IpaPlan
+from tests.viphone.iphone import VirtualIPhone
+from tests.viphone.state import IPhoneState
+from tests.viphone.trust import Dialog
+from tests.viphone.usbmuxd import Usbmuxd
+
+BACK_S = 15.0
+# Over lockdownd, and through the tunnel.
+SYSTEMS = ("16.7", "17.4")
+OpenPhone = Callable[..., tuple[VirtualIPhone, Iphone]]
+
+
+@pytest.fixture
+def open_phone(
+    make_iphone: MakePhone, usbmuxd: Usbmuxd, ipas: IpaMaker, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> Generator[OpenPhone]:
+    """Opens a phone with that iOS for the rest of the test, with an app that answers after a second."""
+    monkeypatch.setenv("USBMUXD_SOCKET_ADDRESS", usbmuxd.address)
+    with ExitStack() as stack:
+
+        def open_(
+            ios: str = "16.7", prepare: Callable[[VirtualIPhone], object] = lambda _: None, **seconds: float
+        ) -> tuple[VirtualIPhone, Iphone]:
+            phone = make_iphone(IPhoneState(ios=ios, udid="00008120-0000AA0000000017"))
+            phone.apps.program = app("slow")
+            prepare(phone)
+            ipa = read_ipa(ipas.make(IpaPlan(devices=None)))
+            options = IosOptions(ipa=ipa, **{"back_s": BACK_S, "trust_s": 0.0} | seconds)
+            return phone, stack.enter_context(open_iphone(phone.state.udid, python, key="ios", options=options))
+
+        yield open_
+
+
+def launch(device: Iphone, parcel: Parcel, *, deadline_s: float = 60) -> Execution:
+    device.push(parcel.path, parcel.sha256)
+    return device.execute(parcel.request, parcel.inputs, deadline_s)
+
+
+def once_started(phone: VirtualIPhone, act: Callable[[], object], behaviour: str = "slow") -> None:
+    """Let that happen while the next app starts, before the answer to the launch is sent."""
+
+    def program(started: Launch) -> list[str]:
+        phone.apps.program = app(behaviour)
+        act()
+        return app(behaviour)(started)
+
+    phone.apps.program = program
+
+
+def assert_measured_once(phone: VirtualIPhone, execution: Execution) -> None:
+    assert execution.reply.status is ReplyStatus.OK, execution.reply.failure
+    assert [one.code for one in phone.apps.ended] == [0]
+    assert phone.apps.running() == ()
+
+
+# The first falls into the artifact, the second into the TLS of the first call, the others into launching and fetching.
+@pytest.mark.parametrize("ios", SYSTEMS)
+def test_a_cable_that_is_pulled_at_any_byte_costs_no_launch_and_makes_none_twice(
+    open_phone: OpenPhone, parcel: Parcel, ios: str
+) -> None:
+    phone, device = open_phone(ios)
+    for byte in (120_000, 700, 5_000, 12_345, 25_001):
+        phone.apps.ended.clear()
+        phone.faults.drop_after_bytes(byte)
+        execution = launch(device, parcel)
+        assert phone.cable.drop_after_bytes is None, "the cable was not pulled"
+        assert_measured_once(phone, execution)
+
+
+@pytest.mark.parametrize("ios", SYSTEMS)
+def test_an_answer_to_a_launch_that_is_lost_starts_no_second_one(
+    open_phone: OpenPhone, parcel: Parcel, ios: str
+) -> None:
+    phone, device = open_phone(ios)
+    once_started(phone, phone.faults.drop_now)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_tunnel_that_dies_is_made_again(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone("17.4")
+    once_started(phone, threading.Timer(0.3, phone.faults.kill_tunnel).start)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_usbmuxd_that_is_restarted_costs_nothing(open_phone: OpenPhone, parcel: Parcel, usbmuxd: Usbmuxd) -> None:
+    phone, device = open_phone()
+
+    def restart() -> None:
+        usbmuxd.stop()
+        threading.Timer(1.0, usbmuxd.start).start()
+
+    once_started(phone, threading.Timer(0.3, restart).start)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_an_iphone_that_stays_away_is_given_up_with_what_to_do(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone(back_s=1.0)
+    once_started(phone, threading.Timer(0.3, phone.unplug).start)
+    with pytest.raises(IosError, match="check the cable, and plug it in again") as raised:
+        launch(device, parcel)
+    assert (raised.value.trouble, raised.value.exit_code) == (IosTrouble.GONE, 3)
+
+
+def test_an_iphone_that_restarts_waits_for_its_passcode(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone(back_s=3.0)
+    once_started(phone, threading.Timer(0.3, phone.faults.restart).start, behaviour="hang")
+    with pytest.raises(IosError, match="unlock it") as raised:
+        launch(device, parcel)
+    assert raised.value.trouble is IosTrouble.LOCKED
+    assert phone.apps.running() == ()
+
+
+@pytest.mark.parametrize("ios", SYSTEMS)
+def test_a_kill_for_memory_and_a_crash_are_told_apart(open_phone: OpenPhone, parcel: Parcel, ios: str) -> None:
+    phone, device = open_phone(ios)
+    phone.apps.program = app("hang")
+    found = []
+    for afflict in (phone.faults.kill_app_for_memory, phone.faults.crash_app):
+        afflict(after_s=0.5)
+        reply = launch(device, parcel).reply
+        assert reply.failure is not None
+        found.append((reply.failure.kind, reply.failure.detail or ""))
+    assert [kind for kind, _ in found] == [FailureKind.OOM, FailureKind.CRASH]
+    assert "per-process-limit" in found[0][1]
+    assert "SIGSEGV" in found[1][1]
+    # The device is fine: the next launch is measured.
+    phone.apps.ended.clear()
+    phone.apps.program = app("slow")
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_half_a_reply_is_no_result(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.faults.half_reply()
+    reply = launch(device, parcel).reply
+    assert reply.failure is not None
+    assert (reply.failure.kind, reply.latency) == (FailureKind.REPLY, None)
+    phone.apps.ended.clear()
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_an_iphone_that_is_locked_between_launches_starts_nothing(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.state.locked = True
+    with pytest.raises(IosError, match="unlock it") as raised:
+        launch(device, parcel)
+    assert (raised.value.trouble, phone.apps.ended) == (IosTrouble.LOCKED, [])
+    phone.unlock()
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_storage_that_fills_up_while_a_file_is_sent(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.faults.full_after_bytes(100_000)
+    with pytest.raises(IosError, match="free some space on the iPhone") as raised:
+        launch(device, parcel)
+    assert raised.value.trouble is IosTrouble.FULL
+    phone.faults.make_room(1 << 30)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_profile_that_expires_between_launches(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.faults.clock_jump(8 * 86400)
+    with pytest.raises(IosError) as raised:
+        launch(device, parcel)
+    assert raised.value.trouble in (IosTrouble.PROFILE, IosTrouble.NOT_TRUSTED_DEVELOPER)
+    assert phone.apps.ended == []
+
+
+def test_a_clock_that_jumps_back_changes_nothing(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    once_started(phone, threading.Timer(0.3, phone.faults.clock_jump, (-86400.0,)).start)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_launches_that_another_tool_left_open(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.apps.unclosed_launches = LAUNCHES_UNTIL_STUCK
+    with pytest.raises(IosError, match="couldn’t be completed") as raised:
+        launch(device, parcel)
+    assert raised.value.trouble is IosTrouble.REFUSED
+
+
+def test_our_own_launches_are_all_closed(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.apps.program = app("ok")
+    for _ in range(3):
+        launch(device, parcel)
+    assert (len(phone.apps.ended), phone.apps.unclosed_launches) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("dialog", "trouble", "words"),
+    [
+        (Dialog.PENDING, IosTrouble.NOT_TRUSTED, "tap Trust"),
+        (Dialog.DENY, IosTrouble.TRUST_REFUSED, "tap Trust this time"),
+    ],
+)
+def test_a_user_who_does_not_trust(open_phone: OpenPhone, dialog: Dialog, trouble: IosTrouble, words: str) -> None:
+    with pytest.raises(IosError, match=words) as raised:
+        open_phone(prepare=lambda phone: phone.faults.trust(dialog))
+    assert raised.value.trouble is trouble
+
+
+def test_a_user_who_trusts_after_a_while(open_phone: OpenPhone, parcel: Parcel) -> None:
+    def later(phone: VirtualIPhone) -> None:
+        phone.faults.trust(Dialog.PENDING)
+        threading.Timer(1.0, phone.faults.trust, (Dialog.TRUST,)).start()
+
+    phone, device = open_phone(prepare=later, trust_s=20.0)
+    assert_measured_once(phone, launch(device, parcel))
