@@ -75,8 +75,8 @@ simulate: $(READY) ## Check the statistics against a known truth, at length (a f
 fuzz: $(READY) ## Feed damaged files to every reader of what others wrote, for an hour.
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-soak: $(READY) ## Run eight virtual phones with cables pulled at random, for a hundred rounds (half an hour).
-	$(BIN)/python -m tests.devices.android.soak $(ARGS)
+soak: $(READY) ## Run virtual phones with cables pulled at random (half an hour); ARGS=farm: a farm that is struck.
+	$(BIN)/python -m tests.loop.soak $(ARGS)
 
 clean: ## Remove the environment and the tools' caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

@@ -150,6 +150,12 @@ def engine_security(certs: Path, *, dials_names: bool) -> Security:
 def explain_refusal(error: ssl.SSLError | OSError, place: FarmPlace) -> str:
     """Return a sentence about a connection that failed, with what to do."""
     text = str(error)
+    if isinstance(error, ssl.SSLEOFError | ConnectionResetError | BrokenPipeError):
+        # With TLS 1.3 a server that does not like our certificate may close the connection without a reason.
+        return (
+            f"the farm at {place.url} closed the connection: if this happens again, it does not accept the certificate "
+            f"in {str(place.certs)!r}; check that the farm's own authority made it, when it ends, and both clocks"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_verification(error, place)
     if isinstance(error, ssl.SSLError):
