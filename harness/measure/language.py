@@ -46,7 +46,7 @@ def language_passes(job: Job, passes: Passes, *, outputs: bool) -> Passes:
     )
     memory = passes.memory and replace(passes.memory, calls=min(MOST_MEMORY_CALLS, passes.memory.calls))
     score = ScorePass(count=job.model.facts.test_count) if outputs else None
-    return Passes(memory=memory, generate=generate, score=score)
+    return Passes(memory=memory, generate=generate, score=score, energy=passes.energy)
 
 
 def generation_of(job: Job, replies: Sequence[RunReply]) -> GenerationSummary | None:

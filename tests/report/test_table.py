@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from harness.records.generation_metrics import ROWS as GENERATION
 from harness.records.metrics import ENERGY, TOKEN_ENERGY
 from harness.records.stated_metrics import ROWS as STATED
 from harness.report.formats.csv import columns, csv_text
@@ -40,5 +41,7 @@ def test_a_row_fills_every_column() -> None:
     own |= {column.name for metric in STATED for column in metric.csv}
     # A computer has no power sensor.
     own |= {column.name for column in (*ENERGY.csv, *TOKEN_ENERGY.csv)}
+    # The model generates nothing.
+    own |= {column.name for metric in GENERATION for column in metric.csv}
     own |= {"score_metric", "score", "score_low", "score_high", "score_unit", "score_higher_is_better"}
     assert {k for k, v in row.items() if v == ""} == {"reason", "latency_low_ns", "latency_high_ns", *own}

@@ -6,9 +6,10 @@ What counts energy is not here: what started the runner reads a counter meanwhil
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from harness.runners.host.latency import Clock, Sleep, Timings
-from harness.wire import EnergyBlock, EnergyBlockKind, EnergyFacts, EnergyPass
+from harness.wire import EnergyBlock, EnergyBlockKind, EnergyFacts, EnergyPass, Generation
 
 
 def boot_ns() -> int:
@@ -27,10 +28,26 @@ def wait_idle(request: EnergyPass, *, clock: Clock = time.perf_counter_ns, sleep
 
 def energy_blocks(idle: EnergyBlock, latency: Timings | None) -> EnergyFacts:
     """Return the blocks for the reply; the load block is the measured calls."""
-    offset_ns = boot_ns() - time.perf_counter_ns()
     if latency is None:
-        return EnergyFacts(blocks=(idle,), boot_offset_ns=offset_ns)
+        return _facts(idle)
     load = EnergyBlock(
         kind=EnergyBlockKind.LOAD, began_ns=latency.began_ns, ended_ns=latency.ended_ns, calls=latency.calls
     )
-    return EnergyFacts(blocks=(idle, load), boot_offset_ns=offset_ns)
+    return _facts(idle, load)
+
+
+def generation_blocks(idle: EnergyBlock, measured: Sequence[Generation]) -> EnergyFacts:
+    """Return the blocks for the reply; the load block is the measured generations, with the tokens they made."""
+    last = measured[-1]
+    load = EnergyBlock(
+        kind=EnergyBlockKind.LOAD,
+        began_ns=measured[0].begin_ns,
+        ended_ns=last.begin_ns + last.tokens_ns[-1],
+        calls=len(measured),
+        tokens=sum(one.tokens for one in measured),
+    )
+    return _facts(idle, load)
+
+
+def _facts(*blocks: EnergyBlock) -> EnergyFacts:
+    return EnergyFacts(blocks=blocks, boot_offset_ns=boot_ns() - time.perf_counter_ns())

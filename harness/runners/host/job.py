@@ -20,7 +20,7 @@ import msgspec
 
 from harness import __version__
 from harness.runners.host import language
-from harness.runners.host.energy import energy_blocks, wait_idle
+from harness.runners.host.energy import energy_blocks, generation_blocks, wait_idle
 from harness.runners.host.latency import Timings, measure_latency
 from harness.runners.host.memory import Meter
 from harness.runners.host.runtimes.language import LanguageSession
@@ -34,6 +34,7 @@ from harness.wire import (
     ArtifactRef,
     DeviceStates,
     EnergyBlock,
+    EnergyFacts,
     Failure,
     FailureKind,
     GenerationSamples,
@@ -69,6 +70,7 @@ class JobResults:
     warm_load_ns: tuple[int, ...] = ()
     latency: Timings | None = None
     idle: EnergyBlock | None = None
+    energy: EnergyFacts | None = None
     memory: MemoryReading | None = None
     outputs: OutputsRef | None = None
     profile: Profiled | None = None
@@ -160,7 +162,11 @@ def _run_language(folder: Path, artifact: Path, request: RunRequest, done: JobRe
     if asked is not None:
         language.check_lengths(session, asked)
         prompt = language.prompt_of(path, request, session)
+        if request.passes.energy is not None:
+            done.idle = wait_idle(request.passes.energy)
         generations = language.measure_generations(session, prompt, asked)
+        if done.idle is not None:
+            done.energy = generation_blocks(done.idle, generations.measured)
         done.generation = language.generation_samples(session, generations, asked)
         done.call_times = generations.latency()
         _log.info("generations: %d", len(generations.measured))
@@ -306,7 +312,7 @@ def _reply(
         profile=done.profile.operators if done.profile else (),
         profile_facts=done.profile.facts if done.profile else None,
         state=DeviceStates(before=before, after=sample_state()),
-        energy=energy_blocks(done.idle, done.latency) if done.idle else None,
+        energy=done.energy or (energy_blocks(done.idle, done.latency) if done.idle else None),
         generation=done.generation,
     )
 

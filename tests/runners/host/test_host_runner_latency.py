@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.runners.host.energy import energy_blocks, wait_idle
+from harness.runners.host.energy import energy_blocks, generation_blocks, wait_idle
 from harness.runners.host.latency import CHUNK, measure_latency
-from harness.wire import EnergyPass, LatencyPass, LatencySamples, MeasurePass, WarmupPass
+from harness.wire import EnergyPass, Generation, LatencyPass, LatencySamples, MeasurePass, WarmupPass
 
 
 class Model:
@@ -116,3 +116,13 @@ def test_the_idle_block_is_before_call_zero_and_the_load_block_is_the_measured_c
     # Ten calls of 10 ns after call 0 and the warm-up; of these, every third is kept.
     assert (facts.blocks[1].began_ns, facts.blocks[1].ended_ns, facts.blocks[1].calls) == (5450, 5550, 10)
     assert len(timings.samples().samples_ns) == 4
+
+
+def test_the_load_block_of_a_language_model_counts_its_tokens() -> None:
+    idle = wait_idle(EnergyPass(idle_ns=0))
+    measured = [
+        Generation(begin_ns=begin, prefill_ns=10, tokens_ns=(20, 30, 40), tokens=tokens)
+        for begin, tokens in ((1000, 3), (1050, 4))
+    ]
+    load = generation_blocks(idle, measured).blocks[1]
+    assert (load.began_ns, load.ended_ns, load.calls, load.tokens) == (1000, 1090, 2, 7)
