@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, ssh, changes, web, dashboard.
+phone-run, ssh, ios, changes, web, dashboard.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from tests.artifacts.orders import order
 from tests.benchmarks.changes import changes
 from tests.benchmarks.dashboard import dashboard
 from tests.benchmarks.history import history
+from tests.benchmarks.ios import ios
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
 from tests.benchmarks.quality import quality
@@ -259,6 +260,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "phone-run": phone_run,
     "quality": quality,
     "ssh": ssh,
+    "ios": ios,
     "changes": changes,
     "web": lambda folder: web(
         [job for job in jobs(folder) if job.cell.format in LIBRARIES and job.cell.variant == "fp32"]

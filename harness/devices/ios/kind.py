@@ -31,9 +31,15 @@ def _open(key: str, settings: PhoneSettings) -> AbstractContextManager[Device]:
 
 
 def _infos() -> tuple[DeviceInfo, ...]:
+    from harness.devices.ios.usbmux import udids_there
+
+    udids = udids_there()
+    if not udids:
+        return ()
+    # What asks an iPhone is imported only where there is one.
     from harness.devices.ios.listing import phone_infos
 
-    return phone_infos()
+    return phone_infos(udids)
 
 
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  an iPhone is asked only when it is opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +10,6 @@ from harness.devices.ios.advice import advice_for
 from harness.devices.ios.environment import driver_python
 from harness.devices.ios.facts import info_of, state_of
 from harness.devices.ios.link import Worker
-from harness.devices.ios.usbmux import has_usbmuxd, list_phones
 from harness.errors import IosError, IosTrouble
 from harness.records.device import DeviceInfo
 
@@ -18,20 +18,11 @@ READY = "ready"
 LOOK_S = 10.0
 
 
-def phone_infos() -> tuple[DeviceInfo, ...]:
-    """Return every connected iPhone, asked side by side. Without usbmuxd or an iPhone, nothing is started.
+def phone_infos(udids: Sequence[str]) -> tuple[DeviceInfo, ...]:
+    """Return what these iPhones are, asked side by side.
 
     ``details`` has the iPhone's ``state`` and ``action``, which is empty if nothing needs to be done.
     """
-    if not has_usbmuxd():
-        return ()
-    try:
-        udids = [phone.udid for phone in list_phones()]
-    except IosError:
-        # What is left of an usbmuxd that does not run is no more than none.
-        return ()
-    if not udids:
-        return ()
     try:
         worker = Worker(driver_python())
     except IosError as error:

@@ -56,6 +56,16 @@ def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhon
     return tuple(ListedPhone(udid=udid) for udid in dict.fromkeys(udids))
 
 
+def udids_there(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the UDIDs of the connected iPhones; an usbmuxd that is missing or does not answer knows none."""
+    if not has_usbmuxd(environment):
+        return ()
+    try:
+        return tuple(phone.udid for phone in list_phones(environment))
+    except IosError:
+        return ()
+
+
 def choose_phone(phones: tuple[ListedPhone, ...], name: str) -> ListedPhone:
     """Return the iPhone called ``name``, or the only one if that is empty. Raises `IosError`."""
     if not phones:
@@ -85,10 +95,7 @@ def expand_key(key: str) -> tuple[str, ...]:
 
 def is_listed(udid: str) -> bool:
     """Return whether an iPhone is connected; usbmuxd that does not answer knows none."""
-    try:
-        return any(phone.udid == udid for phone in list_phones())
-    except IosError:
-        return False
+    return udid in udids_there()
 
 
 def _plain(udid: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from harness.devices.ios.checkup import check_iphone
+from harness.devices.ios.kind import IOS
 from harness.devices.ios.link import Worker
-from harness.devices.ios.listing import phone_infos
 from tests.conftest import call_phonebench
 from tests.devices.ios.conftest import UDID, Session
 from tests.viphone.fixtures import MakePhone
@@ -42,7 +42,7 @@ def test_each_iphone_is_listed_with_the_one_thing_to_do(
         for name, value in change.items():
             setattr(made.state, name, value)
     worker.close()
-    listed = {info.key: info for info in phone_infos()}
+    listed = {info.key: info for info in IOS.infos()}
     for number, (_, state, words) in enumerate(TO_DO):
         info = listed[f"ios:{udid(number)}"]
         assert info.details["state"] == state

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.ios.listing import phone_infos
+from harness.devices.ios.kind import IOS
 from harness.devices.ios.usbmux import ListedPhone, choose_phone, expand_key, has_usbmuxd, list_phones
 from harness.errors import IosError, IosTrouble
 from tests.devices.ios.small_usbmuxd import HEADER, Answer, entry, listening, listing, whole
@@ -98,7 +98,7 @@ def test_the_list_starts_no_driver_without_an_iphone(
     with listening(listing()) as environment:
         address = environment["USBMUXD_SOCKET_ADDRESS"] if there else str(tmp_path / "usbmuxd")
         monkeypatch.setenv("USBMUXD_SOCKET_ADDRESS", address)
-        assert phone_infos() == ()
+        assert IOS.infos() == ()
 
 
 def test_an_iphone_without_the_driver_is_listed_with_the_command_that_makes_it(
@@ -107,6 +107,6 @@ def test_an_iphone_without_the_driver_is_listed_with_the_command_that_makes_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with listening(listing(entry(ONE))) as environment:
         monkeypatch.setenv(*environment.popitem())
-        (info,) = phone_infos()
+        (info,) = IOS.infos()
     assert (info.key, info.details["state"]) == (f"ios:{ONE}", "no-driver")
     assert "phonebench runner install ios --runtime driver" in info.details["action"]
