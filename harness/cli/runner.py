@@ -66,14 +66,18 @@ def runner() -> None:
 
 
 @runner.command(short_help="Build, sign and verify the runner apps.")
-@click.argument("system", type=click.Choice(["android"]), metavar="SYSTEM")
+@click.argument("system", type=click.Choice(["android", "ios"]), metavar="SYSTEM")
 @build_options
+@click.option("--team", metavar="ID", help="ios: the Apple team that signs.  [default: none: sign the IPA yourself]")
+@click.option("--bundle-id", metavar="ID", help="ios: the app's id; a free team needs one of its own.")
+@click.option("--no-pods", is_flag=True, help="ios: without the runtimes from CocoaPods (.tflite and .ptl).")
 @json_option
 @click.pass_context
 def build(context: click.Context, /, system: str, as_json: bool, **options: Any) -> int:
-    """Build, sign and verify the runner apps of SYSTEM, which is android.
+    """Build, sign and verify the runner apps of SYSTEM: android or ios.
 
-    Needs a clone of phonebench, a JDK 17, Maven, npm, aapt2 and apksigner.
+    android needs a clone of phonebench, a JDK 17, Maven, npm, aapt2 and apksigner. ios needs a clone, and a Mac with
+    Xcode, XcodeGen and CocoaPods.
     """
     from click.core import ParameterSource
 
@@ -85,6 +89,23 @@ def build(context: click.Context, /, system: str, as_json: bool, **options: Any)
         msg = f"--{foreign[0].replace('_', '-')} does not apply to {system}; leave it out"
         raise UsageError(msg)
     return build_system(options, as_json)
+
+
+def _build_ios(options: dict[str, Any], as_json: bool) -> int:
+    from harness.errors import BuildError
+    from harness.runners.ios.build import IosBuild, build_ios
+
+    ours = {name: options[name] for name in ("team", "bundle_id") if options[name]}
+    try:
+        ipa = build_ios(IosBuild(out=options["out"], pods=not options["no_pods"], **ours))
+    except OSError as error:
+        msg = f"building the iOS app failed: {error}; free some space, or choose another folder with --out"
+        raise BuildError(msg) from error
+    if as_json:
+        print_json({"schema": 1, "ipa": str(ipa)})
+    else:
+        click.echo(f"{ipa}\nto install: phonebench runner install ios --ipa {shlex.quote(str(ipa))}")
+    return 0
 
 
 def _build_android(options: dict[str, Any], as_json: bool) -> int:
@@ -115,6 +136,7 @@ _BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]
         _build_android,
         frozenset({"runtime", "abi", "library", "key", "key_password", "key_alias", "debuggable", "sdk"}),
     ),
+    "ios": (_build_ios, frozenset({"team", "bundle_id", "no_pods"})),
 }
 
 

@@ -130,7 +130,8 @@ def _first_sample(folder: Path, python: str, phone: VirtualIPhone) -> None:
     request = folder / "request.json"
     request.write_text("{}")
     by_hand = [python, "-I", "-c", _LAUNCH_BY_HAND, UDID, BUNDLE, str(request), "0" * 64]
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for _ in range(TIMES):
         for times, words in ((ours, command), (theirs, by_hand)):
             started.clear()

@@ -64,7 +64,7 @@ class Tether:
         self._forgets: list[Callable[[], None]] = []
         self._worker = Worker(python, udid=udid)
         try:
-            self.facts: Facts = self._open(options.trust_s)
+            self.facts: Facts = self._first_open()
         except BaseException:
             self._worker.close()
             raise
@@ -110,6 +110,16 @@ class Tether:
     def close(self) -> None:
         """End the worker, which ends a launch in flight."""
         self._worker.close()
+
+    def _first_open(self) -> Facts:
+        try:
+            return self._open(0)
+        except IosError as error:
+            if error.trouble is not IosTrouble.NOT_TRUSTED or not self.options.trust_s:
+                raise
+            # The dialog is on the screen now.
+            log.warning("%s: unlock it, and tap Trust within %g s", error.what, self.options.trust_s)
+            return self._open(self.options.trust_s)
 
     def _open(self, trust_s: float) -> Facts:
         opened: Facts = self._worker.call(

@@ -12,6 +12,7 @@ from harness.devices.ios.runner_app import RunnerApp
 from harness.devices.ios.usbmux import choose_phone, list_phones
 from harness.devices.kind import InstalledRunner, name_in
 from harness.errors import IosError, UnknownNameError
+from harness.runners.ios.build import default_ipa
 
 DRIVER, APP = "driver", "app"
 
@@ -25,7 +26,8 @@ def install_ios(key: str, parts: tuple[str, ...], ipa: Path | None) -> tuple[Ins
     for part in parts:
         if part not in (DRIVER, APP):
             raise UnknownNameError(part, kind="part", allowed=(DRIVER, APP))
-    app_file = read_ipa(ipa) if ipa else None
+    file = ipa or default_ipa()
+    app_file = read_ipa(file) if file else None
     installed = []
     if not parts or DRIVER in parts:
         make_environment()

@@ -24,6 +24,7 @@ from harness.devices.replies import unsupported
 from harness.errors import IosError, IosTrouble, UsageError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
+from harness.runners.ios.build import default_ipa
 from harness.spec.phone_settings import DEFAULT_SETTINGS, PhoneSettings
 from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
@@ -43,7 +44,8 @@ def open_ios(key: str = "ios", settings: PhoneSettings = DEFAULT_SETTINGS) -> It
     if name == ALL:
         msg = f"{key!r} stands for every connected iPhone, but one is needed here: write ios:UDID"
         raise UsageError(msg)
-    ipa = read_ipa(settings.ipa) if settings.ipa else None
+    file = settings.ipa or default_ipa()
+    ipa = read_ipa(file) if file else None
     udid = choose_phone(list_phones(), name).udid
     with open_iphone(udid, driver_python(), key=key, options=IosOptions(ipa=ipa)) as phone:
         yield phone
