@@ -20,7 +20,10 @@ ADVICE: dict[IosTrouble, str] = {
         "switch it on in Settings > Privacy & Security > Developer Mode, and let the iPhone restart; where the entry "
         "is missing, phonebench doctor --device ios shows it"
     ),
-    IosTrouble.NO_IMAGE: "unlock the iPhone, connect this computer to the internet, and run again: it is mounted then",
+    IosTrouble.NO_IMAGE: (
+        "unlock the iPhone and connect this computer to the internet; a run then mounts it, and so does "
+        "phonebench doctor --device ios"
+    ),
     IosTrouble.TUNNEL: (
         "iOS 17.0 to 17.3 need a tunnel that only root can make: start sudo DRIVER -m pymobiledevice3 remote tunneld "
         "in another terminal and run again, or update the iPhone to iOS 17.4 or later"

@@ -102,6 +102,7 @@ def state_of(udid: str, facts: Facts) -> IosError | None:
         (not facts.get("paired", True), IosTrouble.NOT_TRUSTED, "does not trust this computer yet"),
         (facts.get("PasswordProtected") is True, IosTrouble.LOCKED, "is locked"),
         (facts.get("developer_mode") is False, IosTrouble.DEVELOPER_MODE, "has developer mode switched off"),
+        (facts.get("mounted") is False, IosTrouble.NO_IMAGE, "has no developer image mounted"),
         (bool(facts.get("expired")), IosTrouble.PROFILE, "has a runner app whose profile has expired"),
     )
     for applies, trouble, what in checks:

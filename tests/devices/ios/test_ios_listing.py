@@ -18,11 +18,12 @@ from tests.viphone.fixtures import MakePhone
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.state import IPhoneState
 
-# Five iPhones, each with one thing to do: what it is like after it has been paired, and the state that is listed.
+# Six iPhones, each with one thing to do: what it is like after it has been paired, and the state that is listed.
 TO_DO: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({}, "ready", ""),
     ({"locked": True}, "locked", "unlock it"),
     ({"developer_mode": False}, "developer-mode", "Privacy & Security > Developer Mode"),
+    ({"image_mounted": False}, "no-image", "a run then mounts it"),
     ({"ios": "17.2"}, "tunnel", "remote tunneld"),
     ({"ios": "13.7"}, "too-old", "update the iPhone"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from packaging.version import Version
+from pymobiledevice3.exceptions import NotMountedError
 from pymobiledevice3.services.amfi import AmfiService
 from pymobiledevice3.services.mobile_image_mounter import (
     MobileImageMounterService,
@@ -27,7 +28,12 @@ async def mounted(phone: Phone) -> bool:
 async def mount(phone: Phone) -> None:
     """Fetch the image where it is missing on this computer, have it signed by Apple, and mount it."""
     services: Any = phone.lockdown if phone.version < _CRYPTEX else await phone.tunnel()
-    await auto_mount(services)
+    try:
+        await auto_mount(services)
+    except (OSError, RuntimeError, ValueError) as error:
+        # What fails here is the way to Apple or to the place of the images, not the cable.
+        msg = f"the image could not be fetched: {type(error).__name__}"
+        raise NotMountedError(msg) from error
 
 
 async def reveal(phone: Phone) -> None:
