@@ -70,3 +70,28 @@ def language_run(tmp_path_factory: pytest.TempPathFactory) -> LanguageRun:
     ran = call_phonebench(*command, *limits, cwd=home)
     assert ran.code == 0, ran.err
     return LanguageRun(home=home, cells=call_phonebench("show", "--json", cwd=home).json()["cells"])
+
+
+def small_model(folder: Path) -> Path:
+    """A language model of one layer with random weights and the bundled tokenizer: what can be lowered in seconds."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=1024,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=128,
+        bos_token_id=0,
+        eos_token_id=1,
+        initializer_range=0.2,
+    )
+    network = transformers.LlamaForCausalLM(config)
+    network.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "test.txt"):
+        shutil.copy(MODEL / name, folder / name)
+    return folder

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.artifacts.export import genai
+from harness.artifacts.export import genai, pte_language
 from harness.artifacts.export.exporter import Exporter
 from harness.wire import Format
 
 # Each takes the model's folder.
 LANGUAGE_EXPORTERS: dict[Format, Callable[[Path], Exporter]] = {
     Format.GENAI: genai.GenaiExporter,
+    Format.PTE: pte_language.PteLanguageExporter,
 }

@@ -302,7 +302,8 @@ def _type_columns(views: tuple[CellView, ...]) -> Iterator[Column]:
         weights = tuple(weight_words(of_file) or units.NONE for of_file in types)
         yield Column(title="weights", values=weights, keep=55, text=True, common=True)
     inputs = tuple((value_words(of_file.inputs) if of_file else "") or units.NONE for of_file in types)
-    if any(words not in (FLOAT, units.NONE) for words in inputs):
+    # Those of a language model are tokens.
+    if any(words not in (FLOAT, units.NONE) for words, v in zip(inputs, views, strict=True) if v.cell.lengths is None):
         yield Column(title="input", values=inputs, keep=56, text=True, common=True)
 
 

@@ -61,28 +61,34 @@ _SCALARS: dict[int, DType] = {
 def import_runtime(request: RuntimeRequest) -> None:
     """Import the bindings with the quantised kernels, and set the size of the thread pool before anything is loaded."""
     refuse_options(request, TITLE)
-    library = _library()
+    bindings = library()
     # Registers the kernels that int8 programs need for operators that XNNPACK did not take.
     import_library("executorch.kernels.quantized", extra="torch")
-    _set_threads(library, request.threads)
+    _set_threads(bindings, request.threads)
 
 
 def load(path: Path, request: RuntimeRequest) -> PteSession:
     """Load the program and its method, which is when a delegate prepares its data."""
-    library = _library()
-    # A job of another format does not pay for it.
-    from harness.readers.pte import read_pte
-
-    facts = read_pte(path)
-    missing = [name for name in facts.backends if not library._is_available(name)]
-    if missing:
-        msg = f"{path.name!r} is lowered to {missing[0]!r}, which this build of ExecuTorch does not have"
-        raise SessionError(FailureKind.DELEGATE, msg, unsupported=True)
+    bindings = library()
+    facts = checked_facts(path)
     try:
-        program = library._load_program(str(path))
+        program = bindings._load_program(str(path))
         return PteSession(program, program.load_method(METHOD), request, facts)
     except NATIVE_ERRORS as error:
         raise load_error(path, TITLE, error) from error
+
+
+def checked_facts(path: Path) -> PteFacts:
+    """Return what the file says of its backends. Raises `SessionError` for one that this build does not have."""
+    # A job of another format does not pay for it.
+    from harness.readers.pte import read_pte
+
+    facts, bindings = read_pte(path), library()
+    missing = [name for name in facts.backends if not bindings._is_available(name)]
+    if missing:
+        msg = f"{path.name!r} is lowered to {missing[0]!r}, which this build of ExecuTorch does not have"
+        raise SessionError(FailureKind.DELEGATE, msg, unsupported=True)
+    return facts
 
 
 def profile(path: Path, request: RuntimeRequest, arrays: Sequence[Array], calls: int) -> Profiled:  # noqa: ARG001
@@ -120,7 +126,7 @@ class PteSession:
         self._specs = _specs(method.method_meta())
         self._tensors: list[Any] = []
         self._results: Sequence[Any] = ()
-        _LIVE.add(self)
+        keep_alive(self)
 
     def inputs(self) -> tuple[TensorSpec, ...]:
         return self._specs
@@ -161,30 +167,40 @@ class PteSession:
     def close(self) -> None:
         self._results, self._tensors = (), []
         self._method = self._program = None
-        _LIVE.discard(self)
+        let_go(self)
 
 
 # Sessions that hold a program. While there is one, the thread pool must not be replaced.
-_LIVE: weakref.WeakSet[PteSession] = weakref.WeakSet()
+_LIVE: weakref.WeakSet[object] = weakref.WeakSet()
 
 
-def _library() -> Any:
+def keep_alive(session: object) -> None:
+    """Note that ``session`` holds a program."""
+    _LIVE.add(session)
+
+
+def let_go(session: object) -> None:
+    """Note that ``session`` has released its program."""
+    _LIVE.discard(session)
+
+
+def library() -> Any:
     """Import the native bindings. The public module next to them would import the whole exporter."""
     import_library("torch", extra="torch")
     return import_library("executorch.extension.pybindings._portable_lib", extra="torch")
 
 
-def _set_threads(library: Any, threads: int) -> None:
+def _set_threads(bindings: Any, threads: int) -> None:
     """Set the size of the thread pool.
 
     Replacing the pool under a loaded program is a race in ExecuTorch, so that is refused.
     """
-    if library._threadpool_get_thread_count() == threads:
+    if bindings._threadpool_get_thread_count() == threads:
         return
     if _LIVE:
         msg = f"ExecuTorch cannot change to {threads} threads while a program is loaded: close that session first"
         raise SessionError(FailureKind.LOAD, msg)
-    library._unsafe_reset_threadpool(threads)
+    bindings._unsafe_reset_threadpool(threads)
 
 
 def _narrowed(specs: Sequence[TensorSpec], arrays: Sequence[Array], bounded: Sequence[bool]) -> tuple[TensorSpec, ...]:

@@ -1,0 +1,149 @@
+"""The ``.pte`` of a language model, by the exporter for Llama-like models in ExecuTorch's package.
+
+It takes Meta's names of weights and its parameters. They are made from the folder in the layout of Hugging Face, so
+rotary embeddings stay in the order of Hugging Face (``use_hf_rope``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.runners.host.runtimes.pte_language import CACHE_METHOD
+from harness.spec.formats import Backend
+from harness.spec.recipe import Precision, Recipe
+
+# The cache of keys and values is part of the program, at its full size.
+MOST_CONTEXT = 4096
+_OPTIONS: dict[Precision, tuple[str, ...]] = {
+    Precision.FP32: (),
+    Precision.INT8_DYNAMIC_INT4: ("-qmode", "8da4w", "-G", "32"),
+}
+# What sets an architecture apart, in the words of the exporter's parameters.
+_ARCHITECTURES: dict[str, dict[str, object]] = {
+    "LlamaForCausalLM": {},
+    "MistralForCausalLM": {},
+    "Qwen2ForCausalLM": {"attention_qkv_bias": True},
+    "Qwen3ForCausalLM": {"use_qk_norm": True, "qk_norm_before_rope": True},
+}
+_WHOLE = {
+    "model.embed_tokens.weight": "tok_embeddings.weight",
+    "model.norm.weight": "norm.weight",
+    "lm_head.weight": "output.weight",
+}
+_LAYER = {
+    "self_attn.q_proj": "attention.wq",
+    "self_attn.k_proj": "attention.wk",
+    "self_attn.v_proj": "attention.wv",
+    "self_attn.o_proj": "attention.wo",
+    "self_attn.q_norm": "attention.q_norm_fn",
+    "self_attn.k_norm": "attention.k_norm_fn",
+    "mlp.gate_proj": "feed_forward.w1",
+    "mlp.down_proj": "feed_forward.w2",
+    "mlp.up_proj": "feed_forward.w3",
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+_OF_LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
+
+
+class PteLanguageExporter:
+    """Lowers each precision to XNNPACK from the folder of a language model."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+
+    def export(self, recipe: Recipe, backend: Backend | None, path: Path) -> None:
+        """Write the program to ``path``."""
+        if recipe.precision not in _OPTIONS:
+            raise no_precision(recipe, path)
+        if backend is not Backend.XNNPACK:
+            msg = "phonebench lowers language models to XNNPACK only: leave out --delegate"
+            raise UnsupportedError(msg)
+        import torch
+        from executorch.examples.models.llama.export_llama_lib import build_args_parser, export_llama
+
+        parameters = self._parameters()
+        with tempfile.TemporaryDirectory(prefix="phonebench-llama-") as name:
+            folder = Path(name)
+            torch.save(self._weights(), folder / "weights.pth")
+            (folder / "params.json").write_text(json.dumps(parameters), encoding="utf-8")
+            words = self._words(folder, path, _OPTIONS[recipe.precision], parameters)
+            export_llama(build_args_parser().parse_args(words))
+
+    def _words(self, folder: Path, path: Path, options: tuple[str, ...], parameters: dict[str, object]) -> list[str]:
+        context = str(self._context())
+        files = ["--checkpoint", str(folder / "weights.pth"), "--params", str(folder / "params.json")]
+        lengths = ["--max_seq_length", context, "--max_context_length", context]
+        return [
+            *("--model", "llama3_2", *files, *lengths, *options, "-d", "fp32"),
+            *("-kv", "--use_sdpa_with_kv_cache", "-X", "--xnnpack-extended-ops"),
+            *("--metadata", json.dumps(self._metadata(parameters)), "--output_name", str(path)),
+        ]
+
+    def _context(self) -> int:
+        return int(min(self._config["max_position_embeddings"], MOST_CONTEXT))
+
+    def _metadata(self, parameters: dict[str, Any]) -> dict[str, object]:
+        """What runners ask a program for: the tokens that begin and end a text, and the size of its cache in bytes."""
+        ends = self._config.get("eos_token_id")
+        cached = parameters["n_layers"] * parameters["n_kv_heads"] * parameters["head_dim"]
+        return {
+            "get_bos_id": self._config.get("bos_token_id") or 0,
+            "get_eos_ids": ends if isinstance(ends, list) else [ends or 0],
+            CACHE_METHOD: 2 * cached * 4 * self._context(),
+        }
+
+    def _parameters(self) -> dict[str, object]:
+        config, kind = self._config, self._config["architectures"][0]
+        if kind not in _ARCHITECTURES:
+            names = ", ".join(_ARCHITECTURES)
+            msg = f"ExecuTorch's exporter is used for {names}, and this is {kind}: bring a .pte of your own"
+            raise UnsupportedError(msg)
+        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        scaled = rope.get("rope_type", "default") == "llama3"
+        if not scaled and rope.get("rope_type", "default") != "default":
+            msg = f"ExecuTorch's exporter does not scale rotary embeddings by {rope['rope_type']!r}"
+            raise UnsupportedError(msg)
+        heads = config["num_attention_heads"]
+        return {
+            "dim": config["hidden_size"],
+            "n_layers": config["num_hidden_layers"],
+            "n_heads": heads,
+            "n_kv_heads": config.get("num_key_value_heads") or heads,
+            "head_dim": config.get("head_dim") or config["hidden_size"] // heads,
+            "vocab_size": config["vocab_size"],
+            "hidden_dim": config["intermediate_size"],
+            "norm_eps": config["rms_norm_eps"],
+            "rope_theta": rope.get("rope_theta") or config.get("rope_theta") or 10_000.0,
+            "use_scaled_rope": scaled,
+            **({"rope_scale_factor": int(rope["factor"])} if scaled else {}),
+            "use_hf_rope": True,
+            **_ARCHITECTURES[kind],
+        }
+
+    def _weights(self) -> dict[str, Any]:
+        """The weights in float32 under Meta's names; a tied output has a copy of its own."""
+        from safetensors.torch import load_file
+
+        weights: dict[str, Any] = {}
+        for file in sorted(self._source.glob("*.safetensors")):
+            for name, tensor in load_file(file).items():
+                weights[_renamed(name)] = tensor.float()
+        weights.setdefault("output.weight", weights["tok_embeddings.weight"].clone())
+        return weights
+
+
+def _renamed(name: str) -> str:
+    match = _OF_LAYER.fullmatch(name)
+    if name in _WHOLE:
+        return _WHOLE[name]
+    if match is None or match[2] not in _LAYER:
+        msg = f"the weight {name!r} has no place in ExecuTorch's exporter for Llama-like models"
+        raise UnsupportedError(msg)
+    return f"layers.{match[1]}.{_LAYER[match[2]]}.{match[3]}"
