@@ -92,6 +92,10 @@ def report(
     else:
         record = load_signed_run(results, runs[0] if runs else "latest", require_signature)
         written = write_as(output_form, record, output or record.directory)
+        if not written:
+            name = record.head.id
+            msg = f"run {name!r} has no charts, because no cell was measured; see: phonebench show {name}"
+            raise UsageError(msg)
     if as_json:
         print_json(_paths_json(form, written))
     else:

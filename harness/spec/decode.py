@@ -67,6 +67,9 @@ def _toml_problem(message: str, text: str) -> str:
     problem = message[: place.start()]
     # Text without quotes is what people forget most; tomllib can only say that it is no value.
     hint = "; put text in quotes" if problem == "Invalid value" else ""
+    # A quote that is not closed is noticed only where the line ends.
+    if problem == "Illegal character '\\n'" or problem.startswith("Unterminated string"):
+        problem, hint = "a text has no closing quote", "; add it"
     return f"line {number}, column {column}: {problem}: {line!r}{hint}"
 
 

@@ -22,8 +22,9 @@ from harness.report.formats.markdown import MOST_CHARACTERS, markdown_text
 from harness.report.outputs import Output, write_as
 from harness.store.reader import read_folder
 from harness.store.records import RunRecord
+from harness.store.writer import create_run
 from tests.report.browser import BROWSER
-from tests.report.builders import PHONE, cells, host_run, make_run, measurement, phone_run
+from tests.report.builders import PHONE, cells, failed, host_run, make_run, measurement, phone_run
 from tests.report.large import Shape, planned_cells, store_large_run
 
 SHAPE = Shape(variants=2, launches=2, calls=80)
@@ -194,3 +195,12 @@ def test_a_folder_that_cannot_be_written_is_named(stored: RunRecord, tmp_path: P
 def test_every_text_form_copes_with_little(run: RunRecord, tmp_path: Path) -> None:
     assert markdown_text(run).strip()
     json.loads(notebook_text(run, tmp_path))
+
+
+def test_charts_of_a_run_without_measured_cells_are_refused_with_the_reason(tmp_path: Path) -> None:
+    planned = cells()[:1]
+    with create_run(tmp_path, make_run(planned, ()).head) as writer:
+        writer.add(failed(planned[0]))
+    done = CliRunner().invoke(cli, ["report", "latest", "--to", "png", "--results", str(tmp_path)])
+    assert isinstance(done.exception, UsageError)
+    assert "has no charts, because no cell was measured" in str(done.exception)

@@ -20,6 +20,8 @@ PRUNE = RECIPE + '[[recipe.steps]]\nstep = "prune"\nratio = 0.5\n'
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (b'a = ["x, 1]\nb = 2\n', "line 1, column 12: a text has no closing quote: 'a = [\"x, 1]'; add it"),
+        (b'b = 2\na = "x', "line 2, column 7: a text has no closing quote: 'a = \"x'; add it"),
         (b'[model]\nname = "x"\ntask = other\n', "line 3, column 8: Invalid value: 'task = other'; put text in quotes"),
         (b'a = 1\nname "x"\n', "line 2, column 6: Expected '=' after a key in a key/value pair: 'name \"x\"'"),
         (b"a = 1\r\na = 2\r\n", "line 2, column 6: Cannot overwrite a value: 'a = 2'"),

@@ -22,6 +22,7 @@ from harness.report.charts.points import quality_points
 from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
 from harness.report.charts.subset import first_and_rest
 from harness.report.charts.trace import run_trace
+from harness.report.charts.treemap import operator_map
 from harness.report.evidence import Evidence, no_evidence
 from harness.report.ranking import Ranking, median_ns, quality_metric, rankings
 from harness.report.view import CellView, labels
@@ -193,6 +194,13 @@ def _of_one_cell(ranking: Ranking, evidence: Evidence) -> Iterator[_Draft]:
         caption=_OPERATORS,
         draw=lambda: top_operators(measurement.operators),
     )
+    yield _Draft(
+        name="operator-map",
+        heading=f"All operators of {name} by type",
+        caption=_OPERATOR_MAP,
+        draw=lambda: operator_map(measurement.operators),
+        folded=True,
+    )
 
 
 _PATH = (
@@ -214,8 +222,9 @@ _DISTRIBUTION = (
     "times the median."
 )
 _TRACE = (
-    "Each dot is a call, or the slowest of a stretch where there are many; the shaded calls are the steady ones, whose "
-    "median is the line. Beneath are the temperature and the clock that the device reported."
+    "Each dot is a call, or the slowest of a stretch where there are many; the shaded ones are steady. The line "
+    "is their median, with a step where they changed to another level. Beneath are the temperature and the clock that "
+    "the device reported."
 )
 _MEMORY = (
     "What the model adds to the process, compared with the runtime alone: once loaded, between calls, at its peak, and "
@@ -227,6 +236,10 @@ _DELEGATE = (
     "shown only where the runtime says what ran each operator."
 )
 _OPERATORS = "From profiled calls, which take longer than others and are not part of the latency."
+_OPERATOR_MAP = (
+    "Each rectangle is an operator, as large as its time in a profiled call; those of one type have one colour and "
+    "stand together. Point at one for its name."
+)
 _SIZE = "Size of the file, with its ratio to the fp32 file of the same format."
 _HOLLOW = " Hollow dots were measured on a desktop CPU and must not be compared with fp32."
 

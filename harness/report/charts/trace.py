@@ -15,6 +15,7 @@ from harness.records import units
 from harness.report.charts.dots import is_spread
 from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
 from harness.report.evidence import LaunchEvidence
+from harness.stats.levels import levels
 from harness.wire import StateSample
 
 if TYPE_CHECKING:
@@ -82,8 +83,21 @@ def _calls(axes: Axes, place: int, launch: LaunchEvidence, unit: units.Unit) -> 
         part = "warm-up" if colour == WARMUP else "steady"
         median = unit.full(float(np.median(times)))
         tip(dots, f"launch {launch.index + 1}, {part}: {times.size} calls, median {median}")
-    middle = float(np.median(launch.steady_ns)) / unit.size
-    axes.plot([begin, place + 0.5 - GAP / 2], [middle, middle], color=INK, linewidth=1.2, zorder=4)
+    _levels(axes, launch, [*(left + (1 - GAP) * steady), place + 0.5 - GAP / 2], unit)
+
+
+def _levels(axes: Axes, launch: LaunchEvidence, moments: Sequence[float], unit: units.Unit) -> None:
+    """The median of the steady calls, in steps where they changed; ``moments`` are theirs, and the end."""
+    found = levels(launch.steady_ns)
+    for number, (first, median) in enumerate(found):
+        after = found[number + 1][0] if number + 1 < len(found) else -1
+        (line,) = axes.plot(
+            [moments[first], moments[after]], [median / unit.size] * 2, color=INK, linewidth=1.2, zorder=4
+        )
+        if number:
+            step = median / found[number - 1][1]
+            axes.axvline(moments[first], color=INK, linewidth=0.9, linestyle=":", zorder=4)
+            tip(line, f"launch {launch.index + 1}: from call {first + 1} on {unit.full(median)}, {step:.2f} × before")
 
 
 def _thinned(xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
