@@ -19,7 +19,6 @@ from harness.errors import DeviceError
 from harness.farm.bench import Bench, Site
 from harness.farm.calls import Announcement, Granted, Offered
 from harness.farm.link import DepotError
-from harness.farm.workers import Workers
 from harness.records.device import DeviceInfo
 
 # How often the agent looks which devices are there and says so.
@@ -42,6 +41,22 @@ class Roster(Protocol):
 
     def describe(self, key: str) -> DeviceInfo:
         """Return what a device is, asked once when it comes. Raises `DeviceError` if it cannot take work."""
+
+
+class DeviceQueue(Protocol):
+    """The queue as an agent sees it: the devices that it offers there. `harness.farm.workers` has the one in use."""
+
+    def open(self) -> frozenset[str]:
+        """Return the devices that are offered now."""
+
+    async def add(self, bench: Bench, kind: str, model: str) -> bool:
+        """Offer a device; return False if the queue cannot be reached."""
+
+    async def remove(self, key: str) -> None:
+        """Stop offering a device."""
+
+    async def close(self) -> None:
+        """Stop offering any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +98,7 @@ class Agent:
 
     site: Site
     roster: Roster
-    workers: Workers
+    workers: DeviceQueue
     roles: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
     wall_s: Callable[[], float] = time.time
