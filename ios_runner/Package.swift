@@ -19,6 +19,7 @@ let package = Package(
     .target(name: "Adapters", dependencies: ["Core", "COnnxRuntime", "CTFLite", "CKit"]),
     // Empty on Linux, where the tests check its types against modules of our own.
     .target(name: "AppleAdapters", dependencies: ["Core"]),
+    // `App` is no target here: Xcode compiles it (project.yml), and the tests check its types.
     .executableTarget(name: "desktop", dependencies: ["Core", "Adapters"]),
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
   ],

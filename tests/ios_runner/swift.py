@@ -43,17 +43,22 @@ def missing_for_swift() -> str:
     return ""
 
 
-def swift(*arguments: str, timeout_s: float = _BUILD_SECONDS) -> subprocess.CompletedProcess[str]:
+def swift(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``swift`` in the runner's folder and return how it ended, with both streams as one text."""
+    return in_toolchain("swift", *arguments)
+
+
+def in_toolchain(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the toolchain in the runner's folder and return how it ended."""
     prefix = [] if shutil.which("swift") else [str(_TOOLCHAIN)]
     return subprocess.run(
-        [*prefix, "swift", *arguments],
+        [*prefix, *command],
         cwd=RUNNER,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=timeout_s,
+        timeout=_BUILD_SECONDS,
         check=False,
     )
 

@@ -17,8 +17,7 @@ public struct LinuxState: StateSource {
     sample.load1m = Files.text(of: "\(root)/proc/loadavg").flatMap { $0.split(separator: " ").first }.flatMap {
       Double($0)
     }
-    let available = pb_available_bytes()
-    sample.availableBytes = available < 0 ? nil : Int(available)
+    sample.availableBytes = SystemMemory.available
     return sample
   }
 
@@ -46,5 +45,14 @@ public struct LinuxState: StateSource {
       return (number, name)
     }
     return entries.sorted { $0.number < $1.number }.map { "\(folder)/\($0.name)" }
+  }
+}
+
+/// The memory of the system as this process sees it.
+public enum SystemMemory {
+  /// Bytes that this process may still take (iOS), or that the system has free (Linux); nil if not reported.
+  public static var available: Int? {
+    let bytes = pb_available_bytes()
+    return bytes < 0 ? nil : Int(bytes)
   }
 }
