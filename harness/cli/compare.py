@@ -9,6 +9,7 @@ import click
 
 from harness.cli.console import print_json, print_table
 from harness.cli.options import json_option, margin_option, results_option, signature_option, undecided_option
+from harness.cli.paths import PATH
 
 if TYPE_CHECKING:
     from harness.compare.runs import Comparison
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     help="Also compare cells that ran on two units of one phone model, such as two Pixel 8.",
 )
 @click.option("--html", is_flag=True, help="Also write a page with the two runs side by side.")
+@click.option("--markdown", type=PATH, metavar="FILE", help="Also write the verdicts for a comment, as Markdown.")
+@click.option("--junit", type=PATH, metavar="FILE", help="Also write the verdicts as JUnit XML.")
 @undecided_option
 @signature_option
 @results_option
@@ -44,6 +47,8 @@ def compare(
     *,
     across_units: bool,
     html: bool,
+    markdown: Path | None,
+    junit: Path | None,
     fail_on_undecided: bool,
     require_signature: str | None,
     results: Path,
@@ -78,7 +83,18 @@ def compare(
         name = f"compare-{comparison.run_a}-{comparison.run_b}.html"
         page = write_beside(results, name, compared_page(runs, [comparison]))
         click.echo(f"report: {page}", err=as_json)
+    _write_files(comparison, markdown, junit)
     return verdict_code(comparison.verdict, fail_on_undecided=fail_on_undecided)
+
+
+def _write_files(comparison: Comparison, markdown: Path | None, junit: Path | None) -> None:
+    from harness.report.formats.compared_files import comparison_junit, comparison_markdown
+    from harness.store.writer import write_data
+
+    if markdown is not None:
+        write_data(markdown.parent, markdown.name, comparison_markdown(comparison).encode())
+    if junit is not None:
+        write_data(junit.parent, junit.name, comparison_junit(comparison))
 
 
 def _advice(comparison: Comparison) -> str:

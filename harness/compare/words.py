@@ -34,10 +34,11 @@ def _cell_rows(cell: CellComparison) -> list[tuple[str, ...]]:
     if not cell.metrics:
         differences = "; ".join(f"{d.key}: {d.a!r} and {d.b!r}" for d in cell.differing)
         return [(cell.key, "", "", "", "", "", cell.verdict.value, "; ".join(filter(None, (differences, cell.reason))))]
-    return [(cell.key if i == 0 else "", *_metric_row(m)) for i, m in enumerate(cell.metrics)]
+    return [(cell.key if i == 0 else "", *metric_row(m)) for i, m in enumerate(cell.metrics)]
 
 
-def _metric_row(comparison: MetricComparison) -> tuple[str, ...]:
+def metric_row(comparison: MetricComparison) -> tuple[str, ...]:
+    """Return one metric: its name, A, B, the change, its interval, the verdict and the reason, as in `COLUMNS`."""
     metric = metric_named(comparison.metric)
     change = metric.formatter.difference if metric.comparison in ABSOLUTE_KINDS else _percent
     interval = ""
