@@ -5,14 +5,17 @@ Nothing heavy is imported here. If everything is cached, no worker starts and to
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import Artifact, ArtifactState, Manifest
 from harness.artifacts.needs import why_missing
+from harness.artifacts.sealed import KEY_VARIABLE, SUFFIX
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
 from harness.artifacts.workers.pool import Crew, run_groups
 from harness.artifacts.workers.schedule import Group
@@ -43,6 +46,20 @@ class BuildOrder:
     cards: Sequence[ModelCard]
     builds: Sequence[Build]
     recipes: Mapping[str, Recipe]
+
+
+def stored_outcome(outcome: BuildOutcome, root: Path) -> BuildOutcome:
+    """Return ``outcome`` with the paths in the cache. If that is encrypted, the plain files end with this process."""
+    if not os.environ.get(KEY_VARIABLE):
+        return outcome
+
+    def stored(artifact: Artifact) -> Artifact:
+        if artifact.path is None:
+            return artifact
+        key = artifact.manifest.key
+        return replace(artifact, path=root / "artifacts" / key[:2] / key / f"{artifact.path.name}{SUFFIX}")
+
+    return replace(outcome, artifacts={build: stored(artifact) for build, artifact in outcome.artifacts.items()})
 
 
 def build_artifacts(order: BuildOrder, cache: Cache, progress: Progress) -> BuildOutcome:

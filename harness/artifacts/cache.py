@@ -22,6 +22,8 @@ from typing import TypeVar
 from filelock import FileLock
 
 from harness.artifacts.manifest import SCHEMA, Artifact, Manifest, check_files, read_record
+from harness.artifacts.sealed import KEY_VARIABLE, is_sealed, seal_for
+from harness.errors import SignatureError
 from harness.system.files import storage_errors
 
 log = logging.getLogger(__name__)
@@ -50,10 +52,16 @@ class Cache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._seal = seal_for(root)
         with storage_errors(root):
             for name in (*KINDS, "staging", "locks", "logs"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         self._sweep()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for processes that build: converters must not leave plain files if the cache is encrypted."""
+        return {} if self._seal is None else self._seal.environment
 
     @property
     def logs(self) -> Path:
@@ -72,8 +80,15 @@ class Cache:
         folder = self.folder(kind, key)
         if not folder.is_dir():
             return None
+        sealed = is_sealed(folder)
+        if sealed and self._seal is None:
+            msg = f"the cache {str(self.root)!r} is encrypted: set {KEY_VARIABLE} to its key"
+            raise SignatureError(msg)
+        if self._seal is not None and not sealed:
+            # Made before there was a key. It is made again, and then lies here encrypted.
+            return None
         try:
-            return read(folder)
+            return read(folder if self._seal is None else self._seal.open(folder))
         except (ValueError, OSError) as error:
             log.warning("the cache entry %s is damaged (%s); it will be made again", folder, error)
             shutil.rmtree(folder, ignore_errors=True)
@@ -95,7 +110,8 @@ class Cache:
                 return entry
             with self.making(kind, key) as folder:
                 make(folder)
-            return read(self.folder(kind, key))
+            made = self.folder(kind, key)
+            return read(made if self._seal is None else self._seal.open(made))
 
     def lock(self, key: str) -> FileLock:
         """Return the lock to hold while making ``key``. The system releases it if the process dies."""
@@ -105,24 +121,43 @@ class Cache:
     def making(self, kind: str, key: str) -> Iterator[Path]:
         """Yield a private folder, which becomes the entry of ``key`` if the block ends without an exception."""
         with storage_errors(self.root, runs_other_code=True):
-            staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-{os.getpid()}-", dir=self.root / "staging"))
+            staging = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-{os.getpid()}-", dir=self._staging))
             try:
                 yield staging
-                target = self.folder(kind, key)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _sync_folder(staging)
-                # A damaged entry may be in the way, and a folder cannot replace one that is not empty.
-                shutil.rmtree(target, ignore_errors=True)
-                staging.rename(target)
+                self._keep(staging, self.folder(kind, key))
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+    @property
+    def _staging(self) -> Path:
+        """Where entries are made: on the disk of the cache, or in memory if they must not lie there in the clear."""
+        return self.root / "staging" if self._seal is None else self._seal.staging
+
+    def _keep(self, made: Path, target: Path) -> None:
+        """Move what was made to its place, encrypted if there is a key. It appears by one rename."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self._seal is not None:
+            closed = Path(tempfile.mkdtemp(prefix=f"{target.name[:12]}-{os.getpid()}-", dir=self.root / "staging"))
+            try:
+                self._seal.close(made, closed)
+                self._replace(closed, target)
+            finally:
+                shutil.rmtree(closed, ignore_errors=True)
+            return
+        self._replace(made, target)
+
+    def _replace(self, made: Path, target: Path) -> None:
+        _sync_folder(made)
+        # A damaged entry may be in the way, and a folder cannot replace one that is not empty.
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
 
     def adopt(self, pid: int) -> Manifest | None:
         """Make an entry of the artifact that a process of ours had finished when its runtime crashed it.
 
         Returns its manifest, which says so, or None if the process died in the middle of something else.
         """
-        for folder in (self.root / "staging").glob(f"*-{pid}-*"):
+        for folder in self._staging.glob(f"*-{pid}-*"):
             # Only an artifact that is being verified has its manifest already.
             if not (folder / MANIFEST_FILE).is_file():
                 continue
@@ -133,15 +168,13 @@ class Cache:
                 continue
             target = self.folder("artifacts", manifest.key)
             with storage_errors(self.root):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(target, ignore_errors=True)
-                folder.rename(target)
+                self._keep(folder, target)
             return manifest
         return None
 
     def discard(self, pid: int) -> None:
         """Delete the private folders of a process of ours that was killed, and so could not do it itself."""
-        for folder in (self.root / "staging").glob(f"*-{pid}-*"):
+        for folder in self._staging.glob(f"*-{pid}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def usage(self) -> CacheUsage:

@@ -103,11 +103,13 @@ def build(as_json: bool, results: Path, cache_dir: Path | None, **options: Any) 
 
     It takes the options of run, so that you can change run to build in a command line and keep the rest.
     """
+    from harness.artifacts.build import stored_outcome
     from harness.cli.artifacts import COLUMNS, build_exit_code, build_rows, builds_json
     from harness.workflows.run import build_spec
 
     spec = spec_from(options.pop("spec_file"), options)
-    outcome = build_spec(spec, places(results, cache_dir), make_progress())[1]
+    where = places(results, cache_dir)
+    outcome = stored_outcome(build_spec(spec, where, make_progress())[1], where.cache)
     if as_json:
         print_json(builds_json(outcome))
     else:

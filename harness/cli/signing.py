@@ -21,13 +21,17 @@ from harness.cli.paths import PATH
     show_default=True,
     help="How long the certificate is valid.",
 )
+@click.option("--for-cache", is_flag=True, help="Make the key of an encrypted cache instead, in the file NAME.")
 @json_option
-def keys(name: Path, days: int, *, as_json: bool) -> None:
+def keys(name: Path, days: int, *, for_cache: bool, as_json: bool) -> None:
     """Make the key NAME.key to sign with, and what others verify with: NAME.pub, or the certificate NAME.crt.
 
     Keep NAME.key to yourself. The certificate expires, the bare public key does not. If the variable
     PHONEBENCH_KEY_PASSWORD is set, the key is encrypted with that password.
     """
+    if for_cache:
+        _make_cache_key(name, as_json=as_json)
+        return
     from harness.signing.keys import create_key, key_password
 
     made = create_key(name, days=days, password=key_password())
@@ -39,6 +43,17 @@ def keys(name: Path, days: int, *, as_json: bool) -> None:
     click.echo(f"private key (keep it to yourself): {made.private}")
     click.echo(f"public key: {made.public}")
     click.echo(f"certificate, valid until {expires}: {made.certificate}")
+
+
+def _make_cache_key(path: Path, *, as_json: bool) -> None:
+    from harness.artifacts.sealed import KEY_VARIABLE, create_identity
+
+    public = create_identity(path)
+    if as_json:
+        print_json({"private": str(path), "public": public})
+        return
+    click.echo(f"key of an encrypted cache (without it, the cache cannot be read): {path}")
+    click.echo(f"to use it: export {KEY_VARIABLE}={path.absolute()}")
 
 
 @click.command(short_help="Sign files, model folders or finished runs.")

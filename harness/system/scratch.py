@@ -16,11 +16,20 @@ from filelock import FileLock, Timeout
 GRACE_SECONDS = 600
 
 _held: dict[Path, FileLock] = {}
+_roots: list[Path] = []
+
+
+def use_root(folder: Path) -> None:
+    """Make new folders in ``folder`` from now on, instead of the system's folder for temporary files."""
+    _roots[:] = [folder]
 
 
 def make_scratch(kind: str, parent: Path | None = None) -> Path:
-    """Return a new private folder in ``parent`` (by default the system's); abandoned ones of ``kind`` are removed."""
-    root = parent or Path(tempfile.gettempdir())
+    """Return a new private folder in ``parent``; abandoned ones of ``kind`` are removed.
+
+    ``parent`` is by default that of `use_root`, else the system's folder for temporary files.
+    """
+    root = parent or (_roots[0] if _roots else Path(tempfile.gettempdir()))
     prefix = f"phonebench-{kind}-"
     _sweep(root, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))

@@ -7,6 +7,7 @@ neither accepts nor refuses with its own error is written to a file and printed,
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -46,7 +47,9 @@ def _arguments() -> argparse.Namespace:
 def _start(name: str, seconds: int, arguments: argparse.Namespace) -> int:
     options = ("--seconds", str(seconds), "--runs", str(arguments.runs), "--seed", str(arguments.seed))
     print(f"{name}: {seconds} s", flush=True)
-    return subprocess.run([sys.executable, "-m", "tests.fuzz", name, *options], check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="phonebench-fuzz-") as folder:
+        command = [sys.executable, "-m", "tests.fuzz", name, *options]
+        return subprocess.run(command, env=os.environ | {"TMPDIR": folder}, check=False).returncode
 
 
 def _fuzz(name: str, arguments: argparse.Namespace) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,16 +31,21 @@ class Target:
 
 
 def _on_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A reader of a path, as one of bytes. The file lies in memory, and each read replaces it."""
-    shared = Path("/dev/shm")
-    folder = tempfile.mkdtemp(prefix="phonebench-fuzz-", dir=shared if shared.is_dir() else None)
-    path = Path(folder, f"input{suffix}")
+    """A reader of a path, as one of bytes. Each read replaces the file."""
+    path = _folder() / f"input{suffix}"
 
     def on_bytes(data: bytes) -> object:
         path.write_bytes(data)
         return read(path)
 
     return on_bytes
+
+
+def _folder() -> Path:
+    """A new folder, removed at the end. libFuzzer ends its process at once: its caller removes what is left."""
+    folder = tempfile.mkdtemp(prefix="phonebench-fuzz-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _files(*patterns: str) -> Callable[[], list[bytes]]:
@@ -170,7 +177,7 @@ def _card() -> Target:
     from harness.model.card import ModelOptions
     from harness.model.resolve import resolve
 
-    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+    folder = _folder()
 
     def read(data: bytes) -> object:
         (folder / "model.toml").write_bytes(data)
@@ -182,7 +189,7 @@ def _card() -> Target:
 def _run() -> Target:
     from harness.store.reader import read_folder
 
-    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+    folder = _folder()
 
     def read(data: bytes) -> object:
         head, _, lines = data.partition(b"\0\n")
@@ -259,7 +266,7 @@ def _npz() -> Target:
     from harness.model.resolve import resolve
     from harness.model.splits import Split
 
-    folder = Path(tempfile.mkdtemp(prefix="phonebench-fuzz-"))
+    folder = _folder()
     (folder / "network.py").write_text("def net():\n    pass\n")
     (folder / "model.toml").write_text(_NPZ_CARD)
     (folder / "data.npz").write_bytes(b"")

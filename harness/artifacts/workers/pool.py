@@ -192,7 +192,7 @@ class _Worker:
             [*self._crew.command, str(self._log), self._warm],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=child_environment(threads=1),
+            env=child_environment(threads=1) | self._crew.cache.environment,
             # Only the parent handles Ctrl-C.
             start_new_session=True,
         )
