@@ -21,6 +21,7 @@ from harness.report.charts.places import device_dots
 from harness.report.charts.points import quality_points
 from harness.report.charts.stacks import delegate_parts, memory_parts, top_operators
 from harness.report.charts.subset import first_and_rest
+from harness.report.charts.sustained import sustained_lines
 from harness.report.charts.trace import run_trace
 from harness.report.charts.treemap import operator_map
 from harness.report.evidence import Evidence, no_evidence
@@ -119,6 +120,9 @@ def _whole(run: RunRecord, ranked: Sequence[Ranking], *, png: bool) -> Iterator[
         drafts.insert(
             0, _Draft(name="path", heading="The path of the search", caption=_PATH, draw=lambda: search_path(found))
         )
+    drafts.append(
+        _Draft(name="sustained", heading="Minute by minute", caption=_SUSTAINED, draw=lambda: sustained_lines(ranked))
+    )
     models = list(dict.fromkeys(ranking.model for ranking in ranked))
     for number, model in enumerate(models, 1):
         of_model = [ranking for ranking in ranked if ranking.model == model]
@@ -210,6 +214,10 @@ _PATH = (
 _HEAT = (
     "Blue is faster than fp32 of the same model on the same device, orange is slower. Hatched: the intervals do not "
     "tell the two apart. In brackets: the variant is not shown to be good enough."
+)
+_SUSTAINED = (
+    "The median of the calls of each minute, relative to the first; the band reaches up to what one call in ten "
+    "exceeds. A line that rises is a device that slows down as it warms up."
 )
 _PLACES = (
     "One mark per device, and the ratio of the slowest to the fastest at the right. The runtimes differ from device to "
