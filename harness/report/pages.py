@@ -35,7 +35,8 @@ _TABLE = """\
 <thead><tr>{% for title in titles %}
   <th scope="col" class="{{ "word" if loop.index0 in texts else "" }}">{{ title }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in rows %}
-<tr>{% for text in row %}<td class="{{ "word" if loop.index0 in texts else "" }}{{ " last" if loop.last }}">
+<tr>{% for text in row %}{% set word = loop.index0 in texts %}
+<td class="{{ "word" if word else "" }}{{ " wrap" if word and loop.index0 < 2 else "" }}{{ " last" if loop.last }}">
   {%- if text in verdicts %}<span class="badge {{ verdicts[text] }}">{{ text }}</span>{% else %}{{ text }}{% endif -%}
 </td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>

@@ -29,7 +29,7 @@ def compared_page(runs: Sequence[RunRecord], comparisons: Sequence[Comparison] |
     """
     first, *others = runs
     made = comparisons or [compare_runs(first, other) for other in others]
-    answer = [f"{_named(c.run_b)} against {_named(c.run_a)}: {c.verdict.value}. {_counted(c)}" for c in made]
+    answer = [f"Run {c.run_b} against run {c.run_a}: {_words(c.verdict)}. {_counted(c)}" for c in made]
     notes = list(dict.fromkeys(note for comparison in made for note in comparison.notes))
     sessions = (
         "The runs are separate sessions, so a change includes what differs between sessions. To rule that out, use: "
@@ -44,14 +44,14 @@ def compared_page(runs: Sequence[RunRecord], comparisons: Sequence[Comparison] |
     )
 
 
-def _named(run: str) -> str:
-    return f"run {run}"
+def _words(verdict: Verdict) -> str:
+    return verdict.value.replace("-", " ")
 
 
 def _counted(comparison: Comparison) -> str:
     """How many cells have each verdict, the worst first."""
     counts = {v: sum(c.verdict is v for c in comparison.cells) for v in Verdict}
-    words = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
+    words = ", ".join(f"{count} {_words(verdict)}" for verdict, count in counts.items() if count)
     alone = len(comparison.only_a) + len(comparison.only_b)
     return f"{words or 'no cell in both'}{f', {alone} in one run only' if alone else ''}."
 

@@ -25,10 +25,9 @@ def night_page(record: NightRecord) -> str:
     """Return the night as HTML; it may have no series yet."""
     series = record.series or ()
     count = Counter(night.state for night in series)
-    states = ", ".join(f"{count[state]} {state.value}" for state in State if count[state]) or "no series"
-    headline = (
-        f"{count[State.REGRESSION]} confirmed regressions" if count[State.REGRESSION] else "No regression is confirmed"
-    )
+    states = ", ".join(_counted(state, count[state]) for state in State if count[state]) or "no series"
+    bad = count[State.REGRESSION]
+    headline = f"{bad} confirmed regression{'s' if bad > 1 else ''}" if bad else "No regression is confirmed"
     chart = PageChart(
         name="changes",
         heading="Latency tonight",
@@ -36,7 +35,7 @@ def night_page(record: NightRecord) -> str:
         draw=lambda: forest([_row(n) for n in series if _is_drawn(n)], label="latency against the level before"),
     )
     rows = [
-        (n.state.value, n.series, show_value(n.value, n.metric), show_value(n.level, n.metric), describe(n))
+        (_word(n.state), n.series, show_value(n.value, n.metric), show_value(n.level, n.metric), describe(n))
         for n in sorted(series, key=lambda n: list(State).index(n.state))
     ]
     return page(
@@ -65,6 +64,15 @@ def night_page(record: NightRecord) -> str:
             ),
         ],
     )
+
+
+def _word(state: State) -> str:
+    return "no change" if state is State.NONE else state.value
+
+
+def _counted(state: State, count: int) -> str:
+    nouns = (State.REGRESSION, State.IMPROVEMENT)
+    return f"{count} {_word(state)}{'s' if state in nouns and count > 1 else ''}"
 
 
 def _is_drawn(night: SeriesNight) -> bool:
