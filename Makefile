@@ -11,7 +11,7 @@ JOBS ?= 4
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs notebooks pictures quick apks simulate soak fuzz help setup bench test check format lint types benchmark lock clean
+.PHONY: docs notebooks pictures quick apks simulate soak sbom audit fuzz help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,12 @@ lock: ## Make requirements.lock again from pyproject.toml (needs a network).
 
 simulate: $(READY) ## Check the statistics against a known truth, at length (a few minutes).
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+sbom: $(READY) ## Write the bill of materials of a release to dist/phonebench.cdx.json.
+	$(BIN)/python .ci/sbom dist/phonebench.cdx.json
+
+audit: $(READY) ## Look the locked packages up in the advisories of the Python package index (needs a network).
+	$(BIN)/uv tool run pip-audit==2.10.1 --requirement requirements.lock --require-hashes --disable-pip
 
 fuzz: $(READY) ## Feed damaged files to every reader of what others wrote, for an hour.
 	$(BIN)/python -m tests.fuzz $(ARGS)

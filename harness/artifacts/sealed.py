@@ -102,6 +102,11 @@ class Seal:
         self._opened[entry] = folder
         return folder
 
+    def forget(self, entry: Path) -> None:
+        """Remove the plain files of an entry."""
+        if (folder := self._opened.pop(entry, None)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _decrypt(self, entry: Path, folder: Path) -> None:
         import pyrage
 

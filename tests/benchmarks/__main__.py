@@ -1,7 +1,7 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, ssh, ios, changes, web, dashboard.
+phone-run, ssh, ios, changes, web, dashboard, signing.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from tests.benchmarks.ios import ios
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
 from tests.benchmarks.quality import quality
+from tests.benchmarks.signing import signing
 from tests.benchmarks.ssh import ssh
 from tests.benchmarks.web import web
 
@@ -256,6 +257,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "overhead": overhead,
     "history": history,
     "dashboard": dashboard,
+    "signing": signing,
     "phone": phone,
     "phone-run": phone_run,
     "quality": quality,
