@@ -78,6 +78,8 @@ class PhoneSettings:
 
 
 DEFAULT_SETTINGS = PhoneSettings()
+# Settings that only say where the runner of a device comes from, not how it is measured.
+SOURCES = frozenset({"wheels", "ipa"})
 
 
 def read_binaries(texts: tuple[str, ...]) -> tuple[Binary, ...]:

@@ -17,7 +17,7 @@ from harness.model.resolve import resolve_all
 from harness.plan.cells import Build, Hole, Plan
 from harness.plan.plan import make_plan
 from harness.signing.bundle import Verified
-from harness.spec.phone_settings import PhoneSettings, check_binaries, check_ipa, check_wheels
+from harness.spec.phone_settings import SOURCES, PhoneSettings, check_binaries, check_ipa, check_wheels
 from harness.spec.recipe import Recipe
 from harness.spec.spec import Spec
 from harness.workflows.signatures import verify_models
@@ -50,8 +50,7 @@ def check(spec: Spec, *, to_run: bool = True, expand: Expand = expand_devices) -
     packages are not installed becomes a hole, and the packages are logged with the command that installs them.
     ``expand`` finds the devices that keys stand for, by default those of this computer.
     """
-    for device in spec.device:
-        _check_settings(device, spec.settings)
+    _check_settings(spec.device, spec.settings)
     if to_run:
         check_binaries(spec.settings)
         check_wheels(spec.settings)
@@ -110,10 +109,17 @@ def _all_of(missing: Missing) -> str:
     return f"not installed: {packages}; to install: {missing.command}. What needs them is left out."
 
 
-def _check_settings(device: str, settings: PhoneSettings) -> None:
-    """Raise `UsageError` when a setting was changed that the kind of ``device`` does not have."""
-    foreign = [name for name in settings.changed() if name not in kind_of_key(device).settings]
-    if foreign:
+def _check_settings(devices: tuple[str, ...], settings: PhoneSettings) -> None:
+    """Raise `UsageError` when a setting was changed that a device's kind does not have.
+
+    A setting that says where a runner comes from is for the devices that have it; the others do not mind.
+    """
+    offered = {name for device in devices for name in kind_of_key(device).settings}
+    changed = [name for name in settings.changed() if name not in SOURCES or name not in offered]
+    for device in devices:
+        foreign = [name for name in changed if name not in kind_of_key(device).settings]
+        if not foreign:
+            continue
         kinds = [kind.name for kind in DEVICE_KINDS.values() if kind.settings.issuperset(foreign)]
         msg = (
             f"device {device!r} has no setting {', '.join(foreign)}; leave it out, "

@@ -125,7 +125,13 @@ class Iphone:
         reason = self._why_not(app, request.artifact.format)
         if reason:
             return unsupported(request, reason)
-        execution = self._launch(app, request, inputs, deadline_s)
+        try:
+            execution = self._launch(app, request, inputs, deadline_s)
+        except IosError as error:
+            # iOS has one sentence for an expired profile and for a developer who is not trusted.
+            if error.trouble not in (IosTrouble.PROFILE, IosTrouble.NOT_TRUSTED_DEVELOPER):
+                raise
+            execution = self._launch(self._app.renew(error), request, inputs, deadline_s)
         if self._resend(execution, request):
             # Nothing is lost but time: a file on the iPhone was not what its name says.
             execution = self._launch(app, request, inputs, deadline_s)

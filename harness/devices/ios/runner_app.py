@@ -10,7 +10,7 @@ from harness.devices.ios.advice import ios_error, named
 from harness.devices.ios.facts import version_of
 from harness.devices.ios.hold import Tether
 from harness.devices.ios.ipa import DEFAULT_ID, Ipa, check_ipa
-from harness.errors import IosTrouble
+from harness.errors import IosError, IosTrouble
 
 INSTALL_S = 600.0
 
@@ -57,6 +57,21 @@ class RunnerApp:
             what = f"{named(udid)} reported that it installed {ipa.bundle_id!r}, but does not have it"
             raise ios_error(IosTrouble.APP, what, udid=udid, command="install")
         return app
+
+    def renew(self, refusal: IosError) -> InstalledApp:
+        """Return the app, installed anew with the profile of the IPA, after iOS refused to start it.
+
+        Raises ``refusal`` if another profile does not help, or an error that says that the profile has expired.
+        """
+        if not self._tether.call("expired"):
+            raise refusal
+        ipa = self._tether.options.ipa
+        if ipa is None:
+            udid = self._tether.udid
+            what = f"{named(udid)} has a runner app whose profile has expired"
+            raise ios_error(IosTrouble.PROFILE, what, udid=udid, output=refusal.output) from refusal
+        self._app = self.install(ipa)
+        return self._app
 
     def _ensure(self) -> InstalledApp:
         installed, ipa = self.find(), self._tether.options.ipa

@@ -266,6 +266,25 @@ def test_what_a_person_has_to_do_first(
     assert (raised.value.trouble, raised.value.udid, raised.value.exit_code) == (trouble, UDID, 3)
 
 
+def test_an_app_whose_profile_expired_says_so_and_is_replaced_by_the_ipa(
+    phone: VirtualIPhone, session: Session, make_ipa: Callable[..., Path], parcel: Parcel
+) -> None:
+    with session(make_ipa(expires_in=timedelta(minutes=30))):
+        pass
+    phone.faults.clock_jump(3600)
+    with session() as device, pytest.raises(IosError, match="whose profile has expired; sign the app again"):
+        launch(device, parcel)
+    with session(make_ipa()) as device:
+        assert launch(device, parcel).reply.status is ReplyStatus.OK
+
+
+def test_a_developer_who_is_not_trusted_is_named_as_such(phone: VirtualIPhone, opened: Open, parcel: Parcel) -> None:
+    phone.state.developer_trusted = False
+    with pytest.raises(IosError, match="VPN & Device Management") as raised:
+        launch(opened(), parcel)
+    assert raised.value.trouble is IosTrouble.NOT_TRUSTED_DEVELOPER
+
+
 def test_an_iphone_is_measured_by_one_run_at_a_time(opened: Open) -> None:
     opened()
     with pytest.raises(IosError, match="being measured by another phonebench"):

@@ -62,8 +62,10 @@ async def expired(phone: Phone) -> bool:
         for profile in profiles
         if _is_for(str(profile.get("Entitlements", {}).get("application-identifier", "")), found["CFBundleIdentifier"])
     ]
-    # Property lists give times in UTC, without saying so.
-    return bool(ends) and max(ends) < datetime.now(UTC).replace(tzinfo=None)
+    # By the clock of the phone, which decides. Property lists give times in UTC, without saying so.
+    now = await phone.value("TimeIntervalSince1970")
+    at = datetime.fromtimestamp(now, UTC) if now else datetime.now(UTC)
+    return bool(ends) and max(ends) < at.replace(tzinfo=None)
 
 
 def _is_for(app_id: str, bundle_id: str) -> bool:

@@ -103,6 +103,7 @@ OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "developer_mode": developer_mode,
     "disk": disk,
     "app": app,
+    "expired": expired,
     "install": install,
     "uninstall": uninstall,
     "mounted": mounted,
