@@ -115,7 +115,8 @@ class Link:
     def offer(self, path: Path, sha256: str) -> None:
         """Send a file, from where an earlier attempt was cut off. Raises `DepotError`, or `StoreError` for the file."""
         size = path.stat().st_size
-        offset = self._progress("HEAD", sha256, {})
+        # A small file is sent at once; of a large one it is asked first how much has arrived.
+        offset = 0 if size <= PIECE_BYTES else self._progress("HEAD", sha256, {})
         tries = 0
         while offset is not None:
             with path.open("rb") as file:
@@ -170,17 +171,31 @@ class Link:
             raise DepotError(_why(status, data, self.place))
         return None if found.get("Upload-Complete") == "?1" else int(found.get("Upload-Offset", "0"))
 
-    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, Any]:
-        """Ask once, and again on a new connection if a kept one turns out to be closed."""
+    def _ask(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], save: Path | None = None
+    ) -> tuple[int, bytes, Any]:
+        """Ask once, and again on a new connection if a kept one turns out to be closed.
+
+        With ``save``, a file in the answer is written there, after what is there already.
+        """
         for connection, kept in self._connections():
             try:
                 connection.request(method, path, body=body, headers=headers)
                 answer = connection.getresponse()
-                data = answer.read()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if kept:
                     continue
+                raise self._explained(error) from error
+            try:
+                data = answer.read() if save is None or answer.status not in (200, 206) else _saved(answer, save)
+            except _Cut:
+                connection.close()
+                raise
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if isinstance(error, OSError) and error.filename:
+                    raise
                 raise self._explained(error) from error
             self._keep(connection)
             return answer.status, data, answer.headers
@@ -188,29 +203,15 @@ class Link:
 
     def _fetch_rest(self, sha256: str, part: Path) -> None:
         start = part.stat().st_size if part.is_file() else 0
-        connection = self._connect()
-        try:
-            connection.request("GET", f"/files/{sha256}", headers={"Range": f"bytes={start}-"})
-            answer = connection.getresponse()
-            if answer.status == 404:
-                msg = f"the farm at {self.place.url} has no file {sha256!r}: it was removed, or never sent"
-                raise StoreError(msg)
-            if answer.status == 416:
-                part.unlink(missing_ok=True)
-                raise _Cut
-            with part.open("ab" if answer.status == 206 else "wb") as file:
-                while data := answer.read(PIECE_BYTES):
-                    file.write(data)
-        except http.client.IncompleteRead as error:
-            with part.open("ab") as file:
-                file.write(error.partial)
-            raise _Cut from error
-        except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.filename:
-                raise
-            raise self._explained(error) from error
-        finally:
-            connection.close()
+        status, data, _ = self._ask("GET", f"/files/{sha256}", b"", {"Range": f"bytes={start}-"}, save=part)
+        if status == 404:
+            msg = f"the farm at {self.place.url} has no file {sha256!r}: it was removed, or never sent"
+            raise StoreError(msg)
+        if status == 416:
+            part.unlink(missing_ok=True)
+            raise _Cut
+        if status not in (200, 206):
+            raise DepotError(_why(status, data, self.place))
 
     def _connections(self) -> Iterator[tuple[http.client.HTTPSConnection, bool]]:
         """Yield a kept connection if there is one, then a new one; the flag says which it is."""
@@ -230,6 +231,19 @@ class Link:
     def _explained(self, error: Exception) -> DepotError:
         cause = error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__)
         return DepotError(explain_refusal(cause, self.place), for_good=isinstance(error, ssl.SSLCertVerificationError))
+
+
+def _saved(answer: http.client.HTTPResponse, part: Path) -> bytes:
+    """Write a file that arrives. Raises `_Cut` if it ends early; what has arrived is kept."""
+    expected = answer.length
+    with part.open("ab" if answer.status == 206 else "wb") as file:
+        start = file.tell()
+        # A connection that ends early looks like the end of the file.
+        while data := answer.read(PIECE_BYTES):
+            file.write(data)
+        if expected is not None and file.tell() - start < expected:
+            raise _Cut
+    return b""
 
 
 class _Cut(Exception):

@@ -102,7 +102,7 @@ def test_a_certificate_that_has_expired_is_refused_by_the_farm(lab: Lab) -> None
 
 
 def test_a_farm_whose_certificate_is_for_another_name_is_not_trusted(lab: Lab) -> None:
-    with serving(lab, Hello(protocol=PROTOCOL, versions=own_versions(), now_s=0), certs="rack") as port:
+    with serving(lab, always(own_hello()), certs="rack") as port:
         place = FarmPlace(host="localhost", port=port, certs=lab.place.certs)
         with pytest.raises(DepotError, match="is for another name .* make it for this one with --for"):
             read_status(place)
@@ -121,14 +121,14 @@ def test_a_farm_whose_certificate_is_for_another_name_is_not_trusted(lab: Lab) -
 )
 def test_a_scheduler_of_another_version_is_named(lab: Lab, changes: dict[str, object], sentence: str) -> None:
     hello = msgspec.convert(msgspec.to_builtins(own_hello()) | changes, Hello)
-    with serving(lab, hello) as port, pytest.raises(UsageError, match=sentence):
+    with serving(lab, always(hello)) as port, pytest.raises(UsageError, match=sentence):
         join(Link(FarmPlace(host="localhost", port=port, certs=lab.place.certs)))
 
 
 def test_a_clock_that_is_an_hour_late_is_reported_and_does_no_harm(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     hello = own_hello()
     late = Hello(protocol=PROTOCOL, versions=hello.versions, now_s=hello.now_s - HOUR_S, engine="1")
-    with serving(lab, late) as port:
+    with serving(lab, always(late)) as port:
         engine = find_engine(Link(FarmPlace(host="localhost", port=port, certs=lab.place.certs)))
     assert engine.address == "tls://localhost:1"
     assert "3600 s ahead of that of the farm: set it" in caplog.text
@@ -180,6 +180,33 @@ def test_a_file_travels_in_pieces_and_goes_on_where_it_stopped(lab: Lab, tmp_pat
     link.close()
 
 
+def test_a_connection_that_ends_in_the_middle_of_a_file_costs_no_byte_twice(lab: Lab, tmp_path: Path) -> None:
+    data = random.Random(2).randbytes(3 << 20)
+    sent: list[tuple[int, int]] = []
+
+    class Breaking(BaseHTTPRequestHandler):
+        """Sends at most a megabyte of what was asked for, then hangs up."""
+
+        def do_GET(self) -> None:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            piece = data[start : start + (1 << 20)]
+            sent.append((start, len(piece)))
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(data) - start))
+            self.end_headers()
+            self.wfile.write(piece)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    digest = hashlib.sha256(data).hexdigest()
+    with serving(lab, Breaking) as port:
+        link = Link(FarmPlace(host="localhost", port=port, certs=lab.place.certs))
+        assert link.fetch(digest, tmp_path).read_bytes() == data
+        link.close()
+    assert sent == [(0, 1 << 20), (1 << 20, 1 << 20), (2 << 20, 1 << 20)]
+
+
 def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_path: Path) -> None:
     link, source = Link(lab.place), tmp_path / "model"
     source.write_bytes(b"weights" * 1000)
@@ -190,27 +217,32 @@ def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_
     link.close()
 
 
+def always(hello: Hello) -> type[BaseHTTPRequestHandler]:
+    """Return what gives one answer to every question."""
+    answer = msgspec.json.encode(hello)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
 class serving:  # noqa: N801  reads as what it does
-    """Serve one answer to every question, behind the certificate of a member of the farm; yields the port."""
+    """Serve answers behind the certificate of a member of the farm; yields the port."""
 
-    def __init__(self, lab: Lab, hello: Hello, certs: str = "scheduler") -> None:
-        answer = msgspec.json.encode(hello)
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
+    def __init__(self, lab: Lab, handler: type[BaseHTTPRequestHandler], certs: str = "scheduler") -> None:
         class Quiet(HTTPServer):
             def handle_error(self, *_: object) -> None:
                 """Say nothing about a peer that leaves."""
 
-        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self._server = Quiet(("127.0.0.1", 0), handler)
         context = server_context(lab.folder / "certs" / certs)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
