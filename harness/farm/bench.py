@@ -29,6 +29,7 @@ from harness.measure.cell import launch_cell
 from harness.measure.gate import Gate
 from harness.spec.phone_settings import PhoneSettings
 from harness.system.clock import utc_now
+from harness.system.decoding import decode_json
 from harness.system.files import storage_errors, write_whole
 
 # How long a device waits between two questions to a depot that does not answer.
@@ -79,7 +80,7 @@ class Spool:
         found = []
         for path in sorted(self.folder.glob("*.json")):
             with contextlib.suppress(OSError, ValueError):
-                found.append(msgspec.json.decode(path.read_bytes(), type=Outcome))
+                found.append(decode_json(path.read_bytes(), Outcome))
         return tuple(found)
 
     def has(self, run: str, cell: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,6 +34,7 @@ from harness.farm.events import Event, EventKind
 from harness.farm.status import Board, FarmHost, FarmStatus, Member
 from harness.records.device import DeviceInfo
 from harness.system.clock import utc_now
+from harness.system.decoding import decode_json
 from harness.system.files import file_sha256, storage_errors
 
 # An agent that has been silent for so long has gone: its cells are tried again.
@@ -300,9 +302,9 @@ class Depot:
     def _count(self, run: str) -> int:
         return len(self._runs[run].events) if run in self._runs else 0
 
-    def _event(self, claim: Claim, kind: EventKind, **more: object) -> Event:
-        facts = {"run": claim.run, "cell": claim.cell, "device": claim.device, "agent": claim.agent}
-        return msgspec.convert({"kind": kind, "at": utc_now(), **facts, **more}, Event)
+    def _event(self, claim: Claim, kind: EventKind, **more: Any) -> Event:
+        facts: dict[str, Any] = {"run": claim.run, "cell": claim.cell, "device": claim.device, "agent": claim.agent}
+        return Event(kind=kind, at=utc_now(), **facts | more)
 
     def _note(self, *events: Event, safely: bool = False) -> None:
         """Append events to the journals of their runs, with ``safely`` flushed to the disk before this returns."""
@@ -383,5 +385,5 @@ def _read(path: Path) -> list[Event]:
     events = []
     for line in data.split(b"\n")[:-1]:
         with contextlib.suppress(ValueError):
-            events.append(msgspec.json.decode(line, type=Event))
+            events.append(decode_json(line, Event))
     return events

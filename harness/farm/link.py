@@ -37,6 +37,7 @@ from harness.farm.depot import CLOCK_S
 from harness.farm.events import Event
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, client_context, explain_refusal
+from harness.system.decoding import decode_json
 from harness.system.files import file_sha256, storage_errors
 from harness.system.packages import versions_of
 
@@ -159,7 +160,7 @@ class Link:
         if status != 200:
             raise DepotError(_why(status, data, self.place))
         try:
-            answer: Any = msgspec.json.decode(data, type=Any if kind is None else kind)
+            answer: Any = msgspec.json.decode(data) if kind is None else decode_json(data, kind)
         except ValueError as error:
             msg = f"the depot at {self.place.url} gave an answer that this version does not understand: {error}"
             raise DepotError(msg, for_good=True) from error

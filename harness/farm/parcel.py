@@ -20,6 +20,7 @@ from harness.errors import StoreError
 from harness.measure.job import Keeper, Launched, Ran, Seen
 from harness.records.conditions import Condition
 from harness.records.operators import OperatorProfile
+from harness.system.decoding import decode_json
 from harness.system.files import storage_errors
 from harness.wire import OutputsRef, RunReply
 
@@ -135,7 +136,7 @@ def read_head(path: Path) -> ParcelHead:
             end = file.seek(-_LENGTH_BYTES, os.SEEK_END)
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             file.seek(end - length)
-            return msgspec.json.decode(file.read(length), type=ParcelHead)
+            return decode_json(file.read(length), ParcelHead)
     except (OSError, ValueError) as error:
         msg = f"the parcel {str(path)!r} cannot be read: {error}; its cell will be measured again"
         raise StoreError(msg) from error

@@ -22,6 +22,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from harness.errors import PhonebenchError
 from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since
 from harness.farm.tls import server_context
+from harness.system.decoding import decode_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +112,7 @@ class Calls(_Answer):
 
     def _decode(self, kind: type[Any]) -> Any:
         try:
-            return msgspec.json.decode(self.request.body, type=kind)
+            return decode_json(self.request.body, kind)
         except ValueError as error:
             raise HTTPError(400, reason="malformed question") from error
 

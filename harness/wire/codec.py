@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from harness.system.decoding import decode_json
 from harness.wire.names import SCHEMA, ReplyStatus
 from harness.wire.reply import EnergyFacts, Generation, LatencySamples, RunReply
 
@@ -77,7 +78,7 @@ _Record = TypeVar("_Record", "RunRequest", RunReply)
 
 def _decode(data: bytes, kind: type[_Record]) -> _Record:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decode_json(data, kind)
     except (ValueError, RecursionError) as error:
         msg = f"cannot read the {kind.__name__}: {error}"
         raise WireError(msg) from error
