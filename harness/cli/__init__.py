@@ -26,6 +26,7 @@ from harness.cli.farm import farm
 from harness.cli.history import history
 from harness.cli.inventory import devices, doctor, formats, models
 from harness.cli.nightly import nightly
+from harness.cli.npu import npu
 from harness.cli.results import report, show
 from harness.cli.run import build, run
 from harness.cli.runner import runner
@@ -78,7 +79,7 @@ def cli() -> None:
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "First steps": (quickstart, doctor, devices, formats, models, init, completion),
-    "Build and measure": (run, build, ab, search, sensitivity, runner, cache),
+    "Build and measure": (run, build, ab, search, sensitivity, npu, runner, cache),
     "Stored runs": (show, report, compare, export, import_),
     "Every night": (nightly, history, dashboard),
     "Trust": (keys, sign, verify),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,17 +56,22 @@ def formats(cache_dir: Path | None, as_json: bool) -> None:
     import msgspec
 
     from harness.artifacts.cache import Cache
+    from harness.artifacts.npu.routes import npu_routes
     from harness.workflows.capability import probe
 
     table = probe(Cache(cache_folder(cache_dir)), make_progress(), say=lambda text: click.echo(text, err=True))
+    routes = npu_routes(os.environ)
     if as_json:
-        print_json(msgspec.to_builtins(table))
+        print_json(msgspec.to_builtins(table) | {"npus": msgspec.to_builtins(routes)})
         return
     rows = [(c.format.value, c.backend or "", c.variant, c.state.value, c.detail) for c in table.variants]
     print_table(("format", "backend", "variant", "build", ""), rows)
     click.echo()
     runs = [(c.format.value, c.delegate.value, c.device, c.state.value, c.detail) for c in table.delegates]
     print_table(("format", "delegate", "device", "run", ""), runs)
+    click.echo()
+    ways = [(route.format.value, route.maker, route.state.value, route.detail) for route in routes]
+    print_table(("format", "neural processor", "ahead of time", ""), ways)
 
 
 @click.command(short_help="List the connected devices, and what to do about the others.")
