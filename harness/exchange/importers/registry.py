@@ -61,7 +61,7 @@ _ROWS = (
         title="the output of LiteRT's benchmark_model",
         recognises=litert_output.recognises,
         read=litert_output.read,
-        fields="median (µs) → median, Init → load, First inference → first call, overall (MB) → peak growth",
+        fields="median (µs) → median, Init → load, First inference → first call, overall → peak, table → operators",
         unknown="device, single calls",
     ),
     Importer(
