@@ -29,6 +29,7 @@ from harness.wire import (
 # A launch also starts a process, loads the model and reads memory, beside what it measures. Two minutes are generous: a
 # slow phone may compile a model for its GPU first.
 LAUNCH_OVERHEAD_S = 120.0
+SCORED_ROW_S = 20
 
 # Loading a model is work, whose end must not be in the idle block.
 SETTLE_NS = 3 * SECOND_NS
@@ -75,7 +76,9 @@ def deadline_s(job: Job) -> float:
     """Return a time limit that only a hang reaches: twice the cap of measuring, plus a second per input for outputs."""
     if job.timeout_s is not None:
         return job.timeout_s
-    return LAUNCH_OVERHEAD_S + (2 * job.profile.cap_ns + job.profile.idle_ns) / SECOND_NS + job.model.facts.test_count
+    # A row of a language model is scored token by token where a runtime has no other way.
+    scored_s = job.model.facts.test_count * (1 if job.cell.lengths is None else SCORED_ROW_S)
+    return LAUNCH_OVERHEAD_S + (2 * job.profile.cap_ns + job.profile.idle_ns) / SECOND_NS + scored_s
 
 
 def _inputs_sha256(job: Job, feed: InputsFile) -> str:

@@ -44,6 +44,7 @@ from tests.benchmarks.changes import changes
 from tests.benchmarks.dashboard import dashboard
 from tests.benchmarks.history import history
 from tests.benchmarks.ios import ios
+from tests.benchmarks.language import language
 from tests.benchmarks.phone import phone
 from tests.benchmarks.phone_run import phone_run
 from tests.benchmarks.quality import quality
@@ -264,6 +265,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "ssh": ssh,
     "ios": ios,
     "changes": changes,
+    "language": lambda folder: language(folder, NothingKept().keep),
     "web": lambda folder: web(
         [job for job in jobs(folder) if job.cell.format in LIBRARIES and job.cell.variant == "fp32"]
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.readers.gguf import read_gguf_header
 from harness.runners.host.runtimes.language import LanguageSession
 from harness.runners.host.runtimes.registry import open_language
 from harness.runners.host.runtimes.session import SessionError
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::U
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> LanguageRun:
     home = tmp_path_factory.mktemp("small")
     folder = small_model(home / "small")
-    command = ("run", str(folder), "--format", "pte", "--variant", "8da4w", "--prompt", "20,120")
+    command = ("run", str(folder), "--format", "pte,gguf", "--variant", "8da4w,int8-weight", "--prompt", "20,120")
     ran = call_phonebench(*command, "--new-tokens", "8", "--cache-dir", "cache", cwd=home)
     assert ran.code == 0, ran.err
     return LanguageRun(home=home, cells=call_phonebench("show", "--json", cwd=home).json()["cells"])
@@ -43,6 +44,28 @@ def test_executorch_generates_and_scores(small_run: LanguageRun) -> None:
     assert (generation["prompt_tokens"], generation["tokens"], generation["context_tokens"]) == (20, 8, CONTEXT)
     assert cell["language"]["perplexity"] == pytest.approx(cell["language"]["float_perplexity"], rel=0.1)
     assert cell["runtime"]["name"] == "executorch"
+
+
+def test_llama_cpp_generates_and_scores(small_run: LanguageRun) -> None:
+    cell = small_run.cell("int8-weight", "gguf", 20)
+    assert cell["status"] == "ok"
+    assert (cell["generation"]["tokens"], cell["generation"]["context_tokens"]) == (8, CONTEXT)
+    assert cell["language"]["perplexity"] == pytest.approx(cell["language"]["float_perplexity"], rel=0.02)
+    assert cell["runtime"]["name"] == "llama.cpp"
+
+
+def test_a_header_of_gguf_is_read_without_its_package(small_run: LanguageRun) -> None:
+    header = read_gguf_header(small_run.artifact("int8-weight", "gguf"))
+    assert (header["general.architecture"], header["llama.context_length"]) == ("llama", CONTEXT)
+    assert header["tokenizer.ggml.tokens"] == 1024
+
+
+@pytest.mark.parametrize("data", [b"", b"GGUF", b"GGUF" + bytes(20), b"ONNX" + bytes(60)])
+def test_a_damaged_gguf_is_refused_in_a_sentence(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "net.gguf"
+    path.write_bytes(data)
+    with pytest.raises(SessionError, match=r"net\.gguf"):
+        open_language(path, RuntimeRequest(delegate=Delegate.CPU, threads=1), Format.GGUF)
 
 
 def test_a_prompt_that_fills_the_context_runs_to_its_end(small_run: LanguageRun) -> None:

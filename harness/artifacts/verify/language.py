@@ -153,6 +153,10 @@ def _score(path: Path, format_: Format, delegate: Delegate, tokens: Array) -> tu
     session = open_language(path, RuntimeRequest(delegate=delegate, threads=1), format_)
     try:
         scored = [session.score(row.tolist()) for row in tokens]
+    except SessionError as error:
+        if not error.unsupported:
+            raise
+        return None
     finally:
         session.close()
     return np.stack([nll for nll, _ in scored]), np.stack([top1 for _, top1 in scored])
