@@ -8,7 +8,9 @@ A message says what failed, names the value, and ends with what to do next.
     ├── DeviceError              3   a device is missing or unfit
     │   ├── PhoneError           3   a phone or its adb server; its ``trouble`` says which
     │   ├── BoardError           3   a board or the way to it; its ``trouble`` says which
-    │   └── IosError             3   an iPhone or the way to it; its ``trouble`` says which
+    │   ├── IosError             3   an iPhone or the way to it; its ``trouble`` says which
+    │   ├── LeaseError           3   a farm does not lend a phone; its ``trouble`` says why
+    │   └── CloudError           3   a cloud does not take a job, or does not return its results
     ├── BuildError               4   a model cannot be loaded, or an artifact cannot be built
     │   └── MissingPackageError  4   an optional package is not installed
     ├── RunError                 5   the run on a device failed
@@ -196,6 +198,14 @@ class LeaseError(DeviceError):
 
     def __init__(self, message: str, *, trouble: LeaseTrouble, farm: str = "", serial: str = "") -> None:
         self.trouble, self.farm, self.serial = trouble, farm, serial
+        super().__init__(message)
+
+
+class CloudError(DeviceError):
+    """A cloud does not take a job, or does not return its results; ``passing``: it may when it is asked again."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        self.passing = passing
         super().__init__(message)
 
 

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("compare", "history", "search"),
     ("report",),
     ("exchange",),
+    ("clouds",),
     ("workflows",),
     ("dashboard",),
     ("api",),
@@ -67,6 +68,8 @@ HEAVY = (
     "tornado",
     "cryptography",
     "starlette",
+    "boto3",
+    "botocore",
     "uvicorn",
 )
 

@@ -19,6 +19,7 @@ from harness import __version__
 from harness.cli.ab import ab
 from harness.cli.blame import DEBUG, blame
 from harness.cli.cache import cache
+from harness.cli.cloud import cloud
 from harness.cli.compare import compare
 from harness.cli.dashboard import dashboard
 from harness.cli.exchange import export, import_
@@ -83,7 +84,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Stored runs": (show, report, compare, export, import_),
     "Every night": (nightly, history, dashboard),
     "Trust": (keys, sign, verify),
-    "Many hosts": (farm,),
+    "Many hosts": (farm, cloud),
 }
 for command in (command for commands in SECTIONS.values() for command in commands):
     cli.add_command(command)

@@ -22,7 +22,7 @@ from harness.history.records import (
     system_build,
 )
 from harness.plan.cells import Cell
-from harness.records.conditions import FigureGroup
+from harness.records.conditions import ConditionId, FigureGroup
 from harness.records.device import DeviceInfo
 from harness.records.measurement import CellStatus, Measurement
 from harness.records.metric import Metric
@@ -56,8 +56,9 @@ def run_facts(run: RunRecord) -> RunFacts:
 
 
 def entries_of(run: RunRecord) -> tuple[HistoryEntry, ...]:
-    """Return the entries of ``run`` in the order of its plan. Raises `UsageError` for imported results."""
+    """Return the entries of ``run`` in the order of its plan. Raises `UsageError` for imported results and clouds'."""
     _refuse_imported(run)
+    _refuse_cloud(run)
     measured = {m.cell: m for m in run.measurements}
     entries: list[HistoryEntry] = []
     for cell in run.head.plan.cells:
@@ -71,6 +72,13 @@ def _refuse_imported(run: RunRecord) -> None:
     """A night of another program is no night: what it does not say would be guessed, and every verdict with it."""
     if any(cell.profile is ProfileName.IMPORTED for cell in run.head.plan.cells):
         msg = f"run {run.head.id!r} was imported from another program; the history takes only runs of phonebench"
+        raise UsageError(msg)
+
+
+def _refuse_cloud(run: RunRecord) -> None:
+    """A cloud gives another phone each time, so its nights would be a series of several devices."""
+    if any(c.id is ConditionId.CLOUD for m in run.measurements for c in m.conditions):
+        msg = f"run {run.head.id!r} was measured in a cloud, whose phone is another one each time; it enters no history"
         raise UsageError(msg)
 
 

@@ -52,6 +52,7 @@ class ConditionId(StrEnum):
     UNDER_VOLTAGE = "UNDER-VOLTAGE"
     WATCH_LOAD = "WATCH-LOAD"
     NO_ENERGY = "NO-ENERGY"
+    CLOUD = "CLOUD"
 
 
 class FigureGroup(StrEnum):

@@ -109,6 +109,10 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ConditionId.SIMULATED: ConditionFacts(
         meaning="They show how phonebench works and nothing else.", touches=_TIMES_AND_MEMORY
     ),
+    ConditionId.CLOUD: ConditionFacts(
+        meaning="Good for whether it runs on that phone, and about how fast; not for a gate, and never in a history.",
+        touches=_TIMES_AND_MEMORY,
+    ),
     ConditionId.INDICATIVE: ConditionFacts(
         meaning="Good for a first look, not for a claim.",
         touches=_LATENCY,

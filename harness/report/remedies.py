@@ -19,6 +19,7 @@ REMEDIES: dict[ConditionId, str] = {
     ConditionId.PAGE_SIZE: "Use a release of the runtime that is laid out for 16 KB pages.",
     ConditionId.DEPRECATED: "Choose another delegate for what you build now.",
     ConditionId.SIMULATED: "Measure on a real device.",
+    ConditionId.CLOUD: "Measure on a phone of your own, or one that a farm lends, before you rely on a difference.",
     ConditionId.INDICATIVE: "Use --profile standard.",
     ConditionId.UNSTEADY: "Repeat with more launches (--launches), on a cool and idle device.",
     ConditionId.THROTTLED: "Let the device cool down, and use --profile sustained if the app runs for minutes.",
