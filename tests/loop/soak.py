@@ -1,6 +1,6 @@
 """``make soak``: the long tests of what is killed and pulled at random.
 
-``python -m tests.loop.soak [android|farm] [options]``; without a name, android. Each has its own options: see --help.
+``python -m tests.loop.soak [android|ios|farm] [options]``; without a name, android. Each has its own options: see --help.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-SOAKS = {"android": "tests.devices.android.soak", "farm": "tests.farm.soak"}
+SOAKS = {"android": "tests.devices.android.soak", "farm": "tests.farm.soak", "ios": "tests.devices.ios.soak"}
 
 
 def main() -> None:

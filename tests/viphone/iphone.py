@@ -153,9 +153,11 @@ class VirtualIPhone:
         return serve
 
     def serve(self, link: Link, serve: Callable[[Link], None]) -> None:
-        """Serve a connection until it ends."""
+        """Serve a connection until it ends; there is none to a phone that was unplugged meanwhile."""
         with self._lock:
             self._links.add(link)
+        if self._number is None:
+            link.cut()
         try:
             with suppress(OSError, ssl.SSLError, ValueError):
                 serve(link)

@@ -1,7 +1,7 @@
 """TCP over IPv6 for the phone's end of a tunnel, in a few dozen states fewer than RFC 9293.
 
-The tunnel is a reliable stream, so nothing is lost or overtaken on the way: there are no retransmissions and no
-congestion control, only sequence numbers, windows, and both ends' farewells.
+The tunnel is a reliable stream, so nothing is overtaken on the way and there is no congestion control. The other end
+may drop packets that it cannot queue, so what is not acknowledged for a while is sent again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import struct
 import threading
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from sys import byteorder
 
 IPV6 = struct.Struct("!IHBB16s16s")
@@ -26,6 +27,7 @@ WINDOW_BYTES, SCALE = 512 * 1024, 4
 SEGMENT_BYTES = 8192
 # The other end of the tunnel may queue no more than ten packets (net.unix.max_dgram_qlen), and drops what is above.
 MAX_FLYING = 6
+RESEND_S = 0.3
 WORD = 1 << 32
 WAIT_S = 60.0
 
@@ -125,6 +127,8 @@ class Connection:
         # Windows are scaled if both ends say so.
         self._scale_there, self._scale_here = (0, 0) if syn.scale is None else (syn.scale, SCALE)
         self._ended_there = self._ended_here = self._dead = False
+        self._flying: list[Segment] = []
+        self._stalled_at: int | None = None
         self._emit(SYN | ACK, mss=SEGMENT_BYTES, scale=None if syn.scale is None else SCALE)
         self._next = (self._next + 1) % WORD
 
@@ -141,6 +145,8 @@ class Connection:
                 self._dead = True
             if segment.flags & ACK:
                 self._unacknowledged, self._window = segment.acknowledged, segment.window << self._scale_there
+                # The upper half of all numbers is what has been acknowledged.
+                self._flying = [one for one in self._flying if (one.number - segment.acknowledged) % WORD < WORD // 2]
             fits = segment.number == self._expected
             if fits:
                 self._received += segment.data
@@ -194,6 +200,14 @@ class Connection:
         """Say farewell."""
         self.shutdown()
 
+    def resend(self) -> None:
+        """Send again what has not been acknowledged since the last call."""
+        with self._changed:
+            if self._flying and self._stalled_at == self._unacknowledged:
+                for segment in self._flying:
+                    self._send_segment(replace(segment, acknowledged=self._expected))
+            self._stalled_at = self._unacknowledged
+
     def drop(self) -> None:
         """End at once, without a word: the tunnel is gone."""
         with self._changed:
@@ -217,6 +231,8 @@ class Connection:
             scale=scale,
             data=data,
         )
+        if data or flags & (SYN | FIN):
+            self._flying.append(segment)
         self._send_segment(segment)
 
 
@@ -231,6 +247,8 @@ class Stack:
         self._here, self._there = (ipaddress.IPv6Address(one).packed for one in (here, there))
         self._send, self._listener = send, listener
         self._open: dict[tuple[int, int], Connection] = {}
+        self._closed = threading.Event()
+        threading.Thread(target=self._resend, name="tunnel", daemon=True).start()
 
     def take(self, header: bytes, body: bytes) -> None:
         """Take in a packet; what is not TCP for us is ignored."""
@@ -251,11 +269,19 @@ class Stack:
 
     def close(self) -> None:
         """End every connection, because the tunnel is gone."""
+        self._closed.set()
         for connection in self._open.values():
             connection.drop()
         self._open.clear()
 
+    def _resend(self) -> None:
+        while not self._closed.wait(RESEND_S):
+            for connection in list(self._open.values()):
+                connection.resend()
+
     def _greet(self, ports: tuple[int, int], syn: Segment) -> None:
+        if ports in self._open:
+            self._open.pop(ports).drop()
         serve = self._listener(ports[0])
         if serve is None:
             self._refuse(syn)
@@ -276,4 +302,6 @@ class Stack:
         self._send_segment(reset)
 
     def _send_segment(self, segment: Segment) -> None:
-        self._send(segment.packet(self._here, self._there))
+        # When the tunnel has been cut its reader ends every connection.
+        with suppress(OSError):
+            self._send(segment.packet(self._here, self._there))

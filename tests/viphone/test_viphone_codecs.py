@@ -257,6 +257,27 @@ def test_a_sender_waits_for_the_window() -> None:
     assert peer.came[-1].data == b"abc"
 
 
+def test_what_is_not_acknowledged_is_sent_again() -> None:
+    peer = Peer()
+    peer.send(tcp.SYN, 0, mss=1400)
+    peer.send(tcp.ACK, 1)
+    (connection,) = peer.opened
+    connection.sendall(b"lost")
+    sent = len(peer.came)
+    assert wait_until(lambda: len(peer.came) > sent)
+    assert (peer.came[sent - 1].data, peer.came[sent].data, peer.came[sent].number) == (
+        *(b"lost", b"lost"),
+        peer.came[sent - 1].number,
+    )
+    peer.send(tcp.ACK, 1)
+    connection.resend()
+    connection.resend()
+    quiet = len(peer.came)
+    connection.resend()
+    assert len(peer.came) == quiet
+    peer.stack.close()
+
+
 def test_a_reset_wakes_who_waits() -> None:
     peer = Peer()
     peer.send(tcp.SYN, 0)

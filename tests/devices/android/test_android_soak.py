@@ -6,14 +6,15 @@ import random
 from pathlib import Path
 
 from tests.devices.android.apks import TinyApk
-from tests.devices.android.soak import plugged_in, soak_once
+from tests.devices.android.soak import fleet_on
+from tests.devices.soaking import soak_once
 from tests.vphone.server import AdbServer
 
 
 def test_no_cell_is_lost_run_twice_or_from_another_phone(
     adb_server: AdbServer, onnx_apk: TinyApk, tmp_path: Path
 ) -> None:
-    with plugged_in(adb_server, tmp_path, 3) as phones:
-        tally = soak_once(phones, adb_server, onnx_apk, tmp_path, random.Random(1))
+    with fleet_on(adb_server, onnx_apk, tmp_path, 3) as fleet:
+        tally = soak_once(fleet, tmp_path, random.Random(1))
     assert tally.ok, tally
     assert tally.cells == 9

@@ -26,6 +26,8 @@ from tests.viphone.trust import Dialog
 from tests.viphone.usbmuxd import Usbmuxd
 
 BACK_S = 15.0
+# Its own, because a phone is measured by one run at a time, and tests run side by side.
+UDID = "00008120-0000AA00000000FA"
 # Over lockdownd, and through the tunnel.
 SYSTEMS = ("16.7", "17.4")
 OpenPhone = Callable[..., tuple[VirtualIPhone, Iphone]]
@@ -42,7 +44,7 @@ def open_phone(
         def open_(
             ios: str = "16.7", prepare: Callable[[VirtualIPhone], object] = lambda _: None, **seconds: float
         ) -> tuple[VirtualIPhone, Iphone]:
-            phone = make_iphone(IPhoneState(ios=ios, udid="00008120-0000AA0000000017"))
+            phone = make_iphone(IPhoneState(ios=ios, udid=UDID))
             phone.apps.program = app("slow")
             prepare(phone)
             ipa = read_ipa(ipas.make(IpaPlan(devices=None)))

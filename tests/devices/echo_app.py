@@ -1,6 +1,6 @@
 """Stands in for a runner app in tests with many phones: it computes nothing and replies after a moment.
 
-``python echo_app.py FOLDER NAME``. Its replies have ``NAME`` as the runner's version, which shows their phone.
+``python echo_app.py FOLDER NAME [KIND]``. Its replies have ``NAME`` as the runner's version, which shows their phone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 
-def main(folder: str, name: str) -> None:
+def main(folder: str, name: str, kind: str = "android-app") -> None:
+    (Path(folder) / "log.txt").write_text("the job begins\n")
     request = json.loads((Path(folder) / "request.json").read_text())
     time.sleep(0.3)
     delegate = request["runtime"]["delegate"]
@@ -20,7 +21,7 @@ def main(folder: str, name: str) -> None:
         "cell": request["cell"],
         "launch": request["launch"],
         "status": "ok",
-        "runner": {"kind": "android-app", "version": name},
+        "runner": {"kind": kind, "version": name},
         "runtime": {
             "name": "onnxruntime",
             "version": "1",
