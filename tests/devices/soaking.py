@@ -1,7 +1,7 @@
 """Many phones at once, with cables pulled at random: no cell may be lost, run twice, or come from another phone.
 
-``make soak`` and ``make soak ARGS=ios`` take ``--phones 8``, ``--runs 100`` and ``--seed 0``, print one line per run and
-exit with 1 if any of these happened. Lost cells are resumed, as ``run --resume`` does, until every cell has run.
+``make soak`` and ``make soak ARGS=ios`` take ``--phones 8``, ``--runs 100`` and ``--seed 0``, print one line per run
+and exit with 1 if any of these happened. Lost cells are resumed, as ``run --resume`` does, until every cell has run.
 """
 
 from __future__ import annotations

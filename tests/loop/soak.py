@@ -1,6 +1,7 @@
 """``make soak``: the long tests of what is killed and pulled at random.
 
-``python -m tests.loop.soak [android|ios|farm] [options]``; without a name, android. Each has its own options: see --help.
+``python -m tests.loop.soak [android|ios|farm] [options]``; without a name, android. Each has its own options: see
+--help.
 """
 
 from __future__ import annotations

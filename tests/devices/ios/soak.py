@@ -46,7 +46,8 @@ def made_fleet(folder: Path, count: int) -> Iterator[Fleet]:
         key, ipa = DeviceKey.make(folder), read_ipa(IpaMaker(folder).make(IpaPlan(devices=None)))
         phones: dict[str, VirtualIPhone] = {}
         for number in range(count):
-            udid = f"00008120-{number:016X}"
+            # No other process may have the same phones: one is measured by one run at a time.
+            udid = f"00008120-{os.getpid():08X}{number:08X}"
             state = IPhoneState(udid=udid, ios=SYSTEMS[number % len(SYSTEMS)])
             phone = stack.enter_context(VirtualIPhone(folder / udid, daemon, key, state))
             phone.apps.program = echo_program(f"ios:{udid}")
