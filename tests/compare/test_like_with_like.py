@@ -11,7 +11,7 @@ from harness.compare.runs import compare_runs
 from harness.compare.words import comparison_rows
 from harness.plan.cells import make_cell
 from harness.records.device import DeviceInfo
-from harness.records.measurement import Measurement
+from harness.records.measurement import EnergySummary, Measurement
 from harness.spec.profiles import ProfileName
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
@@ -72,6 +72,30 @@ def test_two_units_of_one_model_are_compared_on_request_and_labelled() -> None:
     across = compare_runs(*pair, across_units=True)
     assert across.verdict is Verdict.EQUIVALENT
     assert "two units of one model: A ran on R58M1, B on R58M2" in across.notes
+
+
+def with_energy(found: Measurement, *, definition: str = "rails") -> Measurement:
+    launches = tuple(replace(launch, energy_joules=0.03 + launch.index / 1e4) for launch in found.launches)
+    return replace(found, launches=launches, energy=EnergySummary(definition=definition, joules=0.03, pairs=5))
+
+
+def energy_verdict(a: RunRecord, b: RunRecord) -> tuple[Verdict, str | None]:
+    (cell,) = compare_runs(a, b, across_units=True).cells
+    energy = next(m for m in cell.metrics if m.metric == "energy")
+    return energy.verdict, energy.reason
+
+
+def test_energies_of_two_units_are_not_compared_on_request_either() -> None:
+    def run(serial: str, **changes: str) -> RunRecord:
+        made = on_unit(serial, f"android:{serial}")
+        return replace(made, measurements=tuple(with_energy(m, **changes) for m in made.measurements))
+
+    assert energy_verdict(run("R58M1"), run("R58M1"))[0] is Verdict.EQUIVALENT
+    verdict, reason = energy_verdict(run("R58M1"), run("R58M2"))
+    assert verdict is Verdict.NOT_COMPARABLE
+    assert reason == "energy per inference is comparable on one and the same device only, and these may be two"
+    other = energy_verdict(run("R58M1"), run("R58M1", definition="battery"))
+    assert other == (Verdict.NOT_COMPARABLE, "the two runs define energy per inference differently")
 
 
 def test_units_of_different_models_are_not_compared_on_request_either() -> None:

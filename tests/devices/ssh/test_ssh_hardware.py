@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.devices.energy import COUNTER
 from harness.devices.registry import kind_of
 from harness.devices.ssh.board.clocks import fix_clocks
 from harness.devices.ssh.board.facts import Powers, pmic_watts, power_mode, read_facts
@@ -17,8 +19,10 @@ from harness.devices.ssh.facts import check_facts, conditions_of, has_fan, info_
 from harness.errors import BoardError, BoardTrouble
 from harness.records.conditions import ConditionId
 from harness.records.energy import launch_energy
+from harness.records.energy_pairs import pair_of_reply
 from harness.spec.phone_settings import DEFAULT_SETTINGS, Clocks, Cores, PhoneSettings
-from harness.wire import ReplyStatus
+from harness.stats.energy_pairs import BlockPair
+from harness.wire import EnergyPass, ReplyStatus
 from tests.devices.android.jobs import make_work
 from tests.devices.ssh.hardware import (
     JETSON_WATTS,
@@ -95,6 +99,23 @@ def test_a_jetson_has_a_power_mode_a_sensor_and_clusters(lab: Lab, jetson: Imita
     assert energy.joules == pytest.approx(JETSON_WATTS * sum(samples) / len(samples) / 1e9)
     assert done.reply.state is not None
     assert "the ina3221 sensor, channel VDD_IN" in (done.reply.state.power_definition or "")
+
+
+def test_the_sensor_of_a_board_counts_an_idle_and_a_load_block(lab: Lab, jetson: Imitated, tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    device = opened(lab, jetson.name, PhoneSettings())
+    request = work.lasting(4.3)
+    passes = replace(request.passes, energy=EnergyPass(idle_ns=4_300_000_000))
+    try:
+        assert device.info.details[COUNTER] == "power sensor"
+        device.push(work.model, work.sha256)
+        done = device.execute(replace(request, passes=passes), work.inputs, 60.0)
+    finally:
+        device.clean()
+    pair = pair_of_reply(done.reply)
+    assert isinstance(pair, BlockPair), pair
+    # The imitated board draws the same whatever it does.
+    assert (pair.idle.plain.rate, pair.load.plain.rate) == pytest.approx((JETSON_WATTS, JETSON_WATTS))
 
 
 def test_fixed_clocks_are_put_back(lab: Lab, jetson: Imitated) -> None:
