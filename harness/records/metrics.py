@@ -113,11 +113,15 @@ def _energy_interval(measurement: Measurement, unit: Unit) -> str:
     energy = measurement.energy
     if energy is None or energy.joules is None:
         return ""
-    interval = f"{unit.show(energy.low_joules)}–{unit.show(energy.high_joules)}, {energy.mean_watts:.3g} W"
+    interval = f"{unit.show(energy.low_joules)}–{unit.show(energy.high_joules)}"
     if energy.repeatability is None:
-        return interval
-    per_mah = f"; {energy.inferences_per_mah:.3g} per mAh" if energy.inferences_per_mah else ""
-    return f"{interval} ({energy.idle_watts:.3g} W idle), repeatable to ± {100 * energy.repeatability:.2g} %{per_mah}"
+        return f"{interval}, {energy.mean_watts:.3g} W"
+    repeats = f"{interval} (± {100 * energy.repeatability:.2g} %)"
+    power = f"{energy.mean_watts:.3g} W, idle {energy.idle_watts:.3g}"
+    per_mah = energy.inferences_per_mah
+    # Three digits are more than the interval supports.
+    rounded = f"; {float(f'{per_mah:.3g}'):,.10g} per mAh" if per_mah else ""
+    return f"{repeats}; {power}{rounded}"
 
 
 def _right_per_joule(measurement: Measurement) -> float | None:
@@ -390,8 +394,9 @@ ENERGY = Metric(
         heading="energy",
         title="energy",
         hint="per inference: with profile energy beyond the idle device, otherwise idle power included; its 95 % "
-        "interval and the mean power",
-        keep=70,
+        "interval, the power of the calls, and how many a milliampere-hour of the battery gives",
+        # It is there only where it was asked for.
+        keep=97,
         under=_energy_interval,
         optional=True,
         # What to do about it is in the JSON; here it would make the column wider than the page.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,9 @@ import pytest
 from harness.compare.keys import one_unit
 from harness.records.energy import energy_summary, joules_of_launch
 from harness.records.energy_pairs import token_joules_of_pair
-from harness.records.measurement import EnergySummary
+from harness.records.measurement import EnergySummary, Measurement
+from harness.records.metrics import ENERGY
+from harness.records.units import MILLIJOULES
 from harness.stats.energy_pairs import CounterSeries, block_rate
 from harness.wire import (
     DeviceStates,
@@ -26,6 +29,7 @@ from harness.wire import (
     RunReply,
     StateSample,
 )
+from tests.report.builders import cells, measurement
 
 S = 1_000_000_000
 IDLE, LOAD = EnergyBlockKind.IDLE, EnergyBlockKind.LOAD
@@ -64,6 +68,10 @@ def reply(readings: Readings, **changes: object) -> RunReply:
     return RunReply(
         cell="c", launch=0, status=ReplyStatus.OK, runner=RunnerInfo(kind="host", version="1"), energy=facts
     )
+
+
+def measured(energy: EnergySummary) -> Measurement:
+    return replace(measurement(cells()[0]), energy=energy)
 
 
 def summary(replies: list[RunReply]) -> EnergySummary:
@@ -126,6 +134,8 @@ def test_a_battery_gives_the_inferences_of_a_milliampere_hour() -> None:
     made = summary([reply(battery(rails(load=4 + random.Random(i).gauss(0, 0.01)))) for i in range(6)])
     # 1 mAh at 4 V is 14.4 J, and a call takes 30 mJ.
     assert made.inferences_per_mah == pytest.approx(480, rel=0.01)
+    shown = ENERGY.table and ENERGY.table.under and ENERGY.table.under(measured(made), MILLIJOULES)
+    assert re.fullmatch(r"29\.\d–30\.\d \(± 0\.\d+ %\); 4(\.0\d)? W, idle 1; 4[78]\d per mAh", shown or "")
     assert summary([reply(rails())] * 6).inferences_per_mah is None
 
 
