@@ -21,6 +21,9 @@ let package = Package(
     .target(name: "AppleAdapters", dependencies: ["Core"]),
     // `App` is no target here: Xcode compiles it (project.yml), and the tests check its types.
     .executableTarget(name: "desktop", dependencies: ["Core", "Adapters"]),
+    // Only for the tests: what the loop costs, and that it allocates nothing.
+    .target(name: "CAllocations"),
+    .executableTarget(name: "loopcost", dependencies: ["Core", "Adapters", "CAllocations"]),
     .testTarget(name: "CoreTests", dependencies: ["Core"]),
   ],
   swiftLanguageModes: [.v6]

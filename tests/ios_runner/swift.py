@@ -74,7 +74,7 @@ def built_desktop() -> Path:
     with building():
         newest = max(file.stat().st_mtime for file in source_files(RUNNER))
         if not _DESKTOP.is_file() or _DESKTOP.stat().st_mtime < newest:
-            done = swift("build", "--configuration", "release", "--product", "desktop")
+            done = swift("build", "--configuration", "release")
             assert done.returncode == 0, done.stdout
             # SwiftPM leaves a program alone that the change did not touch.
             _DESKTOP.touch()

@@ -24,7 +24,16 @@ from harness.wire import (
     RuntimeRequest,
 )
 from tests.ios_runner.jobs import ALL_PASSES, Asked, Documents, Job
-from tests.ios_runner.swift import building, desktop_command, missing_for_swift, swift
+from tests.ios_runner.swift import (
+    LIBRARIES,
+    RUNNER,
+    building,
+    built_desktop,
+    desktop_command,
+    loaded,
+    missing_for_swift,
+    swift,
+)
 
 Files = dict[tuple[str, str], Path]
 ROOT = Path(__file__).parents[2]
@@ -61,6 +70,19 @@ def test_every_test_in_swift_passes() -> None:
 def test_the_sources_are_formatted() -> None:
     done = swift("format", "lint", "--strict", "--recursive", "Sources", "Tests", "Package.swift")
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_loop_allocates_nothing(digits_files: Files) -> None:
+    """Between the first and the last of sixty thousand timed calls, counted by the program's own malloc."""
+    built_desktop()
+    program = RUNNER / ".build/release/loopcost"
+    command = loaded(program, str(LIBRARIES / "linux"), str(digits_files["onnx", "fp32"]))
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    facts = dict(pair.split("=") for pair in lines["nothing"].split())
+    assert (facts["calls"], facts["allocations"]) == ("60000", "0")
+    # The counter works: ONNX Runtime allocates in every call.
+    assert int(dict(pair.split("=") for pair in lines["bare"].split())["allocations"]) > 60_000
 
 
 def on_the_host(file: Path, format_: Format, delegate: Delegate, arrays: Any) -> Any:

@@ -45,13 +45,11 @@ PACKAGES: tuple[LibraryPackage, ...] = (
     LibraryPackage(
         title="ExecuTorch (react-native-executorch 0.9.3)",
         package=npm_file(SOURCES[Runtime.EXECUTORCH]),
-        ios=(
-            Extract(member="third-party/ios/ExecutorchLib.xcframework", target="ExecutorchLib.xcframework"),
-            *(
-                Extract(member=f"third-party/include/{name}", target=f"executorch/include/{name}")
-                for name in ("executorch", "c10", "torch", "pthreadpool")
-            ),
+        headers=tuple(
+            Extract(member=f"third-party/include/{name}", target=f"executorch/include/{name}")
+            for name in ("executorch", "c10", "torch", "pthreadpool")
         ),
+        ios=(Extract(member="third-party/ios/ExecutorchLib.xcframework", target="ExecutorchLib.xcframework"),),
     ),
     # For Linux alone, with the C interface and XNNPACK inside a library for Java. CocoaPods has it for iOS.
     LibraryPackage(

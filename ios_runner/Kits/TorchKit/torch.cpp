@@ -2,15 +2,26 @@
 #include "kit.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/jit/mobile/import.h>
 #include <torch/csrc/jit/mobile/module.h>
-#include <torch/version.h>
 
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
+
+// The header with the version has moved from release to release.
+#if __has_include(<torch/headeronly/version.h>)
+#include <torch/headeronly/version.h>
+#elif __has_include(<torch/csrc/api/include/torch/version.h>)
+#include <torch/csrc/api/include/torch/version.h>
+#endif
+#ifndef TORCH_VERSION
+#define TORCH_VERSION "LibTorch-Lite"
+#endif
 
 struct pb_model {
     torch::jit::mobile::Module module;
@@ -77,12 +88,21 @@ void collect(const c10::IValue &value, std::vector<at::Tensor> &tensors) {
     }
 }
 
+// The engine for quantised operators that is made for phones. A computer has others, which round differently.
+void use_engine_of_phones() {
+    at::Context &context = at::globalContext();
+    for (at::QEngine engine : context.supportedQEngines()) {
+        if (engine == at::QEngine::QNNPACK) context.setQEngine(engine);
+    }
+}
+
 const char *version() { return TORCH_VERSION; }
 
 pb_model *load(const char *path, int32_t threads, char *error) {
     pb_model *model = nullptr;
     guarded(error, [&] {
         at::set_num_threads(threads);
+        use_engine_of_phones();
         model = new pb_model{torch::jit::_load_for_mobile(std::string(path), at::kCPU), {}, {}};
     });
     return model;

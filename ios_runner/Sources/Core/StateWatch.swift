@@ -21,6 +21,9 @@ final class StateWatch: @unchecked Sendable {
     timer.resume()
   }
 
+  /// How many samples there are.
+  var count: Int { queue.sync { series.count } }
+
   /// Stop sampling and return what was sampled.
   func stop() -> [RunReply.StateSample] {
     timer.cancel()
