@@ -54,11 +54,16 @@ Open = Callable[[str], AbstractContextManager[Device]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Phones by their keys, how each is opened, and what waits until all are there again."""
+    """Phones by their keys, how each is opened, and what waits until all are there again.
+
+    ``pause_s`` are the bounds of the time between two pulls, ``away_s`` how long a phone may then be away.
+    """
 
     phones: Mapping[str, Pluggable]
     open: Open
     wait: Callable[[], object]
+    pause_s: tuple[float, float] = (0.3, 1.5)
+    away_s: tuple[float, ...] = (0.05, 0.5, 3.0)
 
 
 # Makes so many phones in a folder.
@@ -88,7 +93,7 @@ def soak_once(fleet: Fleet, folder: Path, rng: random.Random) -> Tally:
     with written(folder / "results") as writer:
         while (missing := _missing(work, writer)) and rounds < MOST_ROUNDS:
             rounds += 1
-            with _pulling(tuple(fleet.phones.values()), rng):
+            with _pulling(fleet, rng):
                 _measure(missing, fleet, writer)
             fleet.wait()
     return _count(work, folder / "results", rounds)
@@ -130,15 +135,15 @@ def _opened(stack: ExitStack, phone: AbstractContextManager[Device]) -> Device |
 
 
 @contextmanager
-def _pulling(phones: Sequence[Pluggable], rng: random.Random) -> Iterator[None]:
+def _pulling(fleet: Fleet, rng: random.Random) -> Iterator[None]:
     """Pull the cable of one phone after another, for a moment or for longer than the driver waits."""
-    over = threading.Event()
+    over, phones = threading.Event(), tuple(fleet.phones.values())
 
     def pull() -> None:
-        while not over.wait(rng.uniform(0.3, 1.5)):
+        while not over.wait(rng.uniform(*fleet.pause_s)):
             phone = rng.choice(phones)
             phone.unplug()
-            over.wait(rng.choice((0.05, 0.5, 3.0)))
+            over.wait(rng.choice(fleet.away_s))
             phone.plug()
 
     thread = threading.Thread(target=pull, daemon=True)

@@ -21,8 +21,9 @@ from tests.viphone.trust import DeviceKey
 from tests.viphone.usbmuxd import Usbmuxd
 
 APP = Path(__file__).parents[1] / "echo_app.py"
-# Chosen so that some unpluggings cost a cell and others nothing; a worker takes two seconds to start on two cores.
-BACK_S = 6.0
+# Chosen so that some unpluggings cost a cell and others nothing. Cables are pulled less often than those of Android
+# phones, because opening an iPhone starts a process, which takes seconds on a busy computer.
+BACK_S, PAUSE_S, AWAY_S = 6.0, (1.5, 5.0), (0.05, 1.0, 8.0)
 SYSTEMS = ("16.7", "17.4")
 
 
@@ -63,6 +64,8 @@ def made_fleet(folder: Path, count: int) -> Iterator[Fleet]:
                 phones=phones,
                 open=lambda key: open_iphone(phones[key].state.udid, python, key=key, options=options),
                 wait=plug_all,
+                pause_s=PAUSE_S,
+                away_s=AWAY_S,
             )
         finally:
             if before is None:
