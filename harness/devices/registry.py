@@ -91,7 +91,8 @@ def offer_of(key: str) -> Offer:
     from harness.plan.plan import Offer
 
     kind = kind_of(key)
-    return Offer(delegates=kind.delegates(key), formats=kind.formats(key) if kind.formats else None)
+    formats = kind.formats(key) if kind.formats else None
+    return Offer(delegates=kind.delegates(key), formats=formats, language=kind.language)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

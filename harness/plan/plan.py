@@ -27,11 +27,12 @@ class Offer:
     """What a device can run on: its delegates for any format.
 
     ``formats`` is set where the runtimes there differ from the usual ones: the delegates of each format, or why there
-    is no runtime for it.
+    is no runtime for it. ``language``: its runner runs language models.
     """
 
     delegates: tuple[Delegate, ...]
     formats: Mapping[Format, tuple[Delegate, ...] | str] | None = None
+    language: bool = True
 
 
 # Returns what the device with this key offers.
@@ -100,6 +101,8 @@ def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None, *, lang
     ``language``: it is a language model, whose formats have precisions of their own.
     """
     offer = offer_of(cell.device) if offer_of else None
+    if language and offer is not None and not offer.language:
+        return f"the runner of device {cell.device!r} does not run language models yet: run them on the host"
     delegates = FORMATS[cell.format].delegates
     if offer is not None and offer.formats is not None:
         own = offer.formats.get(cell.format, "there is no runtime for it")

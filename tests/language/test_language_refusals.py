@@ -70,3 +70,11 @@ def test_a_folder_without_a_part_is_refused(tmp_path: Path, missing: str, words:
     ended = call("run", str(folder), "--dry-run")
     assert ended.code == 2
     assert words in ended.err
+
+
+@pytest.mark.parametrize("device", ["android:SERIAL", "web:chromium", "fake"])
+def test_a_device_whose_runner_has_no_language_models_is_a_hole(device: str) -> None:
+    plan = planned("tiny_llama", "--device", device, "--format", "pte", "--variant", "fp32")
+    assert list(plan.values()) == [
+        f"the runner of device {device!r} does not run language models yet: run them on the host"
+    ]

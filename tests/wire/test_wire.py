@@ -47,7 +47,9 @@ def names(pattern: str) -> list[str]:
     return sorted(path.name for path in GOLDEN.glob(pattern))
 
 
-@pytest.mark.parametrize("name", ["request-full.json", "request-minimal.json", "request-energy.json"])
+@pytest.mark.parametrize(
+    "name", ["request-full.json", "request-minimal.json", "request-energy.json", "request-language.json"]
+)
 def test_a_request_survives_the_round_trip(name: str) -> None:
     request = decode_request(golden(name))
     assert decode_request(encode(request)) == request
@@ -269,4 +271,33 @@ def test_an_energy_that_cannot_be_is_refused(path: tuple[Any, ...], value: Any, 
         place = place[step]
     place[path[-1]] = value
     with pytest.raises(WireError, match=says):
+        decode_reply(json.dumps(reply).encode())
+
+
+def test_the_passes_of_language_models_are_written_only_where_they_are_asked_for() -> None:
+    plain, asked = decode_request(golden("request-minimal.json")), decode_request(golden("request-language.json"))
+    assert not {"generate", "score"} & json.loads(encode(plain))["passes"].keys()
+    kept = json.loads(golden("request-language.json"))["passes"]
+    written = json.loads(encode(asked))["passes"]
+    assert (written["generate"], written["score"]) == (kept["generate"], kept["score"])
+
+
+def test_the_generations_of_a_reply_are_written_as_the_golden_file_has_them() -> None:
+    data = golden("reply-ok-language.json")
+    written = json.loads(encode(decode_reply(data)))["generation"]
+    assert as_then(written, json.loads(data)["generation"]) == json.loads(data)["generation"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tokens_ns": [3, 2]}, "go backwards"),
+        ({"prefill_ns": 9_000_000}, "go backwards"),
+        ({"tokens": 1}, "counts 1 tokens"),
+    ],
+)
+def test_a_generation_that_contradicts_itself_is_refused(change: dict[str, Any], words: str) -> None:
+    reply = json.loads(golden("reply-ok-language.json"))
+    reply["generation"]["measured"][0] |= change
+    with pytest.raises(WireError, match=words):
         decode_reply(json.dumps(reply).encode())

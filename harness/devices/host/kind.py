@@ -58,4 +58,5 @@ HOST = DeviceKind(
     infos=_infos,
     delegates=_delegates,
     formats=_formats,
+    language=True,
 )

@@ -72,6 +72,12 @@ public final class RequestReader {
     }
 
     private static Passes passes(Fields fields) throws RequestException {
+        for (String pass : new String[] {"generate", "score"}) {
+            if (!fields.lacks(pass)) {
+                throw new RequestException("the request has the pass " + pass + ", which is for language models; this"
+                    + " app runs other networks only: run language models on the computer");
+            }
+        }
         return new Passes(
             fields.lacks("latency") ? null : latency(fields.object("latency")),
             fields.lacks("memory") ? null : memory(fields.object("memory")),

@@ -53,6 +53,13 @@ final class RequestReaderTest {
     }
 
     @Test
+    void aRequestForALanguageModelIsRefusedInASentence() throws Exception {
+        String text = Golden.text("request-language.json");
+        String said = assertThrows(RequestException.class, () -> RequestReader.read(text)).getMessage();
+        assertTrue(said.contains("the pass generate, which is for language models"), said);
+    }
+
+    @Test
     void anotherSchemaIsRefusedByBothVersions() throws Exception {
         String text = Golden.text("request-other-schema.json");
         String said = assertThrows(RequestException.class, () -> RequestReader.read(text)).getMessage();
