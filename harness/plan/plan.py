@@ -54,7 +54,8 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], offer_of: OfferOf | Non
                 recipe = recipes.get(cell.variant)
                 # Only the first reason is shown, so the most general check comes first.
                 reason = why_not_source(model, cell, recipe) or why_not_language(model, cell, recipe)
-                reason = reason or why_not(cell, recipe, offer_of, language=model.language is not None)
+                in_shell = offer_of is not None and runs_in_shell(cell, settings)
+                reason = reason or why_not(cell, recipe, offer_of, language=model.language is not None and not in_shell)
                 reason = reason or (why_not_shell(cell, settings) if offer_of else None)
                 if reason is None:
                     cells.append(cell)
@@ -120,6 +121,12 @@ def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None, *, lang
         offered = ", ".join(delegate.value for delegate in offer.delegates)
         return f"device {cell.device!r} has no {cell.delegate.value} (it has: {offered})"
     return None
+
+
+def runs_in_shell(cell: Cell, settings: PhoneSettings) -> bool:
+    """Return whether a program for language models was given for ``cell``, which then runs in a phone's shell."""
+    given = settings.runner is PhoneRunner.SHELL and settings.binary(cell.format) is not None
+    return given and FORMATS[cell.format].only_language
 
 
 def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:

@@ -329,7 +329,6 @@ FORMATS: dict[Format, FormatRow] = {
         delegates=(Delegate.CPU,),
         is_default=False,
         is_searched=False,
-        shell_program="litert_lm_main",
         packages=("litert-torch", "litert-lm-builder", *_TRANSFORMERS),
         extras=("litertlm", "tflite-export", "language"),
         runtime_packages=("litert-lm-api",),

@@ -82,3 +82,20 @@ def write_program(path: Path, script: str, **variables: str) -> Path:
     head, _, rest = script.partition("\n")
     path.write_text(f"{head}\n{lines}{rest}")
     return path
+
+
+# llama.cpp's, whose repetitions take 10, 20 and 31 ms. It also prints what it loads, as the real one does.
+LLAMA_BENCH = """#!/bin/sh
+model=; prompt=; new=
+while [ $# -gt 0 ]; do
+  case $1 in -m) model=$2;; -p) prompt=$2;; -n) new=$2;; esac; shift 2
+done
+[ -f "$model" ] || { echo "error: failed to load model '$model'" >&2; exit 1; }
+[ -z "$NO_MEMORY" ] || { echo "error: failed to create context with model '$model'" >&2; exit 1; }
+echo "load_backend: loaded CPU backend" >&2
+q='"'
+line() { echo "{${q}n_prompt${q}: $1, ${q}n_gen${q}: $2, ${q}samples_ns${q}: [$3]}"; }
+line $prompt 0 "10000000, 10000000, 12000000"
+[ -n "$CUT" ] || line 0 $new "20000000, 20000000, 22000000"
+line $prompt $new "31000000, 31000000, 33000000"
+"""

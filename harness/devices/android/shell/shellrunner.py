@@ -29,7 +29,16 @@ from harness.errors import DeviceError, PhoneError
 from harness.spec.phone_settings import Binary
 from harness.system.clock import Stopwatch
 from harness.system.files import file_sha256
-from harness.wire import FailureKind, LatencyPass, MeasurePass, ProfilePass, ReplyStatus, RunRequest, WarmupPass
+from harness.wire import (
+    FailureKind,
+    GeneratePass,
+    LatencyPass,
+    MeasurePass,
+    ProfilePass,
+    ReplyStatus,
+    RunRequest,
+    WarmupPass,
+)
 from harness.wire.tensors import raw, read_record
 
 log = logging.getLogger(__name__)
@@ -61,7 +70,7 @@ class ShellRunner:
         if binary is None:
             msg = f"no program was given for {format_.value}; add --binary {format_.value}=PATH"
             raise DeviceError(msg)
-        latency = request.passes.latency
+        latency = request.passes.latency or _generations(request.passes.generate)
         if latency is None and request.passes.profile is not None and TOOLS[format_].profiles:
             latency = _profiled_calls(request.passes.profile)
         if latency is None:
@@ -93,15 +102,19 @@ class ShellRunner:
     def _make_job(self, work: PhoneWork, latency: LatencyPass, program: str) -> ToolJob:
         request = work.request
         self._store.check_holds(request.artifact)
+        lengths = request.passes.generate
+        refused = request.artifact.sha256 in self._refused or lengths is not None
         return ToolJob(
             program=f"{FOLDER}/{program}",
             model=f"{FOLDER}/{request.artifact.sha256}",
-            inputs=() if request.artifact.sha256 in self._refused else self._put_inputs(work),
+            inputs=() if refused else self._put_inputs(work),
             shapes=tuple(tensor.shape for tensor in request.inputs.tensors),
             delegate=request.runtime.delegate,
             threads=request.runtime.threads,
             latency=latency,
-            operators=request.passes.latency is None,
+            operators=request.passes.latency is None and lengths is None,
+            prompt_tokens=lengths.prompt_tokens if lengths is not None else 0,
+            new_tokens=lengths.new_tokens if lengths is not None else 0,
         )
 
     def _put_inputs(self, work: PhoneWork) -> tuple[str, ...]:
@@ -176,6 +189,11 @@ class ShellRunner:
                 stop_job(self._tether.cable, job)
             except PhoneError as error:
                 log.info("job %s stays on %s: %s", job.name, self._tether.cable.serial, error)
+
+
+def _generations(asked: GeneratePass | None) -> LatencyPass | None:
+    """How many generations to make; None if none is asked for."""
+    return None if asked is None else LatencyPass(warmup=asked.warmup, measure=asked.measure)
 
 
 def _profiled_calls(asked: ProfilePass) -> LatencyPass:

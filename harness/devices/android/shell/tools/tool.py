@@ -12,6 +12,7 @@ from harness.wire import (
     Delegate,
     Failure,
     FailureKind,
+    GenerationSamples,
     LatencyPass,
     LatencySamples,
     MemoryReading,
@@ -27,7 +28,8 @@ class ToolJob:
     """One start of a program. Paths are on the phone; ``inputs`` has one file per tensor of the single input, or none.
 
     ``shapes`` are those of the tensors, including the batch. ``calls`` is for programs that take a number of calls
-    instead of a duration. ``operators``: profile the operators instead of measuring.
+    instead of a duration. ``operators``: profile the operators instead of measuring. ``prompt_tokens`` and
+    ``new_tokens`` are those of a language model, which gets no inputs.
     """
 
     program: str
@@ -39,6 +41,8 @@ class ToolJob:
     latency: LatencyPass
     calls: int = 0
     operators: bool = False
+    prompt_tokens: int = 0
+    new_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class ToolReport:
     nodes_delegated: int | None = None
     partitions: int | None = None
     operators: tuple[OperatorTime, ...] = ()
+    generation: GenerationSamples | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
