@@ -1,0 +1,71 @@
+"""``phonebench run --farm``: a run whose phones are on other hosts, killed and resumed, as a user sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Called, call_phonebench
+from tests.farm.lab import Agents, Lab, running
+from tests.farm.phones import ends
+
+pytest.importorskip("distributed")
+
+DIGITS = ("run", "digits", "-f", "onnx", "-v", "fp32,int8", "--launches", "6")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A scheduler and an agent with three phones whose launches take a while."""
+    with running(Lab(tmp_path_factory.mktemp("lab"), Agents(count=1, phones=3, seconds=0.3))) as running_lab:
+        yield running_lab
+
+
+def farm(lab: Lab) -> list[str]:
+    return ["--farm", lab.place.url, "--certs", str(lab.place.certs)]
+
+
+def call(lab: Lab, cache: Path, folder: Path, *args: str) -> Called:
+    return call_phonebench(*args, *farm(lab), "--cache-dir", str(cache), cwd=folder)
+
+
+def test_a_run_that_was_killed_is_resumed_and_measures_nothing_again(
+    lab: Lab, built_cache: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "harness", *DIGITS, "-d", "fake[ram>=4]:2", *farm(lab)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [*command, "--cache-dir", str(built_cache)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as owner:
+        wait_for_launches(lab, 3)
+        owner.kill()
+    done = call(lab, built_cache, tmp_path, "run", "--resume", "--json")
+    assert done.code == 0, done.err
+    run = done.json()
+    assert len(run["cells"]) == 4
+    assert {cell["status"] for cell in run["cells"]} == {"ok"}
+    assert set(ends(lab.log).values()) == {6}
+
+
+def wait_for_launches(lab: Lab, count: int) -> None:
+    ends_s = time.monotonic() + 120
+    while sum(ends(lab.log).values()) < count:
+        assert time.monotonic() < ends_s, lab.hosts[0].output
+        time.sleep(0.05)
+
+
+def test_a_device_that_the_farm_does_not_have_is_named(lab: Lab, built_cache: Path, tmp_path: Path) -> None:
+    refused = call(lab, built_cache, tmp_path, *DIGITS, "-d", "fake:77")
+    assert refused.code == 3
+    assert "the farm has no device 'fake:77'; " in refused.err
+    assert "one of fake:1, fake:2, fake:3" in refused.err
