@@ -160,6 +160,7 @@ class IosTrouble(StrEnum):
     TOO_OLD = "too-old"
     FULL = "full"
     BUSY = "busy"
+    STUCK = "stuck"
     REFUSED = "refused"
 
 

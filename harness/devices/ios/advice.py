@@ -34,6 +34,7 @@ ADVICE: dict[IosTrouble, str] = {
     IosTrouble.TOO_OLD: "update the iPhone, or use another one",
     IosTrouble.FULL: "free some space on the iPhone",
     IosTrouble.BUSY: "wait until it has finished, or use another iPhone",
+    IosTrouble.STUCK: "restart the iPhone: after many apps that a computer left open, it starts no more",
     IosTrouble.REFUSED: "run phonebench doctor --device ios, which tries each step separately",
 }
 

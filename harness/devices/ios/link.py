@@ -38,6 +38,7 @@ _HAPPENED: dict[IosTrouble, str] = {
     IosTrouble.NOT_TRUSTED_DEVELOPER: "does not trust the developer who signed the runner app",
     IosTrouble.FULL: "has no space left",
     IosTrouble.TOO_OLD: "has an iOS that is too old for the runner app",
+    IosTrouble.STUCK: "did not start the runner app",
     IosTrouble.APP: "did not install the runner app, or does not have it",
 }
 

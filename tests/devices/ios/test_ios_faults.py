@@ -154,11 +154,18 @@ def test_a_kill_for_memory_and_a_crash_are_told_apart(open_phone: OpenPhone, par
 
 def test_half_a_reply_is_no_result(open_phone: OpenPhone, parcel: Parcel) -> None:
     phone, device = open_phone()
-    phone.faults.half_reply()
+    phone.faults.half_reply(times=100)
     reply = launch(device, parcel).reply
     assert reply.failure is not None
     assert (reply.failure.kind, reply.latency) == (FailureKind.REPLY, None)
     phone.apps.ended.clear()
+    phone.faults.half_reply(times=0)
+    assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_reply_of_which_half_arrives_is_read_again(open_phone: OpenPhone, parcel: Parcel) -> None:
+    phone, device = open_phone()
+    phone.faults.half_reply()
     assert_measured_once(phone, launch(device, parcel))
 
 
@@ -200,9 +207,9 @@ def test_a_clock_that_jumps_back_changes_nothing(open_phone: OpenPhone, parcel: 
 def test_launches_that_another_tool_left_open(open_phone: OpenPhone, parcel: Parcel) -> None:
     phone, device = open_phone()
     phone.apps.unclosed_launches = LAUNCHES_UNTIL_STUCK
-    with pytest.raises(IosError, match="couldn’t be completed") as raised:
+    with pytest.raises(IosError, match="did not start the runner app .*restart the iPhone") as raised:
         launch(device, parcel)
-    assert raised.value.trouble is IosTrouble.REFUSED
+    assert raised.value.trouble is IosTrouble.STUCK
 
 
 def test_our_own_launches_are_all_closed(open_phone: OpenPhone, parcel: Parcel) -> None:

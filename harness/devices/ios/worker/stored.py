@@ -13,6 +13,7 @@ from harness.devices.ios.worker.phone import Phone, inside, is_missing
 
 _CHUNK_BYTES = 4 << 20
 _PART = ".part"
+_READS = 3
 
 
 class FullError(Exception):
@@ -72,10 +73,20 @@ async def pull(phone: Phone, *, sha256: str, path: str) -> int | None:
 
 
 async def _download(phone: Phone, path: str, *parts: str) -> int | None:
-    if await size_of(phone, *parts) is None:
-        return None
-    files = await phone.files()
-    handle = await files.fopen(inside(*parts), "r")
+    """Copy a file to this computer, again if less arrives than the phone says there is."""
+    written: int | None = None
+    for _ in range(_READS):
+        size = await size_of(phone, *parts)
+        if size is None:
+            return None
+        written = await _read(await phone.files(), inside(*parts), path)
+        if written == size:
+            break
+    return written
+
+
+async def _read(files: AfcService, source: str, path: str) -> int:
+    handle = await files.fopen(source, "r")
     written = 0
     try:
         with Path(path).open("wb") as target:

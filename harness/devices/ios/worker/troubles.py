@@ -7,6 +7,7 @@ import re
 
 from pymobiledevice3 import exceptions as known
 from pymobiledevice3.dtx.exceptions import DTXNsError
+from pymobiledevice3.dtx.ns_types import NSError
 
 # The first match counts, so classes stand before those that they are derived from.
 _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
@@ -48,6 +49,8 @@ _BY_WORDS: tuple[tuple[str, str], ...] = (
     (r"0xe800801[0-9a-c]|ApplicationVerificationFailed|invalid code signature|provisioning profile", "profile"),
     (r"DeviceOSVersionTooLow|requires a (?:newer|later) version of iOS", "too-old"),
     (r"NotEnoughSpace|No space left|NO_SPACE_LEFT|InsufficientStorage", "full"),
+    # SpringBoard has no words for it.
+    (r"FBSOpenApplicationErrorDomain 1: ", "stuck"),
     (r"Developer Mode|DeveloperModeDisabled", "developer-mode"),
 )
 
@@ -69,7 +72,16 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 def _text(error: BaseException) -> str:
     if isinstance(error, DTXNsError):
-        return " ".join(f"{error.error.domain} {error.error.code}: {error.error.user_info}".split())[:1000]
+        return _ns_text(error.error)[:1000]
     lines = str(error).strip().splitlines()
     name = type(error).__name__
     return f"{name}: {' '.join(lines)[:1000]}" if lines else name
+
+
+def _ns_text(error: NSError) -> str:
+    """An error of the phone's with those that led to it: domain and number first, because their words differ."""
+    info = error.user_info or {}
+    words = [str(info[key]) for key in ("NSLocalizedDescription", "NSLocalizedFailureReason") if info.get(key)]
+    below = info.get("NSUnderlyingError")
+    led_by = f"; {_ns_text(below)}" if isinstance(below, NSError) else ""
+    return " ".join(f"{error.domain} {error.code}: {' '.join(words)}{led_by}".split())
