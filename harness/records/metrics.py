@@ -21,6 +21,7 @@ from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, 
 from harness.records.stated_metrics import ROWS as STATED
 from harness.records.units import (
     MIB,
+    THIN_SPACE,
     EnergyFormatter,
     FileSizeFormatter,
     MemoryGrowthFormatter,
@@ -120,7 +121,7 @@ def _energy_interval(measurement: Measurement, unit: Unit) -> str:
     power = f"{energy.mean_watts:.3g} W, idle {energy.idle_watts:.3g}"
     per_mah = energy.inferences_per_mah
     # Three digits are more than the interval supports.
-    rounded = f"; {float(f'{per_mah:.3g}'):,.10g} per mAh" if per_mah else ""
+    rounded = f"; {float(f'{per_mah:.3g}'):,.10g} per mAh".replace(",", THIN_SPACE) if per_mah else ""
     return f"{repeats}; {power}{rounded}"
 
 
@@ -417,6 +418,7 @@ TOKEN_ENERGY = Metric(
     confirmation=ConfirmationKind.LAUNCHES,
     same_unit=True,
     csv=_csv_columns(lambda m: m.energy, ("token_joules", "token_low_joules", "token_high_joules"), prefix="energy_"),
+    json_key="energy.token_joules",
     table=TableColumn(
         heading="per token",
         title="energy per token",

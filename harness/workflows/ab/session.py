@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.measure.cell import Launches
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Seen
-from harness.spec.profiles import PROFILES, SECOND_NS, ProfileName
+from harness.spec.profiles import PROFILES, SECOND_NS, Profile, ProfileName
 from harness.stats.clock import clock_step
 from harness.stats.pairs import Effect, hodges_lehmann_interval, paired_effect, pairs_for_half_width
 from harness.stats.sessions import PairedSpan, is_lopsided, paired_span
@@ -118,7 +118,7 @@ def run_pairs(
     seen = sides or Sides()
     # The seed is stored with the session, so the order of every pair can be reproduced.
     chance = random.Random(plan.seed)
-    launches = [Launches(replace(job, profile=BLOCK), gate.device, keeper, gate) for job in jobs]
+    launches = [Launches(replace(job, profile=block_of(job.profile)), gate.device, keeper, gate) for job in jobs]
     # The interval is checked at two fixed counts only: stopping at the first narrow one would make it too narrow.
     for count in dict.fromkeys((plan.pairs, plan.most_pairs)):
         while _good(seen) < count and len(seen.pairs) < count + plan.spare:
@@ -128,6 +128,11 @@ def run_pairs(
         if not is_open(seen.pairs, plan):
             break
     return summarise_pairs(seen.pairs, plan)
+
+
+def block_of(profile: Profile) -> Profile:
+    """Return how a block of a pair is measured: briefly, unless it is about energy, whose blocks cannot be shorter."""
+    return profile if profile.idle_ns else BLOCK
 
 
 def is_open(pairs: Sequence[PairResult], plan: PairPlan) -> bool:

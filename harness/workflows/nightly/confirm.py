@@ -202,6 +202,8 @@ def _by_launches(suspect: Suspect, metric: Metric, seen: Sides) -> Confirmation:
     # Welch and not `harness.stats.groups.group_span`: that interval is of ranks at 97 %, and its p-value is scaled from
     # it. So few launches have no ranks as far out as the error that a look may spend.
     effect = group_effect([math.log(value) for value in good], [math.log(value) for value in new])
+    if not good or not new:
+        return unconfirmed(suspect, f"no launch of a pair reported its {metric.label}")
     if effect is None:
         return unconfirmed(suspect, "there are fewer than two good launches on a side")
     verdict = decide(effect, log_margin(metric.relative_tolerance), higher_is_better=metric.higher_is_better)

@@ -179,7 +179,7 @@ class _CellConfirmation:
             card=as_prepared(card, model),
             artifact=file,
             model=model,
-            profile=PROFILES[ProfileName.STANDARD],
+            profile=PROFILES[cell.profile if PROFILES[cell.profile].idle_ns else ProfileName.STANDARD],
             timeout_s=tools.checked.spec.timeout,
             signature=bundle_for(file, card, tools.checked.spec),
         )

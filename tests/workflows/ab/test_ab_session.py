@@ -12,6 +12,7 @@ import pytest
 from harness.devices.device import Execution
 from harness.measure.gate import Gate
 from harness.measure.job import Job
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.stats.verdicts import Verdict
 from harness.wire import RunRequest
 from harness.workflows.ab.chain import ABRecord
@@ -167,3 +168,18 @@ def test_a_side_that_runs_at_two_speeds_is_named() -> None:
 def test_six_good_pairs_are_too_few() -> None:
     found = summarise_pairs(pairs_of([1.2] * 6), PairPlan())
     assert (found.verdict, found.ratio) == (Verdict.UNDECIDED, None)
+
+
+@pytest.mark.parametrize(
+    ("profile", "idle_s", "load_s"), [(ProfileName.STANDARD, None, 1), (ProfileName.ENERGY, 40, 40)]
+)
+def test_only_blocks_about_energy_are_long_and_begin_idle(
+    tmp_path: Path, profile: ProfileName, idle_s: int | None, load_s: int
+) -> None:
+    device = TwoSides(100_000)
+    a, b = (replace(one, profile=PROFILES[profile]) for one in two(tmp_path))
+    run_pairs((a, b), Gate(device), Kept(), PairPlan())
+    energy, latency = device.requests[0].passes.energy, device.requests[0].passes.latency
+    assert (energy.idle_ns // 10**9 if energy else None) == idle_s
+    assert latency is not None
+    assert latency.measure.min_ns == load_s * 10**9
