@@ -17,7 +17,7 @@ _PAGE = """\
 {% set fold = about and several > few %}
 {% if fold %}
 <details class="charts"><summary>Charts of {{ about }}</summary>
-{% else %}
+{% elif loop.first or several > 1 %}
 <h2>Charts{% if about and several > 1 %}: {{ about }}{% endif %}</h2>
 {% endif %}
 {% for chart, svg in drawn %}
