@@ -43,6 +43,8 @@ EXTRAS: dict[str, str] = {
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PRIVATE = "_phonebench_model_"
+# The name of a private package, as it appears in pickles.
+PRIVATE_NAME = re.compile(rb"_phonebench_model_[0-9a-f]{16}")
 
 
 def is_reference(text: str) -> bool:
@@ -166,15 +168,17 @@ def _installed(module: str) -> Path | None:
 def _import_beside(module: str, folder: Path) -> ModuleType:
     # Python caches folder listings, and a user may have added a file a moment ago.
     importlib.invalidate_caches()
-    package = _private_package(folder.resolve())
+    package = private_package(folder)
     return importlib.import_module(f"{package}.{module}")
 
 
-def _private_package(folder: Path) -> str:
-    """Register the private package of ``folder`` and return its name.
+def private_package(folder: Path) -> str:
+    """Register the private package of ``folder`` and return its name, which matches `PRIVATE_NAME`.
 
-    The name contains the times and sizes of the files, so a changed file gives a new package and is imported anew.
+    The name contains the path of the folder, because two folders with the same Python may open different files beside
+    it. It contains the times and sizes of the files, so a changed file gives a new package and is imported anew.
     """
+    folder = folder.resolve()
     stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in sorted(folder.glob("*.py"))]
     name = _PRIVATE + hashlib.sha256(repr((str(folder), stamps)).encode()).hexdigest()[:16]
     if name not in sys.modules:

@@ -121,6 +121,18 @@ def test_a_network_serves_all_its_precisions_and_is_made_once(folded: Folded, tm
     assert [len(a.manifest.steps) for a in artifacts(outcome)] == [1, 1, 0]
 
 
+def test_a_network_serves_other_copies_of_its_model(folded: Folded, tmp_path: Path) -> None:
+    cache = Path(shutil.copytree(folded.cache, tmp_path / "cache"))
+    stamp = made(folded.outcome, cache, "fuse")[1].network_path.stat().st_mtime_ns
+    assert folded.card.folder is not None
+    shutil.copytree(folded.card.folder, tmp_path / "checkout" / "own")
+    copy = resolve(str(tmp_path / "checkout" / "own"), ModelOptions())
+    outcome = build(copy, cache, "fuse", "fuse+fp16")
+    assert [a.manifest.state for a in artifacts(outcome)] == [ArtifactState.READY] * 2
+    assert outcome.built == 1
+    assert made(outcome, cache, "fuse")[1].network_path.stat().st_mtime_ns == stamp
+
+
 def test_a_compressed_size_is_told_beside_the_size(tmp_path: Path) -> None:
     zeros = NETWORK.replace("nn.Conv2d(4, 4, 1)", "nn.Conv2d(4, 4, 1)").replace(
         "def build():\n    return Net()",

@@ -27,6 +27,7 @@ from harness.model.card import ModelCard, SourceKind
 from harness.model.data import Dataset, Split
 from harness.model.network import load_network
 from harness.model.part_data import load_data
+from harness.model.pickled import load_pickled
 from harness.scoring.marks import mark
 from harness.spec.recipe import Step
 from harness.system.files import file_sha256
@@ -63,12 +64,9 @@ def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
 
     The file is a Python pickle. Loading it is safe, because this program wrote it and its digest was checked.
     """
-    import torch
-
-    # The pickle refers to classes in the model folder's Python code, which loading the original network defines.
+    # Building the original network does to this process whatever its factory does, such as registering operators.
     load_network(card)
-    network: torch.nn.Module = torch.load(varied.network_path, map_location="cpu", weights_only=False)
-    return network.eval()
+    return load_pickled(varied.network_path, card.folder or Path.cwd()).eval()
 
 
 def _make(card: ModelCard, model: PreparedModel, facts: Varied, folder: Path) -> Varied:
