@@ -11,10 +11,10 @@ JOBS ?= 4
 # If this is set, every process recompiles torch, pandas and so on, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: docs notebooks pictures quick apks simulate soak sbom audit fuzz help setup bench test check format lint types benchmark lock clean
+.PHONY: swift swift-test swift-format docs notebooks pictures quick apks simulate soak sbom audit fuzz help setup bench test check format lint types benchmark lock clean
 
 help: ## List the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 bench: $(READY) ## Build the digits model in 4 formats and 4 variants, run it on this computer, write a report.
 	$(BIN)/phonebench run $(ARGS)
@@ -56,6 +56,15 @@ $(READY): requirements.lock pyproject.toml
 
 apks: $(READY) ## Build, sign and verify the Android runner's APKs, and print their sizes (needs a JDK, Maven, aapt2).
 	$(BIN)/phonebench runner build android $(ARGS)
+
+swift: $(READY) ## Build the iOS runner for Linux (makes a Swift toolchain in a folder the first time, as root).
+	$(BIN)/python -m tests.ios_runner.swift
+
+swift-test: swift ## Run the tests of the iOS runner that are written in Swift.
+	cd ios_runner && ../.ci/swift-toolchain swift test
+
+swift-format: ## Check the formatting of the Swift sources.
+	cd ios_runner && ../.ci/swift-toolchain swift format lint --strict --recursive Sources Tests Package.swift
 
 docs: $(READY) ## Build the documentation as a site in build/docs; a link that leads nowhere fails.
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html $(ARGS) docs build/docs

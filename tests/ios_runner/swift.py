@@ -105,3 +105,7 @@ def _root() -> Path:
     told = os.environ.get("PHONEBENCH_SWIFT")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(told) if told else cache / "phonebench" / "swift-trixie-1"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{built_desktop()}\n")

@@ -23,6 +23,7 @@ from harness.wire import (
     ReplyStatus,
     RuntimeRequest,
 )
+from tests.conftest import call_python
 from tests.ios_runner.jobs import ALL_PASSES, Asked, Documents, Job
 from tests.ios_runner.swift import (
     LIBRARIES,
@@ -61,10 +62,13 @@ def digits() -> tuple[Any, Any]:
 
 def test_every_test_in_swift_passes() -> None:
     desktop_command()
+    made = call_python("-m", "tests.ios_runner.package", str(RUNNER / ".build/package"), cwd=RUNNER)
+    assert made.code == 0, made.err
     with building():
         done = swift("test", "--parallel")
     assert done.returncode == 0, done.stdout
     assert "error:" not in done.stdout
+    assert "skipped" not in done.stdout
 
 
 def test_the_sources_are_formatted() -> None:
