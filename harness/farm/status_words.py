@@ -24,8 +24,8 @@ def headline(status: FarmStatus) -> list[str]:
     running = sum(run.running for run in status.runs)
     if not (status.waiting_cells or running):
         return [*lines, "Nothing runs, and nothing waits."]
-    verb = "waits" if status.waiting_cells == 1 else "wait"
-    lines.append(f"{_counted(running, 'cell')} measured now, {status.waiting_cells} {verb}.")
+    now, verb = "is" if running == 1 else "are", "waits" if status.waiting_cells == 1 else "wait"
+    lines.append(f"{_counted(running, 'cell')} {now} measured now, and {status.waiting_cells} {verb}.")
     if status.left_s is None:
         return [*lines, "No cell has ended yet, so nothing is known about how long this will take."]
     return [*lines, f"All of it will have ended in about {duration(status.left_s)}, if no device goes away."]

@@ -48,14 +48,14 @@ def busy() -> FarmStatus:
 def test_the_headline_counts_and_says_when_it_ends() -> None:
     assert headline(busy()) == [
         "3 devices: 1 idle, 1 busy, 1 away.",
-        "1 cell measured now, 3 wait.",
+        "1 cell is measured now, and 3 wait.",
         # Low: 50 + 60 s. The phone that is away would take 120 s.
         "All of it will have ended in about 2 min, if no device goes away.",
     ]
     assert headline(status()) == ["2 devices: 2 idle.", "Nothing runs, and nothing waits."]
     assert headline(status(devices=())) == ["The farm has no device.", "Nothing runs, and nothing waits."]
     assert headline(status(event(QUEUED, "low-1")))[1:] == [
-        "0 cells measured now, 1 waits.",
+        "0 cells are measured now, and 1 waits.",
         "No cell has ended yet, so nothing is known about how long this will take.",
     ]
 

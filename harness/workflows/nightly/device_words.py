@@ -21,8 +21,8 @@ def device_lines(record: NightRecord) -> list[str]:
     """Return a sentence for each device that was away, or whose quarantine begins or ends, and one for the cost."""
     tried = [absent for absent in record.absent if absent.device not in record.kept_out]
     lines = [_absent_line(group) for group in _by_reason(tried)]
-    lines += [f"Device {a.device} is {a.reason}." for a in record.absent if a.device in record.kept_out]
-    lines += [f"Device {h.device} is {describe(h)}." for h in new_in_quarantine(record)]
+    lines += [f"Device {a.device} has been {a.reason}." for a in record.absent if a.device in record.kept_out]
+    lines += [f"Device {h.device} has been {describe(h)}." for h in new_in_quarantine(record)]
     lines += [f"Device {device} measured again: its quarantine is over." for device in returned(record)]
     return lines + ([_cost(record.usage)] if record.usage else [])
 

@@ -137,7 +137,7 @@ def test_the_summary_says_who_goes_who_comes_back_and_names_a_common_cause_once(
     assert lines[0] == (
         "2 devices were absent for the same reason (android:CCC, android:DDD): android:CCC has no adb server."
     )
-    assert "Device android:BBB is in quarantine since night n5" in lines[1]
+    assert "Device android:BBB has been in quarantine since night n5" in lines[1]
     assert lines[2] == "Device android:AAA measured again: its quarantine is over."
     assert all(line in markdown(night) for line in lines)
     assert "its quarantine is over" in night_page(night)
@@ -212,7 +212,7 @@ def test_a_lost_device_is_kept_out_of_the_fourth_night_and_readmitted_by_name(fa
     nights = [nightly(spec, farm.tools) for _ in range(4)]
     assert [night.kept_out for night in nights] == [(), (), (), ("fake:lost",)]
     assert [night_code(night, fail_on_undecided=False) for night in nights] == [20, 20, 20, 0]
-    assert "is in quarantine since night" in markdown(nights[2])
+    assert "has been in quarantine since night" in markdown(nights[2])
     assert [use.device for use in nights[3].usage] == ["fake"]
     (reason,) = {one.reason for one in nights[3].series or () if one.state is State.INCOMPLETE}
     assert reason.startswith("in quarantine")
