@@ -37,9 +37,10 @@ from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
 from harness.system.files import file_sha256, storage_errors
 
-# An agent that has been silent for so long has gone: its cells are tried again.
+# The devices of an agent that has been silent for so long are shown as away. What they run may well go on.
 PRESENT_S = 45.0
-# Another agent gets a device of a silent one only after this time. An agent without a depot stops its work earlier.
+# After this time its cells are tried again, and another agent may have its devices. An agent that hears nothing stops
+# its work earlier.
 HOLD_S = 120.0
 # Files and journals that nobody has used for so long are removed.
 KEEP_S = 14 * 24 * 3600.0
@@ -208,9 +209,8 @@ class Depot:
         with self._lock:
             self.sweep()
             members = {
-                key: Member(info=info, host=name, reason=reason)
+                key: Member(info=info, host=name, reason=reason or self._silence(name, agent))
                 for name, agent in self._agents.items()
-                if agent.present
                 for key, (info, reason) in agent.devices.items()
                 if self._owners.get(key) == name
             }
@@ -231,8 +231,8 @@ class Depot:
         with self._lock:
             for name, agent in self._agents.items():
                 silent_s = self._clock() - agent.seen_s
-                if agent.present and silent_s > PRESENT_S:
-                    agent.present = False
+                agent.present = silent_s <= PRESENT_S
+                if silent_s > HOLD_S:
                     self._lose_claims(name, f"the agent {name!r} has not been heard of for {silent_s:.0f} s")
 
     # -- files
@@ -298,6 +298,10 @@ class Depot:
         return None
 
     # -- inside
+
+    def _silence(self, name: str, agent: _Agent) -> str:
+        """Why the devices of an agent cannot be reached; empty if they can."""
+        return "" if agent.present else f"its agent {name!r} was last heard of at {agent.seen_at}"
 
     def _count(self, run: str) -> int:
         return len(self._runs[run].events) if run in self._runs else 0
