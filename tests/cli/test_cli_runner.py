@@ -31,7 +31,36 @@ def test_without_tools_the_first_that_is_missing_is_named(tmp_path: Path) -> Non
     assert "needs 'keytool', which is not in PATH; run: apt-get install openjdk-17-jdk-headless" in done.err
 
 
-def test_another_system_than_android_is_refused(tmp_path: Path) -> None:
-    done = call_phonebench("runner", "build", "ios", cwd=tmp_path)
+def test_a_system_without_a_builder_is_refused(tmp_path: Path) -> None:
+    done = call_phonebench("runner", "build", "windows", cwd=tmp_path)
     assert done.code == 2
-    assert "android" in done.err
+    assert "'android', 'ios'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("system", "option", "words"),
+    [
+        ("ios", ("--abi", "x86"), "--abi does not apply to ios"),
+        ("android", ("--team", "ABCDE12345"), "--team does not apply to android"),
+        ("android", ("--no-pods",), "--no-pods does not apply to android"),
+    ],
+)
+def test_an_option_of_another_system_is_refused(
+    tmp_path: Path, system: str, option: tuple[str, ...], words: str
+) -> None:
+    done = call_phonebench("runner", "build", system, *option, cwd=tmp_path)
+    assert (done.code, words in done.err) == (2, True), done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ios", "--apks", "x"), "give the runner app for iPhones with --ipa FILE"),
+        (("android", "--ipa", "x"), "leave it out, or install on ios"),
+        (("ios", "--ipa", "/etc/hostname"), "'/etc/hostname' is no IPA"),
+        (("ios", "--runtime", "tflite"), "unknown part 'tflite'"),
+    ],
+)
+def test_an_app_of_another_system_is_not_installed(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    done = call_phonebench("runner", "install", *words, cwd=tmp_path)
+    assert (done.code, message in done.err) == (2, True), done.err

@@ -46,7 +46,7 @@ def test_a_group_without_a_command_shows_its_help_as_it_is(line: str) -> None:
     [
         ("compare a", "RUN_B is missing; write: phonebench compare RUN_A RUN_B"),
         ("init", "PATH is missing; write: phonebench init PATH"),
-        ("runner build", "SYSTEM (android) is missing; write: phonebench runner build SYSTEM"),
+        ("runner build", "SYSTEM (android, ios) is missing; write: phonebench runner build SYSTEM"),
         ("completion", "SHELL (bash, zsh, fish) is missing; write: phonebench completion SHELL"),
         ("history show", "SERIES is missing; write: phonebench history show SERIES"),
         ("history export", "missing option '--parquet'; see: phonebench history export --help"),
