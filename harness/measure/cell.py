@@ -19,6 +19,7 @@ from harness.devices.energy import why_no_energy
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched, Ran, Seen
+from harness.measure.language import why_too_large
 from harness.measure.latency import SteadyCalls, summarise_calls
 from harness.measure.operators import profile_operators, with_operators
 from harness.measure.pictures import with_pictures
@@ -55,6 +56,8 @@ def measure(
     if job.artifact.path is None or job.artifact.manifest.sha256 is None:
         return unmeasured(job.cell, CellStatus.FAILED, "there is no artifact to run", now)
     if job.profile.idle_ns and (reason := why_no_energy(device.info)):
+        return unmeasured(job.cell, CellStatus.UNSUPPORTED, reason, now)
+    if reason := why_too_large(job, device):
         return unmeasured(job.cell, CellStatus.UNSUPPORTED, reason, now)
     return conclude(job, launch_cell(job, device, keeper, now, gate or Gate(device)), keeper)
 

@@ -12,8 +12,10 @@ import numpy as np
 from harness.artifacts.sources.prepare_language import answer_of
 from harness.artifacts.sources.prepared_model import PreparedLanguage
 from harness.artifacts.verify.language import ComparedText, compare_text, why_implausible
+from harness.devices.device import Device
 from harness.measure.fidelity import JudgedOutputs
 from harness.measure.job import Job
+from harness.records import units
 from harness.records.generation import GenerationSummary, LanguageQuality, summarise_generations
 from harness.records.measurement import Accuracy, Fidelity, TaskScores
 from harness.scoring.corpus import of_counts, replicates
@@ -29,6 +31,20 @@ from harness.wire.tensors import Array
 CACHE_BYTES = 2
 MOST_CALLS, MOST_MEMORY_CALLS = 5, 2
 METRIC, CHOICES_METRIC = "perplexity", "multiple choice"
+
+
+def why_too_large(job: Job, device: Device) -> str | None:
+    """Return why a language model cannot fit into the memory of ``device``, or None if it may, or is another network.
+
+    Its file alone must fit: every token reads all weights, so pages that the system drops are read again each time.
+    """
+    size, memory = job.artifact.manifest.bytes, device.info.memory_bytes
+    if job.cell.lengths is None or size is None or memory is None or size < memory:
+        return None
+    return (
+        f"the model's files have {units.size(size)} and device {job.cell.device!r} has {units.size(memory)} of memory: "
+        "build it with fewer bits, or use a smaller model"
+    )
 
 
 def language_passes(job: Job, passes: Passes, *, outputs: bool) -> Passes:

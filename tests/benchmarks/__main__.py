@@ -265,7 +265,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "ssh": ssh,
     "ios": ios,
     "changes": changes,
-    "language": lambda folder: language(folder, NothingKept().keep),
+    "language": language,
     "web": lambda folder: web(
         [job for job in jobs(folder) if job.cell.format in LIBRARIES and job.cell.variant == "fp32"]
     ),

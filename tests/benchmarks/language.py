@@ -1,126 +1,121 @@
-"""Generations as the harness reports them against the loop that anybody would write over the same runtime, in turn.
+"""Generations as the runner times them against the loop that anybody would write over the same runtime.
 
-``python -m tests.benchmarks language``. Each side is a process of its own on one thread.
+``python -m tests.benchmarks language``. Both loops are in one process and take turns, generation by generation, so that
+a machine that is busy with something else slows both. What a cell reports are medians of the first kind.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+import numpy as np
 
 from harness.artifacts.build import build_artifacts
 from harness.artifacts.cache import Cache
-from harness.devices.registry import open_device
-from harness.measure.cell import measure
-from harness.measure.job import Job
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
-from harness.plan.cells import Lengths, make_cell
+from harness.plan.cells import Build
 from harness.progress import Silent
-from harness.records.measurement import CellStatus
-from harness.spec.profiles import PROFILES, ProfileName
-from harness.system.clock import utc_now
-from harness.wire import Delegate, Format
+from harness.records.generation import decode_per_s
+from harness.runners.host.runtimes.registry import open_language
+from harness.spec.formats import Backend
+from harness.wire import Delegate, Format, RuntimeRequest
 from tests.artifacts.orders import order
 
-PAIRS, PROMPT, NEW, GENERATIONS = 7, 128, 64, 60
-CELLS = (("int4", Format.GENAI, Delegate.CPU), ("8da4w", Format.PTE, Delegate.XNNPACK))
+TURNS, PROMPT, NEW = 100, 128, 64
+FILES = (
+    ("int4", Format.GENAI, None, Delegate.CPU),
+    ("8da4w", Format.PTE, Backend.XNNPACK, Delegate.XNNPACK),
+)
 
-_GENAI = """
-import sys, time, statistics, numpy, onnxruntime_genai as og
-path, prompt, new, count = sys.argv[1], *map(int, sys.argv[3:])
-tokens = numpy.fromfile(sys.argv[2], dtype="<i4")[:prompt]
-config = og.Config(path.rpartition("/")[0])
-config.overlay('{"model": {"decoder": {"session_options": {"intra_op_num_threads": 1}}}}')
-model = og.Model(config)
-first, rest = [], []
-for _ in range(count):
-    params = og.GeneratorParams(model)
-    params.set_search_options(max_length=prompt + new, min_length=prompt + new, do_sample=False)
-    generator = og.Generator(model, params)
-    begin = time.perf_counter()
-    generator.append_tokens(tokens)
-    generator.generate_next_token()
-    there = time.perf_counter()
-    for _ in range(new - 1):
+# One generation: the seconds to the first token, and tokens per second after it.
+Bare = Callable[[list[int]], tuple[float, float]]
+
+
+def bare_genai(path: Path) -> Bare:
+    """The loop of ONNX Runtime GenAI's documentation."""
+    import onnxruntime_genai as og
+
+    config = og.Config(str(path.parent))
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": 1}}}}))
+    model = og.Model(config)
+
+    def generate(prompt: list[int]) -> tuple[float, float]:
+        params = og.GeneratorParams(model)
+        params.set_search_options(max_length=PROMPT + NEW, min_length=PROMPT + NEW, do_sample=False)
+        generator = og.Generator(model, params)
+        tokens = np.array(prompt, dtype=np.int32)
+        begin = time.perf_counter()
+        generator.append_tokens(tokens)
         generator.generate_next_token()
-    end = time.perf_counter()
-    first.append(there - begin)
-    rest.append((new - 1) / (end - there))
-print(statistics.median(first[2:]), statistics.median(rest[2:]))
-"""
-_PTE = """
-import sys, time, statistics, numpy, torch
-from executorch.extension.pybindings import _portable_lib as runtime
-import executorch.kernels.quantized, executorch.extension.llm.custom_ops.custom_ops
-path, prompt, new, count = sys.argv[1], *map(int, sys.argv[3:])
-tokens = torch.from_numpy(numpy.fromfile(sys.argv[2], dtype="<i4")[:prompt].astype("int64"))[None]
-runtime._unsafe_reset_threadpool(1)
-program = runtime._load_program(path)
-forward = program.load_method("forward")
-first, rest = [], []
-for _ in range(count):
-    begin = time.perf_counter()
-    token = forward.call([tokens, torch.tensor([0])], False)[0].argmax()
-    there = time.perf_counter()
-    for place in range(prompt, prompt + new - 1):
-        token = forward.call([token.reshape(1, 1), torch.tensor([place])], False)[0].argmax()
-    end = time.perf_counter()
-    first.append(there - begin)
-    rest.append((new - 1) / (end - there))
-print(statistics.median(first[2:]), statistics.median(rest[2:]))
-"""
-BARE = {Format.GENAI: _GENAI, Format.PTE: _PTE}
+        there = time.perf_counter()
+        for _ in range(NEW - 1):
+            generator.generate_next_token()
+        return there - begin, (NEW - 1) / (time.perf_counter() - there)
+
+    return generate
 
 
-def language(folder: Path, keep: Callable[[bytes, str], str]) -> None:
-    """Print the ratios of the time to the first token and of the decode rate."""
-    for job in _jobs(folder):
-        pairs = [(_ours(job, keep), _bare(job)) for _ in range(PAIRS)]
-        for at, name in enumerate(("first token", "decode rate")):
-            ratios = [ours[at] / bare[at] for ours, bare in pairs]
-            print(
-                f"language {job.cell.variant} {job.cell.format.value} {name}: harness / bare loop "
-                f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-            )
-        off = median((ours[0] - bare[0]) * 1e3 for ours, bare in pairs)
-        print(f"language {job.cell.variant} {job.cell.format.value} first token: difference {off:+.3f} ms")
+def bare_pte(path: Path) -> Bare:
+    """A loop over the method ``forward``."""
+    import torch
+    from executorch.extension.pybindings import _portable_lib as runtime
+
+    # As the host device sets it for a launch.
+    torch.set_num_threads(1)
+    program: Any = runtime._load_program(str(path))
+    forward = program.load_method("forward")
+
+    def generate(prompt: list[int]) -> tuple[float, float]:
+        begin = time.perf_counter()
+        token = forward.call([torch.tensor([prompt]), torch.tensor([0])], False)[0].argmax()
+        there = time.perf_counter()
+        for place in range(PROMPT, PROMPT + NEW - 1):
+            token = forward.call([token.reshape(1, 1), torch.tensor([place])], False)[0].argmax()
+        return there - begin, (NEW - 1) / (time.perf_counter() - there)
+
+    # The program object must outlive its method.
+    generate.__dict__["program"] = program
+    return generate
 
 
-def _jobs(folder: Path) -> list[Job]:
+BARE: dict[Format, Callable[[Path], Bare]] = {Format.GENAI: bare_genai, Format.PTE: bare_pte}
+
+
+def language(folder: Path) -> None:
+    """Print the medians of both loops, and their ratio."""
     card = resolve("tiny_llama", ModelOptions())
-    lengths = Lengths(prompt_tokens=PROMPT, new_tokens=NEW)
-    cells = [make_cell(card.name, v, f, d, 1, "host", ProfileName.QUICK, lengths) for v, f, d in CELLS]
-    outcome = build_artifacts(order([card], [c.build for c in cells]), Cache(folder), Silent())
-    model = outcome.models[card.name]
-    return [
-        Job(cell=c, card=card, artifact=outcome.artifacts[c.build], model=model, profile=PROFILES[ProfileName.QUICK])
-        for c in cells
-    ]
+    builds = [Build(model=card.name, variant=v, format=f, backend=b) for v, f, b, _ in FILES]
+    outcome = build_artifacts(order([card], builds), Cache(folder), Silent())
+    prompt = outcome.models[card.name].test_inputs()[0].reshape(-1)[:PROMPT].tolist()
+    for build, (_, _, _, delegate) in zip(builds, FILES, strict=True):
+        path = outcome.artifacts[build].path
+        assert path is not None, outcome.artifacts[build].manifest.reason
+        _compare(build, path, delegate, prompt)
 
 
-class _Keeper:
-    def __init__(self, keep: Callable[[bytes, str], str]) -> None:
-        self.keep = keep
-
-
-def _ours(job: Job, keep: Callable[[bytes, str], str]) -> tuple[float, float]:
-    with open_device("host") as device:
-        measurement = measure(job, device, _Keeper(keep), utc_now)
-    generation = measurement.generation
-    if measurement.status is not CellStatus.OK or generation is None or not (generation.ttft and generation.decode):
-        sys.exit(f"{job.cell.key}: {measurement.reason}")
-    return generation.ttft.value / 1e9, generation.decode.value
-
-
-def _bare(job: Job) -> tuple[float, float]:
-    files = [str(job.artifact.path), str(job.model.inputs_path)]
-    command = [sys.executable, "-c", BARE[job.cell.format], *files, *map(str, (PROMPT, NEW, GENERATIONS))]
-    threads = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=threads)
-    first, rest = done.stdout.split()[-2:]
-    return float(first), float(rest)
+def _compare(build: Build, path: Path, delegate: Delegate, prompt: list[int]) -> None:
+    session = open_language(path, RuntimeRequest(delegate=delegate, threads=1), build.format)
+    bare, ours, theirs = BARE[build.format](path), [], []
+    for turn in range(TURNS):
+        # By turns first, because each finds the caches of the processor as the other left them.
+        if turn % 2:
+            one, other = session.generate(prompt, NEW), bare(prompt)
+        else:
+            other, one = bare(prompt), session.generate(prompt, NEW)
+        # The first ones allocate.
+        if turn >= 3:
+            ours.append((one.tokens_ns[0] / 1e9, decode_per_s(one) or 0.0))
+            theirs.append(other)
+    session.close()
+    for at, (name, unit, scale) in enumerate((("first token", "ms", 1e3), ("decode rate", "tok/s", 1.0))):
+        own, plain = (median(side[at] for side in sides) * scale for sides in (ours, theirs))
+        print(
+            f"language {build.variant} {build.format.value} {name}: runner {own:.4g} {unit}, bare loop {plain:.4g} "
+            f"{unit}, median ratio of the pairs {median(o[at] / t[at] for o, t in zip(ours, theirs, strict=True)):.3f}"
+        )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.artifacts.manifest import Artifact
 from harness.artifacts.sources.prepare_language import answer_of
 from harness.artifacts.sources.prepared_model import Choice, Question
 from harness.artifacts.verify.language import compare_text, why_implausible
+from harness.devices.fake.fake import fake_info
+from harness.measure.job import Job
+from harness.measure.language import why_too_large
+from harness.plan.cells import Cell, Lengths, make_cell
+from harness.records.device import DeviceInfo
 from harness.records.generation import (
     PREFILL_TO_FIRST_DEFINITION,
     decode_per_s,
@@ -18,8 +26,10 @@ from harness.records.generation import (
 )
 from harness.runners.host.runtimes.language import token_scores
 from harness.runners.host.runtimes.session import SessionError
+from harness.spec.profiles import PROFILES, ProfileName
 from harness.spec.recipe import Precision
-from harness.wire import Ending, Generation, GenerationSamples, ReplyStatus, RunnerInfo, RunReply
+from harness.wire import Delegate, Ending, Format, Generation, GenerationSamples, ReplyStatus, RunnerInfo, RunReply
+from tests.artifacts.builders import CARD, make_manifest, make_prepared
 
 
 def a_generation(*tokens_ns: int, prefill_ns: int | None = None, tokens: int | None = None) -> Generation:
@@ -103,3 +113,29 @@ def test_an_untrained_model_is_judged_by_perplexity_alone() -> None:
     nll = np.full((2, 255), math.log(1024))
     others = compare_text((nll, np.zeros((2, 255))), (nll, np.ones((2, 255))))
     assert why_implausible(others, Precision.FP32, 1024) is None
+
+
+@dataclass
+class SmallDevice:
+    """A device with three gigabytes of memory."""
+
+    info: DeviceInfo
+
+
+def test_a_model_that_is_larger_than_the_memory_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    lengths = Lengths(prompt_tokens=8, new_tokens=4)
+    cell = make_cell("m", "int4", Format.GGUF, Delegate.CPU, 1, "host", ProfileName.QUICK, lengths)
+    model = make_prepared(tmp_path, np.zeros((4, 2), np.float32))
+    device: Any = SmallDevice(info=replace(fake_info("fake"), memory_bytes=3 << 30))
+
+    def reason(size: int, cell: Cell = cell) -> str | None:
+        artifact = Artifact(manifest=make_manifest(bytes=size), path=tmp_path)
+        profile = PROFILES[ProfileName.QUICK]
+        return why_too_large(Job(cell=cell, card=CARD, artifact=artifact, model=model, profile=profile), device)
+
+    assert reason(2 << 30) is None
+    assert reason(4 << 30, replace(cell, lengths=None)) is None
+    said = reason(4 << 30)
+    assert said is not None
+    assert "4.00 GiB" in said
+    assert "3.00 GiB of memory" in said

@@ -91,15 +91,18 @@ class PteLanguageSession:
         return LanguageLimits(context_tokens=context, vocabulary=self._known.get(VOCABULARY_METHOD))
 
     def generate(self, prompt: Sequence[int], new_tokens: int) -> Generation:
+        import torch
+
+        call = self._method.call
         try:
             watch = Watch.start()
             logits = self._feed(prompt, 0)
             watch.prefilled()
-            for place in range(len(prompt), len(prompt) + new_tokens):
-                token = int(logits[-1].argmax())
+            token = logits[-1].argmax()
+            watch.token()
+            for place in range(len(prompt), len(prompt) + new_tokens - 1):
+                token = call([token.reshape(1, 1), torch.tensor([place])], False)[0].argmax()
                 watch.token()
-                if len(watch.tokens_ns) < new_tokens:
-                    logits = self._feed((token,), place)
             return watch.generation(tokens=len(watch.tokens_ns))
         except NATIVE_ERRORS as error:
             raise run_error(pte.TITLE, error) from error
