@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.runners.ios.libraries import Target, fetch_libraries
 from harness.wire import Delegate, FailureKind, Format, ReplyStatus
 from tests.ios_runner.jobs import Asked, Documents
 from tests.ios_runner.kits import build_executorch_kit, build_torch_kit, missing_for_kits
-from tests.ios_runner.swift import RUNNER, in_toolchain
+from tests.ios_runner.swift import LIBRARIES, RUNNER, in_toolchain
 from tests.ios_runner.test_swift_runner import ROOT, Files, on_the_host
 from tests.ios_runner.test_swift_runner import pytestmark as needs_swift
 
@@ -82,7 +83,8 @@ def test_a_delegate_that_a_runtime_does_not_have_is_unsupported(
 
 def test_the_kit_of_executorch_fits_the_headers_of_ios() -> None:
     """The headers come with the framework for iOS, so this is what Xcode will compile."""
-    headers = RUNNER / "libraries/executorch/include"
+    fetch_libraries(LIBRARIES, Target.LINUX)
+    headers = LIBRARIES / "executorch/include"
     done = in_toolchain(
         "clang++",
         "-std=c++20",
