@@ -165,6 +165,8 @@ def _delegates(card: ModelCard, outcome: BuildOutcome) -> tuple[DelegateCapabili
     cells = [
         make_cell(card.name, Precision.FP32.value, format_, delegate, 1, "host", ProfileName.QUICK)
         for format_, row in FORMATS.items()
+        # The probe has no tokens.
+        if not row.only_language
         for delegate in row.delegates
     ]
     return tuple(_delegate(cell, card, outcome) for cell in cells)
