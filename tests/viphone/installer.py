@@ -75,7 +75,7 @@ def _install(phone: VirtualIPhone, link: Link, staged: str) -> None:
         link.send_plist({"Error": error.refused.value, "ErrorDescription": str(error)})
         return
     phone.apps.install(ipa, file)
-    link.send_plist({"CFBundleIdentifier": ipa.bundle_id})
+    # Some phones send a message without a status before this one, at which libimobiledevice 1.3 stops listening.
     link.send_plist({"Status": "Complete"})
 
 

@@ -40,9 +40,9 @@ class Tools:
         """The environment in which they talk to that daemon alone."""
         return os.environ | {"USBMUXD_SOCKET_ADDRESS": self.daemon.address, "HOME": str(self.home)}
 
-    def run(self, *words: str) -> Said:
+    def run(self, *words: str, timeout_s: float = RUN_S) -> Said:
         """Run one; raises `subprocess.TimeoutExpired`."""
         done = subprocess.run(
-            words, env=self.env, capture_output=True, text=True, errors="replace", timeout=RUN_S, check=False
+            words, env=self.env, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
         )
         return Said(code=done.returncode, text=done.stdout + done.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,3 +124,22 @@ def test_a_daemon_goes_and_comes_back_with_its_phones(paired: Tools, iphone: Vir
     usbmuxd.start()
     assert paired.run("idevice_id", "-l").text.split() == [iphone.state.udid]
     assert paired.run("ideviceinfo", "-k", "SerialNumber").code == 0
+
+
+def test_a_phone_that_hangs_is_still_listed(paired: Tools, iphone: VirtualIPhone) -> None:
+    iphone.faults.hang()
+    with pytest.raises(subprocess.TimeoutExpired):
+        paired.run("ideviceinfo", "-k", "ProductVersion", timeout_s=1)
+    assert paired.run("idevice_id", "-l").text.split() == [iphone.state.udid]
+    iphone.faults.hang(False)
+    assert paired.run("ideviceinfo", "-k", "ProductVersion").text == "17.4\n"
+
+
+def test_the_log_is_followed_until_the_phone_is_unplugged(paired: Tools, iphone: VirtualIPhone) -> None:
+    iphone.log.add(77, "locationd", "a text")
+    pulled = threading.Timer(1.0, iphone.unplug)
+    pulled.start()
+    said = paired.run("idevicesyslog", "--exit").text
+    assert said.startswith("[connected]\n")
+    assert "locationd[77] <Notice>: a text\n" in said
+    assert said.endswith("[disconnected]\n")
