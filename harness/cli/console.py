@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.store.records import RunRecord
 
 
+_T = TypeVar("_T")
 # The narrowest last column that wraps beside the others; with less room there would be a word or two on each line.
 _LEAST_WRAPPED = 24
 # How long a log may be silent while work goes on, in seconds.
@@ -62,30 +63,55 @@ def open_file(path: Path) -> None:
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table as wide as the terminal; where there is none, every row is one line."""
     width = _terminal_width() if sys.stdout.isatty() else None
-    for number, line in enumerate(table_lines(titles, rows, width=width)):
-        click.echo(click.style(line, bold=True) if number == 0 else line)
+    heading, *others = _blocks(titles, rows, width)
+    for line in heading:
+        click.echo(click.style(line, bold=True))
+    for line in (line for block in others for line in block):
+        click.echo(line)
 
 
 def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None) -> list[str]:
     """Return the lines of a table that fits ``width`` cells, None for any width.
 
-    The last column wraps between words; where it has no room it gets lines of its own below its row.
+    The last column wraps between words; where it has no room it gets lines of its own below its row. If the others are
+    too wide together, the widest of them becomes a line of its own above each row.
     """
+    return [line for block in _blocks(titles, rows, width) for line in block]
+
+
+def _blocks(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[list[str]]:
+    """The lines of the titles and of each row."""
     table = [[" ".join(cell.split()) for cell in row] for row in (titles, *rows)]
     widths = [max(map(cell_width, column)) for column in zip(*table, strict=True)]
-    indent = sum(widths[:-1]) + len(widths) - 1
-    lines: list[str] = []
+    # There is a space between columns.
+    if width is None or len(widths) < 3 or sum(widths[:-1]) + len(widths) - 2 <= width:
+        return [_row_lines(row, widths, width) for row in table]
+    widest = widths.index(max(widths[:-1]))
+    blocks = []
     for row in table:
-        start = " ".join(cell + " " * (size - cell_width(cell)) for cell, size in zip(row, widths[:-1], strict=False))
-        start = f"{start} " if start else ""
-        if width is None or indent + cell_width(row[-1]) <= width:
-            lines.append(f"{start}{row[-1]}".rstrip())
-        elif width - indent >= _LEAST_WRAPPED:
-            lines += wrap(start + row[-1], width, indent=indent)
-        else:
-            lines += wrap(start.rstrip(), width, indent=4)
-            lines += wrap(" " * 4 + row[-1], width, indent=4) if row[-1] else []
-    return lines
+        above = wrap(row[widest], width, indent=4) if row[widest] else []
+        rest = _without(row, widest)
+        # A row with nothing but its last cell needs no place in the grid.
+        alone = wrap(rest[-1], width - 2) if rest[-1] else []
+        inset = _row_lines(rest, _without(widths, widest), width - 2) if any(rest[:-1]) else alone
+        blocks.append(above + [f"  {line}" for line in inset])
+    return blocks
+
+
+def _without(values: Sequence[_T], index: int) -> list[_T]:
+    return [*values[:index], *values[index + 1 :]]
+
+
+def _row_lines(row: Sequence[str], widths: Sequence[int], width: int | None) -> list[str]:
+    """One row, its columns padded to ``widths``."""
+    indent = sum(widths[:-1]) + len(widths) - 1
+    start = " ".join(cell + " " * (size - cell_width(cell)) for cell, size in zip(row, widths[:-1], strict=False))
+    start = f"{start} " if start else ""
+    if width is None or cell_width(f"{start}{row[-1]}".rstrip()) <= width:
+        return [f"{start}{row[-1]}".rstrip()]
+    if width - indent >= _LEAST_WRAPPED:
+        return wrap(start + row[-1], width, indent=indent)
+    return wrap(start.rstrip(), width, indent=4) + (wrap(" " * 4 + row[-1], width, indent=4) if row[-1] else [])
 
 
 def make_progress() -> Progress:

@@ -63,6 +63,7 @@ class FigureGroup(StrEnum):
     MEMORY = "memory"
     ACCURACY = "accuracy"
     FIDELITY = "fidelity"
+    ENERGY = "energy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -390,6 +390,7 @@ ENERGY = Metric(
         CsvColumn(name="inferences_per_mah", read=lambda m: m.energy.inferences_per_mah if m.energy else None),
         CsvColumn(name="correct_answers_per_joule", read=_right_per_joule),
     ),
+    group=FigureGroup.ENERGY,
     json_key="energy",
     table=TableColumn(
         heading="energy",
@@ -418,6 +419,7 @@ TOKEN_ENERGY = Metric(
     confirmation=ConfirmationKind.LAUNCHES,
     same_unit=True,
     csv=_csv_columns(lambda m: m.energy, ("token_joules", "token_low_joules", "token_high_joules"), prefix="energy_"),
+    group=FigureGroup.ENERGY,
     json_key="energy.token_joules",
     table=TableColumn(
         heading="per token",

@@ -142,7 +142,7 @@ CONDITIONS: dict[ConditionId, ConditionFacts] = {
     ),
     ConditionId.NO_ENERGY: ConditionFacts(
         meaning="The energy was asked for and there is none, for the reason given. The other figures are not affected.",
-        touches=frozenset(),
+        touches=frozenset({FigureGroup.ENERGY}),
     ),
     ConditionId.CUT_SHORT: ConditionFacts(
         meaning="The runner did not do what the profile asks: do not compare its times before you have looked into it.",

@@ -14,6 +14,7 @@ from harness.report.charts.figure import svg_of
 from harness.report.charts.inline import inline_svg
 from harness.report.house import render_house
 from harness.report.sections.section import Fragment
+from harness.stats.verdicts import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,13 @@ _TABLE = """\
 {% if more %}<p class="muted">{{ more }} more rows are in <code>--json</code>.</p>{% endif %}
 """
 # How verdicts stand out in a table.
-_BADGES = {"regressed": "failed", "improved": "ship", "equivalent": "", "undecided": "pending", "not comparable": ""}
+_BADGES = {
+    Verdict.REGRESSED.value: "failed",
+    Verdict.IMPROVED.value: "ship",
+    Verdict.EQUIVALENT.value: "",
+    Verdict.UNDECIDED.value: "pending",
+    Verdict.NOT_COMPARABLE.value: "",
+}
 # More rows would make the page slow.
 MOST_ROWS = 1000
 

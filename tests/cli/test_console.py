@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.console import Lines, table_lines
+from harness.compare.words import COLUMNS
 
 PATH = "/home/somebody/.cache/phonebench/artifacts/a3/a3f09c1d22e87b5f/model.onnx"
 REASON = "tflite needs litert-torch, ai-edge-quantizer; run: pip install 'phonebench[tflite-export]'"
@@ -37,10 +38,40 @@ def test_a_terminal_gets_whole_words(width: int) -> None:
 def test_an_empty_last_cell_leaves_no_empty_line() -> None:
     assert table_lines(("cell", "metric", ""), (("a" * 20, "latency", ""),), width=24) == [
         "cell",
-        "    metric",
+        "  metric",
         "a" * 20,
-        "    latency",
+        "  latency",
     ]
+
+
+def test_columns_that_are_too_wide_leave_their_widest_above_each_row() -> None:
+    titles = ("state", "series", "tonight", "level before", "")
+    key = "digits/prune50+int8/tflite/xnnpack/t1/android:R58M123/latency"
+    rows = (
+        ("regression", key, "5.12 ms", "4.87 ms", "+5.1 % compared with the last good artifact, commits a..b"),
+        ("none", "", "1 ms", "1 ms", ""),
+        ("", key, "", "", "only in A"),
+    )
+    assert table_lines(titles, rows, width=70) == [
+        "series",
+        "  state      tonight level before",
+        key,
+        "  regression 5.12 ms 4.87 ms      +5.1 % compared with the last good",
+        "                                  artifact, commits a..b",
+        "  none       1 ms    1 ms",
+        key,
+        "  only in A",
+    ]
+    assert len(table_lines(titles, rows, width=200)) == 4
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 110])
+def test_a_comparison_fits_a_terminal(width: int) -> None:
+    cell = "digits/int8/tflite/xnnpack/t1/host"
+    row = ("latency p50", "12.345 ms", "12.678 ms", "+2.7 %", "-1.0 % to +6.4 %", "not-comparable", "")
+    lines = table_lines(("cell", *COLUMNS[1:]), [(cell, *row), ("", *row)], width=width)
+    assert all(len(line) <= width for line in lines)
+    assert sum(line.strip() == cell for line in lines) == (width < 110)
 
 
 def test_a_column_with_room_keeps_its_place() -> None:

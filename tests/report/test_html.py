@@ -25,6 +25,7 @@ from harness.store.records import RunRecord
 from tests.report.builders import (
     DESKTOP,
     FACTS,
+    PHONE,
     broken,
     cells,
     failed,
@@ -196,6 +197,15 @@ def test_names_and_reasons_are_text(bad: str) -> None:
     assert parsed.tags.count("script") == 1
     assert "img" not in parsed.tags
     assert bad in parsed.text
+
+
+def test_what_a_device_lacks_is_told_in_words() -> None:
+    lacking = replace(PHONE, details={"no_energy_counter": "its firmware has none", "runner_digest": "abc"})
+    run = make_run(cells()[:1], (measurement(cells()[0]),))
+    text = page(replace(run, head=replace(run.head, devices=(lacking,)))).text
+    assert "no_energy" not in text
+    assert "runner_digest" not in text
+    assert "none: its firmware has none" in text
 
 
 def test_every_condition_is_explained_and_touches_a_figure() -> None:

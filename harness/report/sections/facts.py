@@ -85,8 +85,15 @@ def _device_facts(device: DeviceInfo) -> list[tuple[str, str]]:
         ("system", device.os),
         ("processor", _processor(device)),
         ("memory", None if device.memory_bytes is None else units.size(device.memory_bytes)),
-        *device.details.items(),
+        *(_detail(name, value) for name, value in device.details.items()),
     )
+
+
+def _detail(name: str, value: str) -> tuple[str, str]:
+    """A detail of a device in words; drivers name what is missing ``no_`` and give the reason."""
+    words = name.replace("_", " ")
+    missing = words.removeprefix("no ")
+    return (words, value) if missing == words else (missing, f"none: {value}")
 
 
 def _processor(device: DeviceInfo) -> str:

@@ -16,7 +16,8 @@ from harness.wire import MemoryMoment, MemorySplit
 
 _PAGE = """\
 <h2>Memory breakdown</h2>
-<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} files
+<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} file
+  {{- "s" if rows | length > 1 }}
   {%- if left_out %}; {{ left_out }} more are in <code>table.csv</code>{% endif %}</summary>
 <p class="muted">The whole process between calls, including the runtime and, in an app, the Java heap. A page of a file
   that several processes map counts in full in each one's <em>files</em>, but only by its share in <em>PSS</em>.</p>

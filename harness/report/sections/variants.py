@@ -35,7 +35,8 @@ _CALIBRATIONS = {
 
 _PAGE = """\
 <h2>How the variants were made</h2>
-<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} variants</summary>
+<details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} variant
+  {{- "s" if rows | length > 1 }}</summary>
 <div class="scroll">
 <table id="variants">
 <thead><tr>
