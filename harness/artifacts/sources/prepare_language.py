@@ -32,9 +32,9 @@ from harness.system.files import file_sha256, json_sha256
 from harness.wire import INPUTS_FILE, DType, TensorSpec
 from harness.wire.tensors import Array, write_tensors
 
-# Tokens of one row, and the most rows of text: about 6000 tokens give perplexity to within a few per cent.
-WINDOW_TOKENS = 256
-MOST_WINDOWS = 24
+# Tokens of one row, and the most rows of text. A bootstrap over rows needs 30 of them.
+WINDOW_TOKENS = 192
+MOST_WINDOWS = 32
 # Of a large model fewer, because its float version runs on this computer: about 2 operations per weight and token.
 MOST_OPERATIONS = 4e12
 # Enough rows for prompts of made-up tokens, whose likelihoods say nothing.

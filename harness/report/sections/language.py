@@ -39,7 +39,7 @@ _COLUMNS = (
     ("share of peak", "of the peak memory over the runtime without a model"),
     ("new tokens", "as the runtime counted them, of those requested"),
     ("perplexity", "of the device's own likelihoods; the float model's on the same tokens"),
-    ("same top-1", "positions with the same likeliest token as the float model"),
+    ("same top-1 %", "positions with the same likeliest token as the float model"),
 )
 
 
