@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ def configure_engine() -> None:
         "distributed.comm.timeouts.tcp": "30s",
     }
     dask.config.set(settings)
+    # A busy disk makes it slow to join, and nobody can do anything about the folder that the warning is about.
+    warnings.filterwarnings("ignore", message="Creating scratch directories", category=UserWarning)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
