@@ -121,7 +121,7 @@ def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **op
     serve_agent(AgentOptions(place=place, data=folder, name=name, devices=tuple(flat(options["device"]))), _tell)
 
 
-@farm.command(short_help="Show who runs what, what waits and why, and how long it will take.")
+@farm.command(short_help="Show who runs what, what waits and why, and for how long.")
 @scheduler_option
 @certs_option
 @click.option(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.records.origin import StatedFigure, StatedName
-from harness.stats.launches import launch_interval, typical
 from harness.stats.medians import median
 from harness.wire import Generation, GenerationSamples, RunReply, ToldRates
 
@@ -105,6 +104,9 @@ def decode_per_s(one: Generation) -> float | None:
 
 def summarise_generations(replies: Sequence[RunReply], new_tokens: int) -> GenerationSummary | None:
     """Summarise the launches of a cell. None if they generated nothing."""
+    # Every command that shows a run loads this module; few need the statistics, and numpy with them.
+    from harness.stats.launches import typical
+
     samples = [reply.generation for reply in replies if reply.generation is not None]
     if not samples:
         return None
@@ -154,6 +156,8 @@ def stated_rates(replies: Sequence[RunReply]) -> tuple[StatedFigure, ...]:
 def _figure(
     replies: Sequence[RunReply], read: Callable[[RunReply], float | None], definition: str
 ) -> GenerationFigure | None:
+    from harness.stats.launches import launch_interval, typical
+
     values = tuple(value for reply in replies if (value := read(reply)) is not None)
     if not values:
         return None

@@ -32,9 +32,8 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
     """
     cells = len(spec.model) * len(spec.format) * len(spec.variant) * max(1, len(spec.delegate)) * len(spec.threads)
     seconds = _launch_seconds(PROFILES[spec.profile], spec.launches)
-    # Devices that run side by side each measure every cell, so the longest lane is that of one device.
     lanes = Counter("" if not kind_of(device).concurrent else device for device in spec.device)
-    most = cells * max(lanes.values())
+    most = cells * _longest(lanes)
     total = cells * len(spec.device)
     at_most = f"up to {total} cells" if total > 1 else "1 cell"
     return (
@@ -69,6 +68,7 @@ def cells_seconds(cells: Iterable[Cell], launches: int | None = None) -> Range:
 
 
 def _longest(lanes: Counter[str]) -> int:
+    """What devices take that run alone, one after the other, and then the longest of those that run side by side."""
     alone = lanes.pop("", 0)
     return alone + max(lanes.values(), default=0)
 

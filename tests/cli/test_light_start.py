@@ -58,6 +58,7 @@ def test_show_loads_what_reads_a_run_and_what_words_it(args: list[str]) -> None:
         "compare",
         "errors",
         "plan",
+        "readers",
         "records",
         "report",
         "spec",
