@@ -41,6 +41,7 @@ from harness.workflows.nightly.baseline import BaselineTools, baseline_artifacts
 from harness.workflows.nightly.confirm import correct_for_many
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
 from harness.workflows.nightly.judging import Judged, NightScreen, nothing_judged
+from harness.workflows.nightly.multiples import panels_of
 from harness.workflows.nightly.page import PAGE_FILE, night_page
 from harness.workflows.nightly.quarantine import Fared, kept_out, next_health
 from harness.workflows.nightly.record import (
@@ -273,7 +274,8 @@ class _Night:
         )
         self._journal.write(JUNIT_FILE, junit(self._journal.record))
         self._journal.write(MARKDOWN_FILE, markdown(self._journal.record).encode())
-        self._journal.write(PAGE_FILE, night_page(self._journal.record).encode())
+        page = night_page(self._journal.record, panels_of(self._history, self._journal.record))
+        self._journal.write(PAGE_FILE, page.encode())
         return self._journal.record
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from harness.records import units
 from harness.records.metrics import LATENCY
 from harness.report.charts.forest import ForestRow, forest
+from harness.report.charts.panels import Panel, panels
 from harness.report.pages import PageChart, PageTable, page
 from harness.stats.verdicts import Verdict
 from harness.workflows.nightly.device_words import USAGE_TITLES, USAGE_WORDS, device_lines, usage_rows
@@ -18,11 +20,17 @@ _CAPTION = (
     "Tonight's latency against the level of the nights before. An interval is that of the pairs that compared the "
     "files side by side; a change without one was not compared. Colour is only for what such pairs decided."
 )
+_PAST_CAPTION = (
+    "One small chart per series, the worst first and 24 at most: regressions, then suspicions, then improvements. The "
+    "diamond is tonight, and nights are counted back from it. The black line is the level before, the coloured line "
+    "the median since the level changed: orange for a confirmed regression, green for an improvement, blue for what is "
+    "only suspected."
+)
 _VERDICTS = {State.REGRESSION: Verdict.REGRESSED, State.IMPROVEMENT: Verdict.IMPROVED}
 
 
-def night_page(record: NightRecord) -> str:
-    """Return the night as HTML; it may have no series yet."""
+def night_page(record: NightRecord, changed: Sequence[Panel] = ()) -> str:
+    """Return the night as HTML; it may have no series yet. ``changed``: series that changed or are suspected."""
     series = record.series or ()
     count = Counter(night.state for night in series)
     states = ", ".join(_counted(state, count[state]) for state in State if count[state]) or "no series"
@@ -33,6 +41,12 @@ def night_page(record: NightRecord) -> str:
         heading="Latency tonight",
         caption=_CAPTION,
         draw=lambda: forest([_row(n) for n in series if _is_drawn(n)], label="latency against the level before"),
+    )
+    past = PageChart(
+        name="nights",
+        heading="What changed or is suspected, night by night",
+        caption=_PAST_CAPTION,
+        draw=lambda: panels(changed),
     )
     rows = [
         (_word(n.state), n.series, show_value(n.value, n.metric), show_value(n.level, n.metric), describe(n))
@@ -47,7 +61,7 @@ def night_page(record: NightRecord) -> str:
             *map(describe_cause, record.causes),
             *device_lines(record),
         ],
-        charts=[chart],
+        charts=[chart, past],
         tables=[
             PageTable(
                 heading="Series",
