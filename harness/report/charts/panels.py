@@ -71,7 +71,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_ylabel(panel.unit, fontsize=FONT_SIZE - 2, color=MUTED)
     axes.margins(x=0.03, y=0.18)
     axes.locator_params(axis="y", nbins=4)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     bare(axes, grid="y")
 
 

@@ -95,4 +95,7 @@ def test_one_night_alone_is_a_point() -> None:
     one = replace(changed(State.SUSPICIOUS), level=None)
     panel = panel_of(one, (single,), record(one))
     assert panel is not None
-    assert panels([panel]) is not None
+    figure = panels([panel])
+    assert figure is not None
+    # There is no half of a night.
+    assert all(float(at).is_integer() for at in figure.axes[0].get_xticks())
