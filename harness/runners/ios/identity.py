@@ -12,7 +12,9 @@ from harness.runners.ios.pins import PACKAGES
 SOURCES = Path(harness.__file__).parents[1] / "ios_runner"
 _DIGITS = 12
 # What the app and the desktop program are made of. Tests and documents change nothing.
-_PARTS = ("Package.swift", "project.yml", "Podfile", "Sources", "Kits")
+_PARTS = ("Package.swift", "project.yml", "project-pods.yml", "Podfile", "Sources", "Kits")
+# What a build writes among them. It holds the digest itself.
+_MADE = "Sources/App/Info.plist"
 
 
 def sources() -> Path:
@@ -39,4 +41,4 @@ def source_files(root: Path) -> tuple[Path, ...]:
     """Return the files that the runner is built from, sorted."""
     paths = (root / part for part in _PARTS)
     files = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
-    return tuple(sorted(file for file in files if file.is_file()))
+    return tuple(sorted(file for file in files if file.is_file() and file != root / _MADE))

@@ -108,10 +108,15 @@ def test_the_digest_changes_with_the_sources_alone(checkout: Path) -> None:
     before = runner_digest(checkout)
     assert before == runner_digest()
     (checkout / "README.md").write_text("other words")
+    # XcodeGen writes it, with the digest in it.
+    (checkout / "Sources/App/Info.plist").write_text(f"<string>{before}</string>")
     assert runner_digest(checkout) == before
-    core = checkout / "Sources/Core/Clock.swift"
-    core.write_text(core.read_text() + "\n")
-    assert runner_digest(checkout) != before
+    digests = {before}
+    for name in ("Sources/Core/Clock.swift", "project-pods.yml"):
+        file = checkout / name
+        file.write_text(file.read_text() + "\n")
+        digests.add(runner_digest(checkout))
+    assert len(digests) == 3
 
 
 def test_the_project_names_files_that_exist() -> None:
