@@ -11,10 +11,12 @@ import plistlib
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from harness.devices.ios.advice import ios_error, named
 from harness.errors import IosTrouble, UsageError
@@ -28,6 +30,19 @@ _ARM64E, _SUBTYPE_MASK = 2, 0x00FFFFFF
 _BUILD_VERSION, _PLATFORM_SIMULATOR = 0x32, 7
 _HEAD_BYTES = 64 << 10
 _PROFILE = re.compile(rb"<\?xml.*?</plist>", re.DOTALL)
+# What zipfile, zlib and plistlib raise for bytes that they cannot read, and what values of another type lead to.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ExpatError,
+    struct.error,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +79,7 @@ def read_ipa(path: Path) -> Ipa:
     except OSError as error:
         msg = f"cannot read the IPA {str(path)!r}: {error.strerror or error}; check the path of --ipa"
         raise UsageError(msg) from error
-    except (zipfile.BadZipFile, KeyError, ValueError, plistlib.InvalidFileException, struct.error) as error:
+    except _DAMAGED as error:
         msg = (
             f"{str(path)!r} is no IPA ({error}); give the .ipa that Xcode exports or phonebench runner build ios makes"
         )

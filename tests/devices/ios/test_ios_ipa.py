@@ -175,8 +175,21 @@ def test_a_file_that_is_no_ipa(write: Write, spoil: Callable[[Path], object], wo
         {"code": b"#!/bin/sh\n"},
         {"code": b""},
         {"signed": b"no property list"},
+        {"info": ["a list"]},
+        {"signed": b"<?xml version='1.0'?><plist><dict></plist>"},
+        {"signed": profile(ExpirationDate="tomorrow")},
     ],
-    ids=["no payload", "no Info.plist", "no executable", "a script", "an empty program", "an empty profile"],
+    ids=[
+        "no payload",
+        "no Info.plist",
+        "no executable",
+        "a script",
+        "an empty program",
+        "an empty profile",
+        "another Info.plist",
+        "a damaged profile",
+        "a profile without a date",
+    ],
 )
 def test_a_zip_that_is_no_ipa(write: Write, parts: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="is no IPA"):
