@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.devices.ios.environment import make_environment
-from harness.devices.ios.link import Worker
+from harness.devices.ios.link import PROGRAM, Worker
 from harness.errors import IosError, IosTrouble
 
 MakeWorker = Callable[[str], Worker]
@@ -117,3 +120,18 @@ def test_the_real_worker_keeps_a_deadline(monkeypatch: pytest.MonkeyPatch) -> No
         finally:
             worker.close()
     assert raised.value.trouble is IosTrouble.HUNG
+
+
+def test_ctrl_c_leaves_the_end_of_the_worker_to_phonebench() -> None:
+    with subprocess.Popen(
+        [make_environment(), "-I", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["id"] == 0
+        process.send_signal(signal.SIGINT)
+        process.stdin.write('{"id": 1, "do": "dance", "seconds": 1}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["trouble"] == "refused"
+        process.stdin.close()
+        assert process.wait(20) == 0

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ Operation = Callable[..., Awaitable[Any]]
 
 def serve() -> None:
     """Answer requests until standard input ends."""
+    # A terminal sends Ctrl-C to this process too. phonebench then ends it, once the app on the phone is stopped.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _own_standard_output()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     started = time.monotonic()
