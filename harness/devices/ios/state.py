@@ -15,6 +15,8 @@ from harness.records.device import Readiness
 from harness.wire import RunReply, StateSample
 
 COOL = "none"
+# The thermal states of iOS, from cool to hot. A word that is not among them counts as the hottest.
+_HEAT: dict[str | None, int] = {None: 0, COOL: 0, "light": 1, "severe": 2, "critical": 3}
 LOW_BATTERY_PERCENT = 30.0
 # After so long an iPhone is cooler, or was switched to another mode, and nobody has asked it.
 FRESH_S = 60.0
@@ -75,10 +77,9 @@ def launch_conditions(reply: RunReply) -> tuple[Condition, ...]:
         return ()
     states = (reply.state.before, *reply.state.series, reply.state.after)
     saving = any(state.low_power_mode for state in states)
-    worst = next((state for state in states if state.thermal_status not in (None, COOL)), None)
-    hot = _hot(worst, {}) if worst is not None else None
-    found = (_saving() if saving else None, hot)
-    return tuple(condition for condition in found if condition is not None)
+    hot = _hot(max(states, key=lambda state: _HEAT.get(state.thermal_status, len(_HEAT))), {})
+    candidates = (_saving() if saving else None, hot)
+    return tuple(condition for condition in candidates if condition is not None)
 
 
 def _saving() -> Condition:
