@@ -36,18 +36,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A launch that is ready to start; ``folder`` is a scratch folder on this computer for what the app leaves."""
+    """A launch that is ready to start.
+
+    ``folder`` is a scratch folder on this computer for what the app leaves. ``reports_before`` are the paths of the
+    iPhone's reports from before this session, which say nothing about it.
+    """
 
     name: str
     request: RunRequest
     inputs_sha256: str
     app: InstalledApp
     folder: Path
+    reports_before: tuple[str, ...]
 
 
-def new_job(request: RunRequest, inputs_sha256: str, app: InstalledApp, folder: Path) -> Job:
-    """Return a job under a name that no other attempt has."""
-    return Job(name=f"j{uuid.uuid4().hex[:16]}", request=request, inputs_sha256=inputs_sha256, app=app, folder=folder)
+def new_job_name() -> str:
+    """Return a name that no other attempt has."""
+    return f"j{uuid.uuid4().hex[:16]}"
 
 
 def write_job(tether: Tether, job: Job) -> None:
@@ -144,7 +149,8 @@ def _explained(tether: Tether, job: Job, ending: Ending) -> Death:
     # A program that ended by itself has none.
     ends_at = time.monotonic() + (_REPORT_S if ending.code is None else 0)
     while True:
-        reports = tuple(Report(**report) for report in tether.call("reports", prefixes=prefixes))
+        rows = tether.call("reports", prefixes=prefixes, before=job.reports_before)
+        reports = tuple(Report(**row) for row in rows)
         death = classify_death(
             Ending(pid=ending.pid, code=ending.code, signal=ending.signal, reports=reports),
         )

@@ -14,7 +14,7 @@ from harness.devices.ios.environment import driver_python
 from harness.devices.ios.facts import check_facts, check_tunneld, info_of, numbers_of, version_of
 from harness.devices.ios.hold import IosOptions, Tether, held
 from harness.devices.ios.ipa import read_ipa
-from harness.devices.ios.launch import new_job, run_launch, write_job
+from harness.devices.ios.launch import Job, new_job_name, run_launch, write_job
 from harness.devices.ios.phone_store import PhoneStore
 from harness.devices.ios.runner_app import InstalledApp, RunnerApp
 from harness.devices.ios.state import AppState, launch_conditions, readiness_of, samples_of, state_conditions
@@ -32,7 +32,7 @@ from harness.wire import FailureKind, Format, ReplyStatus, RunRequest
 
 _MOUNT_S = 300.0
 # The first iOS with what a format's runtime needs.
-_NEEDS: dict[Format, tuple[int, int]] = {Format.PTE: (17, 0), Format.MLPACKAGE: (15, 0)}
+_NEEDS: dict[Format, tuple[int, int]] = {Format.PTE: (17, 0)}
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,10 @@ class Iphone:
         self._pushed: dict[str, Path] = {}
         self._digests: dict[tuple[Path, int, int], str] = {}
         self._folder: Path | None = None
+        self._reports_before: tuple[str, ...] = ()
+        self._watching = False
         tether.on_return(self._store.forget)
+        tether.on_return(self._watch_again)
 
     @property
     def info(self) -> DeviceInfo:
@@ -101,7 +104,7 @@ class Iphone:
             tether.call("mount", seconds=_MOUNT_S)
         app = self._app.ensure()
         tether.call("stop", seconds=_MOUNT_S)
-        tether.call("mark")
+        self._reports_before = tuple(tether.call("report_paths"))
         details = {"runner": app.version, "runner_digest": app.digest[:12], "bundle_id": app.bundle_id}
         self._info = replace(self._info, details=self._info.details | details)
 
@@ -161,13 +164,30 @@ class Iphone:
         self._store.put(inputs, digest)
         # Right before the launch: the iPhone may have been locked while the files were sent.
         self._check_unlocked()
-        job = new_job(request, digest, app, self._folder)
+        job = Job(
+            name=new_job_name(),
+            request=request,
+            inputs_sha256=digest,
+            app=app,
+            folder=self._folder,
+            reports_before=self._reports_before,
+        )
         write_job(self._tether, job)
         self._tether.call("watch")
-        execution = run_launch(self._tether, job, deadline_s)
+        self._watching = True
+        try:
+            execution = run_launch(self._tether, job, deadline_s)
+        finally:
+            self._watching = False
         watched = samples_of(self._tether.call("unwatch"))
         conditions = (*execution.conditions, *launch_conditions(execution.reply))
         return replace(execution, watch=watched, conditions=conditions)
+
+    def _watch_again(self) -> None:
+        """Read the battery again after the iPhone was away during a launch: the new worker does not know of it."""
+        if self._watching:
+            with contextlib.suppress(IosError):
+                self._tether.once("watch")
 
     def _resend(self, execution: Execution, request: RunRequest) -> bool:
         """Remove the files of an artifact whose digest the app refused, if they can be sent again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -17,9 +18,9 @@ from harness.errors import IosError, IosTrouble
 from harness.wire import FailureKind, ReplyStatus
 from tests.devices.conftest import Parcel
 from tests.devices.ios.conftest import app
-from tests.viphone.apps import LAUNCHES_UNTIL_STUCK, Launch
+from tests.viphone.apps import FIRST_PID, LAUNCHES_UNTIL_STUCK, Fate, Launch
 from tests.viphone.fixtures import MakePhone
-from tests.viphone.ipamaker import IpaMaker, IpaPlan
+from tests.viphone.ipamaker import EXECUTABLE, IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.state import IPhoneState
 from tests.viphone.trust import Dialog
@@ -150,6 +151,20 @@ def test_a_kill_for_memory_and_a_crash_are_told_apart(open_phone: OpenPhone, par
     phone.apps.ended.clear()
     phone.apps.program = app("slow")
     assert_measured_once(phone, launch(device, parcel))
+
+
+def test_a_crash_report_from_before_the_session_explains_nothing(open_phone: OpenPhone, parcel: Parcel) -> None:
+    def crash_earlier(phone: VirtualIPhone) -> None:
+        # An iPhone that restarts counts its processes from the beginning.
+        body = {"pid": FIRST_PID, "exception": {"signal": "SIGSEGV"}}
+        (phone.storage.crashes / f"{EXECUTABLE}-2026-11-01-000000.ips").write_text("{}\n" + json.dumps(body))
+
+    phone, device = open_phone(prepare=crash_earlier)
+    phone.apps.afflict(Fate.SILENT_END, after_s=1.5)
+    once_started(phone, threading.Timer(0.3, phone.faults.drop_now).start, behaviour="hang")
+    with pytest.raises(IosError) as raised:
+        launch(device, parcel)
+    assert raised.value.trouble is IosTrouble.GONE
 
 
 def test_half_a_reply_is_no_result(open_phone: OpenPhone, parcel: Parcel) -> None:

@@ -10,7 +10,7 @@ from harness.devices.ios.worker.apps import app, expired, install, uninstall
 from harness.devices.ios.worker.images import mount, mounted, reveal
 from harness.devices.ios.worker.launches import running, start, stop, wait
 from harness.devices.ios.worker.phone import Phone
-from harness.devices.ios.worker.reports import mark, reports
+from harness.devices.ios.worker.reports import report_paths, reports
 from harness.devices.ios.worker.states import battery, unwatch, watch
 from harness.devices.ios.worker.stored import fetch, free, kept, pull, put, remove, trim, write
 from harness.devices.ios.worker.troubles import explain
@@ -124,7 +124,7 @@ OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "battery": battery,
     "watch": watch,
     "unwatch": unwatch,
-    "mark": mark,
+    "report_paths": report_paths,
     "reports": reports,
     "close": close,
 }

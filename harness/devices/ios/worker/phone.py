@@ -33,7 +33,6 @@ class Phone:
         self.endings: dict[int, Ending] = {}
         self.watch: asyncio.Task[None] | None = None
         self.samples: list[dict[str, Any]] = []
-        self.crashes: set[str] = set()
         self.launched: int | None = None
         self._lockdown: Any = None
         self._files: AfcService | None = None

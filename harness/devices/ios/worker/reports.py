@@ -11,21 +11,23 @@ from harness.devices.ios.worker.phone import Phone
 _MOST_BYTES = 2 << 20
 
 
-async def mark(phone: Phone) -> int:
-    """Remember which reports are there, so that later ones can be told from them; return how many there are."""
+async def report_paths(phone: Phone) -> list[str]:
+    """Return the paths of the reports that are there."""
     async with CrashReportsManager(phone.lockdown) as manager:
-        phone.crashes = set(await manager.ls("/"))
-    return len(phone.crashes)
+        return sorted(await manager.ls("/"))
 
 
-async def reports(phone: Phone, *, prefixes: list[str]) -> list[dict[str, str]]:
-    """Return the reports whose names begin with one of ``prefixes`` and that are new since `mark`: name and text."""
+async def reports(phone: Phone, *, prefixes: list[str], before: list[str]) -> list[dict[str, str]]:
+    """Return the reports whose names begin with one of ``prefixes``, except those at the paths ``before``.
+
+    Each has a ``name`` and a ``text``.
+    """
     async with CrashReportsManager(phone.lockdown) as manager:
         # Reports wait elsewhere until the phone is asked to move them here.
         with contextlib.suppress(Exception):
             await manager.flush()
         new = []
-        for path in sorted(set(await manager.ls("/")) - phone.crashes):
+        for path in sorted(set(await manager.ls("/")) - set(before)):
             name = path.rpartition("/")[2]
             if name.startswith(tuple(prefixes)) and name.endswith((".ips", ".ips.synced")):
                 data = await manager.afc.get_file_contents(path)
