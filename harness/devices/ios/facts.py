@@ -9,8 +9,8 @@ from harness.devices.ios.advice import ios_error, named
 from harness.errors import IosError, IosTrouble
 from harness.records.device import DeviceInfo
 
-# The runner app is built for iOS 15 and later; with some runtimes it needs more, which its Info.plist says.
-MIN_IOS = (14, 0)
+# The runner app is built for this iOS and later (ios_runner/project.yml).
+MIN_IOS = (15, 1)
 TUNNELLED, ROOTLESS = (17, 0), (17, 4)
 
 # Apple's chips by the code of their platform, as HardwarePlatform or the board says it.
@@ -74,7 +74,7 @@ def check_facts(udid: str, facts: Facts) -> None:
     """Raise `IosError` if an iPhone with these facts cannot be measured."""
     version = version_of(facts)
     if numbers_of(version) < MIN_IOS:
-        what = f"{named(udid)} has iOS {version}, and phonebench needs iOS {MIN_IOS[0]} or later"
+        what = f"{named(udid)} has iOS {version}, and phonebench needs iOS {MIN_IOS[0]}.{MIN_IOS[1]} or later"
         raise ios_error(IosTrouble.TOO_OLD, what, udid=udid)
 
 

@@ -41,7 +41,9 @@ def _install_app(key: str, ipa: Ipa | None) -> InstalledRunner:
     try:
         udid = choose_phone(list_phones(), name_in(key) or "").udid
         with held(udid), contextlib.closing(Tether(udid, driver_python(), IosOptions(ipa=ipa))) as tether:
-            app = RunnerApp(tether).ensure()
+            runner = RunnerApp(tether)
+            # Also where the same app is there: it may have been signed again, with a profile that has not expired.
+            app = runner.install(ipa) if ipa is not None else runner.ensure()
         return InstalledRunner(runtime=APP, version=f"{app.bundle_id} {app.version}")
     except IosError as error:
         return InstalledRunner(runtime=APP, error=str(error))

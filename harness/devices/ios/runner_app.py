@@ -44,8 +44,8 @@ class RunnerApp:
     def find(self) -> InstalledApp | None:
         """Return the app that is installed, None if there is none."""
         ipa = self._tether.options.ipa
-        found = self._tether.call("app", bundle_id=ipa.bundle_id if ipa else DEFAULT_ID)
-        return _installed(found) if found else None
+        values = self._tether.call("app", bundle_id=ipa.bundle_id if ipa else DEFAULT_ID)
+        return _installed(values) if values else None
 
     def install(self, ipa: Ipa) -> InstalledApp:
         """Check the IPA's profile and install it."""
@@ -76,27 +76,34 @@ class RunnerApp:
     def _ensure(self) -> InstalledApp:
         installed, ipa = self.find(), self._tether.options.ipa
         if ipa is not None:
-            same = installed is not None and installed.bundle_id == ipa.bundle_id and installed.digest == ipa.digest
-            return installed if installed is not None and same and ipa.digest else self.install(ipa)
+            self._check_version(repr(str(ipa.path)), ipa.version)
+            return installed if installed is not None and _is_from(installed, ipa) else self.install(ipa)
         udid = self._tether.udid
         if installed is None:
             raise ios_error(IosTrouble.APP, f"{named(udid)} does not have the runner app", udid=udid)
-        if installed.version != __version__:
-            what = (
-                f"{named(udid)} has runner app {installed.version or 'without a version'}, phonebench is {__version__}"
-            )
-            raise ios_error(IosTrouble.APP, what, udid=udid)
+        self._check_version(named(udid), installed.version)
         return installed
+
+    def _check_version(self, place: str, version: str) -> None:
+        if version != __version__:
+            what = f"{place} has runner app {version or 'without a version'}, phonebench is {__version__}"
+            raise ios_error(IosTrouble.APP, what, udid=self._tether.udid)
 
     def _forget(self) -> None:
         self._app = None
 
 
-def _installed(found: dict[str, Any]) -> InstalledApp:
+def _is_from(app: InstalledApp, ipa: Ipa) -> bool:
+    """Whether an app was built as the one in an IPA; the profiles that they are signed with may differ."""
+    there = (app.bundle_id, app.version, app.digest, app.runtimes)
+    return bool(ipa.digest) and there == (ipa.bundle_id, ipa.version, ipa.digest, ipa.runtimes)
+
+
+def _installed(values: dict[str, Any]) -> InstalledApp:
     return InstalledApp(
-        bundle_id=str(found["CFBundleIdentifier"]),
-        executable=str(found.get("CFBundleExecutable") or ""),
-        version=str(found.get("CFBundleShortVersionString") or ""),
-        digest=str(found.get("PhonebenchRunnerDigest") or ""),
-        runtimes=tuple(map(str, found.get("PhonebenchRuntimes") or ())),
+        bundle_id=str(values["CFBundleIdentifier"]),
+        executable=str(values.get("CFBundleExecutable") or ""),
+        version=str(values.get("CFBundleShortVersionString") or ""),
+        digest=str(values.get("PhonebenchRunnerDigest") or ""),
+        runtimes=tuple(map(str, values.get("PhonebenchRuntimes") or ())),
     )

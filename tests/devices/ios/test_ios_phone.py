@@ -22,6 +22,8 @@ from tests.devices.ios.conftest import UDID, Open, Session, app
 from tests.viphone.apps import idle_program, wait_until
 from tests.viphone.iphone import VirtualIPhone
 
+BOTH = ("onnx", "tflite")
+
 
 def launch(device: Iphone, parcel: Parcel, *, deadline_s: float = 60) -> Execution:
     device.push(parcel.path, parcel.sha256)
@@ -202,10 +204,22 @@ def test_the_app_is_installed_where_it_is_missing_or_differs(
     phone: VirtualIPhone, session: Session, make_ipa: Callable[..., Path]
 ) -> None:
     installed = []
-    for digest in ("one", "one", "two"):
-        with session(make_ipa(digest=digest)):
+    for runtimes, digest in ((BOTH, "one"), (BOTH, "one"), (BOTH, "two"), (("onnx",), "two")):
+        with session(make_ipa(runtimes=runtimes, digest=digest)):
             installed.append(phone.apps.installed["org.phonebench.runner"].uuid)
-    assert installed[0] == installed[1] != installed[2]
+    assert installed[0] == installed[1]
+    assert len(set(installed)) == 3
+
+
+def test_an_app_that_was_signed_again_is_installed_on_request(
+    phone: VirtualIPhone, make_ipa: Callable[..., Path]
+) -> None:
+    installed = []
+    for expires_in in (timedelta(days=1), timedelta(days=6)):
+        (done,) = install_ios("ios", ("app",), make_ipa(expires_in=expires_in))
+        assert done.error == ""
+        installed.append(phone.apps.installed["org.phonebench.runner"].uuid)
+    assert installed[0] != installed[1]
 
 
 def test_an_app_under_another_id_is_found_without_its_ipa(session: Session, make_ipa: Callable[..., Path]) -> None:
@@ -224,8 +238,9 @@ def test_a_missing_app_says_how_to_get_one(session: Session) -> None:
 def test_an_app_of_another_version_is_refused(session: Session, make_ipa: Callable[..., Path]) -> None:
     (installed,) = install_ios("ios", ("app",), make_ipa(version="0.0.9"))
     assert (installed.version, installed.error) == ("org.phonebench.runner 0.0.9", "")
-    with pytest.raises(IosError, match=r"has runner app 0\.0\.9, phonebench is 0\.1\.0"), session():
-        pass
+    for ipa in (None, make_ipa(version="0.0.9")):
+        with pytest.raises(IosError, match=r"has runner app 0\.0\.9, phonebench is 0\.1\.0"), session(ipa):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -251,7 +266,7 @@ def test_an_app_that_the_iphone_would_refuse_is_not_even_sent(
     [
         ({"locked": True}, IosTrouble.LOCKED, "is locked .*unlock it, and set"),
         ({"developer_mode": False}, IosTrouble.DEVELOPER_MODE, "Settings > Privacy & Security > Developer Mode"),
-        ({"ios": "13.7"}, IosTrouble.TOO_OLD, "phonebench needs iOS 14"),
+        ({"ios": "15.0"}, IosTrouble.TOO_OLD, r"phonebench needs iOS 15\.1"),
         ({"ios": "17.2"}, IosTrouble.TUNNEL, "remote tunneld"),
     ],
     ids=["locked", "developer mode", "old", "a tunnel of root's"],
@@ -275,6 +290,18 @@ def test_an_app_whose_profile_expired_says_so_and_is_replaced_by_the_ipa(
     with session() as device, pytest.raises(IosError, match="whose profile has expired; sign the app again"):
         launch(device, parcel)
     with session(make_ipa()) as device:
+        assert launch(device, parcel).reply.status is ReplyStatus.OK
+
+
+def test_of_two_runner_apps_the_one_in_use_is_asked_whether_it_expired(
+    phone: VirtualIPhone, session: Session, make_ipa: Callable[..., Path], parcel: Parcel
+) -> None:
+    install_ios("ios", ("app",), make_ipa())
+    mine = {"bundle": "com.example.mine"}
+    with session(make_ipa(**mine, expires_in=timedelta(minutes=30))):
+        pass
+    phone.faults.clock_jump(3600)
+    with session(make_ipa(**mine)) as device:
         assert launch(device, parcel).reply.status is ReplyStatus.OK
 
 
@@ -311,6 +338,7 @@ def test_a_cable_that_is_pulled_out_during_the_launch_costs_nothing(
     execution = device.execute(parcel.request, parcel.inputs, 30)
     assert execution.reply.status is ReplyStatus.OK, execution.reply.failure
     assert len(phone.apps.ended) == 1
+    assert execution.watch
 
 
 def test_closing_the_device_ends_a_launch_in_another_thread(phone: VirtualIPhone, opened: Open, parcel: Parcel) -> None:

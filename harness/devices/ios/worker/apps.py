@@ -13,7 +13,7 @@ from harness.devices.ios.worker.phone import Phone
 
 DEFAULT_ID = "org.phonebench.runner"
 _DIGEST = "PhonebenchRunnerDigest"
-_WANTED = [
+_VALUES = [
     "CFBundleIdentifier",
     "CFBundleExecutable",
     "CFBundleShortVersionString",
@@ -26,11 +26,11 @@ _WANTED = [
 async def app(phone: Phone, *, bundle_id: str) -> dict[str, Any] | None:
     """Return the installed runner app: the one with this id, else any that says it is one; None without."""
     async with InstallationProxyService(phone.lockdown) as proxy:
-        exact = await proxy.lookup({"BundleIDs": [bundle_id], "ReturnAttributes": _WANTED}) or {}
+        exact = await proxy.lookup({"BundleIDs": [bundle_id], "ReturnAttributes": _VALUES}) or {}
         if bundle_id in exact:
             return _plain(exact[bundle_id])
         # Somebody who signs with an account of their own has to change the id.
-        others = await proxy.browse({"ApplicationType": "User"}, _WANTED)
+        others = await proxy.browse({"ApplicationType": "User"}, _VALUES)
     return next((_plain(other) for other in others if other.get(_DIGEST)), None)
 
 
@@ -52,15 +52,17 @@ async def expired(phone: Phone) -> bool:
     """Return whether a runner app is installed whose provisioning profiles have all expired."""
     from pymobiledevice3.services.misagent import MisagentService
 
-    found = await app(phone, bundle_id=DEFAULT_ID)
-    if found is None:
+    installed = await app(phone, bundle_id=phone.bundle_id or DEFAULT_ID)
+    if installed is None:
         return False
     async with MisagentService(phone.lockdown) as agent:
         profiles = [profile.plist for profile in await agent.copy_all()]
     ends = [
         profile["ExpirationDate"]
         for profile in profiles
-        if _is_for(str(profile.get("Entitlements", {}).get("application-identifier", "")), found["CFBundleIdentifier"])
+        if _is_for(
+            str(profile.get("Entitlements", {}).get("application-identifier", "")), installed["CFBundleIdentifier"]
+        )
     ]
     # By the clock of the phone, which decides. Property lists give times in UTC, without saying so.
     now = await phone.value("TimeIntervalSince1970")
@@ -74,6 +76,6 @@ def _is_for(app_id: str, bundle_id: str) -> bool:
 
 
 def _plain(app: dict[str, Any]) -> dict[str, Any]:
-    chosen = {name: app.get(name) for name in _WANTED}
+    chosen = {name: app.get(name) for name in _VALUES}
     result: dict[str, Any] = json.loads(json.dumps(chosen, default=lambda value: base64.b64encode(value).decode()))
     return result
