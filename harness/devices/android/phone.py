@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from harness.devices.android.adb.cable import Cable
 from harness.devices.android.adb.deadline import within
@@ -35,6 +32,7 @@ from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
 from harness.devices.energy import with_counter
 from harness.devices.kind import name_in
+from harness.devices.occupied import occupied
 from harness.errors import PhoneError, PhoneTrouble, UsageError
 from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
@@ -188,18 +186,7 @@ class AndroidPhone:
             self._folder = None
 
 
-@contextlib.contextmanager
-def held(serial: str) -> Iterator[None]:
-    """Lock a phone, so that two runs on this computer never measure on it at the same time."""
-    # A digest, because the serial of a network phone contains characters that a file name cannot have.
-    name = hashlib.sha256(serial.encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"phonebench-phone-{name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        what = f"{named(serial)} is being measured by another phonebench"
-        raise phone_error(PhoneTrouble.BUSY, what, serial=serial) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def held(serial: str) -> AbstractContextManager[None]:
+    """Lock a phone, so that two runs on this computer never measure on it at the same time. Raises `PhoneError`."""
+    what = f"{named(serial)} is being measured by another phonebench"
+    return occupied(serial, phone_error(PhoneTrouble.BUSY, what, serial=serial))

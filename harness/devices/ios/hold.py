@@ -7,23 +7,21 @@ worker that was cut off is replaced by a new one, so that nothing of the old con
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-from filelock import FileLock, Timeout
 
 from harness.devices.ios.advice import ios_error, named
 from harness.devices.ios.facts import Facts
 from harness.devices.ios.ipa import DEFAULT_ID, Ipa
 from harness.devices.ios.link import CALL_S, Worker
 from harness.devices.ios.usbmux import is_listed
+from harness.devices.occupied import occupied
 from harness.errors import IosError, IosTrouble
 
 # An iPhone may come back from these within a minute.
@@ -159,17 +157,7 @@ class Tether:
         return True
 
 
-@contextlib.contextmanager
-def held(udid: str) -> Iterator[None]:
-    """Lock an iPhone, so that two runs on this computer never measure on it at the same time."""
-    name = hashlib.sha256(udid.encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"phonebench-phone-{name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        what = f"{named(udid)} is being measured by another phonebench"
-        raise ios_error(IosTrouble.BUSY, what, udid=udid) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def held(udid: str) -> AbstractContextManager[None]:
+    """Lock an iPhone, so that two runs on this computer never measure on it at the same time. Raises `IosError`."""
+    what = f"{named(udid)} is being measured by another phonebench"
+    return occupied(udid, ios_error(IosTrouble.BUSY, what, udid=udid))
