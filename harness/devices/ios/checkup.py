@@ -161,10 +161,12 @@ def _check_files(udid: str, tether: Tether, store: PhoneStore) -> str:
         started = time.monotonic()
         store.put(source, digest)
         sent = time.monotonic()
-        tether.call("pull", sha256=digest, path=str(target))
-        fetched = time.monotonic()
-        same = target.read_bytes() == data
-    store.remove(digest)
+        try:
+            size = tether.call("pull", sha256=digest, path=str(target))
+            fetched = time.monotonic()
+        finally:
+            store.remove(digest)
+        same = size is not None and target.read_bytes() == data
     if not same:
         what = f"a file sent to {named(udid)} came back changed"
         raise ios_error(IosTrouble.REFUSED, what, udid=udid)

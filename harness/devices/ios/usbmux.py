@@ -57,7 +57,7 @@ def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhon
 
 
 def udids_there(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the UDIDs of the connected iPhones; an usbmuxd that is missing or does not answer knows none."""
+    """Return the UDIDs of the connected iPhones; none if usbmuxd is missing or does not answer."""
     if not has_usbmuxd(environment):
         return ()
     try:
@@ -94,7 +94,7 @@ def expand_key(key: str) -> tuple[str, ...]:
 
 
 def is_listed(udid: str) -> bool:
-    """Return whether an iPhone is connected; usbmuxd that does not answer knows none."""
+    """Return whether an iPhone is connected; False if usbmuxd does not answer."""
     return udid in udids_there()
 
 

@@ -56,7 +56,7 @@ def _extract(archive: Path, parts: Sequence[Extract], folder: Path) -> None:
         shutil.rmtree(folder / part.target, ignore_errors=True)
     missing = {part.member for part in parts}
     for name, content in _contents(archive, parts):
-        for part in _wanted(name, parts):
+        for part in _parts_with(name, parts):
             missing.discard(part.member)
             path = folder / part.target / name.relative_to(part.member)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,16 +71,16 @@ def _contents(archive: Path, parts: Sequence[Extract]) -> Iterator[tuple[PurePos
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for entry in zipped.namelist():
-                if not entry.endswith("/") and _wanted(PurePosixPath(entry), parts):
+                if not entry.endswith("/") and _parts_with(PurePosixPath(entry), parts):
                     yield PurePosixPath(entry), zipped.read(entry)
         return
     with tarfile.open(archive) as opened:
         for member in opened:
             name = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-            content = opened.extractfile(member) if member.isfile() and _wanted(name, parts) else None
+            content = opened.extractfile(member) if member.isfile() and _parts_with(name, parts) else None
             if content is not None:
                 yield name, content.read()
 
 
-def _wanted(name: PurePosixPath, parts: Sequence[Extract]) -> list[Extract]:
+def _parts_with(name: PurePosixPath, parts: Sequence[Extract]) -> list[Extract]:
     return [part for part in parts if name.is_relative_to(part.member)]

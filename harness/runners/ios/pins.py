@@ -67,7 +67,7 @@ PACKAGES: tuple[LibraryPackage, ...] = (
             ),
         ),
     ),
-    # The tests hold our own declarations of that interface against these headers.
+    # The tests compare our own declarations of that interface with these headers.
     LibraryPackage(
         title="the headers of TensorFlow Lite",
         package=NpmFile(

@@ -111,11 +111,11 @@ async def size_of(phone: Phone, *parts: str) -> int | None:
 async def kept(phone: Phone) -> list[dict[str, Any]]:
     """Return the files in the store: ``name``, ``bytes``, and ``at``, when it was stored, by the phone's clock."""
     files = await phone.files()
-    found = []
+    rows = []
     for name in await files.listdir(inside("store")):
         facts = await files.stat(inside("store", name))
-        found.append({"name": name, "bytes": facts["st_size"], "at": facts["st_mtime"].timestamp()})
-    return found
+        rows.append({"name": name, "bytes": facts["st_size"], "at": facts["st_mtime"].timestamp()})
+    return rows
 
 
 async def remove(phone: Phone, *, names: list[str]) -> None:

@@ -5,35 +5,38 @@ from __future__ import annotations
 import asyncio
 import re
 
-from pymobiledevice3 import exceptions as known
+from pymobiledevice3 import exceptions
 from pymobiledevice3.dtx.exceptions import DTXNsError
 from pymobiledevice3.dtx.ns_types import NSError
 
 # The first match counts, so classes stand before those that they are derived from.
 _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((known.ConnectionFailedToUsbmuxdError,), "no-usbmuxd"),
-    ((known.NoDeviceConnectedError, known.DeviceNotFoundError, known.BadDevError), "gone"),
-    ((known.UserDeniedPairingError,), "trust-refused"),
-    ((known.PasswordRequiredError, known.PasscodeRequiredError), "locked"),
-    ((known.PairingError, known.NotPairedError, known.NotTrustedError, known.FatalPairingError), "not-trusted"),
-    ((known.DeveloperModeIsNotEnabledError,), "developer-mode"),
-    ((known.DeveloperDiskImageNotFoundError, known.NotMountedError, known.TSSError), "no-image"),
-    ((known.NotEnoughDiskSpaceError,), "full"),
+    ((exceptions.ConnectionFailedToUsbmuxdError,), "no-usbmuxd"),
+    ((exceptions.NoDeviceConnectedError, exceptions.DeviceNotFoundError, exceptions.BadDevError), "gone"),
+    ((exceptions.UserDeniedPairingError,), "trust-refused"),
+    ((exceptions.PasswordRequiredError, exceptions.PasscodeRequiredError), "locked"),
+    (
+        (exceptions.PairingError, exceptions.NotPairedError, exceptions.NotTrustedError, exceptions.FatalPairingError),
+        "not-trusted",
+    ),
+    ((exceptions.DeveloperModeIsNotEnabledError,), "developer-mode"),
+    ((exceptions.DeveloperDiskImageNotFoundError, exceptions.NotMountedError, exceptions.TSSError), "no-image"),
+    ((exceptions.NotEnoughDiskSpaceError,), "full"),
     (
         (
-            known.RSDRequiredError,
-            known.TunneldConnectionError,
-            known.OSNotSupportedError,
+            exceptions.RSDRequiredError,
+            exceptions.TunneldConnectionError,
+            exceptions.OSNotSupportedError,
         ),
         "tunnel",
     ),
-    ((known.AppInstallError, known.AppNotInstalledError), "app"),
+    ((exceptions.AppInstallError, exceptions.AppNotInstalledError), "app"),
     (
         (
-            known.ConnectionTerminatedError,
-            known.MuxException,
-            known.InvalidConnectionError,
-            known.ChannelClosedError,
+            exceptions.ConnectionTerminatedError,
+            exceptions.MuxException,
+            exceptions.InvalidConnectionError,
+            exceptions.ChannelClosedError,
             ConnectionError,
             asyncio.IncompleteReadError,
         ),
@@ -65,7 +68,7 @@ def explain(error: BaseException) -> tuple[str, str]:
         if isinstance(error, classes):
             return trouble, text
     # OpenSSL's errors and a refused connection are how a pulled cable looks inside TLS.
-    if isinstance(error, OSError) and not isinstance(error, known.AfcException):
+    if isinstance(error, OSError) and not isinstance(error, exceptions.AfcException):
         return "gone", text
     return "refused", text
 
