@@ -19,6 +19,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.usbmux import plain_udid
 from harness.errors import IosTrouble, UsageError
 
 DEFAULT_ID = "org.phonebench.runner"
@@ -107,7 +108,7 @@ def _fault(ipa: Ipa, udid: str, now: datetime) -> str:
         return "is not signed: it has no provisioning profile (embedded.mobileprovision)"
     if profile.expires <= now:
         return f"has the profile {profile.name!r}, which expired on {profile.expires:%Y-%m-%d}"
-    if profile.udids is not None and udid not in profile.udids:
+    if profile.udids is not None and plain_udid(udid) not in map(plain_udid, profile.udids):
         return f"has the profile {profile.name!r}, which does not list {named(udid)}"
     allowed = profile.app_id.partition(".")[2]
     if not (allowed == ipa.bundle_id or (allowed.endswith("*") and ipa.bundle_id.startswith(allowed[:-1]))):

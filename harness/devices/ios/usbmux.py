@@ -71,8 +71,7 @@ def choose_phone(phones: tuple[ListedPhone, ...], name: str) -> ListedPhone:
     if not phones:
         what = f"{named(name)} is not connected" if name else "no iPhone is connected"
         raise ios_error(IosTrouble.NO_PHONE, what, udid=name)
-    # People write UDIDs with and without the hyphen, and in either case.
-    matching = tuple(phone for phone in phones if not name or _plain(phone.udid) == _plain(name))
+    matching = tuple(phone for phone in phones if not name or plain_udid(phone.udid) == plain_udid(name))
     listed = ", ".join(phone.udid for phone in phones)
     if not matching:
         what = f"{named(name)} is not connected; connected: {listed}"
@@ -98,7 +97,8 @@ def is_listed(udid: str) -> bool:
     return udid in udids_there()
 
 
-def _plain(udid: str) -> str:
+def plain_udid(udid: str) -> str:
+    """Return a UDID for comparing: people and programs write it with and without the hyphen, and in either case."""
     return udid.replace("-", "").lower()
 
 

@@ -108,6 +108,7 @@ def test_a_profile_that_the_iphone_would_refuse(write: Write, changes: dict[str,
         {"ProvisionsAllDevices": True, "ProvisionedDevices": []},
         {"Entitlements": {"application-identifier": "TEAM.org.*", "get-task-allow": True}},
         {"ExpirationDate": NOW.replace(tzinfo=None) + timedelta(seconds=1)},
+        {"ProvisionedDevices": ["another", UDID.replace("-", "").lower()]},
     ],
 )
 def test_a_profile_that_fits(write: Write, changes: dict[str, Any]) -> None:
