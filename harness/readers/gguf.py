@@ -14,7 +14,7 @@ _MAGIC = b"GGUF"
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
 # More pairs, or a longer text, than any file has: what follows is not a header.
-_MOST_PAIRS, _MOST_BYTES = 100_000, 1 << 26
+_MOST_PAIRS, _MOST_BYTES, _MOST_ITEMS = 100_000, 1 << 26, 1 << 32
 
 
 def read_gguf_header(path: Path) -> dict[str, Any]:
@@ -38,6 +38,10 @@ def _value(file: BinaryIO, kind: int) -> Any:
         return _text(file)
     if kind == _LIST:
         of, count = _unpack(file, "<IQ")
+        # The format allows lists of lists, which no file has; they would be read by recursion.
+        if of == _LIST or count > _MOST_ITEMS:
+            msg = "the header has a list of lists" if of == _LIST else f"the header has a list of {count} items"
+            raise ValueError(msg)
         if of in _SCALARS:
             file.seek(count * struct.calcsize(f"<{_SCALARS[of]}"), 1)
         else:

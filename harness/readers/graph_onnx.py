@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness.readers.graph import Graph, Step, Stored, layer_in_path, link
@@ -34,34 +33,32 @@ def read_onnx_graph(path: Path) -> Graph:
 
 def _step(node: Message) -> Step:
     name, attributes = node.text(_NAME), node.messages(_ATTRIBUTES)
-    bodies = [body for a in attributes for body in (*a.messages(_SUBGRAPH), *a.messages(_SUBGRAPHS))]
+    bodies = [_body(body) for a in attributes for body in (*a.messages(_SUBGRAPH), *a.messages(_SUBGRAPHS))]
     return Step(
         name=name,
         kind=node.text(_KIND),
         # An input that is left out has an empty name.
-        reads=[*filter(None, node.texts(_READS)), *(read for body in bodies for read in _captured(body))],
+        reads=[*filter(None, node.texts(_READS)), *(read for reads, _ in bodies for read in reads)],
         writes=list(filter(None, node.texts(_WRITES))),
         own=tuple(_stored(t) for a in attributes for t in a.messages(_TENSOR))
-        + tuple(tensor for body in bodies for tensor in _inside(body)),
+        + tuple(tensor for _, tensors in bodies for tensor in tensors),
         layer=layer_in_path(name),
     )
 
 
-def _captured(body: Message) -> list[str]:
-    """What the body of an ``If`` or ``Loop`` reads from outside."""
+def _body(body: Message) -> tuple[list[str], list[Stored]]:
+    """What the body of an ``If`` or ``Loop`` reads from outside, and the numbers in it."""
+    initializers = body.messages(_INITIALIZERS)
     made = {value.text(_VALUES) for value in body.messages(_INPUTS)}
-    made |= {tensor.text(_TENSOR_NAME) for tensor in body.messages(_INITIALIZERS)}
+    made |= {tensor.text(_TENSOR_NAME) for tensor in initializers}
     reads: dict[str, None] = {}
+    stored = [*map(_stored, initializers)]
+    # Each inner node is read once: bodies nest, and a second pass at every level would double the work per level.
     for step in map(_step, body.messages(_NODES)):
         reads |= dict.fromkeys(name for name in step.reads if name not in made)
         made |= set(step.writes)
-    return list(reads)
-
-
-def _inside(body: Message) -> Iterator[Stored]:
-    yield from map(_stored, body.messages(_INITIALIZERS))
-    for node in body.messages(_NODES):
-        yield from _step(node).own
+        stored += step.own
+    return list(reads), stored
 
 
 def _stored(tensor: Message) -> Stored:

@@ -70,13 +70,12 @@ class _Plan:
     stored: dict[str, Stored]
 
     def tensors(self, arguments: tuple[int, ...]) -> Iterator[str]:
-        """The tensors among ``arguments``, also those in lists, by position."""
+        """The tensors among ``arguments``, also those in lists, by position. Lists hold tensors only."""
         for at in arguments:
-            kind = self.values[at].byte(pte.VALUE_TYPE)
-            if kind == pte.TENSOR:
-                yield str(at)
-            elif kind in _LISTS:
-                yield from self.tensors(tuple(i for i in self.values[at].table(pte.VALUE).integers(_ITEMS) if i >= 0))
+            is_list = self.values[at].byte(pte.VALUE_TYPE) in _LISTS
+            members = self.values[at].table(pte.VALUE).integers(_ITEMS) if is_list else (at,)
+            # An item that is left out has the position -1.
+            yield from (str(i) for i in members if i >= 0 and self.values[i].byte(pte.VALUE_TYPE) == pte.TENSOR)
 
 
 def _graph(program: Table) -> Graph:

@@ -10,7 +10,7 @@ import ast
 import io
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,16 +165,28 @@ def _object(*arguments: Any) -> _Object:
     return _Object(list(_tensors(arguments)))
 
 
-def _tensors(value: Any) -> Iterator[Stored]:
+def _tensors(value: Any, seen: set[int] | None = None) -> Iterator[Stored]:
+    """Yield each tensor in ``value`` once; ``seen`` has the ids of what was visited.
+
+    A pickle can put one list into another twice, that one into a third twice, and so on: a kilobyte of it would
+    otherwise hold more tensors than can be counted.
+    """
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, Stored):
         yield value
-    elif isinstance(value, _Object):
-        yield from value.tensors
+        return
+    parts: Iterable[Any] = ()
+    if isinstance(value, _Object):
+        parts = value.tensors
     elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        parts = value.values()
     elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
+        parts = value
+    for part in parts:
+        yield from _tensors(part, seen)
 
 
 def _numbers(data: bytes) -> list[Stored | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -41,6 +42,18 @@ def _on_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], o
     return on_bytes
 
 
+def _both(facts: Callable[[Path], object], graph: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Two readers of one format: the second also gets what the first refuses, as callers use them one by one."""
+
+    def read(path: Path) -> object:
+        try:
+            return facts(path)
+        finally:
+            graph(path)
+
+    return read
+
+
 def _folder() -> Path:
     """A new folder, removed at the end. libFuzzer ends its process at once: its caller removes what is left."""
     folder = tempfile.mkdtemp(prefix="phonebench-fuzz-")
@@ -74,7 +87,7 @@ def _onnx() -> Target:
 
     return Target(
         name="onnx",
-        read=_on_file(".onnx", lambda path: (read_onnx(path), read_onnx_graph(path))),
+        read=_on_file(".onnx", _both(read_onnx, read_onnx_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
     )
@@ -91,7 +104,7 @@ def _tflite() -> Target:
 
     return Target(
         name="tflite",
-        read=_on_file(".tflite", lambda path: (read_tflite(path), read_tflite_graph(path))),
+        read=_on_file(".tflite", _both(read_tflite, read_tflite_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
     )
@@ -103,7 +116,7 @@ def _pte() -> Target:
 
     return Target(
         name="pte",
-        read=_on_file(".pte", lambda path: (read_pte_tensors(path), read_pte_graph(path))),
+        read=_on_file(".pte", _both(read_pte_tensors, read_pte_graph)),
         refuses=(ValueError, OSError),
         seeds=lambda: [b"\x20\0\0\0ET12" + bytes(56)],
     )
@@ -124,9 +137,26 @@ def _ptl() -> Target:
 
     return Target(
         name="ptl",
-        read=_on_file(".ptl", lambda path: (read_ptl(path), read_ptl_graph(path))),
+        read=_on_file(".ptl", _both(read_ptl, read_ptl_graph)),
         refuses=(ValueError, OSError),
         seeds=seeds,
+    )
+
+
+def gguf(*values: bytes) -> bytes:
+    """A GGUF file whose header has ``values``, each a type and its content."""
+    pairs = b"".join(struct.pack("<Q", 1) + b"k" + value for value in values)
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(values)) + pairs
+
+
+def _gguf() -> Target:
+    from harness.readers.gguf import read_gguf_header
+
+    return Target(
+        name="gguf",
+        read=_on_file(".gguf", read_gguf_header),
+        refuses=(ValueError, OSError),
+        seeds=lambda: [gguf(struct.pack("<IQ", 8, 1) + b"x", struct.pack("<IIQHH", 9, 2, 2, 5, 6))],
     )
 
 
@@ -292,6 +322,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "tflite": _tflite,
     "pte": _pte,
     "ptl": _ptl,
+    "gguf": _gguf,
     "imports": _imports,
     "reply": _reply,
     "request": _request,

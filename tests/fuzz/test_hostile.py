@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Generator
 
 import numpy as np
 import pytest
 
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, gguf
 
 
 def message(number: int, content: bytes) -> bytes:
@@ -50,7 +52,14 @@ def pickled_array() -> bytes:
     return b"\x93NUMPY\x01\x00\x76\x00" + header + b'cos\nsystem\n(S"touch hacked"\ntR.'
 
 
-CODE = b"class X:\n  def forward(self):\n    "
+def shared_lists(levels: int) -> bytes:
+    """A pickle of a list that holds one list twice, which holds one list twice, and so on."""
+    value: list[object] = []
+    for _ in range(levels):
+        value = [value, value]
+    return pickle.dumps([value], protocol=2)
+
+
 CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("spec", "arrays in arrays", lambda: b"a = " + b"[" * 100_000),
     ("spec", "a key of many parts", lambda: b".".join([b"a"] * 50_000) + b" = 1"),
@@ -70,9 +79,16 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("ptl", "a pickle with two billion places", lambda: archive("m/constants.pkl", b"\x80\x02Nr\xff\xff\xff\x7f.")),
     (
         "ptl",
+        "lists that hold one list twice",
+        lambda: archive("m/constants.pkl", shared_lists(60)),
+    ),
+    (
+        "ptl",
         "brackets in brackets",
         lambda: archive("m/code/x.py", b"class X:\n  def forward(self):\n    " + b"(" * 99_999),
     ),
+    ("gguf", "lists in lists", lambda: gguf(struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000)),
+    ("gguf", "a list of two to the 63 numbers", lambda: gguf(struct.pack("<IIQ", 9, 10, 1 << 63))),
     ("npz", "an array of 8 GB", lambda: archive("inputs.npy", array_of(10**9))),
     ("npz", "a pickle", lambda: archive("inputs.npy", pickled_array())),
     ("npz", "an empty file", lambda: b""),
@@ -92,3 +108,9 @@ def test_a_hostile_file_is_refused(name: str, make: Callable[[], bytes]) -> None
     target = TARGETS[name]()
     with pytest.raises(target.refuses):
         target.read(make())
+
+
+@pytest.mark.timeout(60)
+def test_graphs_in_graphs_cost_no_more_time_per_level() -> None:
+    """As deep as the reader goes, which was a day of work when each level doubled it."""
+    TARGETS["onnx"]().read(graphs_in_graphs(32))
