@@ -24,6 +24,10 @@ from harness.store.records import (
 )
 from harness.wire import RunReply, decode_reply
 
+# What a stored run may unpack to: a few kilobytes of gzip can hold gigabytes. The outputs of a model are the largest.
+MOST_KEPT_BYTES = 1 << 30
+MOST_GRAPH_BYTES = 64 << 20
+
 
 def find_run(root: Path, name: str) -> Path:
     """Return the folder of the run ``name``: an id, a unique prefix of an id, a path, or ``latest``.
@@ -83,13 +87,12 @@ def read_reply(run: RunRecord, sha256: str) -> RunReply:
 def read_kept(run: RunRecord, name: str) -> bytes:
     """Read what `RunWriter.keep` stored, by its digest and suffix. Raises `StoreError` if it is missing or damaged."""
     # Only the report reads replies and pictures; `phonebench show` does without these two.
-    import gzip
     import hashlib
 
     path = run.directory / REPLIES_FOLDER / f"{name}.gz"
     try:
-        data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        data = _unpacked(path.read_bytes(), MOST_KEPT_BYTES)
+    except (OSError, ValueError, zlib.error) as error:
         msg = f"the stored file {str(path)!r} cannot be read: {error}"
         raise StoreError(msg) from error
     if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
@@ -103,14 +106,27 @@ def read_graph(run: RunRecord, sha256: str) -> Graph | None:
 
     Runs of earlier versions have no graphs, and a graph only illustrates the figures.
     """
-    import gzip
-
     path = run.directory / GRAPHS_FOLDER / f"{sha256}.json.gz"
     try:
-        graph = msgspec.json.decode(gzip.decompress(path.read_bytes()), type=Graph)
-    except (OSError, EOFError, ValueError, zlib.error):
+        graph = msgspec.json.decode(_unpacked(path.read_bytes(), MOST_GRAPH_BYTES), type=Graph)
+    except (OSError, ValueError, RecursionError, zlib.error):
         return None
-    return graph if graph.schema == GRAPH_SCHEMA else None
+    return graph if graph.schema == GRAPH_SCHEMA and _is_ordered(graph) else None
+
+
+def _is_ordered(graph: Graph) -> bool:
+    """Whether every node reads only from nodes before it, as all that draws a graph relies on."""
+    return all(0 <= before < at for at, node in enumerate(graph.nodes) for before in node.after)
+
+
+def _unpacked(data: bytes, most: int) -> bytes:
+    """Return what a gzip file holds. Raises `ValueError` if that is cut off or has more than ``most`` bytes."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    unpacked = unpacker.decompress(data, most)
+    if not unpacker.eof:
+        msg = f"it is cut off, or it unpacks to more than {most >> 20} MiB"
+        raise ValueError(msg)
+    return unpacked
 
 
 def read_folder(folder: Path) -> RunRecord:

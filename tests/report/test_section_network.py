@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -85,9 +86,19 @@ def test_a_run_without_graphs_has_no_section_and_no_script_of_it() -> None:
     assert "network-data" not in page
 
 
-def test_a_damaged_graph_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x1f\x8b cut off",
+        gzip.compress(b'{"schema": 1, "nodes": [{"name": "a", "kind": "Relu", "after": [7]}]}'),
+        gzip.compress(b'{"schema": 1, "nodes": [{"name": "a", "kind": "Relu", "after": [0]}]}'),
+        gzip.compress(b'{"schema": 1, "nodes": []' + b" " * (65 << 20) + b"}"),
+    ],
+    ids=["cut off", "reads from no node", "reads from itself", "unpacks to 65 MiB"],
+)
+def test_a_damaged_graph_is_left_out(tmp_path: Path, data: bytes) -> None:
     run = network_run(tmp_path)
-    (run.directory / "graphs" / f"{'1' * 64}.json.gz").write_bytes(b"\x1f\x8b cut off")
+    (run.directory / "graphs" / f"{'1' * 64}.json.gz").write_bytes(data)
     assert read_graph(run, "1" * 64) is None
     fragment = section.html(report_of(load_run(tmp_path, "latest")))
     assert fragment is not None

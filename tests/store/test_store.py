@@ -230,7 +230,7 @@ def test_a_kept_reply_is_read_by_its_digest_and_kept_once(tmp_path: Path) -> Non
         (gzip.compress(b'"\xff"', mtime=0), "has changed"),
         (gzip.compress(encode(REPLY), mtime=0)[:20], "cannot be read"),
         (b"rubbish", "cannot be read"),
-        (b"", "has changed"),
+        (b"", "cannot be read"),
         (None, "cannot be read"),
     ],
 )
