@@ -134,7 +134,9 @@ def _build_android(options: dict[str, Any], as_json: bool) -> int:
 _BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]]] = {
     "android": (
         _build_android,
-        frozenset({"runtime", "abi", "library", "key", "key_password", "key_alias", "debuggable", "sdk"}),
+        frozenset(
+            {"runtime", "abi", "library", "key", "key_password", "key_alias", "require_signature", "debuggable", "sdk"}
+        ),
     ),
     "ios": (_build_ios, frozenset({"team", "bundle_id", "no_pods"})),
 }

@@ -52,6 +52,11 @@ def test_an_option_of_another_system_is_refused(
     assert (done.code, words in done.err) == (2, True), done.err
 
 
+def test_the_key_to_build_into_the_apps_is_read_before_anything_is_built(tmp_path: Path) -> None:
+    done = call_phonebench("runner", "build", "android", "--require-signature", "missing.pub", cwd=tmp_path)
+    assert (done.code, "the key 'missing.pub' cannot be read" in done.err) == (7, True), done.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
