@@ -20,6 +20,7 @@ from harness.cli.options import (
     pairs_options,
     places,
     places_options,
+    signature_option,
     undecided_option,
 )
 from harness.cli.paths import PATH
@@ -58,6 +59,7 @@ ARL0S = ("500", "1000", "2000", "5000")
     metavar="RUN|FILE",
     help="Also compare every night with this run, such as a release, or this artifact.",
 )
+@signature_option
 @listed("--readmit", help="Try these devices tonight although they are in quarantine.")
 @click.option("--junit", type=PATH, metavar="FILE", help="Write the JUnit XML here too.")
 @click.option("--summary", type=PATH, metavar="FILE", help="Append the Markdown summary to this file too.")
@@ -97,13 +99,13 @@ def nightly(
     from harness.workflows.nightly.night import nightly as run_night
     from harness.workflows.nightly.night import resume_night
 
-    tools = _tools(results, options, farm)
+    tools, key = _tools(results, options, farm), options["require_signature"]
     if resume is not None:
         if spec is not None:
             msg = "--resume continues a stored night, which has its own spec: leave out SPEC, or write --resume=NIGHT"
             raise UsageError(msg)
         with lent(farm, _stored_devices(results, resume) if farm else (), strict=False):
-            record = resume_night(resume, tools)
+            record = resume_night(resume, tools, require_signature=key)
     elif spec is None:
         msg = (
             "name a SPEC, a TOML file with the options of run; phonebench nightly --help shows one. To continue a "
@@ -114,7 +116,7 @@ def nightly(
         asked = _spec(spec)
         # A phone that is not lent tonight is absent, and the others run.
         with lent(farm, asked.device, strict=False) as devices:
-            night = replace(asked, device=devices)
+            night = replace(asked, device=devices, require_signature=key or asked.require_signature)
             record = run_night(night, tools, _options(options), say=lambda text: click.echo(text, err=True))
     copy_files(record, junit_path=junit, summary_path=summary)
     _show(record, results, as_json=as_json)

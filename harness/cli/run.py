@@ -64,7 +64,8 @@ def run(
     if resume is not None:
         _refuse_spec(resume, options, results)
         with lent(farm, _stored_devices(results, resume) if farm else ()):
-            return _finish(resume_run(resume, where, make_progress()), as_json=as_json, open_it=open_it)
+            record = resume_run(resume, where, make_progress(), require_signature=options["require_signature"])
+            return _finish(record, as_json=as_json, open_it=open_it)
     spec = spec_from(options.pop("spec_file"), options)
     if dry_run:
         return _print_plan(check(spec, expand=expander(where)), as_json=as_json)

@@ -109,7 +109,8 @@ def search(
         if options["model"] or max_drop or max_group_drop or minimise:
             msg = "--resume continues a stored search with its own spec: only --budget and --seconds may change"
             raise UsageError(msg)
-        ended = resume_search(resume, where, make_progress(), changed_goal(budget, seconds))
+        change, key = changed_goal(budget, seconds), options["require_signature"]
+        ended = resume_search(resume, where, make_progress(), change, require_signature=key)
         return _finish(ended, as_json=as_json)
     if len(options["model"]) != 1:
         count = len(options["model"])

@@ -134,7 +134,8 @@ def _labelled(folder: Path, labels: dict[str, int]) -> list[tuple[Path, int]]:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    # Folders of Python and of other programs are no classes, and no signature covers them.
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__pycache__")))
 
 
 def _labels(names: set[str], root: Path) -> dict[str, int]:

@@ -25,8 +25,8 @@ ITSELF = "."
 # Compiled modules are made by Python on its own. `harness.signing.require` keeps Python from reading them.
 IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints"})
 RUN_MARK = "run.json"
-RUN_FILES = (RUN_MARK, "measurements.jsonl", "ab.json", "recipe.toml", "statement.json", "sbom.cdx.json")
-RUN_FOLDERS = ("replies",)
+RUN_FILES = (RUN_MARK, "measurements.jsonl", "ab.json", "ship.toml", "statement.json", "sbom.cdx.json")
+RUN_FOLDERS = ("replies", "graphs")
 MOST_FILES = 100_000
 
 

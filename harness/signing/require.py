@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -30,4 +32,6 @@ def ignore_compiled_modules() -> None:
     because Python writes them by itself.
     """
     if sys.pycache_prefix is None:
-        sys.pycache_prefix = os.environ[_PREFIX_VARIABLE] = tempfile.mkdtemp(prefix="phonebench-pycache-")
+        folder = tempfile.mkdtemp(prefix="phonebench-pycache-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        sys.pycache_prefix = os.environ[_PREFIX_VARIABLE] = folder

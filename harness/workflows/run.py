@@ -76,24 +76,31 @@ def _ordered(cells: tuple[Cell, ...], part: Part) -> tuple[Cell, ...]:
     return cells if part.order is None else tuple(random.Random(part.order).sample(cells, len(cells)))
 
 
-def resume_run(name: str, places: Places, progress: Progress) -> RunRecord:
-    """Measure the cells of a stored run that have not reached a device yet. Raises as `run_spec` does."""
+def resume_run(name: str, places: Places, progress: Progress, *, require_signature: str | None = None) -> RunRecord:
+    """Measure the cells of a stored run that have not reached a device yet. Raises as `run_spec` does.
+
+    ``require_signature`` replaces that of the stored spec, which somebody may have changed.
+    """
     cache = Cache(places.cache)
     with reopen_run(places.results, name) as writer, resumable(writer, places):
         _refuse_pairs(writer)
         _refuse_imported(writer)
-        checked, pending = pending_cells(writer, places)
+        checked, pending = pending_cells(writer, places, require_signature)
         with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             return _finish(checked, pending, run)
 
 
-def pending_cells(writer: RunWriter, places: Places) -> tuple[Checked, tuple[Cell, ...]]:
+def pending_cells(
+    writer: RunWriter, places: Places, require_signature: str | None = None
+) -> tuple[Checked, tuple[Cell, ...]]:
     """Return the spec of a stored run, checked again, and its cells that have not run, or not by their own fault.
 
     Its holes are stored, if a kill came before that. Raises `UsageError` when the installed packages have changed.
     """
     refuse_change("the installed packages have", writer.head.versions, versions_of_packages())
-    checked = check(writer.head.spec, expand=expander(places))
+    spec = writer.head.spec
+    spec = replace(spec, require_signature=require_signature or spec.require_signature)
+    checked = check(spec, expand=expander(places))
     store_holes(writer.head.plan, writer)
     done = {measurement.cell for measurement in writer.record().measurements if not _worth_a_retry(measurement)}
     return checked, tuple(cell for cell in writer.head.plan.cells if cell.key not in done)

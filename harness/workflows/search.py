@@ -66,8 +66,18 @@ def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Se
         return _walk(run, checked)
 
 
-def resume_search(name: str, places: Places, progress: Progress, change: Callable[[Goal], Goal]) -> Searched:
-    """Resume a stored search; ``change`` may raise the budget of its goal. Raises as `run_search` does."""
+def resume_search(
+    name: str,
+    places: Places,
+    progress: Progress,
+    change: Callable[[Goal], Goal],
+    *,
+    require_signature: str | None = None,
+) -> Searched:
+    """Resume a stored search; ``change`` may raise the budget of its goal. Raises as `run_search` does.
+
+    ``require_signature`` is as for `harness.workflows.run.resume_run`.
+    """
     cache = Cache(places.cache)
     with reopen_run(places.results, name) as writer, resumable(writer, places):
         if writer.head.goal is None:
@@ -75,7 +85,7 @@ def resume_search(name: str, places: Places, progress: Progress, change: Callabl
             raise UsageError(msg)
         # First, so that a larger budget is stored even if the search stops again at once.
         writer.grow(writer.head.spec, writer.head.plan, change(writer.head.goal))
-        checked, pending = pending_cells(writer, places)
+        checked, pending = pending_cells(writer, places, require_signature)
         with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             if pending:
                 measure_cells(checked, pending, run)

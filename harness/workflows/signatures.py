@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.artifacts.manifest import Artifact
 from harness.errors import SignatureError
 from harness.model.card import ModelCard
 from harness.model.resolve import is_bundled
-from harness.model.user_code import is_reference
+from harness.model.user_code import is_beside, is_reference, split_reference
 from harness.signing.bundle import Verified, bundle_of
-from harness.signing.coverage import signature_of
+from harness.signing.coverage import RUN_MARK, signature_of
 from harness.signing.keys import check_private_key, key_password
 from harness.signing.require import ignore_compiled_modules, require_signatures
 from harness.spec.spec import Spec
+from harness.wire import Format
 
 
 def verify_models(cards: Iterable[ModelCard], spec: Spec) -> dict[str, Verified]:
@@ -29,10 +30,13 @@ def verify_models(cards: Iterable[ModelCard], spec: Spec) -> dict[str, Verified]
         return {}
     ignore_compiled_modules()
     key_file = Path(spec.require_signature).expanduser()
-    own = [card for card in cards if not is_bundled(card.whole or card)]
-    paths = {card.name: _paths(card) for card in own}
-    verified = require_signatures((path for each in paths.values() for path in each), key_file)
-    return {name: verified[each[0]] for name, each in paths.items()}
+    wholes = {card.name: card.whole or card for card in cards}
+    mains = {name: _main(whole) for name, whole in wholes.items() if not is_bundled(whole)}
+    outside = [path for whole in wholes.values() for path in _outside(whole)]
+    for path in (*mains.values(), *outside):
+        _refuse_run(path)
+    verified = require_signatures((*mains.values(), *outside), key_file)
+    return {name: verified[main] for name, main in mains.items()}
 
 
 def refuse_unsigned(artifacts: Iterable[Artifact], verified: Mapping[str, Verified]) -> None:
@@ -65,31 +69,49 @@ def bundle_for(artifact: Artifact, card: ModelCard, spec: Spec) -> str:
     return bundle_of(artifact.path, Path(spec.sign).expanduser()).decode()
 
 
-def _paths(card: ModelCard) -> tuple[Path, ...]:
-    """The files and folders of a model, the one with the network first."""
-    whole = card.whole or card
-    if whole.folder is not None:
-        main = whole.folder
-    elif is_reference(whole.source) and not Path(whole.source).exists():
-        msg = f"model {card.name!r} is code of the module {whole.source.partition(':')[0]!r}, which has no signature: "
+def _main(card: ModelCard) -> Path:
+    """The file or folder with the network of a whole model. Raises `SignatureError` for code that has neither."""
+    if card.folder is not None:
+        return card.folder
+    if is_reference(card.source) and not Path(card.source).exists():
+        msg = f"model {card.name!r} is code of the module {card.source.partition(':')[0]!r}, which has no signature: "
         raise SignatureError(msg + "put it into a model folder, and sign the folder")
-    else:
-        main = Path(whole.source)
-    return (main, *_outside(main, whole))
+    source = Path(card.source)
+    # The configuration of a language model names the files beside it.
+    return source.parent if card.ready is Format.GENAI else source
 
 
-def _outside(main: Path, card: ModelCard) -> Iterable[Path]:
-    """Files that the card takes from elsewhere: weights, and data from ``--data``."""
-    for text in (card.weights, card.data.source if card.data is not None else None):
-        if not text:
-            continue
+def _outside(card: ModelCard) -> Iterator[Path]:
+    """Files that a whole model takes from outside of its file or folder: networks, weights, and data."""
+    main = _main(card).resolve()
+    for text in _named(card):
         path = Path(text).expanduser()
-        if not path.is_absolute() and card.folder is not None and (card.folder / path).exists():
+        if not path.is_absolute() and card.folder is not None:
             path = card.folder / path
         if is_reference(text) and not path.exists():
-            if card.folder is None:
-                msg = f"the data {text!r} are code, which has no signature: put it into a model folder, and sign that"
-                raise SignatureError(msg)
             continue
-        if path.exists() and not path.resolve().is_relative_to(main.resolve()):
+        if path.exists() and not path.resolve().is_relative_to(main):
             yield path
+
+
+def _named(card: ModelCard) -> Iterator[str]:
+    """What the card names. Raises `SignatureError` for data that are code outside of the model folder."""
+    if card.folder is not None:
+        yield from filter(None, (card.source, card.weights))
+        yield from filter(None, (text for part in card.parts for text in (part.source, part.weights)))
+    if card.language is not None:
+        yield from filter(None, (card.language.text, card.language.choices))
+    if card.data is None or not card.data.source:
+        return
+    text = card.data.source
+    if is_reference(text) and (card.folder is None or not is_beside(split_reference(text)[0], card.folder)):
+        msg = f"the data {text!r} are code, which has no signature: put it into a model folder, and sign that"
+        raise SignatureError(msg)
+    yield text
+
+
+def _refuse_run(path: Path) -> None:
+    """Refuse a folder that counts as a run: its signature covers what was measured, and no other file in it."""
+    if (path / RUN_MARK).is_file():
+        msg = f"{str(path)!r} has a {RUN_MARK}, so its signature is that of a run and covers no model or data: "
+        raise SignatureError(msg + "put them into a folder of their own, and sign that")

@@ -96,6 +96,8 @@ def test_a_signed_run_is_described_and_any_change_to_it_is_found(
     for command in (["show"], ["report"], ["export", "--to", "bencher", "-o", "out.json"], ["history", "ingest"]):
         done = phonebench(*command, "--require-signature", "my.pub")
         assert done.code == 0, (command, done.err)
+    done = phonebench("run", "--resume", env={"PHONEBENCH_REQUIRE_SIGNATURE": "my.pub"})
+    assert (done.code, "net.onnx has no signature" in done.err) == (7, True), done.err
     lines = folder / "measurements.jsonl"
     lines.write_text(lines.read_text().replace('"status":"ok"', '"status":"broken"'))
     for command in (["show"], ["report"], ["compare", "latest", "latest"], ["history", "ingest"]):

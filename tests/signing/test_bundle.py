@@ -243,3 +243,19 @@ def test_the_first_of_several_paths_that_is_wrong_is_named(tmp_path: Path, key: 
     sign(tmp_path / "a.onnx", key.private)
     with pytest.raises(SignatureError, match=r"b\.onnx"):
         require_signatures([tmp_path / "a.onnx", tmp_path / "b.onnx"], key.certificate)
+
+
+@pytest.mark.parametrize(
+    "name", ["run.json", "measurements.jsonl", "ab.json", "ship.toml", "replies/1.json.gz", "graphs/2.json.gz"]
+)
+def test_a_signed_run_covers_what_the_report_is_written_from(
+    tmp_path: Path, key: KeyFiles, trusted: TrustedKey, name: str
+) -> None:
+    for file in ("run.json", name, "report.html"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("as signed")
+    sign(tmp_path, key.private)
+    (tmp_path / "report.html").write_text("written again")
+    verify(tmp_path, trusted)
+    (tmp_path / name).write_text("changed")
+    assert f"'{name}' changed" in refusal(tmp_path, trusted)

@@ -6,7 +6,7 @@ Its artifacts are copied beside those of the nights and used every night, so the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.artifacts.build import BuildOutcome
@@ -20,16 +20,17 @@ from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.artifact import ArtifactFacts
 from harness.records.measurement import CellStatus, Measurement
+from harness.signing.require import require_signatures
 from harness.spec.read import make_spec
 from harness.spec.spec import Spec
-from harness.store.reader import load_run
+from harness.store.reader import find_run, read_folder
 from harness.store.records import RUN_FILE, RunRecord
 from harness.workflows.bench import Places
 from harness.workflows.check import check
 from harness.workflows.nightly.artifacts import find_kept, identity_of, keep_artifacts
 from harness.workflows.nightly.record import RECORD_FILE, Baseline, BaselineCell, read_night
 from harness.workflows.run import build_spec
-from harness.workflows.sign import verify_paths
+from harness.workflows.signatures import refuse_unsigned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,13 @@ def read_baseline(name: str, spec: Spec, tools: BaselineTools) -> Baseline:
 
     Raises `UsageError` for something that cannot stand for any of the cells, `StoreError` for what is damaged.
     """
-    if spec.require_signature is not None:
-        verify_paths([name], Path(spec.require_signature).expanduser(), tools.places.results)
     if _is_artifact(Path(name)):
         return _from_file(Path(name), spec, tools)
     places, cells = tools.places, check(spec).plan.cells
-    run = _run(name, places.results)
+    folder = _run_folder(name, places.results)
+    if spec.require_signature is not None:
+        require_signatures([folder], Path(spec.require_signature).expanduser())
+    run = read_folder(folder)
     measured = {m.cell: m for m in run.measurements if m.status is CellStatus.OK}
     ran = {key: m.artifact for key, m in measured.items() if m.artifact is not None}
     common = [cell for cell in cells if cell.key in ran]
@@ -94,16 +96,16 @@ def baseline_artifacts(
             yield kept.as_artifact(like)
 
 
-def _run(name: str, results: Path) -> RunRecord:
+def _run_folder(name: str, results: Path) -> Path:
     path = Path(name)
     # A file of the run, as saved by another job, stands for its folder.
     if path.name == RUN_FILE and path.is_file():
-        return load_run(results, str(path.parent))
+        return path.parent
     if path.name == RECORD_FILE and path.is_file():
         night = read_night(path.parent.parent.parent, path.parent.name)
-        return load_run(path.parent.parent.parent, night.run or night.id)
+        return find_run(path.parent.parent.parent, night.run or night.id)
     try:
-        return load_run(results, name)
+        return find_run(results, name)
     except UsageError as error:
         msg = f"--baseline: {error}. A baseline is a stored run or an artifact file"
         raise UsageError(msg) from error
@@ -161,7 +163,7 @@ def _from_file(path: Path, spec: Spec, tools: BaselineTools) -> Baseline:
         msg = f"there is no baseline {str(path)!r}: name a stored run or an artifact file"
         raise UsageError(msg)
     checked, tonight = build_spec(spec, tools.places, tools.progress)
-    artifact, model = _ready(path, tools)
+    artifact, model = _ready(path, spec.require_signature, tools)
     fitting = [cell for cell in checked.plan.cells if cell.format is artifact.manifest.format]
     builds = {cell.build: cell for cell in fitting}
     if len(builds) != 1:
@@ -182,9 +184,11 @@ def _from_file(path: Path, spec: Spec, tools: BaselineTools) -> Baseline:
     )
 
 
-def _ready(path: Path, tools: BaselineTools) -> tuple[Artifact, PreparedModel | None]:
+def _ready(path: Path, key_file: str | None, tools: BaselineTools) -> tuple[Artifact, PreparedModel | None]:
     """The file as any ready-made model: run once in its own runtime, so that half of a file is refused now."""
-    checked, outcome = build_spec(make_spec({"model": [str(path)]}), tools.places, tools.progress)
+    spec = replace(make_spec({"model": [str(path)]}), require_signature=key_file)
+    checked, outcome = build_spec(spec, tools.places, tools.progress)
+    refuse_unsigned(outcome.artifacts.values(), checked.verified)
     artifact = next(iter(outcome.artifacts.values()), None)
     if artifact is None or artifact.path is None or artifact.manifest.state not in RUNNABLE:
         failures = [artifact.manifest.reason if artifact else None, *outcome.model_failures.values()]

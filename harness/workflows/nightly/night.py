@@ -126,9 +126,14 @@ def nightly(
         return _Night(journal, history, tools).go()
 
 
-def resume_night(name: str, tools: NightTools) -> NightRecord:
-    """Resume a night. If it is finished, only its files are written again. Raises as `nightly` does."""
-    journal = Journal(tools.places.results, read_night(tools.places.results, name))
+def resume_night(name: str, tools: NightTools, *, require_signature: str | None = None) -> NightRecord:
+    """Resume a night. If it is finished, only its files are written again. Raises as `nightly` does.
+
+    ``require_signature`` replaces that of the stored spec, which somebody may have changed.
+    """
+    record = read_night(tools.places.results, name)
+    spec = replace(record.spec, require_signature=require_signature or record.spec.require_signature)
+    journal = Journal(tools.places.results, replace(record, spec=spec))
     with open_history(tools.history, create=True) as history:
         return _Night(journal, history, tools).go()
 
@@ -146,7 +151,8 @@ class _Night:
             if run is None:
                 return self._finish(None, nothing_judged())
             judged = self._screen(run)
-            checked, outcome = build_spec(run.head.spec, self._tools.places, self._tools.progress)
+            spec = replace(run.head.spec, require_signature=self._journal.record.spec.require_signature)
+            checked, outcome = build_spec(spec, self._tools.places, self._tools.progress)
             self._enter(run, judged, outcome)
             tools = ConfirmationTools(
                 history=self._history,
@@ -185,7 +191,10 @@ class _Night:
             if not (results / name / RUN_FILE).is_file():
                 return run_spec(spec, self._tools.places, self._tools.progress, part=part)
             stored = load_run(results, name)
-            return stored if stored.head.finished_at else resume_run(name, self._tools.places, self._tools.progress)
+            if stored.head.finished_at:
+                return stored
+            tools, key = self._tools, spec.require_signature
+            return resume_run(name, tools.places, tools.progress, require_signature=key)
         except (IncompleteError, DeviceError):
             # The cells measured so far are stored. The missing ones are reported as incomplete.
             return load_run(results, name)
@@ -220,7 +229,7 @@ class _Night:
     def _measure_again(self, run: RunRecord, cells: frozenset[str], number: int) -> tuple[HistoryEntry, ...]:
         name = f"{run.head.id}-again-{number}"
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
-        spec = replace(run.head.spec, device=devices)
+        spec = replace(run.head.spec, device=devices, require_signature=self._journal.record.spec.require_signature)
         again = self._measure(spec, Part(run_id=name, cells=cells, order=name))
         self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
         return entries_of(again)
