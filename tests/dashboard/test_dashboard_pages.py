@@ -323,6 +323,7 @@ def test_the_devices_of_the_newest_night_have_their_cost_and_their_quarantine(tm
     with serving(tmp_path, where) as served:
         text = Page(served.get("/devices").text).text
     assert "android:AAA has been in quarantine since night n1, because it failed 3 nights in a row (offline)" in text
+    assert "it is tried again in 2 nights" in text
     assert "What night n1 cost" in text
     assert "1.5 min" in text
     assert "50 %" in text

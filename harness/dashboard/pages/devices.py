@@ -56,7 +56,7 @@ def _troubles(night: NightDevices) -> list[str]:
     carried = night.handed_on.devices if night.handed_on is not None else ()
     away = {absent.device for absent in night.absent}
     resting = [health for health in carried if health.since is not None and health.device not in away]
-    return lines + [f"{health.device} has been {describe(health)}." for health in resting]
+    return lines + [f"{health.device} has been {describe(health, health.wait + 1)}." for health in resting]
 
 
 def _usage(night: NightDevices) -> PageTable:

@@ -22,7 +22,7 @@ def device_lines(record: NightRecord) -> list[str]:
     tried = [absent for absent in record.absent if absent.device not in record.kept_out]
     lines = [_absent_line(group) for group in _by_reason(tried)]
     lines += [f"Device {a.device} has been {a.reason}." for a in record.absent if a.device in record.kept_out]
-    lines += [f"Device {h.device} has been {describe(h)}." for h in new_in_quarantine(record)]
+    lines += [f"Device {h.device} has been {describe(h, h.wait + 1)}." for h in new_in_quarantine(record)]
     lines += [f"Device {device} measured again: its quarantine is over." for device in returned(record)]
     return lines + ([_cost(record.usage)] if record.usage else [])
 

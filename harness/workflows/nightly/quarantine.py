@@ -42,16 +42,14 @@ class Fared:
 def kept_out(devices: Sequence[str], health: Iterable[DeviceHealth], readmitted: Sequence[str]) -> tuple[Absent, ...]:
     """Return which of the ``devices`` are kept out tonight, each with the reason; never all of them."""
     resting = [h for h in health if h.since is not None and h.wait > 0 and h.device not in readmitted]
-    out = tuple(Absent(device=h.device, reason=describe(h)) for h in resting if h.device in devices)
+    out = tuple(Absent(device=h.device, reason=describe(h, h.wait)) for h in resting if h.device in devices)
     return () if len(out) == len(devices) else out
 
 
-def describe(health: DeviceHealth) -> str:
-    """Return why a device is in quarantine and how it comes back."""
+def describe(health: DeviceHealth, ahead: int) -> str:
+    """Return why a device is in quarantine, and that it comes back ``ahead`` nights from now."""
     nights = units.nights(health.failed)
-    again = (
-        "it is tried again the next night" if health.wait <= 1 else f"it is tried again in {units.nights(health.wait)}"
-    )
+    again = "it is tried again the next night" if ahead <= 1 else f"it is tried again in {units.nights(ahead)}"
     return (
         f"in quarantine since night {health.since}, because it failed {nights} in a row ({health.reason}); {again}, or "
         f"at once with --readmit {health.device}"

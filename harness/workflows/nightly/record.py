@@ -168,8 +168,8 @@ class Pinned:
 class DeviceHealth:
     """A device that failed lately: on so many nights in a row most of its cells were not measured, for ``reason``.
 
-    ``since``: the night that put it in quarantine, None if it is not there. ``wait``: nights until it is tried again.
-    ``tries``: how often it was tried in vain since then.
+    ``since``: the night that put it in quarantine, None if it is not there. ``wait``: nights that it is still kept out
+    of before it is tried again. ``tries``: how often it was tried in vain since then.
     """
 
     device: str

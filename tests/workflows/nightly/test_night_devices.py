@@ -138,6 +138,8 @@ def test_the_summary_says_who_goes_who_comes_back_and_names_a_common_cause_once(
         "2 devices were absent for the same reason (android:CCC, android:DDD): android:CCC has no adb server."
     )
     assert "Device android:BBB has been in quarantine since night n5" in lines[1]
+    # Kept out of the next night, and tried in the one after it.
+    assert "it is tried again in 2 nights, or at once with --readmit android:BBB" in lines[1]
     assert lines[2] == "Device android:AAA measured again: its quarantine is over."
     assert all(line in markdown(night) for line in lines)
     assert "its quarantine is over" in night_page(night)
