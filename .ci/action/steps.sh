@@ -12,17 +12,23 @@ install() {
   "$PYTHON" -m pip install --quiet --disable-pip-version-check "${root}[$EXTRAS]"
 }
 
+# The id of the newest stored run, empty without any.
+newest() {
+  phonebench show --list --json --results "$RESULTS" |
+    "$PYTHON" -c 'import json, sys; runs = json.load(sys.stdin); print(runs[-1]["id"] if runs else "")'
+}
+
 measure() {
   # A spec file is one word that names a file; anything else is a command line. No shell reads it.
-  local words=() code=0
+  local words=() code=0 before run
   if [ -f "$SPEC" ]; then words=(--spec "$SPEC"); else read -r -a words <<<"$SPEC"; fi
+  before=$(newest)
   phonebench run "${words[@]}" --results "$RESULTS" || code=$?
   output code "$code"
   # A run that was stopped by a lost device is stored, and what it measured is compared.
-  local run
-  run=$(phonebench show --list --json --results "$RESULTS" |
-    "$PYTHON" -c 'import json, sys; runs = json.load(sys.stdin); print(runs[-1]["id"] if runs else "")')
-  if [ -z "$run" ]; then
+  run=$(newest)
+  # Runs of other jobs may be in the same folder.
+  if [ "$run" = "$before" ]; then
     echo "phonebench run ended with exit code $code before it stored anything" >&2
     exit "$((code ? code : 1))"
   fi
@@ -42,8 +48,10 @@ base() {
   fi
   local folder ids id run
   folder="${RUNNER_TEMP:-/tmp}/phonebench-base-$NAME"
+  # A pull request from a fork whose branch has the name of ours is listed too, and is not what we compare with.
   ids=$(gh run list --repo "$GITHUB_REPOSITORY" --branch "$GITHUB_BASE_REF" --workflow "$GITHUB_WORKFLOW" \
-    --status success --limit 10 --json databaseId --jq '.[].databaseId') ||
+    --status success --limit 50 --json databaseId,event \
+    --jq '[.[] | select(.event | startswith("pull_request") | not) | .databaseId][:10][]') ||
     { warning "The runs of branch $GITHUB_BASE_REF cannot be listed; give the action the permission actions: read."; return; }
   # The newest one that still has the artifact: artifacts expire.
   for id in $ids; do

@@ -38,10 +38,17 @@ def main() -> None:
             fail(f"unknown arguments {arguments}")
 
 
-def listed_runs(asked: dict[str, str]) -> list[dict[str, int]]:
-    """The numbers of the runs of a branch, the newest first."""
-    folder = HOME / "runs" / asked["--branch"]
-    return [{"databaseId": int(run.name)} for run in sorted(folder.iterdir(), reverse=True)]
+def listed_runs(asked: dict[str, str]) -> list[dict[str, object]]:
+    """The numbers of the runs of a branch and what started them, the newest first."""
+    assert asked["--json"] == "databaseId,event", asked
+    runs = sorted((HOME / "runs" / asked["--branch"]).iterdir(), reverse=True)
+    return [{"databaseId": int(run.name), "event": event_of(run)} for run in runs]
+
+
+def event_of(run: Path) -> str:
+    """What started a run: a push, unless a file beside its artifacts says otherwise."""
+    file = run / "event"
+    return file.read_text() if file.exists() else "push"
 
 
 def download(number: str, asked: dict[str, str]) -> None:

@@ -171,6 +171,9 @@ def test_a_pull_request_is_compared_with_its_base_branch_in_one_comment(job: Job
     base = stored.name
     # The newest run of the branch has no artifact any more; the one before has.
     (job.gh / "runs" / "main" / "12").mkdir()
+    # A pull request from a fork, whose branch is called main as well.
+    shutil.copytree(stored, job.gh / "runs" / "main" / "13" / "phonebench" / "forged")
+    (job.gh / "runs" / "main" / "13" / "event").write_text("pull_request")
     shutil.copytree(stored, job.gh / "runs" / "main" / "11" / "phonebench" / base)
 
     measured = job.measure(f"{SPEC} --profile standard")
@@ -252,7 +255,9 @@ def test_a_pull_request_from_a_fork_may_not_comment_and_does_not_fail(job: Job) 
     assert job.comments() == {}
 
 
-def test_a_run_that_cannot_begin_fails_at_once_and_one_that_lost_its_device_last(job: Job) -> None:
+def test_a_run_that_cannot_begin_fails_at_once_and_one_that_lost_its_device_last(job: Job, stored: Path) -> None:
+    # The run of another job, which must not be taken for ours.
+    shutil.copytree(stored, job.folder / "results" / stored.name)
     assert "ended with exit code 2" in job.step("measure", code=2, SPEC="digits --no-such-option")["log"]
     # Nothing in a spec is read by a shell.
     job.step("measure", code=2, SPEC="digits; touch pwned $(touch pwned) `touch pwned`")
