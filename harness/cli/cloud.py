@@ -14,7 +14,7 @@ from harness.errors import CloudError
 
 if TYPE_CHECKING:
     from harness.clouds.cloud import CloudJob, CloudProgress
-    from harness.spec.profiles import ProfileName
+    from harness.clouds.package import CloudRun
 
 NAME = "AWS Device Farm"
 
@@ -59,13 +59,18 @@ def run(
 
     AWS charges for the minutes that the job has the phone.
     """
+    import tempfile
+
     from harness.cli.options import spec_from
     from harness.clouds.aws import open_device_farm
+    from harness.clouds.package import CloudRun, apps_for
     from harness.clouds.wait import wait_for
 
     farm = open_device_farm(project)
     checked = spec_from(None, {"profile": profile}).profile
-    ticket = farm.submit(_job(files, apks, phone=phone, minutes=minutes, profile=checked))
+    what = CloudRun(files=files, apks=apps_for(files, apks), profile=checked)
+    with tempfile.TemporaryDirectory() as folder:
+        ticket = farm.submit(_job(what, Path(folder), phone=phone, minutes=minutes))
     if no_wait:
         print_json({"ticket": ticket}) if as_json else click.echo(ticket)
         return 0
@@ -108,19 +113,15 @@ def fetch(ticket: str, results: Path, as_json: bool) -> int:
     return _take(ticket, results, as_json=as_json)
 
 
-def _job(files: tuple[Path, ...], apks: Path | None, *, phone: str, minutes: int, profile: ProfileName) -> CloudJob:
-    import tempfile
-
+def _job(what: CloudRun, folder: Path, *, phone: str, minutes: int) -> CloudJob:
+    """The job that measures ``what``, with its package in ``folder``."""
     from harness.clouds.aws import test_spec
     from harness.clouds.cloud import CloudJob
-    from harness.clouds.package import CloudRun, apps_for, write_package
+    from harness.clouds.package import write_package
 
-    apps = apps_for(files, apks)
-    package = write_package(
-        CloudRun(files=files, apks=apps, profile=profile), Path(tempfile.mkdtemp()) / "phonebench.zip"
-    )
+    package = write_package(what, folder / "phonebench.zip")
     return CloudJob(
-        name="phonebench", package=package, test_spec=test_spec(), app=apps[0], phone=phone, minutes=minutes
+        name="phonebench", package=package, test_spec=test_spec(), app=what.apks[0], phone=phone, minutes=minutes
     )
 
 

@@ -11,6 +11,7 @@ import http.client
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,7 +218,7 @@ def _taken_out(archive: Path, folder: Path) -> Path:
                 msg = "the run left no phonebench-results.tar.gz: its log in the console of Device Farm says why"
                 raise CloudError(msg)
             target.write_bytes(opened.read(name))
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         msg = f"what AWS sent is damaged ({error}): fetch it again"
         raise CloudError(msg, passing=True) from error
     return target

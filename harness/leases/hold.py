@@ -13,7 +13,7 @@ from harness.devices.android.adb.network import connect, disconnect
 from harness.devices.android.adb.server import ALL, ensure_server, phone_key, server_of
 from harness.devices.kind import name_in
 from harness.devices.registry import kind_of
-from harness.errors import LeaseError, LeaseTrouble, PhonebenchError, UsageError
+from harness.errors import DeviceError, LeaseError, LeaseTrouble, PhonebenchError, UsageError
 from harness.leases.lease import IDLE_S, LeaseFarm, OfferedPhone
 from harness.leases.stf import SCHEME, open_stf
 
@@ -78,7 +78,7 @@ class _Keeper:
         self._asked.append(serial)
         try:
             self._connect(serial)
-        except LeaseError as error:
+        except DeviceError as error:
             if strict:
                 raise
             refuse(serial, error)
@@ -109,8 +109,8 @@ class _Keeper:
     def _look(self) -> None:
         while not self._over.wait(self._look_s):
             for serial in tuple(self._held):
-                # A farm that does not answer now may do so the next time; the phone itself is not affected.
-                with suppress(LeaseError):
+                # A farm or an adb server that does not answer now may do so the next time; the phone is not affected.
+                with suppress(DeviceError):
                     if not self._farm.holds(serial):
                         log.warning("the farm took phone %s back; trying to borrow it again", serial)
                         self._connect(serial)

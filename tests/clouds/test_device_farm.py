@@ -241,15 +241,28 @@ def test_a_cloud_that_never_answers_is_given_up_with_the_way_to_fetch_later() ->
         wait_for(Scripted(CloudError("forbidden")), RUN, until_s=3600)
 
 
+def scrambled(name: str) -> bytes:
+    """A zip archive with a whole directory and a compressed file that is none."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, bytes(range(256)) * 4)
+    content = bytearray(data.getvalue())
+    start = content.index(name.encode()) + len(name)
+    content[start : start + 30] = b"\xff" * 30
+    return bytes(content)
+
+
 def test_an_artifact_that_is_missing_cut_off_or_damaged(farm: DeviceFarm, service: FakeFarm, tmp_path: Path) -> None:
     service.artifact = zipped(**{"phonebench-results.tar.gz": b"x" * 100, "log.txt": b"words"})
     assert farm.fetch(RUN, tmp_path).read_bytes() == b"x" * 100
     service.short = 10
     with pytest.raises(CloudError, match="10 bytes missing"):
         farm.fetch(RUN, tmp_path)
-    service.short, service.artifact = 0, service.artifact[:50]
-    with pytest.raises(CloudError, match="is damaged"):
-        farm.fetch(RUN, tmp_path)
+    service.short, whole = 0, service.artifact
+    for damaged in (whole[:50], scrambled("phonebench-results.tar.gz")):
+        service.artifact = damaged
+        with pytest.raises(CloudError, match="is damaged"):
+            farm.fetch(RUN, tmp_path)
     service.artifact = zipped(**{"log.txt": b"words"})
     with pytest.raises(CloudError, match="left no phonebench-results.tar.gz"):
         farm.fetch(RUN, tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.devices.android.adb.leased import adb_name
-from harness.errors import LeaseError, LeaseTrouble, UsageError
+from harness.errors import LeaseError, LeaseTrouble, PhoneError, PhoneTrouble, UsageError
 from harness.leases.hold import borrowed
 from harness.leases.lease import Lease, OfferedPhone
 from tests.conftest import Called, call_phonebench
@@ -200,6 +200,20 @@ def test_a_phone_that_is_not_lent_says_so_when_it_is_opened() -> None:
         with pytest.raises(LeaseError, match="phone b is taken"):
             adb_name("b")
     assert adb_name("b") == "b"
+
+
+def test_a_phone_that_adb_cannot_reach_leaves_the_others_of_a_night_alone() -> None:
+    class Unreachable(Rack):
+        def acquire(self, serial: str, idle_s: float) -> Lease:
+            if serial == "b":
+                msg = "the adb server does not start"
+                raise PhoneError(msg, trouble=PhoneTrouble.NO_SERVER)
+            return super().acquire(serial, idle_s)
+
+    with borrowed(Unreachable("a", "b"), ("android:a", "android:b"), strict=False):
+        assert adb_name("a").startswith("127.0.0.1:")
+        with pytest.raises(PhoneError, match="does not start"):
+            adb_name("b")
 
 
 def test_a_lease_that_ends_in_the_middle_is_borrowed_again() -> None:
