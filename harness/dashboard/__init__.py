@@ -8,6 +8,6 @@
     app       the web application: routes, headers, errors as pages
     serve     runs it
 
-The one decision: every page is made in this process from what is stored. It has no script of its own and fetches
-nothing, so a reader needs no network but the one to this server.
+The one decision: every page is made in this process from what is stored. It works without scripts and fetches nothing,
+so a reader needs no network but the one to this server.
 """
