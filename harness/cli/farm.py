@@ -61,11 +61,11 @@ def certs(names: tuple[str, ...], out: Path, days: int, as_json: bool, **options
     from harness.cli.options import flat
     from harness.farm.certs import list_certificates, make_authority, make_certificate
 
-    if names:
-        make_authority(out)
     if len(names) > 1 and options["for"]:
         msg = f"--for is about one host, and {len(names)} were named: make them one by one"
         raise UsageError(msg)
+    if names:
+        make_authority(out)
     made = [make_certificate(out, name, flat(options["for"]), days=days) for name in names]
     return _print_certificates(made or list_certificates(out), as_json=as_json)
 

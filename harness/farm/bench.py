@@ -20,8 +20,9 @@ from typing import TypeVar
 import msgspec
 
 from harness.devices.device import Device
-from harness.errors import DeviceError, PhonebenchError
+from harness.errors import DeviceError, PhonebenchError, StoreError
 from harness.farm.calls import AgentPost, Claim, Outcome
+from harness.farm.depot import remove_unused
 from harness.farm.link import DepotError
 from harness.farm.parcel import ParcelWriter
 from harness.farm.work import Work, unpack_job
@@ -88,10 +89,20 @@ class Spool:
         return any((one.run, one.cell) == (run, cell) for one in self.waiting())
 
     def hand_over(self, post: AgentPost) -> None:
-        """Give everything that waits to the depot. Raises `DepotError` while it cannot be reached."""
+        """Give everything that waits to the depot. Raises `DepotError` while it cannot be reached.
+
+        A damaged parcel is set aside, or all that follow it would wait for ever.
+        """
         with self._lock:
             for outcome in self.waiting():
-                self.hand_over_one(outcome, post)
+                try:
+                    self.hand_over_one(outcome, post)
+                except DepotError:
+                    raise
+                except StoreError as error:
+                    log.warning("%s; it stays in %s", error, self.folder)
+                    record = self.folder / f"{outcome.parcel}.json"
+                    record.replace(record.with_suffix(".damaged"))
 
     def hand_over_one(self, outcome: Outcome, post: AgentPost) -> None:
         """Give one result to the depot and forget it. Raises `DepotError`."""
@@ -157,7 +168,8 @@ class Bench:
             parcel, reason, final = self._measure(work, writer), "", False
         except PhonebenchError as error:
             writer.discard()
-            parcel, reason, final = None, str(error), _would_recur(error)
+            # What ended from outside says nothing about the next attempt.
+            parcel, reason, final = None, str(error), _would_recur(error) and not self._ended
         outcome = Outcome(
             **{name: getattr(claim, name) for name in ("run", "cell", "device", "agent")},
             attempt=claimed.attempt,
@@ -172,6 +184,8 @@ class Bench:
         site, folder = self._site, self._site.files / "work" / self.key.replace("/", "_")
         try:
             shutil.rmtree(folder, ignore_errors=True)
+            with storage_errors(site.files):
+                remove_unused(site.files)
             job = unpack_job(work, lambda sha256: site.post.fetch(sha256, site.files), folder)
             opened = self._opened(work.settings)
             with _deadline(opened.device, work.deadline_s) as late:

@@ -10,6 +10,7 @@ is. So its key stays on one computer, and each certificate ends after some month
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ CERT_FILE, KEY_FILE = "cert.pem", "key.pem"
 CA_DAYS, CERT_DAYS = 3650, 180
 # A host whose clock is late by less than this accepts a new certificate at once.
 EARLY = timedelta(days=1)
+# What the standard allows (RFC 5280, ub-common-name).
+MOST_NAME = 64
 # From this many days before its end on, a certificate is reported as one to renew.
 RENEW_DAYS = 30
 
@@ -50,9 +53,13 @@ class Certificate:
 
 
 def make_authority(root: Path, now: datetime | None = None, *, days: int = CA_DAYS) -> Path:
-    """Make the authority in ``root``, unless there is one, and return its certificate's path. Raises `StoreError`."""
+    """Make the authority in ``root``, unless there is one, and return its certificate's path.
+
+    Raises `UsageError` for half an authority: a new one would put every host of its farm out. Raises `StoreError`.
+    """
     path = root / CA_FILE
-    if path.exists() and (root / CA_KEY_FILE).exists():
+    if path.exists() or (root / CA_KEY_FILE).exists():
+        _authority(root)
         return path
     _need_cryptography()
     from cryptography import x509
@@ -81,8 +88,11 @@ def make_certificate(
     ``names`` are the host names and addresses under which others reach it; without any, ``name``. Raises `UsageError`
     for a name that no folder can have or an authority that is not here, `StoreError`.
     """
-    if not name or Path(name).name != name or name.startswith("."):
-        msg = f"{name!r} cannot name a certificate: use the name of the host or person, without slashes"
+    if not name or Path(name).name != name or name.startswith(".") or len(name) > MOST_NAME:
+        msg = (
+            f"{name!r} cannot name a certificate: use the name of the host or person, without slashes and of at most "
+            f"{MOST_NAME} characters"
+        )
         raise UsageError(msg)
     folder = root / name
     if not names and (folder / CERT_FILE).exists():
@@ -223,10 +233,13 @@ def _write_key(path: Path, key: EllipticCurvePrivateKey) -> None:
 def _name(text: str) -> x509.GeneralName:
     from cryptography import x509
 
-    try:
+    with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
+    try:
         return x509.DNSName(text)
+    except ValueError as error:
+        msg = f"{text!r} cannot be in a certificate: write host names and persons in ASCII, without umlauts or accents"
+        raise UsageError(msg) from error
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -44,8 +44,14 @@ PRESENT_S = 45.0
 HOLD_S = 120.0
 # Files and journals that nobody has used for so long are removed.
 KEEP_S = 14 * 24 * 3600.0
+# How often the depot looks for them.
+DAY_S = 24 * 3600.0
 # Clocks further apart than this are reported.
 CLOCK_S = 5.0
+
+
+class NameTakenError(StoreError):
+    """Another agent has joined the farm under the name of this one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,12 +85,14 @@ class Depot:
         with storage_errors(root):
             for folder in ("runs", "files", "parts"):
                 (root / folder).mkdir(parents=True, exist_ok=True)
-        self._sweep_files()
+        self._sweep_files("runs", "files", "parts")
         self._runs = {path.stem: _Run(path, _read(path)) for path in sorted((root / "runs").glob("*.jsonl"))}
         self._board = Board(event for run in self._runs.values() for event in run.events)
         self._attempts: dict[tuple[str, str], int] = {}
         self._holders: dict[str, Claim] = {}
         self._agents: dict[str, _Agent] = {}
+        # Processes whose name another one has taken over. Two agents that take turns would end each other's cells.
+        self._replaced: set[str] = set()
         self._owners: dict[str, str] = {}
         self._places: dict[str, Path] = {}
         self._restore_claims()
@@ -92,12 +100,22 @@ class Depot:
     # -- what agents ask
 
     def announce(self, announcement: Announcement) -> Granted:
-        """Note an agent and its devices; return those that are its alone."""
+        """Note an agent and its devices; return those that are its alone.
+
+        Raises `NameTakenError` for an agent whose name another one has taken over.
+        """
         with self._lock:
             now_s = self._clock()
+            if announcement.process in self._replaced:
+                msg = (
+                    f"another agent has joined the farm as {announcement.agent!r}: "
+                    "give one of the two another name with --name"
+                )
+                raise NameTakenError(msg)
             before = self._agents.get(announcement.agent)
             if before is not None and before.process != announcement.process:
                 # The agent was restarted: nothing that its former process ran goes on.
+                self._replaced.add(before.process)
                 self._lose_claims(announcement.agent, f"the agent {announcement.agent!r} was restarted")
             self._agents[announcement.agent] = _Agent(
                 process=announcement.process,
@@ -141,8 +159,12 @@ class Depot:
             self._take_in(parcel, outcome.parcel)
         with self._lock:
             claim = Claim(run=outcome.run, cell=outcome.cell, device=outcome.device, agent=outcome.agent)
-            if self._holders.get(outcome.device) == claim:
+            held = self._holders.get(outcome.device) == claim
+            if held:
                 del self._holders[outcome.device]
+            if not (held or outcome.parcel):
+                # The attempt was given up before, which counted as its loss.
+                return
             if outcome.run not in self._runs or self._board.is_done(outcome.run, outcome.cell):
                 return
             kind = EventKind.DONE if outcome.parcel else EventKind.LOST
@@ -227,8 +249,10 @@ class Depot:
             return self._board.status(datetime.now(UTC), members, hosts, scheduler=self._name)
 
     def sweep(self) -> None:
-        """Give up the attempts of agents that have been silent for too long."""
+        """Give up the attempts of agents that have been silent for too long, and once a day remove unused files."""
         with self._lock:
+            if self._clock() - self._swept_s > DAY_S:
+                self._sweep_files("files", "parts")
             for name, agent in self._agents.items():
                 silent_s = self._clock() - agent.seen_s
                 agent.present = silent_s <= PRESENT_S
@@ -271,7 +295,7 @@ class Depot:
         part = self.root / "parts" / _plain(sha256)
         with self._lock, storage_errors(self.root):
             if self.path_of(sha256).is_file():
-                return None
+                return self.received(sha256)
             size = part.stat().st_size if part.is_file() else 0
             if offset != size:
                 return size
@@ -364,13 +388,19 @@ class Depot:
                 self._places.pop(event.parcel, None)
                 (self.root / "files" / event.parcel).unlink(missing_ok=True)
 
-    def _sweep_files(self) -> None:
-        limit = time.time() - KEEP_S
-        for folder in ("runs", "files", "parts"):
-            for path in (self.root / folder).iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime < limit:
-                        path.unlink()
+    def _sweep_files(self, *folders: str) -> None:
+        self._swept_s = self._clock()
+        for folder in folders:
+            remove_unused(self.root / folder)
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove the files in ``folder`` that nobody has used for `KEEP_S`."""
+    limit = time.time() - KEEP_S
+    for path in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < limit:
+                path.unlink()
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ import getpass
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from harness.errors import DeviceError, StoreError
 from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
 from harness.farm.events import Event, EventKind
 from harness.farm.link import DepotError
-from harness.farm.parcel import unpack
+from harness.farm.parcel import ParcelError, unpack
 from harness.farm.status import DeviceState
 from harness.farm.work import Packed, Work, pack
 from harness.measure.cell import conclude
@@ -113,6 +113,8 @@ class FarmEngine:
         What earlier attempts of the run left on the farm is taken first, so nothing is measured again. Raises
         `StoreError` when a result cannot be stored.
         """
+        # Patience begins now: files may have been built for hours since the farm was joined.
+        self._reached_s = self._clock()
         digests = _Digests()
         waiting = {
             job.cell.key: _Waiting(job=job, packed=pack(self._run.run, job, self._run.settings, digests.of))
@@ -173,17 +175,19 @@ class FarmEngine:
             QueuedCell(cell=key, device=one.job.cell.device, again=key in self._run.measured)
             for key, one in table.waiting.items()
         )
-        queue = Queue(run=self._run.run, user=self._run.user, cells=cells, priority=self._run.priority)
         if cells:
-            self._patiently(table, lambda: self._post.queue(queue))
+            self._patiently(table, lambda: self._post.queue(self._queue_of(cells)))
 
     def _patiently(self, table: _Table, ask: Callable[[], Any]) -> Any:
         """Ask the depot until it answers, or until patience ends, which gives up every cell."""
         while table.waiting:
             try:
-                return ask()
+                answer = ask()
             except DepotError as error:
                 self._be_patient(table, error)
+            else:
+                self._reached_s = self._clock()
+                return answer
         return None
 
     def _be_patient(self, table: _Table, error: DepotError) -> None:
@@ -233,11 +237,33 @@ class FarmEngine:
         """Store the measurement of a parcel, and only then let go of it."""
         cell = table.waiting[event.cell]
         parcel = self._post.fetch(event.parcel, self._run.fetched)
-        measurement = conclude(cell.job, unpack(parcel, table.sink), table.sink)
+        try:
+            ran = unpack(parcel, table.sink)
+        except ParcelError as error:
+            self._discard(parcel)
+            self._measure_again(cell, replace(event, reason=str(error)), table)
+            return
+        measurement = conclude(cell.job, ran, table.sink)
         table.sink.add(measurement)
+        self._discard(parcel)
         table.losses[cell.job.cell.device].in_a_row.clear()
         self._forget(event.cell, table)
         table.progress.step(event.cell, outcome_in_words(measurement))
+
+    def _discard(self, parcel: Path) -> None:
+        """Remove our copy of a parcel: the store has what was in it, and two of them would double the size of a run."""
+        if parcel.parent == self._run.fetched:
+            parcel.unlink(missing_ok=True)
+
+    def _measure_again(self, cell: _Waiting, event: Event, table: _Table) -> None:
+        """Queue a cell again whose result is damaged, as an attempt that was lost."""
+        self._note_loss(cell, event, table)
+        if event.cell in table.waiting:
+            again = QueuedCell(cell=event.cell, device=cell.job.cell.device, again=True)
+            self._post.queue(self._queue_of((again,)))
+
+    def _queue_of(self, cells: tuple[QueuedCell, ...]) -> Queue:
+        return Queue(run=self._run.run, user=self._run.user, cells=cells, priority=self._run.priority)
 
     def _note_loss(self, cell: _Waiting, event: Event, table: _Table) -> None:
         cell.attempts += 1

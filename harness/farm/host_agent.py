@@ -22,7 +22,7 @@ from harness.farm.engine import FarmEngine, FarmRun
 from harness.farm.link import DepotError, Link, join
 from harness.farm.scheduler import stop_on_signals
 from harness.farm.status import FarmStatus
-from harness.farm.tls import SCHEME, FarmPlace, check_own, engine_security
+from harness.farm.tls import FarmPlace, check_own, engine_security, farm_url
 from harness.farm.workers import Engine, Workers, configure_engine
 from harness.system.files import storage_errors
 
@@ -106,8 +106,8 @@ def find_engine(link: Link) -> Engine:
     """Return where the queue of a farm is. Raises as `join` does."""
     hello = join(link)
     place = link.place
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    return Engine(address=f"{SCHEME}://{host}:{hello.engine}", security=engine_security(place.certs, dials_names=True))
+    address = farm_url(place.host, int(hello.engine))
+    return Engine(address=address, security=engine_security(place.certs, dials_names=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import os
 import ssl
 import threading
 import time
@@ -43,7 +44,10 @@ from harness.system.packages import versions_of
 
 # A request that takes longer than this has lost its way. Long waits are asked for in pieces.
 TIMEOUT_S = 30.0
+# The largest piece of a file that is sent at once, and so the largest body of a request.
 PIECE_BYTES = 4 << 20
+# The HTTP status for an agent whose name another one has taken over.
+CONFLICT = 409
 # How often a transfer that makes no progress at all is begun again.
 _TRIES = 5
 # The packages whose versions must be equal on all hosts, because the queue's messages depend on them.
@@ -56,7 +60,7 @@ _Answer = TypeVar("_Answer")
 class DepotError(StoreError):
     """The depot of the farm cannot be reached, or refuses us. What was measured is safe on its agent.
 
-    ``for_good``: waiting will not help, because a certificate or a version is wrong.
+    ``for_good``: waiting will not help, because a certificate, a version or a name is wrong.
     """
 
     def __init__(self, message: str, *, for_good: bool = False) -> None:
@@ -137,6 +141,8 @@ class Link:
         """
         path, part = folder / sha256, folder / f".{sha256}.part"
         if path.is_file():
+            # Files that are in use are not removed.
+            os.utime(path)
             return path
         with self._fetching, storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +164,7 @@ class Link:
         body = b"" if question is None else msgspec.json.encode(question)
         status, data, _ = self._ask("POST", f"/call/{name}", body, {"Content-Type": "application/json"})
         if status != 200:
-            raise DepotError(_why(status, data, self.place))
+            raise DepotError(_why(status, data, self.place), for_good=status == CONFLICT)
         try:
             answer: Any = msgspec.json.decode(data) if kind is None else decode_json(data, kind)
         except ValueError as error:

@@ -32,6 +32,10 @@ _LENGTH_BYTES = 8
 SCHEMA = 1
 
 
+class ParcelError(StoreError):
+    """A parcel is damaged, so what is in it is lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
     """One piece of a parcel. ``suffix`` is that of its name in the store, None for what the store does not keep."""
@@ -130,7 +134,7 @@ class ParcelWriter:
 
 
 def read_head(path: Path) -> ParcelHead:
-    """Read the record of a parcel. Raises `StoreError` if it is damaged or from another version."""
+    """Read the record of a parcel. Raises `ParcelError` if it is damaged or from another version."""
     try:
         with path.open("rb") as file:
             end = file.seek(-_LENGTH_BYTES, os.SEEK_END)
@@ -139,13 +143,13 @@ def read_head(path: Path) -> ParcelHead:
             return decode_json(file.read(length), ParcelHead)
     except (OSError, ValueError) as error:
         msg = f"the parcel {str(path)!r} cannot be read: {error}; its cell will be measured again"
-        raise StoreError(msg) from error
+        raise ParcelError(msg) from error
 
 
 def unpack(path: Path, keeper: Keeper) -> Ran:
     """Give every blob that belongs into the store to ``keeper``, and return what the launches left.
 
-    Raises `StoreError` for a blob whose content does not match its digest.
+    Raises `ParcelError` for a blob whose content does not match its digest.
     """
     head = read_head(path)
     outputs: tuple[Array, ...] | None = None
@@ -154,7 +158,7 @@ def unpack(path: Path, keeper: Keeper) -> Ran:
             data = file.read(blob.bytes)
             if hashlib.sha256(data).hexdigest() != blob.sha256:
                 msg = f"a part of the parcel {str(path)!r} does not match its digest; its cell will be measured again"
-                raise StoreError(msg)
+                raise ParcelError(msg)
             if blob.suffix is not None:
                 keeper.keep(data, blob.suffix)
             if blob.sha256 == head.outputs_blob and head.outputs is not None:

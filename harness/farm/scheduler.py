@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.farm.calls import PROTOCOL, Hello
 from harness.farm.depot import Depot
 from harness.farm.link import own_versions
-from harness.farm.tls import DEPOT_PORT, SCHEME, check_own, engine_security
+from harness.farm.tls import DEPOT_PORT, SCHEME, check_own, engine_security, farm_url
 from harness.farm.workers import configure_engine, without_pages
 
 ENGINE_PORT = 8786
@@ -26,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerOptions:
-    """Where the scheduler listens, the folder with its certificate, and the folder of its depot."""
+    """Where the scheduler listens, the folder with its certificate, and the folder of its depot. Port 0: a free one."""
 
     certs: Path
     data: Path
@@ -43,19 +43,20 @@ def serve_scheduler(options: SchedulerOptions, tell: Callable[[str], None]) -> N
     configure_engine()
     if warning := check_own(options.certs):
         tell(warning)
-    depot = Depot(options.data, name=f"{SCHEME}://{options.host}:{options.port}")
-    asyncio.run(_serve(options, depot, tell))
+    asyncio.run(_serve(options, tell))
 
 
-async def _serve(options: SchedulerOptions, depot: Depot, tell: Callable[[str], None]) -> None:
+async def _serve(options: SchedulerOptions, tell: Callable[[str], None]) -> None:
     from distributed import Scheduler
+    from tornado.netutil import bind_sockets
 
     from harness.farm.server import keep_sweeping, serve
 
     stopped = stop_on_signals()
-    hello = _hello(options.engine_port)
     try:
-        server = serve(depot, hello, options.certs, (options.host, options.port))
+        sockets = bind_sockets(options.port, options.host)
+        url = farm_url(options.host, sockets[0].getsockname()[1])
+        depot = Depot(options.data, name=url)
         scheduler = await without_pages(Scheduler)(
             host=options.host,
             port=options.engine_port,
@@ -66,8 +67,9 @@ async def _serve(options: SchedulerOptions, depot: Depot, tell: Callable[[str], 
     except OSError as error:
         msg = f"cannot listen on {options.host}:{options.port} and {options.engine_port} ({error}): choose other ports"
         raise UsageError(msg) from error
+    server = serve(depot, _hello(scheduler.port), options.certs, sockets)
     sweeping = asyncio.create_task(keep_sweeping(depot))
-    tell(f"The scheduler listens at {SCHEME}://{options.host}:{options.port}. To stop it: Ctrl-C")
+    tell(f"The scheduler listens at {url}. To stop it: Ctrl-C")
     await stopped.wait()
     sweeping.cancel()
     server.stop()

@@ -21,36 +21,38 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from harness.errors import PhonebenchError
 from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since
+from harness.farm.depot import NameTakenError
+from harness.farm.link import CONFLICT, PIECE_BYTES
 from harness.farm.tls import server_context
 from harness.system.decoding import decode_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from socket import socket
 
     from harness.farm.depot import Depot
 
-# The largest piece of a file that is sent at once, and so the largest body of a request.
-PIECE_BYTES = 4 << 20
 # How often a question that waits for an event looks again, and how long it waits at most.
 LOOK_S = 0.05
 MOST_WAIT_S = 30.0
 SWEEP_S = 2.0
 
 _RANGE = re.compile(r"bytes=(\d+)-$")
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
+# The last byte of an empty file has the number -1.
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+|-1)/(\d+)$")
 
 log = logging.getLogger(__name__)
 
 
-def serve(depot: Depot, hello: Callable[[], Hello], certs: Path, address: tuple[str, int]) -> HTTPServer:
-    """Start to serve on ``address`` in the running event loop, and return the server, to be stopped."""
+def serve(depot: Depot, hello: Callable[[], Hello], certs: Path, sockets: list[socket]) -> HTTPServer:
+    """Start to serve on the bound ``sockets`` in the running event loop, and return the server, to be stopped."""
     routes: list[Any] = [
         (r"/call/(\w+)", Calls, {"depot": depot, "hello": hello}),
         (r"/files/([0-9a-f]{64})", Files, {"depot": depot}),
     ]
     application = Application(routes, log_function=lambda _: None)
     server = HTTPServer(application, ssl_options=server_context(certs), max_body_size=PIECE_BYTES + 4096)
-    server.listen(address[1], address[0])
+    server.add_sockets(sockets)
     return server
 
 
@@ -77,6 +79,8 @@ class _Answer(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ARG002  tornado names it
         error = kwargs.get("exc_info", (None, None, None))[1]
         reason = str(error) if isinstance(error, PhonebenchError) else self._reason
+        if isinstance(error, NameTakenError):
+            self.set_status(CONFLICT)
         if not isinstance(error, HTTPError | PhonebenchError):
             log.error("the depot failed", exc_info=error)
         self.finish(msgspec.json.encode({"error": reason}))

@@ -34,8 +34,12 @@ class FarmPlace:
     @property
     def url(self) -> str:
         """The address as a user writes it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{SCHEME}://{host}:{self.port}"
+        return farm_url(self.host, self.port)
+
+
+def farm_url(host: str, port: int) -> str:
+    """Return the address of a farm as a user writes it."""
+    return f"{SCHEME}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def farm_place(url: str, certs: Path) -> FarmPlace:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # A worker that the scheduler has not heard of for TTL_S has gone. Both are far above what a busy host needs.
 HEARTBEAT_S, TTL_S = 5, 60
-# How long a worker may take to join.
-JOIN_S = 30.0
+# How long a worker may take to join. It gives up and closes itself first; whoever waits for it does so a little longer.
+JOIN_S, CLOSE_S = 30.0, 10.0
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Workers:
                 **options,
             )
             worker.bench = bench
-            await asyncio.wait_for(worker, JOIN_S)
+            await asyncio.wait_for(worker, JOIN_S + CLOSE_S)
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             log.info("%s cannot join the queue: %s", bench.key, error)
             return False

@@ -41,9 +41,9 @@ class Blows:
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """The outcome. ``lost``, ``twice``, ``beside`` and ``again`` must be empty.
+    """The outcome. ``lost``, ``twice`` and ``beside`` must be empty.
 
-    ``again`` are cells that ended on their phone more often than they were interrupted between end and spool.
+    ``repeated`` counts launches that a phone did again, because a kill came between their end and the spool.
     """
 
     cells: int

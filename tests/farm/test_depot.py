@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from harness.devices.fake.fake import fake_info
 from harness.errors import StoreError
 from harness.farm.calls import Announcement, Claim, Dropped, Offered, Outcome, Queue, QueuedCell, Since
-from harness.farm.depot import HOLD_S, PRESENT_S, Depot
+from harness.farm.depot import DAY_S, HOLD_S, PRESENT_S, Depot, NameTakenError
 from harness.farm.events import EventKind
 from harness.farm.status import DeviceState
 
@@ -172,6 +173,46 @@ def test_what_a_restarted_agent_ran_before_is_lost_at_once(tmp_path: Path) -> No
     depot.claim(claim("a"))
     depot.announce(announcement("rack1", 1, process="second"))
     assert kinds(depot) == ["queued", "started", "lost"]
+
+
+def test_of_two_agents_with_one_name_only_the_newer_one_stays(tmp_path: Path) -> None:
+    depot = Depot(tmp_path / "depot")
+    queue(depot, "a")
+    depot.announce(announcement("rack1", 1))
+    depot.announce(announcement("rack1", 2, process="second"))
+    depot.claim(claim("a", device="fake:2"))
+    with pytest.raises(NameTakenError, match="give one of the two another name with --name"):
+        depot.announce(announcement("rack1", 1))
+    assert kinds(depot) == ["queued", "started"]
+
+
+def test_an_attempt_that_was_given_up_is_lost_only_once(tmp_path: Path) -> None:
+    clock = Clock()
+    depot = Depot(tmp_path / "depot", clock=clock)
+    queue(depot, "a")
+    depot.announce(announcement("rack1", 1))
+    depot.claim(claim("a"))
+    clock.now_s = HOLD_S + 1
+    depot.sweep()
+    depot.claim(claim("a", agent="rack2", device="fake:2"))
+    own = claim("a")
+    late = Outcome(run=RUN, cell="a", device=own.device, agent=own.agent, attempt=0, seconds=1.0, reason="cut off")
+    depot.deliver(late, None)
+    assert kinds(depot) == ["queued", "started", "lost", "started"]
+
+
+def test_files_that_nobody_has_used_for_two_weeks_are_removed_every_day(tmp_path: Path) -> None:
+    clock, data = Clock(), {name: hashlib.sha256(name.encode()).hexdigest() for name in ("old", "used")}
+    depot = Depot(tmp_path / "depot", clock=clock)
+    for name, digest in data.items():
+        depot.receive(digest, 0, name.encode(), last=True)
+        os.utime(depot.path_of(digest), (0, 0))
+    depot.receive(data["used"], 0, b"used", last=True)
+    depot.sweep()
+    assert depot.path_of(data["old"]).is_file()
+    clock.now_s = DAY_S + 1
+    depot.sweep()
+    assert [depot.path_of(digest).is_file() for digest in data.values()] == [False, True]
 
 
 def test_the_parcels_of_a_run_that_took_all_are_removed(tmp_path: Path) -> None:

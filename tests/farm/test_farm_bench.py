@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.devices.device import Device, Execution
 from harness.devices.fake.fake import FakePhone
-from harness.errors import DeviceError
+from harness.errors import DeviceError, StoreError
 from harness.farm.bench import LOSSES_IN_A_ROW, Bench, Site, Spool
 from harness.farm.calls import AgentPost, Claim, Claimed, Outcome
 from harness.farm.parcel import read_head
@@ -53,7 +53,7 @@ class HungPhone(FakePhone):
         del request, inputs, deadline_s
         assert self.cleaned.wait(60)
         msg = "the launch was ended"
-        raise DeviceError(msg)
+        raise DeviceError(msg, one_cell=True)
 
     def clean(self) -> None:
         self.cleaned.set()
@@ -133,6 +133,8 @@ def test_a_cell_whose_run_was_stopped_is_ended(tmp_path: Path) -> None:
     bench.interrupt("the run was stopped")
     thread.join(60)
     assert post.delivered[0].reason in ("the run was stopped", "the launch was ended")
+    # Another attempt may well succeed.
+    assert not post.delivered[0].final
 
 
 def test_two_cells_never_run_on_a_device_whatever_the_queue_does(tmp_path: Path) -> None:
@@ -155,6 +157,33 @@ def test_a_device_that_loses_cell_after_cell_is_not_trusted_until_it_is_opened_a
         assert bench.trouble == ""
         assert bench.run(work) == "lost"
     assert "no space" in bench.trouble
+
+
+def test_a_damaged_result_does_not_keep_the_others_from_the_depot(tmp_path: Path) -> None:
+    @dataclass
+    class Strict(Sources):
+        """A depot that notices a digest that does not match."""
+
+        damaged: str = ""
+
+        def deliver(self, outcome: Outcome, parcel: Path | None) -> None:
+            if outcome.parcel == self.damaged:
+                msg = f"the depot does not take {outcome.parcel!r}"
+                raise StoreError(msg)
+            super().deliver(outcome, parcel)
+
+    post = Strict(away=True)
+    bench = Bench("fake:1", site(tmp_path, post))
+    for work in works(tmp_path, post, 2):
+        assert bench.run(work) == "waits"
+    bench.close()
+    spool = Spool(tmp_path / "spool")
+    first, second = spool.waiting()
+    post.away, post.damaged = False, first.parcel
+    spool.hand_over(post)
+    assert [outcome.cell for outcome in post.delivered] == [second.cell]
+    assert spool.waiting() == ()
+    assert (tmp_path / "spool" / first.parcel).is_file()
 
 
 def test_half_a_parcel_of_a_killed_agent_is_swept_away(tmp_path: Path) -> None:

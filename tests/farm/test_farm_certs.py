@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,27 @@ def test_a_name_that_is_a_path_is_refused(tmp_path: Path, name: str) -> None:
         make_certificate(tmp_path, name)
 
 
-def test_without_the_key_of_the_authority_nothing_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [CA_FILE, CA_KEY_FILE])
+def test_half_an_authority_makes_nothing_and_is_not_replaced(tmp_path: Path, lost: str) -> None:
     make_authority(tmp_path)
-    (tmp_path / CA_KEY_FILE).unlink()
-    with pytest.raises(UsageError, match=r"run this where the farm's ca-key\.pem is"):
-        make_certificate(tmp_path, "rack1")
+    (tmp_path / lost).unlink()
+    for make in (make_authority, partial(make_certificate, name="rack1")):
+        with pytest.raises(UsageError, match=r"run this where the farm's ca-key\.pem is"):
+            make(tmp_path)
+    assert not (tmp_path / lost).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "sentence"),
+    [("jörg", (), "in ASCII"), ("lab1", ("lab.münchen.example",), "in ASCII"), ("a" * 65, (), "at most 64 characters")],
+)
+def test_a_name_that_no_certificate_can_hold_is_refused(
+    tmp_path: Path, name: str, others: tuple[str, ...], sentence: str
+) -> None:
+    make_authority(tmp_path)
+    with pytest.raises(UsageError, match=sentence):
+        make_certificate(tmp_path, name, others)
+    assert list_certificates(tmp_path) == ()
 
 
 @pytest.mark.parametrize(

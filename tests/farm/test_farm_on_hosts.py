@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from harness.errors import UsageError
-from harness.farm.calls import PROTOCOL, Hello
+from harness.farm.calls import PROTOCOL, Announcement, Hello
 from harness.farm.certs import make_authority, make_certificate
 from harness.farm.host_agent import AgentOptions, find_engine, read_status, serve_agent
 from harness.farm.link import DepotError, Link, join, own_hello, own_versions
@@ -214,6 +214,25 @@ def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_
     link.offer(source, digest)
     (tmp_path / f".{digest}.part").write_bytes(b"rubbish")
     assert link.fetch(digest, tmp_path).read_bytes() == source.read_bytes()
+    link.close()
+
+
+def test_an_empty_file_travels(lab: Lab, tmp_path: Path) -> None:
+    link, source = Link(lab.place), tmp_path / "empty"
+    source.touch()
+    digest = hashlib.sha256(b"").hexdigest()
+    link.offer(source, digest)
+    assert link.fetch(digest, tmp_path / "here").read_bytes() == b""
+    link.close()
+
+
+def test_an_agent_whose_name_another_one_has_taken_over_does_not_wait(lab: Lab) -> None:
+    link = Link(lab.place)
+    for process in ("first", "second"):
+        link.announce(Announcement(agent="twin", process=process, devices=()))
+    with pytest.raises(DepotError, match="another agent has joined the farm as 'twin'") as caught:
+        link.announce(Announcement(agent="twin", process="first", devices=()))
+    assert caught.value.for_good
     link.close()
 
 

@@ -78,6 +78,27 @@ def test_results_that_were_left_on_the_farm_are_taken_without_measuring_again(tm
     assert set(ends(tmp_path / "log").values()) == {1}
 
 
+def test_a_result_that_is_damaged_on_the_farm_is_measured_again(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, ["fake:1"], 2), Stored()
+
+    class Full(Stored):
+        def add(self, measurement: object) -> None:
+            del measurement
+            msg = "the disk is full"
+            raise OSError(msg)
+
+    with farm(tmp_path, ["fake:1"]) as running, pytest.raises(OSError, match="full"):
+        running.engine.measure(jobs, Full(), Silent())
+    parcels = list((tmp_path / "farm" / "depot" / "files").iterdir())
+    assert parcels
+    for parcel in parcels:
+        parcel.write_bytes(parcel.read_bytes()[:-1])
+    with farm(tmp_path, ["fake:1"]) as running:
+        (losses,) = running.engine.measure(jobs, stored, Silent())
+    assert (sorted(stored.cells), losses.cells) == (sorted(job.cell.key for job in jobs), 0)
+    assert ends(tmp_path / "log")[jobs[0].cell.key] == 2
+
+
 def test_a_cell_that_is_lost_every_time_is_given_up_with_its_reason(tmp_path: Path) -> None:
     jobs, stored = short_jobs(tmp_path, ["fake:1", "fake:full-2"], 1), Stored()
     with farm(tmp_path, ["fake:1", "fake:full-2"], patience_s=3) as running:

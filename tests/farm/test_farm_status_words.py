@@ -19,8 +19,11 @@ from harness.dashboard.content import Content, render
 from harness.dashboard.pages.farm import farm
 from harness.dashboard.site import HistorySource, Site
 from harness.farm.events import EventKind
+from harness.farm.host_agent import find_engine
+from harness.farm.link import Link
 from harness.farm.status import FarmHost, FarmStatus
 from harness.farm.status_words import device_rows, duration, headline, host_rows, run_rows, waiting_rows
+from harness.farm.tls import farm_place
 from tests.conftest import call_phonebench
 from tests.farm.test_farm_status import event, status
 from tests.report.test_html import Page
@@ -107,23 +110,17 @@ def test_the_web_page_shows_the_same_and_no_name_becomes_markup(tmp_path: Path) 
 @contextmanager
 def scheduler(folder: Path) -> Iterator[str]:
     """A real scheduler on loopback with certificates of its own; yields its address."""
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(str(free.getsockname()[1]))
     made = call_phonebench("farm", "certs", "rack", "--for", "127.0.0.1", cwd=folder)
     assert made.code == 0, made.err
     certs = ["--certs", str(folder / "farm-certs" / "rack")]
     command = [sys.executable, "-m", "harness", "farm", "scheduler", *certs, "--data", str(folder / "data")]
-    command += ["--port", ports[0], "--engine-port", ports[1]]
+    command += ["--port", "0", "--engine-port", "0"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stderr is not None
-            for line in process.stderr:
-                if "listens at" in line:
-                    break
-            yield f"tls://127.0.0.1:{ports[0]}"
+            said = next(line for line in process.stderr if "listens at" in line)
+            yield said.partition("listens at ")[2].partition(". To stop")[0]
             process.send_signal(signal.SIGINT)
             process.wait(DEADLINE_S)
         finally:
@@ -138,6 +135,11 @@ def test_a_real_scheduler_is_asked_over_mutual_tls(tmp_path: Path) -> None:
         assert "The farm has no device." in shown.out
         as_json = call_phonebench("farm", "status", "--json", "--scheduler", url, *certs, cwd=tmp_path)
         assert json.loads(as_json.out)["devices"] == []
+        link = Link(farm_place(url, tmp_path / "farm-certs" / "rack"))
+        engine = find_engine(link).address
+        link.close()
+        with socket.create_connection(("127.0.0.1", int(engine.rpartition(":")[2])), DEADLINE_S):
+            pass
     gone = call_phonebench("farm", "status", "--scheduler", url, *certs, cwd=tmp_path)
     assert gone.code == 6
     assert "127.0.0.1" in gone.err
