@@ -15,7 +15,6 @@ from harness.plan.cells import Cell, Hole, Lengths, Plan, make_cell
 from harness.plan.support import why_not_build
 from harness.spec.formats import FORMATS, default_formats, language_formats
 from harness.spec.phone_settings import PhoneRunner, PhoneSettings
-from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import DEFAULT_VARIANTS, LANGUAGE_VARIANTS, recipes_of
 from harness.spec.spec import Spec
@@ -53,7 +52,7 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], offer_of: OfferOf | Non
             for cell in _cells(spec, model, device):
                 recipe = recipes.get(cell.variant)
                 # Only the first reason is shown, so the most general check comes first.
-                reason = why_not_source(model, cell, recipe) or why_not_language(model, cell, recipe)
+                reason = why_not_model(model, cell, recipe)
                 in_shell = offer_of is not None and runs_in_shell(cell, settings)
                 reason = reason or why_not(cell, recipe, offer_of, language=model.language is not None and not in_shell)
                 reason = reason or (why_not_shell(cell, settings) if offer_of else None)
@@ -76,6 +75,15 @@ def _cells(spec: Spec, model: ModelCard, device: str) -> Iterator[Cell]:
                     yield make_cell(model.name, variant, format_, delegate, threads, device, spec.profile, of_cell)
 
 
+def why_not_model(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
+    """Return why a model of this kind cannot become the format of ``cell``, on any device; None if it can be tried."""
+    return (
+        FORMATS[cell.format].not_supported
+        or why_not_source(model, cell, recipe)
+        or why_not_language(model, cell, recipe)
+    )
+
+
 def why_not_language(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str | None:
     """Return why a language model and the format or the lengths of ``cell`` do not go together, None if they do."""
     row, facts = FORMATS[cell.format], model.language
@@ -89,8 +97,6 @@ def why_not_language(model: ModelCard, cell: Cell, recipe: Recipe | None) -> str
     if recipe is not None and recipe.precision not in row.language.precisions:
         names = ", ".join(precision.value for precision in row.language.precisions)
         return f"{cell.format.value} of a language model is not built as {recipe.precision.value} (it is as: {names})"
-    if cell.profile is ProfileName.ENERGY:
-        return "profile energy does not measure language models yet: use quick or standard"
     if cell.lengths is None:
         return None
     return why_too_long(model.name, facts, cell.lengths.prompt_tokens, cell.lengths.new_tokens)

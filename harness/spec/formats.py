@@ -133,6 +133,7 @@ class FormatRow:
     - ``from_keras``, ``channel_last_option``: made from Keras models too; offers channel-last inputs.
     - ``holes``: the precisions that cannot be built, each with its reason.
     - ``no_float16_io``: the reason against float16 inputs and outputs, None where they work.
+    - ``not_supported``: why phonebench neither builds nor runs it, None if it does one or both.
 
     - ``language``: how it holds language models, None if it does not.
     - ``only_language``: it holds nothing else.
@@ -161,6 +162,7 @@ class FormatRow:
     channel_last_option: bool = False
     holes: Mapping[Precision, str] = field(default_factory=dict)
     no_float16_io: str | None = None
+    not_supported: str | None = None
     language: LanguageRow | None = None
     only_language: bool = False
     colour: str
@@ -325,25 +327,19 @@ FORMATS: dict[Format, FormatRow] = {
         only_language=True,
         colour="#009e73",
     ),
+    # Known by its name, so that such a file gets a reason, and results of other programs keep their format.
     Format.LITERTLM: FormatRow(
         delegates=(Delegate.CPU,),
+        runs_here=False,
         is_default=False,
         is_searched=False,
-        packages=("litert-torch", "litert-lm-builder", *_TRANSFORMERS),
-        extras=("litertlm", "tflite-export", "language"),
-        runtime_packages=("litert-lm-api",),
-        runtime_extras=("litertlm",),
-        doctor=(("litertlm", "litert-lm-api", "run .litertlm"),),
+        packages=(),
+        extras=(),
+        runtime_packages=(),
+        runtime_extras=(),
         revision=1,
-        export_seconds=40,
-        language=LanguageRow(
-            precisions=(Precision.FP32, Precision.INT8_DYNAMIC),
-            packages=("litert-torch", "litert-lm-builder", *_TRANSFORMERS),
-            extras=("litertlm", "tflite-export", "language"),
-            runtime_packages=("litert-lm-api",),
-            runtime_extras=("litertlm",),
-            revision=1,
-        ),
+        export_seconds=0,
+        not_supported="phonebench neither builds nor runs litertlm: use genai, gguf or pte for language models",
         only_language=True,
         colour="#e69f00",
     ),
@@ -382,6 +378,7 @@ FORMATS: dict[Format, FormatRow] = {
         runtime_extras=(),
         revision=1,
         export_seconds=0,
+        not_supported="phonebench neither builds nor runs formats of other programs",
         colour="#7f7f7f",
     ),
 }
@@ -389,7 +386,7 @@ FORMATS: dict[Format, FormatRow] = {
 
 def own_formats() -> dict[Format, FormatRow]:
     """Return the formats that phonebench builds or runs, with their rows."""
-    return {format_: row for format_, row in FORMATS.items() if format_ is not Format.OTHER}
+    return {format_: row for format_, row in FORMATS.items() if row.not_supported is None}
 
 
 def default_formats() -> tuple[Format, ...]:

@@ -12,7 +12,7 @@ of the two blocks of a pair.
 
 **The interval** is Student's over pairs, with the error of that slope added in quadrature. It is never narrower than
 the counter's step and the interval between readings allow, because all pairs may happen to see the same number of
-steps. A percentile bootstrap over so few pairs covers the truth in 80 to 90 % of sessions instead of 95 %
+steps. A percentile bootstrap over so few pairs covers the truth in 84 to 92 % of sessions instead of 95 %
 (``docs/energy.md``), so it is not used.
 """
 

@@ -15,7 +15,7 @@ from harness.artifacts.needs import why_missing
 from harness.devices.registry import offer_of
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Hole, Plan, make_cell
-from harness.plan.plan import why_not
+from harness.plan.plan import why_not, why_not_model
 from harness.progress import Progress
 from harness.search.points import Findings, findings
 from harness.search.ship import SHIP_FILE, ship_spec
@@ -57,6 +57,9 @@ def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Se
     _check_one(checked.spec)
     if checked.cards[0].ready is not None:
         msg = f"{spec.model[0]!r} is a ready-made file, which no recipe can change; name the model it was exported from"
+        raise UsageError(msg)
+    if checked.cards[0].language is not None:
+        msg = f"{spec.model[0]!r} is a language model, which a search does not prune: compare its variants with run"
         raise UsageError(msg)
     empty = Plan(cells=(), holes=())
     head = replace(new_head(checked.spec, empty), goal=goal)
@@ -132,13 +135,14 @@ def _make(move: Move, run: OpenRun, checked: Checked) -> None:
 
 def _cells(pairs: Iterable[tuple[Recipe, Format]], checked: Checked) -> tuple[tuple[Cell, ...], tuple[Hole, ...]]:
     """Return the cells of a move that can run, and its holes."""
-    spec, model = checked.spec, checked.cards[0].name
+    spec, card = checked.spec, checked.cards[0]
     cells: list[Cell] = []
     holes: list[Hole] = []
     for recipe, format_ in pairs:
         delegate = (spec.delegate or FORMATS[format_].delegates)[0]
-        cell = make_cell(model, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
-        reason = why_not(cell, recipe, offer_of) or why_missing(checked.cards[0], cell.build, recipe.steps)
+        cell = make_cell(card.name, recipe.name, format_, delegate, spec.threads[0], spec.device[0], spec.profile)
+        reason = why_not_model(card, cell, recipe) or why_not(cell, recipe, offer_of)
+        reason = reason or why_missing(card, cell.build, recipe.steps)
         if reason is None:
             cells.append(cell)
         else:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.export.language import LANGUAGE_EXPORTERS
 from harness.artifacts.export.registry import EXPORTERS
-from harness.runners.host.runtimes.registry import RUNTIMES
+from harness.runners.host.runtimes.registry import LANGUAGE_RUNTIMES, RUNTIMES
 from harness.spec.formats import BACKENDS, FORMATS, Backend, own_formats
 from harness.wire import Format
 from tests.conftest import Called, call_phonebench
@@ -179,8 +180,10 @@ def test_every_format_of_the_contract_has_its_row() -> None:
 @pytest.mark.parametrize("format_", list(own_formats()))
 def test_every_format_of_our_own_has_its_code(format_: Format) -> None:
     """What a new member of `Format` must have; it fails before a chart or a build would."""
-    assert format_ in EXPORTERS
-    assert (format_ in RUNTIMES) is FORMATS[format_].runs_here
+    row = FORMATS[format_]
+    assert (format_ in EXPORTERS) is not row.only_language
+    assert (format_ in RUNTIMES) is (row.runs_here and not row.only_language)
+    assert (format_ in LANGUAGE_EXPORTERS) is (format_ in LANGUAGE_RUNTIMES) is (row.language is not None)
 
 
 def test_every_backend_has_a_row() -> None:

@@ -53,6 +53,25 @@ def test_formats_and_variants_of_other_networks_are_holes() -> None:
     assert list(of_digits.values()) == ["genai holds language models only"]
 
 
+def test_litertlm_is_a_hole_with_its_reason_whatever_is_installed(tmp_path: Path) -> None:
+    ready = tmp_path / "talk.litertlm"
+    ready.write_bytes(b"LITERTLM")
+    for model in ("tiny_llama", "digits", str(ready)):
+        reasons = set(planned(model, "--format", "litertlm", "--variant", "fp32").values())
+        assert reasons == {"phonebench neither builds nor runs litertlm: use genai, gguf or pte for language models"}
+
+
+def test_profile_energy_measures_language_models_too() -> None:
+    plan = planned("tiny_llama", "--format", "genai", "--variant", "int4", "--prompt", "8", "--profile", "energy")
+    assert list(plan.values()) == ["will run"]
+
+
+def test_a_search_refuses_a_language_model() -> None:
+    ended = call("search", "tiny_llama")
+    assert ended.code == 2
+    assert "is a language model, which a search does not prune" in ended.err
+
+
 def test_without_names_a_language_model_gets_its_own_formats_and_variants() -> None:
     keys = planned("tiny_llama")
     assert {key.split("-")[1:3][0] for key in keys} <= {"fp32", "int4", "8da4w"}
