@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.readers.gguf import read_gguf_header
+from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.pte import read_pte
 from harness.wire import Format
 
@@ -144,15 +144,15 @@ def _read_gguf(path: Path) -> LanguageFacts:
         header = read_gguf_header(path)
     except (OSError, ValueError):
         return LanguageFacts()
-    kind = header.get("general.architecture", "")
-    heads, width = header.get(f"{kind}.attention.head_count"), header.get(f"{kind}.embedding_length")
+    kind, tokens = header.get("general.architecture", ""), header.get("tokenizer.ggml.tokens")
+    heads, width = _whole(header.get(f"{kind}.attention.head_count")), _whole(header.get(f"{kind}.embedding_length"))
     size = header.get(f"{kind}.attention.key_length") or (width // heads if heads and width else None)
     return LanguageFacts(
         context=_whole(header.get(f"{kind}.context_length")),
-        vocabulary=_whole(header.get("tokenizer.ggml.tokens") or header.get(f"{kind}.vocab_size")),
+        vocabulary=int(tokens) if isinstance(tokens, ItemCount) else _whole(header.get(f"{kind}.vocab_size")),
         cached_per_token=_cached(
             layers=header.get(f"{kind}.block_count"),
-            heads=header.get(f"{kind}.attention.head_count_kv") or heads,
+            heads=header.get(f"{kind}.attention.head_count_kv", heads),
             size=size,
         ),
     )
@@ -180,7 +180,8 @@ def _head_size(sizes: dict[str, Any]) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    # Neither a bool nor the count of a list, which has a number per layer.
+    return value if type(value) is int and value > 0 else None
 
 
 def _existing(path: Path) -> str | None:

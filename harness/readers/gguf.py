@@ -17,8 +17,12 @@ _TEXT, _LIST = 8, 9
 _MOST_PAIRS, _MOST_BYTES, _MOST_ITEMS = 100_000, 1 << 26, 1 << 32
 
 
+class ItemCount(int):
+    """How many items a list has, in place of the list: never taken for a number that the file states."""
+
+
 def read_gguf_header(path: Path) -> dict[str, Any]:
-    """Return the pairs of the header, with the number of items for each list.
+    """Return the pairs of the header, with an `ItemCount` for each list.
 
     Raises `ValueError` for a file that is not GGUF or is cut off, `OSError`.
     """
@@ -47,7 +51,7 @@ def _value(file: BinaryIO, kind: int) -> Any:
         else:
             for _ in range(count):
                 _value(file, of)
-        return count
+        return ItemCount(count)
     if kind not in _SCALARS:
         msg = f"the header has a value of the unknown type {kind}"
         raise ValueError(msg)

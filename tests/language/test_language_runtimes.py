@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.model.language import read_ready
 from harness.readers.gguf import read_gguf_header
+from harness.runners.host.job import run_job
 from harness.runners.host.runtimes.language import LanguageSession
 from harness.runners.host.runtimes.registry import open_language
 from harness.runners.host.runtimes.session import SessionError
-from harness.wire import Delegate, Format, RuntimeRequest
+from harness.system.files import file_sha256
+from harness.wire import (
+    INPUTS_FILE,
+    REQUEST_FILE,
+    ArtifactRef,
+    Delegate,
+    DType,
+    EnergyPass,
+    Format,
+    GeneratePass,
+    InputsRef,
+    MeasurePass,
+    Passes,
+    RunRequest,
+    RuntimeRequest,
+    TensorSpec,
+    WarmupPass,
+    encode,
+)
 from tests.conftest import call_phonebench
 from tests.language.conftest import LanguageRun, small_model
 
@@ -60,6 +81,33 @@ def test_a_header_of_gguf_is_read_without_its_package(small_run: LanguageRun) ->
     assert header["tokenizer.ggml.tokens"] == 1024
 
 
+def test_a_list_of_heads_is_no_number_of_heads(tmp_path: Path) -> None:
+    # As in hybrid models, where some layers have no attention.
+    numbers = {"x.block_count": 2, "x.embedding_length": 64, "x.attention.head_count": 4, "x.context_length": 512}
+    pairs = [gguf_text(b"general.architecture") + struct.pack("<I", 8) + gguf_text(b"x")]
+    pairs += [gguf_text(name.encode()) + struct.pack("<II", 4, value) for name, value in numbers.items()]
+    plain, path = len(pairs), tmp_path / "net.gguf"
+    pairs.append(gguf_text(b"x.attention.head_count_kv") + struct.pack("<IIQII", 9, 4, 2, 1, 0))
+    for count, cached in ((plain, 2 * 2 * 4 * 16), (plain + 1, None)):
+        path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, count) + b"".join(pairs[:count]))
+        facts = read_ready(path, Format.GGUF)
+        assert facts is not None
+        assert (facts.context, facts.cached_per_token) == (512, cached)
+
+
+def test_a_header_of_nested_lists_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.gguf"
+    lists = struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + gguf_text(b"x") + lists)
+    with pytest.raises(ValueError, match="a list of lists"):
+        read_gguf_header(path)
+
+
+def gguf_text(data: bytes) -> bytes:
+    """A text as it is in a header."""
+    return struct.pack("<Q", len(data)) + data
+
+
 @pytest.mark.parametrize("data", [b"", b"GGUF", b"GGUF" + bytes(20), b"ONNX" + bytes(60)])
 def test_a_damaged_gguf_is_refused_in_a_sentence(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "net.gguf"
@@ -101,6 +149,40 @@ def test_a_program_of_another_network_is_no_language_model(tmp_path: Path) -> No
     path.write_bytes(b"0000ET12" + bytes(64))
     with pytest.raises(SessionError):
         open_language(path, RuntimeRequest(delegate=Delegate.XNNPACK, threads=1), Format.PTE)
+
+
+def test_an_idle_block_comes_before_the_generations_and_their_tokens_are_counted(
+    small_run: LanguageRun, tmp_path: Path
+) -> None:
+    model = small_run.artifact("int8-weight", "gguf")
+    (tmp_path / "model.gguf").write_bytes(model.read_bytes())
+    (tmp_path / INPUTS_FILE).write_bytes(np.arange(32, dtype="<i4").tobytes())
+    generate = GeneratePass(
+        prompt_tokens=8,
+        new_tokens=4,
+        warmup=WarmupPass(min_calls=0, min_ns=0),
+        measure=MeasurePass(min_calls=3, min_ns=0, max_ns=10**11),
+    )
+    request = RunRequest(
+        cell="c",
+        launch=0,
+        artifact=ArtifactRef(file="model.gguf", sha256=file_sha256(model), format=Format.GGUF),
+        runtime=RuntimeRequest(delegate=Delegate.CPU, threads=1),
+        inputs=InputsRef(
+            file=INPUTS_FILE, count=1, tensors=(TensorSpec(name="tokens", dtype=DType.INT32, shape=(32,)),)
+        ),
+        passes=Passes(generate=generate, energy=EnergyPass(idle_ns=1_000_000)),
+    )
+    (tmp_path / REQUEST_FILE).write_bytes(encode(request))
+    reply = run_job(tmp_path)
+    assert reply.failure is None
+    assert reply.energy is not None
+    assert reply.generation is not None
+    assert reply.generation.first is not None
+    idle, load = reply.energy.blocks
+    assert idle.ended_ns - idle.began_ns >= 1_000_000
+    assert idle.ended_ns <= reply.generation.first.begin_ns
+    assert (load.began_ns, load.calls, load.tokens) == (reply.generation.measured[0].begin_ns, 3, 12)
 
 
 def small_run_tokens(run: LanguageRun) -> list[int]:

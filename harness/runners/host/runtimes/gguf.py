@@ -120,7 +120,8 @@ class GgufSession:
     def kv_cache(self, tokens: int) -> KvCache | None:
         kind = self._header.get("general.architecture", "")
         names = ("block_count", "attention.head_count_kv", "attention.key_length")
-        sizes = [size for name in names if isinstance(size := self._header.get(f"{kind}.{name}"), int)]
+        # A list has a number per layer, of which only the count is known.
+        sizes = [size for name in names if type(size := self._header.get(f"{kind}.{name}")) is int]
         if len(sizes) < len(names):
             return None
         layers, heads, size = sizes
@@ -145,7 +146,7 @@ class GgufSession:
     @property
     def _vocabulary(self) -> int | None:
         count = self._header.get("tokenizer.ggml.tokens")
-        return count if isinstance(count, int) else None
+        return int(count) if isinstance(count, int) else None
 
     def _likelihoods(self, known: Sequence[int]) -> dict[int, float]:
         """The log-likelihood of every token after ``known``, whose cache is kept from one call to the next."""
