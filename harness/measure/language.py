@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.artifacts.sources.prepare_language import answer_of
 from harness.artifacts.sources.prepared_model import PreparedLanguage
-from harness.artifacts.verify.language import ComparedText, compare_text, why_implausible
+from harness.artifacts.verify.language import ComparedText, compare_text, perplexity_of, why_implausible
 from harness.devices.device import Device
 from harness.measure.fidelity import JudgedOutputs
 from harness.measure.job import Job
@@ -26,9 +26,9 @@ from harness.stats.resampling import LEAST_FOR_BOOTSTRAP, replicate_interval
 from harness.wire import GeneratePass, MeasurePass, Passes, RunReply, ScorePass, WarmupPass
 from harness.wire.tensors import Array
 
-# A generation takes seconds on a phone, where a call of another network takes milliseconds. So fewer make a launch.
 # What a number in the cache of keys and values takes where the runtime does not say: most keep float16.
 CACHE_BYTES = 2
+# A generation takes seconds on a phone, where a call of another network takes milliseconds. So fewer make a launch.
 MOST_CALLS, MOST_MEMORY_CALLS = 5, 2
 METRIC, CHOICES_METRIC = "perplexity", "multiple choice"
 
@@ -118,16 +118,18 @@ def judge_language(job: Job, outputs: tuple[Array, ...] | None) -> LanguageAnswe
     language = job.model.facts.language
     if outputs is None or language is None:
         return LanguageAnswers()
+    # A broken file may have likelihoods that no perplexity can hold, and stored results hold finite numbers only.
+    has_perplexity = language.real_text and math.isfinite(perplexity(outputs[0][: language.windows]))
     return LanguageAnswers(
-        quality=_quality(job, outputs, language),
-        scores=_scores(job, outputs[0], language) if language.real_text else None,
+        quality=_quality(job, outputs, language) if has_perplexity else None,
+        scores=_scores(job, outputs[0], language) if has_perplexity else None,
         accuracy=_accuracy(job, outputs[0], language) if language.questions else None,
     )
 
 
 def perplexity(nll: Array) -> float:
     """Return exp of the mean negative log-likelihood (nats) per token."""
-    return math.exp(float(np.asarray(nll, dtype=np.float64).mean()))
+    return perplexity_of(float(np.asarray(nll, dtype=np.float64).mean()))
 
 
 def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | None:
@@ -138,9 +140,7 @@ def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | Non
     return compare_text((reference[0][rows], reference[1][rows]), (outputs[0][rows], outputs[1][rows]))
 
 
-def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -> LanguageQuality | None:
-    if not language.real_text:
-        return None
+def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -> LanguageQuality:
     nll, compared = outputs[0][: language.windows], _compared(job, outputs)
     return LanguageQuality(
         perplexity=perplexity(nll),
@@ -157,6 +157,8 @@ def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
     low, high = replicate_interval(value, drawn, len(rows)) or (None, None)
     reference = job.model.reference()
     floats = None if reference is None else reference[0][: language.windows]
+    if floats is not None and not math.isfinite(perplexity(floats)):
+        floats = None
     return TaskScores(
         metric=METRIC,
         value=value,
@@ -175,8 +177,9 @@ def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
 def _replicates(rows: Array) -> tuple[float, ...]:
     # Rows have equal lengths, so the mean over tokens is the mean of the rows' means.
     means = np.stack([rows.astype(np.float64).mean(axis=1), np.ones(len(rows))], axis=1)
-    corpus = of_counts(means, lambda sums: math.exp(sums[0] / sums[1]))
-    return tuple(float(f"{value:.6g}") for value in replicates(corpus, least_inputs=LEAST_FOR_BOOTSTRAP))
+    corpus = of_counts(means, lambda sums: perplexity_of(sums[0] / sums[1]))
+    drawn = tuple(float(f"{value:.6g}") for value in replicates(corpus, least_inputs=LEAST_FOR_BOOTSTRAP))
+    return drawn if all(map(math.isfinite, drawn)) else ()
 
 
 def _accuracy(job: Job, nll: Array, language: PreparedLanguage) -> Accuracy:

@@ -12,11 +12,11 @@ import pytest
 
 from harness.artifacts.manifest import Artifact
 from harness.artifacts.sources.prepare_language import answer_of
-from harness.artifacts.sources.prepared_model import Choice, Question
+from harness.artifacts.sources.prepared_model import Choice, PreparedLanguage, Question
 from harness.artifacts.verify.language import compare_text, why_implausible
 from harness.devices.fake.fake import fake_info
 from harness.measure.job import Job
-from harness.measure.language import why_too_large
+from harness.measure.language import judge_language, why_too_large
 from harness.plan.cells import Cell, Lengths, make_cell
 from harness.records.device import DeviceInfo
 from harness.records.generation import (
@@ -113,6 +113,25 @@ def test_an_untrained_model_is_judged_by_perplexity_alone() -> None:
     nll = np.full((2, 255), math.log(1024))
     others = compare_text((nll, np.zeros((2, 255))), (nll, np.ones((2, 255))))
     assert why_implausible(others, Precision.FP32, 1024) is None
+
+
+@pytest.mark.parametrize("nats", [1000.0, math.inf])
+def test_likelihoods_that_no_perplexity_can_hold_break_the_file_and_not_the_results(
+    tmp_path: Path, nats: float
+) -> None:
+    language = PreparedLanguage(windows=2, real_text=True, vocabulary=8)
+    model = make_prepared(tmp_path, np.zeros((2, 4), np.float32), outputs=(), language=language)
+    artifact, profile = Artifact(manifest=make_manifest(), path=tmp_path), PROFILES[ProfileName.QUICK]
+    cell = make_cell("m", "fp32", Format.GGUF, Delegate.CPU, 1, "host", ProfileName.QUICK)
+    job = Job(cell=cell, card=CARD, artifact=artifact, model=model, profile=profile)
+    top1 = np.zeros((2, 4), np.int32)
+    sound, broken = np.full((2, 4), 2, np.float32), np.full((2, 4), nats, np.float32)
+    quality = judge_language(job, (sound, top1)).quality
+    assert quality is not None
+    assert quality.perplexity == pytest.approx(math.exp(2))
+    answers = judge_language(job, (broken, top1))
+    assert (answers.quality, answers.scores) == (None, None)
+    assert why_implausible(compare_text((sound, top1), (broken, top1)), Precision.FP32, 8) is not None
 
 
 @dataclass

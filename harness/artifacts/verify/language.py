@@ -53,6 +53,14 @@ LIMITS: dict[Precision, Limits] = {
 }
 
 
+def perplexity_of(nats: float) -> float:
+    """Return exp of ``nats``, a mean per token; infinite where no float can hold it, as for a broken file."""
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedText:
     """The scores of a file beside those of the float model on the same tokens.
@@ -70,12 +78,12 @@ class ComparedText:
     @property
     def perplexity(self) -> float:
         """The file's perplexity."""
-        return math.exp(self.nats)
+        return perplexity_of(self.nats)
 
     @property
     def float_perplexity(self) -> float:
         """The float model's perplexity."""
-        return math.exp(self.float_nats)
+        return perplexity_of(self.float_nats)
 
 
 def compare_text(reference: tuple[Array, Array], outputs: tuple[Array, Array]) -> ComparedText:
@@ -96,7 +104,7 @@ def why_implausible(compared: ComparedText, precision: Precision, vocabulary: in
     if not math.isfinite(compared.nats):
         return "its likelihoods are not finite"
     if compared.nats > compared.float_nats + limits.nats:
-        most = math.exp(compared.float_nats + limits.nats)
+        most = perplexity_of(compared.float_nats + limits.nats)
         return (
             f"its perplexity is {compared.perplexity:.4g} and the float model's {compared.float_perplexity:.4g} on the "
             f"same {compared.tokens} tokens; the maximum in {precision.value} is {most:.4g}"
@@ -113,7 +121,7 @@ def why_implausible(compared: ComparedText, precision: Precision, vocabulary: in
 def verify_language(path: Path, format_: Format, delegate: Delegate, expected: Expected) -> VerificationResult:
     """Load ``path`` in its own runtime, score rows of text, and compare with the float model.
 
-    A file without a float model must run and give finite likelihoods.
+    A file without a float model only has to run.
     """
     language = expected.model.facts.language
     rows = chosen_rows(language.windows if language else 1, VERIFIED_ROWS)
@@ -126,9 +134,8 @@ def verify_language(path: Path, format_: Format, delegate: Delegate, expected: E
         return VerificationResult(state=state, reason=reason, sqnr_db=None, agreement=None, inputs=len(rows))
     reference = expected.model.reference()
     if outputs is None or reference is None or language is None:
-        return VerificationResult(
-            state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=len(rows)
-        )
+        scored = 0 if outputs is None else len(rows)
+        return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=scored)
     return _judged(outputs, (reference[0][list(rows)], reference[1][list(rows)]), expected.precision, language)
 
 
