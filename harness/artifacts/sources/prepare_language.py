@@ -137,7 +137,10 @@ def load_float(card: ModelCard) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(card.source, dtype=torch.float32, local_files_only=True)
+        network: Any = AutoModelForCausalLM.from_pretrained(
+            # Without an answer in advance, transformers asks the terminal about code in the folder.
+            card.source, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         msg = f"transformers cannot load {card.source!r}: {typed_line(error)}"
         raise BuildError(msg) from error
@@ -197,7 +200,7 @@ def _tokenizer(card: ModelCard) -> Any:
 
     folder = Path(card.source) if Path(card.source).is_dir() else Path(card.source).parent
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
         msg = f"cannot read a tokenizer in {str(folder)!r}, which a text needs: {typed_line(error)}"
         raise UsageError(msg) from error
@@ -221,7 +224,8 @@ def _windows(facts: LanguageFacts, tokenizer: Any, width: int, most: int) -> Arr
 def _read_questions(path: Path) -> list[dict[str, Any]]:
     """The lines of a file of questions. Raises `UsageError` with the number of a line that is not one."""
     questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not `str.splitlines`, which also ends lines at characters that JSON allows within a string.
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
         if not line.strip():
             continue
         try:
