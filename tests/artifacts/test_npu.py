@@ -77,6 +77,8 @@ def custom_operator(folder: Path) -> Path:
 @needs_qnn
 def test_a_quantised_network_is_compiled_and_computes_the_same_in_the_simulator(tmp_path: Path) -> None:
     model = quantised(tmp_path)
+    # An empty folder may be there already.
+    (tmp_path / "out").mkdir()
     done = call("npu", str(model), "--chip", "v75", "--soc", "57", "-o", str(tmp_path / "out"), "--json")
     assert done.code == 0, done.err
     assert done.json()["simulator_sqnr_db"] > 30
@@ -101,6 +103,17 @@ def test_the_chip_decides_what_is_in_the_file(tmp_path: Path) -> None:
 def test_what_the_compiler_refuses_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"the compiler refuses 'det.onnx': .*static int8 is what the processor"):
         compile_for_qnn(custom_operator(tmp_path), tmp_path / "out", "v75")
+    assert not (tmp_path / "out").exists()
+
+
+@needs_qnn
+def test_an_input_that_cannot_be_checked_is_named_before_anything_is_compiled(tmp_path: Path) -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.INT64, [1, 4]) for name in ("ids", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["ids"], ["y"])], "ids", values[:1], values[1:])
+    path = tmp_path / "ids.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    with pytest.raises(BuildError, match=r"input 'ids' is tensor\(int64\) \[1, 4\], and it must be float32"):
+        compile_for_qnn(path, tmp_path / "out", "v75")
     assert not (tmp_path / "out").exists()
 
 

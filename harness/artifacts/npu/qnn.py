@@ -65,7 +65,7 @@ def compile_for_qnn(
     try:
         done = _run(scratch, model, {"htp_arch": chip.removeprefix("v"), **({"soc_model": str(soc)} if soc else {})})
         worst_db = _judged(done, model)
-        output.mkdir(parents=True)
+        output.mkdir(parents=True, exist_ok=True)
         for path in sorted(scratch.glob(f"{Path(CONTEXT_FILE).stem}*")):
             shutil.copyfile(path, output / path.name)
     finally:
@@ -115,6 +115,9 @@ def _run(scratch: Path, model: Path, options: dict[str, str]) -> dict[str, objec
 
 def _judged(done: dict[str, object], model: Path) -> float:
     """Return the worst ratio of signal to error, in dB. Raises `BuildError`."""
+    if unfit := done.get("unfit"):
+        msg = f"{model.name!r} could not be checked in the simulator, so it is not compiled: {unfit}"
+        raise BuildError(msg)
     refused = done.get("refused")
     if refused is not None:
         hint = "static int8 is what the processor is for: phonebench build --format onnx --variant int8"

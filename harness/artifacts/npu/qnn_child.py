@@ -38,6 +38,10 @@ def _compile_and_run(model: Path, context: Path, options: dict[str, str]) -> dic
     import onnxruntime_qnn as qnn
 
     ort.set_default_logger_severity(3)
+    cpu = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    # Before the minutes that compiling may take.
+    if unfit := _unfit(cpu.get_inputs()):
+        return {"unfit": unfit}
     name = qnn.get_ep_name()
     ort.register_execution_provider_library(name, qnn.get_library_path())
     device = next(device for device in ort.get_ep_devices() if device.ep_name == name)
@@ -46,7 +50,6 @@ def _compile_and_run(model: Path, context: Path, options: dict[str, str]) -> dic
     _session(ort, model, device, backend | options, writing)
     # The file that a phone gets, not the session that made it.
     npu = _session(ort, context, device, backend, {})
-    cpu = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     chance = np.random.default_rng(SEED)
     pairs = [_both(npu, cpu, chance) for _ in range(INPUTS)]
     return {
@@ -67,17 +70,18 @@ def _session(ort: Any, model: Path, device: Any, options: dict[str, str], entrie
 
 
 def _both(npu: Any, cpu: Any, chance: Any) -> tuple[list[Floats], list[Floats]]:  # noqa: ANN401
-    feed = {one.name: _noise(one, chance) for one in cpu.get_inputs()}
+    import numpy as np
+
+    feed = {one.name: chance.random(one.shape).astype(np.float32) for one in cpu.get_inputs()}
     return npu.run(None, feed), cpu.run(None, feed)
 
 
-def _noise(one: Any, chance: Any) -> Any:  # noqa: ANN401
-    import numpy as np
-
-    if one.type != "tensor(float)" or not all(isinstance(size, int) for size in one.shape):
-        msg = f"input {one.name!r} is {one.type} {one.shape}: only float32 inputs of a fixed shape can be checked"
-        raise ValueError(msg)
-    return chance.random(one.shape).astype(np.float32)
+def _unfit(inputs: Any) -> str:  # noqa: ANN401
+    """Return which input cannot be filled with random numbers; empty if all can."""
+    for one in inputs:
+        if one.type != "tensor(float)" or not all(isinstance(size, int) for size in one.shape):
+            return f"input {one.name!r} is {one.type} {one.shape}, and it must be float32 of a fixed shape"
+    return ""
 
 
 def _sqnr_db(ours: list[Floats], theirs: list[Floats]) -> float:
