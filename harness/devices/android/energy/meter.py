@@ -7,6 +7,7 @@ asked, so both are asked for. The trace stops by itself if the phone goes away m
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -87,6 +88,9 @@ class EnergyMeter:
             return
         try:
             data = self._tether.again(lambda: _stopped(self._cable, self._pid, self._file))
+            # Only once it is here: a connection that is lost on the way costs no trace.
+            with contextlib.suppress(PhoneError):
+                self._cable.run(f"rm -f {self._file}")
             self._trace = parse_trace(data)
         except (PhoneError, ValueError) as error:
             self._complaint = str(error)
@@ -138,5 +142,5 @@ def _stopped(cable: Cable, pid: str, file: str) -> bytes:
     """Stop the tracer, which then writes its file, and return the file. Raises `PhoneError`."""
     script = f"""kill -TERM {pid} 2> /dev/null
 n=0; while [ -d /proc/{pid} ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
-cat {file}; rm -f {file}"""
+cat {file}"""
     return cable.run(script, seconds=_STOP_S).stdout
