@@ -158,7 +158,7 @@ def test_the_formats_command_builds_and_runs_it(call: Callable[..., Called]) -> 
 
 
 def test_the_help_names_it(call: Callable[..., Called]) -> None:
-    assert "mlpackage, ts" in " ".join(call("run", "--help").out.split())
+    assert "gguf, ts" in " ".join(call("run", "--help").out.split())
 
 
 def test_the_doctor_names_its_packages(call: Callable[..., Called]) -> None:

@@ -42,7 +42,7 @@ def test_properties_may_have_several_lines_and_brackets() -> None:
 
 
 def test_the_battery_is_read_in_percent_and_degrees() -> None:
-    assert parse_battery(BATTERY) == Battery(percent=82.0, temperature_c=29.7, powered=True)
+    assert parse_battery(BATTERY) == Battery(percent=82.0, temperature_c=29.7, powered=True, volts=4.196)
 
 
 @pytest.mark.parametrize("text", ["", "Can't find service: battery", "level: many"])

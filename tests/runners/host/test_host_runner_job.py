@@ -253,6 +253,7 @@ def test_the_runner_stays_lean(artifact: str, format_: Format, jobs: Any, reques
         "harness.wire",
         "harness.system",
         "harness.system.child_process",
+        "harness.system.decoding",
         *wire,
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.readers.pte import PteFacts, read_pte
-from harness.runners.host.runtimes.registry import PROFILERS, RUNTIMES, open_session, run_once
+from harness.runners.host.runtimes.registry import LANGUAGE_RUNTIMES, PROFILERS, RUNTIMES, open_session, run_once
 from harness.runners.host.runtimes.session import Profiled, SessionError, check_inputs, import_library
 from harness.runners.host.runtimes.tflite import coverage, dequantise, quantise
 from harness.wire import Delegate, DType, FailureKind, Format, RuntimeRequest, TensorSpec
@@ -28,7 +28,9 @@ FILES = [
 
 
 def test_every_format_has_a_runtime_but_that_of_apple() -> None:
-    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE, Format.OTHER}
+    of_language_models = {Format.GENAI, Format.GGUF}
+    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE, Format.LITERTLM, Format.OTHER} - of_language_models
+    assert set(LANGUAGE_RUNTIMES) == {*of_language_models, Format.PTE}
     with pytest.raises(SessionError, match="this host has no runtime for mlpackage") as raised:
         open_session(Path("model.mlpackage.zip"), CPU, Format.MLPACKAGE)
     assert raised.value.unsupported

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.readers.gguf import read_gguf_header
 from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
@@ -47,6 +46,9 @@ def import_runtime(request: RuntimeRequest) -> None:
 
 def load(path: Path, request: RuntimeRequest) -> GgufSession:
     """Start a server with one slot on the file at ``path``."""
+    # A job of another format does not pay for it.
+    from harness.readers.gguf import read_gguf_header
+
     library: Any = import_library("xllamacpp", extra="gguf")
     if request.delegate is not Delegate.CPU:
         raise no_delegate(TITLE, request, [Delegate.CPU.value])
