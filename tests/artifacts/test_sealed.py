@@ -21,9 +21,11 @@ SECRET = b"the weights that nobody may see" * 4000
 KEY = "ab" * 32
 
 MAKE = """
-import os, sys, time
+import os, resource, sys, time
 from pathlib import Path
 from harness.artifacts.cache import Cache
+if (most := [int(word.partition("=")[2]) for word in sys.argv if word.startswith("--most-bytes=")]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most[0], most[0]))
 cache = Cache(Path(sys.argv[1]))
 def make(folder):
     (folder / "weights.bin").write_bytes(Path(sys.argv[2]).read_bytes())
@@ -53,9 +55,9 @@ def command(cache: Path, secret: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", MAKE, str(cache), str(secret), *options]
 
 
-def make(cache: Path, key: Path, secret: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+def make(cache: Path, key: Path, secret: Path, *options: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | {KEY_VARIABLE: str(key), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command(cache, secret), env=env, capture_output=True, text=True, check=False, **more)
+    return subprocess.run(command(cache, secret, *options), env=env, capture_output=True, text=True, check=False)
 
 
 def plain_below(folder: Path) -> list[Path]:
@@ -143,12 +145,7 @@ def test_a_disk_that_fills_while_decrypting_leaves_nothing_in_the_clear(
 ) -> None:
     assert make(tmp_path / "cache", key, secret).returncode == 0
 
-    def small() -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(SECRET) // 2, len(SECRET) // 2))
-
-    done = make(tmp_path / "cache", key, secret, preexec_fn=small)
+    done = make(tmp_path / "cache", key, secret, f"--most-bytes={len(SECRET) // 2}")
     assert done.returncode != 0
     assert "cannot write to" in done.stderr, done.stderr
     memory = Path("/dev/shm")

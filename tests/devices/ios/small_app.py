@@ -66,10 +66,10 @@ def end(behaviour: str, folder: Path, reply: dict[str, Any]) -> int:
     """Write the reply and end, in one of several ways."""
     if behaviour == "hang":
         time.sleep(600)
-    if behaviour == "silent":
-        return 0
-    if behaviour == "exit-3":
-        return 3
+    if behaviour in ("silent", "exit-3"):
+        # No app starts and ends faster than the driver asks to be told of its end.
+        time.sleep(0.5)
+        return 0 if behaviour == "silent" else 3
     if behaviour == "abort":
         os.abort()
     if behaviour == "slow":

@@ -104,8 +104,8 @@ def test_a_jetson_has_a_power_mode_a_sensor_and_clusters(lab: Lab, jetson: Imita
 def test_the_sensor_of_a_board_counts_an_idle_and_a_load_block(lab: Lab, jetson: Imitated, tmp_path: Path) -> None:
     work = make_work(tmp_path)
     device = opened(lab, jetson.name, PhoneSettings())
-    request = work.lasting(4.3)
-    passes = replace(request.passes, energy=EnergyPass(idle_ns=4_300_000_000))
+    request = work.lasting(7.3)
+    passes = replace(request.passes, energy=EnergyPass(idle_ns=7_300_000_000))
     try:
         assert device.info.details[COUNTER] == "power sensor"
         device.push(work.model, work.sha256)

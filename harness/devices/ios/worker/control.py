@@ -75,8 +75,9 @@ class Control:
 
     async def launch(self, bundle_id: str, arguments: list[str]) -> int:
         """Start the app, ending one that runs already, and return its process id."""
+        # Before the launch: an app that ends at once may have its end reported before its start.
+        self._endings.clear()
         pid = int(await self._asked(self._processes.launch(bundle_id, arguments=arguments, kill_existing=True)))
-        self._endings.pop(pid, None)
         # Some versions observe what they launched without being asked.
         with contextlib.suppress(Exception):
             await self._processes.service.startObservingPid_(pid)

@@ -17,6 +17,8 @@ from harness.devices.ios.worker.stored import size_of
 _QUICK_S, _QUICK_FOR_S, _SLOW_S = 0.1, 2.0, 1.0
 # An app that has written its reply is about to end.
 _LAST_WORDS_S = 3.0
+# How long the report of an end may follow the end.
+_END_S = 2.0
 
 
 async def start(phone: Phone, *, arguments: list[str]) -> dict[str, Any]:
@@ -48,16 +50,17 @@ async def wait(phone: Phone, *, job: str, pid: int, for_s: float) -> dict[str, A
         if now - began > for_s:
             return {"ended": False}
         await _pause(control.ended, _QUICK_S if now - began < _QUICK_FOR_S else _SLOW_S)
-    # The phone tells how a process ended at about the time when it is gone.
+    replied = await size_of(phone, "jobs", job, "reply.json") is not None
+    # The phone reports how a process ended at about the time when it is gone. Without a reply, that is all there is.
     if pid not in phone.endings:
-        await _pause(control.ended, _QUICK_S)
+        await _pause(control.ended, _QUICK_S if replied else _END_S)
     phone.launched = None
     ending = phone.endings.get(pid)
     return {
         "ended": True,
         "code": ending.code if ending else None,
         "signal": ending.signal if ending else None,
-        "reply": await size_of(phone, "jobs", job, "reply.json") is not None,
+        "reply": replied,
     }
 
 

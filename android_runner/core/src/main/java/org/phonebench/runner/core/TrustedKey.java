@@ -18,9 +18,9 @@ import java.util.TreeSet;
 /**
  * The public key that must have signed every artifact, if this app was built with one.
  *
- * <p>A signature is a Sigstore bundle: a DSSE envelope (github.com/secure-systems-lab/dsse, version 1) around an in-toto
- * statement with the SHA-256 of every file. A computer that is not the owner's can push files and start the app, but it
- * cannot make such a bundle for a file of its own.
+ * <p>A signature is a Sigstore bundle: a DSSE envelope (github.com/secure-systems-lab/dsse, version 1) around an
+ * in-toto statement with the SHA-256 of every file. A computer that is not the owner's can push files and start the
+ * app, but it cannot make such a bundle for a file of its own.
  */
 public final class TrustedKey {
     /** Where the build of an app puts the public key. */

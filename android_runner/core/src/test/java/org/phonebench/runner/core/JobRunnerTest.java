@@ -121,8 +121,8 @@ final class JobRunnerTest {
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
         Path key = Golden.FOLDER.resolveSibling("signing").resolve("P-256.pub");
         TrustedKey trusted = TrustedKey.read(new String(Files.readAllBytes(key), StandardCharsets.US_ASCII));
-        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), trusted)
-            .run(place, () -> { });
+        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")),
+            trusted).run(place, () -> { });
         assertEquals(RunReply.Status.FAILED, reply.status());
         assertEquals(FailureKind.DIGEST, reply.failure().kind());
         assertTrue(reply.failure().message().contains("has no signature"), reply.failure().message());
@@ -146,7 +146,8 @@ final class JobRunnerTest {
         request.getJSONObject("runtime").put("delegate", "xnnpack");
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null).run(place, () -> { },
+        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null).run(place,
+            () -> { },
             reply -> {
                 adapter.events.add("keep " + reply.status() + " " + reply.results().latency().samplesNs().length);
                 assertNotNull(reply.results().outputs());

@@ -12,6 +12,7 @@ import java.security.KeyPairGenerator;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
+import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -82,14 +83,25 @@ final class TrustedKeyTest {
     }
 
     @ParameterizedTest
-    @CsvSource(value = {"''|no signature", "{}|cannot be read", "not JSON|cannot be read",
-        "{\"dsseEnvelope\":{\"payload\":\"%%%\",\"payloadType\":\"application/vnd.in-toto+json\",\"signatures\":[{\"sig\":\"AA==\"}]}}|cannot be read",
-        "{\"dsseEnvelope\":{\"payload\":\"e30=\",\"payloadType\":\"text/plain\",\"signatures\":[{\"sig\":\"AA==\"}]}}|another kind",
-        "{\"dsseEnvelope\":{\"payload\":\"e30=\",\"payloadType\":\"application/vnd.in-toto+json\",\"signatures\":[]}}|another kind",
-        "{\"dsseEnvelope\":{\"payload\":\"e30=\",\"payloadType\":\"application/vnd.in-toto+json\",\"signatures\":[{\"sig\":\"AA==\"}]}}|not by the key"},
-        delimiter = '|')
-    void whatIsNoSignatureIsRefused(String signature, String reason) {
+    @CsvSource(value = {"''|no signature", "{}|cannot be read", "not JSON|cannot be read"}, delimiter = '|')
+    void whatIsNoBundleIsRefused(String signature, String reason) {
         String message = refused("P-256.pub", artifact(MODEL, signature));
+        assertTrue(message.contains(reason), message);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"%%%, application/vnd.in-toto+json, 1, cannot be read", "e30=, text/plain, 1, another kind",
+        "e30=, application/vnd.in-toto+json, 0, another kind", "e30=, application/vnd.in-toto+json, 2, another kind",
+        "e30=, application/vnd.in-toto+json, 1, not by the key"})
+    void aBundleOfAnotherKindIsRefused(String payload, String type, int signatures, String reason) throws Exception {
+        JSONObject envelope = new JSONObject().put("payload", payload).put("payloadType", type);
+        JSONArray list = new JSONArray();
+        for (int at = 0; at < signatures; at++) {
+            list.put(new JSONObject().put("sig", "AA=="));
+        }
+        envelope.put("signatures", list);
+        String bundle = new JSONObject().put("dsseEnvelope", envelope).toString();
+        String message = refused("P-256.pub", artifact(MODEL, bundle));
         assertTrue(message.contains(reason), message);
     }
 

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The command line of the desktop runner. With an APK, it reports that APK's libraries and trusts its key, as the app in
- * it would.
+ * The command line of the desktop runner. With an APK, it reports that APK's libraries and trusts its key, as the app
+ * in it would.
  */
 record Arguments(Path files, String job, Path store, String inputs, Path request, String kind, String version,
         String mask, Path apk, List<String> abis, Path key) {
