@@ -53,9 +53,6 @@ def load(path: Path, request: RuntimeRequest) -> GgufSession:
     if request.delegate is not Delegate.CPU:
         raise no_delegate(TITLE, request, [Delegate.CPU.value])
     try:
-        # Runners of other formats do without it.
-        from harness.readers.gguf import read_gguf_header
-
         header = read_gguf_header(path)
         server = library.Server(_params(library, path, header, request))
         return GgufSession(server, header, request)
