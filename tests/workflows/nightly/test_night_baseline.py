@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.artifacts.manifest import Artifact
-from harness.errors import PhonebenchError, StoreError, UsageError
+from harness.errors import PhonebenchError, SignatureError, StoreError, UsageError
 from harness.history.database import open_history
 from harness.history.records import Decision
 from harness.progress import Silent
+from harness.signing.bundle import sign
+from harness.signing.keys import create_key
 from harness.spec.spec import Spec
 from harness.store.records import MEASUREMENTS_FILE, RUN_FILE
 from harness.workflows.nightly.artifacts import ARTIFACTS_FOLDER
@@ -54,6 +56,23 @@ def test_a_night_is_a_baseline_by_its_record(farm: Farm, tools: BaselineTools) -
     night = nightly(SPEC, farm.tools)
     path = farm.results / FOLDER / night.id / "night.json"
     assert [cell.cell for cell in read_baseline(str(path), SPEC, tools).cells] == [CELL.key]
+
+
+def test_the_whole_run_of_a_baseline_must_be_signed(farm: Farm, tools: BaselineTools, tmp_path: Path) -> None:
+    key = create_key(tmp_path / "mine", days=30)
+    spec = replace(SPEC, require_signature=str(key.public))
+    run = run_spec(SPEC, farm.tools.places, Silent())
+    head = run.directory / RUN_FILE
+    # This file names the run, and says nothing about the measurements beside it.
+    sign(head, key.private)
+    with pytest.raises(SignatureError, match="has no signature"):
+        read_baseline(str(head), spec, tools)
+    sign(run.directory, key.private)
+    assert [cell.cell for cell in read_baseline(str(head), spec, tools).cells] == [CELL.key]
+    with (run.directory / MEASUREMENTS_FILE).open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(SignatureError, match=r"'measurements\.jsonl' changed"):
+        read_baseline("latest", spec, tools)
 
 
 @pytest.mark.parametrize(
