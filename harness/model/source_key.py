@@ -28,7 +28,7 @@ _SCHEMA = 1
 
 # The folder of a stored run: this file in a folder named by an id. `harness.store` makes both; a test compares them.
 _RUN_FILE = "run.json"
-_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}(?:[0-9a-f]{2})?")
 
 
 def source_key(card: ModelCard) -> str:

@@ -136,8 +136,8 @@ def reopen_run(root: Path, name: str) -> Iterator[RunWriter]:
 
 
 def new_run_id(now: datetime) -> str:
-    """Return an id that sorts by time; a random end tells apart runs that start in the same second."""
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """Return an id that sorts by time, to 1/4096 s; random last digits tell apart runs that start together."""
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 4096 // 1_000_000:03x}{secrets.token_hex(2)[:3]}"
 
 
 def write_text(run: RunRecord, name: str, text: str) -> Path:

@@ -23,8 +23,11 @@ print(load_object("network:ORIGIN", Path(sys.argv[1]), raises=BuildError))
 
 
 @pytest.fixture
-def poisoned(tmp_path: Path) -> Path:
+def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model folder with a compiled module that is not of its source, but has the source's time and size."""
+    # Another test may have required signatures in this process.
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
     source = tmp_path / "network.py"
     source.write_text("ORIGIN = 'poison'\n")
     compiled = py_compile.compile(str(source))

@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -296,6 +296,7 @@ def test_ids_sort_by_time_and_differ_within_a_second() -> None:
     ids = {new_run_id(early) for _ in range(20)}
     assert len(ids) > 15
     assert max(ids) < new_run_id(late)
+    assert max(ids) < new_run_id(early + timedelta(milliseconds=1))
     assert all(run_id.startswith("20260102-030405-") for run_id in ids)
 
 
