@@ -87,7 +87,7 @@ def name_in(query: Query, what: str) -> str:
 
 
 def page_in(query: Query) -> Page:
-    """Return which part of a list to show. Raises `UsageError` for a number that is none."""
+    """Return which part of a list to show. Raises `UsageError` if the page is not a number from 1."""
     text = query.get("page", "1")
     # Seven digits are more pages than a history has; more of them would be a number that no database takes.
     if not (text.isascii() and text.isdecimal() and len(text) <= 7 and int(text) > 0):

@@ -242,7 +242,7 @@ def test_a_cloud_that_never_answers_is_given_up_with_the_way_to_fetch_later() ->
 
 
 def scrambled(name: str) -> bytes:
-    """A zip archive with a whole directory and a compressed file that is none."""
+    """A zip archive with a valid directory and a damaged compressed file."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, bytes(range(256)) * 4)

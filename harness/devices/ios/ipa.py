@@ -73,7 +73,7 @@ class Ipa:
 
 
 def read_ipa(path: Path) -> Ipa:
-    """Read an IPA. Raises `UsageError` for a file that is none, or that no iPhone can run."""
+    """Read an IPA. Raises `UsageError` if the file is not an IPA, or if no iPhone can run it."""
     try:
         with zipfile.ZipFile(path) as archive:
             ipa = _read(path, archive)
