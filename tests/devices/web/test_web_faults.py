@@ -1,4 +1,4 @@
-"""Browsers that crash, hang, are killed, are too old or are no browsers: each has its sentence, and nothing is left behind."""
+"""Browsers that crash, hang, are killed or too old, or are no browsers: each has its sentence, and nothing is left."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch, token_scores
+from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch, computed_cache, token_scores
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
@@ -29,8 +29,6 @@ from harness.wire.tensors import Array
 
 NAME = "onnxruntime-genai"
 TITLE = "ONNX Runtime GenAI"
-# Bytes of one number in the cache, by the providers' own types: the CPU keeps float32.
-_CACHE_BYTES = 4
 
 
 def import_runtime(request: RuntimeRequest) -> None:
@@ -105,11 +103,8 @@ class GenaiSession:
         if not all(isinstance(size, int) for size in sizes):
             return None
         layers, heads, size = sizes
-        source = (
-            "computed: 2 x layers x heads of keys x head size x 4 bytes of float32 x the tokens of prompt and output, "
-            "from genai_config.json"
-        )
-        return KvCache(bytes=2 * layers * heads * size * _CACHE_BYTES * tokens, source=source)
+        # The CPU provider keeps float32.
+        return computed_cache((layers, heads, size), tokens, dtype="float32", origin="genai_config.json")
 
     def report(self) -> RuntimeReport:
         return RuntimeReport(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch
+from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watch, computed_cache
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
@@ -34,8 +34,8 @@ NAME, TITLE = "llama.cpp", "llama.cpp"
 _PLAIN = 'root ::= "a" | "e" | " " | "t"'
 # A larger one makes each answer of a scored token megabytes long.
 MOST_SCORED = 4096
-# The cache holds float16, and this many tokens at most unless the model holds fewer.
-_CACHE_BYTES, MOST_CONTEXT = 2, 8192
+# The cache holds this many tokens at most, unless the model holds fewer.
+MOST_CONTEXT = 8192
 
 
 def import_runtime(request: RuntimeRequest) -> None:
@@ -127,11 +127,7 @@ class GgufSession:
         if len(sizes) < len(names):
             return None
         layers, heads, size = sizes
-        source = (
-            "computed: 2 x layers x heads of keys x head size x 2 bytes of float16 x the tokens of prompt and output, "
-            "from the header of the file"
-        )
-        return KvCache(bytes=2 * layers * heads * size * _CACHE_BYTES * tokens, source=source)
+        return computed_cache((layers, heads, size), tokens, dtype="float16", origin="the header of the file")
 
     def report(self) -> RuntimeReport:
         return RuntimeReport(

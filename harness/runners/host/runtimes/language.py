@@ -39,6 +39,20 @@ class KvCache:
     source: str
 
 
+def computed_cache(shape: tuple[int, int, int], tokens: int, *, dtype: str, origin: str) -> KvCache:
+    """Return the cache of ``tokens`` tokens: ``shape`` is (layers, heads of keys, head size), of numpy's ``dtype``.
+
+    ``origin`` names where the shape was read. Each token has a key and a value per layer.
+    """
+    layers, heads, size = shape
+    element = np.dtype(dtype).itemsize
+    source = (
+        f"computed: 2 x layers x heads of keys x head size x {element} bytes of {dtype} x the tokens of prompt and "
+        f"output, from {origin}"
+    )
+    return KvCache(bytes=2 * layers * heads * size * element * tokens, source=source)
+
+
 class LanguageSession(Protocol):
     """A loaded language model. All methods raise `SessionError`."""
 
