@@ -29,6 +29,12 @@ FLAGS = (
 )
 # One answer of the browser, in seconds; a machine that runs eight test processes is slow.
 DEADLINE_S = 60.0
+# DevTools' error code for, among others, a page that was left before it answered.
+SERVER_ERROR = -32000
+
+
+class PageLeftError(AssertionError):
+    """The page was left before it answered."""
 
 
 class Browser:
@@ -78,11 +84,17 @@ class Browser:
     def wait_for(self, expression: str) -> None:
         """Wait until ``expression`` is true, at most `DEADLINE_S`."""
         end = time.monotonic() + DEADLINE_S
-        while not self.ask(expression):
+        while not self._ask_again_after_leaving(expression):
             if time.monotonic() > end:
                 msg = f"{expression!r} was not true within {DEADLINE_S:g} s"
                 raise AssertionError(msg)
             self._read(0.02)
+
+    def _ask_again_after_leaving(self, expression: str) -> Any:
+        try:
+            return self.ask(expression)
+        except PageLeftError:
+            return None
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key in the element that has the focus."""
@@ -118,7 +130,8 @@ class Browser:
             for answer in self._read(1.0):
                 if answer.get("id") == self._number:
                     if "error" in answer:
-                        raise AssertionError(answer["error"])
+                        kind = PageLeftError if answer["error"]["code"] == SERVER_ERROR else AssertionError
+                        raise kind(answer["error"])
                     result: dict[str, Any] = answer["result"]
                     return result
         msg = f"the browser did not answer {method} within {DEADLINE_S:g} s"
