@@ -13,8 +13,8 @@ from harness.cli.paths import HISTORY, PATH
 from harness.system.paths import DEFAULT_RESULTS
 
 if TYPE_CHECKING:
+    from harness.measure.pairs import PairPlan
     from harness.spec.spec import Spec
-    from harness.workflows.ab.session import PairPlan
     from harness.workflows.bench import Places
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[\]]*\])")
@@ -340,7 +340,7 @@ def farm_places(results: Path, cache_dir: Path | None, options: dict[str, Any]) 
 
 def pair_plan(pairs: int, most_pairs: int) -> PairPlan:
     """Return the plan of `pairs_options`; more first pairs than ``--most-pairs`` raise the limit instead of failing."""
-    from harness.workflows.ab.session import PairPlan
+    from harness.measure.pairs import PairPlan
 
     return PairPlan(pairs=pairs, most_pairs=max(pairs, most_pairs))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.measure.pairs import PairResult, PairSession
 from harness.report.charts.figure import svg_of
 from harness.report.charts.forest import ForestRow, forest
 from harness.report.charts.pairs import PairDot, pair_ratios
@@ -17,7 +18,6 @@ from harness.stats.verdicts import Verdict
 from harness.wire import Format
 from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.page import ab_page
-from harness.workflows.ab.session import PairResult, PairSession
 from tests.report.builders import host_run
 from tests.report.test_html import Page
 from tests.report.test_nights import story

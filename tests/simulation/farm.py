@@ -30,13 +30,13 @@ from harness.history.records import (
     RunFacts,
     Series,
 )
+from harness.measure.pairs import PairPlan, PairResult, Sides, is_open, summarise_pairs
 from harness.plan.cells import make_cell
 from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
 from harness.stats.looks import level_of
 from harness.stats.screening import ARL0, MOST_MEASURED
 from harness.wire import Delegate, Format
-from harness.workflows.ab.session import PairPlan, PairResult, Sides, is_open, summarise_pairs
 from harness.workflows.nightly.agenda import Before, SeriesTonight, offsets_of, plan_night
 from harness.workflows.nightly.common import find_causes
 from harness.workflows.nightly.confirm import correct_for_many, judge, same_file, unconfirmed

@@ -13,8 +13,8 @@ from zlib import crc32
 
 import numpy as np
 
+from harness.measure.pairs import PairPlan, PairResult, PairSession, summarise_pairs
 from harness.stats.verdicts import Span, Verdict, log_margin, needs_more
-from harness.workflows.ab.session import PairPlan, PairResult, PairSession, summarise_pairs
 from tests.simulation.world import Floats, ar1, heat
 
 LEVEL_NS = 20e6

@@ -22,6 +22,15 @@ from harness.devices.registry import kind_of, offer_of, open_device
 from harness.errors import BuildError, DeviceError, IncompleteError, InterruptedRunError, RunError, UsageError
 from harness.measure.deploy import deploy_artifact
 from harness.measure.job import Job, Seen
+from harness.measure.pairs import (
+    PairObserver,
+    PairPlan,
+    PairResult,
+    PairSession,
+    SideFailedError,
+    Sides,
+    run_pairs,
+)
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.distinct import with_distinct_names
@@ -39,15 +48,6 @@ from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, write_text
 from harness.system.clock import utc_now
 from harness.workflows.ab.reference import ABReference, parse_reference
-from harness.workflows.ab.session import (
-    PairObserver,
-    PairPlan,
-    PairResult,
-    PairSession,
-    SideFailedError,
-    Sides,
-    run_pairs,
-)
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.durations import pairs_estimate
 from harness.workflows.head import new_head

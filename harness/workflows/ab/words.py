@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from harness.measure.pairs import PairSession
 from harness.records.metrics import LATENCY, speeds_in_words
 from harness.stats.sessions import LEAST_PAIRS
 from harness.stats.speeds import speeds_of
 from harness.stats.verdicts import Verdict
 from harness.workflows.ab.chain import ABRecord
-from harness.workflows.ab.session import PairSession
 
 COLUMNS = ("pair", "order", "A", "B", "B vs. A", "")
 

@@ -17,6 +17,7 @@ from harness.compare.metrics import compare_metrics
 from harness.history.records import Decision
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched
+from harness.measure.pairs import PairPlan, PairSession, SideFailedError, Sides, run_pairs, why_lopsided
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
@@ -28,7 +29,6 @@ from harness.stats.pairs import group_effect
 from harness.stats.sessions import paired_span
 from harness.stats.verdicts import Verdict, by_tolerance, decide, log_margin
 from harness.store.records import RunRecord
-from harness.workflows.ab.session import PairPlan, PairSession, SideFailedError, Sides, run_pairs, why_lopsided
 from harness.workflows.nightly.attempt import attempt
 from harness.workflows.nightly.record import UNPROMPTED, Confirmation, Suspect, Trigger
 

@@ -22,6 +22,7 @@ from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import HistoryEntry, NightStatus, RunFacts
+from harness.measure.pairs import PairPlan
 from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.metrics import HEADLINE
@@ -31,7 +32,6 @@ from harness.store.reader import load_run
 from harness.store.records import RUN_FILE, RunRecord
 from harness.store.writer import new_run_id
 from harness.system.clock import utc_now
-from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places
 from harness.workflows.check import check
 from harness.workflows.durations import night_estimate

@@ -19,6 +19,7 @@ from harness.history.database import History
 from harness.history.records import Night
 from harness.measure.deploy import deploy_artifact
 from harness.measure.job import Job
+from harness.measure.pairs import PairPlan
 from harness.plan.cells import Cell
 from harness.progress import Progress
 from harness.records.measurement import Measurement
@@ -28,7 +29,6 @@ from harness.stats.looks import level_of
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
 from harness.system.clock import utc_now
-from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.check import Checked
 from harness.workflows.nightly.artifacts import find_kept, last_good

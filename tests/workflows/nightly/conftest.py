@@ -15,6 +15,7 @@ from harness.history.database import open_history
 from harness.history.figures import entries_of
 from harness.history.ingest import append
 from harness.history.records import HistoryEntry
+from harness.measure.pairs import PairPlan
 from harness.model.card import ModelOptions
 from harness.model.resolve import resolve
 from harness.plan.cells import make_cell
@@ -23,7 +24,6 @@ from harness.records.metrics import LATENCY
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
-from harness.workflows.ab.session import PairPlan
 from harness.workflows.bench import Places
 from harness.workflows.nightly.artifacts import keep_artifacts
 from harness.workflows.nightly.night import NightTools

@@ -21,6 +21,7 @@ from harness.history.records import Decision, Figures, HistoryEntry, Night
 from harness.history.story import tell
 from harness.measure.job import Launched, Seen
 from harness.measure.latency import SteadyCalls
+from harness.measure.pairs import PairPlan, Sides, summarise_pairs
 from harness.records.conditions import ConditionId, FigureGroup
 from harness.records.measurement import GateFacts, GateOutcome, Measurement
 from harness.records.metric import ComparisonKind, ConfirmationKind, CsvColumn, Metric, Polarity, Reading, TableColumn
@@ -38,7 +39,6 @@ from harness.stats.steady import SteadyState
 from harness.stats.verdicts import Verdict
 from harness.store.records import RunRecord
 from harness.wire import LatencySamples, ReplyStatus, RunnerInfo, RunReply
-from harness.workflows.ab.session import PairPlan, Sides, summarise_pairs
 from harness.workflows.nightly.confirm import judge
 from harness.workflows.nightly.files import junit, markdown
 from harness.workflows.nightly.night import nightly

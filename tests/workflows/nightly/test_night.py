@@ -14,8 +14,8 @@ from harness.errors import InterruptedRunError, StoreError
 from harness.history.database import open_history
 from harness.history.queries import decisions_of, nights_of
 from harness.history.records import Decision, NightStatus
+from harness.measure.pairs import PairPlan
 from harness.progress import Silent
-from harness.workflows.ab.session import PairPlan
 from harness.workflows.nightly.files import markdown
 from harness.workflows.nightly.night import NightOptions, nightly, resume_night
 from harness.workflows.nightly.record import Absent, Journal, NightRecord, SeriesNight, State, Trigger

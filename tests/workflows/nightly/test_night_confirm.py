@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from harness.history.records import Decision
+from harness.measure.pairs import PairPlan, PairResult, Sides, summarise_pairs
 from harness.records.metric import Metric
 from harness.records.metrics import ACCURACY, SCORE, SIZE
-from harness.workflows.ab.session import PairPlan, PairResult, Sides, summarise_pairs
 from harness.workflows.nightly.confirm import confirm_by_record, correct_for_many, differing_data, judge, same_file
 from harness.workflows.nightly.record import Confirmation, Trigger
 from tests.report.builders import accuracy_of, phone_run

@@ -12,11 +12,7 @@ import pytest
 from harness.devices.device import Execution
 from harness.measure.gate import Gate
 from harness.measure.job import Job
-from harness.spec.profiles import PROFILES, ProfileName
-from harness.stats.verdicts import Verdict
-from harness.wire import RunRequest
-from harness.workflows.ab.chain import ABRecord
-from harness.workflows.ab.session import (
+from harness.measure.pairs import (
     PairPlan,
     PairResult,
     PairSession,
@@ -25,6 +21,10 @@ from harness.workflows.ab.session import (
     run_pairs,
     summarise_pairs,
 )
+from harness.spec.profiles import PROFILES, ProfileName
+from harness.stats.verdicts import Verdict
+from harness.wire import RunRequest
+from harness.workflows.ab.chain import ABRecord
 from harness.workflows.ab.words import sentences
 from tests.measure.cells import SLOWED, Kept, Scripted, bad, job, ok
 
