@@ -32,9 +32,10 @@ def encode(record: RunRequest | RunReply) -> bytes:
     if isinstance(record, RunReply):
         return data
     request: dict[str, Any] = msgspec.json.decode(data)
-    # Nor do they know of signatures.
-    if not request["artifact"]["signature"]:
-        del request["artifact"]["signature"]
+    # Nor do they know of signatures and encryption.
+    for field in ("signature", "encryption"):
+        if not request["artifact"][field]:
+            del request["artifact"][field]
     request["passes"] = {k: v for k, v in request["passes"].items() if v is not None or k not in _LATER_PASSES}
     return msgspec.json.encode(request)
 

@@ -70,6 +70,13 @@ class ReplyStatus(StrEnum):
     FAILED = "failed"
 
 
+class KeyWrap(StrEnum):
+    """How the key of an encrypted file is wrapped for a runner's public key; docs/wire.md has the parameters."""
+
+    RSA_OAEP = "RSA-OAEP-SHA256-MGF1-SHA1"
+    ECDH_ES_A256KW = "ECDH-ES+A256KW"
+
+
 class FailureKind(StrEnum):
     """Where a launch failed. The host reports the last four itself, when there is no reply that it can trust."""
 

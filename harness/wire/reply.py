@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.wire.names import SCHEMA, Delegate, FailureKind, ReplyStatus, TensorSpec
+from harness.wire.names import SCHEMA, Delegate, FailureKind, KeyWrap, ReplyStatus, TensorSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,14 @@ class Failure:
     kind: FailureKind
     message: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionKey:
+    """The public key of a runner: a `SubjectPublicKeyInfo` (RFC 5280) in Base64, and how files' keys are wrapped."""
+
+    algorithm: KeyWrap
+    public_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,3 +416,4 @@ class RunReply:
     energy: EnergyFacts | None = None
     transcript: str | None = None
     generation: GenerationSamples | None = None
+    encryption_key: EncryptionKey | None = None

@@ -16,10 +16,30 @@ class CompanionRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedFile:
+    """A file as it lies on the device: the digest of the ciphertext, and the file's key, wrapped, in Base64."""
+
+    sha256: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """The files of an artifact, encrypted for one runner on one phone, in the order of `ArtifactRef.files`.
+
+    ``recipient`` is the digest of the runner's public key; empty, without files, to ask the runner for that key.
+    """
+
+    recipient: str = ""
+    files: tuple[EncryptedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactRef:
     """The file to load, next to the request. The runner checks every ``sha256`` before it loads anything.
 
     ``signature`` is a Sigstore bundle as text, which a runner with a public key checks first; empty without one.
+    ``encryption`` is None for files that lie on the device as they are; the digests here are always the plain files'.
     """
 
     file: str
@@ -27,6 +47,7 @@ class ArtifactRef:
     format: Format
     companions: tuple[CompanionRef, ...] = ()
     signature: str = ""
+    encryption: Encryption | None = None
 
     @property
     def files(self) -> tuple[CompanionRef, ...]:
