@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +25,11 @@ from harness.farm.calls import AgentPost, Claim, Outcome
 from harness.farm.depot import remove_unused
 from harness.farm.link import DepotError
 from harness.farm.parcel import ParcelWriter
-from harness.farm.work import Work, unpack_job
+from harness.farm.work import Rival, Work, unpack_job
 from harness.measure.cell import launch_cell
 from harness.measure.gate import Gate
+from harness.measure.job import Job, Ran
+from harness.measure.pairs import RanPairs, launch_pairs
 from harness.spec.phone_settings import PhoneSettings
 from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
@@ -155,7 +157,7 @@ class Bench:
                 self._open.device.clean()
 
     def _run(self, work: Work) -> str:
-        cell = work.job.cell.key
+        cell = work.cell
         if self._site.spool.has(work.run, cell):
             return "waits"
         claim = Claim(run=work.run, cell=cell, device=self.key, agent=self._site.agent)
@@ -186,20 +188,23 @@ class Bench:
             shutil.rmtree(folder, ignore_errors=True)
             with storage_errors(site.files):
                 remove_unused(site.files)
-            job = unpack_job(work, lambda sha256: site.post.fetch(sha256, site.files), folder)
+            jobs = [unpack_job(part, self._fetch, folder / name) for name, part in _parts(work)]
             opened = self._opened(work.settings)
             with _deadline(opened.device, work.deadline_s) as late:
-                ran = launch_cell(job, opened.device, writer, utc_now, opened.gate)
+                ran = _launch(work, jobs, opened, writer)
             if self._ended:
                 raise DeviceError(self._ended, one_cell=True)
             if late.is_set():
-                msg = f"cell {work.job.cell.key!r} took longer than {work.deadline_s:.0f} s and was ended"
+                msg = f"cell {work.cell!r} took longer than {work.deadline_s:.0f} s and was ended"
                 raise DeviceError(msg)
             self._losses = 0
-            return writer.finish(work.run, work.job.cell.key, ran)
+            return writer.finish(work.run, work.cell, ran)
         except DeviceError as error:
             self._note_loss(error)
             raise
+
+    def _fetch(self, sha256: str) -> Path:
+        return self._site.post.fetch(sha256, self._site.files)
 
     def _report(self, outcome: Outcome) -> str:
         """Tell the depot how it ended. A result that cannot be told now waits in the spool."""
@@ -256,6 +261,17 @@ class _OpenDevice:
     device: Device
     gate: Gate
     settings: PhoneSettings
+
+
+def _parts(work: Work) -> list[tuple[str, Work | Rival]]:
+    """The sides of the work, each with the name of its folder: their files may have one name."""
+    return [("a", work)] if work.rival is None else [("a", work), ("b", work.rival)]
+
+
+def _launch(work: Work, jobs: Sequence[Job], opened: _OpenDevice, writer: ParcelWriter) -> Ran | RanPairs:
+    if work.rival is None:
+        return launch_cell(jobs[0], opened.device, writer, utc_now, opened.gate)
+    return launch_pairs((jobs[0], jobs[1]), opened.gate, writer, utc_now, work.rival.plan)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from harness.farm.status import FarmStatus
 from harness.records.device import DeviceInfo
 
 # Raised when a question or an answer changes so that older hosts would misunderstand it.
-# 1 (2026-11): the first.
-PROTOCOL = 1
+# 1 (2026-11): the first. 2 (2026-11): work may be a session of pairs.
+PROTOCOL = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

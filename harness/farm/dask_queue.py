@@ -34,7 +34,7 @@ class DaskQueue:
 
     def submit(self, work: Work, *, priority: int) -> object:
         client = self._connected()
-        key = f"{work.run}|{work.job.cell.key}|{self._name}{next(self._numbers)}"
+        key = f"{work.run}|{work.cell}|{self._name}{next(self._numbers)}"
         resources = {resource_of(work.device): 1}
         return client.submit(measure_on_device, work, key=key, resources=resources, priority=priority, pure=False)
 

@@ -14,20 +14,22 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import DeviceError, StoreError
 from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
+from harness.farm.depot import CLOCK_S
+from harness.farm.errands import CellErrand, Errand
 from harness.farm.events import Event, EventKind
 from harness.farm.link import DepotError
-from harness.farm.parcel import ParcelError, unpack
-from harness.farm.status import DeviceState
-from harness.farm.work import Packed, Work, pack
-from harness.measure.cell import conclude
+from harness.farm.parcel import ParcelError
+from harness.farm.status import DeviceState, FarmStatus
+from harness.farm.work import Packed, Work
 from harness.measure.job import Job
-from harness.measure.parallel import Losses, Sink, outcome_in_words
+from harness.measure.parallel import Losses, Sink
 from harness.progress import Progress
 from harness.spec.phone_settings import PhoneSettings
 from harness.system.files import file_sha256
@@ -86,7 +88,7 @@ class FarmRun:
 class _Waiting:
     """A cell that is not done yet."""
 
-    job: Job
+    errand: Errand
     packed: Packed
     ticket: object | None = None
     attempts: int = 0
@@ -106,6 +108,7 @@ class FarmEngine:
         self._looked_s = 0.0
         self._away_since: dict[str, float] = {}
         self._left_over = False
+        self._clocks = _Clocks()
 
     def measure(self, jobs: Sequence[Job], sink: Sink, progress: Progress) -> tuple[Losses, ...]:
         """Measure every job and store each measurement as it comes; return the losses of each device.
@@ -113,16 +116,23 @@ class FarmEngine:
         What earlier attempts of the run left on the farm is taken first, so nothing is measured again. Raises
         `StoreError` when a result cannot be stored.
         """
+        progress.start("measure", len(jobs))
+        return self.run_errands([CellErrand(job=job, sink=sink) for job in jobs], progress)
+
+    def run_errands(self, errands: Sequence[Errand], progress: Progress, *, window: int = WINDOW) -> tuple[Losses, ...]:
+        """Run every errand on its device, and return the losses of each device. ``progress`` has started.
+
+        ``window``: how many of them a device has in the queue. Raises `StoreError` when a result cannot be stored.
+        """
         # Patience begins now: files may have been built for hours since the farm was joined.
         self._reached_s = self._clock()
         digests = _Digests()
         waiting = {
-            job.cell.key: _Waiting(job=job, packed=pack(self._run.run, job, self._run.settings, digests.of))
-            for job in jobs
+            one.key: _Waiting(errand=one, packed=one.pack(self._run.run, self._run.settings, digests.of))
+            for one in errands
         }
-        losses: dict[str, Losses] = {job.cell.device: Losses() for job in jobs}
-        table = _Table(waiting=waiting, losses=losses, sink=sink, progress=progress)
-        progress.start("measure", len(jobs))
+        losses: dict[str, Losses] = {one.device: Losses() for one in errands}
+        table = _Table(waiting=waiting, losses=losses, window=window, progress=progress)
         try:
             self._take_history(table)
             self._queue(table)
@@ -172,7 +182,7 @@ class FarmEngine:
 
     def _queue(self, table: _Table) -> None:
         cells = tuple(
-            QueuedCell(cell=key, device=one.job.cell.device, again=key in self._run.measured)
+            QueuedCell(cell=key, device=one.errand.device, again=key in self._run.measured)
             for key, one in table.waiting.items()
         )
         if cells:
@@ -199,15 +209,19 @@ class FarmEngine:
         time.sleep(WAIT_S)
 
     def _fill(self, table: _Table) -> None:
-        """Give every device up to `WINDOW` cells, in the order of the plan."""
+        """Give every device as many cells as fit into its window, in the order of the plan."""
         room: dict[str, int] = {}
-        for cell in table.waiting.values():
-            device = cell.job.cell.device
-            room.setdefault(device, WINDOW)
-            if room[device] > 0:
-                room[device] -= 1
-                if cell.ticket is None:
-                    self._submit(cell)
+        for key, cell in tuple(table.waiting.items()):
+            device = cell.errand.device
+            room.setdefault(device, table.window)
+            if room[device] <= 0:
+                continue
+            if cell.ticket is None and not cell.errand.may_start():
+                self._drop(key, "it was too late to start it", table)
+                continue
+            room[device] -= 1
+            if cell.ticket is None:
+                self._submit(cell)
 
     def _submit(self, cell: _Waiting) -> None:
         for sha256, path in cell.packed.sources.items():
@@ -238,17 +252,15 @@ class FarmEngine:
         cell = table.waiting[event.cell]
         parcel = self._post.fetch(event.parcel, self._run.fetched)
         try:
-            ran = unpack(parcel, table.sink)
+            outcome = cell.errand.take(parcel, self._clocks.ahead_s(event.agent, self._post.status))
         except ParcelError as error:
             self._discard(parcel)
             self._measure_again(cell, replace(event, reason=str(error)), table)
             return
-        measurement = conclude(cell.job, ran, table.sink)
-        table.sink.add(measurement)
         self._discard(parcel)
-        table.losses[cell.job.cell.device].in_a_row.clear()
+        table.losses[cell.errand.device].in_a_row.clear()
         self._forget(event.cell, table)
-        table.progress.step(event.cell, outcome_in_words(measurement))
+        table.progress.step(event.cell, outcome)
 
     def _discard(self, parcel: Path) -> None:
         """Remove our copy of a parcel: the store has what was in it, and two of them would double the size of a run."""
@@ -259,7 +271,7 @@ class FarmEngine:
         """Queue a cell again whose result is damaged, as an attempt that was lost."""
         self._note_loss(cell, event, table)
         if event.cell in table.waiting:
-            again = QueuedCell(cell=event.cell, device=cell.job.cell.device, again=True)
+            again = QueuedCell(cell=event.cell, device=cell.errand.device, again=True)
             self._post.queue(self._queue_of((again,)))
 
     def _queue_of(self, cells: tuple[QueuedCell, ...]) -> Queue:
@@ -275,13 +287,17 @@ class FarmEngine:
 
     def _give_up(self, key: str, reason: str, table: _Table, *, one_cell: bool = False, tell: bool = True) -> None:
         cell = table.waiting[key]
-        table.losses[cell.job.cell.device].add(DeviceError(reason, one_cell=one_cell))
+        table.losses[cell.errand.device].add(DeviceError(reason, one_cell=one_cell))
+        cell.errand.give_up(reason)
+        self._drop(key, reason, table, tell=tell)
+        self._left_over = True
+
+    def _drop(self, key: str, reason: str, table: _Table, *, tell: bool = True) -> None:
         if tell:
             with contextlib.suppress(DepotError):
                 self._post.drop(Dropped(run=self._run.run, cell=key, reason=reason))
         self._forget(key, table)
         table.progress.step(key, f"not run: {reason}")
-        self._left_over = True
 
     def _forget(self, key: str, table: _Table) -> None:
         cell = table.waiting.pop(key)
@@ -312,23 +328,44 @@ class FarmEngine:
         if now_s - self._looked_s < LOOK_S:
             return
         self._looked_s = now_s
-        away = {one.key: one.reason for one in self._post.status().devices if one.state is DeviceState.AWAY}
+        status = self._post.status()
+        self._clocks.note(status)
+        away = {one.key: one.reason for one in status.devices if one.state is DeviceState.AWAY}
         self._away_since = {key: self._away_since.get(key, now_s) for key in away}
         gone = {key for key, since_s in self._away_since.items() if now_s - since_s > self._run.patience_s}
         for key, cell in tuple(table.waiting.items()):
-            device = cell.job.cell.device
+            device = cell.errand.device
             if device in gone:
                 self._give_up(key, f"device {device!r} is away: {away[device]}", table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """The cells of one call of `FarmEngine.measure` that are not done, and where what comes of them goes."""
+    """What is not done of one call of `FarmEngine.run_errands`, and what is shown of it."""
 
     waiting: dict[str, _Waiting]
     losses: dict[str, Losses]
-    sink: Sink
+    window: int
     progress: Progress
+
+
+class _Clocks:
+    """How far the clocks of agents are ahead of ours, so that all times of a run are by one clock."""
+
+    def __init__(self) -> None:
+        self._ahead_s: dict[str, float] = {}
+
+    def note(self, status: FarmStatus) -> None:
+        """Learn from a status that has just arrived."""
+        depot_s = (datetime.fromisoformat(status.at) - datetime.now(UTC)).total_seconds()
+        self._ahead_s |= {host.name: host.clock_s + depot_s for host in status.hosts}
+
+    def ahead_s(self, agent: str, ask: Callable[[], FarmStatus]) -> float:
+        """Return how many seconds an agent's clock is ahead of ours; 0 if nobody would notice, or nobody knows."""
+        if agent not in self._ahead_s:
+            self.note(ask())
+        ahead_s = self._ahead_s.setdefault(agent, 0.0)
+        return ahead_s if abs(ahead_s) > CLOCK_S else 0.0
 
 
 class _Digests:

@@ -18,6 +18,7 @@ import msgspec
 
 from harness.errors import StoreError
 from harness.measure.job import Keeper, Launched, Ran, Seen
+from harness.measure.pairs import PairResult, RanPairs
 from harness.records.conditions import Condition
 from harness.records.operators import OperatorProfile
 from harness.system.decoding import decode_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _LENGTH_BYTES = 8
 # 1 (2026-11): the first.
 SCHEMA = 1
+_SIDE = ("launched", "last", "conditions", "outputs", "outputs_sha256", "outputs_blob")
 
 
 class ParcelError(StoreError):
@@ -46,8 +48,29 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideHead:
+    """What the launches of one side left. ``outputs`` describes those in the blob ``outputs_blob``, None without."""
+
+    launched: tuple[Launched, ...]
+    last: RunReply | None
+    conditions: tuple[Condition, ...]
+    outputs: OutputsRef | None
+    outputs_sha256: str | None
+    outputs_blob: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHead:
+    """The second half of a session of pairs: side B, the pairs, and the side that failed, empty if none did."""
+
+    b: SideHead
+    pairs: tuple[PairResult, ...]
+    failed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelHead:
-    """The record of a parcel. ``outputs`` describes the outputs in the blob ``outputs_blob``, None without outputs."""
+    """The record of a parcel: a cell, or side A of a session of pairs. The fields of `SideHead` are this side's."""
 
     schema: int = SCHEMA
     run: str
@@ -63,6 +86,7 @@ class ParcelHead:
     outputs_sha256: str | None
     outputs_blob: str | None
     blobs: tuple[Blob, ...]
+    pairs: SessionHead | None = None
 
 
 class ParcelWriter:
@@ -81,7 +105,7 @@ class ParcelWriter:
         """Add a blob and return its digest; equal data is added once."""
         return self._add(data, suffix)
 
-    def finish(self, run: str, cell: str, ran: Ran) -> Path:
+    def finish(self, run: str, cell: str, ran: Ran | RanPairs) -> Path:
         """Complete the file and return its path, once it is on disk. Raises `StoreError`."""
         head = self._head(run, cell, ran)
         data = msgspec.json.encode(head)
@@ -98,26 +122,36 @@ class ParcelWriter:
         self._file.close()
         self._part.unlink(missing_ok=True)
 
-    def _head(self, run: str, cell: str, ran: Ran) -> ParcelHead:
-        seen = ran.seen
-        outputs = next((one.reply.outputs for one in seen.launched if one.reply.outputs is not None), None)
-        blob = seen.outputs_sha256
-        if seen.outputs is not None and outputs is not None and blob is None:
-            blob = self._add(_as_file(seen.outputs, outputs), None)
+    def _head(self, run: str, cell: str, ran: Ran | RanPairs) -> ParcelHead:
+        if isinstance(ran, Ran):
+            side, good, operators, pairs = self._side(ran.seen), ran.good, ran.operators, None
+        else:
+            session = SessionHead(b=self._side(ran.b), pairs=ran.pairs, failed=ran.failed)
+            side, good, operators, pairs = self._side(ran.a), not ran.failed, None, session
         return ParcelHead(
             run=run,
             cell=cell,
             started_at=ran.started_at,
             ended_at=ran.ended_at,
-            good=ran.good,
+            good=good,
+            **{name: getattr(side, name) for name in _SIDE},
+            operators=operators,
+            blobs=tuple(self._blobs.values()),
+            pairs=pairs,
+        )
+
+    def _side(self, seen: Seen) -> SideHead:
+        outputs = next((one.reply.outputs for one in seen.launched if one.reply.outputs is not None), None)
+        blob = seen.outputs_sha256
+        if seen.outputs is not None and outputs is not None and blob is None:
+            blob = self._add(_as_file(seen.outputs, outputs), None)
+        return SideHead(
             launched=tuple(seen.launched),
             last=seen.last,
             conditions=tuple(seen.conditions.values()),
-            operators=ran.operators,
             outputs=outputs if seen.outputs is not None else None,
             outputs_sha256=seen.outputs_sha256,
             outputs_blob=blob,
-            blobs=tuple(self._blobs.values()),
         )
 
     def _add(self, data: bytes, suffix: str | None) -> str:
@@ -152,7 +186,32 @@ def unpack(path: Path, keeper: Keeper) -> Ran:
     Raises `ParcelError` for a blob whose content does not match its digest.
     """
     head = read_head(path)
-    outputs: tuple[Array, ...] | None = None
+    seen = _seen(head, _unpack_blobs(path, head, keeper))
+    return Ran(started_at=head.started_at, ended_at=head.ended_at, seen=seen, good=head.good, operators=head.operators)
+
+
+def unpack_pairs(path: Path, keeper: Keeper) -> RanPairs:
+    """Do the same for a session of pairs. Raises `ParcelError` also for a parcel of something else."""
+    head = read_head(path)
+    if head.pairs is None:
+        msg = f"the parcel {str(path)!r} holds no session of pairs; it will be measured again"
+        raise ParcelError(msg)
+    outputs = _unpack_blobs(path, head, keeper)
+    return RanPairs(
+        started_at=head.started_at,
+        ended_at=head.ended_at,
+        a=_seen(head, outputs),
+        b=_seen(head.pairs.b, outputs),
+        pairs=head.pairs.pairs,
+        failed=head.pairs.failed,
+    )
+
+
+def _unpack_blobs(path: Path, head: ParcelHead, keeper: Keeper) -> dict[str, tuple[Array, ...]]:
+    """Keep the blobs, and return the outputs among them by their digest."""
+    sides = (head, *((head.pairs.b,) if head.pairs else ()))
+    wanted = {side.outputs_blob: side.outputs for side in sides if side.outputs_blob is not None}
+    outputs: dict[str, tuple[Array, ...]] = {}
     with path.open("rb") as file:
         for blob in head.blobs:
             data = file.read(blob.bytes)
@@ -161,16 +220,19 @@ def unpack(path: Path, keeper: Keeper) -> Ran:
                 raise ParcelError(msg)
             if blob.suffix is not None:
                 keeper.keep(data, blob.suffix)
-            if blob.sha256 == head.outputs_blob and head.outputs is not None:
-                outputs = _as_arrays(data, head.outputs)
-    seen = Seen(
-        launched=list(head.launched),
-        last=head.last,
-        conditions={condition.id: condition for condition in head.conditions},
-        outputs=outputs,
-        outputs_sha256=head.outputs_sha256,
+            if ref := wanted.get(blob.sha256):
+                outputs[blob.sha256] = _as_arrays(data, ref)
+    return outputs
+
+
+def _seen(side: ParcelHead | SideHead, outputs: dict[str, tuple[Array, ...]]) -> Seen:
+    return Seen(
+        launched=list(side.launched),
+        last=side.last,
+        conditions={condition.id: condition for condition in side.conditions},
+        outputs=outputs.get(side.outputs_blob) if side.outputs_blob is not None else None,
+        outputs_sha256=side.outputs_sha256,
     )
-    return Ran(started_at=head.started_at, ended_at=head.ended_at, seen=seen, good=head.good, operators=head.operators)
 
 
 def _as_file(outputs: tuple[Array, ...], ref: OutputsRef) -> bytes:

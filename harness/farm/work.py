@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.artifacts.manifest import Artifact
 from harness.artifacts.sources.prepared_model import PreparedModel
 from harness.measure.job import Job
+from harness.measure.pairs import BLOCK, PairPlan, block_of
 from harness.measure.request import job_feed
 from harness.model.card import ModelCard, SourceKind, Task
 from harness.spec.phone_settings import PhoneSettings
@@ -27,10 +28,22 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Side B of a session of pairs; the work that has it is side A. ``session`` names the session within its run."""
+
+    session: str
+    job: Job
+    files: tuple[FileRef, ...]
+    inputs: FileRef
+    plan: PairPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A cell on its way to an agent. ``job`` has no paths of the owner's; ``deadline_s`` bounds the whole cell.
 
-    The labels, the float network and the model's own code stay with the owner, who computes the measurement.
+    The labels, the float network and the model's own code stay with the owner, who computes the measurement. With a
+    ``rival``, the job is not measured by itself but compared with it.
     """
 
     run: str
@@ -40,6 +53,12 @@ class Work:
     inputs: FileRef
     settings: PhoneSettings
     deadline_s: float
+    rival: Rival | None = None
+
+    @property
+    def cell(self) -> str:
+        """The name of this work within its run."""
+        return self.job.cell.key if self.rival is None else self.rival.session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +98,19 @@ def pack(run: str, job: Job, settings: PhoneSettings, digest: Callable[[Path], s
     return Packed(work=work, sources=sources)
 
 
-def unpack_job(work: Work, fetch: Callable[[str], Path], folder: Path) -> Job:
+def pack_pairs(
+    run: str, session: str, jobs: tuple[Job, Job], plan: PairPlan, first: Packed, digest: Callable[[Path], str]
+) -> Packed:
+    """Return what an agent needs for a session of pairs of ``jobs`` (A, B); ``first`` is A, packed."""
+    second = pack(run, jobs[1], first.work.settings, digest)
+    rival = Rival(session=session, job=second.work.job, files=second.work.files, inputs=second.work.inputs, plan=plan)
+    blocks = 2 * (plan.most_pairs + plan.spare) * (1 + BLOCK.retries)
+    deadline_s = blocks * max(_launch_s(replace(job, profile=block_of(job.profile))) for job in jobs)
+    work = replace(first.work, rival=rival, deadline_s=deadline_s)
+    return Packed(work=work, sources=first.sources | second.sources)
+
+
+def unpack_job(work: Work | Rival, fetch: Callable[[str], Path], folder: Path) -> Job:
     """Return the job with its files linked into ``folder`` under their own names; ``fetch`` gets a file by digest."""
     folder.mkdir(parents=True, exist_ok=True)
     for ref in work.files:
@@ -117,7 +148,11 @@ def _bare_card(job: Job) -> ModelCard:
 
 def _deadline_s(job: Job) -> float:
     """How long a cell may take before its launch is ended: every launch and every retry at its own deadline."""
+    launches = job.launches or max(job.profile.checkpoints)
+    return _launch_s(job) * (launches + job.operators) * (1 + job.profile.retries)
+
+
+def _launch_s(job: Job) -> float:
     from harness.measure.request import deadline_s
 
-    launches = job.launches or max(job.profile.checkpoints)
-    return (deadline_s(job) + REST_S) * (launches + job.operators) * (1 + job.profile.retries)
+    return deadline_s(job) + REST_S

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from harness.measure.cell import Launches
+from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Seen
 from harness.spec.profiles import PROFILES, SECOND_NS, Profile, ProfileName
@@ -103,8 +104,43 @@ class Sides:
     observer: PairObserver | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanPairs:
+    """What a session of pairs left: all that its result is made of.
+
+    ``failed``: the side (``A`` or ``B``) whose block returned no latency, which ended the session; empty if none did.
+    Times are ISO 8601.
+    """
+
+    started_at: str
+    ended_at: str
+    a: Seen
+    b: Seen
+    pairs: tuple[PairResult, ...]
+    failed: str = ""
+
+    @property
+    def sides(self) -> Sides:
+        """The same for whoever summarises it."""
+        return Sides(a=self.a, b=self.b, pairs=list(self.pairs))
+
+
 class SideFailedError(Exception):
     """A block of one side (``A`` or ``B``) returned no latency, so there is nothing to compare."""
+
+
+def launch_pairs(jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, now: Callable[[], str], plan: PairPlan) -> RanPairs:
+    """Put both artifacts on the gate's device, run pairs of them, and return what they left. Raises `DeviceError`."""
+    started_at, sides, failed = now(), Sides(), ""
+    for job in jobs:
+        deploy_artifact(gate.device, job.artifact)
+    try:
+        run_pairs(jobs, gate, keeper, plan, sides=sides)
+    except SideFailedError as error:
+        failed = str(error)
+    return RanPairs(
+        started_at=started_at, ended_at=now(), a=sides.a, b=sides.b, pairs=tuple(sides.pairs), failed=failed
+    )
 
 
 def run_pairs(

@@ -111,7 +111,7 @@ def test_a_farm_whose_certificate_is_for_another_name_is_not_trusted(lab: Lab) -
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"protocol": 0}, r"has other versions \(it is older\): protocol 0 there and 1 here; install the same"),
+        ({"protocol": 0}, r"has other versions \(it is older\): protocol 0 there and 2 here; install the same"),
         ({"versions": {"phonebench": "0.0.1"}}, r"phonebench 0\.0\.1 there and .* here"),
         (
             {"versions": {**own_versions(), "distributed": "1"}},
