@@ -13,7 +13,7 @@ from harness.report.pages import PageChart, PageTable, page
 
 _CAPTION = (
     "A point is a night, with its 95 % interval; hollow points were tainted by a condition of that night alone. "
-    "Lines are the level of each stretch. Vertical lines are changes and swaps: red and green only where pairs "
+    "Lines are the level of each stretch. Vertical lines are changes and swaps: orange and green only where pairs "
     "confirmed them. A cross is a night on which the cell failed."
 )
 

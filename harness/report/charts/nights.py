@@ -1,6 +1,6 @@
 """The nights of one series as a chart: values with their intervals, the level of each segment, changes and swaps.
 
-Colour is only for what needs attention: confirmed changes are red or green. Suspected changes and swaps are grey.
+Colour is only for what needs attention: confirmed changes are orange or green. Suspected changes and swaps are grey.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def nights_figure(story: Story) -> Figure | None:
     _points(axes, story, times, unit)
     _levels(axes, story, times, unit)
     _axes(axes, story, unit)
-    _rules(axes, story, times)
+    lines = _rules(axes, story, times)
+    axes.set_title(story.series.name, fontsize=FONT_SIZE, color=INK, loc="left", pad=8 + lines * LINE_POINTS)
+    figure.subplots_adjust(top=0.92 - lines * LINE_POINTS / (72 * HEIGHT_INCHES))
     _gaps(axes, story)
     return figure
 
@@ -130,7 +132,7 @@ def _points(axes: Axes, story: Story, times: list[float], unit: units.Unit) -> N
         [high / unit.size for _, _, high in ends],
         colors=POINT,
         linewidth=0.9,
-        alpha=0.5,
+        alpha=0.7,
     )
     for face in (POINT, "none"):
         alike = [(at, f.value / unit.size) for at, night, f in shown if is_tainted(night) is (face == "none")]
@@ -163,12 +165,14 @@ def _axes(axes: Axes, story: Story, unit: units.Unit) -> None:
     axes.set_ylabel(
         f"{metric_named(story.series.metric).label}, {unit.name}".rstrip(", "), fontsize=FONT_SIZE, color=MUTED
     )
-    axes.set_title(story.series.name, fontsize=FONT_SIZE, color=INK, loc="left", pad=8 + LINES * LINE_POINTS)
     bare(axes, grid="y")
 
 
-def _rules(axes: Axes, story: Story, times: list[float]) -> None:
-    """A vertical rule per change or swap, with a label above the frame on the lowest line with room for it."""
+def _rules(axes: Axes, story: Story, times: list[float]) -> int:
+    """A vertical rule per change or swap, with a label above the frame on the lowest line with room for it.
+
+    Returns the number of lines with a label.
+    """
     marks = [(c.index, _change_words(c), *_change_look(c)) for c in story.changes]
     marks += [(s.index, _short(f"{s.kind}: {s.before} → {s.after}"), MUTED, ":") for s in story.swaps]
     taken: list[list[tuple[float, float]]] = [[] for _ in range(LINES)]
@@ -190,6 +194,7 @@ def _rules(axes: Axes, story: Story, times: list[float]) -> None:
             fontsize=FONT_SIZE - 2,
             color=colour,
         )
+    return sum(map(bool, taken))
 
 
 def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:

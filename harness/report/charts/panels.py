@@ -46,14 +46,17 @@ def panels(given: Sequence[Panel]) -> Figure | None:
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.4 / height, top=1 - 0.4 / height, wspace=0.18, hspace=0.6)
     every = [axes for row in grid for axes in row]
-    for axes, panel in zip(every, given, strict=False):
-        _draw(axes, panel)
+    names = short_names([panel.name for panel in given])
+    for axes, panel, name in zip(every, given, names, strict=False):
+        _draw(axes, panel, name)
+    for axes in every[: len(given)][-COLUMNS:]:
+        axes.set_xlabel("nights before tonight", fontsize=FONT_SIZE - 2, color=MUTED)
     for axes in every[len(given) :]:
         axes.set_visible(False)
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel, name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     last = len(panel.values) - 1
@@ -67,12 +70,22 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.plot([split, 0.5], [after, after], color=panel.colour, linewidth=1.4)
     (tonight,) = axes.plot([0], panel.values[-1:], marker="D", markersize=6, color=panel.colour, linestyle="none")
     tip(tonight, panel.about)
-    axes.set_title(_short(panel.name), fontsize=FONT_SIZE - 1, color=INK, loc="left")
+    axes.set_title(_short(name), fontsize=FONT_SIZE - 1, color=INK, loc="left")
     axes.set_ylabel(panel.unit, fontsize=FONT_SIZE - 2, color=MUTED)
     axes.margins(x=0.03, y=0.18)
     axes.locator_params(axis="y", nbins=4)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     bare(axes, grid="y")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return ``names`` without the parts, separated by hyphens, that all have at their end."""
+    parts = [name.split("-") for name in names]
+    shared = 0
+    if len(parts) > 1:
+        while all(len(p) > shared + 1 and p[-1 - shared] == parts[0][-1 - shared] for p in parts):
+            shared += 1
+    return ["-".join(p[: len(p) - shared]) for p in parts]
 
 
 def _short(name: str) -> str:

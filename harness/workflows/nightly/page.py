@@ -22,9 +22,9 @@ _CAPTION = (
 )
 _PAST_CAPTION = (
     "One small chart per series, the worst first and 24 at most: regressions, then suspicions, then improvements. The "
-    "diamond is tonight, and nights are counted back from it. The black line is the level before, the coloured line "
+    "diamond is tonight, and nights are counted back from it. The neutral line is the level before, the coloured line "
     "the median since the level changed: orange for a confirmed regression, green for an improvement, blue for what is "
-    "only suspected."
+    "only suspected. What all names have at their end is left out."
 )
 _VERDICTS = {State.REGRESSION: Verdict.REGRESSED, State.IMPROVEMENT: Verdict.IMPROVED}
 
