@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.console import print_json, print_run
-from harness.cli.options import json_option, results_option
+from harness.cli.options import json_option, results_option, signature_option
 from harness.cli.paths import PATH
 from harness.errors import CloudError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from harness.clouds.cloud import CloudJob, CloudProgress
     from harness.clouds.package import CloudRun
 
@@ -42,6 +44,7 @@ def cloud() -> None:
 )
 @click.option("--apks", type=PATH, metavar="DIR", help="Where the runner apps are.  [default: android_runner/apks]")
 @click.option("--no-wait", is_flag=True, help="Print the ticket and end; fetch the run later.")
+@signature_option
 @results_option
 @json_option
 def run(
@@ -52,12 +55,14 @@ def run(
     minutes: int,
     apks: Path | None,
     no_wait: bool,
+    require_signature: str | None,
     results: Path,
     as_json: bool,
 ) -> int:
     """Measure each ARTIFACT (.tflite, .onnx, .pte, .ptl) on a phone of Device Farm, and store the run.
 
-    AWS charges for the minutes that the job has the phone.
+    AWS charges for the minutes that the job has the phone. A signature beside an ARTIFACT goes along, for runner apps
+    that check it. The run that comes back is not signed.
     """
     import tempfile
 
@@ -66,9 +71,10 @@ def run(
     from harness.clouds.package import CloudRun, apps_for
     from harness.clouds.wait import wait_for
 
+    signed = _signed(files, require_signature)
     farm = open_device_farm(project)
     checked = spec_from(None, {"profile": profile}).profile
-    what = CloudRun(files=files, apks=apps_for(files, apks), profile=checked)
+    what = CloudRun(files=files, apks=apps_for(files, apks), profile=checked, signed=signed)
     with tempfile.TemporaryDirectory() as folder:
         ticket = farm.submit(_job(what, Path(folder), phone=phone, minutes=minutes))
     if no_wait:
@@ -111,6 +117,16 @@ def cancel(ticket: str) -> None:
 def fetch(ticket: str, results: Path, as_json: bool) -> int:
     """Store the run of the job TICKET, which must have ended. Fetching it again changes nothing."""
     return _take(ticket, results, as_json=as_json)
+
+
+def _signed(files: Sequence[Path], key_file: str | None) -> Mapping[Path, frozenset[str]]:
+    """The digests that the key has signed for each file; nothing without a requirement. Raises `SignatureError`."""
+    if key_file is None:
+        return {}
+    from harness.signing.require import require_signatures
+
+    verified = require_signatures(files, Path(key_file).expanduser())
+    return {path: frozenset(one.digests.values()) for path, one in verified.items()}
 
 
 def _job(what: CloudRun, folder: Path, *, phone: str, minutes: int) -> CloudJob:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.farm import certs_option
-from harness.cli.options import history_option, history_place, results_option
+from harness.cli.options import history_option, history_place, results_option, signature_option
 from harness.cli.paths import PATH
 from harness.errors import UsageError
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @certs_option
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
+@signature_option
 @history_option
 @results_option
 def dashboard(
@@ -51,12 +52,16 @@ def dashboard(
     scheduler: str | None,
     certs: Path | None,
     open_it: bool,
+    require_signature: str | None,
     history: str | None,
     results: Path,
 ) -> None:
     """Serve the history, the nights, the devices and the runs as web pages, until Ctrl-C. It never changes anything.
 
     Only this computer can read them. With --host, other computers can, over TLS and with a login.
+
+    With --require-signature, a run that is not signed is listed by its name only. The history and the nights have no
+    signatures.
     """
     from harness.dashboard.access import Access, read_logins
     from harness.dashboard.serve import serve
@@ -69,7 +74,12 @@ def dashboard(
         logins=frozenset() if login is None else read_logins(login),
     )
     farm = _farm(scheduler, certs)
-    site = Site(results=results, history=HistorySource(history_place(history, results)), farm=farm)
+    if require_signature is not None:
+        from harness.signing.keys import read_trusted_key
+
+        read_trusted_key(Path(require_signature).expanduser())
+    source = HistorySource(history_place(history, results))
+    site = Site(results=results, history=source, farm=farm, trusted=require_signature)
     serve(site, access, lambda address: _say(address, open_it=open_it))
 
 

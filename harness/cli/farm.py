@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.console import print_json, print_table
-from harness.cli.options import json_option, listed
+from harness.cli.options import json_option, listed, signature_option
 from harness.cli.paths import PATH
 from harness.errors import UsageError
 
@@ -105,11 +105,13 @@ def scheduler(certs: Path | None, host: str, port: int, engine_port: int, data: 
 @listed("-d", "--device", help="The devices to offer.  [default: every phone that is connected]")
 @click.option("--name", metavar="NAME", default="", help="The name of this host in the farm.  [default: its host name]")
 @click.option("--data", type=PATH, metavar="DIR", help="Where results wait.  [default: in the cache]")
+@signature_option
 def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **options: Any) -> None:
     """Offer the phones of this host to the farm, and measure on them what others queue.
 
     A phone that is plugged in joins the farm, and one that is unplugged leaves it. While the scheduler is away, what
-    runs goes on and its result waits here.
+    runs goes on and its result waits here. With --require-signature, a cell is refused unless the signature of its
+    artifact came with it.
     """
     from harness.cli.options import flat
     from harness.farm.host_agent import AgentOptions, serve_agent
@@ -118,7 +120,15 @@ def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **op
 
     place = farm_place(scheduler, farm_certs(certs))
     folder = data or farm_data(f"agent-{name}" if name else "agent")
-    serve_agent(AgentOptions(place=place, data=folder, name=name, devices=tuple(flat(options["device"]))), _tell)
+    key = options["require_signature"]
+    served = AgentOptions(
+        place=place,
+        data=folder,
+        name=name,
+        devices=tuple(flat(options["device"])),
+        trusted=None if key is None else Path(key).expanduser(),
+    )
+    serve_agent(served, _tell)
 
 
 @farm.command(short_help="Show who runs what, what waits and why, and for how long.")

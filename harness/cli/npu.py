@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.cli.console import print_json
-from harness.cli.options import json_option
+from harness.cli.options import json_option, signature_option
 
 
 @click.command(short_help="Compile an int8 .onnx for a Qualcomm neural processor.")
@@ -24,8 +24,17 @@ from harness.cli.options import json_option
     type=click.Path(path_type=Path),
     help="Qualcomm's SDK, or a folder with its libraries, to pack those that a phone needs.",
 )
+@signature_option
 @json_option
-def npu(model: Path, chip: str, soc: int | None, output: Path, libraries: Path | None, as_json: bool) -> None:
+def npu(
+    model: Path,
+    chip: str,
+    soc: int | None,
+    output: Path,
+    libraries: Path | None,
+    require_signature: str | None,
+    as_json: bool,
+) -> None:
     """Compile ONNX_FILE, which has static int8, into a context binary for Qualcomm's neural processor.
 
     The result is run in the compiler's simulator and compared with the file on this computer. Its speed is not shown,
@@ -33,6 +42,10 @@ def npu(model: Path, chip: str, soc: int | None, output: Path, libraries: Path |
     """
     from harness.artifacts.npu.qnn import compile_for_qnn
 
+    if require_signature is not None:
+        from harness.signing.require import require_signatures
+
+        require_signatures([model], Path(require_signature).expanduser())
     done = compile_for_qnn(model, output, chip, soc=soc, libraries=libraries)
     facts: dict[str, Any] = {
         "folder": str(done.folder),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def show(run: str, list_all: bool, require_signature: str | None, results: Path, as_json: bool) -> None:
     """Show a stored RUN: an id, a unique prefix of an id, a path, or latest."""
     if list_all:
-        _show_list(results, as_json=as_json)
+        _show_list(results, require_signature, as_json=as_json)
         return
     from harness.store.signed import load_signed_run
 
@@ -39,11 +39,12 @@ def show(run: str, list_all: bool, require_signature: str | None, results: Path,
     print_run(record)
 
 
-def _show_list(results: Path, *, as_json: bool) -> None:
+def _show_list(results: Path, key_file: str | None, *, as_json: bool) -> None:
     from harness.report.formats.run_list import TITLES, list_json, list_rows
-    from harness.store.listing import listed_runs
+    from harness.store.reader import list_runs
+    from harness.store.signed import listed_signed_run
 
-    runs = listed_runs(results)
+    runs = [listed_signed_run(results / name, key_file) for name in list_runs(results)]
     if as_json:
         print_json(list_json(runs))
     else:

@@ -6,19 +6,23 @@ there. No program of this computer is sent, and no path of it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.resources
 import re
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
+from typing import cast
 
 import tomli_w
 
 from harness.clouds.cloud import EXIT_CODE_FILE, RESULT_FILE
 from harness.devices.android.app.apps import built_here
-from harness.errors import UsageError
+from harness.errors import SignatureError, UsageError
+from harness.signing.coverage import signature_of
 from harness.spec.formats import FORMATS
 from harness.spec.profiles import ProfileName
 from harness.system.files import storage_errors
@@ -32,11 +36,15 @@ _SKIPPED = ("__pycache__", "bundled_models")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudRun:
-    """What to measure: ready-made files, the runner apps of their formats, and the profile."""
+    """What to measure: ready-made files, the runner apps of their formats, and the profile.
+
+    ``signed``: the digests that each file may have, if signatures are required.
+    """
 
     files: tuple[Path, ...]
     apks: tuple[Path, ...]
     profile: ProfileName
+    signed: Mapping[Path, frozenset[str]] = field(default_factory=dict)
 
 
 def formats_of(files: Sequence[Path]) -> tuple[Format, ...]:
@@ -73,13 +81,27 @@ def write_package(run: CloudRun, target: Path) -> Path:
         _add_harness(archive)
         for name, path in zip(names, run.files, strict=True):
             archive.write(path, name)
+            if signature_of(path).is_file():
+                archive.write(signature_of(path), signature_of(Path(name)).as_posix())
         for path in run.apks:
             for file in sorted(path.parent.glob(f"{path.stem}*")):
                 archive.write(file, f"apks/{file.name}")
         archive.writestr("spec.toml", tomli_w.dumps(spec))
         archive.writestr("requirements.txt", "\n".join(requirements(formats)) + "\n")
         archive.writestr(SCRIPT, script())
+    _refuse_changed(target, dict(zip(names, run.files, strict=True)), run.signed)
     return target
+
+
+def _refuse_changed(package: Path, names: Mapping[str, Path], signed: Mapping[Path, frozenset[str]]) -> None:
+    """Raise `SignatureError` if a file in the archive is not the one that was verified."""
+    with storage_errors(package.parent), zipfile.ZipFile(package) as archive:
+        for name, path in names.items():
+            with archive.open(name) as file:
+                digest = hashlib.file_digest(cast("BufferedIOBase", file), "sha256").hexdigest()
+            if path in signed and digest not in signed[path]:
+                msg = f"{str(path)!r} changed after its signature was verified: nothing was sent"
+                raise SignatureError(msg)
 
 
 def script() -> str:

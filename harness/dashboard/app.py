@@ -8,6 +8,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.dashboard.access import Access, Doorkeeper, host_is_ours
@@ -30,7 +31,7 @@ from harness.dashboard.pages.overview import overview
 from harness.dashboard.pages.runs import one_run, run_list
 from harness.dashboard.pages.series import one_series, series_list
 from harness.dashboard.site import Site
-from harness.errors import MissingPackageError, PhonebenchError, UsageError
+from harness.errors import MissingPackageError, PhonebenchError, SignatureError, UsageError
 from harness.report.pages import page_fragments
 
 try:
@@ -123,11 +124,24 @@ def _endpoint(site: Site, page: PageFunction) -> Callable[[Request], Response]:
         try:
             made = page(site, request.query_params)
         except PhonebenchError as error:
-            # What does not exist is not found. A history or a disk that cannot be read may come back.
-            return _sentence(404 if isinstance(error, UsageError) else 503, str(error))
-        return _document(made) if isinstance(made, Document) else _page(render(made))
+            return _sentence(_status(error), str(error))
+        return _document(made) if isinstance(made, Document) else _page(render(_marked(site, made)))
 
     return answer
+
+
+def _status(error: PhonebenchError) -> int:
+    """What does not exist is not found, what is not signed not shown. What cannot be read may come back."""
+    if isinstance(error, SignatureError):
+        return 403
+    return 404 if isinstance(error, UsageError) else 503
+
+
+def _marked(site: Site, content: Content) -> Content:
+    """Say of pages without runs that no signature covers them, where signatures are required."""
+    if site.trusted is None or content.place in (Place.OVERVIEW, Place.RUNS):
+        return content
+    return replace(content, lead=" · ".join(filter(None, (content.lead, "no signature covers this page"))))
 
 
 def _page(html: str, status: int = 200) -> Response:

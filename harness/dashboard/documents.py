@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.dashboard.content import Document, Place, navigation
 from harness.errors import UsageError
+from harness.signing.require import require_signatures
 from harness.store.reader import list_runs, load_run
 from harness.store.records import MEASUREMENTS_FILE, RUN_FILE
 from harness.system.files import storage_errors
@@ -23,15 +24,21 @@ def night_file(results: Path, name: str) -> Path | None:
     return next((page for page in _within(results / FOLDER, name, PAGE_FILE)), None)
 
 
-def run_document(results: Path, name: str) -> Document:
-    """Return the report of the run ``name``: the stored one, or a new one if the run is newer. Raises `UsageError`."""
+def run_document(results: Path, name: str, *, trusted: str | None = None) -> Document:
+    """Return the report of the run ``name``: the stored one, or a new one if the run is newer. Raises `UsageError`.
+
+    With the key file ``trusted`` it is always a new one of a run that was verified, because no signature covers a
+    report. Raises `SignatureError` if the key has not signed the run.
+    """
     if name not in list_runs(results):
         msg = f"{name!r} is not a run in {str(results)!r}"
         raise UsageError(msg)
     folder = results / name
     stored = folder / REPORT_FILE
+    if trusted is not None:
+        require_signatures([folder], Path(trusted).expanduser())
     with storage_errors(folder):
-        if stored.is_file() and stored.stat().st_mtime >= _changed(folder):
+        if trusted is None and stored.is_file() and stored.stat().st_mtime >= _changed(folder):
             return stored_document(stored, Place.RUNS)
     return Document(place=Place.RUNS, html=_with_links(_made(results, name), Place.RUNS))
 

@@ -60,8 +60,13 @@ class HistorySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What all pages are made from. ``farm`` asks the scheduler of a farm; None if the dashboard follows none."""
+    """What all pages are made from.
+
+    ``farm`` asks the scheduler of a farm; None if the dashboard follows none. ``trusted`` is the file of the public key
+    that must have signed a run, None for any run.
+    """
 
     results: Path
     history: HistorySource
     farm: Callable[[], FarmStatus] | None = None
+    trusted: str | None = None

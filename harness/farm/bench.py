@@ -20,12 +20,12 @@ from typing import TypeVar
 import msgspec
 
 from harness.devices.device import Device
-from harness.errors import DeviceError, PhonebenchError, StoreError
+from harness.errors import DeviceError, PhonebenchError, SignatureError, StoreError
 from harness.farm.calls import AgentPost, Claim, Outcome
 from harness.farm.depot import remove_unused
 from harness.farm.link import DepotError
 from harness.farm.parcel import ParcelWriter
-from harness.farm.work import Rival, Work, unpack_job
+from harness.farm.work import Rival, Work, require_signed, unpack_job
 from harness.measure.cell import launch_cell
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Ran
@@ -50,7 +50,7 @@ class Site:
     """What all devices of an agent share: its name, the depot, its folder, how a device is opened, and when to stop.
 
     ``spool`` holds parcels until the depot has them, ``files`` what was fetched. ``slots`` limits how many devices work
-    at the same time.
+    at the same time. ``trusted`` is the file of the public key that must have signed each artifact, None for any.
     """
 
     agent: str
@@ -60,6 +60,7 @@ class Site:
     opener: Opener
     stopping: threading.Event = field(default_factory=threading.Event)
     slots: threading.Semaphore | None = None
+    trusted: Path | None = None
 
 
 class Spool:
@@ -189,6 +190,9 @@ class Bench:
             with storage_errors(site.files):
                 remove_unused(site.files)
             jobs = [unpack_job(part, self._fetch, folder / name) for name, part in _parts(work)]
+            if site.trusted is not None:
+                for job in jobs:
+                    require_signed(job, site.trusted)
             opened = self._opened(work.settings)
             with _deadline(opened.device, work.deadline_s) as late:
                 ran = _launch(work, jobs, opened, writer)
@@ -294,5 +298,5 @@ def _deadline(device: Device, seconds: float) -> Iterator[threading.Event]:
 
 
 def _would_recur(error: PhonebenchError) -> bool:
-    """Whether another attempt would end the same way: a runner that is missing, or a file that does not fit."""
-    return isinstance(error, DeviceError) and error.one_cell
+    """Whether another attempt would end the same way: no runner, no signature, or a file that does not fit."""
+    return isinstance(error, SignatureError) or (isinstance(error, DeviceError) and error.one_cell)

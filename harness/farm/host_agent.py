@@ -24,6 +24,7 @@ from harness.farm.scheduler import stop_on_signals
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, check_own, engine_security, farm_url
 from harness.farm.workers import Engine, Workers, configure_engine
+from harness.signing.keys import read_trusted_key
 from harness.system.files import storage_errors
 
 # How often a scheduler that is away is looked for.
@@ -34,22 +35,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """Where the farm is, the agent's folder and name, its roles, and the devices to offer; none stands for all."""
+    """Where the farm is, the agent's folder and name, its roles, and the devices to offer; none stands for all.
+
+    ``trusted`` is the file of the public key that must have signed each artifact, None for any artifact.
+    """
 
     place: FarmPlace
     data: Path
     name: str = ""
     roles: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    trusted: Path | None = None
 
 
 def serve_agent(options: AgentOptions, tell: Callable[[str], None], opener: Opener = open_device) -> None:
     """Offer the devices of this host until SIGINT or SIGTERM; ``tell`` gets sentences for the terminal.
 
     A scheduler that is not there yet is waited for. Raises `UsageError` if this host does not fit the farm or another
-    agent uses the folder, `DepotError` if the farm refuses it.
+    agent uses the folder, `DepotError` if the farm refuses it, `SignatureError` for a key that cannot be used.
     """
     configure_engine()
+    if options.trusted is not None:
+        read_trusted_key(options.trusted)
     if warning := check_own(options.place.certs):
         tell(warning)
     with _alone(options.data):
@@ -75,6 +82,7 @@ async def _serve(options: AgentOptions, tell: Callable[[str], None], opener: Ope
         files=options.data / "files",
         opener=opener,
         stopping=stopping,
+        trusted=options.trusted,
     )
     roster = HostRoster(keys=expand_devices(options.devices))
     agent = Agent(site=site, roster=roster, workers=Workers(engine, name), roles=options.roles)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from harness.artifacts.manifest import Artifact
+from harness.artifacts.manifest import Artifact, check_files
 from harness.artifacts.sources.prepared_model import PreparedModel
+from harness.errors import StoreError
 from harness.measure.job import Job
 from harness.measure.pairs import BLOCK, PairPlan, block_of
 from harness.measure.request import job_feed
@@ -111,8 +112,13 @@ def pack_pairs(
 
 
 def unpack_job(work: Work | Rival, fetch: Callable[[str], Path], folder: Path) -> Job:
-    """Return the job with its files linked into ``folder`` under their own names; ``fetch`` gets a file by digest."""
+    """Return the job with its files linked into ``folder`` under their own names; ``fetch`` gets a file by digest.
+
+    Raises `StoreError` for a name that leads out of the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for ref in (*work.files, work.inputs):
+        _refuse_path(ref.name)
     for ref in work.files:
         _link(fetch(ref.sha256), folder / ref.name)
     # The file of inputs lies beside the artifact where the artifact has its own, and with the model elsewhere.
@@ -123,6 +129,35 @@ def unpack_job(work: Work | Rival, fetch: Callable[[str], Path], folder: Path) -
         artifact=Artifact(manifest=job.artifact.manifest, path=folder / work.files[0].name),
         model=PreparedModel(facts=job.model.facts, folder=folder),
     )
+
+
+def require_signed(job: Job, key_file: Path) -> None:
+    """Raise `SignatureError` unless the key has signed every file that ``job`` would give to its device.
+
+    Raises `StoreError` for a file that is not what its job says: a device that has a file already goes by its digest.
+    """
+    from harness.signing.bundle import verify_attached
+    from harness.signing.keys import read_trusted_key
+
+    path, manifest = job.artifact.path, job.artifact.manifest
+    assert path is not None, "a job that was unpacked has its files"
+    digests = {path.name: manifest.sha256} | {part.file: part.sha256 for part in manifest.companions}
+    try:
+        # In the job's folder, under the names that the device will use: a job could name two files alike.
+        check_files(path.parent, digests)
+    except (OSError, ValueError) as error:
+        msg = f"the files of a job are not what it says they are ({error}): nothing of it was run"
+        raise StoreError(msg) from error
+    # A new key file, or the end of a certificate, counts from the next cell on.
+    verify_attached(
+        job.signature.encode(), {name: sha or "" for name, sha in digests.items()}, read_trusted_key(key_file)
+    )
+
+
+def _refuse_path(name: str) -> None:
+    if PurePath(name).name != name or name == "..":
+        msg = f"a job names the file {name!r}, which is not a plain name: nothing of it was run"
+        raise StoreError(msg)
 
 
 def _link(source: Path, target: Path) -> None:

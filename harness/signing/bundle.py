@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import SignatureError
-from harness.signing.coverage import ITSELF, cover, folder_names, refuse_link, signature_of
+from harness.signing.coverage import ITSELF, SIGNATURE_SUFFIX, cover, folder_names, refuse_link, signature_of
 from harness.signing.keys import TrustedKey, check_private_key, key_password, require_signing
 from harness.system.files import storage_errors, write_whole
 
@@ -92,6 +92,28 @@ def verify(path: Path, key: TrustedKey, *, signature: Path | None = None) -> Ver
     raise SignatureError(_difference(path, signed, listing.digests) + "; if that is wanted, sign it again")
 
 
+def verify_attached(bundle: bytes, digests: Mapping[str, str], key: TrustedKey) -> None:
+    """Check files against the signature by ``key`` that came with them. ``digests``: the SHA-256 of each, by its name.
+
+    As a runner app does, it looks for the digests alone: a file may have another name here than where it was signed.
+    Raises `SignatureError`, which names the file that the signature does not cover.
+    """
+    require_signing()
+    first = next(iter(digests))
+    if not bundle:
+        msg = f"{first!r} came without a signature: sign it (phonebench sign), or let the run sign it (--sign KEY)"
+        raise SignatureError(msg)
+    signed = _signed_digests(bundle, Path(f"{first}{SIGNATURE_SUFFIX}"))
+    reason = _why_refused(_Stated(signed=signed), bundle, key)
+    if reason is not None:
+        msg = f"the signature of {first!r} is not by the key {str(key.path)!r} ({reason}): sign it with the right key"
+        raise SignatureError(msg)
+    other = next((name for name, digest in digests.items() if digest not in signed.values()), None)
+    if other is not None:
+        msg = f"the signature that came with {first!r} is not of the file {other!r} as it is now: sign this file"
+        raise SignatureError(msg)
+
+
 def _offline_config() -> SigningConfig:
     """The library's configuration for signing, without its default signer, which asks a server when it is made."""
     from model_signing.signing import Config
@@ -133,6 +155,25 @@ class _Listing:
         return Manifest(self.root.name, items, SerializationType.from_args(kind))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stated:
+    """Repeats to the library what was signed, so that it checks the signature alone: the files have other names."""
+
+    signed: Mapping[str, str]
+    root: Path = Path()
+
+    def hash(self, _path: object = None, **_options: object) -> Manifest:
+        from model_signing._hashing.hashing import Digest
+        from model_signing.manifest import FileManifestItem, Manifest, SerializationType
+
+        items = [
+            FileManifestItem(path=PurePosixPath(name), digest=Digest("sha256", bytes.fromhex(digest)))
+            for name, digest in self.signed.items()
+        ]
+        kind = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+        return Manifest(self.root.name, items, SerializationType.from_args(kind))
+
+
 def _digest(file: Path) -> Any:
     """The SHA-256 of one file, as the library's own record."""
     from model_signing.hashing import Config
@@ -140,7 +181,7 @@ def _digest(file: Path) -> Any:
     return next(iter(Config().hash(file).resource_descriptors())).digest  # type: ignore[no-untyped-call]
 
 
-def _as_config(listing: _Listing) -> HashingConfig:
+def _as_config(listing: _Listing | _Stated) -> HashingConfig:
     return cast("HashingConfig", listing)
 
 
@@ -164,7 +205,7 @@ def _check_plain(name: str, where: Path) -> None:
         raise SignatureError(msg)
 
 
-def _why_refused(listing: _Listing, bundle: bytes, key: TrustedKey) -> str | None:
+def _why_refused(listing: _Listing | _Stated, bundle: bytes, key: TrustedKey) -> str | None:
     """Return why the library refuses the signature or the files, or None if it accepts both."""
     import model_signing
 

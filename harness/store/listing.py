@@ -16,11 +16,16 @@ from harness.store.records import MEASUREMENTS_FILE, RUN_FILE, SCHEMA
 
 
 class RunStatus(StrEnum):
-    """How far a run has got. ``DAMAGED``: its ``run.json`` cannot be read, or is of another version."""
+    """How far a run has got.
+
+    ``DAMAGED``: its ``run.json`` cannot be read, or is of another version. ``UNSIGNED``: it does not have the signature
+    that is required, so nothing else is said about it.
+    """
 
     FINISHED = "finished"
     UNFINISHED = "not finished"
     DAMAGED = "damaged"
+    UNSIGNED = "not signed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

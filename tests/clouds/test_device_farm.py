@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import subprocess
@@ -23,9 +24,10 @@ from harness.clouds.cloud import CloudJob, CloudProgress, CloudState
 from harness.clouds.package import CloudRun, formats_of, requirements, write_package
 from harness.clouds.take import take_run
 from harness.clouds.wait import LOOK_S, MOST_S, wait_for
-from harness.errors import CloudError, StoreError, UsageError
+from harness.errors import CloudError, SignatureError, StoreError, UsageError
 from harness.history.figures import entries_of
 from harness.records.conditions import ConditionId
+from harness.signing.keys import create_key
 from harness.spec.profiles import ProfileName
 from harness.wire import Format
 from tests.clouds.fake_device_farm import PROJECT, RUN, Answer, FakeFarm, fake_farm, zipped
@@ -346,6 +348,31 @@ def test_the_package_has_phonebench_the_files_and_what_they_need_and_nothing_of_
     assert any(line.startswith("onnxruntime==") for line in listed)
     assert any(line.startswith("adbutils==") for line in listed)
     assert not [line for line in listed if line.startswith(("torch", "sphinx", "phonebench"))]
+
+
+def test_a_signature_goes_along_and_a_file_that_changed_after_it_was_verified_does_not(tmp_path: Path) -> None:
+    model, app = tmp_path / "net.onnx", tmp_path / "app.apk"
+    model.write_bytes(b"model")
+    model.with_name("net.onnx.sig").write_text("its signature")
+    app.write_bytes(b"app")
+    signed = {model: frozenset({hashlib.sha256(b"model").hexdigest()})}
+    run = CloudRun(files=(model,), apks=(app,), profile=ProfileName.QUICK, signed=signed)
+    with zipfile.ZipFile(write_package(run, tmp_path / "p.zip")) as archive:
+        assert archive.read("files/1-net.onnx.sig") == b"its signature"
+    model.write_bytes(b"mode1")
+    with pytest.raises(SignatureError, match=r"net\.onnx' changed after its signature was verified: nothing was sent"):
+        write_package(run, tmp_path / "p.zip")
+
+
+def test_a_file_without_the_required_signature_is_neither_sent_nor_compiled(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"model")
+    key = create_key(tmp_path / "release", days=30).public
+    for command in (
+        ["cloud", "run", "net.onnx", "--project", PROJECT, "--phone", "Pixel 9"],
+        ["npu", "net.onnx", "--chip", "v75", "-o", "out"],
+    ):
+        done = call_phonebench(*command, env={"PHONEBENCH_REQUIRE_SIGNATURE": str(key)}, cwd=tmp_path)
+        assert (done.code, "net.onnx has no signature" in done.err) == (7, True), (command, done.err)
 
 
 @pytest.mark.parametrize("name", ["digits", "net.txt", "none.onnx"])

@@ -63,10 +63,14 @@ class Served:
 
 @contextmanager
 def serving(
-    results: Path, history: str, access: Access = LOCAL, context: ssl.SSLContext | None = None
+    results: Path,
+    history: str,
+    access: Access = LOCAL,
+    context: ssl.SSLContext | None = None,
+    trusted: Path | None = None,
 ) -> Iterator[Served]:
     """Serve until the block ends; the thread is joined."""
-    site = Site(results=results, history=HistorySource(history))
+    site = Site(results=results, history=HistorySource(history), trusted=str(trusted) if trusted else None)
     server, listening = make_server(site, access)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="dashboard")
     thread.start()

@@ -8,14 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+
+from harness.artifacts.manifest import Companion
 from harness.devices.device import Device, Execution
 from harness.devices.fake.fake import FakePhone
 from harness.errors import DeviceError, StoreError
 from harness.farm.bench import LOSSES_IN_A_ROW, Bench, Site, Spool
 from harness.farm.calls import AgentPost, Claim, Claimed, Outcome
 from harness.farm.parcel import read_head
-from harness.farm.work import Work, pack
+from harness.farm.work import FileRef, Rival, Work, pack
+from harness.measure.pairs import PairPlan
+from harness.signing.bundle import bundle_of
+from harness.signing.keys import KeyFiles, create_key
 from harness.spec.phone_settings import DEFAULT_SETTINGS, PhoneSettings
+from harness.system.files import file_sha256
 from harness.wire import RunRequest
 from tests.farm.phones import Shelf, ends, overlaps, short_jobs
 from tests.farm.test_agent import Post
@@ -191,3 +198,78 @@ def test_half_a_parcel_of_a_killed_agent_is_swept_away(tmp_path: Path) -> None:
     (tmp_path / "spool" / ".parcel-abc").write_bytes(b"half")
     assert Spool(tmp_path / "spool").waiting() == ()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[KeyFiles, KeyFiles]:
+    folder = tmp_path_factory.mktemp("keys")
+    return create_key(folder / "ours", days=30), create_key(folder / "other", days=30)
+
+
+def strangers(folder: Path) -> Path:
+    """Another file with the artifact's name."""
+    folder.mkdir()
+    path = folder / "model.onnx"
+    path.write_bytes(b"another model")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("attack", "reason"),
+    [
+        ("none", ""),
+        ("unsigned", "came without a signature"),
+        ("other key", "is not by the key"),
+        ("other file's signature", "is not of the file 'model.onnx'"),
+        ("no signature", "is no signature"),
+        ("artifact named as the inputs", "not what it says"),
+        ("digest of a file that the phone has", "not what it says"),
+        ("a second file", "is not of the file 'more.bin'"),
+        ("a path", "not a plain name"),
+        ("the other side of pairs", "is not of the file 'model.onnx'"),
+    ],
+)
+def test_an_agent_with_a_key_measures_only_what_the_key_has_signed(
+    tmp_path: Path, keys: tuple[KeyFiles, KeyFiles], attack: str, reason: str
+) -> None:
+    post = Sources()
+    (work,) = works(tmp_path, post, 1)
+    source, foreign = post.files[work.files[0].sha256], strangers(tmp_path / "other")
+    digest = file_sha256(foreign)
+    post.files[digest] = foreign
+    signature = bundle_of(source, keys[0].private).decode()
+    job = replace(work.job, signature=signature)
+    manifest = job.artifact.manifest
+    more = FileRef(name="more.bin", sha256=digest)
+    match attack:
+        case "unsigned":
+            job = work.job
+        case "other key":
+            job = replace(job, signature=bundle_of(source, keys[1].private).decode())
+        case "other file's signature":
+            job = replace(job, signature=bundle_of(foreign, keys[0].private).decode())
+        case "no signature":
+            job = replace(job, signature="{}")
+        case "artifact named as the inputs":
+            work = replace(work, inputs=FileRef(name=work.files[0].name, sha256=digest))
+        case "digest of a file that the phone has":
+            job = replace(job, artifact=replace(job.artifact, manifest=replace(manifest, sha256=digest)))
+        case "a second file":
+            part = Companion(file=more.name, sha256=digest, bytes=13)
+            job = replace(job, artifact=replace(job.artifact, manifest=replace(manifest, companions=(part,))))
+            work = replace(work, files=(*work.files, more))
+        case "a path":
+            work = replace(work, files=(*work.files, replace(more, name="../more.bin")))
+        case "the other side of pairs":
+            other = replace(job, artifact=replace(job.artifact, manifest=replace(manifest, sha256=digest)))
+            files = (FileRef(name=work.files[0].name, sha256=digest),)
+            rival = Rival(session="pairs", job=other, files=files, inputs=work.inputs, plan=PairPlan())
+            work = replace(work, rival=rival)
+    bench = Bench("fake:1", replace(site(tmp_path, post), trusted=keys[0].public))
+    assert bench.run(replace(work, job=job)) == ("lost" if reason else "done")
+    assert (len(ends(tmp_path / "log")) > 0) == (not reason)
+    outcome = post.delivered[-1]
+    assert reason in outcome.reason, outcome.reason
+    # Trying again would not sign it.
+    assert outcome.final == ("signature" in outcome.reason)
+    bench.close()

@@ -19,7 +19,7 @@ from harness.dashboard.content import (
 from harness.dashboard.documents import night_file, stored_document
 from harness.dashboard.pages.series import show_value
 from harness.dashboard.site import Site
-from harness.errors import UsageError
+from harness.errors import SignatureError, UsageError
 from harness.history.browse import BEFORE, Moved, NightLine, NightSummary, list_nights, night_summary
 from harness.records import units
 from harness.report.pages import PageTable, page_fragments
@@ -81,6 +81,9 @@ def night_document(site: Site, query: Query) -> Document:
     """The page that the nightly job wrote for this night, with its verdicts."""
     name = name_in(query, "night")
     path = night_file(site.results, name)
+    if path is not None and site.trusted is not None:
+        msg = f"the page of night {name!r} has no signature, and this dashboard shows only what is signed"
+        raise SignatureError(msg)
     if path is None:
         msg = f"night {name!r} has no page in {str(site.results)!r}: the job keeps it in its own results folder"
         raise UsageError(msg)
@@ -90,7 +93,7 @@ def night_document(site: Site, query: Query) -> Document:
 def _answer(site: Site, night: NightSummary) -> list[str]:
     counts = ", ".join(f"{number} {status.value}" for status, number in night.statuses.items())
     answer = [f"{sum(night.statuses.values())} values{f': {counts}' if counts else ''}."]
-    if night_file(site.results, night.line.name) is not None:
+    if site.trusted is None and night_file(site.results, night.line.name) is not None:
         answer.append(link("The verdicts of this night", NIGHT_FILE, name=night.line.name))
     return answer
 

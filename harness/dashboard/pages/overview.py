@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from harness.dashboard.content import ONE_NIGHT, ONE_SERIES, Content, Place, Query, link
 from harness.dashboard.pages.nights import nights_table
-from harness.dashboard.pages.runs import runs_table
+from harness.dashboard.pages.runs import newest_runs, runs_table
 from harness.dashboard.site import Site
 from harness.errors import StoreError
 from harness.history.browse import NightLine, Page, Sums, list_nights, newest_decisions, sums
 from harness.history.records import Decided
 from harness.records import units
 from harness.report.pages import PageTable, page_fragments
-from harness.store.listing import listed_run
 from harness.store.reader import list_runs
 
 FEW = Page(size=7)
@@ -32,8 +31,10 @@ def overview(site: Site, query: Query) -> Content:  # noqa: ARG001  every page i
         tables += [_decisions(decided), nights_table(nights, "Newest nights")]
     except StoreError as error:
         answer = ["The history cannot be read.", f"{error}."]
+    if site.trusted is not None:
+        answer.append(f"Runs are shown only with a signature by {site.trusted}. The history and the nights carry none.")
     names = list_runs(site.results)[::-1][: FEW.size]
-    tables.append(runs_table([listed_run(site.results / name) for name in names], "Newest runs"))
+    tables.append(runs_table(newest_runs(site, names), "Newest runs"))
     return Content(
         place=Place.OVERVIEW,
         title="phonebench",
