@@ -227,7 +227,7 @@ FORMATS: dict[Format, FormatRow] = {
             ("tflite-export", "litert-torch", "build .tflite"),
             ("tflite-export", "ai-edge-quantizer", "quantise .tflite"),
         ),
-        revision=4,
+        revision=5,
         export_seconds=5,
         warm_imports=("litert_torch", "ai_edge_quantizer"),
         from_keras=True,

@@ -257,3 +257,32 @@ def test_the_condition_is_in_the_record_of_the_file(tmp_path: Path) -> None:
     assert manifest.state is ArtifactState.READY
     assert ["body.1 (ConvTranspose2d with 64 groups)" in c.summary for c in manifest.conditions if c.detail] == [True]
     assert FORMATS[Format.ONNX].revision > 5
+
+
+class Up(nn.Module):
+    """A linear layer after a transposed convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.head = nn.ConvTranspose2d(4, 8, 3, stride=2), nn.Linear(17, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.head(self.up(x))
+        return output
+
+
+def test_dynamic_int8_of_tflite_has_only_what_runtimes_of_phones_compute_right(tmp_path: Path) -> None:
+    """Older kernels ignore the scales of channels where inputs have no zero point; 2.16 refuses the other layer."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    path = tmp_path / "model.tflite"
+    exporter = EXPORTERS[Format.TFLITE](float_model(Up().eval(), np.zeros((1, 1, 4, 8, 8), np.float32)))
+    exporter.export(parse_recipe("int8-dynamic"), None, path)
+    left: tuple[LeftFloat, ...] = getattr(exporter, "left_float")  # noqa: B009  not every exporter has it
+    assert [(each.layer, each.kind) for each in left] == [("up", "ConvTranspose2d")]
+    assert "up to 2.16" in left[0].reason
+    content = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    codes = [content.operatorCodes[each.opcodeIndex].builtinCode for each in content.subgraphs[0].operators]
+    dense = content.subgraphs[0].operators[codes.index(schema.BuiltinOperator.FULLY_CONNECTED)]
+    assert content.subgraphs[0].tensors[dense.inputs[1]].type == schema.TensorType.INT8
+    assert dense.builtinOptions.asymmetricQuantizeInputs is True

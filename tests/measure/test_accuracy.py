@@ -54,8 +54,11 @@ def test_outputs_that_are_not_finite_are_wrong(tmp_path: Path) -> None:
         (np.where(FLOAT.max() == FLOAT, np.nan, FLOAT), "NaN or infinite"),
         (-FLOAT, "dB signal to noise"),
         (np.roll(FLOAT, 1, axis=1), "dB signal to noise"),
+        # What kernels that ignore the scales of a layer's channels give.
+        (FLOAT * 500, "dB signal to noise"),
+        (FLOAT * 0 + [0.1, -0.2, 0.3], "is the same for every input"),
     ],
-    ids=["nan", "negated", "shifted"],
+    ids=["nan", "negated", "shifted", "scales-taken-for-one", "scales-taken-for-nought"],
 )
 def test_garbage_from_a_device_is_broken_whatever_the_gate_said(tmp_path: Path, scores: Floats, words: str) -> None:
     found = with_outputs(tmp_path, scores.astype(np.float32))

@@ -14,7 +14,10 @@ from harness.artifacts.export.layers import kept_layers, nothing_kept, nothing_q
 from harness.artifacts.export.left_float import LeftFloat, left_float
 from harness.artifacts.export.tflite_layout import channels_last_source
 from harness.artifacts.export.tflite_quantise import (
+    NOT_DYNAMIC,
+    TRANSPOSED,
     Feed,
+    asymmetric_inputs,
     float_layers,
     integer_weights,
     observe,
@@ -77,7 +80,8 @@ class TfliteExporter:
         if recipe.calibrated:
             signature, feeds = self._calibration(recipe.quantisation)
             ranges = observe(job, self._base, signature, feeds, recipe)
-        return bytes(job.quantize(ranges).quantized_model)
+        model = bytes(job.quantize(ranges).quantized_model)
+        return asymmetric_inputs(model) if recipe.precision is Precision.INT8_DYNAMIC else model
 
     def _checked(self, model: bytes, recipe: Recipe, *, bits: int) -> bytes:
         """Note which layers of ``model`` are in float. Raises an error for a file that is the float file."""
@@ -85,7 +89,14 @@ class TfliteExporter:
             raise nothing_quantised(recipe, f"no layer whose weights LiteRT takes in {bits} bits")
         network = self._source.network
         kept = kept_layers(recipe, network)
-        self.left_float = left_float(network, float_layers(model, network), kept, quantiser="ai-edge-quantizer")
+        layers = float_layers(model, network)
+        dynamic = recipe.precision is Precision.INT8_DYNAMIC
+        transposed = [layer for layer in layers if dynamic and layer[1] == TRANSPOSED]
+        others = [layer for layer in layers if layer not in transposed]
+        self.left_float = (
+            *left_float(network, others, kept, quantiser="ai-edge-quantizer"),
+            *left_float(network, transposed, kept, quantiser="ai-edge-quantizer", only=NOT_DYNAMIC),
+        )
         return model
 
     def _kept_operators(self, recipe: Recipe) -> list[str]:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 Feed = dict[str, Array]
 
+TRANSPOSED = "TRANSPOSE_CONV"
 # Operators with weights of their own.
 _WEIGHTED = (
-    "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "TRANSPOSE_CONV", "CONV_3D_TRANSPOSE", "FULLY_CONNECTED", "BATCH_MATMUL",
+    "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", TRANSPOSED, "CONV_3D_TRANSPOSE", "FULLY_CONNECTED", "BATCH_MATMUL",
     "EMBEDDING_LOOKUP", "GATHER", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "RNN",
 )  # fmt: skip
 Ranges = dict[str, Any]
+NOT_DYNAMIC = "TensorFlow Lite up to 2.16, which Android phones may have, has no int8-dynamic transposed convolution"
 
 
 def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
@@ -46,6 +48,8 @@ def rules_of(recipe: Recipe, kept_operators: Iterable[str]) -> Any:
             )
         case Precision.INT8_DYNAMIC:
             manager.add_dynamic_config(**everywhere, num_bits=8)
+            transposed = qtyping.TFLOperationName.CONV_2D_TRANSPOSE
+            manager.add_quantization_config(".*", transposed, algorithm_key=AlgorithmName.NO_QUANTIZE)
         case Precision.INT8_WEIGHT | Precision.INT4_WEIGHT:
             bits = 8 if recipe.precision is Precision.INT8_WEIGHT else 4
             manager.add_weight_only_config(**everywhere, num_bits=bits)
@@ -169,6 +173,38 @@ def float_layers(model: bytes, network: torch.nn.Module) -> list[tuple[str, str]
                 names = [graph.tensors[i].name.decode() for i in operator.outputs]
                 layers.append((_layer_of(names, network), kind))
     return layers
+
+
+def asymmetric_inputs(model: bytes) -> bytes:
+    """Return ``model`` with its fully connected layers on integer weights taking inputs by a zero point too.
+
+    With symmetric inputs, the kernels of TensorFlow Lite up to 2.19 for ARM, and some for x86, ignore the scales of the
+    channels where XNNPACK does not take the layer (docs/optimisation.md). With a zero point they use them, and the
+    outputs are those of XNNPACK, which always has one.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffer
+
+    content = flatbuffer.read_model(bytearray(model))
+    layers = [
+        operator for graph in content.subgraphs for operator in graph.operators if _is_hybrid(content, graph, operator)
+    ]
+    # Constants behind the file's table, which files above 2 GB have, would be lost by writing it anew.
+    if not layers or any(buffer.offset for buffer in content.buffers):
+        return model
+    for operator in layers:
+        operator.builtinOptions.asymmetricQuantizeInputs = True
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(content))
+
+
+def _is_hybrid(content: Any, graph: Any, operator: Any) -> bool:
+    """Whether an operator is a fully connected layer with float inputs and integer weights."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if content.operatorCodes[operator.opcodeIndex].builtinCode != schema.BuiltinOperator.FULLY_CONNECTED:
+        return False
+    types = [graph.tensors[index].type for index in operator.inputs[:2]]
+    return types[0] == schema.TensorType.FLOAT32 and types[1] in (schema.TensorType.INT8, schema.TensorType.INT4)
 
 
 def _layer_of(names: list[str], network: torch.nn.Module) -> str:
