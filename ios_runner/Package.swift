@@ -24,7 +24,7 @@ let package = Package(
     // Only for the tests: what the loop costs, and that it allocates nothing.
     .target(name: "CAllocations"),
     .executableTarget(name: "loopcost", dependencies: ["Core", "Adapters", "CAllocations"]),
-    .testTarget(name: "CoreTests", dependencies: ["Core"]),
+    .testTarget(name: "CoreTests", dependencies: ["Core", "Adapters"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -97,7 +97,8 @@ def _build_ios(options: dict[str, Any], as_json: bool) -> int:
 
     ours = {name: options[name] for name in ("team", "bundle_id") if options[name]}
     try:
-        ipa = build_ios(IosBuild(out=options["out"], pods=not options["no_pods"], **ours))
+        key = _trusted_key(options)
+        ipa = build_ios(IosBuild(out=options["out"], pods=not options["no_pods"], trusted_key=key, **ours))
     except OSError as error:
         msg = f"building the iOS app failed: {error}; free some space, or choose another folder with --out"
         raise BuildError(msg) from error
@@ -138,7 +139,7 @@ _BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]
             {"runtime", "abi", "library", "key", "key_password", "key_alias", "require_signature", "debuggable", "sdk"}
         ),
     ),
-    "ios": (_build_ios, frozenset({"team", "bundle_id", "no_pods"})),
+    "ios": (_build_ios, frozenset({"team", "bundle_id", "no_pods", "require_signature"})),
 }
 
 
@@ -212,14 +213,19 @@ def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptio
     if library is not None and len(runtimes) != 1:
         msg = f"--library {str(library)!r} is the library of one runtime; name that runtime with --runtime"
         raise UsageError(msg)
-    trusted: Path | None = options["require_signature"]
-    pem = b""
-    if trusted is not None:
-        from harness.signing.keys import read_trusted_key
-
-        pem = read_trusted_key(trusted).pem
-    apk_options = ApkOptions(abis=abis, debuggable=options["debuggable"], library=library, trusted_key=pem)
+    key = _trusted_key(options)
+    apk_options = ApkOptions(abis=abis, debuggable=options["debuggable"], library=library, trusted_key=key)
     return runtimes, apk_options
+
+
+def _trusted_key(options: dict[str, Any]) -> bytes:
+    """The PEM text of the public key that the apps get, empty without one. Raises `SignatureError`."""
+    trusted: Path | None = options["require_signature"]
+    if trusted is None:
+        return b""
+    from harness.signing.keys import read_trusted_key
+
+    return read_trusted_key(trusted).pem
 
 
 def _names(lists: tuple[list[str], ...], members: type[_Name], *, kind: str) -> tuple[_Name, ...]:

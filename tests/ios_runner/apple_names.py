@@ -63,7 +63,8 @@ SWIFT_ONLY = {
     "UIView.AutoresizingMask.rawValue",
     "UIView.init()",
 }
-_SWIFT_TYPES = ("MLComputeDevice", "MLComputePlan", "MLModelStructure")
+# CryptoKit has no other interface than that of Swift.
+_SWIFT_TYPES = ("MLComputeDevice", "MLComputePlan", "MLModelStructure", "P256", "P384", "P521")
 
 _TYPE = re.compile(
     r"^ *(?:@\w+ +)*(?:public|open) (?:final )?(?:class|struct|enum|protocol|extension) +(?!var\b|func\b)([\w.]+)"

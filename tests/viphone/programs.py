@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from harness.runners.ios.build import KEY_NAME
 from tests.viphone.apps import Launch, Program
 
 LITTLE = Path(__file__).with_name("little_runner.py")
@@ -13,7 +14,23 @@ ROOT = Path(__file__).parents[2]
 
 def swift_program(command: list[str]) -> Program:
     """The Swift runner; ``command`` is `tests.ios_runner.swift.desktop_command`'s."""
-    return lambda launch: [*command, "--kind", "ios-app", "--documents", str(launch.documents), *launch.arguments]
+
+    def of(launch: Launch) -> list[str]:
+        caches = launch.app.data / "Library" / "Caches" / "phonebench"
+        app = ["--kind", "ios-app", "--documents", str(launch.documents), "--private", str(caches)]
+        return [*command, *app, *_key(launch), *launch.arguments]
+
+    return of
+
+
+def _key(launch: Launch) -> list[str]:
+    """The option with the key in the app's Info.plist, which the app on an iPhone reads itself."""
+    text = launch.app.ipa.info.get(KEY_NAME, "")
+    if not text:
+        return []
+    file = launch.app.bundle / "trusted-key"
+    file.write_text(text)
+    return ["--key", str(file)]
 
 
 def little_program(*more: str) -> Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import plistlib
 import shutil
 import subprocess
 import zipfile
@@ -20,6 +21,7 @@ from harness.runners.ios.libraries import Target, fetch_libraries
 SCHEME = "PhonebenchRunner"
 DEFAULT_ID = "org.phonebench.runner"
 IPA = f"{SCHEME}.ipa"
+KEY_NAME = "PhonebenchTrustedKey"
 # In the checkout, because the digest in an app refers to the sources there.
 FOLDER = SOURCES / "ipa"
 _ELSEWHERE = (
@@ -49,13 +51,21 @@ class IosBuild:
     """What to build.
 
     ``team`` is the id of the Apple developer team that signs; without one the app is not signed. ``pods`` says whether
-    the app gets the two runtimes that come from CocoaPods. ``out`` is the folder of the IPA.
+    the app gets the two runtimes that come from CocoaPods. ``out`` is the folder of the IPA. ``trusted_key``: the PEM
+    text of the public key that must have signed whatever the app runs; empty for an app that runs anything.
     """
 
     team: str = ""
     bundle_id: str = DEFAULT_ID
     out: Path | None = None
     pods: bool = True
+    trusted_key: bytes = b""
+
+    @property
+    def key_text(self) -> str:
+        """The key as Info.plist has it: the Base64 of the PEM file in one line."""
+        lines = self.trusted_key.decode().splitlines()
+        return "".join(line.strip() for line in lines if not line.startswith("-----"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +120,7 @@ def build_ios(options: IosBuild, *, mac: Mac | None = None, folder: Path | None 
     archive = root / ".build" / f"{SCHEME}.xcarchive"
     shutil.rmtree(archive, ignore_errors=True)
     mac.run(XcodeTool.XCODEBUILD, *_archiving(options, archive), cwd=root, more=facts)
+    _check_key(archive, options)
     return _packed(archive, options.out or root / "ipa")
 
 
@@ -125,7 +136,8 @@ def _facts(options: IosBuild, root: Path) -> dict[str, str]:
     return {
         "PHONEBENCH_VERSION": harness.__version__,
         "PHONEBENCH_BUILD": str(10_000 * major + 100 * minor + patch),
-        "PHONEBENCH_DIGEST": runner_digest(root),
+        "PHONEBENCH_DIGEST": runner_digest(root, options.trusted_key),
+        "PHONEBENCH_TRUSTED_KEY": options.key_text,
         "PHONEBENCH_BUNDLE_ID": options.bundle_id,
         "PHONEBENCH_TEAM": options.team,
         "PHONEBENCH_PODS": "true" if options.pods else "false",
@@ -151,12 +163,34 @@ def _archiving(options: IosBuild, archive: Path) -> Sequence[str]:
     ]
 
 
-def _packed(archive: Path, out: Path) -> Path:
-    """Write the app of an archive as an IPA: a zip with one folder ``Payload``, links and permissions kept."""
+def _app(archive: Path) -> Path:
+    """The app of an archive. Raises `BuildError` if there is none."""
     app = archive / "Products" / "Applications" / f"{SCHEME}.app"
     if not app.is_dir():
         msg = f"Xcode archived without an error, but there is no {app.name!r} in {str(archive)!r}"
         raise BuildError(msg)
+    return app
+
+
+def _check_key(archive: Path, options: IosBuild) -> None:
+    """Raise `BuildError` unless the app has the key: one that lost it on the way would run anything."""
+    app = _app(archive)
+    if not options.trusted_key:
+        return
+    try:
+        key = plistlib.loads((app / "Info.plist").read_bytes()).get(KEY_NAME)
+    except (OSError, ValueError, plistlib.InvalidFileException) as error:
+        key = error
+    if key != options.key_text:
+        msg = (
+            f"the app does not have the public key in its Info.plist ({KEY_NAME} is {key!r}), so it would run anything"
+        )
+        raise BuildError(msg)
+
+
+def _packed(archive: Path, out: Path) -> Path:
+    """Write the app of an archive as an IPA: a zip with one folder ``Payload``, links and permissions kept."""
+    app = _app(archive)
     out.mkdir(parents=True, exist_ok=True)
     path, partial = out / IPA, out / f"{IPA}.tmp"
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as zipped:

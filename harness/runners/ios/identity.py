@@ -25,10 +25,10 @@ def sources() -> Path:
     return SOURCES
 
 
-def runner_digest(folder: Path | None = None) -> str:
-    """Return 12 hexadecimal digits of a digest of the sources and of the pinned libraries."""
+def runner_digest(folder: Path | None = None, trusted_key: bytes = b"") -> str:
+    """Return 12 hexadecimal digits of a digest of the sources, of the pinned libraries, and of the app's public key."""
     root = folder or sources()
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(trusted_key)
     for item in PACKAGES:
         digest.update(f"{item.package.name}\0{item.package.sha256}\n".encode())
     for file in source_files(root):

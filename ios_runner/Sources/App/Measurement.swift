@@ -44,8 +44,10 @@ final class Measurement {
     let documents = NSSearchPathForDirectoriesInDomains(.documentDirectory, .userDomainMask, true)[0]
     let libraries = Libraries(folder: Bundle.main.privateFrameworksPath ?? "")
     let adapters = portableAdapters(libraries) + [CoreMLAdapter()]
-    let runner = JobRunner(adapters: adapters, info: info, state: state)
-    let job = LaunchedJob(arguments, documents: documents, runner: runner)
+    let runner = JobRunner(adapters: adapters, info: info, state: state, trusted: trusted)
+    // No cable reaches the caches of an app by file sharing, and no backup has them.
+    let caches = NSSearchPathForDirectoriesInDomains(.cachesDirectory, .userDomainMask, true)[0]
+    let job = LaunchedJob(arguments, documents: documents, privately: "\(caches)/phonebench", runner: runner)
     do {
       try Files.makeFolder(job.place.folder)
       try Log.redirect(to: "\(job.place.folder)/log.txt")
@@ -55,6 +57,13 @@ final class Measurement {
       NSLog("phonebench cannot write the reply: %@", "\(error)")
       exit(1)
     }
+  }
+
+  /// The public key that this app was built with, nil without one.
+  private nonisolated static var trusted: TrustedKey? {
+    // Without a key the build leaves an empty text there.
+    guard let value = Bundle.main.infoDictionary?[TrustedKey.infoKey], value as? String != "" else { return nil }
+    return TrustedKey(value as? String ?? "", with: CryptoKitKey.init)
   }
 
   /// What this app is.

@@ -26,8 +26,8 @@ public struct Digest {
     text.utf8.count == 64 && text.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) }
   }
 
-  /// The digest of a file. Throws `FileError`.
-  public static func ofFile(_ path: String) throws -> String {
+  /// The digest of a file. What is digested is also written to `copy`, if there is one. Throws `FileError`.
+  public static func ofFile(_ path: String, copyingTo copy: File? = nil) throws -> String {
     var digest = Digest()
     let file = try File(reading: path)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
@@ -35,7 +35,9 @@ public struct Digest {
     while true {
       let count = try file.read(into: buffer)
       if count == 0 { return digest.text() }
-      digest.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      let read = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      digest.update(read)
+      try copy?.write(read)
     }
   }
 

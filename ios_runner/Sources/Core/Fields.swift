@@ -35,6 +35,12 @@ struct Fields {
     return text
   }
 
+  /// What a text in Base64 stands for.
+  func bytes(_ key: String) throws -> [UInt8] {
+    guard let bytes = Base64.decoded(try text(key).utf8) else { throw wrong(key, "Base64") }
+    return bytes
+  }
+
   func integer(_ key: String) throws -> Int {
     guard case .integer(let value)? = object[key] else { throw wrong(key, "an integer") }
     return value

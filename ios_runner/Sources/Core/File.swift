@@ -33,10 +33,10 @@ public final class File {
   }
 
   /// A file that is made, or emptied if it is there.
-  public init(writing path: String) throws {
+  public init(writing path: String, mode: mode_t = 0o644) throws {
     self.path = path
     closes = true
-    descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw FileError(path) }
   }
 
@@ -147,15 +147,15 @@ public enum Files {
     return names.sorted()
   }
 
-  /// Make a folder and those above it.
-  public static func makeFolder(_ path: String) throws {
-    if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
+  /// Make a folder and those above it. `mode` is that of the folder itself.
+  public static func makeFolder(_ path: String, mode: mode_t = 0o755) throws {
+    if mkdir(path, mode) == 0 || errno == EEXIST { return }
     let code = errno
     guard code == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
       throw FileError(path, code: code)
     }
     try makeFolder(String(path[..<slash]))
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw FileError(path) }
+    guard mkdir(path, mode) == 0 || errno == EEXIST else { throw FileError(path) }
   }
 
   /// Make an empty file; false if it is there already.
@@ -175,6 +175,13 @@ public enum Files {
 
   public static func remove(_ path: String) {
     unlink(path)
+  }
+
+  /// Remove a folder with everything in it, but nothing that a link in it leads to.
+  static func removeFolder(_ path: String) {
+    if unlink(path) == 0 { return }
+    for name in names(in: path) { removeFolder("\(path)/\(name)") }
+    rmdir(path)
   }
 
   /// Make `name` a symbolic link to `target`, in place of what was there.

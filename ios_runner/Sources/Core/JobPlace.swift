@@ -4,12 +4,16 @@ public struct JobPlace: Sendable {
 
   /// The job's own folder, to which the reply, the outputs and the log are written.
   public let folder: String
+  /// A folder that only the app itself writes to, empty unless a launch is running.
+  public let privateFolder: String
   private let store: String
   private let inputsSha256: String
 
-  /// The place of the job `job` whose inputs have the digest `inputs`.
-  public init(documents: String, job: String, inputs: String) {
+  /// The place of the job `job` whose inputs have the digest `inputs`. `privately` is the private folder; without one
+  /// it is beside the jobs, which suits only a computer that trusts all its programs.
+  public init(documents: String, job: String, inputs: String, privately: String? = nil) {
     let root = "\(documents)/phonebench"
+    privateFolder = privately ?? "\(root)/private"
     folder = "\(root)/jobs/\(job)"
     store = "\(root)/store"
     inputsSha256 = inputs
@@ -23,21 +27,40 @@ public struct JobPlace: Sendable {
   /// Give a file of the artifact its own name in the job's folder, by which its companions refer to each other, and
   /// return that path. Throws a failure `digest` if the file is missing or not the requested one.
   func named(_ part: RunRequest.Part) throws -> String {
-    do {
+    let name = "\(folder)/\(part.file)"
+    try checked(part) {
       let source = try Files.absolute("\(store)/\(part.sha256)")
       let sha256 = try Digest.ofFile(source)
-      guard sha256 == part.sha256 else {
-        throw RunFailure.failed(
-          .digest,
-          "the artifact '\(part.file)' has sha256 \(sha256); the request expects \(part.sha256): deploy it again")
-      }
-      let name = "\(folder)/\(part.file)"
       try Files.link(name, to: source)
-      return name
-    } catch let error as FileError {
+      return sha256
+    }
+    return name
+  }
+
+  /// Copy a file of the artifact to its own name in the private folder, and return that path: whoever may write to the
+  /// store could replace a file there after the look at its digest. Throws as `named` does, and `FileError`.
+  func copied(_ part: RunRequest.Part) throws -> String {
+    try Files.makeFolder(privateFolder, mode: 0o700)
+    let name = "\(privateFolder)/\(part.file)"
+    let copy = try File(writing: name, mode: 0o600)
+    try checked(part) { try Digest.ofFile("\(store)/\(part.sha256)", copyingTo: copy) }
+    return name
+  }
+
+  /// Throw a failure `digest` unless `digest` is that of the requested file. A disk that is full is another failure.
+  private func checked(_ part: RunRequest.Part, _ digest: () throws -> String) throws {
+    let sha256: String
+    do {
+      sha256 = try digest()
+    } catch let error as FileError where !error.path.hasPrefix(privateFolder) {
       throw RunFailure.failed(
         .digest, "cannot read the artifact '\(part.file)': \(error.reason); deploy it again",
         detail: error.description)
+    }
+    guard sha256 == part.sha256 else {
+      throw RunFailure.failed(
+        .digest,
+        "the artifact '\(part.file)' has sha256 \(sha256); the request expects \(part.sha256): deploy it again")
     }
   }
 

@@ -6,11 +6,16 @@ public struct JobRunner {
   private let adapters: [any RuntimeAdapter]
   private let info: RunReply.Runner
   private let state: any StateSource
+  private let trusted: TrustedKey?
 
-  public init(adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource) {
+  /// A runner that runs any artifact if `trusted` is nil, otherwise only what this key has signed.
+  public init(
+    adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource, trusted: TrustedKey? = nil
+  ) {
     self.adapters = adapters
     self.info = info
     self.state = state
+    self.trusted = trusted
   }
 
   /// Run the job. It writes `outputs.bin`, but leaves `reply.json` to the caller.
@@ -28,7 +33,7 @@ public struct JobRunner {
     }
     let before = state.sample()
     let watch = StateWatch(state)
-    let launch = Launch(place: place, request: request, adapters: adapters)
+    let launch = Launch(place: place, request: request, adapters: adapters, trusted: trusted)
     let failure = attempt(launch) {
       let states = RunReply.States(before: before, after: state.sample(), series: [])
       interim(reply(request, .ok, nil, launch.results, states))
@@ -78,6 +83,7 @@ private final class Launch {
   private let place: JobPlace
   private let request: RunRequest
   private let adapters: [any RuntimeAdapter]
+  private let trusted: TrustedKey?
   private let clock = SystemClock()
   private var measured = RunReply.Results()
   private var loadsNs: [Int] = []
@@ -85,10 +91,11 @@ private final class Launch {
   private var session: (any Session)?
   private var specs: [TensorSpec]?
 
-  init(place: JobPlace, request: RunRequest, adapters: [any RuntimeAdapter]) {
+  init(place: JobPlace, request: RunRequest, adapters: [any RuntimeAdapter], trusted: TrustedKey?) {
     self.place = place
     self.request = request
     self.adapters = adapters
+    self.trusted = trusted
   }
 
   /// What was measured so far.
@@ -105,7 +112,8 @@ private final class Launch {
     let inputs = try JobInputs.checked(place, request)
     let adapter = try adapter()
     try adapter.start(request.runtime)
-    let artifact = try adapter.prepared(checked, scratch: place.folder)
+    // What is unpacked from a checked file must not be replaced either.
+    let artifact = try adapter.prepared(checked, scratch: trusted == nil ? place.folder : place.privateFolder)
     // Make the latency buffers before the first memory reading, or they would count as the model's memory.
     let pass = try passes.latency.map { try LatencyPass($0, clock: clock, scratch: place.folder) }
     var memory = passes.memory == nil ? nil : try MemoryPass(clock: clock)
@@ -164,9 +172,11 @@ private final class Launch {
     session = nil
   }
 
-  /// The artifact's path, after checking every digest and giving every file its name.
+  /// The artifact's path, after checking its signature and every digest, and giving every file its name.
   private func checkedArtifact() throws -> String {
-    try request.artifact.parts.map { try place.named($0) }[0]
+    guard let trusted else { return try request.artifact.parts.map { try place.named($0) }[0] }
+    try trusted.check(request.artifact)
+    return try request.artifact.parts.map { try place.copied($0) }[0]
   }
 
   private func adapter() throws -> any RuntimeAdapter {

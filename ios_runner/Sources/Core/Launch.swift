@@ -42,8 +42,9 @@ public struct LaunchedJob {
   public let place: JobPlace
   private let runner: JobRunner
 
-  public init(_ arguments: LaunchArguments, documents: String, runner: JobRunner) {
-    place = JobPlace(documents: documents, job: arguments.job, inputs: arguments.inputs)
+  /// `privately` is the app's private folder, see `JobPlace`.
+  public init(_ arguments: LaunchArguments, documents: String, privately: String? = nil, runner: JobRunner) {
+    place = JobPlace(documents: documents, job: arguments.job, inputs: arguments.inputs, privately: privately)
     self.runner = runner
   }
 
@@ -53,6 +54,9 @@ public struct LaunchedJob {
     try Files.makeFolder(place.folder)
     // A disk that is full must become a reply, so only a mark that is there already ends the launch here.
     guard (try? Files.claim("\(place.folder)/begun")) ?? true else { return }
+    // A launch that crashed leaves its copies.
+    Files.removeFolder(place.privateFolder)
+    defer { Files.removeFolder(place.privateFolder) }
     let reply = runner.run(place) { interim in
       // If it cannot be written, nothing is lost but this precaution.
       try? ReplyWriter.write(place.folder, interim)

@@ -31,7 +31,7 @@ public enum RequestReader {
       file: try plainName(fields, "file"), sha256: try digest(fields, "sha256"), format: try fields.text("format"),
       companions: try companions.map {
         RunRequest.Part(file: try plainName($0, "file"), sha256: try digest($0, "sha256"))
-      })
+      }, signature: fields.lacks("signature") ? "" : try fields.text("signature"))
   }
 
   private static func runtime(_ fields: Fields) throws -> RunRequest.Runtime {

@@ -15,12 +15,14 @@ public struct RunRequest: Equatable, Sendable {
     public let sha256: String
   }
 
-  /// The file to load, its format, and the companion files that it refers to by name.
+  /// The file to load, its format, and the companion files that it refers to by name. `signature` is the text of a
+  /// Sigstore bundle, empty without one.
   public struct Artifact: Equatable, Sendable {
     public let file: String
     public let sha256: String
     public let format: String
     public let companions: [Part]
+    public let signature: String
 
     /// All files of the artifact, beginning with the one to load.
     public var parts: [Part] { [Part(file: file, sha256: sha256)] + companions }

@@ -7,6 +7,7 @@ import Glibc
 
 let usage = """
   usage: desktop --documents FOLDER --job NAME --inputs SHA256 [--libraries FOLDER] [--kind KIND] [--version VERSION]
+    [--key FILE] [--private FOLDER]
   """
 let usageCode: Int32 = 2
 
@@ -20,17 +21,23 @@ func refuse(_ message: String) -> Never {
 }
 
 func launch(_ arguments: [String]) throws {
-  let allowed = ["documents", "libraries", "kind", "version"]
+  let allowed = ["documents", "libraries", "kind", "version", "key", "private"]
   guard let read = try LaunchArguments.read(arguments, allowing: allowed) else { refuse("--job is missing") }
   guard let documents = read.others["documents"] else { refuse("--documents is missing") }
   let info = RunReply.Runner(
     kind: read.others["kind"] ?? "ios-desktop", version: read.others["version"] ?? "unbuilt", debuggable: false)
   let adapters = portableAdapters(Libraries(folder: read.others["libraries"] ?? "."))
-  let runner = JobRunner(adapters: adapters, info: info, state: LinuxState())
-  let job = LaunchedJob(read, documents: documents, runner: runner)
+  let runner = JobRunner(adapters: adapters, info: info, state: LinuxState(), trusted: try key(read.others["key"]))
+  let job = LaunchedJob(read, documents: documents, privately: read.others["private"], runner: runner)
   try Files.makeFolder(job.place.folder)
   try Log.redirect(to: "\(job.place.folder)/log.txt")
   try job.run()
+}
+
+/// The key in the file `path`, a PEM file or the text of an app's Info.plist; nil without one.
+func key(_ path: String?) throws -> TrustedKey? {
+  guard let path else { return nil }
+  return TrustedKey(String(decoding: try Files.bytes(of: path), as: UTF8.self), with: OpenSslKey.init)
 }
 
 do {

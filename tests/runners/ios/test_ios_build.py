@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import plistlib
 import shutil
 import stat
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from harness import __version__
 from harness.errors import BuildError
-from harness.runners.ios.build import IPA, IosBuild, Mac, build_ios, default_ipa
+from harness.runners.ios.build import IPA, KEY_NAME, IosBuild, Mac, build_ios, default_ipa
 from harness.runners.ios.identity import SOURCES, runner_digest
 from harness.runners.ios.libraries import Target
 from harness.runners.ios.pins import PACKAGES
+from harness.signing.keys import create_key
 
 RECORD = (
     '#!/bin/sh\necho "$(basename "$0") $*" >> "$PWD/calls.txt"\nenv | grep ^PHONEBENCH_ | sort > "$PWD/facts.txt"\n'
@@ -28,6 +32,12 @@ mkdir -p "$app/Frameworks"
 echo program > "$app/PhonebenchRunner"; chmod 755 "$app/PhonebenchRunner"
 ln -s PhonebenchRunner "$app/Frameworks/link"
 """
+# What XcodeGen makes of the keys in project.yml that name these variables.
+PLIST = (
+    'import os, plistlib, sys; facts = os.environ; open(sys.argv[1], "wb").write(plistlib.dumps('
+    '{"PhonebenchTrustedKey": facts["PHONEBENCH_TRUSTED_KEY"],'
+    ' "PhonebenchRunnerDigest": facts["PHONEBENCH_DIGEST"]}))'
+)
 
 
 def nothing(folder: Path, target: Target) -> None:
@@ -65,6 +75,7 @@ def test_a_build_generates_the_project_and_archives_it(checkout: Path, tmp_path:
         "PHONEBENCH_BUNDLE_ID": "com.example.x",
         "PHONEBENCH_TEAM": "TEAM123456",
         "PHONEBENCH_PODS": "true",
+        "PHONEBENCH_TRUSTED_KEY": "",
     }
     assert path == checkout / "ipa" / IPA
     assert default_ipa(checkout / "ipa") == path
@@ -82,6 +93,28 @@ def test_an_ipa_keeps_links_and_permissions(checkout: Path, tmp_path: Path) -> N
     call = (checkout / "calls.txt").read_text().splitlines()[-1]
     assert "-project PhonebenchRunner.xcodeproj" in call
     assert call.endswith("CODE_SIGNING_ALLOWED=NO archive")
+
+
+def test_an_app_with_a_key_has_it_in_one_line_and_another_version(checkout: Path, tmp_path: Path) -> None:
+    """Xcode is a program of the test here, which writes the Info.plist that XcodeGen would make of project.yml."""
+    key = create_key(tmp_path / "release", days=30).public.read_bytes()
+    write = f'{ARCHIVE}\n"{sys.executable}" -c \'{PLIST}\' "$app/Info.plist"'
+    computer = mac(tmp_path / "bin", xcodegen="", xcodebuild=write)
+    path = build_ios(IosBuild(pods=False, trusted_key=key), mac=computer, folder=checkout)
+    with zipfile.ZipFile(path) as zipped:
+        info = plistlib.loads(zipped.read("Payload/PhonebenchRunner.app/Info.plist"))
+    assert serialization.load_der_public_key(
+        base64.b64decode(info["PhonebenchTrustedKey"], validate=True)
+    ) == serialization.load_pem_public_key(key)
+    assert info["PhonebenchRunnerDigest"] == runner_digest(checkout, key) != runner_digest(checkout)
+
+
+@pytest.mark.parametrize("script", [ARCHIVE, f'{ARCHIVE}\nPHONEBENCH_TRUSTED_KEY= true; echo x > "$app/Info.plist"'])
+def test_an_app_that_lost_its_key_while_it_was_built_is_an_error(checkout: Path, tmp_path: Path, script: str) -> None:
+    key = create_key(tmp_path / "release", days=30).public.read_bytes()
+    computer = mac(tmp_path / "bin", xcodegen="", xcodebuild=script)
+    with pytest.raises(BuildError, match="does not have the public key .* would run anything"):
+        build_ios(IosBuild(pods=False, trusted_key=key), mac=computer, folder=checkout)
 
 
 def test_a_computer_that_is_no_mac_is_told_what_to_do() -> None:
@@ -132,6 +165,7 @@ def test_the_project_names_files_that_exist() -> None:
             assert dependency.get("framework", "").removeprefix("libraries/") in {"", *fetched}
     keys = project["targets"]["PhonebenchRunner"]["info"]["properties"]
     assert keys["PhonebenchRunnerDigest"] == "${PHONEBENCH_DIGEST}"
+    assert keys[KEY_NAME] == "${PHONEBENCH_TRUSTED_KEY}"
     assert keys["UIFileSharingEnabled"] is True
     assert plistlib.dumps(keys)
     assert set(project["packages"]) == {"Runner"}
