@@ -85,6 +85,7 @@ class PhoneTrouble(StrEnum):
     FULL = "full"
     APP = "app"
     BUSY = "busy"
+    KEYSTORE = "keystore"
     REFUSED = "refused"
 
 

@@ -42,6 +42,7 @@ class Settings(TypedDict, total=False):
     cores: str
     runner: str
     binaries: str | Sequence[str]
+    encrypt: bool
     inputs: str | Sequence[str]
     data: str
     recipes: Sequence[dict[str, Any]]

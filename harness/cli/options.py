@@ -168,6 +168,12 @@ spec_options = together(
     click.option(
         "--ipa", metavar="FILE", help="Install this runner app on an iPhone where another one, or none, is installed."
     ),
+    click.option(
+        "--encrypt",
+        is_flag=True,
+        default=None,
+        help="Send artifacts to a phone only encrypted, for a key in its keystore.",
+    ),
     click.option("--spec", "spec_file", type=PATH, metavar="FILE", help="Read these options from a TOML file."),
     click.option(
         "--operators", is_flag=True, default=None, help="Afterwards, also time each operator, in a separate launch."

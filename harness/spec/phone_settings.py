@@ -50,7 +50,8 @@ class PhoneSettings:
     """The requested settings; results with different clocks, cores or runners are not compared.
 
     ``binaries`` are for the shell runner. ``wheels`` is a folder with the runtimes of a board, None to fetch them.
-    ``ipa`` is the runner app for iPhones, None to use the one that is installed.
+    ``ipa`` is the runner app for iPhones, None to use the one that is installed. ``encrypt``: artifacts lie
+    on the phone encrypted for its runner app.
     """
 
     clocks: Clocks = Clocks.DEFAULT
@@ -59,6 +60,7 @@ class PhoneSettings:
     binaries: tuple[Binary, ...] = ()
     wheels: Path | None = None
     ipa: Path | None = None
+    encrypt: bool = False
 
     def binary(self, format_: Format) -> Binary | None:
         """Return the program for files of ``format_``, None if none was given."""
@@ -73,6 +75,7 @@ class PhoneSettings:
             "binary": bool(self.binaries),
             "wheels": self.wheels is not None,
             "ipa": self.ipa is not None,
+            "encrypt": self.encrypt,
         }
         return tuple(name for name, changed in changes.items() if changed)
 

@@ -32,7 +32,8 @@ class Spec:
     ``launches`` replaces the profile's stop rule. ``timeout`` is the time limit of one launch in seconds, None to
     derive it from the profile. ``clocks``, ``cores``, ``runner`` and the ``binary`` items of the shell runner (``PATH``
     or ``FORMAT=PATH``) are settings of phones, the first two also of boards; ``wheels`` is the folder with the runtimes
-    of a board, None to fetch them; ``ipa`` is the runner app for iPhones, None for the installed one.
+    of a board, None to fetch them; ``ipa`` is the runner app for iPhones, None for the installed one. ``encrypt``: send
+    artifacts to phones only encrypted.
     ``parts``: also run each part of a multi-part model alone.
     ``operators``: after a cell has been measured, time each of its operators in a launch of its own.
     ``require_signature``: the file of the public key that must have signed each model. ``sign``: the file of a private
@@ -56,6 +57,7 @@ class Spec:
     binary: tuple[str, ...] = ()
     wheels: str | None = None
     ipa: str | None = None
+    encrypt: bool = False
     parts: bool = False
     operators: bool = False
     random_weights: bool = False
@@ -111,6 +113,12 @@ class Spec:
             raise UsageError(msg)
         if self.runner is not PhoneRunner.SHELL:
             return
+        if self.encrypt:
+            msg = (
+                "encrypt needs a runner app: the programs of runner 'shell' read the file in the clear; "
+                "leave out --encrypt, or --runner shell"
+            )
+            raise UsageError(msg)
         if not self.binary:
             msg = (
                 "runner 'shell' needs a runtime's own benchmark program: add --binary benchmark_model (tflite) "
@@ -132,6 +140,7 @@ class Spec:
             binaries=read_binaries(self.binary),
             wheels=Path(self.wheels).expanduser() if self.wheels else None,
             ipa=Path(self.ipa).expanduser() if self.ipa else None,
+            encrypt=self.encrypt,
         )
 
     def recipes(self) -> dict[str, Recipe]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.artifacts.build import BuildOrder
 from harness.artifacts.needs import Missing, missing_for, together
+from harness.devices.encryption import require_cryptography
 from harness.devices.registry import DEVICE_KINDS, expand_devices, kind_of_key, offer_of
 from harness.errors import UsageError
 from harness.model.card import ModelCard, ModelOptions
@@ -55,6 +56,8 @@ def check(spec: Spec, *, to_run: bool = True, expand: Expand = expand_devices) -
         check_binaries(spec.settings)
         check_wheels(spec.settings)
         check_ipa(spec.settings)
+        if spec.encrypt:
+            require_cryptography()
         spec = replace(spec, device=expand(spec.device))
     options = ModelOptions(random_weights=spec.random_weights, inputs=spec.input, data=spec.data, seed=spec.seed)
     cards = resolve_all(spec.model, options)

@@ -31,6 +31,7 @@ runner = "shell"
 binary = ["benchmark_model", "pte=runs"]
 wheels = "wheels"
 ipa = "Runner.ipa"
+encrypt = false
 random_weights = true
 parts = true
 operators = true
@@ -297,6 +298,10 @@ def test_a_program_of_the_shell_runner_has_its_format_from_its_name_or_from_the_
         (
             {"runner": "shell", "binary": "tflit=x"},
             r"unknown format 'tflit' in --binary tflit=x; did you mean 'tflite'",
+        ),
+        (
+            {"runner": "shell", "binary": "benchmark_model", "encrypt": True},
+            r"encrypt needs a runner app: .* leave out --encrypt, or --runner shell",
         ),
         ({"runner": "shel"}, r"unknown runner 'shel'.* did you mean 'shell'"),
     ],

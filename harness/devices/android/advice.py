@@ -23,6 +23,7 @@ ADVICE: dict[PhoneTrouble, str] = {
     PhoneTrouble.FULL: "free some space on the phone",
     PhoneTrouble.APP: "build the runner apps with phonebench runner build android, then run again",
     PhoneTrouble.BUSY: "wait until it has finished, or use another phone",
+    PhoneTrouble.KEYSTORE: "measure on another phone, or without --encrypt if the model may lie in the clear there",
     PhoneTrouble.REFUSED: "run phonebench doctor --device android, which tries each step separately",
 }
 

@@ -81,7 +81,7 @@ ANDROID = DeviceKind(
     expand=_expand,
     # Every phone has a processor of its own; the work left to this computer is to wait for them.
     concurrent=True,
-    settings=frozenset({"clocks", "cores", "runner", "binary"}),
+    settings=frozenset({"clocks", "cores", "runner", "binary", "encrypt"}),
     packages=(("android", "adbutils", "Android phones"),),
     checkup=_checkup,
     install_runners=_install_runners,

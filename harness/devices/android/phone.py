@@ -19,6 +19,7 @@ from harness.devices.android.app.apprunner import AppRunner
 from harness.devices.android.app.apps import Apps, built_here
 from harness.devices.android.app_ids import APP_IDS
 from harness.devices.android.clusters import read_mask
+from harness.devices.android.encrypted_store import EncryptedStore
 from harness.devices.android.energy.meter import EnergyMeter
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, page_condition, read_facts
 from harness.devices.android.hold.tether import PhoneOptions, Tether
@@ -96,7 +97,13 @@ class AndroidPhone:
         self._facts: PhoneFacts = tether.facts
         self._info = tether.facts.info(key)
         self._store = PhoneStore(tether.cable)
-        self._launcher = LAUNCHERS[tether.options.settings.runner](tether, self._store)
+        settings = tether.options.settings
+        self._encrypted = EncryptedStore(self._store) if settings.encrypt else None
+        self._launcher: Launcher = (
+            LAUNCHERS[settings.runner](tether, self._store)
+            if self._encrypted is None
+            else AppRunner(tether, self._store, self._encrypted)
+        )
         self._pushed: dict[str, Path] = {}
         self._folder: Path | None = None
         self._front: str | None = None
@@ -155,13 +162,16 @@ class AndroidPhone:
 
     def push(self, path: Path, sha256: str) -> bool:
         self._pushed[sha256] = path
-        return self._tether.again(lambda: self._store.put(path, sha256))
+        store = self._encrypted or self._store
+        return self._tether.again(lambda: store.put(path, sha256))
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         self._folder = self._folder or make_scratch("android")
         artifact = self._pushed.get(request.artifact.sha256)
         work = PhoneWork(request=request, artifact=artifact, inputs=inputs, folder=self._folder)
         launch = self._launcher.make_ready(work)
+        if self._encrypted is not None:
+            deadline_s += self._encrypted.extra_s(request.artifact)
         # Installing the app and sending inputs, which `make_ready` did, count neither for the deadline nor the watch.
         counted_s = deadline_s + 60 if request.passes.energy is not None else 0.0
         with Watch(self._cable, deadline_s + 60) as watch, EnergyMeter(self._tether, counted_s) as meter:
@@ -178,6 +188,8 @@ class AndroidPhone:
         self._tether.closing.set()
         try:
             stop_orphans(self._cable, APP_IDS)
+            if self._encrypted is not None:
+                self._encrypted.clear()
             put_back(self._cable)
         except PhoneError as error:
             log.warning("%s could not be restored; the next session will do it: %s", self._cable.serial, error)

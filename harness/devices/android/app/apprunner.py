@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from harness.devices.android.adb.deadline import Deadline
+from harness.devices.android.adb.deadline import Deadline, within
+from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.apps import Apps
 from harness.devices.android.app.deaths import is_unread
 from harness.devices.android.app.job import AppJob, Ways
 from harness.devices.android.app.launch import LaunchOrder, run_launch
 from harness.devices.android.app_ids import RUNTIMES, app_id_of
+from harness.devices.android.encrypted_store import EncryptedStore
 from harness.devices.android.hold.tether import Tether
 from harness.devices.android.hold.upkeep import check_unlocked
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
-from harness.errors import DeviceError
+from harness.errors import DeviceError, PhoneTrouble
 from harness.system.files import file_sha256
-from harness.wire import encode
+from harness.wire import EncryptionKey, ReplyStatus, RunRequest, encode
+
+# A phone without a fast processor for keys takes seconds to make one.
+_KEY_S = 120.0
+
+log = logging.getLogger(__name__)
 
 
 class AppRunner:
     """A `Launcher` for the runner apps of one phone."""
 
-    def __init__(self, tether: Tether, store: PhoneStore) -> None:
-        self._tether, self._store = tether, store
+    def __init__(self, tether: Tether, store: PhoneStore, encrypted: EncryptedStore | None = None) -> None:
+        self._tether, self._store, self._encrypted = tether, store, encrypted
+        # Each app has a key of its own.
+        self._keys: dict[str, EncryptionKey] = {}
         self._mask: str | None = None
         self._apps = Apps(tether.cable, store, tether.options.apks, tether.facts.abis)
         self._ways = Ways()
@@ -43,16 +53,45 @@ class AppRunner:
             raise DeviceError(msg)
         # Done before the launch, so that none of it counts against the launch's deadline.
         job = self._tether.again(lambda: self._make_job(work, runtime))
+        encrypted = self._encrypted
+        if encrypted is None:
+            return lambda deadline: self._launch(work, job, deadline)
+        if runtime not in self._keys:
+            self._keys[runtime] = self._ask_key(work, job, encrypted)
 
         def launch(deadline: Deadline) -> Execution:
-            execution = self._run(work, job, deadline)
-            if self._ways.log or not is_unread(execution.reply):
+            key = self._keys[runtime]
+            execution = self._launch(work, _encoded(job, encrypted.request(work.request, key)), deadline)
+            other = execution.reply.encryption_key
+            if other in (None, key):
                 return execution
-            # Nothing is lost but time: the next try, and all later launches, have their replies in the log as well.
-            self._ways.log = True
-            return self._run(work, replace(job, log=True), deadline)
+            # The app was installed again, or its key was lost. The files stay as they are: only their keys are wrapped.
+            log.warning("%s has a new key; the artifact is launched again for it", app_id_of(runtime))
+            self._keys[runtime] = other
+            return self._launch(work, _encoded(job, encrypted.request(work.request, other)), deadline)
 
         return launch
+
+    def _launch(self, work: PhoneWork, job: AppJob, deadline: Deadline) -> Execution:
+        execution = self._run(work, job, deadline)
+        if self._ways.log or not is_unread(execution.reply):
+            return execution
+        # Nothing is lost but time: the next try, and all later launches, have their replies in the log as well.
+        self._ways.log = True
+        return self._run(work, replace(job, log=True), deadline)
+
+    def _ask_key(self, work: PhoneWork, job: AppJob, encrypted: EncryptedStore) -> EncryptionKey:
+        """Return the key for which to encrypt for an app, which makes it if it has none. Raises `PhoneError`."""
+        asking = _encoded(job, encrypted.request(work.request, None))
+        reply = self._launch(work, asking, within(_KEY_S)).reply
+        if reply.encryption_key is not None:
+            return reply.encryption_key
+        serial = self._tether.cable.serial
+        reason = reply.failure.message if reply.failure else "its reply has none"
+        if reply.status is ReplyStatus.UNSUPPORTED:
+            raise phone_error(PhoneTrouble.KEYSTORE, f"{named(serial)} cannot decrypt models: {reason}", serial=serial)
+        what = f"{named(serial)} runs {job.app_id!r}, which gave no key to encrypt models for: {reason}"
+        raise phone_error(PhoneTrouble.APP, what, serial=serial)
 
     def _run(self, work: PhoneWork, job: AppJob, deadline: Deadline) -> Execution:
         order = LaunchOrder(request=work.request, deadline=deadline, folder=work.folder, ways=self._ways)
@@ -60,7 +99,7 @@ class AppRunner:
 
     def _make_job(self, work: PhoneWork, runtime: str) -> AppJob:
         """Install and push whatever is not on the phone yet."""
-        self._store.check_holds(work.request.artifact)
+        (self._encrypted or self._store).check_holds(work.request.artifact)
         package = self._apps.ensure(runtime)
         digest = self._digest(work.inputs)
         self._store.put(work.inputs, digest)
@@ -83,3 +122,7 @@ class AppRunner:
         if version not in self._digests:
             self._digests[version] = file_sha256(path)
         return self._digests[version]
+
+
+def _encoded(job: AppJob, request: RunRequest) -> AppJob:
+    return replace(job, request=encode(request))

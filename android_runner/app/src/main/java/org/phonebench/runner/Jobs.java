@@ -1,6 +1,7 @@
 package org.phonebench.runner;
 
 import android.content.Context;
+import android.util.Log;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -8,6 +9,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.phonebench.runner.core.PlainFiles;
 
 /** Where jobs are stored inside the app, and which names they may have. */
 final class Jobs {
@@ -17,6 +19,18 @@ final class Jobs {
 
     static Path folder(Context context, String job) {
         return context.getFilesDir().toPath().resolve(FOLDER).resolve(job);
+    }
+
+    /**
+     * Delete the plain models that launches left which crashed. Only before a measurement begins: the process of the
+     * provider may run next to one.
+     */
+    static void clearPlainFiles(Context context) {
+        try {
+            PlainFiles.clear(context.getFilesDir().toPath().resolve(FOLDER));
+        } catch (IOException error) {
+            Log.e(RunnerActivity.TAG, "cannot delete what a launch has left in the clear", error);
+        }
     }
 
     /** Delete a folder with everything in it; returns the number of deleted files and folders. */

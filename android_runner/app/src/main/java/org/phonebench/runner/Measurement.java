@@ -49,7 +49,7 @@ final class Measurement {
         Path request = launch.request() == null ? folder.resolve(JobPlace.REQUEST) : launch.request();
         this.place = new JobPlace(folder, request, launch.store(), launch.inputs());
         this.runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class), info(context), new AndroidState(context),
-            TrustedKey.bundled());
+            TrustedKey.bundled(), new PhoneKeystore());
     }
 
     String job() {

@@ -34,6 +34,7 @@ public class RunnerActivity extends Activity {
 
     /** Begin the measurement; false if there is none to begin. */
     private boolean begin(RunnerApp app) {
+        Jobs.clearPlainFiles(this);
         try {
             Launch launch = Launch.of(getIntent());
             if (!Measurement.claim(this, launch.job())) {

@@ -150,6 +150,22 @@ public final class RunnerActivityTest {
         assertEquals(16384, reply().getJSONObject("runner").getLong("library_page_bytes"));
     }
 
+    /** Robolectric has no provider of the name AndroidKeyStore. */
+    @Test
+    public void aPhoneWithoutAKeystoreSaysSoAndWhatACrashLeftInTheClearIsDeleted() throws Exception {
+        Path left = Files.createDirectories(Jobs.folder(context, "crashed").resolve("plain")).resolve("model.onnx");
+        Files.write(left, "model".getBytes(StandardCharsets.UTF_8));
+        Path file = Jobs.folder(context, "job-1").resolve("request.json");
+        JSONObject request = new JSONObject(new String(Files.readAllBytes(file), StandardCharsets.UTF_8));
+        request.getJSONObject("artifact").put("encryption", new JSONObject());
+        Files.write(file, request.toString().getBytes(StandardCharsets.UTF_8));
+        launched(intent());
+        assertFalse(Files.exists(left.getParent()));
+        assertEquals("unsupported", reply().getString("status"));
+        String message = reply().getJSONObject("failure").getString("message");
+        assertTrue(message, message.startsWith("this phone's keystore cannot make or read a key: AndroidKeyStore"));
+    }
+
     @Test
     public void theScreenStaysOnAndTheUiThreadIsFree() throws Exception {
         Observed activity = launched(intent());

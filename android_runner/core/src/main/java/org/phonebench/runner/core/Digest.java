@@ -28,7 +28,8 @@ public final class Digest {
         return text(sha256().digest(data));
     }
 
-    private static String text(byte[] digest) {
+    /** A digest as text. */
+    static String text(byte[] digest) {
         StringBuilder text = new StringBuilder(64);
         for (byte value : digest) {
             text.append(Character.forDigit((value >> 4) & 0xF, 16)).append(Character.forDigit(value & 0xF, 16));
@@ -36,7 +37,8 @@ public final class Digest {
         return text.toString();
     }
 
-    private static MessageDigest sha256() {
+    /** Computes a digest. */
+    static MessageDigest sha256() {
         try {
             return MessageDigest.getInstance("SHA-256");
         } catch (NoSuchAlgorithmException impossible) {

@@ -33,6 +33,11 @@ public record JobPlace(Path folder, Path request, Path store, String inputsSha25
         return store == null ? folder.resolve(part.file()) : store.resolve(part.sha256());
     }
 
+    /** Where an encrypted file of the artifact is. */
+    Path encrypted(RunRequest.Part part, RunRequest.EncryptedFile encrypted) {
+        return store == null ? folder.resolve(part.file()) : store.resolve(encrypted.sha256());
+    }
+
     /** Where the inputs are. */
     Path inputs(RunRequest.Inputs inputs) {
         return store == null ? folder.resolve(inputs.file()) : store.resolve(inputsSha256);

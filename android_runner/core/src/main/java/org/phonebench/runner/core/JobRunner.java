@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -22,14 +23,20 @@ public final class JobRunner {
     private final RunReply.Runner info;
     private final StateSource state;
     private final TrustedKey trusted;
+    private final RecipientKey.Keystore keystore;
     private final LatencyPass.Clock clock = new SystemClock();
 
-    /** A runner that runs any artifact if {@code trusted} is null, otherwise only what this key has signed. */
-    public JobRunner(Iterable<RuntimeAdapter> adapters, RunReply.Runner info, StateSource state, TrustedKey trusted) {
+    /**
+     * A runner that runs any artifact if {@code trusted} is null, otherwise only what this key has signed. It decrypts
+     * artifacts with the key in {@code keystore}; null if there is none.
+     */
+    public JobRunner(Iterable<RuntimeAdapter> adapters, RunReply.Runner info, StateSource state, TrustedKey trusted,
+            RecipientKey.Keystore keystore) {
         this.adapters = adapters;
         this.info = info;
         this.state = state;
         this.trusted = trusted;
+        this.keystore = keystore;
     }
 
     /** A step before the first pass that can refuse the whole launch, such as binding it to some cores. */
@@ -70,13 +77,16 @@ public final class JobRunner {
         RunReply.Status status = failure == null ? RunReply.Status.OK
             : failure.unsupported() ? RunReply.Status.UNSUPPORTED : RunReply.Status.FAILED;
         return new RunReply(request.cell(), request.launch(), status, info, record(failure), done.results(),
-            new RunReply.States(before, state.sample(), series));
+            new RunReply.States(before, state.sample(), series),
+            done.recipient == null ? null : done.recipient.described());
     }
 
     /** Run everything and return the failure that ended it, or null. */
     private RunFailure attempt(JobPlace place, RunRequest request, Preparation preparation, Progress done,
             Runnable keep) {
         try {
+            // First, because the reply states the key even if it says nothing else.
+            done.files = files(place, request.artifact(), done);
             preparation.run();
             new Launch(place, request, done, keep).run();
             return null;
@@ -90,7 +100,33 @@ public final class JobRunner {
             return RunFailure.failed(FailureKind.RUN, "the runner failed: " + error, error);
         } finally {
             releaseQuietly(done);
+            deleteQuietly(place);
         }
+    }
+
+    /** The files of the artifact, which are read when they are opened. */
+    private ArtifactFiles files(JobPlace place, RunRequest.Artifact artifact, Progress done) throws RunFailure {
+        if (artifact.encryption() == null) {
+            return new StoredFiles(place, artifact, trusted != null);
+        }
+        done.recipient = recipient();
+        if (!done.recipient.id().equals(artifact.encryption().recipient())) {
+            throw RunFailure.failed(FailureKind.DIGEST, "the artifact '" + artifact.file()
+                + "' is not encrypted for the key of this phone: encrypt it for the key in this reply");
+        }
+        return new EncryptedFiles(place, artifact, done.recipient);
+    }
+
+    private RecipientKey recipient() throws RunFailure {
+        try {
+            if (keystore != null) {
+                return new RecipientKey(keystore.pair());
+            }
+        } catch (GeneralSecurityException | IOException | RuntimeException error) {
+            throw RunFailure.unsupported(FailureKind.DIGEST,
+                "this phone's keystore cannot make or read a key: " + RunFailure.firstLine(error), error);
+        }
+        throw RunFailure.unsupported(FailureKind.DIGEST, "this runner has no keystore");
     }
 
     /** Release the model at the end. A runtime that fails in this changes nothing about what was measured. */
@@ -102,8 +138,18 @@ public final class JobRunner {
         }
     }
 
+    /** Delete the plain files of a launch that ends in an unexpected way. */
+    private static void deleteQuietly(JobPlace place) {
+        try {
+            new PlainFiles(place.folder()).delete();
+        } catch (IOException error) {
+            // The host deletes the job, and the next launch what is left of it.
+        }
+    }
+
     /** The reply to a job that ended with an error outside of {@link #run}, with all that its request still says. */
     public RunReply failed(JobPlace place, Throwable error) {
+        deleteQuietly(place);
         RequestReader.Head head = new RequestReader.Head("", 0);
         try {
             head = RequestReader.head(new String(Files.readAllBytes(place.request()), StandardCharsets.UTF_8));
@@ -149,6 +195,8 @@ public final class JobRunner {
         private RunReply.Outputs outputs;
         private List<RunReply.OperatorTime> profile = Collections.emptyList();
         private Session session;
+        private RecipientKey recipient;
+        private ArtifactFiles files;
 
         RunReply.Results results() {
             RunReply.Load load = null;
@@ -200,7 +248,11 @@ public final class JobRunner {
 
         void run() throws RunFailure {
             RunRequest.Passes passes = request.passes();
-            Path artifact = checkedArtifact();
+            if (trusted != null) {
+                trusted.check(request.artifact());
+            }
+            // Checked, and decrypted, before anything is timed or any memory is read.
+            done.files.open();
             JobInputs inputs = JobInputs.checked(place, request);
             RuntimeAdapter adapter = adapter();
             adapter.start(request.runtime());
@@ -208,7 +260,7 @@ public final class JobRunner {
             LatencyPass latency =
                 passes.latency() == null ? null : new LatencyPass(passes.latency(), clock, place.folder());
             MemoryPass memory = passes.memory() == null ? null : MemoryPass.begin(MemoryProbe.SELF, clock);
-            load(adapter, artifact);
+            load(adapter);
             if (memory != null) {
                 memory.loaded();
             }
@@ -228,7 +280,7 @@ public final class JobRunner {
             if (memory != null) {
                 done.memory = memory.finish(done.session, passes.memory());
             }
-            outputsAndProfile(adapter, artifact, inputs);
+            outputsAndProfile(adapter, inputs);
         }
 
         /** Wait, so that the device draws what it draws when it does nothing. */
@@ -239,11 +291,11 @@ public final class JobRunner {
             return new RunReply.EnergyBlock("idle", began, clock.nanos(), 0);
         }
 
-        private void outputsAndProfile(RuntimeAdapter adapter, Path artifact, JobInputs inputs) throws RunFailure {
+        private void outputsAndProfile(RuntimeAdapter adapter, JobInputs inputs) throws RunFailure {
             RunRequest.Passes passes = request.passes();
             if (passes.outputs() != null) {
                 if (passes.memory() != null) {
-                    load(adapter, artifact);
+                    load(adapter);
                 }
                 done.outputs = JobOutputs.write(place.folder(), done.session, inputs, passes.outputs().count());
             }
@@ -252,57 +304,45 @@ public final class JobRunner {
                 keep.run();
             }
             if (looks) {
-                observe(adapter, artifact, inputs);
+                observe(adapter, inputs);
             }
             if (passes.profile() != null) {
                 // In the model's order, which only a loaded model knows.
                 List<Tensor> first = inputs.forModel(0, specs);
                 done.release();
-                done.profile = adapter.profile(artifact, request, first, place.folder());
+                try {
+                    done.profile = adapter.profile(done.files.open(), request, first, place.folder());
+                } finally {
+                    done.files.close();
+                }
             }
         }
 
         /** Find out what the delegate ran. A runtime that fails in this costs nothing of what was measured. */
-        private void observe(RuntimeAdapter adapter, Path artifact, JobInputs inputs) throws RunFailure {
+        private void observe(RuntimeAdapter adapter, JobInputs inputs) throws RunFailure {
             List<Tensor> first = inputs.forModel(0, specs);
             done.release();
+            Path artifact = done.files.open();
             try {
                 done.runtime = adapter.observed(artifact, request, first, place.folder(), done.runtime);
             } catch (RunFailure unknown) {
                 // The counts stay null, which means unknown.
+            } finally {
+                done.files.close();
             }
         }
 
-        private void load(RuntimeAdapter adapter, Path artifact) throws RunFailure {
+        private void load(RuntimeAdapter adapter) throws RunFailure {
             done.release();
-            long start = clock.nanos();
-            done.session = adapter.load(artifact, request.runtime());
-            done.loadsNs.add(clock.nanos() - start);
+            Path artifact = done.files.open();
+            try {
+                long start = clock.nanos();
+                done.session = adapter.load(artifact, request.runtime());
+                done.loadsNs.add(clock.nanos() - start);
+            } finally {
+                done.files.close();
+            }
             specs = done.session.inputs();
-        }
-
-        /** The artifact's path, after checking every digest and giving every file its name. */
-        private Path checkedArtifact() throws RunFailure {
-            if (trusted != null) {
-                trusted.check(request.artifact());
-            }
-            List<Path> named = new ArrayList<>();
-            for (RunRequest.Part part : request.artifact().parts()) {
-                try {
-                    // Whoever may write to the store could replace a file there after the look at its digest.
-                    Path file = trusted == null ? place.source(part) : place.copied(part);
-                    String sha256 = Digest.sha256(file);
-                    if (!sha256.equals(part.sha256())) {
-                        throw RunFailure.failed(FailureKind.DIGEST, "the artifact '" + part.file() + "' has sha256 "
-                            + sha256 + "; the request expects " + part.sha256() + ": deploy it again");
-                    }
-                    named.add(trusted == null ? place.named(part) : file);
-                } catch (IOException error) {
-                    throw RunFailure.failed(FailureKind.DIGEST,
-                        "cannot read the artifact '" + part.file() + "': " + error + "; deploy it again", error);
-                }
-            }
-            return named.get(0);
         }
 
         private RuntimeAdapter adapter() throws RunFailure {

@@ -40,6 +40,10 @@ public final class ReplyWriter {
         failure(json.name("failure"), reply.failure());
         results(json, reply.results());
         states(json.name("state"), reply.state());
+        if (reply.encryptionKey() != null) {
+            json.name("encryption_key").open('{').field("algorithm", reply.encryptionKey().algorithm());
+            json.field("public_key", reply.encryptionKey().publicKey()).close('}');
+        }
         json.close('}');
     }
 

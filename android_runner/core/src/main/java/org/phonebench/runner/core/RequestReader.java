@@ -1,10 +1,13 @@
 package org.phonebench.runner.core;
 
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import org.phonebench.runner.core.RunRequest.Artifact;
+import org.phonebench.runner.core.RunRequest.EncryptedFile;
+import org.phonebench.runner.core.RunRequest.Encryption;
 import org.phonebench.runner.core.RunRequest.Energy;
 import org.phonebench.runner.core.RunRequest.Inputs;
 import org.phonebench.runner.core.RunRequest.Latency;
@@ -52,7 +55,32 @@ public final class RequestReader {
         }
         String file = plainName(fields, "file");
         String signature = fields.lacks("signature") ? "" : fields.text("signature");
-        return new Artifact(file, digest(fields, "sha256"), fields.text("format"), companions, signature);
+        Encryption encryption =
+            fields.lacks("encryption") ? null : encryption(fields.object("encryption"), 1 + companions.size());
+        return new Artifact(file, digest(fields, "sha256"), fields.text("format"), companions, signature, encryption);
+    }
+
+    /** Without a recipient, the request only asks for the runner's key. */
+    private static Encryption encryption(Fields fields, int parts) throws RequestException {
+        if (fields.lacks("recipient") || fields.text("recipient").isEmpty()) {
+            return new Encryption("", Collections.emptyList());
+        }
+        List<EncryptedFile> files = new ArrayList<>();
+        for (Fields file : fields.objects("files")) {
+            files.add(new EncryptedFile(digest(file, "sha256"), bytes(file, "key")));
+        }
+        if (files.size() != parts) {
+            throw fields.wrong("files", "a list with the artifact and its companions, " + parts + " in all");
+        }
+        return new Encryption(digest(fields, "recipient"), files);
+    }
+
+    private static byte[] bytes(Fields fields, String key) throws RequestException {
+        try {
+            return Base64.getDecoder().decode(fields.text(key));
+        } catch (IllegalArgumentException error) {
+            throw fields.wrong(key, "Base64");
+        }
     }
 
     private static Runtime runtime(Fields fields) throws RequestException {

@@ -3,15 +3,27 @@ package org.phonebench.runner.core;
 import java.util.List;
 import java.util.Map;
 
-/** The result of one launch. A pass that was not requested, or not reached, is null. */
+/**
+ * The result of one launch. A pass that was not requested, or not reached, is null.
+ *
+ * @param encryptionKey for which key to encrypt artifacts; null unless the request is about that
+ */
 public record RunReply(String cell, int launch, Status status, Runner runner, Failure failure, Results results,
-        States state) {
+        States state, EncryptionKey encryptionKey) {
+    public RunReply(String cell, int launch, Status status, Runner runner, Failure failure, Results results,
+            States state) {
+        this(cell, launch, status, runner, failure, results, state, null);
+    }
+
     /** The same reply without its outputs, for a host that cannot fetch their file. */
     public RunReply withoutOutputs() {
         Results all = results;
         return new RunReply(cell, launch, status, runner, failure, new Results(all.runtime(), all.load(),
-            all.latency(), all.memory(), null, all.profile(), all.energy()), state);
+            all.latency(), all.memory(), null, all.profile(), all.energy()), state, encryptionKey);
     }
+
+    /** The public key of this runner, a SubjectPublicKeyInfo in Base64, and how the keys of files are wrapped. */
+    public record EncryptionKey(String algorithm, String publicKey) {}
 
     /** How a launch ended. */
     public enum Status { OK, UNSUPPORTED, FAILED }

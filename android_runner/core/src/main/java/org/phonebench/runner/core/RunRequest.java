@@ -14,10 +14,29 @@ public record RunRequest(
     /** One file of the artifact: its name, and its digest in lower-case hexadecimal. */
     public record Part(String file, String sha256) {}
 
-    /** The file to load, its format, the companion files that it refers to by name, and its signature or "". */
-    public record Artifact(String file, String sha256, String format, List<Part> companions, String signature) {
+    /** A file as it lies in the store: the digest of the ciphertext, and the wrapped key of the file. */
+    public record EncryptedFile(String sha256, byte[] key) {}
+
+    /** The files of an artifact, in the order of its parts, encrypted for the key with the digest {@code recipient}. */
+    public record Encryption(String recipient, List<EncryptedFile> files) {
+        public Encryption {
+            files = Collections.unmodifiableList(new ArrayList<>(files));
+        }
+    }
+
+    /**
+     * The file to load, its format, the companion files that it refers to by name, and its signature or "".
+     *
+     * @param encryption null for files that are not encrypted; the digests are always those of the plain files
+     */
+    public record Artifact(String file, String sha256, String format, List<Part> companions, String signature,
+            Encryption encryption) {
         public Artifact {
             companions = Collections.unmodifiableList(new ArrayList<>(companions));
+        }
+
+        public Artifact(String file, String sha256, String format, List<Part> companions, String signature) {
+            this(file, sha256, format, companions, signature, null);
         }
 
         /** All files of the artifact, beginning with the one to load. */

@@ -1,11 +1,15 @@
 package org.phonebench.runner.core;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A runtime for tests: its model has two inputs {@code a} and {@code b}, two floats each, and returns {@code 2a + b}.
@@ -14,7 +18,13 @@ import java.util.Optional;
  */
 final class DoublingAdapter implements RuntimeAdapter {
     final List<String> events = new ArrayList<>();
+    /** The contents of the artifact, each time that it was passed in; null if there was none. */
+    final List<byte[]> files = new ArrayList<>();
+    Set<PosixFilePermission> filePermissions;
+    Set<PosixFilePermission> folderPermissions;
+    boolean fileDuringCalls;
     List<Tensor> profiled = Collections.emptyList();
+    private Path artifact;
 
     @Override
     public String format() {
@@ -32,6 +42,7 @@ final class DoublingAdapter implements RuntimeAdapter {
     @Override
     public Session load(Path file, RunRequest.Runtime request) throws RunFailure {
         events.add("load");
+        look(file);
         if (request.delegate() != Delegate.CPU && request.delegate() != Delegate.XNNPACK) {
             throw RunFailure.unsupported(FailureKind.DELEGATE, "no " + request.delegate().wireName());
         }
@@ -42,6 +53,7 @@ final class DoublingAdapter implements RuntimeAdapter {
     public RunReply.Runtime observed(Path file, RunRequest request, List<Tensor> inputs, Path scratch,
             RunReply.Runtime report) throws RunFailure {
         events.add("observe");
+        look(file);
         if (request.runtime().options().containsKey("blind")) {
             throw RunFailure.failed(FailureKind.RUN, "no trace");
         }
@@ -51,8 +63,20 @@ final class DoublingAdapter implements RuntimeAdapter {
     @Override
     public List<RunReply.OperatorTime> profile(Path file, RunRequest request, List<Tensor> inputs, Path scratch) {
         events.add("profile");
+        look(file);
         profiled = inputs;
         return Collections.singletonList(new RunReply.OperatorTime("add", "Add", "cpu", new long[] {1000}));
+    }
+
+    private void look(Path file) {
+        artifact = file;
+        try {
+            files.add(Files.readAllBytes(file));
+            filePermissions = Files.getPosixFilePermissions(file);
+            folderPermissions = Files.getPosixFilePermissions(file.getParent());
+        } catch (IOException error) {
+            files.add(null);
+        }
     }
 
     private final class DoublingSession implements Session {
@@ -79,6 +103,7 @@ final class DoublingAdapter implements RuntimeAdapter {
 
         @Override
         public void invoke() throws RunFailure {
+            fileDuringCalls |= Files.exists(artifact);
             if (request.options().containsKey("fail")) {
                 throw RunFailure.call("doubling", new IllegalStateException("std::bad_alloc"));
             }

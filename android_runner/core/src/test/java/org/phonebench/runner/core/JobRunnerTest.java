@@ -81,7 +81,7 @@ final class JobRunnerTest {
     private RunReply run() throws Exception {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        return new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null)
+        return new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null, null)
             .run(place, () -> { });
     }
 
@@ -122,7 +122,7 @@ final class JobRunnerTest {
         Path key = Golden.FOLDER.resolveSibling("signing").resolve("P-256.pub");
         TrustedKey trusted = TrustedKey.read(new String(Files.readAllBytes(key), StandardCharsets.US_ASCII));
         RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")),
-            trusted).run(place, () -> { });
+            trusted, null).run(place, () -> { });
         assertEquals(RunReply.Status.FAILED, reply.status());
         assertEquals(FailureKind.DIGEST, reply.failure().kind());
         assertTrue(reply.failure().message().contains("has no signature"), reply.failure().message());
@@ -146,7 +146,7 @@ final class JobRunnerTest {
         request.getJSONObject("runtime").put("delegate", "xnnpack");
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null).run(place,
+        new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null, null).run(place,
             () -> { },
             reply -> {
                 adapter.events.add("keep " + reply.status() + " " + reply.results().latency().samplesNs().length);
@@ -205,7 +205,7 @@ final class JobRunnerTest {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
         JobRunner runner =
-            new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null);
+            new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null, null);
         RunReply reply = runner.failed(place, new StackOverflowError("too deep"));
         assertEquals(request.getString("cell"), reply.cell());
         assertEquals(4, reply.launch());
@@ -310,8 +310,8 @@ final class JobRunnerTest {
     void aPreparationThatIsRefusedEndsTheLaunch() throws Exception {
         Files.write(folder.resolve("request.json"), request.toString().getBytes(StandardCharsets.UTF_8));
         JobPlace place = new JobPlace(folder, folder.resolve("request.json"), store, inputs);
-        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null)
-            .run(place, () -> Affinity.bind("0", "taskset"));
+        RunReply reply = new JobRunner(Collections.singletonList(adapter), INFO, new LinuxState(Paths.get("/")), null,
+            null).run(place, () -> Affinity.bind("0", "taskset"));
         assertTrue(reply.failure().message().contains("core mask is '0'"), reply.failure().message());
     }
 }

@@ -14,6 +14,7 @@ import org.phonebench.runner.core.JobPlace;
 import org.phonebench.runner.core.JobRunner;
 import org.phonebench.runner.core.LibraryPages;
 import org.phonebench.runner.core.LinuxState;
+import org.phonebench.runner.core.PlainFiles;
 import org.phonebench.runner.core.ReplyWriter;
 import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RuntimeAdapter;
@@ -42,14 +43,16 @@ public final class DesktopRunner {
             System.err.println(Arguments.USAGE);
             return USAGE;
         }
-        Path folder = options.files().resolve("jobs").resolve(options.job());
+        Path jobs = options.files().resolve("jobs");
+        Path folder = jobs.resolve(options.job());
         try {
+            PlainFiles.clear(jobs);
             Files.createDirectories(folder);
             Path request = options.request() == null ? folder.resolve(JobPlace.REQUEST) : options.request();
             JobPlace place = new JobPlace(folder, request, options.store(), options.inputs());
             JobRunner runner = new JobRunner(ServiceLoader.load(RuntimeAdapter.class),
                 new RunReply.Runner(options.kind(), options.version(), false, pages(options)),
-                new LinuxState(Paths.get("/")), key(options));
+                new LinuxState(Paths.get("/")), key(options), new FileKeystore(options.files()));
             ReplyWriter.write(folder, runner.run(place, () -> {
                 if (options.mask() != null) {
                     Affinity.bind(options.mask(), "taskset");

@@ -1,0 +1,186 @@
+"""Artifacts that lie on the phone only encrypted, with the runner's Java core behind ``am start``."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from harness.devices.android.adb.cable import Cable
+from harness.devices.android.hold.tether import PhoneOptions
+from harness.devices.android.phone import AndroidPhone, open_phone
+from harness.devices.android.phone_store import FOLDER
+from harness.errors import PhoneError, PhoneTrouble
+from harness.signing.bundle import sign
+from harness.signing.keys import create_key
+from harness.spec.phone_settings import PhoneSettings
+from harness.wire import CompanionRef, FailureKind, ReplyStatus, RunReply
+from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
+from tests.vphone.apkmaker import ApkMaker, ApkPlan
+from tests.vphone.apps import Program
+from tests.vphone.packages import InstallOptions
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import Adb
+
+# How the driver talks to adb is tested elsewhere with both.
+pytestmark = pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+
+APP = "org.phonebench.runner.onnxruntime"
+OPTIONS = PhoneOptions(settings=PhoneSettings(encrypt=True))
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A model with a second file, and the digests of both."""
+
+    work: Work
+    weights: Path
+
+    def push(self, android: AndroidPhone) -> None:
+        android.push(self.work.model, self.work.sha256)
+        android.push(self.weights, self.work.request.artifact.companions[0].sha256)
+
+    def run(self, android: AndroidPhone) -> RunReply:
+        return android.execute(self.work.request, self.work.inputs, 120).reply
+
+
+def secret(folder: Path, weights_bytes: int) -> Secret:
+    work, weights = make_work(folder), folder / "model.onnx.data"
+    weights.write_bytes(np.random.default_rng(0).bytes(weights_bytes))
+    companion = CompanionRef(file=weights.name, sha256=hashlib.sha256(weights.read_bytes()).hexdigest())
+    artifact = replace(work.request.artifact, companions=(companion,))
+    return Secret(work=replace(work, request=replace(work.request, artifact=artifact)), weights=weights)
+
+
+def files_of(phone: VirtualPhone) -> Iterator[Path]:
+    """Every file on the phone."""
+    return (path for path in phone.path("/data").rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def in_the_clear(phone: VirtualPhone, model: Secret) -> list[Path]:
+    """The files of the phone that hold a part of the model, under whatever name."""
+    # Constants of the graph, and the first bytes of the weights.
+    parts = (OPERAND.tobytes(), model.weights.read_bytes()[:64])
+    return [path for path in files_of(phone) if any(part in path.read_bytes() for part in parts)]
+
+
+def files_of_app(phone: VirtualPhone) -> Path:
+    return phone.path(f"/data/data/{APP}/files")
+
+
+def give_key(phone: VirtualPhone) -> None:
+    """Put a new key pair into the keystore of the app, which takes the JVM much longer."""
+    pair = generate_private_key(public_exponent=65537, key_size=3072)
+    encoded = pair.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    files_of_app(phone).mkdir(parents=True, exist_ok=True)
+    (files_of_app(phone) / "keystore.p8").write_bytes(encoded)
+
+
+def test_the_phone_decrypts_what_its_key_and_the_owners_are_for_and_keeps_nothing(
+    cable: Cable, phone: VirtualPhone, apks: ApkMaker, desktop: Program, tmp_path: Path
+) -> None:
+    owner = create_key(tmp_path / "owner", days=30)
+    phone.apps.program = desktop
+    phone.packages.install(apks.make(ApkPlan(trusted_key=owner.public.read_text())), InstallOptions())
+    model = secret(tmp_path, 1000)
+    folder = tmp_path / "signed"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(model.work.model.read_bytes())
+    (folder / model.weights.name).write_bytes(model.weights.read_bytes())
+    artifact = replace(model.work.request.artifact, signature=sign(folder, owner.private).read_text())
+    model = replace(model, work=replace(model.work, request=replace(model.work.request, artifact=artifact)))
+    with open_phone(cable, key="android") as android:
+        android.push(model.work.model, model.work.sha256)
+    assert in_the_clear(phone, model)
+
+    give_key(phone)
+    with open_phone(cable, key="android", options=OPTIONS) as android:
+        model.push(android)
+        assert not in_the_clear(phone, model)
+        # As a launch would that crashed while the cable was out.
+        left = files_of_app(phone) / "jobs" / "crashed" / "plain" / "model.onnx"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(model.work.model.read_bytes())
+        execution = android.execute(model.work.request, model.work.inputs, 120)
+        assert execution.reply.failure is None
+        assert execution.outputs is not None
+        outputs = np.frombuffer(execution.outputs.read_bytes(), dtype=np.float32).reshape(INPUTS.shape)
+        assert np.array_equal(outputs, INPUTS * OPERAND)
+        assert not in_the_clear(phone, model)
+
+        # The key of the app is lost, as when it is installed again.
+        give_key(phone)
+        assert model.run(android).failure is None
+
+        unsigned = replace(model.work.request, artifact=replace(artifact, signature=""))
+        refused = android.execute(unsigned, model.work.inputs, 120).reply.failure
+        assert refused is not None
+        assert "has no signature" in refused.message
+    assert not in_the_clear(phone, model)
+    # The encrypted files went with the session, and only the inputs stay.
+    stored = {path.name for path in phone.path(FOLDER).iterdir()}
+    assert stored == {hashlib.sha256(model.work.inputs.read_bytes()).hexdigest()}
+
+
+def test_a_kill_in_the_middle_of_a_load_or_a_full_phone_leaves_nothing_in_the_clear(
+    cable: Cable, runner_phone: VirtualPhone, tmp_path: Path
+) -> None:
+    model = secret(tmp_path, 24 * MIB)
+    give_key(runner_phone)
+    jobs = files_of_app(runner_phone) / "jobs"
+    killed = threading.Event()
+
+    def kill_once_decrypted() -> None:
+        while not any(jobs.glob("*/plain/model.onnx.data")) and not killed.wait(0.01):
+            pass
+        runner_phone.faults.kill_app_for_memory()
+
+    with open_phone(cable, key="android", options=OPTIONS) as android:
+        model.push(android)
+        watcher = threading.Thread(target=kill_once_decrypted)
+        watcher.start()
+        failure = model.run(android).failure
+        killed.set()
+        watcher.join()
+        assert failure is not None
+        assert failure.kind is FailureKind.OOM
+        assert not in_the_clear(runner_phone, model)
+
+        runner_phone.faults.full(12 * MIB)
+        failure = model.run(android).failure
+        assert failure is not None
+        assert failure.kind is FailureKind.STORAGE
+        assert failure.message == (
+            "cannot decrypt the artifact 'model.onnx.data': No space left on device; free some space on the phone"
+        )
+        assert not in_the_clear(runner_phone, model)
+        runner_phone.faults.make_room()
+
+        sent = max(runner_phone.path(FOLDER).iterdir(), key=lambda path: path.stat().st_size)
+        with sent.open("r+b") as file:
+            file.seek(20 * MIB)
+            file.write(b"tampered")
+        failure = model.run(android).failure
+        assert failure is not None
+        assert failure.kind is FailureKind.DIGEST
+        assert failure.message.startswith("the encrypted artifact 'model.onnx.data' is damaged")
+        assert not in_the_clear(runner_phone, model)
+        # Found at the latest in the next session, and here because the phone was away.
+        (files_of_app(runner_phone) / "keystore.p8").unlink()
+        (files_of_app(runner_phone) / "keystore.p8").mkdir()
+        reply = model.run(android)
+        assert reply.status is ReplyStatus.UNSUPPORTED
+
+    with open_phone(cable, key="android", options=OPTIONS) as android:
+        model.push(android)
+        with pytest.raises(PhoneError, match="cannot decrypt models: this phone's keystore cannot") as raised:
+            model.run(android)
+        assert raised.value.trouble is PhoneTrouble.KEYSTORE
