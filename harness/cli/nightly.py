@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
-from harness.cli.lent import farm_option, lent, with_farm
+from harness.cli.lent import lent
 from harness.cli.options import (
+    farm_options,
+    farm_places,
     flat,
     history_option,
     history_place,
     json_option,
+    lender_of,
     listed,
     pair_plan,
     pairs_options,
-    places,
     places_options,
     signature_option,
     undecided_option,
@@ -44,7 +46,7 @@ ARL0S = ("500", "1000", "2000", "5000")
     show_default=True,
     help="Average run length: nights until one false suspicion is expected.",
 )
-@farm_option
+@farm_options
 @pairs_options
 @click.option(
     "--budget",
@@ -70,7 +72,6 @@ ARL0S = ("500", "1000", "2000", "5000")
 def nightly(
     spec: Path | None,
     resume: str | None,
-    farm: str | None,
     junit: Path | None,
     summary: Path | None,
     fail_on_undecided: bool,
@@ -99,7 +100,8 @@ def nightly(
     from harness.workflows.nightly.night import nightly as run_night
     from harness.workflows.nightly.night import resume_night
 
-    tools, key = _tools(results, options, farm), options["require_signature"]
+    farm, key = lender_of(options), options["require_signature"]
+    tools = _tools(results, options)
     if resume is not None:
         if spec is not None:
             msg = "--resume continues a stored night, which has its own spec: leave out SPEC, or write --resume=NIGHT"
@@ -129,11 +131,11 @@ def _stored_devices(results: Path, night: str) -> tuple[str, ...]:
     return read_night(results, night).spec.device
 
 
-def _tools(results: Path, options: dict[str, Any], farm: str | None) -> NightTools:
+def _tools(results: Path, options: dict[str, Any]) -> NightTools:
     from harness.workflows.nightly.night import NightTools
 
     return NightTools(
-        places=with_farm(places(results, options["cache_dir"]), farm),
+        places=farm_places(results, options["cache_dir"], options),
         history=history_place(options["history"], results),
         progress=make_progress(),
         plan=pair_plan(options["pairs"], options["most_pairs"]),

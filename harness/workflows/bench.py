@@ -33,7 +33,7 @@ class FarmChoice:
 
     ``place`` is a farm of many hosts, None for this computer. ``side_by_side`` sends the cells of this computer's
     phones through the engine too, ``at_once`` phones at a time, None for all. Cells of a higher ``priority`` run first.
-    A device may be away for ``patience_s``.
+    A device may be away for ``patience_s``; unless the choice is ``lenient``, it must be there when a run begins.
     """
 
     place: FarmPlace | None = None
@@ -41,6 +41,7 @@ class FarmChoice:
     at_once: int | None = None
     priority: int = 0
     patience_s: float = 600.0
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

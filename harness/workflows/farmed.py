@@ -60,7 +60,10 @@ def _candidate(device: FarmDevice) -> Candidate:
 def expander(places: Places) -> Expand:
     """Return what finds the devices that keys stand for: those of this computer, or of the farm."""
     place = places.farm.place
-    return expand_devices if place is None else lambda keys: farm_devices(keys, place)
+    if place is None:
+        return expand_devices
+    # A night has found its devices before its run begins, and one that is away by now costs its cells alone.
+    return (lambda keys: keys) if places.farm.lenient else lambda keys: farm_devices(keys, place)
 
 
 def is_farmed(key: str, choice: FarmChoice) -> bool:
@@ -113,12 +116,31 @@ def farmed(
         from harness.farm.host_agent import remote_farm
 
         with remote_farm(choice.place, run) as remote:
-            yield remote.engine, _infos(keys, remote.link.status().devices)
+            devices = remote.link.status().devices
+            yield remote.engine, _known(keys, devices) if choice.lenient else _infos(keys, devices)
         return
     from harness.farm.on_one_host import local_farm
 
     with local_farm(root, keys, run, at_once=choice.at_once) as local:
         yield local.engine, _infos(keys, local.depot.status().devices)
+
+
+@contextmanager
+def farm_of(choice: FarmChoice, run: FarmRun) -> Iterator[FarmEngine]:
+    """Yield the engine of the farm of ``choice`` for other errands than the cells of a run.
+
+    Raises `UsageError`, `DepotError`.
+    """
+    from harness.farm.host_agent import remote_farm
+
+    assert choice.place is not None
+    with remote_farm(choice.place, run) as remote:
+        yield remote.engine
+
+
+def _known(keys: Sequence[str], devices: Sequence[FarmDevice]) -> tuple[DeviceInfo, ...]:
+    infos = {device.key: device.info for device in devices}
+    return tuple(info for key in keys if (info := infos.get(key)) is not None)
 
 
 def _infos(keys: Sequence[str], devices: Sequence[FarmDevice]) -> tuple[DeviceInfo, ...]:

@@ -15,9 +15,8 @@ from statistics import median
 from harness.compare.keys import comparison_keys, differing_keys
 from harness.compare.metrics import compare_metrics
 from harness.history.records import Decision
-from harness.measure.gate import Gate
-from harness.measure.job import Job, Keeper, Launched
-from harness.measure.pairs import PairPlan, PairSession, SideFailedError, Sides, run_pairs, why_lopsided
+from harness.measure.job import Job, Launched
+from harness.measure.pairs import PairPlan, PairSession, RanPairs, Sides, summarise_pairs, why_lopsided
 from harness.plan.cells import Cell
 from harness.records.measurement import Measurement
 from harness.records.metric import ComparisonKind, ConfirmationKind, Metric
@@ -32,27 +31,22 @@ from harness.store.records import RunRecord
 from harness.workflows.nightly.attempt import attempt
 from harness.workflows.nightly.record import UNPROMPTED, Confirmation, Suspect, Trigger
 
-# Both sides are the same cell with two files. A different key keeps a late reply of one side from being taken for the
-# other's.
 GOOD_SUFFIX = "-good"
 
 
-def confirm_by_pairs(
-    suspects: Sequence[Suspect], jobs: tuple[Job, Job], gate: Gate, keeper: Keeper, *, plan: PairPlan
-) -> tuple[Confirmation, ...]:
-    """Confirm ``suspects``, which all belong to one cell, by a session of pairs.
+def pair_of(good: Job, new: Job) -> tuple[Job, Job]:
+    """Return both jobs as the sides A and B of a session. Both are the same cell with two files."""
+    # A different key keeps a late reply of one side from being taken for the other's.
+    return replace(good, cell=replace(good.cell, key=f"{good.cell.key}{GOOD_SUFFIX}")), new
 
-    ``jobs``: one with the last good artifact, one with tonight's; both artifacts must be on the device already. Raises
-    `DeviceError`, `StoreError`.
-    """
-    seen = Sides()
-    good = replace(jobs[0], cell=replace(jobs[0].cell, key=f"{jobs[0].cell.key}{GOOD_SUFFIX}"))
-    try:
-        session = run_pairs((good, jobs[1]), gate, keeper, plan, sides=seen)
-    except SideFailedError as error:
-        which = "the last good" if str(error) == "A" else "tonight's"
+
+def confirm_by_pairs(suspects: Sequence[Suspect], ran: RanPairs, plan: PairPlan) -> tuple[Confirmation, ...]:
+    """Confirm ``suspects``, which all belong to one cell, by a session of the jobs of `pair_of`."""
+    if ran.failed:
+        which = "the last good" if ran.failed == "A" else "tonight's"
         return tuple(unconfirmed(suspect, f"{which} artifact failed on the device") for suspect in suspects)
-    return tuple(_judged(suspect, session, seen) for suspect in suspects)
+    session = summarise_pairs(list(ran.pairs), plan)
+    return tuple(_judged(suspect, session, ran.sides) for suspect in suspects)
 
 
 def _judged(suspect: Suspect, session: PairSession, seen: Sides) -> Confirmation:

@@ -20,7 +20,8 @@ MOST_NAMED = 8
 def device_lines(record: NightRecord) -> list[str]:
     """Return a sentence for each device that was away, or whose quarantine begins or ends, and one for the cost."""
     tried = [absent for absent in record.absent if absent.device not in record.kept_out]
-    lines = [_absent_line(group) for group in _by_reason(tried)]
+    lines = [_away_line(group, "absent") for group in _by_reason(tried)]
+    lines += [_away_line(group, "lost on the way") for group in _by_reason(record.lost)]
     lines += [f"Device {a.device} has been {a.reason}." for a in record.absent if a.device in record.kept_out]
     lines += [f"Device {h.device} has been {describe(h, h.wait + 1)}." for h in new_in_quarantine(record)]
     lines += [f"Device {device} measured again: its quarantine is over." for device in returned(record)]
@@ -55,13 +56,13 @@ def _by_reason(absent: Sequence[Absent]) -> list[list[Absent]]:
     return list(groups.values())
 
 
-def _absent_line(group: Sequence[Absent]) -> str:
+def _away_line(group: Sequence[Absent], what: str) -> str:
     first = group[0]
     if len(group) == 1:
-        return f"Device {first.device} was absent: {first.reason}."
+        return f"Device {first.device} was {what}: {first.reason}."
     names = ", ".join(one.device for one in group[:MOST_NAMED])
     more = f" and {len(group) - MOST_NAMED} more" if len(group) > MOST_NAMED else ""
-    return f"{len(group)} devices were absent for the same reason ({names}{more}): {first.reason}."
+    return f"{len(group)} devices were {what} for the same reason ({names}{more}): {first.reason}."
 
 
 def _cost(usage: Sequence[DeviceUsage]) -> str:

@@ -6,6 +6,7 @@ one that was stopped anywhere.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.artifacts.build import BuildOutcome
-from harness.devices.registry import open_device
 from harness.errors import DeviceError, IncompleteError, InterruptedRunError, StoreError, UsageError
+from harness.farm.link import DepotError
 from harness.history.database import History, open_history
 from harness.history.figures import entries_of, make_series, run_facts
 from harness.history.ingest import append, decide
@@ -35,10 +36,12 @@ from harness.system.clock import utc_now
 from harness.workflows.bench import Places
 from harness.workflows.check import check
 from harness.workflows.durations import night_estimate
+from harness.workflows.farmed import expander
 from harness.workflows.nightly.agenda import Before
 from harness.workflows.nightly.artifacts import keep_artifacts
 from harness.workflows.nightly.baseline import BaselineTools, baseline_artifacts, read_baseline
 from harness.workflows.nightly.confirm import correct_for_many
+from harness.workflows.nightly.devices import absent_devices, night_expander, night_places, why_lost
 from harness.workflows.nightly.files import JUNIT_FILE, MARKDOWN_FILE, junit, markdown
 from harness.workflows.nightly.judging import Judged, NightScreen, nothing_judged
 from harness.workflows.nightly.multiples import panels_of
@@ -62,6 +65,8 @@ from harness.workflows.run import Part, build_spec, resume_run, run_spec
 
 # More than the window, so that the swap or change after which a segment starts is among the nights read.
 NIGHTS_READ = 2 * WINDOW
+
+log = logging.getLogger(__name__)
 
 LOST = "the device was lost before this cell was measured"
 
@@ -104,7 +109,8 @@ def nightly(
     Absent devices and failed cells do not raise; they are in the record.
     """
     # A key that stands for all connected phones is that of each of them from here on.
-    spec = check(spec).spec
+    tools = replace(tools, places=night_places(tools.places))
+    spec = check(spec, expand=night_expander(tools.places)).spec
     _check_readmitted(options.readmit, spec)
     say(night_estimate(spec, budget_min=options.budget_min))
     places = tools.places
@@ -131,6 +137,7 @@ def resume_night(name: str, tools: NightTools, *, require_signature: str | None 
 
     ``require_signature`` replaces that of the stored spec, which somebody may have changed.
     """
+    tools = replace(tools, places=night_places(tools.places))
     record = read_night(tools.places.results, name)
     spec = replace(record.spec, require_signature=require_signature or record.spec.require_signature)
     journal = Journal(tools.places.results, replace(record, spec=spec))
@@ -173,7 +180,8 @@ class _Night:
         if record.run is None:
             out = kept_out(record.spec.device, record.taken_over.devices, record.readmitted)
             names = tuple(absent.device for absent in out)
-            absent = (*out, *_absent(tuple(key for key in record.spec.device if key not in names)))
+            tried = tuple(key for key in record.spec.device if key not in names)
+            absent = (*out, *absent_devices(tried, self._tools.places))
             self._journal.note(run=record.id, absent=absent, kept_out=names)
             record = self._journal.record
         missing = {absent.device for absent in record.absent}
@@ -181,8 +189,16 @@ class _Night:
         if not present:
             return None
         run = self._measure(replace(record.spec, device=present), Part(run_id=record.run, order=record.id))
-        self._journal.note(commit=run.head.commit)
+        self._journal.note(commit=run.head.commit, lost=self._lost(run))
         return run
+
+    def _lost(self, run: RunRecord) -> tuple[Absent, ...]:
+        """The devices that went away in the middle of the run, and why, as far as their farm says so."""
+        measured = {measurement.cell for measurement in run.measurements}
+        devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key not in measured))
+        return self._journal.record.lost or tuple(
+            Absent(device=device, reason=reason) for device, reason in why_lost(devices, self._tools.places).items()
+        )
 
     def _measure(self, spec: Spec, part: Part) -> RunRecord:
         """Start a run, resume it, or find it finished. Cells that a lost device left out stay out."""
@@ -230,7 +246,12 @@ class _Night:
         name = f"{run.head.id}-again-{number}"
         devices = tuple(dict.fromkeys(c.device for c in run.head.plan.cells if c.key in cells))
         spec = replace(run.head.spec, device=devices, require_signature=self._journal.record.spec.require_signature)
-        again = self._measure(spec, Part(run_id=name, cells=cells, order=name))
+        try:
+            again = self._measure(spec, Part(run_id=name, cells=cells, order=name))
+        except DepotError as error:
+            # The farm has gone since the run. What it measured is worth a night without a second measurement.
+            log.warning("%s. What looks unusual is not measured again tonight.", error)
+            return ()
         self._journal.note(again=tuple(dict.fromkeys((*self._journal.record.again, name))))
         return entries_of(again)
 
@@ -269,7 +290,7 @@ class _Night:
         said = correct_for_many(record.confirmations)
         outcome = judged.outcome(said, run_facts(run)) if run is not None else None
         series = [*outcome.series] if outcome else []
-        cells = _planned(record, run)
+        cells = _planned(record, run, self._tools.places)
         missing = _not_measured(record, run, cells, {night.cell for night in series})
         for decided in outcome.decided if outcome else ():
             decide(self._history, decided)
@@ -288,18 +309,6 @@ class _Night:
         return self._journal.record
 
 
-def _absent(devices: tuple[str, ...]) -> tuple[Absent, ...]:
-    """The devices that cannot be opened now, and why."""
-    absent: list[Absent] = []
-    for key in devices:
-        try:
-            with open_device(key):
-                pass
-        except DeviceError as error:
-            absent.append(Absent(device=key, reason=str(error)))
-    return tuple(absent)
-
-
 def _check_readmitted(devices: tuple[str, ...], spec: Spec) -> None:
     """Raise `UsageError` for a device that the night does not have: a misspelt one would stay in quarantine."""
     for device in devices:
@@ -308,16 +317,18 @@ def _check_readmitted(devices: tuple[str, ...], spec: Spec) -> None:
             raise UsageError(msg)
 
 
-def _planned(record: NightRecord, run: RunRecord | None) -> tuple[Cell, ...]:
+def _planned(record: NightRecord, run: RunRecord | None, places: Places) -> tuple[Cell, ...]:
     """Every cell of the night. Without a run, or with devices missing from it, only the spec lists all of them."""
-    return check(record.spec).plan.cells if record.absent or run is None else run.head.plan.cells
+    if run is not None and not record.absent:
+        return run.head.plan.cells
+    return check(record.spec, expand=expander(places)).plan.cells
 
 
 def _not_measured(
     record: NightRecord, run: RunRecord | None, cells: Sequence[Cell], measured: set[str]
 ) -> tuple[SeriesNight, ...]:
     """The series of every cell that should have been measured and was not, with the reason."""
-    reasons = {absent.device: absent.reason for absent in record.absent}
+    reasons = {absent.device: absent.reason for absent in (*record.lost, *record.absent)}
     # A cell that was tried has a result, even if that is a reason.
     done = measured | ({m.cell for m in run.measurements} if run else set())
     return tuple(

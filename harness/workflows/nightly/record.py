@@ -295,7 +295,8 @@ class NightRecord:
     """The content of ``night.json``. Times are ISO 8601, UTC.
 
     ``absent`` devices could not be opened, or were left out because they are in quarantine (``kept_out``).
-    ``readmitted`` ones are tried all the same. ``compared`` and ``usage`` say what the night cost.
+    ``readmitted`` ones are tried all the same. ``lost`` ones went away in the middle of the run. ``compared`` and
+    ``usage`` say what the night cost.
 
     ``run`` holds tonight's measurements; ``again`` are the runs that measured outlying series again. A field that is
     None has not been reached yet. ``budget_min``: minutes of side-by-side sessions. ``taken_over`` comes from the night
@@ -317,6 +318,7 @@ class NightRecord:
     absent: tuple[Absent, ...] = ()
     kept_out: tuple[str, ...] = ()
     readmitted: tuple[str, ...] = ()
+    lost: tuple[Absent, ...] = ()
     again: tuple[str, ...] = ()
     entered: bool = False
     suspects: tuple[Suspect, ...] | None = None
