@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 CORES = os.cpu_count() or 1
-# They spend their time in launches and pauses of the virtual phones.
-WAITING = ("tests/devices/android/", "tests/vphone/")
+# They spend their time in launches and pauses of virtual phones, and in waits for processes of a farm.
+WAITING = (
+    "tests/devices/android/",
+    "tests/devices/ios/",
+    "tests/vphone/",
+    "tests/viphone/",
+    "tests/farm/",
+    "tests/leases/",
+)
 # These tests share no fixture of their module, so each may run anywhere.
 APART = ("tests/e2e/", "tests/workflows/test_capability.py")
 # Maven builds all of these in the folders of the checkout.
