@@ -107,6 +107,7 @@ class Agent:
     wall_s: Callable[[], float] = time.time
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _process: str = field(default_factory=lambda: secrets.token_hex(8))
+    _trouble: str = ""
     _heard_s: float = field(default_factory=time.monotonic)
 
     async def run(self, look_s: float = LOOK_S) -> None:
@@ -178,8 +179,11 @@ class Agent:
         except DepotError as error:
             if error.for_good:
                 raise
-            log.info("%s", error)
+            # Once: the same reason follows every few seconds. Such as that the certificate of this host has expired.
+            log.log(logging.INFO if str(error) == self._trouble else logging.WARNING, "%s", error)
+            self._trouble = str(error)
             return None
+        self._trouble = ""
         self._heard_s = self.clock()
         return granted
 

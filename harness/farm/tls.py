@@ -6,7 +6,9 @@ sides. Whoever connects also checks that the other side's certificate is for the
 
 from __future__ import annotations
 
+import os
 import ssl
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +78,7 @@ def check_own(certs: Path, now: datetime | None = None) -> str | None:
         if not (certs / file).is_file():
             msg = f"{str(certs)!r} has no {file}: copy the whole folder that 'phonebench farm certs' made"
             raise UsageError(msg)
+    _refuse_shared_key(certs / KEY_FILE)
     moment = now or datetime.now(UTC)
     if own.days_left(moment) < 0:
         msg = f"the certificate of {own.name!r} ended on {own.ends:%Y-%m-%d}: {renewal(own.name)}"
@@ -89,6 +92,17 @@ def check_own(certs: Path, now: datetime | None = None) -> str | None:
     if own.days_left(moment) < RENEW_DAYS:
         return f"the certificate of {own.name!r} ends on {own.ends:%Y-%m-%d}; {renewal(own.name)}"
     return None
+
+
+def _refuse_shared_key(key: Path) -> None:
+    mode = stat.S_IMODE(key.stat().st_mode)
+    # Elsewhere the mode says nothing about who may read a file.
+    if os.name == "posix" and mode & 0o077:
+        msg = (
+            f"the private key {str(key)!r} can be read by other users (mode {mode:04o}): if nobody has read it, "
+            f"chmod 600 {key}; otherwise make the certificate again"
+        )
+        raise UsageError(msg)
 
 
 def renewal(name: str) -> str:

@@ -25,7 +25,32 @@ PACKAGES: tuple[PackageRow, ...] = (
     ("examples", "foolbox", "labelled photos for efficientnet_lite0"),
     ("examples", "scikit-image", "calibration photos for efficientnet_lite0"),
     ("examples", "scikit-learn", "calibration photos for efficientnet_lite0"),
+    ("language", "transformers", "language models from a folder"),
+    ("metrics", "jiwer", "metrics of speech"),
+    ("metrics", "pycocotools", "metrics of detection"),
+    ("metrics", "scikit-image", "metrics of pictures"),
+    ("metrics", "scikit-learn", "metrics of classes"),
+    ("metrics", "scipy", "metrics of embeddings and rankings"),
+    ("notebook", "pandas", "runs as data frames"),
+    ("notebook", "tqdm", "progress in notebooks"),
+    ("exchange", "pyarrow", "runs as Parquet"),
+    ("exchange", "pyyaml", "files of other tools in YAML"),
+    ("farm", "distributed", "a farm, and --jobs"),
+    ("farm", "cryptography", "the certificates of a farm"),
+    ("farm", "starlette", "phonebench dashboard"),
+    ("farm", "uvicorn", "phonebench dashboard"),
+    ("aws", "boto3", "AWS Device Farm"),
+    ("sign", "cryptography", "signing with a key"),
+    ("sign", "model-signing", "signing folders of models"),
+    ("sign", "sigstore", "signatures in the format of Sigstore"),
+    ("sign", "pyopenssl", "signing folders of models"),
+    ("sign", "cyclonedx-python-lib", "phonebench sbom"),
+    ("secrets", "pyrage", "an encrypted cache"),
+    ("secrets", "cryptography", "--encrypt"),
 )
+
+# This one exists for one kind of computer.
+_QNN: PackageRow = ("qnn", "onnxruntime-qnn", ".onnx files for the neural processors of Qualcomm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +79,8 @@ def optional_packages() -> tuple[PackageRow, ...]:
     formats = tuple(row for format_ in FORMATS.values() for row in format_.doctor)
     kinds = (row for kind in DEVICE_KINDS.values() for row in kind.packages)
     tensorflow = ("tensorflow", tensorflow_distribution(), "Keras models and SavedModels to .tflite")
-    return (*formats, *_step_rows(formats), tensorflow, *PACKAGES, *kinds)
+    qnn = (_QNN,) if (platform.system(), platform.machine()) == ("Linux", "x86_64") else ()
+    return (*formats, *_step_rows(formats), tensorflow, *PACKAGES, *qnn, *kinds)
 
 
 def _step_rows(formats: tuple[PackageRow, ...]) -> tuple[PackageRow, ...]:

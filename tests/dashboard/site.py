@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from harness.dashboard.access import Access
 from harness.dashboard.serve import make_server
 from harness.dashboard.site import HistorySource, Site
+from harness.farm.status import FarmStatus
 
 DEADLINE_S = 60
 LOCAL = Access(host="127.0.0.1", port=0)
@@ -68,9 +69,11 @@ def serving(
     access: Access = LOCAL,
     context: ssl.SSLContext | None = None,
     trusted: Path | None = None,
+    farm: Callable[[], FarmStatus] | None = None,
 ) -> Iterator[Served]:
     """Serve until the block ends; the thread is joined."""
-    site = Site(results=results, history=HistorySource(history), trusted=str(trusted) if trusted else None)
+    key = str(trusted) if trusted else None
+    site = Site(results=results, history=HistorySource(history), trusted=key, farm=farm)
     server, listening = make_server(site, access)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="dashboard")
     thread.start()

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from harness.errors import UsageError
+from harness.farm.status import FarmStatus
 from harness.history.database import open_history
 from harness.history.ingest import append, decide
 from harness.history.records import Decided, Decision
@@ -22,6 +24,7 @@ from harness.store.reader import load_run
 from harness.workflows.nightly.page import PAGE_FILE
 from harness.workflows.nightly.record import FOLDER, Carried, DeviceHealth, DeviceUsage, Journal, NightRecord
 from tests.dashboard.site import Served, serving
+from tests.farm.test_farm_status import status as farm_with
 from tests.history.conftest import Cluster, cluster, own_cluster
 from tests.history.nights import CELL, OTHER_CELL, PHONE, SERIES, entry, failed_entry, run_facts
 from tests.report.large import Shape, store_large_run
@@ -255,6 +258,28 @@ def test_without_a_history_the_runs_are_shown_and_the_rest_says_how_to_begin_one
             pass
         assert "There are no series." in Page(served.get("/series").text).text
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_farm_has_pages_for_devices_that_no_history_has_and_says_what_no_longer_fits(tmp_path: Path) -> None:
+    problem: list[Exception] = []
+
+    def ask() -> FarmStatus:
+        if problem:
+            raise problem[0]
+        return farm_with()
+
+    with serving(tmp_path / "none", str(tmp_path / "none.sqlite"), farm=ask) as served:
+        links = [link for link in links_of(served.get("/farm").text) if link.startswith("/device?")]
+        assert len(links) == 2
+        for link in links:
+            answer = served.get(link)
+            assert answer.status == 200
+            assert "no series of it yet" in Page(answer.text).text
+        assert served.one("/device", "fake:none").status == 503
+        problem.append(UsageError("the certificate of 'lab1' ended on 2026-11-29: renew it"))
+        gone = served.get("/farm")
+    assert gone.status == 503
+    assert "The certificate of 'lab1' ended on 2026-11-29: renew it." in Page(gone.text).text
 
 
 def test_an_empty_history_and_empty_results(tmp_path: Path) -> None:

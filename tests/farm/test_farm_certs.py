@@ -130,6 +130,17 @@ def test_a_host_whose_clock_is_late_accepts_a_new_certificate(tmp_path: Path) ->
     assert check_own(folder, NOW - timedelta(hours=1)) is None
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    make_authority(tmp_path)
+    folder = make_certificate(tmp_path, "rack1").folder
+    (folder / KEY_FILE).chmod(mode)
+    with pytest.raises(UsageError, match=rf"read by other users \(mode {mode:04o}\).*chmod 600"):
+        check_own(folder)
+    (folder / KEY_FILE).chmod(0o400)
+    assert check_own(folder) is None
+
+
 @pytest.mark.parametrize("missing", [CERT_FILE, KEY_FILE, CA_FILE])
 def test_half_a_folder_is_refused(tmp_path: Path, missing: str) -> None:
     make_authority(tmp_path)

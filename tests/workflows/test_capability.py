@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -130,4 +132,12 @@ def test_the_extras_of_the_doctor_are_those_of_the_project() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     for extra, name, _ in doctor.optional_packages():
         assert f"\n{extra} = [" in text
-        assert re.search(rf'"{name}(\[\w+\])?(==|>=)', text), name
+        assert re.search(rf'"{name}(\[[\w-]+\])?(==|>=)', text), name
+
+
+def test_the_doctor_knows_every_extra_that_brings_packages() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_bytes()
+    extras = set(tomllib.loads(text.decode())["project"]["optional-dependencies"])
+    listed = {extra for extra, _, _ in doctor.optional_packages()}
+    # These two bring others, and what only contributors need.
+    assert listed >= extras - {"all", "dev"} - (set() if platform.machine() == "x86_64" else {"qnn"})

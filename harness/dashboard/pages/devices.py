@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from harness.dashboard.content import ONE_DEVICE, Content, Place, Query, lines_below, link, name_in
+from harness.dashboard.pages.farm import farm_status
 from harness.dashboard.site import Site
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
+from harness.farm.status import FarmDevice
 from harness.history.browse import DeviceLine, device_named, list_devices
 from harness.history.records import Environment
 from harness.records import units
@@ -34,11 +38,17 @@ def device_list(site: Site, query: Query) -> Content:  # noqa: ARG001  every pag
 def one_device(site: Site, query: Query) -> Content:
     """What is known about a device from its newest night."""
     name = name_in(query, "device")
-    with site.history.reading() as history:
-        line = device_named(history, name)
+    on_farm = _on_farm(site, name)
+    try:
+        with site.history.reading() as history:
+            line = device_named(history, name)
+    except StoreError:
+        # A farm may have devices long before there is a history.
+        if on_farm is None:
+            raise
+        line = None
     if line is None:
-        msg = f"the history has no device {name!r}"
-        raise UsageError(msg)
+        return _new_device(name, on_farm)
     answer = [f"{line.series} series, newest night {line.night or units.NONE}."]
     answer.append(link("Its series", Place.SERIES, find=name))
     facts = _facts(line.environment) if line.environment else ["It has no values yet."]
@@ -47,6 +57,36 @@ def one_device(site: Site, query: Query) -> Content:
         title=name,
         lead=line.environment.device_class if line.environment else "",
         fragments=[*page_fragments(about=name, answer=answer), lines_below("As it was on its newest night", facts)],
+    )
+
+
+def _on_farm(site: Site, name: str) -> FarmDevice | None:
+    with suppress(StoreError):
+        status = farm_status(site)
+        return next((one for one in status.devices if one.key == name), None) if status is not None else None
+    return None
+
+
+def _new_device(name: str, device: FarmDevice | None) -> Content:
+    """A device that only the farm knows."""
+    if device is None:
+        msg = f"the history has no device {name!r}"
+        raise UsageError(msg)
+    answer = ["It is a device of the farm, and the history has no series of it yet.", link("The farm", Place.FARM)]
+    info = device.info
+    facts = {
+        "State": f"{device.state.value}{f', {device.reason}' if device.reason else ''}",
+        "Host": device.host,
+        "Model": info.model if info else "",
+        "Processor": info.cpu if info else "",
+        "System": info.os if info else "",
+    }
+    lines = [f"{title}: {value}" for title, value in facts.items() if value]
+    return Content(
+        place=Place.DEVICES,
+        title=name,
+        lead=info.model if info else "",
+        fragments=[*page_fragments(about=name, answer=answer), lines_below("As the farm describes it now", lines)],
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from harness.dashboard.content import ONE_DEVICE, Content, Place, Query, link
 from harness.dashboard.site import Site
+from harness.errors import StoreError, UsageError
 from harness.farm import status_words as words
+from harness.farm.status import FarmStatus
 from harness.records import units
 from harness.report.pages import PageTable, page_fragments
 
@@ -17,7 +19,8 @@ def farm(site: Site, query: Query) -> Content:  # noqa: ARG001  every page is ca
     if site.farm is None:
         fragments = page_fragments(about="farm", answer=[NO_FARM])
         return Content(place=Place.FARM, title="Farm", lead="", fragments=fragments)
-    status = site.farm()
+    status = farm_status(site)
+    assert status is not None
     devices = [(link(row[0], ONE_DEVICE, name=row[0]), *row[1:]) for row in words.device_rows(status)]
     left = status.waiting_cells - min(MOST_WAITING, len(status.waiting))
     more = f"{left} more wait." if left else ""
@@ -32,3 +35,12 @@ def farm(site: Site, query: Query) -> Content:  # noqa: ARG001  every page is ca
     return Content(
         place=Place.FARM, title="Farm", lead=f"{status.scheduler} · {units.stamp(status.at)}", fragments=fragments
     )
+
+
+def farm_status(site: Site) -> FarmStatus | None:
+    """Return the state of the farm that the dashboard follows, None if it follows none. Raises `StoreError`."""
+    try:
+        return site.farm() if site.farm is not None else None
+    except UsageError as error:
+        # The page exists. What fitted when the dashboard was started no longer does, such as its certificate.
+        raise StoreError(str(error)) from error
