@@ -15,7 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from harness.devices.device import Device, Execution
-from harness.devices.energy import why_no_energy
+from harness.devices.energy import why_no_energy, with_blocks
 from harness.measure.deploy import deploy_artifact
 from harness.measure.gate import Gate
 from harness.measure.job import Job, Keeper, Launched, Ran, Seen
@@ -69,6 +69,7 @@ def launch_cell(job: Job, device: Device, keeper: Keeper, now: Callable[[], str]
     """
     started_at = now()
     deploy_artifact(device, job.artifact)
+    job = replace(job, profile=with_blocks(job.profile, device.info))
     seen = Seen()
     launches = Launches(job, device, keeper, gate)
     for _ in range(job.launches or max(job.profile.checkpoints)):

@@ -158,7 +158,7 @@ def _pair(facts: EnergyFacts, counter: EnergyCounter, idle: EnergyBlock, load: E
     readings = [reading for reading in counter.readings if began_ns <= reading.at_ns <= ended_ns]
     if any(reading.charging for reading in readings):
         return "the battery was charging: unplug it, and reach the phone over the network"
-    series = _series(readings)
+    series = _series(readings, counter.step_uah or 0)
     if series.goes_backwards:
         return "the counter went backwards, as it does when something feeds the battery or the counter restarts"
     rates = [
@@ -176,13 +176,14 @@ def _pair(facts: EnergyFacts, counter: EnergyCounter, idle: EnergyBlock, load: E
     return BlockPair(idle=watts[0], load=watts[1], load_s=load_s, count=load.calls)
 
 
-def _series(readings: Sequence[EnergyReading]) -> CounterSeries:
+def _series(readings: Sequence[EnergyReading], step_uah: int) -> CounterSeries:
     """The readings as a total that grows: joules, or the microampere-hours that have left a battery."""
     if all(reading.microjoules for reading in readings):
         totals = [math.fsum(reading.microjoules) / 1e6 for reading in readings]
     else:
         totals = [-float(reading.charge_uah or 0) for reading in readings]
-    return CounterSeries(at_s=tuple(reading.at_ns / 1e9 for reading in readings), totals=tuple(totals))
+    grain = 0 if readings and readings[0].microjoules else step_uah
+    return CounterSeries(at_s=tuple(reading.at_ns / 1e9 for reading in readings), totals=tuple(totals), grain=grain)
 
 
 def _in_watts(rate: BlockRate, counter: EnergyCounter, readings: Sequence[EnergyReading]) -> BlockRate:

@@ -39,10 +39,15 @@ _NORMAL = 1.96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterSeries:
-    """A cumulative counter: totals at moments in seconds, in order. ``step`` is the smallest change that it showed."""
+    """A cumulative counter: totals at moments in seconds, in order. ``step`` is the smallest change that it showed.
+
+    ``grain``: the unit that totals are rounded to, where the counter is brought up to date at times of its own. Such a
+    counter does not show the true total at its steps. 0 for one that steps when the true total does.
+    """
 
     at_s: tuple[float, ...]
     totals: tuple[float, ...]
+    grain: float = 0.0
 
     @property
     def step(self) -> float:
@@ -101,10 +106,11 @@ def block_rate(series: CounterSeries, began_s: float, ended_s: float) -> BlockRa
     span = at[-1] - at[0]
     # The difference of two roundings to a step has a variance of step² / 6.
     step = series.step if not moves or len(moves) >= _MOVING * (len(at) - 1) else _usual_step(totals, moves)
-    plain = Slope(rate=(totals[-1] - totals[0]) / span, error=step / math.sqrt(6) / span)
+    rounding = series.grain / math.sqrt(6)
+    plain = Slope(rate=(totals[-1] - totals[0]) / span, error=math.hypot(step / math.sqrt(6), rounding) / span)
     return BlockRate(
         plain=plain,
-        between_steps=_between_steps(at, totals, moves),
+        between_steps=_between_steps(at, totals, moves, rounding),
         middle_s=(began_s + ended_s) / 2,
         moves=len(moves),
     )
@@ -115,7 +121,7 @@ def _usual_step(totals: list[float], moves: list[int]) -> float:
     return median([totals[i] - totals[i - 1] for i in moves])
 
 
-def _between_steps(at: list[float], totals: list[float], moves: list[int]) -> Slope | None:
+def _between_steps(at: list[float], totals: list[float], moves: list[int], rounding: float) -> Slope | None:
     if len(moves) < 2:
         return None
     first, last = moves[0], moves[-1]
@@ -123,7 +129,8 @@ def _between_steps(at: list[float], totals: list[float], moves: list[int]) -> Sl
     # A step came at some moment between two readings: uniform, so its variance is the width² / 12.
     span = (at[last] - widths[1] / 2) - (at[first] - widths[0] / 2)
     rate = (totals[last] - totals[first]) / span
-    return Slope(rate=rate, error=abs(rate) * math.hypot(*widths) / math.sqrt(12) / span)
+    timing = abs(rate) * math.hypot(*widths) / math.sqrt(12)
+    return Slope(rate=rate, error=math.hypot(timing, rounding) / span)
 
 
 def best_slopes(blocks: Sequence[BlockRate]) -> list[Slope]:

@@ -368,7 +368,8 @@ class EnergyCounter:
 
     ``definition`` says in words what is counted. ``channels`` names the parts of ``microjoules``. ``volts`` is the
     battery's voltage where the counter is not the battery. ``reason`` says why there are no readings, or why they
-    count for nothing; empty if they count.
+    count for nothing; empty if they count. ``step_uah``: the unit of ``charge_uah`` where the charge is brought up to
+    date rarely and rounded then; None where it steps when the charge does.
     """
 
     source: EnergySource
@@ -377,6 +378,7 @@ class EnergyCounter:
     readings: tuple[EnergyReading, ...] = ()
     volts: float | None = None
     reason: str = ""
+    step_uah: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,11 +387,14 @@ class EnergyFacts:
 
     ``boot_offset_ns``: what to add to the times of the blocks to get the time since the device was switched on, which
     is the clock of counters that are read from outside; None if they have the clock of the states.
+    ``wall_offset_ns``: the same for the device's time of day, since 1970, from which a driver that knows no other clock
+    of the device finds it.
     """
 
     blocks: tuple[EnergyBlock, ...] = ()
     counter: EnergyCounter | None = None
     boot_offset_ns: int | None = None
+    wall_offset_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from zlib import crc32
 
 import numpy as np
 
+from harness.devices.ios.energy import LEAST_BLOCK_S
 from harness.stats.energy_pairs import (
     LEAST_MOVES,
     LEAST_PAIRS,
@@ -32,8 +33,7 @@ from harness.stats.verdicts import Verdict, decide, log_margin
 from tests.simulation.world import Floats, ar1
 
 CALL_S, PAIRS, SPARE = 0.01, 6, 6
-SETTLE_S, IDLE_S, WARM_S, LOAD_S, GATE_S = 3, 40, 3, 40, 14
-LAUNCH_S = SETTLE_S + IDLE_S + WARM_S + LOAD_S + 2
+SETTLE_S, WARM_S, GATE_S = 3, 3, 14
 TICK_S = 0.25
 EFFECT = 0.10
 MARGIN = log_margin(0.05)
@@ -47,7 +47,8 @@ class EnergyWorld:
     deviation of slow changes of the idle power, in watts. ``bursts``: how many a minute, of half a watt for five
     seconds. ``leak``: the share of the calls' power by which heat raises the power, at most. ``step_j``: the counter's
     step in joules; ``update_s``: how often it is brought up to date; ``read_s``: how often it is read. ``charging``:
-    the share of launches during which a charger feeds the battery for ten seconds.
+    the share of launches during which a charger feeds the battery for ten seconds. ``block_s``: how long the idle block
+    and the load block take, each. A counter that is brought up to date rarely is rounded to ``step_j`` only then.
     """
 
     idle_w: float = 1.0
@@ -61,11 +62,19 @@ class EnergyWorld:
     update_s: float = 0.25
     read_s: float = 0.25
     charging: float = 0.0
+    block_s: float = 40.0
+
+    @property
+    def launch_s(self) -> float:
+        """How long a launch takes."""
+        return SETTLE_S + WARM_S + 2 * self.block_s + 2
 
 
 PLAIN = EnergyWorld()
 # 1 mAh at 3.85 V.
 COARSE_J = 3.6 * 3.85
+# The driver asks for blocks that are as long as this (harness/devices/ios/energy.py).
+IPHONE: dict[str, float] = {"step_j": COARSE_J, "read_s": 1.0, "block_s": float(LEAST_BLOCK_S)}
 WORLDS: dict[str, EnergyWorld] = {
     "power rails": PLAIN,
     "power rails, 5.5 % between blocks": replace(PLAIN, noise=0.055),
@@ -84,12 +93,18 @@ WORLDS: dict[str, EnergyWorld] = {
     "charge counter of 2 mAh, read every second": replace(PLAIN, step_j=2 * COARSE_J, read_s=1.0),
     "charge counter renewed every 10 s": replace(PLAIN, step_j=0.1, update_s=10.0, read_s=1.0),
     "charge counter renewed every 30 s": replace(PLAIN, step_j=0.1, update_s=30.0, read_s=1.0),
+    "iPhone: 1 mAh, renewed every 5 s, blocks of 240 s": replace(PLAIN, **IPHONE, update_s=5.0),
+    "iPhone: 1 mAh, renewed every 20 s, blocks of 240 s": replace(PLAIN, **IPHONE, update_s=20.0),
+    "iPhone: 1 mAh, renewed every 60 s, blocks of 240 s": replace(PLAIN, **IPHONE, update_s=60.0),
+    "iPhone: 1 mAh, renewed every 60 s, blocks of 40 s": replace(PLAIN, **IPHONE | {"update_s": 60.0, "block_s": 40.0}),
     "a charger in one launch of ten": replace(PLAIN, charging=0.1, step_j=COARSE_J / 10, read_s=1.0),
     "a charger in half of the launches": replace(PLAIN, charging=0.5, step_j=COARSE_J / 10, read_s=1.0),
 }
 # Worlds whose intervals must cover the truth in 93 to 97 % of sessions. In the others the counter is too coarse for it,
 # or has nothing to show.
-USUAL = tuple(name for name in WORLDS if "2 mAh" not in name and "renewed" not in name and "half" not in name)
+USUAL = tuple(
+    name for name in WORLDS if not any(word in name for word in ("2 mAh", "counter renewed", "half", "blocks of 40 s"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +126,8 @@ def play(world: EnergyWorld, chance: np.random.Generator) -> Session:
     for launch in range(PAIRS + SPARE):
         if len(pairs) == PAIRS:
             break
-        began = launch * (LAUNCH_S + GATE_S)
-        drift = 1 + world.drift * way * (began / 600 - 0.5)
+        began = launch * (world.launch_s + GATE_S)
+        drift = 1 + world.drift * way * (began / (PAIRS * (world.launch_s + GATE_S)) - 0.5)
         pair = _pair(world, chance, began, world.idle_w * drift + float(wander[launch]))
         pairs += [pair] if pair else []
     truth = (world.calls_w + _leak(world).mean()) * CALL_S
@@ -122,40 +137,41 @@ def play(world: EnergyWorld, chance: np.random.Generator) -> Session:
 
 def _leak(world: EnergyWorld) -> Floats:
     """The power that heat adds during the load block of a launch that began cool, in watts per tick."""
-    at = WARM_S + TICK_S * np.arange(round(LOAD_S / TICK_S))
+    at = WARM_S + TICK_S * np.arange(round(world.block_s / TICK_S))
     return np.asarray(world.leak * world.calls_w * -np.expm1(-at / 60.0))
 
 
 def _pair(world: EnergyWorld, chance: np.random.Generator, began_s: float, idle_w: float) -> BlockPair | None:
     """One launch: settle, idle block, warm-up, load block. The counter runs through all of it."""
-    ticks = round(LAUNCH_S / TICK_S)
+    launch_s, block_s = world.launch_s, world.block_s
+    ticks = round(launch_s / TICK_S)
     at = np.arange(ticks, dtype=np.float64) * TICK_S
-    idle_from, load_from = SETTLE_S, SETTLE_S + IDLE_S + WARM_S
+    idle_from, load_from = SETTLE_S, SETTLE_S + block_s + WARM_S
     idle, load = idle_w * (1 + chance.normal(scale=world.noise)), (idle_w + world.calls_w)
     load *= 1 + chance.normal(scale=world.noise)
-    watts = np.where((at >= load_from - WARM_S) & (at < load_from + LOAD_S), load, idle)
-    inside = (at >= load_from) & (at < load_from + LOAD_S)
+    watts = np.where((at >= load_from - WARM_S) & (at < load_from + block_s), load, idle)
+    inside = (at >= load_from) & (at < load_from + block_s)
     watts[inside] += _leak(world)
     # Processors do not draw the same power from one moment to the next.
     watts = watts + ar1(chance, ticks, scale=0.03 * world.idle_w, correlation=0.9)
-    for _ in range(int(chance.poisson(world.bursts * LAUNCH_S / 60))):
-        start = chance.uniform(0, LAUNCH_S)
+    for _ in range(int(chance.poisson(world.bursts * launch_s / 60))):
+        start = chance.uniform(0, launch_s)
         watts[(at >= start) & (at < start + 5)] += 0.5
     if chance.random() < world.charging:
-        start = chance.uniform(0, LAUNCH_S - 10)
+        start = chance.uniform(0, launch_s - 10)
         watts[(at >= start) & (at < start + 10)] -= 8.0
     series = _counter(world, chance, at, np.cumsum(watts) * TICK_S)
     if series.goes_backwards:
         return None
-    idle_rate = block_rate(series, idle_from, idle_from + IDLE_S)
-    load_rate = block_rate(series, load_from, load_from + LOAD_S)
+    idle_rate = block_rate(series, idle_from, idle_from + block_s)
+    load_rate = block_rate(series, load_from, load_from + block_s)
     if idle_rate is None or load_rate is None or load_rate.moves < LEAST_MOVES:
         return None
     return BlockPair(
         idle=replace(idle_rate, middle_s=began_s + idle_rate.middle_s),
         load=replace(load_rate, middle_s=began_s + load_rate.middle_s),
-        load_s=float(LOAD_S),
-        count=round(LOAD_S / CALL_S),
+        load_s=block_s,
+        count=round(block_s / CALL_S),
     )
 
 
@@ -164,9 +180,12 @@ def _counter(world: EnergyWorld, chance: np.random.Generator, at: Floats, joules
     reads = np.arange(chance.uniform(0, world.read_s), at[-1], world.read_s)
     late = chance.uniform(0, world.update_s)
     updated = np.floor((reads + late) / world.update_s) * world.update_s - late
-    shown = np.interp(np.clip(updated, 0, None), at + TICK_S, joules) + chance.uniform(0, world.step_j)
+    # Before the launch, the phone was idle.
+    before = world.idle_w * np.minimum(updated, 0)
+    shown = np.interp(updated, at + TICK_S, joules) + before + chance.uniform(0, world.step_j) + world.step_j
     totals = np.floor(shown / world.step_j) * world.step_j
-    return CounterSeries(at_s=tuple(reads.tolist()), totals=tuple(totals.tolist()))
+    grain = world.step_j if world.update_s > world.read_s else 0.0
+    return CounterSeries(at_s=tuple(reads.tolist()), totals=tuple(totals.tolist()), grain=grain)
 
 
 def sessions(name: str, count: int, *, effect: float = 0.0) -> list[Session]:

@@ -26,4 +26,5 @@ def test_ten_minutes_find_a_difference_of_ten_per_cent(name: str) -> None:
 
 
 def test_a_counter_that_is_too_coarse_has_no_energy() -> None:
-    assert not [one for one in sessions("charge counter renewed every 30 s", 10) if one.energy is not None]
+    for name in ("charge counter renewed every 30 s", "iPhone: 1 mAh, renewed every 60 s, blocks of 40 s"):
+        assert not [one for one in sessions(name, 10) if one.energy is not None]

@@ -49,7 +49,7 @@ def _registry(phone: VirtualIPhone, request: dict[str, Any]) -> dict[str, Any]:
     battery = {
         "CurrentCapacity": state.battery_percent,
         "MaxCapacity": 100,
-        "AppleRawCurrentCapacity": state.battery_percent * 32,
+        "AppleRawCurrentCapacity": phone.gauge.charge_mah(),
         "CycleCount": state.battery_cycles,
         "ExternalConnected": state.plugged,
         "FullyCharged": state.battery_percent == 100,

@@ -16,6 +16,7 @@ from tests.viphone import lockdown
 from tests.viphone.apps import Apps
 from tests.viphone.cable import Cable
 from tests.viphone.faults import Faults
+from tests.viphone.gauge import Gauge
 from tests.viphone.images import Images
 from tests.viphone.link import Link
 from tests.viphone.logs import Log
@@ -45,6 +46,7 @@ class VirtualIPhone:
         self.log = Log(self.now_s)
         self.images: Images = Images(self)
         self.faults = Faults(self)
+        self.gauge = Gauge(self.state, self.now_s)
         self.apps = Apps(self)
         self.comes_back = True
         self.developer_switch_shown = False

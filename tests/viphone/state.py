@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MIB = 1024 * 1024
@@ -35,6 +36,12 @@ class IPhoneState:
     battery_current_ma: int = -120
     battery_voltage_mv: int = 4210
     battery_cycles: int = 112
+    wifi: bool = False
+    """usbmuxd reaches it over the network, as after \"Show this iPhone when on Wi-Fi\"."""
+    watts: Callable[[float], float] | None = None
+    """What it draws at a moment of its wall clock; the gauge of its battery then counts that."""
+    gauge_refresh_s: float = 20.0
+    gauge_step_mah: float = 1.0
 
     capacity_bytes: int = 512 * MIB
     """The size of the storage; what is above it is refused for real."""

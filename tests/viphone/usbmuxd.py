@@ -227,7 +227,7 @@ def _result(result: Result) -> dict[str, Any]:
 def _attached(number: int, phone: VirtualIPhone) -> dict[str, Any]:
     properties = {
         "ConnectionSpeed": 480_000_000,
-        "ConnectionType": "USB",
+        "ConnectionType": "Network" if phone.state.wifi else "USB",
         "DeviceID": number,
         "LocationID": 0x1400000 + number,
         "ProductID": 0x12A8,

@@ -40,9 +40,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IosOptions:
-    """The IPA to install, if any, and how long to wait for a lost iPhone and for the answer to its Trust dialog."""
+    """The IPA to install, if any, and how long to wait for a lost iPhone and for the answer to its Trust dialog.
+
+    ``watch_every_s``: how often the battery is read during a launch.
+    """
 
     ipa: Ipa | None = None
+    watch_every_s: float = 1.0
     back_s: float = 30.0
     trust_s: float = TRUST_S
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.devices.device import Execution
+from harness.devices.energy import with_counter
 from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.energy import counter_details, read_counter
 from harness.devices.ios.environment import driver_python
 from harness.devices.ios.facts import check_facts, check_tunneld, info_of, numbers_of, version_of
 from harness.devices.ios.hold import IosOptions, Tether, held
@@ -106,6 +108,7 @@ class Iphone:
         tether.call("stop", seconds=_MOUNT_S)
         self._reports_before = tuple(tether.call("report_paths"))
         details = {"runner": app.version, "runner_digest": app.digest[:12], "bundle_id": app.bundle_id}
+        details |= counter_details(tether.call("battery"))
         self._info = replace(self._info, details=self._info.details | details)
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -173,21 +176,27 @@ class Iphone:
             reports_before=self._reports_before,
         )
         write_job(self._tether, job)
-        self._tether.call("watch")
+        self._tether.again(self._watch)
         self._watching = True
         try:
             execution = run_launch(self._tether, job, deadline_s)
         finally:
             self._watching = False
         watched = samples_of(self._tether.call("unwatch"))
+        if execution.reply.energy is not None:
+            counter = read_counter(watched, self._tether.call("clock"), execution.reply.energy)
+            execution = with_counter(execution, counter)
         conditions = (*execution.conditions, *launch_conditions(execution.reply))
         return replace(execution, watch=watched, conditions=conditions)
+
+    def _watch(self) -> None:
+        self._tether.once("watch", every_s=self._tether.options.watch_every_s)
 
     def _watch_again(self) -> None:
         """Read the battery again after the iPhone was away during a launch: the new worker does not know of it."""
         if self._watching:
             with contextlib.suppress(IosError):
-                self._tether.once("watch")
+                self._watch()
 
     def _resend(self, execution: Execution, request: RunRequest) -> bool:
         """Remove the files of an artifact whose digest the app refused, if they can be sent again."""

@@ -60,6 +60,8 @@ def samples_of(readings: list[dict[str, Any]]) -> tuple[StateSample, ...]:
             temperatures_c={} if reading["temperature_c"] is None else {"battery": reading["temperature_c"]},
             battery_percent=reading["percent"],
             charging=reading["powered"],
+            charge_uah=reading["charge_uah"],
+            battery_volts=reading["volts"],
         )
         for reading in readings
     )

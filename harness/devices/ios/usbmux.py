@@ -26,13 +26,16 @@ _HEADER = struct.Struct("<IIII")
 _PLIST_VERSION, _PLIST_MESSAGE = 1, 8
 _MOST_BYTES = 16 << 20
 _SECONDS = 3.0
+_CABLE = "USB"
+_WAYS = (_CABLE, "Network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPhone:
-    """An iPhone on a cable, by its UDID."""
+    """An iPhone by its UDID, on a cable or, with ``by_name``, over Wi-Fi: that one is used only where it is named."""
 
     udid: str
+    by_name: bool = False
 
 
 def usbmuxd_address(environment: Mapping[str, str] = os.environ) -> str:
@@ -49,25 +52,34 @@ def has_usbmuxd(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhone, ...]:
-    """Return the iPhones and iPads on a cable, each once. Raises `IosError` if usbmuxd does not answer."""
+    """Return the iPhones and iPads that usbmuxd has, each once, those on a cable first.
+
+    Raises `IosError` if usbmuxd does not answer.
+    """
     answer = _ask(environment, {"MessageType": "ListDevices"})
     entries = [entry.get("Properties", {}) for entry in answer.get("DeviceList", ())]
-    udids = (str(entry["SerialNumber"]) for entry in entries if entry.get("ConnectionType") == "USB")
-    return tuple(ListedPhone(udid=udid) for udid in dict.fromkeys(udids))
+    ways = {way: [str(e["SerialNumber"]) for e in entries if e.get("ConnectionType") == way] for way in _WAYS}
+    phones = [(udid, way) for way in _WAYS for udid in ways[way] if way == _CABLE or udid not in ways[_CABLE]]
+    return tuple(ListedPhone(udid=udid, by_name=way != _CABLE) for udid, way in dict.fromkeys(phones))
 
 
 def udids_there(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the UDIDs of the connected iPhones; none if usbmuxd is missing or does not answer."""
+    """Return the UDIDs of the iPhones on a cable; none if usbmuxd is missing or does not answer."""
+    return tuple(phone.udid for phone in _phones_there(environment) if not phone.by_name)
+
+
+def _phones_there(environment: Mapping[str, str]) -> tuple[ListedPhone, ...]:
     if not has_usbmuxd(environment):
         return ()
     try:
-        return tuple(phone.udid for phone in list_phones(environment))
+        return list_phones(environment)
     except IosError:
         return ()
 
 
 def choose_phone(phones: tuple[ListedPhone, ...], name: str) -> ListedPhone:
     """Return the iPhone called ``name``, or the only one if that is empty. Raises `IosError`."""
+    phones = tuple(phone for phone in phones if name or not phone.by_name)
     if not phones:
         what = f"{named(name)} is not connected" if name else "no iPhone is connected"
         raise ios_error(IosTrouble.NO_PHONE, what, udid=name)
@@ -86,7 +98,7 @@ def expand_key(key: str) -> tuple[str, ...]:
     kind, _, name = key.partition(":")
     if name not in ("", ALL):
         return (key,)
-    phones = list_phones()
+    phones = tuple(phone for phone in list_phones() if not phone.by_name)
     if name == ALL and phones:
         return tuple(f"{kind}:{phone.udid}" for phone in phones)
     return (f"{kind}:{choose_phone(phones, '').udid}",)
@@ -94,7 +106,7 @@ def expand_key(key: str) -> tuple[str, ...]:
 
 def is_listed(udid: str) -> bool:
     """Return whether an iPhone is connected; False if usbmuxd does not answer."""
-    return udid in udids_there()
+    return any(phone.udid == udid for phone in _phones_there(os.environ))
 
 
 def plain_udid(udid: str) -> str:

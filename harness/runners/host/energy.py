@@ -50,4 +50,5 @@ def generation_blocks(idle: EnergyBlock, measured: Sequence[Generation]) -> Ener
 
 
 def _facts(*blocks: EnergyBlock) -> EnergyFacts:
-    return EnergyFacts(blocks=blocks, boot_offset_ns=boot_ns() - time.perf_counter_ns())
+    now_ns = time.perf_counter_ns()
+    return EnergyFacts(blocks=blocks, boot_offset_ns=boot_ns() - now_ns, wall_offset_ns=time.time_ns() - now_ns)

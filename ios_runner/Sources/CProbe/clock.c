@@ -15,6 +15,12 @@ int64_t pb_nanos(void) {
 #endif
 }
 
+int64_t pb_wall_nanos(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 void pb_sleep(int64_t nanos) {
     if (nanos <= 0) return;
     struct timespec rest = {.tv_sec = nanos / 1000000000, .tv_nsec = nanos % 1000000000};

@@ -13,5 +13,8 @@ public struct SystemClock: Clock, Sendable {
   @inline(__always)
   public func nanos() -> Int { Int(pb_nanos()) }
 
+  /// The time of day, since 1970.
+  public func wallNanos() -> Int { Int(pb_wall_nanos()) }
+
   public func sleep(_ nanos: Int) { pb_sleep(Int64(nanos)) }
 }

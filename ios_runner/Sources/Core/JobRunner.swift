@@ -88,6 +88,7 @@ private final class Launch {
   private var measured = RunReply.Results()
   private var loadsNs: [Int] = []
   private var latency: LatencyPass<SystemClock>?
+  private var idle: RunReply.EnergyBlock?
   private var session: (any Session)?
   private var specs: [TensorSpec]?
 
@@ -103,6 +104,7 @@ private final class Launch {
     var results = measured
     results.load = loadsNs.first.map { RunReply.Load(firstNs: $0, warmNs: Array(loadsNs.dropFirst())) }
     results.latency = latency?.reply
+    results.energy = energy
     return results
   }
 
@@ -124,9 +126,24 @@ private final class Launch {
     // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
     measured.runtime = session.report
     latency = pass
+    idle = passes.energy.map(idleBlock)
     try pass?.run(session)
     if let request = passes.memory { measured.memory = try memory?.finish(session, request) }
     try outputsAndProfile(adapter, artifact, inputs, keep)
+  }
+
+  /// Wait, so that the device draws what it draws when it does nothing.
+  private func idleBlock(_ request: RunRequest.Energy) -> RunReply.EnergyBlock {
+    clock.sleep(request.settleNs)
+    let began = clock.nanos()
+    clock.sleep(request.idleNs)
+    return RunReply.EnergyBlock(kind: "idle", beganNs: began, endedNs: clock.nanos(), calls: 0)
+  }
+
+  private var energy: RunReply.Energy? {
+    guard let idle else { return nil }
+    return RunReply.Energy(
+      blocks: [idle] + (latency?.load.map { [$0] } ?? []), wallOffsetNs: clock.wallNanos() - clock.nanos())
   }
 
   private func outputsAndProfile(

@@ -10,6 +10,8 @@ final class LatencyPass<TheClock: Clock> {
   private let moments: Samples
   private var firstNs = 0
   private var beganNs: Int?
+  private var endedNs = 0
+  private var calls = 0
 
   init(_ request: RunRequest.Latency, clock: TheClock, scratch: String) throws {
     self.request = request
@@ -25,14 +27,19 @@ final class LatencyPass<TheClock: Clock> {
     try session.invoke()
     firstNs = clock.nanos() - start
     if request.warmup.minCalls > 0 || request.warmup.minNs > 0 {
-      try calls(session, request.warmup, warmup)
+      _ = try calls(session, request.warmup, warmup)
     }
     beganNs = clock.nanos()
-    if request.strideNs > 0 {
-      try strided(session, request.measure)
-    } else {
-      try calls(session, request.measure, measured)
-    }
+    calls =
+      request.strideNs > 0
+      ? try strided(session, request.measure) : try calls(session, request.measure, measured)
+    endedNs = clock.nanos()
+  }
+
+  /// The measured calls as a block of energy; nil before they have ended.
+  var load: RunReply.EnergyBlock? {
+    guard let beganNs, endedNs > 0 else { return nil }
+    return RunReply.EnergyBlock(kind: "load", beganNs: beganNs, endedNs: endedNs, calls: calls)
   }
 
   /// The record for the reply. It copies the samples, so ask for it only after all memory has been measured.
@@ -42,7 +49,8 @@ final class LatencyPass<TheClock: Clock> {
       firstNs: firstNs, warmupNs: warmup.values, samplesNs: measured.values, atNs: moments.values, beganNs: beganNs)
   }
 
-  private func calls(_ session: any Session, _ limits: RunRequest.Limits, _ samples: Samples) throws {
+  /// Time calls and keep them all; return how many they were.
+  private func calls(_ session: any Session, _ limits: RunRequest.Limits, _ samples: Samples) throws -> Int {
     let intervalNs = request.intervalNs
     let began = clock.nanos()
     var calls = 0
@@ -52,13 +60,13 @@ final class LatencyPass<TheClock: Clock> {
       let end = clock.nanos()
       try samples.append(end - start)
       calls += 1
-      if met(limits, calls, end - began) { return }
+      if met(limits, calls, end - began) { return calls }
       if intervalNs > 0 { clock.sleep(intervalNs) }
     }
   }
 
-  /// Time calls back to back, and keep each that begins at least one stride after the last one kept.
-  private func strided(_ session: any Session, _ limits: RunRequest.Limits) throws {
+  /// Time calls back to back, keep each that begins at least one stride after the last one kept, and count all.
+  private func strided(_ session: any Session, _ limits: RunRequest.Limits) throws -> Int {
     let began = clock.nanos()
     var due = 0
     var calls = 0
@@ -72,7 +80,7 @@ final class LatencyPass<TheClock: Clock> {
         due = start - began + request.strideNs
       }
       calls += 1
-      if met(limits, calls, end - began) { return }
+      if met(limits, calls, end - began) { return calls }
     }
   }
 

@@ -68,6 +68,19 @@ public enum ReplyWriter {
         json.field("reason", facts.reason)
       }
     }
+    if let energy = results.energy { try json.field("energy", energy, energyFacts) }
+  }
+
+  private static func energyFacts(_ json: inout JsonText, _ energy: RunReply.Energy) throws {
+    try json.list("blocks", energy.blocks) { json, block in
+      json.object { json in
+        json.field("kind", block.kind)
+        json.field("began_ns", block.beganNs)
+        json.field("ended_ns", block.endedNs)
+        json.field("calls", block.calls)
+      }
+    }
+    json.field("wall_offset_ns", energy.wallOffsetNs)
   }
 
   private static func runtime(_ json: inout JsonText, _ runtime: RunReply.Runtime) throws {

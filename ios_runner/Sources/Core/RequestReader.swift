@@ -61,6 +61,9 @@ public enum RequestReader {
       },
       profile: try fields.fieldsIfPresent("profile").map {
         RunRequest.Profile(calls: try $0.count("calls", least: 0))
+      },
+      energy: try fields.fieldsIfPresent("energy").map {
+        RunRequest.Energy(idleNs: try $0.duration("idle_ns"), settleNs: try $0.durationOrZero("settle_ns"))
       })
   }
 

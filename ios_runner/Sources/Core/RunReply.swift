@@ -40,6 +40,23 @@ public struct RunReply: Sendable {
     public var outputs: Outputs?
     public var profile: [OperatorTime] = []
     public var profileFacts: ProfileFacts?
+    public var energy: Energy?
+  }
+
+  /// The idle block and the load block. The driver reads a counter meanwhile.
+  ///
+  /// `wallOffsetNs` is what to add to their times to get the time of day in ns since 1970.
+  public struct Energy: Equatable, Sendable {
+    public let blocks: [EnergyBlock]
+    public let wallOffsetNs: Int
+  }
+
+  /// A time in which the runner only waited (`idle`), or ran `calls` back to back (`load`).
+  public struct EnergyBlock: Equatable, Sendable {
+    public let kind: String
+    public let beganNs: Int
+    public let endedNs: Int
+    public let calls: Int
   }
 
   /// The runtime and how it ran the model. A count is nil if the runtime does not report it.

@@ -64,6 +64,7 @@ public struct RunRequest: Equatable, Sendable {
     public let memory: Memory?
     public let outputs: Outputs?
     public let profile: Profile?
+    public let energy: Energy?
   }
 
   /// Call until both minima are reached, or until `maxNs` has passed.
@@ -90,6 +91,12 @@ public struct RunRequest: Equatable, Sendable {
   /// Runs the inputs `0 … count - 1` once each and writes their outputs.
   public struct Outputs: Equatable, Sendable {
     public let count: Int
+  }
+
+  /// Do nothing for `settleNs` and then, as the idle block, for `idleNs`, before the first call.
+  public struct Energy: Equatable, Sendable {
+    public let idleNs: Int
+    public let settleNs: Int
   }
 
   /// Times of single operators over `calls` calls, if the runtime reports them.

@@ -38,6 +38,21 @@ final class ReplyWriterTests: XCTestCase {
     }
   }
 
+  func testTheBlocksOfAnEnergyPassAreWrittenAsTheGoldenFileHasThem() throws {
+    // Of tokens the writer knows nothing: the app runs no language models.
+    let text = try Golden.text("reply-ok-energy.json").replacing(", \"tokens\": 80000", with: "")
+    let golden = try XCTUnwrap(Json.parse(Array(text.utf8))["energy"]?["blocks"])
+    var results = RunReply.Results()
+    results.energy = .init(
+      blocks: [
+        .init(kind: "idle", beganNs: 3_000_000_000, endedNs: 43_000_000_000, calls: 0),
+        .init(kind: "load", beganNs: 46_000_000_000, endedNs: 86_000_000_000, calls: 40_000),
+      ], wallOffsetNs: 1_790_000_000_000_000_000)
+    let energy = try XCTUnwrap(written(reply(.ok, results))["energy"])
+    XCTAssertEqual(energy["blocks"]?.plain, golden.plain)
+    XCTAssertEqual(energy["wall_offset_ns"], .integer(1_790_000_000_000_000_000))
+  }
+
   func testAReplyOfFailureSaysNothingItDoesNotKnow() throws {
     let failure = RunReply.Failure(kind: .digest, message: "not the one: \"x\" é\t\\", detail: "")
     let json = try written(

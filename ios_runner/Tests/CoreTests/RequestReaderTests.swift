@@ -17,7 +17,13 @@ final class RequestReaderTests: XCTestCase {
       request.passes,
       .init(
         latency: .init(warmup: warmup, measure: measure, intervalNs: 1_000_000, strideNs: 0),
-        memory: .init(calls: 10, settleNs: 200_000_000), outputs: .init(count: 360), profile: .init(calls: 5)))
+        memory: .init(calls: 10, settleNs: 200_000_000), outputs: .init(count: 360), profile: .init(calls: 5),
+        energy: nil))
+  }
+
+  func testAnEnergyPassIsRead() throws {
+    let request = try RequestReader.read(Golden.bytes("request-energy.json"))
+    XCTAssertEqual(request.passes.energy, .init(idleNs: 40_000_000_000, settleNs: 3_000_000_000))
   }
 
   func testWhatTheMinimalRequestLeavesOutHasItsDefault() throws {

@@ -30,13 +30,14 @@ def main(behaviour: str, documents: str, job: str, inputs: str) -> int:
     elif hashlib.sha256((root / "store" / inputs).read_bytes()).hexdigest() != inputs:
         reply |= {"status": "failed", "failure": {"kind": "input", "message": "other inputs"}}
     else:
-        reply |= measured(request, artifact)
+        reply |= measured(request, artifact, root.parent)
     return end(behaviour, folder, reply)
 
 
-def measured(request: dict[str, Any], artifact: bytes) -> dict[str, Any]:
+def measured(request: dict[str, Any], artifact: bytes, documents: Path) -> dict[str, Any]:
     """The passes of the request, each call a digest of the artifact."""
     asked = request["passes"]["latency"]
+    energy = blocks(request["passes"], artifact, documents)
     samples = [timed(artifact) for _ in range(asked["measure"]["min_calls"])]
     runtime = {"name": "digest", "version": "1", "threads": request["runtime"]["threads"]}
     delegate = request["runtime"]["delegate"]
@@ -50,7 +51,27 @@ def measured(request: dict[str, Any], artifact: bytes) -> dict[str, Any]:
             "samples_ns": samples,
         },
         "memory": memory | {"peak_bytes": 4, "retained_bytes": None},
+        "energy": energy,
     }
+
+
+def blocks(passes: dict[str, Any], artifact: bytes, documents: Path) -> dict[str, Any] | None:
+    """An idle block and one of calls that are as long as it, each with a rest after it: they cost no processor."""
+    if "energy" not in passes:
+        return None
+    length_ns, clock, calls = passes["energy"]["idle_ns"], time.perf_counter_ns, 0
+    began = clock()
+    time.sleep(length_ns / 1e9)
+    turned = clock()
+    # A test makes the phone draw more from here on.
+    (documents / "load").write_text(f"{time.time()} ")
+    while clock() - turned < length_ns:
+        timed(artifact)
+        calls += 1
+        time.sleep(0.01)
+    idle = {"kind": "idle", "began_ns": began, "ended_ns": turned}
+    load = {"kind": "load", "began_ns": turned, "ended_ns": clock(), "calls": calls}
+    return {"blocks": [idle, load], "wall_offset_ns": time.time_ns() - clock()}
 
 
 def states(behaviour: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from harness.devices.ios.worker.images import mount, mounted, reveal
 from harness.devices.ios.worker.launches import running, start, stop, wait
 from harness.devices.ios.worker.phone import Phone
 from harness.devices.ios.worker.reports import report_paths, reports
-from harness.devices.ios.worker.states import battery, unwatch, watch
+from harness.devices.ios.worker.states import battery, clock, unwatch, watch
 from harness.devices.ios.worker.stored import fetch, free, kept, pull, put, remove, trim, write
 from harness.devices.ios.worker.troubles import explain
 
@@ -122,6 +122,7 @@ OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "stop": stop,
     "running": running,
     "battery": battery,
+    "clock": clock,
     "watch": watch,
     "unwatch": unwatch,
     "report_paths": report_paths,

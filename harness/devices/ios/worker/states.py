@@ -12,18 +12,33 @@ from harness.devices.ios.worker.phone import Phone
 _EVERY_S = 1.0
 # IOPMPowerSource gives temperatures in hundredths of a degree Celsius.
 _HUNDREDTHS = 100
+_MILLI = 1000
 
 
 async def battery(phone: Phone) -> dict[str, Any]:
-    """Return ``percent``, ``temperature_c``, ``powered`` and ``charging``; None where the phone does not say."""
+    """Return what the phone says about its battery, None where it does not.
+
+    ``percent``, ``temperature_c``, ``powered``, ``charging``, ``charge_uah`` (what is left) and ``volts``.
+    """
     return _plain(await phone.battery())
 
 
-async def watch(phone: Phone) -> None:
-    """Read the battery about once a second from now on."""
+async def clock(phone: Phone) -> dict[str, Any]:
+    """Return the phone's time of day, ``wall_ns`` since 1970, and this computer's monotonic clock then, ``at_ns``."""
+    before_ns = time.monotonic_ns()
+    seconds = await phone.value("TimeIntervalSince1970")
+    after_ns = time.monotonic_ns()
+    return {
+        "at_ns": (before_ns + after_ns) // 2,
+        "wall_ns": round(seconds * 1e9) if isinstance(seconds, int | float) else None,
+    }
+
+
+async def watch(phone: Phone, *, every_s: float = _EVERY_S) -> None:
+    """Read the battery about once in ``every_s`` from now on."""
     await unwatch(phone)
     phone.samples = []
-    phone.watch = asyncio.create_task(_sample(phone))
+    phone.watch = asyncio.create_task(_sample(phone, every_s))
 
 
 async def unwatch(phone: Phone) -> list[dict[str, Any]]:
@@ -37,23 +52,27 @@ async def unwatch(phone: Phone) -> list[dict[str, Any]]:
     return samples
 
 
-async def _sample(phone: Phone) -> None:
+async def _sample(phone: Phone, every_s: float) -> None:
     while True:
         # A reading that fails is one reading less. A launch is never lost because of it.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(5):
                 phone.samples.append(_plain(await phone.battery()) | {"at_ns": time.monotonic_ns()})
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(every_s)
 
 
 def _plain(reported: dict[str, Any]) -> dict[str, Any]:
     charge, most = reported.get("CurrentCapacity"), reported.get("MaxCapacity")
-    temperature = reported.get("Temperature")
+    temperature, voltage = reported.get("Temperature"), reported.get("Voltage")
+    # In mAh, as the gauge counts it. CurrentCapacity is a percentage on every iOS that phonebench takes.
+    raw = reported.get("AppleRawCurrentCapacity")
     return {
         "percent": 100 * charge / (most or 100) if isinstance(charge, int) else None,
         "temperature_c": temperature / _HUNDREDTHS if isinstance(temperature, int) else None,
         "powered": _flag(reported.get("ExternalConnected")),
         "charging": _flag(reported.get("IsCharging")),
+        "charge_uah": raw * _MILLI if isinstance(raw, int) else None,
+        "volts": voltage / _MILLI if isinstance(voltage, int) else None,
     }
 
 

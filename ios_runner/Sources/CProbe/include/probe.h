@@ -16,6 +16,9 @@ typedef struct {
 // Nanoseconds of a monotonic clock.
 int64_t pb_nanos(void);
 
+// Nanoseconds since 1970, by the clock that shows the time of day.
+int64_t pb_wall_nanos(void);
+
 void pb_sleep(int64_t nanos);
 
 // Reads the memory of this process; 0, or the error number.
