@@ -123,13 +123,15 @@ def judge_language(job: Job, outputs: tuple[Array, ...] | None) -> LanguageAnswe
     return LanguageAnswers(
         quality=_quality(job, outputs, language) if has_perplexity else None,
         scores=_scores(job, outputs[0], language) if has_perplexity else None,
-        accuracy=_accuracy(job, outputs[0], language) if language.questions else None,
+        accuracy=_accuracy(job, outputs[0], language) if _all_asked(outputs[0], language) else None,
     )
 
 
 def perplexity(nll: Array) -> float:
-    """Return exp of the mean negative log-likelihood (nats) per token."""
-    return perplexity_of(float(np.asarray(nll, dtype=np.float64).mean()))
+    """Return exp of the mean negative log-likelihood (nats) per scored token; infinite if none was scored."""
+    values = np.asarray(nll, dtype=np.float64)
+    scored = values[~np.isnan(values)]
+    return perplexity_of(float(scored.mean())) if scored.size else math.inf
 
 
 def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | None:
@@ -137,6 +139,8 @@ def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | Non
     if outputs is None or reference is None or language is None:
         return None
     rows = slice(0, language.windows)
+    if np.isnan(outputs[0][rows]).all():
+        return None
     return compare_text((reference[0][rows], reference[1][rows]), (outputs[0][rows], outputs[1][rows]))
 
 
@@ -144,7 +148,7 @@ def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -
     nll, compared = outputs[0][: language.windows], _compared(job, outputs)
     return LanguageQuality(
         perplexity=perplexity(nll),
-        tokens=int(nll.size),
+        tokens=int(np.count_nonzero(~np.isnan(nll))),
         float_perplexity=compared.float_perplexity if compared else None,
         agreement=compared.agreement if compared else None,
     )
@@ -153,10 +157,14 @@ def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -
 def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
     """Perplexity as a metric of the model: over all rows together, and for the draws of a bootstrap over rows."""
     rows = nll[: language.windows]
+    # Rows of which nothing was scored are rows of neither side.
+    kept = ~np.isnan(rows).all(axis=1)
+    unscored = np.isnan(rows[kept])
+    rows = rows[kept]
     drawn, value = _replicates(rows), perplexity(rows)
     low, high = replicate_interval(value, drawn, len(rows)) or (None, None)
     reference = job.model.reference()
-    floats = None if reference is None else reference[0][: language.windows]
+    floats = None if reference is None else np.where(unscored, np.nan, reference[0][: language.windows][kept])
     if floats is not None and not math.isfinite(perplexity(floats)):
         floats = None
     return TaskScores(
@@ -175,8 +183,9 @@ def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
 
 
 def _replicates(rows: Array) -> tuple[float, ...]:
-    # Rows have equal lengths, so the mean over tokens is the mean of the rows' means.
-    means = np.stack([rows.astype(np.float64).mean(axis=1), np.ones(len(rows))], axis=1)
+    # In units of a whole row, so that rows of which all is scored count as 1.
+    values = rows.astype(np.float64)
+    means = np.stack([np.nansum(values, axis=1) / rows.shape[1], 1 - np.isnan(values).mean(axis=1)], axis=1)
     corpus = of_counts(means, lambda sums: perplexity_of(sums[0] / sums[1]))
     drawn = tuple(float(f"{value:.6g}") for value in replicates(corpus, least_inputs=LEAST_FOR_BOOTSTRAP))
     return drawn if all(map(math.isfinite, drawn)) else ()
@@ -196,6 +205,12 @@ def _accuracy(job: Job, nll: Array, language: PreparedLanguage) -> Accuracy:
         correct_bits=correct_to_bits(right),
         float_bits="" if reference is None else correct_to_bits(_right(reference[0], language)),
     )
+
+
+def _all_asked(nll: Array, language: PreparedLanguage) -> bool:
+    """Whether there are questions, and every answer was scored: cells are compared question by question."""
+    answers = [choice for question in language.questions for choice in question.choices]
+    return bool(answers) and not any(np.isnan(nll[c.row, c.begin - 1 : c.end - 1]).any() for c in answers)
 
 
 def _right(nll: Array, language: PreparedLanguage) -> list[bool]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.readers.gguf import ItemCount, read_gguf_header
+from harness.readers.litertlm import read_litertlm
 from harness.readers.pte import read_pte
 from harness.wire import Format
 
@@ -87,7 +88,7 @@ def read_ready(path: Path, format_: Format) -> LanguageFacts | None:
         case Format.GGUF:
             return _read_gguf(path)
         case Format.LITERTLM:
-            return LanguageFacts()
+            return _read_litertlm(path)
         case Format.PTE:
             methods = _pte_methods(path)
             return LanguageFacts() if any(name in methods for name in _PTE_METHODS) else None
@@ -156,6 +157,14 @@ def _read_gguf(path: Path) -> LanguageFacts:
             size=size,
         ),
     )
+
+
+def _read_litertlm(path: Path) -> LanguageFacts:
+    try:
+        facts = read_litertlm(path)
+    except (OSError, ValueError):
+        return LanguageFacts()
+    return LanguageFacts(context=facts.context, vocabulary=facts.vocabulary)
 
 
 def _pte_methods(path: Path) -> tuple[str, ...]:

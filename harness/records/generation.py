@@ -17,8 +17,16 @@ TTFT_DEFINITION = (
     "time to first token: from handing over the token ids of the prompt to the first new token; loading, tokenising "
     "and making the generator are not in it"
 )
+TEXT_TTFT_DEFINITION = (
+    "time to first token: from handing over the text of the prompt to the first new token; tokenising is in it, "
+    "because the runtime takes text; loading and making the session are not"
+)
 PREFILL_DEFINITION = "prefill rate: tokens of the prompt / the time until the prompt was evaluated"
 PREFILL_TO_FIRST_DEFINITION = "prefill rate: tokens of the prompt / the time to the first token"
+TEXT_PREFILL_DEFINITION = (
+    "prefill rate: tokens of the prompt / the time until its text was tokenised and evaluated, because the runtime "
+    "takes text"
+)
 DECODE_DEFINITION = "decode rate: (new tokens - 1) / the time from the first new token to the last"
 
 
@@ -114,15 +122,12 @@ def summarise_generations(replies: Sequence[RunReply], new_tokens: int) -> Gener
     counts = [one.tokens for each in samples for one in each.measured]
     firsts = [each.first for each in samples if each.first is not None]
     decoded = [rate for one in firsts if (rate := decode_per_s(one)) is not None]
-    shows_prefill = all(one.prefill_ns is not None for each in samples for one in each.measured)
     return GenerationSummary(
         prompt_tokens=last.prompt_tokens,
         new_tokens=new_tokens,
         tokens=round(median(counts)) if counts else new_tokens,
-        ttft=_figure(replies, ttft_of_launch, TTFT_DEFINITION),
-        prefill=_figure(
-            replies, prefill_of_launch, PREFILL_DEFINITION if shows_prefill else PREFILL_TO_FIRST_DEFINITION
-        ),
+        ttft=_figure(replies, ttft_of_launch, TEXT_TTFT_DEFINITION if last.text_prompt else TTFT_DEFINITION),
+        prefill=_figure(replies, prefill_of_launch, _prefill_definition(samples)),
         decode=_figure(replies, decode_of_launch, DECODE_DEFINITION),
         first_ttft_ns=typical([one.tokens_ns[0] for one in firsts]) if firsts else None,
         first_decode_per_s=typical(decoded) if decoded else None,
@@ -151,6 +156,12 @@ def stated_rates(replies: Sequence[RunReply]) -> tuple[StatedFigure, ...]:
             definition = told[0].definition
             figures.append(StatedFigure(name=name, value=median(values), definition=definition, launches=values))
     return tuple(figures)
+
+
+def _prefill_definition(samples: Sequence[GenerationSamples]) -> str:
+    if any(one.prefill_ns is None for each in samples for one in each.measured):
+        return PREFILL_TO_FIRST_DEFINITION
+    return TEXT_PREFILL_DEFINITION if samples[-1].text_prompt else PREFILL_DEFINITION
 
 
 def _figure(

@@ -170,6 +170,7 @@ class FormatRow:
 
 _FOR_LANGUAGE = "phonebench builds 8da4w for language models only"
 _TRANSFORMERS = ("torch", "transformers")
+_LITERTLM = ("litert-torch", "litert-converter", "litert-lm-builder", "ai-edge-quantizer")
 _NO_WEIGHT_ONLY = "TorchScript's lite interpreter has no weight-only kernels"
 
 # The order is the one in which a run builds formats and a report lists them. The colours are those of Okabe and Ito
@@ -327,19 +328,31 @@ FORMATS: dict[Format, FormatRow] = {
         only_language=True,
         colour="#009e73",
     ),
-    # Known by its name, so that such a file gets a reason, and results of other programs keep their format.
     Format.LITERTLM: FormatRow(
         delegates=(Delegate.CPU,),
-        runs_here=False,
         is_default=False,
         is_searched=False,
-        packages=(),
-        extras=(),
-        runtime_packages=(),
-        runtime_extras=(),
+        packages=(*_LITERTLM, *_TRANSFORMERS),
+        extras=("litertlm", "tflite-export", "language"),
+        runtime_packages=("litert-lm-api",),
+        runtime_extras=("litertlm",),
+        doctor=(("litertlm", "litert-lm-api", "run .litertlm"),),
         revision=1,
-        export_seconds=0,
-        not_supported="phonebench neither builds nor runs litertlm: use genai, gguf or pte for language models",
+        export_seconds=30,
+        language=LanguageRow(
+            precisions=(
+                Precision.FP32,
+                Precision.INT8_DYNAMIC,
+                Precision.INT8_WEIGHT,
+                Precision.INT4_WEIGHT,
+                Precision.INT8_DYNAMIC_INT4,
+            ),
+            packages=(*_LITERTLM, *_TRANSFORMERS),
+            extras=("litertlm", "tflite-export", "language"),
+            runtime_packages=("litert-lm-api",),
+            runtime_extras=("litertlm",),
+            revision=1,
+        ),
         only_language=True,
         colour="#e69f00",
     ),

@@ -164,7 +164,8 @@ class GenerationSamples:
     """Every generation of the pass, in order: call 0, the warm-up, the measured calls.
 
     ``prompt_tokens`` counts the tokens of the prompt as the runtime does. ``chunks``: callbacks brought pieces of text
-    rather than tokens. ``context_tokens``: how many tokens the model can hold. ``kv_cache_bytes``: the size of the
+    rather than tokens. ``text_prompt``: the prompt was handed over as text, so tokenising it is in the times.
+    ``context_tokens``: how many tokens the model can hold. ``kv_cache_bytes``: the size of the
     cache of keys and values at the end of a call, and ``kv_cache_source`` how it is known. None if not reported.
     ``told`` takes the place of the raw times if a program other than our runners measured.
     """
@@ -178,6 +179,7 @@ class GenerationSamples:
     kv_cache_bytes: int | None = None
     kv_cache_source: str = ""
     told: ToldRates | None = None
+    text_prompt: bool = False
 
 
 class MemoryMoment(StrEnum):

@@ -160,6 +160,42 @@ def _gguf() -> Target:
     )
 
 
+def litertlm_header(*, context: int) -> bytes:
+    """A file of LiteRT-LM with one section: metadata that say how many tokens the context has, at most 127."""
+    import flatbuffers
+
+    metadata, begin = bytes([5 << 3, context]), 256
+    builder = flatbuffers.Builder(64)
+    builder.StartObject(4)
+    builder.PrependUint64Slot(1, begin, 0)
+    builder.PrependUint64Slot(2, begin + len(metadata), 0)
+    builder.PrependUint8Slot(3, 5, 0)
+    section = builder.EndObject()
+    builder.StartVector(4, 1, 4)
+    builder.PrependUOffsetTRelative(section)
+    sections = builder.EndVector()
+    builder.StartObject(1)
+    builder.PrependUOffsetTRelativeSlot(0, sections, 0)
+    listed = builder.EndObject()
+    builder.StartObject(2)
+    builder.PrependUOffsetTRelativeSlot(1, listed, 0)
+    builder.Finish(builder.EndObject())
+    header = bytes(builder.Output())
+    start = b"LITERTLM" + struct.pack("<IIIIQ", 1, 7, 0, 0, 32 + len(header)) + header
+    return start.ljust(begin, b"\0") + metadata
+
+
+def _litertlm() -> Target:
+    from harness.readers.litertlm import read_litertlm
+
+    return Target(
+        name="litertlm",
+        read=_on_file(".litertlm", read_litertlm),
+        refuses=(ValueError, OSError),
+        seeds=lambda: [litertlm_header(context=64)],
+    )
+
+
 def _imports() -> Target:
     from harness.exchange.content import read_content
     from harness.exchange.importers.registry import importer_of
@@ -323,6 +359,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "pte": _pte,
     "ptl": _ptl,
     "gguf": _gguf,
+    "litertlm": _litertlm,
     "imports": _imports,
     "reply": _reply,
     "request": _request,

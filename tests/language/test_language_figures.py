@@ -43,6 +43,14 @@ def a_reply(*measured: Generation, prompt: int = 100) -> RunReply:
     return RunReply(cell="c", launch=0, status=ReplyStatus.OK, runner=runner, generation=samples)
 
 
+def text_job(folder: Path, language: PreparedLanguage) -> Job:
+    """A job of a model whose text has ``language``."""
+    model = make_prepared(folder, np.zeros((language.windows, 4), np.float32), outputs=(), language=language)
+    artifact, profile = Artifact(manifest=make_manifest(), path=folder), PROFILES[ProfileName.QUICK]
+    cell = make_cell("m", "fp32", Format.GGUF, Delegate.CPU, 1, "host", ProfileName.QUICK)
+    return Job(cell=cell, card=CARD, artifact=artifact, model=model, profile=profile)
+
+
 def test_likelihoods_are_those_of_a_softmax() -> None:
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])) + 7
     nll, top1 = token_scores(logits, [1, 2])
@@ -119,11 +127,7 @@ def test_an_untrained_model_is_judged_by_perplexity_alone() -> None:
 def test_likelihoods_that_no_perplexity_can_hold_break_the_file_and_not_the_results(
     tmp_path: Path, nats: float
 ) -> None:
-    language = PreparedLanguage(windows=2, real_text=True, vocabulary=8)
-    model = make_prepared(tmp_path, np.zeros((2, 4), np.float32), outputs=(), language=language)
-    artifact, profile = Artifact(manifest=make_manifest(), path=tmp_path), PROFILES[ProfileName.QUICK]
-    cell = make_cell("m", "fp32", Format.GGUF, Delegate.CPU, 1, "host", ProfileName.QUICK)
-    job = Job(cell=cell, card=CARD, artifact=artifact, model=model, profile=profile)
+    job = text_job(tmp_path, PreparedLanguage(windows=2, real_text=True, vocabulary=8))
     top1 = np.zeros((2, 4), np.int32)
     sound, broken = np.full((2, 4), 2, np.float32), np.full((2, 4), nats, np.float32)
     quality = judge_language(job, (sound, top1)).quality
@@ -132,6 +136,44 @@ def test_likelihoods_that_no_perplexity_can_hold_break_the_file_and_not_the_resu
     answers = judge_language(job, (broken, top1))
     assert (answers.quality, answers.scores) == (None, None)
     assert why_implausible(compare_text((sound, top1), (broken, top1)), Precision.FP32, 8) is not None
+
+
+def test_tokens_that_were_not_scored_count_on_neither_side(tmp_path: Path) -> None:
+    nan, unknown = math.nan, np.full((3, 4), -1, np.int32)
+    ours = np.array([[1, 2, 3, nan], [nan, nan, nan, nan], [4, nan, nan, nan]], np.float32)
+    floats = np.array([[1, 2, 3, 90], [90, 90, 90, 90], [2, 90, 90, 90]], np.float32)
+    compared = compare_text((floats, np.zeros((3, 4), np.int32)), (ours, unknown))
+    assert (compared.tokens, compared.agreement) == (4, None)
+    assert (compared.nats, compared.float_nats) == pytest.approx((10 / 4, 8 / 4))
+    assert why_implausible(compared, Precision.INT4_WEIGHT, 1024) is None
+    question = Question(choices=(Choice(row=0, begin=3, end=4), Choice(row=2, begin=1, end=2)), answer=0)
+    for questions, accuracy in (((question,), 1.0), ((replace(question, answer=1),), 0.0)):
+        language = PreparedLanguage(windows=3, real_text=True, vocabulary=8, questions=questions)
+        answers = judge_language(text_job(tmp_path, language), (ours, unknown))
+        assert answers.quality is not None
+        assert answers.quality.tokens == 4
+        assert answers.quality.perplexity == pytest.approx(math.exp(10 / 4))
+        assert answers.scores is not None
+        # The row of which nothing was scored is no row.
+        assert answers.scores.count == 2
+        assert answers.accuracy is not None
+        assert answers.accuracy.value == accuracy
+    # An answer that was not scored wholly can be neither right nor wrong.
+    short = replace(question, choices=(replace(question.choices[0], end=5), question.choices[1]))
+    language = PreparedLanguage(windows=3, real_text=True, vocabulary=8, questions=(short,))
+    assert judge_language(text_job(tmp_path, language), (ours, unknown)).accuracy is None
+
+
+def test_a_prompt_that_was_text_has_its_tokenising_in_the_definitions() -> None:
+    told = a_reply(a_generation(2_000_000, 3_000_000, prefill_ns=1_000_000))
+    assert told.generation is not None
+    reply = replace(told, generation=replace(told.generation, text_prompt=True))
+    summary = summarise_generations([reply], 2)
+    assert summary is not None
+    assert summary.ttft is not None
+    assert summary.prefill is not None
+    assert "tokenising is in it" in summary.ttft.definition
+    assert "tokenised" in summary.prefill.definition
 
 
 @dataclass

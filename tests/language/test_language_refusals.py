@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import call
+from tests.fuzz.targets import litertlm_header
 from tests.language.conftest import copied
 
 
@@ -53,12 +54,22 @@ def test_formats_and_variants_of_other_networks_are_holes() -> None:
     assert list(of_digits.values()) == ["genai holds language models only"]
 
 
-def test_litertlm_is_a_hole_with_its_reason_whatever_is_installed(tmp_path: Path) -> None:
+def test_litertlm_is_a_format_of_language_models_alone() -> None:
+    built = planned("tiny_llama", "--format", "litertlm", "--variant", "fp32,int8-dynamic,int4,8da4w,fp16")
+    reasons = {key.partition("-litertlm")[0]: reason for key, reason in built.items()}
+    assert "is not built as fp16" in reasons.pop("tiny_llama-fp16")
+    assert set(reasons.values()) == {"will run"}
+    of_digits = planned("digits", "--format", "litertlm", "--variant", "fp32")
+    assert list(of_digits.values()) == ["litertlm holds language models only"]
+
+
+def test_the_context_of_a_ready_litertlm_is_known_before_it_runs(tmp_path: Path) -> None:
     ready = tmp_path / "talk.litertlm"
-    ready.write_bytes(b"LITERTLM")
-    for model in ("tiny_llama", "digits", str(ready)):
-        reasons = set(planned(model, "--format", "litertlm", "--variant", "fp32").values())
-        assert reasons == {"phonebench neither builds nor runs litertlm: use genai, gguf or pte for language models"}
+    ready.write_bytes(litertlm_header(context=64))
+    plan = planned(str(ready), "--prompt", "32,56", "--new-tokens", "32")
+    reasons = {key.rpartition("-p")[2]: reason for key, reason in plan.items()}
+    assert reasons["32-n32"] == "will run"
+    assert "need a context of 88 tokens; 'talk' has 64" in reasons["56-n32"]
 
 
 def test_profile_energy_measures_language_models_too() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.artifacts.export import genai, gguf, pte_language
+from harness.artifacts.export import genai, gguf, litertlm, pte_language
 from harness.artifacts.export.exporter import Exporter
 from harness.wire import Format
 
@@ -13,5 +13,6 @@ from harness.wire import Format
 LANGUAGE_EXPORTERS: dict[Format, Callable[[Path], Exporter]] = {
     Format.GENAI: genai.GenaiExporter,
     Format.PTE: pte_language.PteLanguageExporter,
+    Format.LITERTLM: litertlm.LitertlmExporter,
     Format.GGUF: gguf.GgufExporter,
 }

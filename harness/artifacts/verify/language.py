@@ -63,15 +63,16 @@ def perplexity_of(nats: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedText:
-    """The scores of a file beside those of the float model on the same tokens.
+    """The scores of a file beside those of the float model on the same ``tokens`` tokens: those that it scored.
 
     ``nats`` and ``float_nats``: mean negative log-likelihood per token. ``agreement``: the share (0…1) of positions
-    with the same likeliest token. ``fidelity`` compares the likelihoods row by row; ``agreement`` in it is None.
+    with the same likeliest token, None if the runtime does not say which that is. ``fidelity`` compares the likelihoods
+    row by row; ``agreement`` in it is None.
     """
 
     nats: float
     float_nats: float
-    agreement: float
+    agreement: float | None
     tokens: int
     fidelity: OutputFidelity
 
@@ -87,14 +88,20 @@ class ComparedText:
 
 
 def compare_text(reference: tuple[Array, Array], outputs: tuple[Array, Array]) -> ComparedText:
-    """Compare likelihoods and likeliest tokens, each of shape (rows, tokens - 1), with the float model's."""
+    """Compare likelihoods and likeliest tokens, each of shape (rows, tokens - 1), with the float model's.
+
+    At least one token must be scored. Those that are not, whose likelihood is NaN, are left out on both sides.
+    """
     nll, float_nll = (np.asarray(side[0], dtype=np.float64) for side in (outputs, reference))
+    scored, known = ~np.isnan(nll), outputs[1] >= 0
+    rows = scored.any(axis=1)
+    kept, float_kept = (np.where(scored, side, 0.0)[rows] for side in (nll, float_nll))
     return ComparedText(
-        nats=float(nll.mean()),
-        float_nats=float(float_nll.mean()),
-        agreement=float(np.mean(outputs[1] == reference[1])),
-        tokens=int(nll.size),
-        fidelity=compare_outputs(float_nll, nll, classes=False),
+        nats=float(nll[scored].mean()),
+        float_nats=float(float_nll[scored].mean()),
+        agreement=float(np.mean(outputs[1][known] == reference[1][known])) if known.any() else None,
+        tokens=int(scored.sum()),
+        fidelity=compare_outputs(float_kept, kept, classes=False),
     )
 
 
@@ -110,7 +117,7 @@ def why_implausible(compared: ComparedText, precision: Precision, vocabulary: in
             f"same {compared.tokens} tokens; the maximum in {precision.value} is {most:.4g}"
         )
     untrained = compared.float_nats > UNTRAINED * math.log(vocabulary)
-    if not untrained and compared.agreement < limits.agreement:
+    if not untrained and compared.agreement is not None and compared.agreement < limits.agreement:
         return (
             f"its likeliest token agrees with the float model's at {compared.agreement:.1%} of {compared.tokens} "
             f"positions; the minimum in {precision.value} is {limits.agreement:.0%}"
@@ -166,4 +173,6 @@ def _score(path: Path, format_: Format, delegate: Delegate, tokens: Array) -> tu
         return None
     finally:
         session.close()
+    if all(np.isnan(nll).all() for nll, _ in scored):
+        return None
     return np.stack([nll for nll, _ in scored]), np.stack([top1 for _, top1 in scored])

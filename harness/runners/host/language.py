@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from harness.runners.host.runtimes.language import LanguageSession, clock
 from harness.runners.host.runtimes.session import SessionError
 from harness.wire import (
@@ -158,6 +160,7 @@ def generation_samples(session: LanguageSession, done: Generations, asked: Gener
         warmup=tuple(done.warmup),
         measured=tuple(done.measured),
         chunks=any(len(one.tokens_ns) != one.tokens for one in done.measured),
+        text_prompt=session.limits().text_prompt,
         context_tokens=session.limits().context_tokens,
         kv_cache_bytes=cache.bytes if cache else None,
         kv_cache_source=cache.source if cache else "",
@@ -182,17 +185,24 @@ class CallOf:
 
 
 def write_scores(path: Path, rows: Iterator[tuple[int, ...]], session: LanguageSession, count: int) -> OutputsRef:
-    """Score ``count`` rows of tokens and write their likelihoods and likeliest tokens. Raises `SessionError`."""
-    tensors = None
+    """Score ``count`` rows of tokens and write their likelihoods and likeliest tokens. Raises `SessionError`.
+
+    The error is marked unsupported if the runtime cannot be asked for any of them.
+    """
+    tensors, scored = None, False
     try:
         with path.open("wb") as file:
             for row in rows:
                 arrays: tuple[Array, Array] = session.score(row)
                 file.write(raw(arrays))
                 tensors = tensors or describe(arrays, OUTPUT_NAMES)
+                scored = scored or not np.isnan(arrays[0]).all()
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         msg = f"cannot write {path.name!r}: {error.strerror}; free some disk space"
         raise SessionError(FailureKind.STORAGE, msg, str(error)) from error
+    if not scored:
+        msg = f"the runtime's tokenizer makes other tokens of each of the {count} rows, so none can be scored"
+        raise SessionError(FailureKind.RUN, msg, unsupported=True)
     return OutputsRef(file=path.name, count=count, tensors=tensors or ())

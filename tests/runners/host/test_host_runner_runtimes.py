@@ -28,8 +28,8 @@ FILES = [
 
 
 def test_every_format_has_a_runtime_but_that_of_apple() -> None:
-    of_language_models = {Format.GENAI, Format.GGUF}
-    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE, Format.LITERTLM, Format.OTHER} - of_language_models
+    of_language_models = {Format.GENAI, Format.LITERTLM, Format.GGUF}
+    assert set(RUNTIMES) == set(Format) - {Format.MLPACKAGE, Format.OTHER} - of_language_models
     assert set(LANGUAGE_RUNTIMES) == {*of_language_models, Format.PTE}
     with pytest.raises(SessionError, match="this host has no runtime for mlpackage") as raised:
         open_session(Path("model.mlpackage.zip"), CPU, Format.MLPACKAGE)

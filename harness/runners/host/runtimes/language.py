@@ -24,11 +24,13 @@ _ROWS_AT_ONCE = 256
 class LanguageLimits:
     """What the runtime knows of a loaded model; None for what it does not say.
 
-    ``context_tokens``: the most tokens it can hold. ``vocabulary``: the number of its tokens.
+    ``context_tokens``: the most tokens it can hold. ``vocabulary``: the number of its tokens. ``text_prompt``: it takes
+    the prompt as text, so tokenising is in the times.
     """
 
     context_tokens: int | None = None
     vocabulary: int | None = None
+    text_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,10 @@ class LanguageSession(Protocol):
         """Start afresh, feed ``prompt`` and generate ``new_tokens`` tokens greedily; return the raw times."""
 
     def score(self, tokens: Sequence[int]) -> tuple[Array, Array]:
-        """Return what `token_scores` makes of the logits after each of ``tokens`` but the last."""
+        """Return what `token_scores` makes of the logits after each of ``tokens`` but the last.
+
+        A likelihood is NaN if the runtime cannot be asked for it, and a likeliest token -1 if it does not say.
+        """
 
     def kv_cache(self, tokens: int) -> KvCache | None:
         """Return the size of the cache when it serves ``tokens`` tokens, or None if it is not known."""

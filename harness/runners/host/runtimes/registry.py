@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.runners.host.runtimes import genai, gguf, litert, onnx, pte, pte_language, ptl
+from harness.runners.host.runtimes import genai, gguf, litert, litertlm, onnx, pte, pte_language, ptl
 from harness.runners.host.runtimes.language import LanguageRuntime, LanguageSession
 from harness.runners.host.runtimes.session import HostRuntime, Profiled, SecondEngine, Session, SessionError
 from harness.wire import FailureKind, Format, RuntimeRequest
@@ -27,6 +27,7 @@ RUNTIMES: dict[Format, HostRuntime] = {
 LANGUAGE_RUNTIMES: dict[Format, LanguageRuntime] = {
     Format.GENAI: genai,
     Format.PTE: pte_language,
+    Format.LITERTLM: litertlm,
     Format.GGUF: gguf,
 }
 
