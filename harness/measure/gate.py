@@ -131,6 +131,7 @@ def why_discard(gate: GateFacts, watch: Sequence[StateSample], limits: GateLimit
         (_above(ratio, limits.probe_after), f"afterwards the processor took {ratio or 0:.2f} times its best time"),
         (before.foreground != after.foreground, "another app came to the front"),
         (before.screen != after.screen, "the screen was switched on or off"),
+        (before.charging != after.charging, "charging started or stopped"),
     ]
     return tuple(reason for applies, reason in checks if applies)
 

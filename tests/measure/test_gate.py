@@ -70,6 +70,7 @@ def test_some_states_are_refused(changes: dict[str, Any], refused: bool) -> None
         ({}, [], None),
         ({"probe_ns": 111}, [], "1.11 times"),
         ({"foreground": "mail"}, [], "another app"),
+        ({"charging": True}, [], "charging started or stopped"),
         ({"screen": "off"}, [], "screen"),
         ({"thermal_status": "moderate"}, [], "rose to moderate"),
         ({}, ["none", "severe", "none"], "rose to severe"),
