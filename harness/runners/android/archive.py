@@ -34,7 +34,8 @@ class Entry:
         """The alignment of the entry's data in bytes; 0 for a compressed entry."""
         if self.name.endswith(".so"):
             return PAGE_BYTES
-        return _WORD_BYTES if self.name.endswith(".arsc") else 0
+        # Model files hardly compress, and compressing them takes minutes.
+        return _WORD_BYTES if self.name.endswith(".arsc") or self.name.startswith("assets/") else 0
 
 
 def write_archive(path: Path, entries: Iterable[Entry]) -> None:

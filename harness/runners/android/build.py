@@ -21,7 +21,7 @@ from harness.runners.android.archive import Entry, write_archive
 from harness.runners.android.identity import sources, version_name
 from harness.runners.android.keys import SigningKey
 from harness.runners.android.libraries import Library, fetch_library, fetch_maven
-from harness.runners.android.manifest import check_components
+from harness.runners.android.manifest import RIGHT, RIGHT_WITH_LOOP, check_components
 from harness.runners.android.pins import D8_JAR
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
 from harness.runners.android.store import apk_path, forget, keep
@@ -41,8 +41,12 @@ TARGET_SDK = 34
 DEFAULT_ABIS = (Abi.ARM64, Abi.ARM, Abi.X86_64)
 # The app id in the manifest's source, which is replaced by that of the runtime.
 _MANIFEST_ID = "org.phonebench.runner.app"
-# Our own files in an APK.
+# Our own files in an APK. One is the manifest of the same app with a job inside (`loop_apk`): only the build has
+# Android's platform, without which no manifest can be compiled.
 _OWN = "META-INF/phonebench"
+LOOP_MANIFEST = f"{_OWN}/loop-manifest.xml"
+_MANIFEST = "AndroidManifest.xml"
+_END_OF_APPLICATION = "    </application>"
 _PLATFORM_LIST = "app/target/platform.classpath"
 _PLATFORM = re.compile(r"android-all-\d+.*\.jar$")
 _NEEDED = (Tool.MAVEN, Tool.JAVAC, Tool.AAPT2, Tool.APKSIGNER)
@@ -111,7 +115,7 @@ def build_apks(runtime: Runtime, options: ApkOptions, key: SigningKey, shop: Wor
 
 def _finished(unsigned: Unsigned, key: SigningKey, shop: Workshop) -> BuiltApk:
     path = apk_path(shop.out, unsigned.runtime, unsigned.abi)
-    _sign(unsigned.path, path, key, shop.tools)
+    sign_apk(unsigned.path, path, key, shop.tools)
     return keep(path, _verified(path, unsigned, shop.tools))
 
 
@@ -157,7 +161,8 @@ def _packed(compiled: Compiled, abi: Abi, options: ApkOptions, shop: Workshop) -
         trusted_key=options.trusted_key,
     )
     base = _manifest(unsigned, compiled.platform, shop.tools)
-    write_archive(unsigned.path, _entries(unsigned, compiled, base))
+    loop = _manifest(unsigned, compiled.platform, shop.tools, loop=True)
+    write_archive(unsigned.path, _entries(unsigned, compiled, base, loop))
     return unsigned
 
 
@@ -219,14 +224,23 @@ def fetch_d8(shop: Workshop) -> Path:
     return fetch_maven(D8_JAR, shop.work / "libraries" / "downloads", shop.tools)
 
 
-def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox) -> Path:
-    """Compile the manifest into an APK that contains nothing else."""
-    text = (sources() / "app/src/main/AndroidManifest.xml").read_text(encoding="utf-8")
-    runtime = unsigned.runtime
+def manifest_text(runtime: Runtime, *, loop: bool = False) -> str:
+    """Return the text of an app's manifest, with ``loop`` of one that carries a job."""
+    folder = sources() / "app/src/main"
+    text = (folder / _MANIFEST).read_text(encoding="utf-8")
     # Each runtime has its own app id, so the apps can be installed side by side.
     own = text.replace(_MANIFEST_ID, app_id(runtime)).replace("phonebench app", f"phonebench {runtime.value}")
-    manifest, base = unsigned.path.with_name("AndroidManifest.xml"), unsigned.path.with_name("base.apk")
-    manifest.write_text(own, encoding="utf-8")
+    if not loop:
+        return own
+    more = (folder / "loop-activity.xml").read_text(encoding="utf-8")
+    return own.replace(_END_OF_APPLICATION, f"\n{more}{_END_OF_APPLICATION}")
+
+
+def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox, *, loop: bool = False) -> Path:
+    """Compile the manifest into an APK that contains nothing else."""
+    manifest = unsigned.path.with_name(_MANIFEST)
+    base = unsigned.path.with_name("loop.apk" if loop else "base.apk")
+    manifest.write_text(manifest_text(unsigned.runtime, loop=loop), encoding="utf-8")
     arguments: list[str | Path] = [
         "link",
         "-o",
@@ -241,6 +255,7 @@ def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox) -> Path:
     arguments += ["--version-code", str(_version_code()), "--version-name", unsigned.version_name]
     arguments += ["--debug-mode"] if unsigned.debuggable else []
     tools.run(Tool.AAPT2, *arguments, what="compiling the manifest of the Android runner")
+    check_components(base, tools, RIGHT_WITH_LOOP if loop else RIGHT)
     return base
 
 
@@ -249,7 +264,7 @@ def _version_code() -> int:
     return 10_000 * major + 100 * minor + patch
 
 
-def _entries(unsigned: Unsigned, compiled: Compiled, base: Path) -> Iterator[Entry]:
+def _entries(unsigned: Unsigned, compiled: Compiled, base: Path, loop: Path) -> Iterator[Entry]:
     """The files of the APK in a fixed order, native libraries last."""
     # ServiceLoader finds the runtime's adapter by the files in META-INF/services.
     for archive, pattern in (
@@ -264,6 +279,8 @@ def _entries(unsigned: Unsigned, compiled: Compiled, base: Path) -> Iterator[Ent
     yield Entry(name=f"{_OWN}/library", data=f"{unsigned.library.title}\n".encode())
     if unsigned.trusted_key:
         yield Entry(name=f"{_OWN}/signing-key.pem", data=unsigned.trusted_key)
+    with zipfile.ZipFile(loop) as opened:
+        yield Entry(name=LOOP_MANIFEST, data=opened.read(_MANIFEST))
     yield from _terms(unsigned.runtime)
     for file in unsigned.library.native_files(unsigned.abi):
         yield Entry(name=f"lib/{unsigned.abi.value}/{file.name}", data=file.read_bytes())
@@ -280,7 +297,8 @@ def _terms(runtime: Runtime) -> Iterator[Entry]:
         yield Entry(name=f"{_OWN}/licences/{own.name}", data=own.read_bytes())
 
 
-def _sign(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
+def sign_apk(unsigned: Path, path: Path, key: SigningKey, tools: Toolbox) -> None:
+    """Sign an APK into ``path``. Raises `BuildError`."""
     arguments: list[str | Path] = ["sign", "--ks", key.store, "--ks-key-alias", key.alias]
     arguments += ["--ks-pass", f"file:{key.password_file}"]
     # Android 8 and later check only the signature schemes v2 and v3.

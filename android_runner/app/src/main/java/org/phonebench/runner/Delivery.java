@@ -22,7 +22,8 @@ import org.phonebench.runner.core.RunReply;
  * keep the provider from starting in the background.
  *
  * <p>The first way is the job's own folder, which the provider reads. The second is the app's folder on shared storage,
- * which the adb shell reads. The last is the log, if neither can be written or the host asks for it.
+ * which the adb shell reads. The last is the log, if neither can be written or the host asks for it. A game loop has one
+ * more, before them: the file that whoever started it gives.
  */
 final class Delivery {
     /** logd cuts entries at about 4,000 bytes. */
@@ -41,6 +42,9 @@ final class Delivery {
     }
 
     void hand(RunReply reply) {
+        if (launch.loop() != null) {
+            launch.loop().hand(reply, folder);
+        }
         boolean inside = inOwnFolder(reply);
         boolean shared = onSharedStorage(reply);
         if (launch.log() || (!inside && !shared)) {
@@ -68,9 +72,15 @@ final class Delivery {
             }
             Path jobs = files.toPath().resolve(Jobs.FOLDER);
             Path mine = jobs.resolve(launch.job());
-            // The host cannot remove them on every phone.
-            Jobs.delete(jobs);
+            // The host cannot remove them on every phone. The launches of a game loop are fetched together.
+            if (launch.loop() == null) {
+                Jobs.delete(jobs);
+            }
             Files.createDirectories(mine);
+            if (launch.loop() != null) {
+                launch.loop().write(reply, folder, mine);
+                return true;
+            }
             if (reply.results().outputs() != null) {
                 String outputs = reply.results().outputs().file();
                 Files.copy(folder.resolve(outputs), mine.resolve(outputs), StandardCopyOption.REPLACE_EXISTING);

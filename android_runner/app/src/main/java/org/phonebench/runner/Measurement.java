@@ -80,6 +80,9 @@ final class Measurement {
     private void run() {
         try {
             Files.createDirectories(place.folder());
+            if (launch.loop() != null) {
+                launch.loop().prepare(place);
+            }
             reply(runner.run(place, this::bind, this::keep));
         } catch (Throwable error) {
             // Errors too: a missing class or a full heap is what the host must hear of.

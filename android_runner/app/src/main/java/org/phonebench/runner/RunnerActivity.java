@@ -36,7 +36,7 @@ public class RunnerActivity extends Activity {
     private boolean begin(RunnerApp app) {
         Jobs.clearPlainFiles(this);
         try {
-            Launch launch = Launch.of(getIntent());
+            Launch launch = launch();
             if (!Measurement.claim(this, launch.job())) {
                 Log.w(TAG, "ignored " + launch.job() + ": it was begun by a process that ended");
                 return false;
@@ -48,6 +48,11 @@ public class RunnerActivity extends Activity {
             Log.e(TAG, String.valueOf(error.getMessage()));
             return false;
         }
+    }
+
+    /** The launch that this activity was started for. Throws {@link IllegalArgumentException} if it is none. */
+    Launch launch() {
+        return Launch.of(getIntent());
     }
 
     /** Ignore a second launch. The host restarts the app for each launch, and two at once would disturb each other. */
