@@ -66,7 +66,9 @@ class DeviceFarm:
 
     def submit(self, job: CloudJob) -> str:
         """Upload the app, the package and the test spec, and schedule the run. Raises `CloudError`."""
-        app = self._upload(job.app.name, "ANDROID_APP", job.app.read_bytes())
+        assert job.package is not None
+        apk = job.apps[0].path
+        app = self._upload(apk.name, "ANDROID_APP", apk.read_bytes())
         package = self._upload(f"{job.name}.zip", "APPIUM_NODE_TEST_PACKAGE", job.package.read_bytes())
         spec = self._upload(f"{job.name}.yml", "APPIUM_NODE_TEST_SPEC", job.test_spec.encode())
         model = {"attribute": "MODEL", "operator": "EQUALS", "values": [job.phone]}

@@ -12,16 +12,37 @@ RESULT_FILE = "phonebench-results.tar.gz"
 EXIT_CODE_FILE = "exit-code"
 
 
+class CloudName(StrEnum):
+    """The clouds."""
+
+    AWS = "aws"
+    FIREBASE = "firebase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudApp:
+    """A runner app to send. One that carries its job has ``launches`` launches in it; ``app_id`` is its id then."""
+
+    path: Path
+    app_id: str = ""
+    launches: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudJob:
-    """A job: the archive and the runner app to send, the phone to run on, and how long it may take."""
+    """A job: the runner apps to send, the phone to run on, and how long it may take.
+
+    ``package`` and ``test_spec`` are for a cloud with a host beside the phone: phonebench itself, and what starts it.
+    ``version`` is the API level of Android, for a cloud where it can be chosen.
+    """
 
     name: str
-    package: Path
-    test_spec: str
-    app: Path
+    apps: tuple[CloudApp, ...]
     phone: str
     minutes: int
+    version: str = ""
+    package: Path | None = None
+    test_spec: str = ""
 
 
 class CloudState(StrEnum):
@@ -61,4 +82,4 @@ class BatchCloud(Protocol):
         """Stop a job. One that has ended is no error."""
 
     def fetch(self, ticket: str, folder: Path) -> Path:
-        """Download the archive that a job left behind into ``folder``, and return its path."""
+        """Download what a job left behind into ``folder``, and return the path of it: an archive, or the folder."""

@@ -20,6 +20,8 @@ MEASUREMENTS_FILE = "measurements.jsonl"
 REPLIES_FOLDER = "replies"
 GRAPHS_FOLDER = "graphs"
 AB_FILE = "ab.json"
+# What was sent to a cloud that runs the apps alone.
+CLOUD_FILE = "cloud.json"
 LATEST = "latest"
 
 

@@ -37,6 +37,14 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
 
     Raises `UsageError` when a model has changed since the run began, `IncompleteError` when a device went away.
     """
+    _measure_all(build_jobs(checked, cells, run), run)
+
+
+def build_jobs(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> list[Job]:
+    """Build the artifacts of ``cells`` and return what is to be measured; the other cells are stored with the reason.
+
+    Raises `UsageError` when a model has changed since the run began.
+    """
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
     outcome = build_artifacts(order_of(checked, builds), run.cache, run.progress)
     refuse_unsigned(outcome.artifacts.values(), checked.verified)
@@ -46,7 +54,7 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
     run.writer.update(models=facts)
     runnable = _store_unbuilt(cells, outcome, run.writer)
     _keep_graphs(runnable, outcome, run.writer)
-    _measure_all(_jobs(checked, runnable, outcome, run.cache), run)
+    return _jobs(checked, runnable, outcome, run.cache)
 
 
 def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from harness.progress import Progress
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
-from harness.store.records import AB_FILE, RunRecord
+from harness.store.records import AB_FILE, CLOUD_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
 from harness.wire import FailureKind
@@ -85,6 +85,7 @@ def resume_run(name: str, places: Places, progress: Progress, *, require_signatu
     with reopen_run(places.results, name) as writer, resumable(writer, places):
         _refuse_pairs(writer)
         _refuse_imported(writer)
+        _refuse_sent(writer)
         checked, pending = pending_cells(writer, places, require_signature)
         with open_run(checked, writer, Held(places=places, cache=cache, progress=progress)) as run:
             return _finish(checked, pending, run)
@@ -116,6 +117,13 @@ def _refuse_pairs(writer: RunWriter) -> None:
     """Raise `UsageError` for an A/B session: cells measured one after the other would be another experiment."""
     if (writer.folder / AB_FILE).exists():
         msg = f"run {writer.head.id!r} is an A/B session, which cannot be resumed; start a new one"
+        raise UsageError(msg)
+
+
+def _refuse_sent(writer: RunWriter) -> None:
+    """Raise `UsageError` for a run whose launches are made in a cloud."""
+    if (writer.folder / CLOUD_FILE).exists():
+        msg = f"run {writer.head.id!r} was sent to a cloud: fetch it with phonebench cloud fetch TICKET"
         raise UsageError(msg)
 
 

@@ -20,7 +20,7 @@ import yaml
 from botocore.config import Config
 
 from harness.clouds.aws import REGION, DeviceFarm, test_spec
-from harness.clouds.cloud import CloudJob, CloudProgress, CloudState
+from harness.clouds.cloud import CloudApp, CloudJob, CloudProgress, CloudState
 from harness.clouds.package import CloudRun, formats_of, requirements, write_package
 from harness.clouds.take import take_run
 from harness.clouds.wait import LOOK_S, MOST_S, wait_for
@@ -84,9 +84,9 @@ def job(tmp_path: Path) -> CloudJob:
     package, app = tmp_path / "package.zip", tmp_path / "runner.apk"
     package.write_bytes(b"the package")
     app.write_bytes(b"the app")
-    return CloudJob(
-        name="phonebench", package=package, test_spec=make_test_spec(), app=app, phone="Pixel 8", minutes=30
-    )
+    apps = (CloudApp(path=app),)
+    spec = make_test_spec()
+    return CloudJob(name="phonebench", package=package, test_spec=spec, apps=apps, phone="Pixel 8", minutes=30)
 
 
 def test_a_job_sends_three_files_and_asks_for_one_phone(farm: DeviceFarm, service: FakeFarm, job: CloudJob) -> None:
