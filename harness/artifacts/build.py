@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,6 +48,17 @@ class BuildOrder:
     recipes: Mapping[str, Recipe]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Follows a build stage from outside: ``made`` gets each build as it ends, and setting ``stop`` ends the stage.
+
+    ``made`` is called from several threads, one at a time.
+    """
+
+    made: Callable[[Build, Artifact], None] = lambda _build, _artifact: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
 def stored_outcome(outcome: BuildOutcome, root: Path) -> BuildOutcome:
     """Return ``outcome`` with the paths in the cache. If that is encrypted, the plain files end with this process."""
     if not os.environ.get(KEY_VARIABLE):
@@ -62,18 +73,19 @@ def stored_outcome(outcome: BuildOutcome, root: Path) -> BuildOutcome:
     return replace(outcome, artifacts={build: stored(artifact) for build, artifact in outcome.artifacts.items()})
 
 
-def build_artifacts(order: BuildOrder, cache: Cache, progress: Progress) -> BuildOutcome:
+def build_artifacts(order: BuildOrder, cache: Cache, progress: Progress, watch: Watch | None = None) -> BuildOutcome:
     """Prepare the models of ``order`` and make its builds. A build that fails gives an artifact with state and reason.
 
-    Raises `StoreError` if the cache cannot be written.
+    Raises `StoreError` if the cache cannot be written, `StoppedError` if ``watch`` ends it.
     """
-    return _Stage(order, cache, progress).run()
+    return _Stage(order, cache, progress, watch or Watch()).run()
 
 
 class _Stage:
     """The state of one build stage. Results come in from several threads."""
 
-    def __init__(self, order: BuildOrder, cache: Cache, progress: Progress) -> None:
+    def __init__(self, order: BuildOrder, cache: Cache, progress: Progress, watch: Watch) -> None:
+        self._watch = watch
         self._cards = {card.name: card for card in order.cards}
         self._keys = {card.name: source_key(card) for card in order.cards}
         self._builds = order.builds
@@ -116,7 +128,7 @@ class _Stage:
 
     def _work(self, missing: list[Build]) -> None:
         groups = [*self._prepare_groups(), *self._vary_groups(missing), *self._export_groups(missing)]
-        crew = Crew(warm=self._warm(missing), cache=self._cache)
+        crew = Crew(warm=self._warm(missing), cache=self._cache, stop=self._watch.stop)
         run_groups(groups, crew, self._report, lambda task: self._progress.begin(_unit(task)))
 
     def _warm(self, missing: list[Build]) -> tuple[str, ...]:
@@ -211,6 +223,7 @@ class _Stage:
             self._outcome.artifacts[build] = _unmade(build, ArtifactState.FAILED, failure.message, failure.log)
         manifest = self._outcome.artifacts[build].manifest
         self._progress.step(_file(build), f"{manifest.state.value}, {manifest.seconds:.1f} s")
+        self._watch.made(build, self._outcome.artifacts[build])
 
     def _failure_of(self, build: Build, own: TaskFailure) -> TaskFailure:
         """The failure that came first: of the model, of the recipe's steps, or of the export itself."""

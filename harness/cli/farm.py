@@ -13,6 +13,9 @@ from harness.cli.paths import PATH
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.farm.places import Role
     from harness.farm.status import FarmStatus
 
 certs_option = click.option(
@@ -103,11 +106,16 @@ def scheduler(certs: Path | None, host: str, port: int, engine_port: int, data: 
 @scheduler_option
 @certs_option
 @listed("-d", "--device", help="The devices to offer.  [default: every phone that is connected]")
+@listed(
+    "--role",
+    help="What this host does: measure, build, or both. A build host makes the files of runs, and so runs the code of "
+    "models.  [default: measure]",
+)
 @click.option("--name", metavar="NAME", default="", help="The name of this host in the farm.  [default: its host name]")
 @click.option("--data", type=PATH, metavar="DIR", help="Where results wait.  [default: in the cache]")
 @signature_option
 def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **options: Any) -> None:
-    """Offer the phones of this host to the farm, and measure on them what others queue.
+    """Offer the phones of this host to the farm, and measure on them what others queue; or build for others.
 
     A phone that is plugged in joins the farm, and one that is unplugged leaves it. While the scheduler is away, what
     runs goes on and its result waits here. With --require-signature, a cell is refused unless the signature of its
@@ -126,9 +134,22 @@ def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **op
         data=folder,
         name=name,
         devices=tuple(flat(options["device"])),
+        roles=_roles(flat(options["role"])),
         trusted=None if key is None else Path(key).expanduser(),
     )
     serve_agent(served, _tell)
+
+
+def _roles(names: Sequence[str]) -> tuple[Role, ...]:
+    """Return the roles of an agent. Raises `UsageError` for an unknown one."""
+    from harness.errors import UnknownNameError
+    from harness.farm.places import Role
+
+    known = [role.value for role in Role]
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise UnknownNameError(unknown, kind="role", allowed=known)
+    return tuple(Role(name) for name in dict.fromkeys(names)) or (Role.MEASURE,)
 
 
 @farm.command(short_help="Show who runs what, what waits and why, and for how long.")
@@ -162,6 +183,7 @@ def _print_status(status: FarmStatus, *, most: int) -> None:
         (words.DEVICE_TITLES, words.device_rows(status)),
         (words.RUN_TITLES, words.run_rows(status)),
         (words.WAITING_TITLES, words.waiting_rows(status, most=most)),
+        (words.BUILD_TITLES, words.build_rows(status)),
         (words.HOST_TITLES, words.host_rows(status)),
     )
     for titles, rows in tables:

@@ -84,6 +84,17 @@ class HostRoster:
             return device.info
 
 
+class NoDevices:
+    """The roster of a host that only builds."""
+
+    def present(self) -> Sequence[str]:
+        return ()
+
+    def describe(self, key: str) -> DeviceInfo:
+        msg = f"this host offers no device, and so not {key!r}"
+        raise DeviceError(msg)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Slot:
     """A device of this host as the agent follows it; times are monotonic seconds."""

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import StoreError
+from harness.farm.builds.board import BuildBoard
 from harness.farm.calls import (
     Announcement,
     Claim,
@@ -96,6 +97,7 @@ class Depot:
         self._owners: dict[str, str] = {}
         self._places: dict[str, Path] = {}
         self._restore_claims()
+        self.builds = BuildBoard(root / "builds", self._keeps, clock)
 
     # -- what agents ask
 
@@ -216,6 +218,8 @@ class Depot:
 
     def drop(self, dropped: Dropped) -> None:
         """Note that a cell is given up, or that the owner of the run has gone."""
+        if not dropped.cell:
+            self.builds.drop(dropped.run)
         with self._lock:
             if dropped.run not in self._runs:
                 return
@@ -246,7 +250,8 @@ class Depot:
                 )
                 for name, agent in self._agents.items()
             ]
-            return self._board.status(datetime.now(UTC), members, hosts, scheduler=self._name)
+            status = self._board.status(datetime.now(UTC), members, hosts, scheduler=self._name)
+            return replace(status, builds=self.builds.status())
 
     def sweep(self) -> None:
         """Give up the attempts of agents that have been silent for too long, and once a day remove unused files."""
@@ -307,6 +312,13 @@ class Depot:
             if not last:
                 return size + len(data)
             return self._complete(part, sha256)
+
+    def _keeps(self, sha256: str) -> bool:
+        """Return whether a file is there, which then counts as used."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path_of(sha256))
+            return True
+        return False
 
     def _take_in(self, path: Path, sha256: str) -> None:
         """Keep a file of this host, which its owner may remove afterwards."""

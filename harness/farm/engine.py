@@ -12,7 +12,7 @@ import functools
 import getpass
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -42,6 +42,8 @@ SILENT_S = 10.0
 # How often devices that are away are looked for.
 LOOK_S = 5.0
 WAIT_S = 1.0
+# How often a run whose devices have nothing to do asks whether a file has been built.
+FEED_S = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,26 @@ class FarmRun:
     user: str = field(default_factory=lambda: _user())
 
 
+class Feed(Protocol):
+    """Errands that become ready while others run, because their files are still being built."""
+
+    @property
+    def open(self) -> bool:
+        """Whether more may come."""
+
+    def take(self) -> Sequence[Errand]:
+        """Return the errands that have become ready since the last call, at once."""
+
+
+class NoFeed:
+    """Nothing more comes."""
+
+    open = False
+
+    def take(self) -> Sequence[Errand]:
+        return ()
+
+
 @dataclass(slots=True, kw_only=True)
 class _Waiting:
     """A cell that is not done yet."""
@@ -109,6 +131,7 @@ class FarmEngine:
         self._away_since: dict[str, float] = {}
         self._left_over = False
         self._clocks = _Clocks()
+        self._left: dict[str, Event] | None = None
 
     def measure(self, jobs: Sequence[Job], sink: Sink, progress: Progress) -> tuple[Losses, ...]:
         """Measure every job and store each measurement as it comes; return the losses of each device.
@@ -119,32 +142,33 @@ class FarmEngine:
         progress.start("measure", len(jobs))
         return self.run_errands([CellErrand(job=job, sink=sink) for job in jobs], progress)
 
-    def run_errands(self, errands: Sequence[Errand], progress: Progress, *, window: int = WINDOW) -> tuple[Losses, ...]:
+    def run_errands(
+        self, errands: Sequence[Errand], progress: Progress, *, window: int = WINDOW, feed: Feed | None = None
+    ) -> tuple[Losses, ...]:
         """Run every errand on its device, and return the losses of each device. ``progress`` has started.
 
-        ``window``: how many of them a device has in the queue. Raises `StoreError` when a result cannot be stored.
+        ``window``: how many of them a device has in the queue. ``feed`` gives more while these run. Raises `StoreError` when a result cannot be stored.
         """
         # Patience begins now: files may have been built for hours since the farm was joined.
         self._reached_s = self._clock()
-        digests = _Digests()
-        waiting = {
-            one.key: _Waiting(errand=one, packed=one.pack(self._run.run, self._run.settings, digests.of))
-            for one in errands
-        }
-        losses: dict[str, Losses] = {one.device: Losses() for one in errands}
-        table = _Table(waiting=waiting, losses=losses, window=window, progress=progress)
+        # What earlier attempts left is read anew: it may have grown since the last call.
+        self._left = None
+        table = _Table(window=window, progress=progress, feed=feed or NoFeed())
         try:
-            self._take_history(table)
-            self._queue(table)
-            while table.waiting:
-                self._step(table)
+            self._add(errands, table)
+            while table.waiting or table.feed.open:
+                self._add(table.feed.take(), table)
+                if table.waiting:
+                    self._step(table)
+                else:
+                    time.sleep(FEED_S)
         finally:
             self._left_over = self._left_over or bool(table.waiting)
             for cell in table.waiting.values():
                 if cell.ticket is not None:
                     self._tasks.release(cell.ticket)
             progress.finish()
-        return tuple(losses.values())
+        return tuple(table.losses.values())
 
     @property
     def took_all(self) -> bool:
@@ -157,6 +181,21 @@ class FarmEngine:
             self._post.drop(Dropped(run=self._run.run, finished=not self._left_over))
 
     # -- one round
+
+    def _add(self, errands: Sequence[Errand], table: _Table) -> None:
+        """Take errands into the table, and what earlier attempts of the run left of them."""
+        if not errands:
+            return
+        # Patience does not run out while nothing is wanted of the farm.
+        self._reached_s = self._clock() if not table.waiting else self._reached_s
+        added: dict[str, _Waiting] = {}
+        for one in errands:
+            packed = one.pack(self._run.run, self._run.settings, table.digests.of)
+            added[one.key] = _Waiting(errand=one, packed=packed)
+            table.losses.setdefault(one.device, Losses())
+        table.waiting.update(added)
+        self._take_history(table)
+        self._queue({key: one for key, one in added.items() if key in table.waiting}, table)
 
     def _step(self, table: _Table) -> None:
         try:
@@ -173,17 +212,19 @@ class FarmEngine:
 
     def _take_history(self, table: _Table) -> None:
         """Take the results that an earlier attempt of this run left on the farm."""
-        events = self._patiently(table, lambda: self._post.events(Since(run=self._run.run)))
-        self._after = len(events or ())
-        last = {event.cell: event for event in events or () if event.kind is EventKind.DONE}
-        for cell, event in last.items():
-            if cell in table.waiting and cell not in self._run.measured:
+        if self._left is None:
+            events = self._patiently(table, lambda: self._post.events(Since(run=self._run.run))) or ()
+            self._after = len(events)
+            self._left = {event.cell: event for event in events if event.kind is EventKind.DONE}
+        for cell in [cell for cell in self._left if cell in table.waiting]:
+            event = self._left.pop(cell)
+            if cell not in self._run.measured:
                 self._patiently(table, functools.partial(self._finish, event, table))
 
-    def _queue(self, table: _Table) -> None:
+    def _queue(self, added: Mapping[str, _Waiting], table: _Table) -> None:
         cells = tuple(
             QueuedCell(cell=key, device=one.errand.device, again=key in self._run.measured)
-            for key, one in table.waiting.items()
+            for key, one in added.items()
         )
         if cells:
             self._patiently(table, lambda: self._post.queue(self._queue_of(cells)))
@@ -236,6 +277,9 @@ class FarmEngine:
     def _take(self, event: Event, table: _Table) -> None:
         cell = table.waiting.get(event.cell)
         if cell is None:
+            # Left by an earlier attempt of the run, for an errand that may still come.
+            if event.kind is EventKind.DONE and self._left is not None:
+                self._left[event.cell] = event
             return
         match event.kind:
             case EventKind.STARTED:
@@ -343,10 +387,12 @@ class FarmEngine:
 class _Table:
     """What is not done of one call of `FarmEngine.run_errands`, and what is shown of it."""
 
-    waiting: dict[str, _Waiting]
-    losses: dict[str, Losses]
     window: int
     progress: Progress
+    feed: Feed
+    waiting: dict[str, _Waiting] = field(default_factory=dict)
+    losses: dict[str, Losses] = field(default_factory=dict)
+    digests: _Digests = field(default_factory=lambda: _Digests())
 
 
 class _Clocks:

@@ -15,11 +15,13 @@ from filelock import FileLock, Timeout
 
 from harness.devices.registry import expand_devices, open_device
 from harness.errors import UsageError
-from harness.farm.agent import Agent, HostRoster
+from harness.farm.agent import Agent, HostRoster, NoDevices
 from harness.farm.bench import Opener, Site, Spool
+from harness.farm.builds.maker import Maker
 from harness.farm.dask_queue import DaskQueue
 from harness.farm.engine import FarmEngine, FarmRun
 from harness.farm.link import DepotError, Link, join
+from harness.farm.places import Role
 from harness.farm.scheduler import stop_on_signals
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, check_own, engine_security, farm_url
@@ -27,6 +29,8 @@ from harness.farm.workers import Engine, Workers, configure_engine
 from harness.signing.keys import read_trusted_key
 from harness.system.files import storage_errors
 
+# The device kind whose figures are those of the computer that the agent runs on.
+HOST = "host"
 # How often a scheduler that is away is looked for.
 AGAIN_S = 2.0
 
@@ -43,7 +47,7 @@ class AgentOptions:
     place: FarmPlace
     data: Path
     name: str = ""
-    roles: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = (Role.MEASURE,)
     devices: tuple[str, ...] = ()
     trusted: Path | None = None
 
@@ -54,6 +58,7 @@ def serve_agent(options: AgentOptions, tell: Callable[[str], None], opener: Open
     A scheduler that is not there yet is waited for. Raises `UsageError` if this host does not fit the farm or another
     agent uses the folder, `DepotError` if the farm refuses it, `SignatureError` for a key that cannot be used.
     """
+    _check_roles(options)
     configure_engine()
     if options.trusted is not None:
         read_trusted_key(options.trusted)
@@ -84,14 +89,42 @@ async def _serve(options: AgentOptions, tell: Callable[[str], None], opener: Ope
         stopping=stopping,
         trusted=options.trusted,
     )
-    roster = HostRoster(keys=expand_devices(options.devices))
+    roster = HostRoster(keys=expand_devices(options.devices)) if Role.MEASURE in options.roles else NoDevices()
     agent = Agent(site=site, roster=roster, workers=Workers(engine, name), roles=options.roles)
-    tell(f"The agent {name!r} serves {options.place.url}. To stop it: Ctrl-C")
-    serving = asyncio.create_task(agent.run())
-    await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
+    tell(f"The agent {name!r} {_doing(options.roles)} {options.place.url}. To stop it: Ctrl-C")
+    serving = [asyncio.create_task(agent.run())]
+    if Role.BUILD in options.roles:
+        maker = Maker(name, link, options.data / "builds", stopping)
+        serving.append(asyncio.create_task(asyncio.to_thread(maker.run)))
+    await asyncio.wait((*serving, stop), return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
-    await serving
+    await asyncio.gather(*serving)
     link.close()
+
+
+def _doing(roles: tuple[Role, ...]) -> str:
+    match Role.MEASURE in roles, Role.BUILD in roles:
+        case True, True:
+            return "measures and builds for"
+        case False, True:
+            return "builds for"
+        case _:
+            return "serves"
+
+
+def _check_roles(options: AgentOptions) -> None:
+    """Raise `UsageError` for a host that would disturb its own measurements, and for devices that nobody would use."""
+    if Role.BUILD not in options.roles:
+        return
+    if Role.MEASURE not in options.roles and options.devices:
+        msg = f"--device {', '.join(options.devices)} is for a host that measures: add --role measure, or leave it out"
+        raise UsageError(msg)
+    here = [key for key in options.devices if key.partition(":")[0] == HOST]
+    if here:
+        msg = (
+            f"device {here[0]!r} is this computer, and building on it would disturb its figures: leave out one of both"
+        )
+        raise UsageError(msg)
 
 
 def _engine_when_there(link: Link, stopping: threading.Event, tell: Callable[[str], None]) -> Engine | None:

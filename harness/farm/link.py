@@ -21,6 +21,15 @@ import msgspec
 
 from harness import __version__
 from harness.errors import StoreError, UsageError
+from harness.farm.builds.calls import (
+    BuildHosts,
+    BuildOrders,
+    BuildReport,
+    BuildsOf,
+    BuildStates,
+    GivenBuilds,
+    TakeBuilds,
+)
 from harness.farm.calls import (
     PROTOCOL,
     Announcement,
@@ -114,6 +123,23 @@ class Link:
 
     def status(self) -> FarmStatus:
         return self._call("status", None, FarmStatus)
+
+    # -- builds
+
+    def build_hosts(self) -> BuildHosts:
+        return self._call("build_hosts", None, BuildHosts)
+
+    def order_builds(self, orders: BuildOrders) -> None:
+        self._call("order_builds", orders, None)
+
+    def builds_of(self, asked: BuildsOf) -> BuildStates:
+        return self._call("builds_of", asked, BuildStates)
+
+    def take_builds(self, taking: TakeBuilds) -> GivenBuilds:
+        return self._call("take_builds", taking, GivenBuilds)
+
+    def report_build(self, report: BuildReport) -> None:
+        self._call("report_build", report, None)
 
     # -- files
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from harness.system.paths import cache_folder
+
+
+class Role(StrEnum):
+    """What a host does for a farm: its devices measure, or it makes the files that they measure."""
+
+    MEASURE = "measure"
+    BUILD = "build"
 
 
 def farm_certs(given: Path | None) -> Path:

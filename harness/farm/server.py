@@ -20,6 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
 from harness.errors import PhonebenchError
+from harness.farm.builds.calls import BuildOrders, BuildReport, BuildsOf, TakeBuilds
 from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since
 from harness.farm.depot import NameTakenError
 from harness.farm.link import CONFLICT, PIECE_BYTES
@@ -99,6 +100,9 @@ class Calls(_Answer):
         if name == "status":
             self._answer(self.depot.status())
             return
+        if name == "build_hosts":
+            self._answer(self.depot.builds.hosts())
+            return
         if name == "events":
             await self._events(self._decode(Since))
             return
@@ -131,6 +135,10 @@ _CALLS: dict[str, tuple[type[Any], Callable[[Depot, Any], Any]]] = {
     "deliver": (Outcome, lambda depot, asked: depot.deliver(asked, None)),
     "queue": (Queue, lambda depot, asked: depot.queue(asked)),
     "drop": (Dropped, lambda depot, asked: depot.drop(asked)),
+    "order_builds": (BuildOrders, lambda depot, asked: depot.builds.order(asked)),
+    "builds_of": (BuildsOf, lambda depot, asked: depot.builds.states(asked)),
+    "take_builds": (TakeBuilds, lambda depot, asked: depot.builds.take(asked)),
+    "report_build": (BuildReport, lambda depot, asked: depot.builds.report(asked)),
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from harness.farm.builds.calls import FarmBuild
 from harness.farm.events import Event, EventKind
 from harness.records.device import DeviceInfo
 
@@ -91,7 +92,8 @@ class FarmRun:
 class FarmStatus:
     """A farm at the moment ``at`` (ISO 8601, UTC). ``left_s``: when everything that is queued will have ended.
 
-    ``waiting`` lists at most `MOST_LISTED` cells; ``waiting_cells`` counts all of them.
+    ``waiting`` lists at most `MOST_LISTED` cells; ``waiting_cells`` counts all of them. ``builds`` are those that are
+    being made on build hosts, or wait for one.
     """
 
     at: str
@@ -102,6 +104,7 @@ class FarmStatus:
     waiting: tuple[WaitingCell, ...] = ()
     waiting_cells: int = 0
     left_s: float | None = None
+    builds: tuple[FarmBuild, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

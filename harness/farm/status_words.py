@@ -11,6 +11,7 @@ from harness.records import units
 DEVICE_TITLES = ("device", "host", "state", "measures", "waiting", "left")
 RUN_TITLES = ("run", "user", "priority", "done", "running", "waiting", "left", "")
 WAITING_TITLES = ("cell", "run", "user", "why it waits")
+BUILD_TITLES = ("build", "run", "user", "state", "for", "")
 HOST_TITLES = ("host", "state", "last seen", "clock", "roles")
 # A clock that is further off than this is worth a sentence: times of results would be hard to follow.
 CLOCK_S = 5.0
@@ -68,6 +69,21 @@ def run_rows(status: FarmStatus) -> list[tuple[str, ...]]:
 def waiting_rows(status: FarmStatus, *, most: int) -> list[tuple[str, ...]]:
     """Return one row per waiting cell, at most ``most``; the columns are `WAITING_TITLES`."""
     return [(cell.cell, cell.run, cell.user or units.NONE, cell.reason) for cell in status.waiting[:most]]
+
+
+def build_rows(status: FarmStatus) -> list[tuple[str, ...]]:
+    """Return one row per build that is made or waits for a build host; the columns are `BUILD_TITLES`."""
+    return [
+        (
+            build.name,
+            build.run,
+            build.user or units.NONE,
+            f"on {build.host}" if build.host else build.stage.value,
+            duration(_passed_s(build.since, status.at)),
+            build.reason,
+        )
+        for build in status.builds
+    ]
 
 
 def host_rows(status: FarmStatus) -> list[tuple[str, ...]]:

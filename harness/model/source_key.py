@@ -65,6 +65,20 @@ def source_key(card: ModelCard) -> str:
     return digest.hexdigest()
 
 
+def source_files(card: ModelCard) -> tuple[tuple[str, Path], ...]:
+    """Return the files whose contents `source_key` covers, each with its name there.
+
+    A name begins with ``folder/``, ``source``, ``module/``, ``text/`` or ``data``; that of a module ends with its
+    dotted name.
+    """
+    return tuple(_files(card, _reach(card)))
+
+
+def source_packages(card: ModelCard) -> dict[str, str]:
+    """Return the versions of the installed packages that `source_key` covers, by the name that is imported."""
+    return {package: _version(package) for package in sorted(_reach(card).packages | _frameworks(card))}
+
+
 def _frameworks(card: ModelCard) -> set[str]:
     """The packages that read the model's file, where the network they make of it depends on their version."""
     return {"tensorflow"} if card.kind is SourceKind.KERAS else set()

@@ -23,6 +23,8 @@ from harness.system.faults import environment_fault
 from harness.system.paths import DEFAULT_RESULTS, cache_folder
 
 if TYPE_CHECKING:
+    from harness.farm.builds.ahead import Orderer
+    from harness.farm.builds.calls import BuildPost
     from harness.farm.engine import FarmEngine
     from harness.farm.tls import FarmPlace
 
@@ -80,6 +82,15 @@ class OpenRun:
     cache: Cache
     progress: Progress
     engine: FarmEngine | None = None
+    builds: FarmBuilds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarmBuilds:
+    """Where a run that has a farm may have its files built, and who it is there."""
+
+    post: BuildPost
+    orderer: Orderer
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from harness.artifacts.cache import Cache
 from harness.devices.registry import expand_devices, kind_of
 from harness.devices.wishes import Candidate, choose
 from harness.errors import DeviceError, suggestion
+from harness.farm.builds.ahead import Orderer
 from harness.farm.engine import FarmEngine, FarmRun
 from harness.farm.status import DeviceState, FarmDevice
 from harness.farm.tls import FarmPlace
@@ -17,7 +18,7 @@ from harness.progress import Progress
 from harness.records.device import DeviceInfo
 from harness.spec.wish import is_wish, read_wish
 from harness.store.writer import RunWriter
-from harness.workflows.bench import FarmChoice, OpenRun, Places, opened
+from harness.workflows.bench import FarmBuilds, FarmChoice, OpenRun, Places, opened
 from harness.workflows.check import Checked, Expand
 
 # A device with a cell at work is taken after those that are idle.
@@ -77,9 +78,15 @@ def open_run(checked: Checked, writer: RunWriter, held: Held) -> Iterator[OpenRu
     choice = held.places.farm
     far = [key for key in checked.spec.device if is_farmed(key, choice)]
     near = tuple(key for key in checked.spec.device if key not in far)
-    with farmed(writer, far, choice) as (engine, infos), opened(near, writer, infos) as gates:
+    with farmed(writer, far, choice) as farm, opened(near, writer, farm.infos) as gates:
         yield OpenRun(
-            writer=writer, gates=gates, places=held.places, cache=held.cache, progress=held.progress, engine=engine
+            writer=writer,
+            gates=gates,
+            places=held.places,
+            cache=held.cache,
+            progress=held.progress,
+            engine=farm.engine,
+            builds=farm.builds,
         )
 
 
@@ -92,16 +99,23 @@ class Held:
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farmed:
+    """The engine of a run, what its devices are, and where its files may be built."""
+
+    engine: FarmEngine | None = None
+    infos: tuple[DeviceInfo, ...] = ()
+    builds: FarmBuilds | None = None
+
+
 @contextmanager
-def farmed(
-    writer: RunWriter, keys: Sequence[str], choice: FarmChoice
-) -> Iterator[tuple[FarmEngine | None, tuple[DeviceInfo, ...]]]:
-    """Yield the engine for ``keys`` and what these devices are; None without any.
+def farmed(writer: RunWriter, keys: Sequence[str], choice: FarmChoice) -> Iterator[Farmed]:
+    """Yield the engine for ``keys`` and what these devices are; no engine without any.
 
     Raises `DeviceError` if one of them is not there.
     """
     if not keys:
-        yield None, ()
+        yield Farmed()
         return
     root = writer.folder / FARM_FOLDER
     run = FarmRun(
@@ -117,12 +131,15 @@ def farmed(
 
         with remote_farm(choice.place, run) as remote:
             devices = remote.link.status().devices
-            yield remote.engine, _known(keys, devices) if choice.lenient else _infos(keys, devices)
+            infos = _known(keys, devices) if choice.lenient else _infos(keys, devices)
+            orderer = Orderer(run=run.run, user=run.user, priority=run.priority, folder=root / "builds")
+            builds = FarmBuilds(post=remote.link, orderer=orderer)
+            yield Farmed(engine=remote.engine, infos=infos, builds=builds)
         return
     from harness.farm.on_one_host import local_farm
 
     with local_farm(root, keys, run, at_once=choice.at_once) as local:
-        yield local.engine, _infos(keys, local.depot.status().devices)
+        yield Farmed(engine=local.engine, infos=_infos(keys, local.depot.status().devices))
 
 
 @contextmanager

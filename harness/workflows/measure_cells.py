@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from harness.artifacts.build import BuildOutcome, build_artifacts
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
 from harness.artifacts.manifest import RUNNABLE, Artifact, ArtifactState
+from harness.artifacts.sealed import KEY_VARIABLE
 from harness.artifacts.sources.made_variant import find_varied
-from harness.artifacts.sources.prepared_model import as_prepared
+from harness.artifacts.sources.prepared_model import PreparedModel, as_prepared
 from harness.errors import IncompleteError, UsageError
+from harness.farm.builds.ahead import BuildsAhead, usable_hosts
+from harness.farm.errands import CellErrand
 from harness.measure.cell import unmeasured
 from harness.measure.job import Job
-from harness.measure.parallel import Setup, measure_jobs
+from harness.measure.parallel import Losses, Setup, measure_jobs
 from harness.model.card import ModelCard
 from harness.plan.cells import Cell, Plan
 from harness.readers.read import read_graph
@@ -19,9 +27,11 @@ from harness.spec.profiles import PROFILES
 from harness.store.records import ModelFacts
 from harness.store.writer import RunWriter
 from harness.system.clock import utc_now
-from harness.workflows.bench import OpenRun
+from harness.workflows.bench import FarmBuilds, OpenRun
 from harness.workflows.check import Checked, order_of
 from harness.workflows.signatures import bundle_for, refuse_unsigned
+
+log = logging.getLogger(__name__)
 
 
 def store_holes(plan: Plan, writer: RunWriter) -> None:
@@ -37,7 +47,11 @@ def measure_cells(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> No
 
     Raises `UsageError` when a model has changed since the run began, `IncompleteError` when a device went away.
     """
-    _measure_all(build_jobs(checked, cells, run), run)
+    builds = tuple(dict.fromkeys(cell.build for cell in cells))
+    if run.builds is not None and builds_elsewhere(order_of(checked, builds), run.builds):
+        measure_while_building(checked, cells, run)
+    else:
+        _measure_all(build_jobs(checked, cells, run), run)
 
 
 def build_jobs(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> list[Job]:
@@ -52,9 +66,79 @@ def build_jobs(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> list[
     refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
     # Stored before the first cell is measured: a resumed run compares the digests with these.
     run.writer.update(models=facts)
+    _measure_all(_ready_jobs(checked, cells, outcome, run), run)
+
+
+def measure_while_building(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> None:
+    """Measure each cell on the farm once its file was built there. Raises as `measure_cells`."""
+    assert run.builds is not None
+    assert run.engine is not None
+    builds = tuple(dict.fromkeys(cell.build for cell in cells))
+    ahead = BuildsAhead(order_of(checked, builds), run.cache, run.builds.post, run.builds.orderer, run.progress)
+    run.progress.start("measure", len(cells))
+    ahead.start()
+    feed = _Built(checked=checked, cells=cells, run=run, ahead=ahead)
+    try:
+        losses = run.engine.run_errands((), run.progress, feed=feed)
+    finally:
+        ahead.close()
+    _refuse_losses(losses, len(cells), run)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Built:
+    """What the engine gets to do: the cells whose files have been built."""
+
+    checked: Checked
+    cells: tuple[Cell, ...]
+    run: OpenRun
+    ahead: BuildsAhead
+    models: dict[str, PreparedModel] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        return self.ahead.open
+
+    def take(self) -> list[CellErrand]:
+        jobs = [job for outcome in self.ahead.take() for job in self._jobs(outcome)]
+        return [CellErrand(job=job, sink=self.run.writer) for job in jobs]
+
+    def _jobs(self, outcome: BuildOutcome) -> list[Job]:
+        refuse_unsigned(outcome.artifacts.values(), self.checked.verified)
+        if not outcome.models.keys() <= self.models.keys():
+            self.models |= outcome.models
+            self._store_facts()
+        cells = tuple(cell for cell in self.cells if cell.build in outcome.artifacts)
+        jobs = _ready_jobs(self.checked, cells, outcome, self.run)
+        measured = {job.cell.key for job in jobs}
+        for cell in cells:
+            if cell.key not in measured:
+                self.run.progress.step(cell.key, "not built")
+        return jobs
+
+    def _store_facts(self) -> None:
+        """Store what is known of the models so far, before any cell of theirs is measured."""
+        facts = model_facts(self.checked.cards, BuildOutcome(models=self.models))
+        before = self.run.writer.head.models
+        refuse_change("a model or its data has", _digests(before), _digests(facts))
+        known = {one.name: one for one in (*before, *facts)}
+        order = [card.name for card in self.checked.cards]
+        self.run.writer.update(models=tuple(known[name] for name in dict.fromkeys((*order, *known)) if name in known))
+
+
+def _ready_jobs(checked: Checked, cells: tuple[Cell, ...], outcome: BuildOutcome, run: OpenRun) -> list[Job]:
+    """Store the cells whose artifact was not made, and return the jobs of the others."""
     runnable = _store_unbuilt(cells, outcome, run.writer)
     _keep_graphs(runnable, outcome, run.writer)
     return _jobs(checked, runnable, outcome, run.cache)
+
+
+def builds_elsewhere(order: BuildOrder, builds: FarmBuilds) -> bool:
+    """Return whether a farm has hosts that can build ``order``; those that cannot are reported."""
+    if os.environ.get(KEY_VARIABLE):
+        log.info("the files are built here: the cache is encrypted, and a build host would see the model")
+        return False
+    return bool(usable_hosts(order, builds.post))
 
 
 def _digests(models: tuple[ModelFacts, ...]) -> dict[str, str]:
@@ -135,12 +219,17 @@ def _measure_all(jobs: list[Job], run: OpenRun) -> None:
     if run.engine is not None:
         far = [job for job in jobs if job.cell.device not in run.gates]
         losses += run.engine.measure(far, run.writer, run.progress)
+    _refuse_losses(losses, len(jobs), run)
+
+
+def _refuse_losses(losses: Sequence[Losses], cells: int, run: OpenRun) -> None:
+    """Raise `IncompleteError` when some of ``cells`` did not run, with the reasons."""
     pending = sum(lost.cells for lost in losses)
     if not pending:
         return
     reasons = dict.fromkeys(reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:]))
     why = "; ".join(reasons) or "a device was away for a time"
-    msg = f"{why}. {pending} of {len(jobs)} cells did not run; {run.places.how_to_resume(run.writer.head)}"
+    msg = f"{why}. {pending} of {cells} cells did not run; {run.places.how_to_resume(run.writer.head)}"
     raise IncompleteError(msg)
 
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from harness.artifacts.cache import Cache
@@ -29,6 +29,8 @@ TASK_SECONDS = 1800.0
 # How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
+# How often it is looked whether somebody wants to stop.
+LOOK_S = 0.5
 # A process that dies for want of memory says so near the end of its log, before a dump of its stacks.
 LAST_BYTES = 64_000
 # -P keeps the current folder off sys.path, where a folder called harness would shadow this package.
@@ -37,6 +39,11 @@ COMMAND = (sys.executable, "-P", "-m", "harness.artifacts.workers.worker")
 # Signals that native code sends to itself. Others come from outside, such as the one that ends processes when memory
 # runs out.
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+
+
+class StoppedError(Exception):
+    """The work was ended from another thread."""
+
 
 Report = Callable[[WorkerTask, WorkerResult], None]
 Begin = Callable[[WorkerTask], None]
@@ -48,13 +55,14 @@ class Crew:
 
     There are as many workers as entries of ``warm``, but at most one per core. ``command`` starts one; its arguments
     are the path of its log and its ``warm``. The logs are in the folder of ``cache``, and the unfinished entries that a
-    killed worker leaves there are deleted.
+    killed worker leaves there are deleted. Setting ``stop`` ends the work from another thread.
     """
 
     warm: tuple[str, ...]
     cache: Cache
     command: tuple[str, ...] = COMMAND
     task_seconds: float = TASK_SECONDS
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def size(self) -> int:
@@ -66,7 +74,8 @@ def run_groups(groups: Sequence[Group], crew: Crew, report: Report, begin: Begin
     """Do the tasks of all groups.
 
     ``begin`` gets each task before it is done and ``report`` gets it with its result, from any of the threads. On an
-    interrupt, or if ``report`` raises, all workers are killed and the exception is passed on.
+    interrupt, or if ``report`` raises, all workers are killed and the exception is passed on. Raises `StoppedError`
+    once ``crew.stop`` is set.
     """
     schedule = Schedule(groups)
     workers: list[_Worker] = []
@@ -86,14 +95,24 @@ def run_groups(groups: Sequence[Group], crew: Crew, report: Report, begin: Begin
     with ThreadPoolExecutor(max_workers=crew.size) as pool:
         futures = [pool.submit(work, index) for index in range(crew.size)]
         try:
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
+            _wait_for(futures, crew.stop)
         # Whatever ends the build, Ctrl-C included, must leave no process behind. It is raised again.
         except BaseException:
             schedule.stop()
             for worker in workers:
                 worker.kill()
             raise
+
+
+def _wait_for(futures: Sequence[Future[None]], stop: threading.Event) -> None:
+    """Wait for all ``futures``. Raises what the first one raises, and `StoppedError` when ``stop`` is set."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=LOOK_S, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        if waiting and stop.is_set():
+            raise StoppedError
 
 
 def _do_all(worker: _Worker, schedule: Schedule, report: Report, begin: Begin) -> None:

@@ -100,6 +100,11 @@ def decode_task(line: bytes) -> WorkerTask:
     return msgspec.json.decode(line, type=WorkerTask, dec_hook=_decode_path)
 
 
+def prepare_decoding() -> None:
+    """Work out the records of results now, before several threads read some: see `harness.system.decoding`."""
+    msgspec.json.Decoder(WorkerResult, dec_hook=_decode_path)
+
+
 def decode_result(line: bytes) -> WorkerResult:
     """Read a line written by a worker."""
     return msgspec.json.decode(line, type=WorkerResult, dec_hook=_decode_path)

@@ -29,6 +29,7 @@ def farm(site: Site, query: Query) -> Content:  # noqa: ARG001  every page is ca
         PageTable(heading="Devices", titles=words.DEVICE_TITLES, rows=devices, texts=(0, 1, 2, 3)),
         PageTable(heading="Runs", titles=words.RUN_TITLES, rows=words.run_rows(status), texts=(0, 1, 7)),
         PageTable(heading="What waits", titles=words.WAITING_TITLES, rows=waiting, texts=(0, 1, 2, 3), words=more),
+        PageTable(heading="Builds", titles=words.BUILD_TITLES, rows=words.build_rows(status), texts=(0, 1, 2, 3, 5)),
         PageTable(heading="Hosts", titles=words.HOST_TITLES, rows=words.host_rows(status), texts=(0, 1, 2, 3, 4)),
     ]
     fragments = page_fragments(about="farm", answer=words.headline(status), tables=tables)

@@ -1,0 +1,1 @@
+"""Builds on hosts of a farm, ahead of the devices that wait for them."""

@@ -1,0 +1,204 @@
+"""What one build takes to a build host: the model's card and files, the recipe, and what was made before.
+
+Paths in the card become places below one folder, the same ones on every host, so the host finds the model as its owner
+does. A model folder is code: whoever unpacks one here is about to run it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+
+from harness.artifacts.cache import Cache
+from harness.errors import StoreError
+from harness.farm.builds.calls import EntryKind, EntryRef
+from harness.farm.work import FileRef
+from harness.model.card import ModelCard, SourceKind
+from harness.model.source_key import source_files, source_key, source_packages
+from harness.model.user_code import is_reference
+from harness.plan.cells import Build
+from harness.spec.recipe import Recipe
+from harness.system.files import file_sha256, storage_errors
+
+# Where the Python that lies outside of a model folder goes. It is on the path of the process that builds.
+MODULES = "modules"
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A model that travels. The paths in ``card`` are places below the folder that ``files`` are put into.
+
+    ``key`` is its source key, and ``packages`` are the versions that count in that: both must be the same on the host.
+    """
+
+    card: ModelCard
+    files: tuple[FileRef, ...]
+    key: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildWork:
+    """One build on its way. ``source`` is the digest of a `ModelSource`; without ``build`` the model is prepared.
+
+    ``entries`` were made before and are needed.
+    """
+
+    source: str
+    key: str
+    build: Build | None = None
+    recipe: Recipe | None = None
+    entries: tuple[EntryRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedSource:
+    """A model that travels, and where its files are here, by digest."""
+
+    source: ModelSource
+    places: dict[str, Path]
+
+
+def pack_source(card: ModelCard) -> PackedSource:
+    """Return what another host needs to load the model of ``card``. Raises `OSError` for a file that is gone."""
+    places: dict[str, Path] = {}
+    refs: dict[str, FileRef] = {}
+    for name, file in source_files(card) + (source_files(card.whole) if card.whole is not None else ()):
+        place = _place(card, name, file)
+        if place is not None and place not in refs:
+            sha256 = file_sha256(file)
+            refs[place], places[sha256] = FileRef(name=place, sha256=sha256), file
+    source = ModelSource(
+        card=_moved(card, lambda path: _where(card, Path(path))),
+        files=tuple(refs.values()),
+        key=source_key(card),
+        packages=source_packages(card),
+    )
+    return PackedSource(source=source, places=places)
+
+
+def unpack_source(source: ModelSource, root: Path) -> ModelCard:
+    """Return the card of a model whose files were put below ``root``."""
+    return _moved(source.card, lambda place: str(root / place))
+
+
+def place_files(files: tuple[FileRef, ...], fetch: Callable[[str], Path], root: Path) -> None:
+    """Put files below ``root``. Raises `StoreError` for a name that would leave it.
+
+    They are copied: the code of a model may write beside itself, and what was fetched must stay what its name says.
+    """
+    for ref in files:
+        name = PurePosixPath(ref.name)
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            msg = f"a model has the file {ref.name!r}, which is no place below its folder: nothing is built of it"
+            raise StoreError(msg)
+        with storage_errors(root):
+            target = root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(fetch(ref.sha256), target)
+
+
+def entry_of(cache: Cache, kind: EntryKind, key: str) -> tuple[EntryRef, dict[str, Path]] | None:
+    """Return an entry of the cache as it travels, and where its files are; None if there is none."""
+    folder = cache.folder(kind.value, key)
+    if not folder.is_dir():
+        return None
+    places = {file_sha256(file): file for file in sorted(folder.iterdir())}
+    refs = tuple(FileRef(name=file.name, sha256=sha256) for sha256, file in places.items())
+    # Two equal files have one digest, and each its own name.
+    names = {ref.name for ref in refs}
+    others = [file for file in sorted(folder.iterdir()) if file.name not in names]
+    refs += tuple(FileRef(name=file.name, sha256=file_sha256(file)) for file in others)
+    return EntryRef(kind=kind, key=key, files=refs), places
+
+
+def keep_entry(cache: Cache, entry: EntryRef, fetch: Callable[[str], Path]) -> None:
+    """Make an entry of the cache from files that are fetched, unless it is there. Raises `StoreError`.
+
+    What it says about its own files is checked when it is read, as for every entry.
+    """
+    if cache.folder(entry.kind.value, entry.key).is_dir():
+        return
+    with cache.lock(entry.key), cache.making(entry.kind.value, entry.key) as folder:
+        place_files(entry.files, fetch, folder)
+
+
+def encode(record: ModelSource | BuildWork) -> bytes:
+    """Return a record as JSON, the same bytes for equal records, so that equal work has one digest."""
+    return msgspec.json.encode(record, enc_hook=str, order="deterministic")
+
+
+def decode(data: bytes, kind: type[_Record]) -> _Record:
+    """Read a record. Raises `ValueError`. One thread only: see `harness.system.decoding`."""
+    return msgspec.json.decode(data, type=kind, dec_hook=_path)
+
+
+def _path(kind: type, value: Any) -> Any:
+    if issubclass(kind, Path):
+        return Path(value)
+    msg = f"cannot read a {kind.__name__}"
+    raise NotImplementedError(msg)
+
+
+def _place(card: ModelCard, name: str, file: Path) -> str | None:
+    """Where a file goes; None for one that every host has."""
+    label, _, rest = name.partition("/")
+    if label != "module":
+        return _where(card, file)
+    if card.folder is not None and file.is_relative_to(card.folder.resolve()):
+        return None
+    module = rest.split(".")
+    if module[0] == "harness":
+        return None
+    tail = (*module, "__init__.py") if file.name == "__init__.py" else (*module[:-1], f"{module[-1]}.py")
+    return "/".join((MODULES, *tail))
+
+
+def _where(card: ModelCard, path: Path) -> str:
+    """The place of a file or folder that a card names. Names are kept: some formats look for files beside theirs."""
+    data = Path(card.data.source) if card.data is not None and not is_reference(card.data.source) else None
+    homes = [
+        (card.folder, "folder"),
+        (None if card.kind in _NOT_FILES else Path(card.source), f"source/{Path(card.source).name}"),
+        (data, f"data/{data.name}" if data is not None else ""),
+        (None if card.kind in _NOT_FILES else Path(card.source).parent, "source"),
+    ]
+    texts = (card.language.text, card.language.choices) if card.language is not None else ()
+    homes = [homes[0], *((Path(text), f"text/{Path(text).name}") for text in texts if text is not None), *homes[1:]]
+    for home, place in homes:
+        if home is not None and path == home:
+            return place
+        if home is not None and path.is_relative_to(home):
+            return f"{place}/{path.relative_to(home).as_posix()}"
+    return f"other/{path.name}"
+
+
+# Sources that are no paths.
+_NOT_FILES = (SourceKind.PYTHON, SourceKind.COMPOSED)
+
+
+def _moved(card: ModelCard, move: Callable[[str], str]) -> ModelCard:
+    """Return ``card`` with every path in it replaced by ``move``."""
+    data, language = card.data, card.language
+    if data is not None and data.source and not is_reference(data.source):
+        data = replace(data, source=move(data.source))
+    if language is not None:
+        text = language.text and move(language.text)
+        language = replace(language, text=text, choices=language.choices and move(language.choices))
+    parts = (part if part.kind in _NOT_FILES else replace(part, source=move(part.source)) for part in card.parts)
+    return replace(
+        card,
+        source=card.source if card.kind in _NOT_FILES else move(card.source),
+        folder=None if card.folder is None else Path(move(str(card.folder))),
+        data=data,
+        language=language,
+        parts=tuple(parts),
+        whole=None if card.whole is None else _moved(card.whole, move),
+    )
