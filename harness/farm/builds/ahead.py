@@ -327,7 +327,7 @@ class BuildsAhead:
                 self._keep(state, table)
             case BuildStage.FAILED:
                 self._hide(state.key, table)
-                log.warning("%s is built here, because %s: %s", ask.name, state.host or "the farm", state.reason)
+                log.warning("%s is built here; on %s it failed: %s", ask.name, state.host or "the farm", state.reason)
                 self._build_rest(table, tuple(build for build, key in table.far.items() if key == state.key))
             case _:
                 pass

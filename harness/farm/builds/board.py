@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from harness.system.decoding import decode_json
 from harness.system.files import storage_errors, write_whole
 
 # A build host that has been silent for so long has lost its builds. Making one twice does no harm, so this is short.
-SILENT_S = 30.0
+SILENT_S = 20.0
 # A run that has not asked for so long does not wait for builds any more.
 OWNER_S = 60.0
 # A build that took down so many hosts is left to its owner.
@@ -125,9 +125,8 @@ class BuildBoard:
                 return BuildStates(builds=(), hosts=0)
             owner.asked_s = self._clock()
             self._sweep()
-            hosts = sum(self._is_present(host) and _fits(host.versions, owner.needs) for host in self._hosts.values())
             builds = (self._builds[key] for key in owner.keys if key in self._builds)
-            return BuildStates(builds=tuple(_state(build) for build in builds), hosts=hosts)
+            return BuildStates(builds=tuple(_state(build) for build in builds), hosts=self._fitting(owner.needs))
 
     def drop(self, run: str) -> None:
         """Forget what a run wants."""
@@ -142,6 +141,8 @@ class BuildBoard:
             host = self._hosts[taking.agent] = _Host(
                 versions=taking.versions, seen_s=self._clock(), building=set(taking.building)
             )
+            if taking.leaving:
+                del self._hosts[taking.agent]
             self._sweep()
             groups = tuple(self._give(taking.agent, host) for _ in range(taking.free))
             wanted = self._wanted()
@@ -229,8 +230,9 @@ class BuildBoard:
             if build.stage is BuildStage.BUILDING and not makes:
                 self._lose(build)
         wanted = self._wanted()
-        for key in [key for key, one in self._builds.items() if key not in wanted and not self._is_made_now(one)]:
-            del self._builds[key]
+        for key, build in list(self._builds.items()):
+            if key not in wanted and build.stage is not BuildStage.BUILDING:
+                del self._builds[key]
 
     def _lose(self, build: _Build) -> None:
         build.hosts_lost += 1
@@ -242,9 +244,6 @@ class BuildBoard:
 
     def _move(self, build: _Build, stage: BuildStage, *, host: str = "", reason: str = "") -> None:
         build.stage, build.host, build.reason, build.since = stage, host, reason, utc_now()
-
-    def _is_made_now(self, build: _Build) -> bool:
-        return build.stage is BuildStage.BUILDING
 
     def _wanted(self) -> dict[str, str]:
         """The first run that wants each build."""
@@ -272,11 +271,12 @@ class BuildBoard:
         )
 
     def _why_waiting(self, build: _Build) -> str:
-        fitting = [host for host in self._fitting(build.needs)]
+        fitting = self._fitting(build.needs)
         return "every build host is busy" if fitting else "no build host with these packages is here"
 
-    def _fitting(self, needs: Mapping[str, str]) -> Iterator[_Host]:
-        return (host for host in self._hosts.values() if self._is_present(host) and _fits(host.versions, needs))
+    def _fitting(self, needs: Mapping[str, str]) -> int:
+        """How many hosts that can make something are there."""
+        return sum(self._is_present(host) and _fits(host.versions, needs) for host in self._hosts.values())
 
 
 def _fits(versions: Mapping[str, str], needs: Mapping[str, str]) -> bool:

@@ -106,12 +106,16 @@ class BuildHosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeBuilds:
-    """A build host that has room for ``free`` more groups, and works on the builds ``building``."""
+    """A build host that has room for ``free`` more groups, and works on the builds ``building``.
+
+    ``leaving``: it will not ask again.
+    """
 
     agent: str
     versions: dict[str, str]
     free: int
     building: tuple[str, ...] = ()
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
