@@ -147,7 +147,8 @@ class FarmEngine:
     ) -> tuple[Losses, ...]:
         """Run every errand on its device, and return the losses of each device. ``progress`` has started.
 
-        ``window``: how many of them a device has in the queue. ``feed`` gives more while these run. Raises `StoreError` when a result cannot be stored.
+        ``window``: how many of them a device has in the queue. ``feed`` gives more while these run. Raises
+        `StoreError` when a result cannot be stored.
         """
         # Patience begins now: files may have been built for hours since the farm was joined.
         self._reached_s = self._clock()

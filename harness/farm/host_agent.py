@@ -94,7 +94,7 @@ async def _serve(options: AgentOptions, tell: Callable[[str], None], opener: Ope
     tell(f"The agent {name!r} {_doing(options.roles)} {options.place.url}. To stop it: Ctrl-C")
     serving = [asyncio.create_task(agent.run())]
     if Role.BUILD in options.roles:
-        maker = Maker(name, link, options.data / "builds", stopping)
+        maker = Maker(name, link, options.data / "builds", stopping, trusted=options.trusted)
         serving.append(asyncio.create_task(asyncio.to_thread(maker.run)))
     await asyncio.wait((*serving, stop), return_when=asyncio.FIRST_COMPLETED)
     stopping.set()

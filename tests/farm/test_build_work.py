@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,18 @@ import numpy as np
 import pytest
 
 from harness.artifacts.build import BuildOrder
-from harness.errors import StoreError
+from harness.errors import SignatureError, StoreError
 from harness.farm.builds.versions import differences, host_versions, needed_versions
-from harness.farm.builds.work import MODULES, ModelSource, decode, encode, pack_source, place_files, unpack_source
+from harness.farm.builds.work import (
+    MODULES,
+    ModelSource,
+    decode,
+    encode,
+    pack_source,
+    place_files,
+    require_signed_source,
+    unpack_source,
+)
 from harness.farm.work import FileRef
 from harness.model.card import ModelCard, ModelOptions
 from harness.model.resolve import resolve
@@ -124,6 +133,47 @@ def working_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_file_cannot_be_put_outside_of_the_models_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(StoreError, match="is no place below its folder"):
         place_files((FileRef(name=name, sha256="0"),), lambda _: tmp_path / "any", tmp_path / "room")
+
+
+@pytest.mark.parametrize(
+    ("make", "signed", "hostile"),
+    [(folder_model, ("net", "shots.npz"), "network.py"), (ready_model, ("add.onnx", "shots"), "add.onnx")],
+)
+def test_a_host_with_a_key_builds_only_what_was_signed(
+    make: Callable[[Path], ModelCard], signed: tuple[str, ...], hostile: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing")
+    from harness.signing.bundle import sign
+    from harness.signing.keys import create_key
+
+    keys, here = create_key(tmp_path / "key", days=30), tmp_path / "here"
+    here.mkdir()
+    card = make(here)
+    with pytest.raises(SignatureError, match="has no signature"):
+        require_signed_source(placed(card, tmp_path / "bare"), keys.public)
+    for name in signed:
+        sign(here / name, keys.private)
+    room = placed(card, tmp_path / "room")
+    require_signed_source(room, keys.public)
+    next(room.rglob(hostile)).write_bytes(b"something else")
+    with pytest.raises(SignatureError, match=hostile):
+        require_signed_source(room, keys.public)
+
+
+def test_a_host_with_a_key_builds_no_code_that_lies_in_no_model_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    with working_in(tmp_path / "here", monkeypatch):
+        room = placed(factory_model(tmp_path / "here"), tmp_path / "room")
+    with pytest.raises(SignatureError, match="lies in no model folder"):
+        require_signed_source(room, tmp_path / "key.pub")
+
+
+def placed(card: ModelCard, room: Path) -> Path:
+    packed = pack_source(card)
+    place_files(packed.source.files, packed.places.__getitem__, room)
+    return room
 
 
 def test_the_versions_that_count_are_those_of_what_takes_part() -> None:

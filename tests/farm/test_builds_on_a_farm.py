@@ -118,6 +118,7 @@ def old_host(lab: Lab) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+        link.take_builds(TakeBuilds(agent="old", versions=versions, free=0, leaving=True))
         link.close()
 
 

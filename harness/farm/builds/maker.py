@@ -24,10 +24,10 @@ import msgspec
 from harness.artifacts.cache import KINDS, Cache
 from harness.artifacts.sealed import KEY_VARIABLE
 from harness.errors import PhonebenchError, StoreError
-from harness.farm.builds.calls import BuildReport, EntryRef, GivenBuild, MakerPost, TakeBuilds
+from harness.farm.builds.calls import BuildReport, EntryKind, EntryRef, GivenBuild, MakerPost, TakeBuilds
 from harness.farm.builds.process import Ended, ProcessJob
 from harness.farm.builds.versions import host_versions
-from harness.farm.builds.work import MODULES, entry_of, keep_entry, place_files
+from harness.farm.builds.work import MODULES, entry_of, keep_entry, place_files, require_signed_source
 from harness.farm.depot import remove_unused
 from harness.farm.link import DepotError
 from harness.farm.work import FileRef
@@ -80,12 +80,15 @@ class _Batch:
 
 
 class Maker:
-    """Makes builds in ``folder`` for the agent ``agent`` until ``stopping`` is set."""
+    """Makes builds in ``folder`` for the agent ``agent`` until ``stopping`` is set.
+
+    ``trusted`` is the file of the public key that must have signed each model, None for any model.
+    """
 
     def __init__(
-        self, agent: str, post: MakerPost, folder: Path, stopping: threading.Event, *, at_once: int = AT_ONCE
+        self, agent: str, post: MakerPost, folder: Path, stopping: threading.Event, *, trusted: Path | None = None
     ) -> None:
-        self._agent, self._post, self._stopping, self._at_once = agent, post, stopping, at_once
+        self._agent, self._post, self._stopping, self._trusted = agent, post, stopping, trusted
         self._files, self._rooms, self._root = folder / "files", folder / "rooms", folder / "cache"
         # Rooms of an agent that was killed.
         shutil.rmtree(self._rooms, ignore_errors=True)
@@ -121,7 +124,7 @@ class Maker:
         taking = TakeBuilds(
             agent=self._agent,
             versions=host_versions(),
-            free=self._at_once - len(self._batches),
+            free=AT_ONCE - len(self._batches),
             building=tuple(key for batch in self._batches for key in sorted(batch.open)),
         )
         given = self._post.take_builds(taking)
@@ -155,10 +158,14 @@ class Maker:
         source = self._fetch(heads[0].source)
         place_files(decode_json(source.read_bytes(), Files).files, self._fetch, room)
         (room / MODULES).mkdir(exist_ok=True)
+        if self._trusted is not None:
+            require_signed_source(room, self._trusted)
         cache = Cache(self._root)
         self._remove_old(cache)
         for entry in dict.fromkeys(entry for head in heads for entry in head.entries):
-            keep_entry(cache, entry, self._fetch)
+            # A network that steps made is a pickle, so it is code that no signature covers: it is made here then.
+            if self._trusted is None or entry.kind is not EntryKind.VARIANT:
+                keep_entry(cache, entry, self._fetch)
         job = ProcessJob(root=str(room), cache=str(self._root), source=str(source), works=tuple(map(str, works)))
         return self._run(room, job, batch, cache)
 

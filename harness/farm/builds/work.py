@@ -15,18 +15,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from harness.artifacts.cache import Cache
-from harness.errors import StoreError
+from harness.errors import SignatureError, StoreError
 from harness.farm.builds.calls import EntryKind, EntryRef
 from harness.farm.work import FileRef
 from harness.model.card import ModelCard, SourceKind
 from harness.model.source_key import source_files, source_key, source_packages
 from harness.model.user_code import is_reference
 from harness.plan.cells import Build
+from harness.signing.coverage import SIGNATURE_SUFFIX, signature_of
 from harness.spec.recipe import Recipe
 from harness.system.files import file_sha256, storage_errors
 
 # Where the Python that lies outside of a model folder goes. It is on the path of the process that builds.
 MODULES = "modules"
+FOLDER = "folder"
 
 _Record = TypeVar("_Record")
 
@@ -70,7 +72,8 @@ def pack_source(card: ModelCard) -> PackedSource:
     """Return what another host needs to load the model of ``card``. Raises `OSError` for a file that is gone."""
     places: dict[str, Path] = {}
     refs: dict[str, FileRef] = {}
-    for name, file in source_files(card) + (source_files(card.whole) if card.whole is not None else ()):
+    files = source_files(card) + (source_files(card.whole) if card.whole is not None else ())
+    for name, file in files + tuple(("source", path) for path in _signatures(card)):
         place = _place(card, name, file)
         if place is not None and place not in refs:
             sha256 = file_sha256(file)
@@ -87,6 +90,22 @@ def pack_source(card: ModelCard) -> PackedSource:
 def unpack_source(source: ModelSource, root: Path) -> ModelCard:
     """Return the card of a model whose files were put below ``root``."""
     return _moved(source.card, lambda place: str(root / place))
+
+
+def require_signed_source(room: Path, key_file: Path) -> None:
+    """Raise `SignatureError` unless the key has signed everything of a model that was put below ``room``."""
+    from harness.signing.require import require_signatures
+
+    if any((room / MODULES).rglob("*")):
+        msg = (
+            "the model is Python that lies in no model folder, which no signature covers: put it into one, and sign it"
+        )
+        raise SignatureError(msg)
+    paths = [room / FOLDER] if (room / FOLDER).is_dir() else []
+    for home in room.iterdir():
+        if home.name != FOLDER and home.is_dir():
+            paths += [path for path in home.iterdir() if path.suffix != SIGNATURE_SUFFIX]
+    require_signatures(paths, key_file)
 
 
 def place_files(files: tuple[FileRef, ...], fetch: Callable[[str], Path], root: Path) -> None:
@@ -161,17 +180,28 @@ def _place(card: ModelCard, name: str, file: Path) -> str | None:
     return "/".join((MODULES, *tail))
 
 
+def _signatures(card: ModelCard) -> tuple[Path, ...]:
+    """The signatures beside what a card names; that of a folder is one of its files."""
+    named = [] if card.kind in _NOT_FILES else [card.source]
+    if card.data is not None and card.data.source and not is_reference(card.data.source):
+        named.append(card.data.source)
+    if card.language is not None:
+        named += [text for text in (card.language.text, card.language.choices) if text is not None]
+    return tuple(path for text in named if (path := signature_of(Path(text))).is_file())
+
+
 def _where(card: ModelCard, path: Path) -> str:
     """The place of a file or folder that a card names. Names are kept: some formats look for files beside theirs."""
     data = Path(card.data.source) if card.data is not None and not is_reference(card.data.source) else None
     homes = [
-        (card.folder, "folder"),
+        (card.folder, FOLDER),
         (None if card.kind in _NOT_FILES else Path(card.source), f"source/{Path(card.source).name}"),
         (data, f"data/{data.name}" if data is not None else ""),
         (None if card.kind in _NOT_FILES else Path(card.source).parent, "source"),
     ]
     texts = (card.language.text, card.language.choices) if card.language is not None else ()
     homes = [homes[0], *((Path(text), f"text/{Path(text).name}") for text in texts if text is not None), *homes[1:]]
+    homes += [(signature_of(home), f"{place}{SIGNATURE_SUFFIX}") for home, place in homes if home is not None]
     for home, place in homes:
         if home is not None and path == home:
             return place
