@@ -66,7 +66,7 @@ def build_jobs(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> list[
     refuse_change("a model or its data has", _digests(run.writer.head.models), _digests(facts))
     # Stored before the first cell is measured: a resumed run compares the digests with these.
     run.writer.update(models=facts)
-    _measure_all(_ready_jobs(checked, cells, outcome, run), run)
+    return _ready_jobs(checked, cells, outcome, run)
 
 
 def measure_while_building(checked: Checked, cells: tuple[Cell, ...], run: OpenRun) -> None:
