@@ -55,6 +55,10 @@ class InstalledRunner:
     error: str = ""
 
 
+def _no_language(format_: Format) -> bool:  # noqa: ARG001  of no format
+    return False
+
+
 def _itself(key: str) -> tuple[str, ...]:
     return (key,)
 
@@ -68,7 +72,7 @@ class DeviceKind:
     ``settings`` names, the rest keep their defaults. ``infos`` describes the devices that are there now; ``absent`` is
     what the list says when there are none. ``delegates`` is what a device can run on, asked before it is opened.
     ``formats`` is for kinds whose runtimes differ from the usual ones: the delegates of each format there, or why there
-    is no runtime for it. ``language``: its runner runs language models.
+    is no runtime for it. ``language``: whether its runner runs language models of a format.
 
     ``present`` returns the keys of the devices that can take work now, without disturbing any of them, for whoever
     follows devices as they come and go; None where a device must be named.
@@ -90,7 +94,7 @@ class DeviceKind:
     delegates: Callable[[str], tuple[Delegate, ...]]
     expand: Callable[[str], tuple[str, ...]] = _itself
     formats: Callable[[str], Mapping[Format, tuple[Delegate, ...] | str]] | None = None
-    language: bool = False
+    language: Callable[[Format], bool] = _no_language
     present: Callable[[], tuple[str, ...]] | None = None
     concurrent: bool = False
     settings: frozenset[str] = frozenset()

@@ -15,10 +15,12 @@ from harness.artifacts.verify.language import ComparedText, compare_text, perple
 from harness.devices.device import Device
 from harness.measure.fidelity import JudgedOutputs
 from harness.measure.job import Job
+from harness.readers.pte import TOKENIZERS
 from harness.records import units
 from harness.records.generation import GenerationSummary, LanguageQuality, summarise_generations
 from harness.records.measurement import Accuracy, Fidelity, TaskScores
 from harness.scoring.corpus import of_counts, replicates
+from harness.spec.formats import FORMATS
 from harness.spec.recipe import Precision
 from harness.stats.intervals import wilson
 from harness.stats.proportions import correct_to_bits
@@ -52,6 +54,7 @@ def language_passes(job: Job, passes: Passes, *, outputs: bool) -> Passes:
     profile, lengths = job.profile, job.cell.lengths
     if lengths is None:
         return passes
+    text, tokenizer = _text(job, lengths.prompt_tokens)
     generate = GeneratePass(
         prompt_tokens=lengths.prompt_tokens,
         new_tokens=lengths.new_tokens,
@@ -59,10 +62,22 @@ def language_passes(job: Job, passes: Passes, *, outputs: bool) -> Passes:
         measure=MeasurePass(
             min_calls=min(MOST_CALLS, profile.measure_calls), min_ns=profile.measure_ns, max_ns=profile.cap_ns
         ),
+        prompt_text=text,
+        tokenizer=tokenizer,
     )
     memory = passes.memory and replace(passes.memory, calls=min(MOST_MEMORY_CALLS, passes.memory.calls))
     score = ScorePass(count=job.model.facts.test_count) if outputs else None
     return Passes(memory=memory, generate=generate, score=score, energy=passes.energy)
+
+
+def _text(job: Job, tokens: int) -> tuple[str, str]:
+    """The prompt as text and the name of the tokenizer beside the file, for runners that take text; else nothing."""
+    row, language = FORMATS[job.cell.format].language, job.model.facts.language
+    if row is None or not row.takes_text or language is None:
+        return "", ""
+    names = [part.file for part in job.artifact.manifest.companions if part.file in TOKENIZERS]
+    text = language.prompt_text(tokens)
+    return (text, names[0]) if names and text else ("", "")
 
 
 def generation_of(job: Job, replies: Sequence[RunReply]) -> GenerationSummary | None:

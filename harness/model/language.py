@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.readers.gguf import ItemCount, read_gguf_header
 from harness.readers.litertlm import read_litertlm
-from harness.readers.pte import read_pte
+from harness.readers.pte import is_language, read_pte
 from harness.wire import Format
 
 CONFIG_FILE = "config.json"
@@ -22,8 +22,8 @@ GENAI_FILE = "genai_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 TEXT_SUFFIXES = (".txt", ".md")
 CHOICES_SUFFIX = ".jsonl"
-# Methods that every exporter of language models to ExecuTorch writes, and no other.
-_PTE_METHODS = ("get_max_seq_len", "get_max_context_len", "use_kv_cache")
+# 2 (2026-11): words for prompts of runtimes that take text. 1 (2026-11): the first version.
+PREPARED_LANGUAGE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,7 @@ def read_ready(path: Path, format_: Format) -> LanguageFacts | None:
         case Format.LITERTLM:
             return _read_litertlm(path)
         case Format.PTE:
-            methods = _pte_methods(path)
-            return LanguageFacts() if any(name in methods for name in _PTE_METHODS) else None
+            return LanguageFacts() if _is_pte_language(path) else None
         case _:
             return None
 
@@ -167,11 +166,11 @@ def _read_litertlm(path: Path) -> LanguageFacts:
     return LanguageFacts(context=facts.context, vocabulary=facts.vocabulary)
 
 
-def _pte_methods(path: Path) -> tuple[str, ...]:
+def _is_pte_language(path: Path) -> bool:
     try:
-        return read_pte(path).methods
+        return is_language(read_pte(path))
     except (OSError, ValueError):
-        return ()
+        return False
 
 
 def _cached(*, layers: Any, heads: Any, size: Any) -> int | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from harness.model.card import ModelCard, PartCard, SourceKind
+from harness.model.language import PREPARED_LANGUAGE
 from harness.model.ready import facts_of
 from harness.model.user_code import find_module, is_reference, split_reference
 
@@ -96,7 +97,7 @@ def _language_facts(card: ModelCard) -> dict[str, object]:
     """Which texts a language model is asked about; their contents count with the files."""
     if card.language is None:
         return {}
-    return {"language": [card.language.text is not None, card.language.choices is not None]}
+    return {"language": [card.language.text is not None, card.language.choices is not None, PREPARED_LANGUAGE]}
 
 
 def _scoring_facts(card: ModelCard) -> dict[str, object]:

@@ -21,17 +21,21 @@ from harness.spec.spec import Spec
 from harness.wire import Delegate, Format
 
 
+def _any_language(format_: Format) -> bool:  # noqa: ARG001  of every format
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What a device can run on: its delegates for any format.
 
     ``formats`` is set where the runtimes there differ from the usual ones: the delegates of each format, or why there
-    is no runtime for it. ``language``: its runner runs language models.
+    is no runtime for it. ``language``: whether its runner runs language models of a format.
     """
 
     delegates: tuple[Delegate, ...]
     formats: Mapping[Format, tuple[Delegate, ...] | str] | None = None
-    language: bool = True
+    language: Callable[[Format], bool] = _any_language
 
 
 # Returns what the device with this key offers.
@@ -55,7 +59,8 @@ def make_plan(spec: Spec, models: tuple[ModelCard, ...], offer_of: OfferOf | Non
                 reason = why_not_model(model, cell, recipe)
                 in_shell = offer_of is not None and runs_in_shell(cell, settings)
                 reason = reason or why_not(cell, recipe, offer_of, language=model.language is not None and not in_shell)
-                reason = reason or (why_not_shell(cell, settings) if offer_of else None)
+                in_app = model.language is not None and not in_shell
+                reason = reason or (why_not_shell(cell, settings, language=in_app) if offer_of else None)
                 if reason is None:
                     cells.append(cell)
                 else:
@@ -108,8 +113,8 @@ def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None, *, lang
     ``language``: it is a language model, whose formats have precisions of their own.
     """
     offer = offer_of(cell.device) if offer_of else None
-    if language and offer is not None and not offer.language:
-        return f"the runner of device {cell.device!r} does not run language models yet: run them on the host"
+    if language and offer is not None and not offer.language(cell.format):
+        return _no_language(cell, offer)
     delegates = FORMATS[cell.format].delegates
     if offer is not None and offer.formats is not None:
         own = offer.formats.get(cell.format, "there is no runtime for it")
@@ -129,16 +134,31 @@ def why_not(cell: Cell, recipe: Recipe | None, offer_of: OfferOf | None, *, lang
     return None
 
 
+def _no_language(cell: Cell, offer: Offer) -> str:
+    formats = [format_.value for format_, row in FORMATS.items() if row.language and offer.language(format_)]
+    if not formats:
+        return f"the runner of device {cell.device!r} does not run language models yet: run them on the host"
+    return (
+        f"the runner of device {cell.device!r} runs language models as {', '.join(formats)} only: choose that "
+        "--format, or give a program by --runner shell --binary"
+    )
+
+
 def runs_in_shell(cell: Cell, settings: PhoneSettings) -> bool:
     """Return whether a program for language models was given for ``cell``, which then runs in a phone's shell."""
     given = settings.runner is PhoneRunner.SHELL and settings.binary(cell.format) is not None
     return given and FORMATS[cell.format].only_language
 
 
-def why_not_shell(cell: Cell, settings: PhoneSettings) -> str | None:
-    """Return why the shell runner cannot run ``cell``, or None if it can or is not used."""
-    if settings.runner is not PhoneRunner.SHELL or settings.binary(cell.format):
+def why_not_shell(cell: Cell, settings: PhoneSettings, *, language: bool = False) -> str | None:
+    """Return why the shell runner cannot run ``cell``, or None if it can or is not used.
+
+    ``language``: it is a language model that no program of the shell runs.
+    """
+    if settings.runner is not PhoneRunner.SHELL or (settings.binary(cell.format) and not language):
         return None
+    if language and settings.binary(cell.format):
+        return f"the program for {cell.format.value} runs no language models: leave out --runner shell, for the app"
     formats = ", ".join(binary.format.value for binary in settings.binaries)
     return f"runner 'shell' has no program for {cell.format.value}; it was given one for: {formats}"
 

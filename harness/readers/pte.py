@@ -12,13 +12,17 @@ import mmap
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.readers.facts import FileFacts, FileTensor
 from harness.readers.flatbuffer import DAMAGED, Buffer, Table, root, u32
 from harness.wire import Delegate
 
+# What ExecuTorch's runner of language models finds beside a program, in the order in which one is looked for.
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+# Methods that every exporter of language models writes, and no other.
+_LANGUAGE_METHODS = frozenset({"get_max_seq_len", "get_max_context_len", "use_kv_cache"})
 # Positions of fields in program.fbs.
 PROGRAM_PLANS, _PROGRAM_INLINE, _PROGRAM_SEGMENTS = 1, 3, 4
 _PLAN_NAME = 0
@@ -113,8 +117,25 @@ def read_pte(path: Path) -> PteFacts:
 def read_pte_tensors(path: Path) -> FileFacts:
     """Return inputs, outputs and weights. Raises `ValueError` if the file does not parse, `OSError` if unreadable.
 
-    The weights are empty if a backend other than XNNPACK has some.
+    The weights are empty if a backend other than XNNPACK has some. The tokenizer of a language model is a companion.
     """
+    facts = _read_tensors(path)
+    if not is_language(read_pte(path)):
+        return facts
+    return replace(facts, companions=tuple(file.name for file in tokenizer_of(path.parent)))
+
+
+def is_language(facts: PteFacts) -> bool:
+    """Return whether a program holds a language model."""
+    return not _LANGUAGE_METHODS.isdisjoint(facts.methods)
+
+
+def tokenizer_of(folder: Path) -> tuple[Path, ...]:
+    """Return the tokenizer in ``folder``, if there is one."""
+    return tuple(path for name in TOKENIZERS if (path := folder / name).is_file())[:1]
+
+
+def _read_tensors(path: Path) -> FileFacts:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[4:6] != b"ET":
             msg = "it is not an ExecuTorch program"

@@ -90,6 +90,7 @@ class LanguageRow:
     """What a format builds of a language model; the fields mean the same as in `FormatRow`.
 
     ``precisions``: those that can be built. ``is_default``: a run builds it when the user names no format.
+    ``takes_text``: the runtime's own runner on phones takes a text, and a tokenizer beside the file.
     """
 
     precisions: tuple[Precision, ...]
@@ -99,6 +100,7 @@ class LanguageRow:
     runtime_extras: tuple[str, ...]
     revision: int
     is_default: bool = False
+    takes_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,8 +212,9 @@ FORMATS: dict[Format, FormatRow] = {
             extras=("torch", "language"),
             runtime_packages=("executorch",),
             runtime_extras=("torch",),
-            revision=1,
+            revision=2,
             is_default=True,
+            takes_text=True,
         ),
         colour="#0072b2",
     ),

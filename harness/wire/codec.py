@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.wire.request import RunRequest
 
 
+# Fields of the pass `generate` that its first runners refuse.
+_LATER_FIELDS = ("prompt_text", "tokenizer")
 # Passes that the first runners refuse as unknown fields.
 _LATER_PASSES = frozenset({"energy", "generate", "score"})
 
@@ -37,6 +39,10 @@ def encode(record: RunRequest | RunReply) -> bytes:
         if not request["artifact"][field]:
             del request["artifact"][field]
     request["passes"] = {k: v for k, v in request["passes"].items() if v is not None or k not in _LATER_PASSES}
+    generate = request["passes"].get("generate") or {}
+    for name in _LATER_FIELDS:
+        if name in generate and not generate[name]:
+            del generate[name]
     return msgspec.json.encode(request)
 
 

@@ -148,12 +148,17 @@ class GeneratePass:
 
     One generation is one call: the warm-up and the measured calls follow the rules of the latency pass. Decoding is
     greedy, and a token that ends the text does not end the call where the runtime allows that.
+
+    ``prompt_text`` has as many tokens, and ``tokenizer`` names the companion of the artifact that makes them of it. A
+    runner whose runtime takes text uses both; others ignore them. Empty where there is none.
     """
 
     prompt_tokens: int
     new_tokens: int
     warmup: WarmupPass
     measure: MeasurePass
+    prompt_text: str = ""
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

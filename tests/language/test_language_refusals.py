@@ -102,7 +102,21 @@ def test_a_folder_without_a_part_is_refused(tmp_path: Path, missing: str, words:
     assert words in ended.err
 
 
-@pytest.mark.parametrize("device", ["android:SERIAL", "web:chromium", "fake"])
+def test_the_app_of_a_phone_runs_pte_and_the_shell_runs_what_it_has_a_program_for(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF")
+    phone = ("tiny_llama", "--device", "android:SERIAL", "--variant", "fp32")
+    assert set(planned(*phone, "--format", "pte").values()) == {"will run"}
+    for format_ in ("genai", "gguf"):
+        (reason,) = set(planned(*phone, "--format", format_).values())
+        assert reason.startswith("the runner of device 'android:SERIAL' runs language models as pte only: ")
+    shell = ("--runner", "shell", "--binary", f"pte={program}", "--binary", f"gguf={program}")
+    assert set(planned(*phone, *shell, "--format", "gguf").values()) == {"will run"}
+    (reason,) = set(planned(*phone, *shell, "--format", "pte").values())
+    assert "runs no language models: leave out --runner shell" in reason
+
+
+@pytest.mark.parametrize("device", ["web:chromium", "fake"])
 def test_a_device_whose_runner_has_no_language_models_is_a_hole(device: str) -> None:
     plan = planned("tiny_llama", "--device", device, "--format", "pte", "--variant", "fp32")
     assert list(plan.values()) == [

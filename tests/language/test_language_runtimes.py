@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,14 @@ from harness.wire import (
     WarmupPass,
     encode,
 )
-from tests.conftest import call_phonebench
-from tests.language.conftest import LanguageRun, small_model
+from tests.conftest import MISSING, call_phonebench
+from tests.language.conftest import MODEL, LanguageRun, small_model
+from tests.vphone.apkmaker import ApkMaker, ApkPlan
+from tests.vphone.apps import Program
+from tests.vphone.fixtures import need_phone
+from tests.vphone.packages import InstallOptions
+from tests.vphone.phone import VirtualPhone
+from tests.vphone.server import Adb, AdbServer, adb_binary
 
 CONTEXT = 128
 # The packages that are loaded here warn of their own ways.
@@ -183,6 +190,55 @@ def test_an_idle_block_comes_before_the_generations_and_their_tokens_are_counted
     assert idle.ended_ns - idle.began_ns >= 1_000_000
     assert idle.ended_ns <= reply.generation.first.begin_ns
     assert (load.began_ns, load.calls, load.tokens) == (reply.generation.measured[0].begin_ns, 3, 12)
+
+
+@pytest.fixture
+def executorch_phone(tmp_path: Path, apks: ApkMaker, desktop: Program) -> Generator[dict[str, str]]:
+    """The environment that finds a phone with the app of ExecuTorch, whose launches run on the JVM."""
+    need_phone()
+    binary = adb_binary(Adb.WHEEL)
+    if binary is None:
+        pytest.skip(f"{MISSING}the adb of adbutils")
+    with AdbServer(tmp_path / "adb", binary) as server, VirtualPhone(tmp_path / "phone") as phone:
+        phone.apps.program = desktop
+        phone.packages.install(apks.make(ApkPlan(package="org.phonebench.runner.executorch")), InstallOptions())
+        server.connect(phone)
+        assert server.wait_state(phone, "device"), server.states()
+        yield server.env
+        server.adb("disconnect", phone.address)
+
+
+def test_a_phone_generates_from_text_and_scores(small_run: LanguageRun, executorch_phone: dict[str, str]) -> None:
+    """ExecuTorch's own runner and forward method do the work, behind the Java core of the app."""
+    command = ("run", "small", "--device", "android", "--format", "pte,gguf", "--variant", "8da4w")
+    lengths = ("--prompt", "20,125", "--new-tokens", "8", "--launches", "1")
+    places = ("--cache-dir", "cache", "--results", "phone")
+    ran = call_phonebench(*command, *lengths, *places, "--json", cwd=small_run.home, env=executorch_phone)
+    assert ran.code == 0, ran.err
+    run = ran.json()
+    (cell,) = (cell for cell in run["cells"] if cell["status"] == "ok")
+    generation = cell["generation"]
+    assert (generation["prompt_tokens"], generation["tokens"], generation["chunks"]) == (20, 8, False)
+    assert (generation["context_tokens"], generation["kv_cache_bytes"]) == (CONTEXT, 2 * 32 * CONTEXT * 4)
+    assert "handing over the text of the prompt" in generation["ttft"]["definition"]
+    assert cell["runtime"]["name"] == "executorch"
+    # The same file on the same rows, scored by the loop of the app in place of that of the host.
+    own = small_run.cell("8da4w", "pte", 20)["language"]
+    assert cell["language"]["perplexity"] == pytest.approx(own["perplexity"], rel=1e-5)
+    assert cell["language"]["agreement"] == own["agreement"]
+    shown = call_phonebench("show", "--results", "phone", cwd=small_run.home)
+    assert "need a context of 133 tokens" in shown.out
+    assert "tokenising is in it" in shown.out
+
+
+def test_a_text_of_any_length_has_as_many_tokens_for_the_runtime_as_were_asked_for(small_run: LanguageRun) -> None:
+    tokenizers = pytest.importorskip("pytorch_tokenizers")
+    tokenizer = tokenizers.CppHFTokenizer()
+    tokenizer.load(str(MODEL / "tokenizer.json"))
+    language = small_run.prepared("small").facts.language
+    assert language is not None
+    for tokens in (1, 2, 63, 64, 65, 500, 5000):
+        assert len(tokenizer.encode(language.prompt_text(tokens), 0, 0)) == tokens
 
 
 def small_run_tokens(run: LanguageRun) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from harness.runners.android.build import compiling
@@ -33,14 +34,18 @@ def class_path() -> str:
     return ":".join(map(str, (JAR, *sorted((TARGET / "lib").glob("*.jar")))))
 
 
+# ExecuTorch has no library for the JVM, so language models run in a program beside it.
+EXECUTORCH = f"-Dphonebench.pte.command={sys.executable} {Path(__file__).with_name('executorch_pipe.py')}"
+
+
 def desktop_program(classes: str) -> Program:
     """Return the app: the Java core with the launch's extras as its arguments."""
 
     def command(launch: Launch) -> list[str]:
         scratch = launch.root / "scratch"
         scratch.mkdir(exist_ok=True)
-        java = ["java", f"-Djava.io.tmpdir={scratch}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes]
-        return [*java, MAIN, *_arguments(launch)]
+        java = ["java", f"-Djava.io.tmpdir={scratch}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", EXECUTORCH]
+        return [*java, "-cp", classes, MAIN, *_arguments(launch)]
 
     return command
 

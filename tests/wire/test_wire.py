@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def as_then(written: Any, then: Any) -> Any:
     if isinstance(written, list) and isinstance(then, list):
         return [as_then(new, old) for new, old in zip(written, then, strict=True)]
     if isinstance(written, dict) and isinstance(then, dict):
-        return {key: as_then(new, then.get(key)) for key, new in written.items() if key in then or new is not None}
+        unset = (key for key, new in written.items() if key not in then and (new is None or new is False))
+        return {key: as_then(written[key], then.get(key)) for key in written.keys() - set(unset)}
     return written
 
 
@@ -280,6 +282,12 @@ def test_the_passes_of_language_models_are_written_only_where_they_are_asked_for
     kept = json.loads(golden("request-language.json"))["passes"]
     written = json.loads(encode(asked))["passes"]
     assert (written["generate"], written["score"]) == (kept["generate"], kept["score"])
+    # Nor is a text, which the first runners of language models refuse as an unknown field.
+    assert asked.passes.generate is not None
+    text = replace(asked.passes.generate, prompt_text="the of", tokenizer="tokenizer.json")
+    with_text = replace(asked, passes=replace(asked.passes, generate=text))
+    assert json.loads(encode(with_text))["passes"]["generate"]["prompt_text"] == "the of"
+    assert decode_request(encode(with_text)) == with_text
 
 
 def test_the_generations_of_a_reply_are_written_as_the_golden_file_has_them() -> None:

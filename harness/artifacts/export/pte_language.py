@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.readers.pte import tokenizer_of
 from harness.runners.host.runtimes.pte_language import CACHE_METHOD
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
@@ -75,6 +77,9 @@ class PteLanguageExporter:
             (folder / "params.json").write_text(json.dumps(parameters), encoding="utf-8")
             words = self._words(folder, path, _OPTIONS[recipe.precision], parameters)
             export_llama(build_args_parser().parse_args(words))
+        # ExecuTorch's runner on a phone takes text, and finds the tokenizer beside the program.
+        for tokenizer in tokenizer_of(self._source):
+            shutil.copyfile(tokenizer, path.with_name(tokenizer.name))
 
     def _words(self, folder: Path, path: Path, options: tuple[str, ...], parameters: dict[str, object]) -> list[str]:
         context = str(self._context())

@@ -23,11 +23,13 @@ from harness.artifacts.sources.prepared_model import (
     PreparedLanguage,
     Question,
 )
+from harness.artifacts.sources.prompt_words import prompt_words
 from harness.errors import BuildError, UsageError, typed_line
 from harness.model.card import ModelCard, SourceKind
 from harness.model.language import LanguageFacts
 from harness.runners.host.language import OUTPUT_NAMES
 from harness.runners.host.runtimes.language import token_scores
+from harness.spec.formats import FORMATS
 from harness.system.files import file_sha256, json_sha256
 from harness.wire import INPUTS_FILE, DType, TensorSpec
 from harness.wire.tensors import Array, write_tensors
@@ -96,7 +98,7 @@ def _float(card: ModelCard, facts: LanguageFacts, key: str, folder: Path) -> Pre
         parameters=parameters,
         float_correct=sum(right) if right else None,
         float_answers=len(right) if right else None,
-        language=_language(rows, facts, vocabulary),
+        language=_language(card, rows, facts, vocabulary),
         **rows.facts(folder),
     )
 
@@ -116,19 +118,31 @@ def _ready(card: ModelCard, facts: LanguageFacts, key: str, folder: Path) -> Pre
         weights_sha256=digests[0] if len(digests) == 1 else json_sha256(digests),
         parameters=None,
         float_correct=None,
-        language=_language(rows, facts, vocabulary),
+        language=_language(card, rows, facts, vocabulary),
         **rows.facts(folder),
     )
 
 
-def _language(rows: _Rows, facts: LanguageFacts, vocabulary: int) -> PreparedLanguage:
+def _language(card: ModelCard, rows: _Rows, facts: LanguageFacts, vocabulary: int) -> PreparedLanguage:
     return PreparedLanguage(
         windows=rows.windows,
         real_text=rows.real_text,
         vocabulary=vocabulary,
         questions=rows.questions,
         cached_per_token=facts.cached_per_token,
+        prompt_words=_prompt_words(card),
     )
+
+
+def _prompt_words(card: ModelCard) -> tuple[str, ...]:
+    """Words for prompts of text; none where no runtime takes text, or no tokenizer can be read."""
+    row = FORMATS[card.ready].language if card.ready is not None else None
+    if card.ready is not None and (row is None or not row.takes_text):
+        return ()
+    try:
+        return prompt_words(_tokenizer(card), _folder(card))
+    except UsageError:
+        return ()
 
 
 def load_float(card: ModelCard) -> Any:
@@ -196,14 +210,19 @@ def _most_windows(parameters: int, width: int) -> int:
 
 def _tokenizer(card: ModelCard) -> Any:
     """The tokenizer in the model's folder. Raises `UsageError` for a file that has none beside it."""
-    from transformers import AutoTokenizer
-
-    folder = Path(card.source) if Path(card.source).is_dir() else Path(card.source).parent
+    folder = _folder(card)
     try:
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
         msg = f"cannot read a tokenizer in {str(folder)!r}, which a text needs: {typed_line(error)}"
         raise UsageError(msg) from error
+
+
+def _folder(card: ModelCard) -> Path:
+    source = Path(card.source)
+    return source if source.is_dir() else source.parent
 
 
 def _windows(facts: LanguageFacts, tokenizer: Any, width: int, most: int) -> Array | None:

@@ -7,6 +7,7 @@ artifacts are made from.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class PreparedLanguage:
 
     ``real_text``: the text is a text, and not tokens drawn at random. ``vocabulary``: the number of tokens.
     ``cached_per_token``: the numbers that the cache of keys and values holds per token; None if not known.
+    ``prompt_words``: words of which any number, joined by spaces, has as many tokens; empty without a tokenizer.
     """
 
     windows: int
@@ -63,6 +65,11 @@ class PreparedLanguage:
     vocabulary: int
     questions: tuple[Question, ...] = ()
     cached_per_token: int | None = None
+    prompt_words: tuple[str, ...] = ()
+
+    def prompt_text(self, tokens: int) -> str:
+        """Return a text of ``tokens`` tokens, empty if there are no words for it."""
+        return " ".join(islice(cycle(self.prompt_words), tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

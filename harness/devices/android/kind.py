@@ -77,6 +77,8 @@ ANDROID = DeviceKind(
     infos=_infos,
     absent="No phone is connected. To find out why: phonebench doctor --device android",
     delegates=_delegates,
+    # ExecuTorch's app; programs of the phone's shell run other formats.
+    language=lambda format_: format_.value == "pte",
     present=_present,
     expand=_expand,
     # Every phone has a processor of its own; the work left to this computer is to wait for them.

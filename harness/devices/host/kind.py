@@ -58,5 +58,5 @@ HOST = DeviceKind(
     infos=_infos,
     delegates=_delegates,
     formats=_formats,
-    language=True,
+    language=lambda _: True,
 )

@@ -27,10 +27,10 @@ final class JobInputs {
     /** The inputs, after checking the file's length against the request, and its digest if it is in a store. */
     static JobInputs checked(JobPlace place, RunRequest request) throws RunFailure {
         RunRequest.Inputs inputs = request.inputs();
-        RunRequest.Outputs outputs = request.passes().outputs();
-        if (outputs != null && outputs.count() > inputs.count()) {
+        int needed = request.passes().inputsNeeded();
+        if (needed > inputs.count()) {
             throw RunFailure.failed(FailureKind.INPUT, "the request has " + inputs.count()
-                + " inputs but needs " + outputs.count() + " for its passes: send at least that many");
+                + " inputs but needs " + needed + " for its passes: send at least that many");
         }
         Path path = place.inputs(inputs);
         try {

@@ -53,7 +53,7 @@ final class JobOutputs {
         return now;
     }
 
-    private static void writeAll(FileChannel file, ByteBuffer buffer) throws IOException {
+    static void writeAll(FileChannel file, ByteBuffer buffer) throws IOException {
         while (buffer.hasRemaining()) {
             file.write(buffer);
         }

@@ -189,6 +189,7 @@ public final class JobRunner {
         private RunReply.Runtime runtime;
         private final List<Long> loadsNs = new ArrayList<>();
         private LatencyPass latency;
+        private LanguageLaunch language;
         private RunReply.EnergyBlock idle;
         private Long bootOffsetNs;
         private RunReply.Memory memory;
@@ -208,6 +209,10 @@ public final class JobRunner {
                 load = new RunReply.Load(loadsNs.get(0), warm);
             }
             RunReply.Latency timed = latency == null ? null : latency.reply();
+            if (language != null) {
+                return new RunReply.Results(runtime, load, language.latency(), memory, outputs, profile, energy(),
+                    language.reply());
+            }
             return new RunReply.Results(runtime, load, timed, memory, outputs, profile, energy());
         }
 
@@ -219,11 +224,16 @@ public final class JobRunner {
             blocks.add(idle);
             if (latency != null) {
                 blocks.add(latency.load());
+            } else if (language != null && language.load() != null) {
+                blocks.add(language.load());
             }
             return new RunReply.Energy(blocks, bootOffsetNs);
         }
 
         void release() {
+            if (language != null) {
+                language.close();
+            }
             if (session != null) {
                 session.close();
                 session = null;
@@ -256,6 +266,10 @@ public final class JobRunner {
             JobInputs inputs = JobInputs.checked(place, request);
             RuntimeAdapter adapter = adapter();
             adapter.start(request.runtime());
+            if (passes.ofLanguage()) {
+                language(adapter, inputs);
+                return;
+            }
             // Allocate the latency buffers before the first memory reading, or they would count as the model's memory.
             LatencyPass latency =
                 passes.latency() == null ? null : new LatencyPass(passes.latency(), clock, place.folder());
@@ -268,19 +282,62 @@ public final class JobRunner {
             done.session.setInputs(inputs.forModel(0, done.session.inputs()));
             // Report again: inputs fix open dimensions, after which a delegate may take other nodes.
             done.runtime = done.session.report();
-            if (passes.energy() != null) {
-                Long bootNs = state.bootNanos();
-                done.bootOffsetNs = bootNs == null ? null : bootNs - clock.nanos();
-                done.idle = idleBlock(passes.energy());
-            }
+            idle();
             if (latency != null) {
                 latency.run(done.session::invoke);
                 done.latency = latency;
             }
             if (memory != null) {
-                done.memory = memory.finish(done.session, passes.memory());
+                done.memory = memory.finish(done.session::invoke, done.session::close, passes.memory());
             }
             outputsAndProfile(adapter, inputs);
+        }
+
+        /** The passes of a language model. */
+        private void language(RuntimeAdapter adapter, JobInputs inputs) throws RunFailure {
+            RunRequest.Passes passes = request.passes();
+            LanguageLaunch launch = new LanguageLaunch(request, inputs, clock);
+            done.language = launch;
+            boolean reads = passes.memory() != null && passes.generate() != null;
+            MemoryPass memory = reads ? MemoryPass.begin(MemoryProbe.SELF, clock) : null;
+            loadLanguage(adapter);
+            if (memory != null) {
+                memory.loaded();
+            }
+            if (passes.generate() != null) {
+                idle();
+                launch.generate();
+            }
+            if (memory != null) {
+                done.memory = memory.finish(launch::generateUntimed, launch::close, passes.memory());
+            }
+            if (passes.score() != null) {
+                if (memory != null) {
+                    loadLanguage(adapter);
+                }
+                done.outputs = launch.score(place.folder(), passes.score().count());
+            }
+        }
+
+        private void loadLanguage(RuntimeAdapter adapter) throws RunFailure {
+            Path artifact = done.files.open();
+            try {
+                long start = clock.nanos();
+                LanguageSession loaded = adapter.loadLanguage(artifact, request);
+                done.loadsNs.add(clock.nanos() - start);
+                done.runtime = done.language.begin(loaded);
+            } finally {
+                done.files.close();
+            }
+        }
+
+        /** The idle block of an energy pass, if one is requested. */
+        private void idle() {
+            if (request.passes().energy() != null) {
+                Long bootNs = state.bootNanos();
+                done.bootOffsetNs = bootNs == null ? null : bootNs - clock.nanos();
+                done.idle = idleBlock(request.passes().energy());
+            }
         }
 
         /** Wait, so that the device draws what it draws when it does nothing. */

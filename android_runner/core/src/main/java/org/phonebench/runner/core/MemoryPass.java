@@ -56,20 +56,20 @@ final class MemoryPass {
         }
     }
 
-    /** Run the calls of the pass, release the session, and return all readings. */
-    RunReply.Memory finish(Session session, RunRequest.Memory request) throws RunFailure {
+    /** Run the calls of the pass, release the model, and return all readings. */
+    RunReply.Memory finish(LatencyPass.Call call, Runnable release, RunRequest.Memory request) throws RunFailure {
         long[] steady = new long[Math.max(1, request.calls())];
         try {
-            for (int call = 0; call < steady.length; call++) {
-                session.invoke();
-                steady[call] = probe.ownedBytes();
+            for (int at = 0; at < steady.length; at++) {
+                call.invoke();
+                steady[at] = probe.ownedBytes();
             }
             // Where the system drops pages of files, resident memory grows by less than what the process owns.
             Long peakBytes = hasPeak
                 ? Math.max(baselineBytes + probe.growthBytes(), Math.max(loadedBytes, highest(steady))) : null;
             RunReply.MemorySplit working = probe.split("steady");
             splits.add(working);
-            session.close();
+            release.run();
             collect();
             clock.sleep(request.settleNs());
             long retainedBytes = probe.ownedBytes();

@@ -84,13 +84,43 @@ public final class ReplyWriter {
         if (results.energy() != null) {
             energy(json.name("energy"), results.energy());
         }
+        if (results.generations() != null) {
+            generations(json.name("generation"), results.generations());
+        }
+    }
+
+    private static void generations(JsonText json, RunReply.Generations all) throws IOException {
+        json.open('{').field("prompt_tokens", all.promptTokens());
+        generation(json.name("first"), all.first());
+        generations(json.name("warmup"), all.warmup());
+        generations(json.name("measured"), all.measured());
+        json.field("chunks", all.chunks()).field("text_prompt", all.text()).field("context_tokens", all.contextTokens());
+        json.field("kv_cache_bytes", all.cacheBytes()).field("kv_cache_source", all.cacheSource()).close('}');
+    }
+
+    private static void generations(JsonText json, List<RunReply.Generation> list) throws IOException {
+        json.open('[');
+        for (RunReply.Generation one : list) {
+            generation(json.next(), one);
+        }
+        json.close(']');
+    }
+
+    private static void generation(JsonText json, RunReply.Generation one) throws IOException {
+        json.open('{').field("begin_ns", one.beginNs()).field("prefill_ns", one.prefillNs());
+        json.field("tokens_ns", one.tokensNs()).field("tokens", one.tokens());
+        json.field("ended", word(one.ended())).close('}');
     }
 
     private static void energy(JsonText json, RunReply.Energy energy) throws IOException {
         json.open('{').name("blocks").open('[');
         for (RunReply.EnergyBlock block : energy.blocks()) {
             json.next().open('{').field("kind", block.kind()).field("began_ns", block.beganNs());
-            json.field("ended_ns", block.endedNs()).field("calls", block.calls()).close('}');
+            json.field("ended_ns", block.endedNs()).field("calls", block.calls());
+            if (block.tokens() != null) {
+                json.field("tokens", block.tokens());
+            }
+            json.close('}');
         }
         json.close(']').field("boot_offset_ns", energy.bootOffsetNs()).close('}');
     }

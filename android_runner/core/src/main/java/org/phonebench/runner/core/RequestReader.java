@@ -9,6 +9,7 @@ import org.phonebench.runner.core.RunRequest.Artifact;
 import org.phonebench.runner.core.RunRequest.EncryptedFile;
 import org.phonebench.runner.core.RunRequest.Encryption;
 import org.phonebench.runner.core.RunRequest.Energy;
+import org.phonebench.runner.core.RunRequest.Generate;
 import org.phonebench.runner.core.RunRequest.Inputs;
 import org.phonebench.runner.core.RunRequest.Latency;
 import org.phonebench.runner.core.RunRequest.Limits;
@@ -18,6 +19,7 @@ import org.phonebench.runner.core.RunRequest.Part;
 import org.phonebench.runner.core.RunRequest.Passes;
 import org.phonebench.runner.core.RunRequest.Profile;
 import org.phonebench.runner.core.RunRequest.Runtime;
+import org.phonebench.runner.core.RunRequest.Score;
 
 /** Reads the text of {@code request.json} into a {@link RunRequest}. Unknown keys are ignored. */
 public final class RequestReader {
@@ -100,18 +102,24 @@ public final class RequestReader {
     }
 
     private static Passes passes(Fields fields) throws RequestException {
-        for (String pass : new String[] {"generate", "score"}) {
-            if (!fields.lacks(pass)) {
-                throw new RequestException("the request has the pass " + pass + ", which is for language models; this"
-                    + " app runs other networks only: run language models on the computer");
-            }
-        }
         return new Passes(
             fields.lacks("latency") ? null : latency(fields.object("latency")),
             fields.lacks("memory") ? null : memory(fields.object("memory")),
             fields.lacks("outputs") ? null : new Outputs(fields.object("outputs").count("count", 0)),
             fields.lacks("profile") ? null : new Profile(fields.object("profile").count("calls", 0)),
-            fields.lacks("energy") ? null : energy(fields.object("energy")));
+            fields.lacks("energy") ? null : energy(fields.object("energy")),
+            fields.lacks("generate") ? null : generate(fields.object("generate")),
+            fields.lacks("score") ? null : new Score(fields.object("score").count("count", 0)));
+    }
+
+    private static Generate generate(Fields fields) throws RequestException {
+        Fields measure = fields.object("measure");
+        long maxNs = measure.duration("max_ns");
+        String text = fields.lacks("prompt_text") ? "" : fields.text("prompt_text");
+        boolean named = !fields.lacks("tokenizer") && !fields.text("tokenizer").isEmpty();
+        return new Generate(fields.count("prompt_tokens", 1), fields.count("new_tokens", 1),
+            limits(fields.object("warmup"), maxNs), limits(measure, maxNs), text,
+            named ? plainName(fields, "tokenizer") : "");
     }
 
     private static Energy energy(Fields fields) throws RequestException {

@@ -19,7 +19,7 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     public RunReply withoutOutputs() {
         Results all = results;
         return new RunReply(cell, launch, status, runner, failure, new Results(all.runtime(), all.load(),
-            all.latency(), all.memory(), null, all.profile(), all.energy()), state, encryptionKey);
+            all.latency(), all.memory(), null, all.profile(), all.energy(), all.generations()), state, encryptionKey);
     }
 
     /** The public key of this runner, a SubjectPublicKeyInfo in Base64, and how the keys of files are wrapped. */
@@ -40,10 +40,15 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
 
     /** What was measured. Each part is null until it has been measured. */
     public record Results(Runtime runtime, Load load, Latency latency, Memory memory, Outputs outputs,
-            List<OperatorTime> profile, Energy energy) {
+            List<OperatorTime> profile, Energy energy, Generations generations) {
         public Results(Runtime runtime, Load load, Latency latency, Memory memory, Outputs outputs,
                 List<OperatorTime> profile) {
             this(runtime, load, latency, memory, outputs, profile, null);
+        }
+
+        public Results(Runtime runtime, Load load, Latency latency, Memory memory, Outputs outputs,
+                List<OperatorTime> profile, Energy energy) {
+            this(runtime, load, latency, memory, outputs, profile, energy, null);
         }
     }
 
@@ -62,8 +67,42 @@ public record RunReply(String cell, int launch, Status status, Runner runner, Fa
     /** Every call, in order. With a stride, {@code atNs} has the start time of each sample. */
     public record Latency(long firstNs, long[] warmupNs, long[] samplesNs, long[] atNs) {}
 
-    /** A time in which the runner waited ({@code idle}), or ran that many calls back to back ({@code load}). */
-    public record EnergyBlock(String kind, long beganNs, long endedNs, long calls) {}
+    /** How a generation ended: with the tokens that were asked for, or with one that ends the text. */
+    public enum Ending { LENGTH, END }
+
+    /**
+     * The raw times of one generation, in ns after {@code beginNs}, when the prompt was handed over.
+     *
+     * @param prefillNs when the prompt was evaluated; null if the runtime does not show it
+     * @param tokensNs the time of each callback
+     * @param tokens the new tokens as the runtime counts them
+     */
+    public record Generation(long beginNs, Long prefillNs, long[] tokensNs, int tokens, Ending ended) {
+        /** The time to the last token. */
+        long totalNs() {
+            return tokensNs.length == 0 ? 0 : tokensNs[tokensNs.length - 1];
+        }
+    }
+
+    /**
+     * All generations of a launch, in order.
+     *
+     * @param chunks callbacks brought pieces of text, so that there are fewer than tokens
+     * @param text the prompt was handed over as text
+     */
+    public record Generations(int promptTokens, Generation first, List<Generation> warmup, List<Generation> measured,
+            boolean chunks, boolean text, Long contextTokens, Long cacheBytes, String cacheSource) {}
+
+    /**
+     * A time in which the runner waited ({@code idle}), or ran that many calls back to back ({@code load}).
+     *
+     * @param tokens how many tokens the calls generated; null for another network
+     */
+    public record EnergyBlock(String kind, long beganNs, long endedNs, long calls, Long tokens) {
+        public EnergyBlock(String kind, long beganNs, long endedNs, long calls) {
+            this(kind, beganNs, endedNs, calls, null);
+        }
+    }
 
     /**
      * The blocks of an energy pass. The host reads the counters.

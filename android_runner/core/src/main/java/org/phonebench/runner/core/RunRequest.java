@@ -80,9 +80,20 @@ public record RunRequest(
     }
 
     /** The requested passes, which run in this order in one process. */
-    public record Passes(Latency latency, Memory memory, Outputs outputs, Profile profile, Energy energy) {
+    public record Passes(Latency latency, Memory memory, Outputs outputs, Profile profile, Energy energy,
+            Generate generate, Score score) {
         public Passes(Latency latency, Memory memory, Outputs outputs, Profile profile) {
-            this(latency, memory, outputs, profile, null);
+            this(latency, memory, outputs, profile, null, null, null);
+        }
+
+        /** Whether they are those of a language model. */
+        boolean ofLanguage() {
+            return generate != null || score != null;
+        }
+
+        /** How many inputs they need. */
+        int inputsNeeded() {
+            return Math.max(outputs == null ? 0 : outputs.count(), score == null ? 0 : score.count());
         }
     }
 
@@ -100,6 +111,18 @@ public record RunRequest(
 
     /** Waits for {@code settleNs} and then, as the idle block, for {@code idleNs}, both before the first call. */
     public record Energy(long idleNs, long settleNs) {}
+
+    /**
+     * Generates {@code newTokens} tokens after the first {@code promptTokens} of the inputs, one generation per call.
+     *
+     * @param promptText a text of as many tokens, for a runtime that takes text, or ""
+     * @param tokenizer the companion of the artifact that such a runtime tokenises with, or ""
+     */
+    public record Generate(int promptTokens, int newTokens, Limits warmup, Limits measure, String promptText,
+            String tokenizer) {}
+
+    /** Feeds the inputs {@code 0 … count - 1} to a language model and writes how likely it finds their tokens. */
+    public record Score(int count) {}
 
     /** Times of single operators over {@code calls} calls, if the runtime reports them. */
     public record Profile(int calls) {}

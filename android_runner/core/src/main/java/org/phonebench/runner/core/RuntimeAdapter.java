@@ -24,6 +24,16 @@ public interface RuntimeAdapter {
     Session load(Path file, RunRequest.Runtime request) throws RunFailure;
 
     /**
+     * Load a language model, ready to generate. By default the runtime has none.
+     *
+     * @param file the artifact, next to its companions
+     */
+    default LanguageSession loadLanguage(Path file, RunRequest request) throws RunFailure {
+        throw RunFailure.unsupported(FailureKind.LOAD, "this app does not run language models as " + format()
+            + ": run them on the computer, or as pte");
+    }
+
+    /**
      * A report with what only a call under observation shows, such as which nodes a delegate ran. Called after every
      * pass that measures, while no model is loaded. By default there is nothing to add.
      *

@@ -53,10 +53,28 @@ final class RequestReaderTest {
     }
 
     @Test
-    void aRequestForALanguageModelIsRefusedInASentence() throws Exception {
+    void thePassesOfALanguageModelAreRead() throws Exception {
         String text = Golden.text("request-language.json");
+        RunRequest.Passes passes = RequestReader.read(text).passes();
+        RunRequest.Limits measure = new RunRequest.Limits(5, 3_000_000_000L, 30_000_000_000L);
+        RunRequest.Limits warmup = new RunRequest.Limits(1, 0, 30_000_000_000L);
+        assertEquals(new RunRequest.Generate(4, 3, warmup, measure, "", ""), passes.generate());
+        assertEquals(2, passes.inputsNeeded());
+        String worded = text.replace("\"new_tokens\"", "\"prompt_text\": \" a b\", \"tokenizer\": \"t.json\", \"new_tokens\"");
+        assertEquals(" a b", RequestReader.read(worded).passes().generate().promptText());
+        assertEquals("t.json", RequestReader.read(worded).passes().generate().tokenizer());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "\"prompt_tokens\": 4 | \"prompt_tokens\": 0 | passes.generate.prompt_tokens is 0",
+        "\"new_tokens\": 3 | \"new_tokens\": -1 | passes.generate.new_tokens is -1",
+        "\"new_tokens\": 3 | \"new_tokens\": 3, \"tokenizer\": \"../x\" | passes.generate.tokenizer is ../x",
+    })
+    void lengthsAndNamesThatCannotBeAreRefused(String good, String bad, String says) throws Exception {
+        String text = Golden.text("request-language.json").replace(good, bad);
         String said = assertThrows(RequestException.class, () -> RequestReader.read(text)).getMessage();
-        assertTrue(said.contains("the pass generate, which is for language models"), said);
+        assertTrue(said.contains(says), said);
     }
 
     @Test

@@ -4,7 +4,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import org.phonebench.runner.core.FailureKind;
+import org.phonebench.runner.core.LanguageSession;
 import org.phonebench.runner.core.RunFailure;
+import org.phonebench.runner.core.RunReply;
 import org.phonebench.runner.core.RunRequest;
 import org.phonebench.runner.core.RuntimeAdapter;
 import org.phonebench.runner.core.Session;
@@ -49,6 +51,24 @@ public final class ExecuTorchAdapter implements RuntimeAdapter {
                 module.close();
             }
             throw RunFailure.load(TITLE, file.getFileName().toString(), error);
+        }
+    }
+
+    @Override
+    public LanguageSession loadLanguage(Path file, RunRequest request) throws RunFailure {
+        return ExecuTorchLanguage.load(file, request, new Opener(file, request.runtime()));
+    }
+
+    /** Opens a program without loading its methods, and says what it will run on. */
+    record Opener(Path file, RunRequest.Runtime request) {
+        Module open() {
+            return Module.load(file.toString(), Module.LOAD_MODE_MMAP, request.threads());
+        }
+
+        RunReply.Runtime report(Module module) throws RunFailure {
+            String[] backends = backends(module);
+            requireBackends(file, backends);
+            return ExecuTorchSession.report(backends, request);
         }
     }
 

@@ -70,8 +70,13 @@ final class ExecuTorchSession implements Session {
 
     @Override
     public RunReply.Runtime report() {
+        return report(backends, request);
+    }
+
+    /** What a program that is lowered to {@code backends} runs on. */
+    static RunReply.Runtime report(String[] backends, RunRequest.Runtime request) {
         return new RunReply.Runtime(ExecuTorchAdapter.NAME, BundledLibrary.title(), request.delegate(),
-            used(), request.threads(), null, null, null);
+            used(backends), request.threads(), null, null, null);
     }
 
     @Override
@@ -85,7 +90,7 @@ final class ExecuTorchSession implements Session {
     }
 
     /** The backends that the file is lowered to, joined by a plus. */
-    private String used() {
+    private static String used(String[] backends) {
         List<String> used = new ArrayList<>();
         for (String backend : backends) {
             used.add(switch (backend) {

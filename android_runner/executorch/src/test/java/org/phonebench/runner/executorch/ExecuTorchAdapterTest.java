@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -14,6 +16,8 @@ import org.phonebench.runner.core.Delegate;
 import org.phonebench.runner.core.RunFailure;
 import org.phonebench.runner.core.RunRequest;
 import org.phonebench.runner.core.Tensor;
+import org.phonebench.runner.core.TextGenerator;
+import org.pytorch.executorch.extension.llm.LlmCallback;
 
 /** What can be tested without the native library, which exists only for Android. */
 final class ExecuTorchAdapterTest {
@@ -21,6 +25,26 @@ final class ExecuTorchAdapterTest {
     void withoutTheNativeLibraryTheRuntimeIsUnsupported() {
         RunRequest.Runtime request = new RunRequest.Runtime(Delegate.CPU, 1, Collections.emptyMap());
         assertTrue(assertThrows(RunFailure.class, () -> new ExecuTorchAdapter().start(request)).unsupported());
+    }
+
+    @Test
+    void theCallbacksOfTheLibraryArePassedOn() {
+        List<String> heard = new ArrayList<>();
+        TextGenerator.Listener listener = new TextGenerator.Listener() {
+            @Override
+            public void piece() {
+                heard.add("piece");
+            }
+
+            @Override
+            public void statistics(String json) {
+                heard.add(json);
+            }
+        };
+        LlmCallback callback = new RunnerCalls.Callback(listener);
+        callback.onResult(" the");
+        callback.onStats("{}");
+        assertEquals(Arrays.asList("piece", "{}"), heard);
     }
 
     @ParameterizedTest
