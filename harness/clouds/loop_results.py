@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from harness.devices.android.app.loglines import mark_index, parse_log
 
 SCHEMA = 1
 _PATTERNS = ("results_scenario_*.json", "result.json")
+
+# Test Lab's own way to write a line of the log: date, time, level, tag, process, text, and no thread.
+_LOG_LINE = re.compile(r"^(\d\d-\d\d [\d:.]+): ([VDIWEFA])/(.*?)\( *(\d+) *\): (.*)$", re.MULTILINE)
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +94,13 @@ def read_left(folder: Path) -> LoopLeft:
             damaged[path.name] = str(error)
             continue
         replies.setdefault(launch_name(reply.job, reply.scenario), reply)
-    logs = tuple(path.read_text(errors="replace") for path in sorted(folder.rglob("logcat")) if path.is_file())
+    logs = tuple(read_log(path) for path in sorted(folder.rglob("logcat")) if path.is_file())
     return LoopLeft(replies=replies, damaged=damaged, logs=logs)
+
+
+def read_log(path: Path) -> str:
+    """Return the log of a phone as ``logcat -v threadtime`` prints it."""
+    return _LOG_LINE.sub(r"\1 \4 \4 \2 \3: \5", path.read_text(encoding="utf-8", errors="replace"))
 
 
 def read_loop_file(data: bytes) -> LoopReply:

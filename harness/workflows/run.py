@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
+from harness.clouds.order import read_order
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Plan
 from harness.progress import Progress
@@ -123,7 +124,8 @@ def _refuse_pairs(writer: RunWriter) -> None:
 def _refuse_sent(writer: RunWriter) -> None:
     """Raise `UsageError` for a run whose launches are made in a cloud."""
     if (writer.folder / CLOUD_FILE).exists():
-        msg = f"run {writer.head.id!r} was sent to a cloud: fetch it with phonebench cloud fetch TICKET"
+        ticket = read_order(writer.folder).ticket
+        msg = f"run {writer.head.id!r} was sent to a cloud; to complete it: phonebench cloud fetch {ticket}"
         raise UsageError(msg)
 
 

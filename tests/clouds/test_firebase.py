@@ -21,7 +21,7 @@ from harness.clouds.catalog import choose_phone, list_models
 from harness.clouds.cloud import CloudApp, CloudJob, CloudName, CloudProgress, CloudState
 from harness.clouds.firebase import FirebaseTestLab
 from harness.clouds.kinds import CLOUDS, cloud_of
-from harness.errors import BuildError, CloudError, UsageError
+from harness.errors import BuildError, CloudError, SignatureError, UsageError
 from harness.history.figures import entries_of
 from harness.progress import Silent
 from harness.records.conditions import Condition, ConditionId
@@ -33,6 +33,7 @@ from harness.runners.android.manifest import EVERY_CHANGE
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
 from harness.runners.android.store import apk_path, keep
 from harness.runners.android.tools import Toolbox
+from harness.signing.keys import create_key
 from harness.spec.profiles import ProfileName
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
@@ -523,10 +524,11 @@ def test_a_result_of_another_request_is_stale_and_changed_files_are_seen(sent: S
 
 def test_a_crash_is_explained_by_the_log_of_the_phone(sent: Sent, tmp_path: Path) -> None:
     job = json.loads(sent.results[0])["job"]
+    # As Test Lab writes it, which differs from every format of logcat.
     log = f"""\
-11-30 04:00:00.000  1000  1010 I ActivityManager: Start proc 4242:{APP}/u0a1 for top-activity
-11-30 04:00:00.100  4242  4242 I phonebench: launch {job}-1
-11-30 04:00:01.000  4242  4260 F libc    : Fatal signal 11 (SIGSEGV), code 1 (SEGV_MAPERR) in tid 4260 (worker)
+11-30 04:00:00.000: I/ActivityManager(1000): Start proc 4242:{APP}/u0a1 for top-activity
+11-30 04:00:00.100: I/phonebench( 4242): launch {job}-1
+11-30 04:00:01.000: F/libc(4242): Fatal signal 11 (SIGSEGV), code 1 (SEGV_MAPERR) in tid 4260 (worker)
 """
     measurement = only(taken(sent, tmp_path, {"logcat": log.encode()}))
     assert measurement.failure is not None
@@ -563,11 +565,14 @@ def test_what_cannot_be_sent_is_refused_before_anything_leaves(sent: Sent, tmp_p
         (spec, replace(choice, phone=old), r"not built for a51 \(armeabi-v7a\); run: phonebench runner build android"),
         (spec, replace(choice, apks=tmp_path), "onnxruntime is not built; run: phonebench runner build"),
     )
+    key = create_key(tmp_path / "release", days=30).public
+    with pytest.raises(SignatureError, match="has no signature"):
+        send_loop(replace(spec, require_signature=str(key)), choice, Bucket({}), where, Silent())
     for wrong, place, words in refusals:
         with pytest.raises(UsageError, match=words):
             send_loop(wrong, place, Bucket({}), where, Silent())
     with pytest.raises(UsageError, match="no run in .* was sent under the ticket 'firebase:p/matrix-1'"):
         take_loop("firebase:p/matrix-1", CloudProgress(state=CloudState.DONE), Bucket({}), where, Silent())
     assert not [path for path in where.results.iterdir() if path.is_dir()]
-    with pytest.raises(UsageError, match="was sent to a cloud: fetch it with phonebench cloud fetch"):
+    with pytest.raises(UsageError, match="to complete it: phonebench cloud fetch firebase:my-project/matrix-0abc"):
         resume_run("latest", sent.places, Silent())
