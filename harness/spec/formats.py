@@ -115,6 +115,7 @@ class FormatRow:
     - ``runs_here``: there is a runtime for this kind of computer, so artifacts are verified by running them.
     - ``android_runtime``: the runner app that runs it, None if no app does.
     - ``shell_program``: the runtime's own benchmark program for the shell runner, None if there is none.
+      ``other_program``: a second name that it goes by.
 
     How it is made:
 
@@ -148,6 +149,7 @@ class FormatRow:
     runs_here: bool = True
     android_runtime: str | None = None
     shell_program: str | None = None
+    other_program: str | None = None
     packages: tuple[str, ...]
     extras: tuple[str, ...]
     runtime_packages: tuple[str, ...]
@@ -335,6 +337,8 @@ FORMATS: dict[Format, FormatRow] = {
         delegates=(Delegate.CPU,),
         is_default=False,
         is_searched=False,
+        shell_program="litert_lm_main",
+        other_program="litert_lm_advanced_main",
         packages=(*_LITERTLM, *_TRANSFORMERS),
         extras=("litertlm", "tflite-export", "language"),
         runtime_packages=("litert-lm-api",),

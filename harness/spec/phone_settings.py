@@ -136,7 +136,8 @@ def _binary(text: str) -> Binary:
     if equals and head in formats:
         return Binary(format=formats[head], path=Path(rest).expanduser())
     path = Path(text).expanduser()
-    format_ = next((format_ for name, format_ in programs.items() if name in path.name), None)
+    others = {row.other_program: format_ for format_, row in FORMATS.items() if row.other_program}
+    format_ = next((format_ for name, format_ in (programs | others).items() if name in path.name), None)
     if format_ is None:
         examples = ", ".join(f"{format_.value}={name}" for name, format_ in programs.items())
         if equals and head in set(Format):

@@ -99,3 +99,41 @@ line $prompt 0 "10000000, 10000000, 12000000"
 [ -n "$CUT" ] || line 0 $new "20000000, 20000000, 22000000"
 line $prompt $new "31000000, 31000000, 33000000"
 """
+
+
+# LiteRT-LM's: a block per repetition, of which the first is the slowest. A prompt takes 40, then 10, 20 and 10 ms, the
+# new tokens 80, then 32, 32 and 40 ms, in the different units that Abseil writes.
+LITERT_LM = """#!/bin/sh
+prompt=; new=; times=1
+for word in "$@"; do
+  case $word in
+    --model_path=*) model=${word#*=};; --benchmark_prefill_tokens=*) prompt=${word#*=};;
+    --benchmark_decode_tokens=*) new=${word#*=};; --num_iterations=*) times=${word#*=};;
+  esac
+done
+[ -z "$OLD" ] || { echo "ERROR: Unknown command line flag 'num_iterations'" >&2; exit 1; }
+[ -f "$model" ] && [ -z "$DAMAGED" ] || { echo "F0000 lib.cc:1] Failed to create engine: INTERNAL"; exit 134; }
+[ -z "$FULL" ] || { echo "Exceeding the maximum number of tokens allowed: 600 >= 512"; exit 1; }
+block() {
+  echo "BenchmarkInfo:
+  Init Phases (1):
+    - Init Total: 120.50 ms
+--------------------------------------------------
+  Time to first token: $1 s
+--------------------------------------------------
+  Prefill Turns (Total 1 turns):
+    Prefill Turn 1: Processed ${COUNTED:-$prompt} tokens in $2 duration.
+      Prefill Speed: 1.00 tokens/sec.
+--------------------------------------------------
+  Decode Turns (Total 1 turns):
+    Decode Turn 1: Processed $new tokens in $3 duration.
+      Decode Speed: 1.00 tokens/sec.
+--------------------------------------------------"
+}
+echo "I0000 00:00:1.0 litert_lm_lib.cc:868] Running single-turn conversation" >&2
+block 0.05 40ms 80ms
+[ -n "$CUT" ] && exit 0
+block 0.01 10ms 0.032s
+block 0.02 20ms 32000us
+while [ "$times" -gt 3 ]; do block 0.01 10ms 40ms; times=$((times - 1)); done
+"""
