@@ -13,6 +13,7 @@ from harness.readers.graph import Graph
 from harness.records.measurement import SCHEMA as MEASUREMENT_SCHEMA
 from harness.records.measurement import Measurement
 from harness.store.records import (
+    CLOUD_FILE,
     GRAPHS_FOLDER,
     LATEST,
     MEASUREMENTS_FILE,
@@ -48,6 +49,15 @@ def find_run(root: Path, name: str) -> Path:
     problem = f"fits {len(matches)} runs ({', '.join(matches[:4])})" if matches else f"is not a run in {str(root)!r}"
     msg = f"{name!r} {problem}; the newest is {runs[-1]!r}, see: phonebench show --list"
     raise UsageError(msg)
+
+
+def ticket_of(folder: Path) -> str | None:
+    """Return the ticket under which a run was sent to a cloud that has yet to make its launches; None for any other."""
+    try:
+        sent = msgspec.json.decode((folder / CLOUD_FILE).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return str(sent.get("ticket") or "") if isinstance(sent, dict) else None
 
 
 def _is_run(folder: Path) -> bool:

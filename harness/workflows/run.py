@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from harness.artifacts.build import BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
-from harness.clouds.order import read_order
 from harness.errors import UsageError
 from harness.plan.cells import Cell, Plan
 from harness.progress import Progress
 from harness.records.measurement import CellStatus, Measurement
 from harness.spec.profiles import ProfileName
 from harness.spec.spec import Spec
-from harness.store.records import AB_FILE, CLOUD_FILE, RunRecord
+from harness.store.reader import ticket_of
+from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, reopen_run
 from harness.system.clock import utc_now
 from harness.wire import FailureKind
@@ -123,8 +123,8 @@ def _refuse_pairs(writer: RunWriter) -> None:
 
 def _refuse_sent(writer: RunWriter) -> None:
     """Raise `UsageError` for a run whose launches are made in a cloud."""
-    if (writer.folder / CLOUD_FILE).exists():
-        ticket = read_order(writer.folder).ticket
+    ticket = ticket_of(writer.folder)
+    if ticket is not None:
         msg = f"run {writer.head.id!r} was sent to a cloud; to complete it: phonebench cloud fetch {ticket}"
         raise UsageError(msg)
 

@@ -26,6 +26,8 @@ from harness.history.figures import entries_of
 from harness.progress import Silent
 from harness.records.conditions import Condition, ConditionId
 from harness.records.measurement import CellStatus, Measurement
+from harness.report.sections.missing import lines
+from harness.report.sections.section import report_of
 from harness.runners.android.build import LOOP_MANIFEST, manifest_text
 from harness.runners.android.keys import SigningKey
 from harness.runners.android.loop_apk import LoopCargo, pack_loop_apk
@@ -435,6 +437,8 @@ def test_an_app_carries_its_requests_and_every_file_that_they_name(sent: Sent) -
 def test_a_whole_job_is_stored_once_and_enters_no_history(sent: Sent) -> None:
     early = sent.phonebench("fetch", sent.ticket)
     assert (early.code, "the job has not ended (pending)" in early.err) == (3, True)
+    waiting = lines(report_of(load_run(sent.home / "results", "latest")))
+    assert [line.text for line in waiting][-1].startswith(f"  phonebench cloud fetch {sent.ticket} --results ")
     sent.google.change("matrix-0abc", state="FINISHED", outcomeSummary="SUCCESS")
     left = sent.google.left("matrix-0abc") / "game_loop_results"
     left.mkdir(parents=True)

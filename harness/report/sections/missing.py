@@ -13,6 +13,7 @@ from harness.records.measurement import CellStatus
 from harness.report.listing import listed
 from harness.report.sections.section import Fragment, Line, Report, Tone
 from harness.report.view import CellView, full_labels
+from harness.store.reader import ticket_of
 from harness.system.paths import DEFAULT_RESULTS
 
 # Beyond this many names a line of the terminal says how many more there are; the page has all.
@@ -147,5 +148,7 @@ def _pending(report: Report) -> int:
 
 def _resume(report: Report, results: Path = DEFAULT_RESULTS) -> str:
     """The command; without ``results`` for the page, which may be read on another computer."""
+    ticket = ticket_of(report.run.directory)
     command = ["phonebench", "search" if report.head.goal else "run", f"--resume={report.head.id}"]
+    command = ["phonebench", "cloud", "fetch", ticket] if ticket else command
     return shlex.join(command if results == DEFAULT_RESULTS else [*command, "--results", str(results)])
