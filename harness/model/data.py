@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -33,9 +34,11 @@ __all__ = ["Dataset", "Split", "load_split", "synthetic"]
 
 Array = NDArray[Any]
 
-# What reading a damaged archive raises, some of it from the compression in it.
+# What reading a damaged archive raises, some of it from the compression in it, or from the Python literal in the header
+# of an array, which numpy tokenizes.
 _DAMAGED = (
     OSError, ValueError, EOFError, TypeError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    MemoryError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 # The splits that a split must share no input with. Each pair is checked once, when its second split is loaded.
 _APART: dict[Split, tuple[Split, ...]] = {

@@ -46,6 +46,11 @@ def array_of(count: int) -> bytes:
     return header.getvalue() + bytes(100)
 
 
+def headed(header: bytes) -> bytes:
+    """An .npy file with ``header`` in the place of the description."""
+    return b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(118) + bytes(32)
+
+
 def pickled_array() -> bytes:
     """An .npy file of objects, which numpy would unpickle: the pickle starts a program."""
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n"
@@ -90,6 +95,9 @@ CASES: list[tuple[str, str, Callable[[], bytes]]] = [
     ("gguf", "lists in lists", lambda: gguf(struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000)),
     ("gguf", "a list of two to the 63 numbers", lambda: gguf(struct.pack("<IIQ", 9, 10, 1 << 63))),
     ("npz", "an array of 8 GB", lambda: archive("inputs.npy", array_of(10**9))),
+    ("npz", "an array of 8 PB", lambda: archive("inputs.npy", array_of(10**15))),
+    ("npz", "a header without its last bracket", lambda: archive("inputs.npy", array_of(4).replace(b"}", b" "))),
+    ("npz", "a header of indented lines", lambda: archive("inputs.npy", headed(b"(\n1,\n)\n  1L\n 2\n"))),
     ("npz", "a pickle", lambda: archive("inputs.npy", pickled_array())),
     ("npz", "an empty file", lambda: b""),
 ]
