@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.console import make_progress, print_json, print_table
+from harness.cli.lent import lent
 from harness.cli.options import (
     TableOption,
+    farm_places,
     json_option,
+    lender_of,
     margin_option,
     model_options,
+    one_device_farm_options,
     pair_plan,
     pairs_options,
-    places,
     places_options,
     spec_from,
     undecided_option,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--device", cls=TableOption, metavar="KEY", default="host", show_default=True, help="Where to run: {keys}."
 )
+@one_device_farm_options
 @pairs_options
 @margin_option
 @click.option(
@@ -74,9 +78,11 @@ def ab(
     from harness.workflows.ab.page import PAGE_FILE, ab_page
     from harness.workflows.ab.words import COLUMNS, ab_json, pair_rows, sentences
 
-    request = _request(a, b, device, options)
-    where = places(results, cache_dir)
-    run, record = run_ab(request, where, make_progress(), say=lambda text: click.echo(text, err=True))
+    farm = lender_of(options)
+    where = farm_places(results, cache_dir, options)
+    with lent(farm, (device,)) as devices:
+        request = _request(a, b, devices[0], options)
+        run, record = run_ab(request, where, make_progress(), say=lambda text: click.echo(text, err=True))
     write_report(run)
     session_page = write_text(run, PAGE_FILE, ab_page(record, run))
     if as_json:

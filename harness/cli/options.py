@@ -287,7 +287,7 @@ def places(results: Path, cache_dir: Path | None) -> Places:
     return places_of(results, cache_dir)
 
 
-farm_options = together(
+_FARM = (
     click.option(
         "--farm",
         "farm_url",
@@ -305,11 +305,6 @@ farm_options = together(
         help="The folder with your certificate of the farm.  [default: farm in the user's configuration]",
     ),
     click.option(
-        "--jobs",
-        metavar="N",
-        help="Phones that work at once: auto for all, through the queue of a farm.  [default: a thread per phone]",
-    ),
-    click.option(
         "--priority",
         type=int,
         default=0,
@@ -317,6 +312,18 @@ farm_options = together(
         metavar="N",
         help="Cells of a higher priority run first on the farm.",
     ),
+)
+
+one_device_farm_options = together(*_FARM)
+
+farm_options = together(
+    *_FARM[:2],
+    click.option(
+        "--jobs",
+        metavar="N",
+        help="Phones that work at once: auto for all, through the queue of a farm.  [default: a thread per phone]",
+    ),
+    *_FARM[2:],
 )
 
 
@@ -330,7 +337,8 @@ def farm_places(results: Path, cache_dir: Path | None, options: dict[str, Any]) 
     from harness.cli.lent import with_farm
     from harness.workflows.bench import FarmChoice
 
-    url, certs, jobs, priority = (options.pop(name) for name in ("farm_url", "certs", "jobs", "priority"))
+    url, certs, priority = (options.pop(name) for name in ("farm_url", "certs", "priority"))
+    jobs = options.pop("jobs", None)
     where = places(results, cache_dir)
     if url is not None and not _is_ours(url):
         return with_farm(where, url)

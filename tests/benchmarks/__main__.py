@@ -1,7 +1,8 @@
 """``make benchmark``: what phonebench itself costs. Prints ratios and seconds; asserts nothing.
 
 ``make benchmark ARGS='overhead start'`` runs a part: overhead, warm, start, runner, cold, matrix, history, phone,
-phone-run, ssh, ios, changes, web, dashboard, signing.
+phone-run, ssh, ios, changes, web, dashboard,
+dashboard-server, signing.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from harness.system.clock import utc_now
 from harness.wire import Delegate, Format, LatencyPass, MeasurePass, Passes, RunRequest, WarmupPass
 from tests.artifacts.orders import order
 from tests.benchmarks.changes import changes
-from tests.benchmarks.dashboard import dashboard
+from tests.benchmarks.dashboard import dashboard, dashboard_server
 from tests.benchmarks.history import history
 from tests.benchmarks.ios import ios
 from tests.benchmarks.language import language
@@ -258,6 +259,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "overhead": overhead,
     "history": history,
     "dashboard": dashboard,
+    "dashboard-server": dashboard_server,
     "signing": signing,
     "phone": phone,
     "phone-run": phone_run,

@@ -1,6 +1,7 @@
 """What a page of the dashboard costs over ten million rows: ``make benchmark ARGS=dashboard``.
 
-``PHONEBENCH_BENCHMARK_URL`` names a server to fill and ask instead of a file.
+``ARGS=dashboard-server`` does the same on a PostgreSQL server of its own, which it starts and removes again.
+``PHONEBENCH_BENCHMARK_URL`` names another server to fill and ask.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from harness.history.browse import Page, find_lines, list_devices, list_nights
 from harness.history.database import open_history
 from harness.history.ingest import append
 from tests.benchmarks.history import NIGHTS, SERIES, entries, fill, run_facts, timings
+from tests.history.conftest import running
 
 ASKED = 9
 
 
 def dashboard(folder: Path) -> None:
+    """Time the pages over a file, or over the server that the environment names."""
+    time_pages(folder, os.environ.get("PHONEBENCH_BENCHMARK_URL", str(folder / "dashboard.sqlite")))
+
+
+def dashboard_server(folder: Path) -> None:
+    """Time the pages over a PostgreSQL server with its usual settings, except that it need not survive a power cut."""
+    with running() as cluster:
+        time_pages(folder, cluster.new_database())
+
+
+def time_pages(folder: Path, where: str) -> None:
     """Fill a history, then make each page several times; the first time also warms the caches."""
-    where = os.environ.get("PHONEBENCH_BENCHMARK_URL", str(folder / "dashboard.sqlite"))
     with open_history(where, create=True) as opened:
         append(opened, run_facts(0), entries(0))
         fill(opened)

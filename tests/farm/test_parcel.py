@@ -11,13 +11,15 @@ import pytest
 
 from harness.devices.device import Device
 from harness.errors import StoreError
-from harness.farm.parcel import ParcelWriter, read_head, unpack
-from harness.farm.work import pack, unpack_job
+from harness.farm.parcel import ParcelWriter, read_head, unpack, unpack_pairs
+from harness.farm.work import pack, pack_pairs, unpack_job
 from harness.measure.cell import conclude, launch_cell, measure
 from harness.measure.gate import Gate
 from harness.measure.job import Job
+from harness.measure.pairs import PairPlan, launch_pairs
 from harness.records.measurement import Measurement
 from harness.spec.phone_settings import DEFAULT_SETTINGS
+from harness.system.files import file_sha256
 from tests.measure.cells import FLOAT, Kept, Scripted, bad, job, ok, outputs_file
 
 
@@ -60,6 +62,34 @@ def test_large_outputs_travel_although_no_store_keeps_them(tmp_path: Path) -> No
     back = unpack(writer.finish("night", work.cell.key, large), kept)
     assert back.seen.outputs is not None
     np.testing.assert_array_equal(back.seen.outputs[0].reshape(FLOAT.shape), FLOAT)
+
+
+def test_both_sides_of_a_session_travel_with_their_pairs(tmp_path: Path) -> None:
+    path, ref = outputs_file(tmp_path, FLOAT)
+    work, kept = job(tmp_path), Kept()
+    sides = work, replace(work, cell=replace(work.cell, key="b"))
+    plan = PairPlan(pairs=7, most_pairs=7)
+    packed = pack_pairs("night", "session", sides, plan, pack("night", work, DEFAULT_SETTINGS), file_sha256)
+    assert packed.work.cell == "session"
+    assert packed.work.rival is not None
+    first = unpack_job(packed.work, packed.sources.__getitem__, tmp_path / "a")
+    second = unpack_job(packed.work.rival, packed.sources.__getitem__, tmp_path / "b")
+    device, writer = Scripted(ok(outputs=ref), outputs=path), ParcelWriter(tmp_path / "spool")
+    ran = launch_pairs((first, second), Gate(device), writer, clock, packed.work.rival.plan)
+    parcel = writer.finish("night", "session", ran)
+    back = unpack_pairs(parcel, kept)
+    assert len(back.pairs) >= 7
+    assert back.pairs == ran.pairs
+    assert (back.a.launched, back.b.launched) == (ran.a.launched, ran.b.launched)
+    for side in (back.a, back.b):
+        assert side.outputs is not None
+        np.testing.assert_array_equal(side.outputs[0].reshape(FLOAT.shape), FLOAT)
+    # Every reply is in the store, and a cell is not taken for a session.
+    assert {f"{one.sha256}.json" for one in (*ran.a.launched, *ran.b.launched)} <= set(kept.data)
+    plain = ParcelWriter(tmp_path / "spool")
+    cell = plain.finish("night", "a", launch_cell(first, device, plain, clock, Gate(device)))
+    with pytest.raises(StoreError, match="holds no session of pairs"):
+        unpack_pairs(cell, kept)
 
 
 def test_a_failure_travels_with_its_reason(tmp_path: Path) -> None:

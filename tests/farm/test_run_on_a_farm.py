@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.store.reader import list_runs, load_run
 from tests.conftest import Called, call_phonebench
 from tests.farm.lab import Agents, Lab, running
 from tests.farm.phones import ends
@@ -69,3 +70,19 @@ def test_a_device_that_the_farm_does_not_have_is_named(lab: Lab, built_cache: Pa
     assert refused.code == 3
     assert "the farm has no device 'fake:77'; " in refused.err
     assert "one of fake:1, fake:2, fake:3" in refused.err
+
+
+def test_two_files_are_compared_in_pairs_on_one_device_of_the_farm(lab: Lab, built_cache: Path, tmp_path: Path) -> None:
+    sides = ("ab", "digits:fp32:onnx", "digits:int8:onnx", "--pairs", "8", "--most-pairs", "8", "--json")
+    refused = call(lab, built_cache, tmp_path, *sides, "-d", "fake:all")
+    assert (refused.code, "stands for 3 devices, and a session takes one" in refused.err) == (2, True)
+    done = call(lab, built_cache, tmp_path, *sides, "-d", "fake[ram>=4]:any")
+    assert done.code == 0, done.err
+    session = done.json()["session"]
+    # A scripted phone takes longer for a larger file.
+    assert (session["verdict"], session["high"] < 0.9) == ("improved", True)
+    made = {cell: count for cell, count in ends(lab.log).items() if "-side-" in cell}
+    assert sorted(made.values()) == [8, 8]
+    run = load_run(tmp_path / "results", list_runs(tmp_path / "results")[-1])
+    assert {one.cell for one in run.measurements} == set(made)
+    assert [info.key for info in run.head.devices] == [run.head.plan.cells[0].device]

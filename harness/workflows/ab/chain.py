@@ -30,6 +30,7 @@ from harness.measure.pairs import (
     SideFailedError,
     Sides,
     run_pairs,
+    summarise_pairs,
 )
 from harness.measure.summary import failed_measurement, good_measurement
 from harness.model.card import ModelCard, ModelOptions
@@ -47,9 +48,11 @@ from harness.spec.spec import Spec
 from harness.store.records import AB_FILE, RunRecord
 from harness.store.writer import RunWriter, create_run, write_text
 from harness.system.clock import utc_now
+from harness.workflows.ab.on_farm import device_for, run_on_farm
 from harness.workflows.ab.reference import ABReference, parse_reference
 from harness.workflows.bench import Places, gates_of
 from harness.workflows.durations import pairs_estimate
+from harness.workflows.farmed import farmed
 from harness.workflows.head import new_head
 from harness.workflows.measure_cells import model_facts
 from harness.workflows.signatures import bundle_for, refuse_unsigned, verify_models
@@ -99,6 +102,7 @@ def run_ab(
     it fails on the device, `IncompleteError` if the device is lost, and `InterruptedRunError` on Ctrl-C. Whatever was
     measured by then is stored.
     """
+    request = replace(request, device=device_for(request.device, places))
     kind_of(request.device)
     sides = _sides(request)
     say(pairs_estimate(request.plan.pairs, request.plan.most_pairs))
@@ -108,10 +112,13 @@ def run_ab(
         record = ABRecord(a=request.a, b=request.b, cell_a=sides[0].cell.key, cell_b=sides[1].cell.key, session=None)
         # Written before the first pair, so an interrupted session can be recognised by its ab.json.
         _keep(writer, record)
-        with open_device(request.device) as device:
-            writer.update(devices=(device.info,))
-            jobs = _jobs(request, sides, places, progress, writer)
-            session = _session(request, jobs, device, writer, progress)
+        if places.farm.place is not None:
+            session = _farmed(request, sides, places, progress, writer)
+        else:
+            with open_device(request.device) as device:
+                writer.update(devices=(device.info,))
+                jobs = _jobs(request, sides, places, progress, writer)
+                session = _session(request, jobs, device, writer, progress)
         record = replace(record, session=session)
         _keep(writer, record)
         writer.update(finished_at=utc_now())
@@ -225,6 +232,27 @@ def _job(side: _Side, outcome: BuildOutcome, common: Spec) -> Job:
     )
 
 
+def _farmed(
+    request: ABRequest, sides: tuple[_Side, _Side], places: Places, progress: Progress, writer: RunWriter
+) -> PairSession:
+    """Run the pairs on the device of a farm, and store the measurements of both sides."""
+    with farmed(writer, (request.device,), places.farm) as (engine, infos):
+        assert engine is not None, "a farm has an engine"
+        writer.update(devices=infos)
+        jobs = _jobs(request, sides, places, progress, writer)
+        ran = run_on_farm(jobs, engine, writer, request.plan, progress)
+    for side, job, seen in (("A", jobs[0], ran.a), ("B", jobs[1], ran.b)):
+        _store(writer, job, seen, began=ran.started_at, failed=side == ran.failed)
+    if ran.failed:
+        raise _side_failed(ran.failed, request.device, ran.a if ran.failed == "A" else ran.b)
+    return summarise_pairs(list(ran.pairs), request.plan)
+
+
+def _side_failed(side: str, device: str, seen: Seen) -> RunError:
+    why = seen.last.failure.message if seen.last and seen.last.failure else "the runner measured no latency"
+    return RunError(f"side {side} failed on {device!r}: {why}")
+
+
 def _session(
     request: ABRequest, jobs: tuple[Job, Job], device: Device, writer: RunWriter, progress: Progress
 ) -> PairSession:
@@ -240,10 +268,7 @@ def _session(
             return run_pairs(jobs, gate, writer, request.plan, sides=seen)
     except SideFailedError as error:
         failed.append(str(error))
-        last = (seen.a if failed == ["A"] else seen.b).last
-        why = last.failure.message if last and last.failure else "the runner measured no latency"
-        msg = f"side {error} failed on {request.device!r}: {why}"
-        raise RunError(msg) from error
+        raise _side_failed(str(error), request.device, seen.a if failed == ["A"] else seen.b) from error
     except KeyboardInterrupt:
         stored = f"stored in run {writer.head.id!r}"
         msg = f"stopped after {len(seen.pairs)} pairs, {stored}; a session cannot be resumed, so start a new one"
