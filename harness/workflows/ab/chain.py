@@ -236,11 +236,11 @@ def _farmed(
     request: ABRequest, sides: tuple[_Side, _Side], places: Places, progress: Progress, writer: RunWriter
 ) -> PairSession:
     """Run the pairs on the device of a farm, and store the measurements of both sides."""
-    with farmed(writer, (request.device,), places.farm) as (engine, infos):
-        assert engine is not None, "a farm has an engine"
-        writer.update(devices=infos)
+    with farmed(writer, (request.device,), places.farm) as farm:
+        assert farm.engine is not None, "a farm has an engine"
+        writer.update(devices=farm.infos)
         jobs = _jobs(request, sides, places, progress, writer)
-        ran = run_on_farm(jobs, engine, writer, request.plan, progress)
+        ran = run_on_farm(jobs, farm.engine, writer, request.plan, progress)
     for side, job, seen in (("A", jobs[0], ran.a), ("B", jobs[1], ran.b)):
         _store(writer, job, seen, began=ran.started_at, failed=side == ran.failed)
     if ran.failed:
