@@ -115,7 +115,7 @@ class FormatRow:
     - ``runs_here``: there is a runtime for this kind of computer, so artifacts are verified by running them.
     - ``android_runtime``: the runner app that runs it, None if no app does.
     - ``shell_program``: the runtime's own benchmark program for the shell runner, None if there is none.
-      ``other_program``: a second name that it goes by.
+      ``other_program``: a second name that it goes by, or that of the program for language models.
 
     How it is made:
 
@@ -190,6 +190,7 @@ FORMATS: dict[Format, FormatRow] = {
         },
         android_runtime="executorch",
         shell_program="executor_runner",
+        other_program="llama_main",
         packages=("torch", "executorch", "torchao"),
         extras=("torch",),
         runtime_packages=("executorch",),

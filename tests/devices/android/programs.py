@@ -137,3 +137,31 @@ block 0.01 10ms 0.032s
 block 0.02 20ms 32000us
 while [ "$times" -gt 3 ]; do block 0.01 10ms 40ms; times=$((times - 1)); done
 """
+
+
+# ExecuTorch's for language models. Each start answers once: the prompt takes 20 ms, the tokens after the first one
+# 63 ms, and from the third start on twice that. It logs to the phone's log what is no result.
+LLAMA_MAIN = """#!/bin/sh
+for word in "$@"; do
+  case $word in
+    --model_path=*) model=${word#*=};; --tokenizer_path=*) tokenizer=${word#*=};; --prompt=*) prompt=${word#*=};;
+    --max_new_tokens=*) new=${word#*=};;
+  esac
+done
+[ -z "$OTHER" ] || { echo "ERROR: unknown command line flag 'prompt'" >&2; exit 1; }
+[ -f "$model" ] && [ -f "$tokenizer" ] || { echo "Failed to create llama runner" | liblog ExecuTorch $$; exit 1; }
+[ -z "$FULL" ] || { echo "600 >= 512, Max seq length exceeded" | liblog ExecuTorch $$; exit 1; }
+echo start >> starts; times=1; [ "$(grep -c start starts)" -gt 2 ] && times=2
+[ -z "$CUT" ] || [ "$(grep -c start starts)" -lt 2 ] || { echo "no more"; exit 0; }
+set -- $prompt
+echo "$prompt and so it was"
+at=$((1000 + 20 * times)); end=$((at + 63 * times))
+q='"'; field() { printf '%s' "$q$1$q:$2,"; }
+printf 'PyTorchObserver {'
+field decode_token_per_sec 1e+03
+field prompt_tokens "${COUNTED:-$#}"; field generated_tokens "${MADE:-$((new - 1))}"
+field model_load_start_ms 100; field model_load_end_ms 350
+field inference_start_ms 1000; field inference_end_ms $end
+field prompt_eval_end_ms $at; field first_token_ms $at
+echo "${q}SCALING_FACTOR_UNITS_PER_SECOND$q:1000}"
+"""

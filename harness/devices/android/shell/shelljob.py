@@ -47,6 +47,14 @@ class ToolOutput:
     text: str
 
 
+def repeated(words: tuple[str, ...], times: int) -> tuple[str, ...]:
+    """Return the words of a command that runs ``words`` that often in a row, until one fails with its exit code."""
+    # The log is searched for the lines of these processes.
+    once = '"$@" & echo $! >> tools; wait $! || exit'
+    loop = f"left={times}; while [ $left -gt 0 ]; do {once}; left=$((left - 1)); done"
+    return "sh", "-c", loop, "sh", *words
+
+
 def start_job(cable: Cable, job: ShellJob) -> int:
     """Start a program detached from the connection, and return its session id. Raises `PhoneError`."""
     folder = job.folder
@@ -73,7 +81,8 @@ def heartbeat(job: ShellJob, pid: int) -> str:
 def read_job(cable: Cable, job: ShellJob) -> ToolOutput:
     """Return the program's exit code and output. Raises `PhoneError`."""
     folder = job.folder
-    parts = [f"cat {folder}/code; echo @@tool; cat {folder}/tool; echo @@said; tail -c {_MOST_BYTES} {folder}/said"]
+    pids = f"cat {folder}/tool {folder}/tools 2> /dev/null"
+    parts = [f"cat {folder}/code; echo @@tool; {pids}; echo @@said; tail -c {_MOST_BYTES} {folder}/said"]
     if job.log_tag:
         parts.append(f"echo; echo @@log; cat {folder}/log")
     text = cable.run(f"{'; '.join(parts)}; true", seconds=_READ_S).text
@@ -81,7 +90,7 @@ def read_job(cable: Cable, job: ShellJob) -> ToolOutput:
     tool, _, rest = rest.partition("@@said\n")
     said, _, log = rest.partition("\n@@log\n")
     # The log holds the lines of every process with this tag, and starts slightly before this one.
-    lines = [text for pid, text in _LOG_LINE.findall(log) if pid == tool.strip()]
+    lines = [text for pid, text in _LOG_LINE.findall(log) if pid in tool.split()]
     exit_code = int(code) if code.strip().isdecimal() else None
     return ToolOutput(exit_code=exit_code, text="\n".join(filter(None, (said.strip(), *lines))))
 

@@ -18,9 +18,17 @@ from harness.devices.android.app.job import Ended, follow
 from harness.devices.android.hold.tether import Tether
 from harness.devices.android.phone_store import FOLDER, PhoneStore
 from harness.devices.android.shell.programs import check_binary
-from harness.devices.android.shell.shelljob import ShellJob, ToolOutput, heartbeat, read_job, start_job, stop_job
+from harness.devices.android.shell.shelljob import (
+    ShellJob,
+    ToolOutput,
+    heartbeat,
+    read_job,
+    repeated,
+    start_job,
+    stop_job,
+)
 from harness.devices.android.shell.shellreply import read_output, runtime_report, shell_execution
-from harness.devices.android.shell.tools.registry import TOOLS
+from harness.devices.android.shell.tools.registry import tool_for
 from harness.devices.android.shell.tools.tool import ShellTool, ToolJob, ToolReport, failure
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
@@ -66,22 +74,26 @@ class ShellRunner:
 
     def make_ready(self, work: PhoneWork) -> Launch:
         request, format_ = work.request, work.request.artifact.format
+        tool = tool_for(request)
         binary = self._tether.options.settings.binary(format_)
         if binary is None:
             msg = f"no program was given for {format_.value}; add --binary {format_.value}=PATH"
             raise DeviceError(msg)
         latency = request.passes.latency or _generations(request.passes.generate)
-        if latency is None and request.passes.profile is not None and TOOLS[format_].profiles:
+        if latency is None and request.passes.profile is not None and tool.profiles:
             latency = _profiled_calls(request.passes.profile)
         if latency is None:
-            message = _nothing_to_do(TOOLS[format_], request)
+            message = _nothing_to_do(tool, request)
             return lambda _: failed(request, FailureKind.INPUT, message)
+        if tool.takes_text and not (request.passes.generate and request.passes.generate.prompt_text):
+            without = f"{tool.name} takes text, but no tokenizer fits this model: put tokenizer.json beside its file"
+            return lambda _: failed(request, FailureKind.INPUT, without)
         program = self._tether.again(lambda: self._put_program(binary))
         job = self._tether.again(lambda: self._make_job(work, latency, program))
         return lambda deadline: self._launch(work, job, program, deadline)
 
     def _launch(self, work: PhoneWork, job: ToolJob, program_sha256: str, deadline: Deadline) -> Execution:
-        request, tool = work.request, TOOLS[work.request.artifact.format]
+        request, tool = work.request, tool_for(work.request)
         stopwatch = Stopwatch()
         report, output, job = self._measure(tool, job, request, deadline)
         if work.artifact is not None:
@@ -115,7 +127,14 @@ class ShellRunner:
             operators=request.passes.latency is None and lengths is None,
             prompt_tokens=lengths.prompt_tokens if lengths is not None else 0,
             new_tokens=lengths.new_tokens if lengths is not None else 0,
+            prompt_text=lengths.prompt_text if lengths is not None else "",
+            tokenizer=self._tokenizer(request, lengths.tokenizer) if lengths is not None else "",
         )
+
+    def _tokenizer(self, request: RunRequest, name: str) -> str:
+        """The path of the companion ``name`` on the phone; empty if there is none."""
+        digests = {part.file: part.sha256 for part in request.artifact.companions}
+        return f"{FOLDER}/{digests[name]}" if name in digests else ""
 
     def _put_inputs(self, work: PhoneWork) -> tuple[str, ...]:
         """Put the tensors of input 0 on the phone, one file per tensor, and return their paths there."""
@@ -153,6 +172,7 @@ class ShellRunner:
         """Run the program once until it ends. Raises `PhoneError` if the phone stays away, or restarts meanwhile."""
         tether = self._tether
         words = (job.program, *tool.arguments(job))
+        words = repeated(words, job.calls) if tool.one_call else words
         attempts: list[ShellJob] = []
 
         def start() -> int:

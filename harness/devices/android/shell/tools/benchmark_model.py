@@ -74,6 +74,8 @@ class BenchmarkModel:
     runtime = "litert"
     log_tag = None
     profiles = True
+    takes_text = False
+    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ class ExecutorRunner:
     runtime = "executorch"
     log_tag = "ExecuTorch"
     profiles = False
+    takes_text = False
+    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -83,15 +85,8 @@ class ExecutorRunner:
         )
 
     def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:
-        """Add the backends and nodes: the program does not print them, but a ``.pte`` fixes them."""
-        facts = read_pte(artifact)
-        return replace(
-            report,
-            delegate_used=facts.delegate_used,
-            nodes_total=facts.nodes_total,
-            nodes_delegated=facts.nodes_delegated,
-            partitions=facts.partitions,
-        )
+        """Add the backends and nodes, which the program does not print."""
+        return with_program(report, artifact)
 
     def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  a .pte keeps its inputs' types
         return False
@@ -106,6 +101,18 @@ class ExecutorRunner:
         # The first call counts for neither phase; -(-a // b) rounds up.
         enough = 1 + sum(max(phase.min_calls, -(-phase.min_ns // each_ns) + 1) for phase in phases)
         return max(2, min(enough, requested.measure.max_ns // each_ns, MOST_CALLS))
+
+
+def with_program(report: ToolReport, artifact: Path) -> ToolReport:
+    """Return ``report`` with the backends and nodes, which a ``.pte`` fixes. Raises `OSError`."""
+    facts = read_pte(artifact)
+    return replace(
+        report,
+        delegate_used=facts.delegate_used,
+        nodes_total=facts.nodes_total,
+        nodes_delegated=facts.nodes_delegated,
+        partitions=facts.partitions,
+    )
 
 
 def split_calls(calls_ns: list[int], requested: LatencyPass) -> LatencySamples:

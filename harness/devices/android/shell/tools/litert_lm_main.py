@@ -54,6 +54,8 @@ class LitertLmMain:
     runtime = "litert-lm"
     log_tag = None
     profiles = False
+    takes_text = False
+    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:

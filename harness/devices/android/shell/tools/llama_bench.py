@@ -48,6 +48,8 @@ class LlamaBench:
     runtime = "llama.cpp"
     log_tag = None
     profiles = False
+    takes_text = False
+    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:

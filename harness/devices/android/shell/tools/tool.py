@@ -29,7 +29,8 @@ class ToolJob:
 
     ``shapes`` are those of the tensors, including the batch. ``calls`` is for programs that take a number of calls
     instead of a duration. ``operators``: profile the operators instead of measuring. ``prompt_tokens`` and
-    ``new_tokens`` are those of a language model, which gets no inputs.
+    ``new_tokens`` are those of a language model, which gets no inputs. ``prompt_text`` has that many tokens, and
+    ``tokenizer`` is the file that makes them of it.
     """
 
     program: str
@@ -43,6 +44,8 @@ class ToolJob:
     operators: bool = False
     prompt_tokens: int = 0
     new_tokens: int = 0
+    prompt_text: str = ""
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,14 @@ class ShellTool(Protocol):
     @property
     def profiles(self) -> bool:
         """Whether it can time single operators."""
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether it takes the prompt as text and needs a tokenizer."""
+
+    @property
+    def one_call(self) -> bool:
+        """Whether a start makes a single call, so that it is started as often as there are calls."""
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
