@@ -7,6 +7,7 @@ Runtime's generate API has ``genai_config.json``.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,15 @@ def read_config(folder: Path) -> LanguageFacts:
         text=_existing(folder / "test.txt"),
         choices=_existing(folder / "choices.jsonl"),
     )
+
+
+def window_of(config: dict[str, Any]) -> float:
+    """Return how many tokens back the attention of a ``config.json`` reaches; infinity where it does not slide.
+
+    The exporters to pte and gguf write attention over the whole context, which is another network beyond the window.
+    """
+    slides = config.get("use_sliding_window", True) and _whole(config.get("sliding_window"))
+    return slides or math.inf
 
 
 def read_ready(path: Path, format_: Format) -> LanguageFacts | None:

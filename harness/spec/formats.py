@@ -382,7 +382,7 @@ FORMATS: dict[Format, FormatRow] = {
             extras=("gguf", "language"),
             runtime_packages=("xllamacpp",),
             runtime_extras=("gguf",),
-            revision=1,
+            revision=2,
         ),
         only_language=True,
         colour="#d55e00",

@@ -59,7 +59,11 @@ def run_search(spec: Spec, goal: Goal, places: Places, progress: Progress) -> Se
         msg = f"{spec.model[0]!r} is a ready-made file, which no recipe can change; name the model it was exported from"
         raise UsageError(msg)
     if checked.cards[0].language is not None:
-        msg = f"{spec.model[0]!r} is a language model, which a search does not prune: compare its variants with run"
+        msg = (
+            f"{spec.model[0]!r} is a language model, which a search does not prune. Its precisions are few enough to "
+            "measure all of them, which also recommends one by perplexity: phonebench run "
+            f"{spec.model[0]} --variant fp32,int4,8da4w"
+        )
         raise UsageError(msg)
     empty = Plan(cells=(), holes=())
     head = replace(new_head(checked.spec, empty), goal=goal)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.artifacts.export.pte_language import PteLanguageExporter
+from harness.model.language import window_of
 from tests.cli.calls import call
 from tests.fuzz.targets import litertlm_header
 from tests.language.conftest import copied
@@ -81,6 +86,30 @@ def test_a_search_refuses_a_language_model() -> None:
     ended = call("search", "tiny_llama")
     assert ended.code == 2
     assert "is a language model, which a search does not prune" in ended.err
+    assert "phonebench run tiny_llama --variant fp32,int4,8da4w" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("config", "reach"),
+    [
+        ({"sliding_window": 4096}, 4096),
+        ({"sliding_window": None}, math.inf),
+        ({}, math.inf),
+        # As Qwen2 has it.
+        ({"sliding_window": 4096, "use_sliding_window": False}, math.inf),
+        ({"sliding_window": 64, "use_sliding_window": True}, 64),
+    ],
+)
+def test_a_window_of_attention_is_as_far_as_the_config_says(config: dict[str, Any], reach: float) -> None:
+    assert window_of(config) == reach
+
+
+def test_a_program_is_no_longer_than_the_window_of_its_attention(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    assert PteLanguageExporter(folder).context() == 2048
+    (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 100}))
+    assert PteLanguageExporter(folder).context() == 100
 
 
 def test_without_names_a_language_model_gets_its_own_formats_and_variants() -> None:

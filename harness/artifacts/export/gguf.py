@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.artifacts.export.gguf_tokens import pre_tokenizer
+from harness.model.language import window_of
 from harness.spec.formats import Backend
 from harness.spec.recipe import Precision, Recipe
 from harness.wire.tensors import Array
@@ -88,7 +90,8 @@ class GgufExporter:
             msg = f"phonebench does not write rotary embeddings scaled by {rope['rope_type']!r} to .gguf"
             raise UnsupportedError(msg)
         size = config.get("head_dim") or config["hidden_size"] // heads
-        writer.add_context_length(config["max_position_embeddings"])
+        # Within its window, attention that slides is the same as any other.
+        writer.add_context_length(min(config["max_position_embeddings"], window_of(config)))
         writer.add_embedding_length(config["hidden_size"])
         writer.add_block_count(config["num_hidden_layers"])
         writer.add_feed_forward_length(config["intermediate_size"])
@@ -104,18 +107,14 @@ class GgufExporter:
     def _add_tokens(self, writer: Any) -> None:
         file = self._source / "tokenizer.json"
         described: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        model = described.get("model", {})
-        if model.get("type") != "BPE" or "ByteLevel" not in json.dumps(described.get("pre_tokenizer")):
-            msg = (
-                "phonebench writes .gguf for byte-level BPE tokenizers (tokenizer.json) only: bring a file of your own"
-            )
-            raise UnsupportedError(msg)
+        splits_like = pre_tokenizer(described)
+        model = described["model"]
         names = {at: word for word, at in model["vocab"].items()}
         names |= {token["id"]: token["content"] for token in described.get("added_tokens", [])}
         control = {token["id"] for token in described.get("added_tokens", [])}
         count = self._config["vocab_size"]
         writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre("gpt-2")
+        writer.add_tokenizer_pre(splits_like)
         writer.add_token_list([names.get(at, f"<unused {at}>") for at in range(count)])
         writer.add_token_types([_CONTROL if at in control or at not in names else _NORMAL for at in range(count)])
         writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in model["merges"]])

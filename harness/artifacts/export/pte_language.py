@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifacts.export.exporter import UnsupportedError, no_precision
+from harness.model.language import window_of
 from harness.readers.pte import tokenizer_of
 from harness.runners.host.runtimes.pte_language import CACHE_METHOD
 from harness.spec.formats import Backend
@@ -82,7 +83,7 @@ class PteLanguageExporter:
             shutil.copyfile(tokenizer, path.with_name(tokenizer.name))
 
     def _words(self, folder: Path, path: Path, options: tuple[str, ...], parameters: dict[str, object]) -> list[str]:
-        context = str(self._context())
+        context = str(self.context())
         files = ["--checkpoint", str(folder / "weights.pth"), "--params", str(folder / "params.json")]
         lengths = ["--max_seq_length", context, "--max_context_length", context]
         return [
@@ -91,8 +92,10 @@ class PteLanguageExporter:
             *("--metadata", json.dumps(self._metadata(parameters)), "--output_name", str(path)),
         ]
 
-    def _context(self) -> int:
-        return int(min(self._config["max_position_embeddings"], MOST_CONTEXT))
+    def context(self) -> int:
+        """Return the tokens of prompt and output that the program has places for."""
+        # Within its window, attention that slides is the same as any other.
+        return int(min(self._config["max_position_embeddings"], MOST_CONTEXT, window_of(self._config)))
 
     def _metadata(self, parameters: dict[str, Any]) -> dict[str, object]:
         """What runners ask a program for: the tokens that begin and end a text, and the size of its cache in bytes."""
@@ -101,7 +104,7 @@ class PteLanguageExporter:
         return {
             "get_bos_id": self._config.get("bos_token_id") or 0,
             "get_eos_ids": ends if isinstance(ends, list) else [ends or 0],
-            CACHE_METHOD: 2 * cached * 4 * self._context(),
+            CACHE_METHOD: 2 * cached * 4 * self.context(),
         }
 
     def _parameters(self) -> dict[str, object]:
