@@ -22,8 +22,8 @@ import org.phonebench.runner.core.RunReply;
  * keep the provider from starting in the background.
  *
  * <p>The first way is the job's own folder, which the provider reads. The second is the app's folder on shared storage,
- * which the adb shell reads. The last is the log, if neither can be written or the host asks for it. A game loop has one
- * more, before them: the file that whoever started it gives.
+ * which the adb shell reads. The last is the log, if neither can be written or the host asks for it. A game loop has
+ * one more, before them: the file that whoever started it gives.
  */
 final class Delivery {
     /** logd cuts entries at about 4,000 bytes. */
