@@ -14,8 +14,8 @@ import org.phonebench.runner.core.RecipientKey;
 /**
  * Keeps this app's key pair in the keystore of the phone, which never hands out the private key.
  *
- * <p>It is made once per installation and is removed with the app. RSA, because the keystore has no key agreement before
- * Android 12; and not in a StrongBox, which takes seconds for an operation.
+ * <p>It is made once per installation and is removed with the app. RSA, because the keystore has no key agreement
+ * before Android 12; and not in a StrongBox, which takes seconds for an operation.
  */
 final class PhoneKeystore implements RecipientKey.Keystore {
     private static final String PROVIDER = "AndroidKeyStore";

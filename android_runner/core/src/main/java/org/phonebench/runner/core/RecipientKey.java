@@ -15,7 +15,9 @@ public final class RecipientKey {
     public static final int BITS = 3072;
 
     private static final String ALGORITHM = "RSA-OAEP-SHA256-MGF1-SHA1";
-    /** The name does not fix the hash of MGF1. Most keystores of Android have only SHA-1 for it, others take SHA-256. */
+    /**
+     * The name does not fix the hash of MGF1. Most keystores of Android have only SHA-1 for it, others take SHA-256.
+     */
     private static final OAEPParameterSpec PADDING =
         new OAEPParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA1, PSource.PSpecified.DEFAULT);
 

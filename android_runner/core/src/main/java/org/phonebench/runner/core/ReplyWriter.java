@@ -94,7 +94,8 @@ public final class ReplyWriter {
         generation(json.name("first"), all.first());
         generations(json.name("warmup"), all.warmup());
         generations(json.name("measured"), all.measured());
-        json.field("chunks", all.chunks()).field("text_prompt", all.text()).field("context_tokens", all.contextTokens());
+        json.field("chunks", all.chunks()).field("text_prompt", all.text());
+        json.field("context_tokens", all.contextTokens());
         json.field("kv_cache_bytes", all.cacheBytes()).field("kv_cache_source", all.cacheSource()).close('}');
     }
 

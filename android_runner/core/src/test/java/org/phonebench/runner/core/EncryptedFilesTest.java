@@ -130,8 +130,9 @@ final class EncryptedFilesTest {
         RunReply.EncryptionKey key = run(null).encryptionKey();
         assertArrayEquals(pair.getPublic().getEncoded(), Base64.getDecoder().decode(key.publicKey()));
         // A key of before the app was installed again.
+        JSONObject file = new JSONObject().put("sha256", Digest.of(new byte[2])).put("key", "AA==");
         artifact().put("encryption", new JSONObject().put("recipient", Digest.of(new byte[1]))
-            .put("files", new JSONArray().put(new JSONObject().put("sha256", Digest.of(new byte[2])).put("key", "AA=="))));
+            .put("files", new JSONArray().put(file)));
         refused(FailureKind.DIGEST);
         assertEquals(key, run(null).encryptionKey());
         artifact().remove("encryption");

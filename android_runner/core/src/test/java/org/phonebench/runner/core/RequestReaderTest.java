@@ -60,7 +60,8 @@ final class RequestReaderTest {
         RunRequest.Limits warmup = new RunRequest.Limits(1, 0, 30_000_000_000L);
         assertEquals(new RunRequest.Generate(4, 3, warmup, measure, "", ""), passes.generate());
         assertEquals(2, passes.inputsNeeded());
-        String worded = text.replace("\"new_tokens\"", "\"prompt_text\": \" a b\", \"tokenizer\": \"t.json\", \"new_tokens\"");
+        String worded = text.replace("\"new_tokens\"",
+            "\"prompt_text\": \" a b\", \"tokenizer\": \"t.json\", \"new_tokens\"");
         assertEquals(" a b", RequestReader.read(worded).passes().generate().promptText());
         assertEquals("t.json", RequestReader.read(worded).passes().generate().tokenizer());
     }

@@ -99,8 +99,8 @@ final class ExecuTorchLanguage implements LanguageSession {
     }
 
     /**
-     * Refuse a program by another exporter without a tokenizer. The Java API does not tell whether {@code forward} takes
-     * the place of the first token of a call or of each, which differs for prompts.
+     * Refuse a program by another exporter without a tokenizer. The Java API does not tell whether {@code forward}
+     * takes the place of the first token of a call or of each, which differs for prompts.
      */
     private void requireChunks(boolean text) throws RunFailure {
         if (!text && facts.cacheBytes() == null) {
