@@ -14,7 +14,7 @@ from harness.model.language import why_too_long
 from harness.plan.cells import Cell, Hole, Lengths, Plan, make_cell
 from harness.plan.support import why_not_build
 from harness.spec.formats import FORMATS, default_formats, language_formats
-from harness.spec.phone_settings import PhoneRunner, PhoneSettings
+from harness.spec.phone_settings import Binary, PhoneRunner, PhoneSettings
 from harness.spec.recipe import AS_IS, Recipe
 from harness.spec.shorthand import DEFAULT_VARIANTS, LANGUAGE_VARIANTS, recipes_of
 from harness.spec.spec import Spec
@@ -146,8 +146,14 @@ def _no_language(cell: Cell, offer: Offer) -> str:
 
 def runs_in_shell(cell: Cell, settings: PhoneSettings) -> bool:
     """Return whether a program for language models was given for ``cell``, which then runs in a phone's shell."""
-    given = settings.runner is PhoneRunner.SHELL and settings.binary(cell.format) is not None
-    return given and FORMATS[cell.format].only_language
+    binary = settings.binary(cell.format) if settings.runner is PhoneRunner.SHELL else None
+    return binary is not None and (FORMATS[cell.format].only_language or _is_for_language(binary))
+
+
+def _is_for_language(binary: Binary) -> bool:
+    """Return whether it is the second program of a format that also holds other networks, by its name."""
+    row = FORMATS[binary.format]
+    return not row.only_language and row.other_program is not None and row.other_program in binary.path.name
 
 
 def why_not_shell(cell: Cell, settings: PhoneSettings, *, language: bool = False) -> str | None:
@@ -155,10 +161,16 @@ def why_not_shell(cell: Cell, settings: PhoneSettings, *, language: bool = False
 
     ``language``: it is a language model that no program of the shell runs.
     """
-    if settings.runner is not PhoneRunner.SHELL or (settings.binary(cell.format) and not language):
+    if settings.runner is not PhoneRunner.SHELL:
         return None
-    if language and settings.binary(cell.format):
-        return f"the program for {cell.format.value} runs no language models: leave out --runner shell, for the app"
+    binary, row = settings.binary(cell.format), FORMATS[cell.format]
+    if binary is not None and language:
+        other = f"give {row.other_program}, or " if row.other_program else ""
+        return f"the program for {cell.format.value} runs no language models: {other}leave out --runner shell"
+    if binary is not None and cell.lengths is None and _is_for_language(binary):
+        return f"{row.other_program} runs language models only: give {row.shell_program}"
+    if binary is not None:
+        return None
     formats = ", ".join(binary.format.value for binary in settings.binaries)
     return f"runner 'shell' has no program for {cell.format.value}; it was given one for: {formats}"
 

@@ -142,7 +142,12 @@ def test_the_app_of_a_phone_runs_pte_and_the_shell_runs_what_it_has_a_program_fo
     shell = ("--runner", "shell", "--binary", f"pte={program}", "--binary", f"gguf={program}")
     assert set(planned(*phone, *shell, "--format", "gguf").values()) == {"will run"}
     (reason,) = set(planned(*phone, *shell, "--format", "pte").values())
-    assert "runs no language models: leave out --runner shell" in reason
+    assert "runs no language models: give llama_main, or leave out --runner shell" in reason
+    program = program.rename(tmp_path / "llama_main.arm64")
+    talking = ("--runner", "shell", "--binary", str(program))
+    assert set(planned(*phone, *talking, "--format", "pte").values()) == {"will run"}
+    (reason,) = set(planned("digits", *phone[1:], *talking, "--format", "pte").values())
+    assert reason == "llama_main runs language models only: give executor_runner"
 
 
 @pytest.mark.parametrize("device", ["web:chromium", "fake"])
