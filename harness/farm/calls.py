@@ -5,6 +5,7 @@ Locally the depot answers at once; between hosts the same records travel as JSON
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -143,6 +144,13 @@ class Events:
     events: tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallFiles:
+    """Asks for files by their digests, as many as fit into one answer."""
+
+    sha256s: tuple[str, ...]
+
+
 class AgentPost(Protocol):
     """What an agent needs of the depot. Every method raises `DepotError` while the depot cannot be reached."""
 
@@ -173,6 +181,9 @@ class RunPost(Protocol):
 
     def fetch(self, sha256: str, folder: Path) -> Path:
         """Return a local copy of a file, such as a parcel."""
+
+    def prefetch(self, sha256s: Sequence[str], folder: Path) -> None:
+        """Fetch those of some files that are small in one go; `fetch` then finds them in ``folder``."""
 
     def drop(self, dropped: Dropped) -> None:
         """Give up a cell, or leave the run."""

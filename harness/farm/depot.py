@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +51,10 @@ KEEP_S = 14 * 24 * 3600.0
 DAY_S = 24 * 3600.0
 # Clocks further apart than this are reported.
 CLOCK_S = 5.0
+
+
+class JournalGoneError(StoreError):
+    """The journal of a run is shorter than whoever asks has read: the folder of the depot was emptied."""
 
 
 class NameTakenError(StoreError):
@@ -96,6 +102,8 @@ class Depot:
         self._replaced: set[str] = set()
         self._owners: dict[str, str] = {}
         self._places: dict[str, Path] = {}
+        # Files that arrive, each with its lock and how many threads want it.
+        self._arriving: dict[str, tuple[threading.Lock, int]] = {}
         self._restore_claims()
         self.builds = BuildBoard(root / "builds", self._keeps, clock)
 
@@ -210,8 +218,14 @@ class Depot:
             )
 
     def events(self, since: Since) -> tuple[Event, ...]:
-        """Return the events of a run after the first ``since.after``, waiting up to ``since.wait_s`` for one."""
+        """Return the events of a run after the first ``since.after``, waiting up to ``since.wait_s`` for one.
+
+        Raises `JournalGoneError` if there never were so many.
+        """
         with self.changed:
+            if self._count(since.run) < since.after:
+                msg = f"the journal of run {since.run!r} has gone: the folder {str(self.root)!r} was emptied"
+                raise JournalGoneError(msg)
             self.changed.wait_for(lambda: self._count(since.run) > since.after, timeout=since.wait_s)
             run = self._runs.get(since.run)
             return tuple(run.events[since.after :]) if run else ()
@@ -257,7 +271,8 @@ class Depot:
         """Give up the attempts of agents that have been silent for too long, and once a day remove unused files."""
         with self._lock:
             if self._clock() - self._swept_s > DAY_S:
-                self._sweep_files("files", "parts")
+                self._sweep_files("files", "parts", "builds")
+                self._sweep_runs()
             for name, agent in self._agents.items():
                 silent_s = self._clock() - agent.seen_s
                 agent.present = silent_s <= PRESENT_S
@@ -282,6 +297,9 @@ class Depot:
             raise StoreError(msg)
         return path
 
+    def prefetch(self, sha256s: Sequence[str], folder: Path) -> None:
+        """Do nothing: on the same host nothing is copied."""
+
     def received(self, sha256: str) -> int | None:
         """Return how many bytes of a file have arrived; None if it is complete."""
         if self.path_of(sha256).is_file():
@@ -298,7 +316,8 @@ class Depot:
         match is removed, so that it is sent again from its start.
         """
         part = self.root / "parts" / _plain(sha256)
-        with self._lock, storage_errors(self.root):
+        # Not the lock of the depot: to write and hash a large file takes seconds, and every agent would wait.
+        with self._lock_of(sha256), storage_errors(self.root):
             if self.path_of(sha256).is_file():
                 return self.received(sha256)
             size = part.stat().st_size if part.is_file() else 0
@@ -313,6 +332,22 @@ class Depot:
                 return size + len(data)
             return self._complete(part, sha256)
 
+    @contextlib.contextmanager
+    def _lock_of(self, sha256: str) -> Iterator[None]:
+        """Hold a file that arrives, so that two senders of it take turns."""
+        with self._lock:
+            lock, users = self._arriving.get(sha256, (threading.Lock(), 0))
+            self._arriving[sha256] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                users = self._arriving[sha256][1] - 1
+                self._arriving[sha256] = lock, users
+                if not users:
+                    del self._arriving[sha256]
+
     def _keeps(self, sha256: str) -> bool:
         """Return whether a file is there, which then counts as used."""
         with contextlib.suppress(OSError):
@@ -324,7 +359,13 @@ class Depot:
         """Keep a file of this host, which its owner may remove afterwards."""
         place = self.root / "files" / _plain(sha256)
         with storage_errors(self.root), contextlib.suppress(FileExistsError):
-            place.hardlink_to(path)
+            try:
+                place.hardlink_to(path)
+            except FileExistsError:
+                raise
+            except OSError:
+                # On another file system, or on one without hard links.
+                _copy_whole(path, place)
 
     def _complete(self, part: Path, sha256: str) -> int | None:
         if file_sha256(part) != sha256:
@@ -400,6 +441,19 @@ class Depot:
                 self._places.pop(event.parcel, None)
                 (self.root / "files" / event.parcel).unlink(missing_ok=True)
 
+    def _sweep_runs(self) -> None:
+        """Forget runs whose journals nobody has written to for `KEEP_S`, or they would fill the memory."""
+        limit = time.time() - KEEP_S
+        for name, run in list(self._runs.items()):
+            with contextlib.suppress(FileNotFoundError):
+                if run.path.stat().st_mtime >= limit:
+                    continue
+                run.path.unlink()
+            del self._runs[name]
+            self._board.forget(name)
+            self._attempts = {key: count for key, count in self._attempts.items() if key[0] != name}
+            self._holders = {device: claim for device, claim in self._holders.items() if claim.run != name}
+
     def _sweep_files(self, *folders: str) -> None:
         self._swept_s = self._clock()
         for folder in folders:
@@ -413,6 +467,20 @@ def remove_unused(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             if path.is_file() and path.stat().st_mtime < limit:
                 path.unlink()
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file under a private name and rename it, once it is on disk."""
+    handle, name = tempfile.mkstemp(prefix=".copy-", dir=target.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as copy, source.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _plain(name: str) -> str:

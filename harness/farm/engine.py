@@ -24,7 +24,7 @@ from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
 from harness.farm.depot import CLOCK_S
 from harness.farm.errands import CellErrand, Errand
 from harness.farm.events import Event, EventKind
-from harness.farm.link import DepotError
+from harness.farm.link import DepotError, JournalLostError
 from harness.farm.parcel import ParcelError
 from harness.farm.status import DeviceState, FarmStatus
 from harness.farm.work import Packed, Work
@@ -202,14 +202,30 @@ class FarmEngine:
         try:
             self._fill(table)
             since = Since(run=self._run.run, after=self._after, wait_s=WAIT_S)
-            for event in self._post.events(since):
+            events = self._post.events(since)
+            done = [event for event in events if event.kind is EventKind.DONE and event.cell in table.waiting]
+            # One request for all of them costs the depot a fraction of one for each.
+            if len(done) > 1:
+                self._post.prefetch([event.parcel for event in done], self._run.fetched)
+            for event in events:
                 self._after += 1
                 self._take(event, table)
             self._check_tickets(table)
             self._look(table)
             self._reached_s = self._clock()
+        except JournalLostError as error:
+            log.warning("%s; what has no result yet is queued again", error)
+            self._begin_again(table)
         except DepotError as error:
             self._be_patient(table, error)
+
+    def _begin_again(self, table: _Table) -> None:
+        """Queue everything again at a depot that has lost its journals and its files."""
+        self._after, self._left = 0, {}
+        self._offered.clear()
+        for cell in table.waiting.values():
+            self._let_go(cell)
+        self._queue(table.waiting, table)
 
     def _take_history(self, table: _Table) -> None:
         """Take the results that an earlier attempt of this run left on the farm."""

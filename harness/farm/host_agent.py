@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from harness.devices.registry import expand_devices, open_device
 from harness.errors import UsageError
 from harness.farm.agent import Agent, HostRoster, NoDevices
@@ -21,13 +19,12 @@ from harness.farm.builds.maker import Maker
 from harness.farm.dask_queue import DaskQueue
 from harness.farm.engine import FarmEngine, FarmRun
 from harness.farm.link import DepotError, Link, join
-from harness.farm.places import Role
+from harness.farm.places import Role, alone_in
 from harness.farm.scheduler import stop_on_signals
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, check_own, engine_security, farm_url
 from harness.farm.workers import Engine, Workers, configure_engine
 from harness.signing.keys import read_trusted_key
-from harness.system.files import storage_errors
 
 # The device kind whose figures are those of the computer that the agent runs on.
 HOST = "host"
@@ -64,7 +61,7 @@ def serve_agent(options: AgentOptions, tell: Callable[[str], None], opener: Open
         read_trusted_key(options.trusted)
     if warning := check_own(options.place.certs):
         tell(warning)
-    with _alone(options.data):
+    with alone_in(options.data, "agent"):
         asyncio.run(_serve(options, tell, opener))
 
 
@@ -183,20 +180,3 @@ def read_status(place: FarmPlace) -> FarmStatus:
         return link.status()
     finally:
         link.close()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder of an agent: two agents with one spool would each take the other's results for their own."""
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        msg = f"another agent uses the folder {str(folder)!r}: stop it, or give this one another --data"
-        raise UsageError(msg) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -6,14 +6,16 @@ decides whether to wait.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import logging
 import os
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,6 +44,7 @@ from harness.farm.calls import (
     Outcome,
     Queue,
     Since,
+    SmallFiles,
 )
 from harness.farm.depot import CLOCK_S
 from harness.farm.events import Event
@@ -57,6 +60,13 @@ TIMEOUT_S = 30.0
 PIECE_BYTES = 4 << 20
 # The HTTP status for an agent whose name another one has taken over.
 CONFLICT = 409
+# The HTTP status for a journal that is shorter than what was read of it.
+GONE = 410
+# How many small files are asked for at once, and the header of the answer that lists them as ``digest:bytes``.
+MOST_SMALL = 64
+FILES_HEADER = "Phonebench-Files"
+# The header that says of which attempt a file is the result: an `Outcome` as JSON in base64.
+OUTCOME_HEADER = "Phonebench-Outcome"
 # How often a transfer that makes no progress at all is begun again.
 _TRIES = 5
 # The packages whose versions must be equal on all hosts, because the queue's messages depend on them.
@@ -75,6 +85,10 @@ class DepotError(StoreError):
     def __init__(self, message: str, *, for_good: bool = False) -> None:
         self.for_good = for_good
         super().__init__(message)
+
+
+class JournalLostError(DepotError):
+    """The depot does not know what it said of a run before: its folder was emptied."""
 
 
 class Link:
@@ -108,6 +122,11 @@ class Link:
         return self._call("claim", claim, Claimed)
 
     def deliver(self, outcome: Outcome, parcel: Path | None) -> None:
+        if parcel is not None and parcel.stat().st_size <= PIECE_BYTES:
+            # The result and the report of it in one request.
+            text = base64.b64encode(msgspec.json.encode(outcome)).decode()
+            self._send(parcel, outcome.parcel, {OUTCOME_HEADER: text})
+            return
         if parcel is not None:
             self.offer(parcel, outcome.parcel)
         self._call("deliver", outcome, None)
@@ -145,6 +164,9 @@ class Link:
 
     def offer(self, path: Path, sha256: str) -> None:
         """Send a file, from where an earlier attempt was cut off. Raises `DepotError`, or `StoreError` for the file."""
+        self._send(path, sha256, {})
+
+    def _send(self, path: Path, sha256: str, more: dict[str, str]) -> None:
         size = path.stat().st_size
         # A small file is sent at once; of a large one it is asked first how much has arrived.
         offset = 0 if size <= PIECE_BYTES else self._progress("HEAD", sha256, {})
@@ -153,7 +175,7 @@ class Link:
             with path.open("rb") as file:
                 file.seek(offset)
                 data = file.read(PIECE_BYTES)
-            headers = {"Content-Range": f"bytes {offset}-{offset + len(data) - 1}/{size}"}
+            headers = {"Content-Range": f"bytes {offset}-{offset + len(data) - 1}/{size}"} | more
             before, offset = offset, self._progress("PUT", sha256, headers, data)
             tries = tries + 1 if offset is not None and offset <= before else 0
             if tries >= _TRIES:
@@ -184,11 +206,25 @@ class Link:
         msg = f"the file {sha256!r} did not arrive whole from {self.place.url} in {_TRIES} attempts: check the network"
         raise DepotError(msg)
 
+    def prefetch(self, sha256s: Sequence[str], folder: Path) -> None:
+        """Fetch those of some files that are small in one go; `fetch` then finds them. Raises `DepotError`."""
+        wanted = [sha256 for sha256 in dict.fromkeys(sha256s) if not (folder / sha256).is_file()]
+        # No more than fit into the header that lists them.
+        for start in range(0, len(wanted), MOST_SMALL):
+            some = wanted[start : start + MOST_SMALL]
+            body = msgspec.json.encode(SmallFiles(sha256s=tuple(some)))
+            status, data, found = self._ask("POST", "/call/small_files", body, {"Content-Type": "application/json"})
+            if status != 200:
+                raise DepotError(_why(status, data, self.place))
+            _keep_small(data, found.get(FILES_HEADER, ""), folder)
+
     # -- inside
 
     def _call(self, name: str, question: Any, kind: type[_Answer] | None) -> _Answer:
         body = b"" if question is None else msgspec.json.encode(question)
         status, data, _ = self._ask("POST", f"/call/{name}", body, {"Content-Type": "application/json"})
+        if status == GONE:
+            raise JournalLostError(_why(status, data, self.place))
         if status != 200:
             raise DepotError(_why(status, data, self.place), for_good=status == CONFLICT)
         try:
@@ -264,6 +300,22 @@ class Link:
     def _explained(self, error: Exception) -> DepotError:
         cause = error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__)
         return DepotError(explain_refusal(cause, self.place), for_good=isinstance(error, ssl.SSLCertVerificationError))
+
+
+def _keep_small(data: bytes, listed: str, folder: Path) -> None:
+    """Write files that arrived in one answer. One that is damaged is left out, and will be fetched by itself."""
+    start = 0
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in filter(None, listed.split(",")):
+            sha256, _, size = one.partition(":")
+            piece = data[start : start + int(size)]
+            start += len(piece)
+            if hashlib.sha256(piece).hexdigest() == sha256:
+                # By a rename, or a kill could leave half a file under the name of the whole one.
+                part = folder / f".{sha256}.small"
+                part.write_bytes(piece)
+                part.replace(folder / sha256)
 
 
 def _saved(answer: http.client.HTTPResponse, part: Path) -> bytes:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from harness.errors import UsageError
+from harness.system.files import storage_errors
 from harness.system.paths import cache_folder
 
 
@@ -27,3 +33,23 @@ def farm_certs(given: Path | None) -> Path:
 def farm_data(what: str) -> Path:
     """Return the folder where the scheduler or an agent keeps its files."""
     return cache_folder(None) / "farm" / what
+
+
+@contextmanager
+def alone_in(folder: Path, what: str) -> Iterator[None]:
+    """Hold the folder of a scheduler or an agent, ``what``: two of them would take each other's files for their own.
+
+    Raises `UsageError` if another one holds it.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        msg = f"another {what} uses the folder {str(folder)!r}: stop it, or give this one another --data"
+        raise UsageError(msg) from None
+    try:
+        yield
+    finally:
+        lock.release()

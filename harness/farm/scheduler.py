@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.farm.calls import PROTOCOL, Hello
 from harness.farm.depot import Depot
 from harness.farm.link import own_versions
+from harness.farm.places import alone_in
 from harness.farm.tls import DEPOT_PORT, SCHEME, check_own, engine_security, farm_url
 from harness.farm.workers import configure_engine, without_pages
 
@@ -38,12 +39,14 @@ class SchedulerOptions:
 def serve_scheduler(options: SchedulerOptions, tell: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``tell`` gets sentences for the terminal.
 
-    Raises `UsageError` for a certificate or an address that cannot be used, `StoreError` for the folder.
+    Raises `UsageError` for a certificate or an address that cannot be used, and for a folder that another scheduler
+    uses; `StoreError` for a folder that cannot be written.
     """
     configure_engine()
     if warning := check_own(options.certs):
         tell(warning)
-    asyncio.run(_serve(options, tell))
+    with alone_in(options.data, "scheduler"):
+        asyncio.run(_serve(options, tell))
 
 
 async def _serve(options: SchedulerOptions, tell: Callable[[str], None]) -> None:

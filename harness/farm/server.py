@@ -7,6 +7,7 @@ stopped. Its name is its digest, which the receiving side checks.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import re
 import time
@@ -21,9 +22,9 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from harness.errors import PhonebenchError
 from harness.farm.builds.calls import BuildOrders, BuildReport, BuildsOf, TakeBuilds
-from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since
-from harness.farm.depot import NameTakenError
-from harness.farm.link import CONFLICT, PIECE_BYTES
+from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since, SmallFiles
+from harness.farm.depot import JournalGoneError, NameTakenError
+from harness.farm.link import CONFLICT, FILES_HEADER, GONE, OUTCOME_HEADER, PIECE_BYTES
 from harness.farm.tls import server_context
 from harness.system.decoding import decode_json
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.05
 MOST_WAIT_S = 30.0
 SWEEP_S = 2.0
+# Files up to this size are written in the loop, and many of them are sent in one answer.
+SMALL_BYTES = 256 << 10
 
 _RANGE = re.compile(r"bytes=(\d+)-$")
 # The last byte of an empty file has the number -1.
@@ -82,6 +85,8 @@ class _Answer(RequestHandler):
         reason = str(error) if isinstance(error, PhonebenchError) else self._reason
         if isinstance(error, NameTakenError):
             self.set_status(CONFLICT)
+        if isinstance(error, JournalGoneError):
+            self.set_status(GONE)
         if not isinstance(error, HTTPError | PhonebenchError):
             log.error("the depot failed", exc_info=error)
         self.finish(msgspec.json.encode({"error": reason}))
@@ -100,6 +105,9 @@ class Calls(_Answer):
         if name == "status":
             self._answer(self.depot.status())
             return
+        if name == "small_files":
+            self._small_files(self._decode(SmallFiles))
+            return
         if name == "build_hosts":
             self._answer(self.depot.builds.hosts())
             return
@@ -117,6 +125,18 @@ class Calls(_Answer):
         while not (events := self.depot.events(at_once)) and time.monotonic() < ends_s:
             await asyncio.sleep(LOOK_S)
         self._answer(Events(events=events))
+
+    def _small_files(self, asked: SmallFiles) -> None:
+        """Send those of some files that are small, one after the other, as far as they fit into one piece."""
+        found, data = [], bytearray()
+        for sha256 in asked.sha256s:
+            path = self.depot.path_of(sha256)
+            size = path.stat().st_size if path.is_file() else None
+            if size is not None and size <= SMALL_BYTES and len(data) + size <= PIECE_BYTES:
+                data += path.read_bytes()
+                found.append(f"{sha256}:{size}")
+        self.set_header(FILES_HEADER, ",".join(found))
+        self.finish(bytes(data))
 
     def _decode(self, kind: type[Any]) -> Any:
         try:
@@ -148,12 +168,31 @@ class Files(_Answer):
     def head(self, sha256: str) -> None:
         self._progress(self.depot.received(sha256))
 
-    def put(self, sha256: str) -> None:
+    async def put(self, sha256: str) -> None:
         match = _CONTENT_RANGE.match(self.request.headers.get("Content-Range", ""))
         if match is None or int(match[2]) - int(match[1]) + 1 != len(self.request.body):
             raise HTTPError(400, reason="Content-Range and body differ")
-        last = int(match[2]) + 1 == int(match[3])
-        self._progress(self.depot.receive(sha256, int(match[1]), self.request.body, last=last))
+        start, last = int(match[1]), int(match[2]) + 1 == int(match[3])
+        outcome = self._outcome()
+        if int(match[3]) <= SMALL_BYTES:
+            self._progress(self._receive(sha256, start, last=last, outcome=outcome))
+            return
+        # In a thread: to write and hash a large file must not keep others waiting. For a small one that costs more.
+        self._progress(await asyncio.to_thread(self._receive, sha256, start, last=last, outcome=outcome))
+
+    def _outcome(self) -> Outcome | None:
+        """What the file is the result of, if its sender says so. A result and its report in one request cost less."""
+        text = self.request.headers.get(OUTCOME_HEADER)
+        try:
+            return None if text is None else decode_json(base64.b64decode(text, validate=True), Outcome)
+        except ValueError as error:
+            raise HTTPError(400, reason="malformed outcome") from error
+
+    def _receive(self, sha256: str, start: int, *, last: bool, outcome: Outcome | None) -> int | None:
+        received = self.depot.receive(sha256, start, self.request.body, last=last)
+        if received is None and outcome is not None:
+            self.depot.deliver(outcome, None)
+        return received
 
     async def get(self, sha256: str) -> None:
         path = self.depot.path_of(sha256)

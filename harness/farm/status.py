@@ -147,6 +147,11 @@ class Board:
             if event.kind is EventKind.DONE:
                 cell.seconds = event.seconds
 
+    def forget(self, run: str) -> None:
+        """Forget everything about a run."""
+        self._cells = {key: cell for key, cell in self._cells.items() if key[0] != run}
+        self._closed.discard(run)
+
     def is_done(self, run: str, cell: str) -> bool:
         """Return whether the result of a cell is stored."""
         known = self._cells.get((run, cell))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -44,6 +44,7 @@ class Tally:
     """The outcome. ``lost``, ``twice`` and ``beside`` must be empty.
 
     ``repeated`` counts launches that a phone did again, because a kill came between their end and the spool.
+    ``scheduler_ms`` and ``agents_ms`` are processor time per cell; 0 if processes were killed.
     """
 
     cells: int
@@ -52,7 +53,8 @@ class Tally:
     beside: tuple[str, ...]
     repeated: int
     seconds: float
-    scheduler_ms: float
+    scheduler_ms: float = 0.0
+    agents_ms: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -65,7 +67,8 @@ def soak(lab: Lab, each: int, blows: Blows, rng: random.Random, *, most_s: float
     place = lab.place
     command = [sys.executable, "-m", "tests.farm.owner_process", place.host, str(place.port), str(place.certs)]
     owner = Process([*command, str(lab.folder), ",".join(keys), str(each)], lab.folder / "owner.log")
-    started_s, cpu_ms, struck = time.monotonic(), _cpu_ms(lab.scheduler), 0
+    started_s, struck = time.monotonic(), 0
+    cpu_ms, agents_ms = _cpu_ms(lab.scheduler), sum(map(_cpu_ms, lab.hosts))
     owner.start()
     next_s = time.monotonic() + rng.uniform(*blows.pause_s)
     try:
@@ -84,8 +87,15 @@ def soak(lab: Lab, each: int, blows: Blows, rng: random.Random, *, most_s: float
             time.sleep(0.2)
     finally:
         owner.kill()
-    cpu_ms = _cpu_ms(lab.scheduler) - (cpu_ms if not blows.count else 0)
-    return _count(lab, each, time.monotonic() - started_s, cpu_ms)
+    tally = _count(lab, each, time.monotonic() - started_s)
+    if blows.count:
+        # Processes that were started again have forgotten what they cost before.
+        return tally
+    return replace(
+        tally,
+        scheduler_ms=(_cpu_ms(lab.scheduler) - cpu_ms) / tally.cells,
+        agents_ms=(sum(map(_cpu_ms, lab.hosts)) - agents_ms) / tally.cells,
+    )
 
 
 def _strike(lab: Lab, owner: Process, blows: Blows, rng: random.Random) -> None:
@@ -112,7 +122,7 @@ def _stored(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _count(lab: Lab, each: int, seconds: float, scheduler_ms: float) -> Tally:
+def _count(lab: Lab, each: int, seconds: float) -> Tally:
     run = load_run(lab.folder / "results", RUN)
     lines = (run.directory / MEASUREMENTS_FILE).read_bytes().splitlines()
     times = Counter(msgspec.json.decode(line, type=Measurement).cell for line in lines)
@@ -126,7 +136,6 @@ def _count(lab: Lab, each: int, seconds: float, scheduler_ms: float) -> Tally:
         beside=tuple(overlaps(lab.log)),
         repeated=sum(count - 1 for count in ends(lab.log).values() if count > 1),
         seconds=seconds,
-        scheduler_ms=scheduler_ms / len(cells),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from harness.devices.fake.fake import fake_info
 from harness.errors import StoreError
 from harness.farm.calls import Announcement, Claim, Dropped, Offered, Outcome, Queue, QueuedCell, Since
-from harness.farm.depot import DAY_S, HOLD_S, PRESENT_S, Depot, NameTakenError
+from harness.farm.depot import DAY_S, HOLD_S, PRESENT_S, Depot, JournalGoneError, NameTakenError
 from harness.farm.events import EventKind
 from harness.farm.status import DeviceState
 
@@ -224,6 +226,56 @@ def test_the_parcels_of_a_run_that_took_all_are_removed(tmp_path: Path) -> None:
     depot.drop(Dropped(run=RUN, finished=True))
     with pytest.raises(StoreError, match="the depot has no file"):
         depot.fetch(parcel, tmp_path)
+
+
+def test_runs_that_nobody_has_written_to_for_long_are_forgotten(tmp_path: Path) -> None:
+    clock = Clock()
+    depot = Depot(tmp_path / "depot", clock=clock)
+    queue(depot, "a")
+    depot.claim(claim("a"))
+    depot.queue(Queue(run="recent", user="", cells=(QueuedCell(cell="b", device="fake:2"),)))
+    os.utime(tmp_path / "depot" / "runs" / f"{RUN}.jsonl", (0, 0))
+    clock.now_s = DAY_S + 1
+    depot.sweep()
+    assert [run.run for run in depot.status().runs] == ["recent"]
+    assert (depot.events(Since(run=RUN)), kinds(Depot(tmp_path / "depot"))) == ((), [])
+    # Nothing of it holds the device.
+    assert depot.claim(claim("a")).reason == "nobody waits for it"
+
+
+def test_a_journal_that_was_emptied_is_not_waited_for(tmp_path: Path) -> None:
+    depot = Depot(tmp_path / "depot")
+    queue(depot, "a", "b")
+    assert depot.events(Since(run=RUN, after=2)) == ()
+    with pytest.raises(JournalGoneError, match="was emptied"):
+        Depot(tmp_path / "other").events(Since(run=RUN, after=2, wait_s=60))
+
+
+def test_a_result_on_another_file_system_is_copied(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        assert Path(name).stat().st_dev != tmp_path.stat().st_dev, "this test needs two file systems"
+        depot = Depot(tmp_path / "depot")
+        queue(depot, "a")
+        depot.claim(claim("a"))
+        deliver(depot, "a", Path(name, "spool"))
+    parcel = depot.events(Since(run=RUN))[-1].parcel
+    assert depot.fetch(parcel, tmp_path).read_bytes() == b"a parcel"
+    assert [path.name for path in (tmp_path / "depot" / "files").iterdir()] == [parcel]
+
+
+def test_a_large_file_that_arrives_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """While one file is written, everything else of the depot can be asked, and its second sender waits."""
+    depot, data = Depot(tmp_path / "depot"), b"weights"
+    digest = hashlib.sha256(data).hexdigest()
+    with ThreadPoolExecutor() as pool:
+        with depot._lock_of(digest):
+            second = pool.submit(depot.receive, digest, 0, data, last=True)
+            assert pool.submit(depot.status).result(60).runs == ()
+            other = hashlib.sha256(b"other").hexdigest()
+            assert pool.submit(depot.receive, other, 0, b"other", last=True).result(60) is None
+            assert not second.done()
+        assert second.result(60) is None
+    assert depot._arriving == {}
 
 
 @pytest.mark.parametrize("size", [1, 10], ids=["whole", "in pieces"])

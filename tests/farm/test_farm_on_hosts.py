@@ -17,10 +17,12 @@ import msgspec
 import pytest
 
 from harness.errors import UsageError
-from harness.farm.calls import PROTOCOL, Announcement, Hello
+from harness.farm.calls import PROTOCOL, Announcement, Hello, Since
 from harness.farm.certs import make_authority, make_certificate
 from harness.farm.host_agent import AgentOptions, find_engine, read_status, serve_agent
-from harness.farm.link import DepotError, Link, join, own_hello, own_versions
+from harness.farm.link import DepotError, JournalLostError, Link, join, own_hello, own_versions
+from harness.farm.scheduler import SchedulerOptions, serve_scheduler
+from harness.farm.server import SMALL_BYTES
 from harness.farm.status import DeviceState
 from harness.farm.tls import FarmPlace, server_context
 from tests.farm.lab import Agents, Lab, missing_for_networks, running
@@ -215,6 +217,34 @@ def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_
     (tmp_path / f".{digest}.part").write_bytes(b"rubbish")
     assert link.fetch(digest, tmp_path).read_bytes() == source.read_bytes()
     link.close()
+
+
+def test_small_files_travel_together(lab: Lab, tmp_path: Path) -> None:
+    link = Link(lab.place)
+    files = [b"one", b"", b"three", random.Random(3).randbytes(SMALL_BYTES + 1)]
+    digests = [hashlib.sha256(data).hexdigest() for data in files]
+    for data, digest in zip(files, digests, strict=True):
+        (tmp_path / "source").write_bytes(data)
+        link.offer(tmp_path / "source", digest)
+    link.prefetch([*digests, "0" * 64], tmp_path / "here")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == dict(
+        zip(digests[:3], files[:3], strict=True)
+    )
+    assert link.fetch(digests[3], tmp_path / "here").read_bytes() == files[3]
+    link.close()
+
+
+def test_a_farm_whose_folder_was_emptied_says_so(lab: Lab) -> None:
+    link = Link(lab.place)
+    with pytest.raises(JournalLostError, match="was emptied"):
+        link.events(Since(run="night", after=1, wait_s=30))
+    link.close()
+
+
+def test_two_schedulers_never_share_a_folder(lab: Lab) -> None:
+    options = SchedulerOptions(certs=lab.folder / "certs" / "scheduler", data=lab.folder / "depot", port=0)
+    with pytest.raises(UsageError, match="another scheduler uses the folder"):
+        serve_scheduler(options, print)
 
 
 def test_an_empty_file_travels(lab: Lab, tmp_path: Path) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.farm.calls import Since
+from harness.farm.depot import Depot
 from harness.farm.engine import MOST_ATTEMPTS, FarmRun
+from harness.farm.events import Event
+from harness.farm.link import JournalLostError
 from harness.farm.on_one_host import LocalFarm, local_farm
 from harness.progress import Silent
 from harness.spec.phone_settings import DEFAULT_SETTINGS
@@ -116,6 +120,35 @@ def test_cells_of_a_device_that_never_comes_are_given_up(tmp_path: Path) -> None
         _, absent = running.engine.measure(jobs, stored, Silent())
     assert stored.cells == [jobs[0].cell.key]
     assert absent.in_a_row == ["device 'fake:2' is away: no agent has it"]
+
+
+def test_a_run_goes_on_when_the_depot_has_forgotten_everything(tmp_path: Path) -> None:
+    jobs, stored = short_jobs(tmp_path, units(2), 4), Stored()
+
+    class Emptied:
+        """The depot, which says once that its journal has gone."""
+
+        def __init__(self, depot: Depot) -> None:
+            self._depot, self.lost = depot, 0
+
+        def events(self, since: Since) -> tuple[Event, ...]:
+            if len(stored.measurements) >= 2 and not self.lost:
+                self.lost += 1
+                self._depot._runs.clear()
+                self._depot._board.forget("night")
+                msg = "the journal has gone"
+                raise JournalLostError(msg)
+            return self._depot.events(since)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._depot, name)
+
+    with farm(tmp_path, units(2)) as running:
+        emptied = Emptied(running.depot)
+        running.engine._post = emptied  # type: ignore[assignment]
+        losses = running.engine.measure(jobs, stored, Silent())
+    assert emptied.lost == 1
+    assert (sorted(stored.cells), sum(lost.cells for lost in losses)) == (sorted(job.cell.key for job in jobs), 0)
 
 
 def test_a_cell_that_is_wanted_again_is_measured_again(tmp_path: Path) -> None:
