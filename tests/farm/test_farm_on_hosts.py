@@ -103,6 +103,15 @@ def test_a_certificate_that_has_expired_is_refused_by_the_farm(lab: Lab) -> None
         read_status(FarmPlace(host="localhost", port=lab.ports[0], certs=past))
 
 
+def test_a_farm_whose_certificate_has_expired_is_not_trusted(lab: Lab) -> None:
+    make_certificate(lab.folder / "certs", "old", ["localhost"], NOW - timedelta(days=400))
+    with serving(lab, always(own_hello()), certs="old") as port:
+        place = FarmPlace(host="localhost", port=port, certs=lab.place.certs)
+        with pytest.raises(DepotError, match="has expired: renew it on the scheduler's host and start") as caught:
+            read_status(place)
+    assert caught.value.for_good
+
+
 def test_a_farm_whose_certificate_is_for_another_name_is_not_trusted(lab: Lab) -> None:
     with serving(lab, always(own_hello()), certs="rack") as port:
         place = FarmPlace(host="localhost", port=port, certs=lab.place.certs)
