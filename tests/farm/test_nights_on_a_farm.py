@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.farm.status import DeviceState
 from harness.history.database import open_history
 from harness.history.queries import nights_of
 from harness.progress import Silent
@@ -71,8 +70,13 @@ def test_nights_of_a_farm(
     # Without the clocks set right, the second phone would have waited an hour, and the night lasted one.
     assert all(one.queued_s < HOUR_S / 4 and one.active_s < HOUR_S / 4 for one in first.usage)
 
-    lab.hosts[1].stop()
-    lab.wait_for(lambda status: away(status, "fake:3"))
+    # A host goes away once the devices of the night have been looked for, and is waited for in vain.
+    impatient = replace(tools.places, farm=replace(tools.places.farm, patience_s=1.0))
+    cut = nightly(spec, replace(tools, places=impatient, progress=Leaving(lab)))
+    assert states(cut, "fake:3") == states(cut, "fake:4") == {State.INCOMPLETE}
+    assert states(cut, "fake:1") == {State.INSUFFICIENT, State.NONE}
+    told = "2 devices were lost on the way for the same reason (fake:3, fake:4): no agent of the farm has it."
+    assert told in device_lines(cut)
     with pytest.raises(StoreError, match=r"history.*to resume: phonebench nightly --resume="):
         nightly(spec, replace(tools, progress=Stopping(database)))
     before = ends(lab.log)
@@ -117,6 +121,18 @@ def test_nights_of_a_farm(
     with open_history(history) as opened:
         series = next(s["series"] for s in record["series"] if s["metric"] == "latency")
         assert [night.run for night in nights_of(opened, series)][-1] == record["id"]
+
+
+class Leaving(Silent):
+    """Stops the second host as measuring begins."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def start(self, stage: str, total: int) -> None:
+        del total
+        if stage == "measure":
+            self._lab.hosts[1].stop()
 
 
 class Stopping(Silent):
@@ -169,8 +185,3 @@ def states(record: NightRecord, device: str) -> set[State]:
 def slug(device: str) -> str:
     """A device in the key of a cell."""
     return f"-{device.replace(':', '-')}-"
-
-
-def away(status: object, key: str) -> bool:
-    devices = {one.key: one.state for one in status.devices}  # type: ignore[attr-defined]
-    return devices.get(key, DeviceState.AWAY) is DeviceState.AWAY
