@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.artifacts.npu.qnn import FACTS_FILE, LIBRARIES_FOLDER, compile_for_qnn, why_no_qnn
+from harness.artifacts.npu.litert import compile_for_litert
+from harness.artifacts.npu.place import FACTS_FILE
+from harness.artifacts.npu.qnn import LIBRARIES_FOLDER, compile_for_qnn, why_no_qnn
 from harness.artifacts.npu.routes import RouteState, npu_routes
 from harness.artifacts.npu.sdk import phone_libraries, why_no_sdk
 from harness.errors import BuildError, UsageError
@@ -209,7 +214,60 @@ def test_every_way_has_a_row_with_its_state_and_the_next_step(tmp_path: Path) ->
         "Qualcomm", "MediaTek", "Google Tensor", "Samsung", "Intel",
     }  # fmt: skip
     assert all(route.detail for route in rows.values())
-    assert "set QNN_SDK_ROOT" in rows[Format.PTE, "Qualcomm"].detail
+    assert "QNN_SDK_ROOT" in rows[Format.PTE, "Qualcomm"].detail
+    assert "ai-edge-litert-sdk-mediatek" in rows[Format.TFLITE, "MediaTek"].detail
     named = npu_routes({"QNN_SDK_ROOT": str(sdk(tmp_path))})
     pte = next(route for route in named if route.format is Format.PTE)
-    assert (pte.state, "phonebench does not build it yet" in pte.detail) == (RouteState.NOT_BUILT, True)
+    assert (pte.state, "phonebench npu MODEL" in pte.detail) == (RouteState.BUILDS, True)
+
+
+@pytest.fixture(scope="module")
+def tflite(digits_files: dict[tuple[str, str], Path]) -> Path:
+    return digits_files["tflite", "int8"]
+
+
+@pytest.mark.parametrize(
+    ("maker", "chip", "error", "says"),
+    [
+        ("qualcomm", "SM8650", BuildError, "does not compile 'model.tflite': .*libQnnHtp.so: cannot open shared"),
+        ("mediatek", "MT6991", BuildError, "Failed to load NeuronAdapter shared library"),
+        ("google", "Tensor_G5", BuildError, "liblitert_plugin_compiler.so: cannot open shared"),
+        ("mediatek", "MT1", UsageError, "not one that LiteRT knows of MediaTek: use one of MT6853, MT6877"),
+    ],
+)
+def test_a_plugin_with_half_an_sdk_says_what_is_missing(
+    tflite: Path, tmp_path: Path, maker: str, chip: str, error: type[Exception], says: str
+) -> None:
+    """The real plug-in runs; nobody here has the maker's libraries."""
+    (tmp_path / "sdk").mkdir()
+    with pytest.raises(error, match=says):
+        compile_for_litert(tflite, tmp_path / "out", maker, chip, sdk=tmp_path / "sdk")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_npu_file_needs_is_said_before_anything_runs(tflite: Path, tmp_path: Path) -> None:
+    out = ["-o", str(tmp_path / "out")]
+    without = call("npu", str(tflite), "--for", "samsung", "--chip", "E9965", *out)
+    assert (without.code, "as the package ai-edge-litert-sdk-samsung" in without.err) == (2, True)
+    nowhere = call("npu", str(tflite), "--for", "samsung", "--chip", "E9965", "--sdk", str(tmp_path / "no"), *out)
+    assert (nowhere.code, "is no folder: name the one with Samsung's libraries" in nowhere.err) == (2, True)
+    model = call("npu", "digits", "--chip", "SM8650", "--sdk", str(tmp_path), *out)
+    assert (model.code, "has no lib/x86_64-linux-clang/libQnnHtp.so" in model.err) == (2, True)
+    other = call("npu", "digits", "--for", "mediatek", "--chip", "MT6991", *out)
+    assert (other.code, "--for mediatek takes a .tflite file" in other.err) == (2, True)
+    packed = call("npu", str(tflite), "--chip", "SM8650", "--libraries", str(tmp_path), *out)
+    assert (packed.code, "are for .onnx files" in packed.err) == (2, True)
+
+
+def test_executorch_asks_its_own_backend_for_the_chip_and_calibrates_the_network(tmp_path: Path) -> None:
+    """What needs no SDK of the backend: its quantiser and the record that its compiler is given."""
+    code = "from tests.artifacts.qnn_without_sdk import check; check()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"QNN_SDK_ROOT": str(sdk(tmp_path)), "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

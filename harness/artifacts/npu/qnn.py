@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.npu.place import FACTS_FILE, check_output
 from harness.artifacts.npu.qnn_child import CONTEXT_FILE
 from harness.artifacts.npu.sdk import CHIPS, phone_libraries
 from harness.errors import BuildError, MissingPackageError, UsageError
@@ -23,7 +24,6 @@ from harness.system.child_process import child_environment
 from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
 
-FACTS_FILE = "npu.json"
 LIBRARIES_FOLDER = "jniLibs/arm64-v8a"
 _TIMEOUT_S = 1800
 # Both compute the same quantised network, so they differ by roundings. Below this the compiler is wrong.
@@ -83,9 +83,7 @@ def _check(model: Path, output: Path, chip: str) -> None:
     if model.suffix != ".onnx" or not model.is_file():
         msg = f"{str(model)!r} is no .onnx file: build one with phonebench build --format onnx --variant int8"
         raise UsageError(msg)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        msg = f"--output {str(output)!r} exists and is not empty: name a new folder"
-        raise UsageError(msg)
+    check_output(output)
     reason = why_no_qnn()
     if reason.startswith("not installed"):
         raise MissingPackageError(package="onnxruntime-qnn", extra="qnn", purpose="compiling for Qualcomm's processor")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
+from harness.artifacts.npu.executorch import why_no_backend
+from harness.artifacts.npu.litert import MAKERS, why_no_maker_sdk, why_no_plugin
 from harness.artifacts.npu.qnn import why_no_qnn
 from harness.artifacts.npu.sdk import SDK_VARIABLE, why_no_sdk
 from harness.wire import Format
@@ -17,7 +17,6 @@ class RouteState(StrEnum):
     """Whether a way is open."""
 
     BUILDS = "builds"
-    NOT_BUILT = "not built"
     MISSING = "missing"
 
 
@@ -29,17 +28,6 @@ class NpuRoute:
     maker: str
     state: RouteState
     detail: str
-
-
-# The compiler plug-ins in the package ai-edge-litert, by the folder that each is in, with the package of their SDK.
-_LITERT_MAKERS = {
-    "qualcomm": ("Qualcomm", "ai_edge_litert_sdk_qualcomm"),
-    "mediatek": ("MediaTek", "ai_edge_litert_sdk_mediatek"),
-    "google_tensor": ("Google Tensor", "ai_edge_litert_sdk_google_tensor"),
-    "samsung": ("Samsung", "ai_edge_litert_sdk_samsung"),
-    "intel_openvino": ("Intel", "ai_edge_litert_sdk_intel"),
-}
-_NOT_YET = "phonebench does not build it yet"
 
 
 def npu_routes(environment: Mapping[str, str]) -> tuple[NpuRoute, ...]:
@@ -55,34 +43,17 @@ def _onnx() -> NpuRoute:
 
 
 def _executorch(sdk: str) -> NpuRoute:
-    backend = _folder_of("executorch") / "backends/qualcomm"
-    if not backend.is_dir():
-        state, detail = RouteState.MISSING, "the installed executorch has no backend for it"
-    elif reason := why_no_sdk(sdk):
-        state, detail = RouteState.MISSING, reason
-    else:
-        state, detail = RouteState.NOT_BUILT, f"the SDK is at {sdk!r}; {_NOT_YET}"
-    return NpuRoute(format=Format.PTE, maker="Qualcomm", state=state, detail=detail)
+    reason = why_no_backend() or why_no_sdk(sdk)
+    ready = f"phonebench npu MODEL --chip SM8650 compiles with the SDK at {sdk!r}; it is not run here"
+    state = RouteState.MISSING if reason else RouteState.BUILDS
+    return NpuRoute(format=Format.PTE, maker="Qualcomm", state=state, detail=reason or ready)
 
 
 def _litert() -> list[NpuRoute]:
-    vendors = _folder_of("ai_edge_litert") / "vendors"
     routes = []
-    for folder, (maker, package) in _LITERT_MAKERS.items():
-        if not any((vendors / folder / "compiler").glob("libLiteRtCompilerPlugin*")):
-            state, detail = RouteState.MISSING, "the installed ai-edge-litert has no compiler plug-in for it"
-        elif importlib.util.find_spec(package) is None:
-            distribution = package.replace("_", "-")
-            detail = f"the plug-in is there and the maker's SDK is not: install its package {distribution}"
-            state = RouteState.MISSING
-        else:
-            state, detail = RouteState.NOT_BUILT, f"plug-in and SDK are there; {_NOT_YET}"
-        routes.append(NpuRoute(format=Format.TFLITE, maker=maker, state=state, detail=detail))
+    for name, maker in MAKERS.items():
+        reason = why_no_plugin(maker) or why_no_maker_sdk(maker)
+        ready = f"phonebench npu FILE.tflite --for {name} --chip NAME compiles with the maker's SDK; it is not run here"
+        state = RouteState.MISSING if reason else RouteState.BUILDS
+        routes.append(NpuRoute(format=Format.TFLITE, maker=maker.title, state=state, detail=reason or ready))
     return routes
-
-
-def _folder_of(package: str) -> Path:
-    """The folder of an installed package, which is not imported; a folder that does not exist if there is none."""
-    spec = importlib.util.find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else Path("/nonexistent")

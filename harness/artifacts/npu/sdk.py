@@ -15,7 +15,8 @@ SDK_VARIABLE = "QNN_SDK_ROOT"
 CHIPS = ("v68", "v69", "v73", "v75", "v79", "v81")
 
 # The host part of the SDK, without which nothing can be compiled here.
-_HOST_LIBRARY = "lib/x86_64-linux-clang/libQnnHtp.so"
+HOST_LIBRARIES = "lib/x86_64-linux-clang"
+_HOST_LIBRARY = f"{HOST_LIBRARIES}/libQnnHtp.so"
 # Where the two kinds of libraries are in the SDK; a plain folder with all of them works too.
 _PHONE, _HEXAGON = "lib/aarch64-android", "lib/hexagon-{chip}/unsigned"
 # e_machine of the ELF header: EM_AARCH64, and EM_QDSP6, which is Hexagon.
