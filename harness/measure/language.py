@@ -134,7 +134,7 @@ def judge_language(job: Job, outputs: tuple[Array, ...] | None) -> LanguageAnswe
     if outputs is None or language is None:
         return LanguageAnswers()
     # A broken file may have likelihoods that no perplexity can hold, and stored results hold finite numbers only.
-    has_perplexity = language.real_text and math.isfinite(perplexity(outputs[0][: language.windows]))
+    has_perplexity = language.real_text and math.isfinite(perplexity(outputs[0][language.text]))
     return LanguageAnswers(
         quality=_quality(job, outputs, language) if has_perplexity else None,
         scores=_scores(job, outputs[0], language) if has_perplexity else None,
@@ -153,14 +153,14 @@ def _compared(job: Job, outputs: tuple[Array, ...] | None) -> ComparedText | Non
     reference, language = job.model.reference(), job.model.facts.language
     if outputs is None or reference is None or language is None:
         return None
-    rows = slice(0, language.windows)
+    rows = language.text
     if np.isnan(outputs[0][rows]).all():
         return None
     return compare_text((reference[0][rows], reference[1][rows]), (outputs[0][rows], outputs[1][rows]))
 
 
 def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -> LanguageQuality:
-    nll, compared = outputs[0][: language.windows], _compared(job, outputs)
+    nll, compared = outputs[0][language.text], _compared(job, outputs)
     return LanguageQuality(
         perplexity=perplexity(nll),
         tokens=int(np.count_nonzero(~np.isnan(nll))),
@@ -171,7 +171,7 @@ def _quality(job: Job, outputs: tuple[Array, ...], language: PreparedLanguage) -
 
 def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
     """Perplexity as a metric of the model: over all rows together, and for the draws of a bootstrap over rows."""
-    rows = nll[: language.windows]
+    rows = nll[language.text]
     # Rows of which nothing was scored are rows of neither side.
     kept = ~np.isnan(rows).all(axis=1)
     unscored = np.isnan(rows[kept])
@@ -179,7 +179,7 @@ def _scores(job: Job, nll: Array, language: PreparedLanguage) -> TaskScores:
     drawn, value = _replicates(rows), perplexity(rows)
     low, high = replicate_interval(value, drawn, len(rows)) or (None, None)
     reference = job.model.reference()
-    floats = None if reference is None else np.where(unscored, np.nan, reference[0][: language.windows][kept])
+    floats = None if reference is None else np.where(unscored, np.nan, reference[0][language.text][kept])
     if floats is not None and not math.isfinite(perplexity(floats)):
         floats = None
     return TaskScores(

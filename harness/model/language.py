@@ -23,8 +23,9 @@ GENAI_FILE = "genai_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 TEXT_SUFFIXES = (".txt", ".md")
 CHOICES_SUFFIX = ".jsonl"
+# 3 (2026-11): a long question no longer lengthens the rows of text.
 # 2 (2026-11): words for prompts of runtimes that take text. 1 (2026-11): the first version.
-PREPARED_LANGUAGE = 2
+PREPARED_LANGUAGE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

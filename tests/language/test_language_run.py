@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ def test_questions_are_answered_by_likelihood(language_run: LanguageRun, tmp_pat
         {"question": "If the object is not", "choices": ["callable,", "zebra violin"], "answer": 0},
         {"question": "Return", "choices": ["kqxz", "the"], "answer": 1},
         {"question": "raises", "choices": ["ValueError", "the banana"], "answer": 1},
+        # Longer than a row of text, which stays as long as without it.
+        {"question": "the " * 250, "choices": ["the", "banana violin"], "answer": 0},
     ]
     questions.write_text("\n".join(map(json.dumps, lines)))
     command = ("run", str(MODEL), "--format", "genai", "--variant", "fp32", "--prompt", "8", "--new-tokens", "2")
@@ -137,7 +140,28 @@ def test_questions_are_answered_by_likelihood(language_run: LanguageRun, tmp_pat
     assert ran.code == 0, ran.err
     (cell,) = ran.json()["cells"]
     accuracy = cell["accuracy"]
-    assert (accuracy["metric"], accuracy["count"], accuracy["correct"]) == ("multiple choice", 3, 2)
+    assert (accuracy["metric"], accuracy["count"], accuracy["correct"]) == ("multiple choice", 4, 3)
+    same = language_run.cell("fp32", "genai")["language"]
+    assert cell["language"]["tokens"] == same["tokens"]
+    assert cell["language"]["float_perplexity"] == pytest.approx(same["float_perplexity"], rel=1e-5)
+
+
+def test_an_interrupted_run_resumes_with_the_cells_that_are_missing(language_run: LanguageRun) -> None:
+    (source,) = (p for p in (language_run.home / "results").iterdir() if (p / "run.json").is_file())
+    folder = language_run.home / "resumed" / source.name
+    shutil.copytree(source, folder)
+    file = folder / "measurements.jsonl"
+    before = file.read_text().splitlines(keepends=True)
+    # As a kill leaves it: one cell is whole, and the next was cut off.
+    file.write_text("".join(before[:-1]) + before[-1][:200])
+    command = ("run", "--resume", source.name, "--results", "resumed", "--cache-dir", "cache", "--json")
+    ran = call_phonebench(*command, cwd=language_run.home)
+    assert ran.code == 0, ran.err
+    after = file.read_text().splitlines(keepends=True)
+    assert after[: len(before) - 1] == before[:-1]
+    cells = ran.json()["cells"]
+    assert [cell["key"] for cell in cells] == [cell["key"] for cell in language_run.cells]
+    assert {cell["status"] for cell in cells} == {"ok"}
 
 
 def test_a_tokenizer_that_does_not_fit_costs_this_model_only(tmp_path: Path, language_run: LanguageRun) -> None:

@@ -53,6 +53,7 @@ class _Rows:
     windows: int
     real_text: bool
     questions: tuple[Question, ...] = ()
+    window_tokens: int | None = None
 
     def facts(self, folder: Path) -> dict[str, Any]:
         """Write the rows and return the fields of `Prepared` about them."""
@@ -131,6 +132,7 @@ def _language(card: ModelCard, rows: _Rows, facts: LanguageFacts, vocabulary: in
         questions=rows.questions,
         cached_per_token=facts.cached_per_token,
         prompt_words=_prompt_words(card),
+        window_tokens=rows.window_tokens,
     )
 
 
@@ -188,19 +190,23 @@ def _rows(card: ModelCard, facts: LanguageFacts, vocabulary: int, parameters: in
     questions = _read_questions(Path(facts.choices)) if facts.choices is not None else []
     answers = [list(_answer_tokens(tokenizer, question)) for question in questions]
     longest = max((len(tokens) for rows in answers for tokens, _ in rows), default=0)
-    width = max(min(WINDOW_TOKENS, facts.context or WINDOW_TOKENS), longest)
+    window = min(WINDOW_TOKENS, facts.context or WINDOW_TOKENS)
+    width = max(window, longest)
     if facts.context is not None and width > facts.context:
         msg = f"a question in {facts.choices!r} has {longest} tokens, {card.name!r} holds {facts.context}: shorten it"
         raise UsageError(msg)
-    windows = _windows(facts, tokenizer, width, _most_windows(parameters, width))
+    windows = _windows(facts, tokenizer, window, _most_windows(parameters, width))
     real = windows is not None
     if windows is None:
         drawn = np.random.default_rng(card.seed).integers(0, vocabulary, (RANDOM_WINDOWS, width))
         windows = drawn.astype(np.int32)
+    # What follows the text changes nothing about it, and is not looked at.
+    windows = np.pad(windows, ((0, 0), (0, width - windows.shape[1])))
     rows, placed = _place(answers, questions, width, first=len(windows))
     tokens = np.concatenate([windows, rows]) if len(rows) else windows
     _check_vocabulary(card, tokens, vocabulary)
-    return _Rows(tokens=tokens, windows=len(windows), real_text=real, questions=placed)
+    kept = window if real and width > window else None
+    return _Rows(tokens=tokens, windows=len(windows), real_text=real, questions=placed, window_tokens=kept)
 
 
 def _most_windows(parameters: int, width: int) -> int:

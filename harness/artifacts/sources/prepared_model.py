@@ -55,6 +55,7 @@ class Question:
 class PreparedLanguage:
     """The inputs of a language model: rows of token ids, first ``windows`` rows of text, then the questions.
 
+    ``window_tokens``: how many tokens of a row are text, None for all of them; a long question makes rows longer.
     ``real_text``: the text is a text, and not tokens drawn at random. ``vocabulary``: the number of tokens.
     ``cached_per_token``: the numbers that the cache of keys and values holds per token; None if not known.
     ``prompt_words``: words of which any number, joined by spaces, has as many tokens; empty without a tokenizer.
@@ -66,6 +67,12 @@ class PreparedLanguage:
     questions: tuple[Question, ...] = ()
     cached_per_token: int | None = None
     prompt_words: tuple[str, ...] = ()
+    window_tokens: int | None = None
+
+    @property
+    def text(self) -> tuple[slice, slice]:
+        """Where the likelihoods of the text are, in an array of shape (rows, tokens - 1)."""
+        return slice(self.windows), slice(None if self.window_tokens is None else self.window_tokens - 1)
 
     def prompt_text(self, tokens: int) -> str:
         """Return a text of ``tokens`` tokens, empty if there are no words for it."""

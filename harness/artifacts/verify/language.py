@@ -143,7 +143,10 @@ def verify_language(path: Path, format_: Format, delegate: Delegate, expected: E
     if outputs is None or reference is None or language is None:
         scored = 0 if outputs is None else len(rows)
         return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=scored)
-    return _judged(outputs, (reference[0][list(rows)], reference[1][list(rows)]), expected.precision, language)
+    chosen, columns = list(rows), language.text[1]
+    of_text = (outputs[0][:, columns], outputs[1][:, columns])
+    expected_of_text = (reference[0][chosen][:, columns], reference[1][chosen][:, columns])
+    return _judged(of_text, expected_of_text, expected.precision, language)
 
 
 def _judged(
