@@ -52,7 +52,7 @@ class Checked:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for name in ("CoreML", "CryptoKit", "UIKit"):
+        for name in ("CoreML", "CryptoKit", "Security", "UIKit"):
             output = folder / f"{name}.swiftmodule"
             done = self._swiftc(
                 "-emit-module", "-parse-as-library", "-module-name", name, "-o", output, folder / f"{name}.swift"

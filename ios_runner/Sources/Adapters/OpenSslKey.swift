@@ -1,14 +1,8 @@
 #if os(Linux)
   import Core
-  import Glibc
 
   /// A public key with which OpenSSL 3 checks signatures, on Linux, where there is no CryptoKit.
   public final class OpenSslKey: SignatureVerifier {
-    private typealias Free = @convention(c) (OpaquePointer?) -> Void
-    private typealias MakeContext = @convention(c) () -> OpaquePointer?
-    private typealias Read = @convention(c) (
-      UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int
-    ) -> OpaquePointer?
     private typealias GroupName = @convention(c) (
       OpaquePointer, UnsafeMutablePointer<CChar>, Int, UnsafeMutablePointer<Int>
     ) -> Int32
@@ -21,19 +15,18 @@
 
     private static let hashes = ["prime256v1": "EVP_sha256", "secp384r1": "EVP_sha384", "secp521r1": "EVP_sha512"]
 
-    private let library: NativeLibrary
+    private let crypto: OpenSsl
     private let key: OpaquePointer
     private let hash: String
 
     /// The key in the bytes of a `SubjectPublicKeyInfo`; nil if they are none, one on another curve, or if this computer
     /// has no OpenSSL 3.
     public init?(der: [UInt8]) {
-      guard let handle = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL) else { return nil }
-      library = NativeLibrary(handle: handle, title: "OpenSSL")
-      guard let read = try? library.function("d2i_PUBKEY", as: Read.self),
-        let free = try? library.function("EVP_PKEY_free", as: Free.self),
-        let name = try? library.function("EVP_PKEY_get_group_name", as: GroupName.self)
-      else { return nil }
+      guard let crypto = OpenSsl() else { return nil }
+      self.crypto = crypto
+      let read = crypto.function("d2i_PUBKEY", as: OpenSsl.Read.self)
+      let free = crypto.function("EVP_PKEY_free", as: OpenSsl.Free.self)
+      let name = crypto.function("EVP_PKEY_get_group_name", as: GroupName.self)
       let found = der.withUnsafeBufferPointer { bytes -> OpaquePointer? in
         var at = bytes.baseAddress
         let key = read(nil, &at, bytes.count)
@@ -55,19 +48,16 @@
     }
 
     deinit {
-      (try? library.function("EVP_PKEY_free", as: Free.self))?(key)
+      crypto.function("EVP_PKEY_free", as: OpenSsl.Free.self)(key)
     }
 
     public func verifies(_ signature: [UInt8], of message: [UInt8]) -> Bool {
-      guard let make = try? library.function("EVP_MD_CTX_new", as: MakeContext.self), let context = make(),
-        let free = try? library.function("EVP_MD_CTX_free", as: Free.self),
-        let begin = try? library.function("EVP_DigestVerifyInit", as: Begin.self),
-        let verify = try? library.function("EVP_DigestVerify", as: Verify.self),
-        let hash = try? library.function(hash, as: MakeContext.self)
-      else { return false }
-      defer { free(context) }
+      guard let context = crypto.function("EVP_MD_CTX_new", as: OpenSsl.Make.self)() else { return false }
+      defer { crypto.function("EVP_MD_CTX_free", as: OpenSsl.Free.self)(context) }
+      let begin = crypto.function("EVP_DigestVerifyInit", as: Begin.self)
+      let verify = crypto.function("EVP_DigestVerify", as: Verify.self)
       // Only 1 is a signature that fits; other values are one that does not, and errors.
-      return begin(context, nil, hash(), nil, key) == 1
+      return begin(context, nil, crypto.function(hash, as: OpenSsl.Make.self)(), nil, key) == 1
         && verify(context, signature, signature.count, message, message.count) == 1
     }
   }

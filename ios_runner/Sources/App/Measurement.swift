@@ -44,7 +44,7 @@ final class Measurement {
     let documents = NSSearchPathForDirectoriesInDomains(.documentDirectory, .userDomainMask, true)[0]
     let libraries = Libraries(folder: Bundle.main.privateFrameworksPath ?? "")
     let adapters = portableAdapters(libraries) + [CoreMLAdapter()]
-    let runner = JobRunner(adapters: adapters, info: info, state: state, trusted: trusted)
+    let runner = JobRunner(adapters: adapters, info: info, state: state, trusted: trusted, keystore: EnclaveKeystore())
     // No cable reaches the caches of an app by file sharing, and no backup has them.
     let caches = NSSearchPathForDirectoriesInDomains(.cachesDirectory, .userDomainMask, true)[0]
     let job = LaunchedJob(arguments, documents: documents, privately: "\(caches)/phonebench", runner: runner)

@@ -21,6 +21,13 @@ public struct Digest {
 
   public init() {}
 
+  /// The digest of some bytes, so far.
+  static func of(_ bytes: [UInt8]) -> Digest {
+    var digest = Digest()
+    bytes.withUnsafeBytes { digest.update($0) }
+    return digest
+  }
+
   /// Whether a text is a digest: 64 lower-case hexadecimal digits.
   public static func isOne(_ text: String) -> Bool {
     text.utf8.count == 64 && text.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) }
@@ -59,16 +66,18 @@ public struct Digest {
 
   /// The digest of everything so far. Nothing can be added after it.
   public mutating func text() -> String {
+    bytes().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
+  /// The same as bytes.
+  mutating func bytes() -> [UInt8] {
     let bits = length &* 8
     var padding: [UInt8] = [0x80]
     let zeros = (119 - Int(length % 64)) % 64
     padding += [UInt8](repeating: 0, count: zeros)
     padding += (0..<8).map { UInt8(truncatingIfNeeded: bits >> (56 - 8 * UInt64($0))) }
     padding.withUnsafeBytes { update($0) }
-    return state.map { word in
-      let digits = String(word, radix: 16)
-      return String(repeating: "0", count: 8 - digits.count) + digits
-    }.joined()
+    return state.flatMap { word in withUnsafeBytes(of: word.bigEndian) { Array($0) } }
   }
 
   /// Mix whole blocks into the state.

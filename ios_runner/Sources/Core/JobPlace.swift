@@ -47,6 +47,23 @@ public struct JobPlace: Sendable {
     return name
   }
 
+  /// Decrypt a file that the store has under `sha256` to its own name in the private folder, and return that path. Throws
+  /// as `copied` does, and `StreamDecryption.Damaged`.
+  func decrypted(_ part: RunRequest.Part, from sha256: String, _ stream: StreamDecryption) throws -> String {
+    try Files.makeFolder(privateFolder, mode: 0o700)
+    let name = "\(privateFolder)/\(part.file)"
+    let plain = try File(writing: name, mode: 0o600)
+    try checked(part) {
+      var digest = Digest()
+      try stream.decrypt("\(store)/\(sha256)") { piece in
+        digest.update(piece)
+        try plain.write(piece)
+      }
+      return digest.text()
+    }
+    return name
+  }
+
   /// Throw a failure `digest` unless `digest` is that of the requested file. A disk that is full is another failure.
   private func checked(_ part: RunRequest.Part, _ digest: () throws -> String) throws {
     let sha256: String

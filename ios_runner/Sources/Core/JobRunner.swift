@@ -7,15 +7,19 @@ public struct JobRunner {
   private let info: RunReply.Runner
   private let state: any StateSource
   private let trusted: TrustedKey?
+  private let keystore: (any Keystore)?
 
-  /// A runner that runs any artifact if `trusted` is nil, otherwise only what this key has signed.
+  /// A runner that runs any artifact if `trusted` is nil, otherwise only what this key has signed. It decrypts artifacts
+  /// with the key in `keystore`, if there is one.
   public init(
-    adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource, trusted: TrustedKey? = nil
+    adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource, trusted: TrustedKey? = nil,
+    keystore: (any Keystore)? = nil
   ) {
     self.adapters = adapters
     self.info = info
     self.state = state
     self.trusted = trusted
+    self.keystore = keystore
   }
 
   /// Run the job. It writes `outputs.bin`, but leaves `reply.json` to the caller.
@@ -33,22 +37,23 @@ public struct JobRunner {
     }
     let before = state.sample()
     let watch = StateWatch(state)
-    let launch = Launch(place: place, request: request, adapters: adapters, trusted: trusted)
+    let launch = Launch(place: place, request: request, adapters: adapters)
     let failure = attempt(launch) {
       let states = RunReply.States(before: before, after: state.sample(), series: [])
-      interim(reply(request, .ok, nil, launch.results, states))
+      interim(reply(request, nil, launch, states))
     }
     let series = watch.stop()
-    let status: RunReply.Status = failure.map { $0.unsupported ? .unsupported : .failed } ?? .ok
     let states = RunReply.States(before: before, after: state.sample(), series: series)
-    return reply(request, status, failure, launch.results, states)
+    return reply(request, failure, launch, states)
   }
 
   /// Run everything and return the failure that ended it, or nil.
   private func attempt(_ launch: Launch, keep: () -> Void) -> RunFailure? {
     defer { launch.release() }
     do {
-      try launch.run(keep: keep)
+      // First, because the reply states the key even if it says nothing else.
+      if launch.isEncrypted { launch.recipient = try recipient() }
+      try launch.run(trusted: trusted, keep: keep)
       return nil
     } catch let failure as RunFailure {
       return failure
@@ -59,14 +64,19 @@ public struct JobRunner {
     }
   }
 
+  private func recipient() throws -> RecipientKey {
+    guard let keystore else { throw RunFailure.unsupported(.digest, "this runner has no keystore") }
+    return try RecipientKey(keystore)
+  }
+
   private func reply(
-    _ request: RunRequest, _ status: RunReply.Status, _ failure: RunFailure?, _ results: RunReply.Results,
-    _ states: RunReply.States?
+    _ request: RunRequest, _ failure: RunFailure?, _ launch: Launch, _ states: RunReply.States
   ) -> RunReply {
+    let status: RunReply.Status = failure.map { $0.unsupported ? .unsupported : .failed } ?? .ok
     let record = failure.map { RunReply.Failure(kind: $0.kind, message: $0.message, detail: $0.detail) }
     return RunReply(
-      cell: request.cell, launch: request.launch, status: status, runner: info, failure: record, results: results,
-      state: states)
+      cell: request.cell, launch: request.launch, status: status, runner: info, failure: record,
+      results: launch.results, state: states, encryptionKey: launch.recipient?.described)
   }
 
   private func unreadable(_ head: RequestReader.Head, _ error: any Error) -> RunReply {
@@ -83,7 +93,6 @@ private final class Launch {
   private let place: JobPlace
   private let request: RunRequest
   private let adapters: [any RuntimeAdapter]
-  private let trusted: TrustedKey?
   private let clock = SystemClock()
   private var measured = RunReply.Results()
   private var loadsNs: [Int] = []
@@ -91,13 +100,19 @@ private final class Launch {
   private var idle: RunReply.EnergyBlock?
   private var session: (any Session)?
   private var specs: [TensorSpec]?
+  private var files: ArtifactFiles?
+  private var checked: String?
+  private var prepared: String?
+  /// The key that the artifact may be encrypted for.
+  var recipient: RecipientKey?
 
-  init(place: JobPlace, request: RunRequest, adapters: [any RuntimeAdapter], trusted: TrustedKey?) {
+  init(place: JobPlace, request: RunRequest, adapters: [any RuntimeAdapter]) {
     self.place = place
     self.request = request
     self.adapters = adapters
-    self.trusted = trusted
   }
+
+  var isEncrypted: Bool { request.artifact.encryption != nil }
 
   /// What was measured so far.
   var results: RunReply.Results {
@@ -108,18 +123,26 @@ private final class Launch {
     return results
   }
 
-  func run(keep: () -> Void) throws {
+  func run(trusted: TrustedKey?, keep: () -> Void) throws {
     let passes = request.passes
-    let checked = try checkedArtifact()
+    if let recipient, recipient.id != request.artifact.encryption?.recipient {
+      throw RunFailure.failed(
+        .digest,
+        "the artifact '\(request.artifact.file)' is not encrypted for the key of this phone: encrypt it for the key in "
+          + "this reply")
+    }
+    try trusted?.check(request.artifact)
+    files = ArtifactFiles(request.artifact, in: place, copies: trusted != nil, recipient: recipient)
+    // Checked, and decrypted, before anything is timed or any memory is read.
+    checked = try files?.open()
     let inputs = try JobInputs.checked(place, request)
     let adapter = try adapter()
     try adapter.start(request.runtime)
-    // What is unpacked from a checked file must not be replaced either.
-    let artifact = try adapter.prepared(checked, scratch: trusted == nil ? place.folder : place.privateFolder)
+    _ = try ready(adapter)
     // Make the latency buffers before the first memory reading, or they would count as the model's memory.
     let pass = try passes.latency.map { try LatencyPass($0, clock: clock, scratch: place.folder) }
     var memory = passes.memory == nil ? nil : try MemoryPass(clock: clock)
-    let session = try load(adapter, artifact)
+    let session = try load(adapter)
     try memory?.loaded()
     measured.runtime = session.report
     try session.setInputs(inputs.forModel(0, session.inputs))
@@ -129,7 +152,7 @@ private final class Launch {
     idle = passes.energy.map(idleBlock)
     try pass?.run(session)
     if let request = passes.memory { measured.memory = try memory?.finish(session, request) }
-    try outputsAndProfile(adapter, artifact, inputs, keep)
+    try outputsAndProfile(adapter, inputs, keep)
   }
 
   /// Wait, so that the device draws what it draws when it does nothing.
@@ -146,12 +169,10 @@ private final class Launch {
       blocks: [idle] + (latency?.load.map { [$0] } ?? []), wallOffsetNs: clock.wallNanos() - clock.nanos())
   }
 
-  private func outputsAndProfile(
-    _ adapter: any RuntimeAdapter, _ artifact: String, _ inputs: JobInputs, _ keep: () -> Void
-  ) throws {
+  private func outputsAndProfile(_ adapter: any RuntimeAdapter, _ inputs: JobInputs, _ keep: () -> Void) throws {
     let passes = request.passes
     if let outputs = passes.outputs {
-      if passes.memory != nil { try load(adapter, artifact) }
+      if passes.memory != nil { try load(adapter) }
       measured.outputs = try JobOutputs.write(place.folder, session!, inputs, count: outputs.count)
     }
     let looks = request.runtime.delegate != .cpu && passes.latency != nil
@@ -161,11 +182,15 @@ private final class Launch {
     let first = try inputs.forModel(0, specs)
     release()
     if looks, let report = measured.runtime {
+      let artifact = try ready(adapter)
+      defer { forget() }
       // A runtime that fails here costs nothing of what was measured: the counts stay nil, which means unknown.
       measured.runtime =
         (try? adapter.observed(artifact, request.runtime, first, scratch: place.folder, report: report)) ?? report
     }
     if let profile = passes.profile {
+      let artifact = try ready(adapter)
+      defer { forget() }
       let profiled = try adapter.profile(
         artifact, request.runtime, first, calls: profile.calls, scratch: place.folder)
       measured.profile = profiled.operators
@@ -174,8 +199,10 @@ private final class Launch {
   }
 
   @discardableResult
-  private func load(_ adapter: any RuntimeAdapter, _ artifact: String) throws -> any Session {
+  private func load(_ adapter: any RuntimeAdapter) throws -> any Session {
     release()
+    let artifact = try ready(adapter)
+    defer { forget() }
     let start = clock.nanos()
     let loaded = try adapter.load(artifact, request.runtime)
     loadsNs.append(clock.nanos() - start)
@@ -189,11 +216,21 @@ private final class Launch {
     session = nil
   }
 
-  /// The artifact's path, after checking its signature and every digest, and giving every file its name.
-  private func checkedArtifact() throws -> String {
-    guard let trusted else { return try request.artifact.parts.map { try place.named($0) }[0] }
-    try trusted.check(request.artifact)
-    return try request.artifact.parts.map { try place.copied($0) }[0]
+  /// The path to load. What must not stay after a load is made available again, which is not part of any timed load.
+  private func ready(_ adapter: any RuntimeAdapter) throws -> String {
+    guard let files else { preconditionFailure("the files are opened first") }
+    if let prepared { return prepared }
+    let file = try checked ?? files.open()
+    let path = try adapter.prepared(file, scratch: files.scratch)
+    (checked, prepared) = (file, path)
+    return path
+  }
+
+  /// Remove what must not stay. A runtime that has loaded it needs it no more.
+  private func forget() {
+    guard let files, files.mustClose else { return }
+    files.close()
+    (checked, prepared) = (nil, nil)
   }
 
   private func adapter() throws -> any RuntimeAdapter {

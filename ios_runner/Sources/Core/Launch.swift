@@ -51,12 +51,12 @@ public struct LaunchedJob {
   /// Measure and write the reply. A job is measured once: the system may start an app again with the same arguments.
   /// Throws `FileError` if the reply cannot be written.
   public func run() throws {
+    // A launch that crashed leaves files there.
+    Files.removeFolder(place.privateFolder)
+    defer { Files.removeFolder(place.privateFolder) }
     try Files.makeFolder(place.folder)
     // A disk that is full must become a reply, so only a mark that is there already ends the launch here.
     guard (try? Files.claim("\(place.folder)/begun")) ?? true else { return }
-    // A launch that crashed leaves its copies.
-    Files.removeFolder(place.privateFolder)
-    defer { Files.removeFolder(place.privateFolder) }
     let reply = runner.run(place) { interim in
       // If it cannot be written, nothing is lost but this precaution.
       try? ReplyWriter.write(place.folder, interim)

@@ -32,6 +32,12 @@ public enum ReplyWriter {
       }
       try results(&json, reply.results)
       try json.field("state", reply.state, states)
+      if let key = reply.encryptionKey {
+        try json.field("encryption_key", key) { json, key in
+          json.field("algorithm", key.algorithm)
+          json.field("public_key", key.publicKey)
+        }
+      }
     }
   }
 

@@ -31,7 +31,22 @@ public enum RequestReader {
       file: try plainName(fields, "file"), sha256: try digest(fields, "sha256"), format: try fields.text("format"),
       companions: try companions.map {
         RunRequest.Part(file: try plainName($0, "file"), sha256: try digest($0, "sha256"))
-      }, signature: fields.lacks("signature") ? "" : try fields.text("signature"))
+      }, signature: fields.lacks("signature") ? "" : try fields.text("signature"),
+      encryption: try fields.fieldsIfPresent("encryption").map { try encryption($0, parts: 1 + companions.count) })
+  }
+
+  /// Without a recipient, the request only asks for the runner's key.
+  private static func encryption(_ fields: Fields, parts: Int) throws -> RunRequest.Encryption {
+    guard !fields.lacks("recipient"), try !fields.text("recipient").isEmpty else {
+      return RunRequest.Encryption(recipient: "", files: [])
+    }
+    let files = try fields.list("files").map {
+      RunRequest.EncryptedFile(sha256: try digest($0, "sha256"), key: try $0.bytes("key"))
+    }
+    guard files.count == parts else {
+      throw fields.wrong("files", "a list with the artifact and its companions, \(parts) in all")
+    }
+    return RunRequest.Encryption(recipient: try digest(fields, "recipient"), files: files)
   }
 
   private static func runtime(_ fields: Fields) throws -> RunRequest.Runtime {

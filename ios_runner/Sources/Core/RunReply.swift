@@ -7,6 +7,13 @@ public struct RunReply: Sendable {
   public let failure: Failure?
   public let results: Results
   public let state: States?
+  public var encryptionKey: EncryptionKey?
+
+  /// The public key of the runner, in Base64, and how keys of files are wrapped for it.
+  public struct EncryptionKey: Equatable, Sendable {
+    public let algorithm: String
+    public let publicKey: String
+  }
 
   /// How a launch ended.
   public enum Status: String, Sendable { case ok, unsupported, failed }

@@ -15,6 +15,18 @@ public struct RunRequest: Equatable, Sendable {
     public let sha256: String
   }
 
+  /// A file as the store has it: the digest of the ciphertext, and the file's wrapped key.
+  public struct EncryptedFile: Equatable, Sendable {
+    public let sha256: String
+    public let key: [UInt8]
+  }
+
+  /// The files of the artifact, encrypted for the key with the digest `recipient`. An empty one asks for the key.
+  public struct Encryption: Equatable, Sendable {
+    public let recipient: String
+    public let files: [EncryptedFile]
+  }
+
   /// The file to load, its format, and the companion files that it refers to by name. `signature` is the text of a
   /// Sigstore bundle, empty without one.
   public struct Artifact: Equatable, Sendable {
@@ -23,6 +35,7 @@ public struct RunRequest: Equatable, Sendable {
     public let format: String
     public let companions: [Part]
     public let signature: String
+    public var encryption: Encryption?
 
     /// All files of the artifact, beginning with the one to load.
     public var parts: [Part] { [Part(file: file, sha256: sha256)] + companions }

@@ -7,7 +7,7 @@ import Glibc
 
 let usage = """
   usage: desktop --documents FOLDER --job NAME --inputs SHA256 [--libraries FOLDER] [--kind KIND] [--version VERSION]
-    [--key FILE] [--private FOLDER]
+    [--key FILE] [--private FOLDER] [--keystore FILE]
   """
 let usageCode: Int32 = 2
 
@@ -21,13 +21,15 @@ func refuse(_ message: String) -> Never {
 }
 
 func launch(_ arguments: [String]) throws {
-  let allowed = ["documents", "libraries", "kind", "version", "key", "private"]
+  let allowed = ["documents", "libraries", "kind", "version", "key", "private", "keystore"]
   guard let read = try LaunchArguments.read(arguments, allowing: allowed) else { refuse("--job is missing") }
   guard let documents = read.others["documents"] else { refuse("--documents is missing") }
   let info = RunReply.Runner(
     kind: read.others["kind"] ?? "ios-desktop", version: read.others["version"] ?? "unbuilt", debuggable: false)
   let adapters = portableAdapters(Libraries(folder: read.others["libraries"] ?? "."))
-  let runner = JobRunner(adapters: adapters, info: info, state: LinuxState(), trusted: try key(read.others["key"]))
+  let runner = JobRunner(
+    adapters: adapters, info: info, state: LinuxState(), trusted: try key(read.others["key"]),
+    keystore: read.others["keystore"].map { OpenSslKeystore(file: $0) })
   let job = LaunchedJob(read, documents: documents, privately: read.others["private"], runner: runner)
   try Files.makeFolder(job.place.folder)
   try Log.redirect(to: "\(job.place.folder)/log.txt")
