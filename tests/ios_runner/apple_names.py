@@ -64,8 +64,18 @@ SWIFT_ONLY = {
     "UIView.init()",
 }
 # CryptoKit has no other interface than that of Swift.
-_SWIFT_TYPES = ("MLComputeDevice", "MLComputePlan", "MLModelStructure", "P256", "P384", "P521", "SecureEnclave")
-_SWIFT_TYPES += ("AES", "HMAC", "HashedAuthenticationCode", "SharedSecret", "SymmetricKey")
+_CRYPTO = (
+    "AES",
+    "HMAC",
+    "HashedAuthenticationCode",
+    "P256",
+    "P384",
+    "P521",
+    "SecureEnclave",
+    "SharedSecret",
+    "Symmetric",
+)
+_SWIFT_TYPES = ("MLComputeDevice", "MLComputePlan", "MLModelStructure", *_CRYPTO)
 
 _TYPE = re.compile(
     r"^ *(?:@\w+ +)*(?:public|open) (?:final )?(?:class|struct|enum|protocol|extension) +(?!var\b|func\b)([\w.]+)"
