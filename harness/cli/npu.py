@@ -35,7 +35,13 @@ class Asked:
 @click.argument("model", metavar="FILE_OR_MODEL")
 @click.option("--chip", metavar="NAME", required=True, help="v68 to v81 for .onnx; else the chip, such as SM8650.")
 @click.option(
-    "--for", "maker", type=click.Choice(_MAKERS), default="qualcomm", show_default=True, help="The chip's maker."
+    "--for",
+    "maker",
+    metavar="MAKER",
+    type=click.Choice(_MAKERS),
+    default="qualcomm",
+    show_default=True,
+    help=f"The chip's maker: {', '.join(_MAKERS)}.",
 )
 @click.option("--soc", metavar="NUMBER", type=click.IntRange(min=1), help="Qualcomm's number of the chip, for .onnx.")
 @click.option(

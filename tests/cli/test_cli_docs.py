@@ -111,7 +111,7 @@ def test_the_call_names_the_arguments(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_a_placeholder_is_that_of_the_help(name: str, option: click.Option) -> None:
-    choices = isinstance(option.type, click.Choice)
+    choices = isinstance(option.type, click.Choice) and option.metavar is None
     shown = "" if option.is_flag or choices else option.make_metavar(click.Context(COMMANDS[name]))
     assert row_of(name, option).placeholder == ("N" if choices else shown)
 
