@@ -122,4 +122,4 @@ def test_doctor_lists_the_packages_of_the_steps(without: Without) -> None:
     assert rows["torch", "torch-pruning"]["version"] is None
     assert rows["torch", "torch-pruning"]["purpose"] == "graph steps: prune, distill"
     assert rows["torch", "scikit-learn"]["purpose"] == "graph steps: cluster"
-    assert "phonebench[torch,examples]" in done.json()["advice"]
+    assert "phonebench[torch,examples,metrics]" in done.json()["advice"]
