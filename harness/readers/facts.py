@@ -44,10 +44,12 @@ class FileFacts:
     """What a file holds. ``weights`` counts its stored numbers by element type.
 
     ``inputs`` and ``outputs`` are None in a format that does not state them. ``companions`` are the names of further
-    files with weights, as written in the file.
+    files with weights, as written in the file. ``compiled_by`` is the execution provider of ONNX Runtime that compiled
+    a part of the network ahead of time, empty if none did: only that provider can run the file.
     """
 
     inputs: tuple[FileTensor, ...] | None
     outputs: tuple[FileTensor, ...] | None
     weights: dict[str, int] = field(default_factory=dict)
     companions: tuple[str, ...] = ()
+    compiled_by: str = ""

@@ -9,6 +9,7 @@ import math
 import mmap
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.readers.facts import OPEN, FileFacts, FileTensor
@@ -20,6 +21,8 @@ _ATTRIBUTES = 5
 _TENSOR, _SUBGRAPH = 5, 6
 _DIMS, _DATA_TYPE, _TENSOR_NAME, _EXTERNAL = 1, 2, 8, 13
 _NAME, _TYPE = 1, 2
+_OPERATOR = 4
+_INTEGER, _STRING = 3, 4
 _TENSOR_TYPE, _ELEMENT_TYPE, _SHAPE, _SHAPE_DIMS, _SIZE = 1, 1, 2, 1, 1
 _NO_TENSORS = {4: "a sequence", 5: "a map", 7: "an opaque value", 8: "a sparse tensor", 9: "an optional value"}
 
@@ -45,11 +48,44 @@ def read_onnx(path: Path) -> FileFacts:
         for tensor in _stored(graph):
             weights[_type(tensor.number(_DATA_TYPE))] += math.prod(tensor.numbers(_DIMS))
             companions |= dict.fromkeys(_locations(tensor))
+        contexts = _contexts(graph)
+        companions |= dict.fromkeys(filter(None, (context.file for context in contexts)))
         given = {tensor.text(_TENSOR_NAME) for tensor in graph.messages(_INITIALIZERS)}
         # Files of the first versions list the weights among the inputs.
         inputs = tuple(t for t in map(_described, graph.messages(_INPUTS)) if t.name not in given)
         outputs = tuple(map(_described, graph.messages(_OUTPUTS)))
-        return FileFacts(inputs=inputs, outputs=outputs, weights=dict(weights), companions=tuple(companions))
+        return FileFacts(
+            inputs=inputs,
+            outputs=outputs,
+            weights=dict(weights),
+            companions=tuple(companions),
+            compiled_by=contexts[0].provider if contexts else "",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Context:
+    """A part of the network that a provider compiled, and the name of its file; empty if it is in the ``.onnx``."""
+
+    provider: str
+    file: str
+
+
+def _contexts(graph: Message) -> list[_Context]:
+    """The ``EPContext`` nodes (`onnxruntime.ai`, "EP Context Design")."""
+    nodes = [node for node in graph.messages(_NODES) if node.text(_OPERATOR) == "EPContext"]
+    attributes = [{item.text(_NAME): item for item in node.messages(_ATTRIBUTES)} for node in nodes]
+    return [_context(values) for values in attributes]
+
+
+def _context(attributes: dict[str, Message]) -> _Context:
+    source, mode, content = (attributes.get(name) for name in ("source", "embed_mode", "ep_cache_context"))
+    # Embedded is the default. The attribute then holds the binary itself.
+    embedded = mode is None or mode.number(_INTEGER) != 0
+    return _Context(
+        provider=(source.text(_STRING) if source else "").removesuffix("ExecutionProvider") or "an unnamed provider",
+        file="" if embedded or content is None else content.text(_STRING),
+    )
 
 
 def _stored(graph: Message) -> Iterator[Message]:

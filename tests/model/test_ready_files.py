@@ -225,3 +225,42 @@ def test_weights_that_cannot_be_taken_along_are_refused(tmp_path: Path, location
 
 def test_a_scalar_stays_a_scalar_on_the_wire() -> None:
     assert input_text(TensorSpec(name="sr", dtype=DType.INT64, shape=())) == "sr:int64:scalar"
+
+
+def compiled(path: Path, source: str | None, **attributes: Any) -> Path:
+    """A file whose network a provider of ONNX Runtime has compiled."""
+    given = attributes if source is None else {"source": source, **attributes}
+    node = make.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", main_context=1, **given)
+    graph = make.make_graph([node], "net", [info("x", [1, 4])], [info("y", [1, 4])])
+    opsets = [make.make_opsetid("", 17), make.make_opsetid("com.microsoft", 1)]
+    onnx.save(make.make_model(graph, opset_imports=opsets, ir_version=9), str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "attributes", "by", "further"),
+    [
+        ("QNN", {"embed_mode": 0, "ep_cache_context": "net_qnn.bin"}, "QNN", ("net_qnn.bin",)),
+        ("QNNExecutionProvider", {"embed_mode": 1, "ep_cache_context": b"\0\xff"}, "QNN", ()),
+        ("OpenVINOExecutionProvider", {"ep_cache_context": b"<net/>"}, "OpenVINO", ()),
+        (None, {"embed_mode": 0}, "an unnamed provider", ()),
+    ],
+)
+def test_a_compiled_file_names_its_provider_and_the_file_with_the_binary(
+    tmp_path: Path, source: str | None, attributes: dict[str, Any], by: str, further: tuple[str, ...]
+) -> None:
+    one = card(compiled(tmp_path / "net.onnx", source, **attributes))
+    facts = facts_of(one)
+    assert facts is not None
+    assert (facts.compiled_by, facts.companions) == (by, further)
+    if further:
+        with pytest.raises(UsageError, match="'net_qnn.bin', and there is no such file"):
+            companions_of(one, facts)
+        (tmp_path / "net_qnn.bin").write_bytes(b"binary")
+        assert companions_of(one, facts) == (tmp_path / "net_qnn.bin",)
+
+
+def test_an_ordinary_file_is_compiled_by_nobody(tmp_path: Path) -> None:
+    facts = facts_of(card(save(tmp_path / "net.onnx", [info("x", [1, 4])])))
+    assert facts is not None
+    assert facts.compiled_by == ""

@@ -8,12 +8,17 @@ from pathlib import Path
 
 from harness.artifacts.export.mlpackage import describe_package
 from harness.artifacts.manifest import ArtifactState
+from harness.readers.onnx import read_onnx
 from harness.readers.pte import read_pte
+from harness.readers.read import read_file
 from harness.spec.formats import BACKENDS, Backend
 from harness.wire import Format
 
 # Functions that read a file without running it. They return a description, or raise `ValueError` with what is wrong.
-INSPECTORS: dict[Format, Callable[[Path], str]] = {Format.MLPACKAGE: describe_package}
+INSPECTORS: dict[Format, Callable[[Path], str]] = {
+    Format.MLPACKAGE: describe_package,
+    Format.ONNX: lambda path: f"compiled ahead of time by {read_onnx(path).compiled_by}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,12 @@ class Check:
     state: ArtifactState
     reason: str | None = None
     content: str | None = None
+
+
+def is_compiled(path: Path, format_: Format) -> bool:
+    """Return whether a provider of ONNX Runtime has compiled the file for a processor that this computer lacks."""
+    facts = read_file(path, format_) if format_ is Format.ONNX else None
+    return facts is not None and bool(facts.compiled_by)
 
 
 def check_unrun(path: Path, format_: Format, backend: Backend | None) -> Check:

@@ -11,7 +11,7 @@ from typing import assert_never
 from harness.artifacts.manifest import ArtifactState, Companion, Manifest
 from harness.artifacts.needs import packages_of
 from harness.artifacts.sources.prepared_model import PreparedModel
-from harness.artifacts.verify.inspect import check_unrun
+from harness.artifacts.verify.inspect import check_unrun, is_compiled
 from harness.artifacts.verify.language import verify_language
 from harness.artifacts.verify.made_up import other_values
 from harness.artifacts.verify.verify import Expected, verify
@@ -83,7 +83,7 @@ def crashing(manifest: Manifest, model: PreparedModel) -> Manifest:
 
 def verified(manifest: Manifest, path: Path, expected: Expected) -> Manifest:
     """Return ``manifest`` with the result of verifying the file, or of inspecting one that has no runtime here."""
-    if not runs_here(manifest.format, manifest.backend):
+    if not runs_here(manifest.format, manifest.backend) or is_compiled(path, manifest.format):
         unrun = check_unrun(path, manifest.format, manifest.backend)
         return replace(manifest, state=unrun.state, reason=unrun.reason, checked=unrun.content)
     check = verify if expected.model.facts.language is None else verify_language
