@@ -78,7 +78,7 @@ def listed(*names: str, help: str) -> Callable[[_Function], _Function]:  # noqa:
 devices_option = listed("-d", "--device", help="Where to run: {keys}.  [default: host]")
 delegates_option = listed(
     "--delegate",
-    help="What the runtime runs on: cpu, xnnpack, gpu, nnapi, coreml.  [default: the usual one of each format]",
+    help="What the runtime runs on: cpu, xnnpack, gpu, nnapi, coreml, qnn.  [default: the usual one of each format]",
 )
 launches_option = click.option("--launches", type=int, metavar="N", help="Launches per cell; overrides the profile.")
 timeout_option = click.option(

@@ -32,6 +32,12 @@ build_options = together(
         help="Use this library of the one --runtime instead of the pinned one.",
     ),
     click.option(
+        "--npu-libraries",
+        type=PATH,
+        metavar="DIR",
+        help="Pack Qualcomm's libraries from a folder of phonebench npu, with --library.",
+    ),
+    click.option(
         "--key",
         type=PATH,
         metavar="FILE",
@@ -136,7 +142,18 @@ _BUILDERS: dict[str, tuple[Callable[[dict[str, Any], bool], int], frozenset[str]
     "android": (
         _build_android,
         frozenset(
-            {"runtime", "abi", "library", "key", "key_password", "key_alias", "require_signature", "debuggable", "sdk"}
+            {
+                "runtime",
+                "abi",
+                "library",
+                "npu_libraries",
+                "key",
+                "key_password",
+                "key_alias",
+                "require_signature",
+                "debuggable",
+                "sdk",
+            }
         ),
     ),
     "ios": (_build_ios, frozenset({"team", "bundle_id", "no_pods", "require_signature"})),
@@ -213,8 +230,17 @@ def _build_order(options: dict[str, Any]) -> tuple[tuple[Runtime, ...], ApkOptio
     if library is not None and len(runtimes) != 1:
         msg = f"--library {str(library)!r} is the library of one runtime; name that runtime with --runtime"
         raise UsageError(msg)
+    npu: Path | None = options["npu_libraries"]
+    if npu is not None and (library is None or runtimes != (Runtime.ONNXRUNTIME,)):
+        msg = (
+            f"--npu-libraries {str(npu)!r} needs ONNX Runtime with Qualcomm's provider: add --runtime onnxruntime "
+            "--library onnxruntime-android-qnn.aar"
+        )
+        raise UsageError(msg)
     key = _trusted_key(options)
-    apk_options = ApkOptions(abis=abis, debuggable=options["debuggable"], library=library, trusted_key=key)
+    apk_options = ApkOptions(
+        abis=abis, debuggable=options["debuggable"], library=library, npu_libraries=npu, trusted_key=key
+    )
     return runtimes, apk_options
 
 

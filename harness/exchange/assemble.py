@@ -34,6 +34,7 @@ _FORMATS = {
 # By what the word contains, the more telling part first.
 _DELEGATES = (
     ("xnnpack", Delegate.XNNPACK), ("coreml", Delegate.COREML), ("core ml", Delegate.COREML), ("nnapi", Delegate.NNAPI),
+    ("qnn", Delegate.QNN),
     ("vulkan", Delegate.GPU), ("opencl", Delegate.GPU), ("litert_cl", Delegate.GPU), ("metal", Delegate.GPU),
     ("gpu", Delegate.GPU), ("cpu", Delegate.CPU),
 )  # fmt: skip

@@ -34,6 +34,7 @@ ACCELERATORS: dict[Delegate, str] = {
     Delegate.GPU: "gpu",
     Delegate.NNAPI: "npu",
     Delegate.COREML: "npu",
+    Delegate.QNN: "npu",
 }
 
 

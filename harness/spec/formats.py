@@ -244,7 +244,7 @@ FORMATS: dict[Format, FormatRow] = {
         colour="#e69f00",
     ),
     Format.ONNX: FormatRow(
-        delegates=(Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML),
+        delegates=(Delegate.CPU, Delegate.XNNPACK, Delegate.NNAPI, Delegate.COREML, Delegate.QNN),
         android_runtime="onnxruntime",
         packages=("torch", "onnx", "onnxscript", "onnxruntime"),
         extras=("onnx-export",),

@@ -46,6 +46,7 @@ class Delegate(StrEnum):
     GPU = "gpu"
     NNAPI = "nnapi"
     COREML = "coreml"
+    QNN = "qnn"
     UNKNOWN = "unknown"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
@@ -271,3 +272,26 @@ def test_executorch_asks_its_own_backend_for_the_chip_and_calibrates_the_network
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_compiled_file_is_not_called_broken_and_does_not_run_elsewhere(tmp_path: Path) -> None:
+    node = helper.make_node(
+        "EPContext", ["x"], ["y"], domain="com.microsoft", source="QNN", embed_mode=0, ep_cache_context="net_qnn.bin"
+    )
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "net", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "net.onnx")
+    (tmp_path / "net_qnn.bin").write_bytes(b"binary")
+    folder = tmp_path / "results"
+    done = call(
+        "run", str(tmp_path / "net.onnx"), "--delegate", "cpu,qnn", "--profile", "quick", "--results", str(folder)
+    )
+    # Nothing could be measured.
+    assert done.code == 4, done.err
+    reasons = " ".join(done.out.split())
+    assert "'model.onnx' is compiled for another processor and does not run on the delegate cpu" in reasons
+    assert "device 'host' has no qnn (it has: cpu, xnnpack, gpu)" in reasons
+    # The binary beside the file went along with it.
+    stored = next(folder.glob("*/measurements.jsonl")).read_text()
+    assert hashlib.sha256(b"binary").hexdigest() in stored

@@ -15,6 +15,8 @@ from tests.conftest import call_phonebench
         (("--runtime", "tflight"), 2, "unknown runtime 'tflight'; did you mean 'tflite'?"),
         (("--abi", "arm64"), 2, "unknown ABI 'arm64'; did you mean 'arm64-v8a'?"),
         (("--library", "x.aar"), 2, "name that runtime with --runtime"),
+        (("--npu-libraries", "x"), 2, "add --runtime onnxruntime --library onnxruntime-android-qnn.aar"),
+        (("--runtime", "tflite", "--library", "x.aar", "--npu-libraries", "x"), 2, "--runtime onnxruntime"),
         (("--key", "x.p12"), 2, "--key-password"),
     ],
 )

@@ -46,7 +46,7 @@ def test_every_choice_is_crossed_and_every_key_is_unique() -> None:
         profile=ProfileName.STANDARD,
     )
     keys = [cell.key for cell in made.cells] + [hole.cell.key for hole in made.holes]
-    assert len(set(keys)) == len(keys) == 3 * (2 * 16 + 1) * 5 * 2
+    assert len(set(keys)) == len(keys) == 3 * (2 * 16 + 1) * 6 * 2
     assert all(c.profile is ProfileName.STANDARD for c in made.cells)
 
 
@@ -79,6 +79,8 @@ def test_the_delegate_decides_the_backend_of_pte_alone() -> None:
         (Format.PTE, Delegate.NNAPI, "fake", "pte has no delegate 'nnapi' (it has: xnnpack, cpu, gpu, coreml)"),
         (Format.PTE, Delegate.GPU, "host", "pte has no delegate 'gpu' on device 'host' (it has: xnnpack, cpu)"),
         (Format.TFLITE, Delegate.NNAPI, "host", "device 'host' has no nnapi (it has: cpu, xnnpack, gpu)"),
+        (Format.ONNX, Delegate.QNN, "host", "device 'host' has no qnn (it has: cpu, xnnpack, gpu)"),
+        (Format.PTL, Delegate.QNN, "android:X", "ptl has no delegate 'qnn' (it has: cpu)"),
         (Format.TFLITE, Delegate.NNAPI, "fake:low", "device 'fake:low' has no nnapi (it has: cpu, xnnpack, gpu)"),
     ],
 )

@@ -59,7 +59,7 @@ LIMITS: dict[Precision, Limits] = {
 }
 
 # Delegates that may compute a float32 file in float16, whatever the file says.
-_HALF_PRECISION = (Delegate.GPU, Delegate.NNAPI, Delegate.COREML)
+_HALF_PRECISION = (Delegate.GPU, Delegate.NNAPI, Delegate.COREML, Delegate.QNN)
 
 
 def precision_of(precision: Precision, delegate: Delegate) -> Precision:

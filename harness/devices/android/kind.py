@@ -47,7 +47,7 @@ def _present() -> tuple[str, ...]:
 def _delegates(key: str) -> tuple[Delegate, ...]:  # noqa: ARG001  a phone is asked only when it is opened
     from harness.wire import Delegate
 
-    return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI
+    return Delegate.CPU, Delegate.XNNPACK, Delegate.GPU, Delegate.NNAPI, Delegate.QNN
 
 
 def _expand(key: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ _DELEGATE_FACTOR: dict[Delegate, float] = {
     Delegate.GPU: 0.3,
     Delegate.NNAPI: 0.35,
     Delegate.COREML: 0.25,
+    Delegate.QNN: 0.25,
 }
 _SPREAD = 0.01
 _LAUNCH_SPREAD = 0.004

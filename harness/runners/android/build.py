@@ -57,13 +57,14 @@ class ApkOptions:
     """The options of a build.
 
     ``abis``: one APK is built for each; None for all of `DEFAULT_ABIS` that the library has. ``library`` is the user's
-    own file instead of the pinned one. ``trusted_key``: the PEM text of the public key that must have signed whatever
-    the app runs; empty to run anything.
+    own file instead of the pinned one. ``npu_libraries`` is a folder of ``phonebench npu`` with libraries to add to it.
+    ``trusted_key``: the PEM text of the public key that must have signed whatever the app runs; empty to run anything.
     """
 
     abis: tuple[Abi, ...] | None = None
     debuggable: bool = False
     library: Path | None = None
+    npu_libraries: Path | None = None
     trusted_key: bytes = b""
 
 
@@ -128,7 +129,8 @@ def compiling() -> FileLock:
 
 def build_unsigned(runtime: Runtime, options: ApkOptions, shop: Workshop) -> tuple[Unsigned, ...]:
     """Build APKs without a signature, one per ABI. Raises as `build_apks` does."""
-    library = fetch_library(runtime, shop.work / "libraries", shop.tools, given=options.library)
+    downloads, given, npu = shop.work / "libraries", options.library, options.npu_libraries
+    library = fetch_library(runtime, downloads, shop.tools, given=given, npu=npu)
     abis = _abis(library, options.abis)
     folder = shop.work / runtime.value
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,12 +226,17 @@ def fetch_d8(shop: Workshop) -> Path:
     return fetch_maven(D8_JAR, shop.work / "libraries" / "downloads", shop.tools)
 
 
-def manifest_text(runtime: Runtime, *, loop: bool = False) -> str:
-    """Return the text of an app's manifest, with ``loop`` of one that carries a job."""
+def manifest_text(runtime: Runtime, *, loop: bool = False, extract: bool = False) -> str:
+    """Return the text of an app's manifest, with ``loop`` of one that carries a job.
+
+    With ``extract``, Android unpacks its native libraries, for a processor whose driver cannot read them in the APK.
+    """
     folder = sources() / "app/src/main"
     text = (folder / _MANIFEST).read_text(encoding="utf-8")
     # Each runtime has its own app id, so the apps can be installed side by side.
     own = text.replace(_MANIFEST_ID, app_id(runtime)).replace("phonebench app", f"phonebench {runtime.value}")
+    if extract:
+        own = own.replace('extractNativeLibs="false"', 'extractNativeLibs="true"')
     if not loop:
         return own
     more = (folder / "loop-activity.xml").read_text(encoding="utf-8")
@@ -240,7 +247,8 @@ def _manifest(unsigned: Unsigned, platform: Path, tools: Toolbox, *, loop: bool 
     """Compile the manifest into an APK that contains nothing else."""
     manifest = unsigned.path.with_name(_MANIFEST)
     base = unsigned.path.with_name("loop.apk" if loop else "base.apk")
-    manifest.write_text(manifest_text(unsigned.runtime, loop=loop), encoding="utf-8")
+    text = manifest_text(unsigned.runtime, loop=loop, extract=unsigned.library.has_npu_code)
+    manifest.write_text(text, encoding="utf-8")
     arguments: list[str | Path] = [
         "link",
         "-o",

@@ -21,6 +21,8 @@ from harness.system.files import file_sha256
 
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _REASON_CHARACTERS = 300
+# The one of Qualcomm's libraries that every chip needs.
+NPU_LIBRARY = "libQnnHtp.so"
 _PROJECT = """<project><modelVersion>4.0.0</modelVersion><groupId>org.phonebench</groupId>
 <artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging><dependencies>{}
 </dependencies></project>
@@ -39,6 +41,11 @@ class Library:
     natives: Path
     sha256: str
 
+    @property
+    def has_npu_code(self) -> bool:
+        """Whether it holds Qualcomm's libraries, one of which the driver of the processor reads as a file."""
+        return (self.natives / Abi.ARM64.value / NPU_LIBRARY).is_file()
+
     def native_files(self, abi: Abi) -> tuple[Path, ...]:
         """Return the native libraries for ``abi``, sorted by name."""
         return tuple(sorted((self.natives / abi.value).glob("*.so")))
@@ -53,8 +60,12 @@ class Library:
         return tuple(abi for abi in Abi if whole and names[abi] >= whole)
 
 
-def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path | None = None) -> Library:
+def fetch_library(
+    runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path | None = None, npu: Path | None = None
+) -> Library:
     """Return the library of ``runtime`` below ``folder``, fetched or taken from the user's own file ``given``.
+
+    ``npu`` is a folder of ``phonebench npu --libraries``, whose native libraries are added to those of ``given``.
 
     Raises `BuildError` naming the file to get when no source resolves, `UsageError` when ``given`` is not a library.
     """
@@ -65,7 +76,7 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
             raise UsageError(msg)
         shared = _fetch_all(chosen.companions, folder / "downloads", tools)
         title = f"{given.name} {file_sha256(given)[:12]}"
-        return take_apart(title, [given, *shared], folder / runtime.value)
+        return take_apart(title, [given, *shared, *npu_libraries(npu)], folder / runtime.value)
     refusals = []
     for source in chosen.sources:
         try:
@@ -80,6 +91,21 @@ def fetch_library(runtime: Runtime, folder: Path, tools: Toolbox, *, given: Path
         f"get {chosen.file_to_get} and pass it with --library"
     )
     raise BuildError(msg)
+
+
+def npu_libraries(folder: Path | None) -> list[Path]:
+    """Return Qualcomm's libraries in a folder that ``phonebench npu --libraries`` made. Raises `UsageError`."""
+    if folder is None:
+        return []
+    place = folder / "jniLibs" / Abi.ARM64.value
+    files = sorted(place.glob("*.so"))
+    if NPU_LIBRARY not in {file.name for file in files}:
+        msg = (
+            f"--npu-libraries {str(folder)!r} has no {NPU_LIBRARY!r} in 'jniLibs/{Abi.ARM64.value}': name a folder "
+            "that phonebench npu --libraries made"
+        )
+        raise UsageError(msg)
+    return files
 
 
 def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:

@@ -120,7 +120,7 @@ public final class OnnxAdapter: RuntimeAdapter {
         settings[String(key.dropFirst(OnnxAdapter.coreMLPrefix.count))] = value
       }
       try append("CoreML", settings, to: options)
-    case .cpu, .gpu, .nnapi: break
+    case .cpu, .gpu, .nnapi, .qnn: break
     }
   }
 

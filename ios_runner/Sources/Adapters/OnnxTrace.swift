@@ -84,7 +84,7 @@ struct OnnxTrace {
     case .cpu: "CPUExecutionProvider"
     case .xnnpack: "XnnpackExecutionProvider"
     case .coreml: "CoreMLExecutionProvider"
-    case .gpu, .nnapi: nil
+    case .gpu, .nnapi, .qnn: nil
     }
   }
 

@@ -94,6 +94,8 @@ struct TfliteLibrary {
     case .coreml: kind = PB_TFLITE_COREML
     case .nnapi:
       throw RunFailure.unsupported(.delegate, "NNAPI exists on Android only: use cpu, xnnpack, gpu or coreml")
+    case .qnn:
+      throw RunFailure.unsupported(.delegate, "\(TfliteAdapter.title) has no qnn delegate: it is for .onnx on Android")
     }
     guard let native = pb_tflite_delegate_create(handle, kind, Int32(request.threads)) else {
       throw RunFailure.unsupported(

@@ -97,7 +97,7 @@
       case .coreml: return .all
       case .cpu: return .cpuOnly
       case .gpu: return .cpuAndGPU
-      case .xnnpack, .nnapi:
+      case .xnnpack, .nnapi, .qnn:
         throw RunFailure.unsupported(
           .delegate, "Core ML has no \(request.delegate.rawValue) delegate (it has: cpu, gpu, coreml)")
       }

@@ -1,6 +1,6 @@
 /// What a runtime is asked to run the model with.
 public enum Delegate: String, CaseIterable, Sendable {
-  case cpu, xnnpack, gpu, nnapi, coreml
+  case cpu, xnnpack, gpu, nnapi, coreml, qnn
 }
 
 /// The element type of a tensor on the wire, little-endian in the `.bin` files.

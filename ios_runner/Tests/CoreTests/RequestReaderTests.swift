@@ -49,7 +49,7 @@ final class RequestReaderTests: XCTestCase {
       ("\"launch\": 3", "\"launch\": -1", "launch is -1"),
       ("\"min_ns\": 500000000", "\"min_ns\": 500000000.5", "passes.latency.warmup.min_ns is 500000000.5"),
       ("\"settle_ns\": 200000000", "\"settle_ns\": -5", "passes.memory.settle_ns is -5"),
-      ("\"delegate\": \"xnnpack\"", "\"delegate\": \"tpu\"", "one of cpu, xnnpack, gpu, nnapi, coreml"),
+      ("\"delegate\": \"xnnpack\"", "\"delegate\": \"tpu\"", "one of cpu, xnnpack, gpu, nnapi, coreml, qnn"),
       ("\"threads\": 2", "\"threads\": 0", "runtime.threads is 0"),
       ("\"count\": 360,", "\"count\": 0,", "inputs.count is 0"),
       ("\"dtype\": \"int64\"", "\"dtype\": \"int63\"", "inputs.tensors[1].dtype is 'int63'"),

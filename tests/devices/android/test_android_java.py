@@ -81,10 +81,11 @@ def test_an_artifact_that_changed_on_the_phone_is_refused_by_the_app(
 @pytest.mark.usefixtures("runner_phone")
 def test_a_delegate_that_the_app_lacks_is_a_hole_with_its_reason(cable: Cable, tmp_path: Path) -> None:
     work = make_work(tmp_path)
-    request = replace(work.request, runtime=replace(work.request.runtime, delegate=Delegate.NNAPI))
+    request = replace(work.request, runtime=replace(work.request.runtime, delegate=Delegate.QNN))
     with open_phone(cable, key="android", options=PhoneOptions(back_s=5)) as android:
         android.push(work.model, work.sha256)
         reply = android.execute(request, work.inputs, 120).reply
     assert reply.status is ReplyStatus.UNSUPPORTED
     assert reply.failure is not None
-    assert reply.failure.message
+    assert "has no qnn delegate (it has: cpu" in reply.failure.message
+    assert "phonebench runner build android --runtime onnxruntime --library" in reply.failure.message

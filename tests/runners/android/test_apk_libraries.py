@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BuildError, UsageError
+from harness.runners.android.build import manifest_text
 from harness.runners.android.libraries import Library, fetch_library, fetch_maven, members_of, take_apart
 from harness.runners.android.pins import MavenFile, NpmFile
 from harness.runners.android.records import Abi, Runtime
@@ -69,6 +70,32 @@ def test_another_file_is_another_library_and_leaves_nothing_of_the_first(given: 
     second = taken_apart(other, tmp_path)
     assert second.sha256 != first.sha256
     assert second.abis() == (Abi.ARM64,)
+
+
+def test_libraries_of_a_neural_processor_come_along_for_its_phones_alone(given: Path, tmp_path: Path) -> None:
+    npu = tmp_path / "net-v75"
+    work, tools = tmp_path / "work", Toolbox(search=str(tmp_path))
+    with pytest.raises(UsageError, match=r"--npu-libraries .*net-v75' has no 'libQnnHtp.so' in 'jniLibs/arm64-v8a'"):
+        fetch_library(Runtime.ONNXRUNTIME, work, tools, given=given, npu=npu)
+    names = ("libQnnHtp.so", "libQnnHtpV75Skel.so", "libQnnHtpV75Stub.so", "libQnnSystem.so")
+    (npu / "jniLibs/arm64-v8a").mkdir(parents=True)
+    for name in names:
+        (npu / "jniLibs/arm64-v8a" / name).write_bytes(name.encode())
+    plain = taken_apart(given, tmp_path)
+    assert not plain.has_npu_code
+    library = fetch_library(Runtime.ONNXRUNTIME, work, tools, given=given, npu=npu)
+    assert library.has_npu_code
+    assert library.abis() == (Abi.ARM64,)
+    assert [file.name for file in library.native_files(Abi.ARM64)] == [*names, "libx.so"]
+    # An app with them is another app, whose libraries are files on the phone.
+    assert library.sha256 != plain.sha256
+    assert [
+        manifest_text(Runtime.ONNXRUNTIME, loop=loop, extract=extract).count(
+            f'extractNativeLibs="{str(extract).lower()}"'
+        )
+        for loop in (False, True)
+        for extract in (False, True)
+    ] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("content", [b"no zip", None])

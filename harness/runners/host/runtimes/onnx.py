@@ -19,6 +19,7 @@ from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     Profiled,
     SecondEngine,
+    SessionError,
     call_times,
     check_inputs,
     import_library,
@@ -28,12 +29,14 @@ from harness.runners.host.runtimes.session import (
     run_error,
 )
 from harness.runners.host.runtimes.spans import Span, operator_times
-from harness.wire import Delegate, DType, ProfileFacts, RuntimeReport, RuntimeRequest, TensorSpec
+from harness.wire import Delegate, DType, FailureKind, ProfileFacts, RuntimeReport, RuntimeRequest, TensorSpec
 from harness.wire.tensors import Array, as_output, on_the_wire
 
 NAME = "onnxruntime"
 # Operators that run graphs of their own.
 _GRAPHS = ("If", "Loop", "Scan")
+# The operator that stands for a part which a provider compiled ahead of time.
+_CONTEXT = "EPContext"
 # ONNX Runtime otherwise prints a warning for every unusual graph.
 _FATAL_ONLY = 4
 
@@ -42,6 +45,7 @@ PROVIDERS: dict[Delegate, str] = {
     Delegate.XNNPACK: "XnnpackExecutionProvider",
     Delegate.NNAPI: "NnapiExecutionProvider",
     Delegate.COREML: "CoreMLExecutionProvider",
+    Delegate.QNN: "QNNExecutionProvider",
 }
 
 # ONNX Runtime's words for what numpy can hold. Reading anything else, such as text, can end the process.
@@ -213,7 +217,16 @@ def _make(library: Any, path: Path, request: RuntimeRequest, options: Any) -> An
     try:
         return library.InferenceSession(str(path), options, providers=[provider])
     except _errors() as error:
+        if _CONTEXT in str(error):
+            raise SessionError(FailureKind.DELEGATE, _compiled(path, request), unsupported=True) from error
         raise load_error(path, NAME, error) from error
+
+
+def _compiled(path: Path, request: RuntimeRequest) -> str:
+    return (
+        f"{path.name!r} is compiled for another processor and does not run on the delegate {request.delegate.value}: "
+        "run a file of phonebench npu on a phone with its chip, with --delegate qnn"
+    )
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -2,7 +2,7 @@
 
 ``mixed.onnx`` has every sort of tensor that goes over the wire, ``open.onnx`` an open dimension, ``scalar.onnx`` an
 input and an output without dimensions, ``text.onnx`` an output of text, and ``apart.onnx`` keeps its weights in a file
-of its own.
+of its own. ``context.onnx`` is compiled for another processor, as far as a runtime without that processor can see.
 """
 
 from __future__ import annotations
@@ -89,7 +89,25 @@ def text() -> onnx.ModelProto:
     return model(nodes, [value("image", TensorProto.FLOAT, [1, 4])], outputs)
 
 
+def context() -> onnx.ModelProto:
+    """A network that a provider compiled; the binary is four zeros."""
+    node = helper.make_node(
+        "EPContext",
+        ["image"],
+        ["product"],
+        domain="com.microsoft",
+        source="QNN",
+        main_context=1,
+        embed_mode=1,
+        ep_cache_context=bytes(4),
+    )
+    inputs, outputs = [value("image", TensorProto.FLOAT, [1, 4])], [value("product", TensorProto.FLOAT, [1, 3])]
+    opsets = [*OPSET, helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(helper.make_graph([node], "test", inputs, outputs), opset_imports=opsets, ir_version=8)
+
+
 if __name__ == "__main__":
+    onnx.save(context(), FOLDER / "context.onnx")
     onnx.save(scalar(), FOLDER / "scalar.onnx")
     onnx.save(text(), FOLDER / "text.onnx")
     onnx.save(mixed(), FOLDER / "mixed.onnx")

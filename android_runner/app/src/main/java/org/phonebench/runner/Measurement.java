@@ -80,6 +80,7 @@ final class Measurement {
     private void run() {
         try {
             Files.createDirectories(place.folder());
+            NeuralProcessor.prepare(context);
             if (launch.loop() != null) {
                 launch.loop().prepare(place);
             }

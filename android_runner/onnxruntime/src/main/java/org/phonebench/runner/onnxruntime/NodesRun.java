@@ -16,8 +16,8 @@ import org.phonebench.runner.core.RunReply;
 /**
  * The nodes that ran in a trace of ONNX Runtime, by the name of the execution provider that ran them.
  *
- * <p>These are the nodes of the optimised graph. NNAPI compiles each of its partitions into one node; XNNPACK runs
- * single nodes.
+ * <p>These are the nodes of the optimised graph. NNAPI and QNN compile each of their partitions into one node; XNNPACK
+ * runs single nodes.
  */
 final class NodesRun {
     private static final String SUFFIX = "_kernel_time";
@@ -53,6 +53,10 @@ final class NodesRun {
         }
         int delegated = byProvider.getOrDefault(provider.getName(), new HashSet<>()).size();
         String used = delegated == 0 ? Delegate.CPU.wireName() : report.delegateUsed();
-        return report.ran(used, total, delegated, provider == OrtProvider.NNAPI ? Integer.valueOf(delegated) : null);
+        return report.ran(used, total, delegated, compiles(provider) ? Integer.valueOf(delegated) : null);
+    }
+
+    private static boolean compiles(OrtProvider provider) {
+        return provider == OrtProvider.NNAPI || provider == OrtProvider.QNN;
     }
 }

@@ -53,7 +53,7 @@ public final class OnnxAdapter implements RuntimeAdapter {
         try (OrtSession.SessionOptions options = options(request)) {
             return new OnnxSession(environment(), make(file, options), request);
         } catch (OrtException error) {
-            throw RunFailure.load(NAME, file.getFileName().toString(), error);
+            throw loadFailure(file, request.delegate(), error);
         }
     }
 
@@ -71,6 +71,17 @@ public final class OnnxAdapter implements RuntimeAdapter {
         // One more, because a first call allocates memory. Its times are left out.
         int calls = request.passes().profile().calls() + 1;
         return OperatorTimes.read(trace(file, request.runtime(), inputs, calls, scratch));
+    }
+
+    /** The failure of a file. One that is compiled for another processor is not broken. */
+    private static RunFailure loadFailure(Path file, Delegate delegate, OrtException error) {
+        String name = file.getFileName().toString();
+        if (delegate != Delegate.QNN && String.valueOf(error.getMessage()).contains("EPContext")) {
+            return RunFailure.unsupported(FailureKind.DELEGATE, "'" + name + "' is compiled for another processor and "
+                + "does not run on the delegate " + delegate.wireName() + ": run a file of phonebench npu on a phone "
+                + "with its chip, with --delegate qnn", error);
+        }
+        return delegate == Delegate.QNN ? Qnn.loadFailure(name, error) : RunFailure.load(NAME, name, error);
     }
 
     /** What ONNX Runtime records about {@code calls} calls of a session of its own: a JSON list of events. */
@@ -135,6 +146,7 @@ public final class OnnxAdapter implements RuntimeAdapter {
             // Without this flag NNAPI may run on its own reference implementation for the processor, which is slower
             // than everything else. It has no effect before Android 10.
             case NNAPI -> options.addNnapi(EnumSet.of(NNAPIFlags.CPU_DISABLED));
+            case QNN -> Qnn.add(options);
             case CPU, GPU, COREML -> { }
         }
     }
@@ -149,7 +161,11 @@ public final class OnnxAdapter implements RuntimeAdapter {
         }
         if (!offered.contains(delegate.wireName())) {
             throw RunFailure.unsupported(FailureKind.DELEGATE, "this build of " + NAME + " has no "
-                + delegate.wireName() + " delegate (it has: " + String.join(", ", offered) + ")");
+                + delegate.wireName() + " delegate (it has: " + String.join(", ", offered) + ")"
+                + (delegate == Delegate.QNN ? Qnn.TO_BUILD : ""));
+        }
+        if (delegate == Delegate.QNN) {
+            Qnn.requireLibraries(System::loadLibrary);
         }
     }
 
@@ -170,6 +186,7 @@ public final class OnnxAdapter implements RuntimeAdapter {
             case XNNPACK -> OrtProvider.XNNPACK;
             case NNAPI -> OrtProvider.NNAPI;
             // Core ML is for Apple's systems, and the released library has no provider for a phone's GPU.
+            case QNN -> OrtProvider.QNN;
             case GPU, COREML -> null;
         };
     }

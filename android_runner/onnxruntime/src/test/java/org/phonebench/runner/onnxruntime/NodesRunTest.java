@@ -32,6 +32,13 @@ final class NodesRunTest {
     }
 
     @Test
+    void aPartThatQualcommsProviderCompiledIsOneNodeAndOnePartition() throws Exception {
+        RunReply.Runtime asked = new RunReply.Runtime("onnxruntime", "1", Delegate.QNN, "qnn", 1, null, null, null);
+        assertEquals(new RunReply.Runtime("onnxruntime", "1", Delegate.QNN, "qnn", 1, 1, 1, 1),
+            NodesRun.read(trace(event("QNN_0", "QNNExecutionProvider"))).on(OrtProvider.QNN, asked));
+    }
+
+    @Test
     void aProviderThatRanNothingWasNotUsed() throws Exception {
         RunReply.Runtime seen =
             NodesRun.read(trace(event("Conv_0", "CPUExecutionProvider"))).on(OrtProvider.XNNPACK, ASKED);

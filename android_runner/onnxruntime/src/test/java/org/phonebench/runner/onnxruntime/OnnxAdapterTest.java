@@ -154,7 +154,7 @@ final class OnnxAdapterTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = Delegate.class, names = {"NNAPI", "GPU", "COREML"})
+    @EnumSource(value = Delegate.class, names = {"NNAPI", "GPU", "COREML", "QNN"})
     void aDelegateThatTheLibraryLacksIsUnsupportedAndNamesWhatItHas(Delegate delegate) throws Exception {
         RunRequest.Runtime request = on(delegate, Collections.emptyMap());
         adapter.start(request);
@@ -163,6 +163,16 @@ final class OnnxAdapterTest {
         assertTrue(failure.unsupported());
         assertEquals(FailureKind.DELEGATE, failure.kind());
         assertTrue(failure.getMessage().contains("it has: cpu"), failure.getMessage());
+    }
+
+    @Test
+    void aFileForAnotherProcessorIsNotABrokenFile() throws Exception {
+        RunFailure failure = assertThrows(RunFailure.class, () -> load("context.onnx"));
+        assertTrue(failure.unsupported());
+        assertEquals(FailureKind.DELEGATE, failure.kind());
+        assertTrue(failure.getMessage().startsWith("'context.onnx' is compiled for another processor"),
+            failure.getMessage());
+        assertTrue(failure.getMessage().contains("--delegate qnn"), failure.getMessage());
     }
 
     @Test

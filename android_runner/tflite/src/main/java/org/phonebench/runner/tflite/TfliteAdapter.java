@@ -76,6 +76,8 @@ public final class TfliteAdapter implements RuntimeAdapter {
                 case NNAPI -> new NnApiDelegate(new NnApiDelegate.Options().setUseNnapiCpu(false));
                 case COREML -> throw RunFailure.unsupported(FailureKind.DELEGATE,
                     "Core ML does not exist on Android: use cpu, xnnpack, gpu or nnapi");
+                case QNN -> throw RunFailure.unsupported(FailureKind.DELEGATE,
+                    TITLE + " has no qnn delegate, which is for .onnx: use cpu, xnnpack, gpu or nnapi");
             };
         } catch (RuntimeException | LinkageError error) {
             throw RunFailure.unsupported(FailureKind.DELEGATE, "this phone has no " + requested.wireName()
