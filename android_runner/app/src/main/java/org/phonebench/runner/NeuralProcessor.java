@@ -5,7 +5,6 @@ import android.system.ErrnoException;
 import android.system.Os;
 import android.util.Log;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /** Lets Qualcomm's neural processor find the library in this app that runs on it. */
@@ -18,12 +17,13 @@ final class NeuralProcessor {
 
     /** Name the folder of the app's libraries, if they were packed with Qualcomm's and so are files of their own. */
     static void prepare(Context context) {
-        Path folder = Paths.get(context.getApplicationInfo().nativeLibraryDir);
-        if (!Files.exists(folder.resolve("libQnnHtp.so"))) {
+        String name = context.getApplicationInfo().nativeLibraryDir;
+        // An app without libraries may have no folder for them.
+        if (name == null || !Files.exists(Paths.get(name, "libQnnHtp.so"))) {
             return;
         }
         try {
-            Os.setenv(PATH, folder + VENDOR, true);
+            Os.setenv(PATH, name + VENDOR, true);
         } catch (ErrnoException error) {
             // Without it the processor refuses the model, which becomes the reply.
             Log.w(RunnerActivity.TAG, "cannot set " + PATH, error);

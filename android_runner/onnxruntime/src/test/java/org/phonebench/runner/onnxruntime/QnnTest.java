@@ -43,8 +43,8 @@ final class QnnTest {
 
     @Test
     void aNodeThatTheProcessorDoesNotTakeIsNotABrokenFile() {
-        OrtException left = new OrtException("This session contains graph nodes that are assigned to the default CPU EP, "
-            + "but fallback to CPU EP has been explicitly disabled by the user.");
+        OrtException left = new OrtException("This session contains graph nodes that are assigned to the default CPU "
+            + "EP, but fallback to CPU EP has been explicitly disabled by the user.");
         RunFailure failure = Qnn.loadFailure("a.onnx", left);
         assertTrue(failure.unsupported());
         assertTrue(failure.getMessage().contains("does not take every node of 'a.onnx'"), failure.getMessage());

@@ -186,7 +186,7 @@ final class TfliteAdapterTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = Delegate.class, names = {"GPU", "COREML"})
+    @EnumSource(value = Delegate.class, names = {"GPU", "COREML", "QNN"})
     void aDelegateThatIsNotHereIsUnsupported(Delegate delegate) throws Exception {
         RunFailure failure = refused(model("open.tflite"), delegate);
         assertTrue(failure.unsupported());
