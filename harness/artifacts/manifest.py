@@ -8,13 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar, get_args
 
-import msgspec
-
 from harness.records.artifact import CalibrationSource, FileTypes
 from harness.records.conditions import Condition
 from harness.records.steps import StepReport
 from harness.spec.formats import Backend
 from harness.spec.recipe import STEP_PACKAGES, Exact, Recipe, step_name
+from harness.system.decoding import decode_json
 from harness.system.files import file_sha256
 from harness.wire import Format, TensorSpec
 
@@ -151,7 +150,7 @@ _Record = TypeVar("_Record", bound=_HasSchema)
 def read_record(path: Path, kind: type[_Record], schema: int) -> _Record:
     """Read a record of the cache. Raises `ValueError` if it is damaged or has another schema."""
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=kind)
+        record = decode_json(path.read_bytes(), kind)
     except ValueError as error:
         msg = f"{path.name} cannot be read: {error}"
         raise ValueError(msg) from error

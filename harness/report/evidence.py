@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +15,7 @@ from harness.errors import StoreError
 from harness.records.measurement import LaunchSummary, Measurement
 from harness.store.reader import read_kept, read_reply
 from harness.store.records import RunRecord
+from harness.system.decoding import decode_json
 from harness.wire import RunReply, StateSample
 
 Times = npt.NDArray[np.int64]
@@ -106,7 +106,7 @@ def _states(run: RunRecord, launch: LaunchSummary, reply: RunReply) -> tuple[Sta
     if launch.watch_sha256 is not None:
         try:
             data = read_kept(run, f"{launch.watch_sha256}.watch.json")
-            return msgspec.json.decode(data, type=tuple[StateSample, ...])
+            return decode_json(data, tuple[StateSample, ...])
         except (StoreError, ValueError):
             # The state explains a figure; without it the figure still stands.
             return ()

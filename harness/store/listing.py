@@ -13,6 +13,7 @@ import msgspec
 from harness.records.measurement import CellStatus
 from harness.store.reader import list_runs
 from harness.store.records import MEASUREMENTS_FILE, RUN_FILE, SCHEMA
+from harness.system.decoding import decode_json
 
 
 class RunStatus(StrEnum):
@@ -82,7 +83,7 @@ def listed_runs(root: Path) -> tuple[ListedRun, ...]:
 def listed_run(folder: Path) -> ListedRun:
     """Return the run in ``folder``; one that cannot be read is listed as damaged."""
     try:
-        head = msgspec.json.decode((folder / RUN_FILE).read_bytes(), type=_Head)
+        head = decode_json((folder / RUN_FILE).read_bytes(), _Head)
     except (OSError, ValueError, RecursionError):
         return ListedRun(id=folder.name, cells={})
     if head.schema != SCHEMA:
@@ -116,7 +117,7 @@ def _outcomes(folder: Path) -> dict[str, CellStatus]:
     statuses: dict[str, CellStatus] = {}
     for line in lines:
         try:
-            outcome = msgspec.json.decode(line, type=_Outcome)
+            outcome = decode_json(line, _Outcome)
         except (ValueError, RecursionError):
             # A line that a kill cut off; its cell counts as pending.
             continue

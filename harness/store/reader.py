@@ -23,6 +23,7 @@ from harness.store.records import (
     RunHead,
     RunRecord,
 )
+from harness.system.decoding import decode_json
 from harness.wire import RunReply, decode_reply
 
 # What a stored run may unpack to: a few kilobytes of gzip can hold gigabytes. The outputs of a model are the largest.
@@ -118,7 +119,7 @@ def read_graph(run: RunRecord, sha256: str) -> Graph | None:
     """
     path = run.directory / GRAPHS_FOLDER / f"{sha256}.json.gz"
     try:
-        graph = msgspec.json.decode(_unpacked(path.read_bytes(), MOST_GRAPH_BYTES), type=Graph)
+        graph = decode_json(_unpacked(path.read_bytes(), MOST_GRAPH_BYTES), Graph)
     except (OSError, ValueError, RecursionError, zlib.error):
         return None
     return graph if graph.schema == GRAPH_SCHEMA and _is_ordered(graph) else None
@@ -151,7 +152,7 @@ def read_head(folder: Path) -> RunHead:
     try:
         data = path.read_bytes()
         check_schema(data, SCHEMA, str(path))
-        return msgspec.json.decode(data, type=RunHead)
+        return decode_json(data, RunHead)
     # ValueError: invalid JSON or UTF-8. UsageError: the spec holds names that this version does not know.
     except (OSError, ValueError, UsageError, RecursionError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; the run's replies and measurements beside it are untouched"
@@ -173,7 +174,7 @@ def _read_measurements(path: Path) -> tuple[tuple[Measurement, ...], int]:
     for line in lines[:-1]:
         try:
             check_schema(line, MEASUREMENT_SCHEMA, str(path))
-            measurement = msgspec.json.decode(line, type=Measurement)
+            measurement = decode_json(line, Measurement)
         except (ValueError, RecursionError) as error:
             _warn(path, error)
             damaged += 1
@@ -196,7 +197,7 @@ class _Versioned(msgspec.Struct):
 
 def check_schema(data: bytes, expected: int, where: str) -> None:
     """Raise `StoreError` unless the JSON ``data`` has the ``expected`` schema, `msgspec.DecodeError` if it has none."""
-    schema = msgspec.json.decode(data, type=_Versioned).schema
+    schema = decode_json(data, _Versioned).schema
     if schema != expected:
         msg = (
             f"{where!r} has schema {schema}, but this phonebench reads schema {expected}; "

@@ -35,6 +35,7 @@ from harness.records.conditions import Condition
 from harness.records.device import DeviceInfo, Readiness
 from harness.spec.formats import FORMATS
 from harness.spec.phone_settings import DEFAULT_SETTINGS, Clocks, Cores, PhoneSettings
+from harness.system.decoding import decode_json
 from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import OUTPUTS_FILE, REPLY_FILE, FailureKind, Format, RunRequest, StateSample, encode
@@ -338,7 +339,7 @@ class SshBoard:
 def _watch(path: Path) -> tuple[StateSample, ...]:
     """The state during the launch; a launch is never lost because of it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=tuple[StateSample, ...])
+        return decode_json(path.read_bytes(), tuple[StateSample, ...])
     except (OSError, msgspec.DecodeError) as error:
         log.info("the watch of a launch cannot be read: %s", error)
         return ()

@@ -16,6 +16,7 @@ from harness.devices.kind import name_in
 from harness.devices.ssh.destination import parse_destination
 from harness.errors import UsageError
 from harness.records.device import DeviceInfo
+from harness.system.decoding import decode_json
 from harness.system.files import write_whole
 
 # A board on the same network answers within milliseconds.
@@ -50,7 +51,7 @@ def _remembered() -> list[DeviceInfo]:
     infos = []
     for path in sorted(_folder().glob("*.json")):
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            infos.append(msgspec.json.decode(path.read_bytes(), type=DeviceInfo))
+            infos.append(decode_json(path.read_bytes(), DeviceInfo))
     return sorted(infos, key=lambda info: info.key)
 
 

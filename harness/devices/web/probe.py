@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from harness.errors import DeviceError
+from harness.system.decoding import decode_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ _NAMES = (
 def read_facts(data: bytes) -> PageFacts:
     """Return the facts that the page sent. Raises `DeviceError` if the page failed, or is not fit to measure in."""
     try:
-        facts = msgspec.json.decode(data, type=PageFacts)
+        facts = decode_json(data, PageFacts)
     except msgspec.MsgspecError as error:
         text = data[:300].decode(errors="replace")
         msg = f"the browser's page does not report what it is: {text}; update the browser"

@@ -8,6 +8,7 @@ import msgspec
 
 from harness.runners.android.identity import SOURCES
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime
+from harness.system.decoding import decode_json
 from harness.system.files import file_sha256, write_whole
 
 # In the checkout, because an APK's version refers to the sources there.
@@ -45,7 +46,7 @@ def built_apks(folder: Path | None = None) -> dict[Runtime, tuple[BuiltApk, ...]
 
 def _intact(path: Path) -> BuiltApk | None:
     try:
-        facts = msgspec.json.decode(_record(path).read_bytes(), type=ApkFacts)
+        facts = decode_json(_record(path).read_bytes(), ApkFacts)
         return BuiltApk(path=path, facts=facts) if file_sha256(path) == facts.sha256 else None
     except (OSError, msgspec.MsgspecError):
         return None

@@ -21,6 +21,7 @@ from harness.stats.looks import WAITS
 from harness.stats.screening import ARL0
 from harness.store.reader import check_schema
 from harness.store.records import REPLIES_FOLDER
+from harness.system.decoding import decode_json
 from harness.system.files import storage_errors, write_whole
 
 # 1 (2026-11): the first.
@@ -373,7 +374,7 @@ def read_night(results: Path, name: str) -> NightRecord:
     try:
         data = path.read_bytes()
         check_schema(data, SCHEMA, str(path))
-        return msgspec.json.decode(data, type=NightRecord)
+        return decode_json(data, NightRecord)
     except (OSError, ValueError, UsageError) as error:
         msg = f"{str(path)!r} cannot be read: {error}; start a new night"
         raise StoreError(msg) from error
@@ -395,7 +396,7 @@ def newest_devices(results: Path) -> NightDevices | None:
         try:
             data = (results / FOLDER / name / RECORD_FILE).read_bytes()
             check_schema(data, SCHEMA, name)
-            return msgspec.json.decode(data, type=NightDevices)
+            return decode_json(data, NightDevices)
         except (OSError, ValueError, UsageError):
             continue
     return None
