@@ -282,6 +282,23 @@ def test_a_farm_has_pages_for_devices_that_no_history_has_and_says_what_no_longe
     assert "The certificate of 'lab1' ended on 2026-11-29: renew it." in Page(gone.text).text
 
 
+def test_the_page_of_a_device_with_a_history_does_not_wait_for_the_farm(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask() -> FarmStatus:
+        asked.append("the farm")
+        return farm_with()
+
+    where = str(tmp_path / "history.sqlite")
+    fill(where)
+    with serving(tmp_path / "none", where, farm=ask) as served:
+        link = next(link for link in links_of(served.get("/devices").text) if link.startswith("/device?"))
+        assert served.get(link).status == 200
+        assert asked == []
+        assert served.one("/device", "fake:none").status == 404
+    assert asked == ["the farm"]
+
+
 def test_an_empty_history_and_empty_results(tmp_path: Path) -> None:
     where = str(tmp_path / "history.sqlite")
     with open_history(where, create=True):

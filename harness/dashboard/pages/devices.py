@@ -38,17 +38,18 @@ def device_list(site: Site, query: Query) -> Content:  # noqa: ARG001  every pag
 def one_device(site: Site, query: Query) -> Content:
     """What is known about a device from its newest night."""
     name = name_in(query, "device")
-    on_farm = _on_farm(site, name)
     try:
         with site.history.reading() as history:
             line = device_named(history, name)
     except StoreError:
         # A farm may have devices long before there is a history.
+        on_farm = _on_farm(site, name)
         if on_farm is None:
             raise
-        line = None
-    if line is None:
         return _new_device(name, on_farm)
+    if line is None:
+        # Asked only now: a farm that does not answer must not hold up the page of a device that the history knows.
+        return _new_device(name, _on_farm(site, name))
     answer = [f"{line.series} series, newest night {line.night or units.NONE}."]
     answer.append(link("Its series", Place.SERIES, find=name))
     facts = _facts(line.environment) if line.environment else ["It has no values yet."]
