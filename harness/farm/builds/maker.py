@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ from harness.farm.builds.calls import BuildReport, EntryKind, EntryRef, GivenBui
 from harness.farm.builds.process import Ended, ProcessJob
 from harness.farm.builds.versions import host_versions
 from harness.farm.builds.work import MODULES, entry_of, keep_entry, place_files, require_signed_source
-from harness.farm.depot import remove_unused
+from harness.farm.depot import KEEP_S, remove_unused
 from harness.farm.link import DepotError
 from harness.farm.work import FileRef
 from harness.system.child_process import child_environment
@@ -161,11 +162,12 @@ class Maker:
         if self._trusted is not None:
             require_signed_source(room, self._trusted)
         cache = Cache(self._root)
-        self._remove_old(cache)
+        remove_old_entries(cache)
         for entry in dict.fromkeys(entry for head in heads for entry in head.entries):
             # A network that steps made is a pickle, so it is code that no signature covers: it is made here then.
-            if self._trusted is None or entry.kind is not EntryKind.VARIANT:
+            if entry.kind is EntryKind.PREPARED or (entry.kind is EntryKind.VARIANT and self._trusted is None):
                 keep_entry(cache, entry, self._fetch)
+                _note_use(cache, entry.kind, entry.key)
         job = ProcessJob(root=str(room), cache=str(self._root), source=str(source), works=tuple(map(str, works)))
         return self._run(room, job, batch, cache)
 
@@ -189,11 +191,16 @@ class Maker:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         assert process.stdout is not None
-        with process.stdout as lines:
-            for line in lines:
-                if line.endswith(b"\n"):
-                    self._hand_over(batch, decode_json(line, Ended), cache)
-        code = process.wait()
+        try:
+            with process.stdout as lines:
+                for line in lines:
+                    if line.endswith(b"\n"):
+                        self._hand_over(batch, decode_json(line, Ended), cache)
+            code = process.wait()
+        finally:
+            # What cannot be handed over ends the group, and its process with it.
+            process.kill()
+            process.wait()
         last = said.read_bytes()[-LAST_BYTES:].decode(errors="replace").strip().rpartition("\n")[2]
         return last if code > 0 and last else f"the process that builds ended with exit code {code}"
 
@@ -203,6 +210,7 @@ class Maker:
             packed = entry_of(cache, kind, key)
             if packed is None:
                 continue
+            _note_use(cache, kind, key)
             entry, places = packed
             for sha256, path in places.items():
                 self._patiently(functools.partial(self._post.offer, path, sha256))
@@ -234,11 +242,21 @@ class Maker:
                 self._stopping.wait(LOOK_S)
         return None
 
-    def _remove_old(self, cache: Cache) -> None:
-        """Remove entries that were made long ago: nobody clears the cache of a build host by hand."""
-        for kind in KINDS:
-            for folder in (cache.root / kind).glob("*"):
-                remove_unused(folder)
+
+def remove_old_entries(cache: Cache) -> None:
+    """Remove entries that no build has used for `KEEP_S`: nobody clears the cache of a build host by hand."""
+    limit = time.time() - KEEP_S
+    for kind in KINDS:
+        for folder in (cache.root / kind).glob("*/*"):
+            # Another group may be removing it at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < limit:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _note_use(cache: Cache, kind: EntryKind, key: str) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(cache.folder(kind.value, key))
 
 
 def _environment(modules: Path) -> dict[str, str]:
