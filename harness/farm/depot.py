@@ -38,7 +38,7 @@ from harness.farm.status import Board, FarmHost, FarmStatus, Member
 from harness.records.device import DeviceInfo
 from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
-from harness.system.files import file_sha256, storage_errors
+from harness.system.files import file_sha256, is_plain_name, storage_errors
 
 # The devices of an agent that has been silent for so long are shown as away. What they run may well go on.
 PRESENT_S = 45.0
@@ -485,7 +485,7 @@ def _copy_whole(source: Path, target: Path) -> None:
 
 def _plain(name: str) -> str:
     """Return ``name`` if it is a plain file name. Raises `StoreError` for a path, which could leave the folder."""
-    if not name or Path(name).name != name or name.startswith("."):
+    if not is_plain_name(name):
         msg = f"{name!r} is no digest and no run: it must be a plain name"
         raise StoreError(msg)
     return name

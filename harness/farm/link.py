@@ -51,7 +51,7 @@ from harness.farm.events import Event
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, client_context, explain_refusal
 from harness.system.decoding import decode_json
-from harness.system.files import file_sha256, storage_errors
+from harness.system.files import file_sha256, is_plain_name, storage_errors
 from harness.system.packages import versions_of
 
 # A request that takes longer than this has lost its way. Long waits are asked for in pieces.
@@ -187,6 +187,10 @@ class Link:
 
         Raises `DepotError`, or `StoreError` if what arrives does not match the digest or cannot be written.
         """
+        if not is_plain_name(sha256):
+            # It comes from another host, and a path could name any file of this one.
+            msg = f"{sha256!r} is no digest, so nothing is fetched"
+            raise StoreError(msg)
         path, part = folder / sha256, folder / f".{sha256}.part"
         if path.is_file():
             # Files that are in use are not removed.

@@ -51,6 +51,11 @@ def write_whole(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def is_plain_name(name: str) -> bool:
+    """Return whether ``name`` is a name in a folder, and neither a path, which could lead out of it, nor hidden."""
+    return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from harness.errors import StoreError
 from harness.farm.builds.board import OWNER_S, SILENT_S, BuildBoard
 from harness.farm.builds.calls import (
     BuildAsk,
@@ -152,3 +156,26 @@ def test_what_nobody_waits_for_any_more_does_not_start_and_is_ended(tmp_path: Pa
     site.clock.now_s = OWNER_S + 1
     assert site.take("h2") == []
     assert site.board.status() == ()
+
+
+def test_the_record_of_a_build_that_is_used_again_is_as_new_as_its_files(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.order("night", "a1")
+    site.take("h1")
+    site.report("h1", "a1")
+    record = tmp_path / "builds" / "a1.json"
+    os.utime(record, (0, 0))
+    site.restart()
+    site.order("later", "a1")
+    assert site.stages("later") == {"a1": "done"}
+    assert record.stat().st_mtime > 0
+
+
+@pytest.mark.parametrize("key", ["../runs/night", "/etc/passwd", "..", ""])
+def test_no_key_of_a_build_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
+    site = Site(tmp_path / "depot")
+    with pytest.raises(StoreError, match="not a plain name"):
+        site.board.report(BuildReport(agent="h1", key=key, entries=()))
+    ask = BuildAsk(kind=EntryKind.ARTIFACT, key=key, name="a", group="a", work="a")
+    with pytest.raises(StoreError, match="not a plain name"):
+        site.board.order(BuildOrders(run="night", user="ada", needs={}, builds=(ask,)))

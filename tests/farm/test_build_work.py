@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,13 +14,17 @@ import numpy as np
 import pytest
 
 from harness.artifacts.build import BuildOrder
+from harness.artifacts.cache import Cache
 from harness.errors import SignatureError, StoreError
+from harness.farm.builds.calls import EntryKind, EntryRef
+from harness.farm.builds.maker import remove_old_entries
 from harness.farm.builds.versions import differences, host_versions, needed_versions
 from harness.farm.builds.work import (
     MODULES,
     ModelSource,
     decode,
     encode,
+    keep_entry,
     pack_source,
     place_files,
     require_signed_source,
@@ -135,6 +140,32 @@ def test_a_file_cannot_be_put_outside_of_the_models_folder(tmp_path: Path, name:
         place_files((FileRef(name=name, sha256="0"),), lambda _: tmp_path / "any", tmp_path / "room")
 
 
+@pytest.mark.parametrize("place", ["../files/evil.pt2", "/tmp/evil.pt2", "folder/../../evil.pt2"])
+def test_a_card_that_names_a_file_outside_of_the_models_folder_is_refused(tmp_path: Path, place: str) -> None:
+    packed = pack_source(ready_model(tmp_path))
+    hostile = replace(packed.source, card=replace(packed.source.card, source=place))
+    with pytest.raises(StoreError, match="is no place below its folder"):
+        unpack_source(hostile, tmp_path / "room")
+
+
+def test_an_entry_whose_key_is_a_path_is_not_kept(tmp_path: Path) -> None:
+    entry = EntryRef(kind=EntryKind.PREPARED, key="../../outside", files=())
+    with pytest.raises(StoreError, match="not a plain name"):
+        keep_entry(Cache(tmp_path / "cache"), entry, lambda _: tmp_path / "any")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_the_cache_of_a_build_host_loses_what_nobody_has_used_for_long(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for key in ("old", "new"):
+        with cache.making("artifacts", key) as folder:
+            (folder / "model.onnx").write_bytes(b"a file")
+    os.utime(cache.folder("artifacts", "old"), (0, 0))
+    remove_old_entries(cache)
+    assert not cache.folder("artifacts", "old").exists()
+    assert (cache.folder("artifacts", "new") / "model.onnx").is_file()
+
+
 @pytest.mark.parametrize(
     ("make", "signed", "hostile"),
     [(folder_model, ("net", "shots.npz"), "network.py"), (ready_model, ("add.onnx", "shots"), "add.onnx")],
@@ -155,6 +186,10 @@ def test_a_host_with_a_key_builds_only_what_was_signed(
         sign(here / name, keys.private)
     room = placed(card, tmp_path / "room")
     require_signed_source(room, keys.public)
+    (room / "loose.pt2").write_bytes(b"beside the folders")
+    with pytest.raises(SignatureError, match="loose"):
+        require_signed_source(room, keys.public)
+    (room / "loose.pt2").unlink()
     next(room.rglob(hostile)).write_bytes(b"something else")
     with pytest.raises(SignatureError, match=hostile):
         require_signed_source(room, keys.public)

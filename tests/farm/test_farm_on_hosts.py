@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import StoreError, UsageError
 from harness.farm.calls import PROTOCOL, Announcement, Hello, Since
 from harness.farm.certs import make_authority, make_certificate
 from harness.farm.host_agent import AgentOptions, find_engine, read_status, serve_agent
@@ -225,6 +225,15 @@ def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_
     link.offer(source, digest)
     (tmp_path / f".{digest}.part").write_bytes(b"rubbish")
     assert link.fetch(digest, tmp_path).read_bytes() == source.read_bytes()
+    link.close()
+
+
+def test_a_digest_that_is_a_path_fetches_no_file_of_this_host(lab: Lab, tmp_path: Path) -> None:
+    link, secret = Link(lab.place), tmp_path / "secret"
+    secret.write_bytes(b"a private key")
+    for name in (str(secret), "../secret"):
+        with pytest.raises(StoreError, match="is no digest"):
+            link.fetch(name, tmp_path / "files")
     link.close()
 
 

@@ -62,7 +62,8 @@ def vary(card: ModelCard, model: PreparedModel, steps: Sequence[Step], cache: Ca
 def load_varied(card: ModelCard, varied: VariedModel) -> torch.nn.Module:
     """Return the network of a made variant.
 
-    The file is a Python pickle. Loading it is safe, because this program wrote it and its digest was checked.
+    The file is a Python pickle, so loading it runs code. This program wrote it, here or on a build host of the farm,
+    which is trusted like this computer.
     """
     # Building the original network does to this process whatever its factory does, such as registering operators.
     load_network(card)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.errors import StoreError
 from harness.farm.builds.calls import (
     BuildAsk,
     BuildHost,
@@ -33,7 +35,7 @@ from harness.farm.builds.calls import (
 )
 from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
-from harness.system.files import storage_errors, write_whole
+from harness.system.files import is_plain_name, storage_errors, write_whole
 
 # A build host that has been silent for so long has lost its builds. Making one twice does no harm, so this is short.
 SILENT_S = 20.0
@@ -104,8 +106,13 @@ class BuildBoard:
             return BuildHosts(hosts=tuple(hosts))
 
     def order(self, orders: BuildOrders) -> None:
-        """Note builds that a run wants. What was made before is there at once; what failed is tried again."""
+        """Note builds that a run wants. What was made before is there at once; what failed is tried again.
+
+        Raises `StoreError` for a key that is a path.
+        """
         with self._lock:
+            for ask in orders.builds:
+                _refuse_path(ask.key)
             owner = self._owners.setdefault(
                 orders.run, _Owner(user="", priority=0, needs={}, keys={}, asked_s=self._clock())
             )
@@ -153,6 +160,7 @@ class BuildBoard:
 
     def report(self, report: BuildReport) -> None:
         """Note how a build ended. Raises `StoreError` if it cannot be written."""
+        _refuse_path(report.key)
         with self._lock:
             if report.entries and self._has_all(report.entries):
                 with storage_errors(self._folder):
@@ -197,7 +205,10 @@ class BuildBoard:
         path = self._folder / f"{key}.json"
         with contextlib.suppress(OSError, ValueError):
             entries = decode_json(path.read_bytes(), BuildMade).entries
-            return entries if self._has_all(entries) else ()
+            if self._has_all(entries):
+                # The record counts as used with its files, or it would be removed before them.
+                os.utime(path)
+                return entries
         return ()
 
     def _has_all(self, entries: tuple[EntryRef, ...]) -> bool:
@@ -281,6 +292,12 @@ class BuildBoard:
 
 def _fits(versions: Mapping[str, str], needs: Mapping[str, str]) -> bool:
     return all(versions.get(package) == version for package, version in needs.items())
+
+
+def _refuse_path(key: str) -> None:
+    if not is_plain_name(key):
+        msg = f"a build has the key {key!r}, which is not a plain name: nothing is stored under it"
+        raise StoreError(msg)
 
 
 def _state(build: _Build) -> BuildState:

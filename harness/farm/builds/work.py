@@ -24,7 +24,7 @@ from harness.model.user_code import is_reference
 from harness.plan.cells import Build
 from harness.signing.coverage import SIGNATURE_SUFFIX, signature_of
 from harness.spec.recipe import Recipe
-from harness.system.files import file_sha256, storage_errors
+from harness.system.files import file_sha256, is_plain_name, storage_errors
 
 # Where the Python that lies outside of a model folder goes. It is on the path of the process that builds.
 MODULES = "modules"
@@ -88,8 +88,19 @@ def pack_source(card: ModelCard) -> PackedSource:
 
 
 def unpack_source(source: ModelSource, root: Path) -> ModelCard:
-    """Return the card of a model whose files were put below ``root``."""
-    return _moved(source.card, lambda place: str(root / place))
+    """Return the card of a model whose files were put below ``root``.
+
+    Raises `StoreError` for a path that leads out of there: no signature would have been asked of what it names.
+    """
+
+    def move(place: str) -> str:
+        path = (root / place).resolve()
+        if not path.is_relative_to(root.resolve()):
+            msg = f"a model names {place!r}, which is no place below its folder: nothing is built of it"
+            raise StoreError(msg)
+        return str(root / place)
+
+    return _moved(source.card, move)
 
 
 def require_signed_source(room: Path, key_file: Path) -> None:
@@ -103,8 +114,11 @@ def require_signed_source(room: Path, key_file: Path) -> None:
         raise SignatureError(msg)
     paths = [room / FOLDER] if (room / FOLDER).is_dir() else []
     for home in room.iterdir():
-        if home.name != FOLDER and home.is_dir():
-            paths += [path for path in home.iterdir() if path.suffix != SIGNATURE_SUFFIX]
+        if home.name == FOLDER and home.is_dir():
+            continue
+        # A file beside the folders is none of those that an owner sends, so it has to be signed like the others.
+        inside = home.iterdir() if home.is_dir() else [home]
+        paths += [path for path in inside if path.suffix != SIGNATURE_SUFFIX]
     require_signatures(paths, key_file)
 
 
@@ -143,6 +157,9 @@ def keep_entry(cache: Cache, entry: EntryRef, fetch: Callable[[str], Path]) -> N
 
     What it says about its own files is checked when it is read, as for every entry.
     """
+    if not is_plain_name(entry.key):
+        msg = f"an entry of the cache has the key {entry.key!r}, which is not a plain name: it was not kept"
+        raise StoreError(msg)
     if cache.folder(entry.kind.value, entry.key).is_dir():
         return
     with cache.lock(entry.key), cache.making(entry.kind.value, entry.key) as folder:
