@@ -29,8 +29,11 @@ public record TokenScores(float[] nll, int[] top1) {
     /** The first of the largest logits; a NaN counts as larger than any number, so that it cannot hide. */
     static int likeliest(float[] logits, int vocabulary) {
         int best = 0;
-        for (int index = 1; index < vocabulary; index++) {
-            if (!(logits[index] <= logits[best])) {
+        for (int index = 0; index < vocabulary; index++) {
+            if (Float.isNaN(logits[index])) {
+                return index;
+            }
+            if (logits[index] > logits[best]) {
                 best = index;
             }
         }
