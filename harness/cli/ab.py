@@ -48,6 +48,18 @@ if TYPE_CHECKING:
     help="Threads of both sides.",
 )
 @click.option("--delegate", metavar="NAME", help="Delegate of both sides.  [default: the usual one of each format]")
+@click.option(
+    "--prompt",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tokens in the prompt of a language model.  [default: 128]",
+)
+@click.option(
+    "--new-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tokens that a language model generates.  [default: 64]",
+)
 @click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of one launch.")
 @model_options
 @undecided_option

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::U
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> LanguageRun:
     pytest.importorskip("litert_lm")
+    pytest.importorskip("litert_torch")
     home = tmp_path_factory.mktemp("litertlm")
     folder = small_model(home / "small")
     lengths = ("--prompt", str(PROMPT), "--new-tokens", str(NEW))

@@ -60,6 +60,7 @@ def test_formats_and_variants_of_other_networks_are_holes() -> None:
 
 
 def test_litertlm_is_a_format_of_language_models_alone() -> None:
+    pytest.importorskip("litert_lm")
     built = planned("tiny_llama", "--format", "litertlm", "--variant", "fp32,int8-dynamic,int4,8da4w,fp16")
     reasons = {key.partition("-litertlm")[0]: reason for key, reason in built.items()}
     assert "is not built as fp16" in reasons.pop("tiny_llama-fp16")
@@ -69,12 +70,20 @@ def test_litertlm_is_a_format_of_language_models_alone() -> None:
 
 
 def test_the_context_of_a_ready_litertlm_is_known_before_it_runs(tmp_path: Path) -> None:
+    pytest.importorskip("litert_lm")
     ready = tmp_path / "talk.litertlm"
     ready.write_bytes(litertlm_header(context=64))
     plan = planned(str(ready), "--prompt", "32,56", "--new-tokens", "32")
     reasons = {key.rpartition("-p")[2]: reason for key, reason in plan.items()}
     assert reasons["32-n32"] == "will run"
     assert "need a context of 88 tokens; 'talk' has 64" in reasons["56-n32"]
+
+
+def test_pairs_have_the_lengths_of_the_command_line() -> None:
+    side = "tiny_llama:int4:genai"
+    ended = call("ab", side, side, "--prompt", "2040", "--new-tokens", "16")
+    assert ended.code == 2
+    assert "need a context of 2056 tokens" in ended.err
 
 
 def test_profile_energy_measures_language_models_too() -> None:

@@ -63,7 +63,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ABRequest:
-    """What to compare, and where. ``common`` applies to both sides: threads, delegate, seed, data and so on."""
+    """What to compare, and where. ``common`` applies to both sides: threads, delegate, prompt, data and so on."""
 
     a: str
     b: str
@@ -153,6 +153,8 @@ def _side(reference: ABReference, request: ABRequest) -> _Side:
         "input": list(common.input),
         "data": common.data,
         "seed": common.seed,
+        "prompt": [common.prompt[0]],
+        "new_tokens": common.new_tokens,
     }
     if reference.format is not None:
         values |= {"format": [reference.format], "variant": [reference.variant]}
