@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,8 @@ KEY_BYTES = 32
 SEGMENT_BYTES, TAG_BYTES = 1 << 20, 16
 SALT_BYTES, PREFIX_BYTES = 32, 7
 HEADER_BYTES = 1 + SALT_BYTES + PREFIX_BYTES
-_LEAST_RSA_BITS = 2048
+# OpenSSL encrypts for no longer key.
+_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,8 @@ class Copy:
     """An encrypted copy of a file: the digest of the ciphertext, the key, and the size of the plain file."""
 
     sha256: str
-    key: bytes
+    # Not shown where a record is printed or logged.
+    key: bytes = field(repr=False)
     plain_bytes: int
 
 
@@ -136,8 +138,8 @@ def wrap_key(key: bytes, recipient: EncryptionKey) -> bytes:
         raise _unusable(str(error)) from error
     match recipient.algorithm:
         case KeyWrap.RSA_OAEP:
-            if not isinstance(public, rsa.RSAPublicKey) or public.key_size < _LEAST_RSA_BITS:
-                reason = f"it is not an RSA key of {_LEAST_RSA_BITS} bits or more"
+            if not isinstance(public, rsa.RSAPublicKey) or not _LEAST_RSA_BITS <= public.key_size <= _MOST_RSA_BITS:
+                reason = f"it is not an RSA key of {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits"
                 raise _unusable(reason)
             return _wrap_rsa(key, public)
         case KeyWrap.ECDH_ES_A256KW:

@@ -121,19 +121,25 @@ def test_every_file_of_an_artifact_is_in_the_request_in_its_order(tmp_path: Path
     assert encryption.recipient == digest
     assert [file.sha256 for file in encryption.files] == [copy.sha256 for copy in made]
     assert encryption.files[0].key != encryption.files[1].key
+    assert repr(made[0].key) not in repr(made[0])
     with pytest.raises(DeviceError, match="was not encrypted for this device: push it"):
         EncryptedCopies().wrapped(artifact, key)
 
 
 def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(der).decode()
+    return der_text(key.public_key())
+
+
+def der_text(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    return base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 @pytest.mark.parametrize("algorithm", list(KeyWrap))
 def test_a_key_that_cannot_be_used_is_refused_in_a_sentence(algorithm: KeyWrap) -> None:
     texts = ["", "%%%", base64.b64encode(b"no key").decode(), public(ec.generate_private_key(ec.SECP384R1()))]
     texts.append(public(rsa.generate_private_key(public_exponent=65537, key_size=1024)))
+    # More than OpenSSL encrypts for; nobody has the private key.
+    texts.append(der_text(rsa.RSAPublicNumbers(65537, (1 << 20_000) + 1).public_key()))
     for text in texts:
         with pytest.raises(DeviceError, match=r"the public key of the runner app cannot be used \(.+\): build"):
             wrap_key(KEY, EncryptionKey(algorithm=algorithm, public_key=text))
