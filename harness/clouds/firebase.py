@@ -47,7 +47,8 @@ class FirebaseTestLab:
         try:
             for app in job.apps:
                 matrices.append(self._start(job, app, project))
-        except CloudError:
+        except BaseException:
+            # Also an interrupted upload: a matrix that nobody has the ticket of would run, and cost, all the same.
             for matrix in matrices:
                 with contextlib.suppress(CloudError):
                     gcloud.cancel_matrix(gcloud.access(project), matrix)

@@ -122,7 +122,8 @@ def json_of(what: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        msg = f"gcloud answers {what} with half an answer, or with no JSON ({text[:80]!r}): try again"
+        # What it printed is not repeated: it may hold a token.
+        msg = f"gcloud answers {what} with half an answer, or with no JSON ({len(text)} characters): try again"
         raise CloudError(msg, passing=True) from error
 
 
@@ -155,14 +156,13 @@ def cancel_matrix(given: Access, matrix_id: str) -> None:
 
 def _call(given: Access, path: str, method: str, what: str) -> dict[str, Any]:
     url = f"{given.testing_url.rstrip('/')}/v1/projects/{quote(given.project, safe='')}/testMatrices/{path}"
-    headers = {"Authorization": f"Bearer {given.token}", "Accept": "application/json"}
     # With a user's own account, the project that pays for a call must be named.
-    headers["x-goog-user-project"] = given.project
-    body = b"" if method == "POST" else None
+    headers = {"Accept": "application/json", "x-goog-user-project": given.project}
+    request = urllib.request.Request(url, b"" if method == "POST" else None, headers, method=method)
+    # Not to where an answer may redirect: the token is for this service alone.
+    request.add_unredirected_header("Authorization", f"Bearer {given.token}")
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, body, headers, method=method), timeout=_ANSWER_S
-        ) as answer:
+        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
             data = answer.read(_MOST_BYTES)
     except urllib.error.HTTPError as error:
         raise _http_error(error, what) from error
@@ -178,11 +178,10 @@ def _call(given: Access, path: str, method: str, what: str) -> dict[str, Any]:
 
 
 def _http_error(error: urllib.error.HTTPError, what: str) -> CloudError:
-    text = error.read(10_000).decode(errors="replace")
     try:
-        facts = json.loads(text)["error"]
+        facts = json.loads(error.read(10_000))["error"]
         said = f"{facts.get('status') or ''} {error.code}: {facts.get('message') or error.reason}".strip()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         said = f"{error.code}: {error.reason}"
     told = explained(f"Firebase Test Lab does not {what}", said)
     return CloudError(str(told), passing=told.passing or error.code == 429 or error.code >= 500)

@@ -6,7 +6,6 @@ The same file comes by two ways, as the result of its scenario and pulled from t
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import logging
 import re
@@ -108,7 +107,7 @@ def read_loop_file(data: bytes) -> LoopReply:
     try:
         file = msgspec.json.decode(data, type=LoopFile)
         outputs = None if file.outputs is None else base64.b64decode(file.outputs, validate=True)
-    except (msgspec.MsgspecError, binascii.Error) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         msg = f"it is cut off or damaged ({error})"
         raise ValueError(msg) from error
     if file.schema != SCHEMA:

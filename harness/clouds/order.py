@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from harness.system.files import storage_errors, write_whole
 
 # 1 (2026-11): the first.
 SCHEMA = 1
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +58,19 @@ def find_order(results: Path, ticket: str) -> Path:
     """Return the folder of the run that was sent under ``ticket``. Raises `UsageError` if there is none."""
     # The newest first: that is the one that is asked for.
     for name in reversed(list_runs(results)):
-        if (results / name / CLOUD_FILE).is_file() and read_order(results / name).ticket == ticket:
+        if (results / name / CLOUD_FILE).is_file() and _ticket_of(results / name) == ticket:
             return results / name
     msg = (
         f"no run in {str(results)!r} was sent under the ticket {ticket!r}, and only that run knows its files: "
         "name the folder with --results, and fetch it on the computer that sent it"
     )
     raise UsageError(msg)
+
+
+def _ticket_of(folder: Path) -> str | None:
+    """Return the ticket of a run. None if it cannot be read, which must not make other runs unreachable."""
+    try:
+        return read_order(folder).ticket
+    except StoreError as error:
+        log.warning("%s", error)
+        return None

@@ -24,6 +24,8 @@ from harness.wire import FailureKind, ReplyStatus, RunReply, RunRequest, StateSa
 
 # How long the app rests before each launch but the first. It is the shortest wait of the gate for phones.
 REST_S = 10.0
+# Of a number that the app states, the memory in bytes being the largest. Python refuses to read very long ones.
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,7 @@ def _facts(visit: CloudVisit) -> PhoneFacts:
 
     def number(name: str) -> int:
         text = told.get(name, "")
-        return int(text) if text.isdecimal() else 0
+        return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
     return PhoneFacts(
         serial="",

@@ -6,6 +6,7 @@ launches, none is repeated, and no gate waits.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ from harness.clouds.loop_results import read_left
 from harness.clouds.order import CloudOrder, find_order, read_order, write_order
 from harness.clouds.replay import REST_S, CloudPhone, CloudVisit, SentLaunch
 from harness.devices.android.app.apps import chosen
-from harness.errors import UsageError
+from harness.errors import CloudError, UsageError
 from harness.measure.cell import measure
 from harness.measure.gate import Gate
 from harness.measure.job import Job
@@ -244,7 +245,13 @@ def _send(loaded: Sequence[Loaded], choice: LoopChoice, cloud: BatchCloud, write
             minutes=choice.minutes,
         )
         ticket = cloud.submit(job)
-    write_order(writer.folder, replace(order, ticket=ticket))
+    try:
+        write_order(writer.folder, replace(order, ticket=ticket))
+    except BaseException:
+        # Nobody could fetch what it measures, and it would cost all the same.
+        with contextlib.suppress(CloudError):
+            cloud.cancel(ticket)
+        raise
     return ticket
 
 

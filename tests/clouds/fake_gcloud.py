@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _answer(self, method: str) -> None:
-        self.google.asked.append((method, self.path, self.headers["Authorization"]))
+        self.google.asked.append((method, self.path, self.headers["Authorization"] or ""))
         if self.google.wrong:
             self._send(*self.google.wrong.pop(0))
             return
@@ -139,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, data: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if status // 100 == 3:
+            self.send_header("Location", data.decode())
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +21,7 @@ from harness.clouds.catalog import choose_phone, list_models
 from harness.clouds.cloud import CloudApp, CloudJob, CloudName, CloudProgress, CloudState
 from harness.clouds.firebase import FirebaseTestLab
 from harness.clouds.kinds import CLOUDS, cloud_of
-from harness.errors import BuildError, CloudError, SignatureError, UsageError
+from harness.errors import BuildError, CloudError, SignatureError, StoreError, UsageError
 from harness.history.figures import entries_of
 from harness.progress import Silent
 from harness.records.conditions import Condition, ConditionId
@@ -116,6 +116,31 @@ def test_if_one_app_is_refused_the_matrix_of_another_is_stopped(
     with pytest.raises(CloudError, match="gcloud does not start the test: .*none.apk"):
         lab.submit(replace(job, apps=(job.apps[0], missing)))
     assert google.matrix("matrix-0abc")["state"] == "CANCELLED"
+
+    def interrupted() -> Iterator[CloudApp]:
+        yield job.apps[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.submit(replace(job, apps=cast("tuple[CloudApp, ...]", interrupted())))
+    assert google.matrix("matrix-2abc")["state"] == "CANCELLED"
+
+
+def test_the_token_is_neither_repeated_in_an_error_nor_sent_to_where_an_answer_redirects(
+    lab: FirebaseTestLab, google: FakeGoogle, job: CloudJob
+) -> None:
+    ticket = lab.submit(job)
+    google.fail("config config-helper", "", code=0, out='{"credential": {"access_token": "the-token"')
+    with pytest.raises(CloudError, match="half an answer") as caught:
+        lab.poll(ticket)
+    assert "the-token" not in str(caught.value)
+    google.wrong = [(302, f"{google.url}elsewhere".encode())]
+    with pytest.raises(CloudError, match="404"):
+        lab.poll(ticket)
+    assert [(path, token) for _, path, token in google.asked[-2:]] == [
+        (f"/v1/projects/{PROJECT}/testMatrices/matrix-0abc", "Bearer the-token"),
+        ("/elsewhere", ""),
+    ]
 
 
 STATES: tuple[tuple[dict[str, Any], CloudState, str], ...] = (
@@ -408,6 +433,24 @@ class Bucket:
         return folder
 
 
+class FullDisk(Bucket):
+    """A cloud that takes a job, after which the order of its run cannot be written any more."""
+
+    def __init__(self, results: Path) -> None:
+        super().__init__({})
+        self._results = results
+        self.cancelled: list[str] = []
+
+    def submit(self, job: CloudJob) -> str:
+        order = self._results / job.name / "cloud.json"
+        order.unlink()
+        (order / "in the way").mkdir(parents=True)
+        return "firebase:p/matrix-1"
+
+    def cancel(self, ticket: str) -> None:
+        self.cancelled.append(ticket)
+
+
 def taken(sent: Sent, tmp_path: Path, files: dict[str, bytes], words: str = "finished failure") -> RunRecord:
     """Store the run of the job in a copy of the results, after its phone left ``files``."""
     results = tmp_path / f"results-{len(list(tmp_path.iterdir()))}"
@@ -499,7 +542,9 @@ def test_launches_that_did_not_come_back_leave_the_figures_of_the_others(sent: S
 def test_a_damaged_result_does_not_count_and_the_one_that_was_pulled_does(sent: Sent, tmp_path: Path) -> None:
     whole = sent.results[0]
     outputs = base64.b64encode(b"other outputs").decode()
-    damages = (whole[: len(whole) // 2], b"", b"\xff\xfe", changed(whole, schema=2), changed(whole, outputs=outputs))
+    deep = b'{"junk":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    others = (changed(whole, schema=2), changed(whole, outputs=outputs), changed(whole, outputs="\u00e9"))
+    damages = (whole[: len(whole) // 2], b"", b"\xff\xfe", deep, *others)
     for damaged in damages:
         measurement = only(taken(sent, tmp_path, {FIRST: damaged}))
         assert measurement.failure is not None
@@ -521,6 +566,11 @@ def test_a_result_of_another_request_is_stale_and_changed_files_are_seen(sent: S
     sent_before = json.loads(order.read_text())
     sent_before["launches"][0]["request_sha256"] = "0" * 64
     order.write_text(json.dumps(sent_before))
+    # The newest run, which another version wrote.
+    later = elsewhere / "results" / "29990101-000000-000000"
+    later.mkdir()
+    for name in ("run.json", "cloud.json"):
+        (later / name).write_text('{"schema": 99}')
     moved = only(taken(replace(sent, home=elsewhere), tmp_path, {FIRST: sent.results[0]}))
     assert moved.failure is not None
     assert (moved.failure.kind, "send it again" in moved.failure.message) == (FailureKind.DIGEST, True)
@@ -549,6 +599,7 @@ def test_what_the_phone_says_of_itself_becomes_conditions(sent: Sent, tmp_path: 
     state["before"] |= {"thermal_status": "moderate", "battery_percent": 12.0}
     runner = {"kind": "android-app", "version": "1", "library_page_bytes": 4096}
     device = {"manufacturer": "Google", "model": "Pixel 8", "release": "14", "page_bytes": "16384", "cores": "9"}
+    device["memory_bytes"] = "9" * 5000
     hot = changed(sent.results[0], device=device, reply={"state": state, "runner": runner})
     run = taken(sent, tmp_path, {FIRST: hot})
     assert {ConditionId.THERMAL, ConditionId.LOW_BATTERY, ConditionId.PAGE_SIZE} <= set(conditions_of(only(run)))
@@ -577,6 +628,10 @@ def test_what_cannot_be_sent_is_refused_before_anything_leaves(sent: Sent, tmp_p
             send_loop(wrong, place, Bucket({}), where, Silent())
     with pytest.raises(UsageError, match="no run in .* was sent under the ticket 'firebase:p/matrix-1'"):
         take_loop("firebase:p/matrix-1", CloudProgress(state=CloudState.DONE), Bucket({}), where, Silent())
+    full = FullDisk(where.results)
+    with pytest.raises(StoreError):
+        send_loop(spec, choice, full, where, Silent())
+    assert full.cancelled == ["firebase:p/matrix-1"]
     assert not [path for path in where.results.iterdir() if path.is_dir()]
     with pytest.raises(UsageError, match="to complete it: phonebench cloud fetch firebase:my-project/matrix-0abc"):
         resume_run("latest", sent.places, Silent())
