@@ -22,7 +22,7 @@ import msgspec
 from harness.devices.device import Device
 from harness.errors import DeviceError, PhonebenchError, SignatureError, StoreError
 from harness.farm.calls import AgentPost, Claim, Outcome
-from harness.farm.depot import remove_unused
+from harness.farm.files import remove_unused
 from harness.farm.link import DepotError
 from harness.farm.parcel import ParcelWriter
 from harness.farm.work import Rival, Work, require_signed, unpack_job

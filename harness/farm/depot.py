@@ -1,4 +1,4 @@
-"""The depot: the journal of a farm, the files that travel between its hosts, and who holds which device.
+"""The depot: the journal of a farm and who holds which device. Its files and builds are parts of their own.
 
 It is a plain object with a folder. On one host the engine and the devices use it directly; on many it stands beside the
 scheduler and is served over HTTPS. Everything that matters is on disk before a call returns, so a depot that is killed
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,19 +32,18 @@ from harness.farm.calls import (
     Since,
 )
 from harness.farm.events import Event, EventKind
+from harness.farm.files import FOLDERS, KEEP_S, DepotFiles, remove_unused
 from harness.farm.status import Board, FarmHost, FarmStatus, Member
 from harness.records.device import DeviceInfo
 from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
-from harness.system.files import file_sha256, is_plain_name, storage_errors
+from harness.system.files import plain_name, storage_errors
 
 # The devices of an agent that has been silent for so long are shown as away. What they run may well go on.
 PRESENT_S = 45.0
 # After this time its cells are tried again, and another agent may have its devices. An agent that hears nothing stops
 # its work earlier.
 HOLD_S = 120.0
-# Files and journals that nobody has used for so long are removed.
-KEEP_S = 14 * 24 * 3600.0
 # How often the depot looks for them.
 DAY_S = 24 * 3600.0
 # Clocks further apart than this are reported.
@@ -90,9 +87,10 @@ class Depot:
         self._lock = threading.RLock()
         self.changed = threading.Condition(self._lock)
         with storage_errors(root):
-            for folder in ("runs", "files", "parts"):
+            for folder in ("runs", *FOLDERS):
                 (root / folder).mkdir(parents=True, exist_ok=True)
-        self._sweep_files("runs", "files", "parts")
+        self._sweep_files("runs", *FOLDERS)
+        self.files = DepotFiles(root)
         self._runs = {path.stem: _Run(path, _read(path)) for path in sorted((root / "runs").glob("*.jsonl"))}
         self._board = Board(event for run in self._runs.values() for event in run.events)
         self._attempts: dict[tuple[str, str], int] = {}
@@ -101,11 +99,8 @@ class Depot:
         # Processes whose name another one has taken over. Two agents that take turns would end each other's cells.
         self._replaced: set[str] = set()
         self._owners: dict[str, str] = {}
-        self._places: dict[str, Path] = {}
-        # Files that arrive, each with its lock and how many threads want it.
-        self._arriving: dict[str, tuple[threading.Lock, int]] = {}
         self._restore_claims()
-        self.builds = BuildBoard(root / "builds", self._keeps, clock)
+        self.builds = BuildBoard(root / "builds", self.files.use, clock)
 
     # -- what agents ask
 
@@ -166,7 +161,7 @@ class Depot:
     def deliver(self, outcome: Outcome, parcel: Path | None) -> None:
         """Note how an attempt ended. A result that is there already stays as it is."""
         if parcel is not None:
-            self._take_in(parcel, outcome.parcel)
+            self.files.take_in(parcel, outcome.parcel)
         with self._lock:
             claim = Claim(run=outcome.run, cell=outcome.cell, device=outcome.device, agent=outcome.agent)
             held = self._holders.get(outcome.device) == claim
@@ -178,7 +173,7 @@ class Depot:
             if outcome.run not in self._runs or self._board.is_done(outcome.run, outcome.cell):
                 return
             kind = EventKind.DONE if outcome.parcel else EventKind.LOST
-            if outcome.parcel and not self.path_of(outcome.parcel).is_file():
+            if outcome.parcel and not self.files.path_of(outcome.parcel).is_file():
                 msg = f"the parcel {outcome.parcel!r} has not arrived: send it again"
                 raise StoreError(msg)
             self._note(
@@ -271,7 +266,7 @@ class Depot:
         """Give up the attempts of agents that have been silent for too long, and once a day remove unused files."""
         with self._lock:
             if self._clock() - self._swept_s > DAY_S:
-                self._sweep_files("files", "parts", "builds")
+                self._sweep_files(*FOLDERS, "builds")
                 self._sweep_runs()
             for name, agent in self._agents.items():
                 silent_s = self._clock() - agent.seen_s
@@ -279,100 +274,18 @@ class Depot:
                 if silent_s > HOLD_S:
                     self._lose_claims(name, f"the agent {name!r} has not been heard of for {silent_s:.0f} s")
 
-    # -- files
-
-    def path_of(self, sha256: str) -> Path:
-        """Return where a file is, or would be."""
-        return self._places.get(sha256) or self.root / "files" / _plain(sha256)
+    # -- the same files for who is on this host, where nothing is copied
 
     def offer(self, path: Path, sha256: str) -> None:
         """Remember where a file of this host is."""
-        self._places[sha256] = path
+        self.files.offer(path, sha256)
 
-    def fetch(self, sha256: str, folder: Path) -> Path:  # noqa: ARG002  on the same host nothing is copied
-        """Return the path of a file. Raises `StoreError` if there is none."""
-        path = self.path_of(sha256)
-        if not path.is_file():
-            msg = f"the depot has no file {sha256!r}: it was removed, or never sent"
-            raise StoreError(msg)
-        return path
+    def fetch(self, sha256: str, folder: Path) -> Path:  # noqa: ARG002  nothing is copied into it
+        """Return the path of a file. Raises `FileGoneError` if there is none."""
+        return self.files.fetch(sha256)
 
     def prefetch(self, sha256s: Sequence[str], folder: Path) -> None:
-        """Do nothing: on the same host nothing is copied."""
-
-    def received(self, sha256: str) -> int | None:
-        """Return how many bytes of a file have arrived; None if it is complete."""
-        if self.path_of(sha256).is_file():
-            # Files that are in use are not swept.
-            os.utime(self.path_of(sha256))
-            return None
-        part = self.root / "parts" / _plain(sha256)
-        return part.stat().st_size if part.is_file() else 0
-
-    def receive(self, sha256: str, offset: int, data: bytes, *, last: bool) -> int | None:
-        """Append ``data`` at ``offset`` of a file that arrives in pieces; return what `received` returns.
-
-        A piece that does not fit the end is ignored. With ``last``, the digest is checked, and a file that does not
-        match is removed, so that it is sent again from its start.
-        """
-        part = self.root / "parts" / _plain(sha256)
-        # Not the lock of the depot: to write and hash a large file takes seconds, and every agent would wait.
-        with self._lock_of(sha256), storage_errors(self.root):
-            if self.path_of(sha256).is_file():
-                return self.received(sha256)
-            size = part.stat().st_size if part.is_file() else 0
-            if offset != size:
-                return size
-            with part.open("ab") as file:
-                file.write(data)
-                if last:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if not last:
-                return size + len(data)
-            return self._complete(part, sha256)
-
-    @contextlib.contextmanager
-    def _lock_of(self, sha256: str) -> Iterator[None]:
-        """Hold a file that arrives, so that two senders of it take turns."""
-        with self._lock:
-            lock, users = self._arriving.get(sha256, (threading.Lock(), 0))
-            self._arriving[sha256] = lock, users + 1
-        try:
-            with lock:
-                yield
-        finally:
-            with self._lock:
-                users = self._arriving[sha256][1] - 1
-                self._arriving[sha256] = lock, users
-                if not users:
-                    del self._arriving[sha256]
-
-    def _keeps(self, sha256: str) -> bool:
-        """Return whether a file is there, which then counts as used."""
-        with contextlib.suppress(OSError):
-            os.utime(self.path_of(sha256))
-            return True
-        return False
-
-    def _take_in(self, path: Path, sha256: str) -> None:
-        """Keep a file of this host, which its owner may remove afterwards."""
-        place = self.root / "files" / _plain(sha256)
-        with storage_errors(self.root), contextlib.suppress(FileExistsError):
-            try:
-                place.hardlink_to(path)
-            except FileExistsError:
-                raise
-            except OSError:
-                # On another file system, or on one without hard links.
-                _copy_whole(path, place)
-
-    def _complete(self, part: Path, sha256: str) -> int | None:
-        if file_sha256(part) != sha256:
-            part.unlink()
-            return 0
-        part.replace(self.root / "files" / sha256)
-        return None
+        """Do nothing: the files are here."""
 
     # -- inside
 
@@ -393,7 +306,7 @@ class Depot:
             return
         run = self._runs.get(events[0].run)
         if run is None:
-            run = self._runs[events[0].run] = _Run(self.root / "runs" / f"{_plain(events[0].run)}.jsonl")
+            run = self._runs[events[0].run] = _Run(self.root / "runs" / f"{_run_name(events[0].run)}.jsonl")
         with storage_errors(self.root), run.path.open("ab") as file:
             file.write(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
             if safely:
@@ -438,8 +351,7 @@ class Depot:
         """Remove the parcels of a finished run; its journal stays."""
         for event in self._runs[run].events:
             if event.parcel:
-                self._places.pop(event.parcel, None)
-                (self.root / "files" / event.parcel).unlink(missing_ok=True)
+                self.files.forget(event.parcel)
 
     def _sweep_runs(self) -> None:
         """Forget runs whose journals nobody has written to for `KEEP_S`, or they would fill the memory."""
@@ -460,35 +372,8 @@ class Depot:
             remove_unused(self.root / folder)
 
 
-def remove_unused(folder: Path) -> None:
-    """Remove the files in ``folder`` that nobody has used for `KEEP_S`."""
-    limit = time.time() - KEEP_S
-    for path in folder.glob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and path.stat().st_mtime < limit:
-                path.unlink()
-
-
-def _copy_whole(source: Path, target: Path) -> None:
-    """Copy a file under a private name and rename it, once it is on disk."""
-    handle, name = tempfile.mkstemp(prefix=".copy-", dir=target.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as copy, source.open("rb") as file:
-            shutil.copyfileobj(file, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _plain(name: str) -> str:
-    """Return ``name`` if it is a plain file name. Raises `StoreError` for a path, which could leave the folder."""
-    if not is_plain_name(name):
-        msg = f"{name!r} is no digest and no run: it must be a plain name"
-        raise StoreError(msg)
-    return name
+def _run_name(run: str) -> str:
+    return plain_name(run, "a run is called", "so it has no journal")
 
 
 def _read(path: Path) -> list[Event]:

@@ -24,6 +24,7 @@ from harness.farm.calls import Dropped, Queue, QueuedCell, RunPost, Since
 from harness.farm.depot import CLOCK_S
 from harness.farm.errands import CellErrand, Errand
 from harness.farm.events import Event, EventKind
+from harness.farm.files import FileGoneError
 from harness.farm.link import DepotError, JournalLostError
 from harness.farm.parcel import ParcelError
 from harness.farm.status import DeviceState, FarmStatus
@@ -196,7 +197,7 @@ class FarmEngine:
             table.losses.setdefault(one.device, Losses())
         table.waiting.update(added)
         self._take_history(table)
-        self._queue({key: one for key, one in added.items() if key in table.waiting}, table)
+        self._queue_all({key: one for key, one in added.items() if key in table.waiting}, table)
 
     def _step(self, table: _Table) -> None:
         try:
@@ -225,7 +226,7 @@ class FarmEngine:
         self._offered.clear()
         for cell in table.waiting.values():
             self._let_go(cell)
-        self._queue(table.waiting, table)
+        self._queue_all(table.waiting, table)
 
     def _take_history(self, table: _Table) -> None:
         """Take the results that an earlier attempt of this run left on the farm."""
@@ -238,13 +239,18 @@ class FarmEngine:
             if cell not in self._run.measured:
                 self._patiently(table, functools.partial(self._finish, event, table))
 
-    def _queue(self, added: Mapping[str, _Waiting], table: _Table) -> None:
-        cells = tuple(
+    def _queue_all(self, cells: Mapping[str, _Waiting], table: _Table) -> None:
+        queued = (
             QueuedCell(cell=key, device=one.errand.device, again=key in self._run.measured)
-            for key, one in added.items()
+            for key, one in cells.items()
         )
+        self._queue(tuple(queued), table)
+
+    def _queue(self, cells: tuple[QueuedCell, ...], table: _Table) -> None:
+        run = self._run
         if cells:
-            self._patiently(table, lambda: self._post.queue(self._queue_of(cells)))
+            queue = Queue(run=run.run, user=run.user, cells=cells, priority=run.priority)
+            self._patiently(table, lambda: self._post.queue(queue))
 
     def _patiently(self, table: _Table, ask: Callable[[], Any]) -> Any:
         """Ask the depot until it answers, or until patience ends, which gives up every cell."""
@@ -311,7 +317,11 @@ class FarmEngine:
     def _finish(self, event: Event, table: _Table) -> None:
         """Store the measurement of a parcel, and only then let go of it."""
         cell = table.waiting[event.cell]
-        parcel = self._post.fetch(event.parcel, self._run.fetched)
+        try:
+            parcel = self._post.fetch(event.parcel, self._run.fetched)
+        except FileGoneError as error:
+            self._measure_again(cell, replace(event, reason=str(error)), table)
+            return
         try:
             outcome = cell.errand.take(parcel, self._clocks.ahead_s(event.agent, self._post.status))
         except ParcelError as error:
@@ -329,14 +339,11 @@ class FarmEngine:
             parcel.unlink(missing_ok=True)
 
     def _measure_again(self, cell: _Waiting, event: Event, table: _Table) -> None:
-        """Queue a cell again whose result is damaged, as an attempt that was lost."""
+        """Queue a cell again whose result is damaged or gone, as an attempt that was lost."""
         self._note_loss(cell, event, table)
         if event.cell in table.waiting:
-            again = QueuedCell(cell=event.cell, device=cell.errand.device, again=True)
-            self._post.queue(self._queue_of((again,)))
-
-    def _queue_of(self, cells: tuple[QueuedCell, ...]) -> Queue:
-        return Queue(run=self._run.run, user=self._run.user, cells=cells, priority=self._run.priority)
+            # Asked until it is answered: to begin again from the parcel would count another attempt.
+            self._queue((QueuedCell(cell=event.cell, device=cell.errand.device, again=True),), table)
 
     def _note_loss(self, cell: _Waiting, event: Event, table: _Table) -> None:
         cell.attempts += 1

@@ -48,10 +48,11 @@ from harness.farm.calls import (
 )
 from harness.farm.depot import CLOCK_S
 from harness.farm.events import Event
+from harness.farm.files import FileGoneError
 from harness.farm.status import FarmStatus
 from harness.farm.tls import FarmPlace, client_context, explain_refusal
 from harness.system.decoding import decode_json
-from harness.system.files import file_sha256, is_plain_name, storage_errors
+from harness.system.files import file_sha256, plain_name, storage_errors
 from harness.system.packages import versions_of
 
 # A request that takes longer than this has lost its way. Long waits are asked for in pieces.
@@ -185,12 +186,10 @@ class Link:
     def fetch(self, sha256: str, folder: Path) -> Path:
         """Return the file in ``folder``, fetched from where an earlier attempt was cut off unless it is there.
 
-        Raises `DepotError`, or `StoreError` if what arrives does not match the digest or cannot be written.
+        Raises `DepotError`, `FileGoneError` if the depot does not have it, or `StoreError` if it cannot be written.
         """
-        if not is_plain_name(sha256):
-            # It comes from another host, and a path could name any file of this one.
-            msg = f"{sha256!r} is no digest, so nothing is fetched"
-            raise StoreError(msg)
+        # It comes from another host, and a path could name any file of this one.
+        plain_name(sha256, "a file is named by", "so it is not fetched")
         path, part = folder / sha256, folder / f".{sha256}.part"
         if path.is_file():
             # Files that are in use are not removed.
@@ -279,7 +278,7 @@ class Link:
         status, data, _ = self._ask("GET", f"/files/{sha256}", b"", {"Range": f"bytes={start}-"}, save=part)
         if status == 404:
             msg = f"the farm at {self.place.url} has no file {sha256!r}: it was removed, or never sent"
-            raise StoreError(msg)
+            raise FileGoneError(msg)
         if status == 416:
             part.unlink(missing_ok=True)
             raise _Cut

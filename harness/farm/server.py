@@ -130,7 +130,7 @@ class Calls(_Answer):
         """Send those of some files that are small, one after the other, as far as they fit into one piece."""
         found, data = [], bytearray()
         for sha256 in asked.sha256s:
-            path = self.depot.path_of(sha256)
+            path = self.depot.files.path_of(sha256)
             size = path.stat().st_size if path.is_file() else None
             if size is not None and size <= SMALL_BYTES and len(data) + size <= PIECE_BYTES:
                 data += path.read_bytes()
@@ -166,7 +166,7 @@ class Files(_Answer):
     """``/files/DIGEST``: HEAD says how much has arrived, PUT sends the next piece, GET fetches from an offset on."""
 
     def head(self, sha256: str) -> None:
-        self._progress(self.depot.received(sha256))
+        self._progress(self.depot.files.received(sha256))
 
     async def put(self, sha256: str) -> None:
         match = _CONTENT_RANGE.match(self.request.headers.get("Content-Range", ""))
@@ -189,13 +189,13 @@ class Files(_Answer):
             raise HTTPError(400, reason="malformed outcome") from error
 
     def _receive(self, sha256: str, start: int, *, last: bool, outcome: Outcome | None) -> int | None:
-        received = self.depot.receive(sha256, start, self.request.body, last=last)
+        received = self.depot.files.receive(sha256, start, self.request.body, last=last)
         if received is None and outcome is not None:
             self.depot.deliver(outcome, None)
         return received
 
     async def get(self, sha256: str) -> None:
-        path = self.depot.path_of(sha256)
+        path = self.depot.files.path_of(sha256)
         if not path.is_file():
             raise HTTPError(404, reason="no such file")
         size = path.stat().st_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from harness.artifacts.manifest import Artifact, check_files
 from harness.artifacts.sources.prepared_model import PreparedModel
@@ -14,7 +14,7 @@ from harness.measure.pairs import BLOCK, PairPlan, block_of
 from harness.measure.request import job_feed
 from harness.model.card import ModelCard, SourceKind, Task
 from harness.spec.phone_settings import PhoneSettings
-from harness.system.files import file_sha256
+from harness.system.files import file_sha256, plain_name
 
 # Beyond the deadlines of its launches, a cell may wait for its device to cool down and repeat launches.
 REST_S = 900.0
@@ -118,7 +118,7 @@ def unpack_job(work: Work | Rival, fetch: Callable[[str], Path], folder: Path) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     for ref in (*work.files, work.inputs):
-        _refuse_path(ref.name)
+        plain_name(ref.name, "a job names the file", "so nothing of it was run")
     for ref in work.files:
         _link(fetch(ref.sha256), folder / ref.name)
     # The file of inputs lies beside the artifact where the artifact has its own, and with the model elsewhere.
@@ -152,12 +152,6 @@ def require_signed(job: Job, key_file: Path) -> None:
     verify_attached(
         job.signature.encode(), {name: sha or "" for name, sha in digests.items()}, read_trusted_key(key_file)
     )
-
-
-def _refuse_path(name: str) -> None:
-    if PurePath(name).name != name or name == "..":
-        msg = f"a job names the file {name!r}, which is not a plain name: nothing of it was run"
-        raise StoreError(msg)
 
 
 def _link(source: Path, target: Path) -> None:

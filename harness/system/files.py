@@ -56,6 +56,18 @@ def is_plain_name(name: str) -> bool:
     return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
 
 
+def plain_name(name: str, what: str, hence: str) -> str:
+    """Return ``name`` if it is a plain name, see `is_plain_name`; `StoreError` otherwise.
+
+    Names that other hosts send become parts of paths. ``what`` and ``hence`` make the sentence: ``a run is called``
+    NAME, which is not a plain name, ``so it has no journal``.
+    """
+    if not is_plain_name(name):
+        msg = f"{what} {name!r}, which is not a plain name, {hence}"
+        raise StoreError(msg)
+    return name
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:

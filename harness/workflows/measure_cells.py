@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.artifacts.build import BuildOrder, BuildOutcome, build_artifacts
 from harness.artifacts.cache import Cache
@@ -74,7 +74,9 @@ def measure_while_building(checked: Checked, cells: tuple[Cell, ...], run: OpenR
     assert run.builds is not None
     assert run.engine is not None
     builds = tuple(dict.fromkeys(cell.build for cell in cells))
-    ahead = BuildsAhead(order_of(checked, builds), run.cache, run.builds.post, run.builds.orderer, run.progress)
+    # That of the command, which may be more than the stored spec of a resumed run requires.
+    orderer = replace(run.builds.orderer, signed=checked.spec.require_signature is not None)
+    ahead = BuildsAhead(order_of(checked, builds), run.cache, run.builds.post, orderer, run.progress)
     run.progress.start("measure", len(cells))
     ahead.start()
     feed = _Built(checked=checked, cells=cells, run=run, ahead=ahead)

@@ -124,15 +124,43 @@ def test_a_host_that_was_restarted_loses_its_builds_at_once_and_the_second_loss_
     site = Site(tmp_path)
     site.order("night", "a1")
     site.take("h1")
+    site.take("h1", "a1", free=0)
     assert site.take("h1", free=0) == []
     assert site.board.status()[0].reason == "the build host 'h1' was lost"
     assert site.take("h2") == [["a1"]]
+    site.take("h2", "a1", free=0)
     assert site.take("h2") == []
     (state,) = site.board.states(BuildsOf(run="night")).builds
     assert (state.stage, state.reason) == (
         BuildStage.FAILED,
         "2 build hosts were lost while they made it, 'h2' last",
     )
+
+
+def test_an_answer_that_does_not_arrive_is_given_again_and_loses_no_host(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.order("night", "a1")
+    # The host hears nothing, so it asks again, and says that it builds nothing.
+    assert [site.take("h1") for _ in range(4)] == [[["a1"]]] * 4
+    site.report("h1", "a1")
+    assert site.stages("night") == {"a1": "done"}
+
+
+def test_only_a_host_that_was_given_a_build_can_end_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.order("night", "a1")
+    site.report("stranger", "a1")
+    assert site.take("h1") == [["a1"]]
+    site.take("stranger", free=0)
+    for reason in ("", "it is too hard"):
+        site.report("stranger", "a1", reason=reason)
+    assert site.stages("night") == {"a1": "building"}
+    # A depot that was restarted goes by what hosts say.
+    site.restart()
+    site.take("h1", "a1", free=0)
+    site.report("h1", "a1")
+    site.order("night", "a1")
+    assert site.stages("night") == {"a1": "done"}
 
 
 def test_a_build_that_fails_is_its_owners_and_tried_again_for_the_next_run(tmp_path: Path) -> None:

@@ -163,7 +163,14 @@ def ahead(lab: Lab, folder: Path, cache: Path, *, alone_s: float = 60.0) -> Buil
     builds = BuildsAhead(order, Cache(cache), link, orderer)
     builds.start()
     try:
-        (outcome,) = [one for taken in iter(lambda: builds.take(30.0), []) for one in taken if one.artifacts]
+        outcomes: list[BuildOutcome] = []
+
+        def ended() -> bool:
+            outcomes.extend(builds.take())
+            return not builds.open
+
+        until(ended)
+        (outcome,) = [one for one in outcomes if one.artifacts]
     finally:
         builds.close()
         link.close()

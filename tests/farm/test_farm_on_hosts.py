@@ -232,7 +232,7 @@ def test_a_digest_that_is_a_path_fetches_no_file_of_this_host(lab: Lab, tmp_path
     link, secret = Link(lab.place), tmp_path / "secret"
     secret.write_bytes(b"a private key")
     for name in (str(secret), "../secret"):
-        with pytest.raises(StoreError, match="is no digest"):
+        with pytest.raises(StoreError, match="not a plain name"):
             link.fetch(name, tmp_path / "files")
     link.close()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.farm.calls import Since
+from harness.farm.calls import Queue, Since
 from harness.farm.depot import Depot
 from harness.farm.engine import MOST_ATTEMPTS, FarmRun
 from harness.farm.events import Event
-from harness.farm.link import JournalLostError
+from harness.farm.link import DepotError, JournalLostError
 from harness.farm.on_one_host import LocalFarm, local_farm
 from harness.progress import Silent
 from harness.spec.phone_settings import DEFAULT_SETTINGS
@@ -82,7 +82,28 @@ def test_results_that_were_left_on_the_farm_are_taken_without_measuring_again(tm
     assert set(ends(tmp_path / "log").values()) == {1}
 
 
-def test_a_result_that_is_damaged_on_the_farm_is_measured_again(tmp_path: Path) -> None:
+class Busy:
+    """The depot, which from ``first`` on does not answer ``times`` times when cells are queued."""
+
+    def __init__(self, depot: Depot, *, first: int, times: int) -> None:
+        self._depot, self._calls, self._refused = depot, 0, range(first, first + times)
+
+    def queue(self, queue: Queue) -> None:
+        self._calls += 1
+        if self._calls in self._refused:
+            msg = "the depot does not answer"
+            raise DepotError(msg)
+        self._depot.queue(queue)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._depot, name)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "removed"])
+def test_a_result_that_is_damaged_or_gone_on_the_farm_is_measured_again_as_one_attempt(
+    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.farm.engine.WAIT_S", 0.01)
     jobs, stored = short_jobs(tmp_path, ["fake:1"], 2), Stored()
 
     class Full(Stored):
@@ -96,8 +117,13 @@ def test_a_result_that_is_damaged_on_the_farm_is_measured_again(tmp_path: Path) 
     parcels = list((tmp_path / "farm" / "depot" / "files").iterdir())
     assert parcels
     for parcel in parcels:
-        parcel.write_bytes(parcel.read_bytes()[:-1])
+        if damage == "removed":
+            parcel.unlink()
+        else:
+            parcel.write_bytes(parcel.read_bytes()[:-1])
     with farm(tmp_path, ["fake:1"]) as running:
+        # As often as a cell may be lost, from the first cell that is queued again.
+        running.engine._post = Busy(running.depot, first=1, times=MOST_ATTEMPTS)  # type: ignore[assignment]
         (losses,) = running.engine.measure(jobs, stored, Silent())
     assert (sorted(stored.cells), losses.cells) == (sorted(job.cell.key for job in jobs), 0)
     assert ends(tmp_path / "log")[jobs[0].cell.key] == 2

@@ -5,12 +5,14 @@ Everything happens beside the measuring, in threads: a device gets its first cel
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,9 +21,8 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.identity import artifact_key
 from harness.artifacts.manifest import Artifact
 from harness.artifacts.needs import why_missing
-from harness.artifacts.sources.made_variant import find_varied
+from harness.artifacts.sources.made_variant import find_varied, variant_key
 from harness.artifacts.sources.prepared_model import PreparedModel, read_prepared
-from harness.artifacts.workers.pool import StoppedError
 from harness.artifacts.workers.tasks import prepare_decoding
 from harness.errors import StoreError
 from harness.farm.builds.calls import (
@@ -54,12 +55,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orderer:
-    """Who orders builds, and what for: ``folder`` is for files on their way."""
+    """Who orders builds, and what for. ``folder`` is for files on their way.
+
+    ``signed``: the run takes only models that a key has signed, and so no code that a build host sends. After
+    ``alone_s`` without a build host, or without the farm, the builds are made here.
+    """
 
     run: str
     user: str
     priority: int
     folder: Path
+    signed: bool = False
     alone_s: float = ALONE_S
 
 
@@ -117,56 +123,43 @@ class BuildsAhead:
         self._order, self._cache, self._post, self._orderer = order, cache, post, orderer
         self._progress = progress or Silent()
         self._stop = threading.Event()
-        self._ended: queue.SimpleQueue[BuildOutcome | Exception] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[BuildOutcome] = queue.SimpleQueue()
         self._here: queue.SimpleQueue[tuple[Build, ...] | None] = queue.SimpleQueue()
         self._left = set(order.builds)
         self._offered: set[str] = set()
-        self._threads = [
-            threading.Thread(target=self._guarded, args=(run,)) for run in (self._follow, self._build_here)
-        ]
+        self._pool = ThreadPoolExecutor(2)
+        self._running: list[Future[None]] = []
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to order builds, and to make here what the farm cannot make."""
         prepare_decoding()
-        for thread in self._threads:
-            thread.start()
+        self._running = [self._pool.submit(work) for work in (self._follow, self._build_here)]
 
     def close(self) -> None:
         """End what is being made here, and wait until nothing of it runs."""
         self._stop.set()
         self._here.put(None)
-        for thread in self._threads:
-            thread.join()
+        self._pool.shutdown()
 
     @property
     def open(self) -> bool:
         """Whether something will still end."""
         return bool(self._left)
 
-    def take(self, wait_s: float = 0.0) -> list[BuildOutcome]:
-        """Return what has ended; with ``wait_s``, wait for it so long. Raises what went wrong here."""
+    def take(self) -> list[BuildOutcome]:
+        """Return what has ended since the last call, at once. Raises what ended the work here, such as `StoreError`."""
         outcomes: list[BuildOutcome] = []
-        while self._left:
-            try:
-                ended = self._ended.get(timeout=wait_s) if wait_s and not outcomes else self._ended.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(ended, Exception):
-                raise ended
-            self._left -= set(ended.artifacts)
-            outcomes.append(ended)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                outcomes.append(self._ended.get_nowait())
+        self._left -= {build for outcome in outcomes for build in outcome.artifacts}
+        if self._left and not outcomes:
+            for work in self._running:
+                if work.done():
+                    work.result()
         return outcomes
 
     # -- on the farm
-
-    def _guarded(self, run: Callable[[], None]) -> None:
-        try:
-            run()
-        except StoppedError:
-            return
-        # Whatever it is, it belongs to whoever waits for the builds.
-        except Exception as error:  # noqa: BLE001
-            self._ended.put(error)
 
     def _follow(self) -> None:
         table = self._begin()
@@ -194,7 +187,7 @@ class BuildsAhead:
         return self._cache.artifact(artifact_key(model.prepared.facts, recipe, build)) is not None
 
     def _patience(self, table: _Table) -> None:
-        """Follow the farm until every build has ended or is made here."""
+        """Follow the farm until every build has been taken from it or is made here. Raises `StoreError`."""
         heard_s = time.monotonic()
         while table.far and not self._stop.is_set():
             try:
@@ -216,20 +209,26 @@ class BuildsAhead:
 
     def _order_new(self, table: _Table) -> None:
         """Order what can be made now and was not ordered yet."""
-        asks: list[BuildAsk] = []
+        self._build_rest(table, [build for build in table.far if self._is_ours(build, table)])
+        asks: dict[str, BuildAsk] = {}
         for build in table.far:
             ask = self._ask(build, table)
-            if ask.key not in table.waiting and ask.key not in {one.key for one in asks}:
-                asks.append(ask)
+            if ask.key not in table.waiting:
+                asks[ask.key] = ask
         if asks:
             needs = needed_versions(self._order, self._order.builds)
-            orderer = self._orderer
-            self._post.order_builds(
-                BuildOrders(
-                    run=orderer.run, user=orderer.user, priority=orderer.priority, needs=needs, builds=tuple(asks)
-                )
+            run = self._orderer
+            orders = BuildOrders(
+                run=run.run, user=run.user, priority=run.priority, needs=needs, builds=tuple(asks.values())
             )
-            table.waiting |= {ask.key: None for ask in asks}
+            self._post.order_builds(orders)
+            table.waiting |= dict.fromkeys(asks)
+
+    def _is_ours(self, build: Build, table: _Table) -> bool:
+        """Whether a build is made here: a network that steps made is a pickle, so code that no signature covers."""
+        recipe = self._recipe(build)
+        has_steps = recipe is not None and bool(recipe.steps)
+        return self._orderer.signed and has_steps and table.models[build.model].prepared is not None
 
     def _ask(self, build: Build, table: _Table) -> BuildAsk:
         """What the farm has to make next for a build: its model, or the file."""
@@ -342,6 +341,9 @@ class BuildsAhead:
         builds = tuple(build for build, key in table.far.items() if key == state.key)
         try:
             for entry in state.entries:
+                if (entry.kind, entry.key) not in self._expected(builds[0], table):
+                    log.info("what the farm sent with %s is not kept: %s", table.asked[state.key].name, entry.kind)
+                    continue
                 keep_entry(self._cache, entry, lambda sha256: self._post.fetch(sha256, self._orderer.folder))
         except DepotError:
             raise
@@ -362,12 +364,21 @@ class BuildsAhead:
         else:
             self._give(builds)
 
+    def _expected(self, build: Build, table: _Table) -> set[tuple[EntryKind, str]]:
+        """The entries that belong to a build. A host might send others under keys that are none of its business."""
+        ask, model, recipe = table.asked[table.far[build]], table.models[build.model], self._recipe(build)
+        expected = {(ask.kind, ask.key)}
+        if model.prepared is not None and recipe is not None and recipe.steps and not self._orderer.signed:
+            expected.add((EntryKind.VARIANT, variant_key(model.prepared.facts, recipe.steps)))
+        return expected
+
     # -- here
 
     def _build_rest(self, table: _Table, builds: Sequence[Build]) -> None:
         for build in builds:
             del table.far[build]
-        self._here.put(tuple(builds))
+        if builds:
+            self._here.put(tuple(builds))
 
     def _build_here(self) -> None:
         while not self._stop.is_set() and (builds := self._here.get()) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import StoreError
 from harness.farm.builds.calls import (
     BuildAsk,
     BuildHost,
@@ -35,7 +35,7 @@ from harness.farm.builds.calls import (
 )
 from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
-from harness.system.files import is_plain_name, storage_errors, write_whole
+from harness.system.files import plain_name, storage_errors, write_whole
 
 # A build host that has been silent for so long has lost its builds. Making one twice does no harm, so this is short.
 SILENT_S = 20.0
@@ -43,6 +43,8 @@ SILENT_S = 20.0
 OWNER_S = 60.0
 # A build that took down so many hosts is left to its owner.
 MOST_HOSTS_LOST = 2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,10 @@ class _Build:
     needs: dict[str, str]
     host: str = ""
     reason: str = ""
+    # Hosts that it was given to, of which one that counts as lost may still end it.
+    given: set[str] = field(default_factory=set)
+    # Whether its host has said that it works on it. The answer that gave it may not have arrived.
+    begun: bool = False
     hosts_lost: int = 0
     entries: tuple[EntryRef, ...] = ()
 
@@ -112,7 +118,7 @@ class BuildBoard:
         """
         with self._lock:
             for ask in orders.builds:
-                _refuse_path(ask.key)
+                _check_key(ask.key)
             owner = self._owners.setdefault(
                 orders.run, _Owner(user="", priority=0, needs={}, keys={}, asked_s=self._clock())
             )
@@ -150,6 +156,7 @@ class BuildBoard:
             )
             if taking.leaving:
                 del self._hosts[taking.agent]
+            self._note_begun(taking)
             self._sweep()
             groups = tuple(self._give(taking.agent, host) for _ in range(taking.free))
             wanted = self._wanted()
@@ -159,9 +166,15 @@ class BuildBoard:
             )
 
     def report(self, report: BuildReport) -> None:
-        """Note how a build ended. Raises `StoreError` if it cannot be written."""
-        _refuse_path(report.key)
+        """Note how a build ended on a host that it was given to; others are not asked.
+
+        Raises `StoreError` if that cannot be written, or for a key that is a path.
+        """
+        _check_key(report.key)
         with self._lock:
+            if not self._makes(report):
+                log.warning("the host %r reports the build %r, which it was not given", report.agent, report.key)
+                return
             if report.entries and self._has_all(report.entries):
                 with storage_errors(self._folder):
                     self._folder.mkdir(parents=True, exist_ok=True)
@@ -192,6 +205,17 @@ class BuildBoard:
             return tuple(self._shown(build, wanted[build.ask.key]) for build in open_now)
 
     # -- inside
+
+    def _makes(self, report: BuildReport) -> bool:
+        """Whether a host was given a build, or says so itself: the board forgets what it gave when it is restarted."""
+        build, host = self._builds.get(report.key), self._hosts.get(report.agent)
+        return (build is not None and report.agent in build.given) or (host is not None and report.key in host.building)
+
+    def _note_begun(self, taking: TakeBuilds) -> None:
+        for key in taking.building:
+            build = self._builds.get(key)
+            if build is not None and build.host == taking.agent:
+                build.begun = True
 
     def _new(self, ask: BuildAsk, needs: dict[str, str]) -> _Build:
         made = self._made(ask.key)
@@ -227,6 +251,7 @@ class BuildBoard:
         group = [build for build in waiting if build.ask.group == first.ask.group]
         for build in group:
             self._move(build, BuildStage.BUILDING, host=name)
+            build.given.add(name)
             host.building.add(build.ask.key)
         return tuple(GivenBuild(key=build.ask.key, name=build.ask.name, work=build.ask.work) for build in group)
 
@@ -246,6 +271,11 @@ class BuildBoard:
                 del self._builds[key]
 
     def _lose(self, build: _Build) -> None:
+        host = self._hosts.get(build.host)
+        if host is not None and self._is_present(host) and not build.begun:
+            # The host does not know of it, because the answer to it was lost.
+            self._move(build, BuildStage.WAITING)
+            return
         build.hosts_lost += 1
         if build.hosts_lost >= MOST_HOSTS_LOST:
             reason = f"{build.hosts_lost} build hosts were lost while they made it, {build.host!r} last"
@@ -255,6 +285,7 @@ class BuildBoard:
 
     def _move(self, build: _Build, stage: BuildStage, *, host: str = "", reason: str = "") -> None:
         build.stage, build.host, build.reason, build.since = stage, host, reason, utc_now()
+        build.begun = False
 
     def _wanted(self) -> dict[str, str]:
         """The first run that wants each build."""
@@ -294,10 +325,8 @@ def _fits(versions: Mapping[str, str], needs: Mapping[str, str]) -> bool:
     return all(versions.get(package) == version for package, version in needs.items())
 
 
-def _refuse_path(key: str) -> None:
-    if not is_plain_name(key):
-        msg = f"a build has the key {key!r}, which is not a plain name: nothing is stored under it"
-        raise StoreError(msg)
+def _check_key(key: str) -> None:
+    plain_name(key, "a build has the key", "so nothing is stored under it")
 
 
 def _state(build: _Build) -> BuildState:

@@ -29,7 +29,7 @@ from harness.farm.builds.calls import BuildReport, EntryKind, EntryRef, GivenBui
 from harness.farm.builds.process import Ended, ProcessJob
 from harness.farm.builds.versions import host_versions
 from harness.farm.builds.work import MODULES, entry_of, keep_entry, place_files, require_signed_source
-from harness.farm.depot import KEEP_S, remove_unused
+from harness.farm.files import KEEP_S, remove_unused
 from harness.farm.link import DepotError
 from harness.farm.work import FileRef
 from harness.system.child_process import child_environment

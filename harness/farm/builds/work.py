@@ -24,7 +24,7 @@ from harness.model.user_code import is_reference
 from harness.plan.cells import Build
 from harness.signing.coverage import SIGNATURE_SUFFIX, signature_of
 from harness.spec.recipe import Recipe
-from harness.system.files import file_sha256, is_plain_name, storage_errors
+from harness.system.files import file_sha256, plain_name, storage_errors
 
 # Where the Python that lies outside of a model folder goes. It is on the path of the process that builds.
 MODULES = "modules"
@@ -157,9 +157,7 @@ def keep_entry(cache: Cache, entry: EntryRef, fetch: Callable[[str], Path]) -> N
 
     What it says about its own files is checked when it is read, as for every entry.
     """
-    if not is_plain_name(entry.key):
-        msg = f"an entry of the cache has the key {entry.key!r}, which is not a plain name: it was not kept"
-        raise StoreError(msg)
+    plain_name(entry.key, "an entry of the cache has the key", "so it was not kept")
     if cache.folder(entry.kind.value, entry.key).is_dir():
         return
     with cache.lock(entry.key), cache.making(entry.kind.value, entry.key) as folder:
