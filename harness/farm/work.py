@@ -18,6 +18,9 @@ from harness.system.files import file_sha256, plain_name
 
 # Beyond the deadlines of its launches, a cell may wait for its device to cool down and repeat launches.
 REST_S = 900.0
+# A resumed run reads the signature beside a ready-made file again, but its spec says whether it signs what it builds.
+_SIGN_BUILT = "start a new run with --sign KEY"
+_SIGN_READY = f"sign it (phonebench sign FILE --key KEY), or {_SIGN_BUILT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +152,8 @@ def require_signed(job: Job, key_file: Path) -> None:
         msg = f"the files of a job are not what it says they are ({error}): nothing of it was run"
         raise StoreError(msg) from error
     # A new key file, or the end of a certificate, counts from the next cell on.
-    verify_attached(
-        job.signature.encode(), {name: sha or "" for name, sha in digests.items()}, read_trusted_key(key_file)
-    )
+    key, named = read_trusted_key(key_file), {name: sha or "" for name, sha in digests.items()}
+    verify_attached(job.signature.encode(), named, key, remedy=_SIGN_READY if manifest.recipe is None else _SIGN_BUILT)
 
 
 def _link(source: Path, target: Path) -> None:

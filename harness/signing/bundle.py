@@ -92,25 +92,25 @@ def verify(path: Path, key: TrustedKey, *, signature: Path | None = None) -> Ver
     raise SignatureError(_difference(path, signed, listing.digests) + "; if that is wanted, sign it again")
 
 
-def verify_attached(bundle: bytes, digests: Mapping[str, str], key: TrustedKey) -> None:
+def verify_attached(bundle: bytes, digests: Mapping[str, str], key: TrustedKey, *, remedy: str) -> None:
     """Check files against the signature by ``key`` that came with them. ``digests``: the SHA-256 of each, by its name.
 
     As a runner app does, it looks for the digests alone: a file may have another name here than where it was signed.
-    Raises `SignatureError`, which names the file that the signature does not cover.
+    Raises `SignatureError`, which names the file that the signature does not cover and ends with ``remedy``.
     """
     require_signing()
     first = next(iter(digests))
     if not bundle:
-        msg = f"{first!r} came without a signature: sign it (phonebench sign), or let the run sign it (--sign KEY)"
+        msg = f"{first!r} came without a signature: {remedy}"
         raise SignatureError(msg)
     signed = _signed_digests(bundle, Path(f"{first}{SIGNATURE_SUFFIX}"))
     reason = _why_refused(_Stated(signed=signed), bundle, key)
     if reason is not None:
-        msg = f"the signature of {first!r} is not by the key {str(key.path)!r} ({reason}): sign it with the right key"
+        msg = f"the signature of {first!r} is not by the key {str(key.path)!r} ({reason}): {remedy}"
         raise SignatureError(msg)
     other = next((name for name, digest in digests.items() if digest not in signed.values()), None)
     if other is not None:
-        msg = f"the signature that came with {first!r} is not of the file {other!r} as it is now: sign this file"
+        msg = f"the signature that came with {first!r} is not of the file {other!r} as it is now: {remedy}"
         raise SignatureError(msg)
 
 

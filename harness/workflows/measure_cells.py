@@ -231,7 +231,9 @@ def _refuse_losses(losses: Sequence[Losses], cells: int, run: OpenRun) -> None:
         return
     reasons = dict.fromkeys(reason for lost in losses for reason in (*lost.reasons, *lost.in_a_row[-1:]))
     why = "; ".join(reasons) or "a device was away for a time"
-    msg = f"{why}. {pending} of {cells} cells did not run; {run.places.how_to_resume(run.writer.head)}"
+    # What concerns one cell, such as a missing signature, is the same for a run that is resumed as it is.
+    first = "once the reason is gone, " if any(lost.reasons for lost in losses) else ""
+    msg = f"{why}. {pending} of {cells} cells did not run; {first}{run.places.how_to_resume(run.writer.head)}"
     raise IncompleteError(msg)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from harness.store.reader import list_runs, load_run
 from tests.conftest import Called, call_phonebench
-from tests.farm.lab import Agents, Lab, running
+from tests.farm.lab import Agents, Lab, Process, running
 from tests.farm.phones import ends
 
 pytest.importorskip("distributed")
@@ -86,3 +87,30 @@ def test_two_files_are_compared_in_pairs_on_one_device_of_the_farm(lab: Lab, bui
     run = load_run(tmp_path / "results", list_runs(tmp_path / "results")[-1])
     assert {one.cell for one in run.measurements} == set(made)
     assert [info.key for info in run.head.devices] == [run.head.plan.cells[0].device]
+
+
+def test_a_cell_that_was_refused_for_want_of_a_signature_runs_once_its_file_is_signed(
+    lab: Lab, tmp_path: Path, digits_files: dict[tuple[str, str], Path]
+) -> None:
+    def user(*args: str) -> Called:
+        return call_phonebench(*args, cwd=tmp_path)
+
+    shutil.copyfile(digits_files["onnx", "fp32"], tmp_path / "net.onnx")
+    assert user("keys", "my", "--days", "30").code == 0
+    strict = [sys.executable, "-m", "harness", "farm", "agent", "--name", "strict", "--device", "fake:9"]
+    strict += ["--scheduler", lab.place.url, "--certs", str(lab.folder / "certs" / "rack")]
+    strict += ["--data", str(tmp_path / "strict"), "--require-signature", str(tmp_path / "my.pub")]
+    agent = Process(strict, tmp_path / "strict.log")
+    agent.start()
+    try:
+        lab.wait_for(lambda status: any(one.key == "fake:9" for one in status.devices))
+        where = (*farm(lab), "--cache-dir", str(tmp_path / "cache"))
+        refused = user("run", "net.onnx", "-d", "fake:9", "--launches", "1", *where)
+        assert refused.code != 0
+        assert "came without a signature: sign it (phonebench sign FILE --key KEY), or start a new run" in refused.err
+        assert "once the reason is gone, to resume: phonebench run --resume=" in refused.err
+        assert user("sign", "net.onnx", "--key", "my.key").code == 0
+        done = user("run", "--resume", "--json", *where)
+        assert (done.code, [cell["status"] for cell in done.json()["cells"]]) == (0, ["ok"]), done.err
+    finally:
+        agent.kill()
