@@ -28,15 +28,20 @@ public final class PlainFiles {
         this.folder = job.resolve(FOLDER);
     }
 
-    /** Delete what launches that crashed have left in the jobs of a folder. No launch may be running. */
+    /**
+     * Delete what launches that crashed have left in the jobs of a folder. No launch may be running. If something cannot
+     * be deleted, the other jobs are cleared all the same, and the first such error is thrown at the end.
+     */
     public static void clear(Path jobs) throws IOException {
+        IOException failure = null;
         try (DirectoryStream<Path> all = Files.newDirectoryStream(jobs)) {
             for (Path job : all) {
-                new PlainFiles(job).delete();
+                failure = deleting(new PlainFiles(job)::delete, failure);
             }
         } catch (NoSuchFileException none) {
             // Before the first job there is no folder of jobs.
         }
+        throwIf(failure);
     }
 
     Path path(String file) {
@@ -52,16 +57,42 @@ public final class PlainFiles {
             EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), PRIVATE_FILE));
     }
 
-    /** Delete all files and the folder. */
+    /** Delete all files and the folder. A file that cannot be deleted does not keep the others. */
     void delete() throws IOException {
         if (!Files.isDirectory(folder)) {
             return;
         }
+        IOException failure = null;
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
             for (Path file : files) {
-                Files.delete(file);
+                failure = deleting(() -> Files.delete(file), failure);
             }
         }
+        throwIf(failure);
         Files.delete(folder);
+    }
+
+    private interface Deletion {
+        void run() throws IOException;
+    }
+
+    /** Run a deletion and return the first error so far, with later ones attached to it; null without one. */
+    private static IOException deleting(Deletion deletion, IOException before) {
+        try {
+            deletion.run();
+            return before;
+        } catch (IOException error) {
+            if (before == null) {
+                return error;
+            }
+            before.addSuppressed(error);
+            return before;
+        }
+    }
+
+    private static void throwIf(IOException failure) throws IOException {
+        if (failure != null) {
+            throw failure;
+        }
     }
 }

@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -19,6 +21,8 @@ import java.security.spec.MGF1ParameterSpec;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collections;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import javax.crypto.Cipher;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
@@ -202,5 +206,24 @@ final class EncryptedFilesTest {
         assertFalse(Files.exists(left.getParent()));
         assertTrue(Files.exists(folder.resolve("request.json")));
         PlainFiles.clear(root.resolve("files/none"));
+    }
+
+    @Test
+    void whatCannotBeDeletedDoesNotKeepTheOthers() throws Exception {
+        Path jobs = root.resolve("files/jobs");
+        for (int job = 0; job < 8; job++) {
+            Path plain = Files.createDirectories(jobs.resolve("crashed" + job + "/plain"));
+            for (String file : new String[] {"a", "m", "z"}) {
+                Files.write(plain.resolve(file), new byte[1]);
+            }
+        }
+        // A folder that is not empty cannot be deleted, whoever runs this.
+        Path kept = Files.createDirectories(jobs.resolve("crashed3/plain/b/in the way"));
+        assertThrows(DirectoryNotEmptyException.class, () -> PlainFiles.clear(jobs));
+        try (Stream<Path> left = Files.walk(jobs)) {
+            assertEquals(Collections.emptyList(), left.filter(Files::isRegularFile)
+                .filter(file -> file.getParent().endsWith("plain")).collect(Collectors.toList()));
+        }
+        assertTrue(Files.exists(kept));
     }
 }
