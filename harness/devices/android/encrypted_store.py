@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class EncryptedStore:
-    """The encrypted files of one session. All methods raise `PhoneError`."""
+    """The encrypted files of one session. All methods but `clear` raise `PhoneError`."""
 
     def __init__(self, store: PhoneStore) -> None:
         require_cryptography()
@@ -27,7 +27,10 @@ class EncryptedStore:
         self._sent: set[str] = set()
 
     def put(self, path: Path, sha256: str) -> bool:
-        """Store an encrypted copy of a file; return False if there is one already, and intact."""
+        """Store an encrypted copy of a file; return False if there is one already, and intact.
+
+        Also raises `StoreError` if this computer has no room for the copy.
+        """
         copy = self._copies.copy_of(sha256)
         if copy is not None and self._store.holds(copy.sha256):
             return False
@@ -61,7 +64,7 @@ class EncryptedStore:
         return _LOADS * sum(copy.plain_bytes for copy in copies if copy) / _DECRYPT_BYTES_PER_S
 
     def clear(self) -> None:
-        """Remove the copies from the phone: their keys are lost with this session."""
+        """Remove the copies from the phone: their keys are lost with this session. If the phone is gone, they stay."""
         for sha256 in sorted(self._sent):
             try:
                 self._store.remove(sha256)

@@ -186,13 +186,16 @@ class AndroidPhone:
         """Restore the phone. Files in the store remain, within its budget, so that they need not be sent again."""
         # First, so that a launch in another thread stops waiting instead of starting a recovery.
         self._tether.closing.set()
-        try:
-            stop_orphans(self._cable, APP_IDS)
-            if self._encrypted is not None:
-                self._encrypted.clear()
-            put_back(self._cable)
-        except PhoneError as error:
-            log.warning("%s could not be restored; the next session will do it: %s", self._cable.serial, error)
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: stop_orphans(self._cable, APP_IDS),
+            self._launcher.clean,
+            lambda: put_back(self._cable),
+        )
+        for step in steps:
+            try:
+                step()
+            except PhoneError as error:
+                log.warning("%s could not be restored; the next session will do it: %s", self._cable.serial, error)
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None

@@ -40,3 +40,6 @@ class Launcher(Protocol):
 
         Any outcome of the launch itself is a reply. Raises `DeviceError` for an artifact that is not on the phone.
         """
+
+    def clean(self) -> None:
+        """Remove what must not stay on the phone after the session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.cable import SHELL_S, Cable, ShellResult
+from harness.devices.android.advice import phone_error
 from harness.devices.android.hold.tether import PhoneOptions
 from harness.devices.android.phone import AndroidPhone, open_phone
 from harness.devices.android.phone_store import FOLDER
@@ -24,7 +26,7 @@ from harness.spec.phone_settings import PhoneSettings
 from harness.wire import CompanionRef, FailureKind, ReplyStatus, RunReply
 from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
-from tests.vphone.apps import Program
+from tests.vphone.apps import Launch, Program
 from tests.vphone.packages import InstallOptions
 from tests.vphone.phone import VirtualPhone
 from tests.vphone.server import Adb
@@ -74,6 +76,40 @@ def in_the_clear(phone: VirtualPhone, model: Secret) -> list[Path]:
 
 def files_of_app(phone: VirtualPhone) -> Path:
     return phone.path(f"/data/data/{APP}/files")
+
+
+class LooseCable(Cable):
+    """A cable that comes loose for one command, the one that stops apps, once ``loose`` is set."""
+
+    loose = False
+
+    def run(self, command: str, *, stdin: bytes = b"", seconds: float = SHELL_S) -> ShellResult:
+        if self.loose and "force-stop" in command:
+            self.loose = False
+            raise phone_error(PhoneTrouble.GONE, "the phone went away", serial=self.serial)
+        return super().run(command, stdin=stdin, seconds=seconds)
+
+
+def delivering(desktop: Program) -> Program:
+    """The Java core, which then leaves its reply on shared storage as the app does."""
+
+    def program(launch: Launch) -> list[str]:
+        job = f"jobs/{launch.extras['job']}"
+        shared = shlex.quote(f"{launch.shared}/{job}")
+        copy = f"mkdir -p {shared}; cp {shlex.quote(f'{launch.files}/{job}')}/{{reply.json,outputs.bin}} {shared}"
+        return ["bash", "-c", f"{shlex.join(desktop(launch))}; {copy}"]
+
+    return program
+
+
+def dying(model: Path) -> Program:
+    """An app that ends once it has decrypted the model."""
+
+    def program(launch: Launch) -> list[str]:
+        plain = shlex.quote(f"{launch.files}/jobs/{launch.extras['job']}/plain")
+        return ["sh", "-c", f"mkdir -p {plain}; cp {shlex.quote(str(model))} {plain}; kill -9 $$"]
+
+    return program
 
 
 def give_key(phone: VirtualPhone) -> None:
@@ -184,3 +220,35 @@ def test_a_kill_in_the_middle_of_a_load_or_a_full_phone_leaves_nothing_in_the_cl
         with pytest.raises(PhoneError, match="cannot decrypt models: this phone's keystore cannot") as raised:
             model.run(android)
         assert raised.value.trouble is PhoneTrouble.KEYSTORE
+
+
+def test_where_no_app_starts_in_the_background_the_key_outlasts_its_launches_and_goes_with_the_session(
+    cable: Cable, runner_phone: VirtualPhone, desktop: Program, tmp_path: Path
+) -> None:
+    model = secret(tmp_path, 1000)
+    give_key(runner_phone)
+    keystore = files_of_app(runner_phone) / "keystore.p8"
+    key = keystore.read_bytes()
+    runner_phone.apps.program = delivering(desktop)
+    runner_phone.faults.block_background()
+    loose = LooseCable(cable.server, cable.serial)
+    with open_phone(loose, key="android", options=OPTIONS) as android:
+        model.push(android)
+        assert model.run(android).failure is None
+        assert keystore.read_bytes() == key
+        assert not in_the_clear(runner_phone, model)
+
+        runner_phone.apps.program = dying(model.work.model)
+        assert model.run(android).failure is not None
+        # Without a reply nobody knows what the launch left, so all that the app stores goes.
+        assert not in_the_clear(runner_phone, model)
+        assert not keystore.exists()
+
+        runner_phone.apps.program = delivering(desktop)
+        give_key(runner_phone)
+        assert model.run(android).failure is None
+        loose.loose = True
+    assert not loose.loose
+    assert not list(files_of_app(runner_phone).iterdir())
+    stored = {path.name for path in runner_phone.path(FOLDER).iterdir()}
+    assert stored == {hashlib.sha256(model.work.inputs.read_bytes()).hexdigest()}

@@ -10,8 +10,9 @@ from harness.devices.android.adb.deadline import Deadline, within
 from harness.devices.android.advice import named, phone_error
 from harness.devices.android.app.apps import Apps
 from harness.devices.android.app.deaths import is_unread
-from harness.devices.android.app.job import AppJob, Ways
+from harness.devices.android.app.job import TOOL_S, AppJob, Ways
 from harness.devices.android.app.launch import LaunchOrder, run_launch
+from harness.devices.android.app.results import clearing
 from harness.devices.android.app_ids import RUNTIMES, app_id_of
 from harness.devices.android.encrypted_store import EncryptedStore
 from harness.devices.android.hold.tether import Tether
@@ -71,6 +72,15 @@ class AppRunner:
             return self._launch(work, _encoded(job, encrypted.request(work.request, other)), deadline)
 
         return launch
+
+    def clean(self) -> None:
+        """Remove the encrypted files, whose keys end with the session, and what launches had to leave in the apps."""
+        if self._encrypted is None:
+            return
+        self._encrypted.clear()
+        if not self._ways.door:
+            commands = [clearing(app_id_of(runtime), self._tether.facts.user) for runtime in self._keys]
+            self._tether.cable.run("; ".join(commands), seconds=TOOL_S)
 
     def _launch(self, work: PhoneWork, job: AppJob, deadline: Deadline) -> Execution:
         execution = self._run(work, job, deadline)

@@ -46,13 +46,18 @@ def run_launch(tether: Tether, job: AppJob, order: LaunchOrder) -> Execution:
     """
     loss = tether.last_loss
     attempts: list[AppJob] = []
+    keep_data = False
     try:
         start = tether.again(lambda: _start(tether.cable, job, attempts, order.ways))
         started = Started(job=attempts[-1], start=start, boot_id=tether.facts.boot_id, loss=loss)
-        return _end(tether, started, order)
+        execution = _end(tether, started, order)
+        # Only the last reply of a launch with an encrypted artifact states a key. By then the app has deleted the plain
+        # files, and the next launch needs the key.
+        keep_data = execution.reply.encryption_key is not None
+        return execution
     finally:
         for attempt in attempts:
-            _tidy(tether, attempt, order.ways)
+            _tidy(tether, attempt, order.ways, keep_data=keep_data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +111,10 @@ def _end(tether: Tether, started: Started, order: LaunchOrder) -> Execution:
     return failed(request, FailureKind.TIMEOUT, message, detail=_log_tail(tether, started))
 
 
-def _tidy(tether: Tether, job: AppJob, ways: Ways) -> None:
+def _tidy(tether: Tether, job: AppJob, ways: Ways, *, keep_data: bool) -> None:
     """Remove the job from the phone. One that stays does no harm, since every launch has a new name."""
     try:
-        remove_job(tether.cable, job, ways)
+        remove_job(tether.cable, job, ways, keep_data=keep_data)
     except PhoneError as error:
         log.info("job %s stays on %s: %s", job.name, tether.cable.serial, error)
 

@@ -57,9 +57,20 @@ def logged_reply(text: str, name: str) -> bytes | None:
     return data if hashlib.sha256(data).hexdigest() == matches[0][3] else None
 
 
-def remove_job(cable: Cable, job: AppJob, ways: Ways) -> None:
-    """Remove the job's folders, and its files in the store. Raises `PhoneError`."""
-    # Without the provider, only the system can reach the app's own folder. A runner app keeps nothing else in it.
-    whose = f"--user {job.user}"
-    own = f"content delete {whose} --uri {job.uri()}" if ways.door else f"pm clear {whose} {job.app_id}"
-    cable.run(f"{own}; rm -rf {job.shared}; rm -f {FOLDER}/{job.name}.*", seconds=TOOL_S)
+def remove_job(cable: Cable, job: AppJob, ways: Ways, *, keep_data: bool = False) -> None:
+    """Remove the job's folders, and its files in the store. Raises `PhoneError`.
+
+    Where the app's provider does not start, everything that the app stores is removed with the job, its key included.
+    With ``keep_data``, the job's folder inside the app stays there instead.
+    """
+    commands = [f"rm -rf {job.shared}", f"rm -f {FOLDER}/{job.name}.*"]
+    if ways.door:
+        commands.insert(0, f"content delete --user {job.user} --uri {job.uri()}")
+    elif not keep_data:
+        commands.insert(0, clearing(job.app_id, job.user))
+    cable.run("; ".join(commands), seconds=TOOL_S)
+
+
+def clearing(app_id: str, user: int) -> str:
+    """Return a shell command that removes everything an app stores, which needs no process of the app."""
+    return f"pm clear --user {user} {app_id}"
