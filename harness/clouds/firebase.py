@@ -24,8 +24,18 @@ TICKET = "firebase:"
 RESULTS_FOLDER = "game_loop_results"
 _CREATED = re.compile(r"Test \[(matrix-[^\]\s]+)\] has been created")
 _TICKET = re.compile(r"firebase:(?P<project>[^/\s]+)/(?P<matrices>matrix-[\w.-]+(?:\+matrix-[\w.-]+)*)")
-_WAITING = ("VALIDATING", "PENDING")
-_STATES = {"CANCELLED": CloudState.STOPPED, "ERROR": CloudState.FAILED, "INVALID": CloudState.FAILED}
+# The states of `TestState` in the Testing API, except for FINISHED, whose outcome decides.
+_STATES = {
+    "VALIDATING": CloudState.WAITING,
+    "PENDING": CloudState.WAITING,
+    "RUNNING": CloudState.RUNNING,
+    "CANCELLED": CloudState.STOPPED,
+    "ERROR": CloudState.FAILED,
+    "INVALID": CloudState.FAILED,
+    "UNSUPPORTED_ENVIRONMENT": CloudState.FAILED,
+    "INCOMPATIBLE_ENVIRONMENT": CloudState.FAILED,
+    "INCOMPATIBLE_ARCHITECTURE": CloudState.FAILED,
+}
 # What a phone leaves below its own folder: the results, what was pulled from it, and its log.
 _LEFT = re.compile(rf"(?P<root>gs://.+?)/(?P<name>{RESULTS_FOLDER}|artifacts|logcat)(?:/.*)?")
 
@@ -131,7 +141,10 @@ def _matrices(ticket: str) -> list[dict[str, Any]]:
 
 
 def _progress(matrix: dict[str, Any]) -> CloudProgress:
-    """Read the state of a matrix; the words are those of the service, from the matrix and its executions."""
+    """Read the state of a matrix; the words are those of the service, from the matrix and its executions.
+
+    Raises `CloudError` for a matrix without a state, or in one that is not known, which may or may not be final.
+    """
     state = matrix.get("state")
     if not isinstance(state, str) or not state:
         msg = "Firebase Test Lab answers with half a matrix: it has no state"
@@ -143,12 +156,16 @@ def _progress(matrix: dict[str, Any]) -> CloudProgress:
     if state == "FINISHED":
         done = outcome == "SUCCESS"
         return CloudProgress(state=CloudState.DONE if done else CloudState.FAILED, words=words)
-    moving = CloudState.WAITING if state in _WAITING and not _running(matrix) else CloudState.RUNNING
-    return CloudProgress(state=_STATES.get(state, moving), words=words)
-
-
-def _running(matrix: dict[str, Any]) -> bool:
-    return any(execution.get("state") == "RUNNING" for execution in _executions(matrix))
+    known = _STATES.get(state)
+    if known is None:
+        msg = (
+            f"Firebase Test Lab reports the state {state!r}, which this phonebench does not know: look at the matrix "
+            "in the console of Firebase, or update phonebench"
+        )
+        raise CloudError(msg)
+    if known is CloudState.WAITING and any(one.get("state") == "RUNNING" for one in _executions(matrix)):
+        known = CloudState.RUNNING
+    return CloudProgress(state=known, words=words)
 
 
 def _executions(matrix: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,8 +6,11 @@ that looks at a matrix or cancels one, so that goes to the same service by HTTPS
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,9 +18,10 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from harness.errors import CloudError
+from harness.system.addresses import is_loopback
 
 TESTING_URL = "https://testing.googleapis.com/"
 _PROGRAM = "gcloud"
@@ -66,9 +70,10 @@ class Access:
 
 
 def run(*words: str | Path, project: str = "", seconds: float = ASK_S, text: str = "") -> Printed:
-    """Run ``gcloud`` and return what it printed, whatever its exit code. Raises `CloudError` if there is none.
+    """Run ``gcloud`` and return what it printed, whatever its exit code.
 
-    ``text`` is its standard input.
+    ``text`` is its standard input. Raises `CloudError` if there is no ``gcloud``, or if it takes longer than
+    ``seconds``; then it is stopped.
     """
     program = shutil.which(_PROGRAM)
     if program is None:
@@ -76,16 +81,29 @@ def run(*words: str | Path, project: str = "", seconds: float = ASK_S, text: str
         raise CloudError(msg)
     command = [program, *map(str, words), "--quiet", *([f"--project={project}"] if project else [])]
     try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
-        )
+        return _printed(command, text, seconds)
     except subprocess.TimeoutExpired as error:
         msg = f"gcloud {' '.join(map(str, words[:4]))} gave no answer within {seconds:g} s: check the connection"
         raise CloudError(msg, passing=True) from error
     except OSError as error:
         msg = f"gcloud cannot be started: {error}; {_INSTALL}"
         raise CloudError(msg) from error
-    return Printed(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def _printed(command: list[str], text: str, seconds: float) -> Printed:
+    """Run a command and return what it printed. Raises `OSError` and `subprocess.TimeoutExpired`."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            out, err = process.communicate(text, timeout=seconds)
+        except BaseException:
+            # gcloud is a script around programs that would go on without it. Ctrl-C does not reach its session either.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Printed(code=process.returncode, out=out, err=err)
 
 
 def ask(what: str, *words: str | Path, project: str = "", seconds: float = ASK_S, text: str = "") -> str:
@@ -103,7 +121,10 @@ def refused(what: str, printed: Printed) -> CloudError:
 
 
 def explained(what: str, said: str) -> CloudError:
-    """Return an error with what was said, what to do about it, and whether to try again."""
+    """Return the error for a refusal, with advice if the words of ``said`` are known ones.
+
+    ``what`` is the beginning of its sentence.
+    """
     advice, passing = next(
         ((advice, passing) for words, advice, passing in _KNOWN if any(word in said for word in words)), ("", False)
     )
@@ -111,14 +132,14 @@ def explained(what: str, said: str) -> CloudError:
 
 
 def _errors_in(text: str) -> str:
-    """The error at the end of what gcloud prints, in one line; what comes before it is progress."""
+    """Return the error at the end of what gcloud printed, in one line. The lines before it report progress."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     first = next((at for at, line in enumerate(lines) if line.startswith("ERROR:")), max(len(lines) - 3, 0))
     return " ".join(dict.fromkeys(line.removeprefix("ERROR: ") for line in lines[first:]))[:1000]
 
 
 def json_of(what: str, text: str) -> Any:
-    """Return what a command printed as JSON. Raises `CloudError` for half of it."""
+    """Decode the JSON that a command printed. Raises `CloudError` if it is not JSON, or incomplete."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -128,13 +149,16 @@ def json_of(what: str, text: str) -> Any:
 
 
 def access(project: str = "") -> Access:
-    """Return what gcloud is set to. Raises `CloudError` if nobody is logged in."""
+    """Return what gcloud is set to.
+
+    Raises `CloudError` if nobody is logged in, or if its endpoint would get the token without TLS.
+    """
     answer = json_of("who is logged in", ask("log in", "config", "config-helper", "--format=json", project=project))
     try:
         properties = answer["configuration"]["properties"]
         token = answer["credential"]["access_token"]
         core, endpoints = properties.get("core") or {}, properties.get("api_endpoint_overrides") or {}
-        return Access(
+        given = Access(
             token=str(token),
             project=project or str(core.get("project") or ""),
             testing_url=str(endpoints.get("testing") or TESTING_URL),
@@ -142,6 +166,23 @@ def access(project: str = "") -> Access:
     except (KeyError, TypeError, AttributeError) as error:
         msg = "gcloud config config-helper does not say who is logged in: update it with gcloud components update"
         raise CloudError(msg) from error
+    _check_endpoint(given.testing_url)
+    return given
+
+
+def _check_endpoint(url: str) -> None:
+    """Raise `CloudError` unless a token stays secret on the way to ``url``: by TLS, or on this computer."""
+    try:
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    except ValueError:
+        safe = False
+    if not safe:
+        msg = (
+            f"gcloud is set to the endpoint {url!r}, which would get your token without TLS; "
+            "run: gcloud config unset api_endpoint_overrides/testing"
+        )
+        raise CloudError(msg)
 
 
 def matrix(given: Access, matrix_id: str) -> dict[str, Any]:

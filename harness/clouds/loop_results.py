@@ -16,10 +16,12 @@ from pathlib import Path
 import msgspec
 
 from harness.devices.android.app.deaths import Death, Ending, classify_death
-from harness.devices.android.app.loglines import mark_index, parse_log
+from harness.devices.android.app.loglines import launch_mark, mark_index, parse_log
 
 SCHEMA = 1
 _PATTERNS = ("results_scenario_*.json", "result.json")
+# The outputs are most of a result. What a phone logged last says why it ended.
+_MOST_BYTES, _MOST_LOG_BYTES = 256 << 20, 64 << 20
 
 # Test Lab's own way to write a line of the log: date, time, level, tag, process, text, and no thread.
 _LOG_LINE = re.compile(r"^(\d\d-\d\d [\d:.]+): ([VDIWEFA])/(.*?)\( *(\d+) *\): (.*)$", re.MULTILINE)
@@ -55,7 +57,10 @@ class LoopReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopLeft:
-    """All that a job left: the replies by the names of the launches, what is wrong with others, and the logs."""
+    """All that a job left: the replies by the names of the launches, what is wrong with other files, and the logs.
+
+    ``damaged`` has the paths of those files below the folder that was read.
+    """
 
     replies: dict[str, LoopReply]
     damaged: dict[str, str]
@@ -69,6 +74,9 @@ class LoopLeft:
     def death(self, launch: str, app_id: str) -> Death | None:
         """Return how the process of a launch ended by the logs, None if it is in none of them."""
         for text in self.logs:
+            # A log is long, and most launches are in one of several.
+            if launch_mark(launch) not in text:
+                continue
             lines = parse_log(text)
             at = mark_index(lines, launch)
             if at is not None:
@@ -82,15 +90,15 @@ def launch_name(job: str, scenario: int) -> str:
 
 
 def read_left(folder: Path) -> LoopLeft:
-    """Read everything below ``folder``. A file that is damaged is noted under its name and otherwise left out."""
+    """Read everything below ``folder``. A file that is damaged or too large is noted, and otherwise left out."""
     replies: dict[str, LoopReply] = {}
     damaged: dict[str, str] = {}
     for path in _files(folder):
         try:
-            reply = read_loop_file(path.read_bytes())
+            reply = read_loop_file(_content(path))
         except ValueError as error:
             log.info("%s: %s", path, error)
-            damaged[path.name] = str(error)
+            damaged[str(path.relative_to(folder))] = str(error)
             continue
         replies.setdefault(launch_name(reply.job, reply.scenario), reply)
     logs = tuple(read_log(path) for path in sorted(folder.rglob("logcat")) if path.is_file())
@@ -98,8 +106,19 @@ def read_left(folder: Path) -> LoopLeft:
 
 
 def read_log(path: Path) -> str:
-    """Return the log of a phone as ``logcat -v threadtime`` prints it."""
-    return _LOG_LINE.sub(r"\1 \4 \4 \2 \3: \5", path.read_text(encoding="utf-8", errors="replace"))
+    """Return the log of a phone as ``logcat -v threadtime`` prints it; of a very long one the end."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _MOST_LOG_BYTES, 0))
+        text = file.read(_MOST_LOG_BYTES).decode("utf-8", errors="replace")
+    return _LOG_LINE.sub(r"\1 \4 \4 \2 \3: \5", text.replace("\r\n", "\n"))
+
+
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        msg = f"it has {size >> 20} MiB, and at most {_MOST_BYTES >> 20} are read"
+        raise ValueError(msg)
+    return path.read_bytes()
 
 
 def read_loop_file(data: bytes) -> LoopReply:

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import ssl
 import stat
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.system.addresses import is_loopback
 
 # Short ones can be guessed over a network.
 LEAST_PASSWORD = 12
@@ -50,16 +50,6 @@ class Access:
     def local(self) -> bool:
         """Whether only programs of this computer can connect."""
         return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` names this computer for itself only. A name other than localhost may be anything."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_access(access: Access) -> None:

@@ -82,6 +82,10 @@ class FakeGoogle:
         """Let the next command that begins so fail."""
         (self.folder / "fail.json").write_text(json.dumps({"command": command, "code": code, "out": out, "err": err}))
 
+    def override(self, url: str) -> None:
+        """Set gcloud to another address of the service."""
+        (self.folder / "url").write_text(url)
+
     def matrix(self, name: str) -> dict[str, Any]:
         """A matrix as the service shows it."""
         loaded: dict[str, Any] = json.loads((self.folder / "matrices" / f"{name}.json").read_text())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import select
 import shutil
 import struct
 import subprocess
@@ -17,10 +19,12 @@ from typing import Any, cast
 import pytest
 
 from harness.cli.options import spec_from
+from harness.clouds import gcloud
 from harness.clouds.catalog import choose_phone, list_models
 from harness.clouds.cloud import CloudApp, CloudJob, CloudName, CloudProgress, CloudState
 from harness.clouds.firebase import FirebaseTestLab
 from harness.clouds.kinds import CLOUDS, cloud_of
+from harness.clouds.loop_results import read_left
 from harness.errors import BuildError, CloudError, SignatureError, StoreError, UsageError
 from harness.history.figures import entries_of
 from harness.progress import Silent
@@ -33,19 +37,19 @@ from harness.runners.android.keys import SigningKey
 from harness.runners.android.loop_apk import LoopCargo, pack_loop_apk
 from harness.runners.android.manifest import EVERY_CHANGE
 from harness.runners.android.records import Abi, ApkFacts, BuiltApk, Runtime, app_id
-from harness.runners.android.store import apk_path, keep
+from harness.runners.android.store import apk_path
 from harness.runners.android.tools import Toolbox
 from harness.signing.keys import create_key
 from harness.spec.profiles import ProfileName
 from harness.store.reader import load_run
 from harness.store.records import RunRecord
-from harness.system.files import file_sha256
 from harness.wire import FailureKind
 from harness.workflows.bench import Places
 from harness.workflows.cloud_loop import LoopChoice, send_loop, take_loop
 from harness.workflows.run import resume_run
 from tests.clouds.fake_gcloud import PROJECT, FakeGoogle, fake_google
 from tests.conftest import MISSING, Called, call_phonebench
+from tests.devices.android.apks import keep_facts
 from tests.devices.android.jobs import make_work
 from tests.vphone.apkmaker import FRAMEWORK, missing_for_apks
 from tests.vphone.desktop import class_path, missing_for_desktop
@@ -143,6 +147,35 @@ def test_the_token_is_neither_repeated_in_an_error_nor_sent_to_where_an_answer_r
     ]
 
 
+def test_the_token_goes_to_no_endpoint_that_others_could_listen_to(
+    lab: FirebaseTestLab, google: FakeGoogle, job: CloudJob
+) -> None:
+    ticket = lab.submit(job)
+    for url in ("http://example.org/", "http://127.0.0.1.example.org/", "ftp://127.0.0.1/", "//127.0.0.1/", "http://["):
+        google.override(url)
+        with pytest.raises(CloudError, match="would get your token without TLS"):
+            lab.poll(ticket)
+    assert google.asked == []
+
+
+def test_what_gcloud_has_started_is_stopped_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, pipe = tmp_path / "gcloud", tmp_path / "pipe"
+    program.write_text(f"#!/bin/sh\n(echo started; exec sleep 600) > '{pipe}' &\nwait\n")
+    program.chmod(0o755)
+    os.mkfifo(pipe)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(CloudError, match="gcloud config gave no answer within 2 s"):
+            gcloud.run("config", seconds=2)
+        assert os.read(end, 100) == b"started\n"
+        # The end of the pipe is seen once nothing holds it open for writing any more.
+        assert select.select([end], [], [], 20)[0]
+        assert os.read(end, 100) == b""
+    finally:
+        os.close(end)
+
+
 STATES: tuple[tuple[dict[str, Any], CloudState, str], ...] = (
     ({"state": "VALIDATING"}, CloudState.WAITING, "validating"),
     ({"state": "RUNNING"}, CloudState.RUNNING, "running"),
@@ -174,6 +207,7 @@ STATES: tuple[tuple[dict[str, Any], CloudState, str], ...] = (
         CloudState.FAILED,
         "invalid: TEST_QUOTA_EXCEEDED",
     ),
+    ({"state": "INCOMPATIBLE_ARCHITECTURE"}, CloudState.FAILED, "incompatible_architecture"),
 )
 
 
@@ -250,6 +284,7 @@ def test_what_the_service_answers_instead(lab: FirebaseTestLab, google: FakeGoog
         ((403, b"{}"), "403: Forbidden; the account needs", False),
         ((200, b'{"state": "PEN'), "half an answer", True),
         ((200, b"{}"), "half a matrix: it has no state", True),
+        ((200, b'{"state": "PAUSED"}'), "state 'PAUSED', which this phonebench does not know", False),
     ):
         google.wrong = [answer]
         with pytest.raises(CloudError, match=words) as caught:
@@ -308,20 +343,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         apk.writestr("AndroidManifest.xml", b"that of the app without a job")
         apk.writestr(LOOP_MANIFEST, _compiled(folder))
         apk.writestr("lib/x86_64/libruntime.so", b"native")
-    facts = ApkFacts(
-        runtime=Runtime.ONNXRUNTIME,
-        app_id=APP,
-        version_name="0.1.0+0123456789ab",
-        signer_sha256="",
-        abis=(Abi.X86_64,),
-        debuggable=False,
-        library="",
-        library_sha256="",
-        sha256=file_sha256(path),
-        bytes=path.stat().st_size,
-        natives=(),
-    )
-    keep(path, facts)
+    keep_facts(path, app_id=APP, version_name="0.1.0+0123456789ab")
     return folder
 
 
@@ -552,6 +574,26 @@ def test_a_damaged_result_does_not_count_and_the_one_that_was_pulled_does(sent: 
         assert "results_scenario_1.json" in measurement.failure.detail
     pulled = f"artifacts/sdcard/Android/data/{APP}/files/jobs/job-1/result.json"
     assert only(taken(sent, tmp_path, {FIRST: damages[0], pulled: whole})).status is CellStatus.OK
+
+
+def test_of_files_that_are_too_large_results_are_noted_and_logs_read_from_their_end(tmp_path: Path) -> None:
+    for name, size in (
+        ("0/results_scenario_1.json", 300 << 20),
+        ("1/results_scenario_1.json", 2),
+        ("logcat", 65 << 20),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.truncate(path, size)
+    with (tmp_path / "logcat").open("a") as log:
+        log.write("\n11-30 04:00:00.100: I/phonebench( 4242): launch job-1\n")
+    left = read_left(tmp_path)
+    assert left.replies == {}
+    assert sorted(left.damaged) == ["0/results_scenario_1.json", "1/results_scenario_1.json"]
+    assert left.damaged["0/results_scenario_1.json"] == "it has 300 MiB, and at most 256 are read"
+    assert left.death("job-1", APP) is not None
+    assert len(left.logs[0]) < 65 << 20
 
 
 def test_a_result_of_another_request_is_stale_and_changed_files_are_seen(sent: Sent, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.dashboard.access import Access, Doorkeeper, Tls, check_access, host_is_ours, is_loopback, read_logins
+from harness.dashboard.access import Access, Doorkeeper, Tls, check_access, host_is_ours, read_logins
 from harness.errors import UsageError
+from harness.system.addresses import is_loopback
 from tests.conftest import call_phonebench
 from tests.dashboard.site import DEADLINE_S, LOCAL, serving
 

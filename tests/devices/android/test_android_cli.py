@@ -15,11 +15,10 @@ import pytest
 
 from harness.devices.android.adb.link import Server
 from harness.devices.android.adb.server import server_version
-from harness.runners.android.records import Abi, ApkFacts, Runtime
-from harness.runners.android.store import apk_path, keep
-from harness.system.files import file_sha256
+from harness.runners.android.records import Runtime
+from harness.runners.android.store import apk_path
 from tests.conftest import Called, call_phonebench
-from tests.devices.android.apks import TinyApk, tiny
+from tests.devices.android.apks import TinyApk, keep_facts, tiny
 from tests.devices.android.conftest import standin
 from tests.devices.android.jobs import make_work
 from tests.loop.shared import SharedFolder
@@ -128,20 +127,7 @@ def built_into(folder: Path, apk: TinyApk) -> None:
     """Put ``apk`` where ``runner build --out`` would, with the record that it writes beside it."""
     folder.mkdir()
     path = Path(shutil.copy(apk.path, apk_path(folder, Runtime.ONNXRUNTIME)))
-    facts = ApkFacts(
-        runtime=Runtime.ONNXRUNTIME,
-        app_id=apk.app_id,
-        version_name=apk.version_name,
-        signer_sha256="",
-        abis=(Abi.X86_64,),
-        debuggable=False,
-        library="",
-        library_sha256="",
-        sha256=file_sha256(path),
-        bytes=path.stat().st_size,
-        natives=(),
-    )
-    keep(path, facts)
+    keep_facts(path, app_id=apk.app_id, version_name=apk.version_name)
 
 
 def test_apks_that_were_built_elsewhere_are_installed_from_there(
