@@ -131,7 +131,7 @@ def _endpoint(site: Site, page: PageFunction) -> Callable[[Request], Response]:
 
 
 def _status(error: PhonebenchError) -> int:
-    """What does not exist is not found, what is not signed not shown. What cannot be read may come back."""
+    """Return 404 for what does not exist, 403 for what is not signed, and 503 for what may be readable later."""
     if isinstance(error, SignatureError):
         return 403
     return 404 if isinstance(error, UsageError) else 503

@@ -28,7 +28,7 @@ LOOK_S = 2.0
 LEAVE_S = 45.0
 # Before the depot may give our devices to somebody else, we stop using them.
 ALONE_S = 100.0
-# An agent that stops takes leave of a depot that it has heard from within this time.
+# An agent that stops tells the depot so, if the depot has answered within this time.
 HEARD_S = 10.0
 # A device that could not be opened, or lost its cells, is tried again after this time.
 AGAIN_S = 60.0
@@ -219,8 +219,8 @@ class Agent:
         await self.workers.close()
         await asyncio.gather(*(asyncio.to_thread(slot.bench.close) for slot in self._slots.values()))
         self._slots.clear()
-        # So that the farm knows at once, and another agent may have the devices. A depot that is away would only delay
-        # the end.
+        # The farm learns at once that another agent may have the devices. To wait for a depot that is away would only
+        # delay the end.
         if self.clock() - self._heard_s < HEARD_S:
             with contextlib.suppress(DepotError):
                 await asyncio.to_thread(self._announce)

@@ -44,7 +44,7 @@ class Errand(Protocol):
         """
 
     def give_up(self, reason: str) -> None:
-        """Take note that nothing will come back."""
+        """Note that nothing will come back, for ``reason``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,8 @@ def _check_roles(options: AgentOptions) -> None:
     here = [key for key in options.devices if key.partition(":")[0] == HOST]
     if here:
         msg = (
-            f"device {here[0]!r} is this computer, and building on it would disturb its figures: leave out one of both"
+            f"device {here[0]!r} is this computer, and building on it would disturb its figures: "
+            f"leave out --device {here[0]} or --role build"
         )
         raise UsageError(msg)
 

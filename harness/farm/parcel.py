@@ -191,7 +191,10 @@ def unpack(path: Path, keeper: Keeper) -> Ran:
 
 
 def unpack_pairs(path: Path, keeper: Keeper) -> RanPairs:
-    """Do the same for a session of pairs. Raises `ParcelError` also for a parcel of something else."""
+    """Give the blobs to ``keeper`` as `unpack` does, and return what a session of pairs left.
+
+    Raises `ParcelError` also for a parcel that holds no session.
+    """
     head = read_head(path)
     if head.pairs is None:
         msg = f"the parcel {str(path)!r} holds no session of pairs; it will be measured again"

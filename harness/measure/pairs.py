@@ -106,7 +106,7 @@ class Sides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RanPairs:
-    """What a session of pairs left: all that its result is made of.
+    """What a session of pairs left, from which its result is computed.
 
     ``failed``: the side (``A`` or ``B``) whose block returned no latency, which ended the session; empty if none did.
     Times are ISO 8601.

@@ -63,7 +63,7 @@ def test_only_signed_runs_are_shown_and_the_rest_says_that_it_has_no_signature(r
         assert "/night-page" not in served.one("/night", "night-1").text
         for path in ("/nights", "/series", "/devices"):
             assert "no signature covers this page" in served.get(path).text
-        assert "The history and the nights carry none." in served.get("/").text
+        assert "The history and the nights have no signatures." in served.get("/").text
 
 
 def test_the_list_of_runs_in_the_terminal_says_the_same(results: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_host_with_another_version_gets_nothing(tmp_path: Path) -> None:
     site.order("night", "a1")
     assert site.take("old", torch="2.8") == []
     assert site.board.states(BuildsOf(run="night")).hosts == 0
-    assert site.board.status()[0].reason == "no build host with these packages is here"
+    assert site.board.status()[0].reason == "no build host with these packages is available"
     assert site.take("h1") == [["a1"]]
     assert site.board.states(BuildsOf(run="night")).hosts == 1
     site.board.take(TakeBuilds(agent="h1", versions=TORCH, free=0, leaving=True))
@@ -133,7 +133,7 @@ def test_a_host_that_was_restarted_loses_its_builds_at_once_and_the_second_loss_
     (state,) = site.board.states(BuildsOf(run="night")).builds
     assert (state.stage, state.reason) == (
         BuildStage.FAILED,
-        "2 build hosts were lost while they made it, 'h2' last",
+        "2 build hosts were lost while they built it, 'h2' last",
     )
 
 

@@ -136,7 +136,7 @@ def working_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["../../home", "/etc/passwd", "a/../../b", ""])
 def test_a_file_cannot_be_put_outside_of_the_models_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="is no place below its folder"):
+    with pytest.raises(StoreError, match="is not below its folder"):
         place_files((FileRef(name=name, sha256="0"),), lambda _: tmp_path / "any", tmp_path / "room")
 
 
@@ -144,7 +144,7 @@ def test_a_file_cannot_be_put_outside_of_the_models_folder(tmp_path: Path, name:
 def test_a_card_that_names_a_file_outside_of_the_models_folder_is_refused(tmp_path: Path, place: str) -> None:
     packed = pack_source(ready_model(tmp_path))
     hostile = replace(packed.source, card=replace(packed.source.card, source=place))
-    with pytest.raises(StoreError, match="is no place below its folder"):
+    with pytest.raises(StoreError, match="is not below its folder"):
         unpack_source(hostile, tmp_path / "room")
 
 
@@ -201,7 +201,7 @@ def test_a_host_with_a_key_builds_no_code_that_lies_in_no_model_folder(
     (tmp_path / "here").mkdir()
     with working_in(tmp_path / "here", monkeypatch):
         room = placed(factory_model(tmp_path / "here"), tmp_path / "room")
-    with pytest.raises(SignatureError, match="lies in no model folder"):
+    with pytest.raises(SignatureError, match="outside of a model folder"):
         require_signed_source(room, tmp_path / "key.pub")
 
 

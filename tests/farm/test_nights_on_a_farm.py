@@ -75,7 +75,7 @@ def test_nights_of_a_farm(
     cut = nightly(spec, replace(tools, places=impatient, progress=Leaving(lab)))
     assert states(cut, "fake:3") == states(cut, "fake:4") == {State.INCOMPLETE}
     assert states(cut, "fake:1") == {State.INSUFFICIENT, State.NONE}
-    told = "2 devices were lost on the way for the same reason (fake:3, fake:4): no agent of the farm has it."
+    told = "2 devices were lost during the run for the same reason (fake:3, fake:4): no agent of the farm has it."
     assert told in device_lines(cut)
     with pytest.raises(StoreError, match=r"history.*to resume: phonebench nightly --resume="):
         nightly(spec, replace(tools, progress=Stopping(database)))

@@ -32,7 +32,7 @@ def overview(site: Site, query: Query) -> Content:  # noqa: ARG001  every page i
     except StoreError as error:
         answer = ["The history cannot be read.", f"{error}."]
     if site.trusted is not None:
-        answer.append(f"Runs are shown only with a signature by {site.trusted}. The history and the nights carry none.")
+        answer.append(f"Only runs signed by {site.trusted} are shown. The history and the nights have no signatures.")
     names = list_runs(site.results)[::-1][: FEW.size]
     tables.append(runs_table(newest_runs(site, names), "Newest runs"))
     return Content(

@@ -82,7 +82,7 @@ def usable_hosts(order: BuildOrder, post: BuildPost) -> tuple[str, ...]:
         apart = differences(host.versions, needs)
         if apart:
             log.warning(
-                "the build host %r is not used: %s; install the same versions, or its files would be others",
+                "the build host %r is not used: %s; install the same versions, or its files would differ",
                 host.name,
                 apart,
             )
@@ -163,11 +163,11 @@ class BuildsAhead:
 
     def _follow(self) -> None:
         table = self._begin()
-        self._patience(table)
+        self._follow_farm(table)
         self._here.put(None)
 
     def _begin(self) -> _Table:
-        """Give what is here at once, and return the rest."""
+        """Hand over what the cache has, and return what is left to build."""
         models = {card.name: _Model(card=card, key=source_key(card)) for card in self._order.cards}
         table = _Table(models=models)
         for model in models.values():
@@ -186,7 +186,7 @@ class BuildsAhead:
             return False
         return self._cache.artifact(artifact_key(model.prepared.facts, recipe, build)) is not None
 
-    def _patience(self, table: _Table) -> None:
+    def _follow_farm(self, table: _Table) -> None:
         """Follow the farm until every build has been taken from it or is made here. Raises `StoreError`."""
         heard_s = time.monotonic()
         while table.far and not self._stop.is_set():

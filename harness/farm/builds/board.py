@@ -278,7 +278,7 @@ class BuildBoard:
             return
         build.hosts_lost += 1
         if build.hosts_lost >= MOST_HOSTS_LOST:
-            reason = f"{build.hosts_lost} build hosts were lost while they made it, {build.host!r} last"
+            reason = f"{build.hosts_lost} build hosts were lost while they built it, {build.host!r} last"
             self._move(build, BuildStage.FAILED, reason=reason)
         else:
             self._move(build, BuildStage.WAITING, reason=f"the build host {build.host!r} was lost")
@@ -314,7 +314,7 @@ class BuildBoard:
 
     def _why_waiting(self, build: _Build) -> str:
         fitting = self._fitting(build.needs)
-        return "every build host is busy" if fitting else "no build host with these packages is here"
+        return "every build host is busy" if fitting else "no build host with these packages is available"
 
     def _fitting(self, needs: Mapping[str, str]) -> int:
         """How many hosts that can make something are there."""

@@ -64,7 +64,7 @@ class BuildOrders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildsOf:
-    """Asks what became of the builds of a run; who stops asking no longer wants them."""
+    """Asks what became of the builds of a run. A run that stops asking no longer wants them."""
 
     run: str
 
@@ -137,7 +137,7 @@ class GivenBuilds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildReport:
-    """How a build ended on a host: with entries whose files the depot has, or without for ``reason``."""
+    """How a build ended on a host: with entries whose files the depot has, or with none, for ``reason``."""
 
     agent: str
     key: str

@@ -84,7 +84,9 @@ def _export(card: ModelCard, works: list[BuildWork], cache: Cache, tell: Callabl
     by_build = {work.build: work for work in works if work.build is not None}
     for build, work in list(by_build.items()):
         if artifact_key(model.facts, work.recipe, build) != work.key:
-            tell(Ended(key=work.key, reason="its packages would make another file than those of the run's computer"))
+            tell(
+                Ended(key=work.key, reason="the packages here would make another file than those of the run's computer")
+            )
             del by_build[build]
     recipes = {build.variant: work.recipe for build, work in by_build.items() if work.recipe is not None}
 
@@ -116,9 +118,9 @@ def _why_different(source: ModelSource, card: ModelCard) -> str:
         f"{ours.get(name)} here and {version}" for name, version in source.packages.items() if ours.get(name) != version
     ]
     if apart:
-        return f"the code of the model needs other packages than there are on the build host: {', '.join(apart)} there"
+        return f"the code of the model needs other packages than the build host has: {', '.join(apart)} there"
     if source_key(card) != source.key:
-        return "the model reads files that did not come along: keep them in its folder"
+        return "the model reads files that were not sent with it: keep them in its folder"
     return ""
 
 

@@ -96,7 +96,7 @@ def unpack_source(source: ModelSource, root: Path) -> ModelCard:
     def move(place: str) -> str:
         path = (root / place).resolve()
         if not path.is_relative_to(root.resolve()):
-            msg = f"a model names {place!r}, which is no place below its folder: nothing is built of it"
+            msg = f"a model names {place!r}, which is not below its folder, so nothing is built from it"
             raise StoreError(msg)
         return str(root / place)
 
@@ -109,7 +109,8 @@ def require_signed_source(room: Path, key_file: Path) -> None:
 
     if any((room / MODULES).rglob("*")):
         msg = (
-            "the model is Python that lies in no model folder, which no signature covers: put it into one, and sign it"
+            "the model uses Python outside of a model folder, which no signature covers: "
+            "move it into the folder, and sign that"
         )
         raise SignatureError(msg)
     paths = [room / FOLDER] if (room / FOLDER).is_dir() else []
@@ -130,7 +131,7 @@ def place_files(files: tuple[FileRef, ...], fetch: Callable[[str], Path], root: 
     for ref in files:
         name = PurePosixPath(ref.name)
         if name.is_absolute() or ".." in name.parts or not name.parts:
-            msg = f"a model has the file {ref.name!r}, which is no place below its folder: nothing is built of it"
+            msg = f"a model has the file {ref.name!r}, which is not below its folder, so nothing is built from it"
             raise StoreError(msg)
         with storage_errors(root):
             target = root / name

@@ -46,7 +46,7 @@ def run_on_farm(
     try:
         engine.run_errands([errand], progress)
     except KeyboardInterrupt:
-        msg = "stopped; a farm sends a session back as a whole, so no pair is stored, and a new one must be started"
+        msg = "stopped; a farm returns a session only as a whole, so no pair is stored: start a new session"
         raise InterruptedRunError(msg) from None
     if not answers:
         why = reasons[-1] if reasons else "it gave no answer"

@@ -21,7 +21,7 @@ def device_lines(record: NightRecord) -> list[str]:
     """Return a sentence for each device that was away, or whose quarantine begins or ends, and one for the cost."""
     tried = [absent for absent in record.absent if absent.device not in record.kept_out]
     lines = [_away_line(group, "absent") for group in _by_reason(tried)]
-    lines += [_away_line(group, "lost on the way") for group in _by_reason(record.lost)]
+    lines += [_away_line(group, "lost during the run") for group in _by_reason(record.lost)]
     lines += [f"Device {a.device} has been {a.reason}." for a in record.absent if a.device in record.kept_out]
     lines += [f"Device {h.device} has been {describe(h, h.wait + 1)}." for h in new_in_quarantine(record)]
     lines += [f"Device {device} measured again: its quarantine is over." for device in returned(record)]
