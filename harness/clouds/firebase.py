@@ -109,7 +109,9 @@ class FirebaseTestLab:
         if printed.code:
             refusal = gcloud.refused("start the test", printed)
             raise refusal
-        msg = "gcloud answers with half an answer: it names no matrix; look in the console of Firebase whether one runs"
+        msg = (
+            "gcloud's answer is incomplete: it names no matrix; look in the console of Firebase whether one is running"
+        )
         raise CloudError(msg)
 
 
@@ -129,7 +131,7 @@ def read_ticket(ticket: str) -> tuple[str, tuple[str, ...]]:
     """Return the project and the matrices of a ticket. Raises `UsageError`."""
     match = _TICKET.fullmatch(ticket)
     if match is None:
-        msg = f"{ticket!r} is no ticket of Firebase Test Lab: give firebase:PROJECT/matrix-…, as cloud run prints it"
+        msg = f"{ticket!r} is not a ticket of Firebase Test Lab: give firebase:PROJECT/matrix-…, as cloud run prints it"
         raise UsageError(msg)
     return match["project"], tuple(match["matrices"].split("+"))
 
@@ -147,7 +149,7 @@ def _progress(matrix: dict[str, Any]) -> CloudProgress:
     """
     state = matrix.get("state")
     if not isinstance(state, str) or not state:
-        msg = "Firebase Test Lab answers with half a matrix: it has no state"
+        msg = "Firebase Test Lab's answer is incomplete: the matrix has no state; try again"
         raise CloudError(msg, passing=True)
     outcome = str(matrix.get("outcomeSummary") or "")
     words = " ".join(part.lower() for part in (state, outcome) if part)
@@ -156,16 +158,16 @@ def _progress(matrix: dict[str, Any]) -> CloudProgress:
     if state == "FINISHED":
         done = outcome == "SUCCESS"
         return CloudProgress(state=CloudState.DONE if done else CloudState.FAILED, words=words)
-    known = _STATES.get(state)
-    if known is None:
+    progress = _STATES.get(state)
+    if progress is None:
         msg = (
             f"Firebase Test Lab reports the state {state!r}, which this phonebench does not know: look at the matrix "
             "in the console of Firebase, or update phonebench"
         )
         raise CloudError(msg)
-    if known is CloudState.WAITING and any(one.get("state") == "RUNNING" for one in _executions(matrix)):
-        known = CloudState.RUNNING
-    return CloudProgress(state=known, words=words)
+    if progress is CloudState.WAITING and any(one.get("state") == "RUNNING" for one in _executions(matrix)):
+        progress = CloudState.RUNNING
+    return CloudProgress(state=progress, words=words)
 
 
 def _executions(matrix: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ class Printed:
 class Access:
     """What gcloud is set to: a token that is valid for some minutes, the project, and where the service is."""
 
-    token: str
+    # Not shown where a record is printed or logged.
+    token: str = field(repr=False)
     project: str
     testing_url: str
 
@@ -77,7 +78,7 @@ def run(*words: str | Path, project: str = "", seconds: float = ASK_S, text: str
     """
     program = shutil.which(_PROGRAM)
     if program is None:
-        msg = f"there is no gcloud in PATH, which Firebase Test Lab is asked through: {_INSTALL}"
+        msg = f"there is no gcloud in PATH, and phonebench reaches Firebase Test Lab only through it: {_INSTALL}"
         raise CloudError(msg)
     command = [program, *map(str, words), "--quiet", *([f"--project={project}"] if project else [])]
     try:
@@ -107,7 +108,10 @@ def _printed(command: list[str], text: str, seconds: float) -> Printed:
 
 
 def ask(what: str, *words: str | Path, project: str = "", seconds: float = ASK_S, text: str = "") -> str:
-    """Run ``gcloud`` and return its standard output. Raises `CloudError`; ``what`` says what it does not do then."""
+    """Run ``gcloud`` and return its standard output. ``what`` is the task, for the sentence of an error.
+
+    Raises `CloudError`, also if the command fails.
+    """
     printed = run(*words, project=project, seconds=seconds, text=text)
     if printed.code:
         raise refused(what, printed)
@@ -144,12 +148,12 @@ def json_of(what: str, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         # What it printed is not repeated: it may hold a token.
-        msg = f"gcloud answers {what} with half an answer, or with no JSON ({len(text)} characters): try again"
+        msg = f"gcloud's answer about {what} is incomplete, or is not JSON ({len(text)} characters): try again"
         raise CloudError(msg, passing=True) from error
 
 
 def access(project: str = "") -> Access:
-    """Return what gcloud is set to.
+    """Return the account, project and endpoint that gcloud is set to.
 
     Raises `CloudError` if nobody is logged in, or if its endpoint would get the token without TLS.
     """
@@ -213,7 +217,7 @@ def _call(given: Access, path: str, method: str, what: str) -> dict[str, Any]:
     try:
         decoded = json.loads(data)
     except ValueError as error:
-        msg = f"Firebase Test Lab answers with half an answer instead of {what!r}: try again"
+        msg = f"Firebase Test Lab does not {what}: its answer is incomplete, or is not JSON; try again"
         raise CloudError(msg, passing=True) from error
     return decoded if isinstance(decoded, dict) else {}
 
@@ -224,5 +228,5 @@ def _http_error(error: urllib.error.HTTPError, what: str) -> CloudError:
         said = f"{facts.get('status') or ''} {error.code}: {facts.get('message') or error.reason}".strip()
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         said = f"{error.code}: {error.reason}"
-    told = explained(f"Firebase Test Lab does not {what}", said)
-    return CloudError(str(told), passing=told.passing or error.code == 429 or error.code >= 500)
+    refusal = explained(f"Firebase Test Lab does not {what}", said)
+    return CloudError(str(refusal), passing=refusal.passing or error.code == 429 or error.code >= 500)

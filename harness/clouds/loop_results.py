@@ -122,7 +122,7 @@ def _content(path: Path) -> bytes:
 
 
 def read_loop_file(data: bytes) -> LoopReply:
-    """Return what a launch left. Raises `ValueError` for half a file, another schema, or outputs that are damaged."""
+    """Return what a launch left. Raises `ValueError` for a file that is cut off, another schema, or damaged outputs."""
     try:
         file = msgspec.json.decode(data, type=LoopFile)
         outputs = None if file.outputs is None else base64.b64decode(file.outputs, validate=True)

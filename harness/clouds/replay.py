@@ -165,26 +165,26 @@ def _of_state(before: StateSample) -> list[Condition]:
 
 def _facts(visit: CloudVisit) -> PhoneFacts:
     """Return what the app said about the phone, in the form in which the adb shell would have."""
-    told = visit.left.device
+    stated = visit.left.device
 
     def number(name: str) -> int:
-        text = told.get(name, "")
+        text = stated.get(name, "")
         return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
     return PhoneFacts(
         serial="",
-        manufacturer=told.get("manufacturer", ""),
-        model=told.get("model", ""),
-        soc=told.get("soc", "").strip() or "unknown",
-        release=told.get("release", ""),
+        manufacturer=stated.get("manufacturer", ""),
+        model=stated.get("model", ""),
+        soc=stated.get("soc", "").strip() or "unknown",
+        release=stated.get("release", ""),
         api=number("api"),
-        abis=tuple(told.get("abis", "").split()),
+        abis=tuple(stated.get("abis", "").split()),
         cores=number("cores"),
         memory_bytes=number("memory_bytes"),
         emulator=not visit.physical,
         booted=True,
-        fingerprint=told.get("build", ""),
-        security_patch=told.get("security_patch", ""),
+        fingerprint=stated.get("build", ""),
+        security_patch=stated.get("security_patch", ""),
         page_bytes=number("page_bytes") or None,
         boot_id="",
     )
@@ -192,5 +192,5 @@ def _facts(visit: CloudVisit) -> PhoneFacts:
 
 def _info(visit: CloudVisit, facts: PhoneFacts) -> DeviceInfo:
     info = facts.info(visit.key)
-    told = {name: text for name, text in info.details.items() if text and name not in ("serial", "unit")}
-    return replace(info, details=told | {NO_COUNTER: "nothing beside a phone of this cloud reads its counter"})
+    details = {name: text for name, text in info.details.items() if text and name not in ("serial", "unit")}
+    return replace(info, details=details | {NO_COUNTER: "nothing beside a phone of this cloud reads its counter"})

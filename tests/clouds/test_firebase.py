@@ -135,9 +135,10 @@ def test_the_token_is_neither_repeated_in_an_error_nor_sent_to_where_an_answer_r
 ) -> None:
     ticket = lab.submit(job)
     google.fail("config config-helper", "", code=0, out='{"credential": {"access_token": "the-token"')
-    with pytest.raises(CloudError, match="half an answer") as caught:
+    with pytest.raises(CloudError, match="who is logged in is incomplete") as caught:
         lab.poll(ticket)
     assert "the-token" not in str(caught.value)
+    assert "the-token" not in repr(gcloud.access())
     google.wrong = [(302, f"{google.url}elsewhere".encode())]
     with pytest.raises(CloudError, match="404"):
         lab.poll(ticket)
@@ -282,8 +283,8 @@ def test_what_the_service_answers_instead(lab: FirebaseTestLab, google: FakeGoog
         ((429, busy), "RESOURCE_EXHAUSTED 429: slow down", True),
         ((503, b"<html>"), "503: Service Unavailable", True),
         ((403, b"{}"), "403: Forbidden; the account needs", False),
-        ((200, b'{"state": "PEN'), "half an answer", True),
-        ((200, b"{}"), "half a matrix: it has no state", True),
+        ((200, b'{"state": "PEN'), "show the matrix matrix-0abc: its answer is incomplete", True),
+        ((200, b"{}"), "incomplete: the matrix has no state", True),
         ((200, b'{"state": "PAUSED"}'), "state 'PAUSED', which this phonebench does not know", False),
     ):
         google.wrong = [answer]
@@ -293,7 +294,7 @@ def test_what_the_service_answers_instead(lab: FirebaseTestLab, google: FakeGoog
     with pytest.raises(CloudError, match="NOT_FOUND 404: no such matrix"):
         lab.poll(f"firebase:{PROJECT}/matrix-none")
     for ticket in ("firebase:", "firebase:p/x", "firebase:p/matrix-1+", "firebase:../matrix-1/matrix-2"):
-        with pytest.raises(UsageError, match="is no ticket of Firebase Test Lab"):
+        with pytest.raises(UsageError, match="is not a ticket of Firebase Test Lab"):
             lab.poll(ticket)
 
 
@@ -312,7 +313,7 @@ def test_phones_are_found_by_id_and_by_name_and_others_are_refused_with_what_is_
         choose_phone(models, "pixl 8", None)
     with pytest.raises(UsageError, match="shiba has no Android with API level '29'; it has 33, 34"):
         choose_phone(models, "shiba", "29")
-    for out, words in (("[]", "lists no phone"), ('[{"id": "sh', "half an answer")):
+    for out, words in (("[]", "lists no phone"), ('[{"id": "sh', "the list of phones is incomplete")):
         google.fail("firebase test android models", "", code=0, out=out)
         with pytest.raises(CloudError, match=words) as caught:
             list_models()
