@@ -195,7 +195,7 @@ def _details(matrix: dict[str, Any]) -> list[str]:
 
 
 def _together(parts: Sequence[CloudProgress]) -> CloudProgress:
-    """The progress of a job from that of its matrices: it has ended when all have, and as badly as the worst."""
+    """Return the progress of a job: it ends when all of its matrices have ended, with the worst of their states."""
     words = "; ".join(dict.fromkeys(part.words for part in parts))
     states = [part.state for part in parts]
     if all(state in FINAL for state in states):

@@ -122,7 +122,7 @@ def _segments(source: Path, most_bytes: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def recipient_of(key: EncryptionKey) -> str:
-    """Return the digest by which a request names a runner's key. Raises `DeviceError` if it is no Base64."""
+    """Return the digest by which a request names a runner's key. Raises `DeviceError` if the key is not Base64."""
     return hashlib.sha256(_decoded(key)).hexdigest()
 
 

@@ -22,7 +22,7 @@ final class Jobs {
     }
 
     /**
-     * Delete the plain models that launches left which crashed. Only before a measurement begins: the process of the
+     * Delete the plain models of launches that crashed. Only before a measurement begins: the process of the
      * provider may run next to one.
      */
     static void clearPlainFiles(Context context) {

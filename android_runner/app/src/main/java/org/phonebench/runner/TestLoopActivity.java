@@ -8,7 +8,7 @@ import org.phonebench.runner.core.LoopJob;
  * Runs one launch of a job that is inside the app, as a scenario of a game loop of Firebase Test Lab.
  *
  * <p>Each scenario is one launch. Test Lab starts the activity again for the next one, and finds the process of the one
- * before ended. Only an app that carries a job declares this activity, because everybody may start it.
+ * before ended. Only an app that carries a job declares this activity, because any app may start it.
  */
 public class TestLoopActivity extends RunnerActivity {
     /** The number of the launch, from 1. */
