@@ -7,6 +7,7 @@ Quantizer, and packs it with the tokenizer and the tokens that begin and end a t
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,4 @@ class LitertlmExporter:
             if not written:
                 msg = "LiteRT Torch's exporter wrote no .litertlm for this model: bring a file of your own"
                 raise UnsupportedError(msg)
-            path.write_bytes(written[0].read_bytes())
+            shutil.move(written[0], path)

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.devices.android.adb.cable import Cable
-from harness.devices.android.hold.tether import PhoneOptions
-from harness.devices.android.phone import AndroidPhone, open_phone
-from harness.devices.device import Execution
-from harness.records.generation import stated_rates, summarise_generations
+from harness.devices.android.phone import AndroidPhone
+from harness.records.generation import stated_rates
 from harness.records.origin import StatedName
-from harness.spec.phone_settings import PhoneRunner, PhoneSettings, read_binaries
-from harness.wire import (
-    CompanionRef,
-    Delegate,
-    DType,
-    FailureKind,
-    Format,
-    GeneratePass,
-    MeasurePass,
-    Passes,
-    ReplyStatus,
-    TensorSpec,
-    WarmupPass,
-)
-from tests.devices.android.conftest import BACK_S
+from harness.wire import CompanionRef, Delegate, FailureKind, Format, ReplyStatus, RunReply
 from tests.devices.android.jobs import Work, make_work
-from tests.devices.android.programs import LLAMA_MAIN, write_program
+from tests.devices.android.programs import LLAMA_MAIN
+from tests.devices.android.shell_programs import (
+    Shell,
+    check_failure,
+    check_only_stated,
+    generate,
+    generation,
+    shell_with,
+)
 
-Shell = Callable[..., AbstractContextManager[AndroidPhone]]
 PROMPT, NEW = 40, 64
 TEXT = " ".join(["the", "of"] * (PROMPT // 2))
 
@@ -42,47 +31,23 @@ TEXT = " ".join(["the", "of"] * (PROMPT // 2))
 @pytest.fixture
 def shell(cable: Cable, tmp_path: Path) -> Shell:
     """Opens the phone with a stand-in for the program, with the given variables set."""
-
-    @contextmanager
-    def opened(**variables: str) -> Generator[AndroidPhone]:
-        program = write_program(tmp_path / "llama_main", LLAMA_MAIN, **variables)
-        settings = PhoneSettings(runner=PhoneRunner.SHELL, binaries=read_binaries((str(program),)))
-        options = PhoneOptions(settings=settings, back_s=BACK_S, boot_s=BACK_S)
-        with open_phone(cable, key=f"android:{cable.serial}", options=options) as phone:
-            yield phone
-
-    return opened
+    return shell_with(cable, tmp_path / "llama_main", LLAMA_MAIN)
 
 
-def run(phone: AndroidPhone, work: Work, folder: Path, text: str = TEXT) -> Execution:
+def run(phone: AndroidPhone, work: Work, folder: Path, text: str = TEXT) -> RunReply:
     """Launch the model as a language model in a .pte, with a tokenizer beside it."""
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text("{}")
     digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
-    generate = GeneratePass(
-        prompt_tokens=PROMPT,
-        new_tokens=NEW,
-        warmup=WarmupPass(min_calls=1, min_ns=0),
-        measure=MeasurePass(min_calls=3, min_ns=0, max_ns=10**10),
-        prompt_text=text,
-        tokenizer="tokenizer.json" if text else "",
-    )
-    companions = (CompanionRef(file="tokenizer.json", sha256=digest),)
-    request = replace(
-        work.request,
-        artifact=replace(work.request.artifact, format=Format.PTE, companions=companions),
-        runtime=replace(work.request.runtime, delegate=Delegate.XNNPACK),
-        inputs=replace(work.request.inputs, tensors=(TensorSpec(name="tokens", dtype=DType.INT32, shape=(4,)),)),
-        passes=Passes(generate=generate),
-    )
-    phone.push(work.model, work.sha256)
+    asked = replace(generation(PROMPT, NEW), prompt_text=text, tokenizer=tokenizer.name if text else "")
     phone.push(tokenizer, digest)
-    return phone.execute(request, work.inputs, 60.0)
+    companions = (CompanionRef(file=tokenizer.name, sha256=digest),)
+    return generate(phone, work, asked, Format.PTE, delegate=Delegate.XNNPACK, companions=companions)
 
 
 def test_each_start_is_a_generation_and_its_rates_are_stated(shell: Shell, tmp_path: Path) -> None:
     with shell() as phone:
-        reply = run(phone, make_work(tmp_path), tmp_path).reply
+        reply = run(phone, make_work(tmp_path), tmp_path)
     assert (reply.status, reply.failure) == (ReplyStatus.OK, None)
     assert reply.runtime is not None
     assert (reply.runtime.name, reply.runner.kind) == ("executorch", "android-shell")
@@ -95,10 +60,7 @@ def test_each_start_is_a_generation_and_its_rates_are_stated(shell: Shell, tmp_p
     assert figures[StatedName.DECODE].value == pytest.approx(63 / 63e-3)
     assert figures[StatedName.FIRST_TOKEN].value == 20_000_000
     assert "whole milliseconds" in figures[StatedName.FIRST_TOKEN].definition
-    # What it told never passes for a figure of phonebench's own definition.
-    summary = summarise_generations([reply], NEW)
-    assert summary is not None
-    assert (summary.ttft, summary.prefill, summary.decode) == (None, None, None)
+    check_only_stated(reply, NEW)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +77,12 @@ def test_what_goes_wrong_is_said_in_a_sentence(
     variables: dict[str, str], kind: FailureKind, words: str, shell: Shell, tmp_path: Path
 ) -> None:
     with shell(**variables) as phone:
-        failure = run(phone, make_work(tmp_path), tmp_path).reply.failure
-    assert failure is not None
-    assert failure.kind is kind
-    assert words in failure.message
+        reply = run(phone, make_work(tmp_path), tmp_path)
+    check_failure(reply, kind, words)
 
 
 def test_a_model_without_a_tokenizer_is_refused(shell: Shell, tmp_path: Path) -> None:
     with shell() as phone:
-        failure = run(phone, make_work(tmp_path), tmp_path, text="").reply.failure
-    assert failure is not None
-    assert "llama_main takes text, but no tokenizer fits this model" in failure.message
+        reply = run(phone, make_work(tmp_path), tmp_path, text="")
+    assert reply.failure is not None
+    assert "llama_main takes text, but no tokenizer fits this model" in reply.failure.message

@@ -17,6 +17,7 @@ from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watc
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
+    cpu_report,
     import_library,
     library_version,
     load_error,
@@ -107,13 +108,7 @@ class GenaiSession:
         return computed_cache((layers, heads, size), tokens, dtype="float32", origin="genai_config.json")
 
     def report(self) -> RuntimeReport:
-        return RuntimeReport(
-            name=NAME,
-            version=library_version("onnxruntime-genai"),
-            delegate_requested=self._request.delegate,
-            delegate_used=Delegate.CPU.value,
-            threads=self._request.threads,
-        )
+        return cpu_report(NAME, library_version("onnxruntime-genai"), self._request)
 
     def close(self) -> None:
         self._model = None

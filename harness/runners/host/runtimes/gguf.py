@@ -19,6 +19,7 @@ from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watc
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
+    cpu_report,
     import_library,
     library_version,
     load_error,
@@ -130,13 +131,7 @@ class GgufSession:
         return computed_cache((layers, heads, size), tokens, dtype="float16", origin="the header of the file")
 
     def report(self) -> RuntimeReport:
-        return RuntimeReport(
-            name=NAME,
-            version=f"xllamacpp {library_version('xllamacpp')}",
-            delegate_requested=self._request.delegate,
-            delegate_used=Delegate.CPU.value,
-            threads=self._request.threads,
-        )
+        return cpu_report(NAME, f"xllamacpp {library_version('xllamacpp')}", self._request)
 
     def close(self) -> None:
         self._server = None

@@ -21,6 +21,7 @@ from harness.runners.host.runtimes.language import KvCache, LanguageLimits, Watc
 from harness.runners.host.runtimes.session import (
     NATIVE_ERRORS,
     SessionError,
+    cpu_report,
     import_library,
     library_version,
     load_error,
@@ -131,6 +132,9 @@ class LitertlmSession:
                 if len(scores) != count:
                     msg = f"{TITLE} scored {len(scores)} tokens of {count}"
                     raise SessionError(FailureKind.RUN, msg)
+                if np.isnan(scores[1:]).any():
+                    # Here NaN means that a token was not scored, so it must not come from a broken network.
+                    raise SessionError(FailureKind.RUN, "the likelihoods of the tokens are not numbers")
                 # The first token follows nothing, so its score has no meaning.
                 nll[: count - 1] = [-score for score in scores[1:]]
         except NATIVE_ERRORS as error:
@@ -143,13 +147,7 @@ class LitertlmSession:
         return KvCache(bytes=size, source=source) if size else None
 
     def report(self) -> RuntimeReport:
-        return RuntimeReport(
-            name=NAME,
-            version=library_version("litert-lm-api"),
-            delegate_requested=self._request.delegate,
-            delegate_used=Delegate.CPU.value,
-            threads=self._request.threads,
-        )
+        return cpu_report(NAME, library_version("litert-lm-api"), self._request)
 
     def close(self) -> None:
         self._engine.close()

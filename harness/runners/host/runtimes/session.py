@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Protocol
 
 from harness.wire import (
+    Delegate,
     DType,
     FailureKind,
     NodesLeft,
@@ -134,6 +135,17 @@ def library_version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def cpu_report(name: str, version: str, request: RuntimeRequest) -> RuntimeReport:
+    """Return the report of a runtime that runs everything on the processor and counts no nodes."""
+    return RuntimeReport(
+        name=name,
+        version=version,
+        delegate_requested=request.delegate,
+        delegate_used=Delegate.CPU.value,
+        threads=request.threads,
+    )
 
 
 def refuse_options(request: RuntimeRequest, runtime: str) -> None:

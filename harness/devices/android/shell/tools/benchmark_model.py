@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from harness.devices.android.shell.tools.operator_table import operator_table
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.wire import Delegate, FailureKind, LatencyPass, LatencySamples, MemoryReading, SummarisedTimes
 
 _US = 1000
@@ -67,15 +66,12 @@ _NOT_AT_ALL = re.compile(r"Though (.+?) delegate is explicitly applied, the mode
 _NODES = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate")
 
 
-class BenchmarkModel:
+class BenchmarkModel(PlainTool):
     """The `ShellTool` of ``benchmark_model``."""
 
     name = "benchmark_model"
     runtime = "litert"
-    log_tag = None
     profiles = True
-    takes_text = False
-    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -114,9 +110,6 @@ class BenchmarkModel:
             memory=_memory(output),
             operators=operator_table(output, job.delegate) if job.operators else (),
         )
-
-    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  the output says it all
-        return report
 
     def refuses_inputs(self, report: ToolReport) -> bool:
         """A quantised input needs a file of quantised values, which the host does not have."""

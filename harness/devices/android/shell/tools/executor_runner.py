@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.readers.pte import read_pte
 from harness.wire import FailureKind, LatencyPass, LatencySamples
 
@@ -51,15 +51,12 @@ _LOADED = re.compile(r"Model loaded in ([0-9.]+) ms")
 _DONE = re.compile(r"Model executed successfully")
 
 
-class ExecutorRunner:
+class ExecutorRunner(PlainTool):
     """The `ShellTool` of ``executor_runner``."""
 
     name = "executor_runner"
     runtime = "executorch"
     log_tag = "ExecuTorch"
-    profiles = False
-    takes_text = False
-    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -87,9 +84,6 @@ class ExecutorRunner:
     def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:
         """Add the backends and nodes, which the program does not print."""
         return with_program(report, artifact)
-
-    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  a .pte keeps its inputs' types
-        return False
 
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:
         """A few at first. Then, by their median, enough for both phases, within the time cap and what the log holds."""

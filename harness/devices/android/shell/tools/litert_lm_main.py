@@ -8,9 +8,8 @@ requested number of tokens, so no tokenizer takes part. Its rates are shown as s
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.stats.medians import median
 from harness.wire import FailureKind, GenerationSamples, LatencyPass, LatencySamples, ToldRates
 
@@ -47,15 +46,11 @@ _UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10*
 _PART = re.compile(r"([0-9.]+)(h|ms|m|us|s|ns)")
 
 
-class LitertLmMain:
+class LitertLmMain(PlainTool):
     """The `ShellTool` of LiteRT-LM."""
 
     name = "litert_lm_main"
     runtime = "litert-lm"
-    log_tag = None
-    profiles = False
-    takes_text = False
-    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -92,19 +87,13 @@ class LitertLmMain:
             generation=GenerationSamples(prompt_tokens=job.prompt_tokens, told=_told(prefill[1:], decode[1:], job)),
         )
 
-    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  it prints all it knows
-        return report
-
-    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  it takes none
-        return False
-
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:  # noqa: ARG002  one run must be enough
         # The first one is apart.
         return 1 + max(LEAST_CALLS, requested.measure.min_calls)
 
 
 def duration_ns(text: str) -> int:
-    """Return a duration of Abseil in ns; 0 for a text that is none."""
+    """Convert a duration as Abseil prints it (``1m2.5s``, ``31.25ms``) to ns. Other text gives 0."""
     parts = _PART.findall(text)
     if "".join(number + unit for number, unit in parts) != text:
         return 0

@@ -8,10 +8,9 @@ with this definition, and only the time of a whole pg repetition becomes a laten
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.stats.medians import median
 from harness.wire import FailureKind, GenerationSamples, LatencyPass, LatencySamples, ToldRates
 
@@ -41,15 +40,11 @@ _COMPLAINTS = (
 )
 
 
-class LlamaBench:
+class LlamaBench(PlainTool):
     """The `ShellTool` of ``llama-bench``."""
 
     name = "llama-bench"
     runtime = "llama.cpp"
-    log_tag = None
-    profiles = False
-    takes_text = False
-    one_call = False
     complaints = _COMPLAINTS
 
     def arguments(self, job: ToolJob) -> tuple[str, ...]:
@@ -76,12 +71,6 @@ class LlamaBench:
             latency=LatencySamples(first_ns=None, warmup_ns=(), samples_ns=tuple(both["samples_ns"])),
             generation=GenerationSamples(prompt_tokens=prompt, told=told),
         )
-
-    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  it prints all it knows
-        return report
-
-    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  it takes none
-        return False
 
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:  # noqa: ARG002  one run must be enough
         return max(LEAST_CALLS, requested.measure.min_calls)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.devices.android.shell.tools.executor_runner import with_program
-from harness.devices.android.shell.tools.tool import Complaint, ToolJob, ToolReport, failure
+from harness.devices.android.shell.tools.tool import Complaint, PlainTool, ToolJob, ToolReport, failure
 from harness.stats.medians import median
 from harness.wire import FailureKind, GenerationSamples, LatencyPass, LatencySamples, ToldRates
 
@@ -69,13 +69,12 @@ class _Answer:
     decode_ms: int
 
 
-class LlamaMain:
+class LlamaMain(PlainTool):
     """The `ShellTool` of ``llama_main``."""
 
     name = "llama_main"
     runtime = "executorch"
     log_tag = "ExecuTorch"
-    profiles = False
     takes_text = True
     one_call = True
     complaints = _COMPLAINTS
@@ -114,9 +113,6 @@ class LlamaMain:
     def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:
         """Add the backends and nodes, which the program does not print."""
         return with_program(report, artifact)
-
-    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  it takes none
-        return False
 
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:  # noqa: ARG002  one round must be enough
         return max(LEAST_CALLS, requested.measure.min_calls)

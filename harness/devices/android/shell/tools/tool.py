@@ -129,6 +129,21 @@ class ShellTool(Protocol):
         """Return how many calls to make: at first ``report`` is None, later that of the first calls."""
 
 
+class PlainTool:
+    """What most programs have in common: the parts of a `ShellTool` that such a program need not state."""
+
+    log_tag: str | None = None
+    profiles = False
+    takes_text = False
+    one_call = False
+
+    def with_file(self, report: ToolReport, artifact: Path) -> ToolReport:  # noqa: ARG002  it prints all it knows
+        return report
+
+    def refuses_inputs(self, report: ToolReport) -> bool:  # noqa: ARG002  it takes none, or keeps their types
+        return False
+
+
 def matching_failure(output: str, complaints: Iterable[Complaint]) -> ToolReport | None:
     """Return the failure for the first of ``complaints`` that occurs in ``output``, None if none does."""
     for complaint in complaints:
