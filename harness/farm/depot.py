@@ -149,6 +149,9 @@ class Depot:
             if self._owners.get(claim.device, claim.agent) != claim.agent:
                 return Claimed(go=False, reason=f"device {claim.device!r} is held by {self._owners[claim.device]!r}")
             holder = self._holders.get(claim.device)
+            if holder == claim:
+                # Asked again, because the answer did not arrive.
+                return Claimed(go=True, attempt=self._attempts[claim.run, claim.cell] - 1)
             if holder is not None:
                 # A device runs one cell at a time, so its agent would have reported the end of the last one.
                 self._end(holder, EventKind.LOST, "the agent did not say how it ended")

@@ -351,6 +351,8 @@ class FarmEngine:
             self._give_up(event.cell, event.reason, table, one_cell=event.final)
             return
         log.info("%s will be tried again: %s", event.cell, event.reason)
+        # One reason is that the depot has lost a file of it. It is not sent again if it is there.
+        self._offered.difference_update(cell.packed.sources)
         self._let_go(cell)
 
     def _give_up(self, key: str, reason: str, table: _Table, *, one_cell: bool = False, tell: bool = True) -> None:

@@ -21,7 +21,7 @@ FOLDERS = ("files", "parts")
 
 
 class FileGoneError(StoreError):
-    """The depot has no such file: it was removed, or never sent."""
+    """The depot has no such file, because it was removed or never sent, or only a damaged one."""
 
 
 class DepotFiles:

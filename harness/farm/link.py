@@ -186,7 +186,7 @@ class Link:
     def fetch(self, sha256: str, folder: Path) -> Path:
         """Return the file in ``folder``, fetched from where an earlier attempt was cut off unless it is there.
 
-        Raises `DepotError`, `FileGoneError` if the depot does not have it, or `StoreError` if it cannot be written.
+        Raises `DepotError`, `FileGoneError` if the depot does not have it whole, `StoreError` if it cannot be written.
         """
         # It comes from another host, and a path could name any file of this one.
         plain_name(sha256, "a file is named by", "so it is not fetched")
@@ -197,6 +197,7 @@ class Link:
             return path
         with self._fetching, storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            damaged = 0
             for _ in range(_TRIES):
                 if path.is_file():
                     return path
@@ -206,6 +207,11 @@ class Link:
                         part.replace(path)
                         return path
                     part.unlink()
+                    damaged += 1
+                if damaged > 1:
+                    # The first time, what had arrived earlier may have been damaged here.
+                    msg = f"the farm at {self.place.url} has the file {sha256!r} with another content: it is damaged"
+                    raise FileGoneError(msg)
         msg = f"the file {sha256!r} did not arrive whole from {self.place.url} in {_TRIES} attempts: check the network"
         raise DepotError(msg)
 

@@ -72,6 +72,17 @@ def test_a_cell_starts_and_ends_once(tmp_path: Path) -> None:
     assert kinds(depot) == ["queued", "started", "done"]
 
 
+def test_an_agent_that_did_not_get_the_answer_claims_the_same_attempt(tmp_path: Path) -> None:
+    depot = Depot(tmp_path / "depot")
+    queue(depot, "a", "b")
+    assert [depot.claim(claim("a")).attempt for _ in range(3)] == [0, 0, 0]
+    assert kinds(depot) == ["queued", "queued", "started"]
+    # Another cell means that the first one ended, and nobody heard how.
+    assert depot.claim(claim("b")).go
+    assert kinds(depot)[3:] == ["lost", "started"]
+    assert depot.claim(claim("a")).attempt == 1
+
+
 def test_a_result_survives_its_sender_and_the_depot(tmp_path: Path) -> None:
     depot = Depot(tmp_path / "depot")
     queue(depot, "a")

@@ -19,6 +19,7 @@ import pytest
 from harness.errors import StoreError, UsageError
 from harness.farm.calls import PROTOCOL, Announcement, Hello, Since
 from harness.farm.certs import make_authority, make_certificate
+from harness.farm.files import FileGoneError
 from harness.farm.host_agent import AgentOptions, find_engine, read_status, serve_agent
 from harness.farm.link import DepotError, JournalLostError, Link, join, own_hello, own_versions
 from harness.farm.scheduler import SchedulerOptions, serve_scheduler
@@ -225,6 +226,21 @@ def test_half_a_file_that_was_damaged_on_the_way_is_fetched_again(lab: Lab, tmp_
     link.offer(source, digest)
     (tmp_path / f".{digest}.part").write_bytes(b"rubbish")
     assert link.fetch(digest, tmp_path).read_bytes() == source.read_bytes()
+    link.close()
+
+
+def test_a_file_that_is_damaged_at_the_depot_is_as_good_as_gone(lab: Lab, tmp_path: Path) -> None:
+    link, source = Link(lab.place), tmp_path / "model"
+    source.write_bytes(b"other weights" * 1000)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    link.offer(source, digest)
+    stored = lab.folder / "depot" / "files" / digest
+    stored.write_bytes(b"rubbish")
+    with pytest.raises(FileGoneError, match="it is damaged"):
+        link.fetch(digest, tmp_path / "files")
+    stored.unlink()
+    with pytest.raises(FileGoneError, match="removed, or never sent"):
+        link.fetch(digest, tmp_path / "files")
     link.close()
 
 

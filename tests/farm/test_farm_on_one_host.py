@@ -129,6 +129,28 @@ def test_a_result_that_is_damaged_or_gone_on_the_farm_is_measured_again_as_one_a
     assert ends(tmp_path / "log")[jobs[0].cell.key] == 2
 
 
+def test_a_file_that_the_depot_has_lost_is_sent_again(tmp_path: Path) -> None:
+    class Forgetful:
+        """The depot, which loses every file that it gets for the first time."""
+
+        def __init__(self, depot: Depot) -> None:
+            self._depot, self._lost = depot, set[str]()
+
+        def offer(self, path: Path, sha256: str) -> None:
+            if sha256 in self._lost:
+                self._depot.offer(path, sha256)
+            self._lost.add(sha256)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._depot, name)
+
+    jobs, stored = short_jobs(tmp_path, ["fake:1"], 1), Stored()
+    with farm(tmp_path, ["fake:1"]) as running:
+        running.engine._post = Forgetful(running.depot)  # type: ignore[assignment]
+        (losses,) = running.engine.measure(jobs, stored, Silent())
+    assert (len(stored.cells), losses.cells) == (1, 0)
+
+
 def test_a_cell_that_is_lost_every_time_is_given_up_with_its_reason(tmp_path: Path) -> None:
     jobs, stored = short_jobs(tmp_path, ["fake:1", "fake:full-2"], 1), Stored()
     with farm(tmp_path, ["fake:1", "fake:full-2"], patience_s=3) as running:
