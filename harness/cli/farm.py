@@ -115,7 +115,7 @@ def scheduler(certs: Path | None, host: str, port: int, engine_port: int, data: 
 @click.option("--data", type=PATH, metavar="DIR", help="Where results wait.  [default: in the cache]")
 @signature_option
 def agent(scheduler: str, certs: Path | None, name: str, data: Path | None, **options: Any) -> None:
-    """Offer the phones of this host to the farm, and measure on them what others queue; or build for others.
+    """Offer the phones of this host to the farm and measure on them, or build files for others.
 
     A phone that is plugged in joins the farm, and one that is unplugged leaves it. While the scheduler is away, what
     runs goes on and its result waits here. With --require-signature, a cell is refused unless the signature of its

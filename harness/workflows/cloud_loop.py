@@ -1,4 +1,4 @@
-"""A run on a phone of a cloud that starts the runner apps alone: planned and sent here, and stored when it comes back.
+"""A run on a phone of a cloud that only starts the runner apps: planned and sent here, and stored when it comes back.
 
 All launches are planned before the first one runs, so nothing decides on the way: a cell has a fixed number of
 launches, none is repeated, and no gate waits.

@@ -93,7 +93,7 @@ class PteLanguageExporter:
         ]
 
     def context(self) -> int:
-        """Return the tokens of prompt and output that the program has places for."""
+        """Return how many tokens, prompt and output together, the program has room for."""
         # Within its window, attention that slides is the same as any other.
         return int(min(self._config["max_position_embeddings"], MOST_CONTEXT, window_of(self._config)))
 

@@ -63,7 +63,7 @@ def perplexity_of(nats: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedText:
-    """The scores of a file beside those of the float model on the same ``tokens`` tokens: those that it scored.
+    """The scores of a file and of the float model on the ``tokens`` tokens that the file's runtime scored.
 
     ``nats`` and ``float_nats``: mean negative log-likelihood per token. ``agreement``: the share (0…1) of positions
     with the same likeliest token, None if the runtime does not say which that is. ``fidelity`` compares the likelihoods

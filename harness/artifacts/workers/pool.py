@@ -29,7 +29,7 @@ TASK_SECONDS = 1800.0
 # How long an idle worker may take to end by itself.
 CLOSE_SECONDS = 30.0
 MAX_WORKERS = 2
-# How often it is looked whether somebody wants to stop.
+# How often to check whether somebody wants to stop.
 LOOK_S = 0.5
 # A process that dies for want of memory says so near the end of its log, before a dump of its stacks.
 LAST_BYTES = 64_000

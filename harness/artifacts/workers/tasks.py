@@ -101,7 +101,7 @@ def decode_task(line: bytes) -> WorkerTask:
 
 
 def prepare_decoding() -> None:
-    """Work out the records of results now, before several threads read some: see `harness.system.decoding`."""
+    """Prepare the decoders of results now, before several threads need them: see `harness.system.decoding`."""
     msgspec.json.Decoder(WorkerResult, dec_hook=_decode_path)
 
 

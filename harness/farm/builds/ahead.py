@@ -404,7 +404,7 @@ class BuildsAhead:
         self._ended.put(replace(outcome, artifacts=rest, built=0))
 
     def _give(self, builds: Sequence[Build]) -> None:
-        """Give builds whose files are in the cache; one that has disappeared is made now."""
+        """Hand over builds whose files are in the cache; a file that has disappeared is built again."""
         watch = Watch(stop=self._stop)
         self._ended.put(build_artifacts(self._order_of(tuple(builds)), self._cache, Silent(), watch))
 

@@ -106,8 +106,8 @@ public final class OnnxAdapter: RuntimeAdapter {
     }
   }
 
-  /// Add the execution provider of the delegate. XNNPACK has its own threads, and spinning threads of ONNX Runtime would
-  /// compete with them for the cores.
+  /// Add the execution provider of the delegate. XNNPACK has its own threads, and spinning threads of ONNX Runtime
+  /// would compete with them for the cores.
   private func addProvider(_ options: OpaquePointer, _ request: RunRequest.Runtime) throws {
     switch request.delegate {
     case .xnnpack:

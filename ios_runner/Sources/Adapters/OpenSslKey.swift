@@ -19,8 +19,8 @@
     private let key: OpaquePointer
     private let hash: String
 
-    /// The key in the bytes of a `SubjectPublicKeyInfo`; nil if they are none, one on another curve, or if this computer
-    /// has no OpenSSL 3.
+    /// The key in the bytes of a `SubjectPublicKeyInfo`; nil if they hold no key, one on another curve, or if this
+    /// computer has no OpenSSL 3.
     public init?(der: [UInt8]) {
       guard let crypto = OpenSsl() else { return nil }
       self.crypto = crypto

@@ -13,7 +13,7 @@
 
     private let key: Key
 
-    /// The key in the bytes of a `SubjectPublicKeyInfo`; nil if they are none, or one on another curve.
+    /// The key in the bytes of a `SubjectPublicKeyInfo`; nil if they hold no key, or one on another curve.
     public init?(der: [UInt8]) {
       if let key = try? P256.Signing.PublicKey(derRepresentation: der) {
         self.key = .p256(key)
@@ -26,7 +26,8 @@
       }
     }
 
-    /// CryptoKit hashes the message with the hash that goes with the curve. What is no signature is none of the message.
+    /// CryptoKit hashes the message with the hash that goes with the curve. Bytes that are not a signature do not
+    /// verify.
     public func verifies(_ signature: [UInt8], of message: [UInt8]) -> Bool {
       switch key {
       case .p256(let key):

@@ -38,7 +38,7 @@ public struct JobPlace: Sendable {
   }
 
   /// Copy a file of the artifact to its own name in the private folder, and return that path: whoever may write to the
-  /// store could replace a file there after the look at its digest. Throws as `named` does, and `FileError`.
+  /// store could replace a file there after its digest was checked. Throws as `named` does, and `FileError`.
   func copied(_ part: RunRequest.Part) throws -> String {
     try Files.makeFolder(privateFolder, mode: 0o700)
     let name = "\(privateFolder)/\(part.file)"

@@ -50,7 +50,7 @@ public class RunnerActivity extends Activity {
         }
     }
 
-    /** The launch that this activity was started for. Throws {@link IllegalArgumentException} if it is none. */
+    /** The launch that this activity was started for. Throws {@link IllegalArgumentException} if there is none. */
     Launch launch() {
         return Launch.of(getIntent());
     }

@@ -36,7 +36,7 @@ final class StoredFiles implements ArtifactFiles {
 
     private Path checked(RunRequest.Part part) throws RunFailure {
         try {
-            // Whoever may write to the store could replace a file there after the look at its digest.
+            // Whoever may write to the store could replace a file there after its digest was checked.
             Path file = copies ? place.copied(part) : place.source(part);
             ArtifactFiles.check(part, Digest.sha256(file));
             return copies ? file : place.named(part);

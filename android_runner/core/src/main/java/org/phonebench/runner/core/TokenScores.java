@@ -8,7 +8,7 @@ public record TokenScores(float[] nll, int[] top1) {
     }
 
     /**
-     * Note what the logits before token {@code at + 1} are worth. The softmax is computed in double precision.
+     * Score token {@code at + 1} by the logits before it. The softmax is computed in double precision.
      *
      * @param logits one row, of which the first {@code vocabulary} numbers count
      */
