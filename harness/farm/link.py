@@ -217,15 +217,15 @@ class Link:
 
     def prefetch(self, sha256s: Sequence[str], folder: Path) -> None:
         """Fetch those of some files that are small in one go; `fetch` then finds them. Raises `DepotError`."""
-        wanted = [sha256 for sha256 in dict.fromkeys(sha256s) if not (folder / sha256).is_file()]
+        missing = [sha256 for sha256 in dict.fromkeys(sha256s) if not (folder / sha256).is_file()]
         # No more than fit into the header that lists them.
-        for start in range(0, len(wanted), MOST_SMALL):
-            some = wanted[start : start + MOST_SMALL]
+        for start in range(0, len(missing), MOST_SMALL):
+            some = missing[start : start + MOST_SMALL]
             body = msgspec.json.encode(SmallFiles(sha256s=tuple(some)))
-            status, data, found = self._ask("POST", "/call/small_files", body, {"Content-Type": "application/json"})
+            status, data, headers = self._ask("POST", "/call/small_files", body, {"Content-Type": "application/json"})
             if status != 200:
                 raise DepotError(_why(status, data, self.place))
-            _keep_small(data, found.get(FILES_HEADER, ""), folder)
+            _keep_small(data, headers.get(FILES_HEADER, ""), folder)
 
     # -- inside
 

@@ -213,7 +213,7 @@ def unpack_pairs(path: Path, keeper: Keeper) -> RanPairs:
 def _unpack_blobs(path: Path, head: ParcelHead, keeper: Keeper) -> dict[str, tuple[Array, ...]]:
     """Keep the blobs, and return the outputs among them by their digest."""
     sides = (head, *((head.pairs.b,) if head.pairs else ()))
-    wanted = {side.outputs_blob: side.outputs for side in sides if side.outputs_blob is not None}
+    described = {side.outputs_blob: side.outputs for side in sides if side.outputs_blob is not None}
     outputs: dict[str, tuple[Array, ...]] = {}
     with path.open("rb") as file:
         for blob in head.blobs:
@@ -223,7 +223,7 @@ def _unpack_blobs(path: Path, head: ParcelHead, keeper: Keeper) -> dict[str, tup
                 raise ParcelError(msg)
             if blob.suffix is not None:
                 keeper.keep(data, blob.suffix)
-            if ref := wanted.get(blob.sha256):
+            if ref := described.get(blob.sha256):
                 outputs[blob.sha256] = _as_arrays(data, ref)
     return outputs
 

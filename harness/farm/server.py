@@ -128,14 +128,14 @@ class Calls(_Answer):
 
     def _small_files(self, asked: SmallFiles) -> None:
         """Send those of some files that are small, one after the other, as far as they fit into one piece."""
-        found, data = [], bytearray()
+        listed, data = [], bytearray()
         for sha256 in asked.sha256s:
             path = self.depot.files.path_of(sha256)
             size = path.stat().st_size if path.is_file() else None
             if size is not None and size <= SMALL_BYTES and len(data) + size <= PIECE_BYTES:
                 data += path.read_bytes()
-                found.append(f"{sha256}:{size}")
-        self.set_header(FILES_HEADER, ",".join(found))
+                listed.append(f"{sha256}:{size}")
+        self.set_header(FILES_HEADER, ",".join(listed))
         self.finish(bytes(data))
 
     def _decode(self, kind: type[Any]) -> Any:

@@ -195,9 +195,9 @@ class BuildsAhead:
                 states = self._post.builds_of(BuildsOf(run=self._orderer.run))
                 for state in states.builds:
                     self._take_state(state, table)
-                known = {state.key for state in states.builds}
                 # A depot that was started again knows of no order.
-                table.waiting = {key: None for key in table.waiting if key in known}
+                ordered = {state.key for state in states.builds}
+                table.waiting = {key: None for key in table.waiting if key in ordered}
                 if states.hosts:
                     heard_s = time.monotonic()
             except DepotError as error:

@@ -126,8 +126,8 @@ class BuildBoard:
             owner.asked_s = self._clock()
             for ask in orders.builds:
                 owner.keys[ask.key] = None
-                known = self._builds.get(ask.key)
-                if known is None or known.stage is BuildStage.FAILED:
+                build = self._builds.get(ask.key)
+                if build is None or build.stage is BuildStage.FAILED:
                     self._builds[ask.key] = self._new(ask, orders.needs)
 
     def states(self, asked: BuildsOf) -> BuildStates:

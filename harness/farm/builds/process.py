@@ -94,7 +94,7 @@ def _export(card: ModelCard, works: list[BuildWork], cache: Cache, tell: Callabl
         tell(_ended(by_build[build], artifact, model))
 
     order = BuildOrder(cards=[card], builds=tuple(by_build), recipes=recipes)
-    # What was there already is not made, so nobody is told of it.
+    # `made` is not called for what was in the cache already.
     outcome = build_artifacts(order, cache, Silent(), Watch(made=made))
     for build, artifact in outcome.artifacts.items():
         tell(_ended(by_build[build], artifact, model))
@@ -131,11 +131,11 @@ def main() -> None:
     lines = os.fdopen(os.dup(1), "wb")
     # Whatever the code of a model prints must not mix with our lines.
     os.dup2(2, 1)
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def tell(ended: Ended) -> None:
-        if ended.key not in told:
-            told.add(ended.key)
+        if ended.key not in reported:
+            reported.add(ended.key)
             lines.write(msgspec.json.encode(ended) + b"\n")
             lines.flush()
 

@@ -144,13 +144,9 @@ def entry_of(cache: Cache, kind: EntryKind, key: str) -> tuple[EntryRef, dict[st
     folder = cache.folder(kind.value, key)
     if not folder.is_dir():
         return None
-    places = {file_sha256(file): file for file in sorted(folder.iterdir())}
-    refs = tuple(FileRef(name=file.name, sha256=sha256) for sha256, file in places.items())
-    # Two equal files have one digest, and each its own name.
-    names = {ref.name for ref in refs}
-    others = [file for file in sorted(folder.iterdir()) if file.name not in names]
-    refs += tuple(FileRef(name=file.name, sha256=file_sha256(file)) for file in others)
-    return EntryRef(kind=kind, key=key, files=refs), places
+    digests = {file: file_sha256(file) for file in sorted(folder.iterdir())}
+    refs = tuple(FileRef(name=file.name, sha256=sha256) for file, sha256 in digests.items())
+    return EntryRef(kind=kind, key=key, files=refs), {sha256: file for file, sha256 in digests.items()}
 
 
 def keep_entry(cache: Cache, entry: EntryRef, fetch: Callable[[str], Path]) -> None:
