@@ -1,4 +1,4 @@
-"""The depot: the journal of a farm and who holds which device. Its files and builds are parts of their own.
+"""The depot: the journal of a farm, and who holds which device. Its files and builds are modules of their own.
 
 It is a plain object with a folder. On one host the engine and the devices use it directly; on many it stands beside the
 scheduler and is served over HTTPS. Everything that matters is on disk before a call returns, so a depot that is killed

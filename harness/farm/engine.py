@@ -433,7 +433,7 @@ class _Clocks:
         self._ahead_s |= {host.name: host.clock_s + depot_s for host in status.hosts}
 
     def ahead_s(self, agent: str, ask: Callable[[], FarmStatus]) -> float:
-        """Return how many seconds an agent's clock is ahead of ours; 0 if nobody would notice, or nobody knows."""
+        """Return how many seconds an agent's clock is ahead of ours; 0 if the difference is small or unknown."""
         if agent not in self._ahead_s:
             self.note(ask())
         ahead_s = self._ahead_s.setdefault(agent, 0.0)

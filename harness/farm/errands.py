@@ -101,7 +101,7 @@ class PairErrand:
         return self.jobs[0].cell.device
 
     def pack(self, run: str, settings: PhoneSettings, digest: Digest) -> Packed:
-        return pack_pairs(run, self.key, self.jobs, self.plan, pack(run, self.jobs[0], settings, digest), digest)
+        return pack_pairs(self.key, self.jobs, self.plan, pack(run, self.jobs[0], settings, digest), digest)
 
     def may_start(self) -> bool:
         return self.in_time()

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.system.files import file_sha256, plain_name, storage_errors
 
-# Files and journals that nobody has used for so long are removed.
+# Files and journals are removed after this time without use.
 KEEP_S = 14 * 24 * 3600.0
 # Below the folder of a depot: whole files, and those that have arrived in part.
 FOLDERS = ("files", "parts")

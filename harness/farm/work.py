@@ -103,10 +103,10 @@ def pack(run: str, job: Job, settings: PhoneSettings, digest: Callable[[Path], s
 
 
 def pack_pairs(
-    run: str, session: str, jobs: tuple[Job, Job], plan: PairPlan, first: Packed, digest: Callable[[Path], str]
+    session: str, jobs: tuple[Job, Job], plan: PairPlan, first: Packed, digest: Callable[[Path], str]
 ) -> Packed:
     """Return what an agent needs for a session of pairs of ``jobs`` (A, B); ``first`` is A, packed."""
-    second = pack(run, jobs[1], first.work.settings, digest)
+    second = pack(first.work.run, jobs[1], first.work.settings, digest)
     rival = Rival(session=session, job=second.work.job, files=second.work.files, inputs=second.work.inputs, plan=plan)
     blocks = 2 * (plan.most_pairs + plan.spare) * (1 + BLOCK.retries)
     deadline_s = blocks * max(_launch_s(replace(job, profile=block_of(job.profile))) for job in jobs)

@@ -69,7 +69,7 @@ def test_both_sides_of_a_session_travel_with_their_pairs(tmp_path: Path) -> None
     work, kept = job(tmp_path), Kept()
     sides = work, replace(work, cell=replace(work.cell, key="b"))
     plan = PairPlan(pairs=7, most_pairs=7)
-    packed = pack_pairs("night", "session", sides, plan, pack("night", work, DEFAULT_SETTINGS), file_sha256)
+    packed = pack_pairs("session", sides, plan, pack("night", work, DEFAULT_SETTINGS), file_sha256)
     assert packed.work.cell == "session"
     assert packed.work.rival is not None
     first = unpack_job(packed.work, packed.sources.__getitem__, tmp_path / "a")

@@ -47,7 +47,7 @@ from harness.spec.recipe import Recipe
 from harness.system.files import json_sha256
 
 LOOK_S = 1.0
-# Without a build host, or without the farm, for so long the builds are made here.
+# After this time without a build host, or without the farm, the builds are made here.
 ALONE_S = 45.0
 
 log = logging.getLogger(__name__)
@@ -365,7 +365,7 @@ class BuildsAhead:
             self._give(builds)
 
     def _expected(self, build: Build, table: _Table) -> set[tuple[EntryKind, str]]:
-        """The entries that belong to a build. A host might send others under keys that are none of its business."""
+        """The entries that belong to a build. A host might also send others, under keys of other builds."""
         ask, model, recipe = table.asked[table.far[build]], table.models[build.model], self._recipe(build)
         expected = {(ask.kind, ask.key)}
         if model.prepared is not None and recipe is not None and recipe.steps and not self._orderer.signed:

@@ -37,11 +37,11 @@ from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
 from harness.system.files import plain_name, storage_errors, write_whole
 
-# A build host that has been silent for so long has lost its builds. Making one twice does no harm, so this is short.
+# A build host that is silent for longer has lost its builds. Making one twice does no harm, so this is short.
 SILENT_S = 20.0
-# A run that has not asked for so long does not wait for builds any more.
+# A run that has not asked for longer no longer waits for builds.
 OWNER_S = 60.0
-# A build that took down so many hosts is left to its owner.
+# A build that took down this many hosts is left to its owner.
 MOST_HOSTS_LOST = 2
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Which devices a night has: those of this computer, or of its farm. One that is away costs the night its cells alone.
+"""Which devices a night has: those of this computer, or of its farm. A device that is away costs only its own cells.
 
 A device that the spec names belongs to the night also if the farm has never seen it, so that it is reported as absent.
 """
