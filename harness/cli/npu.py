@@ -9,13 +9,11 @@ from typing import Any
 
 import click
 
+from harness.artifacts.npu.makers import MAKERS
 from harness.cli.console import print_json
 from harness.cli.options import json_option, signature_option
 from harness.errors import UsageError
 from harness.system.paths import cache_folder
-
-# The names of `harness.artifacts.npu.litert.MAKERS`, whose imports --help does without.
-_MAKERS = ("qualcomm", "mediatek", "google", "samsung", "intel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +36,10 @@ class Asked:
     "--for",
     "maker",
     metavar="MAKER",
-    type=click.Choice(_MAKERS),
+    type=click.Choice(tuple(MAKERS)),
     default="qualcomm",
     show_default=True,
-    help=f"The chip's maker: {', '.join(_MAKERS)}.",
+    help=f"The chip's maker: {', '.join(MAKERS)}.",
 )
 @click.option("--soc", metavar="NUMBER", type=click.IntRange(min=1), help="Qualcomm's number of the chip, for .onnx.")
 @click.option(

@@ -17,12 +17,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.artifacts.npu.litert import MAKERS, compile_for_litert
-from harness.artifacts.npu.place import FACTS_FILE
+from harness.artifacts.npu.litert import compile_for_litert
+from harness.artifacts.npu.place import FACTS_FILE, fill_output
 from harness.artifacts.npu.qnn import LIBRARIES_FOLDER, compile_for_qnn, why_no_qnn
 from harness.artifacts.npu.routes import RouteState, npu_routes
 from harness.artifacts.npu.sdk import phone_libraries, why_no_sdk
-from harness.cli.npu import npu
 from harness.errors import BuildError, UsageError
 from harness.wire import Format
 from tests.cli.calls import call
@@ -152,6 +151,14 @@ def library(path: Path, machine: int) -> None:
     path.write_bytes(b"\x7fELF" + bytes(14) + struct.pack("<H", machine))
 
 
+def test_a_folder_that_could_not_be_filled_does_not_remain(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    with pytest.raises(FileNotFoundError), fill_output(out):
+        (out / "model.tflite").write_bytes(b"half")
+        (tmp_path / "absent").read_bytes()
+    assert not out.exists()
+
+
 def sdk(folder: Path) -> Path:
     for name in ("libQnnHtp.so", "libQnnSystem.so", "libQnnHtpV75Stub.so"):
         library(folder / "lib/aarch64-android" / name, ARM)
@@ -238,12 +245,19 @@ def tflite(digits_files: dict[tuple[str, str], Path]) -> Path:
     ],
 )
 def test_a_plugin_with_half_an_sdk_says_what_is_missing(
-    tflite: Path, tmp_path: Path, maker: str, chip: str, error: type[Exception], says: str
+    tflite: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    maker: str,
+    chip: str,
+    error: type[Exception],
+    says: str,
 ) -> None:
     """The real plug-in runs; nobody here has the maker's libraries."""
     (tmp_path / "sdk").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(error, match=says):
-        compile_for_litert(tflite, tmp_path / "out", maker, chip, sdk=tmp_path / "sdk")
+        compile_for_litert(tflite, tmp_path / "out", maker, chip, sdk=Path("~/sdk"))
     assert not (tmp_path / "out").exists()
 
 
@@ -296,8 +310,3 @@ def test_a_compiled_file_is_not_called_broken_and_does_not_run_elsewhere(tmp_pat
     # The binary beside the file went along with it.
     stored = next(folder.glob("*/measurements.jsonl")).read_text()
     assert hashlib.sha256(b"binary").hexdigest() in stored
-
-
-def test_the_command_takes_every_maker_that_there_is_a_plug_in_for() -> None:
-    (option,) = (option for option in npu.params if option.name == "maker")
-    assert list(option.type.choices) == list(MAKERS)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artifacts.npu.executorch_child import COMPILED_FILE, TASK_FILE
-from harness.artifacts.npu.place import FACTS_FILE, check_output, run_child
+from harness.artifacts.npu.place import check_output, fill_output, run_child, write_facts
 from harness.artifacts.npu.sdk import HOST_LIBRARIES, SDK_VARIABLE, why_no_sdk
 from harness.artifacts.workers.tasks import PrepareTask, WorkerTask, encode_line
 from harness.errors import BuildError, MissingPackageError, UsageError
@@ -74,21 +74,20 @@ def compile_for_executorch(card: ModelCard, output: Path, chip: str, *, sdk: str
         if refused := done.get("refused"):
             msg = f"Qualcomm's compiler refuses {card.name!r}: {'; '.join([*done['errors'][:1], str(refused)])}"
             raise BuildError(msg)
-        output.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(scratch / COMPILED_FILE, output / COMPILED_FILE)
+        file = PteNpuFile(folder=output, chip=chip, left=int(done["left"]))
+        facts = {
+            "maker": "qualcomm",
+            "chip": chip,
+            "source": {"model": card.name},
+            "files": {COMPILED_FILE: file_sha256(scratch / COMPILED_FILE)},
+            "operators_left": file.left,
+            "versions": {"executorch": done["executorch"]},
+        }
+        with fill_output(output):
+            shutil.copyfile(scratch / COMPILED_FILE, output / COMPILED_FILE)
+            write_facts(output, facts)
     finally:
         remove_scratch(scratch)
-    file = PteNpuFile(folder=output, chip=chip, left=int(done["left"]))
-    facts = {
-        "schema": 1,
-        "maker": "qualcomm",
-        "chip": chip,
-        "source": {"model": card.name},
-        "files": {COMPILED_FILE: file_sha256(output / COMPILED_FILE)},
-        "operators_left": file.left,
-        "versions": {"executorch": done["executorch"]},
-    }
-    (output / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return file
 
 

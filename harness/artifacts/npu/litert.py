@@ -14,33 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.npu.place import FACTS_FILE, check_output, run_child
+from harness.artifacts.npu.makers import MAKERS, LitertMaker
+from harness.artifacts.npu.place import check_output, fill_output, run_child, write_facts
 from harness.errors import BuildError, MissingPackageError, UsageError
 from harness.system.child_process import child_environment
 from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
 
 COMPILED_FILE = "model.tflite"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LitertMaker:
-    """One maker of chips: its name, the folder of its plug-in in ai-edge-litert, and the package of its SDK."""
-
-    title: str
-    folder: str
-    sdk_package: str
-
-
-MAKERS: dict[str, LitertMaker] = {
-    "qualcomm": LitertMaker(title="Qualcomm", folder="qualcomm", sdk_package="ai_edge_litert_sdk_qualcomm"),
-    "mediatek": LitertMaker(title="MediaTek", folder="mediatek", sdk_package="ai_edge_litert_sdk_mediatek"),
-    "google": LitertMaker(
-        title="Google Tensor", folder="google_tensor", sdk_package="ai_edge_litert_sdk_google_tensor"
-    ),
-    "samsung": LitertMaker(title="Samsung", folder="samsung", sdk_package="ai_edge_litert_sdk_samsung"),
-    "intel": LitertMaker(title="Intel", folder="intel_openvino", sdk_package="ai_edge_litert_sdk_intel"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,26 +64,26 @@ def compile_for_litert(model: Path, output: Path, maker_name: str, chip: str, *,
     be, `MissingPackageError` without LiteRT, and `BuildError` for what the compiler refuses; then ``output`` does not
     exist.
     """
+    sdk = sdk and sdk.expanduser()
     maker = _checked(model, output, maker_name, sdk)
     scratch = make_scratch("npu")
     try:
         done = _run(scratch, {"model": str(model.resolve()), "vendor": maker.folder, "chip": chip}, sdk)
         taken, operators = _judged(done, maker, model)
-        output.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(scratch / COMPILED_FILE, output / COMPILED_FILE)
+        facts = {
+            "maker": maker_name,
+            "chip": chip,
+            "source": {"file": model.name, "sha256": file_sha256(model)},
+            "files": {COMPILED_FILE: file_sha256(scratch / COMPILED_FILE)},
+            "operators_on_npu": taken,
+            "operators": operators,
+            "versions": {"ai-edge-litert": str(done["ai_edge_litert"])},
+        }
+        with fill_output(output):
+            shutil.copyfile(scratch / COMPILED_FILE, output / COMPILED_FILE)
+            write_facts(output, facts)
     finally:
         remove_scratch(scratch)
-    facts = {
-        "schema": 1,
-        "maker": maker_name,
-        "chip": chip,
-        "source": {"file": model.name, "sha256": file_sha256(model)},
-        "files": {COMPILED_FILE: file_sha256(output / COMPILED_FILE)},
-        "operators_on_npu": taken,
-        "operators": operators,
-        "versions": {"ai-edge-litert": str(done["ai_edge_litert"])},
-    }
-    (output / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return LitertNpuFile(folder=output, maker=maker_name, chip=chip, taken=taken, operators=operators)
 
 

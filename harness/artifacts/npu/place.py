@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,26 @@ def check_output(output: Path) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         msg = f"--output {str(output)!r} exists and is not empty: name a new folder"
         raise UsageError(msg)
+
+
+@contextmanager
+def fill_output(output: Path) -> Iterator[None]:
+    """Make the folder ``output``, which the block fills, and delete it if the block raises.
+
+    Raises `UsageError` if something was put there while the compiler ran.
+    """
+    check_output(output)
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+
+
+def write_facts(output: Path, facts: dict[str, Any]) -> None:
+    """Write how the files in ``output`` were made beside them, with the schema of the record."""
+    (output / FACTS_FILE).write_text(json.dumps({"schema": 1, **facts}, indent=2) + "\n", encoding="utf-8")
 
 
 def run_child(module: str, scratch: Path, environment: dict[str, str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.npu.place import FACTS_FILE, check_output
+from harness.artifacts.npu.place import check_output, fill_output, write_facts
 from harness.artifacts.npu.qnn_child import CONTEXT_FILE
 from harness.artifacts.npu.sdk import CHIPS, phone_libraries
 from harness.errors import BuildError, MissingPackageError, UsageError
@@ -65,14 +65,15 @@ def compile_for_qnn(
     try:
         done = _run(scratch, model, {"htp_arch": chip.removeprefix("v"), **({"soc_model": str(soc)} if soc else {})})
         worst_db = _judged(done, model)
-        output.mkdir(parents=True, exist_ok=True)
-        for path in sorted(scratch.glob(f"{Path(CONTEXT_FILE).stem}*")):
-            shutil.copyfile(path, output / path.name)
+        versions = {name: str(done[name]) for name in ("onnxruntime", "onnxruntime_qnn")}
+        with fill_output(output):
+            for path in sorted(scratch.glob(f"{Path(CONTEXT_FILE).stem}*")):
+                shutil.copyfile(path, output / path.name)
+            names = _pack(packed, output)
+            file = NpuFile(folder=output, chip=chip, sqnr_db=worst_db, versions=versions, libraries=names)
+            _write_facts(file, model)
     finally:
         remove_scratch(scratch)
-    versions = {name: str(done[name]) for name in ("onnxruntime", "onnxruntime_qnn")}
-    file = NpuFile(folder=output, chip=chip, sqnr_db=worst_db, versions=versions, libraries=_pack(packed, output))
-    _write_facts(file, model)
     return file
 
 
@@ -146,7 +147,6 @@ def _pack(libraries: Sequence[Path], output: Path) -> tuple[str, ...]:
 
 def _write_facts(file: NpuFile, model: Path) -> None:
     facts = {
-        "schema": 1,
         "chip": file.chip,
         "source": {"file": model.name, "sha256": file_sha256(model)},
         "files": {p.name: file_sha256(p) for p in sorted(file.folder.glob("model*"))},
@@ -154,4 +154,4 @@ def _write_facts(file: NpuFile, model: Path) -> None:
         "versions": file.versions,
         "libraries": list(file.libraries),
     }
-    (file.folder / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_facts(file.folder, facts)
