@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from harness.devices.registry import kind_of
+from harness.model.card import KINDS, SourceKind
 from harness.plan.cells import Cell, Plan
 from harness.spec.profiles import PROFILES, SECOND_NS, Profile
 from harness.spec.spec import Spec
@@ -30,7 +32,9 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
 
     ``budget_min``: the minutes within which comparisons may begin.
     """
-    cells = len(spec.model) * len(spec.format) * len(spec.variant) * max(1, len(spec.delegate)) * len(spec.threads)
+    built = len(spec.format) * len(spec.variant)
+    artifacts = sum(1 if _is_ready_made(model) else built for model in spec.model)
+    cells = artifacts * max(1, len(spec.delegate)) * len(spec.threads)
     seconds = _launch_seconds(PROFILES[spec.profile], spec.launches)
     lanes = Counter("" if not kind_of(device).concurrent else device for device in spec.device)
     most = cells * _longest(lanes)
@@ -40,6 +44,11 @@ def night_estimate(spec: Spec, *, budget_min: float) -> str:
         f"Measuring {at_most} takes {spoken((most * seconds[0], most * seconds[1]))}; "
         f"building comes first, and comparisons side by side take up to {budget_min:g} min more (--budget)."
     )
+
+
+def _is_ready_made(model: str) -> bool:
+    """Whether a model of a spec is a file that is measured as it is."""
+    return KINDS.get(Path(model).suffix.lower()) is SourceKind.READY
 
 
 def pairs_estimate(pairs: int, most_pairs: int) -> str:

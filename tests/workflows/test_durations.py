@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.plan.cells import Plan, make_cell
@@ -58,4 +60,9 @@ def test_each_command_has_its_sentence() -> None:
     assert night.startswith("Measuring up to 4 cells takes 4 to 15 min;")
     one = Spec(device=("fake",), format=(Format.ONNX,), variant=("fp32",), profile=ProfileName.QUICK)
     assert night_estimate(one, budget_min=60.0).startswith("Measuring 1 cell takes ")
+    mixed = replace(spec, model=("digits", "net.onnx"))
+    # On each device four builds of the one, and the other as it is.
+    assert night_estimate(replace(mixed, format=(Format.ONNX, Format.PTE)), budget_min=60.0).startswith(
+        "Measuring up to 10 cells takes "
+    )
     assert night.endswith("comparisons side by side take up to 60 min more (--budget).")

@@ -133,8 +133,9 @@ def verify_language(path: Path, format_: Format, delegate: Delegate, expected: E
     language = expected.model.facts.language
     rows = chosen_rows(language.windows if language else 1, VERIFIED_ROWS)
     tokens = expected.model.test_inputs()[0][list(rows)]
+    columns = language.text[1] if language else slice(None)
     try:
-        outputs = _score(path, format_, delegate, tokens)
+        outputs = _score(path, format_, delegate, tokens, columns)
     except SessionError as error:
         state = ArtifactState.UNSUPPORTED if error.unsupported else ArtifactState.BROKEN
         reason = error.message if error.unsupported else f"it does not run in its own runtime: {error}"
@@ -143,10 +144,9 @@ def verify_language(path: Path, format_: Format, delegate: Delegate, expected: E
     if outputs is None or reference is None or language is None:
         scored = 0 if outputs is None else len(rows)
         return VerificationResult(state=ArtifactState.READY, reason=None, sqnr_db=None, agreement=None, inputs=scored)
-    chosen, columns = list(rows), language.text[1]
-    of_text = (outputs[0][:, columns], outputs[1][:, columns])
+    chosen = list(rows)
     expected_of_text = (reference[0][chosen][:, columns], reference[1][chosen][:, columns])
-    return _judged(of_text, expected_of_text, expected.precision, language)
+    return _judged(outputs, expected_of_text, expected.precision, language)
 
 
 def _judged(
@@ -165,8 +165,10 @@ def _judged(
     )
 
 
-def _score(path: Path, format_: Format, delegate: Delegate, tokens: Array) -> tuple[Array, Array] | None:
-    """The scores of each row; None where the runtime cannot give those of tokens that it is told."""
+def _score(
+    path: Path, format_: Format, delegate: Delegate, tokens: Array, columns: slice
+) -> tuple[Array, Array] | None:
+    """The scores of ``columns`` of each row; None if the runtime cannot score any of these tokens."""
     session = open_language(path, RuntimeRequest(delegate=delegate, threads=1), format_)
     try:
         scored = [session.score(row.tolist()) for row in tokens]
@@ -176,6 +178,5 @@ def _score(path: Path, format_: Format, delegate: Delegate, tokens: Array) -> tu
         return None
     finally:
         session.close()
-    if all(np.isnan(nll).all() for nll, _ in scored):
-        return None
-    return np.stack([nll for nll, _ in scored]), np.stack([top1 for _, top1 in scored])
+    nll, top1 = (np.stack(side)[:, columns] for side in zip(*scored, strict=True))
+    return None if np.isnan(nll).all() else (nll, top1)
