@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
-from harness.artifacts.npu.makers import MAKERS
 from harness.cli.console import print_json
 from harness.cli.options import json_option, signature_option
 from harness.errors import UsageError
 from harness.system.paths import cache_folder
+
+# The names of `harness.artifacts.npu.litert.MAKERS`, which --help does not import.
+_MAKERS = ("qualcomm", "mediatek", "google", "samsung", "intel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +38,10 @@ class Asked:
     "--for",
     "maker",
     metavar="MAKER",
-    type=click.Choice(tuple(MAKERS)),
+    type=click.Choice(_MAKERS),
     default="qualcomm",
     show_default=True,
-    help=f"The chip's maker: {', '.join(MAKERS)}.",
+    help=f"The chip's maker: {', '.join(_MAKERS)}.",
 )
 @click.option("--soc", metavar="NUMBER", type=click.IntRange(min=1), help="Qualcomm's number of the chip, for .onnx.")
 @click.option(

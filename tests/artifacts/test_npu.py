@@ -18,11 +18,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.artifacts.npu.litert import compile_for_litert
+from harness.artifacts.npu.litert import MAKERS, compile_for_litert
 from harness.artifacts.npu.place import FACTS_FILE, fill_output
 from harness.artifacts.npu.qnn import LIBRARIES_FOLDER, compile_for_qnn, why_no_qnn
 from harness.artifacts.npu.routes import RouteState, npu_routes
 from harness.artifacts.npu.sdk import phone_libraries, why_no_sdk
+from harness.cli.npu import npu
 from harness.errors import BuildError, UsageError
 from harness.wire import Format
 from tests.cli.calls import call
@@ -310,3 +311,8 @@ def test_a_compiled_file_is_not_called_broken_and_does_not_run_elsewhere(tmp_pat
     # The binary beside the file went along with it.
     stored = next(folder.glob("*/measurements.jsonl")).read_text()
     assert hashlib.sha256(b"binary").hexdigest() in stored
+
+
+def test_the_command_takes_every_maker_that_there_is_a_plug_in_for() -> None:
+    (option,) = (option for option in npu.params if option.name == "maker")
+    assert list(option.type.choices) == list(MAKERS)  # type: ignore[attr-defined]

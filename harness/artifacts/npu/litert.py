@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.npu.makers import MAKERS, LitertMaker
 from harness.artifacts.npu.place import check_output, fill_output, run_child, write_facts
 from harness.errors import BuildError, MissingPackageError, UsageError
 from harness.system.child_process import child_environment
@@ -22,6 +21,26 @@ from harness.system.files import file_sha256
 from harness.system.scratch import make_scratch, remove_scratch
 
 COMPILED_FILE = "model.tflite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LitertMaker:
+    """One maker of chips: its name, the folder of its plug-in in ai-edge-litert, and the package of its SDK."""
+
+    title: str
+    folder: str
+    sdk_package: str
+
+
+MAKERS: dict[str, LitertMaker] = {
+    "qualcomm": LitertMaker(title="Qualcomm", folder="qualcomm", sdk_package="ai_edge_litert_sdk_qualcomm"),
+    "mediatek": LitertMaker(title="MediaTek", folder="mediatek", sdk_package="ai_edge_litert_sdk_mediatek"),
+    "google": LitertMaker(
+        title="Google Tensor", folder="google_tensor", sdk_package="ai_edge_litert_sdk_google_tensor"
+    ),
+    "samsung": LitertMaker(title="Samsung", folder="samsung", sdk_package="ai_edge_litert_sdk_samsung"),
+    "intel": LitertMaker(title="Intel", folder="intel_openvino", sdk_package="ai_edge_litert_sdk_intel"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.artifacts.npu.executorch import why_no_backend
-from harness.artifacts.npu.litert import why_no_maker_sdk, why_no_plugin
-from harness.artifacts.npu.makers import MAKERS
+from harness.artifacts.npu.litert import MAKERS, why_no_maker_sdk, why_no_plugin
 from harness.artifacts.npu.qnn import why_no_qnn
 from harness.artifacts.npu.sdk import SDK_VARIABLE, why_no_sdk
 from harness.wire import Format
