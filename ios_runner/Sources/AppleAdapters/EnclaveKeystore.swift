@@ -4,8 +4,9 @@
   import Foundation
   import Security
 
-  /// A key pair in the Secure Enclave, which never gives the private key away. What it hands out for it is of use to this
-  /// enclave alone, and lies in the keychain, where only apps of the same team can read it while the phone is unlocked.
+  /// A key pair in the Secure Enclave, which never reveals the private key. The enclave returns a form of it that only
+  /// this enclave can use. It is kept in the keychain, where only apps of the same team can read it while the phone is
+  /// unlocked.
   public final class EnclaveKeystore: Keystore {
     private typealias Pair = SecureEnclave.P256.KeyAgreement.PrivateKey
 

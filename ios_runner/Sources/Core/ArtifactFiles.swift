@@ -1,6 +1,6 @@
 /// The files of an artifact, each checked and under its own name.
 ///
-/// They are links into the store. A runner that trusts a key has copies instead, which nobody can replace, and files that
+/// They are links into the store. A runner that trusts a key has copies instead, which nobody can replace. Files that
 /// are encrypted in the store are plain only between `open` and `close`.
 struct ArtifactFiles {
   private let place: JobPlace

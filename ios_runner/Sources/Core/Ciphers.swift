@@ -14,7 +14,7 @@ public protocol Ciphers {
 public protocol Keystore {
   var ciphers: any Ciphers { get }
 
-  /// The DER form of the public key's `SubjectPublicKeyInfo`. The pair is made if there is none. Throws a `KeystoreError`.
+  /// The DER form of the public key's `SubjectPublicKeyInfo`. Makes the pair if there is none. Throws `KeystoreError`.
   func publicKey() throws -> [UInt8]
 
   /// The secret (ECDH) that the private key shares with an uncompressed point of 65 bytes; nil if it is no point.

@@ -47,8 +47,8 @@ public struct JobPlace: Sendable {
     return name
   }
 
-  /// Decrypt a file that the store has under `sha256` to its own name in the private folder, and return that path. Throws
-  /// as `copied` does, and `StreamDecryption.Damaged`.
+  /// Decrypt a file that the store has under `sha256` to its own name in the private folder, and return that path.
+  /// Throws as `copied` does, and `StreamDecryption.Damaged`.
   func decrypted(_ part: RunRequest.Part, from sha256: String, _ stream: StreamDecryption) throws -> String {
     try Files.makeFolder(privateFolder, mode: 0o700)
     let name = "\(privateFolder)/\(part.file)"

@@ -9,8 +9,8 @@ public struct JobRunner {
   private let trusted: TrustedKey?
   private let keystore: (any Keystore)?
 
-  /// A runner that runs any artifact if `trusted` is nil, otherwise only what this key has signed. It decrypts artifacts
-  /// with the key in `keystore`, if there is one.
+  /// A runner that runs any artifact if `trusted` is nil, otherwise only what this key has signed. It decrypts
+  /// artifacts with the key in `keystore`, if there is one.
   public init(
     adapters: [any RuntimeAdapter], info: RunReply.Runner, state: any StateSource, trusted: TrustedKey? = nil,
     keystore: (any Keystore)? = nil

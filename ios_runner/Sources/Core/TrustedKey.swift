@@ -8,8 +8,8 @@ public protocol SignatureVerifier {
 /// The public key that must have signed every artifact, if this app was built with one.
 ///
 /// A signature is a Sigstore bundle: a DSSE envelope (github.com/secure-systems-lab/dsse, version 1) around an in-toto
-/// statement with the SHA-256 of every file. A computer that is not the owner's can send files and start the app, but it
-/// cannot make such a bundle for a file of its own.
+/// statement with the SHA-256 of every file. A computer that is not the owner's can send files and start the app, but
+/// it cannot make such a bundle for a file of its own.
 public struct TrustedKey {
   /// The name of the key in the Info.plist of an app.
   public static let infoKey = "PhonebenchTrustedKey"

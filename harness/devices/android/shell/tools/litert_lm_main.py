@@ -60,7 +60,7 @@ class LitertLmMain(PlainTool):
             "--benchmark=true",
             f"--benchmark_prefill_tokens={job.prompt_tokens}",
             f"--benchmark_decode_tokens={job.new_tokens}",
-            # With it, the lengths are not obeyed.
+            # In asynchronous mode it ignores the lengths.
             "--async=false",
             f"--num_cpu_threads={job.threads}",
             f"--num_iterations={job.calls}",
@@ -74,7 +74,7 @@ class LitertLmMain(PlainTool):
             counts = {tokens for of_kind, tokens, _ in turns if of_kind == kind}
             if counts - {requested}:
                 return failure(FailureKind.RUN, _other_count(kind, min(counts - {requested}), requested), output)
-        prefill, decode = ([ns for kind, _, ns in turns if kind == wanted and ns] for wanted in ("Prefill", "Decode"))
+        prefill, decode = ([ns for of_kind, _, ns in turns if of_kind == kind and ns] for kind in ("Prefill", "Decode"))
         if not len(prefill) == len(decode) == job.calls:
             shorter = min(len(prefill), len(decode))
             message = f"litert_lm_main printed the times of {shorter} out of {job.calls} repetitions"
@@ -88,7 +88,7 @@ class LitertLmMain(PlainTool):
         )
 
     def calls(self, requested: LatencyPass, report: ToolReport | None) -> int:  # noqa: ARG002  one run must be enough
-        # The first one is apart.
+        # The first repetition is not part of the samples.
         return 1 + max(LEAST_CALLS, requested.measure.min_calls)
 
 

@@ -29,8 +29,8 @@ public final class PlainFiles {
     }
 
     /**
-     * Delete what launches that crashed have left in the jobs of a folder. No launch may be running. If something cannot
-     * be deleted, the other jobs are cleared all the same, and the first such error is thrown at the end.
+     * Delete what crashed launches have left in the jobs of a folder. No launch may be running. If something cannot be
+     * deleted, the other jobs are cleared all the same, and the first such error is thrown at the end.
      */
     public static void clear(Path jobs) throws IOException {
         IOException failure = null;
