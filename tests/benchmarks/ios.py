@@ -20,13 +20,13 @@ from tests.viphone.apps import Launch
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.programs import little_program
-from tests.viphone.state import MIB, IPhoneState
+from tests.viphone.state import MIB, IPhoneState, own_udid
 from tests.viphone.trust import DeviceKey
 from tests.viphone.usbmuxd import Usbmuxd
 
 FILE_BYTES = 100 << 20
 TIMES = 7
-UDID = "00008030-0000AA0000000016"
+UDID = own_udid(16, "00008030")
 BUNDLE = "org.phonebench.runner"
 
 # Both print the seconds that one push takes, the connections being open.

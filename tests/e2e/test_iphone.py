@@ -14,13 +14,13 @@ from tests.viphone.fixtures import MakePhone, device_key, ipas, make_iphone, usb
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.programs import swift_program
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.usbmuxd import Usbmuxd
 
 __all__ = ["device_key", "ipas", "make_iphone", "usbmuxd"]
 
 # Its own, because a phone is measured by one run at a time, and tests run side by side.
-UDID = "00008120-0000AA00000000E2"
+UDID = own_udid(0xE2)
 CELLS = ("--format", "onnx,tflite", "--variant", "fp32,int8", "--json")
 OnIphone = Callable[..., Any]
 

@@ -23,13 +23,13 @@ from tests.ios_runner.test_swift_runner import pytestmark as needs_swift
 from tests.viphone.fixtures import MakePhone, device_key, ipas, make_iphone, usbmuxd
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.programs import swift_program
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.usbmuxd import Usbmuxd
 
 __all__ = ["device_key", "ipas", "make_iphone", "usbmuxd"]
 
 pytestmark = needs_swift
-UDID = "00008120-0000AA0000000020"
+UDID = own_udid(20)
 Files = dict[tuple[str, str], Path]
 
 

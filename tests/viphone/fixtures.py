@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import MISSING
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.trust import DeviceKey, missing_for_trust
 from tests.viphone.usbmuxd import Usbmuxd
 
@@ -55,7 +55,7 @@ def iphone(make_iphone: MakePhone) -> VirtualIPhone:
 @pytest.fixture
 def iphone_16(make_iphone: MakePhone) -> VirtualIPhone:
     """The same with iOS 16, where process control goes over lockdownd."""
-    return make_iphone(IPhoneState(ios="16.7", udid="00008030-0000AA0000000016", product_type="iPhone12,1"))
+    return make_iphone(IPhoneState(ios="16.7", udid=own_udid(16, "00008030"), product_type="iPhone12,1"))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,11 +11,16 @@ BUILDS = {14: "18H17", 15: "19H12", 16: "20H19", 17: "21E219", 18: "22A3354", 26
 BOARDS = {"iPhone15,2": "D73AP", "iPhone12,1": "N104AP"}
 
 
+def own_udid(number: int, chip: str = "00008120") -> str:
+    """Return a UDID that no other test process has, because a computer measures once at a time on an iPhone."""
+    return f"{chip}-{os.getpid():08X}{number:08X}"
+
+
 @dataclass(kw_only=True, slots=True)
 class IPhoneState:
     """What lockdownd and the services report, and what the user has switched on."""
 
-    udid: str = "00008120-0000AA0000000001"
+    udid: str = field(default_factory=lambda: own_udid(1))
     name: str = "Virtual iPhone"
     product_type: str = "iPhone15,2"
     ios: str = "17.4"

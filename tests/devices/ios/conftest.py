@@ -18,13 +18,13 @@ from tests.viphone.apps import Launch, Program
 from tests.viphone.fixtures import MakePhone, device_key, ipas, make_iphone, usbmuxd
 from tests.viphone.ipamaker import IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.usbmuxd import Usbmuxd
 
 __all__ = ["device_key", "ipas", "make_iphone", "usbmuxd"]
 
 SMALL_APP = Path(__file__).with_name("small_app.py")
-UDID = "00008030-0000AA0000000016"
+UDID = own_udid(16, "00008030")
 OPTIONS = IosOptions(back_s=10.0, trust_s=0.0)
 
 Open = Callable[[], Iphone]

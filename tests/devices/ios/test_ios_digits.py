@@ -12,10 +12,10 @@ from tests.ios_runner.swift import desktop_command, missing_for_swift
 from tests.viphone.fixtures import MakePhone
 from tests.viphone.iphone import VirtualIPhone
 from tests.viphone.programs import swift_program
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.usbmuxd import Usbmuxd
 
-UDID = "00008120-0000AA0000000017"
+UDID = own_udid(17)
 
 
 @pytest.fixture

@@ -22,13 +22,13 @@ from tests.viphone.apps import FIRST_PID, LAUNCHES_UNTIL_STUCK, Fate, Launch
 from tests.viphone.fixtures import MakePhone
 from tests.viphone.ipamaker import EXECUTABLE, IpaMaker, IpaPlan
 from tests.viphone.iphone import VirtualIPhone
-from tests.viphone.state import IPhoneState
+from tests.viphone.state import IPhoneState, own_udid
 from tests.viphone.trust import Dialog
 from tests.viphone.usbmuxd import Usbmuxd
 
 BACK_S = 15.0
 # Its own, because a phone is measured by one run at a time, and tests run side by side.
-UDID = "00008120-0000AA00000000FA"
+UDID = own_udid(0xFA)
 # Over lockdownd, and through the tunnel.
 SYSTEMS = ("16.7", "17.4")
 OpenPhone = Callable[..., tuple[VirtualIPhone, Iphone]]

@@ -236,5 +236,5 @@ def test_events_of_another_form_are_refused_before_their_text_is_read() -> None:
 def test_a_trace_without_a_provider_leaves_the_place_open() -> None:
     event = {"cat": "Node", "name": "conv_kernel_time", "ts": 5, "dur": 3, "args": {"op_name": "Conv"}}
     assert operator_times(onnx.trace_spans([event])) == (OperatorTime(name="conv", kind="Conv", samples_ns=(3000,)),)
-    other = {**event, "args": {"op_name": "Conv", "provider": "QNNExecutionProvider"}}
-    assert operator_times(onnx.trace_spans([other]))[0].ran_on == "QNNExecutionProvider"
+    other = {**event, "args": {"op_name": "Conv", "provider": "VitisAIExecutionProvider"}}
+    assert operator_times(onnx.trace_spans([other]))[0].ran_on == "VitisAIExecutionProvider"
