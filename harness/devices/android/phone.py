@@ -196,6 +196,9 @@ class AndroidPhone:
                 step()
             except PhoneError as error:
                 log.warning("%s could not be restored; the next session will do it: %s", self._cable.serial, error)
+                if error.trouble is PhoneTrouble.HUNG:
+                    # The other steps would each wait as long for an answer.
+                    break
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.devices.android.adb.cable import Cable
+from harness.devices.android.adb.cable import Cable, ShellResult
 from harness.devices.android.advice import phone_error
 from harness.devices.android.app_ids import RunnerApk
 from harness.devices.android.hold.tether import PhoneOptions
@@ -329,6 +329,33 @@ def test_the_screen_is_kept_on_and_put_back(android: AndroidPhone, phone: Virtua
     android.clean()
     assert phone.state.stay_on == 0
     assert not phone.path(RESTORE_FILE).exists()
+
+
+class HungCable(Cable):
+    """A cable whose phone can stop answering; its commands fail at once instead of after their deadline."""
+
+    hung = False
+    unanswered = 0
+
+    def run(self, command: str, *, stdin: bytes = b"", seconds: float = 20.0) -> ShellResult:
+        if not self.hung:
+            return super().run(command, stdin=stdin, seconds=seconds)
+        self.unanswered += 1
+        raise phone_error(PhoneTrouble.HUNG, "the phone gave no answer", serial=self.serial)
+
+
+@pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
+def test_the_end_of_a_session_waits_once_for_a_phone_that_hangs(
+    cable: Cable, phone: VirtualPhone, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging = HungCable(cable.server, cable.serial)
+    with open_phone(hanging, key="android"):
+        hanging.hung = True
+    assert hanging.unanswered == 1
+    assert "could not be restored; the next session will do it" in caplog.text
+    with open_phone(cable, key="android"):
+        assert phone.path(RESTORE_FILE).exists()
+    assert phone.state.stay_on == 0
 
 
 @pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
