@@ -214,8 +214,8 @@ struct TfliteTensor {
     guard let type = storedType else {
       throw RunFailure.unsupported(
         .load,
-        "\(role) '\(name)' of the model is a tensor of type \(table.TfLiteTensorType(native)), which phonebench does not "
-          + "support: it must be a tensor of numbers")
+        "\(role) '\(name)' of the model is a tensor of type \(table.TfLiteTensorType(native)), which phonebench "
+          + "does not support: it must be a tensor of numbers")
     }
     return type
   }

@@ -3,7 +3,8 @@ import UIKit
 @main
 final class AppDelegate: UIResponder, UIApplicationDelegate {}
 
-/// The app's only scene. Launched with a job it measures, with the screen on, and ends; opened by hand it says what it is.
+/// The app's only scene. Launched with a job it measures, with the screen on, and ends; opened by hand it says what it
+/// is.
 final class SceneDelegate: UIResponder, UIWindowSceneDelegate {
   var window: UIWindow?
 

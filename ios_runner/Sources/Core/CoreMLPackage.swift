@@ -1,8 +1,8 @@
 /// The inputs and outputs of a Core ML package in the order of the model, which Core ML itself does not tell: its
 /// descriptions are dictionaries.
 ///
-/// `model.mlmodel` is a protocol buffer. A model's description is field 2 of it; inputs are field 1 of a description and
-/// outputs are field 10, each with its name in field 1 (Model.proto of coremltools).
+/// `model.mlmodel` is a protocol buffer. A model's description is field 2 of it; inputs are field 1 of a description
+/// and outputs are field 10, each with its name in field 1 (Model.proto of coremltools).
 public struct CoreMLPackage: Equatable {
   private static let specification = "Data/com.apple.CoreML/model.mlmodel"
 

@@ -1,4 +1,5 @@
-// Prints what the loop costs: with a call that does nothing, and with ONNX Runtime beside the same calls in a bare loop.
+// Prints what the loop costs: with a call that does nothing, and with ONNX Runtime beside the same calls in a bare
+// loop.
 //
 //   loopcost LIBRARIES MODEL.onnx
 
