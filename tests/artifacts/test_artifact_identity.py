@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.artifacts import identity
 from harness.artifacts.identity import artifact_key
 from harness.plan.cells import Build
 from harness.spec.formats import FORMATS, Backend
@@ -84,6 +85,13 @@ def test_a_package_that_takes_part_changes_the_key(monkeypatch: pytest.MonkeyPat
     assert key(AS_IS) == ready
     change_row(monkeypatch, Format.PTE, runtime_packages=("numpy",))
     assert key(AS_IS) != ready
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8", AS_IS])
+def test_a_new_revision_of_the_verification_changes_every_key(monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
+    before = key(variant)
+    monkeypatch.setattr(identity, "GATE_REVISION", identity.GATE_REVISION + 1)
+    assert key(variant) != before
 
 
 def test_a_new_revision_of_an_exporter_changes_the_keys_of_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
