@@ -50,8 +50,11 @@ DAY_S = 24 * 3600.0
 CLOCK_S = 5.0
 
 
-class JournalGoneError(StoreError):
-    """The journal of a run is shorter than whoever asks has read: the folder of the depot was emptied."""
+class JournalTooShortError(StoreError):
+    """The depot has fewer events of a run than whoever asks has read: its folder was emptied.
+
+    Whoever asked from another host gets a `JournalLostError`.
+    """
 
 
 class NameTakenError(StoreError):
@@ -218,12 +221,12 @@ class Depot:
     def events(self, since: Since) -> tuple[Event, ...]:
         """Return the events of a run after the first ``since.after``, waiting up to ``since.wait_s`` for one.
 
-        Raises `JournalGoneError` if there never were so many.
+        Raises `JournalTooShortError` if there never were so many.
         """
         with self.changed:
             if self._count(since.run) < since.after:
                 msg = f"the journal of run {since.run!r} has gone: the folder {str(self.root)!r} was emptied"
-                raise JournalGoneError(msg)
+                raise JournalTooShortError(msg)
             self.changed.wait_for(lambda: self._count(since.run) > since.after, timeout=since.wait_s)
             run = self._runs.get(since.run)
             return tuple(run.events[since.after :]) if run else ()

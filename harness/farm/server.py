@@ -23,7 +23,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from harness.errors import PhonebenchError
 from harness.farm.builds.calls import BuildOrders, BuildReport, BuildsOf, TakeBuilds
 from harness.farm.calls import Announcement, Claim, Dropped, Events, Hello, Outcome, Queue, Since, SmallFiles
-from harness.farm.depot import JournalGoneError, NameTakenError
+from harness.farm.depot import JournalTooShortError, NameTakenError
 from harness.farm.link import CONFLICT, FILES_HEADER, GONE, OUTCOME_HEADER, PIECE_BYTES
 from harness.farm.tls import server_context
 from harness.system.decoding import decode_json
@@ -85,7 +85,7 @@ class _Answer(RequestHandler):
         reason = str(error) if isinstance(error, PhonebenchError) else self._reason
         if isinstance(error, NameTakenError):
             self.set_status(CONFLICT)
-        if isinstance(error, JournalGoneError):
+        if isinstance(error, JournalTooShortError):
             self.set_status(GONE)
         if not isinstance(error, HTTPError | PhonebenchError):
             log.error("the depot failed", exc_info=error)

@@ -14,7 +14,7 @@ import pytest
 from harness.devices.fake.fake import fake_info
 from harness.errors import StoreError
 from harness.farm.calls import Announcement, Claim, Dropped, Offered, Outcome, Queue, QueuedCell, Since
-from harness.farm.depot import DAY_S, HOLD_S, PRESENT_S, Depot, JournalGoneError, NameTakenError
+from harness.farm.depot import DAY_S, HOLD_S, PRESENT_S, Depot, JournalTooShortError, NameTakenError
 from harness.farm.events import EventKind
 from harness.farm.status import DeviceState
 
@@ -258,7 +258,7 @@ def test_a_journal_that_was_emptied_is_not_waited_for(tmp_path: Path) -> None:
     depot = Depot(tmp_path / "depot")
     queue(depot, "a", "b")
     assert depot.events(Since(run=RUN, after=2)) == ()
-    with pytest.raises(JournalGoneError, match="was emptied"):
+    with pytest.raises(JournalTooShortError, match="was emptied"):
         Depot(tmp_path / "other").events(Since(run=RUN, after=2, wait_s=60))
 
 
