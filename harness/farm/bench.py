@@ -7,6 +7,7 @@ still has to run is asked right before it starts, because its result may have ar
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import shutil
 import threading
@@ -23,7 +24,7 @@ from harness.devices.device import Device
 from harness.errors import DeviceError, PhonebenchError, SignatureError, StoreError
 from harness.farm.calls import AgentPost, Claim, Outcome
 from harness.farm.files import remove_unused
-from harness.farm.link import DepotError
+from harness.farm.link import DepotError, ask_patiently
 from harness.farm.parcel import ParcelWriter
 from harness.farm.work import Rival, Work, require_signed, unpack_job
 from harness.measure.cell import launch_cell
@@ -35,8 +36,6 @@ from harness.system.clock import utc_now
 from harness.system.decoding import decode_json
 from harness.system.files import storage_errors, write_whole
 
-# How long a device waits between two questions to a depot that does not answer.
-PAUSE_S = 1.0
 # A device that has lost so many cells in a row is not trusted until it has been opened again.
 LOSSES_IN_A_ROW = 2
 
@@ -249,14 +248,9 @@ class Bench:
             self.trouble = str(error)
 
     def _patiently(self, ask: Callable[[], _Answer]) -> _Answer | None:
-        """Ask the depot until it answers; None if the agent stops before."""
-        while not self._site.stopping.is_set():
-            try:
-                return ask()
-            except DepotError as error:
-                log.info("%s waits for the depot: %s", self.key, error)
-                self._site.stopping.wait(PAUSE_S)
-        return None
+        """Ask the depot until it answers; None if the agent stops before. Raises `DepotError` if waiting is no help."""
+        waits = functools.partial(log.info, "%s waits for the depot: %s", self.key)
+        return ask_patiently(ask, self._site.stopping, note=waits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

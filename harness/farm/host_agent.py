@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 import threading
@@ -18,7 +19,7 @@ from harness.farm.bench import Opener, Site, Spool
 from harness.farm.builds.maker import Maker
 from harness.farm.dask_queue import DaskQueue
 from harness.farm.engine import FarmEngine, FarmRun
-from harness.farm.link import DepotError, Link, join
+from harness.farm.link import DepotError, Link, ask_patiently, join
 from harness.farm.places import Role, alone_in
 from harness.farm.scheduler import stop_on_signals
 from harness.farm.status import FarmStatus
@@ -28,8 +29,6 @@ from harness.signing.keys import read_trusted_key
 
 # The device kind whose figures are those of the computer that the agent runs on.
 HOST = "host"
-# How often a scheduler that is away is looked for.
-AGAIN_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -127,18 +126,13 @@ def _check_roles(options: AgentOptions) -> None:
 
 def _engine_when_there(link: Link, stopping: threading.Event, tell: Callable[[str], None]) -> Engine | None:
     """Wait for the scheduler and return its queue; None if the agent is stopped first."""
-    told = False
-    while not stopping.is_set():
-        try:
-            return find_engine(link)
-        except DepotError as error:
-            if error.for_good:
-                raise
-            if not told:
-                tell(f"{error}. Waiting for it.")
-                told = True
-            stopping.wait(AGAIN_S)
-    return None
+    failures = itertools.count()
+
+    def tell_once(error: DepotError) -> None:
+        if next(failures) == 0:
+            tell(f"{error}. Waiting for it.")
+
+    return ask_patiently(lambda: find_engine(link), stopping, note=tell_once)
 
 
 def find_engine(link: Link) -> Engine:

@@ -15,7 +15,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -57,6 +57,8 @@ from harness.system.packages import versions_of
 
 # A request that takes longer than this has lost its way. Long waits are asked for in pieces.
 TIMEOUT_S = 30.0
+# The pause between two questions to a depot that does not answer.
+PAUSE_S = 1.0
 # The largest piece of a file that is sent at once, and so the largest body of a request.
 PIECE_BYTES = 4 << 20
 # The HTTP status for an agent whose name another one has taken over.
@@ -89,7 +91,25 @@ class DepotError(StoreError):
 
 
 class JournalLostError(DepotError):
-    """The depot does not know what it said of a run before: its folder was emptied."""
+    """The depot of a farm has lost the journal of a run, so what has no result yet has to be queued again."""
+
+
+def ask_patiently(
+    ask: Callable[[], _Answer], stopping: threading.Event, *, note: Callable[[DepotError], None]
+) -> _Answer | None:
+    """Ask the depot until it answers, with a pause after each failure; None if ``stopping`` is set before.
+
+    ``note`` gets the error of each attempt. Raises `DepotError` if waiting does not help.
+    """
+    while not stopping.is_set():
+        try:
+            return ask()
+        except DepotError as error:
+            if error.for_good:
+                raise
+            note(error)
+            stopping.wait(PAUSE_S)
+    return None
 
 
 class Link:

@@ -30,7 +30,7 @@ from harness.farm.builds.process import Ended, ProcessJob
 from harness.farm.builds.versions import host_versions
 from harness.farm.builds.work import MODULES, entry_of, keep_entry, place_files, require_signed_source
 from harness.farm.files import KEEP_S, remove_unused
-from harness.farm.link import DepotError
+from harness.farm.link import DepotError, ask_patiently
 from harness.farm.work import FileRef
 from harness.system.child_process import child_environment
 from harness.system.decoding import decode_json
@@ -149,7 +149,9 @@ class Maker:
         finally:
             shutil.rmtree(room, ignore_errors=True)
         for key in tuple(batch.open):
-            self._report(batch, BuildReport(agent=self._agent, key=key, reason=reason))
+            # A depot that refuses this host for good refuses `run` as well, which ends with the error.
+            with contextlib.suppress(DepotError):
+                self._report(batch, BuildReport(agent=self._agent, key=key, reason=reason))
 
     def _made_in(self, room: Path, batch: _Batch) -> str:
         """Make a group in its room; return why builds that have not ended by then never will."""
@@ -231,16 +233,8 @@ class Maker:
         return path
 
     def _patiently(self, ask: Callable[[], _Answer]) -> _Answer | None:
-        """Ask the depot until it answers; None if the agent stops before."""
-        while not self._stopping.is_set():
-            try:
-                return ask()
-            except DepotError as error:
-                if error.for_good:
-                    raise
-                log.info("%s", error)
-                self._stopping.wait(LOOK_S)
-        return None
+        """Ask the depot until it answers; None if the agent stops before. Raises `DepotError` if waiting is no help."""
+        return ask_patiently(ask, self._stopping, note=functools.partial(log.info, "%s"))
 
 
 def remove_old_entries(cache: Cache) -> None:
