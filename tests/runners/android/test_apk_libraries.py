@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -126,6 +130,27 @@ def test_what_is_there_already_is_not_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "a-1.jar").write_bytes(b"there")
     file = MavenFile(coordinate="g:a:1", kind="jar", sha256=file_sha256(tmp_path / "a-1.jar"))
     assert fetch_maven(file, tmp_path, Toolbox(search="/nowhere")).read_bytes() == b"there"
+
+
+def test_maven_is_asked_for_the_classifier_of_a_file(tmp_path: Path) -> None:
+    script(tmp_path / "bin/mvn", f"cp $3 {tmp_path}/asked.xml; echo there > {tmp_path}/d/a-1-linux-x86_64.jar")
+    file = MavenFile(coordinate="g:a:1", kind="jar", classifier="linux-x86_64", sha256=None)
+    search = f"{tmp_path}/bin:{os.environ['PATH']}"
+    assert fetch_maven(file, tmp_path / "d", Toolbox(search=search)).name == "a-1-linux-x86_64.jar"
+    dependency = ElementTree.parse(tmp_path / "asked.xml").find(".//dependency")
+    assert dependency is not None
+    asked = {part.tag: part.text for part in dependency if part.tag != "exclusions"}
+    assert asked == {"groupId": "g", "artifactId": "a", "version": "1", "type": "jar", "classifier": "linux-x86_64"}
+
+
+def test_builds_side_by_side_fetch_a_file_once(tmp_path: Path) -> None:
+    script(tmp_path / "bin/mvn", f"echo asked >> {tmp_path}/asked; sleep 0.2; echo there > {tmp_path}/d/a-1.jar")
+    file = MavenFile(coordinate="g:a:1", kind="jar", sha256=hashlib.sha256(b"there\n").hexdigest())
+    tools = Toolbox(search=f"{tmp_path}/bin:{os.environ['PATH']}")
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch_maven(file, tmp_path / "d", tools), range(4)))
+    assert set(paths) == {tmp_path / "d/a-1.jar"}
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_two_libraries_that_bring_unlike_files_of_one_name_clash(tmp_path: Path, given: Path) -> None:
