@@ -162,6 +162,7 @@ class IosTrouble(StrEnum):
     FULL = "full"
     BUSY = "busy"
     STUCK = "stuck"
+    KEYSTORE = "keystore"
     REFUSED = "refused"
 
 

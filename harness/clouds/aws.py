@@ -181,7 +181,7 @@ def _explained(what: str) -> Iterator[None]:
 def _needed(answer: dict[str, Any], what: str, name: str) -> str:
     value = (answer.get(what) or {}).get(name)
     if not isinstance(value, str) or not value:
-        msg = f"AWS Device Farm's answer is incomplete: the {what} has no {name}; try again"
+        msg = f"AWS Device Farm answers with half a {what}: it has no {name}"
         raise CloudError(msg, passing=True)
     return value
 

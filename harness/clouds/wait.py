@@ -1,4 +1,4 @@
-"""Waits for a job of a cloud: through busy and incomplete answers and lost connections, but not for ever."""
+"""Waits for a job of a cloud: through busy answers, half answers and lost connections, but not for ever."""
 
 from __future__ import annotations
 

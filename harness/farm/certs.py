@@ -55,8 +55,7 @@ class Certificate:
 def make_authority(root: Path, now: datetime | None = None, *, days: int = CA_DAYS) -> Path:
     """Make the authority in ``root``, unless there is one, and return its certificate's path.
 
-    Raises `UsageError` if only its certificate or only its key is there: a new authority would shut every host of its
-    farm out. Raises `StoreError`.
+    Raises `UsageError` for half an authority: a new one would put every host of its farm out. Raises `StoreError`.
     """
     path = root / CA_FILE
     if path.exists() or (root / CA_KEY_FILE).exists():

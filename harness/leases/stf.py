@@ -14,10 +14,10 @@ from urllib.parse import quote, urlsplit
 from harness.errors import LeaseError, LeaseTrouble, UsageError
 from harness.leases.lease import Lease, OfferedPhone
 from harness.leases.web import Place, Reply, ask
-from harness.system.addresses import is_loopback
 
 SCHEME = "stf"
 TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "PHONEBENCH_STF_TOKEN", "PHONEBENCH_STF_TOKEN_FILE"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ROOT = "/api/v1"
 # Only what is needed: an STF with hundreds of phones stores much about each.
 _FIELDS = "serial,model,platform,version,present,ready,using,owner"
@@ -124,7 +124,7 @@ def open_stf(url: str, environment: Mapping[str, str]) -> Stf:
         msg = f"--farm {_shown(url)!r} has no valid port: use a number from 1 to 65535"
         raise UsageError(msg) from error
     # Only on this computer may a token travel without TLS.
-    secure = not is_loopback(parts.hostname)
+    secure = parts.hostname not in _LOOPBACK
     place = Place(host=parts.hostname, port=port or (443 if secure else 7100), secure=secure, token=_token(environment))
     return Stf(place, key=_adb_key(environment))
 

@@ -148,8 +148,8 @@ def refused(code: str, status: int = 400, words: str = "no") -> Answer:
         (refused("ArgumentException", words="No device matches"), "(ArgumentException): No device matches", False),
         (refused("NotFoundException"), "(NotFoundException): no", False),
         (refused("UnrecognizedClientException", 403), "(UnrecognizedClientException)", False),
-        ((200, {}), "answer is incomplete: the run has no arn; try again", True),
-        ((200, {"run": {}}), "answer is incomplete: the run has no arn; try again", True),
+        ((200, {}), "half a run: it has no arn", True),
+        ((200, {"run": {}}), "half a run: it has no arn", True),
     ],
 )
 def test_what_the_service_answers_instead(

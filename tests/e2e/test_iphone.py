@@ -70,6 +70,21 @@ def test_digits_is_as_accurate_on_an_iphone_as_on_this_computer(
     assert stored == set()
 
 
+def test_an_encrypted_model_has_the_same_answers_and_is_nowhere_in_the_clear(
+    on_iphone: OnIphone, iphone: VirtualIPhone, phonebench: CommandLine
+) -> None:
+    what = ("--format", "onnx", "--variant", "fp32,int8", "--json")
+    done = on_iphone("run", "digits", "--device", "ios", "--encrypt", *what)
+    assert done.code == 0, done.err
+    there, here = by_file(done.json()["cells"]), by_file(phonebench("run", "digits", *what).json()["cells"])
+    assert [cell["status"] for cell in there.values()] == ["ok", "ok"]
+    for file, cell in there.items():
+        assert cell["accuracy"] == here[file]["accuracy"], file
+    # The names of the network's layers are in every file of it.
+    left = [path for path in iphone.storage.data.rglob("*") if path.is_file() and b"Conv" in path.read_bytes()]
+    assert left == []
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

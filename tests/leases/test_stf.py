@@ -160,14 +160,6 @@ def test_a_wrong_address(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
-def test_a_farm_on_this_computer_is_asked_without_tls(host: str) -> None:
-    # The port shows it: 7100 is that of STF without TLS.
-    with pytest.raises(LeaseError) as caught:
-        open_farm(f"stf://{host}", {"PHONEBENCH_STF_TOKEN": TOKEN}).list()
-    assert caught.value.farm.endswith(":7100")
-
-
 @pytest.mark.parametrize("url", ["http://host", "host", "tls://host", ""])
 def test_a_farm_of_another_kind(url: str) -> None:
     with pytest.raises(UsageError, match="stf://HOST"):

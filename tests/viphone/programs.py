@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.runners.ios.build import KEY_NAME
-from tests.viphone.apps import Launch, Program
+from tests.viphone.apps import App, Launch, Program
 
 LITTLE = Path(__file__).with_name("little_runner.py")
 ROOT = Path(__file__).parents[2]
@@ -16,11 +16,19 @@ def swift_program(command: list[str]) -> Program:
     """The Swift runner; ``command`` is `tests.ios_runner.swift.desktop_command`'s."""
 
     def of(launch: Launch) -> list[str]:
-        caches = launch.app.data / "Library" / "Caches" / "phonebench"
-        app = ["--kind", "ios-app", "--documents", str(launch.documents), "--private", str(caches)]
+        data = launch.app.data
+        # What an iPhone keeps outside of the app's folders, in its Secure Enclave.
+        keystore = ["--keystore", str(keystore_of(launch.app))]
+        folders = ["--private", str(data / "Library/Caches/phonebench"), "--temporary", str(data / "tmp")]
+        app = ["--kind", "ios-app", "--documents", str(launch.documents), *folders, *keystore]
         return [*command, *app, *_key(launch), *launch.arguments]
 
     return of
+
+
+def keystore_of(app: App) -> Path:
+    """The file with the key pair that the Swift runner makes for an app, in place of the Secure Enclave."""
+    return app.data / "SystemData" / "keystore"
 
 
 def _key(launch: Launch) -> list[str]:

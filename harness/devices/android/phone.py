@@ -19,7 +19,6 @@ from harness.devices.android.app.apprunner import AppRunner
 from harness.devices.android.app.apps import Apps, built_here
 from harness.devices.android.app_ids import APP_IDS
 from harness.devices.android.clusters import read_mask
-from harness.devices.android.encrypted_store import EncryptedStore
 from harness.devices.android.energy.meter import EnergyMeter
 from harness.devices.android.facts import PhoneFacts, check_facts, emulator_condition, page_condition, read_facts
 from harness.devices.android.hold.tether import PhoneOptions, Tether
@@ -31,6 +30,7 @@ from harness.devices.android.state import read_state, state_conditions
 from harness.devices.android.watch import Watch, watch_condition
 from harness.devices.android.work import Launcher, PhoneWork
 from harness.devices.device import Execution
+from harness.devices.encrypted_store import EncryptedStore
 from harness.devices.energy import with_counter
 from harness.devices.kind import name_in
 from harness.devices.occupied import occupied

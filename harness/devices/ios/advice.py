@@ -35,6 +35,7 @@ ADVICE: dict[IosTrouble, str] = {
     IosTrouble.FULL: "free some space on the iPhone",
     IosTrouble.BUSY: "wait until it has finished, or use another iPhone",
     IosTrouble.STUCK: "restart the iPhone: after many apps that a computer left open, it starts no more",
+    IosTrouble.KEYSTORE: "measure on another iPhone, or without --encrypt if the model may lie in the clear there",
     IosTrouble.REFUSED: "run phonebench doctor --device ios, which tries each step separately",
 }
 

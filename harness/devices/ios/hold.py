@@ -42,13 +42,15 @@ log = logging.getLogger(__name__)
 class IosOptions:
     """The IPA to install, if any, and how long to wait for a lost iPhone and for the answer to its Trust dialog.
 
-    ``watch_every_s``: how often the battery is read during a launch.
+    ``watch_every_s``: how often the battery is read during a launch. ``encrypt``: artifacts lie on the iPhone encrypted
+    for the runner app.
     """
 
     ipa: Ipa | None = None
     watch_every_s: float = 1.0
     back_s: float = 30.0
     trust_s: float = TRUST_S
+    encrypt: bool = False
 
 
 class Tether:

@@ -91,7 +91,7 @@ IOS = DeviceKind(
     expand=_expand,
     # Every iPhone has a processor of its own; the work left to this computer is to wait for them.
     concurrent=True,
-    settings=frozenset({"ipa"}),
+    settings=frozenset({"ipa", "encrypt"}),
     packages=(("ios", "uv", "iPhones: makes the driver's environment"),),
     checkup=_checkup,
     install_runners=_install_runners,

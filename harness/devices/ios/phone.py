@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.devices.device import Execution
 from harness.devices.energy import with_counter
 from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.encrypted import EncryptedLaunches
 from harness.devices.ios.energy import counter_details, read_counter
 from harness.devices.ios.environment import driver_python
 from harness.devices.ios.facts import check_facts, check_tunneld, info_of, numbers_of, version_of
@@ -33,6 +34,8 @@ from harness.system.scratch import make_scratch, remove_scratch
 from harness.wire import FailureKind, Format, ReplyStatus, RunRequest
 
 _MOUNT_S = 300.0
+# An app that only makes its key.
+_KEY_S = 60.0
 # The first iOS with what a format's runtime needs.
 _NEEDS: dict[Format, tuple[int, int]] = {Format.PTE: (17, 0)}
 
@@ -49,7 +52,7 @@ def open_ios(key: str = "ios", settings: PhoneSettings = DEFAULT_SETTINGS) -> It
     file = settings.ipa or default_ipa()
     ipa = read_ipa(file) if file else None
     udid = choose_phone(list_phones(), name).udid
-    with open_iphone(udid, driver_python(), key=key, options=IosOptions(ipa=ipa)) as phone:
+    with open_iphone(udid, driver_python(), key=key, options=IosOptions(ipa=ipa, encrypt=settings.encrypt)) as phone:
         yield phone
 
 
@@ -75,6 +78,8 @@ class Iphone:
     def __init__(self, tether: Tether, *, key: str) -> None:
         self._tether = tether
         self._store, self._app = PhoneStore(tether), RunnerApp(tether)
+        self._encrypted = EncryptedLaunches(tether, self._store) if tether.options.encrypt else None
+        self._files = self._encrypted.files if self._encrypted else self._store
         self._info = info_of(key, tether.facts)
         self._state = AppState()
         self._pushed: dict[str, Path] = {}
@@ -124,7 +129,7 @@ class Iphone:
 
     def push(self, path: Path, sha256: str) -> bool:
         self._pushed[sha256] = path
-        return self._store.put(path, sha256)
+        return self._files.put(path, sha256)
 
     def execute(self, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
         app = self._app.ensure()
@@ -148,33 +153,55 @@ class Iphone:
         """End what runs. Files in the store remain, within its budget, so that they need not be sent again."""
         # First, so that a launch in another thread stops waiting instead of starting a recovery.
         self._tether.closing.set()
-        try:
-            self._tether.once("stop", seconds=10.0)
-        except IosError as error:
-            log.info("%s could not be left in order: %s", named(self._tether.udid), error.what)
+        reached = self._stop()
+        if self._encrypted is not None:
+            self._encrypted.close(reached=reached)
         self._tether.close()
         if self._folder is not None:
             remove_scratch(self._folder)
             self._folder = None
 
+    def _stop(self) -> bool:
+        """End the app; return whether the iPhone could be reached."""
+        try:
+            self._tether.once("stop", seconds=10.0)
+        except IosError as error:
+            log.info("%s could not be left in order: %s", named(self._tether.udid), error.what)
+            return False
+        return True
+
     def _launch(self, app: InstalledApp, request: RunRequest, inputs: Path, deadline_s: float) -> Execution:
-        self._folder = self._folder or make_scratch("ios")
         for part in request.artifact.files:
             if part.sha256 in self._pushed:
-                self._store.put(self._pushed[part.sha256], part.sha256)
-        self._store.check_holds(request.artifact)
+                self._files.put(self._pushed[part.sha256], part.sha256)
+        self._files.check_holds(request.artifact)
         digest = self._digest(inputs)
         self._store.put(inputs, digest)
         # Right before the launch: the iPhone may have been locked while the files were sent.
         self._check_unlocked()
-        job = Job(
+        encrypted = self._encrypted
+        if encrypted is None:
+            return self._watched(self._job(app, request, digest), deadline_s)
+        encrypted.ask_key(app, request, lambda request: self._run(self._job(app, request, digest), _KEY_S))
+        seconds = deadline_s + encrypted.files.extra_s(request.artifact)
+        return encrypted.execute(app, request, lambda request: self._watched(self._job(app, request, digest), seconds))
+
+    def _job(self, app: InstalledApp, request: RunRequest, inputs_sha256: str) -> Job:
+        self._folder = self._folder or make_scratch("ios")
+        return Job(
             name=new_job_name(),
             request=request,
-            inputs_sha256=digest,
+            inputs_sha256=inputs_sha256,
             app=app,
             folder=self._folder,
             reports_before=self._reports_before,
         )
+
+    def _run(self, job: Job, deadline_s: float) -> Execution:
+        write_job(self._tether, job)
+        return run_launch(self._tether, job, deadline_s)
+
+    def _watched(self, job: Job, deadline_s: float) -> Execution:
         write_job(self._tether, job)
         self._tether.again(self._watch)
         self._watching = True
@@ -205,7 +232,10 @@ class Iphone:
         if failure is None or failure.kind is not FailureKind.DIGEST or not set(names) <= set(self._pushed):
             return False
         log.warning("a file on %s has changed; it is sent again: %s", named(self._tether.udid), failure.message)
-        self._store.remove(*names)
+        if self._encrypted is not None:
+            self._encrypted.files.drop(request.artifact)
+        else:
+            self._store.remove(*names)
         return execution.reply.status is ReplyStatus.FAILED
 
     def _why_not(self, app: InstalledApp, format_: Format) -> str | None:

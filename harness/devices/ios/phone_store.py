@@ -20,6 +20,8 @@ BUDGET_BYTES = 4 << 30
 RESERVE_BYTES = 256 << 20
 # Slower than any cable, so this only bounds the wait.
 _SLOWEST_BYTES_PER_S = 500_000
+# Nobody waits long for an iPhone that is being closed.
+_CLOSING_S = 10.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -53,14 +55,17 @@ class PhoneStore:
         self._there.add(sha256)
         return sent
 
+    def holds(self, sha256: str) -> bool:
+        """Return whether the file is there. Whether it is intact, the app finds out."""
+        if sha256 not in self._there:
+            self._there |= {file.name for file in self.kept()}
+        return sha256 in self._there
+
     def check_holds(self, artifact: ArtifactRef) -> None:
         """Raise `DeviceError` unless every file of an artifact is there."""
-        missing = [part.sha256 for part in artifact.files if part.sha256 not in self._there]
-        if missing:
-            self._there |= {file.name for file in self.kept()}
-        for sha256 in missing:
-            if sha256 not in self._there:
-                msg = f"artifact {sha256!r} is not on {named(self._tether.udid)}: push it before the launch"
+        for part in artifact.files:
+            if not self.holds(part.sha256):
+                msg = f"artifact {part.sha256!r} is not on {named(self._tether.udid)}: push it before the launch"
                 raise DeviceError(msg)
 
     def forget(self) -> None:
@@ -68,9 +73,13 @@ class PhoneStore:
         self._there.clear()
 
     def remove(self, *names: str) -> None:
-        """Remove files of the store."""
+        """Remove files of the store. That is possible as long as the iPhone is being closed, too."""
         self._there -= set(names)
-        self._tether.call("remove", names=list(names))
+        tether = self._tether
+        if tether.closing.is_set():
+            tether.once("remove", seconds=_CLOSING_S, names=list(names))
+        else:
+            tether.call("remove", names=list(names))
 
     def kept(self) -> tuple[StoredFile, ...]:
         """Return the files that are there, including partial ones."""

@@ -6,8 +6,6 @@ Android maps native libraries directly from the APK. So they are stored uncompre
 
 from __future__ import annotations
 
-import os
-import shutil
 import struct
 import zipfile
 from collections.abc import Iterable
@@ -20,17 +18,16 @@ _WORD_BYTES = 4
 _PADDING_ID = 0xD935
 _PADDING_HEAD = 6
 _LOCAL_HEADER = 30
-_CHUNK_BYTES = 1 << 20
 # A fixed time keeps builds reproducible. This is the earliest that zip can store and every tool accepts.
 _TIME = (1981, 1, 1, 1, 1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file of an APK. A path as ``data`` is copied in pieces, because a model need not fit in memory."""
+    """One file of an APK."""
 
     name: str
-    data: bytes | Path
+    data: bytes
 
     @property
     def alignment(self) -> int:
@@ -51,19 +48,7 @@ def write_archive(path: Path, entries: Iterable[Entry]) -> None:
             info.create_system = 0
             if entry.alignment:
                 info.extra = _padding(file.tell() + _LOCAL_HEADER + len(entry.name.encode()), entry.alignment)
-            if isinstance(entry.data, bytes):
-                archive.writestr(info, entry.data, compresslevel=9)
-            else:
-                _copy(entry.data, archive, info)
-
-
-def _copy(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Copy the file at ``path`` into ``archive`` as the entry ``info``. Raises `OSError`."""
-    with path.open("rb") as source:
-        # The header that is written first depends on the size.
-        info.file_size = os.fstat(source.fileno()).st_size
-        with archive.open(info, "w") as target:
-            shutil.copyfileobj(source, target, _CHUNK_BYTES)
+            archive.writestr(info, entry.data, compresslevel=9)
 
 
 def data_offset(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:

@@ -291,7 +291,7 @@ def _entries(unsigned: Unsigned, compiled: Compiled, base: Path, loop: Path) -> 
         yield Entry(name=LOOP_MANIFEST, data=opened.read(_MANIFEST))
     yield from _terms(unsigned.runtime)
     for file in unsigned.library.native_files(unsigned.abi):
-        yield Entry(name=f"lib/{unsigned.abi.value}/{file.name}", data=file)
+        yield Entry(name=f"lib/{unsigned.abi.value}/{file.name}", data=file.read_bytes())
 
 
 def _terms(runtime: Runtime) -> Iterator[Entry]:

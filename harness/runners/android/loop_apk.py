@@ -5,6 +5,7 @@ The app is the one that `build` made, with the same code. So nothing is compiled
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from harness.runners.android.manifest import RIGHT_WITH_LOOP, check_components
 from harness.runners.android.records import BuiltApk
 from harness.runners.android.tools import Toolbox
 from harness.runners.android.verify import signer
-from harness.system.files import file_sha256
 
 # Where the app looks for its job (`LoopJob.java`).
 FOLDER = "assets/phonebench"
@@ -73,9 +73,10 @@ def _entries(source: zipfile.ZipFile, built: BuiltApk, cargo: LoopCargo) -> Iter
         yield Entry(name=f"{FOLDER}/store/{sha256}", data=_checked(path, sha256))
 
 
-def _checked(path: Path, sha256: str) -> Path:
-    digest = file_sha256(path)
+def _checked(path: Path, sha256: str) -> bytes:
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
         msg = f"the file {str(path)!r} has changed: got sha256 {digest}, expected {sha256}; build it again"
         raise BuildError(msg)
-    return path
+    return data

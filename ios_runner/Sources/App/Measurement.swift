@@ -47,7 +47,10 @@ final class Measurement {
     let runner = JobRunner(adapters: adapters, info: info, state: state, trusted: trusted, keystore: EnclaveKeystore())
     // No cable reaches the caches of an app by file sharing, and no backup has them.
     let caches = NSSearchPathForDirectoriesInDomains(.cachesDirectory, .userDomainMask, true)[0]
-    let job = LaunchedJob(arguments, documents: documents, privately: "\(caches)/phonebench", runner: runner)
+    // Core ML compiles there.
+    let job = LaunchedJob(
+      arguments, documents: documents, privately: "\(caches)/phonebench", temporary: NSTemporaryDirectory(),
+      runner: runner)
     do {
       try Files.makeFolder(job.place.folder)
       try Log.redirect(to: "\(job.place.folder)/log.txt")

@@ -180,8 +180,13 @@ public enum Files {
   /// Remove a folder with everything in it, but nothing that a link in it leads to.
   static func removeFolder(_ path: String) {
     if unlink(path) == 0 { return }
-    for name in names(in: path) { removeFolder("\(path)/\(name)") }
+    empty(path)
     rmdir(path)
+  }
+
+  /// Remove everything in a folder, but not the folder.
+  static func empty(_ path: String) {
+    for name in names(in: path) { removeFolder("\(path)/\(name)") }
   }
 
   /// Make `name` a symbolic link to `target`, in place of what was there.

@@ -40,16 +40,25 @@ public struct JobRunner {
     let launch = Launch(place: place, request: request, adapters: adapters)
     let failure = attempt(launch) {
       let states = RunReply.States(before: before, after: state.sample(), series: [])
-      interim(reply(request, nil, launch, states))
+      var kept = reply(request, nil, launch, states)
+      // Only the last reply states the key: from it the host learns that no plain file is left.
+      kept.encryptionKey = nil
+      interim(kept)
     }
     let series = watch.stop()
     let states = RunReply.States(before: before, after: state.sample(), series: series)
     return reply(request, failure, launch, states)
   }
 
-  /// Run everything and return the failure that ended it, or nil.
+  /// Run everything, remove what must not stay, and return the failure that ended it, or nil.
   private func attempt(_ launch: Launch, keep: () -> Void) -> RunFailure? {
-    defer { launch.release() }
+    let failure = measure(launch, keep: keep)
+    launch.release()
+    launch.forget()
+    return failure ?? launch.leftover
+  }
+
+  private func measure(_ launch: Launch, keep: () -> Void) -> RunFailure? {
     do {
       // First, because the reply states the key even if it says nothing else.
       if launch.isEncrypted { launch.recipient = try recipient() }
@@ -227,10 +236,18 @@ private final class Launch {
   }
 
   /// Remove what must not stay. A runtime that has loaded it needs it no more.
-  private func forget() {
+  func forget() {
     guard let files, files.mustClose else { return }
     files.close()
     (checked, prepared) = (nil, nil)
+  }
+
+  /// The failure of a launch whose plain files could not be removed, nil if they were.
+  var leftover: RunFailure? {
+    guard let files, files.mustClose, Files.exists(place.privateFolder) else { return nil }
+    return .failed(
+      .storage, "cannot delete the decrypted files of the artifact '\(request.artifact.file)'",
+      detail: place.privateFolder)
   }
 
   private func adapter() throws -> any RuntimeAdapter {

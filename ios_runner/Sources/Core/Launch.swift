@@ -41,10 +41,16 @@ public struct LaunchArguments: Sendable {
 public struct LaunchedJob {
   public let place: JobPlace
   private let runner: JobRunner
+  private let temporary: String?
 
-  /// `privately` is the app's private folder, see `JobPlace`.
-  public init(_ arguments: LaunchArguments, documents: String, privately: String? = nil, runner: JobRunner) {
+  /// `privately` is the app's private folder, see `JobPlace`. `temporary` is its folder for temporary files, to which
+  /// the system's own libraries write too.
+  public init(
+    _ arguments: LaunchArguments, documents: String, privately: String? = nil, temporary: String? = nil,
+    runner: JobRunner
+  ) {
     place = JobPlace(documents: documents, job: arguments.job, inputs: arguments.inputs, privately: privately)
+    self.temporary = temporary
     self.runner = runner
   }
 
@@ -53,6 +59,7 @@ public struct LaunchedJob {
   public func run() throws {
     // A launch that crashed leaves files there.
     Files.removeFolder(place.privateFolder)
+    if let temporary { Files.empty(temporary) }
     defer { Files.removeFolder(place.privateFolder) }
     try Files.makeFolder(place.folder)
     // A disk that is full must become a reply, so only a mark that is there already ends the launch here.

@@ -7,7 +7,7 @@ import Glibc
 
 let usage = """
   usage: desktop --documents FOLDER --job NAME --inputs SHA256 [--libraries FOLDER] [--kind KIND] [--version VERSION]
-    [--key FILE] [--private FOLDER] [--keystore FILE]
+    [--key FILE] [--private FOLDER] [--temporary FOLDER] [--keystore FILE]
   """
 let usageCode: Int32 = 2
 
@@ -21,7 +21,7 @@ func refuse(_ message: String) -> Never {
 }
 
 func launch(_ arguments: [String]) throws {
-  let allowed = ["documents", "libraries", "kind", "version", "key", "private", "keystore"]
+  let allowed = ["documents", "libraries", "kind", "version", "key", "private", "temporary", "keystore"]
   guard let read = try LaunchArguments.read(arguments, allowing: allowed) else { refuse("--job is missing") }
   guard let documents = read.others["documents"] else { refuse("--documents is missing") }
   let info = RunReply.Runner(
@@ -30,7 +30,8 @@ func launch(_ arguments: [String]) throws {
   let runner = JobRunner(
     adapters: adapters, info: info, state: LinuxState(), trusted: try key(read.others["key"]),
     keystore: read.others["keystore"].map { OpenSslKeystore(file: $0) })
-  let job = LaunchedJob(read, documents: documents, privately: read.others["private"], runner: runner)
+  let job = LaunchedJob(
+    read, documents: documents, privately: read.others["private"], temporary: read.others["temporary"], runner: runner)
   try Files.makeFolder(job.place.folder)
   try Log.redirect(to: "\(job.place.folder)/log.txt")
   try job.run()

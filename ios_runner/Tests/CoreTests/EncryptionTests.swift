@@ -94,6 +94,20 @@ final class EncryptionTests: XCTestCase {
     }
   }
 
+  /// A runtime may crash while it is profiled, and then what was kept before is the reply.
+  func testOnlyTheLastReplyOfALaunchStatesTheKey() throws {
+    let job = try EncryptedJob(self)
+    job.passes = #"{"profile": {"calls": 1}}"#
+    let adapter = ProfiledAdapter()
+    let reply = try job.run(adapter)
+    XCTAssertEqual(try reply.text("status"), "ok")
+    XCTAssertEqual(try reply.fields("encryption_key").text("algorithm"), "ECDH-ES+A256KW")
+    XCTAssertTrue(adapter.hadFile)
+    let kept = try Fields(Json.parse(adapter.kept))
+    XCTAssertEqual(try kept.text("status"), "ok")
+    XCTAssert(kept.lacks("encryption_key"))
+  }
+
   func testAPhoneWithoutAKeystoreSaysSo() throws {
     let job = try EncryptedJob(self)
     try File(writing: job.keystore).write(text: "no key")
@@ -165,7 +179,10 @@ private final class EncryptedJob {
   var recipient: String
   var wrapped: [UInt8]
   var sha256: String
+  var passes = "{}"
   private var launches = 0
+  private var temporary: String { "\(documents)/tmp" }
+  private var folder: String { "\(documents)/phonebench/jobs/j\(launches)" }
 
   init(_ test: XCTestCase) throws {
     documents = try Golden.folder(for: test)
@@ -201,19 +218,32 @@ private final class EncryptedJob {
   func run() throws -> (SpyAdapter, Fields) { try run(keystore: OpenSslKeystore(file: keystore)) }
 
   func run(keystore: (any Keystore)?) throws -> (SpyAdapter, Fields) {
+    let spy = SpyAdapter(stored: "\(store)/other")
+    return (spy, try run(spy, keystore))
+  }
+
+  func run(_ adapter: ProfiledAdapter) throws -> Fields {
+    adapter.reply = "\(documents)/phonebench/jobs/j\(launches + 1)/reply.json"
+    return try run(adapter, OpenSslKeystore(file: keystore))
+  }
+
+  private func run(_ adapter: any RuntimeAdapter, _ keystore: (any Keystore)?) throws -> Fields {
     launches += 1
-    try Files.makeFolder(caches)
-    try File(writing: "\(caches)/left").write(text: "in the clear")
-    let folder = "\(documents)/phonebench/jobs/j\(launches)"
+    for place in [caches, temporary] {
+      try Files.makeFolder("\(place)/model.mlmodelc")
+      try File(writing: "\(place)/model.mlmodelc/left").write(text: "in the clear")
+    }
     try Files.makeFolder(folder)
     try File(writing: "\(folder)/request.json").write(text: request)
-    let spy = SpyAdapter(stored: "\(store)/other")
     let runner = JobRunner(
-      adapters: [spy], info: .init(kind: "test", version: "1", debuggable: false), state: LinuxState(),
+      adapters: [adapter], info: .init(kind: "test", version: "1", debuggable: false), state: LinuxState(),
       keystore: keystore)
     let arguments = try XCTUnwrap(LaunchArguments.read(["--job", "j\(launches)", "--inputs", Self.inputs]))
-    try LaunchedJob(arguments, documents: documents, privately: caches, runner: runner).run()
-    return (spy, try Fields(Json.parse(Files.bytes(of: "\(folder)/reply.json"))))
+    let job = LaunchedJob(
+      arguments, documents: documents, privately: caches, temporary: temporary, runner: runner)
+    try job.run()
+    XCTAssertEqual(Files.names(in: temporary), [])
+    return try Fields(Json.parse(Files.bytes(of: "\(folder)/reply.json")))
   }
 
   private var request: String {
@@ -224,7 +254,40 @@ private final class EncryptedJob {
                     "encryption": {"recipient": "\(recipient)", "files": [\(recipient.isEmpty ? "" : files)]}},
        "runtime": {"delegate": "cpu", "threads": 1},
        "inputs": {"file": "inputs.bin", "count": 1, "tensors": [{"name": "x", "dtype": "float32", "shape": [1]}]},
-       "passes": {}}
+       "passes": \(passes)}
       """
   }
+}
+
+/// A runtime that has a profiler, and notes which reply is there when that starts.
+private final class ProfiledAdapter: RuntimeAdapter {
+  let format = "onnx"
+  var reply = ""
+  private(set) var kept: [UInt8] = []
+  private(set) var hadFile = false
+
+  func start(_ request: RunRequest.Runtime) throws {}
+
+  func load(_ path: String, _ request: RunRequest.Runtime) throws -> any Session { IdleSession(request) }
+
+  func profile(
+    _ path: String, _ request: RunRequest.Runtime, _ inputs: [Tensor], calls: Int, scratch: String
+  ) throws -> Profiled {
+    kept = try Files.bytes(of: reply)
+    hadFile = Files.exists(path)
+    return Profiled(operators: [], facts: RunReply.ProfileFacts(source: format))
+  }
+}
+
+/// A model that does nothing.
+private final class IdleSession: Session {
+  let inputs: [TensorSpec]? = nil
+  let report: RunReply.Runtime
+
+  init(_ request: RunRequest.Runtime) { report = RunReply.Runtime(name: "idle", version: "1", request: request) }
+
+  func setInputs(_ tensors: [Tensor]) throws {}
+  func invoke() throws {}
+  func outputs() throws -> [Tensor] { [] }
+  func close() {}
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import shlex
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from harness.devices.android.adb.cable import SHELL_S, Cable, ShellResult
 from harness.devices.android.advice import phone_error
 from harness.devices.android.hold.tether import PhoneOptions
-from harness.devices.android.phone import AndroidPhone, open_phone
+from harness.devices.android.phone import open_phone
 from harness.devices.android.phone_store import FOLDER
 from harness.errors import PhoneError, PhoneTrouble
-from harness.signing.bundle import sign
 from harness.signing.keys import create_key
 from harness.spec.phone_settings import PhoneSettings
-from harness.wire import CompanionRef, FailureKind, ReplyStatus, RunReply
-from tests.devices.android.jobs import INPUTS, OPERAND, Work, make_work
+from harness.wire import FailureKind, ReplyStatus
+from tests.devices.android.jobs import INPUTS, OPERAND
+from tests.devices.secret import MIB, Secret, make_secret
 from tests.vphone.apkmaker import ApkMaker, ApkPlan
 from tests.vphone.apps import Launch, Program
 from tests.vphone.packages import InstallOptions
@@ -36,42 +34,11 @@ pytestmark = pytest.mark.parametrize("adb_server", [Adb.WHEEL], indirect=True)
 
 APP = "org.phonebench.runner.onnxruntime"
 OPTIONS = PhoneOptions(settings=PhoneSettings(encrypt=True))
-MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """A model with a second file, and the digests of both."""
-
-    work: Work
-    weights: Path
-
-    def push(self, android: AndroidPhone) -> None:
-        android.push(self.work.model, self.work.sha256)
-        android.push(self.weights, self.work.request.artifact.companions[0].sha256)
-
-    def run(self, android: AndroidPhone) -> RunReply:
-        return android.execute(self.work.request, self.work.inputs, 120).reply
-
-
-def secret(folder: Path, weights_bytes: int) -> Secret:
-    work, weights = make_work(folder), folder / "model.onnx.data"
-    weights.write_bytes(np.random.default_rng(0).bytes(weights_bytes))
-    companion = CompanionRef(file=weights.name, sha256=hashlib.sha256(weights.read_bytes()).hexdigest())
-    artifact = replace(work.request.artifact, companions=(companion,))
-    return Secret(work=replace(work, request=replace(work.request, artifact=artifact)), weights=weights)
-
-
-def files_of(phone: VirtualPhone) -> Iterator[Path]:
-    """Every file on the phone."""
-    return (path for path in phone.path("/data").rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def in_the_clear(phone: VirtualPhone, model: Secret) -> list[Path]:
-    """The files of the phone that hold a part of the model, under whatever name."""
-    # Constants of the graph, and the first bytes of the weights.
-    parts = (OPERAND.tobytes(), model.weights.read_bytes()[:64])
-    return [path for path in files_of(phone) if any(part in path.read_bytes() for part in parts)]
+    """The files of the phone that hold a part of the model."""
+    return model.in_the_clear(phone.path("/data"))
 
 
 def files_of_app(phone: VirtualPhone) -> Path:
@@ -126,13 +93,8 @@ def test_the_phone_decrypts_what_its_key_and_the_owners_are_for_and_keeps_nothin
     owner = create_key(tmp_path / "owner", days=30)
     phone.apps.program = desktop
     phone.packages.install(apks.make(ApkPlan(trusted_key=owner.public.read_text())), InstallOptions())
-    model = secret(tmp_path, 1000)
-    folder = tmp_path / "signed"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(model.work.model.read_bytes())
-    (folder / model.weights.name).write_bytes(model.weights.read_bytes())
-    artifact = replace(model.work.request.artifact, signature=sign(folder, owner.private).read_text())
-    model = replace(model, work=replace(model.work, request=replace(model.work.request, artifact=artifact)))
+    model = make_secret(tmp_path, 1000)
+    model = model.signed(tmp_path / "signed", owner.private)
     with open_phone(cable, key="android") as android:
         android.push(model.work.model, model.work.sha256)
     assert in_the_clear(phone, model)
@@ -156,8 +118,7 @@ def test_the_phone_decrypts_what_its_key_and_the_owners_are_for_and_keeps_nothin
         give_key(phone)
         assert model.run(android).failure is None
 
-        unsigned = replace(model.work.request, artifact=replace(artifact, signature=""))
-        refused = android.execute(unsigned, model.work.inputs, 120).reply.failure
+        refused = model.unsigned().run(android).failure
         assert refused is not None
         assert "has no signature" in refused.message
     assert not in_the_clear(phone, model)
@@ -169,7 +130,7 @@ def test_the_phone_decrypts_what_its_key_and_the_owners_are_for_and_keeps_nothin
 def test_a_kill_in_the_middle_of_a_load_or_a_full_phone_leaves_nothing_in_the_clear(
     cable: Cable, runner_phone: VirtualPhone, tmp_path: Path
 ) -> None:
-    model = secret(tmp_path, 24 * MIB)
+    model = make_secret(tmp_path, 24 * MIB)
     give_key(runner_phone)
     jobs = files_of_app(runner_phone) / "jobs"
     killed = threading.Event()
@@ -225,7 +186,7 @@ def test_a_kill_in_the_middle_of_a_load_or_a_full_phone_leaves_nothing_in_the_cl
 def test_where_no_app_starts_in_the_background_the_key_outlasts_its_launches_and_goes_with_the_session(
     cable: Cable, runner_phone: VirtualPhone, desktop: Program, tmp_path: Path
 ) -> None:
-    model = secret(tmp_path, 1000)
+    model = make_secret(tmp_path, 1000)
     give_key(runner_phone)
     keystore = files_of_app(runner_phone) / "keystore.p8"
     key = keystore.read_bytes()

@@ -43,13 +43,17 @@ def open_phone(
     with ExitStack() as stack:
 
         def open_(
-            ios: str = "16.7", prepare: Callable[[VirtualIPhone], object] = lambda _: None, **seconds: float
+            ios: str = "16.7",
+            prepare: Callable[[VirtualIPhone], object] = lambda _: None,
+            *,
+            back_s: float = BACK_S,
+            trust_s: float = 0.0,
         ) -> tuple[VirtualIPhone, Iphone]:
             phone = make_iphone(IPhoneState(ios=ios, udid=UDID))
             phone.apps.program = app("slow")
             prepare(phone)
             ipa = read_ipa(ipas.make(IpaPlan(devices=None)))
-            options = IosOptions(ipa=ipa, **{"back_s": BACK_S, "trust_s": 0.0} | seconds)
+            options = IosOptions(ipa=ipa, back_s=back_s, trust_s=trust_s)
             return phone, stack.enter_context(open_iphone(phone.state.udid, python, key="ios", options=options))
 
         yield open_

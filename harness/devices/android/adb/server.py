@@ -17,12 +17,12 @@ from harness.devices.android.adb.deadline import within
 from harness.devices.android.adb.link import Link, Server
 from harness.devices.android.advice import named, phone_error
 from harness.errors import PhoneError, PhoneTrouble, UsageError
-from harness.system.addresses import is_loopback
 
 # Our own variables come before adb's, so that phonebench can use another server than the other tools.
 PORT_VARIABLES = ("PHONEBENCH_ADB_PORT", "ANDROID_ADB_SERVER_PORT")
 HOST_VARIABLES = ("PHONEBENCH_ADB_HOST", "ANDROID_ADB_SERVER_ADDRESS")
 START_VARIABLE = "PHONEBENCH_ADB_START"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ASK_S = 5.0
 START_S = 20.0
 
@@ -75,7 +75,7 @@ def ensure_server(server: Server, environment: Mapping[str, str] = os.environ) -
     try:
         return server_version(server)
     except PhoneError as error:
-        may_start = is_loopback(server.host) and environment.get(START_VARIABLE) != "never"
+        may_start = server.host in _LOOPBACK and environment.get(START_VARIABLE) != "never"
         # If something else answers on this port, starting a server there cannot help.
         if not may_start or not isinstance(error.__cause__, ConnectionRefusedError):
             raise

@@ -14,15 +14,15 @@ from harness.devices.android.app.job import TOOL_S, AppJob, Ways
 from harness.devices.android.app.launch import LaunchOrder, run_launch
 from harness.devices.android.app.results import clearing
 from harness.devices.android.app_ids import RUNTIMES, app_id_of
-from harness.devices.android.encrypted_store import EncryptedStore
 from harness.devices.android.hold.tether import Tether
 from harness.devices.android.hold.upkeep import check_unlocked
 from harness.devices.android.phone_store import PhoneStore
 from harness.devices.android.work import Launch, PhoneWork
 from harness.devices.device import Execution
+from harness.devices.encrypted_store import EncryptedStore
 from harness.errors import DeviceError, PhoneTrouble
 from harness.system.files import file_sha256
-from harness.wire import EncryptionKey, ReplyStatus, RunRequest, encode
+from harness.wire import ReplyStatus, RunRequest, encode
 
 # A phone without a fast processor for keys takes seconds to make one.
 _KEY_S = 120.0
@@ -35,8 +35,8 @@ class AppRunner:
 
     def __init__(self, tether: Tether, store: PhoneStore, encrypted: EncryptedStore | None = None) -> None:
         self._tether, self._store, self._encrypted = tether, store, encrypted
-        # Each app has a key of its own.
-        self._keys: dict[str, EncryptionKey] = {}
+        # The apps that may have a key, and files in the clear.
+        self._asked: set[str] = set()
         self._mask: str | None = None
         self._apps = Apps(tether.cable, store, tether.options.apks, tether.facts.abis)
         self._ways = Ways()
@@ -57,21 +57,10 @@ class AppRunner:
         encrypted = self._encrypted
         if encrypted is None:
             return lambda deadline: self._launch(work, job, deadline)
-        if runtime not in self._keys:
-            self._keys[runtime] = self._ask_key(work, job, encrypted)
-
-        def launch(deadline: Deadline) -> Execution:
-            key = self._keys[runtime]
-            execution = self._launch(work, _encoded(job, encrypted.request(work.request, key)), deadline)
-            other = execution.reply.encryption_key
-            if other in (None, key):
-                return execution
-            # The app was installed again, or its key was lost. The files stay as they are: only their keys are wrapped.
-            log.warning("%s has a new key; the artifact is launched again for it", app_id_of(runtime))
-            self._keys[runtime] = other
-            return self._launch(work, _encoded(job, encrypted.request(work.request, other)), deadline)
-
-        return launch
+        self._ask_key(work, job, encrypted)
+        return lambda deadline: encrypted.execute(
+            job.app_id, work.request, lambda request: self._launch(work, _encoded(job, request), deadline)
+        )
 
     def clean(self) -> None:
         """Remove the encrypted files, whose keys end with the session, and what launches had to leave in the apps."""
@@ -79,7 +68,7 @@ class AppRunner:
             return
         self._encrypted.clear()
         if not self._ways.door:
-            commands = [clearing(app_id_of(runtime), self._tether.facts.user) for runtime in self._keys]
+            commands = [clearing(app_id, self._tether.facts.user) for app_id in sorted(self._asked)]
             self._tether.cable.run("; ".join(commands), seconds=TOOL_S)
 
     def _launch(self, work: PhoneWork, job: AppJob, deadline: Deadline) -> Execution:
@@ -90,12 +79,14 @@ class AppRunner:
         self._ways.log = True
         return self._run(work, replace(job, log=True), deadline)
 
-    def _ask_key(self, work: PhoneWork, job: AppJob, encrypted: EncryptedStore) -> EncryptionKey:
-        """Return the key for which to encrypt for an app, which makes it if it has none. Raises `PhoneError`."""
-        asking = _encoded(job, encrypted.request(work.request, None))
-        reply = self._launch(work, asking, within(_KEY_S)).reply
-        if reply.encryption_key is not None:
-            return reply.encryption_key
+    def _ask_key(self, work: PhoneWork, job: AppJob, encrypted: EncryptedStore) -> None:
+        """Have an app state the key for which to encrypt, unless it is known. Raises `PhoneError`."""
+        self._asked.add(job.app_id)
+        reply = encrypted.ask_key(
+            job.app_id, work.request, lambda request: self._launch(work, _encoded(job, request), within(_KEY_S))
+        )
+        if reply is None:
+            return
         serial = self._tether.cable.serial
         reason = reply.failure.message if reply.failure else "its reply has none"
         if reply.status is ReplyStatus.UNSUPPORTED:
