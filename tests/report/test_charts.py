@@ -266,6 +266,18 @@ def test_the_same_files_on_two_devices_stand_in_one_row_with_their_ratio() -> No
     assert len(re.findall(r"<title>", svg)) == 2
 
 
+@pytest.mark.parametrize("slow_ns", [0, 5000])
+def test_a_device_whose_clock_saw_no_time_pass_has_a_mark_and_no_ratio(slow_ns: int) -> None:
+    native, web = cells(device="host")[0], cells(device="web:chromium")[0]
+    times = {native: slow_ns, web: 0}
+    timed = tuple(replace(measurement(c), latency=latency_of([[ns] * 700])) for c, ns in times.items())
+    figure = device_dots(rankings(make_run((native, web), timed)))
+    assert figure is not None
+    svg = svg_of(figure)
+    assert len(re.findall(r"<title>", svg)) == 2
+    assert "×" not in svg
+
+
 def test_devices_without_a_file_in_common_have_no_such_chart() -> None:
     planned = cells(device="host")
     assert device_dots(rankings(make_run(planned, tuple(measurement(c) for c in planned)))) is None

@@ -9,32 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.figure import (
-    FONT_SIZE,
-    GRID,
-    INK,
-    MUTED,
-    WIDTH_INCHES,
-    bare,
-    format_legend,
-    log_axis,
-    new_figure,
-    tip,
-    value_beside,
-)
+from harness.report.charts.figure import FONT_SIZE, MUTED, format_legend, tip, value_beside
+from harness.report.charts.rows import name_rows, new_rows, scale_times
 from harness.report.view import CellView, labels
 from harness.spec.formats import FORMATS
-from harness.stats.medians import median
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-ROW_INCHES = 0.25
-# Room for the names at the left, per character, and for the values at the right.
-CHARACTER_INCHES, VALUE_INCHES = 0.081, 1.15
-# The ratio of the slowest to the middle from which the others would be flattened.
-LOG_FROM = 5.0
 
 
 def latency_dots(views: Sequence[CellView], *, hollow: frozenset[str]) -> Figure | None:
@@ -46,17 +28,16 @@ def latency_dots(views: Sequence[CellView], *, hollow: frozenset[str]) -> Figure
     if not drawn:
         return None
     unit, names = units.time_unit(v.latency.median_ns for v in drawn if v.latency), labels(drawn)
-    height = len(drawn) * ROW_INCHES + 0.95
-    figure = new_figure(WIDTH_INCHES, height)
+    figure, below = new_rows(list(names.values()))
     axes = figure.subplots()
-    left = min(0.4, (max(map(len, names.values())) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
-    figure.subplots_adjust(
-        left=left, right=1 - VALUE_INCHES / WIDTH_INCHES, bottom=0.75 / height, top=1 - 0.12 / height
-    )
     for row, view in enumerate(drawn):
         _row(axes, row, view, unit, name=names[view.cell.key], hollow=view.cell.key in hollow)
-    _axes(axes, drawn, unit, names)
-    format_legend(axes, [v.cell.format for v in drawn], below=0.46 / (height - 0.87))
+    medians = [v.latency.median_ns / unit.size for v in drawn if v.latency]
+    ends = [end / unit.size for v in drawn for end in whiskers(v) if end is not None]
+    scale = scale_times(axes, medians, ends)
+    name_rows(axes, list(names.values()))
+    axes.set_xlabel(f"median latency of a call, {unit.name}{scale}; {counts(drawn)}", fontsize=FONT_SIZE, color=MUTED)
+    format_legend(axes, [v.cell.format for v in drawn], below=below)
     return figure
 
 
@@ -75,11 +56,6 @@ def whiskers(view: CellView) -> tuple[float | None, float | None]:
         return latency.low_ns, latency.high_ns
     high = latency.p90_ns if latency.p90_ns is not None else latency.p75_ns
     return (None, None) if high is None else (latency.p5_ns, high)
-
-
-def is_spread(values: Sequence[float]) -> bool:
-    """Return whether one of ``values`` is so large that the others would be flattened on an axis from zero."""
-    return min(values) > 0 and max(values) / median(values) > LOG_FROM
 
 
 def counts(views: Sequence[CellView]) -> str:
@@ -118,24 +94,3 @@ def _row(axes: Axes, row: int, view: CellView, unit: units.Unit, *, name: str, h
     )
     tip(dot, words)
     value_beside(axes, row, unit.full(view.latency.median_ns))
-
-
-def _axes(axes: Axes, drawn: Sequence[CellView], unit: units.Unit, names: dict[str, str]) -> None:
-    medians = [v.latency.median_ns / unit.size for v in drawn if v.latency]
-    ends = [end / unit.size for v in drawn for end in whiskers(v) if end is not None]
-    if is_spread(medians):
-        log_axis(axes)
-        axes.set_xlim(min([*medians, *(e for e in ends if e > 0)]) / 1.15, max([*medians, *ends]) * 1.15)
-        scale = ", logarithmic"
-    else:
-        # All calls may have taken no time at all on a coarse clock.
-        axes.set_xlim(0, 1.04 * max([*medians, *ends]) or 1.0)
-        scale = ""
-    axes.set_yticks(range(len(drawn)), [names[v.cell.key] for v in drawn])
-    axes.set_ylim(len(drawn) - 0.4, -0.6)
-    bare(axes, grid="x")
-    for row in range(0, len(drawn), 2):
-        axes.axhspan(row - 0.5, row + 0.5, facecolor=GRID, alpha=0.25, zorder=0)
-    for label in axes.get_yticklabels():
-        label.set_color(INK)
-    axes.set_xlabel(f"median latency of a call, {unit.name}{scale}; {counts(drawn)}", fontsize=FONT_SIZE, color=MUTED)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES
 from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, legend_below, new_figure, tip
+from harness.report.charts.rows import CHARACTER_INCHES, ROW_INCHES
 from harness.stats.verdicts import Verdict
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.dots import is_spread
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
+from harness.report.charts.rows import is_spread
 from harness.search.points import Findings, Point
 from harness.spec.goal import Minimise
 

@@ -9,19 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.records import units
-from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES, VALUE_INCHES, is_spread
-from harness.report.charts.figure import (
-    FONT_SIZE,
-    GRID,
-    INK,
-    MUTED,
-    WIDTH_INCHES,
-    bare,
-    log_axis,
-    new_figure,
-    tip,
-    value_beside,
-)
+from harness.report.charts.figure import FONT_SIZE, INK, MUTED, tip, value_beside
+from harness.report.charts.rows import name_rows, new_rows, scale_times
 from harness.report.ranking import Ranking, median_ns
 from harness.report.view import CellView
 
@@ -50,17 +39,14 @@ def device_dots(rankings: Sequence[Ranking]) -> Figure | None:
         return None
     views = [view for row in drawn.values() for view in row.values()]
     unit = units.time_unit(median_ns(view) for view in views)
-    height = len(drawn) * ROW_INCHES + 0.95
-    figure = new_figure(WIDTH_INCHES, height)
+    figure, below = new_rows(list(drawn))
     axes = figure.subplots()
-    left = min(0.4, (max(map(len, drawn)) * CHARACTER_INCHES + 0.15) / WIDTH_INCHES)
-    figure.subplots_adjust(
-        left=left, right=1 - VALUE_INCHES / WIDTH_INCHES, bottom=0.75 / height, top=1 - 0.12 / height
-    )
     for y, (name, row) in enumerate(drawn.items()):
         _row(axes, y, name, {device: row[device] for device in devices if device in row}, devices, unit)
-    _axes(axes, drawn, [median_ns(view) / unit.size for view in views], unit)
-    _legend(axes, devices, below=0.46 / (height - 0.87))
+    scale = scale_times(axes, [median_ns(view) / unit.size for view in views])
+    name_rows(axes, list(drawn))
+    axes.set_xlabel(f"median latency of a call, {unit.name}{scale}", fontsize=FONT_SIZE, color=MUTED)
+    _legend(axes, devices, below=below)
     return figure
 
 
@@ -82,26 +68,9 @@ def _row(axes: Axes, y: int, name: str, row: Row, devices: Sequence[str], unit: 
             [times[device] / unit.size], [y], linestyle="none", marker=marker, markersize=7, color=colour
         )
         tip(mark, f"{name} on {device}, {view.cell.delegate.value}: {unit.full(times[device])}")
-    ratio = f"{high / low:.2g}×" if high / low < 100 else f"{high / low:.0f}×"
-    value_beside(axes, y, ratio)
-
-
-def _axes(axes: Axes, drawn: dict[str, Row], times: Sequence[float], unit: units.Unit) -> None:
-    if is_spread(times):
-        log_axis(axes)
-        axes.set_xlim(min(times) / 1.15, max(times) * 1.15)
-        scale = ", logarithmic"
-    else:
-        axes.set_xlim(0, 1.04 * max(times))
-        scale = ""
-    axes.set_yticks(range(len(drawn)), list(drawn))
-    axes.set_ylim(len(drawn) - 0.4, -0.6)
-    bare(axes, grid="x")
-    for y in range(0, len(drawn), 2):
-        axes.axhspan(y - 0.5, y + 0.5, facecolor=GRID, alpha=0.25, zorder=0)
-    for label in axes.get_yticklabels():
-        label.set_color(INK)
-    axes.set_xlabel(f"median latency of a call, {unit.name}{scale}", fontsize=FONT_SIZE, color=MUTED)
+    # On a coarse clock, calls may take no time at all.
+    if low > 0:
+        value_beside(axes, y, f"{high / low:.2g}×" if high / low < 100 else f"{high / low:.0f}×")
 
 
 def _legend(axes: Axes, devices: Sequence[str], *, below: float) -> None:

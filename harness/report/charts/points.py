@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.records import units
 from harness.records.metric import Metric
 from harness.records.metrics import ENERGY
-from harness.report.charts.dots import counts, is_spread, whiskers
+from harness.report.charts.dots import counts, whiskers
 from harness.report.charts.figure import (
     FONT_SIZE,
     INK,
@@ -26,6 +26,7 @@ from harness.report.charts.figure import (
     new_figure,
     tip,
 )
+from harness.report.charts.rows import is_spread
 from harness.report.charts.subset import best
 from harness.report.ranking import Ranking, quality_metric, quality_of
 from harness.report.view import CellView, file_labels, labels, memory_growth

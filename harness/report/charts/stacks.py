@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness.records import units
 from harness.records.operators import OperatorProfile
-from harness.report.charts.dots import CHARACTER_INCHES, ROW_INCHES
 from harness.report.charts.figure import FONT_SIZE, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
+from harness.report.charts.rows import CHARACTER_INCHES, ROW_INCHES
 from harness.report.view import CellView, labels
 from harness.wire import MemoryMoment, MemorySplit
 

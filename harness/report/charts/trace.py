@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import units
-from harness.report.charts.dots import is_spread
 from harness.report.charts.figure import FONT_SIZE, GRID, INK, MUTED, WIDTH_INCHES, bare, new_figure, tip
+from harness.report.charts.rows import is_spread
 from harness.report.evidence import LaunchEvidence
 from harness.stats.levels import levels
 from harness.wire import StateSample
