@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 Buffer = bytes | mmap.mmap
 
 # What reading a damaged buffer raises.
 DAMAGED: tuple[type[Exception], ...] = (struct.error, IndexError, UnicodeDecodeError, OverflowError)
+
+
+@contextmanager
+def opened(path: Path, *, magic: bytes, what: str, magic_at: int = 4) -> Iterator[Buffer]:
+    """Yield the content of a file while it is read. ``what`` the file is, is said by ``magic`` in it.
+
+    Raises `ValueError` if it is another one, or damaged, and `OSError` if it cannot be read.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[magic_at : magic_at + len(magic)] != magic:
+            msg = f"it is not {what}"
+            raise ValueError(msg)
+        try:
+            yield data
+        except DAMAGED as error:
+            msg = f"it is damaged: {error}"
+            raise ValueError(msg) from error
 
 
 def u32(data: Buffer, at: int) -> int:

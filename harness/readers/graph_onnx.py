@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 
 from harness.readers.graph import Graph, Step, Stored, layer_in_path, link
-from harness.readers.onnx import TYPES
+from harness.readers.onnx import TYPES, open_onnx
 from harness.readers.protobuf import Message
 
-_GRAPH = 7
 _NODES, _INITIALIZERS, _SPARSE_INITIALIZERS, _INPUTS = 1, 5, 15, 11
 _READS, _WRITES, _NAME, _KIND, _ATTRIBUTES = 1, 2, 3, 4, 5
 _TENSOR, _SUBGRAPH, _SUBGRAPHS = 5, 6, 11
@@ -19,11 +17,7 @@ _VALUES = 1
 
 def read_onnx_graph(path: Path) -> Graph:
     """Return the graph. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        graph = Message(data, 0, len(data)).message(_GRAPH)
-        if graph is None:
-            msg = "it has no graph"
-            raise ValueError(msg)
+    with open_onnx(path) as graph:
         sparse = [values for t in graph.messages(_SPARSE_INITIALIZERS) if (values := t.message(_VALUES)) is not None]
         tensors = map(_stored, (*graph.messages(_INITIALIZERS), *sparse))
         stored = {tensor.name: tensor for tensor in tensors}

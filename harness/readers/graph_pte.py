@@ -5,13 +5,12 @@ Field numbers are the positions in ``program.fbs`` (ExecuTorch 1.4) and ``schema
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.readers import pte
-from harness.readers.flatbuffer import DAMAGED, Table, root
+from harness.readers.flatbuffer import Table, root
 from harness.readers.graph import Graph, Step, Stored, link
 
 _ARGUMENTS = 1
@@ -48,15 +47,8 @@ _JOINED = {32: 2, 33: 3, 34: 4, 38: 5}
 
 def read_pte_graph(path: Path) -> Graph:
     """Return the graph of the first method. Raises `ValueError` if the file does not parse, `OSError` if unreadable."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:6] != b"ET":
-            msg = "it is not an ExecuTorch program"
-            raise ValueError(msg)
-        try:
-            return _graph(root(data))
-        except DAMAGED as error:
-            msg = f"it is damaged: {error}"
-            raise ValueError(msg) from error
+    with pte.open_pte(path) as data:
+        return _graph(root(data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 
-from harness.readers.flatbuffer import DAMAGED, Table, root
+from harness.readers.flatbuffer import Table, root
 from harness.readers.graph import Graph, Step, Stored, layer_in_path, link
-from harness.readers.tflite import BUFFER, NAME, SHAPE, has_data, type_of
+from harness.readers.tflite import BUFFER, NAME, SHAPE, has_data, open_tflite, type_of
 from harness.readers.tflite_operators import OPERATORS
 
 _CODES, _SUBGRAPHS, _BUFFERS = 1, 2, 4
@@ -19,15 +18,8 @@ _CUSTOM = OPERATORS.index("CUSTOM")
 
 def read_tflite_graph(path: Path) -> Graph:
     """Return the main graph. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:8] != b"TFL3":
-            msg = "it is not a TensorFlow Lite file"
-            raise ValueError(msg)
-        try:
-            return _graph(root(data))
-        except DAMAGED as error:
-            msg = f"it is damaged: {error}"
-            raise ValueError(msg) from error
+    with open_tflite(path) as data:
+        return _graph(root(data))
 
 
 def _graph(model: Table) -> Graph:

@@ -8,12 +8,11 @@ the cache of keys and values and returns the logits of one token.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.readers.flatbuffer import DAMAGED, Buffer, Table, root
+from harness.readers.flatbuffer import Buffer, Table, opened, root
 from harness.readers.protobuf import Message
 from harness.readers.tflite import SHAPE, type_of
 
@@ -55,15 +54,8 @@ def read_litertlm(path: Path) -> LitertlmFacts:
     if size < _HEADER_BEGINS:
         msg = f"it has {size} bytes, too few for a file of LiteRT-LM"
         raise ValueError(msg)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[: len(MAGIC)] != MAGIC:
-            msg = "it is not a file of LiteRT-LM"
-            raise ValueError(msg)
-        try:
-            return _facts(data, size)
-        except DAMAGED as error:
-            msg = f"it is damaged: {error}"
-            raise ValueError(msg) from error
+    with opened(path, magic=MAGIC, what="a file of LiteRT-LM", magic_at=0) as data:
+        return _facts(data, size)
 
 
 def _facts(data: Buffer, size: int) -> LitertlmFacts:

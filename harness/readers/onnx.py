@@ -9,6 +9,7 @@ import math
 import mmap
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +37,20 @@ TYPES = {
 }  # fmt: skip
 
 
-def read_onnx(path: Path) -> FileFacts:
-    """Return what the graph states. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
+@contextmanager
+def open_onnx(path: Path) -> Iterator[Message]:
+    """Yield the graph of a file while it is read. Raises `ValueError` if it has none, `OSError` if it is unreadable."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         graph = Message(data, 0, len(data)).message(_GRAPH)
         if graph is None:
             msg = "it has no graph"
             raise ValueError(msg)
+        yield graph
+
+
+def read_onnx(path: Path) -> FileFacts:
+    """Return what the graph states. Raises `ValueError` if the file does not parse, `OSError` if it cannot be read."""
+    with open_onnx(path) as graph:
         weights: Counter[str] = Counter()
         companions: dict[str, None] = {}
         for tensor in _stored(graph):

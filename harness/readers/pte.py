@@ -7,6 +7,7 @@ that are needed are read. Their numbers are the positions of the fields in ``pro
 
 from __future__ import annotations
 
+import functools
 import math
 import mmap
 import struct
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.readers.facts import FileFacts, FileTensor
-from harness.readers.flatbuffer import DAMAGED, Buffer, Table, root, u32
+from harness.readers.flatbuffer import DAMAGED, Buffer, Table, opened, root, u32
 from harness.wire import Delegate
 
 # What ExecuTorch's runner of language models finds beside a program, in the order in which one is looked for.
@@ -62,6 +63,9 @@ _XNN_TYPES = {
     1: "float32", 2: "float16", 3: "int8", 4: "uint8", 5: "int32", 6: "int8", 7: "int32", 8: "int4", 10: "int4",
     12: "int32", 14: "bfloat16",
 }  # fmt: skip
+
+_MAGIC = b"ET"
+open_pte = functools.partial(opened, magic=_MAGIC, what="an ExecuTorch program")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ def read_pte(path: Path) -> PteFacts:
             return PteFacts()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
-                return _backends(data) if data[4:6] == b"ET" else PteFacts()
+                return _backends(data) if data[4:6] == _MAGIC else PteFacts()
             except DAMAGED:
                 return PteFacts()
 
@@ -136,15 +140,8 @@ def tokenizer_of(folder: Path) -> tuple[Path, ...]:
 
 
 def _read_tensors(path: Path) -> FileFacts:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:6] != b"ET":
-            msg = "it is not an ExecuTorch program"
-            raise ValueError(msg)
-        try:
-            return _tensors(data)
-        except DAMAGED as error:
-            msg = f"it is damaged: {error}"
-            raise ValueError(msg) from error
+    with open_pte(path) as data:
+        return _tensors(data)
 
 
 def _backends(data: Buffer) -> PteFacts:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import mmap
 from collections import Counter
 from pathlib import Path
 
 from harness.readers.facts import FileFacts, FileTensor
-from harness.readers.flatbuffer import DAMAGED, Table, root
+from harness.readers.flatbuffer import Table, opened, root
 
 _SUBGRAPHS, _BUFFERS, _SIGNATURES = 2, 4, 7
 _TENSORS, _INPUTS, _OUTPUTS = 0, 1, 2
@@ -26,18 +26,13 @@ _TYPES = (
 )  # fmt: skip
 _INTEGERS = ("int8", "uint8", "int16", "int32")
 
+open_tflite = functools.partial(opened, magic=b"TFL3", what="a TensorFlow Lite file")
+
 
 def read_tflite(path: Path) -> FileFacts:
     """Return what the file states. Raises `ValueError` if it does not parse, `OSError` if it cannot be read."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:8] != b"TFL3":
-            msg = "it is not a TensorFlow Lite file"
-            raise ValueError(msg)
-        try:
-            return _facts(root(data))
-        except DAMAGED as error:
-            msg = f"it is damaged: {error}"
-            raise ValueError(msg) from error
+    with open_tflite(path) as data:
+        return _facts(root(data))
 
 
 def _facts(model: Table) -> FileFacts:
