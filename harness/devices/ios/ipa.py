@@ -7,6 +7,7 @@ refuse with a number.
 
 from __future__ import annotations
 
+import lzma
 import plistlib
 import re
 import struct
@@ -15,7 +16,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.parsers.expat import ExpatError
 
 from harness.devices.ios.advice import ios_error, named
@@ -28,13 +29,30 @@ _APP = re.compile(r"Payload/[^/]+\.app/")
 _MAGIC_64, _MAGIC_32, _FAT, _FAT_64 = 0xFEEDFACF, 0xFEEDFACE, 0xCAFEBABE, 0xCAFEBABF
 _CPUS = {0x0100000C: "arm64", 12: "armv7", 0x01000007: "x86_64", 7: "i386"}
 _ARM64E, _SUBTYPE_MASK = 2, 0x00FFFFFF
-_BUILD_VERSION, _PLATFORM_SIMULATOR = 0x32, 7
+_BUILD_VERSION, _ENCRYPTION, _ENCRYPTION_64 = 0x32, 0x21, 0x2C
+_IOS, _SYSTEM = 2, "iOS"
+_PLATFORMS = {
+    1: "macOS",
+    3: "tvOS",
+    4: "watchOS",
+    6: "Mac Catalyst",
+    7: "simulator",
+    8: "tvOS simulator",
+    9: "watchOS simulator",
+    11: "visionOS",
+    12: "visionOS simulator",
+}
 _HEAD_BYTES = 64 << 10
+# Far more than any Info.plist or profile has; a zip can promise any size.
+_MOST_BYTES = 16 << 20
+# What Apple allows in CFBundleIdentifier.
+_BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]+")
 _PROFILE = re.compile(rb"<\?xml.*?</plist>", re.DOTALL)
 # What zipfile, zlib and plistlib raise for bytes that they cannot read, and what values of another type lead to.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     ExpatError,
     struct.error,
     AttributeError,
@@ -48,13 +66,17 @@ _DAMAGED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A provisioning profile. ``udids`` is None if it is for every iPhone, as those of companies are."""
+    """A provisioning profile. ``udids`` is None if it is for every iPhone, as those of companies are.
+
+    ``systems`` are Apple's names of the systems that it is for.
+    """
 
     name: str
     app_id: str
     expires: datetime
     udids: frozenset[str] | None
     debuggable: bool
+    systems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +109,10 @@ def read_ipa(path: Path) -> Ipa:
         raise UsageError(msg) from error
     if "arm64" not in ipa.architectures:
         built = ", ".join(ipa.architectures) or "no processor that is known"
-        msg = f"{str(path)!r} is built for {built}; an iPhone needs arm64: build it for a device, not for the simulator"
+        msg = (
+            f"{str(path)!r} is built for {built}; an iPhone needs arm64 for iOS: build it for a device, not for the "
+            "simulator"
+        )
         raise UsageError(msg)
     return ipa
 
@@ -108,6 +133,10 @@ def _fault(ipa: Ipa, udid: str, now: datetime) -> str:
         return "is not signed: it has no provisioning profile (embedded.mobileprovision)"
     if profile.expires <= now:
         return f"has the profile {profile.name!r}, which expired on {profile.expires:%Y-%m-%d}"
+    if _SYSTEM not in profile.systems:
+        return (
+            f"has the profile {profile.name!r}, which is for {', '.join(profile.systems) or 'no system'}, not for iOS"
+        )
     if profile.udids is not None and plain_udid(udid) not in map(plain_udid, profile.udids):
         return f"has the profile {profile.name!r}, which does not list {named(udid)}"
     allowed = profile.app_id.partition(".")[2]
@@ -122,26 +151,64 @@ def _fault(ipa: Ipa, udid: str, now: datetime) -> str:
 
 
 def _read(path: Path, archive: zipfile.ZipFile) -> Ipa:
-    folder = next((match[0] for name in archive.namelist() if (match := _APP.match(name))), None)
-    if folder is None:
-        msg = "it has no folder Payload/NAME.app"
-        raise ValueError(msg)
-    info = plistlib.loads(archive.read(f"{folder}Info.plist"))
-    executable = str(info["CFBundleExecutable"])
+    folder = _app_folder(archive)
+    info = plistlib.loads(_small_file(archive, f"{folder}Info.plist"))
+    executable = _value(info, "CFBundleExecutable")
     with archive.open(f"{folder}{executable}") as program:
-        architectures = architectures_of(program.read(_HEAD_BYTES))
+        architectures = architectures_of(program)
     signed = f"{folder}embedded.mobileprovision"
     return Ipa(
         path=path,
-        bundle_id=str(info["CFBundleIdentifier"]),
+        bundle_id=_bundle_id(info),
         executable=executable,
         version=str(info.get("CFBundleShortVersionString", "")),
         digest=str(info.get("PhonebenchRunnerDigest", "")),
-        runtimes=tuple(map(str, info.get("PhonebenchRuntimes", ()))),
+        runtimes=_runtimes(info),
         minimum_ios=str(info.get("MinimumOSVersion", "0")),
         architectures=architectures,
-        profile=read_profile(archive.read(signed)) if signed in archive.namelist() else None,
+        profile=read_profile(_small_file(archive, signed)) if signed in archive.namelist() else None,
     )
+
+
+def _app_folder(archive: zipfile.ZipFile) -> str:
+    folders = sorted({match[0] for name in archive.namelist() if (match := _APP.match(name))})
+    if len(folders) == 1:
+        return folders[0]
+    msg = f"it has {len(folders)} apps: {', '.join(folders)}" if folders else "it has no folder Payload/NAME.app"
+    raise ValueError(msg)
+
+
+def _small_file(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of a file that is small in any app. Raises `ValueError` if it is not."""
+    with archive.open(name) as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        msg = f"its {name.rpartition('/')[2]} has more than {_MOST_BYTES >> 20} MiB"
+        raise ValueError(msg)
+    return data
+
+
+def _value(info: dict[str, Any], key: str) -> str:
+    if not info.get(key):
+        msg = f"its Info.plist has no {key}"
+        raise ValueError(msg)
+    return str(info[key])
+
+
+def _bundle_id(info: dict[str, Any]) -> str:
+    bundle_id = _value(info, "CFBundleIdentifier")
+    if not _BUNDLE_ID.fullmatch(bundle_id):
+        msg = f"its bundle id is {bundle_id!r}: only letters, digits, hyphens and dots may be in one"
+        raise ValueError(msg)
+    return bundle_id
+
+
+def _runtimes(info: dict[str, Any]) -> tuple[str, ...]:
+    names = info.get("PhonebenchRuntimes", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        msg = f"its PhonebenchRuntimes are {names!r}, not a list of formats"
+        raise ValueError(msg)
+    return tuple(names)
 
 
 def read_profile(data: bytes) -> Profile:
@@ -158,42 +225,66 @@ def read_profile(data: bytes) -> Profile:
         app_id=str(entitlements.get("application-identifier", "")),
         # Property lists give times in UTC, without saying so.
         expires=content["ExpirationDate"].replace(tzinfo=UTC),
-        udids=None if everywhere else frozenset(content.get("ProvisionedDevices", ())),
-        debuggable=bool(entitlements.get("get-task-allow")),
+        udids=None if everywhere else frozenset(map(str, content.get("ProvisionedDevices", ()))),
+        debuggable=entitlements.get("get-task-allow") is True,
+        systems=tuple(map(str, content.get("Platform", (_SYSTEM,)))),
     )
 
 
-def architectures_of(program: bytes) -> tuple[str, ...]:
-    """Return the processors in the head of a Mach-O file, ``simulator`` added to those for the simulator's system."""
-    (magic,) = struct.unpack_from(">I", program)
-    if magic in (_FAT, _FAT_64):
-        (count,) = struct.unpack_from(">I", program, 4)
-        size = 20 if magic == _FAT else 32
-        kinds = [struct.unpack_from(">II", program, 8 + size * index) for index in range(min(count, 16))]
-        names = [_named_cpu(cpu, subtype) for cpu, subtype in kinds]
-        # Nothing but a simulator runs the other half of such a file.
-        simulated = any(name in ("x86_64", "i386") for name in names)
-        return tuple(f"{name} simulator" if simulated else name for name in names)
-    (magic,) = struct.unpack_from("<I", program)
+def architectures_of(program: IO[bytes]) -> tuple[str, ...]:
+    """Return the processors in a Mach-O file, with the system added to those that are not for iOS.
+
+    Raises `ValueError` for another file, and for a program that the App Store has encrypted.
+    """
+    head = program.read(_HEAD_BYTES)
+    (magic,) = struct.unpack_from(">I", head)
+    if magic not in (_FAT, _FAT_64):
+        return (_architecture(head),)
+    (count,) = struct.unpack_from(">I", head, 4)
+    layout = ">5I" if magic == _FAT else ">2I2Q2I"
+    entries = [struct.unpack_from(layout, head, 8 + struct.calcsize(layout) * index) for index in range(min(count, 16))]
+    return tuple(_part(program, *entry[:3]) for entry in sorted(entries, key=lambda entry: entry[2]))
+
+
+def _part(program: IO[bytes], cpu: int, subtype: int, offset: int) -> str:
+    """The processor of the part of a file at ``offset``, which is for ``cpu`` and ``subtype`` by the file's head."""
+    program.seek(offset)
+    head = program.read(_HEAD_BYTES)
+    return _architecture(head) if head else _named_cpu(cpu, subtype)
+
+
+def _architecture(head: bytes) -> str:
+    (magic,) = struct.unpack_from("<I", head)
     if magic not in (_MAGIC_64, _MAGIC_32):
         msg = "its program is no Mach-O file"
         raise ValueError(msg)
-    cpu, subtype = struct.unpack_from("<II", program, 4)
-    name = _named_cpu(cpu, subtype)
-    return (f"{name} simulator",) if _platform(program) == _PLATFORM_SIMULATOR else (name,)
-
-
-def _platform(program: bytes) -> int | None:
-    """The platform in the load command LC_BUILD_VERSION of a 64-bit Mach-O file, None without."""
-    count, offset = struct.unpack_from("<I", program, 16)[0], 32
-    for _ in range(count):
-        if offset + 12 > len(program):
-            return None
-        command, size, platform = struct.unpack_from("<III", program, offset)
+    name = _named_cpu(*struct.unpack_from("<II", head, 4))
+    system = ""
+    for command, start in _load_commands(head, 32 if magic == _MAGIC_64 else 28):
+        (value,) = struct.unpack_from("<I", head, start + (8 if command == _BUILD_VERSION else 16))
         if command == _BUILD_VERSION:
-            return int(platform)
+            system = "" if value == _IOS else _PLATFORMS.get(value, f"system {value}")
+        elif value:
+            msg = "its program is encrypted, as those from the App Store are"
+            raise ValueError(msg)
+    return f"{name} {system}".strip()
+
+
+def _load_commands(head: bytes, offset: int) -> list[tuple[int, int]]:
+    """The commands that say for what a program was built and whether it is encrypted, each with where it begins."""
+    found = []
+    (count,) = struct.unpack_from("<I", head, 16)
+    for _ in range(count):
+        if offset + 20 > len(head):
+            break
+        command, size = struct.unpack_from("<II", head, offset)
+        if size < struct.calcsize("<II"):
+            msg = "its program is no Mach-O file: a load command has no length"
+            raise ValueError(msg)
+        if command in (_BUILD_VERSION, _ENCRYPTION, _ENCRYPTION_64):
+            found.append((command, offset))
         offset += size
-    return None
+    return found
 
 
 def _named_cpu(cpu: int, subtype: int) -> str:

@@ -9,19 +9,16 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.devices.ios.advice import ios_error, named
+from harness.devices.ios.worker.address import address_text, read_address
 from harness.errors import IosError, IosTrouble
 
-ADDRESS = "USBMUXD_SOCKET_ADDRESS"
 ALL = "all"
-_DEFAULT = "/var/run/usbmuxd"
-_WINDOWS = "127.0.0.1:27015"
 _HEADER = struct.Struct("<IIII")
 _PLIST_VERSION, _PLIST_MESSAGE = 1, 8
 _MOST_BYTES = 16 << 20
@@ -40,15 +37,14 @@ class ListedPhone:
 
 def usbmuxd_address(environment: Mapping[str, str] = os.environ) -> str:
     """Return ``HOST:PORT`` or the path of a socket."""
-    return environment.get(ADDRESS) or (_WINDOWS if sys.platform == "win32" else _DEFAULT)
+    return address_text(environment)
 
 
 def has_usbmuxd(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether usbmuxd may be there; no connection is made."""
-    host, colon, port = usbmuxd_address(environment).rpartition(":")
-    if colon and port.isdecimal() and host:
-        return True
-    return Path(usbmuxd_address(environment).removeprefix("UNIX:")).exists()
+    path = read_address(usbmuxd_address(environment)).path
+    # Unlike Path.exists, this is False for a path that is too long or that this user may not look at.
+    return not path or os.path.exists(path)  # noqa: PTH110
 
 
 def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhone, ...]:
@@ -56,11 +52,23 @@ def list_phones(environment: Mapping[str, str] = os.environ) -> tuple[ListedPhon
 
     Raises `IosError` if usbmuxd does not answer.
     """
-    answer = _ask(environment, {"MessageType": "ListDevices"})
-    entries = [entry.get("Properties", {}) for entry in answer.get("DeviceList", ())]
-    ways = {way: [str(e["SerialNumber"]) for e in entries if e.get("ConnectionType") == way] for way in _WAYS}
+    listed = _listed(_ask(environment, {"MessageType": "ListDevices"}))
+    if listed is None:
+        what = f"usbmuxd at {usbmuxd_address(environment)!r} answers without a list of devices"
+        raise ios_error(IosTrouble.NO_USBMUXD, what)
+    ways = {way: [udid for udid, one in listed if one == way] for way in _WAYS}
     phones = [(udid, way) for way in _WAYS for udid in ways[way] if way == _CABLE or udid not in ways[_CABLE]]
     return tuple(ListedPhone(udid=udid, by_name=way != _CABLE) for udid, way in dict.fromkeys(phones))
+
+
+def _listed(answer: Any) -> list[tuple[str, Any]] | None:
+    """Return the UDID of each device with its way of connection, without those that have none; None without a list."""
+    entries = answer.get("DeviceList") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        return None
+    facts = [entry.get("Properties") for entry in entries if isinstance(entry, dict)]
+    named_by = [(one.get("SerialNumber"), one.get("ConnectionType")) for one in facts if isinstance(one, dict)]
+    return [(udid, way) for udid, way in named_by if isinstance(udid, str) and udid and udid.isprintable()]
 
 
 def udids_there(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -114,19 +122,24 @@ def plain_udid(udid: str) -> str:
     return udid.replace("-", "").lower()
 
 
-def _ask(environment: Mapping[str, str], question: dict[str, Any]) -> dict[str, Any]:
+def _ask(environment: Mapping[str, str], question: dict[str, Any]) -> Any:
     import plistlib
 
     address = usbmuxd_address(environment)
     body = plistlib.dumps(question | {"ClientVersionString": "phonebench", "ProgName": "phonebench"})
+    ends_at = time.monotonic() + _SECONDS
     try:
         with _connect(address) as link:
             link.sendall(_HEADER.pack(_HEADER.size + len(body), _PLIST_VERSION, _PLIST_MESSAGE, 1) + body)
-            length = _HEADER.unpack(_exactly(link, _HEADER.size))[0] - _HEADER.size
+            length = _HEADER.unpack(_exactly(link, _HEADER.size, ends_at))[0] - _HEADER.size
             if not 0 <= length <= _MOST_BYTES:
                 msg = f"an answer of {length} bytes"
                 raise ValueError(msg)
-            answer = plistlib.loads(_exactly(link, length))
+            return plistlib.loads(_exactly(link, length, ends_at))
+    except PermissionError as error:
+        what = f"this user may not connect to usbmuxd at {address!r} ({error.strerror})"
+        advice = "give this user the right to read and write that socket"
+        raise ios_error(IosTrouble.NO_USBMUXD, what, advice=advice) from error
     except OSError as error:
         what = f"usbmuxd does not answer at {address!r} ({error.strerror or error})"
         raise ios_error(IosTrouble.NO_USBMUXD, what) from error
@@ -134,26 +147,30 @@ def _ask(environment: Mapping[str, str], question: dict[str, Any]) -> dict[str, 
     except Exception as error:
         what = f"something other than usbmuxd answers at {address!r} ({error})"
         raise ios_error(IosTrouble.NO_USBMUXD, what) from error
-    return answer if isinstance(answer, dict) else {}
 
 
-def _connect(address: str) -> socket.socket:
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and host:
-        return socket.create_connection((host, int(port)), timeout=_SECONDS)
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _connect(text: str) -> socket.socket:
+    address = read_address(text)
+    if address.host:
+        return socket.create_connection((address.host, address.port), timeout=_SECONDS)
+    link = socket.socket(address.family, socket.SOCK_STREAM)
     link.settimeout(_SECONDS)
     try:
-        link.connect(address.removeprefix("UNIX:"))
+        link.connect(address.path)
     except BaseException:
         link.close()
         raise
     return link
 
 
-def _exactly(link: socket.socket, size: int) -> bytes:
+def _exactly(link: socket.socket, size: int, ends_at: float) -> bytes:
     data = bytearray()
     while len(data) < size:
+        # For the whole answer: a daemon that sends a byte now and then would otherwise be waited for without end.
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError(None, "timed out")
+        link.settimeout(left_s)
         part = link.recv(size - len(data))
         if not part:
             raise ConnectionResetError(None, "it closed the connection")

@@ -31,9 +31,11 @@ def whole(body: bytes) -> Answer:
 
 
 @contextmanager
-def listening(answer: Answer) -> Iterator[dict[str, str]]:
+def listening(answer: Answer, host: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """Yield the environment in which clients find the listener."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    shown = f"[{host}]" if ":" in host else host
+    with socket.create_server((host, 0), family=family) as server:
 
         def serve() -> None:
             while True:
@@ -49,6 +51,6 @@ def listening(answer: Answer) -> Iterator[dict[str, str]]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield {"USBMUXD_SOCKET_ADDRESS": f"127.0.0.1:{server.getsockname()[1]}"}
+        yield {"USBMUXD_SOCKET_ADDRESS": f"{shown}:{server.getsockname()[1]}"}
         server.shutdown(socket.SHUT_RDWR)
     thread.join(5)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import posixpath
+import socket
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,12 +19,24 @@ from pymobiledevice3.lockdown import create_using_usbmux
 from pymobiledevice3.services.afc import AfcError, AfcService
 from pymobiledevice3.services.diagnostics import DiagnosticsService
 from pymobiledevice3.services.house_arrest import HouseArrestService
+from pymobiledevice3.usbmux import MuxConnection
 
+from harness.devices.ios.worker.address import address_text, read_address
 from harness.devices.ios.worker.control import Control, Ending
 
 ROOT = "/Documents/phonebench"
 # The first version whose developer services are behind a tunnel, and the first with one that needs no root.
 TUNNELLED, ROOTLESS = Version("17.0"), Version("17.4")
+
+
+def _usbmuxd_socket(usbmux_address: str | None = None) -> tuple[str | tuple[str, int], socket.AddressFamily]:
+    """What usbmuxd's socket connects to, and its kind."""
+    address = read_address(usbmux_address or address_text(os.environ))
+    return address.target, address.family
+
+
+# The library splits an address at its colons: it takes no empty one, no IPv6 and no path with a colon.
+MuxConnection._resolve_usbmux_address = staticmethod(_usbmuxd_socket)
 
 
 class Phone:
