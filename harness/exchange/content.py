@@ -18,6 +18,10 @@ from harness.exchange.fields import clean
 MOST_BYTES = 32 << 20
 # Files of lines are recognised by the first ones.
 _HEAD_CHARACTERS = 1 << 16
+PACKED = "it is packed"
+# Of a binary file more than this share of the characters are no text.
+_STRAY = 0.01
+_PACKERS = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,8 @@ class Content:
     """The content of a file: its bytes, and as text, as one JSON value and as JSON lines where it is such a thing.
 
     ``name`` has no folder. ``document`` and ``lines`` are None and empty if the file is not JSON; ``problem`` then says
-    why, if the file looks as if it should be. NaN and infinite numbers are read as null.
+    why, if the file looks as if it should be. ``cut_off``: the last of the lines was no JSON any more. NaN and infinite
+    numbers are read as null.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Content:
     text: str
     document: Any = None
     lines: tuple[dict[str, Any], ...] = ()
+    cut_off: bool = False
     problem: str = ""
 
     @property
@@ -89,21 +95,26 @@ def content_of(name: str, data: bytes) -> Content:
     text = _text_of(data)
     shown = clean(Path(name).name) or "file"
     document, problem = _document(text)
-    lines = () if document is not None else _lines(text)
-    return Content(name=shown, data=data, text=text, document=document, lines=lines, problem="" if lines else problem)
+    lines, cut_off = ((), False) if document is not None else _lines(text)
+    problem = "" if lines else problem or _packed(data)
+    return Content(name=shown, data=data, text=text, document=document, lines=lines, cut_off=cut_off, problem=problem)
 
 
 def _text_of(data: bytes) -> str:
-    """The text, or nothing for a binary file."""
-    for encoding, mark in (("utf-16", (b"\xff\xfe", b"\xfe\xff")), ("utf-8-sig", (b"",))):
-        # PowerShell writes UTF-16 when the output of a program is redirected to a file.
-        if data.startswith(mark):
-            try:
-                text = data.decode(encoding)
-            except UnicodeDecodeError:
-                return ""
-            return "" if "\0" in text else text
-    return ""
+    """The text, or nothing for a binary file.
+
+    Logs of phones may hold stray bytes, and names the letters of another encoding, so a few of them are replaced.
+    """
+    # PowerShell writes UTF-16 when the output of a program is redirected to a file.
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, errors="replace")
+    return "" if "\0" in text or text.count("\ufffd") > len(text) * _STRAY else text
+
+
+def _packed(data: bytes) -> str:
+    """What a compressed file is packed with, as a problem."""
+    kind = next((kind for mark, kind in _PACKERS.items() if data.startswith(mark)), "")
+    return f"{PACKED} ({kind})" if kind else ""
 
 
 def _document(text: str) -> tuple[Any, str]:
@@ -117,8 +128,8 @@ def _document(text: str) -> tuple[Any, str]:
         return None, f"its JSON is damaged or cut off ({error})"
 
 
-def _lines(text: str) -> tuple[dict[str, Any], ...]:
-    """The objects of JSON lines. A last line that was cut off is left out; any other damage means that it is none."""
+def _lines(text: str) -> tuple[tuple[dict[str, Any], ...], bool]:
+    """The objects of JSON lines, and whether a last one was cut off; any other damage means that it is none."""
     listed = [line for line in text.splitlines() if line.strip()]
     objects = []
     for number, line in enumerate(listed, 1):
@@ -126,5 +137,5 @@ def _lines(text: str) -> tuple[dict[str, Any], ...]:
         if isinstance(value, dict):
             objects.append(value)
         elif number < len(listed) or number == 1:
-            return ()
-    return tuple(objects)
+            return (), False
+    return tuple(objects), len(objects) < len(listed)

@@ -14,6 +14,8 @@ MIB = 1 << 20
 MB = 1_000_000
 # A femtosecond to four months, or ten petabytes: beyond that a file is damaged, and ratios leave the range of numbers.
 _LEAST, _MOST = 1e-6, 1e16
+# By how much of itself a time may change where it becomes a whole number of ns.
+_ROUNDED = 0.005
 
 # Names go into tables, keys and terminals. Longer ones are cut.
 MOST_CHARACTERS = 200
@@ -43,11 +45,11 @@ def objects(value: object) -> list[dict[str, Any]]:
 
 
 def word(value: object) -> str:
-    """Return a text, number or truth value as clean text; empty for anything else."""
+    """Return a text, number or truth value as clean text, with all digits of a number; empty for anything else."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else clean(str(value))
+        return f"{value:.15g}" if isinstance(value, float) else clean(str(value))
     return clean(value) if isinstance(value, str) else ""
 
 
@@ -87,9 +89,17 @@ def whole(value: object, unit: int) -> int | None:
 
 
 def times_ns(value: object, unit: int) -> tuple[int, ...]:
-    """Return the times in the list ``value``, given in ``unit``, in ns; empty if one of them is no time."""
-    times = [whole(item, unit) for item in items(value)]
-    return tuple(time for time in times if time is not None) if None not in times else ()
+    """Return the times in the list ``value``, given in ``unit``, in ns.
+
+    Empty if one of them is no time, or so short that a whole number of ns would be another time.
+    """
+    times = []
+    for item in items(value):
+        exact = scaled(item, unit)
+        if exact is None or abs(round(exact) - exact) > exact * _ROUNDED:
+            return ()
+        times.append(round(exact))
+    return tuple(times)
 
 
 def settings(values: dict[str, object]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.records.conditions import Condition
@@ -93,6 +94,12 @@ class ImportedFile:
     cells: tuple[ImportedCell, ...]
     notes: tuple[str, ...] = ()
     commit: str | None = None
+
+
+def agreed(commits: Iterable[str | None]) -> str | None:
+    """Return the commit that all name, None if one names another or none: it would be said of what it did not build."""
+    named = set(commits)
+    return (named.pop() or None) if len(named) == 1 else None
 
 
 def peak_memory(

@@ -27,6 +27,7 @@ MS, US, SECOND, MB, KIB = 1e6, 1e3, 1e9, 1e6, 1024.0
 Files = dict[str, bytes]
 Samples = Callable[[Measurement], dict[int, list[int]]]
 
+_PLATFORMS = ("android", "ios", "macos", "windows", "linux")
 # What other programs call the kind of processor.
 ACCELERATORS: dict[Delegate, str] = {
     Delegate.CPU: "cpu",
@@ -134,6 +135,12 @@ def per_cell(views: Sequence[CellView], suffix: str, content: Callable[[CellView
 def delegate_used(view: CellView) -> str:
     """What the runtime says that ran, else what was asked for."""
     return view.runtime.delegate_used if view.runtime else view.cell.delegate.value
+
+
+def platform_of(device: DeviceInfo | None) -> str | None:
+    """The operating system of a device in lower case, None if nothing says it."""
+    words = f"{device.kind} {device.os}".lower() if device else ""
+    return next((platform for platform in _PLATFORMS if platform in words), None)
 
 
 def deviation(view: CellView) -> float | None:

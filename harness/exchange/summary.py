@@ -85,7 +85,7 @@ def _launch(cell: Cell, index: int, launch: ImportedCell, keep: Keep) -> LaunchS
     return LaunchSummary(
         index=index,
         reply_sha256=keep(encode(_reply(cell, index, launch)), ".json") if launch.samples_ns else "",
-        median_ns=max(1, round(middle)),
+        median_ns=middle,
         calls=calls,
         first_ns=launch.first_ns,
         load_ns=launch.load_ns,
@@ -122,7 +122,7 @@ def _of_told(told: Sequence[LatencyFigures]) -> LatencySummary:
         low_ns=interval.low_ns if interval else None,
         high_ns=interval.high_ns if interval else None,
         mean_ns=middle("mean_ns"),
-        min_ns=round(min(least)) if least else None,
+        min_ns=min(least, default=None),
         p5_ns=middle("p5_ns"),
         p25_ns=middle("p25_ns"),
         p75_ns=middle("p75_ns"),

@@ -105,12 +105,12 @@ class LaunchSummary:
     state, recorded once a second. ``thermal_headroom``: the highest value that the runner saw; None if not reported.
     ``memory_growth_bytes``: the peak of its memory over its own baseline, or the steady state where the peak is not
     known; None if memory was not read. Earlier versions stored none. ``calls``: how many of the reply's samples count,
-    which are the last ones.
+    which are the last ones. ``median_ns`` is whole for launches of phonebench; other programs may state fractions.
     """
 
     index: int
     reply_sha256: str
-    median_ns: int
+    median_ns: int | float
     calls: int | None
     first_ns: int | None
     load_ns: int | None
@@ -156,7 +156,7 @@ class LatencySummary:
     low_ns: float | None
     high_ns: float | None
     mean_ns: float | None
-    min_ns: int | None
+    min_ns: int | float | None
     p5_ns: float | None
     p25_ns: float | None
     p75_ns: float | None

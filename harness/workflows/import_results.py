@@ -11,6 +11,7 @@ from harness import __version__
 from harness.devices.host.facts import host_info
 from harness.exchange.assemble import Assembled, Source, assemble
 from harness.exchange.content import read_content
+from harness.exchange.imported import agreed
 from harness.exchange.importers.registry import importer_of
 from harness.spec.profiles import ProfileName
 from harness.spec.recipe import AS_IS
@@ -58,8 +59,13 @@ def import_results(paths: Sequence[Path], results: Path, kind: str | None = None
     return ImportedRun(
         run=run,
         files=tuple((source.content.name, source.kind, len(source.imported.cells)) for source in sources),
-        notes=tuple(f"{source.content.name}: {note}" for source in sources for note in source.imported.notes),
+        notes=tuple(f"{source.content.name}: {note}" for source in sources for note in _notes(source)),
     )
+
+
+def _notes(source: Source) -> tuple[str, ...]:
+    cut = ("the last line, which is cut off",) if source.content.cut_off else ()
+    return (*source.imported.notes, *cut)
 
 
 def _source(path: Path, kind: str | None) -> Source:
@@ -87,5 +93,5 @@ def _head(assembled: Assembled, sources: Sequence[Source]) -> RunHead:
         devices=assembled.devices,
         host=host_info(),
         versions={"phonebench": __version__},
-        commit=next((source.imported.commit for source in sources if source.imported.commit), None),
+        commit=agreed(source.imported.commit for source in sources),
     )

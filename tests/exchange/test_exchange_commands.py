@@ -60,6 +60,24 @@ def test_two_imports_are_compared_where_their_settings_agree(tmp_path: Path) -> 
     ]
 
 
+def test_a_run_has_a_commit_only_if_all_files_name_it(tmp_path: Path) -> None:
+    def commit(*files: str) -> object:
+        done = call("import", *(str(FILES / file) for file in files), "--results", str(tmp_path))
+        return json.loads((tmp_path / run_of(done.err) / "run.json").read_text())["commit"]
+
+    named = json.loads((FILES / "pytest_benchmark.json").read_text())["commit_info"]["id"]
+    assert commit("pytest_benchmark.json") == named
+    # The other file says nothing of a commit, so that of the first is not that of its cells.
+    assert commit("pytest_benchmark.json", "google_benchmark.json") is None
+
+
+def test_an_import_says_that_a_last_line_was_cut_off(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes((FILES / "leaderboard.jsonl").read_bytes() + b'{"model": "po')
+    done = call("import", str(cut), "--results", str(tmp_path / "r"))
+    assert "not used: cut.jsonl: the last line, which is cut off" in done.err
+
+
 def test_an_imported_run_can_be_exported_again(results: Path, tmp_path: Path) -> None:
     done = call("export", "--to", "bencher", "-o", str(tmp_path / "bmf.json"), "--results", str(results))
     assert done.code == 0, done.err

@@ -29,6 +29,7 @@ from harness.store.records import RunRecord
 from harness.workflows.export_results import of_its_formats
 from tests.report.builders import FACTS, host_run, make_run, phone_run, sample_launches, with_head
 
+FILES = Path(__file__).parent / "files"
 RUN = phone_run()
 CELLS = {cell.key: cell for cell in RUN.head.plan.cells}
 
@@ -476,6 +477,19 @@ def test_load_memory_and_size_survive_where_there_is_a_place() -> None:
     assert found.artifact.bytes == 79_000
     assert found.latency is not None
     assert found.latency.launches == 5
+
+
+def test_a_report_of_an_iphone_keeps_its_platform_and_memory_through_import_and_export() -> None:
+    report = json.loads((FILES / "react_native.json").read_text())
+    report |= {"platform": "ios", "device": {"model": "iPhone 15", "osVersion": "18.1"}}
+    content = content_of("ios.json", json.dumps(report).encode())
+    importer = importer_of(content)
+    source = Source(content=content, kind=importer.name, imported=importer.read(content))
+    first = assemble([source], lambda _data, _suffix: "0" * 64)
+    run = with_head(make_run(first.plan.cells, first.measurements), devices=first.devices)
+    (sent,) = written("react-native-executorch", out(run, calls=False)).values()
+    assert json.loads(sent)["platform"] == "ios"
+    assert json.loads(sent)["device"]["osVersion"] == "18.1"
 
 
 def with_operators(found: Measurement) -> Measurement:

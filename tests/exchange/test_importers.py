@@ -6,9 +6,12 @@ The files were written by hand from the published formats, and what is expected 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import re
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -530,3 +533,129 @@ def test_an_odd_value_in_any_place_ends_in_a_run_or_a_sentence(name: str) -> Non
         for odd in (ODD[number % len(ODD)], ODD[(number * 5 + 3) % len(ODD)]):
             with contextlib.suppress(UsageError):
                 imported(name, json.dumps(with_odd(document, place, odd)).encode())
+
+
+# ---- files of other versions, and of several runs
+
+
+def google(*rows: dict[str, Any]) -> bytes:
+    return json.dumps(
+        {"context": {"host_name": "h"}, "benchmarks": [{"run_type": "iteration", **r} for r in rows]}
+    ).encode()
+
+
+def test_launches_of_a_few_nanoseconds_keep_their_fractions() -> None:
+    times = (3.41, 3.43, 3.45)
+    found = only("ns.json", google(*({"name": "f", "real_time": time, "time_unit": "ns"} for time in times)))
+    assert [launch.median_ns for launch in found.launches] == list(times)
+
+
+def test_rounds_shorter_than_a_nanosecond_leave_their_statistics() -> None:
+    statistics = {"data": [2e-10, 3e-10, 4e-10], "median": 3e-10, "mean": 3e-10, "min": 2e-10, "rounds": 3}
+    tests = [{"name": "t", "fullname": "t", "stats": statistics, "options": {}}]
+    found = only("short.json", json.dumps({"machine_info": {}, "benchmarks": tests}).encode())
+    assert found.latency is not None
+    assert found.latency.median_ns == pytest.approx(0.3)
+    assert found.latency.min_ns == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("unit", ["min", "", None])
+def test_a_time_in_a_unit_that_nobody_knows_is_unknown(unit: str | None) -> None:
+    found = only("unit.json", google({"name": "f", "real_time": 5, "time_unit": unit}))
+    assert (found.status, found.latency) == (CellStatus.FAILED, None)
+
+
+def test_an_executor_runner_alone_says_the_mean_the_file_and_the_threads() -> None:
+    # The lines of executor_runner.cpp before it printed one per call.
+    found = only(
+        "runner.log",
+        b"I 00:00:00.001 executorch:executor_runner.cpp:291] Resetting threadpool with num threads = 3\n"
+        b"I 00:00:00.002 executorch:executor_runner.cpp:352] Model file /data/local/tmp/pond.pte is loaded.\n"
+        b"I 00:00:00.124 executorch:runner.cpp:383] Model executed successfully 10 time(s) in 123.400000 ms.\n",
+    )
+    assert found.cell.startswith("pond-")
+    assert stated(found) == {StatedName.LATENCY: pytest.approx(12_340_000)}
+    assert found.runtime is not None
+    assert found.runtime.threads == 3
+
+
+def test_each_summary_of_the_executorch_script_is_a_cell() -> None:
+    # The script prints its mean with three digits after the point, cut off and without a zero before it.
+    text = (
+        "Model:      {}.pte\nWarmup:     1 iteration(s)\nBenchmark:  8 iteration(s) in {} ms\n"
+        "Average:    {} ms/iteration\nThreads:    {}\n=====\nPushing files to device...\n"
+    )
+    data = text.format("pond", "0.364", ".045", 2) + text.format("shed", "64.000", "8.000", 4)
+    pond, shed = imported("all.log", data.encode()).measurements
+    assert [m.cell.partition("-")[0] for m in (pond, shed)] == ["pond", "shed"]
+    assert [stated(m)[StatedName.LATENCY] for m in (pond, shed)] == [pytest.approx(45_500), 8_000_000]
+    assert [m.runtime and m.runtime.threads for m in (pond, shed)] == [2, 4]
+
+
+def test_each_run_of_an_executor_runner_is_a_cell() -> None:
+    text = "Model file {}.pte is loaded.\nModel loaded in {} ms.\nIteration 1 of 2: {} ms\nIteration 2 of 2: {} ms\n"
+    runs = imported("all.log", (text.format("pond", 2, 7, 9) + text.format("shed", 3, 17, 19)).encode()).measurements
+    assert [m.latency and m.latency.median_ns for m in runs] == [8e6, 18e6]
+    assert [m.load and m.load.first_ns for m in runs] == [2e6, 3e6]
+
+
+def test_moments_of_a_language_model_are_in_the_units_that_the_line_names() -> None:
+    text = (FILES / "executorch_llm.log").read_text()
+    text = re.sub(r'("\w+_ms": ?\d+)', r"\g<1>000", text)
+    micro = only("us.log", re.sub(r'("SCALING_FACTOR_UNITS_PER_SECOND": ?)1000\b', r"\g<1>1000000", text).encode())
+    assert stated(micro) == stated(only("executorch_llm.log"))
+
+
+def test_a_log_of_a_phone_has_prefixes_and_stray_bytes() -> None:
+    lines = (FILES / "benchmark_model.txt").read_text().splitlines()
+    prefixed = "".join(f"08-20 10:00:00.000  4321  4321 I tflite  : {line.removeprefix('INFO: ')}\n" for line in lines)
+    found, clean = only("logcat.txt", prefixed.encode() + b"\xff\xfe\x80\n"), only("benchmark_model.txt")
+    assert found.latency == clean.latency
+    assert found.runtime is not None
+    assert found.runtime.threads == 2
+
+
+def test_a_run_that_breaks_the_rules_of_mlperf_says_so() -> None:
+    document = json.loads((FILES / "mlperf.json").read_text())
+    new, old = document["results"]
+    new["performance_run"]["loadgen"]["is_result_valid"] = False
+    old["performance_run"]["loadgen_info"]["validity"] = False
+    for measurement in imported("mlperf.json", json.dumps(document).encode()).measurements:
+        assert measurement.origin is not None
+        assert measurement.origin.settings["valid"] == "no"
+    assert all("valid" not in m.origin.settings for m in imported("mlperf.json").measurements if m.origin)
+
+
+def test_what_androidx_could_not_find_is_unknown() -> None:
+    document = json.loads((FILES / "androidx.json").read_text())
+    build = document["context"]["build"]
+    build |= {"brand": "unknown", "model": "One", "version": {"codename": "REL", "sdk": -1}}
+    (device,) = imported("androidx.json", json.dumps(document).encode()).devices
+    assert (device.model, device.os) == ("One", "unknown")
+
+
+def test_fai_pep_counts_seconds_since_1970() -> None:
+    document = json.loads((FILES / "fai_pep.json").read_text())
+    document["meta"]["time"] = 1_700_000_000.5
+    found = only("fai_pep.json", json.dumps(document).encode())
+    assert datetime.fromisoformat(found.started_at) == datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=UTC)
+
+
+def test_numbers_in_settings_keep_their_digits() -> None:
+    rows = [
+        {**json.loads((FILES / "llama_bench.jsonl").read_text().splitlines()[0]), "poll": p}
+        for p in (0.1234567, 0.1234568)
+    ]
+    run = imported("poll.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    assert [m.origin and m.origin.settings["poll"] for m in run.measurements] == ["0.1234567", "0.1234568"]
+
+
+def test_a_packed_file_is_to_be_unpacked() -> None:
+    with pytest.raises(UsageError, match=r"packed \(gzip\); unpack it first"):
+        imported("mlperf.json", gzip.compress((FILES / "mlperf.json").read_bytes()))
+
+
+def test_a_last_line_that_was_cut_off_is_told() -> None:
+    data = (FILES / "leaderboard.jsonl").read_bytes()
+    assert content_of("a.jsonl", data + b'{"model": "po').cut_off
+    assert not content_of("a.jsonl", data).cut_off

@@ -105,6 +105,34 @@ def test_the_page_stands_on_its_own(fixture: str, request: pytest.FixtureRequest
     assert len(parsed.ids) == len(set(parsed.ids))
 
 
+@pytest.mark.parametrize("fixture", ["host", "phone"])
+def test_no_heading_skips_a_level(fixture: str, request: pytest.FixtureRequest) -> None:
+    levels = [int(tag[1]) for tag in Page(request.getfixturevalue(fixture)).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+
+
+@pytest.mark.parametrize("fixture", ["host", "phone"])
+def test_every_table_that_scrolls_is_reached_by_keyboard_and_has_a_name(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    regions = re.findall(r'<div class="scroll[^>]*>', request.getfixturevalue(fixture))
+    assert len(regions) > 2
+    assert all('tabindex="0"' in region and re.search('aria-label="[^"]+"', region) for region in regions)
+
+
+def test_a_long_name_pushes_no_column_off_the_page() -> None:
+    planned = tuple(cells(model=name)[0] for name in ("pond", "x" * 200))
+    fragment = html(report_of(make_run(planned, tuple(map(measurement, planned)))))
+    assert not {"model", "latency", "size", "accuracy"} & fragment.values["hidden"]
+
+
+def test_models_without_facts_are_counted() -> None:
+    planned = tuple(cells(model=name)[0] for name in ("pond", "shed"))
+    run = with_head(make_run(planned, tuple(map(measurement, planned))), models=())
+    assert "2 models, 1 device" in page(run).text
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -14,13 +14,12 @@ from harness.exchange.outgoing import (
     delegate_used,
     deviation,
     json_lines,
+    platform_of,
     scaled,
 )
-from harness.records.device import DeviceInfo
 from harness.report.view import CellView, memory_growth
 
 _RUNNERS = {"android-app": "app", "ios-app": "app", "host": "local"}
-_PLATFORMS = ("android", "ios", "macos", "windows", "linux")
 
 
 def rows(outgoing: Outgoing) -> Files:
@@ -32,7 +31,7 @@ def _row(outgoing: Outgoing, view: CellView) -> dict[str, Any]:
     cell, runtime, device = view.cell, view.runtime, outgoing.device(view)
     accelerator, version = ACCELERATORS.get(cell.delegate), runtime.version if runtime else None
     file = f"{cell.variant}.{cell.format.value}"
-    platform = _platform(device)
+    platform = platform_of(device)
     model, measurement = device.model if device else None, view.measurement
     return {
         "row_id": "/".join(
@@ -91,8 +90,3 @@ def _memory(view: CellView) -> dict[str, float | None]:
         "init_footprint": scaled(growth.loaded_bytes if growth else None, KIB * KIB),
         "overall_footprint": scaled(growth.peak_bytes if growth else None, KIB * KIB),
     }
-
-
-def _platform(device: DeviceInfo | None) -> str | None:
-    words = f"{device.kind} {device.os}".lower() if device else ""
-    return next((platform for platform in _PLATFORMS if platform in words), None)

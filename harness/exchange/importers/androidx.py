@@ -21,6 +21,8 @@ _PREFIXES = {
     "LOW-BATTERY": ConditionId.LOW_BATTERY,
 }
 
+_UNKNOWN = "unknown"
+
 Entry = dict[str, Any]
 
 
@@ -69,7 +71,7 @@ def _cell(context: Entry, test: Entry, metric: tuple[str, int], figures: Entry) 
             {
                 "cpuLocked": context.get("cpuLocked"),
                 "sustainedPerformanceModeEnabled": context.get("sustainedPerformanceModeEnabled"),
-                "compilationMode": context.get("compilationMode"),
+                "compilationMode": _known(context.get("compilationMode")),
                 "calls per run": test.get("repeatIterations"),
             }
         ),
@@ -86,8 +88,8 @@ def _runs(figures: Entry) -> list[Any]:
 
 
 def _device(context: Entry, build: Entry) -> ImportedDevice:
-    sdk, fingerprint = word(mapping(build.get("version")).get("sdk")), word(build.get("fingerprint"))
-    brand, model = word(build.get("brand")), word(build.get("model"))
+    sdk, fingerprint = count(mapping(build.get("version")).get("sdk")), _known(build.get("fingerprint"))
+    brand, model = _known(build.get("brand")), _known(build.get("model"))
     return ImportedDevice(
         model=f"{brand} {model}".strip(),
         os=f"Android (API {sdk})" if sdk else "",
@@ -95,6 +97,11 @@ def _device(context: Entry, build: Entry) -> ImportedDevice:
         memory_bytes=count(context.get("memTotalBytes")),
         details=(("build", fingerprint),) if fingerprint else (),
     )
+
+
+def _known(value: object) -> str:
+    """The text, without the word that Android writes where it does not know."""
+    return "" if word(value) == _UNKNOWN else word(value)
 
 
 def _conditions(test: Entry) -> tuple[Condition, ...]:

@@ -1,4 +1,7 @@
-"""The line that ExecuTorch's language model runner prints after each answer: ``PyTorchObserver {…}``, in ms."""
+"""The line that ExecuTorch's language model runner prints after each answer: ``PyTorchObserver {…}``.
+
+Its moments are in ms, unless the line says how many units a second has.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 from typing import Any
 
 from harness.exchange.content import Content
-from harness.exchange.fields import MS, count, mapping, number
+from harness.exchange.fields import SECOND, count, mapping, number
 from harness.exchange.imported import ImportedCell, ImportedFile
 from harness.records.origin import StatedFigure, StatedName
 
@@ -39,28 +42,28 @@ def _answers(content: Content) -> list[dict[str, Any]]:
 
 def _cell(content: Content, answer: dict[str, Any]) -> ImportedCell:
     prompt, generated = count(answer["prompt_tokens"]), count(answer["generated_tokens"])
-    start, first = number(answer["inference_start_ms"]), number(answer["first_token_ms"])
-    read_ms = _between(answer, "inference_start_ms", "prompt_eval_end_ms")
-    answer_ms = _between(answer, "prompt_eval_end_ms", "inference_end_ms")
-    first_ms = first - start if first is not None and start is not None and first > start else None
+    read_s = _between(answer, "inference_start_ms", "prompt_eval_end_ms")
+    answer_s = _between(answer, "prompt_eval_end_ms", "inference_end_ms")
+    first_s = _between(answer, "inference_start_ms", "first_token_ms")
     values = (
-        (StatedName.PREFILL, prompt / read_ms * 1000 if prompt and read_ms else None, "tokens per second"),
-        (StatedName.DECODE, generated / answer_ms * 1000 if generated and answer_ms else None, "tokens per second"),
-        (StatedName.FIRST_TOKEN, first_ms * MS if first_ms else None, "time to the first token"),
+        (StatedName.PREFILL, prompt / read_s if prompt and read_s else None, "tokens per second"),
+        (StatedName.DECODE, generated / answer_s if generated and answer_s else None, "tokens per second"),
+        (StatedName.FIRST_TOKEN, first_s * SECOND if first_s else None, "time to the first token"),
     )
-    load_ms = _between(answer, "model_load_start_ms", "model_load_end_ms")
+    load_s = _between(answer, "model_load_start_ms", "model_load_end_ms")
     return ImportedCell(
         model=content.stem,
         format="pte",
         program="ExecuTorch's language model runner",
         runtime="executorch",
         settings={"prompt tokens": str(prompt or 0), "generated tokens": str(generated or 0)},
-        load_ns=round(load_ms * MS) if load_ms else None,
+        load_ns=round(load_s * SECOND) if load_s else None,
         stated=tuple(StatedFigure(name=n, value=v, definition=words) for n, v, words in values if v is not None),
     )
 
 
 def _between(answer: dict[str, Any], begin: str, end: str) -> float | None:
-    """The time between two moments, None if one is missing or they are in the wrong order."""
+    """The seconds between two moments, None if one is missing or they are in the wrong order."""
     first, last = number(answer.get(begin)), number(answer.get(end))
-    return last - first if first is not None and last is not None and last > first else None
+    per_second = count(answer.get("SCALING_FACTOR_UNITS_PER_SECOND")) or 1000
+    return (last - first) / per_second if first is not None and last is not None and last > first else None

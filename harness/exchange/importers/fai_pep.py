@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.exchange.content import Content
@@ -16,6 +17,7 @@ from harness.exchange.fields import (
     MS,
     SECOND,
     US,
+    above_zero,
     items,
     mapping,
     number,
@@ -25,7 +27,7 @@ from harness.exchange.fields import (
     whole,
     word,
 )  # fmt: skip
-from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, LatencyFigures, peak_memory
+from harness.exchange.imported import ImportedCell, ImportedDevice, ImportedFile, LatencyFigures, agreed, peak_memory
 from harness.records.operators import Operator, OperatorProfile
 from harness.records.origin import StatedFigure, StatedName
 from harness.wire import MemoryReading
@@ -34,6 +36,8 @@ _LINE = re.compile(r"(?:PyTorchObserver|Caffe2Observer)\s+(\{.*\})")
 _TIMES = {"ns": 1, "us": US, "ms": MS, "s": SECOND}
 _SIZES = {"b": 1, "bytes": 1, "kb": KIB, "kib": KIB, "mb": MB}
 _NET = "NET"
+# The year 3000: a larger number counts something else than seconds.
+_LAST_SECOND = 32_503_680_000
 
 Entry = dict[str, Any]
 
@@ -50,8 +54,7 @@ def read(content: Content) -> ImportedFile:
         return ImportedFile(cells=(_cell(content, {}, printed),))
     results = [(mapping(record.get("meta")), _entries(record)) for record in content.records]
     cells = tuple(_cell(content, meta, entries) for meta, entries in results if entries)
-    commit = next((word(meta.get("commit")) for meta, _ in results if word(meta.get("commit"))), None)
-    return ImportedFile(cells=cells, commit=commit)
+    return ImportedFile(cells=cells, commit=agreed(word(meta.get("commit")) for meta, entries in results if entries))
 
 
 def _entries(record: Entry) -> list[Entry]:
@@ -90,7 +93,7 @@ def _cell(content: Content, meta: Entry, entries: list[Entry]) -> ImportedCell:
         program=f"FAI-PEP {word(meta.get('framework'))}".strip(),
         runtime=word(meta.get("framework")),
         settings=settings({"group": meta.get("group"), "run type": meta.get("run_type")}),
-        started_at=word(meta.get("time")),
+        started_at=_moment(meta.get("time")),
         samples_ns=samples,
         latency=figures,
         stated=stated,
@@ -98,6 +101,14 @@ def _cell(content: Content, meta: Entry, entries: list[Entry]) -> ImportedCell:
         memory=_memory(net),
         operators=_operators(entries),
     )
+
+
+def _moment(value: object) -> str:
+    """The start, which is in seconds since 1970, or as it is written."""
+    seconds = above_zero(value)
+    if seconds is None or seconds >= _LAST_SECOND:
+        return word(value) if isinstance(value, str) else ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _samples(entry: Entry) -> tuple[int, ...]:

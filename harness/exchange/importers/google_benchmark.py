@@ -70,8 +70,7 @@ def _cells(context: Entry, name: str, rows: list[Entry]) -> list[ImportedCell]:
 
 
 def _cell(context: Entry, name: str, row: Entry, mean: Entry, *, is_median: bool = True) -> ImportedCell:
-    time = scaled(row.get("real_time"), _UNITS.get(word(row.get("time_unit")), 1))
-    mean_time = scaled(mean.get("real_time"), _UNITS.get(word(mean.get("time_unit")), 1))
+    time, mean_time = _time(row), _time(mean)
     failed = row.get("error_occurred") is True or bool(row.get("skipped"))
     words = word(row.get("error_message")) or word(row.get("skip_message")) or "the program gives no reason"
     figures = None
@@ -98,6 +97,12 @@ def _cell(context: Entry, name: str, row: Entry, mean: Entry, *, is_median: bool
         stated=() if failed else (*rates, *(() if is_median or not time else (mean_only,))),
         failure=words if failed else "",
     )
+
+
+def _time(row: Entry) -> float | None:
+    """The time of a row in ns, None in a unit that the program does not have. Its first versions wrote no unit."""
+    unit = _UNITS.get(word(row.get("time_unit", "ns")))
+    return scaled(row.get("real_time"), unit) if unit else None
 
 
 def _device(context: Entry) -> ImportedDevice:

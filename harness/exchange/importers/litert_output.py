@@ -33,7 +33,7 @@ _FOOTPRINT = re.compile(
     r"init=([0-9.e+]+) overall=([0-9.e+]+)"
 )
 _PARAMETER = re.compile(
-    r"^(?:[A-Z]+: )?(?P<name>Num threads|Graph|Min num runs|Min warmup runs): \[(?P<value>[^\]]*)\]", re.M
+    r"^(?:[^\n\[\]]*: )?(?P<name>Num threads|Graph|Min num runs|Min warmup runs): \[(?P<value>[^\]]*)\]", re.M
 )
 _SIZE = re.compile(r"The input model file size \(MB\): ([0-9.e+]+)")
 _DELEGATE = re.compile(r"(?:Explicitly applied|Though) (\S+) delegate")

@@ -49,12 +49,20 @@ def _cell(result: Entry, device: ImportedDevice, version: str) -> ImportedCell:
                 "accelerator": backend.get("accelerator_desc"),
                 "batch": above_zero(backend.get("batch_size")),
                 "dataset": mapping(performance.get("dataset")).get("type"),
+                "valid": False if _is_invalid(performance) else None,
                 **extra,
             }
         ),
         started_at=word(performance.get("start_datetime")),
         failure="" if performance or result.get("accuracy_run") else "the app stored no run of this benchmark",
         stated=(*_speeds(performance), *_accuracy(result)),
+    )
+
+
+def _is_invalid(run: Entry) -> bool:
+    """Whether the app says that the run broke its rules, such as the least time."""
+    return mapping(run.get("loadgen")).get("is_result_valid") is False or (
+        mapping(run.get("loadgen_info")).get("validity") is False
     )
 
 

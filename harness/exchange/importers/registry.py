@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.errors import UnknownNameError, UsageError
-from harness.exchange.content import Content
+from harness.exchange.content import PACKED, Content
 from harness.exchange.imported import ImportedFile
 from harness.exchange.importers import (
     aihub_perf,
@@ -69,7 +69,7 @@ _ROWS = (
         title="the log of ExecuTorch's benchmark_android.sh or executor_runner",
         recognises=executorch_log.recognises,
         read=executorch_log.read,
-        fields="Iteration lines (ms) → calls, Model loaded → load; without them Average → stated latency",
+        fields="Iteration lines (ms) → calls, Model loaded → load; without them the mean → stated latency",
         unknown="backend, device model",
     ),
     Importer(
@@ -218,6 +218,8 @@ def importer_of(content: Content, name: str | None = None) -> Importer:
 
 
 def _why(content: Content) -> str:
+    if content.problem.startswith(PACKED):
+        return f"{content.problem}; unpack it first"
     if content.problem:
         return f"{content.problem}; get the file again"
     return "see the formats with: phonebench import --list"

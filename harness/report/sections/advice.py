@@ -43,6 +43,7 @@ _IMPORTED = (
 
 _PAGE = """\
 <section aria-label="What to ship">
+<h2 class="unseen">What to ship</h2>
 {% if advice | length > few %}
 <div class="card advice"><ul class="many">
 {% for item in advice %}

@@ -20,6 +20,10 @@ from harness.spec.recipe import AS_IS
 FIRST_ROWS, _MEASURED_ROWS = 50, 300
 # The table's width on a page of 1,280 pixels with a scroll bar; the column of names wraps.
 TABLE_PIXELS, NAME_PIXELS = 1195, 190
+# Words longer than this wrap: one long name must not push the other columns off the page.
+_LONG_CHARACTERS = 24
+
+_LONG = "word long"
 
 # Statuses of cells that have something to show in the table; the section on missing results lists the others.
 _IN_TABLE = (CellStatus.OK, CellStatus.BROKEN, CellStatus.FAILED)
@@ -59,7 +63,7 @@ _PAGE = """\
 {% endmacro %}
 <div class="find" id="cells-find" role="search" aria-label="Find cells"></div>
 <p class="said" id="cells-said" role="status"></p>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="All cells">
 <table id="cells" aria-describedby="cells-said">
 <thead><tr>
 {% for column in columns %}
@@ -203,6 +207,8 @@ def _hidden(rows: list[_PageRow], columns: list[_PageColumn]) -> frozenset[str]:
 def _pixels(column: _PageColumn, entries: list[TableEntry]) -> float:
     """About how wide a column is, padding included: 7.4 pixels per character at 13 pixels, 6.4 in small print."""
     if column.kind == "name":
+        return NAME_PIXELS
+    if column.kind == "word" and any(entry.kind == _LONG for entry in entries):
         return NAME_PIXELS
     lines = [7.4 * len(column.title) + 14, 6.8 * len(column.unit) + 16 * len(column.marks)]
     for entry in entries:
@@ -382,8 +388,12 @@ def _prompt(view: CellView) -> TableEntry:
     )
 
 
-def _word(value: Callable[[CellView], str], kind: str = "word") -> Callable[[CellView], TableEntry]:
-    return lambda view: TableEntry(text=value(view), sort=value(view), kind=kind)
+def _word(value: Callable[[CellView], str]) -> Callable[[CellView], TableEntry]:
+    return lambda view: TableEntry(text=value(view), sort=value(view), kind=_kind(value(view)))
+
+
+def _kind(text: str) -> str:
+    return _LONG if len(text) > _LONG_CHARACTERS else "word"
 
 
 def _format(view: CellView) -> TableEntry:
@@ -397,9 +407,9 @@ def _ran_on(view: CellView) -> TableEntry:
     runtime, used = view.runtime, _delegate(view)
     threads = thread_words(view.cell.threads)
     if runtime is None or runtime.nodes_total is None or runtime.nodes_delegated is None:
-        return TableEntry(text=used, under=threads, sort=used, kind="word")
+        return TableEntry(text=used, under=threads, sort=used, kind=_kind(used))
     nodes = f"{runtime.nodes_delegated} of {runtime.nodes_total} nodes, {threads}"
-    return TableEntry(text=used, under=nodes, sort=used, kind="word")
+    return TableEntry(text=used, under=nodes, sort=used, kind=_kind(used))
 
 
 def _page_figures(column: FigureColumn, views: tuple[CellView, ...], notes: tuple[Footnote, ...]) -> _PageColumn:

@@ -13,7 +13,8 @@ _PAGE = """\
 <h2>Repeat this run</h2>
 <pre>{{ command }}</pre>
 <p class="muted">Beside this page: <code>run.json</code> (what was asked for), <code>measurements.jsonl</code> (one line
-  per cell), <code>replies/</code> (every timed call), <code>table.csv</code>, <code>charts/</code>.</p>
+  per cell), <code>replies/</code> (every timed call), <code>table.csv</code>
+  {%- if charts %}, <code>charts/</code>{% endif %}.</p>
 """
 
 
@@ -26,7 +27,7 @@ def html(report: Report) -> Fragment:
     """Return the command, and the other files of the run."""
     files = dict.fromkeys(m.origin.file for m in report.run.measurements if m.origin)
     command = shlex.join(["phonebench", "import", *files]) if files else None
-    values = {"command": command or command_line(report.head.spec, report.head.goal)}
+    values = {"command": command or command_line(report.head.spec, report.head.goal), "charts": bool(report.charts)}
     return Fragment(template=_PAGE, values=values)
 
 

@@ -47,7 +47,9 @@ def html(report: Report) -> Fragment:
     head = report.head
     cards = [(f"Model {model.name}", _model_facts(model)) for model in head.models]
     cards += [(f"Device {device.key}", _device_facts(device)) for device in head.devices]
-    summary = f"{_counted(len(head.models), 'model')}, {_counted(len(head.devices), 'device')}, run {head.id}"
+    # An imported run stores no facts of its models.
+    models = {cell.model for cell in head.plan.cells} | {model.name for model in head.models}
+    summary = f"{_counted(len(models), 'model')}, {_counted(len(head.devices), 'device')}, run {head.id}"
     values = {"cards": [*cards, ("Run", _run_facts(head))], "summary": summary, "few": _FEW}
     return Fragment(template=_PAGE, values=values)
 

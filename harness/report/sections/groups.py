@@ -28,7 +28,7 @@ _PAGE = """\
 <h2>Classes and inputs that lost most</h2>
 <p class="muted">Against the float model on the same inputs. A group of few inputs changes a lot by chance;
   one of fewer than {{ least }} is not named.</p>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="Classes and inputs that lost most">
 <table id="groups">
 <thead><tr><th class="name" scope="col">cell</th><th class="word" scope="col">worst group</th>
   <th scope="col">its score</th><th scope="col">float model</th><th scope="col">drop</th>

@@ -14,7 +14,7 @@ _PAGE = """\
 <h2>Language models</h2>
 <p class="muted">The first generation of a process is no part of the other figures. The cache of keys and values grows
   with the tokens that the model holds; its share is that of the peak memory over the runtime without a model.</p>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="Language models">
 <table id="language">
 <thead><tr>
 {% for title, hint in columns %}

@@ -21,7 +21,7 @@ _PAGE = """\
   {%- if left_out %}; {{ left_out }} more are in <code>table.csv</code>{% endif %}</summary>
 <p class="muted">The whole process between calls, including the runtime and, in an app, the Java heap. A page of a file
   that several processes map counts in full in each one's <em>files</em>, but only by its share in <em>PSS</em>.</p>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="Memory breakdown">
 <table id="splits">
 <thead><tr><th class="name" scope="col">cell</th>
 {% for title, hint in columns %}

@@ -25,7 +25,8 @@ _PAGE = """\
   <div id="network-graph" class="graph" tabindex="-1"></div>
   <div id="network-facts" class="card" role="status" aria-live="polite"></div>
 </div>
-<details id="network-list"><summary>The boxes as a table</summary><div class="scroll"></div></details>
+<details id="network-list"><summary>The boxes as a table</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="The boxes as a table"></div></details>
 {% if left_out %}
 <p class="muted">{{ left_out }} more file{{ "s" if left_out > 1 else "" }} of this run
   {{- " are" if left_out > 1 else " is" }} not drawn: the page has no room for more nodes.</p>

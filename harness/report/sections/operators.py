@@ -32,7 +32,7 @@ _PAGE = """\
 <details{{ " open" if cells | length <= few }}><summary>{{ cell.name }}</summary>
 <ul class="notes">{% for sentence in cell.sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
 {% if cell.rows %}
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="Operators of {{ cell.name }}">
 <table class="operators">
 <thead><tr><th class="name" scope="col">operator</th><th class="word" scope="col">type</th>
   <th class="word" scope="col">ran on</th><th scope="col">share<span class="unit">%</span></th>

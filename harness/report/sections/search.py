@@ -13,11 +13,11 @@ from harness.report.sections.section import Fragment, Line, Report, Tone
 _PAGE = """\
 <section aria-label="Search result">
 <div class="card advice">
-  <h3>Search result</h3>
+  <h2 class="small">Search result</h2>
   <p class="headline">{{ headline }}</p>
   <ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
   {% if rows %}
-  <div class="scroll front"><table>
+  <div class="scroll front" tabindex="0" role="region" aria-label="Points of the search"><table>
     <thead><tr>
     {% for title in titles %}
       <th class="{{ "word" if loop.index0 in word_columns else "" }}" scope="col">{{ title }}</th>

@@ -37,7 +37,7 @@ _PAGE = """\
 <h2>How the variants were made</h2>
 <details{{ " open" if rows | length <= few }}><summary>{{ rows | length }} variant
   {{- "s" if rows | length > 1 }}</summary>
-<div class="scroll">
+<div class="scroll" tabindex="0" role="region" aria-label="How the variants were made">
 <table id="variants">
 <thead><tr>
   <th class="name" scope="col">variant</th><th class="word" scope="col">steps and precision</th>

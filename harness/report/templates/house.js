@@ -135,7 +135,7 @@
         make("thead", {}, make("tr", {}, ...titles.map(t => make("th", {scope: "col"}, t)))),
         make("tbody", {}, ...lines.map(line => make("tr", {}, ...line.map(t => make("td", {}, t))))));
       place.classList.add("wide");
-      place.append(make("div", {class: "scroll"}, grid));
+      place.append(make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": read(title)}, grid));
     } else if (kind === "list") {
       place.append(make("ul", {}, ...content.map(t => make("li", {}, t))));
     } else if (kind === "code") {
